@@ -1,0 +1,76 @@
+//! Frames: a big-endian `u32` length, then that many bytes of JSON. Pure functions over buffers; the reading and writing is done by
+//! the two ends.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Longest frame either side accepts, in bytes. A heartbeat with its report is under 1 KiB; a call that carries a token is the largest.
+pub const MAX_FRAME: usize = 64 * 1024;
+
+/// A frame that cannot be sent or understood.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The other side announced more than [`MAX_FRAME`], or we were about to.
+    #[error("a frame of {0} bytes is over the limit of {MAX_FRAME}")]
+    TooLong(usize),
+    /// The bytes are no JSON of the expected shape.
+    #[error("a frame is not understood")]
+    Malformed(#[source] serde_json::Error),
+}
+
+/// Encodes one frame with its length in front.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, value).map_err(FrameError::Malformed)?;
+    let length = bytes.len() - 4;
+    if length > MAX_FRAME {
+        return Err(FrameError::TooLong(length));
+    }
+    bytes[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    Ok(bytes)
+}
+
+/// Takes one frame from the front of `buffer`: the value and how many bytes it took, or `None` while bytes are missing.
+pub fn decode<T: DeserializeOwned>(buffer: &[u8]) -> Result<Option<(T, usize)>, FrameError> {
+    let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*head) as usize;
+    if length > MAX_FRAME {
+        return Err(FrameError::TooLong(length));
+    }
+    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let value = serde_json::from_slice(body).map_err(FrameError::Malformed)?;
+    Ok(Some((value, 4 + length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Call, Opening};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded_at_every_split(host in ".{0,40}", port: u16, tail: Vec<u8>) {
+            let opening = Opening::Tcp { host, port };
+            let mut bytes = encode(&opening).unwrap();
+            let length = bytes.len();
+            for cut in 0..length {
+                prop_assert!(decode::<Opening>(&bytes[..cut]).unwrap().is_none());
+            }
+            bytes.extend(tail);
+            prop_assert_eq!(decode::<Opening>(&bytes).unwrap(), Some((opening, length)));
+        }
+
+        #[test]
+        fn no_bytes_from_outside_panic(bytes: Vec<u8>) {
+            let _ = decode::<Opening>(&bytes);
+        }
+    }
+
+    #[test]
+    fn an_announced_length_over_the_limit_is_refused_before_the_bytes_arrive() {
+        let bytes = (MAX_FRAME as u32 + 1).to_be_bytes();
+        assert!(matches!(decode::<Opening>(&bytes), Err(FrameError::TooLong(_))));
+        let long = Opening::Call(Call::Rotated { host_key: "x".repeat(MAX_FRAME) });
+        assert!(matches!(encode(&long), Err(FrameError::TooLong(_))));
+    }
+}

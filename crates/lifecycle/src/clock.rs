@@ -1,0 +1,67 @@
+//! A clock that goes on while the computer sleeps, and one that tests turn by hand.
+//!
+//! `std::time::Instant` stands still during suspend on Linux and runs on elsewhere: an idle machine would outlive a closed lid by a day.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A point in time: how long ago the computer booted, sleep included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// From the time since boot.
+    pub const fn since_boot(duration: Duration) -> Self {
+        Self(duration)
+    }
+
+    /// How long before `self` the `earlier` moment was; zero if it was not.
+    pub fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment plus a duration, never past the end of time.
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+}
+
+/// Where "now" comes from.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Moment;
+}
+
+/// The computer's clock, suspend counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SuspendClock;
+
+impl Clock for SuspendClock {
+    fn now(&self) -> Moment {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let id = rustix::time::ClockId::Boottime;
+        // On macOS the monotonic clock counts suspend; the uptime clock is the one that stands still.
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let id = rustix::time::ClockId::Monotonic;
+        let time = rustix::time::clock_gettime(id);
+        Moment(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)))
+    }
+}
+
+/// A clock that moves only when it is told to.
+#[derive(Debug, Default)]
+pub struct FakeClock(AtomicU64);
+
+impl FakeClock {
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Moment {
+        Moment(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
+    }
+}
