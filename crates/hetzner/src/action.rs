@@ -1,0 +1,130 @@
+//! Actions: what the cloud does after it has answered. One waiter for all of them, in few requests.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Method;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use crate::client::Client;
+use crate::error::{Code, Error, Result};
+use crate::exchange::Request;
+
+/// Ids in one request; as many as Hetzner's own client asks for.
+const BATCH: usize = 25;
+
+/// Something that the cloud is doing or did.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Action {
+    /// Id.
+    pub id: u64,
+    /// Such as `create_server`.
+    pub command: String,
+    /// How it stands.
+    pub status: ActionStatus,
+    /// Percent.
+    #[serde(default)]
+    pub progress: u8,
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// What it is done to.
+    #[serde(default)]
+    pub resources: Vec<ActionResource>,
+    /// Why it failed.
+    pub error: Option<ActionError>,
+}
+
+/// What an action is done to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ActionResource {
+    /// Id of the resource.
+    pub id: u64,
+    /// Such as `server`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// Why an action failed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ActionError {
+    /// For programs.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+}
+
+open_enum! {
+    /// How an action stands.
+    ActionStatus {
+        Running = "running",
+        Success = "success",
+        Error = "error",
+    }
+}
+
+impl Action {
+    /// Neither done nor failed.
+    pub fn is_running(&self) -> bool {
+        !matches!(self.status, ActionStatus::Success | ActionStatus::Error)
+    }
+
+    fn failure(&self) -> Option<Error> {
+        if self.status != ActionStatus::Error {
+            return None;
+        }
+        let error = self.error.clone();
+        let error = error.unwrap_or_else(|| ActionError { code: Code::UnknownError, message: "no reason given".into() });
+        Some(Error::Action { id: self.id, command: self.command.clone(), code: error.code, message: error.message })
+    }
+}
+
+impl Client {
+    /// Waits until all actions have succeeded; the first that failed, in the order given, is the error. Waits for
+    /// [`Config::action_timeout`](crate::Config) at most.
+    pub async fn wait(&self, actions: Vec<Action>) -> Result<()> {
+        self.wait_at_most(actions, self.config.action_timeout).await
+    }
+
+    /// Like [`Client::wait`], with another bound: copying a big disk takes an hour.
+    pub async fn wait_at_most(&self, actions: Vec<Action>, ceiling: Duration) -> Result<()> {
+        let start = Instant::now();
+        let mut actions = actions;
+        loop {
+            if let Some(failure) = actions.iter().find_map(Action::failure) {
+                return Err(failure);
+            }
+            let running: Vec<u64> = actions.iter().filter(|action| action.is_running()).map(|action| action.id).collect();
+            if running.is_empty() {
+                return Ok(());
+            }
+            let waited = start.elapsed();
+            if waited >= ceiling {
+                return Err(Error::TimedOut { ids: running, after: waited });
+            }
+            sleep(self.config.poll_interval.min(ceiling - waited)).await;
+            actions = self.actions(&running).await?;
+        }
+    }
+
+    /// The present state of actions, in the order of the ids.
+    pub async fn actions(&self, ids: &[u64]) -> Result<Vec<Action>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH) {
+            let query = batch.iter().map(|id| ("id", id.to_string())).collect();
+            let request = Request::new(Method::GET, "/actions".into()).query(query);
+            let told: Vec<Action> = self.ask(request, "actions").await?;
+            found.extend(told);
+        }
+        let (ordered, missing) = ids.iter().fold((Vec::new(), Vec::new()), |(mut ordered, mut missing), id| {
+            match found.iter().find(|action| action.id == *id) {
+                Some(action) => ordered.push(action.clone()),
+                None => missing.push(*id),
+            }
+            (ordered, missing)
+        });
+        if missing.is_empty() { Ok(ordered) } else { Err(Error::ActionUnknown { ids: missing }) }
+    }
+}

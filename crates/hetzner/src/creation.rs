@@ -1,0 +1,76 @@
+//! Creating a resource whose name is unique, so that a lost reply leaves neither a second one nor an unknown one.
+//!
+//! A reply may be lost after the cloud did what was asked. Then the name tells: if it exists with all labels that we asked for, it is ours. If it
+//! does not exist (yet), asking again is safe, for the name cannot be taken twice.
+
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::action::Action;
+use crate::error::{Error, Operation, Result};
+use crate::exchange::Request;
+use crate::resource::{Labels, Resource, Resources};
+
+/// A resource that is created under a unique name, with labels.
+pub(crate) trait Labelled: Resource {
+    fn labels(&self) -> &Labels;
+    /// On its way out, thus never the one that was just created.
+    fn is_leaving(&self) -> bool {
+        false
+    }
+}
+
+/// How a resource came to be known.
+pub(crate) enum Creation<T> {
+    /// The API told.
+    Reply(Operation, Value),
+    /// The reply was lost, with this error, and the resource found by its name.
+    Found(T, Error),
+}
+
+impl<T: Resource> Resources<T> {
+    /// Creates a resource, or finds the one that was created when the reply was lost.
+    pub(crate) async fn create_named(&self, name: &str, labels: &Labels, body: &impl Serialize) -> Result<Creation<T>>
+    where
+        T: Labelled,
+    {
+        let config = &self.client.config;
+        let request = Request::new(Method::POST, format!("/{}", T::MANY)).body(body)?;
+        let mut lost = 0;
+        loop {
+            let error = match self.client.send(&request).await {
+                Ok(reply) => return Ok(Creation::Reply(request.operation, reply)),
+                Err(error) => error,
+            };
+            let taken = error.is_uniqueness() && lost > 0;
+            if !taken && !error.is_lost_reply() {
+                return Err(error);
+            }
+            tracing::debug!(%error, name, "looking whether it was created all the same");
+            if let Some(found) = self.by_name(name).await?.filter(|found| is_ours(found, labels)) {
+                return Ok(Creation::Found(found, error));
+            }
+            if taken || lost >= config.retries {
+                return Err(error);
+            }
+            sleep(config.policy().backoff.pause(lost, rand::random())).await;
+            lost += 1;
+        }
+    }
+
+    /// The actions that the lost reply would have told of: the one that created, and those that still run.
+    pub(crate) async fn creating_actions(&self, id: u64, command: &str, lost: Error) -> Result<(Action, Vec<Action>)> {
+        let mut actions = self.actions(id).await?;
+        let Some(first) = actions.iter().position(|action| action.command == command) else { return Err(lost) };
+        let creating = actions.remove(first);
+        actions.retain(Action::is_running);
+        Ok((creating, actions))
+    }
+}
+
+/// Without any label there is nothing to know our own by.
+fn is_ours<T: Labelled>(found: &T, labels: &Labels) -> bool {
+    !found.is_leaving() && !labels.is_empty() && labels.iter().all(|(key, value)| found.labels().get(key) == Some(value))
+}

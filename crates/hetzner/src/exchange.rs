@@ -1,0 +1,128 @@
+//! One request and its reply, repeated where `retry` allows it and held back where `budget` asks for it. Knows JSON and HTTP, no resource.
+
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::budget::{Budget, RateLimit};
+use crate::client::{Budgets, Client};
+use crate::error::{ApiError, Error, Operation, Result};
+use crate::retry::Repeats;
+
+/// What is sent.
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Value>,
+}
+
+impl Request {
+    pub(crate) fn new(method: Method, path: String) -> Self {
+        Self { operation: Operation { method, path }, query: Vec::new(), body: None }
+    }
+
+    pub(crate) fn query(mut self, query: Vec<(&'static str, String)>) -> Self {
+        self.query = query;
+        self
+    }
+
+    pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
+        let body = serde_json::to_value(body).map_err(|source| Error::Decode { operation: self.operation.clone(), source })?;
+        self.body = Some(body);
+        Ok(self)
+    }
+
+    fn bucket<'a>(&self, budgets: &'a mut Budgets) -> &'a mut Budget {
+        if self.operation.path == "/actions" { &mut budgets.actions } else { &mut budgets.others }
+    }
+}
+
+impl Client {
+    /// GET, and the object under `key`.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, path: String, key: &str) -> Result<T> {
+        self.ask(Request::new(Method::GET, path), key).await
+    }
+
+    /// POST without a body that ends up in more than what `key` holds.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: String, body: &impl Serialize, key: &str) -> Result<T> {
+        self.ask(Request::new(Method::POST, path).body(body)?, key).await
+    }
+
+    /// Sends a request and reads the object under `key` of the reply.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, request: Request, key: &str) -> Result<T> {
+        let reply = self.send(&request).await?;
+        take(request.operation, reply, key)
+    }
+
+    /// Sends a request, as often as is safe and needed.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Value> {
+        let policy = self.config.policy();
+        let mut repeats = Repeats::default();
+        loop {
+            self.admitted(request).await;
+            let error = match self.send_once(request).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let Some(pause) = policy.pause(&mut repeats, &request.operation.method, &error, rand::random()) else {
+                return Err(error);
+            };
+            tracing::debug!(%error, ?pause, "asking the cloud again");
+            sleep(pause).await;
+        }
+    }
+
+    async fn admitted(&self, request: &Request) {
+        while let Err(pause) = self.budgets(|budgets| request.bucket(budgets).admit(self.config.rate_reserve, Instant::now())) {
+            tracing::info!(operation = %request.operation, ?pause, "the rate budget of the cloud is nearly used up");
+            sleep(pause).await;
+        }
+    }
+
+    async fn send_once(&self, request: &Request) -> Result<Value> {
+        let operation = &request.operation;
+        let transport = |source: reqwest::Error| Error::Transport {
+            operation: operation.clone(),
+            sent: !source.is_connect(),
+            source: source.without_url(),
+        };
+        let mut call = self
+            .http
+            .request(operation.method.clone(), format!("{}{}", self.project.endpoint, operation.path))
+            .header(reqwest::header::AUTHORIZATION, self.authorization()?)
+            .timeout(self.config.request_timeout);
+        if !request.query.is_empty() {
+            call = call.query(&request.query);
+        }
+        if let Some(body) = &request.body {
+            call = call.json(body);
+        }
+        let reply = call.send().await.map_err(transport)?;
+        let status = reply.status();
+        let rate_limit = RateLimit::from_headers(reply.headers());
+        if let Some(rate_limit) = rate_limit {
+            self.budgets(|budgets| request.bucket(budgets).learn(rate_limit, Instant::now()));
+        }
+        let request_id = reply.headers().get("x-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let body = reply.bytes().await.map_err(transport)?;
+        if !status.is_success() {
+            return Err(Error::Api(Box::new(ApiError::read(operation.clone(), status, &body, request_id, rate_limit))));
+        }
+        if status == StatusCode::NO_CONTENT || body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|source| Error::Decode { operation: operation.clone(), source })
+    }
+}
+
+/// The object under `key` of a reply.
+pub(crate) fn take<T: DeserializeOwned>(operation: Operation, mut reply: Value, key: &str) -> Result<T> {
+    let found = reply.get_mut(key).map(Value::take);
+    let read = match found {
+        Some(found) => serde_json::from_value(found),
+        None => Err(serde_json::Error::custom(format!("no `{key}` in it"))),
+    };
+    read.map_err(|source| Error::Decode { operation, source })
+}
