@@ -1,0 +1,111 @@
+//! A stream to a machine, and what opens one.
+//!
+//! Everything above the tunnel speaks to a [`Connector`] and reads and writes a [`Stream`]; neither says by which path the bytes travel.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Where a stream leads, as seen from the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// The Docker socket.
+    Docker,
+    /// A TCP port.
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+}
+
+/// What a stream is for, so that a big transfer does not stand in the way of what a person waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Somebody waits for each byte.
+    Interactive,
+    /// Many bytes; throughput counts.
+    Bulk,
+}
+
+/// Why a stream could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// The machine refused.
+    #[error("{message}")]
+    Refused {
+        /// Its own words.
+        message: String,
+    },
+    /// There is nothing at the destination.
+    #[error("{message}")]
+    NotFound {
+        /// The machine's own words.
+        message: String,
+    },
+    /// The path to the machine is lost.
+    #[error("the connection to the machine is lost: {reason}")]
+    Dead {
+        /// What was seen.
+        reason: String,
+    },
+}
+
+/// Opens streams to a machine.
+pub trait Connector: Send + Sync + 'static {
+    /// One stream. It may take as long as the machine takes to be made; dropping the future gives up.
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>>;
+}
+
+trait ReadWrite: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
+
+/// Bytes to and from the machine. Shutting it down closes the writing side only; reads fail when the path is lost.
+pub struct Stream(Pin<Box<dyn ReadWrite>>);
+
+impl Stream {
+    /// A stream over anything that reads, writes and half-closes.
+    pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self(Box::pin(io))
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_shutdown(cx)
+    }
+}
