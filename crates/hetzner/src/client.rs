@@ -26,6 +26,9 @@ const USER_AGENT: &str = concat!("dockbridge/", env!("CARGO_PKG_VERSION"));
 /// A connection that is not there by then is not coming: the API answers a handshake in tens of milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After a pause, a laptop may have slept or changed its network, and a kept connection may be dead without anyone having said so.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How patient a client is.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -106,8 +109,14 @@ impl Client {
         let mut http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false);
+        // The same for a connection that is in use: without it, an unanswered request lasts until its own timeout.
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        {
+            http = http.tcp_user_timeout(CONNECT_TIMEOUT);
+        }
         if is_this_host(&endpoint) {
             http = http.no_proxy();
         }

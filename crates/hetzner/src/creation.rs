@@ -38,25 +38,33 @@ impl<T: Resource> Resources<T> {
     {
         let config = &self.client.config;
         let request = Request::new(Method::POST, format!("/{}", T::MANY)).body(body)?;
-        let mut lost = 0;
+        let mut losses = 0;
+        let mut last_loss = None;
         loop {
             let error = match self.client.send(&request).await {
                 Ok(reply) => return Ok(Creation::Reply(request.operation, reply)),
                 Err(error) => error,
             };
-            let taken = error.is_uniqueness() && lost > 0;
-            if !taken && !error.is_lost_reply() {
+            let lost = error.is_lost_reply();
+            if !lost && last_loss.is_none() {
                 return Err(error);
             }
+            // From the first loss on, no refusal tells that nothing was created: only the name does.
             tracing::debug!(%error, name, "looking whether it was created all the same");
-            if let Some(found) = self.by_name(name).await?.filter(|found| is_ours(found, labels)) {
-                return Ok(Creation::Found(found, error));
+            match self.by_name(name).await {
+                Ok(Some(found)) if is_ours(&found, labels) => return Ok(Creation::Found(found, error)),
+                Ok(_) => {}
+                Err(unseen) => {
+                    tracing::debug!(error = %unseen, name, "it cannot be seen whether it was created");
+                    return Err(if lost { error } else { last_loss.unwrap_or(error) });
+                }
             }
-            if taken || lost >= config.retries {
+            if !lost || losses >= config.retries {
                 return Err(error);
             }
-            sleep(config.policy().backoff.pause(lost, rand::random())).await;
-            lost += 1;
+            sleep(config.policy().backoff.pause(losses, rand::random())).await;
+            losses += 1;
+            last_loss = Some(error);
         }
     }
 

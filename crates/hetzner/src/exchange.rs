@@ -45,7 +45,7 @@ impl Client {
         self.ask(Request::new(Method::GET, path), key).await
     }
 
-    /// POST without a body that ends up in more than what `key` holds.
+    /// POST, and the object under `key`.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: String, body: &impl Serialize, key: &str) -> Result<T> {
         self.ask(Request::new(Method::POST, path).body(body)?, key).await
     }

@@ -143,6 +143,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_was_never_sent_is_sent_again_whatever_the_method() {
+        // Bound, so that nobody else gets the port, but not listening.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        for (sent, post) in [(false, 2), (true, 0)] {
+            let source = http.get(format!("http://{}", socket.local_addr().unwrap())).send().await.unwrap_err();
+            assert!(source.is_connect(), "{source:?}");
+            let operation = Operation { method: Method::POST, path: "/servers".into() };
+            let error = Error::Transport { operation, sent, source };
+            assert_eq!((repeats(Method::POST, &error), repeats(Method::DELETE, &error)), (post, 2), "sent: {sent}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_pause_stays_between_none_and_its_ceiling(attempt in 0u32.., base in 1u64..5_000, cap in 1u64..120_000, chance in 0.0f64..=1.0) {

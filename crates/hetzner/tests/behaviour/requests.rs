@@ -1,0 +1,229 @@
+//! Single requests: paging, refusals, repeats, the rate budget.
+
+use std::time::Duration;
+
+use hetzner::{Client, Code, Config, Error, Labels, Query};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::bodies::{action, list, page, server, ssh_key};
+use crate::scripted::{Answer, Cloud, TOKEN, client, fast, refusal, reply};
+
+#[tokio::test]
+async fn a_list_holds_all_pages() {
+    let keys = |ids: std::ops::Range<u64>| ids.map(|id| ssh_key(id, &format!("key-{id}"), json!({}))).collect();
+    let cloud = Cloud::with([
+        reply(200, page("ssh_keys", keys(0..50), 1, Some(2))),
+        reply(200, page("ssh_keys", keys(50..100), 2, Some(3))),
+        reply(200, page("ssh_keys", keys(100..101), 3, None)),
+    ])
+    .await;
+    let found = cloud.client().ssh_keys().list(&Query::labels("managed-by=dockbridge,role in (a,b)")).await.unwrap();
+    assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), (0..101).collect::<Vec<_>>());
+    let selector = "label_selector=managed-by%3Ddockbridge%2Crole+in+%28a%2Cb%29";
+    let expected: Vec<String> = (1..=3).map(|page| format!("GET /ssh_keys?{selector}&page={page}&per_page=50")).collect();
+    assert_eq!(cloud.lines(), expected);
+}
+
+#[tokio::test]
+async fn half_a_list_is_never_taken_for_the_whole() {
+    for next in [1, 0] {
+        let cloud = Cloud::with([reply(200, page("servers", vec![], 1, Some(next)))]).await;
+        let error = cloud.client().servers().list(&Query::default()).await.unwrap_err();
+        assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+    }
+    let cloud = Cloud::with([reply(200, json!({"meta": {}}))]).await;
+    let error = cloud.client().servers().list(&Query::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Decode { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn requests_carry_token_and_name_of_the_program() {
+    let cloud = Cloud::with([reply(200, list("servers", vec![]))]).await;
+    assert_eq!(cloud.client().servers().by_name("a b").await.unwrap(), None);
+    let asked = &cloud.asked()[0];
+    assert_eq!(asked.line, "GET /servers?name=a+b&page=1&per_page=50");
+    assert_eq!(asked.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+    assert_eq!(asked.header("user-agent"), Some(concat!("dockbridge/", env!("CARGO_PKG_VERSION"))));
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_none_and_deleting_it_is_fine() {
+    let gone = || refusal(404, "not_found", "server with ID '42' not found");
+    let cloud = Cloud::with([gone(), gone(), gone()]).await;
+    let client = cloud.client();
+    assert_eq!(client.servers().get(42).await.unwrap(), None);
+    assert_eq!(client.servers().delete(42).await.unwrap(), None);
+    client.volumes().delete(42).await.unwrap();
+    assert_eq!(cloud.lines(), ["GET /servers/42", "DELETE /servers/42", "DELETE /volumes/42"]);
+}
+
+#[tokio::test]
+async fn a_404_that_is_not_the_apis_own_proves_nothing() {
+    let cloud = Cloud::with([reply(404, "<html>not here</html>"), reply(404, "")]).await;
+    let client = cloud.client();
+    let error = client.servers().get(42).await.unwrap_err();
+    assert_eq!(error.code(), Some(&Code::Other("http 404".into())));
+    client.volumes().delete(42).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_everything_that_was_told() {
+    let body = json!({"error": {
+        "code": "invalid_input", "message": "invalid input in field 'size'",
+        "details": {"fields": [{"name": "size", "messages": ["is too small"]}]}
+    }});
+    let cloud = Cloud::with([reply(422, body).header("X-Correlation-ID", "0123456789abcdef").budget(3600, 3412)]).await;
+    let client = cloud.client();
+    let error = client.volumes().resize(7, 9).await.unwrap_err();
+    let refusal = error.api().unwrap();
+    assert_eq!(refusal.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refusal.code, Code::InvalidInput);
+    assert_eq!(refusal.details.as_ref().unwrap()["fields"][0]["name"], "size");
+    assert_eq!(refusal.request_id.as_deref(), Some("0123456789abcdef"));
+    assert_eq!(refusal.rate_limit.map(|limit| (limit.limit, limit.remaining)), Some((3600, 3412)));
+    assert_eq!(refusal.rate_limit, client.rate_limit());
+    assert_eq!(error.to_string(), "POST /volumes/7/actions/resize: invalid input in field 'size' (invalid_input)");
+    assert_eq!(cloud.asked()[0].body, json!({"size": 9}));
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart() {
+    async fn error(status: u16, code: &str, message: &str) -> Error {
+        Cloud::with([refusal(status, code, message)]).await.client().servers().reboot(1).await.unwrap_err()
+    }
+    assert!(error(412, "resource_unavailable", "error during placement").await.is_stock_out());
+    assert!(error(422, "placement_error", "").await.is_stock_out());
+    assert!(error(422, "invalid_input", "unsupported location for server type").await.is_stock_out());
+    assert!(!error(422, "invalid_input", "invalid input in field 'name'").await.is_stock_out());
+    assert!(error(401, "unauthorized", "the token you have provided is invalid").await.is_unauthorized());
+    assert!(error(403, "token_readonly", "").await.is_read_only());
+    assert!(error(403, "forbidden", "insufficient permissions for this request").await.is_read_only());
+    assert!(!error(403, "resource_limit_exceeded", "primary_ip_limit").await.is_read_only());
+    assert!(!error(423, "protected", "").await.is_locked());
+    assert!(error(409, "uniqueness_error", "").await.is_uniqueness());
+    assert_eq!(error(418, "teapot", "").await.code(), Some(&Code::Other("teapot".into())));
+    assert!(error(418, "teapot", "").await.to_string().ends_with("(teapot)"));
+}
+
+#[tokio::test]
+async fn a_busy_api_is_asked_again_even_by_post() {
+    let cloud = Cloud::with([
+        refusal(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached").budget(360_000, 0),
+        refusal(409, "conflict", "conflict"),
+        reply(201, json!({"action": action(1, "reboot_server", "running")})).budget(360_000, 3599),
+    ])
+    .await;
+    let client = cloud.client();
+    assert_eq!(client.servers().reboot(1).await.unwrap().command, "reboot_server");
+    assert_eq!(cloud.lines(), ["POST /servers/1/actions/reboot"; 3]);
+    assert_eq!(client.rate_limit().unwrap().remaining, 3599);
+}
+
+#[tokio::test]
+async fn a_lock_is_waited_out_but_not_for_ever() {
+    let locked = || refusal(423, "locked", "cannot perform operation because server is locked");
+    let cloud = Cloud::with([locked(), locked(), reply(200, json!({"action": action(1, "delete_server", "running")}))]).await;
+    assert_eq!(cloud.client().servers().delete(1).await.unwrap().unwrap().id, 1);
+    assert_eq!(cloud.asked().len(), 3);
+
+    let cloud = Cloud::with((0..4).map(|_| locked())).await;
+    let error = cloud.client().servers().power_on(1).await.unwrap_err();
+    assert!(error.is_locked(), "{error}");
+    assert_eq!(cloud.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn reading_survives_every_kind_of_lost_reply() {
+    for lost in [Answer::HangUp, Answer::Cut, reply(502, "<html>bad gateway</html>"), refusal(503, "unavailable", ""), reply(504, "")] {
+        let cloud = Cloud::with([lost, reply(200, json!({"server": server(42, "a", json!({}))}))]).await;
+        assert_eq!(cloud.client().servers().get(42).await.unwrap().unwrap().id, 42);
+        assert_eq!(cloud.asked().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn repeats_end() {
+    let cloud = Cloud::with([Answer::HangUp, Answer::HangUp, Answer::HangUp]).await;
+    let error = cloud.client().servers().get(42).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { sent: true, .. }), "{error:?}");
+    assert_eq!(cloud.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_come_is_not_waited_for() {
+    let cloud = Cloud::with([Answer::Silence, reply(200, list("servers", vec![]))]).await;
+    let client = cloud.client().with(Config { request_timeout: Duration::from_millis(200), ..fast() });
+    assert_eq!(client.servers().list(&Query::default()).await.unwrap(), []);
+    assert_eq!(cloud.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn an_action_whose_reply_was_lost_is_not_begun_again() {
+    for lost in [Answer::HangUp, Answer::Cut, reply(502, ""), refusal(504, "timeout", "")] {
+        let cloud = Cloud::with([lost]).await;
+        let error = cloud.client().volumes().attach(7, 42).await.unwrap_err();
+        assert!(error.is_lost_reply(), "{error:?}");
+        assert_eq!(cloud.asked()[0].body, json!({"server": 42, "automount": false}));
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_that_is_not_there_was_sent_nothing() {
+    // Bound, so that nobody else gets the port, but not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let error = client(&format!("http://{}/v1", socket.local_addr().unwrap())).servers().power_on(1).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { sent: false, .. }), "{error:?}");
+    assert!(!error.is_lost_reply());
+    assert!(!format!("{error:?}").contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let cloud = Cloud::with([reply(307, "").header("Location", "/v1/elsewhere")]).await;
+    let error = cloud.client().servers().get(1).await.unwrap_err();
+    assert_eq!(error.api().unwrap().status, StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(cloud.lines(), ["GET /servers/1"]);
+}
+
+#[tokio::test]
+async fn the_last_of_the_rate_budget_is_spent_as_it_refills() {
+    // 36000 an hour are ten a second: with one left and two in reserve, two must refill first.
+    let nearly_empty = || reply(200, list("servers", vec![])).budget(36_000, 1);
+    let cloud = Cloud::with([nearly_empty(), nearly_empty()]).await;
+    let client: Client = cloud.client();
+    let other = client.clone();
+    client.servers().list(&Query::default()).await.unwrap();
+    other.servers().list(&Query::default()).await.unwrap();
+    let asked = cloud.asked();
+    let pause = asked[1].at - asked[0].at;
+    assert!(pause >= Duration::from_millis(190), "the second request came after {pause:?}");
+}
+
+#[tokio::test]
+async fn the_budget_of_actions_holds_up_nothing_else() {
+    // Twenty an hour: were it one budget, the next request would not come while this test lives.
+    let cloud = Cloud::with([
+        reply(200, json!({"actions": [action(1, "start_server", "success")]})).budget(20, 0),
+        reply(200, list("servers", vec![])).budget(3600, 3000),
+    ])
+    .await;
+    let client = cloud.client();
+    client.actions(&[1]).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), client.servers().list(&Query::default())).await.unwrap().unwrap();
+    assert_eq!(client.rate_limit().unwrap().remaining, 0);
+    assert_eq!(cloud.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn labels_and_name_are_changed_alone_or_together() {
+    let told = || reply(200, json!({"server": server(42, "b", json!({}))}));
+    let cloud = Cloud::with([told(), told()]).await;
+    let labels = Labels::from([("role".into(), "machine".into())]);
+    cloud.client().servers().update(42, None, Some(&labels)).await.unwrap();
+    cloud.client().servers().update(42, Some("b"), None).await.unwrap();
+    let asked = cloud.asked();
+    assert_eq!((asked[0].line.as_str(), &asked[0].body), ("PUT /servers/42", &json!({"labels": {"role": "machine"}})));
+    assert_eq!(asked[1].body, json!({"name": "b"}));
+}
