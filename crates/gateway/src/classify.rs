@@ -1,0 +1,231 @@
+//! What kind of request this is, by its method, path and query alone.
+//!
+//! The table of the Docker API as far as the gateway treats requests differently. What is not named here is an ordinary request.
+
+use http::{Method, Uri};
+use tunnel::Class;
+
+/// How a request is treated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// For a person: method and path without the version, `POST /containers/create`.
+    pub(crate) source: String,
+    /// The version in the path, as in `/v1.41/…`.
+    pub(crate) version: Option<ApiVersion>,
+    /// It can be answered here.
+    pub(crate) answer: Option<Answer>,
+    /// What kind of connection it travels on.
+    pub(crate) class: Class,
+    /// Its answer ends when a person or a container says so: silence is no sign of work.
+    pub(crate) lasting: bool,
+    /// The engine may take the connection over as a raw stream, with or without an `Upgrade` header.
+    pub(crate) hijack: bool,
+    /// What it does to published ports.
+    pub(crate) ports: PortsStep,
+}
+
+/// What can be answered without the engine, once known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// `/_ping`
+    Ping,
+    /// `/version`
+    Version,
+}
+
+/// What a request does to published ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PortsStep {
+    /// Nothing.
+    None,
+    /// Starts this container: its ports are taken before, and answer when the request is answered.
+    Start(String),
+    /// Ends this container: its ports are free when the request is answered.
+    End(String),
+    /// Waits for the end of this container: its ports are free when that is told.
+    Wait(String),
+}
+
+/// `1.41`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ApiVersion(u32, u32);
+
+impl ApiVersion {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+/// The table.
+pub(crate) fn classify(method: &Method, uri: &Uri) -> Route {
+    let (version, path) = strip_version(uri.path());
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let query = Query(uri.query().unwrap_or_default());
+
+    let get = method == Method::GET;
+    let post = method == Method::POST;
+
+    let answer = match *segments {
+        ["_ping"] if get || method == Method::HEAD => Some(Answer::Ping),
+        ["version"] if get => Some(Answer::Version),
+        _ => None,
+    };
+    let class = match *segments {
+        ["build"] | ["images", "load"] if post => Class::Bulk,
+        ["images", "create"] if post && query.has("fromSrc") => Class::Bulk,
+        // Names of images contain slashes.
+        ["images", .., "push"] if post => Class::Bulk,
+        ["images", .., "get"] if get => Class::Bulk,
+        ["containers", _, "export"] if get => Class::Bulk,
+        ["containers", _, "archive"] if get || method == Method::PUT => Class::Bulk,
+        // BuildKit reads the build context through it.
+        ["session"] if post => Class::Bulk,
+        _ => Class::Interactive,
+    };
+    let hijack = post && matches!(*segments, ["containers", _, "attach"] | ["exec", _, "start"]);
+    let lasting = hijack
+        || match *segments {
+            ["containers", _, "attach", "ws"] | ["events"] => get,
+            ["containers", _, "logs"] | ["services" | "tasks", _, "logs"] => get && query.is_true("follow", false),
+            ["containers", _, "stats"] => get && query.is_true("stream", true),
+            ["containers", _, "wait"] | ["session"] | ["grpc"] => post,
+            _ => false,
+        };
+    let ports = match *segments {
+        ["containers", id, "start" | "restart"] if post => PortsStep::Start(id.to_owned()),
+        ["containers", id, "stop" | "kill"] if post => PortsStep::End(id.to_owned()),
+        ["containers", id] if method == Method::DELETE => PortsStep::End(id.to_owned()),
+        ["containers", id, "wait"] if post => PortsStep::Wait(id.to_owned()),
+        _ => PortsStep::None,
+    };
+    Route { source: format!("{method} {path}"), version, answer, class, lasting, hijack, ports }
+}
+
+/// `/v1.41/info` is `/info` for everybody but the engine.
+fn strip_version(path: &str) -> (Option<ApiVersion>, &str) {
+    let Some(rest) = path.strip_prefix("/v") else { return (None, path) };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (version, rest) = rest.split_at(end);
+    match ApiVersion::parse(version) {
+        Some(version) => (Some(version), if rest.is_empty() { "/" } else { rest }),
+        None => (None, path),
+    }
+}
+
+/// The query string. Names and values that matter here are never percent-encoded by any client.
+struct Query<'a>(&'a str);
+
+impl<'a> Query<'a> {
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// As dockerd reads booleans: absent, empty, `0`, `no`, `false`, `none` are false, everything else is true.
+    fn is_true(&self, name: &str, default: bool) -> bool {
+        self.value(name).map_or(default, |value| {
+            let value = value.trim();
+            !["", "0", "no", "false", "none"].iter().any(|word| value.eq_ignore_ascii_case(word))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(line: &str) -> Route {
+        let (method, uri) = line.split_once(' ').unwrap();
+        classify(&method.parse().unwrap(), &uri.parse().unwrap())
+    }
+
+    #[test]
+    fn the_version_in_the_path_changes_nothing_but_itself() {
+        let plain = route("GET /containers/json?all=1");
+        let versioned = route("GET /v1.41/containers/json?all=1");
+        assert_eq!(plain.source, "GET /containers/json");
+        assert_eq!(versioned.version, Some(ApiVersion(1, 41)));
+        assert_eq!(Route { version: None, ..versioned }, plain);
+        // A path that only looks like one.
+        assert_eq!(route("GET /volumes").version, None);
+        assert_eq!(route("GET /volumes").source, "GET /volumes");
+        assert!(ApiVersion(1, 9) < ApiVersion(1, 24));
+    }
+
+    #[test]
+    fn ping_and_version_can_be_answered_here() {
+        assert_eq!(route("HEAD /_ping").answer, Some(Answer::Ping));
+        assert_eq!(route("GET /v1.41/_ping").answer, Some(Answer::Ping));
+        assert_eq!(route("GET /v1.41/version").answer, Some(Answer::Version));
+        assert_eq!(route("POST /_ping").answer, None);
+        assert_eq!(route("GET /info").answer, None);
+    }
+
+    #[test]
+    fn big_transfers_are_bulk() {
+        for line in [
+            "POST /build?t=x",
+            "POST /v1.41/images/load?quiet=1",
+            "GET /images/get?names=a",
+            "GET /images/registry.example/team/app/get",
+            "POST /images/create?fromSrc=-&repo=x",
+            "POST /images/registry.example/team/app/push",
+            "GET /containers/x/export",
+            "GET /containers/x/archive?path=/",
+            "PUT /containers/x/archive?path=/",
+            "POST /session",
+        ] {
+            assert_eq!(route(line).class, Class::Bulk, "{line}");
+        }
+        for line in ["GET /images/json", "POST /images/create?fromImage=alpine", "HEAD /containers/x/archive?path=/", "POST /commit"] {
+            assert_eq!(route(line).class, Class::Interactive, "{line}");
+        }
+    }
+
+    #[test]
+    fn endless_answers_are_told_from_others_by_their_query() {
+        for line in [
+            "POST /containers/x/attach?stream=1",
+            "GET /containers/x/attach/ws",
+            "POST /exec/x/start",
+            "GET /containers/x/logs?follow=1&stdout=1",
+            "GET /containers/x/logs?stdout=1&follow=true",
+            "GET /containers/x/stats",
+            "GET /containers/x/stats?stream=1",
+            "GET /events",
+            "POST /containers/x/wait?condition=removed",
+            "POST /session",
+            "POST /grpc",
+        ] {
+            assert!(route(line).lasting, "{line}");
+        }
+        for line in [
+            "GET /containers/x/logs?stdout=1",
+            "GET /containers/x/logs?follow=0",
+            "GET /containers/x/stats?stream=false",
+            "POST /exec/x/resize?h=1",
+            "GET /exec/x/json",
+            "POST /containers/x/resize",
+        ] {
+            assert!(!route(line).lasting, "{line}");
+        }
+        assert!(route("POST /containers/x/attach").hijack && route("POST /exec/x/start").hijack);
+        assert!(!route("GET /events").hijack);
+    }
+
+    #[test]
+    fn requests_that_change_published_ports_name_their_container() {
+        assert_eq!(route("POST /v1.41/containers/web/start").ports, PortsStep::Start("web".into()));
+        assert_eq!(route("POST /containers/web/restart?t=1").ports, PortsStep::Start("web".into()));
+        assert_eq!(route("POST /containers/web/kill").ports, PortsStep::End("web".into()));
+        assert_eq!(route("DELETE /containers/web?force=1").ports, PortsStep::End("web".into()));
+        assert_eq!(route("POST /containers/web/wait").ports, PortsStep::Wait("web".into()));
+        // A paused container keeps its ports, as with Docker.
+        assert_eq!(route("POST /containers/web/pause").ports, PortsStep::None);
+        assert_eq!(route("GET /containers/json").ports, PortsStep::None);
+    }
+}

@@ -1,0 +1,132 @@
+//! One client connection from its first byte to its last: HTTP while it is HTTP, a raw stream after an upgrade.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::chain;
+use crate::client::{Watch, watched};
+use crate::hijack::{self, LOOK};
+use crate::link::Link;
+use crate::serve::Inner as Gateway;
+use crate::socket::Socket;
+use crate::upstream::{MAX_HEAD, MAX_HEADERS};
+
+enum End {
+    /// Everything that was asked is answered, or the connection was taken over.
+    Served,
+    /// An answer broke off, or the client did.
+    Broken,
+}
+
+/// Serves a client until it leaves or, after `shutdown`, until its requests under way are answered. Dropping the future closes the
+/// client's connection and everything upstream at once.
+pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown: CancellationToken) {
+    socket.connected();
+    let link = Arc::new(Link::default());
+    let (io, watch) = watched(socket);
+    let service = {
+        let link = link.clone();
+        service_fn(move |request| {
+            let answer = chain::answer(gateway.clone(), link.clone(), request);
+            Box::pin(async move { Ok::<_, Infallible>(answer.await) })
+        })
+    };
+    let mut server = Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .preserve_header_case(true)
+        .title_case_headers(true)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(io), service);
+
+    let mut departure = Departure::default();
+    let mut asked_to_end = pin!(shutdown.cancelled());
+    let mut ending = false;
+    let end = poll_fn(|cx| {
+        if !ending && asked_to_end.as_mut().poll(cx).is_ready() {
+            ending = true;
+            Pin::new(&mut server).graceful_shutdown();
+        }
+        // Upstream first, so that an answer that has come is there when the client's side looks; and again for what that sends.
+        link.poll_drivers(cx);
+        watch.arm();
+        match server.poll_without_shutdown(cx) {
+            Poll::Ready(Ok(())) => return Poll::Ready(End::Served),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "a client's connection broke");
+                return Poll::Ready(End::Broken);
+            }
+            Poll::Pending => {}
+        }
+        link.poll_drivers(cx);
+        departure.poll(cx, &watch, &link).map(|()| End::Broken)
+    })
+    .await;
+
+    match end {
+        End::Served => {
+            let parts = server.into_parts();
+            let mut client = parts.io.into_inner();
+            match link.take_hijacked() {
+                Some(hijacked) => hijack::join(client, parts.read_buf, &watch, &link, hijacked).await,
+                None => {
+                    // The client may be gone already.
+                    let _ = client.shutdown().await;
+                }
+            }
+        }
+        // Closed without a word more: an answer that broke off must not look like one that ended.
+        End::Broken => {}
+    }
+}
+
+/// What to do when the client ends while a request is under way.
+#[derive(Default)]
+struct Departure {
+    noticed: bool,
+    look_again: Option<Pin<Box<Sleep>>>,
+}
+
+impl Departure {
+    /// Ready when the client is gone. One that only closed its writing side still waits for its answer, and the engine hears of it.
+    fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, watch: &Watch<S>, link: &Link) -> Poll<()> {
+        if !link.is_busy() {
+            *self = Self::default();
+            return Poll::Pending;
+        }
+        let ended = watch.poll_end(cx).is_ready();
+        let due = self.look_again.as_mut().is_some_and(|look_again| look_again.as_mut().poll(cx).is_ready());
+        if due || (ended && !self.noticed) {
+            self.noticed = ended;
+            self.look_again = None;
+            if is_gone(ended, watch, link) {
+                tracing::debug!("a client left before it was answered");
+                return Poll::Ready(());
+            }
+        }
+        // Its end can hide behind bytes that nobody takes, and a half-closed client can go altogether.
+        let look_again = self.look_again.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
+        if look_again.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+fn is_gone<S: Socket>(ended: bool, watch: &Watch<S>, link: &Link) -> bool {
+    let hung_up = watch.hung_up();
+    let told = ended && link.client_ended();
+    // While nothing is sent yet there is nobody to tell, and whoever ends now waits for no answer, as dockerd sees it.
+    hung_up == Some(true) || (ended && !told && hung_up.is_none())
+}

@@ -1,0 +1,129 @@
+//! What one client connection has upstream: connections to the engine that move with it and end with it.
+//!
+//! They are driven by the client connection's own task: nothing is handed from thread to thread on the way of a request, and when the task
+//! is dropped, everything upstream is closed with it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper::upgrade::OnUpgrade;
+use lifecycle::Guard;
+use tunnel::{Class, Connector, Destination};
+
+use crate::reply::Failure;
+use crate::upstream::{Driver, HalfClose, Upstream};
+
+#[derive(Default)]
+pub(crate) struct Link(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    drivers: Vec<Driver>,
+    /// Idle connections, at most one per class.
+    idle: Vec<Upstream>,
+    requests: usize,
+    /// The connection that carries the request under way.
+    carrier: Option<Arc<HalfClose>>,
+    client_ended: bool,
+    hijack: Option<Hijacked>,
+}
+
+/// The engine took the connection over.
+pub(crate) struct Hijacked {
+    pub(crate) upgrade: OnUpgrade,
+    pub(crate) upstream: Upstream,
+    pub(crate) guard: Arc<Guard>,
+}
+
+/// A request is under way until this is dropped.
+pub(crate) struct Busy(Arc<Link>);
+
+impl Link {
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
+        self.inner().requests += 1;
+        Busy(self.clone())
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.inner().requests > 0
+    }
+
+    /// An idle connection of this class.
+    pub(crate) async fn idle(&self, class: Class) -> Option<Upstream> {
+        let mut upstream = {
+            let mut inner = self.inner();
+            let at = inner.idle.iter().position(|upstream| upstream.class == class)?;
+            inner.idle.swap_remove(at)
+        };
+        upstream.is_ready().await.then_some(upstream)
+    }
+
+    /// A new connection. May take as long as a machine takes to be made.
+    pub(crate) async fn dial(&self, connector: &dyn Connector, class: Class) -> Result<Upstream, Failure> {
+        let stream = connector.open(Destination::Docker, class).await.map_err(Failure::Open)?;
+        let (upstream, driver) = Upstream::over(stream, class).await.map_err(Failure::Lost)?;
+        self.inner().drivers.push(driver);
+        Ok(upstream)
+    }
+
+    /// The request travels on this connection now. A client that has ended meanwhile is passed on as such.
+    pub(crate) fn carried_by(&self, upstream: &Upstream) {
+        let half_close = upstream.half_close();
+        let mut inner = self.inner();
+        if inner.client_ended {
+            half_close.want();
+        }
+        inner.carrier = Some(half_close);
+    }
+
+    /// The client has closed its writing side. False when there is nobody yet to pass that on to.
+    pub(crate) fn client_ended(&self) -> bool {
+        let mut inner = self.inner();
+        inner.client_ended = true;
+        if let Some(carrier) = &inner.carrier {
+            carrier.want();
+        }
+        inner.carrier.is_some()
+    }
+
+    /// A connection whose answer has ended, for the client's next request.
+    pub(crate) fn park(&self, upstream: Upstream) {
+        let mut inner = self.inner();
+        inner.carrier = None;
+        if upstream.is_reusable() {
+            inner.idle.retain(|idle| idle.class != upstream.class);
+            inner.idle.push(upstream);
+        }
+    }
+
+    pub(crate) fn hijacked(&self, hijacked: Hijacked) {
+        self.inner().hijack = Some(hijacked);
+    }
+
+    pub(crate) fn take_hijacked(&self) -> Option<Hijacked> {
+        self.inner().hijack.take()
+    }
+
+    /// Moves every upstream connection on.
+    pub(crate) fn poll_drivers(&self, cx: &mut Context<'_>) {
+        // Taken out while they are polled: what they wake may come back here.
+        let mut drivers = std::mem::take(&mut self.inner().drivers);
+        drivers.retain_mut(|driver| matches!(driver.as_mut().poll(cx), Poll::Pending));
+        let mut inner = self.inner();
+        drivers.append(&mut inner.drivers);
+        inner.drivers = drivers;
+    }
+
+    // Every critical section leaves it whole.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner();
+        inner.requests -= 1;
+        inner.carrier = None;
+    }
+}

@@ -1,0 +1,70 @@
+//! Listening for clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifecycle::Activity;
+use ports::Ports;
+use tokio::task::JoinSet;
+use tokio_util::net::Listener;
+use tokio_util::sync::CancellationToken;
+use tunnel::Connector;
+
+use crate::connection;
+use crate::knowledge::Knowledge;
+use crate::socket::Socket;
+
+/// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100 KiB each when busy.
+const MAX_CLIENTS: usize = 4096;
+
+/// Longer than a short answer takes on a slow link, shorter than a person waits for the daemon to stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// The Docker endpoint of one profile. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) activity: Activity,
+    pub(crate) ports: Option<Ports>,
+    pub(crate) knowledge: Knowledge,
+}
+
+impl Gateway {
+    /// Requests go where `connector` leads and are recorded in `activity`. Without `ports`, published ports are the machine's own affair.
+    pub fn new(connector: Arc<dyn Connector>, activity: Activity, ports: Option<Ports>, knowledge: Knowledge) -> Self {
+        Self(Arc::new(Inner { connector, activity, ports, knowledge }))
+    }
+
+    /// Serves clients until `shutdown`; then requests under way have a few seconds to be answered and everything is closed. Several
+    /// listeners can be served at once. The listener's permissions, and the removal of its socket file, are the caller's.
+    pub async fn serve<L>(&self, mut listener: L, shutdown: CancellationToken)
+    where
+        L: Listener,
+        L::Io: Socket,
+    {
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(_) = clients.join_next() => {}
+                accepted = listener.accept(), if clients.len() < MAX_CLIENTS => match accepted {
+                    Ok((socket, _)) => {
+                        clients.spawn(connection::serve(self.0.clone(), socket, shutdown.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a client could not be accepted");
+                        // Out of descriptors: time is what helps.
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        let answered = tokio::time::timeout(LAST_ANSWERS, async { while clients.join_next().await.is_some() {} });
+        if answered.await.is_err() {
+            clients.shutdown().await;
+        }
+    }
+}
