@@ -1,0 +1,120 @@
+//! How a volume looks inside a running machine: a disk node `/dev/sdX`, its link by id, and the SCSI serial in sysfs, as in the real cloud. All of it stands in
+//! the machine's own mount namespace. Knows nothing of the bytes.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+use super::tool::{During, run};
+use super::volume::Loop;
+use crate::hypervisor::Failure;
+
+/// Arguments: node, loop number, volume. The loop device's folder in sysfs is overlaid with `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then the
+/// serial), which a loop device has not, and everything else in it stays live.
+const PLUG: &str = r#"
+set -eu
+node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
+rm -f "$node"
+mkdir -p "$own/upper/device" "$own/work" /dev/disk/by-id
+printf "\\000\\200\\000\\$(printf %03o ${#volume})%s" "$volume" > "$own/upper/device/vpd_pg80"
+mountpoint -q "$sys" || mount -t overlay -o "lowerdir=$sys,upperdir=$own/upper,workdir=$own/work" volume "$sys"
+mknod -m 660 "$node" b 7 "$loop"
+chgrp disk "$node"
+ln -sfn "../../$1" "/dev/disk/by-id/scsi-0HC_Volume_$volume"
+"#;
+
+/// The same arguments. Every mount goes lazily: what still has files open there must not hold up the cloud.
+const UNPLUG: &str = r#"
+node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
+while target=$(awk -v dev="7:$loop" '$3 == dev { last = $5 } END { print last }' /proc/self/mountinfo) && [ -n "$target" ]; do
+  umount -l "$(printf %b "$target")" || break
+done
+umount -l "$sys" 2>/dev/null
+rm -rf "$own" "$node"
+[ "$(readlink "/dev/disk/by-id/scsi-0HC_Volume_$volume")" = "../../$1" ] && rm -f "/dev/disk/by-id/scsi-0HC_Volume_$volume"
+exit 0
+"#;
+
+/// Makes the disk appear in the machine whose init has this process id on the host.
+pub(super) async fn plug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
+    inside(init, PLUG, node, device, volume).await
+}
+
+/// Takes it out, mounted or not. A mounted file system is cut off first, so that what still has it open gets errors and writes nothing more.
+pub(super) async fn unplug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
+    cut_off(hold_mounts(init, &[device.number])).await;
+    inside(init, UNPLUG, node, device, volume).await
+}
+
+async fn inside(init: i32, script: &str, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
+    let (target, node) = (format!("--target={init}"), format!("sd{node}"));
+    let (number, volume) = (device.number.to_string(), volume.to_string());
+    let args = [&target, "--mount", "--pid", "--", "/bin/sh", "-c", script, "sh", &node, &number, &volume];
+    run("show the volume to the machine", "nsenter", &args).await.map(drop)
+}
+
+/// Holds a folder of every file system that a machine has mounted from these loop devices, so that it can be cut off even after the machine is dead.
+pub(super) fn hold_mounts(init: i32, loops: &[u32]) -> Vec<File> {
+    let mounts = std::fs::read_to_string(format!("/proc/{init}/mountinfo")).unwrap_or_default();
+    let mut held: Vec<(u32, File)> = Vec::new();
+    for line in mounts.lines() {
+        let Some((number, point)) = loop_mount(line) else { continue };
+        if loops.contains(&number)
+            && !held.iter().any(|(other, _)| *other == number)
+            && let Ok(folder) = File::open(format!("/proc/{init}/root{}", point.display())).during("open a mount point")
+        {
+            held.push((number, folder));
+        }
+    }
+    held.into_iter().map(|(_, folder)| folder).collect()
+}
+
+/// Stops file systems at once without writing back what is not on the disk yet: what a power cut does. A clean unmount, which the kernel does when the last
+/// process of a machine dies, would show nobody what a missing `sync` costs.
+pub(super) async fn cut_off(mounts: Vec<File>) {
+    for folder in mounts {
+        let path = format!("/proc/{}/fd/{}", std::process::id(), folder.as_raw_fd());
+        if let Err(failure) = run("cut off a file system", "xfs_io", &["-r", "-x", "-c", "shutdown", &path]).await {
+            tracing::debug!(%failure, "file system is not cut off");
+        }
+    }
+}
+
+/// Loop number and mount point of a line of mountinfo that is a mount from a loop device (major number 7, fixed in the kernel).
+fn loop_mount(line: &str) -> Option<(u32, PathBuf)> {
+    let mut fields = line.split(' ');
+    let number = fields.nth(2)?.strip_prefix("7:")?.parse().ok()?;
+    Some((number, PathBuf::from(unescaped(fields.nth(1)?))))
+}
+
+/// The kernel writes blanks and backslashes in mountinfo as three octal digits.
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        match after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                out.push(char::from(byte));
+                rest = &after[3..];
+            }
+            None => {
+                out.push('\\');
+                rest = after;
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_from_a_loop_device_is_found_with_blanks_in_its_path() {
+        let line = r"121 101 7:3 / /mnt/two\040words rw,relatime shared:1 - ext4 /dev/sdb rw";
+        assert_eq!(loop_mount(line), Some((3, PathBuf::from("/mnt/two words"))));
+        assert_eq!(loop_mount("121 101 0:39 / / rw - overlay overlay rw"), None);
+    }
+}

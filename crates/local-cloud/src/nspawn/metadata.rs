@@ -1,0 +1,114 @@
+//! The metadata service, as a server in the real cloud sees it at 169.254.169.254. It listens on the bridge's device only, so that several local clouds
+//! and a real cloud's own service do not meet; who asks is told by the address that the request comes from.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use super::claim::Place;
+use super::network::METADATA;
+use super::tool::During;
+use crate::hypervisor::Failure;
+
+/// What a server may know of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) address: Ipv4Addr,
+    pub(super) availability_zone: String,
+    pub(super) region: String,
+    pub(super) public_keys: Vec<String>,
+    pub(super) user_data: Option<String>,
+}
+
+/// Finds the server that has an address.
+pub(super) type Lookup = Arc<dyn Fn(Ipv4Addr) -> Option<Facts> + Send + Sync>;
+
+/// Opens the service's socket.
+pub(super) fn listen(place: Place) -> Result<TcpListener, Failure> {
+    let what = "open the metadata service";
+    let address: SocketAddr = format!("{METADATA}:80").parse().during(what)?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).during(what)?;
+    socket.set_reuse_address(true).during(what)?;
+    socket.bind_device(Some(place.bridge().as_bytes())).during(what)?;
+    socket.bind(&address.into()).during(what)?;
+    socket.listen(128).during(what)?;
+    socket.set_nonblocking(true).during(what)?;
+    TcpListener::from_std(socket.into()).during(what)
+}
+
+/// Answers until it is dropped.
+pub(super) async fn serve(listener: TcpListener, lookup: Lookup) {
+    let router = Router::new()
+        .route("/hetzner/v1/metadata", get(whole))
+        .route("/hetzner/v1/metadata/{key}", get(single))
+        .route("/hetzner/v1/userdata", get(user_data))
+        .with_state(lookup);
+    if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await {
+        tracing::warn!(%error, "the metadata service ended");
+    }
+}
+
+type Peer = ConnectInfo<SocketAddr>;
+
+async fn whole(State(lookup): State<Lookup>, ConnectInfo(peer): Peer) -> Response {
+    asked_by(&lookup, peer).map_or_else(unknown, |facts| yaml(&facts).into_response())
+}
+
+async fn single(State(lookup): State<Lookup>, ConnectInfo(peer): Peer, Path(key): Path<String>) -> Response {
+    asked_by(&lookup, peer).and_then(|facts| value(&facts, &key)).map_or_else(unknown, IntoResponse::into_response)
+}
+
+async fn user_data(State(lookup): State<Lookup>, ConnectInfo(peer): Peer) -> Response {
+    match asked_by(&lookup, peer) {
+        None => unknown(),
+        Some(Facts { user_data: None, .. }) => StatusCode::NO_CONTENT.into_response(),
+        Some(Facts { user_data: Some(text), .. }) => text.into_response(),
+    }
+}
+
+fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, "not found\n").into_response()
+}
+
+fn asked_by(lookup: &Lookup, peer: SocketAddr) -> Option<Facts> {
+    match peer.ip() {
+        IpAddr::V4(address) => lookup(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// One key per line; every value is JSON, which is YAML.
+fn yaml(facts: &Facts) -> String {
+    let fields = [
+        ("availability-zone", json!(facts.availability_zone)),
+        ("hostname", json!(facts.name)),
+        ("instance-id", json!(facts.id)),
+        ("public-ipv4", json!(facts.address)),
+        ("public-keys", json!(facts.public_keys)),
+        ("region", json!(facts.region)),
+    ];
+    fields.into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+}
+
+fn value(facts: &Facts, key: &str) -> Option<String> {
+    Some(match key {
+        "availability-zone" => facts.availability_zone.clone(),
+        "hostname" => facts.name.clone(),
+        "instance-id" => facts.id.to_string(),
+        "private-networks" => "[]".to_owned(),
+        "public-ipv4" => facts.address.to_string(),
+        "public-keys" => json!(facts.public_keys).to_string(),
+        "region" => facts.region.clone(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,384 @@
+//! Real machines on this host: Debian with systemd, cloud-init, sshd and dockerd in systemd-nspawn, volumes as loop devices, firewalls in nftables.
+//!
+//! Everything is made so that it goes by itself when this process dies, even by `kill -9`: machines are bound to it and take their mounts and links
+//! with them, loop devices go with their last user. What stays is a bridge and an nft table; [`clean`] removes those, and so does the next
+//! local cloud that takes the same place.
+//!
+//! Not as in the real cloud: a machine shares this host's kernel (no modules of its own, no udev, `/proc/meminfo` and the processors are the host's), its
+//! memory and processors are not limited, and it reaches the internet only where this host forwards packets.
+
+pub mod base;
+mod claim;
+mod cleanup;
+mod device;
+mod disk;
+mod firewall;
+mod machine;
+mod metadata;
+mod network;
+mod seed;
+mod server;
+mod tool;
+mod volume;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::mpsc;
+
+use self::claim::{Claim, Place, Record};
+use self::server::{Server, Site};
+use self::tool::{During, failure};
+use self::volume::Volume;
+use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer};
+
+pub use self::cleanup::{CleanReport, clean};
+
+/// Last octets of servers' addresses.
+const HOSTS: std::ops::RangeInclusive<u8> = 10..=250;
+
+/// Servers as real machines.
+#[derive(Debug)]
+pub struct Nspawn {
+    claim: Claim,
+    site: Arc<Site>,
+    base: std::path::PathBuf,
+    servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>,
+    /// Last octets in use, also by servers that are not made yet.
+    hosts: Mutex<BTreeMap<u64, u8>>,
+    /// Where each volume is attached.
+    volumes: Mutex<BTreeMap<u64, Option<u64>>>,
+    /// Held while the table is made from the records of all servers.
+    firewall: tokio::sync::Mutex<()>,
+    events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
+    metadata: tokio::task::JoinHandle<()>,
+    _state_lock: File,
+}
+
+impl Nspawn {
+    /// Takes a place on this host for a local cloud whose disks are in `state`. Makes the base system first if this host has none.
+    pub async fn start(state: &Path, api_port: u16) -> Result<Nspawn, Failure> {
+        tool::check_host()?;
+        std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
+        let state = std::fs::canonicalize(state).during(format!("find {}", state.display()))?;
+        disk::check_state(&state)?;
+        let state_lock = lock_state(&state)?;
+        let base = base::ensure(&base::cache(), &|step| tracing::info!("{step}")).await?;
+
+        let claim = claim_place(&state)?;
+        cleanup::sweep(&claim, &mut CleanReport::default()).await?;
+        claim.write(&Record { state: state.clone(), process: std::process::id(), api_port })?;
+        network::make(claim.place).await?;
+
+        // Unbounded: one small event per death of a machine.
+        let (events, received) = mpsc::unbounded_channel();
+        let site = Arc::new(Site { place: claim.place, state: state.clone(), starter: machine::Starter::new()?, events });
+        let (servers, hosts, volumes) = found(&site);
+        let servers = Arc::new(Mutex::new(servers));
+        let metadata = tokio::spawn(metadata::serve(metadata::listen(claim.place)?, lookup(claim.place, servers.clone())));
+        let nspawn = Nspawn {
+            claim,
+            site,
+            base,
+            servers,
+            hosts: Mutex::new(hosts),
+            volumes: Mutex::new(volumes),
+            firewall: tokio::sync::Mutex::default(),
+            events: Mutex::new(Some(received)),
+            metadata,
+            _state_lock: state_lock,
+        };
+        nspawn.apply_firewalls(None).await?;
+        Ok(nspawn)
+    }
+
+    /// This host's address on the machines' network.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.claim.place.gateway()
+    }
+
+    fn server(&self, id: u64) -> Result<Arc<Server>, Failure> {
+        locked(&self.servers).get(&id).cloned().ok_or_else(|| failure(format!("find server {id}"), "there is none"))
+    }
+
+    fn volume(&self, id: u64) -> Result<Volume, Failure> {
+        match locked(&self.volumes).get(&id) {
+            Some(_) => Ok(Volume::of(&self.site.state, id)),
+            None => Err(failure(format!("find volume {id}"), "there is none")),
+        }
+    }
+
+    /// Where a volume is attached to, and stays so.
+    fn attached_to(&self, volume: u64) -> Option<Arc<Server>> {
+        let server = (*locked(&self.volumes).get(&volume)?)?;
+        locked(&self.servers).get(&server).cloned()
+    }
+
+    fn note_attachment(&self, volume: u64, server: Option<u64>) -> Result<(), Failure> {
+        Volume::of(&self.site.state, volume).write(&volume::Record { server })?;
+        locked(&self.volumes).insert(volume, server);
+        Ok(())
+    }
+
+    /// Makes the table anew, with other rules for one server if told so; those are remembered only if they can be applied.
+    async fn apply_firewalls(&self, change: Option<(u64, Option<Vec<disk::Rule>>)>) -> Result<(), Failure> {
+        let _guard = self.firewall.lock().await;
+        let servers: Vec<Arc<Server>> = locked(&self.servers).values().cloned().collect();
+        let mut guarded = Vec::new();
+        for server in &servers {
+            let mut record = server.record();
+            if let Some((id, rules)) = &change
+                && *id == record.id
+            {
+                record.firewall = rules.clone();
+            }
+            if let Some(rules) = record.firewall {
+                guarded.push((self.claim.place.address(record.host), rules));
+            }
+        }
+        firewall::apply(self.claim.place, &guarded).await?;
+        match change {
+            Some((id, rules)) => self.server(id)?.remember(|record| record.firewall = rules),
+            None => Ok(()),
+        }
+    }
+
+    async fn make_server(&self, new: NewServer) -> Result<(), Failure> {
+        let host = self.reserve_host(new.id)?;
+        let disk = disk::Disk::of(&self.site.state, new.id);
+        let base = disk.make(&self.site.state, &self.base, &new.image).await?;
+        let record = disk::Record {
+            id: new.id,
+            name: new.name,
+            user_data: new.user_data,
+            ssh_keys: new.ssh_keys,
+            availability_zone: new.availability_zone,
+            region: new.region,
+            host,
+            base,
+            firewall: None,
+        };
+        disk.write(&record)?;
+        locked(&self.servers).insert(new.id, Arc::new(Server::new(self.site.clone(), record, &[])));
+        Ok(())
+    }
+
+    fn reserve_host(&self, server: u64) -> Result<u8, Failure> {
+        let mut hosts = locked(&self.hosts);
+        if let Some(host) = hosts.get(&server) {
+            return Ok(*host);
+        }
+        let taken: Vec<u8> = hosts.values().copied().collect();
+        let free = HOSTS.into_iter().find(|host| !taken.contains(host));
+        let host = free.ok_or_else(|| failure("find an address for the server", "all of this local cloud's are taken"))?;
+        hosts.insert(server, host);
+        Ok(host)
+    }
+
+    async fn remove_server(&self, id: u64) -> Result<(), Failure> {
+        let server = locked(&self.servers).get(&id).cloned();
+        if let Some(server) = server {
+            server.power_off().await?;
+            let volumes: Vec<u64> = locked(&self.volumes).iter().filter(|(_, at)| **at == Some(id)).map(|(volume, _)| *volume).collect();
+            for volume in volumes {
+                self.note_attachment(volume, None)?;
+            }
+            locked(&self.servers).remove(&id);
+            self.apply_firewalls(None).await?;
+        }
+        disk::Disk::of(&self.site.state, id).remove().await?;
+        locked(&self.hosts).remove(&id);
+        Ok(())
+    }
+}
+
+impl Hypervisor for Nspawn {
+    fn reserve_address(&self, server: u64) -> Result<Ipv4Addr, Failure> {
+        self.reserve_host(server).map(|host| self.claim.place.address(host))
+    }
+
+    fn create(&self, server: NewServer) -> Effect<'_> {
+        Box::pin(async move {
+            let exists = locked(&self.servers).contains_key(&server.id);
+            if exists { Ok(()) } else { self.make_server(server).await }
+        })
+    }
+
+    fn start(&self, server: u64) -> Effect<'_> {
+        Box::pin(async move { self.server(server)?.start().await })
+    }
+
+    fn shutdown(&self, server: u64) -> Effect<'_> {
+        Box::pin(async move { self.server(server)?.shutdown().await })
+    }
+
+    fn power_off(&self, server: u64) -> Effect<'_> {
+        Box::pin(async move { self.server(server)?.power_off().await })
+    }
+
+    fn delete(&self, server: u64) -> Effect<'_> {
+        Box::pin(self.remove_server(server))
+    }
+
+    fn set_firewall(&self, server: u64, rules: Option<Vec<InboundRule>>) -> Effect<'_> {
+        Box::pin(async move {
+            self.server(server)?;
+            let rules = rules.map(|rules| rules.into_iter().map(disk::Rule::from).collect());
+            self.apply_firewalls(Some((server, rules))).await
+        })
+    }
+
+    fn create_volume(&self, volume: u64, size: u64, format: Option<Format>) -> Effect<'_> {
+        Box::pin(async move {
+            Volume::of(&self.site.state, volume).make(size, format).await?;
+            locked(&self.volumes).entry(volume).or_default();
+            Ok(())
+        })
+    }
+
+    fn resize_volume(&self, volume: u64, size: u64) -> Effect<'_> {
+        Box::pin(async move {
+            self.volume(volume)?.grow(size)?;
+            match self.attached_to(volume) {
+                Some(server) => server.refresh(volume).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn delete_volume(&self, volume: u64) -> Effect<'_> {
+        Box::pin(async move {
+            self.detach(volume).await?;
+            Volume::of(&self.site.state, volume).remove()?;
+            locked(&self.volumes).remove(&volume);
+            Ok(())
+        })
+    }
+
+    fn attach(&self, volume: u64, server: u64) -> Effect<'_> {
+        Box::pin(async move {
+            let bytes = self.volume(volume)?;
+            let target = self.server(server)?;
+            if let Some(other) = self.attached_to(volume)
+                && other.record().id != server
+            {
+                return Err(failure("attach the volume", format!("it is attached to server {}", other.record().id)));
+            }
+            target.attach(&bytes).await?;
+            self.note_attachment(volume, Some(server))
+        })
+    }
+
+    fn detach(&self, volume: u64) -> Effect<'_> {
+        Box::pin(async move {
+            let Some(server) = self.attached_to(volume) else { return Ok(()) };
+            server.detach(volume).await?;
+            self.note_attachment(volume, None)
+        })
+    }
+
+    fn snapshot(&self, server: u64, image: u64) -> Effect<'_, u64> {
+        Box::pin(async move {
+            let base = self.server(server)?.record().base;
+            disk::snapshot(&self.site.state, server, &base, image).await
+        })
+    }
+
+    fn delete_snapshot(&self, image: u64) -> Effect<'_> {
+        Box::pin(async move { disk::delete_snapshot(&self.site.state, image).await })
+    }
+
+    fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>> {
+        locked(&self.events).take()
+    }
+
+    fn close(&self) -> Effect<'_> {
+        Box::pin(async move {
+            let servers: Vec<Arc<Server>> = locked(&self.servers).values().cloned().collect();
+            let ended = futures::future::join_all(servers.iter().map(|server| server.end())).await;
+            self.metadata.abort();
+            firewall::remove(self.claim.place).await?;
+            network::remove(self.claim.place).await?;
+            self.claim.forget();
+            ended.into_iter().collect()
+        })
+    }
+}
+
+impl Drop for Nspawn {
+    fn drop(&mut self) {
+        self.metadata.abort();
+    }
+}
+
+/// A lock that is never held across an await; what it guards is whole even if a holder panicked.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock_state(state: &Path) -> Result<File, Failure> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(state.join("machines.lock"))
+        .during("open the lock of the state folder")?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(failure(format!("use {}", state.display()), "another local cloud uses it; choose another state folder"))
+        }
+        Err(error) => Err(failure("lock the state folder", error)),
+    }
+}
+
+/// The place that the disks of this folder had before if it is free, so that servers keep their addresses; else any.
+fn claim_place(state: &Path) -> Result<Claim, Failure> {
+    let note = state.join("place");
+    let before = std::fs::read_to_string(&note).ok().and_then(|text| Place::of(text.trim(), ""));
+    let again = match before {
+        Some(place) => Claim::try_take(place)?,
+        None => None,
+    };
+    let claim = match again {
+        Some(claim) => claim,
+        None => Claim::any()?,
+    };
+    std::fs::write(note, claim.place.0.to_string()).during("write down the place")?;
+    Ok(claim)
+}
+
+type Found = (BTreeMap<u64, Arc<Server>>, BTreeMap<u64, u8>, BTreeMap<u64, Option<u64>>);
+
+/// What the state folder holds from before; all of it is off.
+fn found(site: &Arc<Site>) -> Found {
+    let records = disk::records(&site.state);
+    let hosts = records.iter().map(|record| (record.id, record.host)).collect();
+    let exists = |server: &u64| records.iter().any(|record| record.id == *server);
+    let volumes: BTreeMap<u64, Option<u64>> =
+        volume::records(&site.state).into_iter().map(|(id, record)| (id, record.server.filter(exists))).collect();
+    let attached = |server: u64| volumes.iter().filter(|(_, at)| **at == Some(server)).map(|(id, _)| *id).collect::<Vec<_>>();
+    let servers =
+        records.iter().map(|record| (record.id, Arc::new(Server::new(site.clone(), record.clone(), &attached(record.id))))).collect();
+    (servers, hosts, volumes)
+}
+
+fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> metadata::Lookup {
+    Arc::new(move |peer| {
+        let servers = locked(&servers);
+        let record = servers.values().map(|server| server.record()).find(|record| place.address(record.host) == peer)?;
+        Some(metadata::Facts {
+            id: record.id,
+            name: record.name,
+            address: peer,
+            availability_zone: record.availability_zone,
+            region: record.region,
+            public_keys: record.ssh_keys,
+            user_data: record.user_data,
+        })
+    })
+}

@@ -1,0 +1,50 @@
+//! What cloud-init finds in a server: the NoCloud seed. Keys for root come by the metadata, as from the cloud's own data source, so that the user-data stays
+//! what the client sent.
+
+use std::net::Ipv4Addr;
+
+use base64::Engine;
+use serde_json::json;
+
+use super::disk::{Disk, Record};
+use super::tool::During;
+use crate::hypervisor::Failure;
+
+/// Writes the seed of a server. JSON is YAML.
+pub(super) fn write(disk: &Disk, record: &Record, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<(), Failure> {
+    let meta_data = json!({ "instance-id": record.id.to_string(), "local-hostname": record.name, "public-keys": record.ssh_keys });
+    // A single address behind a gateway that is not in its network, as in the real cloud: all traffic between machines goes through the host.
+    let network = json!({ "version": 1, "config": [{
+        "type": "physical",
+        "name": "host0",
+        "subnets": [{ "type": "static", "address": format!("{address}/32"), "gateway": gateway }],
+    }]});
+    let user_data = record.user_data.as_deref().map(decoded).unwrap_or_default();
+    let files =
+        [("meta-data", meta_data.to_string().into_bytes()), ("network-config", network.to_string().into_bytes()), ("user-data", user_data)];
+    for (name, bytes) in files {
+        std::fs::write(disk.seed().join(name), bytes).during(format!("write the {name} of the server"))?;
+    }
+    Ok(())
+}
+
+/// The cloud's data source in cloud-init takes base64 off by itself; it is how clients send compressed user-data.
+fn decoded(user_data: &str) -> Vec<u8> {
+    let compact: String = user_data.split_whitespace().collect();
+    match base64::engine::general_purpose::STANDARD.decode(&compact) {
+        Ok(bytes) if !bytes.is_empty() => bytes,
+        _ => user_data.as_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_taken_off_and_text_is_left_alone() {
+        assert_eq!(decoded("I2Nsb3VkLWNvbmZpZwo=\n"), b"#cloud-config\n");
+        assert_eq!(decoded("#cloud-config\n"), b"#cloud-config\n");
+        assert_eq!(decoded(""), b"");
+    }
+}

@@ -1,0 +1,245 @@
+//! One server over its life: powered on and off, rebooting by itself, with volumes coming and going. Everything that changes its power or its volumes
+//! goes through one lock here, because a machine also acts by itself while the API's locks are open.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::process::Child;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use super::claim::Place;
+use super::disk::{self, Disk};
+use super::machine::{self, Boot, Machine, Starter};
+use super::tool::failure;
+use super::volume::{Loop, Volume};
+use super::{device, network, seed};
+use crate::hypervisor::{Event, Failure};
+
+/// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
+const DEATH_LIMIT: Duration = Duration::from_secs(15);
+
+/// `/dev/sda` is the disk itself in the real cloud, which takes 16 volumes.
+const NODES: std::ops::RangeInclusive<char> = 'b'..='q';
+
+/// What all servers of a local cloud share.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) place: Place,
+    pub(super) state: PathBuf,
+    pub(super) starter: Starter,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+/// A server.
+#[derive(Debug)]
+pub(super) struct Server {
+    record: Mutex<disk::Record>,
+    pub(super) disk: Disk,
+    site: Arc<Site>,
+    power: tokio::sync::Mutex<Power>,
+}
+
+#[derive(Debug, Default)]
+struct Power {
+    running: Option<Running>,
+    volumes: BTreeMap<u64, Attached>,
+    boots: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    machine: Machine,
+    boot: u64,
+    gone: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct Attached {
+    node: char,
+    /// There while the machine runs.
+    device: Option<Loop>,
+}
+
+impl Server {
+    /// A server that is off, with the volumes that it had.
+    pub(super) fn new(site: Arc<Site>, record: disk::Record, volumes: &[u64]) -> Server {
+        let disk = Disk::of(&site.state, record.id);
+        let volumes = volumes.iter().zip(NODES).map(|(volume, node)| (*volume, Attached { node, device: None })).collect();
+        let power = tokio::sync::Mutex::new(Power { volumes, ..Power::default() });
+        Server { record: Mutex::new(record), disk, site, power }
+    }
+
+    /// What is remembered of it.
+    pub(super) fn record(&self) -> disk::Record {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what is remembered of it.
+    pub(super) fn remember(&self, change: impl FnOnce(&mut disk::Record)) -> Result<(), Failure> {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut record);
+        self.disk.write(&record)
+    }
+
+    /// Boots it unless it runs.
+    pub(super) async fn start(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut power = self.power.lock().await;
+        if power.running.is_some() {
+            return Ok(());
+        }
+        self.boot(&mut power).await
+    }
+
+    /// Asks its system to end.
+    pub(super) async fn shutdown(&self) -> Result<(), Failure> {
+        match &self.power.lock().await.running {
+            Some(running) => running.machine.press_power_button(),
+            None => Ok(()),
+        }
+    }
+
+    /// Pulls the plug: what it had not written to its volumes is lost.
+    pub(super) async fn power_off(&self) -> Result<(), Failure> {
+        let mut power = self.power.lock().await;
+        let loops: Vec<u32> = power.volumes.values().filter_map(|volume| volume.device.as_ref()).map(|device| device.number).collect();
+        let mounts = power.running.as_ref().map(|running| device::hold_mounts(running.machine.init, &loops)).unwrap_or_default();
+        let off = power.off().await;
+        device::cut_off(mounts).await;
+        off
+    }
+
+    /// Ends it at once, but nothing that it wrote is lost: for the end of the local cloud, which is no accident in the machine's life.
+    pub(super) async fn end(&self) -> Result<(), Failure> {
+        self.power.lock().await.off().await
+    }
+
+    /// Gives it a volume.
+    pub(super) async fn attach(&self, volume: &Volume) -> Result<(), Failure> {
+        let mut power = self.power.lock().await;
+        let taken: Vec<char> = power.volumes.values().map(|volume| volume.node).collect();
+        let init = power.running.as_ref().map(|running| running.machine.init);
+        let free = NODES.into_iter().find(|node| !taken.contains(node));
+        let attached = match (power.volumes.entry(volume.id), free) {
+            (std::collections::btree_map::Entry::Occupied(entry), _) => entry.into_mut(),
+            (std::collections::btree_map::Entry::Vacant(entry), Some(node)) => entry.insert(Attached { node, device: None }),
+            _ => return Err(failure("attach the volume", "the server has as many as it can have")),
+        };
+        match init {
+            Some(init) if attached.device.is_none() => attached.plug(init, volume).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a volume away.
+    pub(super) async fn detach(&self, volume: u64) -> Result<(), Failure> {
+        let mut power = self.power.lock().await;
+        let init = power.running.as_ref().map(|running| running.machine.init);
+        let Some(attached) = power.volumes.remove(&volume) else { return Ok(()) };
+        match (init, &attached.device) {
+            (Some(init), Some(device)) => device::unplug(init, attached.node, device, volume).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Shows it the new size of a volume.
+    pub(super) async fn refresh(&self, volume: u64) -> Result<(), Failure> {
+        match self.power.lock().await.volumes.get(&volume).and_then(|attached| attached.device.as_ref()) {
+            Some(device) => device.refresh().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn boot(self: &Arc<Self>, power: &mut Power) -> Result<(), Failure> {
+        let (record, place) = (self.record(), self.site.place);
+        seed::write(&self.disk, &record, place.address(record.host), place.gateway())?;
+        let boot = Boot {
+            name: format!("{}{}", place.machine_prefix(), record.id),
+            base: record.base,
+            disk: self.disk.clone(),
+            bridge: place.bridge(),
+            resolver: network::host_routes(),
+        };
+        let (machine, child) = self.site.starter.boot(&boot).await?;
+        let init = machine.init;
+        power.boots += 1;
+        let (boot, (ended, gone)) = (power.boots, watch::channel(false));
+        power.running = Some(Running { machine, boot, gone });
+        tokio::spawn(watched(Arc::downgrade(self), child, boot, ended));
+        let furnished = furnish(init, &self.site.state, &mut power.volumes).await;
+        if furnished.is_err() {
+            power.off().await?;
+        }
+        furnished
+    }
+
+    /// What follows when a machine ended without having been powered off: it comes up again if its system asked for that.
+    fn ended(self: Arc<Self>, boot: u64, code: Option<i32>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut power = self.power.lock().await;
+            if power.running.as_ref().is_none_or(|running| running.boot != boot) {
+                return;
+            }
+            power.forget_machine();
+            let id = self.record().id;
+            if code == Some(machine::REBOOT) {
+                match self.boot(&mut power).await {
+                    Ok(()) => return,
+                    Err(failure) => tracing::warn!(server = id, %failure, "the server does not come up again"),
+                }
+            }
+            // Nobody listens any more when the local cloud ends.
+            let _ = self.site.events.send(Event::Stopped(id));
+        })
+    }
+}
+
+impl Power {
+    async fn off(&mut self) -> Result<(), Failure> {
+        if let Some(running) = &self.running {
+            running.machine.pull_plug()?;
+            let mut gone = running.gone.clone();
+            timeout(DEATH_LIMIT, gone.wait_for(|gone| *gone))
+                .await
+                .map_err(|_| failure("pull the plug", format!("the machine is not gone after {DEATH_LIMIT:?}")))?
+                .ok();
+        }
+        self.forget_machine();
+        Ok(())
+    }
+
+    fn forget_machine(&mut self) {
+        self.running = None;
+        for volume in self.volumes.values_mut() {
+            volume.device = None;
+        }
+    }
+}
+
+impl Attached {
+    async fn plug(&mut self, init: i32, volume: &Volume) -> Result<(), Failure> {
+        let device = volume.open().await?;
+        device::plug(init, self.node, &device, volume.id).await?;
+        self.device = Some(device);
+        Ok(())
+    }
+}
+
+async fn furnish(init: i32, state: &Path, volumes: &mut BTreeMap<u64, Attached>) -> Result<(), Failure> {
+    network::isolate(init).await?;
+    for (id, attached) in volumes {
+        attached.plug(init, &Volume::of(state, *id)).await?;
+    }
+    Ok(())
+}
+
+async fn watched(server: Weak<Server>, mut child: Child, boot: u64, ended: watch::Sender<bool>) {
+    let code = child.wait().await.ok().and_then(|status| status.code());
+    ended.send_replace(true);
+    if let Some(server) = server.upgrade() {
+        server.ended(boot, code).await;
+    }
+}

@@ -1,0 +1,106 @@
+//! Calls to the host's own tools. Knows how to run one and to tell what it said; not what any of them is for.
+
+use std::ffi::OsStr;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::hypervisor::Failure;
+
+/// Programs that have to be on the host, each with the Debian package that brings it.
+const NEEDED: &[(&str, &str)] = &[
+    ("systemd-nspawn", "systemd-container"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
+    ("xfs_io", "xfsprogs"),
+    ("ip", "iproute2"),
+    ("bridge", "iproute2"),
+    ("nft", "nftables"),
+    ("losetup", "mount"),
+    ("unshare", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("systemctl", "systemd"),
+];
+
+/// Administration tools stand in the sbin folders, which a login shell of a desktop may lack.
+const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Refuses a host that cannot carry machines, with what to do about it.
+pub(super) fn check_host() -> Result<(), Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(failure("real machines", "they need root; run this as root, or use the API alone (--machines none)"));
+    }
+    let mut packages: Vec<&str> = Vec::new();
+    let mut missing: Vec<&str> = Vec::new();
+    for (program, package) in NEEDED {
+        if !FOLDERS.iter().any(|folder| std::path::Path::new(folder).join(program).exists()) {
+            missing.push(program);
+            if !packages.contains(package) {
+                packages.push(package);
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(failure("real machines", format!("{} not found; install with: apt-get install {}", missing.join(", "), packages.join(" "))))
+}
+
+/// A failure in words.
+pub(super) fn failure(what: impl Into<String>, cause: impl ToString) -> Failure {
+    Failure { what: what.into(), cause: cause.to_string() }
+}
+
+/// Turns any error into a [`Failure`] that says what was tried.
+pub(super) trait During<T> {
+    /// Says what was tried.
+    fn during(self, what: impl Into<String>) -> Result<T, Failure>;
+}
+
+impl<T, E: std::fmt::Display> During<T> for Result<T, E> {
+    fn during(self, what: impl Into<String>) -> Result<T, Failure> {
+        self.map_err(|error| failure(what, error))
+    }
+}
+
+/// A command with a search path that holds the administration tools, and without our standard input.
+pub(super) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("PATH", FOLDERS.join(":")).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a tool to its end and returns what it printed.
+pub(super) async fn run<S: AsRef<OsStr>>(what: &str, program: &str, args: &[S]) -> Result<String, Failure> {
+    finish(what, program, command(program).args(args).output().await)
+}
+
+/// Like [`run`], with something on its standard input.
+pub(super) async fn feed<S: AsRef<OsStr>>(what: &str, program: &str, args: &[S], input: &str) -> Result<String, Failure> {
+    let mut child = command(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .during(format!("{what}: {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A tool that dies before it has read all says why on stderr; that is worth more than the broken pipe.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    finish(what, program, child.wait_with_output().await)
+}
+
+fn finish(what: &str, program: &str, output: std::io::Result<std::process::Output>) -> Result<String, Failure> {
+    let output = output.during(format!("{what}: {program}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let tail: Vec<&str> = said.lines().rev().filter(|line| !line.trim().is_empty()).take(4).collect();
+    let said = tail.into_iter().rev().collect::<Vec<_>>().join("; ");
+    Err(failure(what, format!("{program} ended with {}: {said}", output.status)))
+}
