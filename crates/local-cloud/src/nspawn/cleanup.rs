@@ -70,9 +70,9 @@ pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(),
         detach_loops(&record.state, report).await?;
     }
     if network::exists(place) {
-        network::remove(place).await?;
         report.links.push(place.bridge());
     }
+    network::remove(place).await?;
     if firewall::places().await.contains(&place) {
         firewall::remove(place).await?;
         report.tables.push(place.table());

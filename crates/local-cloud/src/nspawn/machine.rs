@@ -23,8 +23,9 @@ pub(super) const REBOOT: i32 = 133;
 /// An nspawn that has not come to the system's own init by then never will; seen are 0.1 s, and 1 s on a busy host.
 const INIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Arguments: base, upper, work, root, then nspawn's. Run in the machine's own mount namespace.
+/// Arguments: base, upper, work, root, then nspawn's. Run in the machine's own mount namespace, where nspawn also keeps its notes.
 const LAUNCH: &str = r#"
+mkdir -p /run/systemd/nspawn && mount -t tmpfs nspawn /run/systemd/nspawn || exit 1
 mount -t overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" disk "$4" || exit 1
 root=$4; shift 4
 exec systemd-nspawn --directory="$root" "$@"

@@ -24,8 +24,13 @@ pub(super) async fn make(place: Place) -> Result<(), Failure> {
     run(what, "ip", &["link", "set", &bridge, "up"]).await.map(drop)
 }
 
-/// Removes the bridge.
+/// Removes the bridge, and links of dead machines that the kernel has not come to yet.
 pub(super) async fn remove(place: Place) -> Result<(), Failure> {
+    for link in links() {
+        if link.starts_with(&format!("vb-{}", place.machine_prefix())) {
+            unlink(&link).await;
+        }
+    }
     if !exists(place) {
         return Ok(());
     }
@@ -39,19 +44,29 @@ pub(super) fn exists(place: Place) -> bool {
 
 /// Places whose bridge is there.
 pub(super) fn places() -> Vec<Place> {
-    let links = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    links.filter_map(|link| Place::of(link.file_name().to_str()?, "dbcloud")).collect()
+    links().iter().filter_map(|link| Place::of(link, "dbcloud")).collect()
 }
 
-/// Keeps a machine from talking to its neighbours behind the host's back.
-pub(super) async fn isolate(init: i32) -> Result<(), Failure> {
+/// Keeps a machine from talking to its neighbours behind the host's back; returns the host's end of its link.
+pub(super) async fn isolate(init: i32) -> Result<String, Failure> {
     let what = "connect the machine";
     // The machine's own sysfs: its end of the pair names the other end by index.
     let peer = std::fs::read_to_string(format!("/proc/{init}/root/sys/class/net/host0/iflink")).during(what)?;
-    let links = std::fs::read_dir("/sys/class/net").during(what)?.flatten();
-    let is_peer = |link: &std::fs::DirEntry| std::fs::read_to_string(link.path().join("ifindex")).is_ok_and(|index| index == peer);
-    let link = links.into_iter().find(is_peer).ok_or_else(|| failure(what, "its link is not on this host"))?;
-    run(what, "bridge", &["link", "set", "dev", &link.file_name().to_string_lossy(), "isolated", "on"]).await.map(drop)
+    let index = |link: &str| std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex")).unwrap_or_default();
+    let link = links().into_iter().find(|link| index(link) == peer).ok_or_else(|| failure(what, "its link is not on this host"))?;
+    run(what, "bridge", &["link", "set", "dev", &link, "isolated", "on"]).await?;
+    Ok(link)
+}
+
+/// Removes a machine's link. The kernel does so with the last process, but takes its time, and a machine of the same name may be about to start.
+pub(super) async fn unlink(link: &str) {
+    // It fails when the kernel was first.
+    let _ = run("remove the machine's link", "ip", &["link", "delete", link]).await;
+}
+
+fn links() -> Vec<String> {
+    let links = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    links.filter_map(|link| link.file_name().into_string().ok()).collect()
 }
 
 /// This host passes other machines' packets on, so that ours can reach what the host reaches.

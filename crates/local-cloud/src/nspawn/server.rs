@@ -55,6 +55,8 @@ struct Running {
     machine: Machine,
     boot: u64,
     gone: watch::Receiver<bool>,
+    /// The host's end of its network link.
+    link: Option<String>,
 }
 
 #[derive(Debug)]
@@ -167,9 +169,9 @@ impl Server {
         let init = machine.init;
         power.boots += 1;
         let (boot, (ended, gone)) = (power.boots, watch::channel(false));
-        power.running = Some(Running { machine, boot, gone });
+        power.running = Some(Running { machine, boot, gone, link: None });
         tokio::spawn(watched(Arc::downgrade(self), child, boot, ended));
-        let furnished = furnish(init, &self.site.state, &mut power.volumes).await;
+        let furnished = power.furnish(init, &self.site.state).await;
         if furnished.is_err() {
             power.off().await?;
         }
@@ -183,7 +185,7 @@ impl Server {
             if power.running.as_ref().is_none_or(|running| running.boot != boot) {
                 return;
             }
-            power.forget_machine();
+            power.forget_machine().await;
             let id = self.record().id;
             if code == Some(machine::REBOOT) {
                 match self.boot(&mut power).await {
@@ -207,15 +209,29 @@ impl Power {
                 .map_err(|_| failure("pull the plug", format!("the machine is not gone after {DEATH_LIMIT:?}")))?
                 .ok();
         }
-        self.forget_machine();
+        self.forget_machine().await;
         Ok(())
     }
 
-    fn forget_machine(&mut self) {
-        self.running = None;
+    async fn forget_machine(&mut self) {
+        if let Some(Running { link: Some(link), .. }) = self.running.take() {
+            network::unlink(&link).await;
+        }
         for volume in self.volumes.values_mut() {
             volume.device = None;
         }
+    }
+
+    /// What a machine gets from outside as soon as its init runs.
+    async fn furnish(&mut self, init: i32, state: &Path) -> Result<(), Failure> {
+        let link = network::isolate(init).await?;
+        if let Some(running) = &mut self.running {
+            running.link = Some(link);
+        }
+        for (id, attached) in &mut self.volumes {
+            attached.plug(init, &Volume::of(state, *id)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -226,14 +242,6 @@ impl Attached {
         self.device = Some(device);
         Ok(())
     }
-}
-
-async fn furnish(init: i32, state: &Path, volumes: &mut BTreeMap<u64, Attached>) -> Result<(), Failure> {
-    network::isolate(init).await?;
-    for (id, attached) in volumes {
-        attached.plug(init, &Volume::of(state, *id)).await?;
-    }
-    Ok(())
 }
 
 async fn watched(server: Weak<Server>, mut child: Child, boot: u64, ended: watch::Sender<bool>) {

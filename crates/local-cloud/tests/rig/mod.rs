@@ -27,30 +27,48 @@ pub fn passed_over() -> bool {
 /// The machines of one local cloud, in a folder that goes with it.
 pub struct Rig {
     pub cloud: Nspawn,
-    pub folder: TempDir,
+    folder: PathBuf,
+    _goes_with_it: Option<TempDir>,
     pub events: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Rig {
     pub async fn start() -> Rig {
         let folder = tempfile::tempdir().unwrap();
-        let keygen = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join("key")).status().await;
+        let rig = Rig::start_in(folder.path()).await;
+        Rig { _goes_with_it: Some(folder), ..rig }
+    }
+
+    pub async fn start_in(folder: &Path) -> Rig {
+        let keygen = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.join("key")).status().await;
         assert!(keygen.unwrap().success());
-        let cloud = Nspawn::start(&folder.path().join("state"), 0).await.unwrap();
+        let cloud = Nspawn::start(&folder.join("state"), 0).await.unwrap();
         let events = cloud.events().expect("events are taken once");
-        Rig { cloud, folder, events }
+        Rig { cloud, folder: folder.to_owned(), _goes_with_it: None, events }
+    }
+
+    /// Ends the local cloud and starts another one on the same folder.
+    pub async fn again(&mut self) {
+        self.cloud.close().await.unwrap();
+        // The folder is locked until the old one is dropped; a free place for a moment is a cheap way to have one to put in its stead.
+        let elsewhere = tempfile::tempdir().unwrap();
+        drop(std::mem::replace(&mut self.cloud, Nspawn::start(elsewhere.path(), 0).await.unwrap()));
+        let next = Nspawn::start(&self.state(), 0).await.unwrap();
+        self.events = next.events().expect("events are taken once");
+        let stopgap = std::mem::replace(&mut self.cloud, next);
+        stopgap.close().await.unwrap();
     }
 
     pub fn key(&self) -> PathBuf {
-        self.folder.path().join("key")
+        self.folder.join("key")
     }
 
     pub fn public_key(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("key.pub")).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.folder.join("key.pub")).unwrap().trim().to_owned()
     }
 
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state").canonicalize().unwrap()
+        self.folder.join("state").canonicalize().unwrap()
     }
 
     /// The number in everything that this local cloud leaves on the host.
@@ -63,7 +81,6 @@ impl Rig {
     }
 
     pub async fn create_from(&self, id: u64, image: ImageSource, user_data: Option<&str>) -> Machine {
-        let address = self.cloud.reserve_address(id).unwrap();
         let server = NewServer {
             id,
             name: format!("box-{id}"),
@@ -73,8 +90,32 @@ impl Rig {
             availability_zone: "fsn1-dc14".to_owned(),
             region: "eu-central".to_owned(),
         };
+        let promised = self.cloud.reserve_address(id).unwrap();
         self.cloud.create(server).await.unwrap();
+        let machine = self.machine(id);
+        assert_eq!(machine.address, promised);
+        machine
+    }
+
+    /// A server that is there.
+    pub fn machine(&self, id: u64) -> Machine {
+        let address = self.cloud.reserve_address(id).unwrap();
         Machine { id, address, key: self.key(), console: self.state().join(format!("servers/{id}/console.log")) }
+    }
+
+    /// Kills a machine's nspawn, as an accident would.
+    pub fn kill(&self, id: u64) {
+        let mark = format!("--machine=dbc{}-{id}", self.place());
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&arguments).into_owned();
+            if arguments.starts_with("systemd-nspawn\0") && arguments.split('\0').any(|argument| argument == mark) {
+                let pid = process.file_name().to_str().unwrap().parse().unwrap();
+                rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+                return;
+            }
+        }
+        panic!("no process has {mark}");
     }
 
     /// Creates, starts, and waits until ssh answers.
@@ -97,6 +138,15 @@ impl Rig {
         let (place, state) = (self.place(), self.state());
         drop(self.cloud);
         assert_eq!(left_on_host(place, &state), Vec::<String>::new());
+    }
+}
+
+/// Polls until something holds.
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < CEILING, "never: {what}");
+        sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -166,26 +216,25 @@ pub async fn ssh(key: &Path, address: Ipv4Addr, command: &str) -> Output {
 /// Everything on this host that carries the number of a local cloud or lies in its folder.
 pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
     let state = state.display().to_string();
-    let mut left = Vec::new();
     let text = |program: &str, args: &[&str]| {
         let output = std::process::Command::new(program).args(args).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    let mut keep = |what: &str, text: &str, marks: &[&str]| {
-        left.extend(text.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).map(|line| format!("{what}: {line}")));
+    let found = |what: &str, text: &str, carries: &dyn Fn(&str) -> bool| {
+        text.lines().filter(|line| carries(line)).map(|line| format!("{what}: {line}")).collect::<Vec<_>>()
     };
-    keep("loop", &text("losetup", &["--list", "--raw", "--output", "NAME,BACK-FILE"]), &[&state]);
-    keep("link", &text("ip", &["-oneline", "link"]), &[&format!(": dbcloud{place}:"), &format!("vb-dbc{place}-")]);
-    keep(
-        "table",
-        &text("nft", &["list", "tables"]),
-        &[&format!("dockbridge_{place}\n"), &format!("dockbridge_{place}")].map(|mark| mark.trim_end()),
-    );
+    let (bridge, link, table) = (format!(": dbcloud{place}:"), format!(": vb-dbc{place}-"), format!("dockbridge_{place}"));
+    let machine = format!("--machine=dbc{place}-");
+    let loops = text("losetup", &["--list", "--raw", "--output", "NAME,BACK-FILE"]);
+    let mut left = found("loop", &loops, &|line| line.contains(&state));
+    left.extend(found("link", &text("ip", &["-oneline", "link"]), &|line| line.contains(&bridge) || line.contains(&link)));
+    left.extend(found("table", &text("nft", &["list", "tables"]), &|line| line.ends_with(&table)));
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
-        keep("process", &arguments, &[&format!("--machine=dbc{place}-")]);
-        keep("mount", &std::fs::read_to_string(process.path().join("mountinfo")).unwrap_or_default(), &[&state]);
+        left.extend(found("process", &arguments, &|line| line.contains(&machine)));
+        let mounts = std::fs::read_to_string(process.path().join("mountinfo")).unwrap_or_default();
+        left.extend(found("mount", &mounts, &|line| line.contains(&state)));
     }
     left
 }
