@@ -1,1 +1,37 @@
-//! Stub.
+//! What a machine is, and how it comes and goes: observe, plan, apply.
+//!
+//! The cloud is the database: all that we make carries our labels and a deterministic name, and everything here works from a fresh look. This crate knows the
+//! cloud's API and the tunnel; it does not know who asks for a machine, why, or for how long.
+
+#![forbid(unsafe_code)]
+
+mod bootstrap;
+mod cloud;
+mod error;
+mod host;
+mod host_key;
+mod identity;
+mod observed;
+mod plan;
+mod provider;
+
+pub use cloud::{Cloud, CloudOptions, Orphan, OrphanKind, SelfDestruct};
+pub use error::MachineError;
+pub use host::Host;
+pub use host_key::generate_key;
+pub use identity::{Identity, InvalidName, Owner, Profile};
+pub use observed::ServerStatus;
+pub use plan::{Problem, Spec};
+pub use provider::{Consent, Destroyed, Lease, Phase, Progress, Provider, Ready, Summary, VolumeSummary};
+
+/// An error with its causes, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

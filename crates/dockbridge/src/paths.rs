@@ -1,0 +1,119 @@
+//! Where our files are. Settings, owner id, token and login key stand in the configuration folder; sockets in the runtime folder, which only their
+//! owner may enter. `DOCKBRIDGE_HOME` puts all of it under one folder.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+use machine::Profile;
+
+/// The folders.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    config: PathBuf,
+    state: PathBuf,
+    run: PathBuf,
+}
+
+/// No home folder to be found.
+#[derive(Debug, thiserror::Error)]
+#[error("the home folder is not known")]
+pub struct NoHome(#[from] etcetera::HomeDirError);
+
+impl Paths {
+    /// From the environment.
+    pub fn find() -> Result<Self, NoHome> {
+        if let Some(home) = std::env::var_os("DOCKBRIDGE_HOME").filter(|home| !home.is_empty()) {
+            let home = std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home));
+            return Ok(Self { config: home.join("config"), state: home.join("state"), run: home.join("run") });
+        }
+        let base = etcetera::base_strategy::choose_base_strategy()?;
+        let state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("dockbridge");
+        let run = base.runtime_dir().map_or_else(|| state.join("run"), |run| run.join("dockbridge"));
+        Ok(Self { config: base.config_dir().join("dockbridge"), state, run })
+    }
+
+    /// The settings file.
+    pub fn settings(&self) -> PathBuf {
+        self.config.join("config.yaml")
+    }
+
+    /// The owner id that `init` makes.
+    pub fn owner(&self) -> PathBuf {
+        self.config.join("owner")
+    }
+
+    /// The token, when `init` was given one.
+    pub fn token(&self) -> PathBuf {
+        self.config.join("token")
+    }
+
+    /// The login key that `init` makes.
+    pub fn private_key(&self) -> PathBuf {
+        self.config.join("ssh_ed25519")
+    }
+
+    /// What one profile remembers; all of it may be lost.
+    pub fn profile_state(&self, profile: &Profile) -> PathBuf {
+        self.state.join(profile.to_string())
+    }
+
+    /// The state of a local cloud that runs on its own.
+    pub fn local_cloud(&self) -> PathBuf {
+        self.state.join("local-cloud")
+    }
+
+    /// The Docker socket of a profile, unless the settings say otherwise.
+    pub fn docker_socket(&self, profile: &Profile) -> PathBuf {
+        self.run.join(profile.to_string()).join("docker.sock")
+    }
+}
+
+/// Where the daemon that serves this Docker socket is spoken to.
+pub fn control_socket(docker_socket: &Path) -> PathBuf {
+    let mut name = docker_socket.file_name().unwrap_or_default().to_owned();
+    name.push(".control");
+    docker_socket.with_file_name(name)
+}
+
+/// Makes a folder that only its owner may enter; one that exists is left as it is.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        make_private_folder(folder)?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_readable_by_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/token");
+        write_private(&path, b"s3cret").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn each_docker_socket_has_a_control_socket_of_its_own() {
+        assert_eq!(control_socket(Path::new("/run/x/docker.sock")), Path::new("/run/x/docker.sock.control"));
+    }
+}

@@ -1,0 +1,126 @@
+//! What the person set: defaults, under the file, under the environment, under flags. This module reads and checks; what the settings mean to the rooms
+//! below is told by `resolve`.
+
+mod duration;
+mod file;
+mod resolve;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use file::load;
+pub use resolve::{Resolved, TokenError};
+
+/// All settings, with their defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Section `hetzner`.
+    pub hetzner: Hetzner,
+    /// Section `docker`.
+    pub docker: Docker,
+    /// Section `activity`.
+    pub activity: Activity,
+    /// Section `keepalive`.
+    pub keepalive: Keepalive,
+    /// Section `ssh`.
+    pub ssh: Ssh,
+    /// Section `ports`.
+    pub ports: Ports,
+    /// Section `logging`.
+    pub logging: Logging,
+}
+
+/// The cloud.
+#[derive(Debug, Clone)]
+pub struct Hetzner {
+    /// API token, if it stands in the file or the environment.
+    pub api_token: Option<SecretString>,
+    /// A command that prints the token.
+    pub token_command: Option<String>,
+    /// Server types in order of preference.
+    pub server_types: Vec<String>,
+    /// Locations in order of preference.
+    pub locations: Vec<String>,
+    /// Image name.
+    pub image: String,
+    /// GB of a new volume.
+    pub volume_size: u64,
+    /// API base.
+    pub endpoint: String,
+}
+
+/// The local endpoint.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    /// Where the Docker socket stands; `None` for the profile's own place.
+    pub socket_path: Option<PathBuf>,
+}
+
+/// How long a machine stays.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    /// After the last command.
+    pub idle_timeout: Duration,
+    /// With silent connections or running containers.
+    pub connection_timeout: Duration,
+    /// Before the end.
+    pub grace_period: Duration,
+}
+
+/// The lease.
+#[derive(Debug, Clone)]
+pub struct Keepalive {
+    /// Between heartbeats.
+    pub interval: Duration,
+    /// How long a machine lives without one.
+    pub timeout: Duration,
+    /// What it does then.
+    pub self_destruct: SelfDestruct,
+}
+
+/// What a machine does when its lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelfDestruct {
+    /// It deletes itself with a token that the agent holds in memory.
+    Token,
+    /// It powers off, and bills until somebody deletes it.
+    PowerOff,
+}
+
+impl fmt::Display for SelfDestruct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SelfDestruct::Token => "token",
+            SelfDestruct::PowerOff => "power-off",
+        })
+    }
+}
+
+/// The login.
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// The private key; `None` for the one that `init` makes.
+    pub private_key_path: Option<PathBuf>,
+}
+
+/// Published ports.
+#[derive(Debug, Clone)]
+pub struct Ports {
+    /// Whether they appear here at all.
+    pub enabled: bool,
+    /// Address of the listeners.
+    pub bind: IpAddr,
+}
+
+/// The daemon's log.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    /// A filter as tracing reads it.
+    pub level: String,
+    /// JSON lines instead of text.
+    pub json: bool,
+}

@@ -1,0 +1,40 @@
+//! Durations as people write them: `90s`, `5m`, `1h 30m`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// Reads one; a bare number is refused, since nobody can tell its unit.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let wrong = |why: &str| format!("{text:?} is no duration{why}: write it as 90s, 5m or 1h 30m");
+    let signed: SignedDuration = text.trim().parse().map_err(|_| wrong(""))?;
+    Duration::try_from(signed).map_err(|_| wrong(" that can pass"))
+}
+
+/// Writes one the same way.
+pub fn format(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_write_durations_in_many_ways_and_a_bare_number_is_none() {
+        assert_eq!(parse("5m").unwrap(), Duration::from_secs(300));
+        assert_eq!(parse("1h 30m").unwrap(), Duration::from_secs(5_400));
+        assert_eq!(parse("90s").unwrap(), Duration::from_secs(90));
+        for bad in ["", "5", "five minutes", "-5m"] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for seconds in [1, 59, 60, 90, 3_600, 86_399] {
+            let duration = Duration::from_secs(seconds);
+            assert_eq!(parse(&format(duration)).unwrap(), duration, "{}", format(duration));
+        }
+    }
+}

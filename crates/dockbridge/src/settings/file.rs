@@ -1,0 +1,342 @@
+//! Reading the settings: the YAML file, then `DOCKBRIDGE_<SECTION>_<KEY>` from the environment over it. Unknown keys are refused with the
+//! line and the nearest known name, so that a typing error never silently means the default.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::{Activity, Docker, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh, duration};
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("the settings in {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file has something in it that is not understood.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A variable has a value that is not understood.
+    #[error("environment variable {name}: {message}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// One section: every key optional, unknown ones refused; `over` puts one layer over another.
+macro_rules! section {
+    ($name:ident { $($key:ident: $type:ty),* $(,)? }) => {
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct $name { $($key: Option<$type>),* }
+
+        impl $name {
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            fn over(self, under: Self) -> Self {
+                Self { $($key: self.$key.or(under.$key)),* }
+            }
+        }
+    };
+}
+
+section!(HetznerLayer {
+    api_token: SecretString,
+    token_command: String,
+    server_type: List,
+    server_types: List,
+    location: List,
+    locations: List,
+    image: String,
+    volume_size: u64,
+    endpoint: String,
+});
+section!(DockerLayer { socket_path: PathBuf });
+section!(ActivityLayer { idle_timeout: Span, connection_timeout: Span, grace_period: Span });
+section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDestruct });
+section!(SshLayer { private_key_path: PathBuf });
+section!(PortsLayer { enabled: bool, bind: IpAddr });
+section!(LoggingLayer { level: String, json: bool });
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Layer {
+    hetzner: HetznerLayer,
+    docker: DockerLayer,
+    activity: ActivityLayer,
+    keepalive: KeepaliveLayer,
+    ssh: SshLayer,
+    ports: PortsLayer,
+    logging: LoggingLayer,
+}
+
+/// Sections with their keys, for variables and for `config show`.
+pub const SECTIONS: &[(&str, &[&str])] = &[
+    ("hetzner", HetznerLayer::KEYS),
+    ("docker", DockerLayer::KEYS),
+    ("activity", ActivityLayer::KEYS),
+    ("keepalive", KeepaliveLayer::KEYS),
+    ("ssh", SshLayer::KEYS),
+    ("ports", PortsLayer::KEYS),
+    ("logging", LoggingLayer::KEYS),
+];
+
+/// Reads the file, if it is there, and the environment.
+pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
+    let file = match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text).map_err(|message| SettingsError::File { path: path.to_owned(), message })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Layer::default(),
+        Err(source) => return Err(SettingsError::Read { path: path.to_owned(), source }),
+    };
+    let mut layer = file.with_lists();
+    for (name, value) in environment {
+        if let Some(variable) = from_variable(&name, &value)? {
+            layer = variable.with_lists().over(layer);
+        }
+    }
+    Ok(layer.with_defaults())
+}
+
+fn parse(text: &str) -> Result<Layer, String> {
+    // An empty file is null in YAML.
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Ok(Layer::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        // The first line tells what and where; the rest is a drawing of the place.
+        let first = text.lines().next().unwrap_or_default().to_owned();
+        match unknown_field(&first).and_then(|(given, known)| nearest(given, &known)) {
+            Some(near) => format!("{first}; did you mean `{near}`?"),
+            None => first,
+        }
+    })
+}
+
+/// Takes `unknown field `a`, expected one of `b`, `c`` apart.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (_, rest) = message.split_once("unknown field")?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    let given = names.next()?;
+    Some((given, names.collect()))
+}
+
+fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(given, name), *name))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, name)| name)
+}
+
+fn from_variable(name: &str, value: &str) -> Result<Option<Layer>, SettingsError> {
+    let Some(rest) = name.strip_prefix("DOCKBRIDGE_") else { return Ok(None) };
+    let rest = rest.to_ascii_lowercase();
+    for (section, keys) in SECTIONS {
+        let Some(key) = rest.strip_prefix(section).and_then(|rest| rest.strip_prefix('_')) else { continue };
+        let wrong = |message: String| SettingsError::Variable { name: name.to_owned(), message };
+        if !keys.contains(&key) {
+            let hint = nearest(key, keys).map(|near| format!("; did you mean DOCKBRIDGE_{}_{}?", section, near).to_ascii_uppercase());
+            return Err(wrong(format!("there is no setting {section}.{key}{}", hint.unwrap_or_default())));
+        }
+        let value = match value {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            // Ids of types and sizes are numbers only where the setting is one.
+            number if key == "volume_size" => number.parse::<u64>().map_or_else(|_| number.into(), Value::from),
+            text => text.into(),
+        };
+        let object = Value::Object(Map::from_iter([((*section).to_owned(), Value::Object(Map::from_iter([(key.to_owned(), value)])))]));
+        // The value may be a secret: the message tells the expected kind, never the value.
+        return serde_json::from_value(object).map(Some).map_err(|error| wrong(error.to_string()));
+    }
+    Ok(None)
+}
+
+impl Layer {
+    /// The single forms are another way to write the lists, so that either can be put over the other.
+    fn with_lists(mut self) -> Self {
+        self.hetzner.server_types = self.hetzner.server_type.take().or(self.hetzner.server_types);
+        self.hetzner.locations = self.hetzner.location.take().or(self.hetzner.locations);
+        self
+    }
+
+    fn over(self, under: Self) -> Self {
+        Self {
+            hetzner: self.hetzner.over(under.hetzner),
+            docker: self.docker.over(under.docker),
+            activity: self.activity.over(under.activity),
+            keepalive: self.keepalive.over(under.keepalive),
+            ssh: self.ssh.over(under.ssh),
+            ports: self.ports.over(under.ports),
+            logging: self.logging.over(under.logging),
+        }
+    }
+
+    fn with_defaults(self) -> Settings {
+        let list = |set: Option<List>, default: &[&str]| {
+            set.map_or_else(|| default.iter().map(|name| (*name).to_owned()).collect(), |List(names)| names)
+        };
+        let span = |set: Option<Span>, seconds: u64| set.map_or(Duration::from_secs(seconds), |Span(duration)| duration);
+        Settings {
+            hetzner: Hetzner {
+                api_token: self.hetzner.api_token,
+                token_command: self.hetzner.token_command,
+                server_types: list(self.hetzner.server_types, &["cx23", "cpx22", "cax11"]),
+                locations: list(self.hetzner.locations, &["fsn1", "nbg1", "hel1"]),
+                image: self.hetzner.image.unwrap_or_else(|| "docker-ce".to_owned()),
+                volume_size: self.hetzner.volume_size.unwrap_or(20),
+                endpoint: self.hetzner.endpoint.unwrap_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned()),
+            },
+            docker: Docker { socket_path: self.docker.socket_path },
+            activity: Activity {
+                idle_timeout: span(self.activity.idle_timeout, 5 * 60),
+                connection_timeout: span(self.activity.connection_timeout, 30 * 60),
+                grace_period: span(self.activity.grace_period, 30),
+            },
+            keepalive: Keepalive {
+                interval: span(self.keepalive.interval, 30),
+                timeout: span(self.keepalive.timeout, 5 * 60),
+                self_destruct: self.keepalive.self_destruct.unwrap_or(SelfDestruct::Token),
+            },
+            ssh: Ssh { private_key_path: self.ssh.private_key_path },
+            ports: Ports { enabled: self.ports.enabled.unwrap_or(true), bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()) },
+            logging: Logging { level: self.logging.level.unwrap_or_else(|| "info".to_owned()), json: self.logging.json.unwrap_or(false) },
+        }
+    }
+}
+
+/// Several names, or one; in a variable they are separated by commas.
+struct List(Vec<String>);
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = List;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List, E> {
+                Ok(List(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<List, A::Error> {
+                let mut list = Vec::new();
+                while let Some(name) = names.next_element()? {
+                    list.push(name);
+                }
+                Ok(List(list))
+            }
+        }
+        let List(names) = deserializer.deserialize_any(Names)?;
+        if names.is_empty() { Err(D::Error::custom("at least one name is needed")) } else { Ok(List(names)) }
+    }
+}
+
+/// A duration that can be waited for.
+struct Span(Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for SelfDestruct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "token" => Ok(SelfDestruct::Token),
+            "power-off" => Ok(SelfDestruct::PowerOff),
+            other => Err(D::Error::custom(format!("{other:?} is neither `token` nor `power-off`"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, text).unwrap();
+        load(&path, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    fn refusal(text: &str, variables: &[(&str, &str)]) -> String {
+        let message = load_text(text, variables).unwrap_err().to_string();
+        message.split_once("config.yaml: ").map_or(message.clone(), |(_, rest)| rest.to_owned())
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let settings = load_text("# nothing\n", &[]).unwrap();
+        assert_eq!(settings.hetzner.server_types, ["cx23", "cpx22", "cax11"]);
+        assert_eq!(settings.activity.idle_timeout, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn the_environment_is_over_the_file() {
+        let text = "hetzner:\n  location: nbg1\n  volume_size: 30\nactivity: {idle_timeout: 10m}\n";
+        let settings =
+            load_text(text, &[("DOCKBRIDGE_HETZNER_LOCATIONS", "hel1, fsn1"), ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "7m"), ("PATH", "/bin")])
+                .unwrap();
+        assert_eq!(settings.hetzner.volume_size, 30);
+        assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
+        assert_eq!(settings.activity.idle_timeout, Duration::from_secs(420));
+    }
+
+    #[test]
+    fn a_single_value_is_a_list_of_one() {
+        let settings = load_text("hetzner: {server_type: cx33, locations: [hel1, fsn1]}\n", &[]).unwrap();
+        assert_eq!(settings.hetzner.server_types, ["cx33"]);
+        assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_line_and_nearest_name() {
+        let message = refusal("activity:\n  idle_timout: 5m\n", &[]);
+        assert!(message.contains("idle_timout") && message.contains("line 2") && message.contains("did you mean `idle_timeout`?"), "{message}");
+        let message = refusal("hetzer:\n  volume_size: 5\n", &[]);
+        assert!(message.contains("did you mean `hetzner`?"), "{message}");
+        let message = refusal("", &[("DOCKBRIDGE_HETZNER_LOCATON", "fsn1")]);
+        assert!(message.contains("did you mean DOCKBRIDGE_HETZNER_LOCATION?"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_how_to_write_it() {
+        let message = refusal("activity:\n  idle_timeout: soon\n", &[]);
+        assert!(message.contains("write it as 90s, 5m or 1h 30m") && message.contains("line 2"), "{message}");
+        let message = refusal("", &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
+        assert!(message.contains("DOCKBRIDGE_PORTS_ENABLED"), "{message}");
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        let settings = load_text("hetzner: {api_token: s3cret}\n", &[]).unwrap();
+        assert!(!format!("{settings:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,14 @@
+# Runs early at every boot, before docker starts. The files of dockbridge have been written above.
+set -u
+
+# Nobody needs the metadata service after cloud-init has read it, and containers must not: the user-data stands there.
+ip route replace blackhole 169.254.169.254/32
+ip -6 route replace blackhole fe80::a9fe:a9fe/128 2>/dev/null
+
+systemctl daemon-reload
+# On a first boot the image's docker may have begun on the root disk.
+systemctl stop docker.socket docker.service containerd.service
+systemctl enable --quiet dockbridge-volume.service dockbridge-dead-man.service
+systemctl start --no-block dockbridge-volume.service dockbridge-dead-man.service containerd.service docker.socket docker.service
+systemctl try-reload-or-restart --no-block ssh.service 2>/dev/null
+exit 0

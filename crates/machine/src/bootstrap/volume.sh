@@ -1,0 +1,100 @@
+#!/bin/sh
+# Brings the volume to where docker and containerd keep their data. Runs before either starts, at every boot.
+# A device is used only if its SCSI serial says that it is the expected volume, and formatted only if it is empty: no signature that
+# blkid knows, no partition table, and nothing but zeros wherever we look. Whatever else is found stays as it is.
+set -eu
+
+run=${DOCKBRIDGE_RUN:-/run/dockbridge}
+mnt=${DOCKBRIDGE_MNT:-/mnt/dockbridge}
+label=dockbridge
+wait_seconds=${DOCKBRIDGE_VOLUME_WAIT:-300}
+id=$(cat "${DOCKBRIDGE_ETC:-/etc/dockbridge}/volume-id")
+link=/dev/disk/by-id/scsi-0HC_Volume_$id
+
+state() {
+    printf '%s\n' "$1" >"$run/volume.state.new"
+    mv "$run/volume.state.new" "$run/volume.state"
+}
+
+refuse() {
+    state "refused: $1"
+    echo "dockbridge: $1" >&2
+    exit 1
+}
+
+# The link is made asynchronously and has been seen to point to another disk for a moment: the serial decides.
+serial_of() {
+    numbers=$(stat -L -c '0x%t 0x%T' "$1") || return 1
+    page=/sys/dev/block/$((${numbers% *})):$((${numbers#* }))/device/vpd_pg80
+    [ -r "$page" ] || return 1
+    tail -c +5 "$page" | tr -d ' \000\n'
+}
+
+find_device() {
+    waited=0
+    found=
+    while [ "$waited" -lt $((wait_seconds * 5)) ]; do
+        if [ -b "$link" ]; then
+            device=$(readlink -f "$link")
+            found=$(serial_of "$device" || echo unreadable)
+            [ "$found" = "$id" ] && return 0
+        fi
+        sleep 0.2
+        waited=$((waited + 1))
+    done
+    [ -n "$found" ] && refuse "the disk at $link has the serial $found instead of $id: it is not the expected volume and was not touched"
+    refuse "volume $id did not appear within $wait_seconds s"
+}
+
+# Zeros at the start, at the end and at every full GiB. Reading all of a large volume would take minutes at every first use.
+is_blank() {
+    size=$(blockdev --getsize64 "$device")
+    zeros "$device" 0 16 || return 1
+    zeros "$device" $((size / 1048576 - 1)) 1 || return 1
+    at=1024
+    while [ $((at * 1048576)) -lt "$size" ]; do
+        zeros "$device" "$at" 1 || return 1
+        at=$((at + 1024))
+    done
+}
+
+# zeros DEVICE FIRST-MIB COUNT-MIB
+zeros() {
+    [ "$(dd if="$1" bs=1M skip="$2" count="$3" 2>/dev/null | tr -d '\000' | head -c 1 | wc -c)" -eq 0 ]
+}
+
+prepare() {
+    # Low-level probe without cache: 0 found, 2 nothing; anything else (8: ambivalent) is a finding, too.
+    status=0
+    probe=$(blkid -p -o export "$device") || status=$?
+    if [ "$status" -eq 2 ]; then
+        is_blank || refuse "volume $id carries data of an unknown kind; it was not formatted. Use another volume, or delete this one if nobody needs it"
+        state formatting
+        mkfs.ext4 -q -L "$label" -m 1 "$device"
+        return
+    fi
+    type=$(printf '%s\n' "$probe" | sed -n 's/^TYPE=//p')
+    found_label=$(printf '%s\n' "$probe" | sed -n 's/^LABEL=//p')
+    table=$(printf '%s\n' "$probe" | sed -n 's/^PTTYPE=//p')
+    if [ "$status" -ne 0 ] || [ "$type" != ext4 ] || [ "$found_label" != "$label" ]; then
+        what=${type:+a file system of type $type}
+        what=${what:-${table:+a partition table of type $table}}
+        refuse "volume $id carries ${what:-data of an unknown kind} that dockbridge did not make; it was not formatted. Use another volume, or delete this one if nobody needs it"
+    fi
+    status=0
+    e2fsck -p "$device" >/dev/null || status=$?
+    [ "$status" -le 1 ] || refuse "the file system of volume $id needs repair by hand (e2fsck -p ended with $status)"
+}
+
+mkdir -p "$run" "$mnt"
+if ! mountpoint -q "$mnt"; then
+    state waiting
+    find_device
+    prepare
+    mount -t ext4 -o noatime "$device" "$mnt"
+fi
+for name in docker containerd; do
+    mkdir -p "$mnt/$name" "/var/lib/$name"
+    mountpoint -q "/var/lib/$name" || mount --bind "$mnt/$name" "/var/lib/$name"
+done
+state ready

@@ -1,0 +1,152 @@
+//! Machines as servers of a Hetzner Cloud project: observe, plan, apply, until one answers.
+
+mod connect;
+mod create;
+mod destroy;
+mod observe;
+mod orphans;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use hetzner::Client;
+use russh::keys::PrivateKey;
+use secrecy::SecretString;
+use tokio::time::{Instant, sleep};
+use tunnel::{AgentPlan, Tunnel};
+
+pub use orphans::{Orphan, OrphanKind};
+
+use crate::error::MachineError;
+use crate::identity::Identity;
+use crate::plan::{Spec, Step, plan};
+use crate::provider::{Consent, Destroyed, Lease, Phase, Progress, Provider, Ready, Summary};
+
+/// From nothing to a machine takes under a minute where all goes well; a stock-out in every location and a slow boot are in this.
+const LONGEST_WAY: Duration = Duration::from_secs(10 * 60);
+/// Between two looks at something that passes by itself.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What a machine does when its lease ends.
+#[derive(Debug, Clone)]
+pub enum SelfDestruct {
+    /// It deletes itself through the API, reached from the machine at this address.
+    Delete {
+        /// API base as the machine reaches it.
+        endpoint: String,
+        /// Handed over by SSH, kept in the agent's memory.
+        token: SecretString,
+    },
+    /// It powers off.
+    PowerOff,
+}
+
+/// How machines of one identity are made.
+#[derive(Debug, Clone)]
+pub struct CloudOptions {
+    /// Whose machine.
+    pub identity: Identity,
+    /// What kind.
+    pub spec: Spec,
+    /// The login key.
+    pub login: Arc<PrivateKey>,
+    /// Where the agent's binaries are.
+    pub agent: AgentPlan,
+    /// What this client says of itself.
+    pub lease: Lease,
+    /// The end of the lease.
+    pub self_destruct: SelfDestruct,
+}
+
+/// A provider over the API of one cloud project.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    client: Client,
+    options: Arc<CloudOptions>,
+}
+
+impl Cloud {
+    /// Nothing is asked or made yet.
+    pub fn new(client: Client, options: CloudOptions) -> Self {
+        Self { client, options: Arc::new(options) }
+    }
+
+    async fn way_to_machine(&self, progress: &Progress<'_>) -> Result<Ready, MachineError> {
+        let deadline = Instant::now() + LONGEST_WAY;
+        let mut last = "looking up what there is".to_owned();
+        progress(Phase::LookUp, None);
+        let (mut observed, catalogue) = tokio::try_join!(self.observe(), self.catalogue())?;
+        while Instant::now() < deadline {
+            match plan(&self.options.spec, &observed, &catalogue)? {
+                Step::Create { volume, ladder } => {
+                    "creating the server".clone_into(&mut last);
+                    self.create(&observed, volume, &ladder, progress).await?;
+                }
+                Step::Attach { volume, server } => {
+                    "attaching the volume".clone_into(&mut last);
+                    progress(Phase::Create, Some(format!("attaching volume {volume}")));
+                    let attached = self.client.volumes().attach(volume, server).await;
+                    self.settled("attach the volume", attached.map(|action| vec![action])).await?;
+                }
+                Step::Delete { server, because } => {
+                    last = format!("removing server {server}: {because}");
+                    progress(Phase::CleanUp, Some(because));
+                    self.delete_server(server).await?;
+                }
+                Step::Await { what } => {
+                    progress(Phase::Wait, Some(what.clone()));
+                    last = what;
+                    sleep(LOOK_AGAIN).await;
+                }
+                Step::Connect(server) => match self.connect(&server, &observed, progress).await {
+                    Ok(ready) => return Ok(ready),
+                    // It was replaced or deleted under our hands, or another client is just replacing its host key: look again.
+                    Err(connect::Lost::LookAgain(what)) => {
+                        last = what;
+                        sleep(LOOK_AGAIN).await;
+                    }
+                    Err(connect::Lost::Remove(error)) => {
+                        self.delete_server(server.id).await?;
+                        return Err(error);
+                    }
+                    Err(connect::Lost::Failed(error)) => return Err(error),
+                },
+            }
+            observed = self.observe().await?;
+        }
+        Err(MachineError::TimedOut { waited: LONGEST_WAY, last })
+    }
+
+    /// Waits for actions that were begun; what was gone already when we came is fine.
+    async fn settled(&self, what: &'static str, begun: hetzner::Result<Vec<hetzner::Action>>) -> Result<(), MachineError> {
+        let fail = |source| MachineError::Cloud { what, source: Box::new(source) };
+        self.client.wait(begun.map_err(fail)?).await.map_err(fail)
+    }
+}
+
+/// Names what was asked of the cloud.
+fn cloud(what: &'static str) -> impl FnOnce(hetzner::Error) -> MachineError {
+    move |source| MachineError::Cloud { what, source: Box::new(source) }
+}
+
+impl Provider for Cloud {
+    fn find(&self) -> BoxFuture<'_, Result<Option<Summary>, MachineError>> {
+        Box::pin(async {
+            let observed = self.observe().await?;
+            Ok(observed.servers.first().map(|server| self.summary(server, &observed, None)))
+        })
+    }
+
+    fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>> {
+        Box::pin(self.way_to_machine(progress))
+    }
+
+    fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {
+        Box::pin(self.replace_host_key(ready))
+    }
+
+    fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>> {
+        Box::pin(self.take_down(tunnel, consent))
+    }
+}

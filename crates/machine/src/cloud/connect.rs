@@ -1,0 +1,220 @@
+//! From a server that exists to an engine that answers: reach it, log in with the pinned host key, hand the lease over, wait for docker.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use agent_proto::{Call, DockerState, EndOfLease, Reply};
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
+
+use super::{Cloud, SelfDestruct, cloud};
+use crate::bootstrap::{HOST_KEY_SCRIPT, RUN_DIRECTORY};
+use crate::error::MachineError;
+use crate::host_key::parse_public;
+use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
+use crate::observed::{Observed, Server};
+use crate::provider::{Phase, Progress, Ready};
+
+/// A server answers half a minute after it was made; one that is silent for this long never will.
+const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
+/// After this long without an answer the cloud is asked whether the server still exists.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(20);
+/// A packet that a booting server did not answer is not answered later: ask anew rather than wait for TCP's own repeats.
+const PROBE: Duration = Duration::from_secs(1);
+const BETWEEN_PROBES: Duration = Duration::from_millis(150);
+/// Docker starts in seconds, but a volume may be attached late and be checked first.
+const LONGEST_DOCKER_START: Duration = Duration::from_secs(6 * 60);
+/// The key that sshd presents on a machine.
+const SSH_PORT: u16 = 22;
+
+/// Why no connection came of it.
+pub(super) enum Lost {
+    /// Something changed meanwhile; in words for a person.
+    LookAgain(String),
+    /// This server will never serve.
+    Remove(MachineError),
+    /// The server may be fine; we are not.
+    Failed(MachineError),
+}
+
+impl Cloud {
+    pub(super) async fn connect(&self, server: &Server, observed: &Observed, progress: &Progress<'_>) -> Result<Ready, Lost> {
+        let Some(address) = server.address else { return Err(Lost::LookAgain("the server has no address yet".to_owned())) };
+        progress(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
+        self.reach(server, SocketAddr::new(address, SSH_PORT)).await?;
+        progress(Phase::Connect, None);
+        let tunnel = self.log_in(server, address.to_string()).await?;
+        self.hand_over(server, &tunnel).await.map_err(Lost::Failed)?;
+        progress(Phase::Docker, None);
+        let pricing = async { self.client.pricing().await.ok() };
+        let (docker, pricing) = tokio::join!(await_docker(server, &tunnel), pricing);
+        docker?;
+        let summary = self.summary(server, observed, pricing.as_ref());
+        Ok(Ready { tunnel, summary })
+    }
+
+    /// Waits until something listens on the SSH port.
+    async fn reach(&self, server: &Server, address: SocketAddr) -> Result<(), Lost> {
+        let begun = Instant::now();
+        while begun.elapsed() < LOOK_AGAIN_AFTER {
+            if let Ok(Ok(_)) = timeout(PROBE, TcpStream::connect(address)).await {
+                return Ok(());
+            }
+            sleep(BETWEEN_PROBES).await;
+        }
+        Err(self.silent(server, LOOK_AGAIN_AFTER, None).await)
+    }
+
+    async fn log_in(&self, server: &Server, host: String) -> Result<Tunnel, Lost> {
+        let options = Options {
+            endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
+            host_keys: HostKeys::Pinned(server.host_keys.clone()),
+            identity: Identity::Key(self.options.login.clone()),
+            agent: Some(self.options.agent.clone()),
+            docker_socket: "/var/run/docker.sock".to_owned(),
+        };
+        let begun = Instant::now();
+        loop {
+            match Tunnel::connect(options.clone()).await {
+                Ok(tunnel) => return Ok(tunnel),
+                // sshd listens before cloud-init has put key and login in place; and another client may just be replacing the host key.
+                Err(error) if begun.elapsed() < LOOK_AGAIN_AFTER => {
+                    tracing::debug!(%error, "not yet");
+                    if matches!(error, ConnectError::HostKeyRefused { .. }) && self.has_other_host_keys(server).await {
+                        return Err(Lost::LookAgain("the host key was replaced meanwhile".to_owned()));
+                    }
+                    sleep(BETWEEN_PROBES).await;
+                }
+                Err(error @ ConnectError::HostKeyRefused { .. }) => return Err(Lost::Failed(refused(server, error))),
+                Err(error @ (ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })) => {
+                    return Err(Lost::Failed(MachineError::Connect { name: server.name.clone(), source: Box::new(error) }));
+                }
+                Err(error) => return Err(self.silent(server, begun.elapsed(), Some(error)).await),
+            }
+        }
+    }
+
+    async fn has_other_host_keys(&self, server: &Server) -> bool {
+        match self.client.servers().get(server.id).await {
+            Ok(Some(now)) => [HOST_KEY, NEXT_HOST_KEY].iter().any(|label| now.labels.get(*label) != server.labels.get(*label)),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// What to make of a server that does not answer: look whether it changed, and give it up when it had long enough.
+    async fn silent(&self, server: &Server, waited: Duration, error: Option<ConnectError>) -> Lost {
+        let age = jiff::Timestamp::now().as_second().saturating_sub(server.created);
+        let booting = u64::try_from(age).is_ok_and(|age| age < LONGEST_BOOT.as_secs());
+        if booting || self.changed(server).await {
+            return Lost::LookAgain(format!("server {} does not answer yet", server.name));
+        }
+        let waited = waited.max(Duration::from_secs(u64::try_from(age).unwrap_or(0)));
+        Lost::Remove(MachineError::Silent { name: server.name.clone(), waited, source: error.map(Box::new) })
+    }
+
+    async fn changed(&self, server: &Server) -> bool {
+        match self.observe().await {
+            Ok(observed) => !observed.servers.iter().any(|found| found.id == server.id && found.status == server.status),
+            Err(_) => false,
+        }
+    }
+
+    /// The first sign of life, and what to do when there are no more.
+    async fn hand_over(&self, server: &Server, tunnel: &Tunnel) -> Result<(), MachineError> {
+        let AgentState::Running { .. } = tunnel.agent() else {
+            tracing::warn!("no agent on {}: its dead-man ends it when the first lease is over", server.name);
+            return Ok(());
+        };
+        let end = match &self.options.self_destruct {
+            SelfDestruct::PowerOff => EndOfLease::PowerOff,
+            SelfDestruct::Delete { endpoint, token } => {
+                EndOfLease::Delete { endpoint: endpoint.clone(), server: server.id, token: token.expose_secret().to_owned() }
+            }
+        };
+        call(server, tunnel, "take over the lease", Call::Heartbeat(self.options.lease.heartbeat(Duration::ZERO))).await?;
+        call(server, tunnel, "take over the end of the lease", Call::EndOfLease(end)).await?;
+        Ok(())
+    }
+
+    /// The key that came with the user-data was readable on the machine; this one never leaves it. Both are accepted while it changes, so that
+    /// it may be cut off anywhere.
+    pub(super) async fn replace_host_key(&self, ready: &Ready) -> Result<(), MachineError> {
+        let Some(id) = ready.summary.id else { return Ok(()) };
+        let Some(server) = self.client.servers().get(id).await.map_err(cloud("look at the server"))? else { return Ok(()) };
+        let name = server.name.clone();
+        let failed = |what, message: String| MachineError::Agent { name: name.clone(), what, message };
+        let script = |verb: &'static str| async move {
+            let output = ready.tunnel.exec(&format!("mkdir -p {RUN_DIRECTORY} && {HOST_KEY_SCRIPT} {verb}"), b"").await;
+            match output {
+                Ok(output) if output.status == Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+                Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let printed = script("prepare").await.map_err(|message| failed("make a host key", message))?;
+        let next = parse_public(&printed).map_err(|error| failed("make a host key", error.to_string()))?;
+        let next = Fingerprint::of(&next).to_label();
+        let mut labels = server.labels;
+        if labels.get(HOST_KEY) == Some(&next) && !labels.contains_key(NEXT_HOST_KEY) {
+            return Ok(());
+        }
+        labels.insert(NEXT_HOST_KEY.to_owned(), next.clone());
+        self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud("label the server"))?;
+        script("commit").await.map_err(|message| failed("replace its host key", message))?;
+        labels.remove(NEXT_HOST_KEY);
+        labels.insert(HOST_KEY.to_owned(), next);
+        self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud("label the server"))?;
+        Ok(())
+    }
+}
+
+fn refused(server: &Server, error: ConnectError) -> MachineError {
+    match error {
+        ConnectError::HostKeyRefused { presented, .. } => MachineError::HostKey { name: server.name.clone(), presented },
+        other => MachineError::Connect { name: server.name.clone(), source: Box::new(other) },
+    }
+}
+
+/// A call whose answer has to be a good one.
+pub(super) async fn call(server: &Server, tunnel: &Tunnel, what: &'static str, call: Call) -> Result<Reply, MachineError> {
+    let failed = |message: String| MachineError::Agent { name: server.name.clone(), what, message };
+    match tunnel.call(call).await {
+        Ok(Reply::Failed { message }) => Err(failed(message)),
+        Ok(reply) => Ok(reply),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+async fn await_docker(server: &Server, tunnel: &Tunnel) -> Result<(), Lost> {
+    let AgentState::Running { .. } = tunnel.agent() else { return await_docker_without_agent(server, tunnel).await };
+    let begun = Instant::now();
+    while begun.elapsed() < LONGEST_DOCKER_START {
+        let reply = call(server, tunnel, "tell whether docker is ready", Call::AwaitDocker { seconds: 30 }).await.map_err(Lost::Failed)?;
+        let Reply::Report(report) = reply else { continue };
+        match report.docker {
+            DockerState::Ready => return Ok(()),
+            DockerState::Failed { reason } => return Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason })),
+            DockerState::Starting => {}
+        }
+    }
+    let reason = format!("it did not answer within {} s", LONGEST_DOCKER_START.as_secs());
+    Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason }))
+}
+
+async fn await_docker_without_agent(server: &Server, tunnel: &Tunnel) -> Result<(), Lost> {
+    let begun = Instant::now();
+    while begun.elapsed() < LONGEST_DOCKER_START {
+        if tunnel.open(tunnel::Destination::Docker, tunnel::Class::Interactive).await.is_ok() {
+            return Ok(());
+        }
+        if let Some(reason) = tunnel.is_dead() {
+            return Err(Lost::LookAgain(reason));
+        }
+        sleep(BETWEEN_PROBES).await;
+    }
+    let reason = format!("its socket did not appear within {} s", LONGEST_DOCKER_START.as_secs());
+    Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason }))
+}

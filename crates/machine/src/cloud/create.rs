@@ -1,0 +1,174 @@
+//! Making what is missing, down the ladder until the cloud has one in stock.
+
+use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
+
+use super::{Cloud, cloud};
+use crate::bootstrap::Bootstrap;
+use crate::error::MachineError;
+use crate::host_key::HostKey;
+use crate::identity::{DOCKBRIDGE, HOST_KEY, MANAGED_BY, OWNER, ROLE};
+use crate::observed::{Observed, Volume};
+use crate::plan::Rung;
+use crate::provider::{Phase, Progress};
+
+/// What became of one rung.
+enum Tried {
+    /// It is being made, or somebody else was faster.
+    Made,
+    /// The next rung, please.
+    OutOfStock,
+}
+
+impl Cloud {
+    pub(super) async fn create(
+        &self,
+        observed: &Observed,
+        volume: Option<Volume>,
+        ladder: &[Rung],
+        progress: &Progress<'_>,
+    ) -> Result<(), MachineError> {
+        let (key, firewall) = tokio::try_join!(self.login_key(observed), self.firewall(observed))?;
+        let existing = volume;
+        // Made by this very call and never attached: the only volume that may be taken back.
+        let mut fresh: Option<Volume> = None;
+        for rung in ladder {
+            if let Some(volume) = fresh.take_if(|volume| volume.location != rung.location) {
+                self.take_back(&volume).await?;
+            }
+            progress(Phase::Create, Some(format!("{} in {}", rung.server_type, rung.location)));
+            let volume = match existing.as_ref().or(fresh.as_ref()) {
+                Some(volume) => volume.id,
+                None => match self.new_volume(&rung.location).await? {
+                    Some(made) => fresh.insert(made).id,
+                    None => return Ok(()),
+                },
+            };
+            match self.new_server(rung, key, firewall, volume).await? {
+                Tried::Made => return Ok(()),
+                Tried::OutOfStock => {}
+            }
+        }
+        if let Some(volume) = fresh {
+            self.take_back(&volume).await?;
+        }
+        Err(MachineError::OutOfStock { tried: ladder.iter().map(|rung| format!("{} in {}", rung.server_type, rung.location)).collect() })
+    }
+
+    async fn login_key(&self, observed: &Observed) -> Result<u64, MachineError> {
+        if let Some(id) = observed.key {
+            return Ok(id);
+        }
+        // One for all profiles of this owner: a project holds each key once.
+        let owner = &self.options.identity.owner;
+        let labels = [(MANAGED_BY, DOCKBRIDGE.to_owned()), (OWNER, owner.to_string()), (ROLE, "login".to_owned())]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        let public = self.options.login.public_key().to_openssh().map_err(MachineError::Key)?;
+        let created = self.client.ssh_keys().create(&format!("dockbridge-{owner}"), &public, &labels).await;
+        match created {
+            Ok(key) => Ok(key.id),
+            // Another client of ours was faster; its key is the same.
+            Err(error) if error.is_uniqueness() => {
+                let again = self.observe().await?;
+                again.key.ok_or(MachineError::Cloud { what: "store the login key", source: Box::new(error) })
+            }
+            Err(error) => Err(cloud("store the login key")(error)),
+        }
+    }
+
+    async fn firewall(&self, observed: &Observed) -> Result<u64, MachineError> {
+        if let Some(id) = observed.firewall {
+            return Ok(id);
+        }
+        let identity = &self.options.identity;
+        let new = NewFirewall {
+            name: identity.name(),
+            rules: vec![FirewallRule {
+                direction: Direction::In,
+                protocol: Protocol::Tcp,
+                port: Some("22".to_owned()),
+                source_ips: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+                destination_ips: Vec::new(),
+                description: Some("SSH".to_owned()),
+            }],
+            labels: identity.labels("firewall"),
+            apply_to: Vec::new(),
+        };
+        match self.client.firewalls().create(&new).await {
+            Ok(created) => Ok(created.firewall.id),
+            Err(error) if error.is_uniqueness() => {
+                let again = self.observe().await?;
+                again.firewall.ok_or(MachineError::Cloud { what: "create the firewall", source: Box::new(error) })
+            }
+            Err(error) => Err(cloud("create the firewall")(error)),
+        }
+    }
+
+    /// A new volume, or `None` if another client was faster.
+    async fn new_volume(&self, location: &str) -> Result<Option<Volume>, MachineError> {
+        let identity = &self.options.identity;
+        let size = self.options.spec.volume_size;
+        let new = NewVolume {
+            name: identity.name(),
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            location: location.to_owned(),
+            format: None,
+            labels: identity.labels("data"),
+        };
+        match self.client.volumes().create(&new).await {
+            Ok(created) => {
+                let volume = &created.volume;
+                let made = Volume { id: volume.id, name: volume.name.clone(), location: location.to_owned(), size, server: None };
+                self.settled("create the volume", Ok(created.actions())).await?;
+                Ok(Some(made))
+            }
+            Err(error) if error.is_uniqueness() && self.observe().await?.volumes.len() == 1 => Ok(None),
+            Err(error) => Err(cloud("create the volume")(error)),
+        }
+    }
+
+    async fn take_back(&self, volume: &Volume) -> Result<(), MachineError> {
+        let current = self.client.volumes().get(volume.id).await.map_err(cloud("look at the new volume"))?;
+        match current {
+            // Somebody attached it meanwhile: it is in use and stays.
+            Some(current) if current.server.is_some() => Ok(()),
+            Some(_) => self.client.volumes().delete(volume.id).await.map_err(cloud("take back the new volume")),
+            None => Ok(()),
+        }
+    }
+
+    async fn new_server(&self, rung: &Rung, key: u64, firewall: u64, volume: u64) -> Result<Tried, MachineError> {
+        let identity = &self.options.identity;
+        let host_key = HostKey::generate().map_err(MachineError::Key)?;
+        let mut labels = identity.labels("machine");
+        labels.insert(HOST_KEY.to_owned(), host_key.fingerprint().to_label());
+        let bootstrap = Bootstrap { volume, host_key: &host_key, boot_lease_seconds: self.options.spec.boot_lease_seconds };
+        let new = NewServer {
+            name: identity.name(),
+            server_type: rung.server_type.clone(),
+            image: rung.image.to_string(),
+            location: Some(rung.location.clone()),
+            ssh_keys: vec![key],
+            volumes: vec![volume],
+            firewalls: vec![firewall],
+            user_data: Some(bootstrap.user_data()?),
+            labels,
+            ..NewServer::default()
+        };
+        match self.client.servers().create(&new).await {
+            // Nobody waits for the actions here: the address is known, and connecting tells more than they do.
+            Ok(CreatedServer { .. }) => Ok(Tried::Made),
+            Err(error) if error.is_stock_out() => {
+                tracing::info!(server_type = rung.server_type, location = rung.location, "out of stock");
+                Ok(Tried::OutOfStock)
+            }
+            // Another client of ours was faster, which shows as a name in use or as a volume in use: the next look finds its server.
+            // A stranger's server of that name is told.
+            Err(error) => match self.observe().await?.servers.is_empty() {
+                true => Err(cloud("create the server")(error)),
+                false => Ok(Tried::Made),
+            },
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Taking a machine down in order: containers, docker and file system through the agent, then the volume, then the server. A step that
+//! fails does not keep the others from being tried; what is billed goes in any case.
+
+use std::time::Duration;
+
+use agent_proto::{Call, Reply};
+use tokio::time::{Instant, sleep, timeout};
+use tunnel::Tunnel;
+
+use super::{Cloud, cloud};
+use crate::error::MachineError;
+use crate::identity::DOCKBRIDGE;
+use crate::observed::{Server, ServerStatus};
+use crate::provider::{Consent, Destroyed};
+
+/// Containers have 30 s to stop; docker and the file system some more.
+const LONGEST_RELEASE: Duration = Duration::from_secs(90);
+/// A system that is asked to power off unmounts its file systems first.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(45);
+/// The cloud takes about ten seconds.
+const LONGEST_DELETE: Duration = Duration::from_secs(5 * 60);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+impl Cloud {
+    pub(super) async fn take_down(&self, tunnel: Option<&Tunnel>, consent: Consent) -> Result<Destroyed, MachineError> {
+        let observed = self.observe().await?;
+        if observed.servers.is_empty() {
+            return Ok(Destroyed::Absent);
+        }
+        let mut troubles = Vec::new();
+        for server in &observed.servers {
+            let released = match tunnel {
+                Some(tunnel) => self.release(tunnel, consent).await,
+                None => Err("there is no connection to it".to_owned()),
+            };
+            match released {
+                Ok(None) => {}
+                Ok(Some(reason)) => return Ok(Destroyed::InUse { reason }),
+                // The system unmounts on its own way down.
+                Err(trouble) => {
+                    troubles.push(format!("docker could not be stopped in order ({trouble})"));
+                    if server.status == ServerStatus::Running {
+                        troubles.extend(self.shut_down(server).await.err());
+                    }
+                }
+            }
+            for volume in observed.volumes.iter().filter(|volume| volume.server == Some(server.id)) {
+                let detached = self.client.volumes().detach(volume.id).await;
+                if let Err(error) = self.settled("detach the volume", detached.map(|action| vec![action])).await {
+                    troubles.push(crate::with_causes(&error));
+                }
+            }
+            self.delete_server(server.id).await?;
+        }
+        Ok(Destroyed::Gone { troubles })
+    }
+
+    /// `Ok(Some)` if another client works there.
+    async fn release(&self, tunnel: &Tunnel, consent: Consent) -> Result<Option<String>, String> {
+        let call = Call::Release { client: self.options.lease.client.clone(), unless_used: consent == Consent::UnlessUsed };
+        match timeout(LONGEST_RELEASE, tunnel.call(call)).await {
+            Ok(Ok(Reply::InUse { reason })) => Ok(Some(reason)),
+            Ok(Ok(Reply::Failed { message })) => Err(message),
+            Ok(Ok(_)) => Ok(None),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("it took longer than {} s", LONGEST_RELEASE.as_secs())),
+        }
+    }
+
+    async fn shut_down(&self, server: &Server) -> Result<(), String> {
+        self.client.servers().shutdown(server.id).await.map_err(|error| crate::with_causes(&error))?;
+        let begun = Instant::now();
+        while begun.elapsed() < LONGEST_SHUTDOWN {
+            match self.client.servers().get(server.id).await {
+                Ok(Some(now)) if now.status == hetzner::ServerStatus::Running => sleep(LOOK_AGAIN).await,
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(crate::with_causes(&error)),
+            }
+        }
+        Err(format!("server {} did not power off within {} s", server.name, LONGEST_SHUTDOWN.as_secs()))
+    }
+
+    /// Deletes one of our servers and waits until it is gone. Its labels are read once more: ids are numbers, and this cannot be taken back.
+    pub(super) async fn delete_server(&self, id: u64) -> Result<(), MachineError> {
+        let servers = self.client.servers();
+        let Some(server) = servers.get(id).await.map_err(cloud("look at the server"))? else { return Ok(()) };
+        let owner = self.options.identity.owner.to_string();
+        let ours = server.labels.get(crate::identity::MANAGED_BY).is_some_and(|value| value == DOCKBRIDGE)
+            && server.labels.get(crate::identity::OWNER) == Some(&owner);
+        if !ours {
+            tracing::error!(id, "not deleted: its labels are not ours");
+            return Ok(());
+        }
+        if server.status != hetzner::ServerStatus::Deleting {
+            let action = servers.delete(id).await.map_err(cloud("delete the server"))?;
+            self.settled("delete the server", Ok(action.into_iter().collect())).await?;
+        }
+        let begun = Instant::now();
+        while servers.get(id).await.map_err(cloud("look at the server"))?.is_some() {
+            if begun.elapsed() > LONGEST_DELETE {
+                return Err(MachineError::TimedOut { waited: LONGEST_DELETE, last: format!("deleting server {}", server.name) });
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// Deletes a volume with everything on it. For a person who named it.
+    pub async fn delete_volume(&self, id: u64) -> Result<(), MachineError> {
+        self.client.volumes().delete(id).await.map_err(cloud("delete the volume"))
+    }
+}

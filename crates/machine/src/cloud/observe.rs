@@ -1,0 +1,152 @@
+//! One look at the cloud, turned into what decisions need. What does not carry our labels is dropped here and never seen again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hetzner::{Architecture, Pricing, Query};
+use tunnel::Fingerprint;
+
+use super::{Cloud, cloud};
+use crate::error::MachineError;
+use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
+use crate::observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
+use crate::provider::{Summary, VolumeSummary};
+
+impl Cloud {
+    /// Everything of this identity.
+    pub async fn observe(&self) -> Result<Observed, MachineError> {
+        let ours = Query::labels(self.options.identity.selector());
+        let (servers, volumes, keys, firewalls) = tokio::try_join!(
+            async { self.client.servers().list(&ours).await.map_err(cloud("list the servers")) },
+            async { self.client.volumes().list(&ours).await.map_err(cloud("list the volumes")) },
+            async { self.client.ssh_keys().list(&Query::default()).await.map_err(cloud("list the SSH keys")) },
+            async { self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls")) },
+        )?;
+        let identity = &self.options.identity;
+        let login = self.options.login.public_key();
+        // A project holds each key once, whatever its name: one that the person uploaded serves as well.
+        let is_login = |key: &hetzner::SshKey| {
+            crate::host_key::parse_public(&key.public_key).is_ok_and(|found| found.key_data() == login.key_data())
+        };
+        Ok(Observed {
+            servers: servers.into_iter().filter(|server| identity.owns(&server.labels)).map(server).collect(),
+            volumes: volumes.into_iter().filter(|volume| identity.owns(&volume.labels)).map(volume).collect(),
+            key: keys.iter().find(|key| is_login(key)).map(|key| key.id),
+            firewall: firewalls.into_iter().find(|firewall| identity.owns(&firewall.labels)).map(|firewall| firewall.id),
+        })
+    }
+
+    /// What can be ordered.
+    pub(super) async fn catalogue(&self) -> Result<Catalogue, MachineError> {
+        let images = Query::named(&self.options.spec.image);
+        let (server_types, locations, images) = tokio::try_join!(
+            async { self.client.server_types().list(&Query::default()).await.map_err(cloud("list the server types")) },
+            async { self.client.locations().list(&Query::default()).await.map_err(cloud("list the locations")) },
+            async { self.client.images().list(&images).await.map_err(cloud("list the images")) },
+        )?;
+        Ok(Catalogue {
+            server_types: server_types.into_iter().map(server_type).collect(),
+            locations: locations.into_iter().map(|location| location.name).collect(),
+            images: images.into_iter().map(|image| (image.architecture.to_string(), image.id)).collect(),
+        })
+    }
+
+    /// A server as a person wants to see it; with prices where they are known.
+    pub(super) fn summary(&self, server: &Server, observed: &Observed, pricing: Option<&Pricing>) -> Summary {
+        Summary {
+            id: Some(server.id),
+            name: server.name.clone(),
+            address: server.address,
+            status: server.status,
+            server_type: Some(server.server_type.clone()),
+            location: Some(server.location.clone()),
+            created: Some(server.created),
+            price_hourly: server.price_hourly.map(|price| price + pricing.and_then(|pricing| address_price(pricing, server)).unwrap_or(0.0)),
+            volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
+        }
+    }
+
+    /// The volumes of this identity, priced.
+    pub async fn volumes(&self) -> Result<Vec<VolumeSummary>, MachineError> {
+        let pricing = self.client.pricing().await.map_err(cloud("tell its prices"))?;
+        let observed = self.observe().await?;
+        Ok(observed.volumes.iter().map(|volume| volume_summary(volume, Some(&pricing))).collect())
+    }
+
+    /// The servers of this identity, priced.
+    pub async fn servers(&self) -> Result<Vec<Summary>, MachineError> {
+        let pricing = self.client.pricing().await.map_err(cloud("tell its prices"))?;
+        let observed = self.observe().await?;
+        Ok(observed.servers.iter().map(|server| self.summary(server, &observed, Some(&pricing))).collect())
+    }
+}
+
+fn address_price(pricing: &Pricing, server: &Server) -> Option<f64> {
+    let ipv4 = pricing.primary_ips.iter().find(|kind| kind.kind == "ipv4")?;
+    let price = ipv4.prices.iter().find(|price| price.location == server.location)?;
+    euros(&price.price_hourly.net)
+}
+
+fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> VolumeSummary {
+    #[expect(clippy::cast_precision_loss, reason = "sizes are thousands of GB")]
+    let price = |pricing: &Pricing| Some(euros(&pricing.volume.price_per_gb_month.net)? * volume.size as f64);
+    VolumeSummary {
+        id: volume.id,
+        name: volume.name.clone(),
+        size: volume.size,
+        location: volume.location.clone(),
+        server: volume.server,
+        price_monthly: pricing.and_then(price),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "prices are far below 2^52 millionths")]
+fn euros(amount: &hetzner::Amount) -> Option<f64> {
+    amount.micros().map(|micros| micros as f64 / 1e6)
+}
+
+fn server(server: hetzner::Server) -> Server {
+    let price_hourly = server.server_type.price_at(&server.location.name).and_then(|price| euros(&price.price_hourly.net));
+    Server {
+        id: server.id,
+        name: server.name,
+        status: status(&server.status),
+        busy: server.locked,
+        address: server.public_net.ipv4.map(|address| IpAddr::V4(address.ip)),
+        location: server.location.name,
+        server_type: server.server_type.name,
+        volumes: server.volumes,
+        host_keys: [HOST_KEY, NEXT_HOST_KEY]
+            .iter()
+            .filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?))
+            .collect(),
+        labels: server.labels,
+        created: server.created.as_second(),
+        price_hourly,
+    }
+}
+
+fn status(status: &hetzner::ServerStatus) -> ServerStatus {
+    match status {
+        hetzner::ServerStatus::Running => ServerStatus::Running,
+        hetzner::ServerStatus::Initializing | hetzner::ServerStatus::Starting => ServerStatus::Starting,
+        hetzner::ServerStatus::Stopping => ServerStatus::Stopping,
+        hetzner::ServerStatus::Off => ServerStatus::Off,
+        hetzner::ServerStatus::Deleting => ServerStatus::Deleting,
+        _ => ServerStatus::Other,
+    }
+}
+
+fn volume(volume: hetzner::Volume) -> Volume {
+    Volume { id: volume.id, name: volume.name, location: volume.location.name, size: volume.size.into(), server: volume.server }
+}
+
+fn server_type(found: hetzner::ServerType) -> ServerType {
+    let architecture = match &found.architecture {
+        Architecture::X86 => "x86".to_owned(),
+        other => other.to_string(),
+    };
+    // A type that is being withdrawn can be ordered until its last day; the cloud refuses afterwards, and the ladder goes on.
+    let offers: BTreeMap<String, bool> = found.locations.into_iter().map(|offer| (offer.name, offer.available)).collect();
+    ServerType { name: found.name, architecture, offers }
+}

@@ -1,0 +1,82 @@
+//! What of ours is left in the cloud project without a reason.
+
+use hetzner::Query;
+
+use super::{Cloud, cloud};
+use crate::error::MachineError;
+use crate::identity::{PROFILE, owner_selector};
+
+/// Kinds of things that can be left over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanKind {
+    /// A server, which bills.
+    Server,
+    /// A firewall, which does not.
+    Firewall,
+    /// A login key, which does not.
+    SshKey,
+}
+
+/// Something left over.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Orphan {
+    /// What.
+    pub kind: OrphanKind,
+    /// The cloud's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Why nobody needs it, in words for a person.
+    pub because: String,
+}
+
+impl Cloud {
+    /// What this owner left in the project, of any profile: servers that are off, or have no volume; firewalls of profiles that have neither
+    /// server nor volume; the login key once nothing else is left. Volumes are never among them.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>, MachineError> {
+        let ours = Query::labels(owner_selector(&self.options.identity.owner));
+        let (servers, volumes, firewalls, keys) = tokio::try_join!(
+            async { self.client.servers().list(&ours).await.map_err(cloud("list the servers")) },
+            async { self.client.volumes().list(&ours).await.map_err(cloud("list the volumes")) },
+            async { self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls")) },
+            async { self.client.ssh_keys().list(&ours).await.map_err(cloud("list the SSH keys")) },
+        )?;
+        let mut orphans = Vec::new();
+        for server in &servers {
+            let because = if server.status == hetzner::ServerStatus::Off && !server.locked {
+                "it is off and still billed"
+            } else if server.volumes.is_empty() && !server.locked {
+                "it has no volume"
+            } else {
+                continue;
+            };
+            orphans.push(Orphan { kind: OrphanKind::Server, id: server.id, name: server.name.clone(), because: because.to_owned() });
+        }
+        let profiles: Vec<Option<&String>> = servers
+            .iter()
+            .map(|server| server.labels.get(PROFILE))
+            .chain(volumes.iter().map(|volume| volume.labels.get(PROFILE)))
+            .collect();
+        for firewall in firewalls.iter().filter(|firewall| !profiles.contains(&firewall.labels.get(PROFILE))) {
+            let because = "its profile has neither server nor volume".to_owned();
+            orphans.push(Orphan { kind: OrphanKind::Firewall, id: firewall.id, name: firewall.name.clone(), because });
+        }
+        if profiles.is_empty() {
+            for key in keys {
+                let because = "there is neither server nor volume".to_owned();
+                orphans.push(Orphan { kind: OrphanKind::SshKey, id: key.id, name: key.name, because });
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// Removes one.
+    pub async fn remove_orphan(&self, orphan: &Orphan) -> Result<(), MachineError> {
+        match orphan.kind {
+            OrphanKind::Server => self.delete_server(orphan.id).await,
+            OrphanKind::Firewall => self.client.firewalls().delete(orphan.id).await.map_err(cloud("delete the firewall")),
+            OrphanKind::SshKey => self.client.ssh_keys().delete(orphan.id).await.map_err(cloud("delete the SSH key")),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What can go wrong on the way to a machine.
+
+use std::time::Duration;
+
+use tunnel::{ConnectError, Fingerprint};
+
+use crate::bootstrap::BootstrapError;
+use crate::plan::Problem;
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The cloud refused or does not answer.
+    #[error("the cloud could not {what}")]
+    Cloud {
+        /// What was asked.
+        what: &'static str,
+        /// Its answer.
+        source: Box<hetzner::Error>,
+    },
+    /// The person has to decide.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// Everywhere out of stock.
+    #[error("none of {} is in stock; add types or locations to the settings, or try again later", tried.join(", "))]
+    OutOfStock {
+        /// Types and locations that were tried.
+        tried: Vec<String>,
+    },
+    /// It did not answer in time; it was removed.
+    #[error("server {name} did not answer within {} s", waited.as_secs())]
+    Silent {
+        /// The server.
+        name: String,
+        /// How long we waited.
+        waited: Duration,
+        /// The last attempt.
+        source: Option<Box<ConnectError>>,
+    },
+    /// The way to it failed for good.
+    #[error("no way to {name}")]
+    Connect {
+        /// The machine.
+        name: String,
+        /// Why.
+        source: Box<ConnectError>,
+    },
+    /// It presents another host key than it should.
+    #[error("{name} presents the host key {presented}, which is not the one it was made with: nothing was sent to it")]
+    HostKey {
+        /// The machine.
+        name: String,
+        /// What it presented.
+        presented: Fingerprint,
+    },
+    /// The engine will not start.
+    #[error("docker does not start on {name}: {reason}")]
+    Docker {
+        /// The machine.
+        name: String,
+        /// Why, in words for a person.
+        reason: String,
+    },
+    /// A call to the agent failed.
+    #[error("the agent on {name} could not {what}: {message}")]
+    Agent {
+        /// The machine.
+        name: String,
+        /// What was asked.
+        what: &'static str,
+        /// Its answer.
+        message: String,
+    },
+    /// The user-data.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// A key could not be made.
+    #[error("an SSH key cannot be made")]
+    Key(#[source] russh::keys::ssh_key::Error),
+    /// It took too long altogether.
+    #[error("no machine came up within {} s; the last step was: {last}", waited.as_secs())]
+    TimedOut {
+        /// How long.
+        waited: Duration,
+        /// In words for a person.
+        last: String,
+    },
+}
+
+impl MachineError {
+    /// Whether trying again soon, without a change by the person, cannot help and may cost money.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            MachineError::Cloud { source, .. } => source.is_unauthorized() || source.is_read_only(),
+            MachineError::Problem(_)
+            | MachineError::Docker { .. }
+            | MachineError::HostKey { .. }
+            | MachineError::Bootstrap(_)
+            | MachineError::Key(_) => true,
+            MachineError::OutOfStock { .. }
+            | MachineError::Silent { .. }
+            | MachineError::Connect { .. }
+            | MachineError::Agent { .. }
+            | MachineError::TimedOut { .. } => false,
+        }
+    }
+
+    /// What the person can do, if anything.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            MachineError::Cloud { source, .. } if source.is_unauthorized() => {
+                Some("the API token is not valid: make one in the cloud console and run `dockbridge init`")
+            }
+            MachineError::Cloud { source, .. } if source.is_read_only() => {
+                Some("the API token may only read: make one with Read & Write in the cloud console and run `dockbridge init`")
+            }
+            MachineError::Problem(Problem::UnknownServerType { .. }) => Some("change `hetzner.server_types` in the settings"),
+            MachineError::Problem(Problem::UnknownLocation { .. }) => Some("change `hetzner.locations` in the settings"),
+            MachineError::Problem(Problem::UnknownImage { .. }) => Some("change `hetzner.image` in the settings"),
+            MachineError::Silent { .. } | MachineError::TimedOut { .. } => Some("the next docker command tries again"),
+            _ => None,
+        }
+    }
+}

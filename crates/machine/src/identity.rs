@@ -1,0 +1,167 @@
+//! Who we are in the cloud: the names and labels from which everything of ours is found again, and nothing of anybody else's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rand::Rng as _;
+
+/// Label on all that any dockbridge makes.
+pub const MANAGED_BY: &str = "managed-by";
+/// Its value.
+pub const DOCKBRIDGE: &str = "dockbridge";
+/// Label with the profile's name.
+pub const PROFILE: &str = "dockbridge-profile";
+/// Label with the owner's id.
+pub const OWNER: &str = "dockbridge-owner";
+/// Label that tells what a resource is for.
+pub const ROLE: &str = "dockbridge-role";
+/// Label of a server: the fingerprint of its SSH host key.
+pub const HOST_KEY: &str = "dockbridge-host-key";
+/// Label of a server whose host key is being replaced: the fingerprint of the next one.
+pub const NEXT_HOST_KEY: &str = "dockbridge-next-host-key";
+
+/// A random id made at `init`. Twelve letters of base 32: 60 bits, short enough for host names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner(String);
+
+/// Lower-case letters and digits without those that look alike.
+const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+const OWNER_LENGTH: usize = 12;
+
+impl Owner {
+    /// A new one.
+    pub fn random() -> Self {
+        let mut rng = rand::rng();
+        Self((0..OWNER_LENGTH).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect())
+    }
+
+    /// Reads one that was written down.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let text = text.trim();
+        if text.len() == OWNER_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte)) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName { what: "owner id", given: text.to_owned(), rule: "twelve lower-case letters and digits, as `dockbridge init` makes it" })
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A profile's name: it becomes part of host names, so it follows their rules.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Profile(String);
+
+impl Profile {
+    /// Checks a name.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let good = !text.is_empty()
+            && text.len() <= 24
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName {
+                what: "profile name",
+                given: text.to_owned(),
+                rule: "1 to 24 lower-case letters, digits and hyphens, without a hyphen at either end",
+            })
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A name that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{given:?} is no {what}: it has to be {rule}")]
+pub struct InvalidName {
+    what: &'static str,
+    given: String,
+    rule: &'static str,
+}
+
+/// What stays while machines come and go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The profile.
+    pub profile: Profile,
+    /// The owner.
+    pub owner: Owner,
+}
+
+impl Identity {
+    /// The name of everything of this identity: server, volume, key and firewall are told apart by their kind. Unique in a cloud
+    /// project, so that of two daemons that race to make the same thing one loses and adopts.
+    pub fn name(&self) -> String {
+        format!("dockbridge-{}-{}", self.profile, self.owner)
+    }
+
+    /// Labels of a resource with this role.
+    pub fn labels(&self, role: &str) -> BTreeMap<String, String> {
+        [(MANAGED_BY, DOCKBRIDGE.to_owned()), (PROFILE, self.profile.to_string()), (OWNER, self.owner.to_string()), (ROLE, role.to_owned())]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    /// Selects what belongs to this identity.
+    pub fn selector(&self) -> String {
+        format!("{},{PROFILE}={}", owner_selector(&self.owner), self.profile)
+    }
+
+    /// Whether these labels are ours: selectors are answered by the other side, so what is about to be changed is checked here as well.
+    pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
+        has(MANAGED_BY, DOCKBRIDGE) && has(OWNER, &self.owner.to_string()) && has(PROFILE, &self.profile.to_string())
+    }
+}
+
+/// Selects what belongs to any profile of this owner.
+pub fn owner_selector(owner: &Owner) -> String {
+    format!("{MANAGED_BY}={DOCKBRIDGE},{OWNER}={owner}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_host_names_and_label_values() {
+        let identity = Identity { profile: Profile::parse(&"p".repeat(24)).unwrap(), owner: Owner::random() };
+        assert!(identity.name().len() <= 63, "{}", identity.name());
+        assert!(identity.labels("data").values().all(|value| value.len() <= 63));
+    }
+
+    #[test]
+    fn an_owner_survives_being_written_down() {
+        let owner = Owner::random();
+        assert_eq!(Owner::parse(&format!("{owner}\n")).unwrap(), owner);
+        assert!(Owner::parse("0123").is_err());
+    }
+
+    #[test]
+    fn profiles_that_could_not_be_host_names_are_refused() {
+        for bad in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"x".repeat(25)] {
+            assert!(Profile::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_resource_of_another_owner_is_not_ours() {
+        let ours = Identity { profile: Profile::parse("default").unwrap(), owner: Owner::random() };
+        let theirs = Identity { owner: Owner::random(), ..ours.clone() };
+        assert!(ours.owns(&ours.labels("server")));
+        assert!(!ours.owns(&theirs.labels("server")));
+    }
+}

@@ -1,0 +1,226 @@
+//! What to do next, as a plain function of what is wanted and what is there. One step at a time: whoever carries it out looks again afterwards,
+//! so a step may be cut off anywhere and done again.
+
+use crate::observed::{Catalogue, Observed, Server, ServerStatus, Volume};
+
+/// What is wanted of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Server types in order of preference.
+    pub server_types: Vec<String>,
+    /// Locations in order of preference; an existing volume decides alone.
+    pub locations: Vec<String>,
+    /// Name of the image.
+    pub image: String,
+    /// Size of a new volume, in GB.
+    pub volume_size: u64,
+    /// How long after boot a client has to have found the machine, in seconds.
+    pub boot_lease_seconds: u64,
+}
+
+/// A server type in a location, with the image for its architecture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rung {
+    /// Server type.
+    pub server_type: String,
+    /// Location.
+    pub location: String,
+    /// Image id.
+    pub image: u64,
+}
+
+/// The next step towards a machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Make what is missing, down the ladder until the cloud has one in stock.
+    Create {
+        /// The volume, when there is one: all rungs are in its location.
+        volume: Option<Volume>,
+        /// Never empty.
+        ladder: Vec<Rung>,
+    },
+    /// Give the server its volume.
+    Attach {
+        /// The volume.
+        volume: u64,
+        /// The server.
+        server: u64,
+    },
+    /// A server that cannot become our machine: its data is on the volume.
+    Delete {
+        /// The server.
+        server: u64,
+        /// In words for a person.
+        because: String,
+    },
+    /// Look again in a moment.
+    Await {
+        /// In words for a person.
+        what: String,
+    },
+    /// All is there: connect.
+    Connect(Box<Server>),
+}
+
+/// Why there is no way to a machine without the person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A setting names a type that the cloud does not sell.
+    #[error("there is no server type {name:?}; the cloud sells {}", known.join(", "))]
+    UnknownServerType {
+        /// As set.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A setting names a location that does not exist.
+    #[error("there is no location {name:?}; the cloud has {}", known.join(", "))]
+    UnknownLocation {
+        /// As set.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No image of that name for any wanted type.
+    #[error("there is no image {name:?} for {}", server_types.join(", "))]
+    UnknownImage {
+        /// As set.
+        name: String,
+        /// The wanted types.
+        server_types: Vec<String>,
+    },
+    /// None of the types is sold where it has to be.
+    #[error("none of the server types {} is sold in {}{}", server_types.join(", "), locations.join(", "),
+        if *pinned { ", where the volume is: set another of `hetzner.server_types`" } else { "" })]
+    NotSold {
+        /// The wanted types.
+        server_types: Vec<String>,
+        /// The possible locations.
+        locations: Vec<String>,
+        /// Whether a volume decided the location.
+        pinned: bool,
+    },
+    /// More than one volume carries our labels: which is the right one is not for us to guess.
+    #[error("volumes {} all carry the labels of this profile: delete the one that is not wanted, by its id", join(ids))]
+    SeveralVolumes {
+        /// Their ids.
+        ids: Vec<u64>,
+    },
+    /// The volume is attached to a server that is not ours.
+    #[error("volume {volume} is attached to server {server}, which is not this profile's machine: detach it there first")]
+    VolumeInUse {
+        /// The volume.
+        volume: u64,
+        /// The foreign server.
+        server: u64,
+    },
+}
+
+fn join(ids: &[u64]) -> String {
+    ids.iter().map(u64::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// The next step towards exactly one running server with exactly one volume.
+pub fn plan(spec: &Spec, observed: &Observed, catalogue: &Catalogue) -> Result<Step, Problem> {
+    let volume = match observed.volumes.as_slice() {
+        [] => None,
+        [volume] => Some(volume),
+        several => return Err(Problem::SeveralVolumes { ids: several.iter().map(|volume| volume.id).collect() }),
+    };
+
+    // The one with the volume, else the oldest, is the one that both of two racing clients keep.
+    let holder = volume.and_then(|volume| volume.server);
+    let mut servers: Vec<&Server> = observed.servers.iter().collect();
+    servers.sort_by_key(|server| (holder != Some(server.id), server.id));
+    if let [_, .., surplus] = servers.as_slice() {
+        return Ok(delete_or_await(surplus, "it is one too many for this profile"));
+    }
+
+    let Some(server) = servers.first() else {
+        if let Some(Volume { id, server: Some(server), .. }) = volume {
+            return Err(Problem::VolumeInUse { volume: *id, server: *server });
+        }
+        let ladder = ladder(spec, volume, catalogue)?;
+        return Ok(Step::Create { volume: volume.cloned(), ladder });
+    };
+
+    match server.status {
+        ServerStatus::Deleting => Ok(Step::Await { what: format!("server {} is being deleted", server.name) }),
+        ServerStatus::Stopping => Ok(Step::Await { what: format!("server {} is stopping", server.name) }),
+        ServerStatus::Other => Ok(Step::Await { what: format!("server {} is busy", server.name) }),
+        ServerStatus::Off if server.busy => Ok(Step::Await { what: format!("server {} is off for a moment", server.name) }),
+        ServerStatus::Off => Ok(delete_or_await(server, "it is off")),
+        ServerStatus::Starting | ServerStatus::Running => with_volume(server, volume),
+    }
+}
+
+fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem> {
+    let Some(volume) = volume else {
+        return Ok(delete_or_await(server, "its volume no longer exists"));
+    };
+    match volume.server {
+        Some(attached) if attached == server.id => {}
+        Some(attached) => return Err(Problem::VolumeInUse { volume: volume.id, server: attached }),
+        // Created with its volume; the attach action comes after the start.
+        None if server.busy => return Ok(Step::Await { what: format!("server {} is being made", server.name) }),
+        None if volume.location != server.location => return Ok(delete_or_await(server, "it is not where its volume is")),
+        None => return Ok(Step::Attach { volume: volume.id, server: server.id }),
+    }
+    if server.address.is_none() {
+        return Ok(Step::Await { what: format!("server {} has no address yet", server.name) });
+    }
+    if server.host_keys.is_empty() {
+        return Ok(delete_or_await(server, "its labels do not tell its host key, and it cannot be trusted without"));
+    }
+    Ok(Step::Connect(Box::new(server.clone())))
+}
+
+fn delete_or_await(server: &Server, because: &str) -> Step {
+    match server.status {
+        ServerStatus::Deleting => Step::Await { what: format!("server {} is being deleted", server.name) },
+        _ => Step::Delete { server: server.id, because: because.to_owned() },
+    }
+}
+
+/// Types × locations in order of preference; what the cloud believes to have out of stock comes last, since the belief may be wrong.
+fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result<Vec<Rung>, Problem> {
+    for name in &spec.locations {
+        if !catalogue.locations.contains(name) {
+            return Err(Problem::UnknownLocation { name: name.clone(), known: catalogue.locations.clone() });
+        }
+    }
+    let mut wanted = Vec::new();
+    for name in &spec.server_types {
+        let Some(found) = catalogue.server_types.iter().find(|offered| &offered.name == name) else {
+            let known = catalogue.server_types.iter().map(|offered| offered.name.clone()).collect();
+            return Err(Problem::UnknownServerType { name: name.clone(), known });
+        };
+        wanted.push(found);
+    }
+    let with_image: Vec<_> =
+        wanted.into_iter().filter_map(|found| Some((found, *catalogue.images.get(&found.architecture)?))).collect();
+    if with_image.is_empty() {
+        return Err(Problem::UnknownImage { name: spec.image.clone(), server_types: spec.server_types.clone() });
+    }
+    let locations = match volume {
+        Some(volume) => vec![volume.location.clone()],
+        None => spec.locations.clone(),
+    };
+    let mut rungs: Vec<(bool, Rung)> = Vec::new();
+    for location in &locations {
+        for (found, image) in &with_image {
+            if let Some(available) = found.offers.get(location) {
+                rungs.push((*available, Rung { server_type: found.name.clone(), location: location.clone(), image: *image }));
+            }
+        }
+    }
+    if rungs.is_empty() {
+        return Err(Problem::NotSold { server_types: spec.server_types.clone(), locations, pinned: volume.is_some() });
+    }
+    rungs.sort_by_key(|(available, _)| !available);
+    Ok(rungs.into_iter().map(|(_, rung)| rung).collect())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

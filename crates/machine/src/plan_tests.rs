@@ -1,0 +1,216 @@
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::host_key::HostKey;
+use crate::observed::ServerType;
+
+fn spec() -> Spec {
+    Spec {
+        server_types: vec!["cx23".into(), "cax11".into()],
+        locations: vec!["fsn1".into(), "nbg1".into()],
+        image: "docker-ce".into(),
+        volume_size: 20,
+        boot_lease_seconds: 900,
+    }
+}
+
+fn catalogue() -> Catalogue {
+    let offers = |fsn1| BTreeMap::from([("fsn1".to_owned(), fsn1), ("nbg1".to_owned(), true)]);
+    Catalogue {
+        server_types: vec![
+            ServerType { name: "cx23".into(), architecture: "x86".into(), offers: offers(false) },
+            ServerType { name: "cax11".into(), architecture: "arm".into(), offers: offers(true) },
+        ],
+        locations: vec!["fsn1".into(), "nbg1".into(), "hel1".into()],
+        images: BTreeMap::from([("x86".to_owned(), 1), ("arm".to_owned(), 2)]),
+    }
+}
+
+fn server(id: u64, status: ServerStatus) -> Server {
+    Server {
+        id,
+        name: "dockbridge-default-x".into(),
+        status,
+        busy: false,
+        address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        location: "fsn1".into(),
+        server_type: "cx23".into(),
+        volumes: vec![],
+        host_keys: vec![HostKey::generate().unwrap().fingerprint()],
+        labels: BTreeMap::new(),
+        created: 0,
+        price_hourly: None,
+    }
+}
+
+fn volume(id: u64, server: Option<u64>) -> Volume {
+    Volume { id, name: "dockbridge-default-x".into(), location: "fsn1".into(), size: 20, server }
+}
+
+fn rungs(ladder: &[Rung]) -> Vec<String> {
+    ladder.iter().map(|rung| format!("{}@{}#{}", rung.server_type, rung.location, rung.image)).collect()
+}
+
+#[test]
+fn the_ladder_tries_what_is_believed_in_stock_first_and_the_rest_all_the_same() {
+    let Ok(Step::Create { volume: None, ladder }) = plan(&spec(), &Observed::default(), &catalogue()) else { panic!() };
+    assert_eq!(rungs(&ladder), ["cax11@fsn1#2", "cx23@nbg1#1", "cax11@nbg1#2", "cx23@fsn1#1"]);
+}
+
+#[test]
+fn a_volume_pins_the_location() {
+    let observed = Observed { volumes: vec![Volume { location: "nbg1".into(), ..volume(5, None) }], ..Observed::default() };
+    let Ok(Step::Create { ladder, .. }) = plan(&spec(), &observed, &catalogue()) else { panic!() };
+    assert_eq!(rungs(&ladder), ["cx23@nbg1#1", "cax11@nbg1#2"]);
+    let observed = Observed { volumes: vec![Volume { location: "hel1".into(), ..volume(5, None) }], ..Observed::default() };
+    assert!(matches!(plan(&spec(), &observed, &catalogue()), Err(Problem::NotSold { pinned: true, .. })));
+}
+
+#[test]
+fn unknown_names_are_told_with_what_there_is() {
+    let wrong = Spec { server_types: vec!["cx99".into()], ..spec() };
+    let problem = plan(&wrong, &Observed::default(), &catalogue()).unwrap_err();
+    assert_eq!(problem.to_string(), "there is no server type \"cx99\"; the cloud sells cx23, cax11");
+    let wrong = Spec { locations: vec!["mars".into()], ..spec() };
+    let problem = plan(&wrong, &Observed::default(), &catalogue()).unwrap_err();
+    assert_eq!(problem.to_string(), "there is no location \"mars\"; the cloud has fsn1, nbg1, hel1");
+}
+
+#[test]
+fn a_machine_that_is_off_makes_room_unless_it_is_off_for_a_moment() {
+    let off = Observed { servers: vec![server(1, ServerStatus::Off)], volumes: vec![volume(5, Some(1))], ..Observed::default() };
+    assert!(matches!(plan(&spec(), &off, &catalogue()), Ok(Step::Delete { server: 1, .. })));
+    let passing = Observed { servers: vec![Server { busy: true, ..server(1, ServerStatus::Off) }], ..off };
+    assert!(matches!(plan(&spec(), &passing, &catalogue()), Ok(Step::Await { .. })));
+}
+
+#[test]
+fn a_volume_attached_elsewhere_is_left_there() {
+    let observed = Observed { volumes: vec![volume(5, Some(99))], ..Observed::default() };
+    assert_eq!(plan(&spec(), &observed, &catalogue()), Err(Problem::VolumeInUse { volume: 5, server: 99 }));
+    let observed = Observed { servers: vec![server(1, ServerStatus::Running)], ..observed };
+    assert_eq!(plan(&spec(), &observed, &catalogue()), Err(Problem::VolumeInUse { volume: 5, server: 99 }));
+}
+
+/// A cloud that does what it is told, or half of it.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    observed: Observed,
+    next: u64,
+}
+
+impl Model {
+    fn id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn apply(&mut self, step: &Step, cut: bool) {
+        match step {
+            Step::Create { volume: existing, ladder } => {
+                let rung = &ladder[0];
+                let id = match existing {
+                    Some(volume) => volume.id,
+                    None => {
+                        let id = self.id();
+                        self.observed.volumes.push(Volume { location: rung.location.clone(), ..volume(id, None) });
+                        id
+                    }
+                };
+                if cut {
+                    return;
+                }
+                let made = Server { location: rung.location.clone(), ..server(self.id(), ServerStatus::Starting) };
+                self.observed.volumes.iter_mut().filter(|volume| volume.id == id).for_each(|volume| volume.server = Some(made.id));
+                self.observed.servers.push(made);
+            }
+            Step::Attach { volume, server } => {
+                self.observed.volumes.iter_mut().filter(|found| found.id == *volume).for_each(|found| found.server = Some(*server));
+            }
+            Step::Delete { server, .. } => {
+                self.observed.servers.retain(|found| found.id != *server);
+                for volume in &mut self.observed.volumes {
+                    volume.server = volume.server.filter(|attached| attached != server);
+                }
+            }
+            Step::Await { .. } => {
+                self.observed.servers.retain(|server| server.status != ServerStatus::Deleting);
+                for server in &mut self.observed.servers {
+                    server.busy = false;
+                    server.address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                    server.status = match server.status {
+                        ServerStatus::Stopping => ServerStatus::Off,
+                        ServerStatus::Other => ServerStatus::Running,
+                        other => other,
+                    };
+                }
+            }
+            Step::Connect(_) => {}
+        }
+    }
+}
+
+fn any_status() -> impl Strategy<Value = ServerStatus> {
+    prop_oneof![
+        Just(ServerStatus::Starting),
+        Just(ServerStatus::Running),
+        Just(ServerStatus::Stopping),
+        Just(ServerStatus::Off),
+        Just(ServerStatus::Other),
+    ]
+}
+
+prop_compose! {
+    fn any_server()(status in any_status(), busy: bool, addressed: bool, known: bool, near: bool) -> Server {
+        let mut made = server(0, status);
+        made.busy = busy;
+        if !addressed { made.address = None; }
+        if !known { made.host_keys.clear(); }
+        if !near { made.location = "nbg1".into(); }
+        made
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// From any beginning, with any step cut off half-way, the plan ends with one server and one volume, and no volume ever goes.
+    #[test]
+    fn it_ends_with_one_server_and_one_volume(
+        servers in prop::collection::vec((any_server(), any::<bool>()), 0..3),
+        has_volume: bool,
+        cuts in prop::collection::vec(any::<bool>(), 40),
+    ) {
+        let mut model = Model { next: 100, ..Model::default() };
+        for (at, (mut server, _)) in servers.iter().cloned().enumerate() {
+            server.id = at as u64 + 1;
+            model.observed.servers.push(server);
+        }
+        if has_volume {
+            let attached = servers.iter().position(|(server, attached)| *attached && server.location == "fsn1");
+            model.observed.volumes.push(volume(50, attached.map(|at| at as u64 + 1)));
+        }
+        for cut in cuts {
+            let volumes: Vec<u64> = model.observed.volumes.iter().map(|volume| volume.id).collect();
+            match plan(&spec(), &model.observed, &catalogue()) {
+                Ok(Step::Connect(server)) => {
+                    prop_assert_eq!(model.observed.servers.len(), 1);
+                    prop_assert_eq!(model.observed.volumes.len(), 1);
+                    prop_assert_eq!(model.observed.volumes[0].server, Some(server.id));
+                    return Ok(());
+                }
+                Ok(step) => model.apply(&step, cut),
+                Err(Problem::VolumeInUse { server, .. }) => {
+                    prop_assert!(!model.observed.servers.is_empty(), "{}", server);
+                    return Ok(());
+                }
+                Err(problem) => return Err(TestCaseError::fail(problem.to_string())),
+            }
+            prop_assert!(volumes.iter().all(|id| model.observed.volumes.iter().any(|volume| volume.id == *id)));
+        }
+        return Err(TestCaseError::fail("no end"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Where machines come from. Two kinds: servers of a cloud project that we make and delete, and a host of the person's own that we only
+//! connect to.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tunnel::Tunnel;
+
+use crate::error::MachineError;
+use crate::observed::ServerStatus;
+
+/// A stage on the way to a machine, for progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Asking the cloud what there is.
+    LookUp,
+    /// Waiting for something to pass.
+    Wait,
+    /// Removing what cannot be used.
+    CleanUp,
+    /// Making key, firewall, volume and server.
+    Create,
+    /// The server exists and does not answer yet.
+    Boot,
+    /// Logging in and starting the agent.
+    Connect,
+    /// The engine comes up.
+    Docker,
+}
+
+impl Phase {
+    /// For a person.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Phase::LookUp => "looking up what there is",
+            Phase::Wait => "waiting for the cloud",
+            Phase::CleanUp => "removing a machine that cannot be used",
+            Phase::Create => "creating the server",
+            Phase::Boot => "booting",
+            Phase::Connect => "connecting",
+            Phase::Docker => "starting docker",
+        }
+    }
+}
+
+/// Told with every stage, and a detail such as `cx23 in fsn1`.
+pub type Progress<'a> = dyn Fn(Phase, Option<String>) + Send + Sync + 'a;
+
+/// A machine, as a person wants to see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The cloud's id; `None` for a host of the person's own.
+    pub id: Option<u64>,
+    /// Its name.
+    pub name: String,
+    /// Where it answers.
+    pub address: Option<IpAddr>,
+    /// What it does.
+    pub status: ServerStatus,
+    /// Type such as `cx23`.
+    pub server_type: Option<String>,
+    /// Location such as `fsn1`.
+    pub location: Option<String>,
+    /// Seconds since 1970 when it was made.
+    pub created: Option<i64>,
+    /// Net price of a started hour, all parts of the machine together.
+    pub price_hourly: Option<f64>,
+    /// The volume with its data.
+    pub volume: Option<VolumeSummary>,
+}
+
+/// A volume, as a person wants to see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VolumeSummary {
+    /// The cloud's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Size in GB.
+    pub size: u64,
+    /// Its location.
+    pub location: String,
+    /// The server that it is attached to.
+    pub server: Option<u64>,
+    /// Net price of a month.
+    pub price_monthly: Option<f64>,
+}
+
+/// A machine that answers.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The way to it.
+    pub tunnel: Tunnel,
+    /// What it is.
+    pub summary: Summary,
+}
+
+/// When a machine may be taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// Not while another client works on it.
+    UnlessUsed,
+    /// The person said so.
+    Given,
+}
+
+/// What became of a request to destroy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destroyed {
+    /// The server is gone; these steps failed on the way.
+    Gone {
+        /// In words for a person.
+        troubles: Vec<String>,
+    },
+    /// There was none.
+    Absent,
+    /// Another client works on it.
+    InUse {
+        /// In words for a person.
+        reason: String,
+    },
+    /// A host of the person's own: we only let go of it.
+    NotOurs,
+}
+
+/// What this client says of itself in each sign of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Random for each run of a daemon.
+    pub client: String,
+    /// How long the machine lives without a sign of life.
+    pub length: Duration,
+    /// How long this client may be idle before it gives the machine up.
+    pub idle_limit: Duration,
+}
+
+impl Lease {
+    /// A sign of life.
+    pub fn heartbeat(&self, idle: Duration) -> agent_proto::Heartbeat {
+        let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+        agent_proto::Heartbeat {
+            client: self.client.clone(),
+            lease_seconds: seconds(self.length),
+            idle_seconds: seconds(idle),
+            idle_limit_seconds: seconds(self.idle_limit),
+        }
+    }
+}
+
+/// Where machines come from.
+pub trait Provider: Send + Sync + 'static {
+    /// Whether a machine exists now; nothing is made.
+    fn find(&self) -> BoxFuture<'_, Result<Option<Summary>, MachineError>>;
+    /// The way to a machine whose engine answers, made if need be.
+    fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>>;
+    /// What may follow once it is in use: nobody waits for it.
+    fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
+    /// Takes the machine down in order; its volume stays.
+    fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>>;
+}
