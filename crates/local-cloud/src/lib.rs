@@ -1,1 +1,37 @@
-//! Stub.
+//! The Hetzner Cloud API on one Linux host: stateful, timed, with real machines behind it or none at all.
+//!
+//! The judges of what is right are Hetzner's published OpenAPI file and third-party clients; this crate knows nothing of our own client and shares
+//! no type with it. Three floors: `api` speaks HTTP and decides what is admitted, `state` holds what exists, `work` lets actions take their time and
+//! carries them out through a [`hypervisor::Hypervisor`].
+//!
+//! Beside `/v1` every listener that is reached over the loopback or the machines' bridge answers *pokes*, without a token:
+//!
+//! | request | what it does |
+//! |---|---|
+//! | `POST /_local/faults` `{kind, match: {method, path}, times, delay_ms}` | the next `times` matching requests meet the fault |
+//! | `DELETE /_local/faults` | no more faults |
+//! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
+//! | `GET /_local/state` | how much of everything exists |
+//!
+//! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` (422 there), `unavailable_503`, `rate_limit` (429), `lost_reply`
+//! (the request is carried out, the connection closes without an answer), `slow_attach` (the device appears `delay_ms` after the action's success)
+//! and `action_error` (the actions of the request end in error). `path` is a prefix of the path, in which `*` stands for one segment. `delay_ms`
+//! delays the answer of every kind but `slow_attach`.
+//!
+//! Where it is not like the original: IPv6 networks are from the documentation prefix and lead nowhere, outbound firewall rules are kept but not
+//! enforced, a returned root password is not set, metrics are zero, and networks, load balancers, floating IPs, certificates, placement groups, DNS
+//! zones and rescue systems do not exist (lists are empty, creating one is an `unsupported_error`).
+
+mod api;
+mod catalogue;
+mod cloud;
+pub mod hypervisor;
+pub mod none;
+pub mod nspawn;
+mod options;
+mod state;
+mod work;
+
+pub use cloud::{Cloud, StartError};
+pub use nspawn::{CleanReport, clean};
+pub use options::{Access, Machines, Options, Pace, Token};

@@ -1,0 +1,203 @@
+//! The API over HTTP. One pipeline for every request, in the order of the original: route (404 before anything else), token (401), budget (429), method
+//! (405), read-only tokens (403), faults, body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the state while the
+//! lock is held. Nothing in here waits for machines.
+
+mod absent;
+mod access;
+mod actions;
+mod body;
+mod budget;
+mod error;
+mod faults;
+mod firewalls;
+mod images;
+mod list;
+pub(crate) mod listener;
+mod ordering;
+mod pokes;
+mod primary_ips;
+mod routes;
+mod scope;
+mod server_actions;
+mod servers;
+mod ssh_keys;
+mod view;
+mod volumes;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LINK};
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::Full;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::options::{Access, Token};
+use crate::state::World;
+use crate::work::engine::Engine;
+use crate::work::settle_firewalls;
+use access::Tokens;
+use budget::Budgets;
+use error::ApiError;
+use faults::{Faults, Kind};
+use list::Query;
+use scope::{Reply, Scope};
+
+/// A request as it came, read to its end.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Whether it came over the loopback or the machines' bridge.
+    pub(crate) is_local: bool,
+}
+
+/// What answers requests.
+pub(crate) struct Api {
+    pub(crate) engine: Arc<Engine>,
+    tokens: Tokens,
+    budgets: Mutex<Budgets>,
+    faults: Mutex<Faults>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Api {
+    pub(crate) fn new(engine: Arc<Engine>, tokens: &[Token]) -> Api {
+        Api { engine, tokens: Tokens::new(tokens), budgets: Mutex::default(), faults: Mutex::default() }
+    }
+
+    /// The answer; none when the connection has to be cut instead.
+    pub(crate) async fn answer(&self, request: Request) -> Option<Answer> {
+        let mut answer = if request.path.starts_with(pokes::PREFIX) && request.is_local {
+            pokes::answer(self, &request).await
+        } else {
+            match self.answer_v1(&request).await {
+                Ok(answer) => answer?,
+                Err(error) => error.into_response(),
+            }
+        };
+        let correlation = format!("{:016x}", rand::random::<u64>());
+        tracing::debug!(method = %request.method, path = request.path, status = answer.status().as_u16(), correlation, "answered");
+        if let Ok(value) = HeaderValue::from_str(&correlation) {
+            answer.headers_mut().insert("x-correlation-id", value);
+        }
+        Some(answer)
+    }
+
+    async fn answer_v1(&self, request: &Request) -> Result<Option<Answer>, ApiError> {
+        let Some((route, params)) = routes::find(&request.path) else { return Ok(Some(error::no_such_route())) };
+        let caller = self.tokens.check(request.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()))?;
+        let now = Timestamp::now();
+        let allowance = {
+            let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+            budgets.spend(&caller.project, routes::budget(route.pattern), now)
+        };
+        let reply = match allowance.is_spent {
+            true => Err(ApiError::rate_limited()),
+            false => self.admitted(request, route, params, caller, now).await,
+        };
+        let mut answer = match reply {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return Ok(None),
+            Err(error) => error.into_response(),
+        };
+        allowance.write(answer.headers_mut());
+        Ok(Some(answer))
+    }
+
+    async fn admitted(
+        &self,
+        request: &Request,
+        route: &routes::Route,
+        params: Vec<u64>,
+        caller: &access::Caller,
+        now: Timestamp,
+    ) -> Result<Option<Answer>, ApiError> {
+        let Some((_, handler)) = route.methods.iter().find(|(method, _)| *method == request.method) else {
+            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed"));
+        };
+        if caller.access == Access::ReadOnly && request.method != Method::GET {
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "token_readonly", "token is only allowed to perform GET requests"));
+        }
+        let body = body::parse(&request.body);
+        let fault = {
+            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            faults.meet(&request.method, &request.path, body.as_ref().unwrap_or(&Value::Null))
+        };
+        let kind = fault.as_ref().map(|f| f.kind);
+        if let Some(fault) = fault.as_ref().filter(|f| f.kind != Kind::SlowAttach) {
+            tokio::time::sleep(fault.delay).await;
+        }
+        match kind {
+            Some(Kind::Unavailable503) => return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "service unavailable")),
+            Some(Kind::RateLimit) => return Err(ApiError::rate_limited()),
+            _ => {}
+        }
+        let late = fault.as_ref().filter(|f| f.kind == Kind::SlowAttach).map(|f| f.delay);
+        let call = Call { params, query: Query::parse(&request.query), body: body?, fault: kind, late };
+        let reply = self.call(&caller.project, call, *handler, now)?;
+        Ok((kind != Some(Kind::LostReply)).then(|| respond(request, reply)))
+    }
+
+    fn call(&self, name: &str, call: Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
+        let (reply, chains, effects) = {
+            let mut world = self.engine.world();
+            let World { ids, projects } = &mut *world;
+            let project = projects.entry(name.to_owned()).or_default();
+            let doomed = call.fault == Some(Kind::ActionError);
+            let mut scope = Scope::new(name, project, ids, &self.engine, &call, now);
+            let reply = handler(&mut scope)?;
+            let (mut chains, effects) = scope.into_work();
+            chains.iter_mut().for_each(|c| c.doomed = doomed);
+            chains.extend(settle_firewalls(name, project, |project, command, resources| {
+                let id = ids.take();
+                project.record(id, command, resources, now);
+                id
+            }));
+            (reply, chains, effects)
+        };
+        self.engine.spawn(chains);
+        effects.into_iter().for_each(|effect| self.engine.spawn_effect(effect));
+        Ok(reply)
+    }
+}
+
+/// What a route's function is called with.
+pub(crate) struct Call {
+    /// The ids in the path, in order.
+    pub(crate) params: Vec<u64>,
+    pub(crate) query: Query,
+    pub(crate) body: Value,
+    /// The fault that this request met.
+    pub(crate) fault: Option<Kind>,
+    /// How late the device of an attachment comes.
+    pub(crate) late: Option<Duration>,
+}
+
+fn respond(request: &Request, reply: Reply) -> Answer {
+    let Some(body) = reply.body else {
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = reply.status;
+        return answer;
+    };
+    let mut answer = json_response(reply.status, &body);
+    let host = request.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
+    if let Some(link) = reply.page.and_then(|page| page.link(host, &request.path, &request.query))
+        && let Ok(link) = HeaderValue::from_str(&link)
+    {
+        answer.headers_mut().insert(LINK, link);
+    }
+    answer
+}
+
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}

@@ -1,0 +1,143 @@
+//! Request bodies, read field by field: what is missing, of the wrong type, out of range or unknown is collected and refused together, each field by
+//! its name.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use crate::state::labels::{self, Labels};
+
+/// Reads the JSON; no body at all is an empty object, because many actions have nothing to say.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Null) => Ok(Value::Object(Map::new())),
+        Ok(Value::Object(map)) => Ok(Value::Object(map)),
+        _ => Err(ApiError::new(http::StatusCode::BAD_REQUEST, "json_error", "cannot parse the request body as a JSON object")),
+    }
+}
+
+/// The fields of a body that nobody has read yet, and what was wrong with those that were.
+pub(super) struct Fields {
+    unread: Map<String, Value>,
+    problems: BTreeMap<String, Vec<String>>,
+}
+
+/// A reference by id or by name. Ids may come as numbers or as digits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum IdOrName {
+    Id(u64),
+    Name(String),
+}
+
+impl Default for IdOrName {
+    fn default() -> IdOrName {
+        IdOrName::Name(String::new())
+    }
+}
+
+impl IdOrName {
+    pub(super) fn is(&self, id: u64, name: &str) -> bool {
+        match self {
+            IdOrName::Id(given) => *given == id,
+            IdOrName::Name(given) => given == name || given.parse() == Ok(id),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        match self {
+            IdOrName::Id(id) => id.to_string(),
+            IdOrName::Name(name) => name.clone(),
+        }
+    }
+}
+
+impl Fields {
+    pub(super) fn of(body: &Value) -> Fields {
+        Fields { unread: body.as_object().cloned().unwrap_or_default(), problems: BTreeMap::new() }
+    }
+
+    /// A field that may be missing or null.
+    pub(super) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.unread.remove(name).filter(|v| !v.is_null())?;
+        match serde_json::from_value(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refuse(name, format!("Not a valid value: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A field that has to be there. The default stands in until [`Fields::finish`] refuses the request.
+    pub(super) fn required<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
+        if self.unread.get(name).is_none_or(Value::is_null) {
+            self.unread.remove(name);
+            self.refuse(name, "Missing data for required field.");
+            return T::default();
+        }
+        self.optional(name).unwrap_or_default()
+    }
+
+    /// `labels`, checked.
+    pub(super) fn labels(&mut self) -> Option<Labels> {
+        let labels: Option<Labels> = self.optional("labels");
+        for (key, value) in labels.iter().flatten() {
+            if let Err(problem) = labels::check(key, value) {
+                self.refuse("labels", problem);
+            }
+        }
+        labels
+    }
+
+    pub(super) fn refuse(&mut self, name: &str, problem: impl Into<String>) {
+        self.problems.entry(name.to_owned()).or_default().push(problem.into());
+    }
+
+    pub(super) fn refuse_unless(&mut self, holds: bool, name: &str, problem: &str) {
+        if !holds && !self.problems.contains_key(name) {
+            self.refuse(name, problem);
+        }
+    }
+
+    /// Refuses the request if anything was wrong or is left over.
+    pub(super) fn finish(mut self) -> Result<(), ApiError> {
+        for name in std::mem::take(&mut self.unread).keys() {
+            self.refuse(name, "Unknown field.");
+        }
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(self.problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_told_together() {
+        let mut fields = Fields::of(&json!({"size": "ten", "name": null, "colour": 1, "labels": {"-": "v"}}));
+        let _: u64 = fields.required("size");
+        let _: String = fields.required("name");
+        fields.labels();
+        let error = fields.finish().unwrap_err();
+        assert_eq!(error.message, "invalid input in field(s) 'colour', 'labels', 'name', 'size'");
+        assert_eq!(error.details["fields"][0], json!({"name": "colour", "messages": ["Unknown field."]}));
+    }
+
+    #[test]
+    fn only_objects_are_bodies() {
+        assert_eq!(parse(b"  "), Ok(json!({})));
+        assert_eq!(parse(b"null"), Ok(json!({})));
+        for bad in ["[]", "1", "{", "{'a': 1}"] {
+            assert_eq!(parse(bad.as_bytes()).map_err(|e| e.code), Err("json_error"), "{bad}");
+        }
+    }
+}

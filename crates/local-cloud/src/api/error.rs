@@ -1,0 +1,90 @@
+//! The error envelope, and the errors that more than one route answers. Messages that were seen live are kept as they were.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use super::json_response;
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) details: Value,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { status, code, message: message.into(), details: Value::Null }
+    }
+
+    pub(crate) fn unauthorized(message: &str) -> ApiError {
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    pub(crate) fn rate_limited() -> ApiError {
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
+    }
+
+    pub(crate) fn not_found(what: &str, id: u64) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("{what} with ID '{id}' not found"))
+    }
+
+    pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
+        ApiError::unprocessable("invalid_input", message)
+    }
+
+    pub(crate) fn invalid_field(name: &str, message: impl Into<String>) -> ApiError {
+        ApiError::invalid_fields([(name.to_owned(), vec![message.into()])])
+    }
+
+    pub(crate) fn invalid_fields(fields: impl IntoIterator<Item = (String, Vec<String>)>) -> ApiError {
+        let fields: Vec<_> = fields.into_iter().collect();
+        let names: Vec<String> = fields.iter().map(|(name, _)| format!("'{name}'")).collect();
+        let word = if names.len() == 1 { "field" } else { "field(s)" };
+        let mut error = ApiError::invalid(format!("invalid input in {word} {}", names.join(", ")));
+        error.details =
+            json!({"fields": fields.into_iter().map(|(name, messages)| json!({"name": name, "messages": messages})).collect::<Vec<_>>()});
+        error
+    }
+
+    pub(crate) fn taken(field: &str, message: impl Into<String>) -> ApiError {
+        let mut error = ApiError::new(StatusCode::CONFLICT, "uniqueness_error", message);
+        error.details = json!({"fields": [{"name": field}]});
+        error
+    }
+
+    pub(crate) fn locked(what: &str) -> ApiError {
+        ApiError::new(StatusCode::LOCKED, "locked", format!("cannot perform operation because {what} is locked"))
+    }
+
+    pub(crate) fn protected(what: &str) -> ApiError {
+        ApiError::new(StatusCode::LOCKED, "protected", format!("{what} is protected"))
+    }
+
+    pub(crate) fn unsupported(message: impl Into<String>) -> ApiError {
+        ApiError::unprocessable("unsupported_error", message)
+    }
+
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        json_response(self.status, &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}))
+    }
+}
+
+/// The only answer that is written out on several lines, by the layer in front of the API.
+pub(super) fn no_such_route() -> Response<Full<Bytes>> {
+    const BODY: &str =
+        "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";
+    let mut answer = Response::new(Full::new(Bytes::from_static(BODY.as_bytes())));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    answer
+}

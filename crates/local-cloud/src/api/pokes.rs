@@ -1,0 +1,64 @@
+//! What can be done to the local cloud but not to the original: faults, power cuts, a look inside. See the crate's head for the requests.
+
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use super::faults::Fault;
+use super::{Api, Request, json_response};
+
+pub(super) const PREFIX: &str = "/_local/";
+
+pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes::Bytes>> {
+    let segments: Vec<&str> = request.path[PREFIX.len()..].split('/').collect();
+    match (&request.method, segments.as_slice()) {
+        (&Method::POST, ["faults"]) => order_fault(api, &request.body),
+        (&Method::DELETE, ["faults"]) => {
+            api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0.clear();
+            json_response(StatusCode::OK, &json!({}))
+        }
+        (&Method::POST, ["servers", id, "power_cut"]) => power_cut(api, id).await,
+        (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
+        _ => refusal(StatusCode::NOT_FOUND, "no such poke"),
+    }
+}
+
+fn order_fault(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
+    match serde_json::from_slice::<Fault>(body) {
+        Ok(fault) => {
+            api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0.push(fault);
+            json_response(StatusCode::CREATED, &json!({}))
+        }
+        Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    }
+}
+
+async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {
+    let Ok(id) = id.parse() else { return refusal(StatusCode::NOT_FOUND, "no such server") };
+    match api.engine.power_cut(id).await {
+        Ok(true) => json_response(StatusCode::OK, &json!({})),
+        Ok(false) => refusal(StatusCode::NOT_FOUND, "no such server"),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.message),
+    }
+}
+
+/// Counts over all projects, and the faults that are still to be met.
+fn summary(api: &Api) -> Value {
+    let faults = serde_json::to_value(&api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0);
+    let world = api.engine.world();
+    let count = |of: fn(&crate::state::Project) -> usize| world.projects.values().map(of).sum::<usize>();
+    json!({
+        "servers": count(|p| p.servers.len()),
+        "volumes": count(|p| p.volumes.len()),
+        "ssh_keys": count(|p| p.ssh_keys.len()),
+        "firewalls": count(|p| p.firewalls.len()),
+        "snapshots": count(|p| p.snapshots.len()),
+        "actions": count(|p| p.actions.len()),
+        "locks": count(|p| p.locks.len()),
+        "faults": faults.unwrap_or_default(),
+    })
+}
+
+fn refusal(status: StatusCode, message: &str) -> Response<Full<bytes::Bytes>> {
+    json_response(status, &json!({"error": {"message": message}}))
+}

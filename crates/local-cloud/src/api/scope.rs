@@ -1,0 +1,155 @@
+//! What a route's function works with: one project, locked for the moment, and the means to start actions in it.
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Call;
+use super::error::ApiError;
+use super::list::{Listing, Page, list};
+use super::view;
+use crate::catalogue::Catalogue;
+use crate::hypervisor::Hypervisor;
+use crate::state::{Id, Ids, Project, Resource};
+use crate::work::effect::Effect;
+use crate::work::engine::Engine;
+use crate::work::{Chain, Step, Work, settle_firewalls};
+
+pub(crate) struct Scope<'a> {
+    name: &'a str,
+    pub(super) project: &'a mut Project,
+    ids: &'a mut Ids,
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) hypervisor: &'a dyn Hypervisor,
+    pub(super) call: &'a Call,
+    pub(super) now: Timestamp,
+    chains: Vec<Chain>,
+    effects: Vec<Effect>,
+}
+
+/// An answer before it is written out.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Option<Value>,
+    pub(super) page: Option<Page>,
+}
+
+impl Reply {
+    pub(super) fn ok(body: Value) -> Reply {
+        Reply { status: StatusCode::OK, body: Some(body), page: None }
+    }
+
+    pub(super) fn created(body: Value) -> Reply {
+        Reply { status: StatusCode::CREATED, body: Some(body), page: None }
+    }
+
+    pub(super) fn nothing() -> Reply {
+        Reply { status: StatusCode::NO_CONTENT, body: None, page: None }
+    }
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(
+        name: &'a str,
+        project: &'a mut Project,
+        ids: &'a mut Ids,
+        engine: &'a Engine,
+        call: &'a Call,
+        now: Timestamp,
+    ) -> Scope<'a> {
+        let hypervisor = engine.hypervisor.as_ref();
+        Scope { name, project, ids, catalogue: &engine.catalogue, hypervisor, call, now, chains: Vec::new(), effects: Vec::new() }
+    }
+
+    pub(super) fn into_work(self) -> (Vec<Chain>, Vec<Effect>) {
+        (self.chains, self.effects)
+    }
+
+    /// The first id in the path.
+    pub(super) fn id(&self) -> Id {
+        self.call.params.first().copied().unwrap_or_default()
+    }
+
+    pub(super) fn new_id(&mut self) -> Id {
+        self.ids.take()
+    }
+
+    pub(super) fn list(&self, listing: &Listing, items: Vec<Value>) -> Result<Reply, ApiError> {
+        list(&self.call.query, listing, items)
+    }
+
+    pub(super) fn ensure_unlocked(&self, resource: Resource) -> Result<(), ApiError> {
+        if self.project.is_locked(resource) { Err(ApiError::locked(resource.kind())) } else { Ok(()) }
+    }
+
+    /// Writes down an action; it runs once it is part of a [`Scope::start`].
+    pub(super) fn action(&mut self, command: &'static str, resources: &[Resource]) -> Id {
+        let id = self.ids.take();
+        self.project.record(id, command, resources, self.now);
+        id
+    }
+
+    /// Locks what the actions work on and lets them run, one after the other, once the request is answered.
+    pub(super) fn start(&mut self, steps: Vec<(Id, Work)>, holds: Vec<Resource>) {
+        let Some((first, _)) = steps.first() else { return };
+        for held in &holds {
+            self.project.locks.insert(*held, *first);
+        }
+        let steps = steps.into_iter().map(|(id, work)| Step { action: Some(id), work }).collect();
+        self.chains.push(Chain { project: self.name.to_owned(), steps, holds, doomed: false });
+    }
+
+    /// One action on resources that it locks meanwhile.
+    pub(super) fn start_one(&mut self, command: &'static str, resources: &[Resource], work: Work) -> Result<Value, ApiError> {
+        for resource in resources {
+            self.ensure_unlocked(*resource)?;
+        }
+        let id = self.action(command, resources);
+        self.start(vec![(id, work)], resources.to_vec());
+        Ok(self.action_json(id))
+    }
+
+    /// Applies and removes firewalls where the targets say so; tells the actions.
+    pub(super) fn settle_firewalls(&mut self) -> Vec<Id> {
+        let (ids, now) = (&mut *self.ids, self.now);
+        let chains = settle_firewalls(self.name, self.project, |project, command, resources| {
+            let id = ids.take();
+            project.record(id, command, resources, now);
+            id
+        });
+        let actions = chains.iter().flat_map(|c| &c.steps).filter_map(|s| s.action).collect();
+        self.chains.extend(chains);
+        actions
+    }
+
+    /// An effect outside of any action.
+    pub(super) fn afterwards(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn action_json(&self, id: Id) -> Value {
+        self.project.actions.get(&id).map_or(Value::Null, |a| view::action(a, self.now))
+    }
+
+    pub(super) fn actions_json(&self, ids: &[Id]) -> Value {
+        ids.iter().map(|id| self.action_json(*id)).collect::<Vec<_>>().into()
+    }
+
+    pub(super) fn server_json(&self, id: Id) -> Value {
+        self.project.servers.get(&id).map_or(Value::Null, |s| view::server(self.project, self.catalogue, s))
+    }
+
+    pub(super) fn volume_json(&self, id: Id) -> Value {
+        self.project.volumes.get(&id).map_or(Value::Null, |v| view::volume(self.catalogue, v))
+    }
+
+    pub(super) fn firewall_json(&self, id: Id) -> Value {
+        self.project.firewalls.get(&id).map_or(Value::Null, |f| view::firewall(self.project, f))
+    }
+
+    /// The answer of most action routes.
+    pub(super) fn answer_action(&mut self, command: &'static str, resources: &[Resource], work: Work) -> Result<Reply, ApiError> {
+        Ok(Reply::created(json!({"action": self.start_one(command, resources, work)?})))
+    }
+}

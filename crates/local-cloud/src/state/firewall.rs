@@ -1,0 +1,138 @@
+//! Firewalls: their rules, what they are applied to, and which rules that makes for one server.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::labels::{Labels, Selector};
+use super::{Id, Project};
+use crate::hypervisor::InboundRule;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Firewall {
+    pub(crate) id: Id,
+    pub(crate) name: String,
+    pub(crate) created: Timestamp,
+    pub(crate) labels: Labels,
+    pub(crate) rules: Vec<Rule>,
+    /// Counts the changes of the rules.
+    pub(crate) revision: u64,
+    pub(crate) targets: BTreeSet<Target>,
+}
+
+/// A rule as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    pub(crate) direction: Direction,
+    pub(crate) protocol: Protocol,
+    #[serde(default)]
+    pub(crate) port: Option<String>,
+    #[serde(default)]
+    pub(crate) source_ips: Vec<String>,
+    #[serde(default)]
+    pub(crate) destination_ips: Vec<String>,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Direction {
+    In,
+    Out,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Protocol {
+    Tcp,
+    Udp,
+    Icmp,
+    Esp,
+    Gre,
+}
+
+/// What a firewall is applied to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Target {
+    Server(Id),
+    /// All servers whose labels match, now and later.
+    Selector(String),
+}
+
+impl Protocol {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Icmp => "icmp",
+            Protocol::Esp => "esp",
+            Protocol::Gre => "gre",
+        }
+    }
+
+    pub(crate) fn has_ports(self) -> bool {
+        matches!(self, Protocol::Tcp | Protocol::Udp)
+    }
+}
+
+/// `80` or `80-85`.
+pub(crate) fn parse_ports(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first >= 1 && first <= last).then_some((first, last))
+}
+
+impl Project {
+    /// The firewalls that should be on a server.
+    pub(crate) fn wanted_firewalls(&self, server: Id) -> BTreeSet<Id> {
+        let Some(server) = self.servers.get(&server) else { return BTreeSet::new() };
+        let reaches = |target: &Target| match target {
+            Target::Server(id) => *id == server.id,
+            Target::Selector(text) => Selector::parse(text).is_ok_and(|s| s.matches(&server.labels)),
+        };
+        self.firewalls.values().filter(|f| f.targets.iter().any(reaches)).map(|f| f.id).collect()
+    }
+
+    /// What the machine has to admit under these firewalls; `None` when there is no firewall at all.
+    pub(crate) fn inbound_rules(&self, firewalls: &BTreeSet<Id>) -> Option<Vec<InboundRule>> {
+        if firewalls.is_empty() {
+            return None;
+        }
+        let rules = firewalls.iter().filter_map(|id| self.firewalls.get(id)).flat_map(|f| &f.rules);
+        let inbound = rules.filter(|r| r.direction == Direction::In);
+        let admitted = inbound.map(|r| InboundRule {
+            protocol: r.protocol.name().to_owned(),
+            ports: r.port.as_deref().and_then(parse_ports),
+            sources: r.source_ips.clone(),
+        });
+        Some(admitted.collect())
+    }
+
+    /// Which of the wanted firewalls are not in force as they are now, and which are but should not be.
+    pub(crate) fn firewall_differences(&self, server: Id) -> (Vec<Id>, Vec<Id>) {
+        let Some(record) = self.servers.get(&server) else { return (Vec::new(), Vec::new()) };
+        let wanted = self.wanted_firewalls(server);
+        let in_force = |id: &Id| record.firewalls.get(id).copied().flatten() == self.firewalls.get(id).map(|f| f.revision);
+        let missing = wanted.iter().copied().filter(|id| !in_force(id)).collect();
+        let surplus = record.firewalls.keys().copied().filter(|id| !wanted.contains(id)).collect();
+        (missing, surplus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_one_or_a_range() {
+        assert_eq!(parse_ports("22"), Some((22, 22)));
+        assert_eq!(parse_ports("80-85"), Some((80, 85)));
+        for bad in ["", "0", "85-80", "70000", "a", "1-2-3", "-"] {
+            assert_eq!(parse_ports(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Runs chains of actions: each waits for its turn, does its work through the hypervisor, takes its least time and ends; the locks fall with the last
+//! one. Every task it starts is counted, so that closing leaves none behind.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::effect::{Effect, Turns};
+use super::{Chain, Step, Work, settle_firewalls};
+use crate::catalogue::Catalogue;
+use crate::hypervisor::{Event, Hypervisor};
+use crate::options::Pace;
+use crate::state::action::ActionError;
+use crate::state::{Id, Project, Resource, ServerStatus, World};
+
+/// How long a system may take to obey the power button when it is rebooted, before the plug is pulled.
+const OBEYS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often a wait looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The state, and what makes it move.
+pub(crate) struct Engine {
+    world: Mutex<World>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) hypervisor: Arc<dyn Hypervisor>,
+    pace: Pace,
+    turns: Turns,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    /// Told after every change; the saver waits for it.
+    pub(crate) changed: Notify,
+}
+
+impl Engine {
+    pub(crate) fn new(world: World, catalogue: Catalogue, hypervisor: Arc<dyn Hypervisor>, pace: Pace) -> Engine {
+        Engine {
+            world: Mutex::new(world),
+            catalogue,
+            hypervisor,
+            pace,
+            turns: Turns::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Everything that exists. Never held across an await.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets chains run whose locks are already set.
+    pub(crate) fn spawn(self: &Arc<Self>, chains: Vec<Chain>) {
+        self.changed.notify_one();
+        for chain in chains {
+            let engine = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let stop = engine.stop.clone();
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = Box::pin(engine.run(chain)) => {}
+                }
+            });
+        }
+    }
+
+    /// An effect of no action, such as the bytes of a deleted volume.
+    pub(crate) fn spawn_effect(self: &Arc<Self>, effect: Effect) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = engine.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = Box::pin(engine.perform(effect)) => {}
+            }
+        });
+    }
+
+    pub(crate) async fn run(self: Arc<Self>, chain: Chain) {
+        let mut failed = chain.doomed.then(|| ActionError::failed("Action failed"));
+        for (at, step) in chain.steps.iter().enumerate() {
+            let is_last = at + 1 == chain.steps.len();
+            let least = self.pace.least(&step.work);
+            let result = match &failed {
+                Some(error) if at > 0 => Err(error.clone()),
+                _ => {
+                    let begun = self.begin(&chain.project, step, least, failed.clone());
+                    let work = async {
+                        let mut size = None;
+                        for effect in begun? {
+                            size = self.perform(effect).await?.or(size);
+                        }
+                        Ok::<_, ActionError>(size)
+                    };
+                    let (result, ()) = tokio::join!(work, tokio::time::sleep(least));
+                    result
+                }
+            };
+            let follow_up = self.finish(&chain, step, &result, is_last);
+            failed = result.err();
+            self.spawn(follow_up);
+            if let (Work::Attach { volume, server, late: Some(late) }, None) = (&step.work, &failed) {
+                self.spawn_late_device(chain.project.clone(), *volume, *server, *late);
+            }
+        }
+    }
+
+    fn begin(&self, project: &str, step: &Step, least: Duration, doom: Option<ActionError>) -> Result<Vec<Effect>, ActionError> {
+        let mut world = self.world();
+        let project = world.projects.entry(project.to_owned()).or_default();
+        if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
+            action.begun = Some((Timestamp::now(), least));
+        }
+        match doom {
+            Some(error) => Err(error),
+            None => step.work.begin(project, &self.catalogue),
+        }
+    }
+
+    /// Writes down the end of an action. With the last one the locks fall in the same moment, or a client that saw it end would still meet them.
+    fn finish(&self, chain: &Chain, step: &Step, result: &Result<Option<u64>, ActionError>, is_last: bool) -> Vec<Chain> {
+        let mut world = self.world();
+        let World { ids, projects } = &mut *world;
+        let project = projects.entry(chain.project.clone()).or_default();
+        let now = Timestamp::now();
+        step.work.finish(project, &self.catalogue, result.as_ref().copied());
+        if let Work::Rebuild { server, .. } = step.work {
+            self.refresh_address(project, server);
+        }
+        if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
+            if let Err(error) = result {
+                tracing::info!(
+                    action = action.id,
+                    command = action.command,
+                    code = error.code,
+                    message = error.message,
+                    "an action failed"
+                );
+            }
+            action.end(result.clone().map(|_| ()), now);
+        }
+        if !is_last {
+            return Vec::new();
+        }
+        for held in &chain.holds {
+            project.locks.remove(held);
+        }
+        // After a failure the difference is still there: trying again at once would never end.
+        if result.is_err() {
+            return Vec::new();
+        }
+        settle_firewalls(&chain.project, project, |project, command, resources| {
+            let id = ids.take();
+            project.record(id, command, resources, now);
+            id
+        })
+    }
+
+    /// A machine that was made anew, or in another run of this host, may have another address.
+    fn refresh_address(&self, project: &mut Project, server: Id) {
+        let Some(address) = project.servers.get_mut(&server).and_then(|s| s.ipv4.as_mut()) else { return };
+        match self.hypervisor.reserve_address(server) {
+            Ok(ip) => address.ip = ip,
+            Err(failure) => tracing::warn!(server, cause = failure.cause, "the server's address is not to be had"),
+        }
+    }
+
+    pub(crate) async fn perform(&self, effect: Effect) -> Result<Option<u64>, ActionError> {
+        if let Effect::AwaitOff(server) = effect {
+            let obeyed = async {
+                while self.with_server(server, |s| s.status) != Some(ServerStatus::Off) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            };
+            // A system that does not obey is powered off by the next effect.
+            let _ = tokio::time::timeout(OBEYS_WITHIN, obeyed).await;
+            return Ok(None);
+        }
+        let turn = self.turns.take(&effect).await;
+        let result = effect.perform(self.hypervisor.as_ref()).await;
+        drop(turn);
+        result.map_err(|failure| {
+            tracing::warn!(what = failure.what, cause = failure.cause, "the hypervisor failed");
+            ActionError::failed(failure.to_string())
+        })
+    }
+
+    fn spawn_late_device(self: &Arc<Self>, project: String, volume: Id, server: Id, late: Duration) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = engine.stop.clone();
+            let appear = async {
+                tokio::time::sleep(late).await;
+                let still_there =
+                    engine.world().projects.get(&project).and_then(|p| p.volumes.get(&volume)).is_some_and(|v| v.server == Some(server));
+                if still_there {
+                    // Said to the log by `perform`; there is no action left to fail.
+                    let _ = engine.perform(Effect::Attach { volume, server }).await;
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = appear => {}
+            }
+        });
+    }
+
+    /// Takes note of what machines do by themselves, until the cloud closes.
+    pub(crate) fn spawn_listener(self: &Arc<Self>) {
+        let Some(mut events) = self.hypervisor.events() else { return };
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = engine.stop.clone();
+            loop {
+                let event = tokio::select! {
+                    () = stop.cancelled() => return,
+                    event = events.recv() => event,
+                };
+                let Some(Event::Stopped(server)) = event else { return };
+                tracing::info!(server, "a server went off by itself");
+                engine.mark_off(server);
+            }
+        });
+    }
+
+    fn mark_off(&self, server: Id) {
+        self.with_server(server, |s| {
+            if matches!(s.status, ServerStatus::Running | ServerStatus::Starting | ServerStatus::Stopping) {
+                s.status = ServerStatus::Off;
+            }
+        });
+        self.changed.notify_one();
+    }
+
+    /// Pulls the plug without an action. False when there is no such server.
+    pub(crate) async fn power_cut(&self, server: Id) -> Result<bool, ActionError> {
+        if self.with_server(server, |_| ()).is_none() {
+            return Ok(false);
+        }
+        self.perform(Effect::PowerOff(server)).await?;
+        self.mark_off(server);
+        Ok(true)
+    }
+
+    fn with_server<T>(&self, server: Id, look: impl FnOnce(&mut crate::state::Server) -> T) -> Option<T> {
+        self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
+    }
+
+    /// Carries on after the state was loaded: addresses and attachments are told to the hypervisor again, what was being made or removed is ended.
+    pub(crate) async fn resume(self: &Arc<Self>) {
+        let names: Vec<String> = self.world().projects.keys().cloned().collect();
+        for name in names {
+            let (attachments, chains) = self.unfinished(&name);
+            for effect in attachments {
+                // Said to the log by `perform`. The rest of the cloud is usable without this volume.
+                let _ = self.perform(effect).await;
+            }
+            for chain in chains {
+                Box::pin(Arc::clone(self).run(chain)).await;
+            }
+        }
+    }
+
+    fn unfinished(&self, name: &str) -> (Vec<Effect>, Vec<Chain>) {
+        let mut world = self.world();
+        let World { ids, projects } = &mut *world;
+        let project = projects.entry(name.to_owned()).or_default();
+        let servers: Vec<Id> = project.servers.keys().copied().collect();
+        for server in servers {
+            self.refresh_address(project, server);
+        }
+        let attached = project.volumes.values().filter(|v| v.available);
+        let attachments = attached.filter_map(|v| v.server.map(|server| Effect::Attach { volume: v.id, server })).collect();
+        let alone =
+            |work: Work| Chain { project: name.to_owned(), steps: vec![Step { action: None, work }], holds: Vec::new(), doomed: false };
+        let doomed = project.servers.values().filter(|s| s.status == ServerStatus::Deleting).map(|s| alone(Work::DeleteServer(s.id)));
+        let unmade = project.volumes.values().filter(|v| !v.available).map(|v| alone(Work::CreateVolume(v.id)));
+        let mut chains: Vec<Chain> = doomed.chain(unmade).collect();
+        let now = Timestamp::now();
+        chains.extend(settle_firewalls(name, project, |project: &mut Project, command, resources: &[Resource]| {
+            let id = ids.take();
+            project.record(id, command, resources, now);
+            id
+        }));
+        (attachments, chains)
+    }
+}
