@@ -22,7 +22,13 @@ pub const PROTOCOL: u32 = 1;
 /// prints earlier is skipped up to this line.
 pub const READY_LINE: &str = "dockbridge-agent ready\n";
 
-/// The first frame of a stream, from the client: where it leads.
+/// Streams that one session carries at most. The client keeps to it; beyond it the multiplexer would give up the whole session.
+pub const MAX_STREAMS: usize = 1024;
+
+/// The largest piece of a stream that is sent at once, in bytes: with yamux's header of 12 it fills one SSH packet of 32 KiB.
+pub const SPLIT: usize = 32 * 1024 - 12;
+
+/// The first frame of a stream, from the client: where it leads. The agent opens streams for [`Opening::Abandon`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
@@ -37,6 +43,12 @@ pub enum Opening {
     },
     /// A call to the agent itself; the reply is one [`Reply`] frame, then the stream ends.
     Call(Call),
+    /// The sender has closed its side of a stream and now drops the rest of it; whatever still comes from the other side is lost.
+    /// yamux has no reset after a FIN, so that the other side would write until its credit is used up and then wait for ever. Not answered.
+    Abandon {
+        /// The yamux id of the stream.
+        stream: u32,
+    },
 }
 
 /// The first frame of a stream, from the agent.

@@ -48,6 +48,12 @@ pub enum OpenError {
         /// The machine's own words.
         message: String,
     },
+    /// There is no machine, and none could be had.
+    #[error("{message}")]
+    NoMachine {
+        /// Why, and what the person can do.
+        message: String,
+    },
     /// The path to the machine is lost.
     #[error("the connection to the machine is lost: {reason}")]
     Dead {

@@ -1,0 +1,330 @@
+//! One SSH connection: made within a bound, with a host that proved its key; channels opened on it; closed without a trace.
+//!
+//! It does not know what the channels are for. Its death is heard when the session's task ends, for whatever reason.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::client::{self, AuthResult, Handle, Msg};
+use russh::keys::{Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{Channel, ChannelId, Disconnect};
+use tokio::io::BufReader;
+use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::channel::{ChannelIo, Closings};
+use crate::death::Death;
+use crate::known_hosts::KnownKeys;
+use crate::wire::{Wire, WireState};
+use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options};
+
+/// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes about 3 s.
+const ATTEMPT: Duration = Duration::from_secs(15);
+/// What a host may send into a channel before we grant more: with russh's own 2 MiB a download at 30 ms stays at half of what sshd's window
+/// allows; 16 MiB lets TCP decide. It costs no memory here, the streams are bounded elsewhere.
+const WINDOW: u32 = 16 * 1024 * 1024;
+/// Largest packet we take, in bytes. sshd sends no larger ones; bigger ones measured no faster.
+const PACKET: u32 = 32 * 1024;
+/// russh reads a header, then a body; the buffer makes one system call of several packets.
+const READ_BUFFER: usize = 256 * 1024;
+/// How long a host may take to say goodbye before the wire is cut.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+pub(crate) struct Connection {
+    handle: Handle<Session>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) death: Death,
+    pub(crate) wire: Arc<WireState>,
+    closings: Arc<Closings>,
+    tasks: TaskTracker,
+    ended: CancellationToken,
+}
+
+/// Why a channel was not opened.
+#[derive(Debug)]
+pub(crate) enum ChannelError {
+    /// By the host: nothing listens there, or it forbids it.
+    Refused(String),
+    /// The connection ended.
+    Dead(String),
+}
+
+impl Connection {
+    /// One attempt. `queue` is how many packets of an unread channel are kept before the session waits for its reader.
+    pub(crate) async fn open(options: &Options, death: Death, tasks: TaskTracker, queue: usize) -> Result<Self, ConnectError> {
+        let endpoint = options.endpoint.clone();
+        let wire = WireState::new();
+        let unfinished = CutOnDrop(Some(wire.clone()));
+        let attempt = Self::attempt(options, death, tasks, queue, wire);
+        let timed_out = || ConnectError::TimedOut { endpoint, doing: "logging in", after: ATTEMPT };
+        let connection = tokio::time::timeout(ATTEMPT, attempt).await.map_err(|_| timed_out())??;
+        unfinished.keep();
+        Ok(connection)
+    }
+
+    async fn attempt(
+        options: &Options,
+        death: Death,
+        tasks: TaskTracker,
+        queue: usize,
+        wire: Arc<WireState>,
+    ) -> Result<Self, ConnectError> {
+        let endpoint = options.endpoint.clone();
+        let key = load(&options.identity).await?;
+        let trust = Trust::load(&options.host_keys, &endpoint).await;
+        let config = Arc::new(configure(&trust, queue));
+
+        let unreachable = |source| ConnectError::Unreachable { endpoint: endpoint.clone(), source };
+        let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(unreachable)?;
+        tcp.set_nodelay(true).map_err(unreachable)?;
+
+        let closings = Arc::new(Closings::default());
+        let ended = CancellationToken::new();
+        let refusal: Refusal = Arc::default();
+        let session = Session {
+            trust,
+            refusal: refusal.clone(),
+            death: death.clone(),
+            closings: closings.clone(),
+            _ended: ended.clone().drop_guard(),
+        };
+        tasks.spawn(bury(death.clone(), ended.clone(), closings.clone(), wire.clone()));
+        let stream = BufReader::with_capacity(READ_BUFFER, Wire::new(tcp, wire.clone()));
+        let protocol = |doing| {
+            let endpoint = endpoint.clone();
+            move |error: russh::Error| ConnectError::Protocol { endpoint, doing, source: Box::new(error) }
+        };
+        let mut handle = match client::connect_stream(config, stream, session).await {
+            Ok(handle) => handle,
+            Err(error) => {
+                let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+                return Err(match refused {
+                    Some((presented, reason)) => ConnectError::HostKeyRefused { endpoint, presented, reason },
+                    None => protocol("exchanging keys")(error),
+                });
+            }
+        };
+
+        let ours = Fingerprint::of(key.public_key());
+        let proof = PrivateKeyWithHashAlg::new(key, None);
+        match handle.authenticate_publickey(endpoint.user.as_str(), proof).await.map_err(protocol("logging in"))? {
+            AuthResult::Success => Ok(Self { handle, endpoint, death, wire, closings, tasks, ended }),
+            AuthResult::Failure { .. } => Err(ConnectError::LoginRefused { endpoint, key: ours }),
+        }
+    }
+
+    /// A channel for one command.
+    pub(crate) async fn session(self: &Arc<Self>) -> Result<ChannelIo, ChannelError> {
+        let this = self.clone();
+        self.channel(async move { this.handle.channel_open_session().await }).await
+    }
+
+    /// A channel to a Unix socket of the host.
+    pub(crate) async fn streamlocal(self: &Arc<Self>, path: &str) -> Result<ChannelIo, ChannelError> {
+        let (this, path) = (self.clone(), path.to_owned());
+        self.channel(async move { this.handle.channel_open_direct_streamlocal(path).await }).await
+    }
+
+    /// A channel to a TCP port as seen from the host.
+    pub(crate) async fn tcpip(self: &Arc<Self>, host: &str, port: u16) -> Result<ChannelIo, ChannelError> {
+        let (this, host) = (self.clone(), host.to_owned());
+        self.channel(async move { this.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await }).await
+    }
+
+    /// Opening goes on in a task of its own: a channel that is granted after its asker gave up is closed, not leaked.
+    async fn channel(
+        &self,
+        opening: impl Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
+    ) -> Result<ChannelIo, ChannelError> {
+        let (closings, tasks, death) = (self.closings.clone(), self.tasks.clone(), self.death.clone());
+        let opening = self.tasks.spawn(async move {
+            tokio::select! {
+                opened = opening => opened.map(|channel| ChannelIo::new(channel, closings, tasks)),
+                _ = death.wait() => Err(russh::Error::Disconnect),
+            }
+        });
+        match opening.await {
+            Ok(Ok(channel)) => Ok(channel),
+            Ok(Err(_)) | Err(_) if self.death.is_declared() => Err(ChannelError::Dead(self.death.epitaph())),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(ChannelError::Refused(format!("{reason:?}"))),
+            Ok(Err(error)) => Err(ChannelError::Dead(error.to_string())),
+            Err(error) => Err(ChannelError::Dead(error.to_string())),
+        }
+    }
+
+    /// A round trip through the session.
+    pub(crate) async fn ping(&self) -> Result<(), String> {
+        self.handle.send_ping().await.map_err(|error| error.to_string())
+    }
+
+    /// Says goodbye and dies. Returns when the session's task is gone.
+    pub(crate) async fn close(&self, reason: &str) {
+        let farewell = self.handle.disconnect(Disconnect::ByApplication, reason, "");
+        // Fails when the session is gone or stuck; it is buried either way.
+        let _ = tokio::time::timeout(FAREWELL, farewell).await;
+        self.death.declare(reason);
+        self.ended.cancelled().await;
+    }
+}
+
+/// Owns the end of a session's task: after death it may say goodbye, then everything that it could wait for is taken away.
+async fn bury(death: Death, ended: CancellationToken, closings: Arc<Closings>, wire: Arc<WireState>) {
+    death.wait().await;
+    closings.sever();
+    if tokio::time::timeout(FAREWELL, ended.cancelled()).await.is_err() {
+        wire.cut();
+        ended.cancelled().await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.death.declare("the connection was dropped");
+    }
+}
+
+/// An attempt that was given up leaves no session behind.
+struct CutOnDrop(Option<Arc<WireState>>);
+
+impl CutOnDrop {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(wire) = self.0.take() {
+            wire.cut();
+        }
+    }
+}
+
+type Refusal = Arc<Mutex<Option<(Fingerprint, String)>>>;
+
+/// What the session's task tells us.
+struct Session {
+    trust: Trust,
+    refusal: Refusal,
+    death: Death,
+    closings: Arc<Closings>,
+    _ended: DropGuard,
+}
+
+impl client::Handler for Session {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = presented else { return Ok(false) };
+        match self.trust.judge(key) {
+            Ok(()) => Ok(true),
+            Err(reason) => {
+                *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((Fingerprint::of(key), reason));
+                Ok(false)
+            }
+        }
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _: &mut client::Session) -> Result<(), russh::Error> {
+        self.closings.close(channel);
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: client::DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
+        match reason {
+            client::DisconnectReason::ReceivedDisconnect(info) => {
+                self.death.declare(format!("the host closed the connection: {}", info.message));
+                Ok(())
+            }
+            client::DisconnectReason::Error(error) => {
+                self.death.declare(match &error {
+                    russh::Error::Disconnect => "the host closed the connection".to_owned(),
+                    error => format!("the connection broke: {error}"),
+                });
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.death.declare("the host closed the connection");
+    }
+}
+
+enum Trust {
+    Pinned(Vec<Fingerprint>),
+    Known { keys: KnownKeys, file: String },
+    Unreadable(String),
+}
+
+impl Trust {
+    async fn load(host_keys: &HostKeys, endpoint: &Endpoint) -> Self {
+        match host_keys {
+            HostKeys::Pinned(fingerprints) => Trust::Pinned(fingerprints.clone()),
+            HostKeys::KnownHosts(path) => match tokio::fs::read(path).await {
+                Ok(bytes) => {
+                    let keys = KnownKeys::of(&endpoint.host, endpoint.port, &String::from_utf8_lossy(&bytes));
+                    Trust::Known { keys, file: path.display().to_string() }
+                }
+                Err(error) => Trust::Unreadable(format!("{} cannot be read: {error}", path.display())),
+            },
+        }
+    }
+
+    fn judge(&self, presented: &PublicKey) -> Result<(), String> {
+        match self {
+            Trust::Pinned(pinned) if pinned.contains(&Fingerprint::of(presented)) => Ok(()),
+            Trust::Pinned(_) => Err("it is not the key that this machine was given".into()),
+            Trust::Known { keys, file } => keys.judge(presented).map_err(|reason| format!("{reason} in {file}")),
+            Trust::Unreadable(reason) => Err(reason.clone()),
+        }
+    }
+}
+
+/// Host keys that we can check, best first. RSA is left out with the crate it needs.
+const HOST_KEYS: &[Algorithm] = &[
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP521 },
+];
+
+fn configure(trust: &Trust, queue: usize) -> client::Config {
+    let mut config = client::Config {
+        window_size: WINDOW,
+        maximum_packet_size: PACKET,
+        channel_buffer_size: queue,
+        nodelay: true,
+        ..client::Config::default()
+    };
+    // AES-GCM is twice as fast as ChaCha20 on any processor of the last ten years; the last is for hosts that allow nothing else.
+    let ciphers = [russh::cipher::AES_128_GCM, russh::cipher::AES_256_GCM, russh::cipher::CHACHA20_POLY1305, russh::cipher::AES_256_CTR];
+    config.preferred.cipher = ciphers.to_vec().into();
+    config.preferred.key = HOST_KEYS.into();
+    if let Trust::Known { keys, .. } = trust {
+        let known = keys.algorithms();
+        if !known.is_empty() {
+            config.preferred.key = known.into();
+        }
+    }
+    config
+}
+
+async fn load(identity: &Identity) -> Result<Arc<PrivateKey>, ConnectError> {
+    let path = match identity {
+        Identity::Key(key) => return Ok(key.clone()),
+        Identity::File(path) => path,
+    };
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Identity { path: path.clone(), source };
+    let text = tokio::fs::read_to_string(path).await.map_err(|error| unusable(Box::new(error)))?;
+    let key = russh::keys::decode_secret_key(&text, None).map_err(|error| unusable(Box::new(error)))?;
+    if matches!(key.algorithm(), Algorithm::Rsa { .. } | Algorithm::Dsa) {
+        let source = io::Error::new(io::ErrorKind::Unsupported, "only Ed25519 and ECDSA keys are supported");
+        return Err(unusable(Box::new(source)));
+    }
+    Ok(Arc::new(key))
+}

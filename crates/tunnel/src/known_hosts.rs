@@ -1,0 +1,156 @@
+//! Reads keys from OpenSSH's `known_hosts` form, as sshd(8) describes it: plain and hashed names, patterns, negation, ports, `@revoked`.
+//!
+//! Nothing is ever written. Certificate authorities are passed over, and so are lines with keys of unknown kinds.
+
+use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
+use russh::keys::{Algorithm, PublicKey};
+use sha1::Sha1;
+
+/// What one file says about one host.
+#[derive(Debug, Default)]
+pub(crate) struct KnownKeys {
+    trusted: Vec<PublicKey>,
+    revoked: Vec<PublicKey>,
+}
+
+impl KnownKeys {
+    pub(crate) fn of(host: &str, port: u16, file: &str) -> Self {
+        let host = host.to_lowercase();
+        let name = if port == 22 { host } else { format!("[{host}]:{port}") };
+        let mut known = Self::default();
+        let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for entry in lines.filter_map(|line| single_spaced(line).parse::<Entry>().ok()) {
+            if !matches(entry.host_patterns(), &name) {
+                continue;
+            }
+            match entry.marker() {
+                None => known.trusted.push(entry.public_key().clone()),
+                Some(Marker::Revoked) => known.revoked.push(entry.public_key().clone()),
+                Some(Marker::CertAuthority) => {}
+            }
+        }
+        known
+    }
+
+    /// Whether this key is the host's, else why not.
+    pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), &'static str> {
+        let among = |keys: &[PublicKey]| keys.iter().any(|key| key.key_data() == presented.key_data());
+        match () {
+            () if among(&self.revoked) => Err("it is marked as revoked among the known hosts"),
+            () if among(&self.trusted) => Ok(()),
+            () if self.trusted.is_empty() => Err("the host is not among the known hosts"),
+            () => Err("another key is known for this host"),
+        }
+    }
+
+    /// The kinds of key that are known: the host should present one of these, not whichever it likes best.
+    pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
+        let mut algorithms: Vec<Algorithm> = Vec::new();
+        for algorithm in self.trusted.iter().map(PublicKey::algorithm) {
+            if !algorithms.contains(&algorithm) {
+                algorithms.push(algorithm);
+            }
+        }
+        algorithms
+    }
+}
+
+/// The parser below takes single spaces only; files in the wild have tabs, too.
+fn single_spaced(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn matches(patterns: &HostPatterns, name: &str) -> bool {
+    match patterns {
+        HostPatterns::HashedName { salt, hash } => {
+            Hmac::<Sha1>::new_from_slice(salt).is_ok_and(|mac| mac.chain_update(name).verify_slice(hash).is_ok())
+        }
+        HostPatterns::Patterns(patterns) => {
+            let hit = |pattern: &str| wildcard(pattern.to_lowercase().as_bytes(), name.as_bytes());
+            let refused = patterns.iter().any(|pattern| pattern.strip_prefix('!').is_some_and(hit));
+            !refused && patterns.iter().any(|pattern| !pattern.starts_with('!') && hit(pattern))
+        }
+    }
+}
+
+/// `*` for any run of characters, `?` for one.
+fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => {
+                let Some((at, from)) = star else { return false };
+                star = Some((at, from + 1));
+                p = at + 1;
+                n = from + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G1sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
+
+    fn judge(file: &str, host: &str, port: u16) -> Result<(), &'static str> {
+        KnownKeys::of(host, port, file).judge(&PublicKey::from_openssh(A).unwrap())
+    }
+
+    #[test]
+    fn a_listed_key_is_trusted_for_its_host_and_port_only() {
+        let file = format!("# machines\nother {B}\nhost,10.0.0.1 {A} comment\n[host]:2222\t{B}\n");
+        assert_eq!(judge(&file, "host", 22), Ok(()));
+        assert_eq!(judge(&file, "HOST", 22), Ok(()));
+        assert_eq!(judge(&file, "10.0.0.1", 22), Ok(()));
+        assert_eq!(judge(&file, "host", 2222), Err("another key is known for this host"));
+        assert_eq!(judge(&file, "other", 22), Err("another key is known for this host"));
+        assert_eq!(judge(&file, "stranger", 22), Err("the host is not among the known hosts"));
+    }
+
+    #[test]
+    fn a_second_key_of_the_same_kind_does_not_spoil_the_first() {
+        assert_eq!(judge(&format!("host {B}\nhost {A}\n"), "host", 22), Ok(()));
+    }
+
+    #[test]
+    fn hashed_names_are_found() {
+        let mut mac = Hmac::<Sha1>::new_from_slice(b"01234567890123456789").unwrap();
+        mac.update(b"[host]:2222");
+        let encode = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+        let file = format!("|1|{}|{} {A}\n", encode(b"01234567890123456789"), encode(&mac.finalize().into_bytes()));
+        assert_eq!(judge(&file, "host", 2222), Ok(()));
+        assert!(judge(&file, "host", 22).is_err());
+    }
+
+    #[test]
+    fn a_revoked_key_is_refused_even_where_it_is_listed() {
+        assert!(judge(&format!("host {A}\n@revoked * {A}\n"), "host", 22).is_err());
+    }
+
+    #[test]
+    fn patterns_and_their_negation_count() {
+        let file = format!("*.example.org,!bad.example.org {A}\n");
+        assert_eq!(judge(&file, "good.example.org", 22), Ok(()));
+        assert!(judge(&file, "bad.example.org", 22).is_err() && judge(&file, "example.org", 22).is_err());
+        assert!(wildcard(b"a?c*", b"abcd") && wildcard(b"*", b"") && !wildcard(b"a?c", b"ac"));
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_does_not_hide_the_others() {
+        assert_eq!(judge(&format!("host sk-unknown@example.org AAAA\nhost\nhost {A}\n"), "host", 22), Ok(()));
+    }
+}

@@ -1,0 +1,304 @@
+//! yamux in one channel: streams with their own credit, so that a reader who rests holds up nobody else.
+//!
+//! One task drives it and always reads the channel. It knows frames of the protocol, and not what they ask for.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use agent_proto::{MAX_FRAME, MAX_STREAMS, Opening, SPLIT};
+use futures::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+use crate::death::Death;
+
+/// Credit of a stream that nobody has read yet, in bytes; yamux's own.
+const FIRST_CREDIT: usize = 256 * 1024;
+/// What all streams together may grow beyond it while they are read fast, in bytes: a download at 30 ms and 1 Gbit/s takes 4 MiB.
+const GROWTH: usize = 64 * 1024 * 1024;
+/// yamux counts a dropped stream until it has told the other side, so its own limit stands above ours.
+const YAMUX_STREAMS: usize = 2 * MAX_STREAMS;
+/// Header and body of a frame leave in one packet.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// Requests to the driver. Each holds one of [`MAX_STREAMS`] permits, which is the bound of the queue.
+enum Request {
+    Open(oneshot::Sender<yamux::Stream>),
+    Abandon(u32, OwnedSemaphorePermit),
+}
+
+/// Opens streams; the driver ends with `death`, and declares it when the other side ends.
+pub(crate) struct Mux {
+    requests: mpsc::UnboundedSender<Request>,
+    abandoned: Arc<Abandoned>,
+    slots: Arc<Semaphore>,
+    death: Death,
+}
+
+impl Mux {
+    pub(crate) fn start(channel: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, death: Death, tasks: &TaskTracker) -> Self {
+        let mut config = yamux::Config::default();
+        config.set_max_connection_receive_window(None);
+        config.set_max_num_streams(YAMUX_STREAMS);
+        config.set_max_connection_receive_window(Some(YAMUX_STREAMS * FIRST_CREDIT + GROWTH));
+        config.set_split_send_size(SPLIT);
+        let announced = Announced { inner: channel, death: death.clone() };
+        let socket = BufWriter::with_capacity(WRITE_BUFFER, announced).compat();
+        let (requests, queue) = mpsc::unbounded_channel();
+        let abandoned = Arc::new(Abandoned::default());
+        let driver = Driver {
+            connection: yamux::Connection::new(socket, config, yamux::Mode::Client),
+            queue,
+            next: None,
+            abandoned: abandoned.clone(),
+            tasks: tasks.clone(),
+            death: death.clone(),
+        };
+        tasks.spawn(driver.run());
+        Self { requests, abandoned, slots: Arc::new(Semaphore::new(MAX_STREAMS)), death }
+    }
+
+    /// A new stream. Waits while [`MAX_STREAMS`] are open.
+    pub(crate) async fn open(&self) -> Result<MuxStream, String> {
+        let opening = async {
+            let permit = self.slots.clone().acquire_owned().await.ok()?;
+            let (reply, stream) = oneshot::channel();
+            self.requests.send(Request::Open(reply)).ok()?;
+            Some((stream.await.ok()?, permit))
+        };
+        let (stream, permit) = tokio::select! {
+            opened = opening => opened.ok_or_else(|| self.death.epitaph())?,
+            reason = self.death.wait() => return Err(reason),
+        };
+        let id = number(stream.id());
+        let reset = self.abandoned.register(id);
+        Ok(MuxStream {
+            inner: stream.compat(),
+            id,
+            reset_for_writes: Box::pin(reset.clone().cancelled_owned()),
+            reset,
+            finished: false,
+            ended: false,
+            permit: Some(permit),
+            requests: self.requests.clone(),
+            abandoned: self.abandoned.clone(),
+        })
+    }
+}
+
+/// yamux keeps the number of a stream to itself, but shows it.
+fn number(id: yamux::StreamId) -> u32 {
+    id.to_string().parse().unwrap_or(0)
+}
+
+/// Which streams the other side has given up.
+#[derive(Debug, Default)]
+struct Abandoned(Mutex<HashMap<u32, CancellationToken>>);
+
+impl Abandoned {
+    fn register(&self, id: u32) -> CancellationToken {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    }
+
+    fn forget(&self, id: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    fn abandon(&self, id: u32) {
+        if let Some(token) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            token.cancel();
+        }
+    }
+}
+
+struct Driver<T> {
+    connection: yamux::Connection<T>,
+    queue: mpsc::UnboundedReceiver<Request>,
+    next: Option<Request>,
+    abandoned: Arc<Abandoned>,
+    tasks: TaskTracker,
+    death: Death,
+}
+
+impl<T: futures::AsyncRead + futures::AsyncWrite + Unpin> Driver<T> {
+    async fn run(mut self) {
+        let death = self.death.clone();
+        let reason = tokio::select! {
+            reason = std::future::poll_fn(|cx| self.poll(cx)) => reason,
+            reason = death.wait() => reason,
+        };
+        death.declare(reason);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        loop {
+            if self.next.is_none() {
+                // No more requests is no reason to stop: streams may be open.
+                if let Poll::Ready(Some(request)) = self.queue.poll_recv(cx) {
+                    self.next = Some(request);
+                }
+            }
+            if self.next.is_some() {
+                match self.connection.poll_new_outbound(cx) {
+                    Poll::Ready(Ok(stream)) => {
+                        self.serve(stream);
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(format!("the agent's session broke: {error}")),
+                    Poll::Pending => {}
+                }
+            }
+            match ready!(self.connection.poll_next_inbound(cx)) {
+                Some(Ok(stream)) => {
+                    let abandoned = self.abandoned.clone();
+                    self.tasks.spawn(listen(stream, abandoned, self.death.clone()));
+                }
+                Some(Err(error)) => return Poll::Ready(format!("the agent's session broke: {error}")),
+                None => return Poll::Ready("the agent's session ended".into()),
+            }
+        }
+    }
+
+    fn serve(&mut self, mut stream: yamux::Stream) {
+        match self.next.take() {
+            // Nobody waits any more: the stream is dropped before the agent heard of it.
+            Some(Request::Open(reply)) => drop(reply.send(stream)),
+            Some(Request::Abandon(id, permit)) => {
+                self.tasks.spawn(async move {
+                    if let Ok(frame) = agent_proto::encode(&Opening::Abandon { stream: id }) {
+                        // Fails only when the session is gone.
+                        let _ = stream.write_all(&frame).await;
+                        let _ = stream.close().await;
+                    }
+                    drop(permit);
+                });
+            }
+            None => {}
+        }
+    }
+}
+
+/// What the agent says on a stream of its own.
+async fn listen(stream: yamux::Stream, abandoned: Arc<Abandoned>, death: Death) {
+    let reading = async {
+        let mut bytes = Vec::new();
+        stream.compat().take(MAX_FRAME as u64 + 4).read_to_end(&mut bytes).await.ok()?;
+        agent_proto::decode::<Opening>(&bytes).ok()?
+    };
+    tokio::select! {
+        frame = reading => if let Some((Opening::Abandon { stream }, _)) = frame {
+            abandoned.abandon(stream);
+        },
+        _ = death.wait() => {}
+    }
+}
+
+/// Declares the end before yamux hears of it: yamux ends its streams as if they had ended well.
+struct Announced<T> {
+    inner: T,
+    death: Death,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Announced<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+        if read.is_err() || buf.filled().len() == before {
+            self.death.declare("the agent's session ended");
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Announced<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
+        if written.is_err() {
+            self.death.declare("the agent's session ended");
+        }
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// One stream. A reset is an error here, where yamux shows an end.
+pub(crate) struct MuxStream {
+    inner: Compat<yamux::Stream>,
+    id: u32,
+    reset: CancellationToken,
+    reset_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// We closed our side.
+    finished: bool,
+    /// The other side closed its own.
+    ended: bool,
+    permit: Option<OwnedSemaphorePermit>,
+    requests: mpsc::UnboundedSender<Request>,
+    abandoned: Arc<Abandoned>,
+}
+
+impl Drop for MuxStream {
+    fn drop(&mut self) {
+        self.abandoned.forget(self.id);
+        if self.finished
+            && !self.ended
+            && let Some(permit) = self.permit.take()
+        {
+            // Fails only when the driver is gone, and the agent's side with it.
+            let _ = self.requests.send(Request::Abandon(self.id, permit));
+        }
+    }
+}
+
+impl AsyncRead for MuxStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        if buf.filled().len() == before && buf.remaining() > 0 {
+            if !self.finished && self.inner.get_ref().is_closed() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            self.ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for MuxStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.reset.is_cancelled() || self.reset_for_writes.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        // yamux says WriteZero when the stream is closed; callers know that as a broken pipe.
+        let broken = |error: io::Error| match error.kind() {
+            io::ErrorKind::WriteZero => io::ErrorKind::BrokenPipe.into(),
+            _ => error,
+        };
+        Pin::new(&mut self.inner).poll_write(cx, buf).map_err(broken)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished && self.inner.get_ref().is_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        let closed = ready!(Pin::new(&mut self.inner).poll_shutdown(cx));
+        self.finished = true;
+        Poll::Ready(closed)
+    }
+}

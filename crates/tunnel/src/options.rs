@@ -1,0 +1,86 @@
+//! Where a tunnel leads, whom it trusts and who it is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::Fingerprint;
+
+/// An SSH server and the user to log in as.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// Port of sshd.
+    pub port: u16,
+    /// Login name.
+    pub user: String,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}@[{}]:{}", self.user, self.host, self.port)
+        } else {
+            write!(f, "{}@{}:{}", self.user, self.host, self.port)
+        }
+    }
+}
+
+/// How the host proves who it is. There is no trust on first use: a key that is not known beforehand is refused.
+#[derive(Debug, Clone)]
+pub enum HostKeys {
+    /// One of these keys.
+    Pinned(Vec<Fingerprint>),
+    /// A key that this file in OpenSSH's `known_hosts` form has for the host and port.
+    KnownHosts(PathBuf),
+}
+
+/// Who logs in. Public keys only; RSA keys are not supported.
+#[derive(Clone)]
+pub enum Identity {
+    /// A key in memory.
+    Key(Arc<russh::keys::PrivateKey>),
+    /// An unencrypted private key file, in OpenSSH's form or PKCS#8.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::Key(_) => f.write_str("Key(..)"),
+            Identity::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// How to bring the agent to the machine.
+#[derive(Debug, Clone)]
+pub struct AgentPlan {
+    /// Folder that holds `dockbridge-agent-<arch>` (as `uname -m` says it), or `dockbridge-agent`.
+    pub binaries: PathBuf,
+    /// Folder on the machine that keeps it. `~/` at its front is the login's home.
+    pub directory: String,
+    /// The machine is ours: start the resident agent, too.
+    pub resident: bool,
+}
+
+/// All that a [`crate::Tunnel`] needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The machine.
+    pub endpoint: Endpoint,
+    /// Whom to trust.
+    pub host_keys: HostKeys,
+    /// Who we are.
+    pub identity: Identity,
+    /// How to bring the agent; `None` uses plain SSH channels only.
+    pub agent: Option<AgentPlan>,
+    /// The Docker socket's path on the machine, usually [`Options::DOCKER_SOCKET`].
+    pub docker_socket: String,
+}
+
+impl Options {
+    /// Where dockerd listens unless told otherwise.
+    pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
+}

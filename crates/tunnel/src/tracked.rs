@@ -1,0 +1,98 @@
+//! A stream of a tunnel: counted, and failing on both sides as soon as its path is dead.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::death::Death;
+
+/// What went through a tunnel's streams.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) up: AtomicU64,
+    pub(crate) down: AtomicU64,
+    pub(crate) open: AtomicU64,
+}
+
+pub(crate) struct Tracked<T> {
+    inner: T,
+    death: Death,
+    dead_for_reads: Pin<Box<WaitForCancellationFutureOwned>>,
+    dead_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
+    counts: Arc<Counts>,
+}
+
+impl<T> Tracked<T> {
+    pub(crate) fn new(inner: T, death: Death, counts: Arc<Counts>) -> Self {
+        counts.open.fetch_add(1, Ordering::Relaxed);
+        let waiter = || Box::pin(death.waiter());
+        Self { inner, dead_for_reads: waiter(), dead_for_writes: waiter(), death, counts }
+    }
+
+    fn poll_dead(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
+        let waiter = if reading { &mut self.dead_for_reads } else { &mut self.dead_for_writes };
+        if self.death.is_declared() || waiter.as_mut().poll(cx).is_ready() {
+            let message = format!("the connection to the machine is lost: {}", self.death.epitaph());
+            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, message));
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Tracked<T> {
+    fn drop(&mut self) {
+        self.counts.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_dead(cx, true) {
+            return Poll::Ready(Err(error));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        if read > 0 {
+            self.counts.down.fetch_add(read as u64, Ordering::Relaxed);
+        } else if polled.is_ready()
+            && let Poll::Ready(error) = self.poll_dead(cx, true)
+        {
+            // The end of a stream that came with the end of its path is no end.
+            return Poll::Ready(Err(error));
+        }
+        polled
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(error) = self.poll_dead(cx, false) {
+            return Poll::Ready(Err(error));
+        }
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.counts.up.fetch_add(written as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_dead(cx, false) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_dead(cx, false) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,308 @@
+//! The tunnel: one login that decides by which way streams go, and everything that ends with it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use agent_proto::{Call, Opening, Reply};
+use futures::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::bulk::Bulk;
+use crate::channel::ChannelIo;
+use crate::connection::{ChannelError, Connection};
+use crate::death::Death;
+use crate::exec::{ExecOutput, exec};
+use crate::link::Link;
+use crate::mux::MuxStream;
+use crate::pool::{Direct, Pool, keep_awake};
+use crate::start::{self, Started};
+use crate::tracked::{Counts, Tracked};
+use crate::watchdog::{self, RoundTrip};
+use crate::{CallError, Class, ConnectError, Connector, Destination, OpenError, Options, Stream};
+
+/// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections are always read.
+pub(crate) const QUEUE: usize = 64;
+/// Commands at once beside the agent: OpenSSH allows 10 sessions (`MaxSessions`).
+const COMMANDS: usize = 8;
+
+/// Whether an agent runs on the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentState {
+    /// Streams go through it, and it answers calls.
+    Running {
+        /// It was asked to start the resident agent, which holds the lease.
+        resident: bool,
+    },
+    /// Streams are plain SSH channels.
+    Absent {
+        /// Why, in words for a person.
+        reason: String,
+    },
+}
+
+/// What a tunnel did so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// Bytes written to streams.
+    pub up: u64,
+    /// Bytes read from streams.
+    pub down: u64,
+    /// Streams that are open now.
+    pub open: u64,
+    /// The last round trip of the watchdog, through SSH and the agent.
+    pub round_trip: Option<Duration>,
+}
+
+/// Pinned SSH connections to one machine. Clones are the same tunnel; it ends with the last of them, by [`Tunnel::close`], or when the path
+/// is lost, and is not mended: who wants another connects again.
+#[derive(Clone)]
+pub struct Tunnel(Arc<Inner>);
+
+struct Inner {
+    control: Arc<Connection>,
+    way: Way,
+    death: Death,
+    tasks: TaskTracker,
+    counts: Arc<Counts>,
+    round_trip: Arc<RoundTrip>,
+    commands: Semaphore,
+    docker_socket: String,
+}
+
+enum Way {
+    Agent { link: Arc<Link>, bulk: Bulk, resident: bool },
+    Direct { pool: Pool, reason: String, _keeper: Option<ChannelIo> },
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.death.declare("the tunnel was dropped");
+    }
+}
+
+impl std::fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tunnel").field("endpoint", &self.0.control.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Tunnel {
+    /// One attempt: a login within 15 s, then the agent if one is planned. Where the agent does not come up, streams go by plain SSH channels
+    /// and [`Tunnel::agent`] says why.
+    pub async fn connect(options: Options) -> Result<Tunnel, ConnectError> {
+        let (death, tasks) = (Death::new(), TaskTracker::new());
+        let unfinished = DeclareOnDrop(Some(death.clone()));
+        let control = Arc::new(Connection::open(&options, death.clone(), tasks.clone(), QUEUE).await?);
+        let round_trip = Arc::new(RoundTrip::default());
+        let way = match agent(&control, &options, &death, &tasks, &round_trip).await {
+            Ok(way) => way,
+            Err(reason) if death.is_declared() => {
+                let source = Box::new(io::Error::other(format!("{}; {reason}", death.epitaph())));
+                return Err(ConnectError::Protocol { endpoint: options.endpoint, doing: "starting the agent", source });
+            }
+            Err(reason) => direct(&control, &options, &death, &tasks, &round_trip, reason).await,
+        };
+        unfinished.keep();
+        let (counts, commands) = (Arc::default(), Semaphore::new(COMMANDS));
+        let docker_socket = options.docker_socket;
+        Ok(Tunnel(Arc::new(Inner { control, way, death, tasks, counts, round_trip, commands, docker_socket })))
+    }
+
+    /// A stream. Returns when the machine has said that it leads there.
+    pub async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
+        let inner = &*self.0;
+        tokio::select! {
+            opened = inner.open(to, class) => opened,
+            reason = inner.death.wait() => Err(OpenError::Dead { reason }),
+        }
+    }
+
+    /// Asks the agent. Takes as long as the call itself; ends when the path is lost.
+    pub async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        match &self.0.way {
+            Way::Agent { link, .. } => link.call(&call).await,
+            Way::Direct { reason, .. } => Err(CallError::NoAgent { reason: reason.clone() }),
+        }
+    }
+
+    /// Runs a command by the login shell and collects its output, up to 16 MiB.
+    pub async fn exec(&self, command: &str, stdin: &[u8]) -> Result<ExecOutput, ConnectError> {
+        // The semaphore is never closed.
+        let _permit = self.0.commands.acquire().await.ok();
+        exec(&self.0.control, command, stdin).await
+    }
+
+    /// Whether an agent runs on the machine.
+    pub fn agent(&self) -> AgentState {
+        match &self.0.way {
+            Way::Agent { resident, .. } => AgentState::Running { resident: *resident },
+            Way::Direct { reason, .. } => AgentState::Absent { reason: reason.clone() },
+        }
+    }
+
+    /// Why the path is lost, if it is.
+    pub fn is_dead(&self) -> Option<String> {
+        self.0.death.reason()
+    }
+
+    /// Resolves with the reason when the path is lost or the tunnel closed.
+    pub async fn dead(&self) -> String {
+        let death = self.0.death.clone();
+        death.wait().await
+    }
+
+    /// What went through it so far.
+    pub fn statistics(&self) -> Statistics {
+        let counts = &self.0.counts;
+        Statistics {
+            up: counts.up.load(Ordering::Relaxed),
+            down: counts.down.load(Ordering::Relaxed),
+            open: counts.open.load(Ordering::Relaxed),
+            round_trip: self.0.round_trip.get(),
+        }
+    }
+
+    /// Ends everything: streams fail, connections are closed, no task is left when it returns.
+    pub async fn close(&self) {
+        self.0.control.close("the tunnel was closed").await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Connector for Tunnel {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+        Box::pin(Tunnel::open(self, to, class))
+    }
+}
+
+impl Inner {
+    async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
+        match &self.way {
+            Way::Agent { link, bulk, .. } => {
+                let second = if class == Class::Bulk { bulk.link().await } else { None };
+                let link = second.unwrap_or_else(|| link.clone());
+                let opening = match to {
+                    Destination::Docker => Opening::Docker,
+                    Destination::Tcp { host, port } => Opening::Tcp { host, port },
+                };
+                let stream = link.open(&opening).await?;
+                let death = link.death().clone();
+                Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
+            }
+            Way::Direct { pool, .. } => {
+                let lease = pool.lease(class).await.map_err(|message| OpenError::Refused { message })?;
+                let channel = self.channel(&lease.connection, &to).await?;
+                let death = lease.connection.death.clone();
+                Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
+            }
+        }
+    }
+
+    async fn channel(&self, connection: &Arc<Connection>, to: &Destination) -> Result<ChannelIo, OpenError> {
+        let opened = match to {
+            Destination::Docker => connection.streamlocal(&self.docker_socket).await,
+            Destination::Tcp { host, port } => connection.tcpip(host, *port).await,
+        };
+        opened.map_err(|error| match (error, to) {
+            (ChannelError::Dead(reason), _) => OpenError::Dead { reason },
+            // sshd does not say whether the socket is missing or nobody listens; dockerd that has not started is the usual case.
+            (ChannelError::Refused(reason), Destination::Docker) => {
+                OpenError::NotFound { message: format!("{} cannot be reached: {reason}", self.docker_socket) }
+            }
+            (ChannelError::Refused(reason), Destination::Tcp { host, port }) => {
+                OpenError::Refused { message: format!("{host}:{port} cannot be reached: {reason}") }
+            }
+        })
+    }
+}
+
+async fn agent(
+    control: &Arc<Connection>,
+    options: &Options,
+    death: &Death,
+    tasks: &TaskTracker,
+    round_trip: &Arc<RoundTrip>,
+) -> Result<Way, String> {
+    let plan = options.agent.as_ref().ok_or("none is planned")?;
+    let binaries = start::binaries(&plan.binaries).await?;
+    match start::start(control, plan, &options.docker_socket, &binaries).await? {
+        Started::Running(channel) => {
+            let link = Arc::new(Link::new(control.clone(), channel, tasks, round_trip.clone()));
+            let bulk = Bulk::start(options.clone(), binaries, death.clone(), tasks);
+            Ok(Way::Agent { link, bulk, resident: plan.resident })
+        }
+        Started::Unsuitable(reason) => Err(reason),
+    }
+}
+
+async fn direct(
+    control: &Arc<Connection>,
+    options: &Options,
+    death: &Death,
+    tasks: &TaskTracker,
+    round_trip: &Arc<RoundTrip>,
+    reason: String,
+) -> Way {
+    let keeper = keep_awake(control).await;
+    let pinged = Arc::downgrade(control);
+    tasks.spawn(watchdog::watch(death.clone(), control.wire.clone(), round_trip.clone(), move || {
+        let pinged = pinged.clone();
+        async move {
+            match pinged.upgrade() {
+                Some(connection) => connection.ping().await,
+                None => Err("the tunnel was dropped".into()),
+            }
+        }
+    }));
+    Way::Direct { pool: Pool::start(options.clone(), death.clone(), tasks), reason, _keeper: keeper }
+}
+
+/// An attempt that was given up leaves nothing behind.
+struct DeclareOnDrop(Option<Death>);
+
+impl DeclareOnDrop {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for DeclareOnDrop {
+    fn drop(&mut self) {
+        if let Some(death) = self.0.take() {
+            death.declare("the attempt was given up");
+        }
+    }
+}
+
+/// A stream that keeps its link in use.
+struct Linked {
+    stream: MuxStream,
+    _link: Arc<Link>,
+}
+
+impl AsyncRead for Linked {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Linked {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
