@@ -1,1 +1,19 @@
-//! Stub.
+//! One profile's supervisor: it wires the rooms below together and keeps them true to each other.
+//!
+//! A daemon owns one Docker socket. It wakes a machine when a client needs one, keeps the lease while it is used, and gives it up when the policy
+//! says so. What it knows may be lost at any time: everything is found again in the cloud.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+mod control;
+mod link;
+mod ownership;
+mod serve;
+mod state;
+mod status;
+mod supervisor;
+
+pub use ownership::{Ownership, OwnershipError};
+pub use serve::{Daemon, DaemonError, Options};
+pub use status::{PhaseStatus, Status};

@@ -50,7 +50,7 @@ mod tests {
         let fingerprint = HostKey::generate().unwrap().fingerprint();
         let label = fingerprint.to_label();
         assert!(label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{label}");
-        assert_eq!(Fingerprint::from_label(&label), Some(fingerprint));
+        assert_eq!(Fingerprint::from_label(&label).unwrap(), fingerprint);
     }
 
     #[test]

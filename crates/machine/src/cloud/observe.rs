@@ -118,7 +118,7 @@ fn server(server: hetzner::Server) -> Server {
         volumes: server.volumes,
         host_keys: [HOST_KEY, NEXT_HOST_KEY]
             .iter()
-            .filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?))
+            .filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?).ok())
             .collect(),
         labels: server.labels,
         created: server.created.as_second(),

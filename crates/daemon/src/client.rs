@@ -1,0 +1,102 @@
+//! Speaks to a daemon over its control socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+pub use crate::control::Answer;
+use crate::ownership::control_socket;
+use crate::status::Status;
+
+/// A daemon answers at once; destroying a machine takes as long as its containers take to stop.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10 * 60);
+
+/// The daemon that serves a Docker socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+/// Why a daemon did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody is there.
+    #[error("no dockbridge serves {}", socket.display())]
+    NotRunning {
+        /// The Docker socket.
+        socket: PathBuf,
+    },
+    /// It said no.
+    #[error("{message}")]
+    Refused {
+        /// In words for a person.
+        message: String,
+    },
+    /// The conversation broke off.
+    #[error("the daemon does not answer")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Client {
+    /// The daemon of this Docker socket, running or not.
+    pub fn of(docker_socket: &Path) -> Self {
+        Self { socket: docker_socket.to_owned() }
+    }
+
+    /// Everything at this moment.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.ask(Method::GET, "/status").await
+    }
+
+    /// Asks for a machine; it comes some time later.
+    pub async fn wake(&self) -> Result<Answer, ClientError> {
+        self.ask(Method::POST, "/wake").await
+    }
+
+    /// Takes the machine down; answered when it is gone.
+    pub async fn destroy(&self) -> Result<Answer, ClientError> {
+        self.ask(Method::POST, "/destroy").await
+    }
+
+    /// Ends the daemon.
+    pub async fn stop(&self) -> Result<Answer, ClientError> {
+        self.ask(Method::POST, "/stop").await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+        let stream = UnixStream::connect(control_socket(&self.socket))
+            .await
+            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
+        tokio::time::timeout(LONGEST_ANSWER, exchange(stream, method, path)).await.map_err(broken)?
+    }
+}
+
+async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str) -> Result<T, ClientError> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::builder().method(method).uri(path).header("Host", "dockbridge").body(Empty::<Bytes>::new()).map_err(broken)?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(broken);
+        }
+        let message = serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
+        Err(ClientError::Refused { message: message.unwrap_or_else(|| format!("the daemon answered {status}")) })
+    };
+    tokio::pin!(connection);
+    tokio::select! {
+        answer = answer => answer,
+        ended = &mut connection => Err(broken(ended.err().map_or_else(|| "it hung up".into(), Into::<Box<dyn std::error::Error + Send + Sync>>::into))),
+    }
+}
+
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+    ClientError::Broken(error.into())
+}

@@ -1,0 +1,82 @@
+//! The daemon's own API, on a Unix socket beside the Docker socket: HTTP with JSON, for the command line and for programs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lifecycle::{Activity, Clock};
+use ports::Ports;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::state::Situation;
+use crate::status::Status;
+use crate::supervisor::Command;
+
+/// What the control API reads and whom it tells.
+pub(crate) struct Control {
+    pub(crate) profile: String,
+    pub(crate) socket: PathBuf,
+    pub(crate) situation: watch::Receiver<Situation>,
+    pub(crate) activity: Activity,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ports: Option<Ports>,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+/// The answer to what was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Answer {
+    /// What is to be told to the person, if anything.
+    pub message: Option<String>,
+}
+
+pub(crate) fn router(control: Control) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/wake", post(wake))
+        .route("/destroy", post(destroy))
+        .route("/stop", post(stop))
+        .with_state(Arc::new(control))
+}
+
+async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
+    let now = control.situation.borrow().clone();
+    let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
+    let ports = serde_json::to_value(ports).unwrap_or_default();
+    Json(Status::of(&control.profile, control.socket.clone(), &now, &control.activity, &*control.clock, ports))
+}
+
+async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
+    tell(&control, Command::Wake).await
+}
+
+async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
+    tell(&control, Command::Stop).await
+}
+
+async fn destroy(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
+    let (answer, answered) = oneshot::channel();
+    if control.commands.send(Command::Destroy(answer)).await.is_err() {
+        return stopping();
+    }
+    match answered.await {
+        Ok(Ok(message)) => (StatusCode::OK, Json(Answer { message })),
+        Ok(Err(message)) => (StatusCode::CONFLICT, Json(Answer { message: Some(message) })),
+        Err(_) => stopping(),
+    }
+}
+
+async fn tell(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {
+    match control.commands.send(command).await {
+        Ok(()) => (StatusCode::ACCEPTED, Json(Answer { message: None })),
+        Err(_) => stopping(),
+    }
+}
+
+fn stopping() -> (StatusCode, Json<Answer>) {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(Answer { message: Some("the daemon is stopping".to_owned()) }))
+}

@@ -1,0 +1,148 @@
+//! One daemon for one Docker socket. A kernel lock says who owns it, so that a killed daemon never stands in the way; the socket file of a dead
+//! one is replaced, anything else in its place is left alone.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixListener;
+
+/// The right to listen at a path; given back when dropped.
+#[derive(Debug)]
+pub struct Ownership {
+    socket: PathBuf,
+    // Held for its lock.
+    _lock: File,
+}
+
+/// Why a socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnershipError {
+    /// Another daemon of ours serves it.
+    #[error("another dockbridge (process {process}) serves {}", socket.display())]
+    Served {
+        /// The socket.
+        socket: PathBuf,
+        /// The daemon's process id.
+        process: String,
+    },
+    /// Another program listens there.
+    #[error("another program listens at {}", socket.display())]
+    Foreign {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// There is something that is no socket.
+    #[error("{} exists and is no socket", path.display())]
+    NoSocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error("the socket {} cannot be made", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Ownership {
+    /// Takes the right to listen at `socket`; its folder is made, for its owner only, if it is missing.
+    pub fn take(socket: &Path) -> Result<Self, OwnershipError> {
+        let fail = |source| OwnershipError::Io { path: socket.to_owned(), source };
+        if let Some(folder) = socket.parent().filter(|folder| !folder.exists()) {
+            fs::DirBuilder::new().recursive(true).create(folder).map_err(fail)?;
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        }
+        let path = with_suffix(socket, ".lock");
+        let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut process = String::new();
+                let _ = lock.read_to_string(&mut process);
+                return Err(OwnershipError::Served { socket: socket.to_owned(), process: process.trim().to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+        }
+        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(fail)?;
+        Ok(Self { socket: socket.to_owned(), _lock: lock })
+    }
+
+    /// Listens at a path beside the owned one, or at it; only its owner may connect.
+    pub fn listen(&self, path: &Path) -> Result<UnixListener, OwnershipError> {
+        let fail = |source| OwnershipError::Io { path: path.to_owned(), source };
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => return Err(OwnershipError::NoSocket { path: path.to_owned() }),
+            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+                return Err(OwnershipError::Foreign { socket: path.to_owned() });
+            }
+            Ok(_) => fs::remove_file(path).map_err(fail)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(fail(source)),
+        }
+        // Bound under another name first: between bind and chmod nobody else may connect.
+        let temporary = with_suffix(path, &format!(".{}", std::process::id()));
+        let _ = fs::remove_file(&temporary);
+        let listener = UnixListener::bind(&temporary).map_err(fail)?;
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600)).map_err(fail)?;
+        fs::rename(&temporary, path).map_err(fail)?;
+        Ok(listener)
+    }
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.socket);
+        let _ = fs::remove_file(control_socket(&self.socket));
+        // The lock file stays: removing it would let two later daemons lock two different files of that name.
+    }
+}
+
+/// Where the daemon of a Docker socket is spoken to.
+pub(crate) fn control_socket(socket: &Path) -> PathBuf {
+    with_suffix(socket, ".control")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_served_once_and_only_by_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("run/docker.sock");
+        let ownership = Ownership::take(&socket).unwrap();
+        let _listener = ownership.listen(&socket).unwrap();
+        assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(socket.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        let second = Ownership::take(&socket).unwrap_err();
+        assert!(matches!(&second, OwnershipError::Served { process, .. } if *process == std::process::id().to_string()), "{second}");
+    }
+
+    #[tokio::test]
+    async fn the_socket_of_a_dead_daemon_is_replaced_and_anything_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let ownership = Ownership::take(&socket).unwrap();
+        let listener = ownership.listen(&socket).unwrap();
+        assert!(matches!(ownership.listen(&socket), Err(OwnershipError::Foreign { .. })));
+        drop(listener);
+        let file = folder.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        assert!(matches!(ownership.listen(&file), Err(OwnershipError::NoSocket { .. })));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+        drop(ownership);
+        assert!(!socket.exists());
+    }
+}

@@ -1,0 +1,151 @@
+//! From options to a running daemon, and its orderly end.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::{Gateway, Knowledge};
+use lifecycle::{Activity, Clock, Policy, SuspendClock};
+use machine::{Lease, MachineError, Provider, Summary};
+use ports::Ports;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tunnel::Connector;
+
+use crate::control::{self, Control};
+use crate::link::Link;
+use crate::ownership::{Ownership, OwnershipError, control_socket};
+use crate::state::Situation;
+use crate::supervisor::{Command, Supervisor};
+
+/// The cloud is asked once before clients are served; a person waits for it.
+const FIRST_LOOK: Duration = Duration::from_millis(1_500);
+/// Commands that wait while the supervisor is busy; each is one person's.
+const COMMANDS: usize = 16;
+
+/// What a daemon is made of.
+pub struct Options {
+    /// The profile's name.
+    pub profile: String,
+    /// Where machines come from.
+    pub provider: Arc<dyn Provider>,
+    /// How long they stay.
+    pub policy: Policy,
+    /// What this client says of itself.
+    pub lease: Lease,
+    /// Between heartbeats.
+    pub heartbeat: Duration,
+    /// The Docker socket to serve.
+    pub socket: PathBuf,
+    /// Folder for what may be lost, such as the engine's last answer to `_ping`.
+    pub state: PathBuf,
+    /// Where published ports appear; `None` to leave them alone.
+    pub ports: Option<IpAddr>,
+}
+
+/// Why a daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The socket cannot be had.
+    #[error(transparent)]
+    Socket(#[from] OwnershipError),
+    /// The cloud refuses this token.
+    #[error("the cloud does not let us in")]
+    Refused(#[source] MachineError),
+}
+
+/// A daemon that owns its sockets and has looked at the cloud.
+pub struct Daemon {
+    options: Options,
+    ownership: Ownership,
+    docker: tokio::net::UnixListener,
+    control: tokio::net::UnixListener,
+    found: Result<Option<Summary>, String>,
+}
+
+impl Daemon {
+    /// Takes the sockets and looks at the cloud once. Clients that connect from now on wait for [`Daemon::run`]. Nothing is made.
+    pub async fn bind(options: Options) -> Result<Self, DaemonError> {
+        let ownership = Ownership::take(&options.socket)?;
+        let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
+            Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(crate::supervisor::with_causes(&error)),
+            Err(_) => Err(format!("the cloud did not answer within {} ms", FIRST_LOOK.as_millis())),
+        };
+        let docker = ownership.listen(&options.socket)?;
+        let control = ownership.listen(&control_socket(&options.socket))?;
+        Ok(Self { options, ownership, docker, control, found })
+    }
+
+    /// What the first look found: a machine that is going to be taken over, or why the cloud could not be asked.
+    pub fn found(&self) -> Result<Option<&Summary>, &str> {
+        self.found.as_ref().map(Option::as_ref).map_err(String::as_str)
+    }
+
+    /// Serves until `shutdown`, or until it is told to stop over its control socket. The machine is left to its lease.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { options, ownership, docker, control, found } = self;
+        let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
+        let activity = Activity::new(clock.clone());
+        let (situation, watched) = watch::channel(Situation::new(clock.now()));
+        let (wanted, wishes) = watch::channel(0);
+        let (commands, orders) = mpsc::channel(COMMANDS);
+        let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
+        let ports = options.ports.map(|bind| Ports::new(link.clone(), activity.clone(), bind));
+        let knowledge = Knowledge::load(&options.state.join("engine.json"));
+        let gateway = Gateway::new(link, activity.clone(), ports.clone(), knowledge);
+
+        let supervisor = Supervisor {
+            provider: options.provider,
+            activity: activity.clone(),
+            policy: options.policy,
+            lease: options.lease,
+            interval: options.heartbeat,
+            clock: clock.clone(),
+            ports: ports.clone(),
+            situation,
+            wanted: wishes,
+            commands: orders,
+            no_attempt_before: None,
+        };
+        // A machine that could not be asked about may exist, and only we keep it alive.
+        let mut supervised = tokio::spawn(supervisor.run(!matches!(found, Ok(None))));
+
+        let serving = CancellationToken::new();
+        let served = tokio::spawn({
+            let (gateway, serving) = (gateway.clone(), serving.clone());
+            async move { gateway.serve(docker, serving).await }
+        });
+        let router = control::router(Control {
+            profile: options.profile,
+            socket: options.socket,
+            situation: watched,
+            activity,
+            clock,
+            ports: ports.clone(),
+            commands: commands.clone(),
+        });
+        let controlled = tokio::spawn({
+            let serving = serving.clone();
+            async move { axum::serve(control, router).with_graceful_shutdown(serving.cancelled_owned()).await }
+        });
+
+        tokio::select! {
+            () = shutdown.cancelled() => {
+                // A full queue means that it is being told to stop already.
+                let _ = commands.try_send(Command::Stop);
+                let _ = supervised.await;
+            }
+            _ = &mut supervised => {}
+        }
+        serving.cancel();
+        let _ = served.await;
+        let _ = controlled.await;
+        if let Some(ports) = ports {
+            ports.close().await;
+        }
+        drop(ownership);
+    }
+}

@@ -1,0 +1,110 @@
+//! What the daemon is doing, as one value that everybody can watch.
+
+use std::sync::Arc;
+
+use lifecycle::{Moment, Verdict};
+use machine::{Phase, Ready};
+
+/// The daemon's state.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    /// No machine, and nobody asked for one.
+    Absent {
+        /// Why the last one went.
+        because: Option<String>,
+    },
+    /// On the way to one.
+    Waking,
+    /// It answers.
+    Up(Arc<Ready>),
+    /// The path to it is lost.
+    Lost {
+        /// In words for a person.
+        reason: String,
+    },
+    /// It is being taken down.
+    Releasing {
+        /// In words for a person.
+        because: String,
+        /// What went wrong so far.
+        trouble: Option<String>,
+    },
+    /// There is none although somebody asked.
+    Failed {
+        /// In words for a person, with what to do.
+        message: String,
+    },
+}
+
+impl State {
+    /// A word for programs.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            State::Absent { .. } => "absent",
+            State::Waking => "waking",
+            State::Up(_) => "up",
+            State::Lost { .. } => "lost",
+            State::Releasing { .. } => "releasing",
+            State::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// The state with what belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Situation {
+    /// The state.
+    pub(crate) state: State,
+    /// Since when.
+    pub(crate) since: Moment,
+    /// The number of the last attempt to get a machine that has ended, well or not.
+    pub(crate) attempts: u64,
+    /// The stages of the last or present way to a machine.
+    pub(crate) phases: Vec<TimedPhase>,
+    /// What the policy said last.
+    pub(crate) verdict: Option<Verdict>,
+    /// What the agent said last.
+    pub(crate) report: Option<agent_proto::MachineReport>,
+}
+
+/// A stage on the way to a machine.
+#[derive(Debug, Clone)]
+pub(crate) struct TimedPhase {
+    pub(crate) phase: Phase,
+    pub(crate) detail: Option<String>,
+    pub(crate) began: Moment,
+    pub(crate) ended: Option<Moment>,
+}
+
+impl Situation {
+    pub(crate) fn new(now: Moment) -> Self {
+        Self { state: State::Absent { because: None }, since: now, attempts: 0, phases: Vec::new(), verdict: None, report: None }
+    }
+
+    pub(crate) fn enter(&mut self, state: State, now: Moment) {
+        self.state = state;
+        self.since = now;
+        self.verdict = None;
+        if !matches!(self.state, State::Up(_)) {
+            self.report = None;
+        }
+    }
+
+    /// A stage begins, and with it the former ends. The same stage with another detail goes on.
+    pub(crate) fn phase(&mut self, phase: Phase, detail: Option<String>, now: Moment) {
+        if let Some(last) = self.phases.last_mut().filter(|last| last.ended.is_none()) {
+            if last.phase == phase {
+                last.detail = detail.or(last.detail.take());
+                return;
+            }
+            last.ended = Some(now);
+        }
+        self.phases.push(TimedPhase { phase, detail, began: now, ended: None });
+    }
+
+    pub(crate) fn phases_end(&mut self, now: Moment) {
+        if let Some(last) = self.phases.last_mut() {
+            last.ended.get_or_insert(now);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a person or a program is told about the daemon. A stable interface: fields are added, never changed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent_proto::MachineReport;
+use lifecycle::{Activity, Clock, Verdict};
+use machine::Summary;
+use serde::{Deserialize, Serialize};
+
+use crate::state::{Situation, State};
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The profile.
+    pub profile: String,
+    /// The Docker socket that is served.
+    pub socket: PathBuf,
+    /// The daemon's process.
+    pub process: u32,
+    /// `absent`, `waking`, `up`, `lost`, `releasing` or `failed`.
+    pub state: String,
+    /// Why, where there is something to say.
+    pub reason: Option<String>,
+    /// Seconds since it became so.
+    pub since_seconds: f64,
+    /// The machine, while there is one.
+    pub machine: Option<Summary>,
+    /// The stages of the last or present way to a machine.
+    pub phases: Vec<PhaseStatus>,
+    /// What happens next, in words for a person.
+    pub next: String,
+    /// What keeps the machine.
+    pub reasons: Vec<ReasonStatus>,
+    /// What the machine says of itself.
+    pub report: Option<MachineReport>,
+    /// The path to it.
+    pub tunnel: Option<TunnelStatus>,
+    /// Published ports.
+    pub ports: serde_json::Value,
+    /// Net, while there is a machine.
+    pub cost: Option<CostStatus>,
+}
+
+/// A stage on the way to a machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PhaseStatus {
+    /// In words for a person.
+    pub words: String,
+    /// Such as `cx23 in fsn1`.
+    pub detail: Option<String>,
+    /// How long it took, or has taken so far.
+    pub seconds: f64,
+    /// Whether it is over.
+    pub over: bool,
+}
+
+/// One thing that keeps the machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReasonStatus {
+    /// In words for a person.
+    pub what: String,
+    /// It counts this much longer; `None` while it goes on.
+    pub seconds: Option<u64>,
+}
+
+/// The path to the machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TunnelStatus {
+    /// Bytes to the machine.
+    pub up: u64,
+    /// Bytes from it.
+    pub down: u64,
+    /// Open streams.
+    pub streams: u64,
+    /// The watchdog's last round trip, in milliseconds.
+    pub round_trip_ms: Option<f64>,
+}
+
+/// What the present machine costs, net, in the currency of the project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CostStatus {
+    /// A started hour of server and address.
+    pub hourly: f64,
+    /// Hours begun.
+    pub hours: u64,
+    /// Of this machine so far.
+    pub so_far: f64,
+    /// The volume, for a month.
+    pub volume_monthly: Option<f64>,
+}
+
+impl Status {
+    pub(crate) fn of(profile: &str, socket: PathBuf, now: &Situation, activity: &Activity, clock: &dyn Clock, ports: serde_json::Value) -> Self {
+        let moment = clock.now();
+        let ready = match &now.state {
+            State::Up(ready) => Some(ready),
+            _ => None,
+        };
+        let machine = ready.map(|ready| ready.summary.clone());
+        let (reasons, next) = what_next(now, activity);
+        Self {
+            profile: profile.to_owned(),
+            socket,
+            process: std::process::id(),
+            state: now.state.word().to_owned(),
+            reason: reason(&now.state),
+            since_seconds: moment.since(now.since).as_secs_f64(),
+            cost: machine.as_ref().and_then(cost),
+            machine,
+            phases: now
+                .phases
+                .iter()
+                .map(|phase| PhaseStatus {
+                    words: phase.phase.words().to_owned(),
+                    detail: phase.detail.clone(),
+                    seconds: phase.ended.unwrap_or(moment).since(phase.began).as_secs_f64(),
+                    over: phase.ended.is_some(),
+                })
+                .collect(),
+            next,
+            reasons,
+            report: now.report.clone(),
+            tunnel: ready.map(|ready| {
+                let statistics = ready.tunnel.statistics();
+                TunnelStatus {
+                    up: statistics.up,
+                    down: statistics.down,
+                    streams: statistics.open,
+                    round_trip_ms: statistics.round_trip.map(|time| time.as_secs_f64() * 1e3),
+                }
+            }),
+            ports,
+        }
+    }
+}
+
+fn reason(state: &State) -> Option<String> {
+    match state {
+        State::Absent { because } => because.clone(),
+        State::Waking | State::Up(_) => None,
+        State::Lost { reason } => Some(reason.clone()),
+        State::Releasing { because, trouble: None } => Some(because.clone()),
+        State::Releasing { because, trouble: Some(trouble) } => Some(format!("{because}; {trouble}")),
+        State::Failed { message } => Some(message.clone()),
+    }
+}
+
+fn what_next(now: &Situation, activity: &Activity) -> (Vec<ReasonStatus>, String) {
+    let seconds = |duration: Duration| duration.as_secs();
+    match (&now.state, &now.verdict) {
+        (State::Absent { .. } | State::Failed { .. }, _) => (Vec::new(), "the next docker command creates a machine".to_owned()),
+        (State::Waking, _) => (Vec::new(), "docker commands wait until the machine is ready".to_owned()),
+        (State::Lost { .. }, _) => (Vec::new(), "looking for the machine".to_owned()),
+        (State::Releasing { .. }, _) => (Vec::new(), "the machine is being destroyed; its volume stays".to_owned()),
+        (State::Up(ready), _) if ready.summary.id.is_none() => (Vec::new(), "this host is not ours: it is only connected to".to_owned()),
+        (State::Up(_), None) => (Vec::new(), String::new()),
+        (State::Up(_), Some(Verdict::Keep { reasons, for_another })) => {
+            let reasons = reasons
+                .iter()
+                .map(|reason| ReasonStatus { what: reason.what.clone(), seconds: reason.for_another.map(seconds) })
+                .collect();
+            let next = match for_another {
+                Some(left) => format!("destroyed after another {} s without activity, and the grace", left.as_secs()),
+                None => format!("kept while {} {} on", activity.snapshot().live.len(), if activity.snapshot().live.len() == 1 { "thing goes" } else { "things go" }),
+            };
+            (reasons, next)
+        }
+        (State::Up(_), Some(Verdict::Grace { for_another, because })) => {
+            (Vec::new(), format!("destroyed in {} s, since {because}; any activity cancels it", for_another.as_secs()))
+        }
+        (State::Up(_), Some(Verdict::Destroy { because })) => (Vec::new(), format!("about to be destroyed, since {because}")),
+    }
+}
+
+/// Started hours, rounded up, from creation: that is how it is billed.
+fn cost(machine: &Summary) -> Option<CostStatus> {
+    let hourly = machine.price_hourly?;
+    let age = jiff::Timestamp::now().as_second().saturating_sub(machine.created?);
+    let hours = u64::try_from(age).unwrap_or(0) / 3_600 + 1;
+    #[expect(clippy::cast_precision_loss, reason = "a machine does not live for 2^52 hours")]
+    let so_far = hourly * hours as f64;
+    Some(CostStatus { hourly, hours, so_far, volume_monthly: machine.volume.as_ref().and_then(|volume| volume.price_monthly) })
+}

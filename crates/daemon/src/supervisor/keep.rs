@@ -1,0 +1,159 @@
+//! While the machine answers: signs of life to it, the policy's verdict every second, its ports, and a watch on the path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_proto::{Call, MachineReport, Reply};
+use lifecycle::{Moment, Verdict, decide};
+use machine::{Consent, Ready};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tunnel::AgentState;
+
+use super::{Command, Next, Supervisor, with_causes};
+use crate::state::State;
+
+/// How often the policy is asked: the shortest time-outs that people set are a few seconds.
+const VERDICT_EVERY: Duration = Duration::from_secs(1);
+/// An agent that does not answer for this long is the watchdog's affair.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
+/// After another client was found at work, and between attempts to follow the engine's events.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    pub(super) async fn keep(&mut self, ready: Arc<Ready>) -> Next {
+        let born = self.clock.now();
+        self.enter(State::Up(ready.clone()));
+        let ending = CancellationToken::new();
+        let follower = self.follow_ports(ending.clone());
+        let settling = self.settle(ready.clone());
+        let next = self.until_it_ends(&ready, born).await;
+        ending.cancel();
+        drop(settling);
+        if let Some(follower) = follower {
+            let _ = follower.await;
+        }
+        next
+    }
+
+    async fn until_it_ends(&mut self, ready: &Arc<Ready>, born: Moment) -> Next {
+        let mut verdicts = interval(VERDICT_EVERY);
+        let mut heartbeats = interval(self.interval);
+        verdicts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told_idle = Duration::ZERO;
+        let mut not_before = born;
+        loop {
+            tokio::select! {
+                reason = ready.tunnel.dead() => return Next::FindOut(reason),
+                command = self.commands.recv() => match command {
+                    Some(Command::Wake) => {}
+                    Some(Command::Destroy(answer)) => return Next::Release {
+                        ready: Some(ready.clone()),
+                        because: "it was asked for".to_owned(),
+                        consent: Consent::Given,
+                        answer: vec![answer],
+                    },
+                    Some(Command::Stop) | None => return Next::End,
+                },
+                _ = heartbeats.tick() => told_idle = self.heartbeat(ready, born).await,
+                _ = verdicts.tick() => {
+                    let now = self.clock.now();
+                    // Another client may only take the machine down while we say that we are idle: say at once that we no longer are.
+                    if told_idle > VERDICT_EVERY && self.idle(born).is_zero() {
+                        heartbeats.reset();
+                        told_idle = self.heartbeat(ready, born).await;
+                    }
+                    let verdict = decide(&self.activity.snapshot(), &self.policy, born, now);
+                    self.situation.send_modify(|situation| situation.verdict = Some(verdict.clone()));
+                    if let Verdict::Destroy { because } = verdict
+                        && now >= not_before
+                        && ready.summary.id.is_some()
+                    {
+                        match self.others(ready).await {
+                            Some(others) => {
+                                tracing::info!(%others, "kept for another client");
+                                not_before = now.plus(ASK_AGAIN);
+                            }
+                            None => return Next::Release {
+                                ready: Some(ready.clone()),
+                                because,
+                                consent: Consent::UnlessUsed,
+                                answer: Vec::new(),
+                            },
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long this client has had nothing to do.
+    fn idle(&self, born: Moment) -> Duration {
+        let snapshot = self.activity.snapshot();
+        if !snapshot.live.is_empty() {
+            return Duration::ZERO;
+        }
+        let last = snapshot.last_activity().map_or(born, |seen| seen.at.max(born));
+        self.clock.now().since(last)
+    }
+
+    async fn heartbeat(&self, ready: &Ready, born: Moment) -> Duration {
+        let idle = self.idle(born);
+        if let Some(report) = self.call(ready, Call::Heartbeat(self.lease.heartbeat(idle))).await {
+            self.activity.set_running_containers(report.containers.map_or(0, |counts| counts.running));
+            self.situation.send_modify(|situation| situation.report = Some(report));
+        }
+        idle
+    }
+
+    /// Who else works there, in words for a person.
+    async fn others(&self, ready: &Ready) -> Option<String> {
+        let report = self.call(ready, Call::Report).await?;
+        (!report.others.is_empty()).then(|| report.others.join(", "))
+    }
+
+    async fn call(&self, ready: &Ready, call: Call) -> Option<MachineReport> {
+        let AgentState::Running { resident: true } = ready.tunnel.agent() else { return None };
+        match timeout(LONGEST_CALL, ready.tunnel.call(call)).await {
+            Ok(Ok(Reply::Report(report))) => Some(report),
+            Ok(Ok(other)) => {
+                tracing::warn!(?other, "an unexpected reply of the agent");
+                None
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the agent does not answer");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the agent does not answer within {} s", LONGEST_CALL.as_secs());
+                None
+            }
+        }
+    }
+
+    fn follow_ports(&self, ending: CancellationToken) -> Option<AbortOnDropHandle<()>> {
+        let ports = self.ports.clone()?;
+        Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            while !ending.is_cancelled() {
+                if let Err(error) = ports.run(ending.clone()).await {
+                    tracing::debug!(error = %with_causes(&error), "the engine's events cannot be followed");
+                }
+                ending.run_until_cancelled(sleep(FOLLOW_AGAIN)).await;
+            }
+        })))
+    }
+
+    /// What nobody waits for; repeated until it has been done.
+    fn settle(&self, ready: Arc<Ready>) -> AbortOnDropHandle<()> {
+        let provider = self.provider.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Err(error) = provider.settle(&ready).await {
+                tracing::warn!(error = %with_causes(&error), "the machine is not settled yet");
+                sleep(ASK_AGAIN).await;
+            }
+        }))
+    }
+}

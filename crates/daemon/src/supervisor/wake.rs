@@ -1,0 +1,84 @@
+//! On the way to a machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine::{Consent, MachineError};
+use tokio::time::Instant;
+
+use super::{Command, Next, Supervisor, with_causes};
+use crate::state::State;
+
+/// How long a failure that will not pass by itself answers for further attempts, which could each cost a started hour.
+const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
+
+/// What ended the way.
+enum Ended {
+    Arrived(Result<machine::Ready, MachineError>),
+    Ordered(Next),
+}
+
+impl Supervisor {
+    pub(super) async fn wake(&mut self) -> Next {
+        self.no_attempt_before = None;
+        self.enter(State::Waking);
+        self.situation.send_modify(|now| now.phases.clear());
+        let ended = self.on_the_way().await;
+        let now = self.clock.now();
+        match ended {
+            Ended::Arrived(Ok(ready)) => {
+                self.situation.send_modify(|situation| {
+                    situation.phases_end(now);
+                    situation.attempts += 1;
+                });
+                Next::Keep(Arc::new(ready))
+            }
+            Ended::Arrived(Err(error)) => {
+                if error.is_lasting() {
+                    self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
+                }
+                let mut message = with_causes(&error);
+                if let Some(hint) = error.hint() {
+                    message = format!("{message}; {hint}");
+                }
+                tracing::error!(%message, "no machine");
+                if let Some(ports) = &self.ports {
+                    ports.detach();
+                }
+                self.situation.send_modify(|situation| {
+                    situation.phases_end(now);
+                    situation.attempts += 1;
+                    situation.enter(State::Failed { message }, now);
+                });
+                Next::Rest
+            }
+            Ended::Ordered(next) => next,
+        }
+    }
+
+    async fn on_the_way(&mut self) -> Ended {
+        let Self { provider, situation, clock, commands, .. } = self;
+        let progress = |phase: machine::Phase, detail: Option<String>| {
+            tracing::info!(phase = phase.words(), detail, "machine");
+            let now = clock.now();
+            situation.send_modify(|situation| situation.phase(phase, detail, now));
+        };
+        let way = provider.ensure(&progress);
+        tokio::pin!(way);
+        loop {
+            tokio::select! {
+                arrived = &mut way => return Ended::Arrived(arrived),
+                command = commands.recv() => match command {
+                    Some(Command::Wake) => {}
+                    Some(Command::Destroy(answer)) => return Ended::Ordered(Next::Release {
+                        ready: None,
+                        because: "it was asked for".to_owned(),
+                        consent: Consent::Given,
+                        answer: vec![answer],
+                    }),
+                    Some(Command::Stop) | None => return Ended::Ordered(Next::End),
+                },
+            }
+        }
+    }
+}
