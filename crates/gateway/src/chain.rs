@@ -90,6 +90,7 @@ fn prepare(parts: &mut request::Parts, raw: bool) {
 fn lower(reply: &mut Response<ReplyBody>) {
     *reply.status_mut() = StatusCode::OK;
     *reply.version_mut() = Version::HTTP_10;
+    reply.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
     reply.headers_mut().remove(CONNECTION);
     reply.headers_mut().remove(UPGRADE);
     *reply.body_mut() = ReplyBody::Endless;

@@ -5,11 +5,12 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,9 @@ use crate::link::Link;
 use crate::serve::Inner as Gateway;
 use crate::socket::Socket;
 use crate::upstream::{MAX_HEAD, MAX_HEADERS};
+
+/// Ample for a client on the same computer to read an answer that is there.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 enum End {
     /// Everything that was asked is answered, or the connection was taken over.
@@ -77,18 +81,26 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
     match end {
         End::Served => {
             let parts = server.into_parts();
-            let mut client = parts.io.into_inner();
+            let client = parts.io.into_inner();
             match link.take_hijacked() {
                 Some(hijacked) => hijack::join(client, parts.read_buf, &watch, &link, hijacked).await,
-                None => {
-                    // The client may be gone already.
-                    let _ = client.shutdown().await;
-                }
+                None => take_leave(client).await,
             }
         }
         // Closed without a word more: an answer that broke off must not look like one that ended.
         End::Broken => {}
     }
+}
+
+/// A client that still sends, because its request was answered before it was read to its end, must not be met by a broken pipe: it would
+/// not read its answer any more. So what it sends is taken until it has seen the end, as Go's server does.
+async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin) {
+    let leave = async {
+        client.shutdown().await?;
+        tokio::io::copy(&mut client, &mut tokio::io::sink()).await
+    };
+    // Whichever way it ends, the connection is closed.
+    let _ = tokio::time::timeout(LAST_WORDS, leave).await;
 }
 
 /// What to do when the client ends while a request is under way.

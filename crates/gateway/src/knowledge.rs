@@ -90,6 +90,10 @@ impl Knowledge {
                 response.headers_mut().append(name, value);
             }
         }
+        if method == Method::HEAD {
+            // As dockerd answers it.
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         Some(response)
     }
 

@@ -33,9 +33,7 @@ pub(crate) enum Failure {
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Open(OpenError::Refused { .. } | OpenError::NotFound { .. } | OpenError::Dead { .. }) => StatusCode::SERVICE_UNAVAILABLE,
-            #[allow(unreachable_patterns, reason = "whatever else can go wrong with a stream is a fault on our side")]
-            Self::Open(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Open(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Lost(_) | Self::Unreadable(_) => StatusCode::BAD_GATEWAY,
             Self::BrokeOff(_) => StatusCode::BAD_REQUEST,
             // As dockerd answers.

@@ -33,9 +33,6 @@ impl Socket for TcpStream {
     }
 }
 
-#[cfg(test)]
-impl Socket for tokio::io::DuplexStream {}
-
 fn hang_up(socket: &impl std::os::fd::AsFd) -> Option<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     // A hang-up is always reported; nothing else is asked for.

@@ -2,10 +2,12 @@
 //!
 //! Knows nothing of Docker and not why the port is open.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use lifecycle::{Activity, Kind};
@@ -51,6 +53,7 @@ pub(crate) struct Target {
 /// An open port. Dropping it closes the port; its connections have [`LAST_BYTES`] to end by themselves.
 pub(crate) struct Forward {
     pub(crate) counters: Arc<Counters>,
+    door: Arc<Door>,
     closed: CancellationToken,
     cut: CancellationToken,
 }
@@ -58,9 +61,9 @@ pub(crate) struct Forward {
 impl Forward {
     /// `tasks` owns what runs from here on.
     pub(crate) fn open(listener: std::net::TcpListener, target: Target, tasks: &TaskTracker) -> io::Result<Self> {
-        let listener = TcpListener::from_std(listener)?;
-        let forward = Self { counters: Arc::default(), closed: CancellationToken::new(), cut: CancellationToken::new() };
-        tasks.spawn(accept(listener, Arc::new(target), forward.counters.clone(), forward.closed.clone(), forward.cut.clone()));
+        let door = Arc::new(Door(Mutex::new(Some(TcpListener::from_std(listener)?))));
+        let forward = Self { counters: Arc::default(), door, closed: CancellationToken::new(), cut: CancellationToken::new() };
+        tasks.spawn(accept(forward.door.clone(), Arc::new(target), forward.counters.clone(), forward.closed.clone(), forward.cut.clone()));
         Ok(forward)
     }
 
@@ -72,17 +75,36 @@ impl Forward {
 
 impl Drop for Forward {
     fn drop(&mut self) {
+        self.door.close();
         self.closed.cancel();
     }
 }
 
-async fn accept(listener: TcpListener, target: Arc<Target>, counters: Arc<Counters>, closed: CancellationToken, cut: CancellationToken) {
+/// The listening socket. It is closed by whoever decides so and at once: the next moment somebody else may want the port.
+struct Door(Mutex<Option<TcpListener>>);
+
+impl Door {
+    /// Waits for ever once it is closed.
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        poll_fn(|cx| match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(listener) => listener.poll_accept(cx),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+async fn accept(door: Arc<Door>, target: Arc<Target>, counters: Arc<Counters>, closed: CancellationToken, cut: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = closed.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+            accepted = door.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((local, peer)) => {
                     counters.total.fetch_add(1, Ordering::Relaxed);
                     connections.spawn(connection(local, peer, target.clone(), counters.clone(), cut.clone()));
@@ -95,7 +117,6 @@ async fn accept(listener: TcpListener, target: Arc<Target>, counters: Arc<Counte
             },
         }
     }
-    drop(listener);
     let ended = tokio::time::timeout(LAST_BYTES, async { while connections.join_next().await.is_some() {} });
     if ended.await.is_err() {
         cut.cancel();

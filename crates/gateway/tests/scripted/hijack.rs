@@ -1,0 +1,180 @@
+//! Connections that the engine takes over: bytes both ways, each direction with an end of its own.
+
+use std::time::Duration;
+
+use crate::rig::{Peer, Rig, rig};
+use lifecycle::Kind;
+use tokio::io::AsyncWriteExt;
+
+const ATTACH: &str =
+    "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
+const SWITCH: &str =
+    "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+
+async fn attached(rig: &mut Rig) -> (Peer, Peer) {
+    let mut client = rig.client().await;
+    client.send(ATTACH).await;
+    let mut engine = rig.engine().await;
+    let head = engine.head().await;
+    assert!(head.contains("\r\nConnection: Upgrade\r\n") && head.contains("\r\nUpgrade: tcp\r\n"), "{head}");
+    engine.send(SWITCH).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    for line in ["Content-Type: application/vnd.docker.raw-stream", "Connection: Upgrade", "Upgrade: tcp"] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} in {head}");
+    }
+    (client, engine)
+}
+
+#[tokio::test]
+async fn bytes_pass_both_ways_and_are_activity() {
+    let mut rig = rig();
+    let (mut client, mut engine) = attached(&mut rig).await;
+    for _ in 0..3 {
+        client.send("in").await;
+        engine.until("in").await;
+        engine.send("out").await;
+        client.until("out").await;
+    }
+    let live = rig.activity.snapshot().live;
+    assert!(matches!(&live[..], [live] if live.kind == Kind::Stream && live.source == "POST /containers/x/attach"), "{live:?}");
+}
+
+#[tokio::test]
+async fn bytes_that_come_with_the_heads_are_not_lost() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send(&format!("{ATTACH}early in,")).await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    engine.send(&format!("{SWITCH}early out,")).await;
+    client.until("early out,").await;
+    engine.until("early in,").await;
+    client.send("late in").await;
+    engine.until("late in").await;
+}
+
+#[tokio::test]
+async fn the_client_ends_its_input_and_still_reads_the_output() {
+    let mut rig = rig();
+    let (mut client, mut engine) = attached(&mut rig).await;
+    client.send("input").await;
+    client.half_close().await;
+    assert_eq!(engine.rest().await, "input");
+    engine.send("output").await;
+    client.until("output").await;
+    drop(engine);
+    assert_eq!(client.rest().await, "");
+    rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_engine_ends_its_output_and_still_reads_the_input() {
+    let mut rig = rig();
+    let (mut client, mut engine) = attached(&mut rig).await;
+    engine.send("output").await;
+    engine.half_close().await;
+    assert_eq!(client.rest().await, "output");
+    client.send("input").await;
+    engine.until("input").await;
+    drop(client);
+    assert_eq!(engine.rest().await, "");
+    rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_ends_a_silent_stream() {
+    let mut rig = rig();
+    let (client, mut engine) = attached(&mut rig).await;
+    drop(client);
+    let left = tokio::time::Instant::now();
+    assert_eq!(engine.rest().await, "");
+    assert!(left.elapsed() < Duration::from_secs(1), "{:?}", left.elapsed());
+    // The engine keeps its side open; the stream does not outlive the client all the same.
+    rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_behind_input_that_nobody_takes_ends_the_stream() {
+    let mut rig = rig();
+    let (mut client, mut engine) = attached(&mut rig).await;
+    let input = "x".repeat(60_000);
+    while tokio::time::timeout(Duration::from_millis(300), client.io.write_all(input.as_bytes())).await.is_ok() {}
+    drop(client);
+    rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
+    engine.rest().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_gone_ends_the_client() {
+    let mut rig = rig();
+    let (mut client, engine) = attached(&mut rig).await;
+    drop(engine);
+    assert_eq!(client.rest().await, "");
+    // What the client sends from now on has nowhere to go; it is told so rather than left to write for ever.
+    let refused = async {
+        while client.io.write_all(b"input").await.is_ok() {
+            tokio::task::yield_now().await
+        }
+    };
+    crate::rig::within("writes fail", refused).await;
+    rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_is_an_ordinary_answer() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send(ATTACH).await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    engine.send("HTTP/1.1 409 Conflict\r\nContent-Length: 3\r\n\r\nno\n").await;
+    client.until("no\n").await;
+    client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    engine.until("GET /info ").await;
+}
+
+#[tokio::test]
+async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_head() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    // Not the first request on its connection.
+    client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    engine.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    client.head().await;
+
+    let body = r#"{"Detach":false}"#;
+    client.send(&format!("POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}early in,", body.len())).await;
+    let head = engine.head().await;
+    assert!(head.contains("\r\nUpgrade: tcp\r\n"), "{head}");
+    engine.until(body).await;
+    engine.send(&format!("{SWITCH}early out,")).await;
+    let head = client.head().await;
+    assert!(head.contains(" 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"), "{head}");
+    assert!(!head.contains("Upgrade") && !head.contains("Content-Length") && !head.contains("chunked"), "{head}");
+    client.until("early out,").await;
+    engine.until("early in,").await;
+    client.send("in").await;
+    client.half_close().await;
+    assert_eq!(engine.rest().await, "in");
+    engine.send("out").await;
+    drop(engine);
+    assert_eq!(client.rest().await, "out");
+}
+
+#[tokio::test]
+async fn an_upgrade_to_another_protocol_passes_as_it_is() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client
+        .send("POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n")
+        .await;
+    let mut engine = rig.engine().await;
+    let head = engine.head().await;
+    assert!(head.contains("\r\nUpgrade: h2c\r\n") && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"), "{head}");
+    engine.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI").await;
+    assert!(client.head().await.contains("\r\nUpgrade: h2c\r\n"));
+    client.until("PRI").await;
+}

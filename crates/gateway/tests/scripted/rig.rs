@@ -1,0 +1,145 @@
+//! A gateway between a client and an engine whose every byte is written by the test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use gateway::{Gateway, Knowledge};
+use lifecycle::{Activity, FakeClock, Snapshot};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tunnel::{Class, Connector, Destination, OpenError, Stream};
+
+/// Nothing here takes long; a test that waits this long has failed.
+pub const CEILING: Duration = Duration::from_secs(20);
+
+/// What the test answers when the gateway asks for a stream.
+pub type Answer = Result<Stream, OpenError>;
+
+pub struct Asked {
+    pub class: Class,
+    pub answer: futures::channel::oneshot::Sender<Answer>,
+}
+
+struct Script(mpsc::UnboundedSender<Asked>);
+
+impl Connector for Script {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Answer> {
+        assert_eq!(to, Destination::Docker);
+        let (answer, answered) = futures::channel::oneshot::channel();
+        self.0.send(Asked { class, answer }).unwrap();
+        async move { answered.await.unwrap_or_else(|_| Err(OpenError::Dead { reason: "the test is over".into() })) }.boxed()
+    }
+}
+
+pub struct Rig {
+    pub activity: Activity,
+    pub shutdown: CancellationToken,
+    pub serving: JoinHandle<()>,
+    asked: mpsc::UnboundedReceiver<Asked>,
+    folder: TempDir,
+}
+
+pub fn rig() -> Rig {
+    rig_with(Knowledge::empty())
+}
+
+pub fn rig_with(knowledge: Knowledge) -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, asked) = mpsc::unbounded_channel();
+    let activity = Activity::new(Arc::new(FakeClock::default()));
+    let gateway = Gateway::new(Arc::new(Script(script)), activity.clone(), None, knowledge);
+    let shutdown = CancellationToken::new();
+    let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
+    let serving = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { gateway.serve(listener, shutdown).await }
+    });
+    Rig { activity, shutdown, serving, asked, folder }
+}
+
+impl Rig {
+    pub async fn client(&self) -> Peer {
+        Peer::new(UnixStream::connect(self.folder.path().join("docker.sock")).await.unwrap())
+    }
+
+    /// Waits until the gateway asks for a stream.
+    pub async fn asked(&mut self) -> Asked {
+        within("the gateway asks for a stream", self.asked.recv()).await.unwrap()
+    }
+
+    /// Waits until the gateway asks for a stream, and gives it one.
+    pub async fn engine(&mut self) -> Peer {
+        let asked = self.asked().await;
+        let (here, there) = UnixStream::pair().unwrap();
+        assert!(asked.answer.send(Ok(Stream::new(there))).is_ok(), "the gateway gave up waiting");
+        Peer::new(here)
+    }
+
+    pub fn asks_no_more(&mut self) -> bool {
+        self.asked.try_recv().is_err()
+    }
+
+    /// Polls the record of activity until it is as described.
+    pub async fn activity_is(&self, what: &str, is: impl Fn(&Snapshot) -> bool) {
+        eventually(what, || is(&self.activity.snapshot()), || format!("{:?}", self.activity.snapshot())).await;
+    }
+}
+
+/// One end of a connection, read and written as text.
+pub struct Peer {
+    pub io: UnixStream,
+    read: Vec<u8>,
+}
+
+impl Peer {
+    pub fn new(io: UnixStream) -> Self {
+        Self { io, read: Vec::new() }
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        within("a write", self.io.write_all(text.as_bytes())).await.unwrap();
+    }
+
+    /// Reads up to and including `mark`.
+    pub async fn until(&mut self, mark: &str) -> String {
+        loop {
+            if let Some(at) = self.read.windows(mark.len()).position(|window| window == mark.as_bytes()) {
+                return String::from_utf8(self.read.drain(..at + mark.len()).collect()).unwrap();
+            }
+            let read = within(mark, self.io.read_buf(&mut self.read)).await;
+            assert!(matches!(read, Ok(1..)), "the peer ended before {mark:?}: {:?}", String::from_utf8_lossy(&self.read));
+        }
+    }
+
+    pub async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
+
+    /// Everything up to the peer's end. A reset is an end too.
+    pub async fn rest(&mut self) -> String {
+        while let Ok(1..) = within("the end", self.io.read_buf(&mut self.read)).await {}
+        String::from_utf8(std::mem::take(&mut self.read)).unwrap()
+    }
+
+    pub async fn half_close(&mut self) {
+        self.io.shutdown().await.unwrap();
+    }
+}
+
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+}
+
+pub async fn eventually(what: &str, mut is: impl FnMut() -> bool, state: impl Fn() -> String) {
+    let since = tokio::time::Instant::now();
+    while !is() {
+        assert!(since.elapsed() < CEILING, "waited in vain for: {what}; it is {}", state());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
