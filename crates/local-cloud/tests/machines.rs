@@ -1,5 +1,7 @@
 //! Real machines, driven through the line that the API drives them by.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is test code, also outside of the test functions")]
+
 mod rig;
 
 use std::time::Duration;
@@ -200,6 +202,9 @@ async fn the_firewall_drops_what_no_rule_admits_from_the_host_and_from_neighbour
     }
     let rig = Rig::start().await;
     let (guarded, neighbour) = tokio::join!(rig.boot(1), rig.boot(2));
+    let strangers = "! grep -rsxq 0 --include=cgroup.procs /sys/fs/cgroup";
+    guarded.run(strangers).await;
+    neighbour.run(strangers).await;
     let serve = "systemd-run -q --collect python3 -m http.server 8080";
     guarded.run(serve).await;
     neighbour.run(serve).await;
@@ -207,7 +212,11 @@ async fn the_firewall_drops_what_no_rule_admits_from_the_host_and_from_neighbour
     guarded.run_until(&fetch(neighbour.address)).await;
     neighbour.run_until(&fetch(guarded.address)).await;
 
-    let admit = |port| InboundRule { protocol: "tcp".to_owned(), ports: Some((port, port)), sources: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()] };
+    let admit = |port| InboundRule {
+        protocol: "tcp".to_owned(),
+        ports: Some((port, port)),
+        sources: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+    };
     rig.cloud.set_firewall(1, Some(vec![admit(22)])).await.unwrap();
     let connect = async |port: u16| timeout(Duration::from_millis(700), TcpStream::connect((guarded.address, port))).await;
     assert!(connect(8080).await.is_err(), "dropped, so no answer at all");
@@ -233,13 +242,13 @@ async fn a_snapshot_carries_the_disk_to_a_new_server() {
         return;
     }
     let rig = Rig::start().await;
-    let machine = rig.boot(1).await;
+    let machine = rig.boot(104_729_001).await;
     machine.run("echo carried > /root/file && rm /etc/cloud/cloud.cfg.d/README").await;
     let began = Instant::now();
-    let size = rig.cloud.snapshot(1, 900).await.unwrap();
+    let size = rig.cloud.snapshot(104_729_001, 900).await.unwrap();
     println!("snapshot of {size} bytes took {:?}", began.elapsed());
     assert!(size > 100 << 20, "{size} bytes are less than a system");
-    rig.cloud.delete(1).await.unwrap();
+    rig.cloud.delete(104_729_001).await.unwrap();
 
     let copy = rig.create_from(2, ImageSource::Snapshot(900), None).await;
     rig.cloud.start(2).await.unwrap();
@@ -344,17 +353,17 @@ async fn nothing_is_left_of_a_killed_local_cloud_after_cleaning() {
     let place = std::fs::read_to_string(&ready).unwrap().parse().unwrap();
     let state = folder.path().join("state").canonicalize().unwrap();
     let before = left_on_host(place, &state);
-    for kind in ["loop", "link", "table", "process", "mount"] {
+    for kind in ["loop", "link", "table", "control group", "process", "mount"] {
         assert!(before.iter().any(|line| line.starts_with(kind)), "no {kind} in {before:?}");
     }
 
     victim.kill().await.unwrap();
     let began = Instant::now();
     until("machines and loop devices go by themselves", async || {
-        left_on_host(place, &state).iter().all(|line| line.starts_with("link: ") || line.starts_with("table: "))
+        left_on_host(place, &state).iter().all(|line| ["link: ", "table: ", "control group: "].iter().any(|kind| line.starts_with(kind)))
     })
     .await;
-    println!("all but link and table gone {:?} after kill -9", began.elapsed());
+    println!("all but link, table and control group gone {:?} after kill -9", began.elapsed());
     let report = clean().await.unwrap();
     println!("cleaned: {report}");
     // Unless a local cloud of another test took the place, and cleaned it, in between.

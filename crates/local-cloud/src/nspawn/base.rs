@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
-use super::tool::{During, failure, run};
+use super::tool::{During, command, failure, finish, run};
 use crate::hypervisor::Failure;
 
 const SUITE: &str = "trixie";
@@ -111,16 +111,16 @@ pub async fn ensure(cache: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Re
         return Ok(wanted.root);
     }
     std::fs::create_dir_all(cache).during(format!("make {}", cache.display()))?;
-    let lock =
-        File::options().create(true).truncate(false).write(true).open(cache.join("lock")).during("open the lock of the base system")?;
-    let _lock = tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock))
+    let lock = File::options().create(true).truncate(false).read(true).write(true).open(cache.join("lock"));
+    let lock = lock.during("open the lock of the base system")?;
+    let lock = tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock))
         .await
         .during("wait for another maker of the base system")?
         .during("wait for another maker of the base system")?;
     if !status(cache).ready {
         let building = cache.join(format!(".making-{}", name()));
         remove_tree(&building).during("remove a half-made base system")?;
-        if let Err(failure) = make(&building, cache, progress).await {
+        if let Err(failure) = make(&building, cache, &lock, progress).await {
             let _ = remove_tree(&building);
             return Err(failure);
         }
@@ -146,26 +146,24 @@ fn name() -> String {
     format!("{SUITE}-{}", &digest[..12])
 }
 
-async fn make(root: &Path, cache: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Failure> {
+async fn make(root: &Path, cache: &Path, lock: &File, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Failure> {
     let mirror = mirror()?;
     let options = cache.join("apt.conf");
     std::fs::write(&options, host_apt_options().await?).during("write apt options")?;
     progress(&format!("base system: {} packages of Debian {SUITE} from {mirror}", PACKAGES.len()));
-    run(
-        "make the base system",
-        "mmdebstrap",
-        &[
-            "--quiet".to_owned(),
-            "--variant=minbase".to_owned(),
-            format!("--aptopt={}", options.display()),
-            format!("--include={}", PACKAGES.join(",")),
-            SUITE.to_owned(),
-            root.display().to_string(),
-            mirror,
-        ],
-    )
-    .await
-    .map_err(explain_keys)?;
+    // The lock as its standard input (an empty file): should we be killed, the next maker waits until this one has let go of the folder, too.
+    let made = command("mmdebstrap")
+        .arg("--quiet")
+        .arg("--variant=minbase")
+        .arg(format!("--aptopt={}", options.display()))
+        .arg(format!("--include={}", PACKAGES.join(",")))
+        .arg(SUITE)
+        .arg(root)
+        .arg(mirror)
+        .stdin(lock.try_clone().during("share the lock of the base system")?)
+        .output()
+        .await;
+    finish("make the base system", "mmdebstrap", made).map_err(explain_keys)?;
     progress("base system: settings");
     settle(root).await
 }

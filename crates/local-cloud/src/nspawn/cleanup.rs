@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::claim::{self, Claim, Place};
 use super::tool::{check_host, failure, run};
-use super::{firewall, network};
+use super::{cgroup, firewall, network};
 use crate::hypervisor::Failure;
 
 /// A killed process that is not gone by then hangs in the kernel.
@@ -23,6 +23,8 @@ pub struct CleanReport {
     pub machines: Vec<String>,
     /// Loop devices.
     pub loop_devices: Vec<String>,
+    /// Control groups of machines.
+    pub control_groups: Vec<String>,
     /// Network links.
     pub links: Vec<String>,
     /// Firewall tables.
@@ -41,7 +43,13 @@ impl fmt::Display for CleanReport {
         if self.is_empty() {
             return f.write_str("nothing was left");
         }
-        let groups = [("machines", &self.machines), ("loop devices", &self.loop_devices), ("links", &self.links), ("tables", &self.tables)];
+        let groups = [
+            ("machines", &self.machines),
+            ("loop devices", &self.loop_devices),
+            ("control groups", &self.control_groups),
+            ("links", &self.links),
+            ("tables", &self.tables),
+        ];
         let told = groups.iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| format!("{kind}: {}", names.join(", ")));
         f.write_str(&told.collect::<Vec<_>>().join("; "))
     }
@@ -68,6 +76,10 @@ pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(),
     kill_machines(place, report).await?;
     if let Some(record) = place.record() {
         detach_loops(&record.state, report).await?;
+    }
+    for group in cgroup::named(&place.machine_prefix()) {
+        cgroup::remove(&group).await?;
+        report.control_groups.push(group);
     }
     if network::exists(place) {
         report.links.push(place.bridge());

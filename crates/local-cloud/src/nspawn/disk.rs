@@ -122,6 +122,10 @@ pub(super) fn records(state: &Path) -> Vec<Record> {
 
 /// Refuses a state folder that cannot carry the writable layers.
 pub(super) fn check_state(state: &Path) -> Result<(), Failure> {
+    let text = state.display().to_string();
+    if text.contains([',', ':', '\\', '"']) || state.to_str().is_none() {
+        return Err(failure(format!("use {text} for disks"), "mount options cannot carry a path with such characters; choose a plain one"));
+    }
     /// `OVERLAYFS_SUPER_MAGIC` of the kernel's `uapi/linux/magic.h`.
     const OVERLAYFS: i64 = 0x794c_7630;
     let kind = rustix::fs::statfs(state).during(format!("look at {}", state.display()))?.f_type;

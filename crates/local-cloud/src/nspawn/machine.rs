@@ -13,6 +13,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::cgroup;
 use super::disk::Disk;
 use super::tool::{During, command, failure};
 use crate::hypervisor::Failure;
@@ -23,8 +24,10 @@ pub(super) const REBOOT: i32 = 133;
 /// An nspawn that has not come to the system's own init by then never will; seen are 0.1 s, and 1 s on a busy host.
 const INIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Arguments: base, upper, work, root, then nspawn's. Run in the machine's own mount namespace, where nspawn also keeps its notes.
+/// Arguments: control groups, `--`, base, upper, work, root, then nspawn's. Run in the machine's own mount namespace, where nspawn also keeps its notes.
 const LAUNCH: &str = r#"
+while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done
+shift
 mkdir -p /run/systemd/nspawn && mount -t tmpfs nspawn /run/systemd/nspawn || exit 1
 mount -t overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" disk "$4" || exit 1
 root=$4; shift 4
@@ -97,8 +100,9 @@ impl Starter {
     pub(super) async fn boot(&self, boot: &Boot) -> Result<(Machine, Child), Failure> {
         let what = format!("start {}", boot.name);
         let console = File::create(boot.disk.console()).during(&what)?;
+        let groups = cgroup::make(&boot.name)?;
         let (answer, child) = oneshot::channel();
-        self.orders.send((launch(boot, console).during(&what)?, answer)).during(&what)?;
+        self.orders.send((launch(boot, &groups, console).during(&what)?, answer)).during(&what)?;
         let mut child = child.await.during(&what)?.during(&what)?;
         let deadline = Instant::now() + INIT_LIMIT;
         loop {
@@ -116,7 +120,7 @@ impl Starter {
     }
 }
 
-fn launch(boot: &Boot, console: File) -> std::io::Result<tokio::process::Command> {
+fn launch(boot: &Boot, groups: &[PathBuf], console: File) -> std::io::Result<tokio::process::Command> {
     let disk = &boot.disk;
     let mut command = command("setpriv");
     command
@@ -133,6 +137,8 @@ fn launch(boot: &Boot, console: File) -> std::io::Result<tokio::process::Command
             "--mount-proc",
         ])
         .args(["--", "/bin/sh", "-c", LAUNCH, "sh"])
+        .args(groups)
+        .arg("--")
         .args([&boot.base, &disk.upper(), &disk.work(), &disk.root()])
         .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--capability=all", "--kill-signal=SIGRTMIN+4", "--link-journal=no"])
         .args(["--timezone=off", "--system-call-filter=@keyring bpf", "--console=read-only"])

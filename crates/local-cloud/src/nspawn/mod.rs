@@ -1,13 +1,14 @@
 //! Real machines on this host: Debian with systemd, cloud-init, sshd and dockerd in systemd-nspawn, volumes as loop devices, firewalls in nftables.
 //!
 //! Everything is made so that it goes by itself when this process dies, even by `kill -9`: machines are bound to it and take their mounts and links
-//! with them, loop devices go with their last user. What stays is a bridge and an nft table; [`clean`] removes those, and so does the next
-//! local cloud that takes the same place.
+//! with them, loop devices go with their last user. What stays is a bridge, an nft table and empty control groups; [`clean`] removes those, and so does
+//! the next local cloud that takes the same place.
 //!
 //! Not as in the real cloud: a machine shares this host's kernel (no modules of its own, no udev, `/proc/meminfo` and the processors are the host's), its
-//! memory and processors are not limited, and it reaches the internet only where this host forwards packets.
+//! memory and processors are not limited, it is no security boundary (its root can do much to this host), and it reaches the internet only where this host forwards packets.
 
 pub mod base;
+mod cgroup;
 mod claim;
 mod cleanup;
 mod device;
@@ -69,17 +70,29 @@ impl Nspawn {
         let state_lock = lock_state(&state)?;
         let base = base::ensure(&base::cache(), &|step| tracing::info!("{step}")).await?;
 
+        let starter = machine::Starter::new()?;
         let claim = claim_place(&state)?;
         cleanup::sweep(&claim, &mut CleanReport::default()).await?;
         claim.write(&Record { state: state.clone(), process: std::process::id(), api_port })?;
-        network::make(claim.place).await?;
+        let furnished = async {
+            network::make(claim.place).await?;
+            firewall::apply(claim.place, &[]).await?;
+            metadata::listen(claim.place)
+        };
+        let listener = match furnished.await {
+            Ok(listener) => listener,
+            Err(failure) => {
+                cleanup::sweep(&claim, &mut CleanReport::default()).await?;
+                return Err(failure);
+            }
+        };
 
         // Unbounded: one small event per death of a machine.
         let (events, received) = mpsc::unbounded_channel();
-        let site = Arc::new(Site { place: claim.place, state: state.clone(), starter: machine::Starter::new()?, events });
+        let site = Arc::new(Site { place: claim.place, state: state.clone(), starter, events });
         let (servers, hosts, volumes) = found(&site);
         let servers = Arc::new(Mutex::new(servers));
-        let metadata = tokio::spawn(metadata::serve(metadata::listen(claim.place)?, lookup(claim.place, servers.clone())));
+        let metadata = tokio::spawn(metadata::serve(listener, lookup(claim.place, servers.clone())));
         let nspawn = Nspawn {
             claim,
             site,

@@ -16,7 +16,7 @@ use super::disk::{self, Disk};
 use super::machine::{self, Boot, Machine, Starter};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{device, network, seed};
+use super::{cgroup, device, network, seed};
 use crate::hypervisor::{Event, Failure};
 
 /// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
@@ -55,6 +55,7 @@ struct Running {
     machine: Machine,
     boot: u64,
     gone: watch::Receiver<bool>,
+    name: String,
     /// The host's end of its network link.
     link: Option<String>,
 }
@@ -130,10 +131,14 @@ impl Server {
             (std::collections::btree_map::Entry::Vacant(entry), Some(node)) => entry.insert(Attached { node, device: None }),
             _ => return Err(failure("attach the volume", "the server has as many as it can have")),
         };
-        match init {
+        let plugged = match init {
             Some(init) if attached.device.is_none() => attached.plug(init, volume).await,
             _ => Ok(()),
+        };
+        if plugged.is_err() {
+            power.volumes.remove(&volume.id);
         }
+        plugged
     }
 
     /// Takes a volume away.
@@ -168,9 +173,9 @@ impl Server {
         let (machine, child) = self.site.starter.boot(&boot).await?;
         let init = machine.init;
         power.boots += 1;
-        let (boot, (ended, gone)) = (power.boots, watch::channel(false));
-        power.running = Some(Running { machine, boot, gone, link: None });
-        tokio::spawn(watched(Arc::downgrade(self), child, boot, ended));
+        let (number, (ended, gone)) = (power.boots, watch::channel(false));
+        power.running = Some(Running { machine, boot: number, gone, name: boot.name, link: None });
+        tokio::spawn(watched(Arc::downgrade(self), child, number, ended));
         let furnished = power.furnish(init, &self.site.state).await;
         if furnished.is_err() {
             power.off().await?;
@@ -214,8 +219,13 @@ impl Power {
     }
 
     async fn forget_machine(&mut self) {
-        if let Some(Running { link: Some(link), .. }) = self.running.take() {
-            network::unlink(&link).await;
+        if let Some(running) = self.running.take() {
+            if let Some(link) = running.link {
+                network::unlink(&link).await;
+            }
+            if let Err(failure) = cgroup::remove(&running.name).await {
+                tracing::warn!(%failure, "something is left of a machine");
+            }
         }
         for volume in self.volumes.values_mut() {
             volume.device = None;

@@ -94,7 +94,8 @@ pub(super) async fn feed<S: AsRef<OsStr>>(what: &str, program: &str, args: &[S],
     finish(what, program, child.wait_with_output().await)
 }
 
-fn finish(what: &str, program: &str, output: std::io::Result<std::process::Output>) -> Result<String, Failure> {
+/// What a tool printed, or a failure with its last words.
+pub(super) fn finish(what: &str, program: &str, output: std::io::Result<std::process::Output>) -> Result<String, Failure> {
     let output = output.during(format!("{what}: {program}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

@@ -229,6 +229,8 @@ pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
     let mut left = found("loop", &loops, &|line| line.contains(&state));
     left.extend(found("link", &text("ip", &["-oneline", "link"]), &|line| line.contains(&bridge) || line.contains(&link)));
     left.extend(found("table", &text("nft", &["list", "tables"]), &|line| line.ends_with(&table)));
+    let groups = text("find", &["/sys/fs/cgroup", "-maxdepth", "2", "-type", "d"]);
+    left.extend(found("control group", &groups, &|line| line.contains(&format!("/dbc{place}-"))));
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");

@@ -1,0 +1,28 @@
+//! Looking at actions.
+
+use serde_json::json;
+
+use crate::rig::Rig;
+
+#[tokio::test]
+async fn actions_are_asked_for_by_id_or_by_resource() {
+    let rig = Rig::start().await;
+    let volume = rig.volume("v").await;
+    let server = rig.server("s").await;
+    let of_server = rig.get(&format!("/servers/{server}/actions?sort=command:desc")).await;
+    let commands: Vec<_> = of_server.body["actions"].as_array().unwrap().iter().map(|a| a["command"].clone()).collect();
+    assert_eq!(commands, ["start_server", "create_server"]);
+    let of_volume = rig.get(&format!("/volumes/{volume}/actions")).await.body["actions"][0].clone();
+    assert_eq!((&of_volume["command"], &of_volume["resources"]), (&json!("create_volume"), &json!([{"id": volume, "type": "volume"}])));
+    let id = of_volume["id"].as_u64().unwrap();
+    for path in [format!("/actions/{id}"), format!("/volumes/actions/{id}"), format!("/volumes/{volume}/actions/{id}")] {
+        assert_eq!(rig.get(&path).await.expect(200).body["action"]["id"], id, "{path}");
+    }
+    rig.get(&format!("/servers/{server}/actions/{id}")).await.refused(404, "not_found");
+    let some = rig.get(&format!("/actions?id={id}&id=1")).await;
+    assert_eq!(some.body["actions"].as_array().unwrap().len(), 1);
+    assert_eq!(some.body.get("meta"), None);
+    assert_eq!(rig.get("/volumes/actions?status=running").await.body["actions"], json!([]));
+    rig.get("/actions").await.refused(410, "deprecated_api_endpoint");
+    rig.get("/servers/1/actions").await.refused(404, "not_found");
+}

@@ -1,0 +1,81 @@
+//! Faults on order.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, TOKEN};
+
+fn order(name: &str) -> Value {
+    json!({"name": name, "server_type": "cx23", "image": "docker-ce", "location": "fsn1"})
+}
+
+#[tokio::test]
+async fn stock_runs_out_as_often_as_ordered() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}, "times": 1})).await;
+    rig.order_fault(json!({"kind": "unsupported_location"})).await;
+    let out = rig.post("/servers", order("s")).await;
+    assert_eq!(out.refused(412, "resource_unavailable").message(), "error during placement");
+    let not_here = rig.post("/servers", order("s")).await;
+    assert_eq!(not_here.refused(422, "invalid_input").message(), "unsupported location for server type");
+    rig.post("/servers", order("s")).await.expect(201);
+}
+
+#[tokio::test]
+async fn requests_meet_refusals_on_order_until_they_are_called_off() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "unavailable_503", "match": {"method": "GET", "path": "/v1/volumes"}, "times": 9})).await;
+    rig.get("/volumes").await.refused(503, "unavailable");
+    rig.get("/servers").await.expect(200);
+    rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
+    rig.get("/volumes").await.expect(200);
+    rig.order_fault(json!({"kind": "rate_limit"})).await;
+    rig.get("/volumes").await.refused(429, "rate_limit_exceeded").header("ratelimit-reset");
+    rig.poke(Method::POST, "/faults", json!({"kind": "earthquake"})).await.expect(422);
+}
+
+#[tokio::test]
+async fn a_lost_reply_leaves_what_was_asked_for() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "lost_reply", "match": {"method": "POST"}})).await;
+    let lost = rig.request(Method::POST, "/servers").bearer_auth(TOKEN).json(&order("s")).send().await;
+    assert!(lost.is_err(), "{lost:?}");
+    assert_eq!(rig.get("/servers?name=s").await.names("servers"), ["s"]);
+    rig.post("/servers", order("s")).await.refused(409, "uniqueness_error");
+}
+
+#[tokio::test]
+async fn an_action_that_is_doomed_fails_with_those_behind_it() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "action_error", "match": {"path": "/v1/servers"}})).await;
+    let made = rig.post("/servers", order("s")).await;
+    for id in made.expect(201).actions() {
+        let action = rig.ended(id).await;
+        assert_eq!((&action["status"], &action["error"]["code"]), (&json!("error"), &json!("action_failed")));
+    }
+    let server = made.id("server");
+    assert_eq!(rig.get(&format!("/servers/{server}")).await.body["server"]["status"], "off");
+    rig.done(rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await).await;
+    assert_eq!(rig.get(&format!("/servers/{server}")).await.body["server"]["status"], "running");
+}
+
+#[tokio::test]
+async fn a_delay_holds_the_answer_back() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "unavailable_503", "delay_ms": 200})).await;
+    let before = SystemTime::now();
+    rig.get("/servers").await.refused(503, "unavailable");
+    assert!(before.elapsed().unwrap() >= Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn the_summary_counts_what_exists() {
+    let rig = Rig::start().await;
+    rig.server("s").await;
+    rig.order_fault(json!({"kind": "rate_limit", "match": {"path": "/v1/nothing"}})).await;
+    let state = rig.poke(Method::GET, "/state", json!({})).await.body;
+    assert_eq!((&state["servers"], &state["volumes"], &state["locks"]), (&json!(1), &json!(0), &json!(0)));
+    assert_eq!(state["faults"][0]["kind"], "rate_limit");
+}

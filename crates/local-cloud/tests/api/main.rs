@@ -1,0 +1,15 @@
+//! The API as a client sees it: contract tests over HTTP against a cloud without machines. Where Hetzner's published OpenAPI file is at hand, every
+//! answer of every test is validated against it.
+
+mod actions;
+mod clients;
+mod faults;
+mod firewalls;
+mod images;
+mod openapi;
+mod restart;
+mod rig;
+mod servers;
+mod ssh_keys;
+mod transport;
+mod volumes;

@@ -1,0 +1,95 @@
+//! A cloud that was put down and taken up again.
+
+use local_cloud::{Access, Cloud, StartError};
+use serde_json::json;
+
+use crate::rig::{Rig, TOKEN, options};
+
+#[tokio::test]
+async fn everything_is_there_again_and_all_servers_are_off() {
+    let rig = Rig::start().await;
+    let volume = rig.volume("v").await;
+    let server = rig.server_with("s", json!({"volumes": [volume], "labels": {"a": "b"}})).await;
+    let before = rig.get(&format!("/servers/{server}")).await.body["server"].clone();
+    let rig = rig.restart().await;
+    let after = rig.get(&format!("/servers/{server}")).await.body["server"].clone();
+    assert_eq!(after["status"], "off");
+    for field in ["name", "labels", "volumes", "public_net", "created"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    rig.done(rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await).await;
+    let other = rig.server("t").await;
+    assert!(other > server, "ids are never given twice");
+}
+
+#[tokio::test]
+async fn what_ran_has_failed_and_what_was_to_go_is_gone() {
+    let rig = Rig::start().await;
+    let doomed = rig.server("doomed").await;
+    let made = rig.post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"})).await;
+    let deletion = rig.delete(&format!("/servers/{doomed}")).await;
+    // Until the deletion's turn has come there is nothing to carry on with.
+    rig.until(&format!("/servers/{doomed}"), |body| body["server"]["status"] == "deleting").await;
+    let rig = rig.restart().await;
+    let action = rig.ended(made.id("action")).await;
+    assert_eq!((&action["status"], &action["error"]["code"]), (&json!("error"), &json!("action_failed")));
+    assert_eq!(rig.ended(deletion.id("action")).await["status"], "error");
+    rig.get(&format!("/servers/{doomed}")).await.refused(404, "not_found");
+    let server = made.id("server");
+    rig.done(rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await).await;
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_cloud() {
+    let rig = Rig::start().await;
+    let second = Cloud::start(options(&rig.folder)).await;
+    assert!(matches!(second, Err(StartError::InUse { .. })));
+    let folder = rig.folder;
+    rig.cloud.close().await;
+    Cloud::start(options(&folder)).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_dropped_cloud_gives_its_port_and_folder_back() {
+    let rig = Rig::start().await;
+    let address = rig.url("").trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap();
+    let folder = rig.folder;
+    drop(rig.cloud);
+    let again = async {
+        loop {
+            let mut options = options(&folder);
+            options.listen = address;
+            if let Ok(cloud) = Cloud::start(options).await {
+                return cloud;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), again).await.expect("port and folder stay taken").close().await;
+}
+
+#[tokio::test]
+async fn without_tokens_one_is_made_and_kept_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut bare = options(&folder);
+    bare.tokens.clear();
+    let cloud = Cloud::start(bare.clone()).await.unwrap();
+    let token = cloud.token().to_owned();
+    assert_eq!(token.len(), 64);
+    let listed = reqwest::Client::new().get(format!("{}/servers", cloud.endpoint())).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(listed.status(), 200);
+    cloud.close().await;
+    assert_eq!(std::fs::metadata(folder.path().join("token")).unwrap().permissions().mode() & 0o777, 0o600);
+    let cloud = Cloud::start(bare).await.unwrap();
+    assert_eq!(cloud.token(), token);
+    cloud.close().await;
+}
+
+#[test]
+fn debug_output_of_the_options_shows_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = format!("{:?}", options(&folder));
+    assert!(!shown.contains(TOKEN), "{shown}");
+    assert!(shown.contains(&format!("{:?}", Access::ReadOnly)), "{shown}");
+}

@@ -1,0 +1,233 @@
+//! Servers from order to deletion.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::rig::Rig;
+
+async fn status(rig: &Rig, server: u64) -> Value {
+    rig.get(&format!("/servers/{server}")).await.body["server"]["status"].clone()
+}
+
+fn order(name: &str) -> Value {
+    json!({"name": name, "server_type": "cx23", "image": "docker-ce", "location": "fsn1"})
+}
+
+#[tokio::test]
+async fn a_server_is_initializing_with_an_address_and_then_runs() {
+    let rig = Rig::start().await;
+    let made = rig.post("/servers", order("s")).await;
+    made.expect(201);
+    assert_eq!(made.body["server"]["status"], "initializing");
+    assert!(made.body["server"]["public_net"]["ipv4"]["ip"].is_string());
+    assert_eq!(made.body["server"]["location"]["name"], "fsn1");
+    assert_eq!(made.body["server"]["datacenter"]["location"]["name"], "fsn1", "old clients do not decode without it");
+    assert_eq!((&made.body["action"]["command"], &made.body["action"]["status"]), (&json!("create_server"), &json!("running")));
+    assert_eq!(made.body["next_actions"][0]["command"], "start_server");
+    assert!(made.body["root_password"].is_string());
+    let made = rig.done(made).await;
+    assert_eq!(status(&rig, made.id("server")).await, "running");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_to_start_is_off() {
+    let rig = Rig::start().await;
+    let server = rig.server_with("s", json!({"start_after_create": false})).await;
+    assert_eq!(status(&rig, server).await, "off");
+}
+
+#[tokio::test]
+async fn next_actions_wait_for_their_parent_and_the_start_comes_before_the_attachment() {
+    let rig = Rig::start().await;
+    let volume = rig.volume("v").await;
+    let mut wanted = order("s");
+    wanted["volumes"] = json!([volume]);
+    let made = rig.post("/servers", wanted).await;
+    let ids = made.actions();
+    let commands: Vec<&Value> = made.body["next_actions"].as_array().unwrap().iter().map(|a| &a["command"]).collect();
+    assert_eq!(commands, ["start_server", "attach_volume"]);
+    let path = format!("/actions?id={}&id={}&id={}", ids[0], ids[1], ids[2]);
+    let all = rig
+        .until(&path, |body| {
+            let ended: Vec<bool> = body["actions"].as_array().unwrap().iter().map(|a| a["status"] != "running").collect();
+            assert!(ended.is_sorted_by(|a, b| a >= b), "one ended before its predecessor: {body:#}");
+            ended.iter().all(|e| *e)
+        })
+        .await;
+    assert!(all["actions"].as_array().unwrap().iter().all(|a| a["progress"] == 100 && a["finished"].is_string()), "{all:#}");
+    let server = made.id("server");
+    assert_eq!(rig.get(&format!("/servers/{server}")).await.body["server"]["volumes"], json!([volume]));
+    assert_eq!(rig.get(&format!("/volumes/{volume}")).await.body["volume"]["server"], server);
+}
+
+#[tokio::test]
+async fn orders_that_make_no_sense_are_refused_and_nothing_is_made() {
+    let rig = Rig::start().await;
+    let with = |field: &str, value: Value| {
+        let mut order = order("s");
+        order[field] = value;
+        order
+    };
+    for (order, code, fields) in [
+        (with("name", json!("under_score")), "invalid_input", vec!["name"]),
+        (with("server_type", json!("cx99")), "invalid_input", vec!["server_type"]),
+        (with("image", json!("windows-11")), "invalid_input", vec!["image"]),
+        (with("location", json!("moon")), "invalid_input", vec!["location"]),
+        (with("ssh_keys", json!(["nobody"])), "invalid_input", vec!["ssh_keys"]),
+        (with("volumes", json!([1])), "invalid_input", vec!["volumes"]),
+        (with("firewalls", json!([{"firewall": 1}])), "invalid_input", vec!["firewalls"]),
+        (with("user_data", json!("x".repeat(32 * 1024 + 1))), "invalid_input", vec!["user_data"]),
+        (with("automount", json!(true)), "invalid_input", vec!["automount"]),
+        (with("public_net", json!({"enable_ipv4": false, "enable_ipv6": false})), "invalid_input", vec!["public_net"]),
+        (with("public_net", json!({"ipv5": true})), "invalid_input", vec!["public_net"]),
+    ] {
+        let answer = rig.post("/servers", order).await;
+        assert_eq!(answer.refused(422, code).fields(), fields);
+    }
+    rig.post("/servers", with("networks", json!([1]))).await.refused(422, "unsupported_error");
+    assert_eq!(rig.post("/servers", with("server_type", json!("cpx21"))).await.message(), "unsupported location for server type");
+    assert_eq!(rig.post("/servers", with("server_type", json!("cx22"))).await.message(), "server type 104 is deprecated");
+    rig.post("/servers", with("user_data", json!("x".repeat(32 * 1024)))).await.expect(201);
+    assert_eq!(rig.get("/servers").await.names("servers"), ["s"]);
+}
+
+#[tokio::test]
+async fn ids_and_names_are_taken_alike() {
+    let rig = Rig::start().await;
+    let order = json!({"name": "s", "server_type": 45, "image": "161547270", "location": "3"});
+    let made = rig.post("/servers", order).await;
+    made.expect(201);
+    let server = &made.body["server"];
+    assert_eq!((&server["server_type"]["name"], &server["location"]["name"]), (&json!("cax11"), &json!("hel1")));
+    let by_name = rig.post("/servers", json!({"name": "t", "server_type": "cax11", "image": "docker-ce"})).await;
+    assert_eq!(by_name.body["server"]["image"]["architecture"], "arm", "the image of the type's architecture is meant");
+    let wrong = rig.post("/servers", json!({"name": "u", "server_type": "cax11", "image": 161_547_269})).await;
+    assert_eq!(wrong.refused(422, "invalid_input").fields(), ["image"]);
+}
+
+#[tokio::test]
+async fn a_name_is_taken_until_the_deletion_has_ended() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    assert_eq!(rig.post("/servers", order("s")).await.refused(409, "uniqueness_error").message(), "server name is already used");
+    let deletion = rig.delete(&format!("/servers/{server}")).await;
+    assert_eq!(deletion.expect(200).body["action"]["command"], "delete_server");
+    // Fast as it is, the deletion is seen running.
+    let during = rig.get(&format!("/servers/{server}")).await;
+    assert_eq!(during.expect(200).body["server"]["status"], "deleting");
+    rig.post("/servers", order("s")).await.refused(409, "uniqueness_error");
+    rig.done(deletion).await;
+    rig.get(&format!("/servers/{server}")).await.refused(404, "not_found");
+    rig.post("/servers", order("s")).await.expect(201);
+}
+
+#[tokio::test]
+async fn while_an_action_runs_the_server_is_locked() {
+    let rig = Rig::start().await;
+    let made = rig.post("/servers", order("s")).await;
+    let server = made.id("server");
+    assert_eq!(made.body["server"]["locked"], true);
+    rig.post(&format!("/servers/{server}/actions/poweroff"), json!({})).await.refused(423, "locked");
+    rig.delete(&format!("/servers/{server}")).await.refused(423, "locked");
+    rig.done(made).await;
+    rig.done(rig.post(&format!("/servers/{server}/actions/poweroff"), json!({})).await).await.expect(201);
+    assert_eq!(status(&rig, server).await, "off");
+}
+
+#[tokio::test]
+async fn power_goes_off_and_on() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let act = async |name: &str| rig.done(rig.post(&format!("/servers/{server}/actions/{name}"), json!({})).await).await;
+    act("reboot").await;
+    assert_eq!(status(&rig, server).await, "running");
+    act("shutdown").await;
+    rig.until(&format!("/servers/{server}"), |body| body["server"]["status"] == "off").await;
+    act("poweron").await;
+    act("poweron").await;
+    assert_eq!(status(&rig, server).await, "running");
+    act("reset").await;
+    assert_eq!(status(&rig, server).await, "running");
+}
+
+#[tokio::test]
+async fn a_power_cut_turns_a_server_off_without_an_action() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let actions = async || rig.get(&format!("/servers/{server}/actions")).await.body["actions"].as_array().unwrap().len();
+    let before = actions().await;
+    rig.poke(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
+    assert_eq!(status(&rig, server).await, "off");
+    assert_eq!(actions().await, before);
+    rig.poke(Method::POST, "/servers/1/power_cut", json!({})).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_type_changes_only_when_off_and_the_disk_never_shrinks() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let path = format!("/servers/{server}/actions/change_type");
+    let change = async |name: &str, upgrade: bool| rig.post(&path, json!({"server_type": name, "upgrade_disk": upgrade})).await;
+    change("cx33", true).await.refused(422, "server_not_stopped");
+    rig.done(rig.post(&format!("/servers/{server}/actions/poweroff"), json!({})).await).await;
+    change("cax21", false).await.refused(422, "invalid_server_type");
+    rig.done(change("cx33", true).await).await.expect(201);
+    let body = rig.get(&format!("/servers/{server}")).await.body["server"].clone();
+    assert_eq!((&body["server_type"]["name"], &body["primary_disk_size"], &body["status"]), (&json!("cx33"), &json!(80), &json!("off")));
+    change("cx23", false).await.refused(422, "invalid_server_type");
+}
+
+#[tokio::test]
+async fn protection_keeps_a_server_from_deletion_and_rebuilding() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let protect = format!("/servers/{server}/actions/change_protection");
+    rig.post(&protect, json!({"delete": true})).await.refused(422, "invalid_input");
+    rig.done(rig.post(&protect, json!({"delete": true, "rebuild": true})).await).await;
+    rig.delete(&format!("/servers/{server}")).await.refused(423, "protected");
+    rig.post(&format!("/servers/{server}/actions/rebuild"), json!({"image": "debian-12"})).await.refused(423, "protected");
+    rig.done(rig.post(&protect, json!({"delete": false, "rebuild": false})).await).await;
+    rig.done(rig.delete(&format!("/servers/{server}")).await).await.expect(200);
+}
+
+#[tokio::test]
+async fn rebuilding_keeps_id_and_address() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let before = rig.get(&format!("/servers/{server}")).await.body["server"].clone();
+    rig.done(rig.post(&format!("/servers/{server}/actions/rebuild"), json!({"image": "debian-13"})).await).await.expect(201);
+    let after = rig.get(&format!("/servers/{server}")).await.body["server"].clone();
+    assert_eq!(after["public_net"], before["public_net"]);
+    assert_eq!((&after["image"]["name"], &after["status"]), (&json!("debian-13"), &json!("running")));
+}
+
+#[tokio::test]
+async fn servers_are_found_by_name_status_and_labels() {
+    let rig = Rig::start().await;
+    let one = rig.server_with("one", json!({"labels": {"role": "web", "env": "prod"}})).await;
+    rig.server_with("two", json!({"labels": {"role": "db"}, "start_after_create": false})).await;
+    let names = async |query: &str| rig.get(&format!("/servers?{query}")).await.names("servers");
+    assert_eq!(names("name=two").await, ["two"]);
+    assert_eq!(names("name=tw").await, Vec::<String>::new());
+    assert_eq!(names("status=off").await, ["two"]);
+    assert_eq!(names("status=off&status=running&sort=name:desc").await, ["two", "one"]);
+    assert_eq!(names("label_selector=role%3D%3Dweb").await, ["one"]);
+    assert_eq!(names("label_selector=role+in+(web,db),!env").await, ["two"]);
+    let bad = rig.get("/servers?label_selector=a,,b").await;
+    assert!(bad.refused(422, "invalid_input").message().starts_with("invalid label_selector"), "{}", bad.message());
+    rig.put(&format!("/servers/{one}"), json!({"labels": {"role": "db"}})).await.expect(200);
+    assert_eq!(names("label_selector=role%3Ddb&sort=name").await, ["one", "two"], "the whole set is replaced");
+    assert_eq!(names("label_selector=env").await, Vec::<String>::new());
+    rig.put(&format!("/servers/{one}"), json!({"name": "two"})).await.refused(409, "uniqueness_error");
+}
+
+#[tokio::test]
+async fn addresses_are_listed_and_go_with_their_server() {
+    let rig = Rig::start().await;
+    let server = rig.server_with("s", json!({"public_net": {"enable_ipv6": false}})).await;
+    let ips = rig.get("/primary_ips").await.body["primary_ips"].clone();
+    assert_eq!((ips.as_array().unwrap().len(), &ips[0]["assignee_id"], &ips[0]["type"]), (1, &json!(server), &json!("ipv4")));
+    rig.delete(&format!("/primary_ips/{}", ips[0]["id"])).await.refused(422, "must_be_unassigned");
+    rig.done(rig.delete(&format!("/servers/{server}")).await).await;
+    assert_eq!(rig.get("/primary_ips").await.body["primary_ips"], json!([]));
+}
