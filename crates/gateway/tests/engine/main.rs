@@ -2,6 +2,8 @@
 //!
 //! Needs root, `dockerd`, `docker` and a static `busybox`; where one is missing the tests pass over and say so.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test tells by panicking, and why it was passed over")]
+
 mod cli;
 mod dockerd;
 mod published;

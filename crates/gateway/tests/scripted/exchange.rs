@@ -169,6 +169,23 @@ async fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_on_sending_after_its_answer_is_not_met_by_a_broken_pipe() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send("PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 100000000\r\n\r\n").await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    engine.send("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno").await;
+    drop(engine);
+    rig.activity_is("the answer is there", |snapshot| snapshot.live.is_empty()).await;
+    for _ in 0..50 {
+        client.send(&"x".repeat(60_000)).await;
+    }
+    assert!(client.head().await.starts_with("HTTP/1.1 404 Not Found\r\n"));
+    client.until("no").await;
+}
+
+#[tokio::test]
 async fn the_answer_to_head_has_a_length_and_no_body() {
     let mut rig = rig();
     let mut client = rig.client().await;

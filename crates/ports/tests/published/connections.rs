@@ -1,0 +1,128 @@
+//! What passes through an open port, and how either side ends.
+
+use std::io::ErrorKind;
+
+use lifecycle::{Activity, Kind};
+use ports::Ports;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::engine::{Engine, eventually, free_port, local, rig, within};
+
+struct Open {
+    engine: Engine,
+    ports: Ports,
+    activity: Activity,
+    far_ends: UnboundedReceiver<DuplexStream>,
+    port: u16,
+}
+
+/// A running container `web` whose port answers.
+async fn open() -> Open {
+    let (engine, ports, activity, far_ends) = rig();
+    let port = free_port();
+    engine.create("web", &[port]);
+    let reservation = ports.reserve("web").await.unwrap();
+    engine.start_silently("web", 0);
+    reservation.open().await;
+    Open { engine, ports, activity, far_ends, port }
+}
+
+impl Open {
+    async fn connect(&mut self) -> (TcpStream, DuplexStream) {
+        let near = TcpStream::connect(local(self.port)).await.unwrap();
+        (near, within("the far end", self.far_ends.recv()).await.unwrap())
+    }
+}
+
+async fn read(from: &mut (impl tokio::io::AsyncRead + Unpin), bytes: usize) -> String {
+    let mut text = vec![0; bytes];
+    within("bytes", from.read_exact(&mut text)).await.unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+async fn rest(from: &mut (impl tokio::io::AsyncRead + Unpin)) -> std::io::Result<String> {
+    let mut text = String::new();
+    within("the end", from.read_to_string(&mut text)).await.map(|_| text)
+}
+
+#[tokio::test]
+async fn bytes_pass_both_ways_and_are_counted_and_are_activity() {
+    let mut open = open().await;
+    let (mut near, mut far) = open.connect().await;
+    near.write_all(b"question").await.unwrap();
+    assert_eq!(read(&mut far, 8).await, "question");
+    far.write_all(b"answer").await.unwrap();
+    assert_eq!(read(&mut near, 6).await, "answer");
+    let live = open.activity.snapshot().live;
+    assert!(matches!(&live[..], [live] if live.kind == Kind::Forward && live.source == format!("web:{}", open.port)), "{live:?}");
+    let status = &open.ports.list()[0];
+    assert_eq!((status.connections_now, status.connections_total, status.bytes_in, status.bytes_out), (1, 1, 8, 6));
+    drop((near, far));
+    eventually("nothing goes on", &open.ports, || open.activity.snapshot().live.is_empty() && open.ports.list()[0].connections_now == 0)
+        .await;
+}
+
+#[tokio::test]
+async fn each_direction_ends_on_its_own() {
+    let mut open = open().await;
+    let (mut near, mut far) = open.connect().await;
+    near.write_all(b"all of it").await.unwrap();
+    near.shutdown().await.unwrap();
+    assert_eq!(rest(&mut far).await.unwrap(), "all of it");
+    far.write_all(b"the answer").await.unwrap();
+    far.shutdown().await.unwrap();
+    assert_eq!(rest(&mut near).await.unwrap(), "the answer");
+
+    let (mut near, mut far) = open.connect().await;
+    far.write_all(b"greeting").await.unwrap();
+    far.shutdown().await.unwrap();
+    assert_eq!(rest(&mut near).await.unwrap(), "greeting");
+    near.write_all(b"still here").await.unwrap();
+    near.shutdown().await.unwrap();
+    assert_eq!(rest(&mut far).await.unwrap(), "still here");
+}
+
+#[tokio::test]
+async fn a_connection_refused_there_is_reset_here() {
+    let open = open().await;
+    open.engine.refuse_connections();
+    let mut near = TcpStream::connect(local(open.port)).await.unwrap();
+    assert_eq!(rest(&mut near).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_gone_resets_its_connections() {
+    let mut open = open().await;
+    let (mut near, _far) = open.connect().await;
+    open.ports.detach();
+    assert_eq!(rest(&mut near).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    within("everything ends", open.ports.close()).await;
+    assert!(open.activity.snapshot().live.is_empty());
+}
+
+#[tokio::test]
+async fn a_container_that_died_is_heard_to_its_last_byte() {
+    let mut open = open().await;
+    let (mut near, mut far) = open.connect().await;
+    near.write_all(b"q").await.unwrap();
+    read(&mut far, 1).await;
+    open.engine.die_silently("web");
+    open.ports.settle("web").await;
+    assert_eq!(TcpStream::connect(local(open.port)).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    far.write_all(b"last words").await.unwrap();
+    drop(far);
+    assert_eq!(rest(&mut near).await.unwrap(), "last words");
+}
+
+#[tokio::test]
+async fn a_stalled_connection_does_not_hold_the_others_up() {
+    let mut open = open().await;
+    let (_stalled, mut far) = open.connect().await;
+    let flood = tokio::spawn(async move { while far.write_all(&[0; 64 * 1024]).await.is_ok() {} });
+    let (mut near, mut far) = open.connect().await;
+    far.write_all(b"answer").await.unwrap();
+    assert_eq!(read(&mut near, 6).await, "answer");
+    flood.abort();
+}

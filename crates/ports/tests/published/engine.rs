@@ -1,0 +1,208 @@
+//! An engine that knows what the test tells it, and hands the far end of each forwarded connection to the test.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::StreamExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use lifecycle::{Activity, FakeClock};
+use ports::Ports;
+use serde_json::json;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tunnel::{Class, Connector, Destination, OpenError, Stream};
+
+pub const CEILING: Duration = Duration::from_secs(20);
+
+type Frames = futures::channel::mpsc::UnboundedSender<Result<Frame<Bytes>, std::io::Error>>;
+
+#[derive(Default)]
+struct State {
+    /// Id (and name) to asked-for bindings, bindings as they are, running.
+    containers: BTreeMap<String, (serde_json::Value, serde_json::Value, bool)>,
+    followers: Vec<Frames>,
+    refuses_connections: bool,
+}
+
+#[derive(Clone)]
+pub struct Engine {
+    state: Arc<Mutex<State>>,
+    connected: mpsc::UnboundedSender<DuplexStream>,
+}
+
+/// The engine, the ports in front of it, and the far ends of forwarded connections.
+pub fn rig() -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>) {
+    let (connected, far_ends) = mpsc::unbounded_channel();
+    let engine = Engine { state: Arc::default(), connected };
+    let activity = Activity::new(Arc::new(FakeClock::default()));
+    let ports = Ports::new(Arc::new(engine.clone()), activity.clone(), Ports::DEFAULT_BIND);
+    (engine, ports, activity, far_ends)
+}
+
+impl Engine {
+    /// A created container that asks for these host ports; 0 stands for any.
+    pub fn create(&self, id: &str, ports: &[u16]) {
+        let bindings: serde_json::Map<_, _> = ports
+            .iter()
+            .enumerate()
+            .map(|(at, port)| {
+                (format!("{}/tcp", 80 + at), json!([{"HostIp": "", "HostPort": if *port == 0 { String::new() } else { port.to_string() }}]))
+            })
+            .collect();
+        self.state.lock().unwrap().containers.insert(id.into(), (bindings.clone().into(), bindings.into(), false));
+    }
+
+    /// It runs, and what it left open is this port.
+    pub fn start_silently(&self, id: &str, any: u16) {
+        let mut state = self.state.lock().unwrap();
+        let (_, actual, running) = state.containers.get_mut(id).unwrap();
+        *running = true;
+        for (_, bindings) in actual.as_object_mut().unwrap() {
+            if bindings[0]["HostPort"] == "" {
+                bindings[0]["HostPort"] = any.to_string().into();
+            }
+        }
+    }
+
+    pub fn start(&self, id: &str) {
+        self.start_silently(id, 0);
+        self.tell("start", id);
+    }
+
+    pub fn die_silently(&self, id: &str) {
+        self.state.lock().unwrap().containers.get_mut(id).unwrap().2 = false;
+    }
+
+    pub fn die(&self, id: &str) {
+        self.die_silently(id);
+        self.tell("die", id);
+    }
+
+    pub fn tell(&self, action: &str, id: &str) {
+        let event = format!("{}\n", json!({"Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": {"name": id}}}));
+        // In two pieces: events need not come whole.
+        let (one, two) = event.split_at(event.len() / 2);
+        for piece in [one, two] {
+            for follower in &self.state.lock().unwrap().followers {
+                let _ = follower.unbounded_send(Ok(Frame::data(Bytes::from(piece.to_owned()))));
+            }
+        }
+    }
+
+    pub fn is_followed(&self) -> bool {
+        self.state.lock().unwrap().followers.iter().any(|follower| !follower.is_closed())
+    }
+
+    /// The path is lost.
+    pub fn cut_events(&self) {
+        for follower in self.state.lock().unwrap().followers.drain(..) {
+            let _ = follower.unbounded_send(Err(std::io::ErrorKind::ConnectionReset.into()));
+        }
+    }
+
+    pub fn refuse_connections(&self) {
+        self.state.lock().unwrap().refuses_connections = true;
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<BoxBody<Bytes, std::io::Error>> {
+        let mut state = self.state.lock().unwrap();
+        let whole = |status: StatusCode, body: serde_json::Value| {
+            let body = Full::new(Bytes::from(body.to_string())).map_err(|never: Infallible| match never {}).boxed();
+            Response::builder().status(status).body(body).unwrap()
+        };
+        let network = |ports: &serde_json::Value| -> Vec<serde_json::Value> {
+            let ports = ports.as_object().unwrap().iter();
+            ports
+                .map(|(inside, bindings)| {
+                    let number = |text: &str| text.parse::<u16>().unwrap();
+                    let inside = number(inside.trim_end_matches("/tcp"));
+                    json!({"IP": "0.0.0.0", "PrivatePort": inside, "PublicPort": number(bindings[0]["HostPort"].as_str().unwrap()), "Type": "tcp"})
+                })
+                .collect()
+        };
+        match request.uri().path() {
+            "/containers/json" => {
+                let running = state.containers.iter().filter(|(_, (_, _, running))| *running);
+                let list = running.map(|(id, (_, actual, _))| json!({"Id": id, "Names": [format!("/{id}")], "Ports": network(actual)}));
+                whole(StatusCode::OK, list.collect())
+            }
+            "/events" => {
+                let (follower, frames) = futures::channel::mpsc::unbounded();
+                state.followers.push(follower);
+                Response::new(BodyExt::boxed(StreamBody::new(frames.map(|frame| frame))))
+            }
+            path => {
+                let id = path.trim_start_matches("/containers/").trim_end_matches("/json");
+                match state.containers.get(id) {
+                    Some((asked, actual, running)) => whole(
+                        StatusCode::OK,
+                        json!({"Id": id, "Name": format!("/{id}"), "State": {"Running": running}, "HostConfig": {"PortBindings": asked},
+                               "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }}}),
+                    ),
+                    None => whole(StatusCode::NOT_FOUND, json!({"message": format!("No such container: {id}")})),
+                }
+            }
+        }
+    }
+}
+
+impl Connector for Engine {
+    fn open(&self, to: Destination, _: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+        async move {
+            let (here, there) = tokio::io::duplex(64 * 1024);
+            match to {
+                Destination::Docker => {
+                    let engine = self.clone();
+                    let service = service_fn(move |request| {
+                        let answer = engine.answer(&request);
+                        async move { Ok::<_, Infallible>(answer) }
+                    });
+                    tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(there), service));
+                }
+                Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => {
+                    return Err(OpenError::Refused { message: "connection refused".into() });
+                }
+                Destination::Tcp { .. } => self.connected.send(there).unwrap(),
+            }
+            Ok(Stream::new(here))
+        }
+        .boxed()
+    }
+}
+
+/// A port that is free now.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+pub fn local(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
+
+/// Whether somebody else could listen there now.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind(local(port)).is_ok()
+}
+
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+}
+
+pub async fn eventually(what: &str, ports: &Ports, mut is: impl FnMut() -> bool) {
+    let since = tokio::time::Instant::now();
+    while !is() {
+        assert!(since.elapsed() < CEILING, "waited in vain for: {what}; {:#?}", ports.list());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
