@@ -30,11 +30,6 @@ pub enum Call {
         /// Longest wait.
         seconds: u32,
     },
-    /// The client knows the host key that replaced the first one: the old one may go.
-    Rotated {
-        /// The key that sshd presents from now on, in OpenSSH's public form.
-        host_key: String,
-    },
 }
 
 /// A client's sign of life.

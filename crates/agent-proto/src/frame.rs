@@ -70,7 +70,7 @@ mod tests {
     fn an_announced_length_over_the_limit_is_refused_before_the_bytes_arrive() {
         let bytes = (MAX_FRAME as u32 + 1).to_be_bytes();
         assert!(matches!(decode::<Opening>(&bytes), Err(FrameError::TooLong(_))));
-        let long = Opening::Call(Call::Rotated { host_key: "x".repeat(MAX_FRAME) });
+        let long = Opening::Call(Call::Release { client: "x".repeat(MAX_FRAME), unless_used: true });
         assert!(matches!(encode(&long), Err(FrameError::TooLong(_))));
     }
 }

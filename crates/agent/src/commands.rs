@@ -1,0 +1,67 @@
+//! Runs the machine's own programs. Arguments are visible to every process of the machine: secrets go in by standard input.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// Programs found by a search path: the machine's, or a folder of stand-ins.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    path: OsString,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// Both outputs, for an error message.
+    pub said: String,
+}
+
+impl Ended {
+    /// Whether it ended with status 0.
+    pub fn success(&self) -> bool {
+        self.status == Some(0)
+    }
+}
+
+impl Commands {
+    /// The machine's programs. A non-interactive login's path often lacks `sbin`.
+    pub fn of_the_machine() -> Self {
+        Self { path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into() }
+    }
+
+    /// Only what lies in these folders.
+    #[cfg(test)]
+    pub fn in_path(path: impl Into<OsString>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Runs one program to its end, or kills it after `limit`.
+    pub async fn run(&self, program: &str, arguments: &[&str], stdin: &[u8], limit: Duration) -> io::Result<Ended> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("PATH", &self.path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let input = child.stdin.take();
+        let running = async {
+            if let Some(mut input) = input {
+                // A program that does not read is judged by its status.
+                let _ = input.write_all(stdin).await;
+            }
+            child.wait_with_output().await
+        };
+        let output = tokio::time::timeout(limit, running).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let said = [output.stderr, output.stdout].concat();
+        Ok(Ended { status: output.status.code(), said: String::from_utf8_lossy(&said).trim().to_owned() })
+    }
+}

@@ -1,0 +1,105 @@
+//! The few questions and orders that the agent has for dockerd, over its Unix socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use agent_proto::ContainerCounts;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+/// Longest answer, in bytes: a thousand running containers take about 2 MB.
+const MOST_ANSWER: usize = 16 * 1024 * 1024;
+/// How long a question may take; a busy dockerd under load was seen to take seconds.
+const ANSWERS: Duration = Duration::from_secs(5);
+
+/// dockerd behind its socket.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    socket: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Info {
+    containers: u32,
+    containers_running: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+}
+
+impl Docker {
+    /// dockerd at this path.
+    pub fn at(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Whether it answers. Waits while it accepts and does not: systemd listens for it while it starts.
+    pub async fn ping(&self) -> io::Result<()> {
+        self.request(Method::GET, "/_ping").await.map(drop)
+    }
+
+    /// The same, but not for long.
+    pub async fn is_ready(&self) -> bool {
+        matches!(tokio::time::timeout(ANSWERS, self.ping()).await, Ok(Ok(())))
+    }
+
+    /// How many containers there are; from the summary, which takes no time however many there are.
+    pub async fn counts(&self) -> Option<ContainerCounts> {
+        let info: Info = self.ask("/info").await.ok()?;
+        Some(ContainerCounts { running: info.containers_running, total: info.containers })
+    }
+
+    /// Ids of the running containers.
+    pub async fn running(&self) -> io::Result<Vec<String>> {
+        let containers: Vec<Container> = self.ask("/containers/json").await?;
+        Ok(containers.into_iter().map(|container| container.id).collect())
+    }
+
+    /// Stops one container with its own signal and patience.
+    pub async fn stop(&self, id: &str) -> io::Result<()> {
+        self.request(Method::POST, &format!("/containers/{id}/stop")).await.map(drop)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> io::Result<T> {
+        let asked = tokio::time::timeout(ANSWERS, self.request(Method::GET, path));
+        let body = asked.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    async fn request(&self, method: Method, path: &str) -> io::Result<Bytes> {
+        let stream = UnixStream::connect(&self.socket).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let request = Request::builder().method(method).uri(path).header("host", "docker").body(Empty::<Bytes>::new());
+        let request = request.map_err(io::Error::other)?;
+        let answering = async {
+            let response = sender.send_request(request).await.map_err(io::Error::other)?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await.map_err(io::Error::other)?.to_bytes();
+            Ok::<_, io::Error>((status, body))
+        };
+        // The connection lives as long as its one request, which hears of its end by itself.
+        let driving = async {
+            let _ = connection.await;
+            std::future::pending::<()>().await;
+        };
+        let (status, body) = tokio::select! {
+            answer = answering => answer?,
+            () = driving => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        // 304: it was stopped already.
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            return Ok(body);
+        }
+        Err(io::Error::other(format!("{status}: {}", String::from_utf8_lossy(&body).trim())))
+    }
+}

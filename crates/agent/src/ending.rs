@@ -1,0 +1,116 @@
+//! What happens to the machine when its lease is over: it deletes itself, or powers off.
+
+use std::time::Duration;
+
+use agent_proto::EndOfLease;
+
+use crate::commands::Commands;
+
+/// Attempts to delete, with pauses of 1, 2, 4 and 8 s between them: a server that is locked by another action is free again after seconds.
+const ATTEMPTS: u32 = 5;
+/// One attempt.
+const REQUEST: Duration = Duration::from_secs(30);
+/// How long a machine may live that was told to be deleted.
+const VANISHES: Duration = Duration::from_secs(60);
+/// How long asking for the power-off may take.
+const POWER_OFF: Duration = Duration::from_secs(30);
+
+/// Ends the machine. Returns only where even the power-off failed, with what failed.
+pub async fn end(commands: &Commands, how: &EndOfLease) -> Result<(), String> {
+    let mut failed = String::new();
+    if let EndOfLease::Delete { endpoint, server, token } = how {
+        match delete(commands, endpoint, *server, token).await {
+            Ok(()) => tokio::time::sleep(VANISHES).await,
+            Err(message) => failed = format!("{message}; "),
+        }
+    }
+    match commands.run("systemctl", &["poweroff"], b"", POWER_OFF).await {
+        Ok(ended) if ended.success() => return Ok(()),
+        Ok(ended) => failed.push_str(&ended.said),
+        Err(error) => failed.push_str(&error.to_string()),
+    }
+    match commands.run("poweroff", &[], b"", POWER_OFF).await {
+        Ok(ended) if ended.success() => Ok(()),
+        Ok(ended) => Err(format!("{failed}; {}", ended.said)),
+        Err(error) => Err(format!("{failed}; {error}")),
+    }
+}
+
+async fn delete(commands: &Commands, endpoint: &str, server: u64, token: &str) -> Result<(), String> {
+    let config = curl_config(endpoint, server, token);
+    let mut said = String::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            tokio::time::sleep(Duration::from_secs(1 << (attempt - 1))).await;
+        }
+        match commands.run("curl", &["--config", "-"], config.as_bytes(), REQUEST).await {
+            Ok(ended) if ended.success() => return Ok(()),
+            Ok(ended) => said = ended.said.replace(token, "…"),
+            Err(error) => said = error.to_string(),
+        }
+    }
+    Err(format!("the machine could not delete itself: {said}"))
+}
+
+/// Read from standard input by `curl --config -`: arguments could be read by every process of the machine (curl(1), "--config").
+fn curl_config(endpoint: &str, server: u64, token: &str) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""));
+    let url = quoted(&format!("{}/servers/{server}", endpoint.trim_end_matches('/')));
+    let header = quoted(&format!("Authorization: Bearer {token}"));
+    let limit = REQUEST.as_secs() - 5;
+    format!("request = \"DELETE\"\nurl = {url}\nheader = {header}\nfail\nsilent\nshow-error\nmax-time = {limit}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn stand_in(folder: &std::path::Path, name: &str, script: &str) {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn delete_order() -> EndOfLease {
+        EndOfLease::Delete { endpoint: "https://api.example/v1/".into(), server: 42, token: "s3cret\"x".into() }
+    }
+
+    fn rig(curl: &str) -> (tempfile::TempDir, Commands, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        for name in ["systemctl", "poweroff"] {
+            stand_in(folder.path(), name, &format!("echo {name} \"$@\" >> {}", log.display()));
+        }
+        stand_in(folder.path(), "curl", &format!("echo curl \"$@\" >> {log}; cat >> {log}.stdin; {curl}", log = log.display()));
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        (folder, Commands::in_path(path), log)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_token_goes_in_by_standard_input_and_never_as_an_argument() {
+        let (_folder, commands, log) = rig("exit 0");
+        end(&commands, &delete_order()).await.unwrap();
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(said, "curl --config -\nsystemctl poweroff\n", "powers off when it still lives a minute later");
+        let config = std::fs::read_to_string(format!("{}.stdin", log.display())).unwrap();
+        assert!(config.contains("url = \"https://api.example/v1/servers/42\"\n"), "{config}");
+        assert!(config.contains("header = \"Authorization: Bearer s3cret\\\"x\"\n"), "{config}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_cannot_delete_itself_powers_off() {
+        let (_folder, commands, log) = rig("echo boom >&2; exit 22");
+        end(&commands, &delete_order()).await.unwrap();
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(said.matches("curl").count(), 5, "{said}");
+        assert!(said.ends_with("systemctl poweroff\n"), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn power_off_asks_nobody_else() {
+        let (_folder, commands, log) = rig("exit 0");
+        end(&commands, &EndOfLease::PowerOff).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "systemctl poweroff\n");
+    }
+}

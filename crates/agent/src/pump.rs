@@ -1,0 +1,107 @@
+//! Moves bytes between a client's stream and what it leads to, each direction closed on its own.
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// One read of a direction, in bytes; as much as one frame carries. A thousand streams take 64 MiB of these.
+const BUFFER: usize = 32 * 1024;
+
+/// What is to be said to the client when a pump ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Dropping the stream says it all.
+    Told,
+    /// Our side of the stream ended well, but nobody takes the client's bytes any more.
+    WritesRefused,
+}
+
+enum End {
+    /// To the end, and the end was passed on.
+    Finished,
+    SourceFailed,
+    SinkFailed,
+}
+
+/// Returns when both directions ended, or one failed in a way that ends the other.
+pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + AsyncWrite) -> Outcome {
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_target, to_target) = tokio::io::split(target);
+    let mut up = std::pin::pin!(copy(from_client, to_target));
+    let mut down = std::pin::pin!(copy(from_target, to_client));
+    tokio::select! {
+        end = &mut up => match end {
+            // The client is gone: nobody is left to read.
+            End::SourceFailed => Outcome::Told,
+            End::Finished => {
+                down.await;
+                Outcome::Told
+            }
+            // What the target said before it went is still to be delivered.
+            End::SinkFailed => match down.await {
+                End::Finished => Outcome::WritesRefused,
+                End::SourceFailed | End::SinkFailed => Outcome::Told,
+            },
+        },
+        end = &mut down => match end {
+            End::SourceFailed | End::SinkFailed => Outcome::Told,
+            End::Finished => match up.await {
+                End::SinkFailed => Outcome::WritesRefused,
+                End::Finished | End::SourceFailed => Outcome::Told,
+            },
+        },
+    }
+}
+
+async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin) -> End {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = match source.read(&mut buffer).await {
+            Ok(0) => {
+                // The end of one side after the other is already gone is still an end.
+                let _ = sink.shutdown().await;
+                return End::Finished;
+            }
+            Ok(length) => length,
+            Err(_) => return End::SourceFailed,
+        };
+        if sink.write_all(&buffer[..length]).await.is_err() {
+            return End::SinkFailed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UnixStream;
+
+    #[tokio::test]
+    async fn each_direction_is_closed_on_its_own() {
+        let (mut client, inner) = UnixStream::pair().unwrap();
+        let (outer, mut target) = UnixStream::pair().unwrap();
+        let pumping = tokio::spawn(async move { pump(inner, outer).await });
+        client.write_all(b"question").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut question = String::new();
+        target.read_to_string(&mut question).await.unwrap();
+        target.write_all(b"answer").await.unwrap();
+        drop(target);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!((question.as_str(), answer.as_str()), ("question", "answer"));
+        assert_eq!(pumping.await.unwrap(), Outcome::Told);
+    }
+
+    #[tokio::test]
+    async fn a_target_that_is_gone_after_its_last_word_refuses_further_bytes() {
+        let (mut client, inner) = UnixStream::pair().unwrap();
+        let (outer, mut target) = UnixStream::pair().unwrap();
+        let pumping = tokio::spawn(async move { pump(inner, outer).await });
+        target.write_all(b"too early").await.unwrap();
+        drop(target);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "too early");
+        client.write_all(b"more").await.unwrap();
+        assert_eq!(pumping.await.unwrap(), Outcome::WritesRefused);
+    }
+}
