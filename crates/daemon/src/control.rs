@@ -12,7 +12,7 @@ use ports::Ports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::state::Situation;
+use crate::state::{Situation, State};
 use crate::status::Status;
 use crate::supervisor::Command;
 
@@ -51,7 +51,10 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
-    tell(&control, Command::Wake).await
+    let told = tell(&control, Command::Wake).await;
+    // Whoever asks for the state next is not to read how the last attempt ended.
+    let begun = control.situation.clone().wait_for(|now| matches!(now.state, State::Waking | State::Up(_))).await.is_ok();
+    if begun { told } else { stopping() }
 }
 
 async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {

@@ -1,2 +1,48 @@
-//! Stub.
-fn main() {}
+//! The command: arguments, output, exit codes. One file per command; what a command does is done by the crates below.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod failure;
+mod output;
+mod paths;
+mod resolved;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+use crate::resolved::GlobalArgs;
+
+/// Docker on a Hetzner Cloud server that exists only while you use it
+#[derive(Debug, Parser)]
+#[command(name = "dockbridge", version, max_term_width = 100, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("Error: no threads can be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(commands::run(arguments.command, &arguments.global));
+    // A read of the terminal that nobody waits for any more must not keep us.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure.to_string());
+            failure.exit_code()
+        }
+    }
+}

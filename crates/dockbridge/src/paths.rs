@@ -71,13 +71,6 @@ impl Paths {
     }
 }
 
-/// Where the daemon that serves this Docker socket is spoken to.
-pub fn control_socket(docker_socket: &Path) -> PathBuf {
-    let mut name = docker_socket.file_name().unwrap_or_default().to_owned();
-    name.push(".control");
-    docker_socket.with_file_name(name)
-}
-
 /// Makes a folder that only its owner may enter; one that exists is left as it is.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -110,10 +103,5 @@ mod tests {
         write_private(&path, b"s3cret").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn each_docker_socket_has_a_control_socket_of_its_own() {
-        assert_eq!(control_socket(Path::new("/run/x/docker.sock")), Path::new("/run/x/docker.sock.control"));
     }
 }

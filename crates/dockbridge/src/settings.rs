@@ -1,9 +1,8 @@
 //! What the person set: defaults, under the file, under the environment, under flags. This module reads and checks; what the settings mean to the rooms
-//! below is told by `resolve`.
+//! below is told by [`crate::resolved`].
 
-mod duration;
+pub mod duration;
 mod file;
-mod resolve;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,8 +11,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use file::load;
-pub use resolve::{Resolved, TokenError};
+pub use file::{SettingsError, load};
 
 /// All settings, with their defaults filled in.
 #[derive(Debug, Clone)]

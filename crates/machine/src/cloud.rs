@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Tunnel};
 
+pub use connect::Access;
 pub use orphans::{Orphan, OrphanKind};
 
 use crate::error::MachineError;

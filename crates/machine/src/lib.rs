@@ -15,7 +15,7 @@ mod observed;
 mod plan;
 mod provider;
 
-pub use cloud::{Cloud, CloudOptions, Orphan, OrphanKind, SelfDestruct};
+pub use cloud::{Access, Cloud, CloudOptions, Orphan, OrphanKind, SelfDestruct};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::generate_key;

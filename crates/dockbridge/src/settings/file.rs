@@ -108,13 +108,23 @@ pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) ->
         Err(source) => return Err(SettingsError::Read { path: path.to_owned(), source }),
     };
     let mut layer = file.with_lists();
-    for (name, value) in environment {
+    let mut variables: Vec<(String, String)> = environment.filter(|(_, value)| !value.is_empty()).collect();
+    // What every tool of this cloud reads comes first, so that ours are over it.
+    variables.sort_by_key(|(name, _)| (SHARED.iter().position(|(shared, _)| shared == name).unwrap_or(SHARED.len()), name.clone()));
+    for (name, value) in variables {
         if let Some(variable) = from_variable(&name, &value)? {
             layer = variable.with_lists().over(layer);
         }
     }
     Ok(layer.with_defaults())
 }
+
+/// Variables that other tools read as well, weakest first, and the settings that they stand for.
+const SHARED: &[(&str, &str)] = &[
+    ("HETZNER_API_TOKEN", "DOCKBRIDGE_HETZNER_API_TOKEN"),
+    (hetzner::TOKEN_VARIABLE, "DOCKBRIDGE_HETZNER_API_TOKEN"),
+    (hetzner::ENDPOINT_VARIABLE, "DOCKBRIDGE_HETZNER_ENDPOINT"),
+];
 
 fn parse(text: &str) -> Result<Layer, String> {
     // An empty file is null in YAML.
@@ -150,7 +160,8 @@ fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 fn from_variable(name: &str, value: &str) -> Result<Option<Layer>, SettingsError> {
-    let Some(rest) = name.strip_prefix("DOCKBRIDGE_") else { return Ok(None) };
+    let ours = SHARED.iter().find(|(shared, _)| *shared == name).map_or(name, |(_, ours)| ours);
+    let Some(rest) = ours.strip_prefix("DOCKBRIDGE_") else { return Ok(None) };
     let rest = rest.to_ascii_lowercase();
     for (section, keys) in SECTIONS {
         let Some(key) = rest.strip_prefix(section).and_then(|rest| rest.strip_prefix('_')) else { continue };

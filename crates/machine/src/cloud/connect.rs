@@ -218,3 +218,37 @@ async fn await_docker_without_agent(server: &Server, tunnel: &Tunnel) -> Result<
     let reason = format!("its socket did not appear within {} s", LONGEST_DOCKER_START.as_secs());
     Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason }))
 }
+
+/// What the system's `ssh` needs to log in to a machine.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Where it answers.
+    pub address: std::net::IpAddr,
+    /// Its host key in OpenSSH's public form, read over a connection that was checked against the pinned fingerprint.
+    pub host_key: String,
+}
+
+impl Cloud {
+    /// How to log in to the machine, if there is one.
+    pub async fn access(&self) -> Result<Option<Access>, MachineError> {
+        let observed = self.observe().await?;
+        let Some((server, address)) = observed.servers.first().and_then(|server| Some((server, server.address?))) else {
+            return Ok(None);
+        };
+        let options = Options {
+            endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
+            host_keys: HostKeys::Pinned(server.host_keys.clone()),
+            identity: Identity::Key(self.options.login.clone()),
+            agent: None,
+            docker_socket: Options::DOCKER_SOCKET.to_owned(),
+        };
+        let tunnel = Tunnel::connect(options).await.map_err(|error| refused(server, error))?;
+        let output = tunnel.exec("cat /etc/ssh/ssh_host_ed25519_key.pub", b"").await;
+        tunnel.close().await;
+        let host_key = match output {
+            Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+            Err(error) => return Err(refused(server, error)),
+        };
+        Ok(Some(Access { address, host_key }))
+    }
+}

@@ -1,0 +1,75 @@
+//! `dockbridge config`: what is set, and whether it is understood.
+
+use crate::failure::Outcome;
+use crate::output::say;
+use crate::resolved::{GlobalArgs, Resolved};
+use crate::settings::duration::format;
+
+/// What can be asked about the settings.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Print all settings with their values, as YAML; secrets are left out
+    Show,
+    /// Check the file and the environment
+    Validate,
+    /// Print where the settings file is
+    Path,
+}
+
+/// Runs it.
+pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
+    if let Command::Path = command {
+        let path = match &global.config {
+            Some(path) => path.clone(),
+            None => crate::paths::Paths::find().map_err(|error| crate::failure::Failure::new(error.to_string()))?.settings(),
+        };
+        say(&path.display().to_string());
+        return Ok(());
+    }
+    let resolved = Resolved::load(global)?;
+    if let Command::Validate = command {
+        let state = if resolved.settings_file.exists() { "is understood" } else { "does not exist: the defaults hold" };
+        say(&format!("{} {state}.", resolved.settings_file.display()));
+        return Ok(());
+    }
+    say(show(&resolved).trim_end());
+    Ok(())
+}
+
+fn show(resolved: &Resolved) -> String {
+    let settings = &resolved.settings;
+    let list = |names: &[String]| format!("[{}]", names.join(", "));
+    let token = match (&settings.hetzner.api_token, &settings.hetzner.token_command) {
+        (Some(_), _) => "# api_token: set, not shown\n".to_owned(),
+        (None, Some(command)) => format!("token_command: {command:?}\n"),
+        (None, None) if resolved.paths.token().exists() => "# api_token: kept by init, not shown\n".to_owned(),
+        (None, None) => "# api_token: not set\n".to_owned(),
+    };
+    let key = settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
+    format!(
+        "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
+         docker:\n  socket_path: {}\n\
+         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n\
+         keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
+         ssh:\n  private_key_path: {}\n\
+         ports:\n  enabled: {}\n  bind: {}\n\
+         logging:\n  level: {}\n  json: {}\n",
+        list(&settings.hetzner.server_types),
+        list(&settings.hetzner.locations),
+        settings.hetzner.image,
+        settings.hetzner.volume_size,
+        settings.hetzner.endpoint,
+        resolved.socket.display(),
+        format(settings.activity.idle_timeout),
+        format(settings.activity.connection_timeout),
+        format(settings.activity.grace_period),
+        format(settings.keepalive.interval),
+        format(settings.keepalive.timeout),
+        settings.keepalive.self_destruct,
+        key.display(),
+        settings.ports.enabled,
+        settings.ports.bind,
+        settings.logging.level,
+        settings.logging.json,
+    )
+}

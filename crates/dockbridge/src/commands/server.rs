@@ -1,0 +1,137 @@
+//! `dockbridge server`: the machine behind this profile.
+
+use std::os::unix::process::CommandExt as _;
+
+use machine::{Consent, Destroyed, Provider as _, Summary};
+
+use crate::failure::{Failure, NOT_RUNNING, Outcome};
+use crate::output::say;
+use crate::paths::write_private;
+use crate::resolved::{GlobalArgs, Resolved};
+
+/// What can be done with the machine.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Create it now (the daemon keeps its lease)
+    Create,
+    /// Destroy it; the volume stays
+    Destroy,
+    /// Show it as the cloud knows it
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all servers of this profile
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Log in to it, or run a command there
+    Ssh {
+        /// The command
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+}
+
+/// Runs it.
+pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
+    let resolved = Resolved::load(global)?;
+    match command {
+        Command::Create => super::wake::run(global).await,
+        Command::Destroy => destroy(&resolved).await,
+        Command::Status { json } => {
+            let servers = resolved.cloud()?.servers().await?;
+            let Some(server) = servers.first() else {
+                return Err(Failure::new("there is no machine").hint("the next docker command creates one").code(NOT_RUNNING));
+            };
+            print(std::slice::from_ref(server), json)
+        }
+        Command::List { json } => print(&resolved.cloud()?.servers().await?, json),
+        Command::Ssh { command } => ssh(&resolved, &command).await,
+    }
+}
+
+async fn destroy(resolved: &Resolved) -> Outcome {
+    let daemon = resolved.daemon();
+    if daemon.status().await.is_ok() {
+        return destroy_through(&daemon).await;
+    }
+    match resolved.cloud()?.destroy(None, Consent::Given).await? {
+        Destroyed::Gone { troubles } => {
+            say("The server is gone; the volume stays.");
+            troubles.iter().for_each(|trouble| say(&format!("Note: {trouble}.")));
+            Ok(())
+        }
+        Destroyed::Absent | Destroyed::NotOurs => {
+            say("There is no server.");
+            Ok(())
+        }
+        Destroyed::InUse { reason } => Err(Failure::new(format!("another client works on it: {reason}"))),
+    }
+}
+
+/// Asks the daemon, which can stop the containers in order.
+pub async fn destroy_through(daemon: &daemon::client::Client) -> Outcome {
+    let answer = daemon.destroy().await?;
+    say("The machine is gone; its volume stays.");
+    if let Some(message) = answer.message {
+        say(&format!("Note: {message}."));
+    }
+    Ok(())
+}
+
+fn print(servers: &[Summary], json: bool) -> Outcome {
+    if json {
+        let text = serde_json::to_string_pretty(servers).map_err(|error| Failure::new(error.to_string()))?;
+        say(&text);
+        return Ok(());
+    }
+    if servers.is_empty() {
+        say("There is no server.");
+    }
+    for server in servers {
+        say(&describe(server));
+    }
+    Ok(())
+}
+
+/// One line about a machine.
+pub fn describe(machine: &Summary) -> String {
+    let mut line = machine.name.clone();
+    if let (Some(id), Some(server_type), Some(location)) = (machine.id, &machine.server_type, &machine.location) {
+        line.push_str(&format!(" ({id}, {server_type} in {location})"));
+    }
+    let status = serde_json::to_value(machine.status).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+    line.push_str(&format!(", {status}"));
+    if let Some(address) = machine.address {
+        line.push_str(&format!(", {address}"));
+    }
+    if let Some(price) = machine.price_hourly {
+        line.push_str(&format!(", {price:.4} EUR net a started hour"));
+    }
+    line
+}
+
+/// Hands over to the system's `ssh`, with the machine's own host key and nothing else to trust.
+async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
+    let cloud = resolved.cloud()?;
+    let Some(access) = cloud.access().await? else {
+        return Err(Failure::new("there is no machine").hint("`dockbridge wake` creates one").code(NOT_RUNNING));
+    };
+    let known_hosts = resolved.paths.profile_state(&resolved.profile).join("known_hosts");
+    write_private(&known_hosts, format!("{} {}\n", access.address, access.host_key.trim()).as_bytes())?;
+    let key = resolved.settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
+    let error = std::process::Command::new("ssh")
+        .arg("-i")
+        .arg(key)
+        .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null", "-o"])
+        .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+        .args(["-l", "root"])
+        .arg(access.address.to_string())
+        .args(command)
+        .exec();
+    Err(Failure::new(format!("ssh cannot be run: {error}")).hint("install an OpenSSH client"))
+}

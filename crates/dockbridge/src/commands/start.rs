@@ -1,0 +1,219 @@
+//! `dockbridge start`: the daemon, in the foreground or detached.
+
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::{Daemon, Options};
+use machine::{Host, Provider};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use tunnel::{AgentPlan, Endpoint, HostKeys, Identity};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::say;
+use crate::paths::make_private_folder;
+use crate::resolved::{GlobalArgs, Resolved, agent_binaries};
+use crate::settings::{Settings, duration};
+
+/// Set for the process that `--detach` leaves behind.
+const DETACHED: &str = "DOCKBRIDGE_DETACHED";
+/// It is ready in well under a second, or never.
+const LONGEST_START: Duration = Duration::from_secs(10);
+
+/// Arguments of `start`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Go on in the background
+    #[arg(long)]
+    detach: bool,
+    /// Where machines come from
+    #[arg(long, value_enum, default_value_t = ProviderKind::Hetzner)]
+    provider: ProviderKind,
+    /// With `--provider ssh`: the host, as user@address or user@address:port
+    #[arg(long, value_name = "USER@ADDRESS[:PORT]", required_if_eq("provider", "ssh"))]
+    host: Option<String>,
+    /// With `--provider ssh`: the private key, instead of ~/.ssh/id_ed25519
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// With `--provider ssh`: the engine's socket on the host
+    #[arg(long, value_name = "PATH", default_value = tunnel::Options::DOCKER_SOCKET)]
+    remote_socket: String,
+}
+
+/// Where machines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ProviderKind {
+    /// Servers of a Hetzner Cloud project, made and deleted as needed
+    Hetzner,
+    /// A host of your own, never made or deleted
+    Ssh,
+}
+
+/// Runs it.
+pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+    let resolved = Resolved::load(global)?;
+    if arguments.detach {
+        return detach(&resolved).await;
+    }
+    log_to_stderr(&resolved.settings)?;
+    let provider = provider(&arguments, &resolved)?;
+    let begun = Instant::now();
+    let daemon = Daemon::bind(options(&resolved, provider)).await?;
+    say(&format!("Ready in {:.2} s. Docker socket: unix://{}", begun.elapsed().as_secs_f64(), resolved.socket.display()));
+    match daemon.found() {
+        Ok(Some(machine)) => say(&format!("There is a machine already: {}", super::server::describe(machine))),
+        Ok(None) => say("No machine yet: the first docker command creates one."),
+        Err(trouble) => say(&format!("The cloud cannot be asked now ({trouble}); docker commands try again.")),
+    }
+    say(&format!("Point docker here: export DOCKER_HOST=unix://{}", resolved.socket.display()));
+    daemon.run(end_of_process()?).await;
+    Ok(())
+}
+
+fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
+    Options {
+        profile: resolved.profile.to_string(),
+        provider,
+        policy: resolved.policy(),
+        lease: resolved.lease(),
+        heartbeat: resolved.settings.keepalive.interval,
+        socket: resolved.socket.clone(),
+        state: resolved.paths.profile_state(&resolved.profile),
+        ports: resolved.settings.ports.enabled.then_some::<IpAddr>(resolved.settings.ports.bind),
+    }
+}
+
+fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>> {
+    match (arguments.provider, &arguments.host) {
+        (ProviderKind::Hetzner, _) => Ok(Arc::new(resolved.cloud()?)),
+        (ProviderKind::Ssh, Some(host)) => {
+            let endpoint = parse_host(host)?;
+            let ssh = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
+            let identity = arguments.identity.clone().or_else(|| resolved.settings.ssh.private_key_path.clone());
+            Ok(Arc::new(Host::new(tunnel::Options {
+                endpoint,
+                host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
+                identity: Identity::File(identity.unwrap_or_else(|| ssh.join("id_ed25519"))),
+                agent: Some(AgentPlan { binaries: agent_binaries(), directory: "~/.cache/dockbridge".to_owned(), resident: false }),
+                docker_socket: arguments.remote_socket.clone(),
+            })))
+        }
+        (ProviderKind::Ssh, None) => Err(Failure::new("--provider ssh needs --host user@address[:port]")),
+    }
+}
+
+fn parse_host(text: &str) -> Outcome<Endpoint> {
+    let wrong = || Failure::new(format!("{text:?} is no host")).hint("write it as user@address or user@address:port, IPv6 in brackets");
+    let (user, rest) = text.split_once('@').filter(|(user, _)| !user.is_empty()).ok_or_else(wrong)?;
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => rest.rsplit_once(':').filter(|(host, _)| !host.contains(':')).map_or((rest, None), |(host, port)| (host, Some(port))),
+    };
+    let port = port.map_or(Ok(22), str::parse).map_err(|_| wrong())?;
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    Ok(Endpoint { host: host.to_owned(), port, user: user.to_owned() })
+}
+
+fn log_to_stderr(settings: &Settings) -> Outcome {
+    let filter = EnvFilter::try_new(&settings.logging.level)
+        .map_err(|error| Failure::new(format!("`logging.level` is not understood: {error}")).hint("write error, warn, info, debug or trace"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let installed = if settings.logging.json {
+        log.json().try_init()
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
+    installed.map_err(|error| Failure::new(error.to_string()))
+}
+
+fn end_of_process() -> Outcome<CancellationToken> {
+    let ending = CancellationToken::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut arrived = signal(kind)?;
+        let ending = ending.clone();
+        tokio::spawn(async move {
+            if arrived.recv().await.is_some() {
+                ending.cancel();
+            }
+        });
+    }
+    Ok(ending)
+}
+
+/// Starts this command once more in a session of its own and waits until that one serves.
+async fn detach(resolved: &Resolved) -> Outcome {
+    let daemon = resolved.daemon();
+    if let Ok(status) = daemon.status().await {
+        return Err(Failure::new(format!("another dockbridge (process {}) serves {}", status.process, resolved.socket.display()))
+            .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it"));
+    }
+    let folder = resolved.paths.profile_state(&resolved.profile);
+    make_private_folder(&folder)?;
+    let log_path = folder.join("daemon.log");
+    let log = File::options().create(true).append(true).open(&log_path)?;
+    let begins_at = log.metadata()?.len();
+    let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
+    let mut child = tokio::process::Command::new("setsid")
+        .arg(std::env::current_exe()?)
+        .args(arguments)
+        .env(DETACHED, "1")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let begun = Instant::now();
+    loop {
+        if daemon.status().await.is_ok() {
+            say(&format!("Ready in {:.2} s. Docker socket: unix://{}", begun.elapsed().as_secs_f64(), resolved.socket.display()));
+            say(&format!("Log: {}", log_path.display()));
+            return Ok(());
+        }
+        if let Some(status) = child.try_wait()? {
+            return Err(told_by_child(&log_path, begins_at, status));
+        }
+        if begun.elapsed() > LONGEST_START {
+            return Err(Failure::new(format!("the daemon does not answer after {}", duration::format(LONGEST_START)))
+                .hint(format!("its log is {}", log_path.display())));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The child's own words, as if it had not been detached.
+fn told_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -> Failure {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or_default()).into_owned();
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    let Some((_, told)) = text.rsplit_once("Error: ") else {
+        return Failure::new(format!("the daemon ended with {status}")).hint(format!("its log is {}", log.display())).code(code);
+    };
+    let mut lines = told.lines();
+    let failure = Failure::new(lines.next().unwrap_or_default()).code(code);
+    lines.filter_map(|line| line.strip_prefix("Hint: ")).fold(failure, Failure::hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_written_as_for_ssh() {
+        let parsed = |text| parse_host(text).map(|endpoint| endpoint.to_string()).ok();
+        assert_eq!(parsed("me@example.org").as_deref(), Some("me@example.org:22"));
+        assert_eq!(parsed("me@10.0.0.1:2222").as_deref(), Some("me@10.0.0.1:2222"));
+        assert_eq!(parsed("me@[::1]:2222").as_deref(), Some("me@[::1]:2222"));
+        assert_eq!(parsed("me@::1").as_deref(), Some("me@[::1]:22"));
+        for bad in ["", "example.org", "@example.org", "me@", "me@host:port", "me@host:99999"] {
+            assert!(parsed(bad).is_none(), "{bad:?}");
+        }
+    }
+}

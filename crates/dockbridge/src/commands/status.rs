@@ -1,0 +1,86 @@
+//! `dockbridge status`.
+
+use daemon::Status;
+use daemon::client::ClientError;
+
+use crate::failure::{Failure, NOT_RUNNING, Outcome};
+use crate::output::{say, seconds};
+use crate::resolved::{GlobalArgs, Resolved};
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+    let resolved = Resolved::load(global)?;
+    let status = match resolved.daemon().status().await {
+        Ok(status) => status,
+        Err(error @ ClientError::NotRunning { .. }) => return without_daemon(&resolved, error).await,
+        Err(error) => return Err(error.into()),
+    };
+    if arguments.json {
+        say(&serde_json::to_string_pretty(&status).map_err(|error| Failure::new(error.to_string()))?);
+    } else {
+        print(&status);
+    }
+    Ok(())
+}
+
+/// No daemon; perhaps a machine that bills all the same.
+async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
+    let failure = Failure::from(error).code(NOT_RUNNING);
+    let Ok(cloud) = resolved.cloud() else { return Err(failure) };
+    match cloud.servers().await {
+        Ok(servers) => match servers.first() {
+            Some(server) => Err(failure.hint(format!("there is a machine all the same: {}", super::server::describe(server)))),
+            None => Err(failure),
+        },
+        Err(_) => Err(failure),
+    }
+}
+
+/// For a person.
+pub fn print(status: &Status) {
+    say(&format!("Profile   {}", status.profile));
+    say(&format!("Socket    unix://{}", status.socket.display()));
+    let reason = status.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    say(&format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
+    if let Some(machine) = &status.machine {
+        say(&format!("Machine   {}", super::server::describe(machine)));
+        if let Some(volume) = &machine.volume {
+            say(&format!("Volume    {} ({}, {} GB in {})", volume.name, volume.id, volume.size, volume.location));
+        }
+    }
+    if let Some(report) = &status.report {
+        let containers = report.containers.map(|counts| format!("{} of {} containers run", counts.running, counts.total));
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let disk = report.disk.map(|disk| format!("volume {:.1} % full", disk.used as f64 / disk.total.max(1) as f64 * 100.0));
+        let lease = report.lease_seconds.map(|seconds| format!("lease {seconds} s"));
+        let told: Vec<String> = [containers, disk, lease].into_iter().flatten().collect();
+        say(&format!("Docker    {}", told.join(", ")));
+    }
+    if let Some(tunnel) = &status.tunnel {
+        let round_trip = tunnel.round_trip_ms.map(|time| format!(", round trip {time:.1} ms")).unwrap_or_default();
+        say(&format!("Tunnel    {} streams, {} bytes up, {} down{round_trip}", tunnel.streams, tunnel.up, tunnel.down));
+    }
+    for port in status.ports.as_array().into_iter().flatten() {
+        let text = |key: &str| port.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        say(&format!("Port      {} leads to {}", text("local"), text("container")));
+    }
+    if let Some(cost) = &status.cost {
+        let volume = cost.volume_monthly.map(|price| format!("; the volume {price:.2} EUR a month")).unwrap_or_default();
+        say(&format!("Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all net", cost.so_far, cost.hours, cost.hourly));
+    }
+    for reason in &status.reasons {
+        let left = reason.seconds.map_or("goes on".to_owned(), |left| format!("another {left} s"));
+        say(&format!("Kept by   {} ({left})", reason.what));
+    }
+    if !status.next.is_empty() {
+        say(&format!("Next      {}", status.next));
+    }
+}

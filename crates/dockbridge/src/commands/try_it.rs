@@ -1,0 +1,71 @@
+//! `dockbridge try`: the whole story on a local cloud, each step checked. What it makes is in one temporary folder and goes in any case.
+
+mod stage;
+mod story;
+
+use std::time::Duration;
+
+use local_cloud::{Cloud, Machines, Options, Pace};
+use tokio::time::Instant;
+
+use self::stage::Stage;
+use crate::failure::{Failure, Outcome, with_causes};
+use crate::output::say;
+
+/// Arguments of `try`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How long the machine may idle in this story
+    #[arg(long, default_value = "6s", value_parser = crate::settings::duration::parse)]
+    idle_timeout: Duration,
+}
+
+/// Runs it.
+pub async fn run(arguments: Args) -> Outcome {
+    let begun = Instant::now();
+    stage::check_host()?;
+    super::local_cloud::prepare_base().await?;
+    let prepared = begun.elapsed();
+    let begun = Instant::now();
+
+    let folder = stage::temporary_folder()?;
+    let cloud = Cloud::start(Options {
+        listen: ([127, 0, 0, 1], 0).into(),
+        state: folder.path().join("cloud"),
+        machines: Machines::Nspawn,
+        tokens: Vec::new(),
+        pace: Pace::Fast,
+    })
+    .await
+    .map_err(super::local_cloud::started)?;
+    let stage = Stage::new(folder.path(), &cloud, arguments.idle_timeout);
+
+    let told = match stage {
+        Ok(stage) => {
+            let told = tokio::select! {
+                told = story::tell(&stage) => told,
+                interrupted = tokio::signal::ctrl_c() => Err(match interrupted {
+                    Ok(()) => Failure::new("interrupted"),
+                    Err(error) => Failure::new(with_causes(&error)),
+                }),
+            };
+            stage.end_daemon().await;
+            told
+        }
+        Err(failure) => Err(failure),
+    };
+    cloud.close().await;
+    let left = local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()));
+    folder.close()?;
+    told?;
+    let left = left?;
+    if !left.is_empty() {
+        return Err(Failure::new(format!("the local cloud left something on this host: {left}")));
+    }
+    say("Nothing is left on this host.");
+    say(&format!("The whole story took {:.0} s.", begun.elapsed().as_secs_f64()));
+    if prepared > Duration::from_secs(5) {
+        say(&format!("(Making the base system took {:.0} s before that; it is kept.)", prepared.as_secs_f64()));
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Where the story plays: a profile of its own over a local cloud, and the tools to act and to look.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use hetzner::{Client, Query};
+use local_cloud::Cloud;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::failure::{Failure, Outcome, with_causes};
+use crate::settings::duration;
+
+/// The statically linked shell that becomes the story's image.
+pub const BUSYBOX: &str = "/bin/busybox";
+
+/// A profile over a local cloud.
+pub struct Stage {
+    folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    /// The same cloud, seen from outside.
+    pub cloud: Client,
+    /// The daemon's Docker socket.
+    pub socket: PathBuf,
+}
+
+/// How much there is in the cloud project.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub servers: usize,
+    pub volumes: usize,
+    pub keys: usize,
+    pub firewalls: usize,
+}
+
+/// What has to be on the host.
+pub fn check_host() -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::new("the local cloud runs real machines and needs root").hint("run it with sudo, or as root in a throwaway machine"));
+    }
+    if std::process::Command::new("docker").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        return Err(Failure::new("there is no docker client").hint("install one (Debian: docker-cli); no engine is needed"));
+    }
+    if !Path::new(BUSYBOX).exists() {
+        return Err(Failure::new(format!("{BUSYBOX} is missing")).hint("install busybox-static: the story's image is made of it"));
+    }
+    Ok(())
+}
+
+/// Real disks are made in it, so it is not where a small memory file system may be.
+pub fn temporary_folder() -> Outcome<TempDir> {
+    let parent = if Path::new("/var/tmp").is_dir() { PathBuf::from("/var/tmp") } else { std::env::temp_dir() };
+    Ok(tempfile::Builder::new().prefix("dockbridge-try-").tempdir_in(parent)?)
+}
+
+impl Stage {
+    pub fn new(folder: &Path, cloud: &Cloud, idle_timeout: Duration) -> Outcome<Self> {
+        let endpoint = cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint());
+        let url = endpoint.parse().map_err(|_| Failure::new(format!("{endpoint:?} is no address")))?;
+        let client = Client::new(url, SecretString::from(cloud.token().to_owned())).map_err(|error| Failure::new(with_causes(&error)))?;
+        let socket = folder.join("home/run/default/docker.sock");
+        let environment = vec![
+            ("DOCKBRIDGE_HOME", folder.join("home").display().to_string()),
+            ("DOCKBRIDGE_PROFILE", "default".to_owned()),
+            ("DOCKBRIDGE_HETZNER_ENDPOINT", endpoint),
+            ("DOCKBRIDGE_HETZNER_API_TOKEN", cloud.token().to_owned()),
+            ("DOCKBRIDGE_HETZNER_VOLUME_SIZE", "10".to_owned()),
+            ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", duration::format(idle_timeout)),
+            ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", duration::format(idle_timeout)),
+            ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "2s".to_owned()),
+            ("DOCKBRIDGE_AGENT_DIR", crate::resolved::agent_binaries().display().to_string()),
+            ("DOCKER_HOST", format!("unix://{}", socket.display())),
+            ("DOCKER_CONFIG", folder.join("docker").display().to_string()),
+        ];
+        Ok(Self { folder: folder.to_owned(), environment, cloud: client, socket })
+    }
+
+    /// A folder for the story's own files.
+    pub fn folder(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = self.folder.join(name);
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        // Whatever profile, project or engine the person uses otherwise stays out of this.
+        for name in ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "HETZNER_API_TOKEN", "DOCKER_CONTEXT", "DOCKBRIDGE_CONFIG"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
+        command
+    }
+
+    /// Runs docker as a person would; its output is checked by the caller.
+    pub async fn docker(&self, arguments: &[&str], input: &str) -> Outcome<String> {
+        let mut child = self
+            .command("docker")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).await?;
+        }
+        text_of("docker", arguments, child.wait_with_output().await?)
+    }
+
+    /// Runs this very program.
+    pub async fn dockbridge(&self, arguments: &[&str]) -> Outcome<String> {
+        let output = self.command(std::env::current_exe()?).args(arguments).stdin(Stdio::null()).output().await?;
+        text_of("dockbridge", arguments, output)
+    }
+
+    /// The daemon.
+    pub fn daemon(&self) -> daemon::client::Client {
+        daemon::client::Client::of(&self.socket)
+    }
+
+    /// Ends a daemon that the story left behind; there may be none.
+    pub async fn end_daemon(&self) {
+        let daemon = self.daemon();
+        let _ = daemon.stop().await;
+        while daemon.status().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What there is, asked of the cloud itself.
+    pub async fn counts(&self) -> Outcome<Counts> {
+        let all = Query::default();
+        let asked = |error| Failure::new(with_causes(&error));
+        Ok(Counts {
+            servers: self.cloud.servers().list(&all).await.map_err(asked)?.len(),
+            volumes: self.cloud.volumes().list(&all).await.map_err(asked)?.len(),
+            keys: self.cloud.ssh_keys().list(&all).await.map_err(asked)?.len(),
+            firewalls: self.cloud.firewalls().list(&all).await.map_err(asked)?.len(),
+        })
+    }
+}
+
+fn text_of(program: &str, arguments: &[&str], output: Output) -> Outcome<String> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    Err(Failure::new(format!("`{program} {}` ended with {}: {}", arguments.join(" "), output.status, told.trim())))
+}

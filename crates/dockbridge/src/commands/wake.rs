@@ -1,0 +1,23 @@
+//! `dockbridge wake`: a machine now.
+
+use std::time::Duration;
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{follow_wake, say};
+use crate::resolved::{GlobalArgs, Resolved};
+
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Runs it.
+pub async fn run(global: &GlobalArgs) -> Outcome {
+    let daemon = Resolved::load(global)?.daemon();
+    daemon.wake().await?;
+    let status = follow_wake(&daemon, LONGEST).await?;
+    match status.machine {
+        Some(machine) => {
+            say(&format!("{} is ready.", machine.name));
+            Ok(())
+        }
+        None => Err(Failure::new(status.reason.unwrap_or_else(|| "there is no machine".to_owned()))),
+    }
+}

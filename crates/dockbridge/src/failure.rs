@@ -1,0 +1,119 @@
+//! What a person is told when a command fails: what happened, with its causes, what to do, and the exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Nothing of ours answered: no daemon, no machine.
+pub const NOT_RUNNING: u8 = 3;
+
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    hints: Vec<String>,
+    code: u8,
+}
+
+/// The result of a command.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure that is told in our own words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hints: Vec::new(), code: 1 }
+    }
+
+    /// What the person can do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Another exit code than 1.
+    pub fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// For `main`.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error: {}", self.message)?;
+        for hint in &self.hints {
+            write!(f, "\nHint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error with its causes, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some libraries repeat their cause in their own text.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<crate::settings::SettingsError> for Failure {
+    fn from(error: crate::settings::SettingsError) -> Self {
+        Self::new(with_causes(&error)).hint("`dockbridge config show` prints all settings with their values")
+    }
+}
+
+impl From<machine::MachineError> for Failure {
+    fn from(error: machine::MachineError) -> Self {
+        let failure = Self::new(with_causes(&error));
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<daemon::client::ClientError> for Failure {
+    fn from(error: daemon::client::ClientError) -> Self {
+        let failure = Self::new(with_causes(&error));
+        match error {
+            daemon::client::ClientError::NotRunning { .. } => failure.hint("start it with `dockbridge start`").code(NOT_RUNNING),
+            daemon::client::ClientError::Refused { .. } | daemon::client::ClientError::Broken(_) => failure,
+        }
+    }
+}
+
+impl From<daemon::DaemonError> for Failure {
+    fn from(error: daemon::DaemonError) -> Self {
+        use daemon::{DaemonError, OwnershipError};
+        let failure = Self::new(with_causes(&error));
+        match &error {
+            DaemonError::Refused(source) => match source.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
+            DaemonError::Socket(OwnershipError::Served { .. }) => {
+                failure.hint("`dockbridge status` tells what it does, `dockbridge stop` ends it; another one needs `--socket` or `--profile`")
+            }
+            DaemonError::Socket(OwnershipError::Foreign { .. }) => failure.hint("choose another place with `--socket PATH`"),
+            DaemonError::Socket(OwnershipError::NoSocket { .. }) => failure.hint("move it away, or choose another place with `--socket PATH`"),
+            DaemonError::Socket(OwnershipError::Io { .. }) => failure.hint("choose a place that you may write to with `--socket PATH`"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(with_causes(&error))
+    }
+}

@@ -1,0 +1,209 @@
+//! What the arguments and settings mean to the rooms below: who we are, which cloud, which token, which key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hetzner::Client;
+use lifecycle::Policy;
+use machine::{Cloud, CloudOptions, Identity, Lease, Owner, Profile, SelfDestruct, Spec};
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::LineEnding;
+use secrecy::SecretString;
+use tunnel::AgentPlan;
+use url::Url;
+
+use crate::failure::{Failure, Outcome, with_causes};
+use crate::paths::{Paths, write_private};
+use crate::settings::{self, Settings};
+
+/// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
+const BOOT_LEASE_SECONDS: u64 = 10 * 60;
+
+/// Arguments that all commands share.
+#[derive(Debug, Clone, clap::Args)]
+pub struct GlobalArgs {
+    /// Profile: a set of sockets, machine and volume of its own
+    #[arg(long, global = true, env = "DOCKBRIDGE_PROFILE", default_value = "default", value_name = "NAME")]
+    pub profile: String,
+    /// Settings file, instead of the one in the configuration folder
+    #[arg(long, global = true, env = "DOCKBRIDGE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Docker socket, instead of the profile's own
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// Arguments and settings together.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// Where our files are.
+    pub paths: Paths,
+    /// The settings file.
+    pub settings_file: PathBuf,
+    /// What is set.
+    pub settings: Settings,
+    /// The profile.
+    pub profile: Profile,
+    /// The Docker socket.
+    pub socket: PathBuf,
+}
+
+impl Resolved {
+    /// Reads the settings.
+    pub fn load(arguments: &GlobalArgs) -> Outcome<Self> {
+        let paths = Paths::find().map_err(|error| Failure::new(with_causes(&error)).hint("set HOME or DOCKBRIDGE_HOME"))?;
+        let profile = Profile::parse(&arguments.profile).map_err(|error| Failure::new(error.to_string()))?;
+        let settings_file = arguments.config.clone().unwrap_or_else(|| paths.settings());
+        if arguments.config.is_some() && !settings_file.exists() {
+            return Err(Failure::new(format!("there is no settings file {}", settings_file.display())));
+        }
+        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let settings = settings::load(&settings_file, variables)?;
+        let socket = arguments.socket.clone().or_else(|| settings.docker.socket_path.clone()).unwrap_or_else(|| paths.docker_socket(&profile));
+        let socket = std::path::absolute(&socket)?;
+        Ok(Self { paths, settings_file, settings, profile, socket })
+    }
+
+    /// The owner's id, made if there is none yet.
+    pub fn owner(&self) -> Outcome<Owner> {
+        let path = self.paths.owner();
+        match fs::read_to_string(&path) {
+            Ok(text) => Owner::parse(&text)
+                .map_err(|error| Failure::new(format!("{}: {error}", path.display())).hint("put the id back that `init` printed")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let owner = Owner::random();
+                write_private(&path, format!("{owner}\n").as_bytes())?;
+                Ok(owner)
+            }
+            Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", path.display()))),
+        }
+    }
+
+    /// The API token: settings and environment, a command, or the file that `init` wrote.
+    pub fn token(&self) -> Outcome<SecretString> {
+        if let Some(token) = &self.settings.hetzner.api_token {
+            return Ok(token.clone());
+        }
+        if let Some(command) = &self.settings.hetzner.token_command {
+            return run_token_command(command);
+        }
+        match fs::read_to_string(self.paths.token()) {
+            Ok(text) => Ok(SecretString::from(text.trim().to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::new("there is no Hetzner API token")
+                .hint("make one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` or set HCLOUD_TOKEN")
+                .hint("`dockbridge try` needs no account")),
+            Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", self.paths.token().display()))),
+        }
+    }
+
+    /// The API of the cloud project.
+    pub fn client(&self, token: SecretString) -> Outcome<Client> {
+        let endpoint = &self.settings.hetzner.endpoint;
+        let url: Url = endpoint
+            .parse()
+            .map_err(|error| Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT"))?;
+        let client = Client::new(url, token).map_err(|error| Failure::new(with_causes(&error)))?;
+        // A cloud on this host answers in microseconds and has no rate limit worth sparing.
+        Ok(if self.endpoint_is_local() {
+            client.with(hetzner::Config { poll_interval: Duration::from_millis(50), backoff: Duration::from_millis(50), ..hetzner::Config::default() })
+        } else {
+            client
+        })
+    }
+
+    fn endpoint_is_local(&self) -> bool {
+        self.settings.hetzner.endpoint.starts_with("http://")
+    }
+
+    /// The login key, made if there is none yet.
+    pub fn login_key(&self) -> Outcome<Arc<PrivateKey>> {
+        let own = self.paths.private_key();
+        let path = self.settings.ssh.private_key_path.as_ref().unwrap_or(&own);
+        match fs::read_to_string(path) {
+            Ok(text) => PrivateKey::from_openssh(&text)
+                .map(Arc::new)
+                .map_err(|error| Failure::new(format!("the private key {} cannot be used: {error}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && *path == own => {
+                let unmade = |error: &dyn std::error::Error| Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)));
+                let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
+                let text = key.to_openssh(LineEnding::LF).map_err(|error| unmade(&error))?;
+                write_private(&own, text.as_bytes())?;
+                Ok(Arc::new(key))
+            }
+            Err(error) => Err(Failure::new(format!("the private key {} cannot be read: {error}", path.display()))
+                .hint("change `ssh.private_key_path`, or leave it out for a key of our own")),
+        }
+    }
+
+    /// The provider of this profile's machine.
+    pub fn cloud(&self) -> Outcome<Cloud> {
+        let token = self.token()?;
+        let client = self.client(token.clone())?;
+        let hetzner = &self.settings.hetzner;
+        let self_destruct = match self.settings.keepalive.self_destruct {
+            settings::SelfDestruct::PowerOff => SelfDestruct::PowerOff,
+            settings::SelfDestruct::Token => SelfDestruct::Delete { endpoint: hetzner.endpoint.clone(), token },
+        };
+        let spec = Spec {
+            server_types: hetzner.server_types.clone(),
+            locations: hetzner.locations.clone(),
+            image: hetzner.image.clone(),
+            volume_size: hetzner.volume_size,
+            boot_lease_seconds: BOOT_LEASE_SECONDS,
+        };
+        let options = CloudOptions {
+            identity: Identity { profile: self.profile.clone(), owner: self.owner()? },
+            spec,
+            login: self.login_key()?,
+            agent: AgentPlan { binaries: agent_binaries(), directory: "/run/dockbridge".to_owned(), resident: true },
+            lease: self.lease(),
+            self_destruct,
+        };
+        Ok(Cloud::new(client, options))
+    }
+
+    /// What this client says of itself.
+    pub fn lease(&self) -> Lease {
+        Lease {
+            client: format!("{:016x}", rand::random::<u64>()),
+            length: self.settings.keepalive.timeout,
+            idle_limit: self.settings.activity.idle_timeout + self.settings.activity.grace_period,
+        }
+    }
+
+    /// How long machines stay.
+    pub fn policy(&self) -> Policy {
+        let activity = &self.settings.activity;
+        Policy {
+            idle_timeout: activity.idle_timeout,
+            connection_timeout: activity.connection_timeout,
+            grace_period: activity.grace_period,
+        }
+    }
+
+    /// The daemon of this profile, running or not.
+    pub fn daemon(&self) -> daemon::client::Client {
+        daemon::client::Client::of(&self.socket)
+    }
+}
+
+/// Beside our own executable, unless told otherwise.
+pub fn agent_binaries() -> PathBuf {
+    if let Some(folder) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
+        return folder.into();
+    }
+    let executable = std::env::current_exe().unwrap_or_default();
+    executable.parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+fn run_token_command(command: &str) -> Outcome<SecretString> {
+    let output = std::process::Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || text.is_empty() {
+        return Err(Failure::new("the command of `hetzner.token_command` printed no token").hint("run it by hand to see why"));
+    }
+    Ok(SecretString::from(text))
+}
