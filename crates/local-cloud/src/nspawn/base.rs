@@ -1,5 +1,6 @@
 //! The base system that every server's disk begins as: Debian with docker, root login by key and cloud-init, as the `docker-ce` app image has it.
-//! Made once per recipe and kept in a cache folder; machines only read it. Knows nothing of servers.
+//! Made once per recipe and kept in a cache folder; machines only read it. The packages come from where this host gets its own (`DOCKBRIDGE_BASE_MIRROR`
+//! names another place). Knows nothing of servers.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -120,25 +120,6 @@ pub(super) fn records(state: &Path) -> Vec<Record> {
     folders.filter_map(|folder| serde_json::from_slice(&std::fs::read(folder.path().join("server.json")).ok()?).ok()).collect()
 }
 
-/// Refuses a state folder that cannot carry the writable layers.
-pub(super) fn check_state(state: &Path) -> Result<(), Failure> {
-    let text = state.display().to_string();
-    if text.contains([',', ':', '\\', '"']) || state.to_str().is_none() {
-        return Err(failure(format!("use {text} for disks"), "mount options cannot carry a path with such characters; choose a plain one"));
-    }
-    /// `OVERLAYFS_SUPER_MAGIC` of the kernel's `uapi/linux/magic.h`.
-    const OVERLAYFS: i64 = 0x794c_7630;
-    let kind = rustix::fs::statfs(state).during(format!("look at {}", state.display()))?.f_type;
-    #[allow(clippy::unnecessary_cast, reason = "the type differs between architectures")]
-    if kind as i64 == OVERLAYFS {
-        return Err(failure(
-            format!("use {} for disks", state.display()),
-            "it lies on an overlay file system, as in a container, and those cannot be stacked; choose a state folder on a disk, a volume or a tmpfs",
-        ));
-    }
-    Ok(())
-}
-
 /// Copies the disk of a server to an image; returns how much it weighs, with the base system below.
 pub(super) async fn snapshot(state: &Path, server: u64, base: &Path, image: u64) -> Result<u64, Failure> {
     let folder = image_folder(state, image);

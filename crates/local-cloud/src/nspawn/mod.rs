@@ -14,6 +14,7 @@ mod cleanup;
 mod device;
 mod disk;
 mod firewall;
+mod folder;
 mod machine;
 mod metadata;
 mod network;
@@ -28,7 +29,6 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
 use self::claim::{Claim, Place, Record};
@@ -66,12 +66,12 @@ impl Nspawn {
         tool::check_host()?;
         std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
         let state = std::fs::canonicalize(state).during(format!("find {}", state.display()))?;
-        disk::check_state(&state)?;
-        let state_lock = lock_state(&state)?;
+        folder::check(&state)?;
+        let state_lock = folder::lock(&state)?;
         let base = base::ensure(&base::cache(), &|step| tracing::info!("{step}")).await?;
 
         let starter = machine::Starter::new()?;
-        let claim = claim_place(&state)?;
+        let claim = folder::claim_place(&state)?;
         cleanup::sweep(&claim, &mut CleanReport::default()).await?;
         claim.write(&Record { state: state.clone(), process: std::process::id(), api_port })?;
         let furnished = async {
@@ -90,7 +90,7 @@ impl Nspawn {
         // Unbounded: one small event per death of a machine.
         let (events, received) = mpsc::unbounded_channel();
         let site = Arc::new(Site { place: claim.place, state: state.clone(), starter, events });
-        let (servers, hosts, volumes) = found(&site);
+        let (servers, hosts, volumes) = folder::found(&site);
         let servers = Arc::new(Mutex::new(servers));
         let metadata = tokio::spawn(metadata::serve(listener, lookup(claim.place, servers.clone())));
         let nspawn = Nspawn {
@@ -331,53 +331,6 @@ impl Drop for Nspawn {
 /// A lock that is never held across an await; what it guards is whole even if a holder panicked.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn lock_state(state: &Path) -> Result<File, Failure> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(state.join("machines.lock"))
-        .during("open the lock of the state folder")?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(failure(format!("use {}", state.display()), "another local cloud uses it; choose another state folder"))
-        }
-        Err(error) => Err(failure("lock the state folder", error)),
-    }
-}
-
-/// The place that the disks of this folder had before if it is free, so that servers keep their addresses; else any.
-fn claim_place(state: &Path) -> Result<Claim, Failure> {
-    let note = state.join("place");
-    let before = std::fs::read_to_string(&note).ok().and_then(|text| Place::of(text.trim(), ""));
-    let again = match before {
-        Some(place) => Claim::try_take(place)?,
-        None => None,
-    };
-    let claim = match again {
-        Some(claim) => claim,
-        None => Claim::any()?,
-    };
-    std::fs::write(note, claim.place.0.to_string()).during("write down the place")?;
-    Ok(claim)
-}
-
-type Found = (BTreeMap<u64, Arc<Server>>, BTreeMap<u64, u8>, BTreeMap<u64, Option<u64>>);
-
-/// What the state folder holds from before; all of it is off.
-fn found(site: &Arc<Site>) -> Found {
-    let records = disk::records(&site.state);
-    let hosts = records.iter().map(|record| (record.id, record.host)).collect();
-    let exists = |server: &u64| records.iter().any(|record| record.id == *server);
-    let volumes: BTreeMap<u64, Option<u64>> =
-        volume::records(&site.state).into_iter().map(|(id, record)| (id, record.server.filter(exists))).collect();
-    let attached = |server: u64| volumes.iter().filter(|(_, at)| **at == Some(server)).map(|(id, _)| *id).collect::<Vec<_>>();
-    let servers =
-        records.iter().map(|record| (record.id, Arc::new(Server::new(site.clone(), record.clone(), &attached(record.id))))).collect();
-    (servers, hosts, volumes)
 }
 
 fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> metadata::Lookup {
