@@ -64,11 +64,11 @@ impl Page {
     }
 
     fn next(self) -> Option<usize> {
-        (self.page < self.last).then_some(self.page + 1)
+        (self.page < self.last).then(|| self.page + 1)
     }
 
     fn previous(self) -> Option<usize> {
-        (self.page > 1).then_some(self.page - 1)
+        (self.page > 1).then(|| self.page - 1)
     }
 
     /// The `Link` header; none when everything is on one page.

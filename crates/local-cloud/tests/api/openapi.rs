@@ -49,9 +49,11 @@ impl Spec {
             assert!(body.is_null(), "{method} {path} has no body, but answered {body}");
             return Some(pattern);
         }
-        let mut validators = self.validators.lock().unwrap();
-        let validator = validators.entry(format!("{method} {pattern} {key}")).or_insert_with(|| compile(schema));
-        let problems: Vec<String> = validator.iter_errors(body).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        let problems: Vec<String> = {
+            let mut validators = self.validators.lock().unwrap();
+            let validator = validators.entry(format!("{method} {pattern} {key}")).or_insert_with(|| compile(schema));
+            validator.iter_errors(body).map(|e| format!("{}: {e}", e.instance_path())).collect()
+        };
         assert!(problems.is_empty(), "{method} {path} answered {status} {body:#}\nbut: {problems:#?}");
         Some(pattern)
     }
