@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use local_cloud::hypervisor::{Format, Hypervisor, ImageSource, InboundRule};
 use local_cloud::nspawn::{Nspawn, clean};
-use rig::{CEILING, Rig, left_on_host, passed_over, until};
+use rig::{Rig, left_on_host, passed_over, until};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -372,7 +372,6 @@ async fn nothing_is_left_of_a_killed_local_cloud_after_cleaning() {
         left.is_empty() || report.links.is_empty()
     })
     .await;
-    assert!(CEILING > began.elapsed());
 }
 
 /// Run by the test above, in a process of its own.
