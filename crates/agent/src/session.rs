@@ -12,9 +12,9 @@ use crate::framed::{receive, send};
 use crate::paths::Paths;
 use crate::pump::{Outcome, pump};
 use crate::report::Machine;
-use crate::stdio::Stdio;
+
 use crate::streams::{self, AgentStream, Ticket};
-use crate::summon;
+use crate::{stdio, summon};
 
 /// How long a TCP port may take to answer; a local one answers at once or never.
 const CONNECTS: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
     let mut output = io::stdout();
     output.write_all(READY_LINE.as_bytes())?;
     output.flush()?;
-    let served = streams::serve(Stdio::take()?, |stream, ticket| serve(session.clone(), stream, ticket)).await;
+    let served = streams::serve(stdio::take()?, |stream, ticket| serve(session.clone(), stream, ticket)).await;
     summoning.abort();
     served
 }

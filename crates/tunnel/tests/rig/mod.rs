@@ -1,0 +1,272 @@
+//! A real sshd with a configuration, host key and login of its own, and things for streams to lead to.
+//!
+//! Everything lies in a temporary folder and ends with it.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener};
+use tunnel::{AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
+
+/// For everything that should take milliseconds; the machine may be busy.
+pub const SOON: Duration = Duration::from_secs(20);
+
+pub struct Sshd {
+    pub folder: tempfile::TempDir,
+    pub port: u16,
+    pub host_key: PrivateKey,
+    pub key: Arc<PrivateKey>,
+    child: Child,
+}
+
+impl Sshd {
+    /// `None`, with the reason printed, where no sshd can be started.
+    pub async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    pub async fn start_with(extra: &str) -> Option<Self> {
+        let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).exists());
+        let Some(program) = program else {
+            println!("passed over: no sshd is installed");
+            return None;
+        };
+        if !rustix::process::geteuid().is_root() {
+            println!("passed over: sshd needs root here to log anybody in");
+            return None;
+        }
+        // sshd wants the folder of its privilege separation.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (host_key, key) = (generate(), generate());
+        write(&path("host_key"), &host_key.to_openssh(Default::default()).unwrap(), 0o600);
+        write(&path("key"), &key.to_openssh(Default::default()).unwrap(), 0o600);
+        write(&path("authorized_keys"), &key.public_key().to_openssh().unwrap(), 0o600);
+        let port = free_port().await;
+        let config = format!(
+            "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile none\nStrictModes no\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n{extra}\n",
+            host = path("host_key").display(),
+            keys = path("authorized_keys").display(),
+        );
+        write(&path("sshd_config"), &config, 0o600);
+        let mut child = Command::new(program)
+            .args(["-D", "-e", "-f"])
+            .arg(path("sshd_config"))
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(path("sshd.log")).unwrap())
+            .spawn()
+            .unwrap();
+        let log = path("sshd.log");
+        eventually("sshd listens", || {
+            let ended = child.try_wait().unwrap();
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            async move {
+                assert!(ended.is_none(), "sshd ended: {log}");
+                match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        })
+        .await;
+        Some(Self { folder, port, host_key, key: Arc::new(key), child })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { host: "127.0.0.1".into(), port: self.port, user: "root".into() }
+    }
+
+    /// Plain channels only.
+    pub fn options(&self) -> Options {
+        Options {
+            endpoint: self.endpoint(),
+            host_keys: HostKeys::Pinned(vec![Fingerprint::of(self.host_key.public_key())]),
+            identity: Identity::Key(self.key.clone()),
+            agent: None,
+            docker_socket: self.path("docker.sock").display().to_string(),
+        }
+    }
+
+    /// With the agent.
+    pub fn options_with_agent(&self) -> Options {
+        let directory = self.path("remote").display().to_string();
+        Options { agent: Some(AgentPlan { binaries: agent_folder(), directory, resident: false }), ..self.options() }
+    }
+
+    /// With and without the agent: what holds for streams holds for both.
+    pub fn both_ways(&self) -> [(&'static str, Options); 2] {
+        [("with agent", self.options_with_agent()), ("without agent", self.options())]
+    }
+
+    /// All processes of this sshd, itself first.
+    pub fn processes(&self) -> Vec<i32> {
+        let mut found = vec![self.child.id().cast_signed()];
+        let mut next = 0;
+        while next < found.len() {
+            let children = Command::new("ps").args(["-o", "pid=", "--ppid", &found[next].to_string()]).output().unwrap();
+            found.extend(String::from_utf8_lossy(&children.stdout).split_whitespace().map(|pid| pid.parse::<i32>().unwrap()));
+            next += 1;
+        }
+        found
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        for pid in self.processes() {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.signal(rustix::process::Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+pub fn generate() -> PrivateKey {
+    let mut seed = [0; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut seed).unwrap();
+    russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&seed).into()
+}
+
+pub fn write(path: &Path, text: &str, mode: u32) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+/// The folder of the agent: built once, or where `DOCKBRIDGE_AGENT_DIR` says.
+pub fn agent_folder() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        if let Some(folder) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
+            return folder.into();
+        }
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "agent"]).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(built.unwrap().success(), "the agent does not build");
+        // This test lies in <target>/debug/deps.
+        let test = std::env::current_exe().unwrap();
+        let folder = test.parent().and_then(Path::parent).unwrap().to_path_buf();
+        assert!(folder.join("dockbridge-agent").exists(), "no agent in {}", folder.display());
+        folder
+    };
+    FOLDER.get_or_init(build).clone()
+}
+
+/// Polls until it succeeds; the last error is in the message.
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+    let deadline = tokio::time::Instant::now() + SOON;
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(last) => assert!(tokio::time::Instant::now() < deadline, "not within {SOON:?}: {what}; last: {last}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Within the time for everything.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(SOON, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("not within {SOON:?}: {what}"),
+    }
+}
+
+pub async fn connect(options: Options) -> Tunnel {
+    soon("connect", Tunnel::connect(options)).await.unwrap()
+}
+
+/// What a stream may lead to.
+#[derive(Clone, Copy)]
+pub enum Peer {
+    /// Sends everything back; ends its side when the other side ended.
+    Echo,
+    /// Reads to the end, then answers with the number of bytes, then ends.
+    Count,
+    /// Sends without end.
+    Flood,
+    /// Says a word, ends its side, and goes on reading to the end, which it reports in a file.
+    EndsFirst,
+    /// Says a word and closes everything.
+    HangsUp,
+    /// Accepts and never reads.
+    Deaf,
+}
+
+async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, report: PathBuf) -> io::Result<()> {
+    match peer {
+        Peer::Echo => {
+            let (mut read, mut write) = tokio::io::split(stream);
+            tokio::io::copy(&mut read, &mut write).await?;
+            write.shutdown().await
+        }
+        Peer::Count => {
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await?;
+            stream.write_all(bytes.len().to_string().as_bytes()).await
+        }
+        Peer::Flood => {
+            let chunk = vec![7; 64 * 1024];
+            loop {
+                stream.write_all(&chunk).await.inspect_err(|_| std::fs::write(&report, "given up").unwrap())?;
+            }
+        }
+        Peer::EndsFirst => {
+            stream.write_all(b"word").await?;
+            stream.shutdown().await?;
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await?;
+            std::fs::write(report, rest)
+        }
+        Peer::HangsUp => stream.write_all(b"word").await,
+        Peer::Deaf => {
+            std::future::pending::<()>().await;
+            Ok(())
+        }
+    }
+}
+
+/// Listens at the Docker socket's place of this sshd.
+pub fn docker(sshd: &Sshd, peer: Peer) -> tokio::task::JoinHandle<()> {
+    let path = sshd.path("docker.sock");
+    let _ = std::fs::remove_file(&path);
+    let (listener, report) = (UnixListener::bind(path).unwrap(), sshd.path("report"));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(behave(stream, peer, report.clone()));
+        }
+    })
+}
+
+/// Listens at a TCP port.
+pub async fn tcp(sshd: &Sshd, peer: Peer) -> u16 {
+    let (listener, report) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), sshd.path("report"));
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(behave(stream, peer, report.clone()));
+        }
+    });
+    port
+}

@@ -1,0 +1,263 @@
+//! Streams through a real sshd, by both ways.
+
+mod rig;
+
+use std::time::Duration;
+
+use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tunnel::{AgentState, Class, Destination, OpenError, Stream, Tunnel};
+
+fn port(port: u16) -> Destination {
+    Destination::Tcp { host: "127.0.0.1".into(), port }
+}
+
+async fn open(tunnel: &Tunnel, to: Destination) -> Stream {
+    soon("open", tunnel.open(to, Class::Interactive)).await.unwrap()
+}
+
+async fn read_to_end(stream: &mut Stream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    soon("read to the end", stream.read_to_end(&mut bytes)).await.unwrap();
+    bytes
+}
+
+async fn read_word(stream: &mut Stream) -> [u8; 4] {
+    let mut word = [0; 4];
+    soon("read a word", stream.read_exact(&mut word)).await.unwrap();
+    word
+}
+
+#[tokio::test]
+async fn the_agent_is_brought_once_and_then_found() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let first = connect(sshd.options_with_agent()).await;
+    assert_eq!(first.agent(), AgentState::Running { resident: false });
+    let installed = || -> Vec<_> {
+        let names = std::fs::read_dir(sshd.path("remote")).unwrap().map(|entry| entry.unwrap());
+        names.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect()
+    };
+    let before = installed();
+    assert_eq!(before.len(), 1, "{before:?}");
+    let second = connect(sshd.options_with_agent()).await;
+    assert_eq!(second.agent(), AgentState::Running { resident: false });
+    assert_eq!(installed(), before, "it is not sent again");
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test]
+async fn clients_that_bring_the_agent_at_the_same_time_do_not_disturb_each_other() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let tunnels = futures::future::join_all((0..6).map(|_| connect(sshd.options_with_agent()))).await;
+    for tunnel in &tunnels {
+        assert_eq!(tunnel.agent(), AgentState::Running { resident: false });
+    }
+    let left: Vec<_> = std::fs::read_dir(sshd.path("remote")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    futures::future::join_all(tunnels.iter().map(Tunnel::close)).await;
+}
+
+#[tokio::test]
+async fn what_a_login_shell_prints_first_is_skipped() {
+    let Some(sshd) = Sshd::start_with(
+        "ForceCommand sh -c \"$NOISE; exec sh -c \\\"\\$SSH_ORIGINAL_COMMAND\\\"\"\nSetEnv NOISE=\"printf welcome\\\\r\\\\nno-newline\"",
+    )
+    .await
+    else {
+        return;
+    };
+    let noisy = connect(sshd.options_with_agent()).await;
+    let said = soon("exec", noisy.exec("echo x", b"")).await.unwrap();
+    assert!(said.stdout.starts_with(b"welcome"), "the noise is there: {:?}", String::from_utf8_lossy(&said.stdout));
+    assert_eq!(noisy.agent(), AgentState::Running { resident: false });
+    let _docker = docker(&sshd, Peer::Echo);
+    let mut stream = open(&noisy, Destination::Docker).await;
+    stream.write_all(b"word").await.unwrap();
+    assert_eq!(&read_word(&mut stream).await, b"word");
+    noisy.close().await;
+}
+
+#[tokio::test]
+async fn each_side_of_a_stream_is_closed_on_its_own() {
+    let Some(sshd) = Sshd::start().await else { return };
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        for class in [Class::Interactive, Class::Bulk] {
+            // We end first: the answer still arrives.
+            let _docker = docker(&sshd, Peer::Count);
+            let counting = tcp(&sshd, Peer::Count).await;
+            for to in [Destination::Docker, port(counting)] {
+                let mut stream = soon("open", tunnel.open(to, class)).await.unwrap();
+                let sent = vec![1; 3_000_000];
+                soon("write", stream.write_all(&sent)).await.unwrap();
+                stream.shutdown().await.unwrap();
+                assert_eq!(read_to_end(&mut stream).await, b"3000000", "{way}");
+            }
+            // They end first: what we say after that still arrives.
+            let _docker = docker(&sshd, Peer::EndsFirst);
+            let ending = tcp(&sshd, Peer::EndsFirst).await;
+            for to in [Destination::Docker, port(ending)] {
+                let _ = std::fs::remove_file(sshd.path("report"));
+                let mut stream = soon("open", tunnel.open(to, class)).await.unwrap();
+                assert_eq!(read_to_end(&mut stream).await, b"word", "{way}");
+                stream.write_all(b"afterwards").await.unwrap();
+                stream.shutdown().await.unwrap();
+                eventually("the last words arrive", async || match std::fs::read(sshd.path("report")) {
+                    Ok(said) if said == b"afterwards" => Ok(()),
+                    other => Err(format!("{way}: {other:?}")),
+                })
+                .await;
+            }
+        }
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_does_not_disturb_the_others() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let flood = tcp(&sshd, Peer::Flood).await;
+    let _docker = docker(&sshd, Peer::Echo);
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        let mut unread = Vec::new();
+        for _ in 0..4 {
+            let mut stream = open(&tunnel, port(flood)).await;
+            // It flows, and then nobody reads on.
+            soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
+            unread.push(stream);
+        }
+        for _ in 0..20 {
+            let asked = tokio::time::Instant::now();
+            let mut stream = open(&tunnel, Destination::Docker).await;
+            stream.write_all(b"word").await.unwrap();
+            assert_eq!(&read_word(&mut stream).await, b"word");
+            assert!(asked.elapsed() < Duration::from_secs(3), "{way}: took {:?}", asked.elapsed());
+        }
+        assert_eq!(tunnel.is_dead(), None, "{way}");
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_writer_does_not_fill_the_memory_when_nobody_reads_at_the_far_end() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let deaf = tcp(&sshd, Peer::Deaf).await;
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        let mut stream = open(&tunnel, port(deaf)).await;
+        let writing = async {
+            let chunk = vec![0; 256 * 1024];
+            for _ in 0..512 {
+                stream.write_all(&chunk).await.unwrap();
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(3), writing).await.is_err(), "{way}: 128 MiB went nowhere");
+        assert!(tunnel.statistics().up < 64 << 20, "{way}: {:?}", tunnel.statistics());
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn refused_and_missing_destinations_are_told_apart() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let nobody = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        let refused = soon("open", tunnel.open(port(nobody), Class::Interactive)).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Refused { .. }), "{way}: {refused:?}");
+        let missing = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap_err();
+        assert!(matches!(missing, OpenError::NotFound { .. }), "{way}: {missing:?}");
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn writes_fail_after_the_far_end_hung_up() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::HangsUp);
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        let mut stream = open(&tunnel, Destination::Docker).await;
+        assert_eq!(read_to_end(&mut stream).await, b"word", "{way}");
+        let chunk = vec![0; 64 * 1024];
+        let written = soon(&format!("{way}: a failing write"), async { while stream.write_all(&chunk).await.is_ok() {} }).await;
+        assert_eq!((written, tunnel.is_dead()), ((), None), "{way}");
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_ends_the_far_side_even_after_half_of_it_was_closed() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let flood = tcp(&sshd, Peer::Flood).await;
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        for half_closed in [false, true] {
+            let _ = std::fs::remove_file(sshd.path("report"));
+            let mut stream = open(&tunnel, port(flood)).await;
+            if half_closed {
+                stream.shutdown().await.unwrap();
+            }
+            soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
+            drop(stream);
+            eventually("the far side is told", async || match std::fs::read(sshd.path("report")) {
+                Ok(said) if said == b"given up" => Ok(()),
+                other => Err(format!("{way}, half closed {half_closed}: {other:?}")),
+            })
+            .await;
+        }
+        eventually("no stream is counted", async || match tunnel.statistics().open {
+            0 => Ok(()),
+            open => Err(format!("{way}: {open} open")),
+        })
+        .await;
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn many_streams_at_once_all_flow() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    for ((way, options), count) in sshd.both_ways().into_iter().zip([1000, 100]) {
+        let tunnel = connect(options).await;
+        let mut streams = futures::future::join_all((0..count).map(|_| open(&tunnel, Destination::Docker))).await;
+        for (at, stream) in streams.iter_mut().enumerate() {
+            stream.write_all(format!("{at:04}").as_bytes()).await.unwrap();
+        }
+        for (at, stream) in streams.iter_mut().enumerate() {
+            assert_eq!(read_word(stream).await, format!("{at:04}").as_bytes(), "{way}");
+        }
+        assert_eq!(tunnel.statistics().open, count, "{way}");
+        tunnel.close().await;
+    }
+}
+
+#[tokio::test]
+async fn large_transfers_arrive_whole_in_both_directions_at_once() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let sent: Vec<u8> = (0..24_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        let stream = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
+        let (mut read, mut write) = tokio::io::split(stream);
+        let mut received = Vec::new();
+        let (written, reading) = tokio::join!(
+            async {
+                write.write_all(&sent).await?;
+                write.shutdown().await
+            },
+            soon("read it all", read.read_to_end(&mut received))
+        );
+        written.unwrap();
+        reading.unwrap();
+        assert!(received == sent, "{way}: {} of {} bytes, or others", received.len(), sent.len());
+        tunnel.close().await;
+    }
+}
