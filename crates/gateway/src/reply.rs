@@ -52,7 +52,7 @@ impl Failure {
 
     pub(crate) fn into_response(self) -> Response<ReplyBody> {
         let message = match self.hint() {
-            Some(hint) => format!("{self}. {hint}"),
+            Some(hint) => format!("{}. {hint}", self.to_string().trim_end_matches('.')),
             None => self.to_string(),
         };
         tracing::debug!(status = %self.status(), %message, cause = ?std::error::Error::source(&self).map(ToString::to_string), "answered with a failure");

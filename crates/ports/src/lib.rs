@@ -4,7 +4,7 @@
 //! `start` does, and it is closed when the container dies. The engine's events and a full list after every reconnect keep that true for
 //! containers that were not started through us.
 //!
-//! [`table`] decides which listeners there should be and does no IO; [`forward`] is one listener; [`docker`] asks the engine. Nothing here
+//! `table` decides which listeners there should be and does no IO; `forward` is one listener; `docker` asks the engine. Nothing here
 //! knows how a machine is reached, nor when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
 
 #![forbid(unsafe_code)]

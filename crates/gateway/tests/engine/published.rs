@@ -16,9 +16,20 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// One request, as a browser would make it at once: no retry.
+/// The port must accept at once, without a second try. The program behind it may need a moment more to listen, as with Docker's own
+/// proxy, which accepts and then has nobody to pass the connection to.
 fn fetch(local: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&local, Duration::from_secs(5))?;
+    let since = std::time::SystemTime::now();
+    loop {
+        let stream = TcpStream::connect_timeout(&local, Duration::from_secs(5))?;
+        match ask(stream) {
+            Ok(answer) if !answer.is_empty() => return Ok(answer),
+            other => assert!(since.elapsed().is_ok_and(|waited| waited.as_secs() < 20), "no answer: {other:?}"),
+        }
+    }
+}
+
+fn ask(mut stream: TcpStream) -> std::io::Result<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.write_all(b"GET /bin/nothing HTTP/1.0\r\n\r\n")?;
     stream.shutdown(Shutdown::Write)?;
