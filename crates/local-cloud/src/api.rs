@@ -37,7 +37,6 @@ use serde_json::Value;
 use crate::options::{Access, Token};
 use crate::state::World;
 use crate::work::engine::Engine;
-use crate::work::settle_firewalls;
 use access::Tokens;
 use budget::Budgets;
 use error::ApiError;
@@ -140,25 +139,30 @@ impl Api {
         }
         let late = fault.as_ref().filter(|f| f.kind == Kind::SlowAttach).map(|f| f.delay);
         let call = Call { params, query: Query::parse(&request.query), body: body?, fault: kind, late };
-        let reply = self.call(&caller.project, call, *handler, now)?;
+        let reply = match request.method {
+            Method::GET => self.look(&caller.project, &call, *handler, now)?,
+            _ => self.change(&caller.project, &call, *handler, now)?,
+        };
         Ok((kind != Some(Kind::LostReply)).then(|| respond(request, reply)))
     }
 
-    fn call(&self, name: &str, call: Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
+    fn look(&self, name: &str, call: &Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
+        let mut world = self.engine.world();
+        let World { ids, projects } = &mut *world;
+        let project = projects.entry(name.to_owned()).or_default();
+        handler(&mut Scope::new(name, project, ids, &self.engine, call, now))
+    }
+
+    fn change(&self, name: &str, call: &Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
         let (reply, chains, effects) = {
             let mut world = self.engine.world();
             let World { ids, projects } = &mut *world;
             let project = projects.entry(name.to_owned()).or_default();
-            let doomed = call.fault == Some(Kind::ActionError);
-            let mut scope = Scope::new(name, project, ids, &self.engine, &call, now);
+            let mut scope = Scope::new(name, project, ids, &self.engine, call, now);
             let reply = handler(&mut scope)?;
-            let (mut chains, effects) = scope.into_work();
-            chains.iter_mut().for_each(|c| c.doomed = doomed);
-            chains.extend(settle_firewalls(name, project, |project, command, resources| {
-                let id = ids.take();
-                project.record(id, command, resources, now);
-                id
-            }));
+            // What the request changed may bring servers under firewalls or out of them.
+            scope.settle_firewalls();
+            let (chains, effects) = scope.into_work();
             (reply, chains, effects)
         };
         self.engine.spawn(chains);

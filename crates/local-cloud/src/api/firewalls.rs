@@ -174,11 +174,11 @@ fn targets(scope: &Scope<'_>, bodies: Vec<TargetBody>) -> Result<Vec<Target>, Ap
 }
 
 fn ensure_targets_unlocked(scope: &Scope<'_>, targets: &[Target]) -> Result<(), ApiError> {
-    let servers = targets.iter().filter_map(|t| match t {
+    let mut servers = targets.iter().filter_map(|t| match t {
         Target::Server(id) => Some(Resource::Server(*id)),
         Target::Selector(_) => None,
     });
-    servers.map(|server| scope.ensure_unlocked(server)).collect()
+    servers.try_for_each(|server| scope.ensure_unlocked(server))
 }
 
 fn check_rules(fields: &mut Fields, rules: &[Rule]) {

@@ -291,3 +291,6 @@ impl Engine {
         (attachments, chains)
     }
 }
+
+#[cfg(test)]
+mod tests;

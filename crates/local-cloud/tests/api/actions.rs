@@ -1,8 +1,11 @@
 //! Looking at actions.
 
+use std::time::{Duration, SystemTime};
+
+use local_cloud::{Cloud, Pace};
 use serde_json::json;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, options};
 
 #[tokio::test]
 async fn actions_are_asked_for_by_id_or_by_resource() {
@@ -25,4 +28,18 @@ async fn actions_are_asked_for_by_id_or_by_resource() {
     assert_eq!(rig.get("/volumes/actions?status=running").await.body["actions"], json!([]));
     rig.get("/actions").await.refused(410, "deprecated_api_endpoint");
     rig.get("/servers/1/actions").await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn at_the_real_pace_an_action_takes_its_time_and_shows_its_progress() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut slow = options(&folder);
+    slow.pace = Pace::Real;
+    let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
+    let before = SystemTime::now();
+    let made = rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1"})).await;
+    let path = format!("/actions/{}", made.id("action"));
+    rig.until(&path, |body| (1..100).contains(&body["action"]["progress"].as_u64().unwrap())).await;
+    rig.done(made).await;
+    assert!(before.elapsed().unwrap() >= Duration::from_millis(2700));
 }

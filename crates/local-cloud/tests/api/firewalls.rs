@@ -16,7 +16,8 @@ async fn on(rig: &Rig, server: u64) -> Value {
 async fn a_firewall_is_applied_and_removed_by_actions_on_its_servers() {
     let rig = Rig::start().await;
     let server = rig.server("s").await;
-    let made = rig.post("/firewalls", json!({"name": "f", "rules": ssh(), "apply_to": [{"type": "server", "server": {"id": server}}]})).await;
+    let made =
+        rig.post("/firewalls", json!({"name": "f", "rules": ssh(), "apply_to": [{"type": "server", "server": {"id": server}}]})).await;
     let commands: Vec<&Value> = made.expect(201).body["actions"].as_array().unwrap().iter().map(|a| &a["command"]).collect();
     assert_eq!(commands, ["set_firewall_rules", "apply_firewall"]);
     assert_eq!(on(&rig, server).await[0]["status"], "pending");

@@ -250,7 +250,8 @@ async fn walk(rig: &Rig) {
         rig.done(rig.post(&of_volume(name), body).await).await.expect(201);
     }
     rig.put(&format!("/volumes/{volume}"), json!({"name": "v2"})).await.expect(200);
-    let targets = json!([{"type": "label_selector", "label_selector": {"selector": "role=web"}}, {"type": "server", "server": {"id": server}}]);
+    let targets =
+        json!([{"type": "label_selector", "label_selector": {"selector": "role=web"}}, {"type": "server", "server": {"id": server}}]);
     let of_firewall = |name: &str| format!("/firewalls/{firewall}/actions/{name}");
     rig.done(rig.post(&of_firewall("remove_from_resources"), json!({"remove_from": targets})).await).await.expect(201);
     rig.done(rig.post(&of_firewall("set_rules"), json!({"rules": []})).await).await.expect(201);
@@ -280,8 +281,21 @@ async fn walk(rig: &Rig) {
         rig.get(&format!("/{kind}/1")).await.refused(404, "not_found");
     }
     rig.get(&format!("/ssh_keys/{key}")).await.expect(200);
-    for kind in ["ssh_keys", "server_types", "locations", "pricing", "networks", "placement_groups", "primary_ips", "isos", "certificates",
-        "load_balancers", "load_balancer_types", "floating_ips", "zones"] {
+    for kind in [
+        "ssh_keys",
+        "server_types",
+        "locations",
+        "pricing",
+        "networks",
+        "placement_groups",
+        "primary_ips",
+        "isos",
+        "certificates",
+        "load_balancers",
+        "load_balancer_types",
+        "floating_ips",
+        "zones",
+    ] {
         rig.get(&format!("/{kind}")).await.expect(200);
     }
     rig.get("/datacenters").await.refused(410, "deprecated_api_endpoint");

@@ -55,6 +55,10 @@ impl Rig {
 
     pub async fn on(folder: TempDir) -> Rig {
         let cloud = Cloud::start(options(&folder)).await.unwrap();
+        Rig::around(cloud, folder)
+    }
+
+    pub fn around(cloud: Cloud, folder: TempDir) -> Rig {
         Rig { cloud, folder, http: reqwest::Client::new(), judged: Mutex::default() }
     }
 

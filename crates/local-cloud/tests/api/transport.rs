@@ -68,7 +68,9 @@ async fn bodies_that_are_not_json_or_not_as_described_are_refused() {
     for body in ["{", "[]", "'", "\"text\""] {
         rig.send(rig.request(Method::POST, "/servers").bearer_auth(TOKEN).body(body)).await.refused(400, "json_error");
     }
-    let wrong = rig.post("/servers", json!({"name": 5, "server_type": "cx23", "image": "debian-12", "colour": "red", "labels": {"a/b/c": ""}})).await;
+    let wrong = rig
+        .post("/servers", json!({"name": 5, "server_type": "cx23", "image": "debian-12", "colour": "red", "labels": {"a/b/c": ""}}))
+        .await;
     assert_eq!(wrong.refused(422, "invalid_input").fields(), ["colour", "labels", "name"]);
     assert_eq!(wrong.message(), "invalid input in field(s) 'colour', 'labels', 'name'");
     let missing = rig.post("/servers", json!({})).await;

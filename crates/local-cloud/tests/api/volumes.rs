@@ -96,7 +96,8 @@ async fn volumes_survive_their_server_and_protected_ones_survive_a_deletion() {
     assert_eq!(volume(&rig, id).await["server"], server);
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     assert_eq!(volume(&rig, id).await["server"], Value::Null);
-    let protect = async |on: bool| rig.done(rig.post(&format!("/volumes/{id}/actions/change_protection"), json!({"delete": on})).await).await;
+    let protect =
+        async |on: bool| rig.done(rig.post(&format!("/volumes/{id}/actions/change_protection"), json!({"delete": on})).await).await;
     protect(true).await;
     rig.delete(&format!("/volumes/{id}")).await.refused(423, "protected");
     protect(false).await;

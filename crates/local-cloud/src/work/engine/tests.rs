@@ -1,0 +1,215 @@
+//! What the engine asks of a hypervisor, seen by one that writes everything down.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use futures::FutureExt;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
+use crate::state::{Server, Volume};
+
+/// Takes a moment for everything, fails what it is told to, and notices when two effects meet.
+#[derive(Default)]
+struct Recorder {
+    done: Mutex<Vec<String>>,
+    busy: Mutex<BTreeMap<u64, &'static str>>,
+    fails: Mutex<Vec<&'static str>>,
+}
+
+impl Recorder {
+    fn effect(&self, what: &'static str, subject: u64) -> hypervisor::Effect<'_> {
+        async move {
+            let other = self.busy.lock().unwrap().insert(subject, what);
+            assert_eq!(other, None, "{what} meets another effect on {subject}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.busy.lock().unwrap().remove(&subject);
+            self.done.lock().unwrap().push(format!("{what} {subject}"));
+            match self.fails.lock().unwrap().contains(&what) {
+                true => Err(Failure { what: what.to_owned(), cause: "told to".to_owned() }),
+                false => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap().clone()
+    }
+}
+
+impl Hypervisor for Recorder {
+    fn reserve_address(&self, _: u64) -> Result<Ipv4Addr, Failure> {
+        Ok(Ipv4Addr::new(198, 18, 0, 1))
+    }
+
+    fn create(&self, server: NewServer) -> hypervisor::Effect<'_> {
+        self.effect("create", server.id)
+    }
+
+    fn start(&self, server: u64) -> hypervisor::Effect<'_> {
+        self.effect("start", server)
+    }
+
+    fn shutdown(&self, server: u64) -> hypervisor::Effect<'_> {
+        self.effect("shutdown", server)
+    }
+
+    fn power_off(&self, server: u64) -> hypervisor::Effect<'_> {
+        self.effect("power off", server)
+    }
+
+    fn delete(&self, server: u64) -> hypervisor::Effect<'_> {
+        self.effect("delete", server)
+    }
+
+    fn set_firewall(&self, server: u64, _: Option<Vec<InboundRule>>) -> hypervisor::Effect<'_> {
+        self.effect("firewall", server)
+    }
+
+    fn create_volume(&self, volume: u64, _: u64, _: Option<Format>) -> hypervisor::Effect<'_> {
+        self.effect("create volume", volume)
+    }
+
+    fn resize_volume(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
+        self.effect("resize volume", volume)
+    }
+
+    fn delete_volume(&self, volume: u64) -> hypervisor::Effect<'_> {
+        self.effect("delete volume", volume)
+    }
+
+    fn attach(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
+        self.effect("attach", volume)
+    }
+
+    fn detach(&self, volume: u64) -> hypervisor::Effect<'_> {
+        self.effect("detach", volume)
+    }
+
+    fn snapshot(&self, server: u64, _: u64) -> hypervisor::Effect<'_, u64> {
+        self.effect("snapshot", server).map(|done| done.map(|()| 7)).boxed()
+    }
+
+    fn delete_snapshot(&self, image: u64) -> hypervisor::Effect<'_> {
+        self.effect("delete snapshot", image)
+    }
+
+    fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>> {
+        None
+    }
+
+    fn close(&self) -> hypervisor::Effect<'_> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+const SERVER: Id = 10;
+const VOLUME: Id = 20;
+
+/// An engine with one made server that is off and one free volume.
+fn engine() -> (Arc<Engine>, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    let mut world = World::new(100);
+    let project = world.projects.entry("p".to_owned()).or_default();
+    let server: Server = serde_json::from_value(json!({"id": SERVER, "name": "s", "status": "off", "created": "2026-10-01T00:00:00Z",
+        "server_type": 114, "location": 1, "image": 161_547_269, "ipv4": null, "ipv6": null, "labels": {}, "protected": false, "disk": 40,
+        "made": true, "user_data": null, "ssh_keys": [], "firewalls": {}}))
+    .unwrap();
+    let volume: Volume =
+        serde_json::from_value(json!({"id": VOLUME, "name": "v", "created": "2026-10-01T00:00:00Z", "location": 1, "size": 10,
+        "server": null, "format": null, "labels": {}, "protected": false, "available": true}))
+        .unwrap();
+    project.servers.insert(SERVER, server);
+    project.volumes.insert(VOLUME, volume);
+    (Arc::new(Engine::new(world, Catalogue::built_in().unwrap(), recorder.clone(), Pace::Fast)), recorder)
+}
+
+fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
+    let mut world = engine.world();
+    let World { ids, projects } = &mut *world;
+    let project = projects.get_mut("p").unwrap();
+    let mut action = |work| {
+        let id = ids.take();
+        project.record(id, "c", &[Resource::Server(SERVER)], Timestamp::now());
+        Step { action: Some(id), work }
+    };
+    let steps = works.into_iter().map(&mut action).collect();
+    Chain { project: "p".to_owned(), steps, holds: vec![Resource::Server(SERVER)], doomed: false }
+}
+
+fn status(engine: &Engine) -> ServerStatus {
+    engine.world().projects["p"].servers[&SERVER].status
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_device_appears_after_the_action_has_succeeded() {
+    let (engine, recorder) = engine();
+    let late = Some(Duration::from_secs(5));
+    let attach = chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late }]);
+    engine.clone().run(attach).await;
+    assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
+    assert_eq!(recorder.done(), Vec::<String>::new());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(recorder.done(), ["attach 20"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
+    let (engine, recorder) = engine();
+    let late = Some(Duration::from_secs(5));
+    let works = vec![Work::Attach { volume: VOLUME, server: SERVER, late }, Work::Detach(VOLUME)];
+    engine.clone().run(chain(&engine, works)).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(recorder.done(), ["detach 20"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_on_one_server_never_meet() {
+    let (engine, recorder) = engine();
+    let effects = (0..20).map(|n| match n % 4 {
+        0 => Effect::Start(SERVER),
+        1 => Effect::PowerOff(SERVER),
+        2 => Effect::Attach { volume: VOLUME, server: SERVER },
+        _ => Effect::Detach { volume: VOLUME, server: SERVER },
+    });
+    let all = futures::future::join_all(effects.map(|effect| engine.perform(effect))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(recorder.done().len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_effect_fails_its_action_and_those_behind_it() {
+    let (engine, recorder) = engine();
+    recorder.fails.lock().unwrap().push("start");
+    let works = chain(&engine, vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None }]);
+    let actions: Vec<Id> = works.steps.iter().filter_map(|s| s.action).collect();
+    engine.clone().run(works).await;
+    assert_eq!(recorder.done(), ["start 10"]);
+    assert_eq!(status(&engine), ServerStatus::Off);
+    let failed = ActionError::failed("start: told to");
+    for id in actions {
+        assert_eq!(engine.world().projects["p"].actions[&id].progress, crate::state::Progress::Error(failed.clone()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_system_that_ignores_the_power_button_is_rebooted_by_the_plug() {
+    let (engine, recorder) = engine();
+    engine.clone().run(chain(&engine, vec![Work::Start(SERVER), Work::Reboot(SERVER)])).await;
+    assert_eq!(recorder.done(), ["start 10", "shutdown 10", "power off 10", "start 10"]);
+    assert_eq!(status(&engine), ServerStatus::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_disk_was_never_made_gets_it_at_its_start() {
+    let (engine, recorder) = engine();
+    recorder.fails.lock().unwrap().push("create");
+    engine.clone().run(chain(&engine, vec![Work::CreateServer { server: SERVER, start_follows: false }])).await;
+    recorder.fails.lock().unwrap().clear();
+    engine.clone().run(chain(&engine, vec![Work::Start(SERVER)])).await;
+    assert_eq!(recorder.done(), ["create 10", "create 10", "firewall 10", "start 10"]);
+    assert_eq!(status(&engine), ServerStatus::Running);
+}
