@@ -51,7 +51,8 @@ impl Dockerd {
         // A network namespace of its own: its bridge and its rules are not ours.
         let script = format!(
             "ip link set lo up; exec dockerd --data-root {path}/data --exec-root {path}/exec --pidfile {path}/pid \
-             -H unix://{path}/engine.sock --storage-driver vfs"
+             -H unix://{path}/engine.sock --storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent {}",
+            control_group(&folder)
         );
         let child = std::process::Command::new("unshare")
             .args(["--net", "--mount", "sh", "-c", &script])
@@ -143,7 +144,17 @@ impl Drop for Dockerd {
             let _ = kill_process(pid, Signal::TERM);
         }
         let _ = self.child.wait();
+        // One folder for each hierarchy, or one for all of them; empty by now.
+        let name = control_group(&self.folder);
+        let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path().join(&name));
+        for group in hierarchies.chain([Path::new("/sys/fs/cgroup").join(&name)]) {
+            let _ = std::fs::remove_dir(group);
+        }
     }
+}
+
+fn control_group(folder: &TempDir) -> String {
+    format!("dockbridge-test{}", folder.path().file_name().unwrap().to_string_lossy().replace('.', "-"))
 }
 
 /// To the engine's socket, and to ports as seen from its network namespace.
