@@ -8,6 +8,7 @@ mod clients;
 mod faults;
 mod firewalls;
 mod images;
+mod machines;
 mod openapi;
 mod restart;
 mod rig;
