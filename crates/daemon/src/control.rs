@@ -7,7 +7,7 @@ use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lifecycle::{Activity, Clock};
+use lifecycle::{Activity, Clock, Policy, decide};
 use ports::Ports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,6 +22,7 @@ pub(crate) struct Control {
     pub(crate) socket: PathBuf,
     pub(crate) situation: watch::Receiver<Situation>,
     pub(crate) activity: Activity,
+    pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
     pub(crate) commands: mpsc::Sender<Command>,
@@ -45,9 +46,11 @@ pub(crate) fn router(control: Control) -> Router {
 
 async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let now = control.situation.borrow().clone();
+    let moment = control.clock.now();
+    let verdict = decide(&control.activity.snapshot(), &control.policy, now.since, moment);
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let ports = serde_json::to_value(ports).unwrap_or_default();
-    Json(Status::of(&control.profile, control.socket.clone(), &now, &control.activity, &*control.clock, ports))
+    Json(Status::of(&control.profile, control.socket.clone(), &now, &verdict, moment, ports))
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {

@@ -37,10 +37,10 @@ impl Link {
         // A tunnel that turns out to be dead is given back once; the next one has just been made.
         let mut second_chance = true;
         loop {
-            let wish = self.want();
+            let wish = if is_up(&situation.borrow()) { 0 } else { self.want() };
             let settled = situation
                 .wait_for(|now| match &now.state {
-                    State::Up(ready) => ready.tunnel.is_dead().is_none(),
+                    State::Up(_) => is_up(now),
                     State::Failed { .. } => now.attempts >= wish,
                     State::Absent { .. } | State::Waking | State::Lost { .. } | State::Releasing { .. } => false,
                 })
@@ -57,6 +57,10 @@ impl Link {
             }
         }
     }
+}
+
+fn is_up(now: &Situation) -> bool {
+    matches!(&now.state, State::Up(ready) if ready.tunnel.is_dead().is_none())
 }
 
 impl Connector for Link {

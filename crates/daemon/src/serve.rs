@@ -97,10 +97,11 @@ impl Daemon {
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
         let gateway = Gateway::new(link, activity.clone(), ports.clone(), knowledge);
 
+        let policy = options.policy;
         let supervisor = Supervisor {
             provider: options.provider,
             activity: activity.clone(),
-            policy: options.policy,
+            policy: policy.clone(),
             lease: options.lease,
             interval: options.heartbeat,
             clock: clock.clone(),
@@ -123,6 +124,7 @@ impl Daemon {
             socket: options.socket,
             situation: watched,
             activity,
+            policy,
             clock,
             ports: ports.clone(),
             commands: commands.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lifecycle::{Moment, Verdict};
+use lifecycle::Moment;
 use machine::{Phase, Ready};
 
 /// The daemon's state.
@@ -61,8 +61,6 @@ pub(crate) struct Situation {
     pub(crate) attempts: u64,
     /// The stages of the last or present way to a machine.
     pub(crate) phases: Vec<TimedPhase>,
-    /// What the policy said last.
-    pub(crate) verdict: Option<Verdict>,
     /// What the agent said last.
     pub(crate) report: Option<agent_proto::MachineReport>,
 }
@@ -78,13 +76,12 @@ pub(crate) struct TimedPhase {
 
 impl Situation {
     pub(crate) fn new(now: Moment) -> Self {
-        Self { state: State::Absent { because: None }, since: now, attempts: 0, phases: Vec::new(), verdict: None, report: None }
+        Self { state: State::Absent { because: None }, since: now, attempts: 0, phases: Vec::new(), report: None }
     }
 
     pub(crate) fn enter(&mut self, state: State, now: Moment) {
         self.state = state;
         self.since = now;
-        self.verdict = None;
         if !matches!(self.state, State::Up(_)) {
             self.report = None;
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_proto::MachineReport;
-use lifecycle::{Activity, Clock, Verdict};
+use lifecycle::{Moment, Verdict};
 use machine::Summary;
 use serde::{Deserialize, Serialize};
 
@@ -92,14 +92,13 @@ pub struct CostStatus {
 }
 
 impl Status {
-    pub(crate) fn of(profile: &str, socket: PathBuf, now: &Situation, activity: &Activity, clock: &dyn Clock, ports: serde_json::Value) -> Self {
-        let moment = clock.now();
+    pub(crate) fn of(profile: &str, socket: PathBuf, now: &Situation, verdict: &Verdict, moment: Moment, ports: serde_json::Value) -> Self {
         let ready = match &now.state {
             State::Up(ready) => Some(ready),
             _ => None,
         };
         let machine = ready.map(|ready| ready.summary.clone());
-        let (reasons, next) = what_next(now, activity);
+        let (reasons, next) = what_next(&now.state, verdict);
         Self {
             profile: profile.to_owned(),
             socket,
@@ -147,30 +146,31 @@ fn reason(state: &State) -> Option<String> {
     }
 }
 
-fn what_next(now: &Situation, activity: &Activity) -> (Vec<ReasonStatus>, String) {
+fn what_next(state: &State, verdict: &Verdict) -> (Vec<ReasonStatus>, String) {
     let seconds = |duration: Duration| duration.as_secs();
-    match (&now.state, &now.verdict) {
+    match (state, verdict) {
         (State::Absent { .. } | State::Failed { .. }, _) => (Vec::new(), "the next docker command creates a machine".to_owned()),
         (State::Waking, _) => (Vec::new(), "docker commands wait until the machine is ready".to_owned()),
         (State::Lost { .. }, _) => (Vec::new(), "looking for the machine".to_owned()),
         (State::Releasing { .. }, _) => (Vec::new(), "the machine is being destroyed; its volume stays".to_owned()),
         (State::Up(ready), _) if ready.summary.id.is_none() => (Vec::new(), "this host is not ours: it is only connected to".to_owned()),
-        (State::Up(_), None) => (Vec::new(), String::new()),
-        (State::Up(_), Some(Verdict::Keep { reasons, for_another })) => {
+        (State::Up(_), Verdict::Keep { reasons, for_another }) => {
+            let going_on = reasons.iter().filter(|reason| reason.for_another.is_none()).count();
+            let next = match for_another {
+                Some(left) => format!("destroyed after another {} s without activity, and the grace", left.as_secs()),
+                None if going_on == 1 => "kept while one thing goes on".to_owned(),
+                None => format!("kept while {going_on} things go on"),
+            };
             let reasons = reasons
                 .iter()
                 .map(|reason| ReasonStatus { what: reason.what.clone(), seconds: reason.for_another.map(seconds) })
                 .collect();
-            let next = match for_another {
-                Some(left) => format!("destroyed after another {} s without activity, and the grace", left.as_secs()),
-                None => format!("kept while {} {} on", activity.snapshot().live.len(), if activity.snapshot().live.len() == 1 { "thing goes" } else { "things go" }),
-            };
             (reasons, next)
         }
-        (State::Up(_), Some(Verdict::Grace { for_another, because })) => {
+        (State::Up(_), Verdict::Grace { for_another, because }) => {
             (Vec::new(), format!("destroyed in {} s, since {because}; any activity cancels it", for_another.as_secs()))
         }
-        (State::Up(_), Some(Verdict::Destroy { because })) => (Vec::new(), format!("about to be destroyed, since {because}")),
+        (State::Up(_), Verdict::Destroy { because }) => (Vec::new(), format!("about to be destroyed, since {because}")),
     }
 }
 

@@ -126,7 +126,7 @@ mod tests {
         let config: serde_json::Value = serde_json::from_str(body).unwrap();
         let script = config["bootcmd"][0][2].as_str().unwrap();
         assert!(script.contains("printf '%s\\n' 4711 >/etc/dockbridge/volume-id"));
-        assert!(script.contains("first=900\n"));
+        assert!(script.contains("+ 900)) >"));
         assert!(!script.contains("@BOOT_LEASE@"));
     }
 

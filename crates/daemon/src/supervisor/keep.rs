@@ -67,7 +67,6 @@ impl Supervisor {
                         told_idle = self.heartbeat(ready, born).await;
                     }
                     let verdict = decide(&self.activity.snapshot(), &self.policy, born, now);
-                    self.situation.send_modify(|situation| situation.verdict = Some(verdict.clone()));
                     if let Verdict::Destroy { because } = verdict
                         && now >= not_before
                         && ready.summary.id.is_some()

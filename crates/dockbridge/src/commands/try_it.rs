@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use self::stage::Stage;
 use crate::failure::{Failure, Outcome, with_causes};
-use crate::output::say;
+use crate::output::{complain, say};
 
 /// Arguments of `try`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +50,10 @@ pub async fn run(arguments: Args) -> Outcome {
                 }),
             };
             stage.end_daemon().await;
+            if told.is_err() {
+                complain("The daemon's last words:");
+                stage.daemon_log(20).iter().for_each(|line| complain(&format!("  {line}")));
+            }
             told
         }
         Err(failure) => Err(failure),

@@ -131,6 +131,13 @@ impl Stage {
         }
     }
 
+    /// The end of the daemon's log.
+    pub fn daemon_log(&self, lines: usize) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.join("home/state/default/daemon.log")).unwrap_or_default();
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+    }
+
     /// What there is, asked of the cloud itself.
     pub async fn counts(&self) -> Outcome<Counts> {
         let all = Query::default();
