@@ -190,13 +190,21 @@ impl Resolved {
     }
 }
 
-/// Beside our own executable, unless told otherwise.
+/// Where the agent is: beside our own executable, or where a package or `scripts/build` puts it.
 pub fn agent_binaries() -> PathBuf {
     if let Some(folder) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
         return folder.into();
     }
-    let executable = std::env::current_exe().unwrap_or_default();
-    executable.parent().unwrap_or(Path::new(".")).to_owned()
+    let executable = std::env::current_exe().and_then(fs::canonicalize).unwrap_or_default();
+    let beside = executable.parent().unwrap_or(Path::new(".")).to_owned();
+    let library = beside.join("../lib/dockbridge");
+    if holds_agent(&library) { library } else { beside }
+}
+
+/// Whether there is an agent for any architecture.
+pub fn holds_agent(folder: &Path) -> bool {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten();
+    names.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("dockbridge-agent"))
 }
 
 fn run_token_command(command: &str) -> Outcome<SecretString> {

@@ -19,7 +19,7 @@ use tunnel::{AgentPlan, Endpoint, HostKeys, Identity};
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::paths::make_private_folder;
-use crate::resolved::{GlobalArgs, Resolved, agent_binaries};
+use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
 use crate::settings::{Settings, duration};
 
 /// Set for the process that `--detach` leaves behind.
@@ -92,7 +92,13 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
 
 fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>> {
     match (arguments.provider, &arguments.host) {
-        (ProviderKind::Hetzner, _) => Ok(Arc::new(resolved.cloud()?)),
+        (ProviderKind::Hetzner, _) => {
+            if !holds_agent(&agent_binaries()) {
+                return Err(Failure::new(format!("there is no dockbridge-agent in {}", agent_binaries().display()))
+                    .hint("it belongs beside dockbridge: install both, or set DOCKBRIDGE_AGENT_DIR"));
+            }
+            Ok(Arc::new(resolved.cloud()?))
+        }
         (ProviderKind::Ssh, Some(host)) => {
             let endpoint = parse_host(host)?;
             let ssh = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");

@@ -1,0 +1,12 @@
+//! End to end: the commands a person types, with the real docker client, on a local cloud with real machines. Needs root and a docker client; each test
+//! passes over with its reason where they are missing.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+
+mod basics;
+mod docker_cli;
+mod own_host;
+mod races;
+mod safety;
+mod rig;
