@@ -197,7 +197,10 @@ impl Inner {
                 Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
             }
             Way::Direct { pool, .. } => {
-                let lease = pool.lease(class).await.map_err(|message| OpenError::Refused { message })?;
+                let lease = pool.lease(class).await.map_err(|message| match self.death.reason() {
+                    Some(reason) => OpenError::Dead { reason },
+                    None => OpenError::Refused { message },
+                })?;
                 let channel = self.channel(&lease.connection, &to).await?;
                 let death = lease.connection.death.clone();
                 Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))

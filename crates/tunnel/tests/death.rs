@@ -156,7 +156,7 @@ async fn where_the_agent_cannot_run_streams_go_without_and_calls_say_why() {
         std::fs::write(elsewhere.path().join("dockbridge-agent"), [broken.as_slice(), &machine, b"rest"].concat()).unwrap();
         let mut options = sshd.options_with_agent();
         options.agent.as_mut().unwrap().binaries = elsewhere.path().into();
-        let tunnel = connect(options).await;
+        let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
         let AgentState::Absent { reason } = tunnel.agent() else { panic!("an agent that cannot run") };
         assert!(reason.contains("did not start") || reason.contains("no agent for"), "{reason}");
         let mut stream = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();

@@ -28,12 +28,8 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// `None`, with the reason printed, where no sshd can be started.
+    /// Logins have the temporary folder for their home, so that nobody's start-up files are run. `None`, with the reason printed, where no sshd can be started.
     pub async fn start() -> Option<Self> {
-        Self::start_with("").await
-    }
-
-    pub async fn start_with(extra: &str) -> Option<Self> {
         let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).exists());
         let Some(program) = program else {
             println!("passed over: no sshd is installed");
@@ -54,7 +50,9 @@ impl Sshd {
         let port = free_port().await;
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile none\nStrictModes no\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n{extra}\n",
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n\
+             SetEnv HOME={home}\n",
+            home = folder.path().display(),
             host = path("host_key").display(),
             keys = path("authorized_keys").display(),
         );
@@ -193,8 +191,13 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// By the way that was asked for: a test of the agent must not pass without one.
 pub async fn connect(options: Options) -> Tunnel {
-    soon("connect", Tunnel::connect(options)).await.unwrap()
+    let wanted = options.agent.is_some();
+    let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
+    let state = tunnel.agent();
+    assert_eq!(matches!(state, tunnel::AgentState::Running { .. }), wanted, "{state:?}");
+    tunnel
 }
 
 /// What a stream may lead to.
