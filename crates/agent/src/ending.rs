@@ -6,21 +6,36 @@ use agent_proto::EndOfLease;
 
 use crate::commands::Commands;
 
-/// Attempts to delete, with pauses of 1, 2, 4 and 8 s between them: a server that is locked by another action is free again after seconds.
+/// Attempts to delete; the pause between them doubles.
 const ATTEMPTS: u32 = 5;
 /// One attempt.
 const REQUEST: Duration = Duration::from_secs(30);
-/// How long a machine may live that was told to be deleted.
-const VANISHES: Duration = Duration::from_secs(60);
 /// How long asking for the power-off may take.
 const POWER_OFF: Duration = Duration::from_secs(30);
 
+/// How long to wait for others.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The first pause after a failed attempt to delete.
+    pub retry: Duration,
+    /// How long a machine may live that was told to be deleted.
+    pub vanishes: Duration,
+}
+
+impl Default for Patience {
+    /// Pauses of 1, 2, 4 and 8 s: a server that is locked by another action is free again after seconds. A deleted one was seen to live
+    /// for a few seconds more.
+    fn default() -> Self {
+        Self { retry: Duration::from_secs(1), vanishes: Duration::from_secs(60) }
+    }
+}
+
 /// Ends the machine. Returns only where even the power-off failed, with what failed.
-pub async fn end(commands: &Commands, how: &EndOfLease) -> Result<(), String> {
+pub async fn end(commands: &Commands, how: &EndOfLease, patience: Patience) -> Result<(), String> {
     let mut failed = String::new();
     if let EndOfLease::Delete { endpoint, server, token } = how {
-        match delete(commands, endpoint, *server, token).await {
-            Ok(()) => tokio::time::sleep(VANISHES).await,
+        match delete(commands, endpoint, *server, token, patience.retry).await {
+            Ok(()) => tokio::time::sleep(patience.vanishes).await,
             Err(message) => failed = format!("{message}; "),
         }
     }
@@ -36,12 +51,12 @@ pub async fn end(commands: &Commands, how: &EndOfLease) -> Result<(), String> {
     }
 }
 
-async fn delete(commands: &Commands, endpoint: &str, server: u64, token: &str) -> Result<(), String> {
+async fn delete(commands: &Commands, endpoint: &str, server: u64, token: &str, retry: Duration) -> Result<(), String> {
     let config = curl_config(endpoint, server, token);
     let mut said = String::new();
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
-            tokio::time::sleep(Duration::from_secs(1 << (attempt - 1))).await;
+            tokio::time::sleep(retry * (1 << (attempt - 1))).await;
         }
         match commands.run("curl", &["--config", "-"], config.as_bytes(), REQUEST).await {
             Ok(ended) if ended.success() => return Ok(()),
@@ -66,6 +81,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
+    const HASTY: Patience = Patience { retry: Duration::from_millis(1), vanishes: Duration::from_millis(1) };
+
     fn stand_in(folder: &std::path::Path, name: &str, script: &str) {
         let path = folder.join(name);
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -87,30 +104,30 @@ mod tests {
         (folder, Commands::in_path(path), log)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_token_goes_in_by_standard_input_and_never_as_an_argument() {
         let (_folder, commands, log) = rig("exit 0");
-        end(&commands, &delete_order()).await.unwrap();
+        end(&commands, &delete_order(), HASTY).await.unwrap();
         let said = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(said, "curl --config -\nsystemctl poweroff\n", "powers off when it still lives a minute later");
+        assert_eq!(said, "curl --config -\nsystemctl poweroff\n", "powers off when it still lives");
         let config = std::fs::read_to_string(format!("{}.stdin", log.display())).unwrap();
         assert!(config.contains("url = \"https://api.example/v1/servers/42\"\n"), "{config}");
         assert!(config.contains("header = \"Authorization: Bearer s3cret\\\"x\"\n"), "{config}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_machine_that_cannot_delete_itself_powers_off() {
         let (_folder, commands, log) = rig("echo boom >&2; exit 22");
-        end(&commands, &delete_order()).await.unwrap();
+        end(&commands, &delete_order(), HASTY).await.unwrap();
         let said = std::fs::read_to_string(&log).unwrap();
         assert_eq!(said.matches("curl").count(), 5, "{said}");
         assert!(said.ends_with("systemctl poweroff\n"), "{said}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn power_off_asks_nobody_else() {
         let (_folder, commands, log) = rig("exit 0");
-        end(&commands, &EndOfLease::PowerOff).await.unwrap();
+        end(&commands, &EndOfLease::PowerOff, HASTY).await.unwrap();
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "systemctl poweroff\n");
     }
 }

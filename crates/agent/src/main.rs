@@ -17,6 +17,8 @@ mod release;
 mod report;
 mod resident;
 mod session;
+#[cfg(test)]
+mod stand_ins;
 mod stdio;
 mod streams;
 mod summon;

@@ -2,8 +2,9 @@
 //!
 //! Sessions bring calls to its socket, one to a connection. The order for the end, which carries a token, stays in memory.
 
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,10 +15,11 @@ use tokio::task::JoinSet;
 
 use crate::boot_clock::uptime;
 use crate::commands::Commands;
+use crate::ending::{self, Patience};
 use crate::lease::Lease;
 use crate::paths::Paths;
 use crate::report::Machine;
-use crate::{ending, framed, release};
+use crate::{framed, release};
 
 /// A machine may be suspended while it sleeps, so the end is looked for at least this often.
 const LOOK: Duration = Duration::from_secs(5);
@@ -47,6 +49,10 @@ pub async fn run(paths: Paths) -> io::Result<()> {
     // No login that started it may take it along; it fails where that is so already.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    hold(paths).await
+}
+
+async fn hold(paths: Paths) -> io::Result<()> {
     std::fs::create_dir_all(&paths.run)?;
     let lock = File::create(&paths.lock)?;
     match lock.try_lock() {
@@ -57,6 +63,7 @@ pub async fn run(paths: Paths) -> io::Result<()> {
     // Left by one that was killed; the lock says that it is not in use.
     let _ = std::fs::remove_file(&paths.socket);
     let listener = UnixListener::bind(&paths.socket)?;
+    std::fs::set_permissions(&paths.socket, Permissions::from_mode(0o600))?;
     let machine = Machine::new(paths, Commands::of_the_machine());
     serve(listener, Arc::new(Resident::new(machine))).await
 }
@@ -184,7 +191,7 @@ impl Resident {
             if let Err(message) = self.release().await {
                 complain(&message);
             }
-            match ending::end(&self.machine.commands, &how).await {
+            match ending::end(&self.machine.commands, &how, Patience::default()).await {
                 Ok(()) => return,
                 Err(message) => complain(&message),
             }

@@ -3,6 +3,7 @@
 //! Everything lies in a temporary folder and ends with it.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,0 +1,97 @@
+//! A machine of stand-ins for tests: programs that write down how they were called, a list of mounts, and a dockerd of few words.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+
+use crate::commands::Commands;
+use crate::paths::Paths;
+use crate::report::Machine;
+
+pub struct StandIns(tempfile::TempDir);
+
+impl StandIns {
+    /// systemd runs, and the volume is mounted at its three places.
+    pub fn new() -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        let paths = this.paths();
+        for folder in ["programs", "proc/self", "var/run", "run/dockbridge", "run/systemd/system", "mnt/dockbridge"] {
+            std::fs::create_dir_all(this.root().join(folder)).unwrap();
+        }
+        let mounts = paths.mounts.iter().map(|path| format!("30 22 8:16 / {} rw - ext4 /dev/sdb rw\n", path.display()));
+        std::fs::write(&paths.mount_info, mounts.collect::<String>()).unwrap();
+        for name in ["systemctl", "sync", "poweroff", "curl"] {
+            this.program(name, "exit 0");
+        }
+        this.program("systemctl", "[ \"$1\" != is-failed ]");
+        this.program("umount", &format!("f={}; grep -v \" $2 \" $f > $f.new; mv $f.new $f", paths.mount_info.display()));
+        this
+    }
+
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn paths(&self) -> Paths {
+        Paths::under(self.root())
+    }
+
+    pub fn machine(&self) -> Machine {
+        let path = format!("{}:/usr/bin:/bin", self.root().join("programs").display());
+        Machine::new(self.paths(), Commands::in_path(path))
+    }
+
+    /// Puts a program in place; it writes its arguments down first.
+    pub fn program(&self, name: &str, script: &str) {
+        let path = self.root().join("programs").join(name);
+        std::fs::write(&path, format!("#!/bin/sh\necho {name} \"$*\" >> {}\n{script}\n", self.log_file().display())).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What was called, in order; questions to systemd left out.
+    pub fn log(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        log.lines().filter(|line| !line.contains("is-failed")).map(Into::into).collect()
+    }
+
+    /// A dockerd with these containers running.
+    pub async fn with_docker(self, containers: &[&str]) -> Self {
+        let listener = UnixListener::bind(self.paths().docker_socket).unwrap();
+        let list: Vec<_> = containers.iter().map(|id| serde_json::json!({ "Id": id })).collect();
+        let (list, log) = (serde_json::Value::from(list).to_string(), self.log_file());
+        let info = serde_json::json!({ "Containers": containers.len() + 1, "ContainersRunning": containers.len() }).to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..length]).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, body) = match path.as_str() {
+                    "/_ping" => ("200 OK", "OK"),
+                    "/info" => ("200 OK", info.as_str()),
+                    "/containers/json" => ("200 OK", list.as_str()),
+                    path => {
+                        let id = path.trim_start_matches("/containers/").trim_end_matches("/stop");
+                        append(&log, &format!("stop {id}"));
+                        ("204 No Content", "")
+                    }
+                };
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        self
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.root().join("log")
+    }
+}
+
+fn append(path: &Path, line: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    writeln!(file, "{line}").unwrap();
+}
