@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What scripts need of the host. Sourced, not run. Packages that are missing are installed when we are root on Debian, and named otherwise.
 
 # need COMMAND-OR-FILE PACKAGE ...: pairs of what is looked for and where it comes from
@@ -29,6 +30,7 @@ apt_update() {
 
 # Debian's mirror as this host has it.
 mirror() {
+    # shellcheck disable=SC2016 # the braces are apt's
     uri=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null | sed -n 's|/dists/.*||p' | head -n 1)
     [ -n "$uri" ] || {
         echo 'No Debian mirror is found among the package sources of this host.' >&2

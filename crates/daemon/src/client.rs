@@ -70,9 +70,8 @@ impl Client {
     }
 
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
-        let stream = UnixStream::connect(control_socket(&self.socket))
-            .await
-            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
+        let stream =
+            UnixStream::connect(control_socket(&self.socket)).await.map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
         tokio::time::timeout(LONGEST_ANSWER, exchange(stream, method, path)).await.map_err(broken)?
     }
 }
@@ -90,10 +89,14 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path:
         let message = serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
         Err(ClientError::Refused { message: message.unwrap_or_else(|| format!("the daemon answered {status}")) })
     };
-    tokio::pin!(connection);
+    // A connection that ends first has told the request why, or has brought the answer with its last bytes.
+    let driven = async {
+        let _ = connection.await;
+        std::future::pending().await
+    };
     tokio::select! {
         answer = answer => answer,
-        ended = &mut connection => Err(broken(ended.err().map_or_else(|| "it hung up".into(), Into::<Box<dyn std::error::Error + Send + Sync>>::into))),
+        never = driven => never,
     }
 }
 

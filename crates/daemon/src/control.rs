@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use agent_proto::{Call, Reply};
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -11,10 +13,14 @@ use lifecycle::{Activity, Clock, Policy, decide};
 use ports::Ports;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::state::{Situation, State};
 use crate::status::Status;
 use crate::supervisor::Command;
+
+/// The machine's own view is worth this much waiting.
+const LONGEST_REPORT: Duration = Duration::from_secs(2);
 
 /// What the control API reads and whom it tells.
 pub(crate) struct Control {
@@ -45,7 +51,13 @@ pub(crate) fn router(control: Control) -> Router {
 }
 
 async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
-    let now = control.situation.borrow().clone();
+    let mut now = control.situation.borrow().clone();
+    // The last heartbeat may be half a minute old; a person wants to know now.
+    if let State::Up(ready) = &now.state
+        && let Ok(Ok(Reply::Report(report))) = timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
+    {
+        now.report = Some(report);
+    }
     let moment = control.clock.now();
     let verdict = decide(&control.activity.snapshot(), &control.policy, now.since, moment);
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();

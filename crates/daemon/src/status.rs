@@ -161,10 +161,8 @@ fn what_next(state: &State, verdict: &Verdict) -> (Vec<ReasonStatus>, String) {
                 None if going_on == 1 => "kept while one thing goes on".to_owned(),
                 None => format!("kept while {going_on} things go on"),
             };
-            let reasons = reasons
-                .iter()
-                .map(|reason| ReasonStatus { what: reason.what.clone(), seconds: reason.for_another.map(seconds) })
-                .collect();
+            let reasons =
+                reasons.iter().map(|reason| ReasonStatus { what: reason.what.clone(), seconds: reason.for_another.map(seconds) }).collect();
             (reasons, next)
         }
         (State::Up(_), Verdict::Grace { for_another, because }) => {

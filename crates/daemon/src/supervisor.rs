@@ -146,12 +146,9 @@ impl Supervisor {
     fn ordered(&self, command: Option<Command>) -> Option<Next> {
         match command {
             Some(Command::Wake) => Some(Next::Wake),
-            Some(Command::Destroy(answer)) => Some(Next::Release {
-                ready: None,
-                because: "it was asked for".to_owned(),
-                consent: Consent::Given,
-                answer: vec![answer],
-            }),
+            Some(Command::Destroy(answer)) => {
+                Some(Next::Release { ready: None, because: "it was asked for".to_owned(), consent: Consent::Given, answer: vec![answer] })
+            }
             Some(Command::Stop) | None => Some(Next::End),
         }
     }

@@ -102,11 +102,12 @@ impl From<daemon::DaemonError> for Failure {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             },
-            DaemonError::Socket(OwnershipError::Served { .. }) => {
-                failure.hint("`dockbridge status` tells what it does, `dockbridge stop` ends it; another one needs `--socket` or `--profile`")
-            }
+            DaemonError::Socket(OwnershipError::Served { .. }) => failure
+                .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it; another one needs `--socket` or `--profile`"),
             DaemonError::Socket(OwnershipError::Foreign { .. }) => failure.hint("choose another place with `--socket PATH`"),
-            DaemonError::Socket(OwnershipError::NoSocket { .. }) => failure.hint("move it away, or choose another place with `--socket PATH`"),
+            DaemonError::Socket(OwnershipError::NoSocket { .. }) => {
+                failure.hint("move it away, or choose another place with `--socket PATH`")
+            }
             DaemonError::Socket(OwnershipError::Io { .. }) => failure.hint("choose a place that you may write to with `--socket PATH`"),
         }
     }

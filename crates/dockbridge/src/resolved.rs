@@ -62,7 +62,8 @@ impl Resolved {
         }
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let settings = settings::load(&settings_file, variables)?;
-        let socket = arguments.socket.clone().or_else(|| settings.docker.socket_path.clone()).unwrap_or_else(|| paths.docker_socket(&profile));
+        let socket =
+            arguments.socket.clone().or_else(|| settings.docker.socket_path.clone()).unwrap_or_else(|| paths.docker_socket(&profile));
         let socket = std::path::absolute(&socket)?;
         Ok(Self { paths, settings_file, settings, profile, socket })
     }
@@ -102,13 +103,17 @@ impl Resolved {
     /// The API of the cloud project.
     pub fn client(&self, token: SecretString) -> Outcome<Client> {
         let endpoint = &self.settings.hetzner.endpoint;
-        let url: Url = endpoint
-            .parse()
-            .map_err(|error| Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT"))?;
+        let url: Url = endpoint.parse().map_err(|error| {
+            Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
+        })?;
         let client = Client::new(url, token).map_err(|error| Failure::new(with_causes(&error)))?;
         // A cloud on this host answers in microseconds and has no rate limit worth sparing.
         Ok(if self.endpoint_is_local() {
-            client.with(hetzner::Config { poll_interval: Duration::from_millis(50), backoff: Duration::from_millis(50), ..hetzner::Config::default() })
+            client.with(hetzner::Config {
+                poll_interval: Duration::from_millis(50),
+                backoff: Duration::from_millis(50),
+                ..hetzner::Config::default()
+            })
         } else {
             client
         })
@@ -177,11 +182,7 @@ impl Resolved {
     /// How long machines stay.
     pub fn policy(&self) -> Policy {
         let activity = &self.settings.activity;
-        Policy {
-            idle_timeout: activity.idle_timeout,
-            connection_timeout: activity.connection_timeout,
-            grace_period: activity.grace_period,
-        }
+        Policy { idle_timeout: activity.idle_timeout, connection_timeout: activity.connection_timeout, grace_period: activity.grace_period }
     }
 
     /// The daemon of this profile, running or not.

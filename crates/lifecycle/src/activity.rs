@@ -101,11 +101,7 @@ impl Activity {
     /// The state as it is now.
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
-        Snapshot {
-            live: inner.live.values().cloned().collect(),
-            last: inner.last.clone(),
-            running_containers: inner.running_containers,
-        }
+        Snapshot { live: inner.live.values().cloned().collect(), last: inner.last.clone(), running_containers: inner.running_containers }
     }
 
     // Every critical section leaves the record whole, so a panic elsewhere does not make it wrong.

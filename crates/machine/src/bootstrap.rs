@@ -38,8 +38,16 @@ const FILES: &[File] = &[
         mode: "644",
         content: include_str!("bootstrap/dockbridge-dead-man.service"),
     },
-    File { path: "/etc/systemd/system/docker.service.d/dockbridge.conf", mode: "644", content: include_str!("bootstrap/requires-volume.conf") },
-    File { path: "/etc/systemd/system/docker.socket.d/dockbridge.conf", mode: "644", content: include_str!("bootstrap/requires-volume.conf") },
+    File {
+        path: "/etc/systemd/system/docker.service.d/dockbridge.conf",
+        mode: "644",
+        content: include_str!("bootstrap/requires-volume.conf"),
+    },
+    File {
+        path: "/etc/systemd/system/docker.socket.d/dockbridge.conf",
+        mode: "644",
+        content: include_str!("bootstrap/requires-volume.conf"),
+    },
     File {
         path: "/etc/systemd/system/containerd.service.d/dockbridge.conf",
         mode: "644",
@@ -94,15 +102,13 @@ impl Bootstrap<'_> {
     }
 
     fn script(&self) -> String {
-        let mut script = format!("set -e\nmkdir -p {RUN_DIRECTORY} /etc/dockbridge\nprintf '%s\\n' {} >/etc/dockbridge/volume-id\n", self.volume);
+        let mut script =
+            format!("set -e\nmkdir -p {RUN_DIRECTORY} /etc/dockbridge\nprintf '%s\\n' {} >/etc/dockbridge/volume-id\n", self.volume);
         for File { path, mode, content } in FILES {
             let directory = path.rsplit_once('/').map_or("/", |(directory, _)| directory);
             let content = content.replace("@BOOT_LEASE@", &self.boot_lease_seconds.to_string());
             // Writing to a String cannot fail.
-            let _ = write!(
-                script,
-                "mkdir -p {directory}\ncat >{path} <<'{END_OF_FILE}'\n{content}{END_OF_FILE}\nchmod {mode} {path}\n"
-            );
+            let _ = write!(script, "mkdir -p {directory}\ncat >{path} <<'{END_OF_FILE}'\n{content}{END_OF_FILE}\nchmod {mode} {path}\n");
         }
         script.push_str(include_str!("bootstrap/boot.sh"));
         script
@@ -126,7 +132,7 @@ mod tests {
         let config: serde_json::Value = serde_json::from_str(body).unwrap();
         let script = config["bootcmd"][0][2].as_str().unwrap();
         assert!(script.contains("printf '%s\\n' 4711 >/etc/dockbridge/volume-id"));
-        assert!(script.contains("+ 900)) >"));
+        assert!(script.contains("first_seconds=900\n"));
         assert!(!script.contains("@BOOT_LEASE@"));
     }
 
@@ -140,7 +146,9 @@ mod tests {
 
     #[test]
     fn the_scripts_are_valid_posix_sh() {
-        for text in FILES.iter().filter(|file| file.path.ends_with(".sh")).map(|file| file.content).chain([include_str!("bootstrap/boot.sh")]) {
+        for text in
+            FILES.iter().filter(|file| file.path.ends_with(".sh")).map(|file| file.content).chain([include_str!("bootstrap/boot.sh")])
+        {
             let mut child = std::process::Command::new("sh").arg("-n").stdin(std::process::Stdio::piped()).spawn().unwrap();
             std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
             assert!(child.wait().unwrap().success(), "{text}");

@@ -27,7 +27,7 @@ use crate::provider::{Consent, Destroyed, Lease, Phase, Progress, Provider, Read
 /// From nothing to a machine takes under a minute where all goes well; a stock-out in every location and a slow boot are in this.
 const LONGEST_WAY: Duration = Duration::from_secs(10 * 60);
 /// Between two looks at something that passes by itself.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What a machine does when its lease ends.
 #[derive(Debug, Clone)]

@@ -41,7 +41,11 @@ impl Owner {
         if text.len() == OWNER_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte)) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(InvalidName { what: "owner id", given: text.to_owned(), rule: "twelve lower-case letters and digits, as `dockbridge init` makes it" })
+            Err(InvalidName {
+                what: "owner id",
+                given: text.to_owned(),
+                rule: "twelve lower-case letters and digits, as `dockbridge init` makes it",
+            })
         }
     }
 }

@@ -197,8 +197,7 @@ fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result
         };
         wanted.push(found);
     }
-    let with_image: Vec<_> =
-        wanted.into_iter().filter_map(|found| Some((found, *catalogue.images.get(&found.architecture)?))).collect();
+    let with_image: Vec<_> = wanted.into_iter().filter_map(|found| Some((found, *catalogue.images.get(&found.architecture)?))).collect();
     if with_image.is_empty() {
         return Err(Problem::UnknownImage { name: spec.image.clone(), server_types: spec.server_types.clone() });
     }

@@ -130,14 +130,11 @@ fn parse_host(text: &str) -> Outcome<Endpoint> {
 }
 
 fn log_to_stderr(settings: &Settings) -> Outcome {
-    let filter = EnvFilter::try_new(&settings.logging.level)
-        .map_err(|error| Failure::new(format!("`logging.level` is not understood: {error}")).hint("write error, warn, info, debug or trace"))?;
+    let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
+        Failure::new(format!("`logging.level` is not understood: {error}")).hint("write error, warn, info, debug or trace")
+    })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let installed = if settings.logging.json {
-        log.json().try_init()
-    } else {
-        log.with_ansi(std::io::stderr().is_terminal()).try_init()
-    };
+    let installed = if settings.logging.json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
     installed.map_err(|error| Failure::new(error.to_string()))
 }
 

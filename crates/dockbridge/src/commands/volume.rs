@@ -51,7 +51,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                 return Err(Failure::new(format!("there is no volume {wanted:?}")).hint(hint));
             };
             if let Some(server) = volume.server {
-                return Err(Failure::new(format!("volume {} is attached to server {server}", volume.name)).hint("`dockbridge server destroy` first"));
+                return Err(Failure::new(format!("volume {} is attached to server {server}", volume.name))
+                    .hint("`dockbridge server destroy` first"));
             }
             if !yes {
                 confirm(&volume.name)?;

@@ -312,9 +312,11 @@ mod tests {
     #[test]
     fn the_environment_is_over_the_file() {
         let text = "hetzner:\n  location: nbg1\n  volume_size: 30\nactivity: {idle_timeout: 10m}\n";
-        let settings =
-            load_text(text, &[("DOCKBRIDGE_HETZNER_LOCATIONS", "hel1, fsn1"), ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "7m"), ("PATH", "/bin")])
-                .unwrap();
+        let settings = load_text(
+            text,
+            &[("DOCKBRIDGE_HETZNER_LOCATIONS", "hel1, fsn1"), ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "7m"), ("PATH", "/bin")],
+        )
+        .unwrap();
         assert_eq!(settings.hetzner.volume_size, 30);
         assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
         assert_eq!(settings.activity.idle_timeout, Duration::from_secs(420));
@@ -330,7 +332,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_with_line_and_nearest_name() {
         let message = refusal("activity:\n  idle_timout: 5m\n", &[]);
-        assert!(message.contains("idle_timout") && message.contains("line 2") && message.contains("did you mean `idle_timeout`?"), "{message}");
+        assert!(
+            message.contains("idle_timout") && message.contains("line 2") && message.contains("did you mean `idle_timeout`?"),
+            "{message}"
+        );
         let message = refusal("hetzer:\n  volume_size: 5\n", &[]);
         assert!(message.contains("did you mean `hetzner`?"), "{message}");
         let message = refusal("", &[("DOCKBRIDGE_HETZNER_LOCATON", "fsn1")]);

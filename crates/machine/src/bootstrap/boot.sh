@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs early at every boot, before docker starts. The files of dockbridge have been written above.
 set -u
 

@@ -10,7 +10,9 @@ uptime_now() {
 }
 # Before the first lease: how long a client may need to find the new machine, in seconds. Counted from the first start after a boot, since in a
 # container the host's uptime is what stands in /proc.
-[ -s "$run/first-lease" ] || echo $(($(uptime_now) + @BOOT_LEASE@)) >"$run/first-lease"
+first_seconds=@BOOT_LEASE@
+now=$(uptime_now)
+[ -s "$run/first-lease" ] || echo $((now + first_seconds)) >"$run/first-lease"
 # The agent ends the machine in order; this is how much longer it may take, in seconds.
 margin=60
 

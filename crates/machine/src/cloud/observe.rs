@@ -25,9 +25,8 @@ impl Cloud {
         let identity = &self.options.identity;
         let login = self.options.login.public_key();
         // A project holds each key once, whatever its name: one that the person uploaded serves as well.
-        let is_login = |key: &hetzner::SshKey| {
-            crate::host_key::parse_public(&key.public_key).is_ok_and(|found| found.key_data() == login.key_data())
-        };
+        let is_login =
+            |key: &hetzner::SshKey| crate::host_key::parse_public(&key.public_key).is_ok_and(|found| found.key_data() == login.key_data());
         Ok(Observed {
             servers: servers.into_iter().filter(|server| identity.owns(&server.labels)).map(server).collect(),
             volumes: volumes.into_iter().filter(|volume| identity.owns(&volume.labels)).map(volume).collect(),
@@ -61,7 +60,9 @@ impl Cloud {
             server_type: Some(server.server_type.clone()),
             location: Some(server.location.clone()),
             created: Some(server.created),
-            price_hourly: server.price_hourly.map(|price| price + pricing.and_then(|pricing| address_price(pricing, server)).unwrap_or(0.0)),
+            price_hourly: server
+                .price_hourly
+                .map(|price| price + pricing.and_then(|pricing| address_price(pricing, server)).unwrap_or(0.0)),
             volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
         }
     }
@@ -116,10 +117,7 @@ fn server(server: hetzner::Server) -> Server {
         location: server.location.name,
         server_type: server.server_type.name,
         volumes: server.volumes,
-        host_keys: [HOST_KEY, NEXT_HOST_KEY]
-            .iter()
-            .filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?).ok())
-            .collect(),
+        host_keys: [HOST_KEY, NEXT_HOST_KEY].iter().filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?).ok()).collect(),
         labels: server.labels,
         created: server.created.as_second(),
         price_hourly,

@@ -40,7 +40,9 @@ pub struct Counts {
 /// What has to be on the host.
 pub fn check_host() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("the local cloud runs real machines and needs root").hint("run it with sudo, or as root in a throwaway machine"));
+        return Err(
+            Failure::new("the local cloud runs real machines and needs root").hint("run it with sudo, or as root in a throwaway machine")
+        );
     }
     if std::process::Command::new("docker").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         return Err(Failure::new("there is no docker client").hint("install one (Debian: docker-cli); no engine is needed"));
@@ -98,13 +100,8 @@ impl Stage {
 
     /// Runs docker as a person would; its output is checked by the caller.
     pub async fn docker(&self, arguments: &[&str], input: &str) -> Outcome<String> {
-        let mut child = self
-            .command("docker")
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            self.command("docker").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input.as_bytes()).await?;
         }

@@ -86,7 +86,7 @@ async fn build(stage: &Stage) -> Outcome {
     std::fs::write(context.join("index.html"), PAGE)?;
     std::fs::write(
         context.join("Dockerfile"),
-        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY index.html /www/index.html\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nCMD [\"httpd\", \"-f\", \"-h\", \"/www\"]\n",
+        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY index.html /www/index.html\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \"-f\", \"-h\", \"/www\"]\n",
     )?;
     typed("docker build -t hello .");
     let begun = Instant::now();
@@ -119,7 +119,9 @@ async fn fetch(port: u16) -> Outcome<String> {
                 _ if begun.elapsed() > LONGEST_FETCH => return Err(Failure::new(format!("localhost:{port} answers {text:?}"))),
                 _ => {}
             },
-            Err(error) if begun.elapsed() > LONGEST_FETCH => return Err(Failure::new(format!("localhost:{port} does not answer: {error}"))),
+            Err(error) if begun.elapsed() > LONGEST_FETCH => {
+                return Err(Failure::new(format!("localhost:{port} does not answer: {error}")));
+            }
             Err(_) => {}
         }
         sleep(Duration::from_millis(50)).await;
@@ -156,7 +158,9 @@ async fn show_status(stage: &Stage) -> Outcome {
     shown(&stage.dockbridge(&["status"]).await?);
     let status = stage.daemon().status().await?;
     let cost = status.cost.ok_or_else(|| Failure::new("the status does not tell the cost"))?;
-    check(cost.hours == 1 && cost.hourly > 0.0 && cost.volume_monthly.is_some_and(|price| price > 0.0), || format!("the cost is wrong: {cost:?}"))
+    check(cost.hours == 1 && cost.hourly > 0.0 && cost.volume_monthly.is_some_and(|price| price > 0.0), || {
+        format!("the cost is wrong: {cost:?}")
+    })
 }
 
 async fn idle(stage: &Stage, port: u16) -> Outcome {
@@ -188,7 +192,8 @@ async fn again(stage: &Stage) -> Outcome {
     scene("The next command brings it back, with all its images");
     typed("docker images");
     let begun = Instant::now();
-    let (images, woken) = tokio::join!(stage.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}  {{.Size}}"], ""), wait_for_wake(stage));
+    let (images, woken) =
+        tokio::join!(stage.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}  {{.Size}}"], ""), wait_for_wake(stage));
     woken?;
     let images = images?;
     shown(&images);
