@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -31,15 +32,13 @@ impl Ended {
 }
 
 impl Commands {
-    /// The machine's programs. A non-interactive login's path often lacks `sbin`.
-    pub fn of_the_machine() -> Self {
-        Self { path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into() }
-    }
-
-    /// Only what lies in these folders.
-    #[cfg(test)]
-    pub fn in_path(path: impl Into<OsString>) -> Self {
-        Self { path: path.into() }
+    /// The machine's programs; a non-interactive login's path often lacks `sbin`. Below another root only stand-ins are run, never a program
+    /// that could end the machine of a test.
+    pub fn under(root: &Path) -> Self {
+        match root == Path::new("/") {
+            true => Self { path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into() },
+            false => Self { path: root.join("programs").into() },
+        }
     }
 
     /// Runs one program to its end, or kills it after `limit`.

@@ -79,55 +79,42 @@ fn curl_config(endpoint: &str, server: u64, token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use crate::stand_ins::StandIns;
 
     const HASTY: Patience = Patience { retry: Duration::from_millis(1), vanishes: Duration::from_millis(1) };
-
-    fn stand_in(folder: &std::path::Path, name: &str, script: &str) {
-        let path = folder.join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
 
     fn delete_order() -> EndOfLease {
         EndOfLease::Delete { endpoint: "https://api.example/v1/".into(), server: 42, token: "s3cret\"x".into() }
     }
 
-    fn rig(curl: &str) -> (tempfile::TempDir, Commands, std::path::PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        for name in ["systemctl", "poweroff"] {
-            stand_in(folder.path(), name, &format!("echo {name} \"$@\" >> {}", log.display()));
-        }
-        stand_in(folder.path(), "curl", &format!("echo curl \"$@\" >> {log}; cat >> {log}.stdin; {curl}", log = log.display()));
-        let path = format!("{}:/usr/bin:/bin", folder.path().display());
-        (folder, Commands::in_path(path), log)
+    fn rig(curl: &str) -> StandIns {
+        let rig = StandIns::new();
+        rig.program("curl", &format!("cat > {}; {curl}", rig.root().join("stdin").display()));
+        rig
     }
 
     #[tokio::test]
     async fn the_token_goes_in_by_standard_input_and_never_as_an_argument() {
-        let (_folder, commands, log) = rig("exit 0");
-        end(&commands, &delete_order(), HASTY).await.unwrap();
-        let said = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(said, "curl --config -\nsystemctl poweroff\n", "powers off when it still lives");
-        let config = std::fs::read_to_string(format!("{}.stdin", log.display())).unwrap();
+        let rig = rig("exit 0");
+        end(&rig.machine().commands, &delete_order(), HASTY).await.unwrap();
+        assert_eq!(rig.log(), ["curl --config -", "systemctl poweroff"], "powers off when it still lives");
+        let config = std::fs::read_to_string(rig.root().join("stdin")).unwrap();
         assert!(config.contains("url = \"https://api.example/v1/servers/42\"\n"), "{config}");
         assert!(config.contains("header = \"Authorization: Bearer s3cret\\\"x\"\n"), "{config}");
     }
 
     #[tokio::test]
     async fn a_machine_that_cannot_delete_itself_powers_off() {
-        let (_folder, commands, log) = rig("echo boom >&2; exit 22");
-        end(&commands, &delete_order(), HASTY).await.unwrap();
-        let said = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(said.matches("curl").count(), 5, "{said}");
-        assert!(said.ends_with("systemctl poweroff\n"), "{said}");
+        let rig = rig("echo boom >&2; exit 22");
+        end(&rig.machine().commands, &delete_order(), HASTY).await.unwrap();
+        let curl = "curl --config -";
+        assert_eq!(rig.log(), [curl, curl, curl, curl, curl, "systemctl poweroff"]);
     }
 
     #[tokio::test]
     async fn power_off_asks_nobody_else() {
-        let (_folder, commands, log) = rig("exit 0");
-        end(&commands, &EndOfLease::PowerOff, HASTY).await.unwrap();
-        assert_eq!(std::fs::read_to_string(&log).unwrap(), "systemctl poweroff\n");
+        let rig = rig("exit 0");
+        end(&rig.machine().commands, &EndOfLease::PowerOff, HASTY).await.unwrap();
+        assert_eq!(rig.log(), ["systemctl poweroff"]);
     }
 }

@@ -27,8 +27,8 @@ pub struct Machine {
 
 impl Machine {
     /// With everything at its usual place.
-    pub fn new(paths: Paths, commands: Commands) -> Self {
-        Self { docker: Docker::at(paths.docker_socket.clone()), paths, commands }
+    pub fn new(paths: Paths) -> Self {
+        Self { docker: Docker::at(paths.docker_socket.clone()), commands: Commands::under(&paths.root), paths }
     }
 
     /// The report, without what only the resident knows.

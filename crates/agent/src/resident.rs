@@ -14,7 +14,6 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::boot_clock::uptime;
-use crate::commands::Commands;
 use crate::ending::{self, Patience};
 use crate::lease::Lease;
 use crate::paths::Paths;
@@ -64,7 +63,7 @@ async fn hold(paths: Paths) -> io::Result<()> {
     let _ = std::fs::remove_file(&paths.socket);
     let listener = UnixListener::bind(&paths.socket)?;
     std::fs::set_permissions(&paths.socket, Permissions::from_mode(0o600))?;
-    let machine = Machine::new(paths, Commands::of_the_machine());
+    let machine = Machine::new(paths);
     serve(listener, Arc::new(Resident::new(machine))).await
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::commands::Commands;
 use crate::framed::{receive, send};
 use crate::paths::Paths;
 use crate::pump::{Outcome, pump};
@@ -27,7 +27,7 @@ struct Session {
 
 /// Runs until standard input ends.
 pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
-    let session = Arc::new(Session { machine: Machine::new(paths, Commands::of_the_machine()), resident });
+    let session = Arc::new(Session { machine: Machine::new(paths), resident });
     let summoning = tokio::spawn(summon_if(resident, session.clone()));
     let mut output = io::stdout();
     output.write_all(READY_LINE.as_bytes())?;
@@ -38,12 +38,16 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
 }
 
 async fn summon_if(resident: bool, session: Arc<Session>) {
-    if resident && let Err(message) = summon::summon(&session.machine.paths).await {
+    if resident && let Err(message) = summon::summon(&session.machine).await {
         let _ = writeln!(io::stderr(), "dockbridge-agent: the resident agent did not start: {message}");
     }
 }
 
 async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
+    // Acknowledges the stream before whatever may take long: yamux opens no more while 256 are unacknowledged, not even for a ping.
+    if stream.write(&[]).await.is_err() {
+        return;
+    }
     // A stream that breaks here was given up by the client, or belongs to a session that is over.
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
@@ -58,7 +62,6 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             join(stream, target, &ticket).await;
         }
         Opening::Call(call) => {
-            // The stream is acknowledged before a call that may take minutes.
             if send(&mut stream, &Opened::Ready).await.is_ok() {
                 let reply = session.reply(call).await;
                 let _ = send(&mut stream, &reply).await;
@@ -89,7 +92,7 @@ async fn join<T: tokio::io::AsyncRead + tokio::io::AsyncWrite>(mut stream: Agent
 
 /// Closes our side, so that dropping the stream is no reset.
 async fn end(mut stream: AgentStream) {
-    let _ = tokio::io::AsyncWriteExt::shutdown(&mut stream).await;
+    let _ = stream.shutdown().await;
 }
 
 impl Session {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
-use crate::commands::Commands;
 use crate::paths::Paths;
 use crate::report::Machine;
 
@@ -39,14 +38,14 @@ impl StandIns {
     }
 
     pub fn machine(&self) -> Machine {
-        let path = format!("{}:/usr/bin:/bin", self.root().join("programs").display());
-        Machine::new(self.paths(), Commands::in_path(path))
+        Machine::new(self.paths())
     }
 
     /// Puts a program in place; it writes its arguments down first.
     pub fn program(&self, name: &str, script: &str) {
         let path = self.root().join("programs").join(name);
-        std::fs::write(&path, format!("#!/bin/sh\necho {name} \"$*\" >> {}\n{script}\n", self.log_file().display())).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> {}\n{script}\n", self.log_file().display()))
+            .unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 

@@ -8,9 +8,9 @@ use agent_proto::{Call, Reply};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
-use crate::commands::Commands;
 use crate::framed;
 use crate::paths::Paths;
+use crate::report::Machine;
 
 /// How long a resident may take to listen.
 const COMES_UP: Duration = Duration::from_secs(10);
@@ -20,7 +20,8 @@ const RETRY: Duration = Duration::from_millis(20);
 const STARTS: Duration = Duration::from_secs(10);
 
 /// Starts the resident unless one listens. As a unit of its own where systemd runs, so that it neither belongs to a login nor is hidden.
-pub async fn summon(paths: &Paths) -> Result<(), String> {
+pub async fn summon(machine: &Machine) -> Result<(), String> {
+    let Machine { paths, commands, .. } = machine;
     if UnixStream::connect(&paths.socket).await.is_ok() {
         return Ok(());
     }
@@ -36,7 +37,7 @@ pub async fn summon(paths: &Paths) -> Result<(), String> {
         let mut arguments = vec!["--unit=dockbridge-agent", "--collect", "--quiet", description];
         arguments.extend(["--property=OOMScoreAdjust=-900", "--"]);
         arguments.extend(&command);
-        match Commands::of_the_machine().run("systemd-run", &arguments, b"", STARTS).await {
+        match commands.run("systemd-run", &arguments, b"", STARTS).await {
             // It also fails when another session was faster.
             Ok(_) => {}
             Err(error) => return Err(format!("systemd-run: {error}")),

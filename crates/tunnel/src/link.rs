@@ -47,7 +47,7 @@ impl Link {
     /// A stream to `to`, once the agent says that it leads there.
     pub(crate) async fn open(&self, to: &Opening) -> Result<MuxStream, OpenError> {
         let opening = async {
-            let mut stream = self.mux.open().await.map_err(io::Error::other)?;
+            let mut stream = self.mux.stream().await.map_err(io::Error::other)?;
             send(&mut stream, to).await?;
             let opened = receive::<Opened>(&mut stream).await?;
             Ok::<_, io::Error>((stream, opened))
@@ -79,7 +79,7 @@ impl Link {
 }
 
 async fn ask(mux: &Mux, call: &Call) -> Result<Reply, CallError> {
-    let mut stream = mux.open().await.map_err(|reason| CallError::Dead { reason })?;
+    let mut stream = mux.call().await.map_err(|reason| CallError::Dead { reason })?;
     let malformed = |error: io::Error| CallError::Malformed { message: error.to_string() };
     send(&mut stream, &Opening::Call(call.clone())).await.map_err(malformed)?;
     match receive::<Opened>(&mut stream).await.map_err(malformed)? {

@@ -22,12 +22,14 @@ use crate::death::Death;
 const FIRST_CREDIT: usize = 256 * 1024;
 /// What all streams together may grow beyond it while they are read fast, in bytes: a download at 30 ms and 1 Gbit/s takes 4 MiB.
 const GROWTH: usize = 64 * 1024 * 1024;
+/// Calls at once. They have places of their own, or a tunnel full of streams could not be pinged and would be taken for dead.
+const CALLS: usize = 64;
 /// yamux counts a dropped stream until it has told the other side, so its own limit stands above ours.
 const YAMUX_STREAMS: usize = 2 * MAX_STREAMS;
 /// Header and body of a frame leave in one packet.
 const WRITE_BUFFER: usize = 64 * 1024;
 
-/// Requests to the driver. Each holds one of [`MAX_STREAMS`] permits, which is the bound of the queue.
+/// Requests to the driver. Each holds the place of a stream or call, which is the bound of the queue.
 enum Request {
     Open(oneshot::Sender<yamux::Stream>),
     Abandon(u32, OwnedSemaphorePermit),
@@ -37,7 +39,8 @@ enum Request {
 pub(crate) struct Mux {
     requests: mpsc::UnboundedSender<Request>,
     abandoned: Arc<Abandoned>,
-    slots: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
     death: Death,
 }
 
@@ -61,13 +64,23 @@ impl Mux {
             death: death.clone(),
         };
         tasks.spawn(driver.run());
-        Self { requests, abandoned, slots: Arc::new(Semaphore::new(MAX_STREAMS)), death }
+        let (streams, calls) = (Arc::new(Semaphore::new(MAX_STREAMS)), Arc::new(Semaphore::new(CALLS)));
+        Self { requests, abandoned, streams, calls, death }
     }
 
     /// A new stream. Waits while [`MAX_STREAMS`] are open.
-    pub(crate) async fn open(&self) -> Result<MuxStream, String> {
+    pub(crate) async fn stream(&self) -> Result<MuxStream, String> {
+        self.open(self.streams.clone()).await
+    }
+
+    /// A new stream for a call. Waits while [`CALLS`] go on.
+    pub(crate) async fn call(&self) -> Result<MuxStream, String> {
+        self.open(self.calls.clone()).await
+    }
+
+    async fn open(&self, places: Arc<Semaphore>) -> Result<MuxStream, String> {
         let opening = async {
-            let permit = self.slots.clone().acquire_owned().await.ok()?;
+            let permit = places.acquire_owned().await.ok()?;
             let (reply, stream) = oneshot::channel();
             self.requests.send(Request::Open(reply)).ok()?;
             Some((stream.await.ok()?, permit))

@@ -1,5 +1,7 @@
 //! Paths that are lost, and tunnels that are closed.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
+
 mod rig;
 
 use std::time::Duration;

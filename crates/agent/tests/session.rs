@@ -1,0 +1,146 @@
+//! The program itself: a session on pipes, and the resident that it starts. All files of the machine lie in a temporary folder, and so do
+//! the programs that the agent may run.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use agent_proto::{Call, EndOfLease, Heartbeat, Opened, Opening, READY_LINE, RefusalKind, Reply};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+/// For everything that should take milliseconds.
+const SOON: Duration = Duration::from_secs(20);
+
+struct Session {
+    child: Child,
+    streams: mpsc::Sender<oneshot::Sender<yamux::Stream>>,
+    /// Holds the pipes.
+    multiplexer: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.multiplexer.abort();
+    }
+}
+
+impl Session {
+    async fn start(root: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dockbridge-agent"))
+            .arg("session")
+            .args(arguments)
+            .arg("--test-root")
+            .arg(root)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let (stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut ready = vec![0; READY_LINE.len()];
+        tokio::time::timeout(SOON, stdout.read_exact(&mut ready)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8(ready).unwrap(), READY_LINE);
+        let (streams, mut asks) = mpsc::channel::<oneshot::Sender<yamux::Stream>>(8);
+        let mut connection = yamux::Connection::new(tokio::io::join(stdout, stdin).compat(), yamux::Config::default(), yamux::Mode::Client);
+        let multiplexer = tokio::spawn(std::future::poll_fn(move |cx| {
+            while let std::task::Poll::Ready(Some(ask)) = asks.poll_recv(cx) {
+                let std::task::Poll::Ready(stream) = connection.poll_new_outbound(cx) else { panic!("a backlog of few streams") };
+                ask.send(stream.unwrap()).unwrap();
+            }
+            connection.poll_next_inbound(cx).map(drop)
+        }));
+        Self { child, streams, multiplexer }
+    }
+
+    async fn open(&self, opening: &Opening) -> (yamux::Stream, Opened) {
+        let (ask, stream) = oneshot::channel();
+        self.streams.send(ask).await.unwrap();
+        let mut stream = stream.await.unwrap();
+        stream.write_all(&agent_proto::encode(opening).unwrap()).await.unwrap();
+        let opened = tokio::time::timeout(SOON, receive(&mut stream)).await.unwrap();
+        (stream, opened)
+    }
+
+    async fn call(&self, call: Call) -> Reply {
+        let (mut stream, opened) = self.open(&Opening::Call(call)).await;
+        assert_eq!(opened, Opened::Ready);
+        tokio::time::timeout(SOON, receive(&mut stream)).await.unwrap()
+    }
+}
+
+async fn receive<T: serde::de::DeserializeOwned>(stream: &mut yamux::Stream) -> T {
+    let mut bytes = vec![0; 4];
+    stream.read_exact(&mut bytes).await.unwrap();
+    let length = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+    bytes.resize(4 + length, 0);
+    stream.read_exact(&mut bytes[4..]).await.unwrap();
+    agent_proto::decode(&bytes).unwrap().unwrap().0
+}
+
+fn heartbeat(lease_seconds: u32) -> Call {
+    Call::Heartbeat(Heartbeat { client: "a".into(), lease_seconds, idle_seconds: 0, idle_limit_seconds: 300 })
+}
+
+#[tokio::test]
+async fn a_session_alone_answers_what_it_can_and_ends_with_its_input() {
+    let root = tempfile::tempdir().unwrap();
+    let mut session = Session::start(root.path(), &[]).await;
+    assert_eq!(session.call(Call::Ping).await, Reply::Done);
+    assert!(matches!(session.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_none()));
+    assert!(matches!(session.call(heartbeat(300)).await, Reply::Failed { .. }));
+    let (_, opened) = session.open(&Opening::Docker).await;
+    assert!(matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::NotFound), "{opened:?}");
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let (_, opened) = session.open(&Opening::Tcp { host: "127.0.0.1".into(), port: free }).await;
+    assert!(matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::ConnectionRefused), "{opened:?}");
+    session.multiplexer.abort();
+    let ended = tokio::time::timeout(SOON, session.child.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_renews() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    for folder in ["programs", "proc/self"] {
+        std::fs::create_dir_all(path(folder)).unwrap();
+    }
+    std::fs::write(path("proc/self/mountinfo"), "").unwrap();
+    for name in ["sync", "systemctl", "curl"] {
+        let script = format!("#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> {}\n", path("log").display());
+        let script = if name == "curl" { format!("{script}cat > /dev/null\nexit 22\n") } else { script };
+        std::fs::write(path("programs").join(name), script).unwrap();
+        std::fs::set_permissions(path("programs").join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let first = Session::start(root.path(), &["--resident"]).await;
+    let order = EndOfLease::Delete { endpoint: "http://api.example/v1".into(), server: 7, token: "s3cret".into() };
+    assert_eq!(first.call(Call::EndOfLease(order)).await, Reply::Done);
+    assert!(matches!(first.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some()));
+    drop(first);
+
+    let second = Session::start(root.path(), &["--resident"]).await;
+    assert!(matches!(second.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)));
+    let written: u64 = std::fs::read_to_string(path("run/dockbridge/lease")).unwrap().trim().parse().unwrap();
+    assert!(written > 500, "{written}");
+    assert!(matches!(second.call(heartbeat(1)).await, Reply::Report(_)));
+    drop(second);
+
+    // Five attempts to delete, with pauses of 15 s in all, then the power-off.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let said = std::fs::read_to_string(path("log")).unwrap_or_default();
+        if said.ends_with("systemctl poweroff\n") {
+            assert_eq!(said, format!("sync \n{}systemctl poweroff\n", "curl --config -\n".repeat(5)));
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no end: {said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
