@@ -9,7 +9,9 @@ mnt=${DOCKBRIDGE_MNT:-/mnt/dockbridge}
 label=dockbridge
 wait_seconds=${DOCKBRIDGE_VOLUME_WAIT:-300}
 id=$(cat "${DOCKBRIDGE_ETC:-/etc/dockbridge}/volume-id")
-link=/dev/disk/by-id/scsi-0HC_Volume_$id
+link=${DOCKBRIDGE_DEV:-/dev}/disk/by-id/scsi-0HC_Volume_$id
+sys=${DOCKBRIDGE_SYS:-/sys}
+lib=${DOCKBRIDGE_LIB:-/var/lib}
 
 state() {
     printf '%s\n' "$1" >"$run/volume.state.new"
@@ -25,7 +27,7 @@ refuse() {
 # The link is made asynchronously and has been seen to point to another disk for a moment: the serial decides.
 serial_of() {
     numbers=$(stat -L -c '0x%t 0x%T' "$1") || return 1
-    page=/sys/dev/block/$((${numbers% *})):$((${numbers#* }))/device/vpd_pg80
+    page=$sys/dev/block/$((${numbers% *})):$((${numbers#* }))/device/vpd_pg80
     [ -r "$page" ] || return 1
     tail -c +5 "$page" | tr -d ' \000\n'
 }
@@ -49,18 +51,18 @@ find_device() {
 # Zeros at the start, at the end and at every full GiB. Reading all of a large volume would take minutes at every first use.
 is_blank() {
     size=$(blockdev --getsize64 "$device")
-    zeros "$device" 0 16 || return 1
-    zeros "$device" $((size / 1048576 - 1)) 1 || return 1
-    at=1024
-    while [ $((at * 1048576)) -lt "$size" ]; do
-        zeros "$device" "$at" 1 || return 1
-        at=$((at + 1024))
+    zeros 0 16777216 || return 1
+    zeros $((size - 1048576)) 1048576 || return 1
+    at=1073741824
+    while [ $((at + 1048576)) -le "$size" ]; do
+        zeros "$at" 1048576 || return 1
+        at=$((at + 1073741824))
     done
 }
 
-# zeros DEVICE FIRST-MIB COUNT-MIB
+# zeros FIRST-BYTE COUNT: what cannot be read is not known to be zeros.
 zeros() {
-    [ "$(dd if="$1" bs=1M skip="$2" count="$3" 2>/dev/null | tr -d '\000' | head -c 1 | wc -c)" -eq 0 ]
+    cmp -s -i "$1:0" -n "$2" "$device" /dev/zero
 }
 
 prepare() {
@@ -68,7 +70,7 @@ prepare() {
     status=0
     probe=$(blkid -p -o export "$device") || status=$?
     if [ "$status" -eq 2 ]; then
-        is_blank || refuse "volume $id carries data of an unknown kind; it was not formatted. Use another volume, or delete this one if nobody needs it"
+        is_blank || refuse "volume $id carries data of an unknown kind, or cannot be read; it was not formatted. Use another volume, or delete this one if nobody needs it"
         state formatting
         mkfs.ext4 -q -L "$label" -m 1 "$device"
         return
@@ -94,7 +96,7 @@ if ! mountpoint -q "$mnt"; then
     mount -t ext4 -o noatime "$device" "$mnt"
 fi
 for name in docker containerd; do
-    mkdir -p "$mnt/$name" "/var/lib/$name"
-    mountpoint -q "/var/lib/$name" || mount --bind "$mnt/$name" "/var/lib/$name"
+    mkdir -p "$mnt/$name" "$lib/$name"
+    mountpoint -q "$lib/$name" || mount --bind "$mnt/$name" "$lib/$name"
 done
 state ready
