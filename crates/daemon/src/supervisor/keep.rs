@@ -22,6 +22,21 @@ const LONGEST_CALL: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
+/// What the machine was told of this client's idleness. It lets another client take it down by this, and goes on counting by itself.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: Moment,
+    idle: Duration,
+}
+
+impl Told {
+    /// Whether it is time to correct the machine's picture: it comes near the end of our patience although we have been at work since.
+    fn misleads(self, now: Moment, idle: Duration, limit: Duration) -> bool {
+        let believed = self.idle + now.since(self.at);
+        believed >= limit / 2 && idle + VERDICT_EVERY < believed
+    }
+}
+
 impl Supervisor {
     pub(super) async fn keep(&mut self, ready: Arc<Ready>) -> Next {
         let born = self.clock.now();
@@ -43,7 +58,7 @@ impl Supervisor {
         let mut heartbeats = interval(self.interval);
         verdicts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told_idle = Duration::ZERO;
+        let mut told = Told { at: born, idle: Duration::ZERO };
         let mut not_before = born;
         loop {
             tokio::select! {
@@ -58,13 +73,12 @@ impl Supervisor {
                     },
                     Some(Command::Stop) | None => return Next::End,
                 },
-                _ = heartbeats.tick() => told_idle = self.heartbeat(ready, born).await,
+                _ = heartbeats.tick() => told = self.heartbeat(ready, born).await,
                 _ = verdicts.tick() => {
                     let now = self.clock.now();
-                    // Another client may only take the machine down while we say that we are idle: say at once that we no longer are.
-                    if told_idle > VERDICT_EVERY && self.idle(born).is_zero() {
+                    if told.misleads(now, self.idle(born), self.lease.idle_limit) {
                         heartbeats.reset();
-                        told_idle = self.heartbeat(ready, born).await;
+                        told = self.heartbeat(ready, born).await;
                     }
                     let verdict = decide(&self.activity.snapshot(), &self.policy, born, now);
                     if let Verdict::Destroy { because } = verdict
@@ -99,13 +113,13 @@ impl Supervisor {
         self.clock.now().since(last)
     }
 
-    async fn heartbeat(&self, ready: &Ready, born: Moment) -> Duration {
-        let idle = self.idle(born);
+    async fn heartbeat(&self, ready: &Ready, born: Moment) -> Told {
+        let (at, idle) = (self.clock.now(), self.idle(born));
         if let Some(report) = self.call(ready, Call::Heartbeat(self.lease.heartbeat(idle))).await {
             self.activity.set_running_containers(report.containers.map_or(0, |counts| counts.running));
             self.situation.send_modify(|situation| situation.report = Some(report));
         }
-        idle
+        Told { at, idle }
     }
 
     /// Who else works there, in words for a person.
@@ -154,5 +168,34 @@ impl Supervisor {
                 sleep(ASK_AGAIN).await;
             }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lifecycle::Clock as _;
+    use lifecycle::FakeClock;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    fn misleads(told_idle: u64, later: u64, idle: u64) -> bool {
+        let clock = FakeClock::default();
+        let told = Told { at: clock.now(), idle: Duration::from_secs(told_idle) };
+        clock.advance(Duration::from_secs(later));
+        told.misleads(clock.now(), Duration::from_secs(idle), LIMIT)
+    }
+
+    #[test]
+    fn the_machine_is_told_of_work_before_it_takes_this_client_for_idle() {
+        assert!(misleads(50, 5, 0), "a command began");
+        assert!(misleads(50, 5, 3), "a short command has come and gone");
+        assert!(misleads(0, 40, 5), "told to be at work, and counted as idle ever since");
+    }
+
+    #[test]
+    fn nothing_is_said_that_the_machine_knows_or_that_changes_nothing_yet() {
+        assert!(!misleads(50, 5, 55), "idle as believed");
+        assert!(!misleads(0, 20, 0), "far from the limit");
     }
 }
