@@ -8,6 +8,7 @@ mod output;
 mod paths;
 mod resolved;
 mod settings;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 use machine::Profile;
 
+use crate::failure::Failure;
+
 /// The folders.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -74,6 +76,12 @@ impl Paths {
 /// Makes a folder that only its owner may enter; one that exists is left as it is.
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// What a person is told when one of our files cannot be made.
+pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{} cannot be written: {error}", path.display()))
+        .hint("let DOCKBRIDGE_HOME name a folder that you may write to; all of our files go there")
 }
 
 /// Writes a file that only its owner may read, whole or not at all.

@@ -16,7 +16,7 @@ use tunnel::AgentPlan;
 use url::Url;
 
 use crate::failure::{Failure, Outcome, with_causes};
-use crate::paths::{Paths, write_private};
+use crate::paths::{Paths, unwritable, write_private};
 use crate::settings::{self, Settings};
 
 /// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
@@ -76,7 +76,7 @@ impl Resolved {
                 .map_err(|error| Failure::new(format!("{}: {error}", path.display())).hint("put the id back that `init` printed")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let owner = Owner::random();
-                write_private(&path, format!("{owner}\n").as_bytes())?;
+                write_private(&path, format!("{owner}\n").as_bytes()).map_err(|error| unwritable(&path, &error))?;
                 Ok(owner)
             }
             Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", path.display()))),
@@ -106,7 +106,14 @@ impl Resolved {
         let url: Url = endpoint.parse().map_err(|error| {
             Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
         })?;
-        let client = Client::new(url, token).map_err(|error| Failure::new(with_causes(&error)))?;
+        let client = Client::new(url, token).map_err(|error| {
+            let failure = Failure::new(with_causes(&error));
+            match error {
+                hetzner::Error::Token => failure.hint("copy it once more from the Hetzner Cloud console, then run `dockbridge init`"),
+                hetzner::Error::Endpoint { .. } => failure.hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT"),
+                _ => failure,
+            }
+        })?;
         // A cloud on this host answers in microseconds and has no rate limit worth sparing.
         Ok(if self.endpoint_is_local() {
             client.with(hetzner::Config {
@@ -135,7 +142,7 @@ impl Resolved {
                 let unmade = |error: &dyn std::error::Error| Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)));
                 let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
                 let text = key.to_openssh(LineEnding::LF).map_err(|error| unmade(&error))?;
-                write_private(&own, text.as_bytes())?;
+                write_private(&own, text.as_bytes()).map_err(|error| unwritable(&own, &error))?;
                 Ok(Arc::new(key))
             }
             Err(error) => Err(Failure::new(format!("the private key {} cannot be read: {error}", path.display()))

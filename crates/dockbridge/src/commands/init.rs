@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
-use crate::paths::write_private;
+use crate::paths::{unwritable, write_private};
 use crate::resolved::{GlobalArgs, Resolved};
 
 /// Arguments of `init`.
@@ -42,8 +42,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Err(error) => return Err(Failure::new(format!("the token could not be checked: {}", with_causes(&error)))),
     }
     if let Some(token) = typed {
-        write_private(&resolved.paths.token(), token.expose_secret().as_bytes())?;
-        say(&format!("The token is kept in {}, readable by you alone.", resolved.paths.token().display()));
+        let path = resolved.paths.token();
+        write_private(&path, token.expose_secret().as_bytes()).map_err(|error| unwritable(&path, &error))?;
+        say(&format!("The token is kept in {}, readable by you alone.", path.display()));
     }
     say(&format!("Owner id: {} (it marks what is yours in the cloud project).", resolved.owner()?));
     resolved.login_key()?;

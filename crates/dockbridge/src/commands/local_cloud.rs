@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, Machines, Options, Pace, StartError, Token};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
 use crate::paths::Paths;
+use crate::signals::end_of_process;
 
 /// Arguments of `local-cloud`.
 #[derive(Debug, clap::Args)]
@@ -55,6 +56,10 @@ enum PaceKind {
 
 /// Runs it.
 pub async fn run(arguments: Args) -> Outcome {
+    let real = arguments.machines == MachinesKind::Nspawn || arguments.clean || arguments.prepare;
+    if real && !rustix::process::geteuid().is_root() {
+        return Err(Failure::new("real machines need root").hint("run it as root, or the API alone with --machines none"));
+    }
     if arguments.clean {
         let report = local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()))?;
         say(&format!("Removed: {report}."));
@@ -85,7 +90,8 @@ pub async fn run(arguments: Args) -> Outcome {
     };
     let given = !options.tokens.is_empty();
     let state = options.state.clone();
-    let cloud = Cloud::start(options).await.map_err(started)?;
+    let ending = end_of_process()?;
+    let cloud = Cloud::start(options).await.map_err(not_started)?;
     say(&format!("A Hetzner Cloud answers at {}", cloud.endpoint()));
     if let Some(endpoint) = cloud.machine_endpoint() {
         say(&format!("Its machines reach it at   {endpoint}  (use this one for machines that delete themselves)"));
@@ -94,7 +100,7 @@ pub async fn run(arguments: Args) -> Outcome {
     if !given {
         say(&format!("export HCLOUD_TOKEN=\"$(cat {})\"", state.join("token").display()));
     }
-    tokio::signal::ctrl_c().await?;
+    ending.cancelled().await;
     say("Ending: machines are switched off, and everything is given back to this host.");
     cloud.close().await;
     Ok(())
@@ -109,6 +115,20 @@ pub async fn prepare_base() -> Outcome {
     let progress = |line: &str| say(&format!("  {line}"));
     local_cloud::nspawn::base::ensure(&cache, &progress).await.map_err(|failure| Failure::new(failure.to_string()))?;
     Ok(())
+}
+
+fn not_started(error: StartError) -> Failure {
+    let hint = match &error {
+        StartError::InUse { .. } => Some("end that one, or choose another folder with --state DIR"),
+        StartError::Listen { .. } => Some("choose another address with --listen ADDRESS:PORT; port 0 takes a free one"),
+        StartError::State { .. } => Some("choose a folder that you may write to with --state DIR"),
+        StartError::Machines(_) | StartError::Catalogue(_) => None,
+    };
+    let failure = started(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// A local cloud that does not start.

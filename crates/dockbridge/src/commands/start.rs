@@ -10,17 +10,16 @@ use std::time::Duration;
 
 use daemon::{Daemon, Options};
 use machine::{Host, Provider};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tunnel::{AgentPlan, Endpoint, HostKeys, Identity};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
-use crate::paths::make_private_folder;
+use crate::paths::{make_private_folder, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
 use crate::settings::{Settings, duration};
+use crate::signals::end_of_process;
 
 /// Set for the process that `--detach` leaves behind.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
@@ -138,20 +137,6 @@ fn log_to_stderr(settings: &Settings) -> Outcome {
     installed.map_err(|error| Failure::new(error.to_string()))
 }
 
-fn end_of_process() -> Outcome<CancellationToken> {
-    let ending = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut arrived = signal(kind)?;
-        let ending = ending.clone();
-        tokio::spawn(async move {
-            if arrived.recv().await.is_some() {
-                ending.cancel();
-            }
-        });
-    }
-    Ok(ending)
-}
-
 /// Starts this command once more in a session of its own and waits until that one serves.
 async fn detach(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
@@ -160,9 +145,9 @@ async fn detach(resolved: &Resolved) -> Outcome {
             .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it"));
     }
     let folder = resolved.paths.profile_state(&resolved.profile);
-    make_private_folder(&folder)?;
+    make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
     let log_path = folder.join("daemon.log");
-    let log = File::options().create(true).append(true).open(&log_path)?;
+    let log = File::options().create(true).append(true).open(&log_path).map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut child = tokio::process::Command::new("setsid")

@@ -9,8 +9,9 @@ use local_cloud::{Cloud, Machines, Options, Pace};
 use tokio::time::Instant;
 
 use self::stage::Stage;
-use crate::failure::{Failure, Outcome, with_causes};
+use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
+use crate::signals::end_of_process;
 
 /// Arguments of `try`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,7 @@ pub async fn run(arguments: Args) -> Outcome {
     let begun = Instant::now();
 
     let folder = stage::temporary_folder()?;
+    let ending = end_of_process()?;
     let cloud = Cloud::start(Options {
         listen: ([127, 0, 0, 1], 0).into(),
         state: folder.path().join("cloud"),
@@ -44,10 +46,7 @@ pub async fn run(arguments: Args) -> Outcome {
         Ok(stage) => {
             let told = tokio::select! {
                 told = story::tell(&stage) => told,
-                interrupted = tokio::signal::ctrl_c() => Err(match interrupted {
-                    Ok(()) => Failure::new("interrupted"),
-                    Err(error) => Failure::new(with_causes(&error)),
-                }),
+                () = ending.cancelled() => Err(Failure::new("interrupted")),
             };
             stage.end_daemon().await;
             if told.is_err() {

@@ -67,7 +67,7 @@ section!(HetznerLayer {
     location: List,
     locations: List,
     image: String,
-    volume_size: u64,
+    volume_size: Gigabytes,
     endpoint: String,
 });
 section!(DockerLayer { socket_path: PathBuf });
@@ -216,7 +216,7 @@ impl Layer {
                 server_types: list(self.hetzner.server_types, &["cx23", "cpx22", "cax11"]),
                 locations: list(self.hetzner.locations, &["fsn1", "nbg1", "hel1"]),
                 image: self.hetzner.image.unwrap_or_else(|| "docker-ce".to_owned()),
-                volume_size: self.hetzner.volume_size.unwrap_or(20),
+                volume_size: self.hetzner.volume_size.map_or(20, |Gigabytes(size)| size),
                 endpoint: self.hetzner.endpoint.unwrap_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned()),
             },
             docker: Docker { socket_path: self.docker.socket_path },
@@ -264,6 +264,18 @@ impl<'de> Deserialize<'de> for List {
         }
         let List(names) = deserializer.deserialize_any(Names)?;
         if names.is_empty() { Err(D::Error::custom("at least one name is needed")) } else { Ok(List(names)) }
+    }
+}
+
+/// The size of a volume, within what the cloud sells.
+struct Gigabytes(u64);
+
+impl<'de> Deserialize<'de> for Gigabytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            size @ 10..=10_240 => Ok(Self(size)),
+            size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
+        }
     }
 }
 
