@@ -88,7 +88,13 @@ impl Cloud {
                     "attaching the volume".clone_into(&mut last);
                     progress(Phase::Create, Some(format!("attaching volume {volume}")));
                     let attached = self.client.volumes().attach(volume, server).await;
-                    self.settled("attach the volume", attached.map(|action| vec![action])).await?;
+                    let settled = self.settled("attach the volume", attached.map(|action| vec![action])).await;
+                    // The attaching that belongs to the creation, or another client, may have been faster.
+                    if let Err(error) = settled
+                        && !self.observe().await?.volumes.iter().any(|found| found.id == volume && found.server == Some(server))
+                    {
+                        return Err(error);
+                    }
                 }
                 Step::Delete { server, because } => {
                     last = format!("removing server {server}: {because}");

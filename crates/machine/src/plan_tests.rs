@@ -143,7 +143,7 @@ impl Model {
                     server.address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
                     server.status = match server.status {
                         ServerStatus::Stopping => ServerStatus::Off,
-                        ServerStatus::Other => ServerStatus::Running,
+                        ServerStatus::Other | ServerStatus::Starting => ServerStatus::Running,
                         other => other,
                     };
                 }
