@@ -1,6 +1,7 @@
 //! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the network between them.
 
 mod cuts;
+mod leases;
 mod sockets;
 mod together;
 
