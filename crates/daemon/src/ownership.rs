@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// The right to listen at a path; given back when dropped.
+/// The right to listen at a path; given back when dropped, with the sockets that were made.
 #[derive(Debug)]
 pub struct Ownership {
-    socket: PathBuf,
+    /// Made by us. What stands at the path from before is somebody else's.
+    made: Vec<PathBuf>,
     // Held for its lock.
     _lock: File,
 }
@@ -69,18 +70,16 @@ impl Ownership {
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }
         lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(fail)?;
-        Ok(Self { socket: socket.to_owned(), _lock: lock })
+        Ok(Self { made: Vec::new(), _lock: lock })
     }
 
     /// Listens at a path beside the owned one, or at it; only its owner may connect.
-    pub fn listen(&self, path: &Path) -> Result<UnixListener, OwnershipError> {
+    pub fn listen(&mut self, path: &Path) -> Result<UnixListener, OwnershipError> {
         let fail = |source| OwnershipError::Io { path: path.to_owned(), source };
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => return Err(OwnershipError::NoSocket { path: path.to_owned() }),
-            Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
-                return Err(OwnershipError::Foreign { socket: path.to_owned() });
-            }
-            Ok(_) => fs::remove_file(path).map_err(fail)?,
+            Ok(_) if is_dead(path) => fs::remove_file(path).map_err(fail)?,
+            Ok(_) => return Err(OwnershipError::Foreign { socket: path.to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(fail(source)),
         }
@@ -90,16 +89,24 @@ impl Ownership {
         let listener = UnixListener::bind(&temporary).map_err(fail)?;
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600)).map_err(fail)?;
         fs::rename(&temporary, path).map_err(fail)?;
+        self.made.push(path.to_owned());
         Ok(listener)
     }
 }
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.socket);
-        let _ = fs::remove_file(control_socket(&self.socket));
+        for socket in &self.made {
+            let _ = fs::remove_file(socket);
+        }
         // The lock file stays: removing it would let two later daemons lock two different files of that name.
     }
+}
+
+/// Nobody listens there any more. One that does not let us in, or speaks otherwise, is alive.
+fn is_dead(socket: &Path) -> bool {
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    std::os::unix::net::UnixStream::connect(socket).is_err_and(refused)
 }
 
 /// Where the daemon of a Docker socket is spoken to.
@@ -121,7 +128,7 @@ mod tests {
     async fn a_socket_is_served_once_and_only_by_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("run/docker.sock");
-        let ownership = Ownership::take(&socket).unwrap();
+        let mut ownership = Ownership::take(&socket).unwrap();
         let _listener = ownership.listen(&socket).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(socket.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -134,15 +141,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        let ownership = Ownership::take(&socket).unwrap();
+        let mut ownership = Ownership::take(&socket).unwrap();
         let listener = ownership.listen(&socket).unwrap();
         assert!(matches!(ownership.listen(&socket), Err(OwnershipError::Foreign { .. })));
         drop(listener);
-        let file = folder.path().join("file");
-        fs::write(&file, "precious").unwrap();
-        assert!(matches!(ownership.listen(&file), Err(OwnershipError::NoSocket { .. })));
-        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
         drop(ownership);
         assert!(!socket.exists());
+        let file = folder.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        let mut ownership = Ownership::take(&file).unwrap();
+        assert!(matches!(ownership.listen(&file), Err(OwnershipError::NoSocket { .. })));
+        drop(ownership);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     }
 }

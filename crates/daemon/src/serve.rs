@@ -67,7 +67,7 @@ pub struct Daemon {
 impl Daemon {
     /// Takes the sockets and looks at the cloud once. Clients that connect from now on wait for [`Daemon::run`]. Nothing is made.
     pub async fn bind(options: Options) -> Result<Self, DaemonError> {
-        let ownership = Ownership::take(&options.socket)?;
+        let mut ownership = Ownership::take(&options.socket)?;
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
             Ok(Ok(found)) => Ok(found),
