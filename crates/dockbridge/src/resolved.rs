@@ -134,10 +134,12 @@ impl Resolved {
     pub fn login_key(&self) -> Outcome<Arc<PrivateKey>> {
         let own = self.paths.private_key();
         let path = self.settings.ssh.private_key_path.as_ref().unwrap_or(&own);
+        let unusable = |what: &str, error: &dyn std::error::Error| {
+            Failure::new(format!("the private key {} cannot be {what}: {error}", path.display()))
+                .hint("change `ssh.private_key_path`, or leave it out for a key of our own")
+        };
         match fs::read_to_string(path) {
-            Ok(text) => PrivateKey::from_openssh(&text)
-                .map(Arc::new)
-                .map_err(|error| Failure::new(format!("the private key {} cannot be used: {error}", path.display()))),
+            Ok(text) => PrivateKey::from_openssh(&text).map(Arc::new).map_err(|error| unusable("used", &error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && *path == own => {
                 let unmade = |error: &dyn std::error::Error| Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)));
                 let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
@@ -145,8 +147,7 @@ impl Resolved {
                 write_private(&own, text.as_bytes()).map_err(|error| unwritable(&own, &error))?;
                 Ok(Arc::new(key))
             }
-            Err(error) => Err(Failure::new(format!("the private key {} cannot be read: {error}", path.display()))
-                .hint("change `ssh.private_key_path`, or leave it out for a key of our own")),
+            Err(error) => Err(unusable("read", &error)),
         }
     }
 

@@ -134,7 +134,8 @@ fn parse(text: &str) -> Result<Layer, String> {
     serde_saphyr::from_str(text).map_err(|error| {
         let text = error.to_string();
         // The first line tells what and where; the rest is a drawing of the place.
-        let first = text.lines().next().unwrap_or_default().to_owned();
+        let first = text.lines().next().unwrap_or_default();
+        let first = first.strip_prefix("error: ").unwrap_or(first).to_owned();
         match unknown_field(&first).and_then(|(given, known)| nearest(given, &known)) {
             Some(near) => format!("{first}; did you mean `{near}`?"),
             None => first,
@@ -142,11 +143,12 @@ fn parse(text: &str) -> Result<Layer, String> {
     })
 }
 
-/// Takes `unknown field `a`, expected one of `b`, `c`` apart.
+/// Takes "unknown field `a`, expected one of b, c" apart.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let (_, rest) = message.split_once("unknown field")?;
-    let mut names = rest.split('`').skip(1).step_by(2);
-    let given = names.next()?;
+    let (_, rest) = message.split_once("unknown field `")?;
+    let (given, rest) = rest.split_once('`')?;
+    let (_, known) = rest.split_once("expected ")?;
+    let names = known.split([',', ' ', '`']).filter(|word| !matches!(*word, "" | "one" | "of" | "or"));
     Some((given, names.collect()))
 }
 
@@ -167,7 +169,7 @@ fn from_variable(name: &str, value: &str) -> Result<Option<Layer>, SettingsError
         let Some(key) = rest.strip_prefix(section).and_then(|rest| rest.strip_prefix('_')) else { continue };
         let wrong = |message: String| SettingsError::Variable { name: name.to_owned(), message };
         if !keys.contains(&key) {
-            let hint = nearest(key, keys).map(|near| format!("; did you mean DOCKBRIDGE_{}_{}?", section, near).to_ascii_uppercase());
+            let hint = nearest(key, keys).map(|near| format!("; did you mean {}?", format!("DOCKBRIDGE_{section}_{near}").to_ascii_uppercase()));
             return Err(wrong(format!("there is no setting {section}.{key}{}", hint.unwrap_or_default())));
         }
         let value = match value {
