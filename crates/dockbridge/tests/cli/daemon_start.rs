@@ -1,0 +1,163 @@
+//! What keeps a daemon from serving, and what does not.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+
+use crate::rig::{Desk, READ_ONLY};
+
+#[tokio::test]
+async fn without_a_token_nothing_starts() {
+    let mut desk = Desk::new().await;
+    desk.unset("HCLOUD_TOKEN");
+    let told = [
+        "Error: there is no Hetzner API token",
+        "Hint: make one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` or set HCLOUD_TOKEN",
+        "Hint: `dockbridge try` needs no account",
+    ];
+    for command in [&["start"][..], &["start", "--detach"], &["server", "list"], &["volume", "list"], &["sweep"]] {
+        desk.dockbridge(command).await.failed(1, &told);
+    }
+    assert!(!desk.socket().exists(), "nothing is served");
+    desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_at_the_start() {
+    let mut desk = Desk::new().await;
+    desk.set("HCLOUD_TOKEN", "wrong");
+    let hint = "Hint: the API token is not valid: make one in the cloud console and run `dockbridge init`";
+    for command in [&["start"][..], &["start", "--detach"]] {
+        desk.dockbridge(command).await.failed(1, &["Error: the cloud does not let us in", hint]);
+    }
+    for command in [&["server", "list"][..], &["volume", "list"], &["sweep"], &["server", "destroy"]] {
+        desk.dockbridge(command).await.failed(1, &["Error: the cloud could not ", hint]);
+    }
+    desk.set("HCLOUD_TOKEN", "not a token");
+    desk.dockbridge(&["start"])
+        .await
+        .failed(1, &["characters that no token has", "Hint: copy it once more from the Hetzner Cloud console"]);
+    assert!(!desk.socket().exists(), "nothing is served");
+    desk.set("HCLOUD_TOKEN", crate::rig::TOKEN).nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn a_read_only_token_can_look_but_its_docker_commands_tell() {
+    let mut desk = Desk::new().await;
+    desk.set("HCLOUD_TOKEN", READ_ONLY);
+    desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
+    let daemon = desk.start().await;
+    let told = "the API token may only read: make one with Read & Write in the cloud console and run `dockbridge init`";
+    if let Some(ran) = desk.docker(&["ps"]).await {
+        ran.failed(1, &["Error response from daemon: the cloud could not ", told]);
+    }
+    desk.dockbridge(&["wake"]).await.failed(1, &["Error: the cloud could not", told]);
+    desk.nothing_was_created().await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_is_taken_stays_with_its_owner() {
+    let desk = Desk::new().await;
+    let socket = desk.path("other.sock");
+    let path = socket.to_str().unwrap();
+    let theirs = UnixListener::bind(&socket).unwrap();
+    for command in [&["start", "--socket", path][..], &["start", "--detach", "--socket", path]] {
+        desk.dockbridge(command)
+            .await
+            .failed(1, &[&format!("Error: another program listens at {path}"), "Hint: choose another place with `--socket PATH`"]);
+    }
+    drop(theirs);
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "precious").unwrap();
+    desk.dockbridge(&["start", "--socket", path]).await.failed(
+        1,
+        &[&format!("Error: {path} exists and is no socket"), "Hint: move it away, or choose another place with `--socket PATH`"],
+    );
+    assert_eq!(std::fs::read_to_string(&socket).unwrap(), "precious");
+    desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn a_second_daemon_on_the_same_socket_is_refused() {
+    let desk = Desk::new().await;
+    let daemon = desk.start().await;
+    let told = [
+        &format!("Error: another dockbridge (process {}) serves {}", daemon.child.id().unwrap(), desk.socket().display()),
+        "Hint: `dockbridge status` tells what it does, `dockbridge stop` ends it",
+    ];
+    desk.dockbridge(&["start"]).await.failed(1, &told);
+    desk.dockbridge(&["start", "--detach"]).await.failed(1, &told);
+    desk.dockbridge(&["status"]).await.succeeded();
+    desk.dockbridge(&["stop"]).await.succeeded().said(&["The daemon has ended."]);
+    drop(daemon);
+    assert!(!desk.socket().exists(), "it was left behind");
+}
+
+#[tokio::test]
+async fn a_folder_for_the_socket_that_cannot_be_written_is_told() {
+    let mut desk = Desk::new().await;
+    let home = desk.path("home-of-nobody");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o777)).unwrap();
+    desk.set("DOCKBRIDGE_HOME", home.to_str().unwrap());
+    std::fs::create_dir(desk.path("closed")).unwrap();
+    std::fs::set_permissions(desk.path("closed"), std::fs::Permissions::from_mode(0o555)).unwrap();
+    for socket in [desk.path("closed/docker.sock"), desk.path("closed/deeper/docker.sock")] {
+        let socket = socket.to_str().unwrap();
+        desk.dockbridge_as_nobody(&["start", "--socket", socket]).await.failed(
+            1,
+            &[&format!("Error: the socket {socket} cannot be made"), "Hint: choose a place that you may write to with `--socket PATH`"],
+        );
+    }
+    desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn a_cloud_that_cannot_be_reached_is_told_and_asked_again_later() {
+    let mut desk = Desk::new().await;
+    desk.set("HCLOUD_ENDPOINT", "http://127.0.0.1:1/v1");
+    let daemon = desk.start().await;
+    let said = daemon.said();
+    assert!(said.contains("The cloud cannot be asked now (") && said.contains("docker commands try again."), "{said}");
+    if let Some(ran) = desk.docker(&["ps"]).await {
+        ran.failed(1, &["Error response from daemon: the cloud could not list the "]);
+    }
+    desk.dockbridge(&["server", "list"]).await.failed(1, &["Error: the cloud could not tell its prices"]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_told() {
+    let mut desk = Desk::new().await;
+    for (endpoint, told) in [("nowhere", "\"nowhere\" is no API address"), ("ftp://example.org/v1", "is not an http(s) address")] {
+        desk.set("HCLOUD_ENDPOINT", endpoint);
+        desk.dockbridge(&["start"]).await.failed(1, &[told, "Hint: change `hetzner.endpoint` or HCLOUD_ENDPOINT"]);
+    }
+}
+
+#[tokio::test]
+async fn a_login_key_that_cannot_be_used_is_told() {
+    let mut desk = Desk::new().await;
+    let key = desk.path("key");
+    desk.set("DOCKBRIDGE_SSH_PRIVATE_KEY_PATH", key.to_str().unwrap());
+    let hint = "Hint: change `ssh.private_key_path`, or leave it out for a key of our own";
+    desk.dockbridge(&["start"]).await.failed(1, &[&format!("Error: the private key {} cannot be read", key.display()), hint]);
+    std::fs::write(&key, "not a key").unwrap();
+    desk.dockbridge(&["start"]).await.failed(1, &[&format!("Error: the private key {} cannot be used", key.display()), hint]);
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), "not a key");
+}
+
+#[tokio::test]
+async fn without_a_daemon_its_commands_say_so_with_a_code_of_their_own() {
+    let desk = Desk::new().await;
+    let told = [&format!("Error: no dockbridge serves {}", desk.socket().display()), "Hint: start it with `dockbridge start`"];
+    for command in [&["status"][..], &["status", "--json"], &["stop"], &["wake"], &["server", "create"]] {
+        desk.dockbridge(command).await.failed(3, &told);
+    }
+    desk.nothing_was_created().await;
+
+    // A machine that bills all the same is told.
+    let identity = desk.identity("default");
+    desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
+    desk.dockbridge(&["status"]).await.failed(3, &[&format!("Hint: there is a machine all the same: {}", identity.name())]);
+}

@@ -1,0 +1,61 @@
+//! Settings that only the cloud can judge: `start` serves, and the first docker command tells.
+
+use crate::rig::Desk;
+
+#[tokio::test]
+async fn what_the_cloud_does_not_have_is_told_to_docker_before_anything_is_made() {
+    let cases = [
+        (
+            "HETZNER_SERVER_TYPES",
+            "cx23,cx999",
+            "there is no server type \"cx999\"; the cloud sells ",
+            "change `hetzner.server_types` in the settings",
+        ),
+        ("HETZNER_LOCATIONS", "mars", "there is no location \"mars\"; the cloud has fsn1", "change `hetzner.locations` in the settings"),
+        ("HETZNER_IMAGE", "windows", "there is no image \"windows\" for cx23", "change `hetzner.image` in the settings"),
+    ];
+    for (setting, value, what, hint) in cases {
+        let mut desk = Desk::new().await;
+        desk.set(&format!("DOCKBRIDGE_{setting}"), value);
+        let daemon = desk.start().await;
+        assert!(daemon.said().contains("No machine yet"), "{}", daemon.said());
+        if let Some(ran) = desk.docker(&["ps"]).await {
+            ran.failed(1, &["Error response from daemon: ", what, hint]);
+        }
+        desk.dockbridge(&["wake"]).await.failed(1, &["Error: ", what, hint]);
+        let status = desk.dockbridge(&["status", "--json"]).await.succeeded().json();
+        assert_eq!(status["state"], "failed", "{status}");
+        desk.nothing_was_created().await;
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn two_volumes_of_one_profile_are_left_to_the_person() {
+    let desk = Desk::new().await;
+    let identity = desk.identity("default");
+    let one = desk.make_volume("one", identity.labels("data")).await;
+    let two = desk.make_volume("two", identity.labels("data")).await;
+    let daemon = desk.start().await;
+    let told =
+        format!("volumes {} and {} all carry the labels of this profile: delete the one that is not wanted, by its id", one.id, two.id);
+    desk.dockbridge(&["wake"]).await.failed(1, &[&told]);
+    assert_eq!(desk.inventory().await, ["volume one", "volume two"]);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_volume_at_a_strangers_server_stays_there() {
+    let desk = Desk::new().await;
+    let identity = desk.identity("default");
+    let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
+    let server = desk.make_server("strange", hetzner::Labels::new(), vec![volume.id], true).await;
+    let daemon = desk.start().await;
+    let told =
+        format!("volume {} is attached to server {}, which is not this profile's machine: detach it there first", volume.id, server.id);
+    if let Some(ran) = desk.docker(&["ps"]).await {
+        ran.failed(1, &["Error response from daemon: ", &told]);
+    }
+    assert_eq!(desk.api.volumes().get(volume.id).await.unwrap().unwrap().server, Some(server.id));
+    daemon.stop().await;
+}

@@ -1,0 +1,115 @@
+//! `dockbridge local-cloud` as a command of its own, without machines.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use hetzner::{Client, Query};
+use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+use tokio::time::timeout;
+
+use crate::rig::{Desk, mode, signal};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A local cloud that runs as a process.
+struct Running {
+    child: Child,
+    endpoint: String,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+async fn start(desk: &Desk, arguments: &[&str]) -> Running {
+    let mut command = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
+    command.args(["local-cloud", "--machines", "none", "--listen", "127.0.0.1:0"]).args(arguments);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut endpoint = None;
+    while endpoint.is_none() {
+        let line = timeout(PATIENCE, lines.next_line()).await.expect("it tells its endpoint").unwrap().expect("it goes on");
+        endpoint = line.strip_prefix("export HCLOUD_ENDPOINT=").map(str::to_owned);
+    }
+    Running { child, endpoint: endpoint.unwrap(), lines }
+}
+
+impl Running {
+    fn api(&self, token: &str) -> Client {
+        Client::new(self.endpoint.parse().unwrap(), token.to_owned().into()).unwrap()
+    }
+
+    async fn ends_clean(mut self, by: Signal) {
+        signal(&self.child, by);
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
+        assert!(status.success(), "{by:?}: {status}");
+        let mut said = String::new();
+        while let Some(line) = self.lines.next_line().await.unwrap() {
+            said.push_str(&line);
+        }
+        assert!(said.contains("Ending: "), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn it_serves_until_it_is_asked_to_end_and_remembers() {
+    let desk = Desk::new().await;
+    let state = desk.path("own-cloud");
+    let state = state.to_str().unwrap();
+    for by in [Signal::INT, Signal::TERM] {
+        let cloud = start(&desk, &["--state", state]).await;
+        let token = std::fs::read_to_string(desk.path("own-cloud/token")).unwrap();
+        assert_eq!(mode(&desk.path("own-cloud/token")), 0o600);
+        let api = cloud.api(token.trim());
+        assert!(!api.locations().list(&Query::default()).await.unwrap().is_empty());
+        if by == Signal::INT {
+            api.ssh_keys().create("kept", &public_key(), &hetzner::Labels::new()).await.unwrap();
+        }
+        let keys: Vec<String> = api.ssh_keys().list(&Query::default()).await.unwrap().into_iter().map(|key| key.name).collect();
+        assert_eq!(keys, ["kept"], "after {by:?}");
+        cloud.ends_clean(by).await;
+    }
+}
+
+fn public_key() -> String {
+    machine::generate_key("test").unwrap().public_key().to_openssh().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_of_ones_own_is_not_printed() {
+    let mut desk = Desk::new().await;
+    desk.set("DOCKBRIDGE_LOCAL_CLOUD_TOKEN", "a-token-of-ones-own");
+    let mut cloud = start(&desk, &["--state", desk.path("own-cloud").to_str().unwrap()]).await;
+    assert!(!cloud.api("a-token-of-ones-own").server_types().list(&Query::default()).await.unwrap().is_empty());
+    assert!(cloud.api("another").server_types().list(&Query::default()).await.unwrap_err().is_unauthorized());
+    signal(&cloud.child, Signal::TERM);
+    while let Some(line) = cloud.lines.next_line().await.unwrap() {
+        assert!(!line.contains("a-token-of-ones-own"), "{line}");
+    }
+    assert!(cloud.child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn what_it_cannot_have_is_told_with_a_way_out() {
+    let desk = Desk::new().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let own = desk.path("own-cloud");
+    let own = own.to_str().unwrap();
+    desk.dockbridge(&["local-cloud", "--machines", "none", "--listen", &address, "--state", own])
+        .await
+        .failed(1, &[&format!("Error: cannot listen on {address}"), "Hint: choose another address with --listen ADDRESS:PORT"]);
+    let used = desk.path("cloud");
+    let used = used.to_str().unwrap();
+    desk.dockbridge(&["local-cloud", "--machines", "none", "--listen", "127.0.0.1:0", "--state", used])
+        .await
+        .failed(1, &[&format!("Error: another local cloud uses {used}"), "Hint: end that one, or choose another folder with --state DIR"]);
+    std::fs::create_dir(desk.path("closed")).unwrap();
+    std::fs::set_permissions(desk.path("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    let closed = desk.path("closed/cloud");
+    let closed = closed.to_str().unwrap();
+    desk.dockbridge_as_nobody(&["local-cloud", "--machines", "none", "--listen", "127.0.0.1:0", "--state", closed]).await.failed(
+        1,
+        &[&format!("Error: cannot use the state folder {closed}"), "Hint: choose a folder that you may write to with --state DIR"],
+    );
+}
