@@ -169,7 +169,8 @@ fn from_variable(name: &str, value: &str) -> Result<Option<Layer>, SettingsError
         let Some(key) = rest.strip_prefix(section).and_then(|rest| rest.strip_prefix('_')) else { continue };
         let wrong = |message: String| SettingsError::Variable { name: name.to_owned(), message };
         if !keys.contains(&key) {
-            let hint = nearest(key, keys).map(|near| format!("; did you mean {}?", format!("DOCKBRIDGE_{section}_{near}").to_ascii_uppercase()));
+            let hint =
+                nearest(key, keys).map(|near| format!("; did you mean {}?", format!("DOCKBRIDGE_{section}_{near}").to_ascii_uppercase()));
             return Err(wrong(format!("there is no setting {section}.{key}{}", hint.unwrap_or_default())));
         }
         let value = match value {
