@@ -1,1 +1,180 @@
-//! Being written.
+//! The real docker command through the whole product, compared with the same command on the machine's engine itself: output, errors and exit codes.
+//! Both ways lead to one engine. Knows nothing of how machines come and go.
+
+mod builds;
+mod ports;
+mod scripts;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::rig::{Daemon, Ran, Stage, pass_over, run};
+
+/// What scripts may use: `await TEXT FILE` waits until a file holds a text.
+const PRELUDE: &str = r#"
+await() {
+    for i in $(seq 400); do grep -qF -- "$1" "$2" 2>/dev/null && return; sleep 0.05; done
+    echo "never: $1 in $2"; cat "$2"
+}
+"#;
+
+/// A name, a script, and what must be in its output, so that two equal failures are not taken for success.
+type Script = (&'static str, &'static str, &'static str);
+
+/// A machine with two ways to its engine.
+struct Comparison {
+    stage: Stage,
+    daemon: Daemon,
+    direct: PathBuf,
+    forward: Child,
+    blob: PathBuf,
+}
+
+impl Comparison {
+    /// A woken machine with the image `tiny`, or `None` where there cannot be one.
+    async fn new() -> Option<Self> {
+        Some(Self::on(Stage::new().await?).await)
+    }
+
+    async fn on(stage: Stage) -> Self {
+        let daemon = stage.start(&[]).await;
+        stage.make_image("tiny").await;
+        let direct = stage.folder.path().join("engine.sock");
+        let forward = forward(&stage, &direct).await;
+        let blob = stage.folder.path().join("blob");
+        fs::write(&blob, noise(8 << 20)).unwrap();
+        Self { stage, daemon, direct, forward, blob }
+    }
+
+    /// Runs each script on the engine and through dockbridge, and tells all that differs.
+    async fn compare(&self, scripts: &[Script]) {
+        let only = std::env::var("ONLY").ok();
+        let mut differences = Vec::new();
+        for (name, script, told) in scripts.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| name.contains(only))) {
+            let directly = self.run(&self.direct, script).await;
+            let through = self.run(&self.stage.socket(), script).await;
+            eprintln!("{:.1} s, {:.1} s: {name}", directly.took.as_secs_f64(), through.took.as_secs_f64());
+            if only.is_some() {
+                eprintln!("{name}: {directly}\n{through}");
+            }
+            if !directly.stdout.contains(told) {
+                differences.push(format!("{name}: {told:?} is missing on the engine itself: {directly}"));
+            } else if seen(&directly) != seen(&through) {
+                differences.push(format!("{name}\non the engine {directly}\nthrough dockbridge {through}"));
+            }
+        }
+        assert!(differences.is_empty(), "{} of {} differ\n{}", differences.len(), scripts.len(), differences.join("\n\n"));
+    }
+
+    /// Runs a shell script in an empty folder of its own.
+    async fn run(&self, socket: &Path, script: &str) -> Ran {
+        let work = tempfile::tempdir_in(self.stage.folder.path()).unwrap();
+        let mut command = self.stage.command("sh");
+        command.args(["-c", &format!("{PRELUDE}{script}")]).current_dir(work.path());
+        command.env("DOCKER_HOST", format!("unix://{}", socket.display())).env("DOCKER_CLI_HINTS", "false").env("BLOB", &self.blob);
+        run(command, "").await
+    }
+
+    async fn close(mut self) {
+        self.forward.kill().await.unwrap();
+        self.daemon.stop().await;
+        self.stage.close().await;
+    }
+}
+
+/// The engine's own socket, brought here by the system's ssh.
+async fn forward(stage: &Stage, local: &Path) -> Child {
+    let home = stage.folder.path().join("home");
+    let known_hosts = home.join("state/default/known_hosts");
+    // The first login is followed by a new host key: until that is in place, ssh is refused.
+    stage.eventually("a login by ssh", Duration::from_secs(20), async || stage.on_machine("true").await.status.success()).await;
+    let known = fs::read_to_string(&known_hosts).unwrap();
+    let address = known.split_whitespace().next().unwrap();
+    let mut command = Command::new("ssh");
+    command.args(["-N", "-l", "root", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ExitOnForwardFailure=yes"]);
+    command.arg("-o").arg(format!("UserKnownHostsFile={}", known_hosts.display()));
+    command.arg("-i").arg(home.join("config/ssh_ed25519"));
+    command.arg("-L").arg(format!("{}:/var/run/docker.sock", local.display())).arg(address);
+    let forward = command.kill_on_drop(true).spawn().unwrap();
+    let answers = async || stage.docker_at(local, &["version"], "").await.status.success();
+    stage.eventually("the engine answers directly", Duration::from_secs(20), answers).await;
+    forward
+}
+
+/// What a person sees, without what is chance.
+fn seen(ran: &Ran) -> (Option<i32>, String, String) {
+    (ran.status.code(), mask(&ran.stdout), mask(&ran.stderr))
+}
+
+/// Ids differ from run to run: hexadecimal words of at least twelve digits become `<id>`. And whether the client's own archiver is still packing when
+/// a refusal comes, and complains, is a matter of pace.
+fn mask(text: &str) -> String {
+    let separator = |c: char| !c.is_ascii_alphanumeric();
+    let lines = text.split_inclusive('\n').filter(|line| !line.contains("io: read/write on closed pipe"));
+    let masked = |piece: &str| {
+        let word = piece.trim_end_matches(separator);
+        let is_id = word.len() >= 12 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_id { format!("<id>{}", &piece[word.len()..]) } else { piece.to_owned() }
+    };
+    lines.collect::<String>().split_inclusive(separator).map(masked).collect()
+}
+
+/// Bytes without a pattern, always the same (a linear congruential generator with Knuth's constants).
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// Gives the docker client a plugin, if the folder that `DOCKBRIDGE_TEST_BUILDX` names holds it.
+fn plug_in(stage: &Stage, name: &str) -> bool {
+    let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_BUILDX").map(|folder| Path::new(&folder).join(name)).filter(|path| path.exists())
+    else {
+        eprintln!("passed over: DOCKBRIDGE_TEST_BUILDX names no folder with {name}");
+        return false;
+    };
+    let plugins = stage.folder.path().join("docker/cli-plugins");
+    fs::create_dir_all(&plugins).unwrap();
+    symlink(plugin, plugins.join(name)).unwrap();
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_docker_command_cannot_tell_dockbridge_from_the_engine() {
+    let Some(comparison) = Comparison::new().await else { return pass_over() };
+    comparison.compare(scripts::CORE).await;
+    comparison.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_can_the_less_common_commands() {
+    let Some(comparison) = Comparison::new().await else { return pass_over() };
+    comparison.compare(scripts::MORE).await;
+    comparison.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_agent_for_the_machine_the_docker_command_sees_no_difference() {
+    let Some(mut stage) = Stage::new().await else { return pass_over() };
+    // The head of an ELF file for another kind of machine (e_machine at 18: 62 for x86-64, 183 for AArch64).
+    let folder = stage.folder.path().join("agents");
+    fs::create_dir(&folder).unwrap();
+    let (name, kind) = if cfg!(target_arch = "x86_64") { ("aarch64", 183) } else { ("x86_64", 62) };
+    let mut elf = b"\x7fELF\x02\x01".to_vec();
+    elf.resize(18, 0);
+    elf.extend_from_slice(&[kind, 0]);
+    fs::write(folder.join(format!("dockbridge-agent-{name}")), elf).unwrap();
+    stage.environment.push(("DOCKBRIDGE_AGENT_DIR".to_owned(), folder.display().to_string()));
+    let comparison = Comparison::on(stage).await;
+    let arrived = comparison.stage.on_machine("ls -A /run/dockbridge").await;
+    assert!(!arrived.succeeded().stdout.contains("agent-"), "an agent was sent: {arrived}");
+    comparison.compare(scripts::CORE).await;
+    comparison.close().await;
+}
