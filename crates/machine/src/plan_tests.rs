@@ -211,6 +211,6 @@ proptest! {
             }
             prop_assert!(volumes.iter().all(|id| model.observed.volumes.iter().any(|volume| volume.id == *id)));
         }
-        return Err(TestCaseError::fail("no end"));
+        Err::<(), _>(TestCaseError::fail("no end"))?;
     }
 }
