@@ -1,0 +1,113 @@
+//! Doors: what answers on a machine, and to whom.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use hetzner::{FirewallTarget, Query};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::rig::{Ran, Stage, pass_over};
+
+/// A packet that is dropped is never answered; on this host one that is not takes a millisecond.
+const SILENCE: Duration = Duration::from_secs(1);
+
+const USER_DATA: &str = "http://169.254.169.254/hetzner/v1/userdata";
+
+#[tokio::test]
+async fn containers_cannot_read_the_machines_user_data() {
+    let Some(stage) = Stage::new().await else { return pass_over() };
+    let daemon = stage.start(&[]).await;
+    stage.make_image("tiny").await;
+    for network in ["bridge", "host"] {
+        let read = ask_for_user_data(&stage, network).await;
+        assert!(read.stdout.is_empty() && read.status.code() == Some(1), "on the {network} network: {read}");
+        read.failed_with("nc: ");
+    }
+    assert!(!stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await.status.success(), "it is closed to the whole machine");
+
+    // It is the machine that is closed, not the service: the same requests are answered as soon as its route is gone.
+    stage.on_machine("ip route delete blackhole 169.254.169.254/32").await.succeeded();
+    let read = stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await;
+    assert!(read.succeeded().stdout.starts_with("#cloud-config\n"), "{read}");
+    for network in ["bridge", "host"] {
+        let read = ask_for_user_data(&stage, network).await;
+        assert!(read.succeeded().stdout.contains("\r\n\r\n#cloud-config\n"), "on the {network} network: {read}");
+    }
+    daemon.stop().await;
+    stage.close().await;
+}
+
+async fn ask_for_user_data(stage: &Stage, network: &str) -> Ran {
+    // The static busybox cannot resolve names, with which its wget begins even where there is none.
+    let ask = "printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 169.254.169.254 80";
+    stage.docker(&["run", "--rm", "--network", network, "tiny", "sh", "-c", ask]).await
+}
+
+#[tokio::test]
+async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() {
+    let Some(stage) = Stage::new().await else { return pass_over() };
+    let daemon = stage.start(&[]).await;
+    stage.make_image("tiny").await;
+    let port = free_port().await;
+    let published = format!("0.0.0.0:{port}:80");
+    let serve = ["run", "-d", "--name", "web", "-p", &published, "tiny", "sh", "-c", "echo hello >/index.html; httpd -f -h /"];
+    stage.docker(&serve).await.succeeded();
+    let server = stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
+    let machine = IpAddr::V4(server.public_net.ipv4.as_ref().unwrap().ip);
+
+    stage.eventually("localhost answers", Duration::from_secs(10), async || fetch(Ipv4Addr::LOCALHOST.into(), port).await).await;
+    assert!(answers(machine, 22).await, "sshd is admitted");
+    for closed in [2375, 2376, port] {
+        assert!(!answers(machine, closed).await, "port {closed} of the machine answers");
+    }
+    let here: IpAddr = stage.cloud.machine_endpoint().unwrap().parse::<url::Url>().unwrap().host_str().unwrap().parse().unwrap();
+    assert!(!answers(here, port).await, "the published port answers on {here}, not only on localhost");
+
+    // A port that is taken here keeps a container from running at all.
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let local = taken.local_addr().unwrap();
+    let refused = stage.docker(&["run", "-d", "--name", "other", "-p", &format!("{}:80", local.port()), "tiny", "httpd", "-f"]).await;
+    assert_eq!(refused.status.code(), Some(125), "{refused}");
+    refused.failed_with(&format!("Bind for {local} failed: port is already allocated"));
+    assert_eq!(stage.docker(&["ps", "--format", "{{.Names}}"]).await.succeeded().stdout, "web\n");
+
+    // Inside, the container's port is open to all, as it was asked for, and dockerd listens nowhere.
+    let sockets = stage.on_machine("ss --no-header --listening --tcp --numeric --processes").await;
+    let open: Vec<&str> = sockets.succeeded().stdout.lines().collect();
+    assert!(open.iter().any(|line| line.contains(&format!("0.0.0.0:{port} "))), "{sockets}");
+    assert!(!open.iter().any(|line| line.contains("\"dockerd\"")), "{sockets}");
+    let for_all = |line: &&&str| line.contains("0.0.0.0:") || line.contains("[::]:") || line.contains(" *:");
+    for line in open.iter().filter(|line| !line.contains("127.0.0.")).filter(for_all) {
+        assert!(line.contains(":22 ") || line.contains(&format!(":{port} ")), "{line} is open to all: {sockets}");
+    }
+
+    // It is the firewall that closes it.
+    let firewall = server.public_net.firewalls[0].id;
+    let taken = stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
+    stage.api.wait(taken).await.unwrap();
+    assert!(fetch(machine, port).await, "the container is reached without it");
+    assert!(!answers(machine, 2375).await && !answers(machine, 2376).await, "dockerd is not, even so");
+    daemon.stop().await;
+    stage.close().await;
+}
+
+async fn free_port() -> u16 {
+    TcpListener::bind("0.0.0.0:0").await.unwrap().local_addr().unwrap().port()
+}
+
+async fn answers(host: IpAddr, port: u16) -> bool {
+    matches!(timeout(SILENCE, TcpStream::connect(SocketAddr::new(host, port))).await, Ok(Ok(_)))
+}
+
+async fn fetch(host: IpAddr, port: u16) -> bool {
+    let exchange = async {
+        let mut stream = TcpStream::connect(SocketAddr::new(host, port)).await?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        std::io::Result::Ok(text)
+    };
+    matches!(timeout(SILENCE, exchange).await, Ok(Ok(text)) if text.ends_with("hello\n"))
+}
