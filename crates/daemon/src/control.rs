@@ -37,7 +37,7 @@ pub(crate) struct Control {
 /// The answer to what was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answer {
-    /// What is to be told to the person, if anything.
+    /// What is to be told to the person, if anything: a sentence, or the reason of a refusal.
     pub message: Option<String>,
 }
 

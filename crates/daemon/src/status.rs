@@ -149,7 +149,7 @@ fn reason(state: &State) -> Option<String> {
 fn what_next(state: &State, verdict: &Verdict) -> (Vec<ReasonStatus>, String) {
     let seconds = |duration: Duration| duration.as_secs();
     match (state, verdict) {
-        (State::Absent { .. } | State::Failed { .. }, _) => (Vec::new(), "the next docker command creates a machine".to_owned()),
+        (State::Absent { .. } | State::Failed { .. }, _) => (Vec::new(), "the next docker command wakes a machine".to_owned()),
         (State::Waking, _) => (Vec::new(), "docker commands wait until the machine is ready".to_owned()),
         (State::Lost { .. }, _) => (Vec::new(), "looking for the machine".to_owned()),
         (State::Releasing { .. }, _) => (Vec::new(), "the machine is being destroyed; its volume stays".to_owned()),

@@ -117,6 +117,15 @@ impl MachineError {
             MachineError::Problem(Problem::UnknownServerType { .. }) => Some("change `hetzner.server_types` in the settings"),
             MachineError::Problem(Problem::UnknownLocation { .. }) => Some("change `hetzner.locations` in the settings"),
             MachineError::Problem(Problem::UnknownImage { .. }) => Some("change `hetzner.image` in the settings"),
+            MachineError::Connect { source, .. } => match **source {
+                ConnectError::HostKeyRefused { .. } => Some(
+                    "nothing was sent to it: if this is the host's own key, log in once with `ssh` and confirm it, which puts it among the known hosts",
+                ),
+                ConnectError::LoginRefused { .. } => {
+                    Some("choose another key with `--identity`, or add this one to ~/.ssh/authorized_keys on the host")
+                }
+                _ => None,
+            },
             MachineError::Silent { .. } | MachineError::TimedOut { .. } => Some("the next docker command tries again"),
             _ => None,
         }

@@ -53,9 +53,6 @@ impl Host {
                         return Err(self.no_way(error));
                     }
                 },
-                Err(ConnectError::HostKeyRefused { presented, .. }) => {
-                    return Err(MachineError::HostKey { name: self.options.endpoint.to_string(), presented });
-                }
                 Err(error) => return Err(self.no_way(error)),
             }
         }

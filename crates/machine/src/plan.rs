@@ -162,7 +162,9 @@ fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem
         Some(attached) if attached == server.id => {}
         Some(attached) => return Err(Problem::VolumeInUse { volume: volume.id, server: attached }),
         // Created with its volume; the attach action comes after the start.
-        None if server.busy || server.status == ServerStatus::Starting => return Ok(Step::Await { what: format!("server {} is being made", server.name) }),
+        None if server.busy || server.status == ServerStatus::Starting => {
+            return Ok(Step::Await { what: format!("server {} is being made", server.name) });
+        }
         None if volume.location != server.location => return Ok(delete_or_await(server, "it is not where its volume is")),
         None => return Ok(Step::Attach { volume: volume.id, server: server.id }),
     }

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tunnel::Tunnel;
 
+use crate::bootstrap::RUN_DIRECTORY;
 use crate::error::MachineError;
 use crate::observed::ServerStatus;
 
@@ -150,6 +151,15 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Renews the lease where no agent does: a shell command that writes its end down for the machine's dead-man.
+    pub fn renewal(&self) -> String {
+        let end = format!("{RUN_DIRECTORY}/lease");
+        let seconds = self.length.as_secs();
+        format!("read -r up rest </proc/uptime && echo $((${{up%.*}} + {seconds})) >{end}.new && mv {end}.new {end}")
+    }
+}
+
 /// Where machines come from.
 pub trait Provider: Send + Sync + 'static {
     /// Whether a machine exists now; nothing is made.
@@ -160,4 +170,23 @@ pub trait Provider: Send + Sync + 'static {
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
     /// Takes the machine down in order; its volume stays.
     fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_renewal_without_agent_writes_what_the_dead_man_reads() {
+        let folder = std::env::temp_dir().join(format!("dockbridge-lease-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let lease = Lease { client: "x".into(), length: Duration::from_secs(300), idle_limit: Duration::ZERO };
+        let command = lease.renewal().replace(RUN_DIRECTORY, folder.to_str().unwrap());
+        let uptime = || std::fs::read_to_string("/proc/uptime").unwrap().split('.').next().unwrap().parse::<u64>().unwrap();
+        let before = uptime();
+        assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
+        let end: u64 = std::fs::read_to_string(folder.join("lease")).unwrap().trim().parse().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!((before + 300..=uptime() + 300).contains(&end), "{end}");
+    }
 }

@@ -85,7 +85,7 @@ impl Supervisor {
                         && now >= not_before
                         && ready.summary.id.is_some()
                     {
-                        match self.others(ready).await {
+                        match self.others(ready, born).await {
                             Some(others) => {
                                 tracing::info!(%others, "kept for another client");
                                 not_before = now.plus(ASK_AGAIN);
@@ -115,6 +115,9 @@ impl Supervisor {
 
     async fn heartbeat(&self, ready: &Ready, born: Moment) -> Told {
         let (at, idle) = (self.clock.now(), self.idle(born));
+        if ready.summary.id.is_some() && !matches!(ready.tunnel.agent(), AgentState::Running { resident: true }) {
+            self.renew_without_agent(ready).await;
+        }
         if let Some(report) = self.call(ready, Call::Heartbeat(self.lease.heartbeat(idle))).await {
             self.activity.set_running_containers(report.containers.map_or(0, |counts| counts.running));
             self.situation.send_modify(|situation| situation.report = Some(report));
@@ -122,9 +125,20 @@ impl Supervisor {
         Told { at, idle }
     }
 
+    /// The machine's dead-man reads what is written here.
+    async fn renew_without_agent(&self, ready: &Ready) {
+        match timeout(LONGEST_CALL, ready.tunnel.exec(&self.lease.renewal(), b"")).await {
+            Ok(Ok(output)) if output.success() => {}
+            Ok(Ok(output)) => tracing::warn!(said = %String::from_utf8_lossy(&output.stderr), "the lease could not be written down"),
+            Ok(Err(error)) => tracing::warn!(error = %with_causes(&error), "the lease could not be written down"),
+            Err(_) => tracing::warn!("the lease could not be written down within {} s", LONGEST_CALL.as_secs()),
+        }
+    }
+
     /// Who else works there, in words for a person.
-    async fn others(&self, ready: &Ready) -> Option<String> {
-        let report = self.call(ready, Call::Report).await?;
+    async fn others(&self, ready: &Ready, born: Moment) -> Option<String> {
+        // A heartbeat rather than a plain report: the answer leaves out whoever sends it.
+        let report = self.call(ready, Call::Heartbeat(self.lease.heartbeat(self.idle(born)))).await?;
         (!report.others.is_empty()).then(|| report.others.join(", "))
     }
 

@@ -31,24 +31,26 @@ impl Supervisor {
             let tunnel = ready.as_ref().map(|ready| &ready.tunnel);
             match self.provider.destroy(tunnel, consent).await {
                 Ok(Destroyed::Gone { troubles }) => {
-                    let told = (!troubles.is_empty()).then(|| troubles.join("; "));
-                    if let Some(troubles) = &told {
+                    let mut told = "The machine is gone; its volume stays.".to_owned();
+                    if !troubles.is_empty() {
+                        let troubles = troubles.join("; ");
                         tracing::warn!(%troubles, "the machine is gone, not without trouble");
+                        told.push_str(&format!(" Note: {troubles}."));
                     }
                     self.close(ready).await;
-                    reply(&mut answer, &Ok(told));
+                    reply(&mut answer, &Ok(Some(told)));
                     self.leave_machine(&because);
                     return Next::Rest;
                 }
                 Ok(Destroyed::Absent) => {
                     self.close(ready).await;
-                    reply(&mut answer, &Ok(None));
+                    reply(&mut answer, &Ok(Some("There was no machine.".to_owned())));
                     self.leave_machine(&because);
                     return Next::Rest;
                 }
                 Ok(Destroyed::NotOurs) => {
                     self.close(ready).await;
-                    reply(&mut answer, &Ok(Some("this host is not ours: it was let go of, and goes on".to_owned())));
+                    reply(&mut answer, &Ok(Some("This host is not ours: it was let go of, and goes on.".to_owned())));
                     self.leave_machine(&because);
                     return Next::Rest;
                 }

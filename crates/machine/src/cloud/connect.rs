@@ -125,7 +125,8 @@ impl Cloud {
     /// The first sign of life, and what to do when there are no more.
     async fn hand_over(&self, server: &Server, tunnel: &Tunnel) -> Result<(), MachineError> {
         let AgentState::Running { .. } = tunnel.agent() else {
-            tracing::warn!("no agent on {}: its dead-man ends it when the first lease is over", server.name);
+            tracing::warn!("no agent runs on {}: when its lease ends it powers off and does not delete itself", server.name);
+            tunnel.exec(&self.options.lease.renewal(), b"").await.map_err(|error| refused(server, error))?;
             return Ok(());
         };
         let end = match &self.options.self_destruct {
