@@ -115,12 +115,18 @@ impl Stage {
 
     /// A daemon on a socket, ready.
     pub async fn start_at(&self, socket: &Path, settings: &[(&str, &str)]) -> Daemon {
+        self.start_with(socket, &[], settings).await
+    }
+
+    /// A daemon on a socket, with arguments of its own, ready.
+    pub async fn start_with(&self, socket: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Daemon {
         let log_path = self.folder.path().join("daemon.log");
         let log = std::fs::File::options().create(true).append(true).open(&log_path).unwrap();
         let child = self
             .command(env!("CARGO_BIN_EXE_dockbridge"))
             .args(["start", "--socket"])
             .arg(socket)
+            .args(arguments)
             .envs(settings.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -255,7 +261,8 @@ pub async fn run(mut command: Command, input: &str) -> Ran {
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let ended = timeout(LONGEST_COMMAND, child.wait_with_output()).await;
-    let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("`{line}` did not end within {} s", LONGEST_COMMAND.as_secs())).unwrap();
+    let Output { status, stdout, stderr } =
+        ended.unwrap_or_else(|_| panic!("`{line}` did not end within {} s", LONGEST_COMMAND.as_secs())).unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { line, status, stdout: text(stdout), stderr: text(stderr), took: begun.elapsed() }
 }
