@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep};
-use tunnel::{ConnectError, Options, Tunnel};
+use tunnel::{AgentState, ConnectError, Options, Tunnel};
 
 use crate::error::MachineError;
 use crate::observed::ServerStatus;
@@ -45,7 +45,12 @@ impl Host {
         let begun = Instant::now();
         loop {
             match Tunnel::connect(self.options.clone()).await {
-                Ok(tunnel) => return Ok(Ready { tunnel, summary: self.summary(ServerStatus::Running) }),
+                Ok(tunnel) => {
+                    if let AgentState::Absent { reason } = tunnel.agent() {
+                        tracing::warn!("no agent runs on {}, every stream is an SSH channel of its own: {reason}", self.options.endpoint);
+                    }
+                    return Ok(Ready { tunnel, summary: self.summary(ServerStatus::Running) });
+                }
                 Err(error @ (ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. })) => match pauses.next() {
                     Some(pause) => sleep(*pause).await,
                     None => {

@@ -76,9 +76,8 @@ async fn destroy(resolved: &Resolved) -> Outcome {
 /// Asks the daemon, which can stop the containers in order.
 pub async fn destroy_through(daemon: &daemon::client::Client) -> Outcome {
     let answer = daemon.destroy().await?;
-    say("The machine is gone; its volume stays.");
-    if let Some(message) = answer.message {
-        say(&format!("Note: {message}."));
+    if let Some(told) = answer.message {
+        say(&told);
     }
     Ok(())
 }
