@@ -126,6 +126,8 @@ impl Supervisor {
                 }
                 Ok(Some(summary)) => match summary.status {
                     ServerStatus::Running | ServerStatus::Starting => return Next::Wake,
+                    // Off for a moment: a new server is, before its first start.
+                    ServerStatus::Off if summary.busy => pause = FIRST_PAUSE,
                     ServerStatus::Off => {
                         let because = "it is off and still billed".to_owned();
                         return Next::Release { ready: None, because, consent: Consent::Given, answer: Vec::new() };

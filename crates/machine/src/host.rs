@@ -31,6 +31,7 @@ impl Host {
             name: self.options.endpoint.to_string(),
             address: self.options.endpoint.host.parse().ok(),
             status,
+            busy: false,
             server_type: None,
             location: None,
             created: None,

@@ -61,6 +61,9 @@ pub struct Summary {
     pub address: Option<IpAddr>,
     /// What it does.
     pub status: ServerStatus,
+    /// The cloud works on it: its status may be passing.
+    #[serde(default)]
+    pub busy: bool,
     /// Type such as `cx23`.
     pub server_type: Option<String>,
     /// Location such as `fsn1`.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -52,14 +52,18 @@ impl Rig {
         self.path("disk.img")
     }
 
-    fn set_serial(&self, serial: &str) {
+    fn serial_page(&self) -> PathBuf {
         let number = self.device.to_str().unwrap().strip_prefix("/dev/loop").unwrap();
-        let folder = self.path(&format!("sys/dev/block/7:{number}/device"));
-        fs::create_dir_all(&folder).unwrap();
+        self.path(&format!("sys/dev/block/7:{number}/device/vpd_pg80"))
+    }
+
+    fn set_serial(&self, serial: &str) {
+        let path = self.serial_page();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         // SCSI page 0x80: four bytes of header, then the serial.
         let mut page = vec![0, 0x80, 0, u8::try_from(serial.len()).unwrap()];
         page.extend(serial.bytes());
-        fs::write(folder.join("vpd_pg80"), page).unwrap();
+        fs::write(path, page).unwrap();
     }
 
     fn link(&self) {
@@ -105,6 +109,14 @@ impl Rig {
 
     fn state(&self) -> String {
         fs::read_to_string(self.path("run/volume.state")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Puts another program of that name before the system's own; returns the search path.
+    fn stand_in(&self, program: &str, script: &str) -> String {
+        let path = self.path(program);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap())
     }
 
     /// Runs a tool on the device.
@@ -253,6 +265,17 @@ fn a_volume_that_cannot_be_read_is_not_taken_for_an_empty_one() {
 }
 
 #[test]
+fn a_tool_that_fails_is_told_in_its_own_words() {
+    for (program, told) in [("mkfs.ext4", "volume 4711 cannot be formatted: "), ("mount", "volume 4711 cannot be mounted: ")] {
+        let Some(rig) = Rig::new(GIB) else { return };
+        let path = rig.stand_in(program, "echo 'no such luck' >&2; exit 32");
+        let output = rig.machine("").env("PATH", path).output().unwrap();
+        assert!(!output.status.success());
+        assert_eq!(rig.state(), format!("refused: {told}no such luck"));
+    }
+}
+
+#[test]
 fn a_disk_with_another_serial_is_not_touched() {
     let Some(rig) = Rig::new(GIB) else { return };
     rig.set_serial("4712");
@@ -280,21 +303,18 @@ fn a_volume_that_never_appears_is_told() {
 fn a_device_that_appears_late_and_first_leads_elsewhere_is_waited_for() {
     let Some(rig) = Rig::new(GIB) else { return };
     fs::remove_file(rig.path(&format!("dev/disk/by-id/scsi-0HC_Volume_{ID}"))).unwrap();
-    rig.set_serial("1");
+    // What is written to a pipe waits for the script to look.
+    let serial = rig.serial_page();
+    fs::remove_file(&serial).unwrap();
+    assert!(Command::new("mkfifo").arg(&serial).status().unwrap().success());
     let mut child = rig.machine("true").env("DOCKBRIDGE_VOLUME_WAIT", "30").stdout(Stdio::null()).spawn().unwrap();
     let begun = SystemTime::now();
-    let wait_for = |what: &str, holds: &dyn Fn() -> bool| {
-        while !holds() {
-            assert!(begun.elapsed().unwrap() < Duration::from_secs(20), "not within 20 s: {what}; state {:?}", rig.state());
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
-    };
-    wait_for("it waits", &|| rig.state() == "waiting");
+    while rig.state() != "waiting" {
+        assert!(begun.elapsed().unwrap() < Duration::from_secs(20), "it does not wait; state {:?}", rig.state());
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
     rig.link();
-    // It has looked at the wrong serial when it opened the page for reading.
-    let page = rig.path(&format!("sys/dev/block/7:{}/device/vpd_pg80", rig.device.to_str().unwrap().strip_prefix("/dev/loop").unwrap()));
-    let looked_at = || fs::metadata(&page).unwrap().accessed().unwrap() > fs::metadata(&page).unwrap().modified().unwrap();
-    wait_for("it looks at the serial", &looked_at);
+    rig.set_serial("1");
     assert_eq!(rig.state(), "waiting");
     rig.set_serial(ID);
     assert!(child.wait().unwrap().success(), "state {:?}", rig.state());

@@ -24,6 +24,13 @@ refuse() {
     exit 1
 }
 
+# Runs a tool; the machine goes when its volume cannot be had, and with it the journal, so the tool's own words go along.
+attempt() {
+    what=$1
+    shift
+    said=$("$@" 2>&1) || refuse "volume $id cannot be $what: $(printf '%s' "$said" | tr '\n' ' ')"
+}
+
 # The link is made asynchronously and has been seen to point to another disk for a moment: the serial decides.
 serial_of() {
     numbers=$(stat -L -c '0x%t 0x%T' "$1") || return 1
@@ -72,7 +79,7 @@ prepare() {
     if [ "$status" -eq 2 ]; then
         is_blank || refuse "volume $id carries data of an unknown kind, or cannot be read; it was not formatted. Use another volume, or delete this one if nobody needs it"
         state formatting
-        mkfs.ext4 -q -L "$label" -m 1 "$device"
+        attempt formatted mkfs.ext4 -q -L "$label" -m 1 "$device"
         return
     fi
     type=$(printf '%s\n' "$probe" | sed -n 's/^TYPE=//p')
@@ -93,7 +100,7 @@ if ! mountpoint -q "$mnt"; then
     state waiting
     find_device
     prepare
-    mount -t ext4 -o noatime "$device" "$mnt"
+    attempt mounted mount -t ext4 -o noatime "$device" "$mnt"
 fi
 for name in docker containerd; do
     mkdir -p "$mnt/$name" "$lib/$name"

@@ -57,6 +57,7 @@ impl Cloud {
             name: server.name.clone(),
             address: server.address,
             status: server.status,
+            busy: server.busy,
             server_type: Some(server.server_type.clone()),
             location: Some(server.location.clone()),
             created: Some(server.created),
