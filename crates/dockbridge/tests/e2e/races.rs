@@ -1,6 +1,8 @@
 //! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the network between them.
 
 mod cuts;
+mod idleness;
+mod kills;
 mod leases;
 mod sockets;
 mod together;
