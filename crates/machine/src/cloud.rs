@@ -74,11 +74,11 @@ impl Cloud {
     }
 
     async fn way_to_machine(&self, progress: &Progress<'_>) -> Result<Ready, MachineError> {
-        let deadline = Instant::now() + LONGEST_WAY;
+        let begun = Instant::now();
         let mut last = "looking up what there is".to_owned();
         progress(Phase::LookUp, None);
         let (mut observed, catalogue) = tokio::try_join!(self.observe(), self.catalogue())?;
-        while Instant::now() < deadline {
+        while begun.elapsed() < LONGEST_WAY {
             match plan(&self.options.spec, &observed, &catalogue)? {
                 Step::Create { volume, ladder } => {
                     "creating the server".clone_into(&mut last);
@@ -99,14 +99,17 @@ impl Cloud {
                 Step::Delete { server, because } => {
                     last = format!("removing server {server}: {because}");
                     progress(Phase::CleanUp, Some(because));
-                    self.delete_server(server).await?;
+                    match observed.servers.iter().find(|found| found.id == server) {
+                        Some(server) => self.remove_server(server).await?,
+                        None => self.delete_server(server).await?,
+                    }
                 }
                 Step::Await { what } => {
                     progress(Phase::Wait, Some(what.clone()));
                     last = what;
                     sleep(LOOK_AGAIN).await;
                 }
-                Step::Connect(server) => match self.connect(&server, &observed, progress).await {
+                Step::Connect(server) => match self.connect(&server, &observed, begun, progress).await {
                     Ok(ready) => return Ok(ready),
                     // It was replaced or deleted under our hands, or another client is just replacing its host key: look again.
                     Err(connect::Lost::LookAgain(what)) => {
@@ -114,7 +117,7 @@ impl Cloud {
                         sleep(LOOK_AGAIN).await;
                     }
                     Err(connect::Lost::Remove(error)) => {
-                        self.delete_server(server.id).await?;
+                        self.remove_server(&server).await?;
                         return Err(error);
                     }
                     Err(connect::Lost::Failed(error)) => return Err(error),

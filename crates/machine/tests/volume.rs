@@ -303,7 +303,7 @@ fn a_volume_that_never_appears_is_told() {
 fn a_device_that_appears_late_and_first_leads_elsewhere_is_waited_for() {
     let Some(rig) = Rig::new(GIB) else { return };
     fs::remove_file(rig.path(&format!("dev/disk/by-id/scsi-0HC_Volume_{ID}"))).unwrap();
-    // What is written to a pipe waits for the script to look.
+    // Opening a pipe for writing waits until the script looks.
     let serial = rig.serial_page();
     fs::remove_file(&serial).unwrap();
     assert!(Command::new("mkfifo").arg(&serial).status().unwrap().success());
@@ -315,6 +315,7 @@ fn a_device_that_appears_late_and_first_leads_elsewhere_is_waited_for() {
     }
     rig.link();
     rig.set_serial("1");
+    fs::remove_file(&serial).unwrap();
     assert_eq!(rig.state(), "waiting");
     rig.set_serial(ID);
     assert!(child.wait().unwrap().success(), "state {:?}", rig.state());

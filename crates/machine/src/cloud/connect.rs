@@ -19,6 +19,8 @@ use crate::provider::{Phase, Progress, Ready};
 
 /// A server answers half a minute after it was made; one that is silent for this long never will.
 const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
+/// A server that has served before may be cut off from us for as long as a router takes to start anew, while its containers go on.
+const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 /// After this long without an answer the cloud is asked whether the server still exists.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// A packet that a booting server did not answer is not answered later: ask anew rather than wait for TCP's own repeats.
@@ -40,12 +42,19 @@ pub(super) enum Lost {
 }
 
 impl Cloud {
-    pub(super) async fn connect(&self, server: &Server, observed: &Observed, progress: &Progress<'_>) -> Result<Ready, Lost> {
+    /// `begun` is when the way to a machine began: how long a server has been silent to us.
+    pub(super) async fn connect(
+        &self,
+        server: &Server,
+        observed: &Observed,
+        begun: Instant,
+        progress: &Progress<'_>,
+    ) -> Result<Ready, Lost> {
         let Some(address) = server.address else { return Err(Lost::LookAgain("the server has no address yet".to_owned())) };
         progress(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
-        self.reach(server, SocketAddr::new(address, SSH_PORT)).await?;
+        self.reach(server, SocketAddr::new(address, SSH_PORT), begun).await?;
         progress(Phase::Connect, None);
-        let tunnel = self.log_in(server, address.to_string()).await?;
+        let tunnel = self.log_in(server, address.to_string(), begun).await?;
         self.hand_over(server, &tunnel).await.map_err(Lost::Failed)?;
         progress(Phase::Docker, None);
         let pricing = async { self.client.pricing().await.ok() };
@@ -56,18 +65,18 @@ impl Cloud {
     }
 
     /// Waits until something listens on the SSH port.
-    async fn reach(&self, server: &Server, address: SocketAddr) -> Result<(), Lost> {
-        let begun = Instant::now();
-        while begun.elapsed() < LOOK_AGAIN_AFTER {
+    async fn reach(&self, server: &Server, address: SocketAddr, begun: Instant) -> Result<(), Lost> {
+        let asked = Instant::now();
+        while asked.elapsed() < LOOK_AGAIN_AFTER {
             if let Ok(Ok(_)) = timeout(PROBE, TcpStream::connect(address)).await {
                 return Ok(());
             }
             sleep(BETWEEN_PROBES).await;
         }
-        Err(self.silent(server, LOOK_AGAIN_AFTER, None).await)
+        Err(self.silent(server, begun, None).await)
     }
 
-    async fn log_in(&self, server: &Server, host: String) -> Result<Tunnel, Lost> {
+    async fn log_in(&self, server: &Server, host: String, begun: Instant) -> Result<Tunnel, Lost> {
         let options = Options {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone()),
@@ -75,12 +84,12 @@ impl Cloud {
             agent: Some(self.options.agent.clone()),
             docker_socket: "/var/run/docker.sock".to_owned(),
         };
-        let begun = Instant::now();
+        let asked = Instant::now();
         loop {
             match Tunnel::connect(options.clone()).await {
                 Ok(tunnel) => return Ok(tunnel),
                 // sshd listens before cloud-init has put key and login in place; and another client may just be replacing the host key.
-                Err(error) if begun.elapsed() < LOOK_AGAIN_AFTER => {
+                Err(error) if asked.elapsed() < LOOK_AGAIN_AFTER => {
                     tracing::debug!(%error, "not yet");
                     if matches!(error, ConnectError::HostKeyRefused { .. }) && self.has_other_host_keys(server).await {
                         return Err(Lost::LookAgain("the host key was replaced meanwhile".to_owned()));
@@ -91,7 +100,7 @@ impl Cloud {
                 Err(error @ (ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })) => {
                     return Err(Lost::Failed(MachineError::Connect { name: server.name.clone(), source: Box::new(error) }));
                 }
-                Err(error) => return Err(self.silent(server, begun.elapsed(), Some(error)).await),
+                Err(error) => return Err(self.silent(server, begun, Some(error)).await),
             }
         }
     }
@@ -105,13 +114,13 @@ impl Cloud {
     }
 
     /// What to make of a server that does not answer: look whether it changed, and give it up when it had long enough.
-    async fn silent(&self, server: &Server, waited: Duration, error: Option<ConnectError>) -> Lost {
+    async fn silent(&self, server: &Server, begun: Instant, error: Option<ConnectError>) -> Lost {
         let age = jiff::Timestamp::now().as_second().saturating_sub(server.created);
         let booting = u64::try_from(age).is_ok_and(|age| age < LONGEST_BOOT.as_secs());
-        if booting || self.changed(server).await {
+        let waited = begun.elapsed();
+        if booting || waited < LONGEST_SILENCE || self.changed(server).await {
             return Lost::LookAgain(format!("server {} does not answer yet", server.name));
         }
-        let waited = waited.max(Duration::from_secs(u64::try_from(age).unwrap_or(0)));
         Lost::Remove(MachineError::Silent { name: server.name.clone(), waited, source: error.map(Box::new) })
     }
 

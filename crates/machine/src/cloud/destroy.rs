@@ -67,6 +67,16 @@ impl Cloud {
         }
     }
 
+    /// Deletes a server that we have no connection to. If it runs, its system is asked to end first: it may have the volume mounted.
+    pub(super) async fn remove_server(&self, server: &Server) -> Result<(), MachineError> {
+        if server.status == ServerStatus::Running
+            && let Err(trouble) = self.shut_down(server).await
+        {
+            tracing::warn!(%trouble, "the server is deleted as it is");
+        }
+        self.delete_server(server.id).await
+    }
+
     async fn shut_down(&self, server: &Server) -> Result<(), String> {
         self.client.servers().shutdown(server.id).await.map_err(|error| crate::with_causes(&error))?;
         let begun = Instant::now();
