@@ -85,6 +85,10 @@ impl Situation {
         if !matches!(self.state, State::Up(_)) {
             self.report = None;
         }
+        // Whoever follows the next way to a machine is not to take the last one's stages for it.
+        if matches!(self.state, State::Absent { .. }) {
+            self.phases.clear();
+        }
     }
 
     /// A stage begins, and with it the former ends. The same stage with another detail goes on.

@@ -69,7 +69,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let daemon = Daemon::bind(options(&resolved, provider)).await?;
     say(&format!("Ready in {:.2} s. Docker socket: unix://{}", begun.elapsed().as_secs_f64(), resolved.socket.display()));
     match daemon.found() {
-        Ok(Some(machine)) if machine.id.is_none() => say(&format!("Docker runs on {}, a host of your own: it is only connected to.", machine.name)),
+        Ok(Some(machine)) if machine.id.is_none() => {
+            say(&format!("Docker runs on {}, a host of your own: it is only connected to.", machine.name))
+        }
         Ok(Some(machine)) => say(&format!("There is a machine already: {}", super::server::describe(machine))),
         Ok(None) => say("No machine yet: the first docker command creates one."),
         Err(trouble) => say(&format!("The cloud cannot be asked now ({trouble}); docker commands try again.")),
