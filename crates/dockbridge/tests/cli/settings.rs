@@ -124,13 +124,14 @@ async fn a_folder_that_cannot_be_written_is_named() {
     std::fs::create_dir(desk.path("closed")).unwrap();
     std::fs::set_permissions(desk.path("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
     desk.set("DOCKBRIDGE_HOME", home.to_str().unwrap());
-    let told = [
-        &format!("{}", home.join("config/owner").display()),
-        "cannot be written",
-        "Hint: let DOCKBRIDGE_HOME name a folder that you may write to",
-    ];
-    desk.dockbridge_as_nobody(&["start"]).await.failed(1, &told);
-    desk.dockbridge_as_nobody(&["init", "--yes"]).await.failed(1, &told);
-    let told = [&format!("{} cannot be written", home.join("state/default").display()), "Hint: let DOCKBRIDGE_HOME"];
-    desk.dockbridge_as_nobody(&["start", "--detach"]).await.failed(1, &told);
+    let hint = "Hint: let DOCKBRIDGE_HOME name a folder that you may write to";
+    for (command, path) in [
+        (&["start"][..], "state/default"),
+        (&["start", "--detach"], "state/default"),
+        (&["init", "--yes"], "config/owner"),
+        (&["server", "list"], "config/owner"),
+    ] {
+        let told = format!("Error: {} cannot be written: ", home.join(path).display());
+        desk.dockbridge_as_nobody(command).await.failed(1, &[&told, hint]);
+    }
 }
