@@ -62,9 +62,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         return detach(&resolved).await;
     }
     log_to_stderr(&resolved.settings)?;
+    let provider = provider(&arguments, &resolved)?;
     let folder = resolved.paths.profile_state(&resolved.profile);
     make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
-    let provider = provider(&arguments, &resolved)?;
     let begun = Instant::now();
     let daemon = Daemon::bind(options(&resolved, provider)).await?;
     say(&format!("Ready in {:.2} s. Docker socket: unix://{}", begun.elapsed().as_secs_f64(), resolved.socket.display()));

@@ -135,8 +135,11 @@ pub const MORE: &[Script] = &[
     ),
     (
         "attach without input",
-        "docker run -di --name box tiny sh -c 'read line; echo out; echo err >&2; exit 6'; docker attach --no-stdin box >out & a=$!; \
-         mkfifo in; docker attach box <in >other & exec 3>in; echo go >&3; wait $a; echo $?; cat out; wait $!; docker rm box",
+        "docker run -di --name box tiny sh -c 'read line; echo out; echo err >&2; exit 6' >id; cat id; \
+         docker events --since 10m --filter container=$(cat id) --filter event=attach --format '{{.Action}}' >attached & e=$!; \
+         docker attach --no-stdin box >out & a=$!; mkfifo in; docker attach box <in >other & o=$!; exec 3>in; \
+         for i in $(seq 400); do [ $(wc -l <attached) -ge 2 ] && break; sleep 0.05; done; kill $e; \
+         echo go >&3; wait $a; echo $?; cat out; wait $o; docker rm box",
         "6\nout\nbox\n",
     ),
     (
