@@ -52,7 +52,9 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
         Opening::Docker => {
-            let target = UnixStream::connect(&session.machine.paths.docker_socket).await;
+            let socket = &session.machine.paths.docker_socket;
+            let unreached = |error: io::Error| io::Error::new(error.kind(), format!("{} cannot be reached: {error}", socket.display()));
+            let target = UnixStream::connect(socket).await.map_err(unreached);
             join(stream, target, &ticket).await;
         }
         Opening::Tcp { host, port } => {

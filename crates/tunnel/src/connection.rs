@@ -265,7 +265,7 @@ impl Trust {
     async fn load(host_keys: &HostKeys, endpoint: &Endpoint) -> Self {
         match host_keys {
             HostKeys::Pinned(fingerprints) => Trust::Pinned(fingerprints.clone()),
-            HostKeys::KnownHosts(path) => match tokio::fs::read(path).await {
+            HostKeys::KnownHosts(path) => match tokio::fs::read(path).await.or_else(empty_if_missing) {
                 Ok(bytes) => {
                     let keys = KnownKeys::of(&endpoint.host, endpoint.port, &String::from_utf8_lossy(&bytes));
                     Trust::Known { keys, file: path.display().to_string() }
@@ -283,6 +283,11 @@ impl Trust {
             Trust::Unreadable(reason) => Err(reason.clone()),
         }
     }
+}
+
+/// Before the first login anywhere there is no file, and no host is known.
+fn empty_if_missing(error: io::Error) -> io::Result<Vec<u8>> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
 
 /// Host keys that we can check, best first. RSA is left out with the crate it needs.
