@@ -3,10 +3,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
-
 mod basics;
 mod docker_cli;
 mod own_host;
 mod races;
-mod safety;
 mod rig;
+mod safety;

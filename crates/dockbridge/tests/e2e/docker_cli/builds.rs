@@ -46,7 +46,7 @@ const BUILDKIT: &[Script] = &[
 const COMPOSE: &[Script] = &[(
     "a project",
     "mkdir p; cd p; printf 'services:\\n  web:\\n    image: tiny\\n    init: true\\n    command: [httpd, -f, -p, \"80\", -h, /bin]\\n  asks:\\n    image: tiny\\n    depends_on: [web]\\n    volumes: [data:/data]\\n    command: [sh, -c, \"until wget -q -O /dev/null http://web/busybox; do sleep 0.1; done; echo reached >/data/f; echo reached\"]\\nvolumes:\\n  data:\\n' >compose.yaml; \
-     docker compose --progress quiet up -d; docker compose logs -f --no-log-prefix asks; docker compose ps --format '{{.Name}} {{.State}}'; \
+     docker compose --progress quiet up -d; for i in $(seq 100); do docker compose logs --no-log-prefix asks | grep reached && break; sleep 0.1; done; docker compose ps --format '{{.Name}} {{.State}}'; \
      docker compose exec -T web echo inside; echo piped | docker compose run --rm -T asks cat /data/f 2>/dev/null; docker compose --progress quiet down -t 1 -v; echo $?; docker ps -aq; docker volume ls -q",
     "reached\n",
 )];
