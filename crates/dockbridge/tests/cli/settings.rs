@@ -126,7 +126,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
     desk.set("DOCKBRIDGE_HOME", home.to_str().unwrap());
     let hint = "Hint: let DOCKBRIDGE_HOME name a folder that you may write to";
     for (command, path) in [
-        (&["start"][..], "state/default"),
+        (&["start"][..], "config/owner"),
         (&["start", "--detach"], "state/default"),
         (&["init", "--yes"], "config/owner"),
         (&["server", "list"], "config/owner"),
