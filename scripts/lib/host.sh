@@ -69,14 +69,13 @@ docker_client() {
     export PATH
 }
 
-# Docker's BuildKit client, as a plugin in a configuration of its own.
-docker_buildx() {
-    [ -x "$cache/buildx/usr/libexec/docker/cli-plugins/docker-buildx" ] || {
-        echo 'Fetching docker buildx'
-        from_sid "$cache/buildx" docker-buildx
-    }
-    DOCKBRIDGE_TEST_BUILDX=$cache/buildx/usr/libexec/docker/cli-plugins
-    export DOCKBRIDGE_TEST_BUILDX
+# Docker's BuildKit client and compose: a folder of plugins, for configurations of their own.
+docker_plugins() {
+    DOCKBRIDGE_TEST_PLUGINS=$cache/plugins/usr/libexec/docker/cli-plugins
+    export DOCKBRIDGE_TEST_PLUGINS
+    [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-buildx" ] && [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-compose" ] && return
+    echo 'Fetching docker buildx and compose'
+    from_sid "$cache/plugins" docker-buildx docker-compose
 }
 
 root=$(cd "$(dirname "$0")/.." && pwd)

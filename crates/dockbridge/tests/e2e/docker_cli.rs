@@ -133,11 +133,11 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Gives the docker client a plugin, if the folder that `DOCKBRIDGE_TEST_BUILDX` names holds it.
+/// Gives the docker client a plugin, if the folder that `DOCKBRIDGE_TEST_PLUGINS` names holds it.
 fn plug_in(stage: &Stage, name: &str) -> bool {
-    let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_BUILDX").map(|folder| Path::new(&folder).join(name)).filter(|path| path.exists())
+    let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_PLUGINS").map(|folder| Path::new(&folder).join(name)).filter(|path| path.exists())
     else {
-        eprintln!("passed over: DOCKBRIDGE_TEST_BUILDX names no folder with {name}");
+        eprintln!("passed over: DOCKBRIDGE_TEST_PLUGINS names no folder with {name}");
         return false;
     };
     let plugins = stage.folder.path().join("docker/cli-plugins");
