@@ -71,7 +71,7 @@ impl Daemon {
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(crate::supervisor::with_causes(&error)),
+            Ok(Err(error)) => Err(machine::with_causes(&error)),
             Err(_) => Err(format!("the cloud did not answer within {} ms", FIRST_LOOK.as_millis())),
         };
         let docker = ownership.listen(&options.socket)?;

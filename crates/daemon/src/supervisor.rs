@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Activity, Clock, Policy};
-use machine::{Consent, Lease, Provider, Ready, ServerStatus};
+use machine::{Consent, Lease, Provider, Ready, ServerStatus, with_causes};
 use ports::Ports;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -187,16 +187,4 @@ fn detail(state: &State) -> Option<&str> {
         State::Failed { message } => Some(message),
         State::Waking | State::Up(_) => None,
     }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -25,7 +25,7 @@ pub use plan::{Problem, Spec};
 pub use provider::{Consent, Destroyed, Lease, Phase, Progress, Provider, Ready, Summary, VolumeSummary};
 
 /// An error with its causes, on one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
