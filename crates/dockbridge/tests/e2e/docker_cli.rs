@@ -2,8 +2,10 @@
 //! Both ways lead to one engine. Knows nothing of how machines come and go.
 
 mod builds;
+mod compose;
 mod ports;
 mod scripts;
+mod sessions;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +14,10 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-use crate::rig::{Daemon, Ran, Stage, pass_over, run};
+use crate::rig::{Daemon, Ran, Stage, pass_over, run_within};
+
+/// Some scripts are long, and computers may be busy.
+const LONGEST_SCRIPT: Duration = Duration::from_secs(400);
 
 /// What scripts may use: `await TEXT FILE` waits until a file holds a text.
 const PRELUDE: &str = r#"
@@ -23,24 +28,25 @@ await() {
 "#;
 
 /// A name, a script, and what must be in its output, so that two equal failures are not taken for success.
-type Script = (&'static str, &'static str, &'static str);
+type Script<'a> = (&'a str, &'a str, &'a str);
 
 /// A machine with two ways to its engine.
-struct Comparison {
-    stage: Stage,
+pub struct Comparison {
+    pub stage: Stage,
     daemon: Daemon,
-    direct: PathBuf,
+    /// A socket that leads to the engine without us.
+    pub direct: PathBuf,
     forward: Child,
     blob: PathBuf,
 }
 
 impl Comparison {
     /// A woken machine with the image `tiny`, or `None` where there cannot be one.
-    async fn new() -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         Some(Self::on(Stage::new().await?).await)
     }
 
-    async fn on(stage: Stage) -> Self {
+    pub async fn on(stage: Stage) -> Self {
         let daemon = stage.start(&[]).await;
         stage.make_image("tiny").await;
         let direct = stage.folder.path().join("engine.sock");
@@ -51,7 +57,7 @@ impl Comparison {
     }
 
     /// Runs each script on the engine and through dockbridge, and tells all that differs.
-    async fn compare(&self, scripts: &[Script]) {
+    async fn compare(&self, scripts: &[Script<'_>]) {
         let only = std::env::var("ONLY").ok();
         let mut differences = Vec::new();
         for (name, script, told) in scripts.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| name.contains(only))) {
@@ -71,15 +77,19 @@ impl Comparison {
     }
 
     /// Runs a shell script in an empty folder of its own.
-    async fn run(&self, socket: &Path, script: &str) -> Ran {
+    pub async fn run(&self, socket: &Path, script: &str) -> Ran {
         let work = tempfile::tempdir_in(self.stage.folder.path()).unwrap();
         let mut command = self.stage.command("sh");
         command.args(["-c", &format!("{PRELUDE}{script}")]).current_dir(work.path());
         command.env("DOCKER_HOST", format!("unix://{}", socket.display())).env("DOCKER_CLI_HINTS", "false").env("BLOB", &self.blob);
-        run(command, "").await
+        // A published port is on the machine, or here.
+        let curl =
+            if socket == self.direct { format!("{} server ssh curl -s", env!("CARGO_BIN_EXE_dockbridge")) } else { "curl -s".to_owned() };
+        command.env("ASK", curl);
+        run_within(LONGEST_SCRIPT, command, "").await
     }
 
-    async fn close(mut self) {
+    pub async fn close(mut self) {
         self.forward.kill().await.unwrap();
         self.daemon.stop().await;
         self.stage.close().await;
@@ -124,7 +134,7 @@ fn mask(text: &str) -> String {
 }
 
 /// Bytes without a pattern, always the same (a linear congruential generator with Knuth's constants).
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -134,7 +144,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 /// Gives the docker client a plugin, if the folder that `DOCKBRIDGE_TEST_PLUGINS` names holds it.
-fn plug_in(stage: &Stage, name: &str) -> bool {
+pub fn plug_in(stage: &Stage, name: &str) -> bool {
     let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_PLUGINS").map(|folder| Path::new(&folder).join(name)).filter(|path| path.exists())
     else {
         eprintln!("passed over: DOCKBRIDGE_TEST_PLUGINS names no folder with {name}");
@@ -157,6 +167,14 @@ async fn the_docker_command_cannot_tell_dockbridge_from_the_engine() {
 async fn nor_can_the_less_common_commands() {
     let Some(comparison) = Comparison::new().await else { return pass_over() };
     comparison.compare(scripts::MORE).await;
+    comparison.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_can_signals_terminals_and_the_upkeep_of_an_engine() {
+    let Some(comparison) = Comparison::new().await else { return pass_over() };
+    comparison.compare(sessions::SESSIONS).await;
+    comparison.compare(sessions::UPKEEP).await;
     comparison.close().await;
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Comparison, Script, pass_over, plug_in};
 
-const BUILDKIT: &[Script] = &[
+const BUILDKIT: &[Script<'_>] = &[
     (
         "a build from nothing",
         "mkdir c; cp $BLOB c/blob; cp /bin/busybox c/; printf 'FROM scratch\\nCOPY busybox blob /\\nRUN [\"/busybox\", \"sh\", \"-c\", \"/busybox md5sum </blob >/sum\"]\\nCMD [\"/busybox\", \"cat\", \"/sum\"]\\n' >c/Dockerfile; \
@@ -41,24 +41,24 @@ const BUILDKIT: &[Script] = &[
          docker inspect -f '{{.Config.Labels}}' built; docker buildx ls --format '{{.Name}} {{.DriverEndpoint}}' >/dev/null; echo $?; docker rmi built >/dev/null",
         "map[a:b]\n0\n",
     ),
+    (
+        "bake, and buildx by its own name",
+        "printf 'FROM tiny AS base\\nARG WHO\\nRUN [\"sh\", \"-c\", \"echo $WHO >/who\"]\\nCMD [\"cat\", \"/who\"]\\nFROM base AS more\\nCOPY more /more\\n' >Dockerfile; echo more >more; \
+         printf 'group \"default\" {\\n  targets = [\"one\", \"two\"]\\n}\\ntarget \"one\" {\\n  target = \"base\"\\n  tags = [\"one\"]\\n  args = { WHO = \"1\" }\\n}\\ntarget \"two\" {\\n  target = \"more\"\\n  tags = [\"two\"]\\n  args = { WHO = \"2\" }\\n}\\n' >docker-bake.hcl; \
+         docker buildx bake >log 2>&1 || cat log; for i in one two; do docker inspect -f '{{.RepoTags}} {{len .RootFS.Layers}}' $i; done; docker run --rm two cat /more; \
+         docker buildx bake --print one 2>/dev/null | tr -d ' \\n'; docker buildx bake nothing >log 2>&1; echo $?; \
+         docker buildx build -q --target base -t three . >/dev/null 2>log || cat log; docker rmi one two three >/dev/null; \
+         docker buildx build --no-cache --progress rawjson -t four . 2>&1 | grep -c '\"digest\"' | sed 's/[1-9][0-9]*/some/'; docker buildx du >/dev/null; echo $?; \
+         docker buildx prune -af >/dev/null; echo $?; docker buildx inspect | grep -e ^Driver -e ^Status -e Platforms; docker rmi four >/dev/null",
+        "more\n",
+    ),
 ];
-
-const COMPOSE: &[Script] = &[(
-    "a project",
-    "mkdir p; cd p; printf 'services:\\n  web:\\n    image: tiny\\n    init: true\\n    command: [httpd, -f, -p, \"80\", -h, /bin]\\n  asks:\\n    image: tiny\\n    depends_on: [web]\\n    volumes: [data:/data]\\n    command: [sh, -c, \"until wget -q -O /dev/null http://web/busybox; do sleep 0.1; done; echo reached >/data/f; echo reached\"]\\nvolumes:\\n  data:\\n' >compose.yaml; \
-     docker compose --progress quiet up -d; for i in $(seq 100); do docker compose logs --no-log-prefix asks | grep reached && break; sleep 0.1; done; docker compose ps --format '{{.Name}} {{.State}}'; \
-     docker compose exec -T web echo inside; echo piped | docker compose run --rm -T asks cat /data/f 2>/dev/null; docker compose --progress quiet down -t 1 -v; echo $?; docker ps -aq; docker volume ls -q",
-    "reached\n",
-)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buildkit_builds_as_on_the_engine_itself() {
     let Some(comparison) = Comparison::new().await else { return pass_over() };
     if plug_in(&comparison.stage, "docker-buildx") {
         comparison.compare(BUILDKIT).await;
-    }
-    if plug_in(&comparison.stage, "docker-compose") {
-        comparison.compare(COMPOSE).await;
     }
     comparison.close().await;
 }

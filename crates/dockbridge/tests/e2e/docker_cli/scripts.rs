@@ -3,7 +3,7 @@
 use super::Script;
 
 /// What everybody does every day, and the hard parts of it.
-pub const CORE: &[Script] = &[
+pub const CORE: &[Script<'_>] = &[
     (
         "exit codes",
         "docker run --rm tiny true; echo $?; docker run --rm tiny sh -c 'exit 3'; echo $?; docker run --rm --network nowhere tiny true; echo $?; \
@@ -30,14 +30,15 @@ pub const CORE: &[Script] = &[
     ("a reader that stops early", "docker run --rm tiny seq 1 300000 | head -n 2", "1\n2\n"),
     (
         "a terminal",
-        "mkfifo in; script -qfec 'stty rows 33 cols 99; docker run --rm -it tiny sh -c \"tty; stty size; read line; echo got \\$line; exit 5\"' out <in >/dev/null & \
+        "mkfifo in; script -qfec 'stty rows 33 cols 99; docker run --rm -it tiny sh -c \"tty; until stty size | grep -x \\\"33 99\\\"; do sleep 0.1; done; read line; echo got \\$line; exit 5\"' out <in >/dev/null & \
          exec 3>in; await '33 99' out; echo hello >&3; wait $!; echo $?; tr -d '\\r' <out | sed '/^Script/d'",
         "5\n/dev/pts/0\n33 99\nhello\ngot hello\n",
     ),
-    // A busy client repeats its first resize with the size of that moment: what counts is the size, not how often it is told.
+    // A busy client repeats its first resize with the size of that moment, and stty changes rows and columns one after the other: what counts is the
+    // size in the end, not how often it is told.
     (
         "a terminal that changes its size",
-        "mkfifo in; script -qfec 'tty >pty; docker run --rm -it tiny sh -c \"trap \\\"stty size; exit 6\\\" WINCH; echo ready; while :; do sleep 0.1; done\"' out <in >/dev/null & \
+        "mkfifo in; script -qfec 'tty >pty; docker run --rm -it tiny sh -c \"trap \\\"stty size | grep -x \\\\\\\"44 111\\\\\\\" && exit 6\\\" WINCH; echo ready; while :; do sleep 0.1; done\"' out <in >/dev/null & \
          exec 3>in; await ready out; stty -F $(cat pty) rows 44 cols 111; wait $!; echo $?; tr -d '\\r' <out | sed '/^Script/d' | uniq",
         "6\nready\n44 111\n",
     ),
@@ -110,7 +111,7 @@ pub const CORE: &[Script] = &[
 ];
 
 /// The rest.
-pub const MORE: &[Script] = &[
+pub const MORE: &[Script<'_>] = &[
     (
         "version",
         "docker version; docker -v; docker info --format '{{.Name}} {{.Driver}} {{.ServerVersion}} {{.OperatingSystem}}'",
@@ -136,8 +137,8 @@ pub const MORE: &[Script] = &[
     ),
     (
         "attach without input",
-        "docker run -di --name box tiny sh -c 'read line; echo out; echo err >&2; exit 6' >id; cat id; \
-         docker events --since 10m --filter container=$(cat id) --filter event=attach --format '{{.Action}}' >attached & e=$!; \
+        "docker run -di --name box tiny sh -c 'read line; echo out; echo err >&2; exit 6' >id; cat id; : >attached; \
+         docker events --since 10m --filter container=$(cat id) --filter event=attach --format '{{.Action}}' >>attached & e=$!; \
          docker attach --no-stdin box >out & a=$!; mkfifo in; docker attach box <in >other & o=$!; exec 3>in; \
          for i in $(seq 400); do [ $(wc -l <attached) -ge 2 ] && break; sleep 0.05; done; kill $e; \
          echo go >&3; wait $a; echo $?; cat out; wait $o; docker rm box",
@@ -172,7 +173,7 @@ pub const MORE: &[Script] = &[
     ),
     (
         "top, stats, diff, commit",
-        "docker run -d --name box tiny sh -c 'touch /new; exec sleep 100'; docker exec box sh -c 'until [ -e /new ]; do sleep 0.1; done'; docker top box -o pid,comm | awk '{ print $2 }'; \
+        "docker run -d --name box tiny sh -c 'touch /new; exec sleep 100'; docker exec box sh -c 'until [ $(cat /proc/1/comm) = sleep ]; do sleep 0.1; done'; docker top box -o pid,comm | awk '{ print $2 }'; \
          docker stats --no-stream --format '{{.Name}}' box; docker diff box; docker commit box made >/dev/null; docker rmi made | head -n 1; docker rm -f box",
         "COMMAND\nsleep\nbox\nA /new\n",
     ),
