@@ -12,6 +12,12 @@ pub enum Call {
     Ping,
     /// Answered with [`Reply::Report`].
     Report,
+    /// Asks for a bundle of lanes beside this session, for big transfers; answered with [`Reply::Lanes`]. Once all have connected they
+    /// carry yamux as one stream, as this session does.
+    Lanes {
+        /// How many.
+        count: u8,
+    },
     /// Renews the lease and says what this client is doing; answered with [`Reply::Report`].
     Heartbeat(Heartbeat),
     /// What to do when the lease ends. Kept in the agent's memory only.
@@ -81,6 +87,11 @@ pub enum Reply {
     Done,
     /// The state of the machine.
     Report(MachineReport),
+    /// Each lane is one connection to this Unix socket, within [`crate::LANES_WAIT_SECONDS`].
+    Lanes {
+        /// Its path.
+        path: String,
+    },
     /// Another client works here.
     InUse {
         /// What keeps the machine, in words for a person.

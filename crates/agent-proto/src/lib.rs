@@ -28,12 +28,23 @@ pub const MAX_STREAMS: usize = 1024;
 /// The largest piece of a stream that is sent at once, in bytes: with yamux's header of 12 it fills one SSH packet of 32 KiB.
 pub const SPLIT: usize = 32 * 1024 - 12;
 
+/// The same in a bundle of lanes, where a whole piece makes a whole chunk of 128 KiB: longer ones compress better.
+pub const LANES_SPLIT: usize = 128 * 1024 - 12;
+
+/// How long the agent waits for all lanes of a bundle, in seconds: an SSH login takes ten round trips, and there are several.
+pub const LANES_WAIT_SECONDS: u64 = 30;
+
 /// The first frame of a stream, from the client: where it leads. The agent opens streams for [`Opening::Abandon`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
     /// The Docker socket of the machine.
     Docker,
+    /// Another Unix socket of the machine.
+    Socket {
+        /// Its path.
+        path: String,
+    },
     /// A TCP port as seen from the machine.
     Tcp {
         /// Host name or address.

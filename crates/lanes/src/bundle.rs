@@ -1,0 +1,311 @@
+//! The bundle itself: chunks out by whichever lane has room, chunks in from all of them, in order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
+
+use crate::chunk::{self, ChunkError, HEAD, LONGEST};
+use crate::press::{Press, Unpress};
+
+/// One read of a lane, in bytes: several packets of SSH.
+const READ: usize = 256 * 1024;
+
+/// Several lanes that are one stream. It is driven by whoever reads and writes it, in one task.
+pub struct Bundle<L> {
+    lanes: Vec<Lane<L>>,
+    /// The lane that is asked first next time.
+    turn: usize,
+    /// The chunk that is being filled.
+    open: Vec<u8>,
+    next_out: u64,
+    press: Press,
+    next_in: u64,
+    /// Chunks that came before their turn.
+    early: BTreeMap<u64, Bytes>,
+    /// What of the last chunk nobody has read.
+    unread: Bytes,
+    unpress: Unpress,
+}
+
+struct Lane<L> {
+    io: L,
+    inbox: BytesMut,
+    outbox: Bytes,
+    ended: bool,
+}
+
+impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
+    /// The same lanes on both sides, in any order.
+    pub fn new(lanes: impl IntoIterator<Item = L>) -> io::Result<Self> {
+        let lane = |io| Lane { io, inbox: BytesMut::new(), outbox: Bytes::new(), ended: false };
+        Ok(Self {
+            lanes: lanes.into_iter().map(lane).collect(),
+            turn: 0,
+            open: Vec::with_capacity(LONGEST),
+            next_out: 0,
+            press: Press::new()?,
+            next_in: 0,
+            early: BTreeMap::new(),
+            unread: Bytes::new(),
+            unpress: Unpress::new()?,
+        })
+    }
+
+    /// Sends the chunk that is being filled. Pending while no lane has room.
+    fn poll_dispatch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = self.poll_outboxes(cx)?;
+        let count = self.lanes.len();
+        let Some(at) = (0..count).map(|step| (self.turn + step) % count).find(|&at| self.lanes[at].outbox.is_empty()) else {
+            self.press.waits();
+            return Poll::Pending;
+        };
+        self.turn = (at + 1) % count;
+        let pressed = self.press.press(&self.open, Instant::now());
+        let body = pressed.as_deref().unwrap_or(&self.open);
+        let mut packed = BytesMut::with_capacity(HEAD + body.len());
+        chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len());
+        packed.extend_from_slice(body);
+        self.press.sent(packed.len());
+        self.next_out += 1;
+        self.open.clear();
+        self.lanes[at].outbox = packed.freeze();
+        match self.lanes[at].poll_outbox(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Moves on what was handed to lanes. Ready when all of it is out.
+    fn poll_outboxes(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
+        let mut all = Poll::Ready(());
+        for lane in &mut self.lanes {
+            match lane.poll_outbox(cx) {
+                Poll::Ready(out) => out?,
+                Poll::Pending => all = Poll::Pending,
+            }
+        }
+        Ok(all)
+    }
+
+    /// Reads every lane once. True when something came.
+    fn read_lanes(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut heard = false;
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.ended) {
+            match lane.poll_inbox(cx) {
+                Poll::Ready(read) => {
+                    read?;
+                    heard = true;
+                }
+                Poll::Pending => continue,
+            }
+            while let Some(chunk) = chunk::take(&mut lane.inbox).map_err(invalid)? {
+                let body = match chunk.body.len() == chunk.length {
+                    true => chunk.body,
+                    false => self.unpress.unpress(&chunk.body, chunk.length).map_err(invalid)?.into(),
+                };
+                if chunk.number < self.next_in || self.early.insert(chunk.number, body).is_some() {
+                    return Err(invalid(ChunkError::Repeated(chunk.number)));
+                }
+            }
+        }
+        Ok(heard)
+    }
+}
+
+fn invalid(error: ChunkError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl<L: AsyncRead + AsyncWrite + Unpin> Lane<L> {
+    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.outbox))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.outbox.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_inbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inbox.reserve(READ);
+        let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.inbox))?;
+        if read == 0 {
+            self.ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        loop {
+            if !this.unread.is_empty() {
+                let length = buf.remaining().min(this.unread.len());
+                buf.put_slice(&this.unread[..length]);
+                this.unread.advance(length);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(chunk) = this.early.remove(&this.next_in) {
+                this.next_in += 1;
+                this.unread = chunk;
+                continue;
+            }
+            if this.read_lanes(cx)? {
+                continue;
+            }
+            if this.lanes.iter().any(|lane| !lane.ended) {
+                return Poll::Pending;
+            }
+            let whole = this.early.is_empty() && this.lanes.iter().all(|lane| lane.inbox.is_empty());
+            return Poll::Ready(if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
+        }
+    }
+}
+
+impl<L: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bundle<L> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.open.len() == LONGEST {
+            ready!(this.poll_dispatch(cx))?;
+        }
+        let taken = buf.len().min(LONGEST - this.open.len());
+        this.open.extend_from_slice(&buf[..taken]);
+        if this.open.len() == LONGEST
+            && let Poll::Ready(Err(error)) = this.poll_dispatch(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.open.is_empty() {
+            ready!(this.poll_dispatch(cx))?;
+        }
+        ready!(this.poll_outboxes(cx)?);
+        for lane in &mut this.lanes {
+            ready!(Pin::new(&mut lane.io).poll_flush(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        for lane in &mut self.lanes {
+            ready!(Pin::new(&mut lane.io).poll_shutdown(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    fn bundles(lanes: usize, room: usize) -> (Bundle<DuplexStream>, Bundle<DuplexStream>) {
+        let (here, mut there): (Vec<_>, Vec<_>) = (0..lanes).map(|_| tokio::io::duplex(room)).unzip();
+        there.reverse();
+        (Bundle::new(here).unwrap(), Bundle::new(there).unwrap())
+    }
+
+    async fn carried(pieces: &[Vec<u8>], lanes: usize, room: usize, flush_each: bool) -> Vec<u8> {
+        let (mut here, mut there) = bundles(lanes, room);
+        let writing = async move {
+            for piece in pieces {
+                here.write_all(piece).await.unwrap();
+                if flush_each {
+                    here.flush().await.unwrap();
+                }
+            }
+            here.shutdown().await.unwrap();
+        };
+        let mut arrived = Vec::new();
+        let (_, read) = tokio::join!(writing, there.read_to_end(&mut arrived));
+        read.unwrap();
+        arrived
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_byte_arrives_once_and_in_order(
+            pieces in proptest::collection::vec((0_usize..200_000, any::<u8>(), any::<bool>()), 0..12),
+            lanes in 1_usize..6,
+            room in 1_usize..100_000,
+            flush_each: bool,
+        ) {
+            // Runs compress, counters do not.
+            let pieces: Vec<Vec<u8>> = pieces
+                .into_iter()
+                .map(|(length, byte, run)| (0..length).map(|at| if run { byte } else { (at * at / 7 + at) as u8 ^ byte }).collect())
+                .collect();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let arrived = runtime.block_on(carried(&pieces, lanes, room, flush_each));
+            prop_assert!(arrived == pieces.concat(), "{} of {} bytes", arrived.len(), pieces.concat().len());
+        }
+
+        #[test]
+        fn no_bytes_from_outside_panic(bytes: Vec<u8>) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async {
+                let (mut lane, other) = tokio::io::duplex(1 << 20);
+                lane.write_all(&bytes).await.unwrap();
+                drop(lane);
+                let _ = Bundle::new([other]).unwrap().read_to_end(&mut Vec::new()).await;
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_rests_holds_up_no_other() {
+        let (one, mut resting) = tokio::io::duplex(64);
+        let (two, flowing) = tokio::io::duplex(1 << 20);
+        let mut here = Bundle::new([one, two]).unwrap();
+        // The first chunk waits in the lane that nobody reads; all others go by the second.
+        for _ in 0..4 {
+            here.write_all(&[1; LONGEST]).await.unwrap();
+        }
+        assert_eq!(here.lanes.iter().filter(|lane| lane.outbox.is_empty()).count(), 1);
+        drop(flowing);
+        let mut head = [0; HEAD];
+        resting.read_exact(&mut head).await.unwrap();
+        assert_eq!(head[..8], 0_u64.to_be_bytes());
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_ends_with_something_missing_is_no_good_end() {
+        let (mut lane, other) = tokio::io::duplex(1024);
+        let mut second = BytesMut::new();
+        chunk::put_head(&mut second, 1, 4, 4);
+        second.extend_from_slice(b"late");
+        lane.write_all(&second).await.unwrap();
+        drop(lane);
+        let error = Bundle::new([other]).unwrap().read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_comes_twice_is_refused() {
+        let (mut lane, other) = tokio::io::duplex(1024);
+        for _ in 0..2 {
+            let mut chunk = BytesMut::new();
+            chunk::put_head(&mut chunk, 0, 4, 4);
+            chunk.extend_from_slice(b"once");
+            lane.write_all(&chunk).await.unwrap();
+        }
+        let error = Bundle::new([other]).unwrap().read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,16 @@
+//! One stream of bytes over several lanes.
+//!
+//! OpenSSH lets 2 MiB be on their way in a channel, which over 30 ms is half of a gigabit; a transfer that shall fill a long path has to be spread over several
+//! channels, and over several connections. A [`Bundle`] cuts the stream into chunks with numbers, sends each by whichever lane has room, and puts
+//! them in order again on the other side; a chunk that gets shorter by it is compressed where the path is the bottleneck.
+//!
+//! Both ends use it. It does not know what a lane is made of, nor what travels in the stream; how much may be on its way is bounded by
+//! whoever sends it (a multiplexer with credit): a bundle always reads all of its lanes, and keeps what arrived out of order.
+
+#![forbid(unsafe_code)]
+
+mod bundle;
+mod chunk;
+mod press;
+
+pub use bundle::Bundle;
