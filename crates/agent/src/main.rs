@@ -10,6 +10,7 @@ mod commands;
 mod docker;
 mod ending;
 mod framed;
+mod gathering;
 mod lease;
 mod paths;
 mod pump;

@@ -1,9 +1,14 @@
 //! Moves bytes between a client's stream and what it leads to, each direction closed on its own.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// One read of a direction, in bytes; as much as one frame carries. A thousand streams take 64 MiB of these.
 const BUFFER: usize = 32 * 1024;
+
+/// How long a greeting waits for the target's first byte, to leave with it: an engine answers a short request in a millisecond.
+const TOGETHER: Duration = Duration::from_millis(3);
 
 /// What is to be said to the client when a pump ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +26,13 @@ enum End {
     SinkFailed,
 }
 
-/// Returns when both directions ended, or one failed in a way that ends the other.
-pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + AsyncWrite) -> Outcome {
+/// Returns when both directions ended, or one failed in a way that ends the other. `greeting` goes to the client before the target's first byte, and
+/// together with it where that comes soon.
+pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + AsyncWrite, greeting: Vec<u8>) -> Outcome {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_target, to_target) = tokio::io::split(target);
     let mut up = std::pin::pin!(copy(from_client, to_target));
-    let mut down = std::pin::pin!(copy(from_target, to_client));
+    let mut down = std::pin::pin!(copy_after(greeting, from_target, to_client));
     tokio::select! {
         end = &mut up => match end {
             // The client is gone: nobody is left to read.
@@ -48,6 +54,26 @@ pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + 
                 End::Finished | End::SourceFailed => Outcome::Told,
             },
         },
+    }
+}
+
+async fn copy_after(mut greeting: Vec<u8>, mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin) -> End {
+    let ours = greeting.len();
+    greeting.reserve(BUFFER);
+    let first = tokio::time::timeout(TOGETHER, source.read_buf(&mut greeting)).await;
+    if sink.write_all(&greeting).await.is_err() {
+        return End::SinkFailed;
+    }
+    match first {
+        Ok(Err(_)) => End::SourceFailed,
+        Ok(Ok(_)) if greeting.len() == ours => {
+            let _ = sink.shutdown().await;
+            End::Finished
+        }
+        Ok(Ok(_)) | Err(_) => {
+            drop(greeting);
+            copy(source, sink).await
+        }
     }
 }
 
@@ -78,7 +104,7 @@ mod tests {
     async fn each_direction_is_closed_on_its_own() {
         let (mut client, inner) = UnixStream::pair().unwrap();
         let (outer, mut target) = UnixStream::pair().unwrap();
-        let pumping = tokio::spawn(async move { pump(inner, outer).await });
+        let pumping = tokio::spawn(async move { pump(inner, outer, Vec::new()).await });
         client.write_all(b"question").await.unwrap();
         client.shutdown().await.unwrap();
         let mut question = String::new();
@@ -95,7 +121,7 @@ mod tests {
     async fn a_target_that_is_gone_after_its_last_word_refuses_further_bytes() {
         let (mut client, inner) = UnixStream::pair().unwrap();
         let (outer, mut target) = UnixStream::pair().unwrap();
-        let pumping = tokio::spawn(async move { pump(inner, outer).await });
+        let pumping = tokio::spawn(async move { pump(inner, outer, Vec::new()).await });
         target.write_all(b"too early").await.unwrap();
         drop(target);
         let mut answer = String::new();

@@ -1,14 +1,18 @@
 //! One login's session: streams to the Docker socket and to TCP ports, and calls.
 
 use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agent_proto::{Call, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
+use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 
 use crate::framed::{receive, send};
+use crate::gathering::Gathering;
 use crate::paths::Paths;
 use crate::pump::{Outcome, pump};
 use crate::report::Machine;
@@ -23,55 +27,77 @@ struct Session {
     machine: Machine,
     /// There should be a resident.
     resident: bool,
+    /// One at a time looks for the resident and starts it.
+    summoning: Semaphore,
+    /// What this client ordered for the end of the lease. A resident that is started anew has forgotten it.
+    end: Mutex<Option<EndOfLease>>,
 }
 
 /// Runs until standard input ends.
 pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
-    let session = Arc::new(Session { machine: Machine::new(paths), resident });
-    let summoning = tokio::spawn(summon_if(resident, session.clone()));
+    let session = Arc::new(Session { machine: Machine::new(paths), resident, summoning: Semaphore::new(1), end: Mutex::default() });
+    let summoning = tokio::spawn({
+        let session = session.clone();
+        async move { session.see_to_the_resident().await }
+    });
     let mut output = io::stdout();
     output.write_all(READY_LINE.as_bytes())?;
     output.flush()?;
-    let served = streams::serve(stdio::take()?, |stream, ticket| serve(session.clone(), stream, ticket)).await;
+    let served = streams::serve(stdio::take()?, agent_proto::SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await;
     summoning.abort();
-    served
+    // Whether the client's end is met by a read or by a write is chance.
+    served.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
-async fn summon_if(resident: bool, session: Arc<Session>) {
-    if resident && let Err(message) = summon::summon(&session.machine).await {
-        let _ = writeln!(io::stderr(), "dockbridge-agent: the resident agent did not start: {message}");
+/// Serves the same by a bundle of lanes.
+async fn serve_lanes(session: Arc<Session>, gathering: Gathering) {
+    let served = async {
+        let bundle = gathering.bundle().await?;
+        streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await
+    };
+    if let Err(error) = served.await {
+        let _ = writeln!(io::stderr(), "dockbridge-agent: a bundle of lanes ended: {error}");
     }
 }
 
 async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
-    // Acknowledges the stream before whatever may take long: yamux opens no more while 256 are unacknowledged, not even for a ping.
-    if stream.write(&[]).await.is_err() {
-        return;
-    }
     // A stream that breaks here was given up by the client, or belongs to a session that is over.
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
-        Opening::Docker => {
-            let socket = &session.machine.paths.docker_socket;
-            let unreached = |error: io::Error| io::Error::new(error.kind(), format!("{} cannot be reached: {error}", socket.display()));
-            let target = UnixStream::connect(socket).await.map_err(unreached);
-            join(stream, target, &ticket).await;
-        }
+        Opening::Docker => join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await,
+        Opening::Socket { path } => join(stream, socket(Path::new(&path)).await, &ticket).await,
         Opening::Tcp { host, port } => {
+            if acknowledge(&mut stream).await.is_err() {
+                return;
+            }
             let connecting = tokio::time::timeout(CONNECTS, TcpStream::connect((host.as_str(), port)));
             let target = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             let target = target.and_then(|target| target.set_nodelay(true).map(|()| target));
             join(stream, target, &ticket).await;
         }
         Opening::Call(call) => {
-            if send(&mut stream, &Opened::Ready).await.is_ok() {
-                let reply = session.reply(call).await;
+            if acknowledge(&mut stream).await.is_ok() && send(&mut stream, &Opened::Ready).await.is_ok() {
+                let reply = match call {
+                    Call::Lanes { count } => lanes(&session, count),
+                    call => session.reply(call).await,
+                };
                 let _ = send(&mut stream, &reply).await;
             }
             end(stream).await;
         }
         Opening::Abandon { stream } => ticket.heard_abandon(stream),
     }
+}
+
+/// Before whatever may take long: yamux opens no more streams while 256 are unacknowledged, not even for a ping.
+async fn acknowledge(stream: &mut AgentStream) -> io::Result<()> {
+    stream.write(&[]).await.map(drop)
+}
+
+/// Connecting to a local socket succeeds or fails at once.
+async fn socket(path: &Path) -> io::Result<UnixStream> {
+    let unreached = |error: io::Error| io::Error::new(error.kind(), format!("{} cannot be reached: {error}", path.display()));
+    UnixStream::connect(path).await.map_err(unreached)
 }
 
 async fn join<T: tokio::io::AsyncRead + tokio::io::AsyncWrite>(mut stream: AgentStream, target: io::Result<T>, ticket: &Ticket) {
@@ -87,8 +113,23 @@ async fn join<T: tokio::io::AsyncRead + tokio::io::AsyncWrite>(mut stream: Agent
             return end(stream).await;
         }
     };
-    if send(&mut stream, &Opened::Ready).await.is_ok() && pump(stream, target).await == Outcome::WritesRefused {
+    let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return };
+    if pump(stream, target, ready).await == Outcome::WritesRefused {
         ticket.abandon();
+    }
+}
+
+fn lanes(session: &Arc<Session>, count: u8) -> Reply {
+    match Gathering::begin(count.into()) {
+        Ok(gathering) => {
+            let path = gathering.path();
+            // Boxed: it serves streams, which may ask for lanes.
+            let serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(serve_lanes(session.clone(), gathering));
+            // It ends with its lanes, and those with the login.
+            tokio::spawn(serving);
+            Reply::Lanes { path }
+        }
+        Err(error) => Reply::Failed { message: format!("no socket for lanes: {error}") },
     }
 }
 
@@ -103,10 +144,36 @@ impl Session {
         if call == Call::Ping {
             return Reply::Done;
         }
-        match summon::ask(&self.machine.paths, &call, self.resident).await {
+        if let Call::EndOfLease(end) = &call {
+            *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
+        }
+        self.see_to_the_resident().await;
+        match summon::ask(&self.machine.paths, &call).await {
             Some(Ok(reply)) => reply,
             Some(Err(error)) => Reply::Failed { message: format!("the resident agent hung up: {error}") },
             None => self.alone(call).await,
+        }
+    }
+
+    /// A machine whose resident was killed would end under its client, for nobody renews its lease: the first call that misses it starts another.
+    async fn see_to_the_resident(&self) {
+        if !self.resident {
+            return;
+        }
+        // The semaphore is never closed.
+        let _permit = self.summoning.acquire().await.ok();
+        match summon::summon(&self.machine).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(end) = end {
+                    // Fails only when that one is killed, too; the next call finds out.
+                    let _ = summon::ask(&self.machine.paths, &Call::EndOfLease(end)).await;
+                }
+            }
+            Err(message) => {
+                let _ = writeln!(io::stderr(), "dockbridge-agent: the resident agent did not start: {message}");
+            }
         }
     }
 
@@ -114,6 +181,7 @@ impl Session {
     async fn alone(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
+            Call::Lanes { .. } => Reply::Failed { message: "lanes are asked for on a stream of the session".into() },
             Call::Report => Reply::Report(self.machine.report().await),
             Call::AwaitDocker { seconds } => {
                 self.machine.await_docker(Duration::from_secs(seconds.into())).await;

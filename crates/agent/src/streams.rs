@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use agent_proto::{MAX_STREAMS, Opening, SPLIT};
+use agent_proto::{MAX_STREAMS, Opening};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufStream, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -55,8 +55,12 @@ impl Ticket {
     }
 }
 
-/// Serves streams with `serve` until the other side ends.
-pub async fn serve<F>(io: impl AsyncRead + AsyncWrite + Unpin, mut serve: impl FnMut(AgentStream, Ticket) -> F) -> io::Result<()>
+/// Serves streams with `serve` until the other side ends, and sends `split` bytes at once at most.
+pub async fn serve<F>(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    split: usize,
+    mut serve: impl FnMut(AgentStream, Ticket) -> F,
+) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -64,7 +68,7 @@ where
     config.set_max_connection_receive_window(None);
     config.set_max_num_streams(YAMUX_STREAMS);
     config.set_max_connection_receive_window(Some(YAMUX_STREAMS * FIRST_CREDIT + GROWTH));
-    config.set_split_send_size(SPLIT);
+    config.set_split_send_size(split);
     let socket = BufStream::with_capacity(BUFFER, BUFFER, io).compat();
     let mut connection = yamux::Connection::new(socket, config, yamux::Mode::Server);
     let streams: Arc<Mutex<HashMap<u32, CancellationToken>>> = Arc::default();
@@ -87,7 +91,7 @@ where
                         tasks.spawn(tell(stream, id));
                         continue;
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
                     Poll::Pending => {}
                 }
             }
@@ -106,12 +110,19 @@ where
                         ticket.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                     });
                 }
-                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
                 None => return Poll::Ready(Ok(())),
             }
         }
     })
     .await
+}
+
+fn broken(error: yamux::ConnectionError) -> io::Error {
+    match error {
+        yamux::ConnectionError::Io(error) => error,
+        error => io::Error::other(error),
+    }
 }
 
 async fn tell(stream: yamux::Stream, id: u32) {

@@ -19,11 +19,12 @@ const RETRY: Duration = Duration::from_millis(20);
 /// How long systemd may take to start a unit.
 const STARTS: Duration = Duration::from_secs(10);
 
-/// Starts the resident unless one listens. As a unit of its own where systemd runs, so that it neither belongs to a login nor is hidden.
-pub async fn summon(machine: &Machine) -> Result<(), String> {
+/// Starts the resident unless one listens, and waits until it does. As a unit of its own where systemd runs, so that it neither belongs to a login nor is
+/// hidden. Says whether it had to be started.
+pub async fn summon(machine: &Machine) -> Result<bool, String> {
     let Machine { paths, commands, .. } = machine;
     if UnixStream::connect(&paths.socket).await.is_ok() {
-        return Ok(());
+        return Ok(false);
     }
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let program = program.to_string_lossy();
@@ -48,21 +49,20 @@ pub async fn summon(machine: &Machine) -> Result<(), String> {
         child.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         child.current_dir("/").spawn().map_err(|error| error.to_string())?;
     }
-    Ok(())
-}
-
-/// Brings one call to the resident. `None` when none listens; waits for one that was just started.
-pub async fn ask(paths: &Paths, call: &Call, expected: bool) -> Option<io::Result<Reply>> {
-    let connecting = async {
-        loop {
-            match UnixStream::connect(&paths.socket).await {
-                Ok(stream) => return Some(stream),
-                Err(_) if expected => tokio::time::sleep(RETRY).await,
-                Err(_) => return None,
-            }
+    let listening = async {
+        while UnixStream::connect(&paths.socket).await.is_err() {
+            tokio::time::sleep(RETRY).await;
         }
     };
-    let mut stream = tokio::time::timeout(COMES_UP, connecting).await.ok()??;
+    match tokio::time::timeout(COMES_UP, listening).await {
+        Ok(()) => Ok(true),
+        Err(_) => Err(format!("it does not listen within {} s", COMES_UP.as_secs())),
+    }
+}
+
+/// Brings one call to the resident. `None` when none listens.
+pub async fn ask(paths: &Paths, call: &Call) -> Option<io::Result<Reply>> {
+    let mut stream = UnixStream::connect(&paths.socket).await.ok()?;
     let asking = async {
         framed::send(&mut stream, call).await?;
         framed::receive::<Reply>(&mut stream).await

@@ -105,8 +105,8 @@ async fn a_session_alone_answers_what_it_can_and_ends_with_its_input() {
     assert!(ended.success(), "{ended:?}");
 }
 
-#[tokio::test]
-async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_renews() {
+/// A machine in a folder, whose programs write down what they are asked for.
+fn machine() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str| root.path().join(name);
     for folder in ["programs", "proc/self"] {
@@ -119,6 +119,13 @@ async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_rene
         std::fs::write(path("programs").join(name), script).unwrap();
         std::fs::set_permissions(path("programs").join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
+    root
+}
+
+#[tokio::test]
+async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_renews() {
+    let root = machine();
+    let path = |name: &str| root.path().join(name);
     let first = Session::start(root.path(), &["--resident"]).await;
     let order = EndOfLease::Delete { endpoint: "http://api.example/v1".into(), server: 7, token: "s3cret".into() };
     assert_eq!(first.call(Call::EndOfLease(order)).await, Reply::Done);
@@ -143,4 +150,50 @@ async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_rene
         assert!(tokio::time::Instant::now() < deadline, "no end: {said}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_what_to_do_at_the_end() {
+    let root = machine();
+    let session = Session::start(root.path(), &["--resident"]).await;
+    let order = EndOfLease::Delete { endpoint: "http://api.example/v1".into(), server: 7, token: "s3cret".into() };
+    assert_eq!(session.call(Call::EndOfLease(order)).await, Reply::Done);
+    assert!(matches!(session.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some()));
+    let before = residents(root.path());
+    assert_eq!(before.len(), 1, "{before:?}");
+    for _ in 0..2 {
+        rustix::process::kill_process(residents(root.path())[0], rustix::process::Signal::KILL).unwrap();
+        let killed = tokio::time::Instant::now();
+        while !residents(root.path()).is_empty() {
+            assert!(killed.elapsed() < SOON, "it is not gone");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Its lease is forgotten; it begins anew with this sign of life.
+        let reply = session.call(heartbeat(600)).await;
+        assert!(matches!(&reply, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)), "{reply:?}");
+    }
+    let now = residents(root.path());
+    assert!(now.len() == 1 && now != before, "{now:?} after {before:?}");
+    assert!(matches!(session.call(heartbeat(1)).await, Reply::Report(_)));
+    let deadline = tokio::time::Instant::now() + SOON;
+    loop {
+        let said = std::fs::read_to_string(root.path().join("log")).unwrap_or_default();
+        if said.contains("curl --config -") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the server is not deleted: {said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    rustix::process::kill_process(now[0], rustix::process::Signal::KILL).unwrap();
+}
+
+/// Processes that are the resident of this machine.
+fn residents(root: &Path) -> Vec<rustix::process::Pid> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_resident = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        words.contains(&&b"resident"[..]) && words.contains(&root.as_os_str().as_encoded_bytes())
+    };
+    processes.filter(is_resident).filter_map(rustix::process::Pid::from_raw).collect()
 }

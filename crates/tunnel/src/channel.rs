@@ -180,6 +180,9 @@ impl Drop for ChannelIo {
 impl AsyncRead for ChannelIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         while this.unread.is_empty() && !this.ended {
             match ready!(this.poll_message(cx)) {
                 Some(ChannelMsg::Data { data }) => this.unread = data,

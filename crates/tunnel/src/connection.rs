@@ -21,7 +21,7 @@ use crate::wire::{Wire, WireState};
 use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options};
 
 /// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes about 3 s.
-const ATTEMPT: Duration = Duration::from_secs(15);
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
 /// What a host may send into a channel before we grant more: with russh's own 2 MiB a download at 30 ms stays at half of what sshd's window
 /// allows; 16 MiB lets TCP decide. It costs no memory here, the streams are bounded elsewhere.
 const WINDOW: u32 = 16 * 1024 * 1024;
@@ -54,12 +54,23 @@ pub(crate) enum ChannelError {
 impl Connection {
     /// One attempt. `queue` is how many packets of an unread channel are kept before the session waits for its reader.
     pub(crate) async fn open(options: &Options, death: Death, tasks: TaskTracker, queue: usize) -> Result<Self, ConnectError> {
+        Self::open_within(options, death, tasks, queue, ATTEMPT).await
+    }
+
+    /// One attempt that takes no longer than `limit`.
+    pub(crate) async fn open_within(
+        options: &Options,
+        death: Death,
+        tasks: TaskTracker,
+        queue: usize,
+        limit: Duration,
+    ) -> Result<Self, ConnectError> {
         let endpoint = options.endpoint.clone();
         let wire = WireState::new();
         let unfinished = CutOnDrop(Some(wire.clone()));
         let attempt = Self::attempt(options, death, tasks, queue, wire);
-        let timed_out = || ConnectError::TimedOut { endpoint, doing: "logging in", after: ATTEMPT };
-        let connection = tokio::time::timeout(ATTEMPT, attempt).await.map_err(|_| timed_out())??;
+        let timed_out = || ConnectError::TimedOut { endpoint, doing: "logging in", after: limit };
+        let connection = tokio::time::timeout(limit, attempt).await.map_err(|_| timed_out())??;
         unfinished.keep();
         Ok(connection)
     }

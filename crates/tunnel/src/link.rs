@@ -1,33 +1,61 @@
-//! One SSH connection with a session of the agent in it, and what is asked through that session.
+//! A session of the agent, by one channel or by a bundle of lanes, and what is asked through it.
 
 use std::io;
 use std::sync::Arc;
 
-use agent_proto::{Call, MAX_FRAME, Opened, Opening, RefusalKind, Reply};
+use agent_proto::{Call, MAX_FRAME, Opened, Opening, Reply};
+use lanes::Bundle;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelIo;
 use crate::connection::Connection;
 use crate::death::Death;
 use crate::mux::{Mux, MuxStream};
+use crate::promised::Promised;
 use crate::watchdog::{self, RoundTrip};
 use crate::{CallError, OpenError};
 
+/// A connection, and a command on it that does nothing where no other command keeps sshd from delaying small packets.
+pub(crate) type Awake = (Arc<Connection>, Option<ChannelIo>);
+
 pub(crate) struct Link {
-    pub(crate) connection: Arc<Connection>,
+    connections: Vec<Awake>,
+    death: Death,
     mux: Arc<Mux>,
+    held_back: Arc<Semaphore>,
 }
+
+/// Streams whose request to open may wait for the first bytes. Until it leaves, yamux counts them as not acknowledged, and opens nothing more, not even
+/// for a ping, when those are 256.
+const HELD_BACK: usize = 64;
 
 impl Link {
     /// Takes over a session that has said that it is ready, and watches it.
-    pub(crate) fn new(connection: Arc<Connection>, channel: ChannelIo, tasks: &TaskTracker, last: Arc<RoundTrip>) -> Self {
+    pub(crate) fn of_session(connection: Arc<Connection>, channel: ChannelIo, tasks: &TaskTracker, last: Arc<RoundTrip>) -> Self {
         let death = connection.death.clone();
-        let mux = Arc::new(Mux::start(channel, death.clone(), tasks));
-        let wire = connection.wire.clone();
+        Self::start(channel, agent_proto::SPLIT, vec![(connection, None)], death, tasks, last)
+    }
+
+    /// Takes over a bundle whose lanes go by these connections, which end with `death`.
+    pub(crate) fn of_lanes(bundle: Bundle<ChannelIo>, connections: Vec<Awake>, death: Death, tasks: &TaskTracker) -> Self {
+        Self::start(bundle, agent_proto::LANES_SPLIT, connections, death, tasks, Arc::default())
+    }
+
+    fn start(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        split: usize,
+        connections: Vec<Awake>,
+        death: Death,
+        tasks: &TaskTracker,
+        last: Arc<RoundTrip>,
+    ) -> Self {
+        let mux = Arc::new(Mux::start(stream, split, death.clone(), tasks));
+        let wires = connections.iter().map(|(connection, _)| connection.wire.clone()).collect();
         let pinged = mux.clone();
-        tasks.spawn(watchdog::watch(death, wire, last, move || {
+        tasks.spawn(watchdog::watch(death.clone(), wires, last, move || {
             let mux = pinged.clone();
             async move {
                 match ask(&mux, &Call::Ping).await {
@@ -37,34 +65,29 @@ impl Link {
                 }
             }
         }));
-        Self { connection, mux }
+        Self { connections, death, mux, held_back: Arc::new(Semaphore::new(HELD_BACK)) }
     }
 
     pub(crate) fn death(&self) -> &Death {
-        &self.connection.death
+        &self.death
     }
 
-    /// A stream to `to`, once the agent says that it leads there.
-    pub(crate) async fn open(&self, to: &Opening) -> Result<MuxStream, OpenError> {
-        let opening = async {
-            let mut stream = self.mux.stream().await.map_err(io::Error::other)?;
-            send(&mut stream, to).await?;
-            let opened = receive::<Opened>(&mut stream).await?;
-            Ok::<_, io::Error>((stream, opened))
-        };
-        let opened = tokio::select! {
-            opened = opening => opened,
-            reason = self.death().wait() => return Err(OpenError::Dead { reason }),
-        };
-        match opened {
-            Ok((stream, Opened::Ready)) => Ok(stream),
-            Ok((_, Opened::Refused(refusal))) => Err(match refusal.kind {
-                RefusalKind::NotFound => OpenError::NotFound { message: refusal.message },
-                RefusalKind::ConnectionRefused | RefusalKind::Other => OpenError::Refused { message: refusal.message },
-            }),
-            Err(_) if self.death().is_declared() => Err(OpenError::Dead { reason: self.death().epitaph() }),
-            Err(error) => Err(OpenError::Refused { message: format!("the agent gave up the stream: {error}") }),
+    /// Says goodbye on every connection.
+    pub(crate) async fn close(&self, reason: &str) {
+        for (connection, _) in &self.connections {
+            connection.close(reason).await;
         }
+    }
+
+    /// A stream to `to`. What the agent thinks of it is told by the first read.
+    pub(crate) async fn open(&self, to: &Opening) -> Result<Promised, OpenError> {
+        let opening = agent_proto::encode(to).map_err(|error| OpenError::Refused { message: error.to_string() })?;
+        let stream = self.mux.stream().await.map_err(|reason| OpenError::Dead { reason })?;
+        let held_back = self.held_back.clone().try_acquire_owned().ok();
+        Promised::new(stream, opening, held_back).await.map_err(|error| match self.death().reason() {
+            Some(reason) => OpenError::Dead { reason },
+            None => OpenError::Refused { message: error.to_string() },
+        })
     }
 
     pub(crate) async fn call(&self, call: &Call) -> Result<Reply, CallError> {

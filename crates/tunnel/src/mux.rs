@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use agent_proto::{MAX_FRAME, MAX_STREAMS, Opening, SPLIT};
-use futures::AsyncWriteExt as _;
+use agent_proto::{MAX_FRAME, MAX_STREAMS, Opening};
+use futures::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
+use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +26,8 @@ const GROWTH: usize = 64 * 1024 * 1024;
 const CALLS: usize = 64;
 /// yamux counts a dropped stream until it has told the other side, so its own limit stands above ours.
 const YAMUX_STREAMS: usize = 2 * MAX_STREAMS;
+/// One read of a stream, in bytes.
+const MOST_READ: usize = 64 * 1024;
 /// Header and body of a frame leave in one packet.
 const WRITE_BUFFER: usize = 64 * 1024;
 
@@ -45,12 +47,18 @@ pub(crate) struct Mux {
 }
 
 impl Mux {
-    pub(crate) fn start(channel: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, death: Death, tasks: &TaskTracker) -> Self {
+    /// `split` bytes are sent at once at most.
+    pub(crate) fn start(
+        channel: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        split: usize,
+        death: Death,
+        tasks: &TaskTracker,
+    ) -> Self {
         let mut config = yamux::Config::default();
         config.set_max_connection_receive_window(None);
         config.set_max_num_streams(YAMUX_STREAMS);
         config.set_max_connection_receive_window(Some(YAMUX_STREAMS * FIRST_CREDIT + GROWTH));
-        config.set_split_send_size(SPLIT);
+        config.set_split_send_size(split);
         let announced = Announced { inner: channel, death: death.clone() };
         let socket = BufWriter::with_capacity(WRITE_BUFFER, announced).compat();
         let (requests, queue) = mpsc::unbounded_channel();
@@ -92,7 +100,7 @@ impl Mux {
         let id = number(stream.id());
         let reset = self.abandoned.register(id);
         Ok(MuxStream {
-            inner: stream.compat(),
+            inner: stream,
             id,
             reset_for_writes: Box::pin(reset.clone().cancelled_owned()),
             reset,
@@ -249,7 +257,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Announced<T> {
 
 /// One stream. A reset is an error here, where yamux shows an end.
 pub(crate) struct MuxStream {
-    inner: Compat<yamux::Stream>,
+    inner: yamux::Stream,
     id: u32,
     reset: CancellationToken,
     reset_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -277,10 +285,15 @@ impl Drop for MuxStream {
 
 impl AsyncRead for MuxStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        if buf.filled().len() == before && buf.remaining() > 0 {
-            if !self.finished && self.inner.get_ref().is_closed() {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        // yamux wants a slice, so what it might fill is zeroed first: no more of it than a piece or two.
+        let most = buf.remaining().min(MOST_READ);
+        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf.initialize_unfilled_to(most)))?;
+        buf.advance(read);
+        if read == 0 {
+            if !self.finished && self.inner.is_closed() {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             self.ended = true;
@@ -307,10 +320,10 @@ impl AsyncWrite for MuxStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.finished && self.inner.get_ref().is_closed() {
+        if !self.finished && self.inner.is_closed() {
             return Poll::Ready(Ok(()));
         }
-        let closed = ready!(Pin::new(&mut self.inner).poll_shutdown(cx));
+        let closed = ready!(Pin::new(&mut self.inner).poll_close(cx));
         self.finished = true;
         Poll::Ready(closed)
     }

@@ -1,4 +1,4 @@
-//! Connections for plain SSH channels, where there is no agent.
+//! Connections for plain SSH channels: where there is no agent, and for big transfers over a short path.
 //!
 //! An SSH channel has no credit of its own here: russh grants window on receipt, and once the queue of an unread channel is full the whole
 //! connection waits for its reader. So a stream gets a connection to itself while there are fewer than [`MOST_CONNECTIONS`]; only beyond that do interactive
@@ -44,9 +44,12 @@ struct Ask {
 pub(crate) struct Pool(mpsc::Sender<Ask>);
 
 impl Pool {
+    /// Makes no connection before the first stream is asked for: many a tunnel runs a command and is closed, and a login that is cut off counts
+    /// as an attack with OpenSSH from 9.8 on.
     pub(crate) fn start(options: Options, death: Death, tasks: &TaskTracker) -> Self {
         let (sender, asks) = mpsc::channel(ASKS);
         let owner = Owner {
+            needed: false,
             options,
             death,
             tasks: tasks.clone(),
@@ -110,6 +113,8 @@ impl Entry {
 }
 
 struct Owner {
+    /// Somebody has asked for a stream; others will follow.
+    needed: bool,
     options: Options,
     death: Death,
     tasks: TaskTracker,
@@ -130,7 +135,10 @@ impl Owner {
             tokio::select! {
                 _ = death.wait() => break,
                 ask = asks.recv() => match ask {
-                    Some(ask) => self.waiting.push_back(ask),
+                    Some(ask) => {
+                        self.needed = true;
+                        self.waiting.push_back(ask);
+                    }
                     None => break,
                 },
                 Some(login) = self.logins.join_next() => match login {
@@ -168,7 +176,7 @@ impl Owner {
     /// One login for each who waits, and one ahead.
     fn log_in(&mut self) {
         let idle = self.entries.iter().filter(|entry| entry.load() == 0).count();
-        let wanted = (self.waiting.len() + 1).saturating_sub(idle);
+        let wanted = (self.waiting.len() + usize::from(self.needed)).saturating_sub(idle);
         let room = MOST_CONNECTIONS.saturating_sub(self.entries.len());
         while self.logins.len() < wanted.min(room).min(MOST_LOGINS) {
             self.logins.spawn(login(self.options.clone(), self.death.child(), self.tasks.clone()));

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_proto::READY_LINE;
 use bytes::{Bytes, BytesMut};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -17,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::AgentPlan;
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
+use crate::marker::{Marker, take_marker};
 
 /// How long a host may take to answer the command, and the agent to come up.
 const COMES_UP: Duration = Duration::from_secs(5);
@@ -24,11 +24,6 @@ const COMES_UP: Duration = Duration::from_secs(5);
 const TRAVELS: Duration = Duration::from_secs(30);
 /// What a login shell may print before our first line, in bytes.
 const MOST_NOISE: usize = 64 * 1024;
-
-/// The host says which of the binaries it wants.
-const WANTED: &str = "dockbridge-agent wanted ";
-/// The host says why none will do.
-const UNSUITABLE: &str = "dockbridge-agent unsuitable ";
 
 /// Arguments: folder, Docker socket, `--resident` or nothing, then `arch:hash:size` for each binary. No single quote may stand in it.
 const SCRIPT: &str = r#"umask 077
@@ -144,12 +139,6 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-enum Marker {
-    Ready,
-    Wanted(String),
-    Unsuitable(String),
-}
-
 struct Talk<'a> {
     channel: &'a mut ChannelIo,
     heard: BytesMut,
@@ -192,48 +181,13 @@ impl Talk<'_> {
     }
 }
 
-/// Finds our next line, wherever it begins: noise may end without a newline. What stands before it is thrown away.
-fn take_marker(heard: &mut BytesMut) -> Option<Marker> {
-    let found = |needle: &str| heard.windows(needle.len()).position(|window| window == needle.as_bytes());
-    if let Some(at) = found(READY_LINE) {
-        let _ = heard.split_to(at + READY_LINE.len());
-        return Some(Marker::Ready);
-    }
-    let (at, prefix) = found(WANTED).map(|at| (at, WANTED)).or_else(|| found(UNSUITABLE).map(|at| (at, UNSUITABLE)))?;
-    let length = heard[at..].iter().position(|&byte| byte == b'\n')?;
-    let line = heard.split_to(at + length + 1);
-    let rest = String::from_utf8_lossy(&line[at + prefix.len()..at + length]).trim().to_owned();
-    Some(if prefix == WANTED { Marker::Wanted(rest) } else { Marker::Unsuitable(rest) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn the_script_stands_in_single_quotes() {
         assert!(!SCRIPT.contains('\''));
         assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
-
-    proptest! {
-        #[test]
-        fn the_ready_line_is_found_behind_any_noise(noise in "[^d]{0,200}", after: Vec<u8>) {
-            let mut heard = BytesMut::from(noise.as_bytes());
-            heard.extend_from_slice(READY_LINE.as_bytes());
-            heard.extend_from_slice(&after);
-            prop_assert!(matches!(take_marker(&mut heard), Some(Marker::Ready)));
-            prop_assert_eq!(&heard[..], &after[..]);
-        }
-    }
-
-    #[test]
-    fn a_line_is_taken_only_when_it_is_whole() {
-        let mut heard = BytesMut::from(&b"motd\r\ndockbridge-agent wanted x86"[..]);
-        assert!(take_marker(&mut heard).is_none());
-        heard.extend_from_slice(b"_64\nmore");
-        assert!(matches!(take_marker(&mut heard), Some(Marker::Wanted(arch)) if arch == "x86_64"));
-        assert_eq!(&heard[..], b"more");
     }
 }

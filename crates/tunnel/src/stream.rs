@@ -8,13 +8,15 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 /// Where a stream leads, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// The Docker socket.
     Docker,
+    /// Another Unix socket, by its path.
+    Socket(String),
     /// A TCP port.
     Tcp {
         /// Host name or address.
@@ -62,11 +64,34 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// The refusal that is told as the error of a stream's first read, wherever in the chain of causes it stands.
+    pub fn of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(refusal) = error.downcast_ref::<Self>() {
+                return Some(refusal);
+            }
+            // An io::Error keeps what it carries out of the chain.
+            let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            next = match carried {
+                Some(carried) => Some(carried),
+                None => error.source(),
+            };
+        }
+        None
+    }
+}
+
 /// Opens streams to a machine.
 pub trait Connector: Send + Sync + 'static {
-    /// One stream. It may take as long as the machine takes to be made; dropping the future gives up.
+    /// One stream, as soon as bytes can be written to it; whether it leads where it should may be told by its first read only ([`OpenError::of`]).
+    /// It may take as long as the machine takes to be made; dropping the future gives up.
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>>;
 }
+
+/// Short pieces up to this length leave together, in bytes: one packet.
+const TOGETHER: usize = 16 * 1024;
 
 trait ReadWrite: AsyncRead + AsyncWrite + Send {}
 
@@ -79,6 +104,15 @@ impl Stream {
     /// A stream over anything that reads, writes and half-closes.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self(Box::pin(io))
+    }
+
+    /// Waits until the machine has said that the stream leads where it should.
+    pub async fn opened(&mut self) -> Result<(), OpenError> {
+        // Reading nothing waits for the answer and for no byte after it.
+        match self.read(&mut []).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(OpenError::of(&error).cloned().unwrap_or_else(|| OpenError::Dead { reason: error.to_string() })),
+        }
     }
 }
 
@@ -100,11 +134,20 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.0.as_mut().poll_write_vectored(cx, bufs)
+        let Some(first) = bufs.iter().find(|buf| !buf.is_empty()) else { return self.0.as_mut().poll_write(cx, &[]) };
+        if first.len() >= TOGETHER {
+            return self.0.as_mut().poll_write(cx, first);
+        }
+        let mut together = Vec::with_capacity(TOGETHER);
+        for buf in bufs {
+            together.extend_from_slice(&buf[..buf.len().min(TOGETHER - together.len())]);
+        }
+        self.0.as_mut().poll_write(cx, &together)
     }
 
+    /// So that whoever has a long body at hand gives it as it is, rather than copying it behind its head.
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

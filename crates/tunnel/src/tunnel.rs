@@ -15,12 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::bulk::Bulk;
 use crate::channel::ChannelIo;
-use crate::connection::{ChannelError, Connection};
+use crate::connection::{ATTEMPT, ChannelError, Connection};
 use crate::death::Death;
 use crate::exec::{ExecOutput, exec};
 use crate::link::Link;
-use crate::mux::MuxStream;
 use crate::pool::{Direct, Pool, keep_awake};
+use crate::promised::Promised;
 use crate::start::{self, Started};
 use crate::tracked::{Counts, Tracked};
 use crate::watchdog::{self, RoundTrip};
@@ -76,7 +76,7 @@ struct Inner {
 }
 
 enum Way {
-    Agent { link: Arc<Link>, bulk: Bulk, resident: bool },
+    Agent { link: Arc<Link>, plain: Pool, bulk: Bulk, resident: bool },
     Direct { pool: Pool, reason: String, _keeper: Option<ChannelIo> },
 }
 
@@ -96,9 +96,14 @@ impl Tunnel {
     /// One attempt: a login within 15 s, then the agent if one is planned. Where the agent does not come up, streams go by plain SSH channels
     /// and [`Tunnel::agent`] says why.
     pub async fn connect(options: Options) -> Result<Tunnel, ConnectError> {
+        Self::connect_within(options, ATTEMPT).await
+    }
+
+    /// The same, with a login within `limit`.
+    pub async fn connect_within(options: Options, limit: Duration) -> Result<Tunnel, ConnectError> {
         let (death, tasks) = (Death::new(), TaskTracker::new());
         let unfinished = DeclareOnDrop(Some(death.clone()));
-        let control = Arc::new(Connection::open(&options, death.clone(), tasks.clone(), QUEUE).await?);
+        let control = Arc::new(Connection::open_within(&options, death.clone(), tasks.clone(), QUEUE, limit).await?);
         let round_trip = Arc::new(RoundTrip::default());
         let way = match agent(&control, &options, &death, &tasks, &round_trip).await {
             Ok(way) => way,
@@ -114,7 +119,7 @@ impl Tunnel {
         Ok(Tunnel(Arc::new(Inner { control, way, death, tasks, counts, round_trip, commands, docker_socket })))
     }
 
-    /// A stream. Returns when the machine has said that it leads there.
+    /// A stream. With an agent it costs no round trip: whether it leads there is told by the first read, or by [`Stream::opened`].
     pub async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         let inner = &*self.0;
         tokio::select! {
@@ -164,7 +169,7 @@ impl Tunnel {
             up: counts.up.load(Ordering::Relaxed),
             down: counts.down.load(Ordering::Relaxed),
             open: counts.open.load(Ordering::Relaxed),
-            round_trip: self.0.round_trip.get(),
+            round_trip: self.0.round_trip.last(),
         }
     }
 
@@ -185,32 +190,49 @@ impl Connector for Tunnel {
 impl Inner {
     async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         match &self.way {
+            Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => match self.plain(plain, &to, class).await {
+                Ok(stream) => Ok(stream),
+                // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
+                Err(_) => self.linked(link.clone(), to).await,
+            },
             Way::Agent { link, bulk, .. } => {
                 let second = if class == Class::Bulk { bulk.link().await } else { None };
-                let link = second.unwrap_or_else(|| link.clone());
-                let opening = match to {
-                    Destination::Docker => Opening::Docker,
-                    Destination::Tcp { host, port } => Opening::Tcp { host, port },
-                };
-                let stream = link.open(&opening).await?;
-                let death = link.death().clone();
-                Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
+                self.linked(second.unwrap_or_else(|| link.clone()), to).await
             }
-            Way::Direct { pool, .. } => {
-                let lease = pool.lease(class).await.map_err(|message| match self.death.reason() {
-                    Some(reason) => OpenError::Dead { reason },
-                    None => OpenError::Refused { message },
-                })?;
-                let channel = self.channel(&lease.connection, &to).await?;
-                let death = lease.connection.death.clone();
-                Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
-            }
+            Way::Direct { pool, .. } => self.plain(pool, &to, class).await,
         }
+    }
+
+    /// One window of sshd holds more than is on its way, so that a channel alone fills the path; without the agent in between it costs the least.
+    fn is_near(&self) -> bool {
+        self.round_trip.is_near()
+    }
+
+    async fn linked(&self, link: Arc<Link>, to: Destination) -> Result<Stream, OpenError> {
+        let opening = match to {
+            Destination::Docker => Opening::Docker,
+            Destination::Socket(path) => Opening::Socket { path },
+            Destination::Tcp { host, port } => Opening::Tcp { host, port },
+        };
+        let stream = link.open(&opening).await?;
+        let death = link.death().clone();
+        Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
+    }
+
+    async fn plain(&self, pool: &Pool, to: &Destination, class: Class) -> Result<Stream, OpenError> {
+        let lease = pool.lease(class).await.map_err(|message| match self.death.reason() {
+            Some(reason) => OpenError::Dead { reason },
+            None => OpenError::Refused { message },
+        })?;
+        let channel = self.channel(&lease.connection, to).await?;
+        let death = lease.connection.death.clone();
+        Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
     }
 
     async fn channel(&self, connection: &Arc<Connection>, to: &Destination) -> Result<ChannelIo, OpenError> {
         let opened = match to {
             Destination::Docker => connection.streamlocal(&self.docker_socket).await,
+            Destination::Socket(path) => connection.streamlocal(path).await,
             Destination::Tcp { host, port } => connection.tcpip(host, *port).await,
         };
         opened.map_err(|error| match (error, to) {
@@ -218,6 +240,9 @@ impl Inner {
             // sshd does not say whether the socket is missing or nobody listens; dockerd that has not started is the usual case.
             (ChannelError::Refused(reason), Destination::Docker) => {
                 OpenError::NotFound { message: format!("{} cannot be reached: {reason}", self.docker_socket) }
+            }
+            (ChannelError::Refused(reason), Destination::Socket(path)) => {
+                OpenError::NotFound { message: format!("{path} cannot be reached: {reason}") }
             }
             (ChannelError::Refused(reason), Destination::Tcp { host, port }) => {
                 OpenError::Refused { message: format!("{host}:{port} cannot be reached: {reason}") }
@@ -237,9 +262,10 @@ async fn agent(
     let binaries = start::binaries(&plan.binaries).await?;
     match start::start(control, plan, &options.docker_socket, &binaries).await? {
         Started::Running(channel) => {
-            let link = Arc::new(Link::new(control.clone(), channel, tasks, round_trip.clone()));
-            let bulk = Bulk::start(options.clone(), binaries, death.clone(), tasks);
-            Ok(Way::Agent { link, bulk, resident: plan.resident })
+            let link = Arc::new(Link::of_session(control.clone(), channel, tasks, round_trip.clone()));
+            let bulk = Bulk::start(options.clone(), link.clone(), round_trip.clone(), tasks);
+            let plain = Pool::start(options.clone(), death.clone(), tasks);
+            Ok(Way::Agent { link, plain, bulk, resident: plan.resident })
         }
         Started::Unsuitable(reason) => Err(reason),
     }
@@ -255,7 +281,7 @@ async fn direct(
 ) -> Way {
     let keeper = keep_awake(control).await;
     let pinged = Arc::downgrade(control);
-    tasks.spawn(watchdog::watch(death.clone(), control.wire.clone(), round_trip.clone(), move || {
+    tasks.spawn(watchdog::watch(death.clone(), vec![control.wire.clone()], round_trip.clone(), move || {
         let pinged = pinged.clone();
         async move {
             match pinged.upgrade() {
@@ -286,7 +312,7 @@ impl Drop for DeclareOnDrop {
 
 /// A stream that keeps its link in use.
 struct Linked {
-    stream: MuxStream,
+    stream: Promised,
     _link: Arc<Link>,
 }
 

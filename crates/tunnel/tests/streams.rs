@@ -160,6 +160,10 @@ async fn a_writer_does_not_fill_the_memory_when_nobody_reads_at_the_far_end() {
     }
 }
 
+async fn opened(tunnel: &Tunnel, to: Destination) -> Result<(), OpenError> {
+    tunnel.open(to, Class::Interactive).await?.opened().await
+}
+
 #[tokio::test]
 async fn refused_and_missing_destinations_are_told_apart() {
     let Some(sshd) = Sshd::start().await else { return };
@@ -169,9 +173,9 @@ async fn refused_and_missing_destinations_are_told_apart() {
     };
     for (way, options) in sshd.both_ways() {
         let tunnel = connect(options).await;
-        let refused = soon("open", tunnel.open(port(nobody), Class::Interactive)).await.unwrap_err();
+        let refused = soon("open", opened(&tunnel, port(nobody))).await.unwrap_err();
         assert!(matches!(refused, OpenError::Refused { .. }), "{way}: {refused:?}");
-        let missing = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap_err();
+        let missing = soon("open", opened(&tunnel, Destination::Docker)).await.unwrap_err();
         assert!(matches!(missing, OpenError::NotFound { .. }), "{way}: {missing:?}");
         tunnel.close().await;
     }

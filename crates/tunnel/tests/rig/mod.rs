@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ pub struct Sshd {
 impl Sshd {
     /// Logins have the temporary folder for their home, so that nobody's start-up files are run. `None`, with the reason printed, where no sshd can be started.
     pub async fn start() -> Option<Self> {
+        Self::start_with("").await
+    }
+
+    /// The same, with more lines in its configuration.
+    pub async fn start_with(more: &str) -> Option<Self> {
         let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).exists());
         let Some(program) = program else {
             println!("passed over: no sshd is installed");
@@ -52,7 +58,7 @@ impl Sshd {
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile none\nStrictModes no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n\
-             SetEnv HOME={home}\n",
+             SetEnv HOME={home}\n{more}",
             home = folder.path().display(),
             host = path("host_key").display(),
             keys = path("authorized_keys").display(),
@@ -216,7 +222,12 @@ pub enum Peer {
     HangsUp,
     /// Accepts and never reads.
     Deaf,
+    /// Accepts, never reads, and closes everything when a file `hang-up` appears beside the report.
+    DeafThenHangsUp,
 }
+
+/// Bytes that all [`Peer::Flood`]s of this process got rid of.
+pub static FLOODED: AtomicU64 = AtomicU64::new(0);
 
 async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, report: PathBuf) -> io::Result<()> {
     match peer {
@@ -233,7 +244,8 @@ async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, rep
         Peer::Flood => {
             let chunk = vec![7; 64 * 1024];
             loop {
-                stream.write_all(&chunk).await.inspect_err(|_| std::fs::write(&report, "given up").unwrap())?;
+                let written = stream.write(&chunk).await.inspect_err(|_| std::fs::write(&report, "given up").unwrap())?;
+                FLOODED.fetch_add(written as u64, Ordering::Relaxed);
             }
         }
         Peer::EndsFirst => {
@@ -246,6 +258,12 @@ async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, rep
         Peer::HangsUp => stream.write_all(b"word").await,
         Peer::Deaf => {
             std::future::pending::<()>().await;
+            Ok(())
+        }
+        Peer::DeafThenHangsUp => {
+            while !report.with_file_name("hang-up").exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             Ok(())
         }
     }

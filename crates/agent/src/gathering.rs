@@ -1,0 +1,114 @@
+//! A socket that lives only until all lanes of one bundle have connected.
+//!
+//! The folder that it lies in is the login's alone: who reaches the socket has logged in.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_proto::LANES_WAIT_SECONDS;
+use lanes::Bundle;
+use tokio::net::{UnixListener, UnixStream};
+
+/// More lanes than a client may ask for.
+const MOST: usize = 64;
+
+pub struct Gathering {
+    folder: Folder,
+    listener: UnixListener,
+    count: usize,
+}
+
+/// Removed with what is in it.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is empty and harmless.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Gathering {
+    /// Listens in a new folder.
+    pub fn begin(count: usize) -> io::Result<Self> {
+        if !(1..=MOST).contains(&count) {
+            return Err(io::Error::other(format!("{count} lanes were asked for")));
+        }
+        let folder = Folder::create()?;
+        let listener = UnixListener::bind(folder.0.join("lanes"))?;
+        Ok(Self { folder, listener, count })
+    }
+
+    /// Where lanes connect to.
+    pub fn path(&self) -> String {
+        self.folder.0.join("lanes").display().to_string()
+    }
+
+    /// Waits for all of them.
+    pub async fn bundle(self) -> io::Result<Bundle<UnixStream>> {
+        let accepting = async {
+            let mut lanes = Vec::with_capacity(self.count);
+            while lanes.len() < self.count {
+                lanes.push(self.listener.accept().await?.0);
+            }
+            Ok::<_, io::Error>(lanes)
+        };
+        let lanes =
+            tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), accepting).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        Bundle::new(lanes)
+    }
+}
+
+impl Folder {
+    fn create() -> io::Result<Self> {
+        let below = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_dir()) {
+            Some(folder) => folder,
+            None => Path::new("/tmp").to_path_buf(),
+        };
+        let mut attempt = 0;
+        loop {
+            let folder = below.join(format!("dockbridge-{}-{attempt}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(Self(folder)),
+                // Of an agent that was killed, or of another bundle.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_gone_when_all_lanes_have_come() {
+        let gathering = Gathering::begin(2).unwrap();
+        let path = PathBuf::from(gathering.path());
+        let theirs = [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()];
+        let mut ours = gathering.bundle().await.unwrap();
+        assert!(!path.parent().unwrap().exists());
+        let mut theirs = Bundle::new(theirs).unwrap();
+        theirs.write_all(b"by lanes").await.unwrap();
+        theirs.flush().await.unwrap();
+        let mut heard = [0; 8];
+        ours.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"by lanes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lanes_that_do_not_come_are_not_waited_for_for_ever() {
+        let gathering = Gathering::begin(2).unwrap();
+        let path = PathBuf::from(gathering.path());
+        let _one = UnixStream::connect(&path).await.unwrap();
+        assert!(gathering.bundle().await.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+        assert!(!path.parent().unwrap().exists());
+        assert!(Gathering::begin(0).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! What streams cost while they are open, on both sides, and that nothing of them is left when they have gone. A process of its own: memory and tasks are
+//! counted for all of it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
+
+mod rig;
+
+use std::path::Path;
+
+use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tunnel::{Class, Destination, Stream, Tunnel};
+
+const STREAMS: usize = 1_000;
+/// A stream that is open and silent costs no more than this on either side, in bytes: bookkeeping here, and a pump's two buffers there.
+const MOST_IDLE: usize = 96 * 1024;
+/// One that nobody reads costs its credit and what is on its way.
+const MOST_STALLED: usize = 1024 * 1024;
+
+/// Tasks and descriptors that a tunnel makes meanwhile and keeps, such as a second connection: some, however many streams there were.
+const KEPT: usize = 20;
+
+/// What a process holds in memory that is its own, in bytes.
+fn memory(process: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+fn descriptors(process: &str) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// The agent's process of the only session.
+fn agent(sshd: &Sshd) -> String {
+    let is_agent = |pid: &i32| {
+        let program = std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).unwrap_or_default();
+        program.to_string_lossy().contains("/remote/agent-")
+    };
+    let agents: Vec<i32> = sshd.processes().into_iter().filter(is_agent).collect();
+    assert_eq!(agents.len(), 1, "{agents:?}");
+    agents[0].to_string()
+}
+
+async fn open(tunnel: &Tunnel, to: &Destination) -> Stream {
+    let mut stream = soon("open", tunnel.open(to.clone(), Class::Interactive)).await.unwrap();
+    soon("write", stream.write_all(b"word")).await.unwrap();
+    soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
+    stream
+}
+
+/// All figures return to what they were, but for what the tunnel keeps.
+async fn nothing_is_left(tunnel: &Tunnel, agent: &str, before: (usize, usize), what: &str) {
+    eventually(what, async || {
+        let now = (tasks(), descriptors(agent));
+        let open = tunnel.statistics().open;
+        if now.0 <= before.0 + KEPT && now.1 <= before.1 + KEPT && open == 0 {
+            Ok(())
+        } else {
+            Err(format!("{open} open; {now:?} after {before:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_streams_cost_little_while_they_are_open_and_nothing_afterwards() {
+    let Some(sshd) = Sshd::start().await else { return };
+    // The far ends live in another process than the streams: `cat` is told apart from neither.
+    let _docker = docker(&sshd, Peer::Echo);
+    let tunnel = connect(sshd.options_with_agent()).await;
+    let agent = agent(&sshd);
+    drop(open(&tunnel, &Destination::Docker).await);
+    // The echo's own tasks end with their streams.
+    let before = eventually("all is quiet", async || match tunnel.statistics().open {
+        0 => Ok((tasks(), descriptors(&agent))),
+        open => Err(format!("{open} open")),
+    })
+    .await;
+    let (here, there) = (memory("self"), memory(&agent));
+    let mut streams = Vec::with_capacity(STREAMS);
+    for _ in 0..STREAMS {
+        streams.push(open(&tunnel, &Destination::Docker).await);
+    }
+    let each = [memory("self").saturating_sub(here) / STREAMS, memory(&agent).saturating_sub(there) / STREAMS];
+    println!("an idle stream costs {} bytes in this process (its far end included) and {} in the agent", each[0], each[1]);
+    assert!(each.iter().all(|cost| *cost < MOST_IDLE), "{each:?} bytes for each idle stream");
+    assert_eq!(tunnel.statistics().open, STREAMS as u64);
+    // Half are dropped, half are ended in order: neither way leaves anything.
+    for mut stream in streams.drain(..STREAMS / 2) {
+        stream.shutdown().await.unwrap();
+        soon("the end", stream.read_to_end(&mut Vec::new())).await.unwrap();
+    }
+    drop(streams);
+    nothing_is_left(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
+    tunnel.close().await;
+}
+
+#[tokio::test]
+async fn streams_that_nobody_reads_cost_their_credit_and_leave_nothing_when_they_are_dropped() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let flood = Destination::Tcp { host: "127.0.0.1".into(), port: tcp(&sshd, Peer::Flood).await };
+    let tunnel = connect(sshd.options_with_agent()).await;
+    let agent = agent(&sshd);
+    let stalled = async |count: usize| {
+        let mut streams = Vec::new();
+        for _ in 0..count {
+            let mut stream = soon("open", tunnel.open(flood.clone(), Class::Interactive)).await.unwrap();
+            soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
+            streams.push(stream);
+        }
+        streams
+    };
+    // What the first streams make is kept for the others.
+    drop(stalled(1).await);
+    let before = eventually("all is quiet", async || match tunnel.statistics().open {
+        0 => Ok((tasks(), descriptors(&agent))),
+        open => Err(format!("{open} open")),
+    })
+    .await;
+    let (here, there) = (memory("self"), memory(&agent));
+    let streams = stalled(100).await;
+    // It may fill for a while; it must never be more.
+    for _ in 0..40 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let each = [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
+        assert!(each.iter().all(|cost| *cost < MOST_STALLED), "{each:?} bytes for each stalled stream");
+    }
+    let each = [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
+    println!("a stalled stream costs {} bytes in this process (its far end included) and {} in the agent", each[0], each[1]);
+    drop(streams);
+    nothing_is_left(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
+    tunnel.close().await;
+}

@@ -1,0 +1,136 @@
+//! Big transfers over a path that is long enough for lanes.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
+
+mod rig;
+
+use std::time::Duration;
+
+use rig::{Peer, Sshd, connect, docker, eventually, soon};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, tcp};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tunnel::{Class, Destination, Options, Tunnel};
+
+/// One way. The round trip is well above what counts as near, and far below what a test could feel.
+const DELAY: Duration = Duration::from_millis(5);
+
+/// A port that leads to `to`, each byte later by [`DELAY`].
+async fn far(to: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+            for socket in [&client, &server] {
+                socket.set_nodelay(true).unwrap();
+            }
+            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+            tokio::spawn(delay(from_client, to_server));
+            tokio::spawn(delay(from_server, to_client));
+        }
+    });
+    port
+}
+
+async fn delay(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf) {
+    let (sender, mut queue) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let reading = async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let _ = sender.send((Instant::now() + DELAY, buffer[..length].to_vec()));
+        }
+    };
+    let writing = async move {
+        while let Some((due, bytes)) = queue.recv().await {
+            sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    };
+    tokio::join!(reading, writing);
+}
+
+async fn far_tunnel(sshd: &Sshd) -> Tunnel {
+    let mut options: Options = sshd.options_with_agent();
+    options.endpoint.port = far(sshd.port).await;
+    connect(options).await
+}
+
+/// sshd and each login's processes: the session alone is fewer than a session and the connections of a bundle.
+async fn logins(sshd: &Sshd, more_than: usize) -> Vec<i32> {
+    eventually("the lanes' logins", async || match sshd.processes() {
+        processes if processes.len() > more_than => Ok(processes),
+        processes => Err(format!("{processes:?}")),
+    })
+    .await
+}
+
+/// Neither all alike nor all noise.
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length).map(|at| if at / 100_000 % 2 == 0 { (at / 1000) as u8 } else { (at.wrapping_mul(2_654_435_761) >> 13) as u8 }).collect()
+}
+
+async fn echoed(tunnel: &Tunnel, sent: Vec<u8>) {
+    let mut stream = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(&mut stream);
+    let mut heard = vec![0; sent.len()];
+    let (written, read) = soon("an echo", async { tokio::join!(writer.write_all(&sent), reader.read_exact(&mut heard)) }).await;
+    written.unwrap();
+    read.unwrap();
+    assert!(heard == sent, "the bytes that come back are the bytes that went");
+}
+
+#[tokio::test]
+async fn a_big_transfer_over_a_long_path_goes_by_lanes_and_arrives_as_it_was() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let near = connect(sshd.options_with_agent()).await;
+    let alone = sshd.processes().len();
+    near.close().await;
+
+    let tunnel = far_tunnel(&sshd).await;
+    // They are made before anybody asks.
+    logins(&sshd, alone).await;
+    echoed(&tunnel, bytes(6_000_000)).await;
+    let all = (0..4).map(|_| echoed(&tunnel, bytes(500_000)));
+    futures::future::join_all(all).await;
+    tunnel.close().await;
+    eventually("all logins are gone", async || match sshd.processes().len() {
+        1 => Ok(()),
+        count => Err(format!("{count} processes")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let near = connect(sshd.options_with_agent()).await;
+    let session = sshd.processes().len();
+    near.close().await;
+
+    let tunnel = far_tunnel(&sshd).await;
+    logins(&sshd, session).await;
+    let mut big = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
+    let mut small = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();
+    for stream in [&mut big, &mut small] {
+        soon("write", stream.write_all(b"word")).await.unwrap();
+        soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
+    }
+    // The youngest login belongs to the bundle, which was made after the session.
+    let is_login = |process: &i32| std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.starts_with("sshd"));
+    let youngest = sshd.processes().into_iter().filter(is_login).max().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(youngest, rustix::process::Signal::KILL).unwrap();
+
+    assert!(soon("the end of the big one", big.read(&mut [0; 16])).await.is_err(), "an end would look like a whole answer");
+    soon("write", small.write_all(b"word")).await.unwrap();
+    soon("read", small.read_exact(&mut [0; 4])).await.unwrap();
+    assert_eq!(tunnel.is_dead(), None);
+    echoed(&tunnel, bytes(1_000_000)).await;
+    tunnel.close().await;
+}
