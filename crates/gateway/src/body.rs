@@ -2,45 +2,85 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
+use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use lifecycle::Guard;
 
 use crate::link::{Busy, Link};
-use crate::upstream::{HalfClose, Upstream};
+use crate::upstream::{Upstream, Way};
 
 /// What the client sends, on its way to the engine.
 pub(crate) struct RequestBody {
-    inner: Option<Incoming>,
+    inner: Source,
     guard: Arc<Guard>,
-    half_close: Option<Arc<HalfClose>>,
+    way: Option<Arc<Way>>,
+    gate: Option<Arc<Gate>>,
+    /// The client broke off. Told when the engine has what came before.
+    broken: Option<hyper::Error>,
+}
+
+enum Source {
+    None,
+    Client(Incoming),
+    /// Was read as a whole.
+    Read {
+        data: Option<Bytes>,
+        trailers: Option<HeaderMap>,
+    },
 }
 
 impl RequestBody {
     pub(crate) fn new(inner: Incoming, guard: Arc<Guard>) -> Self {
-        Self { inner: Some(inner), guard, half_close: None }
+        Self::of(Source::Client(inner), guard)
+    }
+
+    /// One that was read as a whole.
+    pub(crate) fn read(data: Bytes, trailers: Option<HeaderMap>, guard: Arc<Guard>) -> Self {
+        Self::of(Source::Read { data: Some(data).filter(|data| !data.is_empty()), trailers }, guard)
+    }
+
+    fn of(inner: Source, guard: Arc<Guard>) -> Self {
+        Self { inner, guard, way: None, gate: None, broken: None }
     }
 
     /// For a request that is sent again and never had a body.
     pub(crate) fn another_empty(&self) -> Self {
-        Self { inner: None, guard: self.guard.clone(), half_close: None }
+        Self::of(Source::None, self.guard.clone())
+    }
+
+    /// It is not asked for before this is open: the client waits for the engine's word.
+    pub(crate) fn waits_for(&mut self, gate: Arc<Gate>) {
+        self.gate = Some(gate);
     }
 
     /// The stream that it is going to travel on.
-    pub(crate) fn travels_on(&mut self, half_close: Arc<HalfClose>) {
-        half_close.request_begins();
+    pub(crate) fn travels_on(&mut self, way: Arc<Way>) {
+        way.request_begins();
         if self.is_end_stream() {
-            half_close.request_ends();
+            way.request_ends();
         }
-        self.half_close = Some(half_close);
+        self.way = Some(way);
     }
 
     fn ends(&self) {
-        if let Some(half_close) = &self.half_close {
-            half_close.request_ends();
+        if let Some(way) = &self.way {
+            way.request_ends();
+        }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.inner {
+            Source::None => Poll::Ready(None),
+            Source::Client(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Read { data, trailers } => {
+                Poll::Ready(data.take().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
         }
     }
 }
@@ -50,23 +90,67 @@ impl Body for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        if self.gate.as_ref().is_some_and(|gate| !gate.is_open(cx)) {
+            return Poll::Pending;
+        }
+        self.gate = None;
+        if self.broken.is_some() {
+            // An error ends the connection, and what was written to it and did not leave yet would be lost.
+            return if self.way.as_ref().is_some_and(|way| way.is_blocked()) {
+                Poll::Pending
+            } else {
+                Poll::Ready(self.broken.take().map(Err))
+            };
+        }
+        let frame = ready!(self.poll_source(cx));
         self.guard.traffic();
-        match &frame {
+        match frame {
+            Some(Err(error)) => {
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             None => self.ends(),
-            Some(Ok(_)) if self.is_end_stream() => self.ends(),
-            Some(_) => {}
+            // Nobody asks for more behind trailers.
+            Some(Ok(ref frame)) if frame.is_trailers() || self.is_end_stream() => self.ends(),
+            Some(Ok(_)) => {}
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        match &self.inner {
+            Source::None => true,
+            Source::Client(incoming) => incoming.is_end_stream() && self.broken.is_none(),
+            Source::Read { data, trailers } => data.is_none() && trailers.is_none(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        match &self.inner {
+            Source::None => SizeHint::with_exact(0),
+            Source::Client(incoming) => incoming.size_hint(),
+            Source::Read { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+        }
+    }
+}
+
+/// Holds a body back until the engine, or the client, says that it is wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    open: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+
+    fn is_open(&self, cx: &Context<'_>) -> bool {
+        self.waiting.register(cx.waker());
+        self.open.load(Ordering::Acquire)
     }
 }
 
@@ -94,6 +178,9 @@ pub(crate) struct Passed {
     /// Has to be done before the first byte is passed on.
     first: Option<BoxFuture<'static, ()>>,
     held: Option<Frame<Bytes>>,
+    /// The engine broke off. Told when the client has what came before.
+    broken: Option<hyper::Error>,
+    link: Arc<Link>,
 }
 
 /// What a request holds until its answer has ended.
@@ -114,34 +201,43 @@ impl Exchange {
 
 impl Passed {
     pub(crate) fn new(inner: Incoming, exchange: Exchange, first: Option<BoxFuture<'static, ()>>) -> Self {
-        let mut passed = Self { inner, exchange: Some(exchange), first, held: None };
-        passed.end_if_ended();
+        let link = exchange.link.clone();
+        let mut passed = Self { inner, exchange: Some(exchange), first, held: None, broken: None, link };
+        if passed.inner.is_end_stream() {
+            passed.ended();
+        }
         passed
     }
 
-    fn end_if_ended(&mut self) {
-        if self.inner.is_end_stream()
-            && let Some(exchange) = self.exchange.take()
-        {
+    fn ended(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
             exchange.ended();
         }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.broken.is_some() {
+            // An error ends the connection, and what was written to it and did not leave yet would be lost.
+            return if self.link.told().is_blocked() { Poll::Pending } else { Poll::Ready(self.broken.take().map(Err)) };
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(_)) => {
+        match frame {
+            Some(Ok(ref frame)) => {
                 if let Some(exchange) = &self.exchange {
                     exchange.guard.traffic();
                 }
-                self.end_if_ended();
-            }
-            Some(Err(_)) => self.exchange = None,
-            None => {
-                if let Some(exchange) = self.exchange.take() {
-                    exchange.ended();
+                // Nobody asks for more behind trailers.
+                if frame.is_trailers() || self.inner.is_end_stream() {
+                    self.ended();
                 }
             }
+            Some(Err(error)) => {
+                self.exchange = None;
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            None => self.ended(),
         }
         Poll::Ready(frame)
     }
@@ -180,7 +276,7 @@ impl Body for ReplyBody {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Endless => false,
-            Self::Passed(passed) => passed.held.is_none() && passed.inner.is_end_stream(),
+            Self::Passed(passed) => passed.held.is_none() && passed.broken.is_none() && passed.inner.is_end_stream(),
         }
     }
 

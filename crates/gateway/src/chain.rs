@@ -1,4 +1,4 @@
-//! What happens to a request, step by step: classify, answer here, activity, ports, engine, ports again.
+//! What happens to a request, step by step: doors, classify, answer here, activity, ports, folders, engine, ports again.
 //!
 //! The one place where requests are treated differently. A step that has nothing to say to a request lets it pass as it is.
 
@@ -6,29 +6,51 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
+use hyper::ext::on_informational;
 use lifecycle::{Guard, Kind};
 use ports::Reservation;
+use tunnel::OpenError;
 
-use crate::body::{Exchange, Passed, ReplyBody, RequestBody};
-use crate::classify::{PortsStep, Route, classify};
+use crate::binds::{self, BindMounts, Outcome};
+use crate::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
+use crate::classify::{Binds, PortsStep, Route, classify};
+use crate::doors;
+use crate::frames;
+use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
 use crate::reply::Failure;
 use crate::serve::Inner as Gateway;
-use crate::upstream::{MAX_HEAD, Upstream};
+use crate::upstream::Upstream;
+
+/// What a request that names folders may weigh: it is read as a whole. The biggest that tools send have a few kilobytes.
+const MAX_READ: usize = 4 << 20;
+
+/// What is known of a client beside its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) may_be_a_browser: bool,
+    /// It waits for a word before it sends the body.
+    pub(crate) waits: bool,
+}
 
 /// Answers one request. What goes wrong is an answer too; only an answer of the engine that breaks off ends the client's connection.
-pub(crate) async fn answer(gateway: Arc<Gateway>, link: Arc<Link>, request: Request<Incoming>) -> Response<ReplyBody> {
-    let route = classify(request.method(), request.uri());
+pub(crate) async fn answer(gateway: Arc<Gateway>, link: Arc<Link>, request: Request<Incoming>, client: Client) -> Response<ReplyBody> {
+    if client.may_be_a_browser
+        && let Some(why) = doors::refusal(request.uri(), request.headers())
+    {
+        return Failure::Forbidden(why).into_response();
+    }
+    let route = classify(request.method(), request.uri(), request.headers());
     if let Some(known) = gateway.knowledge.answer(request.method(), &route) {
         return known;
     }
     let busy = link.begin();
     let guard = Arc::new(gateway.activity.begin(Kind::Command, route.source.clone()));
-    pass(&gateway, &link, &route, request, guard, busy).await.unwrap_or_else(Failure::into_response)
+    pass(&gateway, &link, &route, request, client, guard, busy).await.unwrap_or_else(Failure::into_response)
 }
 
 async fn pass(
@@ -36,6 +58,7 @@ async fn pass(
     link: &Arc<Link>,
     route: &Route,
     request: Request<Incoming>,
+    client: Client,
     guard: Arc<Guard>,
     busy: Busy,
 ) -> Result<Response<ReplyBody>, Failure> {
@@ -44,7 +67,17 @@ async fn pass(
     let (mut parts, body) = request.into_parts();
     let raw = route.hijack && !parts.headers.contains_key(UPGRADE);
     prepare(&mut parts, raw);
-    let (mut response, upstream) = exchange(gateway, link, route, parts, RequestBody::new(body, guard.clone())).await?;
+    let body = match (route.binds, gateway.folders.bind_mounts) {
+        (Some(binds), BindMounts::Refuse) => look_at(gateway, binds, &mut parts, body, &guard).await?,
+        _ => {
+            let mut body = RequestBody::new(body, guard.clone());
+            if client.waits {
+                wait_for_the_engines_word(link, &mut parts, &mut body);
+            }
+            body
+        }
+    };
+    let (mut response, upstream) = exchange(gateway, link, route, Request::from_parts(parts, body)).await?;
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
@@ -54,12 +87,14 @@ async fn pass(
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         guard.becomes(Kind::Stream);
-        link.hijacked(Hijacked { upgrade: hyper::upgrade::on(&mut response), upstream, guard });
+        let framed = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == frames::CONTENT_TYPE);
+        link.hijacked(Hijacked { upgrade: hyper::upgrade::on(&mut response), upstream, guard, framed });
         drop(busy);
         let (parts, _) = response.into_parts();
         let mut reply = Response::from_parts(parts, ReplyBody::whole(Bytes::new()));
         if raw {
             lower(&mut reply);
+            link.told().raise_version();
         }
         return Ok(reply);
     }
@@ -96,42 +131,95 @@ fn lower(reply: &mut Response<ReplyBody>) {
     *reply.body_mut() = ReplyBody::Endless;
 }
 
-/// One request, one answer. A connection that went stale between two requests is replaced without a word, where nothing can happen twice.
+/// Folders of this computer are looked for in the body, which is read for that and passes byte for byte.
+async fn look_at(
+    gateway: &Gateway,
+    binds: Binds,
+    parts: &mut request::Parts,
+    body: Incoming,
+    guard: &Arc<Guard>,
+) -> Result<RequestBody, Failure> {
+    let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => Failure::BrokeOff(*error),
+        Err(_) => Failure::TooLarge,
+    })?;
+    let (trailers, data, folders) = (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
+    let looked = tokio::task::spawn_blocking({
+        let data = data.clone();
+        move || binds::look(binds, &data, &folders)
+    });
+    match looked.await {
+        Ok(Outcome::Pass) => Ok(RequestBody::read(data, trailers, guard.clone())),
+        Ok(Outcome::Instead(data)) => {
+            if parts.headers.contains_key(CONTENT_LENGTH) {
+                parts.headers.insert(CONTENT_LENGTH, data.len().into());
+            }
+            Ok(RequestBody::read(data.into(), trailers, guard.clone()))
+        }
+        Ok(Outcome::Refused(path)) => Err(Failure::Folder(path)),
+        Err(error) => Err(Failure::Inside(error)),
+    }
+}
+
+/// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
+/// replaced once without a word, where nothing can happen twice.
 async fn exchange(
     gateway: &Gateway,
     link: &Link,
     route: &Route,
-    parts: request::Parts,
-    body: RequestBody,
+    request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, Upstream), Failure> {
+    let (parts, body) = request.into_parts();
     let again = (body.is_end_stream() && (parts.method == Method::GET || parts.method == Method::HEAD)).then(|| parts.clone());
     let empty = body.another_empty();
+    let passes_end = !parts.headers.contains_key(UPGRADE);
     let mut request = Request::from_parts(parts, body);
 
     if let Some(mut upstream) = link.idle(route.class).await {
-        link.carried_by(&upstream);
+        link.carried_by(&upstream, passes_end);
         let mut failed = match upstream.send(request).await {
             Ok(response) => return Ok((response, upstream)),
             Err(failed) => failed,
         };
         tracing::debug!(request = %route.source, error = %failed.error(), "a kept connection to the engine was stale");
-        request = match (failed.take_message(), again) {
+        request = match (failed.take_message(), &again) {
             (Some(unsent), _) => unsent,
-            (None, Some(parts)) => Request::from_parts(parts, empty),
-            (None, None) => return Err(failure(failed.into_error())),
+            (None, Some(parts)) => Request::from_parts(parts.clone(), empty.another_empty()),
+            (None, None) => return Err(Failure::of(failed.into_error())),
         };
     }
 
-    let mut upstream = link.dial(&*gateway.connector, route.class).await?;
-    link.carried_by(&upstream);
-    match upstream.send(request).await {
-        Ok(response) => Ok((response, upstream)),
-        Err(failed) => Err(failure(failed.into_error())),
+    let mut second_chance = true;
+    loop {
+        let mut upstream = link.dial(&*gateway.connector, route.class).await?;
+        link.carried_by(&upstream, passes_end);
+        let mut failed = match upstream.send(request).await {
+            Ok(response) => return Ok((response, upstream)),
+            Err(failed) => failed,
+        };
+        let died = second_chance && matches!(OpenError::of(failed.error()), Some(OpenError::Dead { .. }));
+        request = match (failed.take_message(), &again) {
+            (Some(unsent), _) if died => unsent,
+            (None, Some(parts)) if died => Request::from_parts(parts.clone(), empty.another_empty()),
+            _ => return Err(Failure::of(failed.into_error())),
+        };
+        tracing::debug!(request = %route.source, "a new stream to the engine died; another one is tried");
+        second_chance = false;
     }
 }
 
-fn failure(error: hyper::Error) -> Failure {
-    if error.is_user() { Failure::BrokeOff(error) } else { Failure::Lost(error) }
+/// The client sends its body when it is told to go on, and that is the engine's to say: it may refuse by the head alone.
+fn wait_for_the_engines_word(link: &Link, parts: &mut request::Parts, body: &mut RequestBody) {
+    let gate = Arc::<Gate>::default();
+    link.gated_by(gate.clone());
+    body.waits_for(gate.clone());
+    let mut carrier = Request::new(());
+    on_informational(&mut carrier, move |said| {
+        if said.status() == StatusCode::CONTINUE {
+            gate.open();
+        }
+    });
+    parts.extensions.extend(std::mem::take(carrier.extensions_mut()));
 }
 
 /// Ports are taken before the engine hears of the start: a conflict is an error, and nothing runs.

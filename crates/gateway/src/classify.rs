@@ -1,9 +1,15 @@
-//! What kind of request this is, by its method, path and query alone.
+//! What kind of request this is, by its method, path and query alone, and by the length that it announces.
 //!
 //! The table of the Docker API as far as the gateway treats requests differently. What is not named here is an ordinary request.
 
-use http::{Method, Uri};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Uri};
 use tunnel::Class;
+
+use crate::paths::is_known;
+
+/// A body from here on is a transfer: 1 MiB is a quarter of a second of a 40 Mbit/s uplink, which nobody else should wait for.
+const LARGE: u64 = 1 << 20;
 
 /// How a request is treated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +28,17 @@ pub(crate) struct Route {
     pub(crate) hijack: bool,
     /// What it does to published ports.
     pub(crate) ports: PortsStep,
+    /// Where its body names folders of the engine's host.
+    pub(crate) binds: Option<Binds>,
+}
+
+/// Where a body names folders of the engine's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binds {
+    /// In `HostConfig`
+    Container,
+    /// In `TaskTemplate.ContainerSpec`
+    Service,
 }
 
 /// What can be answered without the engine, once known.
@@ -58,7 +75,7 @@ impl ApiVersion {
 }
 
 /// The table.
-pub(crate) fn classify(method: &Method, uri: &Uri) -> Route {
+pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route {
     let (version, path) = strip_version(uri.path());
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let query = Query(uri.query().unwrap_or_default());
@@ -79,8 +96,12 @@ pub(crate) fn classify(method: &Method, uri: &Uri) -> Route {
         ["images", .., "get"] if get => Class::Bulk,
         ["containers", _, "export"] if get => Class::Bulk,
         ["containers", _, "archive"] if get || method == Method::PUT => Class::Bulk,
+        ["plugins", "create"] if post => Class::Bulk,
         // BuildKit reads the build context through it.
         ["session"] if post => Class::Bulk,
+        _ if is_large(headers) => Class::Bulk,
+        // It may carry anything, as another engine's own API does.
+        _ if !is_known(&segments) => Class::Bulk,
         _ => Class::Interactive,
     };
     let hijack = post && matches!(*segments, ["containers", _, "attach"] | ["exec", _, "start"]);
@@ -99,7 +120,17 @@ pub(crate) fn classify(method: &Method, uri: &Uri) -> Route {
         ["containers", id, "wait"] if post => PortsStep::Wait(id.to_owned()),
         _ => PortsStep::None,
     };
-    Route { source: format!("{method} {path}"), version, answer, class, lasting, hijack, ports }
+    let binds = match *segments {
+        ["containers", "create"] if post => Some(Binds::Container),
+        ["services", "create"] | ["services", _, "update"] if post => Some(Binds::Service),
+        _ => None,
+    };
+    Route { source: format!("{method} {path}"), version, answer, class, lasting, hijack, ports, binds }
+}
+
+fn is_large(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length >= LARGE)
 }
 
 /// `/v1.41/info` is `/info` for everybody but the engine.
@@ -140,7 +171,7 @@ mod tests {
 
     fn route(line: &str) -> Route {
         let (method, uri) = line.split_once(' ').unwrap();
-        classify(&method.parse().unwrap(), &uri.parse().unwrap())
+        classify(&method.parse().unwrap(), &uri.parse().unwrap(), &HeaderMap::new())
     }
 
     #[test]
@@ -178,11 +209,22 @@ mod tests {
             "GET /containers/x/archive?path=/",
             "PUT /containers/x/archive?path=/",
             "POST /session",
+            "POST /plugins/create?name=x",
+            "GET /v4.0.0/libpod/images/json",
+            "POST /anything/else",
         ] {
             assert_eq!(route(line).class, Class::Bulk, "{line}");
         }
         for line in ["GET /images/json", "POST /images/create?fromImage=alpine", "HEAD /containers/x/archive?path=/", "POST /commit"] {
             assert_eq!(route(line).class, Class::Interactive, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_a_megabyte_is_bulk_wherever_it_goes() {
+        for (length, class) in [("1048575", Class::Interactive), ("1048576", Class::Bulk), ("99999999999", Class::Bulk)] {
+            let headers = HeaderMap::from_iter([(CONTENT_LENGTH, length.parse().unwrap())]);
+            assert_eq!(classify(&Method::POST, &"/v1.41/configs/create".parse().unwrap(), &headers).class, class, "{length}");
         }
     }
 

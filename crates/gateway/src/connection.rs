@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Request;
+use http::header::TE;
+use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::Sleep;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::chain;
+use crate::chain::{self, Client};
 use crate::client::{Watch, watched};
+use crate::framing::{MAX_HEAD, MAX_HEADERS, Refusal};
 use crate::hijack::{self, LOOK};
 use crate::link::Link;
+use crate::reply::Failure;
 use crate::serve::Inner as Gateway;
 use crate::socket::Socket;
-use crate::upstream::{MAX_HEAD, MAX_HEADERS};
 
 /// Ample for a client on the same computer to read an answer that is there.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -36,12 +40,17 @@ enum End {
 /// client's connection and everything upstream at once.
 pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown: CancellationToken) {
     socket.connected();
+    let may_be_a_browser = socket.is_open_to_browsers();
     let link = Arc::new(Link::default());
-    let (io, watch) = watched(socket);
+    let (io, watch) = watched(socket, link.told().clone());
     let service = {
-        let link = link.clone();
-        service_fn(move |request| {
-            let answer = chain::answer(gateway.clone(), link.clone(), request);
+        let (link, watch) = (link.clone(), watch.clone());
+        service_fn(move |mut request: Request<Incoming>| {
+            if watch.added_te() {
+                request.headers_mut().remove(TE);
+            }
+            let client = Client { may_be_a_browser, waits: watch.waits() };
+            let answer = chain::answer(gateway.clone(), link.clone(), request, client);
             Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         })
     };
@@ -51,7 +60,8 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
         .preserve_header_case(true)
         .title_case_headers(true)
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD)
+        // What is too much is refused before it comes here.
+        .max_buf_size(2 * MAX_HEAD)
         .serve_connection(TokioIo::new(io), service);
 
     let mut departure = Departure::default();
@@ -82,9 +92,13 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
         End::Served => {
             let parts = server.into_parts();
             let client = parts.io.into_inner();
-            match link.take_hijacked() {
-                Some(hijacked) => hijack::join(client, parts.read_buf, &watch, &link, hijacked).await,
-                None => take_leave(client).await,
+            // What is left in its buffer is of a body that nobody wanted: the server is given one request at a time.
+            match (link.take_hijacked(), watch.refusal()) {
+                (Some(hijacked), _) => hijack::join(client, &watch, &link, hijacked).await,
+                (None, refusal) => {
+                    watch.becomes_raw();
+                    take_leave(client, refusal.map(Refusal::answer).unwrap_or_default().as_bytes()).await;
+                }
             }
         }
         // Closed without a word more: an answer that broke off must not look like one that ended.
@@ -92,10 +106,21 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
     }
 }
 
+/// Tells a client that there is no place for it, once it has asked for something: an answer before that would be taken for noise.
+pub(crate) async fn turn_away(mut socket: impl Socket) {
+    socket.connected();
+    let mut asked = [0; 4096];
+    if !matches!(tokio::time::timeout(LAST_WORDS, socket.read(&mut asked)).await, Ok(Ok(1..))) {
+        return;
+    }
+    take_leave(socket, Failure::Crowded.into_text().as_bytes()).await;
+}
+
 /// A client that still sends, because its request was answered before it was read to its end, must not be met by a broken pipe: it would
 /// not read its answer any more. So what it sends is taken until it has seen the end, as Go's server does.
-async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin) {
+async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin, last_words: &[u8]) {
     let leave = async {
+        client.write_all(last_words).await?;
         client.shutdown().await?;
         tokio::io::copy(&mut client, &mut tokio::io::sink()).await
     };
@@ -107,6 +132,7 @@ async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin) {
 #[derive(Default)]
 struct Departure {
     noticed: bool,
+    /// Kept from request to request: a timer costs more than it seems.
     look_again: Option<Pin<Box<Sleep>>>,
 }
 
@@ -114,23 +140,26 @@ impl Departure {
     /// Ready when the client is gone. One that only closed its writing side still waits for its answer, and the engine hears of it.
     fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, watch: &Watch<S>, link: &Link) -> Poll<()> {
         if !link.is_busy() {
-            *self = Self::default();
+            self.noticed = false;
             return Poll::Pending;
         }
         let ended = watch.poll_end(cx).is_ready();
-        let due = self.look_again.as_mut().is_some_and(|look_again| look_again.as_mut().poll(cx).is_ready());
+        if watch.sends_unbidden() {
+            link.open_gate();
+        }
+        let look_again = self.look_again.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+        let mut due = false;
+        while look_again.as_mut().poll(cx).is_ready() {
+            due = true;
+            look_again.as_mut().reset(Instant::now() + LOOK);
+        }
         if due || (ended && !self.noticed) {
             self.noticed = ended;
-            self.look_again = None;
+            // Its end can hide behind bytes that nobody takes, and a half-closed client can go altogether.
             if is_gone(ended, watch, link) {
                 tracing::debug!("a client left before it was answered");
                 return Poll::Ready(());
             }
-        }
-        // Its end can hide behind bytes that nobody takes, and a half-closed client can go altogether.
-        let look_again = self.look_again.get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK)));
-        if look_again.as_mut().poll(cx).is_ready() {
-            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }

@@ -1,57 +1,214 @@
-//! After an upgrade: bytes both ways until both directions have ended, each on its own.
+//! After an upgrade: bytes both ways until both directions have ended, each on its own. A silent stream holds no buffer.
 
 use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::FutureExt;
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
-use tokio_util::io::{InspectReader, InspectWriter};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::client::{ClientIo, Watch};
+use crate::frames::Frames;
 use crate::link::{Hijacked, Link};
 use crate::socket::Socket;
+use crate::upstream::taken_over;
 
-/// How soon a client that is gone without a byte to notice it by is found. One system call each time.
+/// How soon a client that is gone without a byte to notice it by is found. One system call each time. And how long the engine has to take
+/// what such a client said last.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
 
+/// One read, on the stack. As much as a socket buffer gives at once under load.
+const PIECE: usize = 64 * 1024;
+
+/// Reads in a row before others get their turn.
+const TURNS: usize = 16;
+
 /// Joins the client to the engine. Returns when both directions have ended, when one of them breaks, or when the client is gone.
-pub(crate) async fn join<S: Socket>(client: ClientIo<S>, early: Bytes, watch: &Watch<S>, link: &Link, hijacked: Hijacked) {
-    let Hijacked { mut upgrade, upstream, guard } = hijacked;
+pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, link: &Link, hijacked: Hijacked) {
+    let Hijacked { mut upgrade, upstream, guard, framed } = hijacked;
     let upgraded = poll_fn(|cx| {
         link.poll_drivers(cx);
         upgrade.poll_unpin(cx)
     })
     .await;
     drop(upstream);
-    let engine = match upgraded {
-        Ok(upgraded) => TokioIo::new(upgraded),
-        Err(error) => {
-            tracing::debug!(%error, "the engine ended a connection while taking it over");
-            return;
-        }
+    let Some((mut engine, early)) = upgraded.ok().and_then(taken_over) else {
+        tracing::debug!("the engine ended a connection while taking it over");
+        return;
     };
-    // What the client sent right after its request comes first.
-    let (reader, writer) = tokio::io::split(client);
-    let mut client = tokio::io::join(std::io::Cursor::new(early).chain(reader), writer);
-    let mut engine = InspectWriter::new(InspectReader::new(engine, |_: &[u8]| guard.traffic()), |_: &[u8]| guard.traffic());
-    tokio::select! {
-        outcome = tokio::io::copy_bidirectional(&mut client, &mut engine) => {
-            if let Err(error) = outcome {
-                tracing::debug!(%error, "a stream broke");
+    watch.becomes_raw();
+    let mut frames = framed.then(Frames::default);
+    let early = frames.as_mut().map_or_else(|| early.clone(), |frames| frames.pass(&early));
+    let (mut up, mut down) = (Direction::default(), Direction { held: early, frames, ..Direction::default() });
+    let mut departure = Departure::new();
+    let lost = poll_fn(|cx| {
+        let traffic = || guard.traffic();
+        match up.poll(cx, &mut client, &mut engine, &traffic) {
+            Poll::Ready(Err(Broken::Reading(error))) => {
+                tracing::debug!(%error, "the client of a stream broke off");
+                return Poll::Ready(None);
+            }
+            // The engine takes no more input; what it says is still heard.
+            Poll::Ready(Err(Broken::Writing)) => up.is_over = true,
+            _ => {}
+        }
+        if up.ended && !departure.asked_at_end {
+            departure.asked_at_end = true;
+            departure.noticed |= watch.hung_up() == Some(true);
+        }
+        if !departure.noticed {
+            match down.poll(cx, &mut engine, &mut client, &traffic) {
+                Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(Some(error)),
+                // Nobody hears the output any more. What the client said before it left still has to arrive.
+                Poll::Ready(Err(Broken::Writing)) => departure.noticed = true,
+                _ => {}
             }
         }
-        () = gone(watch) => tracing::debug!("the client of a stream is gone"),
+        if up.is_over && (down.is_over || departure.noticed) {
+            return Poll::Ready(None);
+        }
+        departure.poll(cx, watch, up.moved).map(|()| None)
+    })
+    .await;
+    if let Some(error) = lost {
+        tracing::debug!(%error, "a stream broke");
+        if let Some(word) = down.frames.and_then(|frames| frames.broke_off(&error.to_string())) {
+            // A client that does not read is closed without it.
+            let _ = tokio::time::timeout(LOOK, async {
+                client.write_all(&word).await?;
+                client.shutdown().await
+            })
+            .await;
+        }
     }
 }
 
-async fn gone<S: Socket>(watch: &Watch<S>) {
-    let mut interval = tokio::time::interval(LOOK);
-    loop {
-        interval.tick().await;
-        if watch.hung_up() == Some(true) {
-            return;
+/// How a direction breaks.
+enum Broken {
+    Reading(io::Error),
+    Writing,
+}
+
+/// One direction of a stream.
+#[derive(Default)]
+struct Direction {
+    /// Read, and not taken by the other side yet.
+    held: Bytes,
+    /// Where it is passed on by whole frames.
+    frames: Option<Frames>,
+    unflushed: bool,
+    /// Everything was read.
+    ended: bool,
+    /// The end was passed on.
+    is_over: bool,
+    /// Bytes so far.
+    moved: u64,
+}
+
+impl Direction {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+        traffic: &impl Fn(),
+    ) -> Poll<Result<(), Broken>> {
+        let mut piece = [const { MaybeUninit::uninit() }; PIECE];
+        for _ in 0..TURNS {
+            if self.is_over {
+                return Poll::Ready(Ok(()));
+            }
+            while !self.held.is_empty() {
+                let written = ready!(self.poll_write(cx, to, &self.held.clone()))?;
+                self.held.advance(written);
+            }
+            self.held = Bytes::new();
+            if self.ended {
+                ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writing)?;
+                ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| Broken::Writing)?;
+                self.is_over = true;
+                continue;
+            }
+            let mut buf = ReadBuf::uninit(&mut piece);
+            let read = match Pin::new(&mut *from).poll_read(cx, &mut buf) {
+                Poll::Ready(read) => read,
+                Poll::Pending => {
+                    if self.unflushed {
+                        ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writing)?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            };
+            if let Err(error) = read {
+                // What was read before goes out first.
+                ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writing)?;
+                return Poll::Ready(Err(Broken::Reading(error)));
+            }
+            let mut rest = buf.filled();
+            self.ended = rest.is_empty();
+            if !self.ended {
+                traffic();
+            }
+            if let Some(frames) = &mut self.frames {
+                self.held = if self.ended { frames.end() } else { frames.pass(rest) };
+                continue;
+            }
+            while !rest.is_empty() {
+                match self.poll_write(cx, to, rest) {
+                    Poll::Ready(written) => rest = &rest[written?..],
+                    Poll::Pending => {
+                        self.held = Bytes::copy_from_slice(rest);
+                        return Poll::Pending;
+                    }
+                }
+            }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Poll<Result<usize, Broken>> {
+        let written = ready!(Pin::new(to).poll_write(cx, bytes)).map_err(|_| Broken::Writing)?;
+        if written == 0 {
+            return Poll::Ready(Err(Broken::Writing));
+        }
+        self.unflushed = true;
+        self.moved += written as u64;
+        Poll::Ready(Ok(written))
+    }
+}
+
+/// A client that is gone altogether. It is looked for: behind input that nobody takes, and after its end, its going makes no sound.
+struct Departure {
+    interval: Interval,
+    noticed: bool,
+    asked_at_end: bool,
+    moved: u64,
+}
+
+impl Departure {
+    fn new() -> Self {
+        let mut interval = interval_at(Instant::now() + LOOK, LOOK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { interval, noticed: false, asked_at_end: false, moved: 0 }
+    }
+
+    /// Ready when it is gone and the engine takes no more of what it said.
+    fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, watch: &Watch<S>, moved: u64) -> Poll<()> {
+        while self.interval.poll_tick(cx).is_ready() {
+            if self.noticed && self.moved == moved {
+                tracing::debug!("the client of a stream is gone");
+                return Poll::Ready(());
+            }
+            self.moved = moved;
+            self.noticed |= watch.hung_up() == Some(true);
+        }
+        Poll::Pending
     }
 }

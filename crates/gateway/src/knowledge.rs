@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn ask(knowledge: &Knowledge, method: Method, path: &str) -> Option<Response<ReplyBody>> {
-        let route = classify(&method, &path.parse().unwrap());
+        let route = classify(&method, &path.parse().unwrap(), &HeaderMap::new());
         knowledge.answer(&method, &route)
     }
 

@@ -7,23 +7,30 @@
 //! The gateway does not know what a machine is or how it is reached: streams come from a [`tunnel::Connector`], which may take as long as a
 //! machine takes to be made. It keeps no state of the engine but [`Knowledge`].
 //!
-//! Bind mounts are passed on as they are: their paths are paths of the machine.
+//! A bind mount of a folder of this computer is refused, or means the machine's: `binds`.
 
 #![forbid(unsafe_code)]
 
+mod binds;
 mod body;
 mod chain;
+mod chunked;
 mod classify;
 mod client;
 mod connection;
+mod doors;
+mod frames;
+mod framing;
 mod hijack;
 mod knowledge;
 mod link;
+mod paths;
 mod reply;
 mod serve;
 mod socket;
 mod upstream;
 
+pub use binds::{BindMounts, Folders};
 pub use knowledge::Knowledge;
-pub use serve::Gateway;
+pub use serve::{Gateway, MAX_CLIENTS};
 pub use socket::Socket;

@@ -10,11 +10,16 @@ use hyper::upgrade::OnUpgrade;
 use lifecycle::Guard;
 use tunnel::{Class, Connector, Destination};
 
+use crate::body::Gate;
+use crate::client::Told;
 use crate::reply::Failure;
-use crate::upstream::{Driver, HalfClose, Upstream};
+use crate::upstream::{Driver, Upstream, Way};
 
 #[derive(Default)]
-pub(crate) struct Link(Mutex<Inner>);
+pub(crate) struct Link {
+    inner: Mutex<Inner>,
+    told: Arc<Told>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -23,9 +28,26 @@ struct Inner {
     idle: Vec<Upstream>,
     requests: usize,
     /// The connection that carries the request under way.
-    carrier: Option<Arc<HalfClose>>,
+    carrier: Option<Carrier>,
+    /// What holds the body of the request under way back.
+    gate: Option<Arc<Gate>>,
     client_ended: bool,
     hijack: Option<Hijacked>,
+}
+
+/// How the client's end gets to the engine.
+struct Carrier {
+    way: Arc<Way>,
+    /// Behind the request: nothing can follow it. A stream that is going to be taken over passes its end on behind what was said in it.
+    passes_end: bool,
+}
+
+impl Carrier {
+    fn client_ended(&self) {
+        if self.passes_end {
+            self.way.want();
+        }
+    }
 }
 
 /// The engine took the connection over.
@@ -33,6 +55,8 @@ pub(crate) struct Hijacked {
     pub(crate) upgrade: OnUpgrade,
     pub(crate) upstream: Upstream,
     pub(crate) guard: Arc<Guard>,
+    /// What the engine says comes in frames.
+    pub(crate) framed: bool,
 }
 
 /// A request is under way until this is dropped.
@@ -42,6 +66,10 @@ impl Link {
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.inner().requests += 1;
         Busy(self.clone())
+    }
+
+    pub(crate) fn told(&self) -> &Arc<Told> {
+        &self.told
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -67,13 +95,25 @@ impl Link {
     }
 
     /// The request travels on this connection now. A client that has ended meanwhile is passed on as such.
-    pub(crate) fn carried_by(&self, upstream: &Upstream) {
-        let half_close = upstream.half_close();
+    pub(crate) fn carried_by(&self, upstream: &Upstream, passes_end: bool) {
+        let carrier = Carrier { way: upstream.way(), passes_end };
         let mut inner = self.inner();
         if inner.client_ended {
-            half_close.want();
+            carrier.client_ended();
         }
-        inner.carrier = Some(half_close);
+        inner.carrier = Some(carrier);
+    }
+
+    /// The body of the request under way is not asked for before the engine wants it.
+    pub(crate) fn gated_by(&self, gate: Arc<Gate>) {
+        self.inner().gate = Some(gate);
+    }
+
+    /// The client sends the body without having been asked.
+    pub(crate) fn open_gate(&self) {
+        if let Some(gate) = &self.inner().gate {
+            gate.open();
+        }
     }
 
     /// The client has closed its writing side. False when there is nobody yet to pass that on to.
@@ -81,7 +121,7 @@ impl Link {
         let mut inner = self.inner();
         inner.client_ended = true;
         if let Some(carrier) = &inner.carrier {
-            carrier.want();
+            carrier.client_ended();
         }
         inner.carrier.is_some()
     }
@@ -116,7 +156,7 @@ impl Link {
 
     // Every critical section leaves it whole.
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,5 +165,6 @@ impl Drop for Busy {
         let mut inner = self.0.inner();
         inner.requests -= 1;
         inner.carrier = None;
+        inner.gate = None;
     }
 }

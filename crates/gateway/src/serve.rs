@@ -10,12 +10,16 @@ use tokio_util::net::Listener;
 use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
+use crate::binds::Folders;
 use crate::connection;
 use crate::knowledge::Knowledge;
 use crate::socket::Socket;
 
 /// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100 KiB each when busy.
-const MAX_CLIENTS: usize = 4096;
+pub const MAX_CLIENTS: usize = 4096;
+
+/// Clients that are told so at once, when there are too many. More are closed without a word.
+const MAX_TURNED_AWAY: usize = 256;
 
 /// Longer than a short answer takes on a slow link, shorter than a person waits for the daemon to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
@@ -29,12 +33,24 @@ pub(crate) struct Inner {
     pub(crate) activity: Activity,
     pub(crate) ports: Option<Ports>,
     pub(crate) knowledge: Knowledge,
+    pub(crate) folders: Folders,
 }
 
 impl Gateway {
     /// Requests go where `connector` leads and are recorded in `activity`. Without `ports`, published ports are the machine's own affair.
     pub fn new(connector: Arc<dyn Connector>, activity: Activity, ports: Option<Ports>, knowledge: Knowledge) -> Self {
-        Self(Arc::new(Inner { connector, activity, ports, knowledge }))
+        Self::with_folders(connector, activity, ports, knowledge, Folders::default())
+    }
+
+    /// The same, and what is known of the folders of this computer.
+    pub fn with_folders(
+        connector: Arc<dyn Connector>,
+        activity: Activity,
+        ports: Option<Ports>,
+        knowledge: Knowledge,
+        folders: Folders,
+    ) -> Self {
+        Self(Arc::new(Inner { connector, activity, ports, knowledge, folders }))
     }
 
     /// Serves clients until `shutdown`; then requests under way have a few seconds to be answered and everything is closed. Several
@@ -44,14 +60,21 @@ impl Gateway {
         L: Listener,
         L::Io: Socket,
     {
-        let mut clients = JoinSet::new();
+        let (mut clients, mut turned_away) = (JoinSet::new(), JoinSet::new());
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(_) = clients.join_next() => {}
-                accepted = listener.accept(), if clients.len() < MAX_CLIENTS => match accepted {
-                    Ok((socket, _)) => {
+                Some(_) = turned_away.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, _)) if clients.len() < MAX_CLIENTS => {
                         clients.spawn(connection::serve(self.0.clone(), socket, shutdown.clone()));
+                    }
+                    Ok((socket, _)) => {
+                        tracing::warn!(clients = clients.len(), "too many clients at once");
+                        if turned_away.len() < MAX_TURNED_AWAY {
+                            turned_away.spawn(connection::turn_away(socket));
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a client could not be accepted");

@@ -12,6 +12,11 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn hung_up(&self) -> Option<bool> {
         None
     }
+
+    /// Whether programs that must not give orders can connect to it as well: a browser opens any port of this computer for any page.
+    fn is_open_to_browsers(&self) -> bool {
+        false
+    }
 }
 
 impl Socket for UnixStream {
@@ -30,6 +35,10 @@ impl Socket for TcpStream {
     fn hung_up(&self) -> Option<bool> {
         // Only a reset tells; an orderly end looks the same as a closed direction.
         if cfg!(target_os = "linux") { hang_up(self).filter(|gone| *gone) } else { None }
+    }
+
+    fn is_open_to_browsers(&self) -> bool {
+        true
     }
 }
 

@@ -4,31 +4,28 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::{Class, Stream};
 
 use crate::body::RequestBody;
-
-/// Heads of requests and answers, together with labels and credentials in them. Go's server, which dockerd is, takes 1 MiB.
-pub(crate) const MAX_HEAD: usize = 1 << 20;
-
-/// Header lines; Go has no limit of its own. 32 KiB while a head is read.
-pub(crate) const MAX_HEADERS: usize = 1024;
+use crate::framing::{MAX_HEAD, MAX_HEADERS};
 
 /// A connection to the engine that serves one request after the other. Dropping it closes it.
 pub(crate) struct Upstream {
     pub(crate) class: Class,
     sender: SendRequest<RequestBody>,
-    half_close: Arc<HalfClose>,
+    way: Arc<Way>,
     abort: AbortHandle,
 }
 
@@ -37,8 +34,8 @@ pub(crate) type Driver = BoxFuture<'static, ()>;
 
 impl Upstream {
     pub(crate) async fn over(stream: Stream, class: Class) -> Result<(Self, Driver), hyper::Error> {
-        let half_close = Arc::<HalfClose>::default();
-        let io = TokioIo::new(UpstreamIo { stream, half_close: half_close.clone(), unflushed: false, shut: false });
+        let way = Arc::<Way>::default();
+        let io = TokioIo::new(UpstreamIo { stream, way: way.clone(), lost: None, unflushed: false, shut: false });
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .title_case_headers(true)
@@ -54,7 +51,7 @@ impl Upstream {
                 tracing::trace!(%error, "a connection to the engine ended");
             }
         });
-        Ok((Self { class, sender, half_close, abort }, driver))
+        Ok((Self { class, sender, way, abort }, driver))
     }
 
     /// Whether it can take another request. Waits until the last one is out of the way.
@@ -64,11 +61,11 @@ impl Upstream {
 
     /// It can be kept for another request: the last one was sent to its end, and the client's end was not passed on.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.sender.is_closed() && self.half_close.sent.load(Ordering::Acquire) && !self.half_close.wanted.load(Ordering::Acquire)
+        !self.sender.is_closed() && self.way.sent.load(Ordering::Acquire) && !self.way.wanted.load(Ordering::Acquire)
     }
 
-    pub(crate) fn half_close(&self) -> Arc<HalfClose> {
-        self.half_close.clone()
+    pub(crate) fn way(&self) -> Arc<Way> {
+        self.way.clone()
     }
 
     /// # Errors
@@ -77,7 +74,7 @@ impl Upstream {
         &mut self,
         mut request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
-        request.body_mut().travels_on(self.half_close());
+        request.body_mut().travels_on(self.way());
         self.sender.try_send_request(request)
     }
 }
@@ -88,16 +85,28 @@ impl Drop for Upstream {
     }
 }
 
-/// The client's end, to be passed on to the engine once the request is through: a server such as dockerd gives up what nobody waits for.
+/// The stream that a connection was taken over on, without HTTP around it, and what came with the engine's head.
+pub(crate) fn taken_over(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<UpstreamIo>>().ok()?;
+    Some((parts.io.into_inner().stream, parts.read_buf))
+}
+
+/// How far a request is on its way to the engine.
+///
+/// The client's end is passed on once the request is through: a server such as dockerd gives up what nobody waits for.
 #[derive(Debug, Default)]
-pub(crate) struct HalfClose {
+pub(crate) struct Way {
     wanted: AtomicBool,
+    /// Something of the request was written. Before that, its end is not known to be behind it.
+    begun: AtomicBool,
     sent: AtomicBool,
+    blocked: AtomicBool,
     reader: AtomicWaker,
 }
 
-impl HalfClose {
+impl Way {
     pub(crate) fn request_begins(&self) {
+        self.begun.store(false, Ordering::Release);
         self.sent.store(false, Ordering::Release);
     }
 
@@ -111,44 +120,82 @@ impl HalfClose {
         self.reader.wake();
     }
 
+    /// There is more for the engine than its stream takes now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Acquire)
+    }
+
     fn is_due(&self) -> bool {
-        self.wanted.load(Ordering::Acquire) && self.sent.load(Ordering::Acquire)
+        self.wanted.load(Ordering::Acquire) && self.begun.load(Ordering::Acquire) && self.sent.load(Ordering::Acquire)
     }
 }
 
 /// The stream as the HTTP client sees it. hyper waits for the answer by reading, so that is where the end is passed on.
+///
+/// A write that fails is told when reading ends: an engine may answer before it has read everything and close, and a refusal of the
+/// stream itself comes by reading, too.
 struct UpstreamIo {
     stream: Stream,
-    half_close: Arc<HalfClose>,
+    way: Arc<Way>,
+    lost: Option<io::Error>,
     unflushed: bool,
     shut: bool,
 }
 
 impl UpstreamIo {
     fn pass_end_on(&mut self, cx: &mut Context<'_>) {
-        if !self.shut && !self.unflushed && self.half_close.is_due() && Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
+        if !self.shut && !self.unflushed && self.way.is_due() && Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
             self.shut = true;
+        }
+    }
+
+    fn written(&mut self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        self.way.blocked.store(written.is_pending(), Ordering::Release);
+        match written {
+            Poll::Ready(Err(error)) => {
+                self.lost = Some(error);
+                self.unflushed = false;
+                self.way.reader.wake();
+                Poll::Ready(Ok(all))
+            }
+            written => written,
         }
     }
 }
 
 impl AsyncRead for UpstreamIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.half_close.reader.register(cx.waker());
+        self.way.reader.register(cx.waker());
         self.pass_end_on(cx);
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.remaining();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        match self.lost.take_if(|_| buf.remaining() == before) {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
 impl AsyncWrite for UpstreamIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         self.unflushed = true;
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.way.begun.store(true, Ordering::Release);
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(written, buf.len())
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(all));
+        }
         self.unflushed = true;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.way.begun.store(true, Ordering::Release);
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(written, all)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -156,12 +203,15 @@ impl AsyncWrite for UpstreamIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        if flushed.is_ready() {
-            self.unflushed = false;
-            self.pass_end_on(cx);
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(()));
         }
-        flushed
+        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+            let _ = self.written(Poll::Ready(Err(error)), 0);
+        }
+        self.unflushed = false;
+        self.pass_end_on(cx);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

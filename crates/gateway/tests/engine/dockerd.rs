@@ -168,6 +168,7 @@ impl Connector for Direct {
         async move {
             let opened = match to {
                 Destination::Docker => UnixStream::connect(&self.socket).await.map(Stream::new),
+                Destination::Socket(path) => UnixStream::connect(path).await.map(Stream::new),
                 Destination::Tcp { host, port } => connect_inside(self.pid, host, port).await.map(Stream::new),
             };
             opened.map_err(|error| OpenError::Refused { message: error.to_string() })

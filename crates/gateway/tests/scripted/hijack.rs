@@ -69,6 +69,22 @@ async fn the_client_ends_its_input_and_still_reads_the_output() {
 }
 
 #[tokio::test]
+async fn what_a_client_says_before_it_is_answered_arrives_though_it_has_ended() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send(&format!("{ATTACH}input")).await;
+    client.half_close().await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    rig.activity_is("the end is known", |snapshot| snapshot.live.len() == 1).await;
+    engine.send(SWITCH).await;
+    assert_eq!(engine.rest().await, "input");
+    engine.send("output").await;
+    drop(engine);
+    assert!(client.rest().await.ends_with("output"));
+}
+
+#[tokio::test]
 async fn the_engine_ends_its_output_and_still_reads_the_input() {
     let mut rig = rig();
     let (mut client, mut engine) = attached(&mut rig).await;
@@ -152,7 +168,7 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     engine.until(body).await;
     engine.send(&format!("{SWITCH}early out,")).await;
     let head = client.head().await;
-    assert!(head.contains(" 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"), "{head}");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"), "{head}");
     assert!(!head.contains("Upgrade") && !head.contains("Content-Length") && !head.contains("chunked"), "{head}");
     client.until("early out,").await;
     engine.until("early in,").await;
@@ -177,4 +193,41 @@ async fn an_upgrade_to_another_protocol_passes_as_it_is() {
     engine.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI").await;
     assert!(client.head().await.contains("\r\nUpgrade: h2c\r\n"));
     client.until("PRI").await;
+}
+
+#[tokio::test]
+async fn an_output_in_frames_that_breaks_off_says_so_between_two_of_them() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send(ATTACH).await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    engine.send(&SWITCH.replace("raw-stream", "multiplexed-stream")).await;
+    client.head().await;
+    engine.send("\u{1}\0\0\0\0\0\0\u{4}word\u{1}\0\0\0\0\0\0\u{4}ha").await;
+    client.until("word").await;
+    client.send("unread").await;
+    crate::rig::within("the input", engine.io.readable()).await.unwrap();
+    // A socket that is closed with something unread is reset, as a path that is lost.
+    drop(engine);
+    let rest = client.rest().await;
+    assert!(rest.starts_with("\u{3}\0\0\0\0\0\0"), "no half of a frame before it: {rest:?}");
+    assert!(rest.len() > 8, "{rest:?}");
+}
+
+#[tokio::test]
+async fn an_output_in_frames_that_ends_is_passed_on_to_its_last_byte() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send(ATTACH).await;
+    let mut engine = rig.engine().await;
+    engine.head().await;
+    // The first frame comes together with the head.
+    engine.send(&format!("{}\u{1}\0\0\0\0\0\0\u{4}word\u{1}\0", SWITCH.replace("raw-stream", "multiplexed-stream"))).await;
+    client.head().await;
+    engine.send("\0\0\0\0\0\u{4}half").await;
+    client.until("half").await;
+    engine.send("\u{2}\0\0\0\0\0\0\u{4}cut").await;
+    drop(engine);
+    assert_eq!(client.rest().await, "\u{2}\0\0\0\0\0\0\u{4}cut");
 }

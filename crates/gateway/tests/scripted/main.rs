@@ -2,6 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
+mod doors;
+mod ends;
 mod exchange;
+mod folders;
 mod hijack;
+mod known;
+mod limits;
+mod memory;
+mod opening;
+mod pipeline;
 mod rig;
+mod smuggling;
+mod trailers;

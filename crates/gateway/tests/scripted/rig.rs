@@ -1,14 +1,17 @@
 //! A gateway between a client and an engine whose every byte is written by the test.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{Gateway, Knowledge};
+use gateway::{Folders, Gateway, Knowledge};
 use lifecycle::{Activity, FakeClock, Snapshot};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,12 +21,72 @@ use tunnel::{Class, Connector, Destination, OpenError, Stream};
 /// Nothing here takes long; a test that waits this long has failed.
 pub const CEILING: Duration = Duration::from_secs(20);
 
+/// An answer that says little.
+pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
 /// What the test answers when the gateway asks for a stream.
 pub type Answer = Result<Stream, OpenError>;
 
 pub struct Asked {
     pub class: Class,
     pub answer: futures::channel::oneshot::Sender<Answer>,
+}
+
+impl Asked {
+    pub fn engine(self) -> Peer {
+        let (here, there) = UnixStream::pair().unwrap();
+        assert!(self.answer.send(Ok(Stream::new(there))).is_ok(), "the gateway gave up waiting");
+        Peer::new(here)
+    }
+
+    /// A stream that opens and says by its first read that it leads nowhere.
+    pub fn refused_by_reading(self, error: OpenError) {
+        self.refused(error, true);
+    }
+
+    /// The same, but not before something was written.
+    pub fn refused_once_written_to(self, error: OpenError) {
+        self.refused(error, false);
+    }
+
+    fn refused(self, error: OpenError, told: bool) {
+        let stream = Stream::new(Refused { error, told, reader: None });
+        assert!(self.answer.send(Ok(stream)).is_ok(), "the gateway gave up waiting");
+    }
+}
+
+struct Refused {
+    error: OpenError,
+    told: bool,
+    reader: Option<Waker>,
+}
+
+impl AsyncRead for Refused {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.told {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionRefused, self.error.clone())))
+    }
+}
+
+impl AsyncWrite for Refused {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.told = true;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 struct Script(mpsc::UnboundedSender<Asked>);
@@ -38,6 +101,7 @@ impl Connector for Script {
 }
 
 pub struct Rig {
+    pub gateway: Gateway,
     pub activity: Activity,
     pub shutdown: CancellationToken,
     pub serving: JoinHandle<()>,
@@ -50,17 +114,21 @@ pub fn rig() -> Rig {
 }
 
 pub fn rig_with(knowledge: Knowledge) -> Rig {
+    rig_of(knowledge, Folders::default())
+}
+
+pub fn rig_of(knowledge: Knowledge, folders: Folders) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let (script, asked) = mpsc::unbounded_channel();
     let activity = Activity::new(Arc::new(FakeClock::default()));
-    let gateway = Gateway::new(Arc::new(Script(script)), activity.clone(), None, knowledge);
+    let gateway = Gateway::with_folders(Arc::new(Script(script)), activity.clone(), None, knowledge, folders);
     let shutdown = CancellationToken::new();
     let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
     let serving = tokio::spawn({
-        let shutdown = shutdown.clone();
+        let (gateway, shutdown) = (gateway.clone(), shutdown.clone());
         async move { gateway.serve(listener, shutdown).await }
     });
-    Rig { activity, shutdown, serving, asked, folder }
+    Rig { gateway, activity, shutdown, serving, asked, folder }
 }
 
 impl Rig {
@@ -75,10 +143,7 @@ impl Rig {
 
     /// Waits until the gateway asks for a stream, and gives it one.
     pub async fn engine(&mut self) -> Peer {
-        let asked = self.asked().await;
-        let (here, there) = UnixStream::pair().unwrap();
-        assert!(asked.answer.send(Ok(Stream::new(there))).is_ok(), "the gateway gave up waiting");
-        Peer::new(here)
+        self.asked().await.engine()
     }
 
     pub fn asks_no_more(&mut self) -> bool {
@@ -119,6 +184,11 @@ impl Peer {
 
     pub async fn head(&mut self) -> String {
         self.until("\r\n\r\n").await
+    }
+
+    /// True after a while without a byte. Only a test that fails by it may be wrong by pace.
+    pub async fn hears_nothing(&mut self) -> bool {
+        tokio::time::timeout(Duration::from_millis(200), self.io.read_buf(&mut self.read)).await.is_err()
     }
 
     /// Everything up to the peer's end. A reset is an end too.
