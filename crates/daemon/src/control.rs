@@ -1,5 +1,6 @@
 //! The daemon's own API, on a Unix socket beside the Docker socket: HTTP with JSON, for the command line and for programs.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ const LONGEST_REPORT: Duration = Duration::from_secs(2);
 pub(crate) struct Control {
     pub(crate) profile: String,
     pub(crate) socket: PathBuf,
+    pub(crate) proxy_port: Option<NonZeroU16>,
     pub(crate) situation: watch::Receiver<Situation>,
     pub(crate) activity: Activity,
     pub(crate) policy: Policy,
@@ -62,13 +64,16 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let verdict = decide(&control.activity.snapshot(), &control.policy, now.since, moment);
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let ports = serde_json::to_value(ports).unwrap_or_default();
-    Json(Status::of(&control.profile, control.socket.clone(), &now, &verdict, moment, ports))
+    let socket = (control.socket.clone(), control.proxy_port);
+    Json(Status::of(&control.profile, socket, &now, &verdict, moment, ports))
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
+    let before = control.situation.borrow().attempts;
     let told = tell(&control, Command::Wake).await;
     // Whoever asks for the state next is not to read how the last attempt ended.
-    let begun = control.situation.clone().wait_for(|now| matches!(now.state, State::Waking | State::Up(_))).await.is_ok();
+    let begun = |now: &Situation| matches!(now.state, State::Waking | State::Up(_)) || now.attempts > before;
+    let begun = control.situation.clone().wait_for(begun).await.is_ok();
     if begun { told } else { stopping() }
 }
 

@@ -9,11 +9,13 @@ pub mod client;
 mod control;
 mod link;
 mod ownership;
+mod proxy_port;
 mod serve;
 mod state;
 mod status;
 mod supervisor;
 
+pub use gateway::{BindMounts, Folders};
 pub use ownership::{Ownership, OwnershipError};
 pub use serve::{Daemon, DaemonError, Options};
 pub use status::{PhaseStatus, Status};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use machine::Ready;
 use tokio::sync::watch;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
@@ -33,23 +34,13 @@ impl Link {
     }
 
     async fn stream(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
-        let mut situation = self.situation.clone();
         // A tunnel that turns out to be dead is given back once; the next one has just been made.
         let mut second_chance = true;
         loop {
-            let wish = if is_up(&situation.borrow()) { 0 } else { self.want() };
-            let settled = situation
-                .wait_for(|now| match &now.state {
-                    State::Up(_) => is_up(now),
-                    State::Failed { .. } => now.attempts >= wish,
-                    State::Absent { .. } | State::Waking | State::Lost { .. } | State::Releasing { .. } => false,
-                })
-                .await
-                .map(|now| now.state.clone());
-            let ready = match settled {
-                Ok(State::Up(ready)) => ready,
-                Ok(State::Failed { message }) => return Err(OpenError::NoMachine { message }),
-                Ok(_) | Err(_) => return Err(OpenError::NoMachine { message: "dockbridge is stopping".to_owned() }),
+            let now = ready(&self.situation.borrow());
+            let ready = match now {
+                Some(ready) => ready,
+                None => self.wait().await.map_err(|message| OpenError::NoMachine { message })?,
             };
             match ready.tunnel.open(to.clone(), class).await {
                 Err(OpenError::Dead { .. }) if second_chance => second_chance = false,
@@ -57,10 +48,29 @@ impl Link {
             }
         }
     }
+
+    /// The machine that comes of the attempt under way or the next, or why none does.
+    async fn wait(&self) -> Result<Arc<Ready>, String> {
+        let mut situation = self.situation.clone();
+        loop {
+            let wish = self.want();
+            let settled = situation.wait_for(|now| ready(now).is_some() || now.attempts >= wish).await;
+            let settled = settled.map(|now| (ready(&now), now.failure.clone())).map_err(|_| "dockbridge is stopping")?;
+            match settled {
+                (Some(ready), _) => return Ok(ready),
+                (None, Some(message)) => return Err(message),
+                // It was found, and is lost again already.
+                (None, None) => {}
+            }
+        }
+    }
 }
 
-fn is_up(now: &Situation) -> bool {
-    matches!(&now.state, State::Up(ready) if ready.tunnel.is_dead().is_none())
+fn ready(now: &Situation) -> Option<Arc<Ready>> {
+    match &now.state {
+        State::Up(ready) if ready.tunnel.is_dead().is_none() => Some(ready.clone()),
+        _ => None,
+    }
 }
 
 impl Connector for Link {

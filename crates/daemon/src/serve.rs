@@ -1,23 +1,28 @@
 //! From options to a running daemon, and its orderly end.
 
+use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Gateway, Knowledge};
+use gateway::{Folders, Gateway, Knowledge};
 use lifecycle::{Activity, Clock, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
 use ports::Ports;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
 use crate::control::{self, Control};
 use crate::link::Link;
 use crate::ownership::{Ownership, OwnershipError, control_socket};
+use crate::proxy_port;
 use crate::state::Situation;
-use crate::supervisor::{Command, Supervisor};
+use crate::supervisor::{Backoff, Command, Supervisor};
 
 /// The cloud is asked once before clients are served; a person waits for it.
 const FIRST_LOOK: Duration = Duration::from_millis(1_500);
@@ -38,6 +43,10 @@ pub struct Options {
     pub heartbeat: Duration,
     /// The Docker socket to serve.
     pub socket: PathBuf,
+    /// A port of this computer that leads to the same.
+    pub proxy_port: Option<NonZeroU16>,
+    /// What is known of the folders of this computer.
+    pub folders: Folders,
     /// Folder for what may be lost, such as the engine's last answer to `_ping`.
     pub state: PathBuf,
     /// Where published ports appear; `None` to leave them alone.
@@ -50,6 +59,14 @@ pub enum DaemonError {
     /// The socket cannot be had.
     #[error(transparent)]
     Socket(#[from] OwnershipError),
+    /// The port cannot be had.
+    #[error("port {port} of this computer cannot be listened on")]
+    Port {
+        /// The port.
+        port: NonZeroU16,
+        /// Why.
+        source: io::Error,
+    },
     /// The cloud refuses this token.
     #[error("the cloud does not let us in")]
     Refused(#[source] MachineError),
@@ -60,6 +77,7 @@ pub struct Daemon {
     options: Options,
     ownership: Ownership,
     docker: tokio::net::UnixListener,
+    proxies: Vec<TcpListener>,
     control: tokio::net::UnixListener,
     found: Result<Option<Summary>, String>,
 }
@@ -68,6 +86,11 @@ impl Daemon {
     /// Takes the sockets and looks at the cloud once. Clients that connect from now on wait for [`Daemon::run`]. Nothing is made.
     pub async fn bind(options: Options) -> Result<Self, DaemonError> {
         let mut ownership = Ownership::take(&options.socket)?;
+        // Before the cloud is asked: it is refused at once, or it is had.
+        let proxies = match options.proxy_port {
+            Some(port) => proxy_port::listen(port).await.map_err(|source| DaemonError::Port { port, source })?,
+            None => Vec::new(),
+        };
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
             Ok(Err(error)) if error.is_lasting() => return Err(DaemonError::Refused(error)),
             Ok(Ok(found)) => Ok(found),
@@ -76,7 +99,7 @@ impl Daemon {
         };
         let docker = ownership.listen(&options.socket)?;
         let control = ownership.listen(&control_socket(&options.socket))?;
-        Ok(Self { options, ownership, docker, control, found })
+        Ok(Self { options, ownership, docker, proxies, control, found })
     }
 
     /// What the first look found: a machine that is going to be taken over, or why the cloud could not be asked.
@@ -86,7 +109,7 @@ impl Daemon {
 
     /// Serves until `shutdown`, or until it is told to stop over its control socket. The machine is left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { options, ownership, docker, control, found } = self;
+        let Self { options, ownership, docker, proxies, control, found } = self;
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
         let (situation, watched) = watch::channel(Situation::new(clock.now()));
@@ -95,7 +118,7 @@ impl Daemon {
         let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
         let ports = options.ports.map(|bind| Ports::new(link.clone(), activity.clone(), bind));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
-        let gateway = Gateway::new(link, activity.clone(), ports.clone(), knowledge);
+        let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge, options.folders);
 
         let policy = options.policy;
         let supervisor = Supervisor {
@@ -110,6 +133,8 @@ impl Daemon {
             wanted: wishes,
             commands: orders,
             no_attempt_before: None,
+            backoff: Backoff::default(),
+            expected: false,
         };
         // A machine that could not be asked about may exist, and only we keep it alive.
         let mut supervised = tokio::spawn(supervisor.run(!matches!(found, Ok(None))));
@@ -119,9 +144,15 @@ impl Daemon {
             let (gateway, serving) = (gateway.clone(), serving.clone());
             async move { gateway.serve(docker, serving).await }
         });
+        let mut proxied = JoinSet::new();
+        for listener in proxies {
+            let (gateway, serving) = (gateway.clone(), serving.clone());
+            proxied.spawn(async move { gateway.serve(listener, serving).await });
+        }
         let router = control::router(Control {
             profile: options.profile,
             socket: options.socket,
+            proxy_port: options.proxy_port,
             situation: watched,
             activity,
             policy,
@@ -144,6 +175,7 @@ impl Daemon {
         }
         serving.cancel();
         let _ = served.await;
+        proxied.join_all().await;
         let _ = controlled.await;
         if let Some(ports) = ports {
             ports.close().await;

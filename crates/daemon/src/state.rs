@@ -21,6 +21,10 @@ pub(crate) enum State {
     Lost {
         /// In words for a person.
         reason: String,
+        /// What came of the last attempt to find it again.
+        trouble: Option<String>,
+        /// When the next attempt begins; `None` while one goes on.
+        again: Option<Moment>,
     },
     /// It is being taken down.
     Releasing {
@@ -33,6 +37,8 @@ pub(crate) enum State {
     Failed {
         /// In words for a person, with what to do.
         message: String,
+        /// When it is looked for although nobody asks, because it was there before.
+        again: Option<Moment>,
     },
 }
 
@@ -59,6 +65,8 @@ pub(crate) struct Situation {
     pub(crate) since: Moment,
     /// The number of the last attempt to get a machine that has ended, well or not.
     pub(crate) attempts: u64,
+    /// Why that attempt failed; `None` if it did not.
+    pub(crate) failure: Option<String>,
     /// The stages of the last or present way to a machine.
     pub(crate) phases: Vec<TimedPhase>,
     /// What the agent said last.
@@ -76,7 +84,7 @@ pub(crate) struct TimedPhase {
 
 impl Situation {
     pub(crate) fn new(now: Moment) -> Self {
-        Self { state: State::Absent { because: None }, since: now, attempts: 0, phases: Vec::new(), report: None }
+        Self { state: State::Absent { because: None }, since: now, attempts: 0, failure: None, phases: Vec::new(), report: None }
     }
 
     pub(crate) fn enter(&mut self, state: State, now: Moment) {
@@ -88,6 +96,20 @@ impl Situation {
         // Whoever follows the next way to a machine is not to take the last one's stages for it.
         if matches!(self.state, State::Absent { .. }) {
             self.phases.clear();
+        }
+    }
+
+    /// An attempt to get a machine has ended.
+    pub(crate) fn attempted(&mut self, failure: Option<String>) {
+        self.attempts += 1;
+        self.failure = failure;
+    }
+
+    /// What came of the last attempt to find a lost machine, and when the next one begins. It stays lost since when it was.
+    pub(crate) fn still_lost(&mut self, came_of_it: Option<String>, next: Option<Moment>) {
+        if let State::Lost { trouble, again, .. } = &mut self.state {
+            *trouble = came_of_it.or(trouble.take());
+            *again = next;
         }
     }
 

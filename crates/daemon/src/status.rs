@@ -1,5 +1,6 @@
 //! What a person or a program is told about the daemon. A stable interface: fields are added, never changed.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ pub struct Status {
     pub profile: String,
     /// The Docker socket that is served.
     pub socket: PathBuf,
+    /// The port of this computer that leads to the same, if there is one.
+    #[serde(default)]
+    pub proxy_port: Option<NonZeroU16>,
     /// The daemon's process.
     pub process: u32,
     /// `absent`, `waking`, `up`, `lost`, `releasing` or `failed`.
@@ -31,6 +35,9 @@ pub struct Status {
     pub phases: Vec<PhaseStatus>,
     /// What happens next, in words for a person.
     pub next: String,
+    /// Seconds until a machine that was there is looked for again, where that is so; 0 while an attempt goes on.
+    #[serde(default)]
+    pub next_attempt_seconds: Option<f64>,
     /// What keeps the machine.
     pub reasons: Vec<ReasonStatus>,
     /// What the machine says of itself.
@@ -92,16 +99,24 @@ pub struct CostStatus {
 }
 
 impl Status {
-    pub(crate) fn of(profile: &str, socket: PathBuf, now: &Situation, verdict: &Verdict, moment: Moment, ports: serde_json::Value) -> Self {
+    pub(crate) fn of(
+        profile: &str,
+        (socket, proxy_port): (PathBuf, Option<NonZeroU16>),
+        now: &Situation,
+        verdict: &Verdict,
+        moment: Moment,
+        ports: serde_json::Value,
+    ) -> Self {
         let ready = match &now.state {
             State::Up(ready) => Some(ready),
             _ => None,
         };
         let machine = ready.map(|ready| ready.summary.clone());
-        let (reasons, next) = what_next(&now.state, verdict);
+        let (reasons, next) = what_next(&now.state, verdict, moment);
         Self {
             profile: profile.to_owned(),
             socket,
+            proxy_port,
             process: std::process::id(),
             state: now.state.word().to_owned(),
             reason: reason(&now.state),
@@ -119,6 +134,7 @@ impl Status {
                 })
                 .collect(),
             next,
+            next_attempt_seconds: next_attempt(&now.state, moment).map(|left| left.as_secs_f64()),
             reasons,
             report: now.report.clone(),
             tunnel: ready.map(|ready| {
@@ -139,19 +155,36 @@ fn reason(state: &State) -> Option<String> {
     match state {
         State::Absent { because } => because.clone(),
         State::Waking | State::Up(_) => None,
-        State::Lost { reason } => Some(reason.clone()),
+        State::Lost { reason, trouble: None, .. } => Some(reason.clone()),
+        State::Lost { reason, trouble: Some(trouble), .. } => Some(format!("{reason}; {trouble}")),
         State::Releasing { because, trouble: None } => Some(because.clone()),
         State::Releasing { because, trouble: Some(trouble) } => Some(format!("{because}; {trouble}")),
-        State::Failed { message } => Some(message.clone()),
+        State::Failed { message, .. } => Some(message.clone()),
     }
 }
 
-fn what_next(state: &State, verdict: &Verdict) -> (Vec<ReasonStatus>, String) {
+/// Until a machine that was there is looked for again; nothing is left while an attempt goes on.
+fn next_attempt(state: &State, now: Moment) -> Option<Duration> {
+    match state {
+        State::Lost { again, .. } => Some(again.map_or(Duration::ZERO, |again| again.since(now))),
+        State::Failed { again, .. } => again.map(|again| again.since(now)),
+        _ => None,
+    }
+}
+
+fn what_next(state: &State, verdict: &Verdict, now: Moment) -> (Vec<ReasonStatus>, String) {
     let seconds = |duration: Duration| duration.as_secs();
     match (state, verdict) {
+        (State::Lost { .. } | State::Failed { again: Some(_), .. }, _) => {
+            let left = next_attempt(state, now).unwrap_or_default();
+            let next = match left.is_zero() {
+                true => "connecting again now".to_owned(),
+                false => format!("connecting again in {:.0} s; a docker command tries at once", left.as_secs_f64().ceil()),
+            };
+            (Vec::new(), next)
+        }
         (State::Absent { .. } | State::Failed { .. }, _) => (Vec::new(), "the next docker command wakes a machine".to_owned()),
         (State::Waking, _) => (Vec::new(), "docker commands wait until the machine is ready".to_owned()),
-        (State::Lost { .. }, _) => (Vec::new(), "looking for the machine".to_owned()),
         (State::Releasing { .. }, _) => (Vec::new(), "the machine is being destroyed; its volume stays".to_owned()),
         (State::Up(ready), _) if ready.summary.id.is_none() => (Vec::new(), "this host is not ours: it is only connected to".to_owned()),
         (State::Up(_), Verdict::Keep { reasons, for_another }) => {

@@ -1,18 +1,21 @@
 //! The one task that decides what happens to the machine. Each state is a function that returns the next; nothing else changes the state.
 
+mod backoff;
 mod keep;
+mod lost;
 mod release;
 mod wake;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::{Activity, Clock, Policy};
-use machine::{Consent, Lease, Provider, Ready, ServerStatus, with_causes};
+use lifecycle::{Activity, Clock, Moment, Policy};
+use machine::{Consent, Lease, Provider, Ready, with_causes};
 use ports::Ports;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
+pub(crate) use self::backoff::Backoff;
 use crate::state::{Situation, State};
 
 /// What is asked of the supervisor from outside. (Wishes for a machine come by [`crate::link::Link`].)
@@ -40,6 +43,10 @@ pub(crate) struct Supervisor {
     pub(crate) commands: mpsc::Receiver<Command>,
     /// After a failure that will not pass by itself, wishes of clients are answered with it until then.
     pub(crate) no_attempt_before: Option<tokio::time::Instant>,
+    /// Of attempts to reach a machine that was there.
+    pub(crate) backoff: Backoff,
+    /// There was a machine, and nobody has said that it is gone: it is looked for although no client asks.
+    pub(crate) expected: bool,
 }
 
 /// Where to go from a state.
@@ -50,17 +57,16 @@ enum Next {
     Wake,
     /// It is there.
     Keep(Arc<Ready>),
-    /// The path is lost; perhaps the machine, too.
-    FindOut(String),
+    /// The path is lost; perhaps the machine, too. It is looked for after the pause.
+    FindOut { reason: String, pause: Duration },
     /// Take it down.
     Release { ready: Option<Arc<Ready>>, because: String, consent: Consent, answer: Vec<oneshot::Sender<Result<Option<String>, String>>> },
     /// The daemon ends.
     End,
 }
 
-/// Pauses between attempts to find a machine again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// While somebody waits for a time to come: how often the time is looked at, which may jump when the computer slept.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Runs until told to stop. A machine that exists already is taken over.
@@ -68,11 +74,13 @@ impl Supervisor {
         let mut next = Next::Rest;
         loop {
             next = match next {
-                Next::Rest if std::mem::take(&mut found) => Next::FindOut("dockbridge has just started".to_owned()),
+                Next::Rest if std::mem::take(&mut found) => {
+                    Next::FindOut { reason: "dockbridge has just started".to_owned(), pause: Duration::ZERO }
+                }
                 Next::Rest => self.rest().await,
                 Next::Wake => self.wake().await,
                 Next::Keep(ready) => self.keep(ready).await,
-                Next::FindOut(reason) => self.find_out(reason).await,
+                Next::FindOut { reason, pause } => self.find_out(reason, pause).await,
                 Next::Release { ready, because, consent, answer } => self.release(ready, because, consent, answer).await,
                 Next::End => return,
             };
@@ -80,6 +88,7 @@ impl Supervisor {
     }
 
     async fn rest(&mut self) -> Next {
+        let again = self.looks_again();
         loop {
             if self.is_wanted() {
                 match self.no_attempt_before {
@@ -89,70 +98,22 @@ impl Supervisor {
             }
             tokio::select! {
                 changed = self.wanted.changed() => if changed.is_err() { return Next::End },
-                command = self.commands.recv() => match command {
-                    Some(Command::Wake) => return Next::Wake,
-                    Some(Command::Destroy(answer)) => return Next::Release {
-                        ready: None,
-                        because: "it was asked for".to_owned(),
-                        consent: Consent::Given,
-                        answer: vec![answer],
-                    },
-                    Some(Command::Stop) | None => return Next::End,
-                },
+                command = self.commands.recv() => if let Some(next) = ordered(command) { return next },
+                () = until(&*self.clock, again) => return Next::FindOut { reason: self.last_failure(), pause: Duration::ZERO },
             }
         }
     }
 
-    /// Looks whether there is still a machine. One that runs is connected to again; one that is off is removed; that there is none is said. Nothing is
-    /// made here unless a client waits for it.
-    async fn find_out(&mut self, reason: String) -> Next {
-        let mut pause = FIRST_PAUSE;
-        self.enter(State::Lost { reason });
-        loop {
-            if self.is_wanted() {
-                return Next::Wake;
-            }
-            let found = tokio::select! {
-                found = self.provider.find() => found,
-                command = self.commands.recv() => match self.ordered(command) {
-                    Some(next) => return next,
-                    None => continue,
-                },
-            };
-            match found {
-                Ok(None) => {
-                    self.leave_machine("there is no machine");
-                    return Next::Rest;
-                }
-                Ok(Some(summary)) => match summary.status {
-                    ServerStatus::Running | ServerStatus::Starting => return Next::Wake,
-                    // Off for a moment: a new server is, before its first start.
-                    ServerStatus::Off if summary.busy => pause = FIRST_PAUSE,
-                    ServerStatus::Off => {
-                        let because = "it is off and still billed".to_owned();
-                        return Next::Release { ready: None, because, consent: Consent::Given, answer: Vec::new() };
-                    }
-                    ServerStatus::Stopping | ServerStatus::Deleting | ServerStatus::Other => pause = FIRST_PAUSE,
-                },
-                Err(error) => tracing::warn!(error = %with_causes(&error), "the cloud cannot be asked"),
-            }
-            tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                _ = self.wanted.changed() => {}
-                command = self.commands.recv() => if let Some(next) = self.ordered(command) { return next },
-            }
+    /// When a machine that was there is looked for again although nobody asked for it.
+    fn looks_again(&self) -> Option<Moment> {
+        match &self.situation.borrow().state {
+            State::Failed { again, .. } => *again,
+            _ => None,
         }
     }
 
-    /// What a command means while no machine answers.
-    fn ordered(&self, command: Option<Command>) -> Option<Next> {
-        match command {
-            Some(Command::Wake) => Some(Next::Wake),
-            Some(Command::Destroy(answer)) => {
-                Some(Next::Release { ready: None, because: "it was asked for".to_owned(), consent: Consent::Given, answer: vec![answer] })
-            }
-            Some(Command::Stop) | None => Some(Next::End),
-        }
+    fn last_failure(&self) -> String {
+        self.situation.borrow().failure.clone().unwrap_or_default()
     }
 
     fn is_wanted(&mut self) -> bool {
@@ -170,21 +131,45 @@ impl Supervisor {
     }
 
     /// The machine is gone, and with it the ports of its containers.
-    fn leave_machine(&self, because: &str) {
+    fn leave_machine(&mut self, because: &str) {
         if let Some(ports) = &self.ports {
             ports.detach();
         }
         self.activity.set_running_containers(0);
+        self.expected = false;
         self.enter(State::Absent { because: Some(because.to_owned()) });
+    }
+}
+
+/// What a command means while no machine answers.
+fn ordered(command: Option<Command>) -> Option<Next> {
+    match command {
+        Some(Command::Wake) => Some(Next::Wake),
+        Some(Command::Destroy(answer)) => {
+            Some(Next::Release { ready: None, because: "it was asked for".to_owned(), consent: Consent::Given, answer: vec![answer] })
+        }
+        Some(Command::Stop) | None => Some(Next::End),
+    }
+}
+
+/// Returns when the time has come; never for `None`. A computer that slept beyond it wakes up to find that it has.
+async fn until(clock: &dyn Clock, moment: Option<Moment>) {
+    let Some(moment) = moment else { return std::future::pending().await };
+    loop {
+        let left = moment.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(LOOK)).await;
     }
 }
 
 fn detail(state: &State) -> Option<&str> {
     match state {
         State::Absent { because } => because.as_deref(),
-        State::Lost { reason } => Some(reason),
+        State::Lost { reason, .. } => Some(reason),
         State::Releasing { because, .. } => Some(because),
-        State::Failed { message } => Some(message),
+        State::Failed { message, .. } => Some(message),
         State::Waking | State::Up(_) => None,
     }
 }

@@ -112,12 +112,21 @@ impl Activity {
     fn seen(&self, id: u64, end: bool) {
         let now = self.clock.now();
         let mut inner = self.lock();
-        let Some(live) = inner.live.get_mut(&id) else { return };
-        live.last_traffic = now;
-        let (kind, source) = (live.kind, live.source.clone());
-        inner.last.insert(kind, Seen { at: now, source });
+        let Inner { live, last, .. } = &mut *inner;
+        let Some(this) = live.get_mut(&id) else { return };
+        this.last_traffic = now;
+        match last.get_mut(&this.kind) {
+            Some(seen) => {
+                seen.at = now;
+                // Mostly the same as last time; this is called for each piece of a transfer.
+                if seen.source != this.source {
+                    seen.source.clone_from(&this.source);
+                }
+            }
+            None => drop(last.insert(this.kind, Seen { at: now, source: this.source.clone() })),
+        }
         if end {
-            inner.live.remove(&id);
+            live.remove(&id);
         }
     }
 }

@@ -22,12 +22,24 @@ pub use orphans::{Orphan, OrphanKind};
 use crate::error::MachineError;
 use crate::identity::Identity;
 use crate::plan::{Spec, Step, plan};
-use crate::provider::{Consent, Destroyed, Lease, Phase, Progress, Provider, Ready, Summary};
+use crate::provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary};
 
 /// From nothing to a machine takes under a minute where all goes well; a stock-out in every location and a slow boot are in this.
 const LONGEST_WAY: Duration = Duration::from_secs(10 * 60);
 /// Between two looks at something that passes by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Who wants a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Somebody waits for it: whatever it takes.
+    Serve,
+    /// Nobody does: the one that there is, if it answers.
+    Join {
+        /// How long it may take to answer.
+        patience: Duration,
+    },
+}
 
 /// What a machine does when its lease ends.
 #[derive(Debug, Clone)]
@@ -73,13 +85,15 @@ impl Cloud {
         Self { client, options: Arc::new(options) }
     }
 
-    async fn way_to_machine(&self, progress: &Progress<'_>) -> Result<Ready, MachineError> {
+    /// The way to a machine. `None` only where nobody waits for one and there is none.
+    async fn way_to_machine(&self, purpose: Purpose, progress: &Progress<'_>) -> Result<Option<Ready>, MachineError> {
         let begun = Instant::now();
         let mut last = "looking up what there is".to_owned();
         progress(Phase::LookUp, None);
         let (mut observed, catalogue) = tokio::try_join!(self.observe(), self.catalogue())?;
         while begun.elapsed() < LONGEST_WAY {
             match plan(&self.options.spec, &observed, &catalogue)? {
+                Step::Create { .. } if matches!(purpose, Purpose::Join { .. }) => return Ok(None),
                 Step::Create { volume, ladder } => {
                     "creating the server".clone_into(&mut last);
                     self.create(&observed, volume, &ladder, progress).await?;
@@ -109,8 +123,11 @@ impl Cloud {
                     last = what;
                     sleep(LOOK_AGAIN).await;
                 }
-                Step::Connect(server) => match self.connect(&server, &observed, begun, progress).await {
-                    Ok(ready) => return Ok(ready),
+                Step::Connect(server) => match self.connect(&server, &observed, begun, purpose, progress).await {
+                    Ok(ready) => return Ok(Some(ready)),
+                    Err(connect::Lost::LookAgain(_) | connect::Lost::Remove(MachineError::Silent { .. })) if purpose != Purpose::Serve => {
+                        return Err(MachineError::Silent { name: server.name.clone(), waited: begun.elapsed(), source: None });
+                    }
                     // It was replaced or deleted under our hands, or another client is just replacing its host key: look again.
                     Err(connect::Lost::LookAgain(what)) => {
                         last = what;
@@ -149,7 +166,22 @@ impl Provider for Cloud {
     }
 
     fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>> {
-        Box::pin(self.way_to_machine(progress))
+        Box::pin(async {
+            match self.way_to_machine(Purpose::Serve, progress).await? {
+                Some(ready) => Ok(ready),
+                None => Err(MachineError::TimedOut { waited: Duration::ZERO, last: "there was no machine".to_owned() }),
+            }
+        })
+    }
+
+    fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
+        Box::pin(async move {
+            let progress = |phase: Phase, detail: Option<String>| tracing::debug!(phase = phase.words(), detail, "joining");
+            Ok(match self.way_to_machine(Purpose::Join { patience }, &progress).await? {
+                Some(ready) => Joined::Ready(Box::new(ready)),
+                None => Joined::Absent,
+            })
+        })
     }
 
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {

@@ -105,6 +105,17 @@ impl MachineError {
         }
     }
 
+    /// Whether the same attempt may succeed later although nobody changes anything: a network that comes back, a server that boots.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            MachineError::Connect { source, .. } => {
+                !matches!(**source, ConnectError::HostKeyRefused { .. } | ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })
+            }
+            MachineError::OutOfStock { .. } => false,
+            error => !error.is_lasting(),
+        }
+    }
+
     /// What the person can do, if anything.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

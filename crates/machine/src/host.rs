@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tunnel::{AgentState, ConnectError, Options, Tunnel};
 
 use crate::error::MachineError;
 use crate::observed::ServerStatus;
-use crate::provider::{Consent, Destroyed, Phase, Progress, Provider, Ready, Summary};
+use crate::patience::patience;
+use crate::provider::{Consent, Destroyed, Joined, Phase, Progress, Provider, Ready, Summary};
 
-/// Pauses between attempts to reach it.
-const ATTEMPTS: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(2)];
+/// Attempts to reach it while somebody waits. They are bounded by 5, 15 and 30 s.
+const ATTEMPTS: u32 = 3;
+/// Before the second attempt; twice that before the third.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A provider of one host.
 #[derive(Debug, Clone)]
@@ -42,26 +45,26 @@ impl Host {
 
     async fn connect(&self, progress: &Progress<'_>) -> Result<Ready, MachineError> {
         progress(Phase::Connect, Some(self.options.endpoint.to_string()));
-        let mut pauses = ATTEMPTS.iter();
-        let begun = Instant::now();
+        let mut made = 0;
         loop {
-            match Tunnel::connect(self.options.clone()).await {
-                Ok(tunnel) => {
-                    if let AgentState::Absent { reason } = tunnel.agent() {
-                        tracing::warn!("no agent runs on {}, every stream is an SSH channel of its own: {reason}", self.options.endpoint);
-                    }
-                    return Ok(Ready { tunnel, summary: self.summary(ServerStatus::Running) });
-                }
-                Err(error @ (ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. })) => match pauses.next() {
-                    Some(pause) => sleep(*pause).await,
-                    None => {
-                        tracing::debug!(seconds = begun.elapsed().as_secs(), "gave up");
-                        return Err(self.no_way(error));
-                    }
-                },
-                Err(error) => return Err(self.no_way(error)),
+            let error = match self.attempt(patience(made)).await {
+                Ok(ready) => return Ok(ready),
+                Err(error) => error,
+            };
+            made += 1;
+            if made == ATTEMPTS || !matches!(error, ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. }) {
+                return Err(self.no_way(error));
             }
+            sleep(FIRST_PAUSE * made).await;
         }
+    }
+
+    async fn attempt(&self, within: Duration) -> Result<Ready, ConnectError> {
+        let tunnel = Tunnel::connect_within(self.options.clone(), within).await?;
+        if let AgentState::Absent { reason } = tunnel.agent() {
+            tracing::warn!("no agent runs on {}, every stream is an SSH channel of its own: {reason}", self.options.endpoint);
+        }
+        Ok(Ready { tunnel, summary: self.summary(ServerStatus::Running) })
     }
 
     fn no_way(&self, error: ConnectError) -> MachineError {
@@ -76,6 +79,15 @@ impl Provider for Host {
 
     fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>> {
         Box::pin(self.connect(progress))
+    }
+
+    fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
+        Box::pin(async move {
+            match self.attempt(patience).await {
+                Ok(ready) => Ok(Joined::Ready(Box::new(ready))),
+                Err(error) => Err(self.no_way(error)),
+            }
+        })
     }
 
     fn settle<'a>(&'a self, _ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {

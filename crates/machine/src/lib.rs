@@ -12,6 +12,7 @@ mod host;
 mod host_key;
 mod identity;
 mod observed;
+mod patience;
 mod plan;
 mod provider;
 
@@ -21,8 +22,9 @@ pub use host::Host;
 pub use host_key::generate_key;
 pub use identity::{Identity, InvalidName, Owner, Profile};
 pub use observed::ServerStatus;
+pub use patience::patience;
 pub use plan::{Problem, Spec};
-pub use provider::{Consent, Destroyed, Lease, Phase, Progress, Provider, Ready, Summary, VolumeSummary};
+pub use provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary, VolumeSummary};
 
 /// An error with its causes, on one line.
 pub fn with_causes(error: &dyn std::error::Error) -> String {

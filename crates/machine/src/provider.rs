@@ -102,6 +102,15 @@ pub struct Ready {
     pub summary: Summary,
 }
 
+/// What came of an attempt to reach a machine that exists.
+#[derive(Debug)]
+pub enum Joined {
+    /// It answers.
+    Ready(Box<Ready>),
+    /// There is none.
+    Absent,
+}
+
 /// When a machine may be taken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
@@ -169,6 +178,9 @@ pub trait Provider: Send + Sync + 'static {
     fn find(&self) -> BoxFuture<'_, Result<Option<Summary>, MachineError>>;
     /// The way to a machine whose engine answers, made if need be.
     fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>>;
+    /// The way to a machine that exists, for when nobody waits for one: none is made, and none is given up because it is silent to us.
+    /// One attempt, which takes about `patience` if nothing answers.
+    fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>>;
     /// What may follow once it is in use: nobody waits for it.
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
     /// Takes the machine down in order; its volume stays.

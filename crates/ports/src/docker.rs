@@ -168,7 +168,10 @@ impl Engine<'_> {
             message: format!("{path:?} is no path of the Docker API"),
         })?;
         request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("docker"));
-        let response = sender.send_request(request).await.map_err(EngineError::Exchange)?;
+        let response = sender.send_request(request).await.map_err(|error| match OpenError::of(&error) {
+            Some(refusal) => EngineError::Open(refusal.clone()),
+            None => EngineError::Exchange(error),
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok((response.into_body(), connection));

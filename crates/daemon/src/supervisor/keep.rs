@@ -40,6 +40,7 @@ impl Told {
 impl Supervisor {
     pub(super) async fn keep(&mut self, ready: Arc<Ready>) -> Next {
         let born = self.clock.now();
+        self.expected = true;
         self.enter(State::Up(ready.clone()));
         let ending = CancellationToken::new();
         let follower = self.follow_ports(ending.clone());
@@ -62,7 +63,10 @@ impl Supervisor {
         let mut not_before = born;
         loop {
             tokio::select! {
-                reason = ready.tunnel.dead() => return Next::FindOut(reason),
+                reason = ready.tunnel.dead() => {
+                    let held = self.clock.now().since(born);
+                    return Next::FindOut { reason, pause: self.backoff.lost(held, rand::random()) };
+                }
                 command = self.commands.recv() => match command {
                     Some(Command::Wake) => {}
                     Some(Command::Destroy(answer)) => return Next::Release {

@@ -59,7 +59,7 @@ impl Supervisor {
                     reply(&mut answer, &Err(format!("another client works on it: {reason}")));
                     return match ready {
                         Some(ready) => Next::Keep(ready),
-                        None => Next::FindOut(reason),
+                        None => Next::FindOut { reason, pause: Duration::ZERO },
                     };
                 }
                 Err(error) => {

@@ -29,31 +29,39 @@ impl Supervisor {
             Ended::Arrived(Ok(ready)) => {
                 self.situation.send_modify(|situation| {
                     situation.phases_end(now);
-                    situation.attempts += 1;
+                    situation.attempted(None);
                 });
                 Next::Keep(Arc::new(ready))
             }
             Ended::Arrived(Err(error)) => {
-                if error.is_lasting() {
-                    self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
-                }
-                let mut message = with_causes(&error);
-                if let Some(hint) = error.hint() {
-                    message = format!("{message}; {hint}");
-                }
-                tracing::error!(%message, "no machine");
-                if let Some(ports) = &self.ports {
-                    ports.detach();
-                }
-                self.situation.send_modify(|situation| {
-                    situation.phases_end(now);
-                    situation.attempts += 1;
-                    situation.enter(State::Failed { message }, now);
-                });
-                Next::Rest
+                self.situation.send_modify(|situation| situation.phases_end(now));
+                self.fail(&error)
             }
             Ended::Ordered(next) => next,
         }
+    }
+
+    /// Everybody who waits is told. A machine that was there is looked for again, unless that cannot help.
+    pub(super) fn fail(&mut self, error: &MachineError) -> Next {
+        if error.is_lasting() {
+            self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
+        }
+        self.expected &= error.may_pass();
+        let now = self.clock.now();
+        let again = self.expected.then(|| now.plus(self.backoff.failed(rand::random())));
+        let mut message = with_causes(error);
+        if let Some(hint) = error.hint() {
+            message = format!("{message}; {hint}");
+        }
+        tracing::error!(%message, "no machine");
+        if let Some(ports) = &self.ports {
+            ports.detach();
+        }
+        self.situation.send_modify(|situation| {
+            situation.attempted(Some(message.clone()));
+            situation.enter(State::Failed { message, again }, now);
+        });
+        Next::Rest
     }
 
     async fn on_the_way(&mut self) -> Ended {

@@ -6,6 +6,13 @@ set -u
 ip route replace blackhole 169.254.169.254/32
 ip -6 route replace blackhole fe80::a9fe:a9fe/128 2>/dev/null
 
+# OpenSSH 9.8 and later shut out an address for logins that broke off, which is what a network that breaks often leaves. Earlier ones do not know the word.
+case $(/usr/sbin/sshd -V 2>&1) in
+*OpenSSH_9.[89]* | *OpenSSH_[1-9][0-9].*)
+    echo 'PerSourcePenalties noauth:0s grace-exceeded:0s' >/etc/ssh/sshd_config.d/dockbridge-penalties.conf
+    ;;
+esac
+
 systemctl daemon-reload
 # On a first boot the image's docker may have begun on the root disk.
 systemctl stop docker.socket docker.service containerd.service

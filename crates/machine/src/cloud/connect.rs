@@ -9,12 +9,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
 
-use super::{Cloud, SelfDestruct, cloud};
+use super::{Cloud, Purpose, SelfDestruct, cloud};
 use crate::bootstrap::{HOST_KEY_SCRIPT, RUN_DIRECTORY};
 use crate::error::MachineError;
 use crate::host_key::parse_public;
 use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
 use crate::observed::{Observed, Server};
+use crate::patience::patience;
 use crate::provider::{Phase, Progress, Ready};
 
 /// A server answers half a minute after it was made; one that is silent for this long never will.
@@ -30,6 +31,16 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(150);
 const LONGEST_DOCKER_START: Duration = Duration::from_secs(6 * 60);
 /// The key that sshd presents on a machine.
 const SSH_PORT: u16 = 22;
+
+impl Purpose {
+    /// After this long without an answer the cloud is asked whether the server still exists.
+    fn look_again_after(self) -> Duration {
+        match self {
+            Purpose::Serve => LOOK_AGAIN_AFTER,
+            Purpose::Join { patience } => patience.min(LOOK_AGAIN_AFTER),
+        }
+    }
+}
 
 /// Why no connection came of it.
 pub(super) enum Lost {
@@ -48,13 +59,14 @@ impl Cloud {
         server: &Server,
         observed: &Observed,
         begun: Instant,
+        purpose: Purpose,
         progress: &Progress<'_>,
     ) -> Result<Ready, Lost> {
         let Some(address) = server.address else { return Err(Lost::LookAgain("the server has no address yet".to_owned())) };
         progress(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
-        self.reach(server, SocketAddr::new(address, SSH_PORT), begun).await?;
+        self.reach(server, SocketAddr::new(address, SSH_PORT), begun, purpose).await?;
         progress(Phase::Connect, None);
-        let tunnel = self.log_in(server, address.to_string(), begun).await?;
+        let tunnel = self.log_in(server, address.to_string(), begun, purpose).await?;
         self.hand_over(server, &tunnel).await.map_err(Lost::Failed)?;
         progress(Phase::Docker, None);
         let pricing = async { self.client.pricing().await.ok() };
@@ -65,9 +77,9 @@ impl Cloud {
     }
 
     /// Waits until something listens on the SSH port.
-    async fn reach(&self, server: &Server, address: SocketAddr, begun: Instant) -> Result<(), Lost> {
+    async fn reach(&self, server: &Server, address: SocketAddr, begun: Instant, purpose: Purpose) -> Result<(), Lost> {
         let asked = Instant::now();
-        while asked.elapsed() < LOOK_AGAIN_AFTER {
+        while asked.elapsed() < purpose.look_again_after() {
             if let Ok(Ok(_)) = timeout(PROBE, TcpStream::connect(address)).await {
                 return Ok(());
             }
@@ -76,7 +88,7 @@ impl Cloud {
         Err(self.silent(server, begun, None).await)
     }
 
-    async fn log_in(&self, server: &Server, host: String, begun: Instant) -> Result<Tunnel, Lost> {
+    async fn log_in(&self, server: &Server, host: String, begun: Instant, purpose: Purpose) -> Result<Tunnel, Lost> {
         let options = Options {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone()),
@@ -85,12 +97,18 @@ impl Cloud {
             docker_socket: "/var/run/docker.sock".to_owned(),
         };
         let asked = Instant::now();
+        let mut timed_out = 0;
         loop {
-            match Tunnel::connect(options.clone()).await {
+            let limit = match purpose {
+                Purpose::Serve => patience(timed_out),
+                Purpose::Join { patience } => patience,
+            };
+            match Tunnel::connect_within(options.clone(), limit).await {
                 Ok(tunnel) => return Ok(tunnel),
                 // sshd listens before cloud-init has put key and login in place; and another client may just be replacing the host key.
-                Err(error) if asked.elapsed() < LOOK_AGAIN_AFTER => {
+                Err(error) if asked.elapsed() < purpose.look_again_after() => {
                     tracing::debug!(%error, "not yet");
+                    timed_out += u32::from(matches!(error, ConnectError::TimedOut { .. }));
                     if matches!(error, ConnectError::HostKeyRefused { .. }) && self.has_other_host_keys(server).await {
                         return Err(Lost::LookAgain("the host key was replaced meanwhile".to_owned()));
                     }

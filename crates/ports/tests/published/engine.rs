@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -170,15 +171,25 @@ impl Connector for Engine {
                     });
                     tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(there), service));
                 }
-                Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => {
-                    return Err(OpenError::Refused { message: "connection refused".into() });
-                }
+                Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => return Ok(refusing()),
                 Destination::Tcp { .. } => self.connected.send(there).unwrap(),
+                Destination::Socket(path) => panic!("nobody asks for {path}"),
             }
             Ok(Stream::new(here))
         }
         .boxed()
     }
+}
+
+/// A stream that takes bytes, and tells by its first read that it leads nowhere, as the tunnel's do.
+fn refusing() -> Stream {
+    let refusal = futures::stream::once(async {
+        Err::<bytes::Bytes, _>(io::Error::new(
+            io::ErrorKind::ConnectionRefused,
+            OpenError::Refused { message: "connection refused".into() },
+        ))
+    });
+    Stream::new(tokio::io::join(tokio_util::io::StreamReader::new(Box::pin(refusal)), tokio::io::sink()))
 }
 
 /// A port that is free now.
