@@ -102,6 +102,7 @@ impl From<daemon::DaemonError> for Failure {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             },
+            DaemonError::Port { .. } => failure.hint("change `docker.proxy_port`, or leave it out"),
             DaemonError::Socket(OwnershipError::Served { .. }) => failure
                 .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it; another one needs `--socket` or `--profile`"),
             DaemonError::Socket(OwnershipError::Foreign { .. }) => failure.hint("choose another place with `--socket PATH`"),

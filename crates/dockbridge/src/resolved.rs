@@ -193,6 +193,18 @@ impl Resolved {
         Policy { idle_timeout: activity.idle_timeout, connection_timeout: activity.connection_timeout, grace_period: activity.grace_period }
     }
 
+    /// What the daemon is to know of the folders of this computer.
+    pub fn folders(&self) -> daemon::Folders {
+        daemon::Folders {
+            bind_mounts: match self.settings.gateway.bind_mounts {
+                settings::BindMounts::Refuse => daemon::BindMounts::Refuse,
+                settings::BindMounts::Remote => daemon::BindMounts::Remote,
+            },
+            socket: Some(self.socket.clone()),
+            home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
+        }
+    }
+
     /// The daemon of this profile, running or not.
     pub fn daemon(&self) -> daemon::client::Client {
         daemon::client::Client::of(&self.socket)

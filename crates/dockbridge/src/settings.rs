@@ -6,6 +6,7 @@ mod file;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub ssh: Ssh,
     /// Section `ports`.
     pub ports: Ports,
+    /// Section `gateway`.
+    pub gateway: Gateway,
     /// Section `logging`.
     pub logging: Logging,
 }
@@ -56,6 +59,8 @@ pub struct Hetzner {
 pub struct Docker {
     /// Where the Docker socket stands; `None` for the profile's own place.
     pub socket_path: Option<PathBuf>,
+    /// A port of this computer that leads there, too.
+    pub proxy_port: Option<NonZeroU16>,
 }
 
 /// How long a machine stays.
@@ -112,6 +117,31 @@ pub struct Ports {
     pub enabled: bool,
     /// Address of the listeners.
     pub bind: IpAddr,
+}
+
+/// What becomes of requests on their way.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// What to do with folders of this computer.
+    pub bind_mounts: BindMounts,
+}
+
+/// What a path in a bind mount means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindMounts {
+    /// A folder of this computer, which the machine does not have: refused.
+    Refuse,
+    /// A folder of the machine.
+    Remote,
+}
+
+impl fmt::Display for BindMounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BindMounts::Refuse => "refuse",
+            BindMounts::Remote => "remote",
+        })
+    }
 }
 
 /// The daemon's log.

@@ -45,14 +45,16 @@ fn show(resolved: &Resolved) -> String {
         (None, None) if resolved.paths.token().exists() => "# api_token: kept by init, not shown\n".to_owned(),
         (None, None) => "# api_token: not set\n".to_owned(),
     };
+    let proxy_port = settings.docker.proxy_port.map_or("# proxy_port: none".to_owned(), |port| format!("proxy_port: {port}"));
     let key = settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
     format!(
         "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
-         docker:\n  socket_path: {}\n\
+         docker:\n  socket_path: {}\n  {proxy_port}\n\
          activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
          ssh:\n  private_key_path: {}\n\
          ports:\n  enabled: {}\n  bind: {}\n\
+         gateway:\n  bind_mounts: {}\n\
          logging:\n  level: {}\n  json: {}\n",
         list(&settings.hetzner.server_types),
         list(&settings.hetzner.locations),
@@ -69,6 +71,7 @@ fn show(resolved: &Resolved) -> String {
         key.display(),
         settings.ports.enabled,
         settings.ports.bind,
+        settings.gateway.bind_mounts,
         settings.logging.level,
         settings.logging.json,
     )

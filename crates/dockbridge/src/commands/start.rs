@@ -62,6 +62,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         return detach(&resolved).await;
     }
     log_to_stderr(&resolved.settings)?;
+    allow_many_files();
     let provider = provider(&arguments, &resolved)?;
     let folder = resolved.paths.profile_state(&resolved.profile);
     make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
@@ -77,8 +78,19 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Err(trouble) => say(&format!("The cloud cannot be asked now ({trouble}); docker commands try again.")),
     }
     say(&format!("Point docker here: export DOCKER_HOST=unix://{}", resolved.socket.display()));
+    if let Some(port) = resolved.settings.docker.proxy_port {
+        say(&format!("Or here, as every program of this computer can: export DOCKER_HOST=tcp://127.0.0.1:{port}"));
+    }
     daemon.run(end_of_process()?).await;
     Ok(())
+}
+
+/// A client takes a descriptor, its stream may take another, and sessions begin with a limit of 1,024, which is for programs that cannot do with more.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, the limit stays.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
@@ -90,6 +102,8 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         heartbeat: resolved.settings.keepalive.interval,
         socket: resolved.socket.clone(),
         state: resolved.paths.profile_state(&resolved.profile),
+        proxy_port: resolved.settings.docker.proxy_port,
+        folders: resolved.folders(),
         ports: resolved.settings.ports.enabled.then_some::<IpAddr>(resolved.settings.ports.bind),
     }
 }

@@ -48,6 +48,9 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
 pub fn print(status: &Status) {
     say(&format!("Profile   {}", status.profile));
     say(&format!("Socket    unix://{}", status.socket.display()));
+    if let Some(port) = status.proxy_port {
+        say(&format!("Port      tcp://127.0.0.1:{port} leads to the same"));
+    }
     let reason = status.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     say(&format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
     if let Some(machine) = &status.machine {

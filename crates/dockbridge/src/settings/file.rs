@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::{Activity, Docker, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh, duration};
+use super::{Activity, BindMounts, Docker, Gateway, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh, duration};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +71,12 @@ section!(HetznerLayer {
     volume_size: Gigabytes,
     endpoint: String,
 });
-section!(DockerLayer { socket_path: PathBuf });
+section!(DockerLayer { socket_path: PathBuf, proxy_port: Port });
 section!(ActivityLayer { idle_timeout: Span, connection_timeout: Span, grace_period: Span });
 section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDestruct });
 section!(SshLayer { private_key_path: PathBuf });
 section!(PortsLayer { enabled: bool, bind: IpAddr });
+section!(GatewayLayer { bind_mounts: BindMounts });
 section!(LoggingLayer { level: String, json: bool });
 
 #[derive(Default, Deserialize)]
@@ -86,6 +88,7 @@ struct Layer {
     keepalive: KeepaliveLayer,
     ssh: SshLayer,
     ports: PortsLayer,
+    gateway: GatewayLayer,
     logging: LoggingLayer,
 }
 
@@ -97,6 +100,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("keepalive", KeepaliveLayer::KEYS),
     ("ssh", SshLayer::KEYS),
     ("ports", PortsLayer::KEYS),
+    ("gateway", GatewayLayer::KEYS),
     ("logging", LoggingLayer::KEYS),
 ];
 
@@ -177,7 +181,7 @@ fn from_variable(name: &str, value: &str) -> Result<Option<Layer>, SettingsError
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
             // Ids of types and sizes are numbers only where the setting is one.
-            number if key == "volume_size" => number.parse::<u64>().map_or_else(|_| number.into(), Value::from),
+            number if matches!(key, "volume_size" | "proxy_port") => number.parse::<u64>().map_or_else(|_| number.into(), Value::from),
             text => text.into(),
         };
         let object = Value::Object(Map::from_iter([((*section).to_owned(), Value::Object(Map::from_iter([(key.to_owned(), value)])))]));
@@ -203,6 +207,7 @@ impl Layer {
             keepalive: self.keepalive.over(under.keepalive),
             ssh: self.ssh.over(under.ssh),
             ports: self.ports.over(under.ports),
+            gateway: self.gateway.over(under.gateway),
             logging: self.logging.over(under.logging),
         }
     }
@@ -222,7 +227,7 @@ impl Layer {
                 volume_size: self.hetzner.volume_size.map_or(20, |Gigabytes(size)| size),
                 endpoint: self.hetzner.endpoint.unwrap_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned()),
             },
-            docker: Docker { socket_path: self.docker.socket_path },
+            docker: Docker { socket_path: self.docker.socket_path, proxy_port: self.docker.proxy_port.map(|Port(port)| port) },
             activity: Activity {
                 idle_timeout: span(self.activity.idle_timeout, 5 * 60),
                 connection_timeout: span(self.activity.connection_timeout, 30 * 60),
@@ -235,6 +240,7 @@ impl Layer {
             },
             ssh: Ssh { private_key_path: self.ssh.private_key_path },
             ports: Ports { enabled: self.ports.enabled.unwrap_or(true), bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()) },
+            gateway: Gateway { bind_mounts: self.gateway.bind_mounts.unwrap_or(BindMounts::Refuse) },
             logging: Logging { level: self.logging.level.unwrap_or_else(|| "info".to_owned()), json: self.logging.json.unwrap_or(false) },
         }
     }
@@ -278,6 +284,27 @@ impl<'de> Deserialize<'de> for Gigabytes {
         match u64::deserialize(deserializer)? {
             size @ 10..=10_240 => Ok(Self(size)),
             size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
+        }
+    }
+}
+
+/// A port that can be listened on.
+struct Port(NonZeroU16);
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+        port.map(Port).ok_or_else(|| D::Error::custom(format!("{number} is no port: choose 1 to 65535")))
+    }
+}
+
+impl<'de> Deserialize<'de> for BindMounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "refuse" => Ok(BindMounts::Refuse),
+            "remote" => Ok(BindMounts::Remote),
+            other => Err(D::Error::custom(format!("{other:?} is neither `refuse` nor `remote`"))),
         }
     }
 }
@@ -363,6 +390,28 @@ mod tests {
         assert!(message.contains("write it as 90s, 5m or 1h 30m") && message.contains("line 2"), "{message}");
         let message = refusal("", &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
         assert!(message.contains("DOCKBRIDGE_PORTS_ENABLED"), "{message}");
+    }
+
+    #[test]
+    fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
+        let settings = load_text("docker: {proxy_port: 2375}\ngateway: {bind_mounts: remote}\n", &[]).unwrap();
+        assert_eq!(settings.docker.proxy_port, NonZeroU16::new(2375));
+        assert_eq!(settings.gateway.bind_mounts, BindMounts::Remote);
+        let settings = load_text(
+            "docker: {proxy_port: 2375}\n",
+            &[("DOCKBRIDGE_DOCKER_PROXY_PORT", "80"), ("DOCKBRIDGE_GATEWAY_BIND_MOUNTS", "refuse")],
+        )
+        .unwrap();
+        assert_eq!(settings.docker.proxy_port, NonZeroU16::new(80));
+        assert_eq!(settings.gateway.bind_mounts, BindMounts::Refuse);
+        for (text, words) in [
+            ("docker: {proxy_port: 0}\n", "0 is no port: choose 1 to 65535"),
+            ("docker: {proxy_port: 65536}\n", "65536 is no port"),
+            ("gateway: {bind_mounts: local}\n", "\"local\" is neither `refuse` nor `remote`"),
+        ] {
+            let message = refusal(text, &[]);
+            assert!(message.contains(words), "{message}");
+        }
     }
 
     #[test]

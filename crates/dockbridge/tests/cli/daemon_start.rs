@@ -1,5 +1,7 @@
 //! What keeps a daemon from serving, and what does not.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
@@ -53,6 +55,32 @@ async fn a_read_only_token_can_look_but_its_docker_commands_tell() {
     desk.dockbridge(&["wake"]).await.failed(1, &["Error: the cloud could not", told]);
     desk.nothing_was_created().await;
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_of_this_computer_leads_to_docker_too_and_no_web_page_gets_in() {
+    let desk = Desk::new().await;
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    desk.settings(&format!("docker:\n  proxy_port: {port}\n"));
+    let told =
+        [&format!("Error: port {port} of this computer cannot be listened on")[..], "Hint: change `docker.proxy_port`, or leave it out"];
+    for command in [&["start"][..], &["start", "--detach"]] {
+        desk.dockbridge(command).await.failed(1, &told);
+    }
+    drop(taken);
+    let daemon = desk.start().await;
+    assert!(daemon.said().contains(&format!("export DOCKER_HOST=tcp://127.0.0.1:{port}")), "{}", daemon.said());
+    desk.dockbridge(&["status"]).await.succeeded().said(&[&format!("tcp://127.0.0.1:{port} leads to the same")]);
+    assert_eq!(desk.dockbridge(&["status", "--json"]).await.json()["proxy_port"], port);
+    let mut page = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    page.write_all(b"POST /containers/create HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    page.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    desk.nothing_was_created().await;
+    daemon.stop().await;
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is free again");
 }
 
 #[tokio::test]

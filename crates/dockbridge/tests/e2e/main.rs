@@ -5,7 +5,9 @@
 
 mod basics;
 mod docker_cli;
+mod endurance;
 mod own_host;
 mod races;
 mod rig;
 mod safety;
+mod suites;

@@ -191,6 +191,23 @@ impl Stage {
         self.dockbridge(&["server", "ssh", command]).await
     }
 
+    /// Brings a file to the machine.
+    pub async fn send(&self, file: &Path, to: &str) {
+        let mut command = self.command("sh");
+        command.args(["-c", &format!("\"$0\" server ssh 'cat >{to}' <\"$1\"")]).arg(env!("CARGO_BIN_EXE_dockbridge")).arg(file);
+        run(command, "").await.succeeded();
+    }
+
+    /// The host's end of the only machine's network link.
+    pub fn link(&self) -> String {
+        let endpoint = self.cloud.machine_endpoint().unwrap();
+        let place = endpoint.trim_start_matches("http://").split('.').nth(2).unwrap().to_owned();
+        let mut links = std::fs::read_dir(format!("/sys/class/net/dbcloud{place}/brif")).unwrap();
+        let link = links.next().expect("a machine is on the bridge").unwrap();
+        assert!(links.next().is_none(), "one machine");
+        link.file_name().into_string().unwrap()
+    }
+
     /// Ends the cloud in order.
     pub async fn close(self) {
         self.cloud.close().await;
@@ -251,8 +268,20 @@ impl fmt::Display for Ran {
     }
 }
 
+/// Sets a network link of this host `up` or `down`.
+pub async fn set_link(link: &str, to: &str) {
+    let mut command = Command::new("ip");
+    command.args(["link", "set", link, to]);
+    run(command, "").await.succeeded();
+}
+
 /// Runs a command to its end.
-pub async fn run(mut command: Command, input: &str) -> Ran {
+pub async fn run(command: Command, input: &str) -> Ran {
+    run_within(LONGEST_COMMAND, command, input).await
+}
+
+/// Runs a command that may take so long to its end.
+pub async fn run_within(longest: Duration, mut command: Command, input: &str) -> Ran {
     let line = format!("{:?}", command.as_std());
     let begun = Instant::now();
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
@@ -260,9 +289,9 @@ pub async fn run(mut command: Command, input: &str) -> Ran {
     // A command that does not read its input is fine.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let ended = timeout(LONGEST_COMMAND, child.wait_with_output()).await;
+    let ended = timeout(longest, child.wait_with_output()).await;
     let Output { status, stdout, stderr } =
-        ended.unwrap_or_else(|_| panic!("`{line}` did not end within {} s", LONGEST_COMMAND.as_secs())).unwrap();
+        ended.unwrap_or_else(|_| panic!("`{line}` did not end within {} s", longest.as_secs())).unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { line, status, stdout: text(stdout), stderr: text(stderr), took: begun.elapsed() }
 }
