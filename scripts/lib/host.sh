@@ -78,5 +78,67 @@ docker_plugins() {
     from_sid "$cache/plugins" docker-buildx docker-compose
 }
 
+# Other Docker clients' own test suites, for the tests that run them: docker-py's from PyPI, bollard's from crates.io (built here), and Debian's
+# registry of images, which both want. DOCKBRIDGE_TEST_SUITES names their folder; what cannot be had is not in it.
+docker_suites() {
+    DOCKBRIDGE_TEST_SUITES=$cache/suites
+    export DOCKBRIDGE_TEST_SUITES
+    mkdir -p "$DOCKBRIDGE_TEST_SUITES"
+    # Each version speaks the API of the machines' engine (1.45). Later source archives of docker-py come without tests.
+    [ -d "$DOCKBRIDGE_TEST_SUITES/docker-py" ] || docker_py 7.0.0 || echo 'The suite of docker-py is not reached: it is passed over'
+    [ -d "$DOCKBRIDGE_TEST_SUITES/bollard" ] || bollard 0.17.1 || echo 'The suite of bollard is not reached: it is passed over'
+    [ -d "$DOCKBRIDGE_TEST_SUITES/registry" ] || registry || echo 'The registry of images is not reached: it is passed over'
+}
+
+docker_py() {
+    echo "Fetching docker-py $1 and its tests"
+    work=$(mktemp -d)
+    python3 -m venv "$work/python" &&
+        "$work/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary docker -d "$work" "docker==$1" &&
+        tar -x -z -f "$work/docker-$1.tar.gz" -C "$work" || return
+    # Its own pins of that version.
+    rm -rf "$DOCKBRIDGE_TEST_SUITES/python"
+    python3 -m venv "$DOCKBRIDGE_TEST_SUITES/python" &&
+        "$DOCKBRIDGE_TEST_SUITES/python/bin/pip" install --quiet --disable-pip-version-check requests==2.31.0 'urllib3<2.3' packaging paramiko \
+            websocket-client pytest==7.4.2 pytest-timeout==2.1.0 || return
+    mv "$work/docker-$1" "$DOCKBRIDGE_TEST_SUITES/docker-py"
+    rm -rf "$work"
+}
+
+bollard() {
+    echo "Fetching bollard $1 and building its tests"
+    work=$(mktemp -d)
+    mkdir "$work/src"
+    : >"$work/src/lib.rs"
+    printf '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nbollard = "=%s"\n' "$1" >"$work/Cargo.toml"
+    found=$(cd "$work" && cargo metadata --quiet --format-version 1 | jq -er '.packages[] | select(.name == "bollard").manifest_path') || return
+    cp -r "$(dirname "$found")" "$work/bollard"
+    # A workspace of its own, wherever it stands.
+    printf '\n[workspace]\n' >>"$work/bollard/Cargo.toml"
+    mkdir "$work/bollard/bin"
+    # Only the programs are kept. BuildKit's part is in, for its protocol of its own inside an upgraded connection.
+    (
+        cd "$work/bollard"
+        export CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0
+        cargo test --target-dir "$work/target" --quiet --locked --features buildkit --tests --no-run --message-format json |
+            jq -r 'select(.reason == "compiler-artifact" and .executable and .target.kind == ["test"]) | .target.name + " " + .executable'
+    ) >"$work/programs" || return
+    [ -s "$work/programs" ] || return
+    while read -r name program; do
+        cp "$program" "$work/bollard/bin/$name"
+    done <"$work/programs"
+    mv "$work/bollard" "$DOCKBRIDGE_TEST_SUITES/bollard"
+    rm -rf "$work"
+}
+
+registry() {
+    echo 'Fetching a registry of images'
+    work=$(mktemp -d)
+    apt_update
+    (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root docker-registry >/dev/null && dpkg -x docker-registry_*.deb registry) || return
+    mv "$work/registry" "$DOCKBRIDGE_TEST_SUITES/registry"
+    rm -rf "$work"
+}
+
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${DOCKBRIDGE_CACHE:-$root/.cache}

@@ -1,0 +1,129 @@
+//! dockbridge as a contestant: the product's own gateway, tunnel and agent in one process, put together as the daemon does it, with two sockets
+//! over one tunnel, of which one leads to dockerd and the other to the engine that does nothing.
+//!
+//! A daemon would do, but has one engine only. What differs: no supervisor, no ports, and the host key is whatever the host shows first.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::BoxFuture;
+use gateway::{Gateway, Knowledge};
+use lifecycle::{Activity, SuspendClock};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tunnel::{AgentPlan, AgentState, Class, Connector, Destination, Endpoint, HostKeys, Identity, OpenError, Options, Stream, Tunnel};
+
+/// Arguments of `contestant`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Address of the machine; its key is believed
+    #[arg(long)]
+    host: String,
+    /// Private key that lets root in
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Local socket that leads to dockerd
+    #[arg(long, value_name = "SOCKET")]
+    docker: PathBuf,
+    /// Local socket that leads to the engine that does nothing
+    #[arg(long, value_name = "SOCKET")]
+    fake: PathBuf,
+    /// Where that one listens on the machine
+    #[arg(long, value_name = "SOCKET", default_value = "/run/fake.sock")]
+    remote_fake: String,
+    /// Folder with the agent, instead of lib/dockbridge beside the folder of this program
+    #[arg(long, value_name = "DIR", env = "DOCKBRIDGE_AGENT_DIR")]
+    agent: Option<PathBuf>,
+}
+
+/// Serves until it is interrupted or terminated.
+pub fn run(arguments: &Args) -> Result<()> {
+    // As in `dockbridge`.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: &Args) -> Result<()> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let folder = tempfile::tempdir()?;
+    let options = Options {
+        endpoint: Endpoint { host: arguments.host.clone(), port: 22, user: "root".to_owned() },
+        host_keys: HostKeys::KnownHosts(believe(&arguments.host, folder.path())?),
+        identity: Identity::File(arguments.key.clone()),
+        agent: Some(AgentPlan { binaries: agent(arguments)?, directory: "~/.cache/dockbridge".to_owned(), resident: false }),
+        docker_socket: Options::DOCKER_SOCKET.to_owned(),
+    };
+    let tunnel = connect(options).await?;
+
+    let activity = Activity::new(Arc::new(SuspendClock));
+    let serving = CancellationToken::new();
+    let to_docker: Arc<dyn Connector> = Arc::new(tunnel.clone());
+    let to_nothing: Arc<dyn Connector> = Arc::new(Elsewhere { tunnel: tunnel.clone(), socket: arguments.remote_fake.clone() });
+    let served = [(to_docker, &arguments.docker, "docker"), (to_nothing, &arguments.fake, "nothing")].map(|(link, socket, name)| {
+        let (activity, serving, kept) = (activity.clone(), serving.clone(), folder.path().join(name));
+        let listener = listen(socket);
+        tokio::spawn(async move {
+            let gateway = Gateway::new(link, activity, None, Knowledge::load(&kept));
+            gateway.serve(listener?, serving).await;
+            Ok::<(), anyhow::Error>(())
+        })
+    });
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+        reason = tunnel.dead() => anyhow::bail!("the tunnel is lost: {reason}"),
+    }
+    serving.cancel();
+    for ended in served {
+        ended.await??;
+    }
+    tunnel.close().await;
+    Ok(())
+}
+
+/// The same tunnel with another engine at its end.
+struct Elsewhere {
+    tunnel: Tunnel,
+    socket: String,
+}
+
+impl Connector for Elsewhere {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+        let to = if to == Destination::Docker { Destination::Socket(self.socket.clone()) } else { to };
+        Connector::open(&self.tunnel, to, class)
+    }
+}
+
+async fn connect(options: Options) -> Result<Tunnel> {
+    let tunnel = Tunnel::connect(options).await?;
+    if let AgentState::Absent { reason } = tunnel.agent() {
+        anyhow::bail!("no agent runs on the machine: {reason}");
+    }
+    Ok(tunnel)
+}
+
+fn listen(socket: &Path) -> Result<UnixListener> {
+    let _ = std::fs::remove_file(socket);
+    UnixListener::bind(socket).with_context(|| format!("{} cannot be listened at", socket.display()))
+}
+
+/// Asks the host for its keys and believes it: right for a machine that was made for the benchmark, and for nothing else.
+fn believe(host: &str, folder: &Path) -> Result<PathBuf> {
+    let known = folder.join("known_hosts");
+    let keys = Command::new("ssh-keyscan").args(["-T", "10", "-t", "ed25519", host]).stderr(Stdio::null()).output();
+    let keys = keys.context("ssh-keyscan cannot be run")?;
+    ensure!(!keys.stdout.is_empty(), "{host} shows no key");
+    std::fs::write(&known, keys.stdout)?;
+    Ok(known)
+}
+
+fn agent(arguments: &Args) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.parent().map(|folder| folder.join("../lib/dockbridge"));
+    let folder = arguments.agent.clone().or(beside).unwrap_or_default();
+    ensure!(folder.is_dir(), "there is no agent in {}: build it with scripts/build", folder.display());
+    Ok(folder)
+}

@@ -1,0 +1,78 @@
+//! The files that are sent: an image's layer that cannot be compressed, and a source tree that can.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// Sizes that rows ask for, in MiB.
+pub const SIZES: [u64; 2] = [24, 256];
+
+/// A tar archive of one file of noise.
+pub fn noise(folder: &Path, mib: u64) -> PathBuf {
+    folder.join(format!("noise{mib}.tar"))
+}
+
+/// The beginning of a tar archive of sources.
+pub fn sources(folder: &Path, mib: u64) -> PathBuf {
+    folder.join(format!("sources{mib}.tar"))
+}
+
+/// An image whose container writes a line a second.
+pub fn logger(folder: &Path) -> PathBuf {
+    folder.join("logger.tar")
+}
+
+/// Makes them all.
+pub fn make(folder: &Path) -> Result<()> {
+    let work = folder.join("work");
+    std::fs::create_dir_all(work.join("bin"))?;
+    std::fs::copy("/bin/busybox", work.join("bin/busybox")).context("/bin/busybox")?;
+    for name in ["sh", "sleep", "echo"] {
+        std::os::unix::fs::symlink("busybox", work.join("bin").join(name))?;
+    }
+    tar(&work, "bin", &logger(folder))?;
+    for mib in SIZES {
+        let random = File::open("/dev/urandom")?.take(mib << 20);
+        io::copy(&mut { random }, &mut File::create(work.join("noise"))?)?;
+        tar(&work, "noise", &noise(folder, mib))?;
+    }
+    std::fs::remove_dir_all(&work)?;
+    for mib in SIZES {
+        copy_sources(&sources(folder, mib), mib << 20)?;
+    }
+    Ok(())
+}
+
+fn tar(folder: &Path, what: &str, into: &Path) -> Result<()> {
+    let made = Command::new("tar").arg("-C").arg(folder).arg("-cf").arg(into).arg(what).status()?;
+    ensure!(made.success(), "tar ended with {made}");
+    Ok(())
+}
+
+/// What a build context is like: the sources of the crates that this program was built of, then whatever this host has of that kind.
+fn copy_sources(into: &Path, length: u64) -> Result<()> {
+    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let mut places = vec![PathBuf::from("/usr/include"), PathBuf::from("/usr/lib/python3"), PathBuf::from("/usr/share/perl")];
+    if let Some(cargo) = cargo {
+        places.insert(0, cargo.join("registry/src"));
+    }
+    places.retain(|place| place.is_dir());
+    ensure!(!places.is_empty(), "there is no source tree on this host");
+    let mut file = File::create(into)?;
+    let mut left = length;
+    // What there is may be less than what is wanted: it begins again then, farther back than any compressor looks.
+    while left > 0 {
+        let mut tar = Command::new("tar");
+        let mut tar = tar.arg("-cf-").args(&places).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let copied = tar.stdout.take().map(|out| io::copy(&mut out.take(left), &mut file)).transpose()?.unwrap_or(0);
+        let _ = tar.kill();
+        tar.wait()?;
+        ensure!(copied > 0, "no sources could be read");
+        left -= copied;
+    }
+    file.flush()?;
+    Ok(())
+}

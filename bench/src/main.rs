@@ -1,0 +1,70 @@
+//! dockbridge beside other ways to a remote engine, measured in one run. `scripts/bench` builds this and runs it.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod compare;
+mod contestant;
+mod data;
+mod engine;
+mod goal;
+mod http;
+mod link;
+mod machine;
+mod measure;
+mod output;
+mod peer;
+mod process;
+mod record;
+mod rows;
+mod stage;
+mod table;
+mod tcp;
+mod way;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures dockbridge beside other ways to a remote engine
+#[derive(Debug, Parser)]
+#[command(name = "dockbridge-bench", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything: a machine, the links, all rows by all ways, the table
+    Compare(compare::Args),
+    /// Rows on one link, against a machine that is there
+    Measure(measure::Args),
+    /// The table of results that were kept by `--json`
+    Table {
+        /// Lines of JSON
+        file: PathBuf,
+    },
+    /// An engine that does nothing: takes uploads, gives downloads, writes lines
+    Engine(engine::Args),
+    /// dockbridge's own rooms with one tunnel and two sockets, until the process is ended
+    Contestant(contestant::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Compare(arguments) => compare::run(arguments),
+        Command::Measure(arguments) => measure::run(&arguments),
+        Command::Table { file } => record::read(&file).map(|records| output::say(&table::render(&records))),
+        Command::Engine(arguments) => engine::run(&arguments),
+        Command::Contestant(arguments) => contestant::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("Error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

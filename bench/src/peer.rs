@@ -1,0 +1,268 @@
+//! One way to the engine, brought up and ready: connections through it, the docker command through it, and the processes that carry it.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::clock;
+use crate::stage::Stage;
+use crate::way::Way;
+
+/// dockerd's socket and its port on the machine.
+const DOCKER: (&str, u16) = ("/var/run/docker.sock", 2375);
+/// Those of the engine that does nothing.
+const NOTHING: (&str, u16) = ("/run/fake.sock", 2376);
+/// No answer takes as long.
+const TIME_LIMIT: Duration = Duration::from_secs(120);
+/// A way that is not up by then never is.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Which engine a connection leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// dockerd.
+    Docker,
+    /// The one that does nothing.
+    Nothing,
+}
+
+/// A way that is up. Its processes end with it.
+pub struct Peer {
+    /// Which one.
+    pub way: Way,
+    host: String,
+    folder: PathBuf,
+    ssh: Vec<String>,
+    carrier: Option<Ended>,
+}
+
+impl Peer {
+    /// Brings a way up, in the network of this process.
+    pub fn start(way: Way, stage: &Stage) -> Result<Self> {
+        let folder = stage.folder.join(format!("{way:?}").to_lowercase());
+        std::fs::create_dir_all(folder.join("docker"))?;
+        let mut peer = Self { way, host: stage.host.clone(), ssh: stage.ssh_options(), folder, carrier: None };
+        peer.carrier = peer.carrier_command(stage)?.map(|mut command| Ended::spawn(&mut command)).transpose()?;
+        peer.wait_until_up().with_context(|| format!("{} does not come up", way.title()))?;
+        Ok(peer)
+    }
+
+    /// The process that carries it; it ends with this one, whatever happens.
+    fn carrier_command(&mut self, stage: &Stage) -> Result<Option<Command>> {
+        let target = format!("root@{}", self.host);
+        let (docker, nothing) = (self.socket(Engine::Docker), self.socket(Engine::Nothing));
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "--"]);
+        match self.way {
+            Way::Tcp => return Ok(None),
+            Way::Dockbridge => {
+                command
+                    .arg(std::env::current_exe()?)
+                    .args(["contestant", "--host", &self.host, "--key"])
+                    .arg(&stage.key)
+                    .arg("--docker")
+                    .arg(&docker)
+                    .arg("--fake")
+                    .arg(&nothing);
+            }
+            Way::Ssh => {
+                self.wrap_ssh()?;
+                return Ok(None);
+            }
+            Way::SshMaster => {
+                let control = format!("ControlPath={}", self.folder.join("control").display());
+                command.arg("ssh").args(&self.ssh).args(["-o", &control, "-o", "ControlMaster=yes", "-N", &target]);
+                self.ssh.extend(["-o", &control, "-o", "ControlMaster=auto", "-o", "ControlPersist=yes"].map(str::to_owned));
+                self.wrap_ssh()?;
+            }
+            Way::Forward | Way::ForwardGcm | Way::ForwardZlib => {
+                command.arg("ssh").args(&self.ssh);
+                match self.way {
+                    Way::ForwardGcm => drop(command.args(["-c", "aes128-gcm@openssh.com"])),
+                    Way::ForwardZlib => drop(command.arg("-C")),
+                    _ => {}
+                }
+                for (local, (remote, _)) in [(&docker, DOCKER), (&nothing, NOTHING)] {
+                    command.arg("-L").arg(format!("{}:{remote}", local.display()));
+                }
+                command.args(["-N", &target]);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(Some(command))
+    }
+
+    /// The docker command runs whatever `ssh` it finds first.
+    fn wrap_ssh(&self) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let wrapper = self.folder.join("ssh");
+        std::fs::write(&wrapper, format!("#!/bin/sh\nexec /usr/bin/ssh {} \"$@\"\n", self.ssh.join(" ")))?;
+        std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    fn wait_until_up(&mut self) -> Result<()> {
+        let begun = clock::now();
+        let signs = match self.way {
+            Way::Tcp | Way::Ssh => vec![],
+            Way::SshMaster => vec![self.folder.join("control")],
+            _ => vec![self.socket(Engine::Docker), self.socket(Engine::Nothing)],
+        };
+        while !signs.iter().all(|sign| sign.exists()) {
+            if let Some(carrier) = &mut self.carrier
+                && let Some(status) = carrier.0.try_wait()?
+            {
+                bail!("it ended with {status}");
+            }
+            if begun.elapsed() > START_LIMIT {
+                bail!("nothing after {} s", START_LIMIT.as_secs());
+            }
+            clock::pause(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn socket(&self, engine: Engine) -> PathBuf {
+        self.folder.join(if engine == Engine::Docker { "docker.sock" } else { "nothing.sock" })
+    }
+
+    /// A new connection, as a client makes it.
+    pub fn dial(&self, engine: Engine) -> io::Result<Connection> {
+        let (path, port) = if engine == Engine::Docker { DOCKER } else { NOTHING };
+        let (socket, process) = match self.way {
+            Way::Tcp => {
+                let socket = TcpStream::connect((self.host.as_str(), port))?;
+                socket.set_nodelay(true)?;
+                (Socket::Tcp(socket), None)
+            }
+            Way::Ssh | Way::SshMaster => {
+                // As the docker command does it: one ssh per connection, whose standard streams are the connection.
+                let (ours, theirs) = UnixStream::pair()?;
+                let mut ssh = Command::new("ssh");
+                ssh.args(&self.ssh).arg(format!("root@{}", self.host)).arg("docker");
+                if engine == Engine::Nothing {
+                    ssh.args(["-H", &format!("unix://{path}")]);
+                }
+                ssh.args(["system", "dial-stdio"]).stderr(Stdio::null());
+                ssh.stdin(OwnedFd::from(theirs.try_clone()?)).stdout(OwnedFd::from(theirs));
+                (Socket::Unix(ours), Some(Ended::spawn(&mut ssh)?))
+            }
+            _ => (Socket::Unix(UnixStream::connect(self.socket(engine))?), None),
+        };
+        let connection = Connection { socket, process };
+        connection.time_limit(TIME_LIMIT)?;
+        Ok(connection)
+    }
+
+    /// The docker command, to be given arguments.
+    pub fn docker(&self) -> Command {
+        let mut docker = Command::new("docker");
+        let endpoint = match self.way {
+            Way::Tcp => format!("tcp://{}:{}", self.host, DOCKER.1),
+            Way::Ssh | Way::SshMaster => format!("ssh://root@{}", self.host),
+            _ => format!("unix://{}", self.socket(Engine::Docker).display()),
+        };
+        docker.env("DOCKER_HOST", endpoint).env("DOCKER_CONFIG", self.folder.join("docker")).env_remove("DOCKER_CONTEXT");
+        docker.env("PATH", path_with(&self.folder)).stdin(Stdio::null()).stderr(Stdio::null());
+        docker
+    }
+
+    /// The processes on this computer that carry it all the time.
+    pub fn processes(&self) -> Vec<u32> {
+        self.carrier.iter().map(|carrier| carrier.0.id()).collect()
+    }
+}
+
+fn path_with(folder: &Path) -> std::ffi::OsString {
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
+}
+
+/// A process that is ended with this value.
+struct Ended(Child);
+
+impl Ended {
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        command.spawn().map(Self)
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let begun = clock::now();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if begun.elapsed() > Duration::from_secs(5) {
+                let _ = self.0.kill();
+            }
+            clock::pause(Duration::from_millis(2));
+        }
+    }
+}
+
+enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// A client's connection.
+pub struct Connection {
+    socket: Socket,
+    process: Option<Ended>,
+}
+
+impl Connection {
+    /// How long a read or a write may take.
+    pub fn time_limit(&self, limit: Duration) -> io::Result<()> {
+        match &self.socket {
+            Socket::Unix(socket) => socket.set_read_timeout(Some(limit)).and(socket.set_write_timeout(Some(limit))),
+            Socket::Tcp(socket) => socket.set_read_timeout(Some(limit)).and(socket.set_write_timeout(Some(limit))),
+        }
+    }
+
+    /// The process that carries this connection alone, where there is one.
+    pub fn process(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.0.id())
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.socket {
+            Socket::Unix(socket) => socket.read(into),
+            Socket::Tcp(socket) => socket.read(into),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.socket {
+            Socket::Unix(socket) => socket.write(bytes),
+            Socket::Tcp(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Unix(socket) => socket.as_fd(),
+            Socket::Tcp(socket) => socket.as_fd(),
+        }
+    }
+}

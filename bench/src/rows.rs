@@ -1,0 +1,115 @@
+//! The rows of the comparison, one file each. A row says who takes part, measures one way at a time, and tells what dockbridge has to reach.
+//! Another row is another file and another line here.
+
+mod busy;
+mod docker_ps;
+mod download;
+mod import;
+mod kept;
+mod new;
+mod save;
+mod short;
+mod source_tree;
+mod stalled;
+mod streams;
+mod transfer;
+mod upload;
+
+use anyhow::Result;
+
+use crate::goal::{Figures, Goal};
+use crate::link::Link;
+use crate::peer::Peer;
+use crate::stage::Stage;
+use crate::way::Way;
+
+/// One row.
+pub struct Row {
+    /// As it is called on the command line.
+    pub id: &'static str,
+    /// As it is called in the table.
+    pub title: &'static str,
+    /// Who takes part.
+    pub ways: &'static [Way],
+    /// Figures for the table, the most telling first.
+    pub shown: &'static [&'static str],
+    /// Measures one way.
+    pub measure: fn(&Peer, &Stage) -> Result<Figures>,
+    /// What has to be reached.
+    pub goals: fn(Link) -> Vec<Goal>,
+}
+
+/// In the order of the table.
+pub const ROWS: [&Row; 13] = [
+    &new::ROW,
+    &kept::ROW,
+    &docker_ps::ROW,
+    &upload::ROW,
+    &download::ROW,
+    &source_tree::ROW,
+    &import::ROW,
+    &save::ROW,
+    &streams::FEW,
+    &streams::MANY,
+    &short::ROW,
+    &busy::ROW,
+    &stalled::ROW,
+];
+
+/// Everybody who takes part where bytes need not be compressible.
+const COMMON: &[Way] = &[Way::Dockbridge, Way::Ssh, Way::SshMaster, Way::Forward, Way::ForwardGcm, Way::Tcp];
+/// Those that carry many connections at once.
+const SHARED: &[Way] = &[Way::Dockbridge, Way::Forward, Way::ForwardGcm, Way::Tcp];
+
+/// Figures by name.
+fn figures<const N: usize>(of: [(&str, f64); N]) -> Figures {
+    of.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The value below which this part of all lies, of at least one.
+fn quantile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    let at = (part * last as f64).round();
+    values.get(at as usize).copied().unwrap_or(f64::NAN)
+}
+
+/// `p50 ms` and `p99 ms` of times in seconds.
+fn latency(mut seconds: Vec<f64>) -> Figures {
+    let (median, late) = (quantile(&mut seconds, 0.5), quantile(&mut seconds, 0.99));
+    figures([("p50 ms", median * 1e3), ("p99 ms", late * 1e3)])
+}
+
+/// A request that nobody but the engine can answer.
+const FORWARDED: &str = "/volumes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let mut values: Vec<f64> = (0..=100).rev().map(f64::from).collect();
+        assert_eq!((quantile(&mut values, 0.5), quantile(&mut values, 0.99), quantile(&mut values, 1.0)), (50.0, 99.0, 100.0));
+        assert_eq!(quantile(&mut [7.0], 0.99), 7.0);
+        assert!(quantile(&mut [], 0.5).is_nan());
+    }
+
+    #[test]
+    fn every_row_has_its_own_name_and_goals_about_figures_that_are_shown() {
+        for (at, row) in ROWS.iter().enumerate() {
+            assert!(row.ways.contains(&Way::Dockbridge), "{}", row.id);
+            assert!(ROWS[..at].iter().all(|other| other.id != row.id), "{}", row.id);
+            for link in Link::ALL {
+                let goals = (row.goals)(link);
+                assert!(!goals.is_empty(), "{} has no goal on {link:?}", row.id);
+                for goal in goals {
+                    assert!(row.shown.contains(&goal.figure), "{}: {}", row.id, goal.figure);
+                    if let crate::goal::Of::Way(way) = goal.of {
+                        assert!(row.ways.contains(&way), "{}: {way:?} does not take part", row.id);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The comparison for a person: a table for each link, in Markdown that can be read as it is.
+
+use std::fmt::Write as _;
+
+use crate::link::Link;
+use crate::record::{Measured, Record, measured};
+use crate::rows::{ROWS, Row};
+use crate::way::Way;
+
+/// Everything that was measured, the goals, and what failed.
+pub fn render(records: &[Record]) -> String {
+    let measured = measured(records);
+    let mut text = String::new();
+    for link in Link::ALL {
+        if measured.keys().any(|(of, _)| *of == link) {
+            let _ = writeln!(text, "### {}\n\n{}", link.title(), align(&cells(link, &measured)));
+        }
+    }
+    for record in records {
+        if let Some(error) = &record.error {
+            let _ = writeln!(text, "Not measured: {}, {}, {:?}: {error}", record.row, record.way.title(), record.link);
+        }
+    }
+    text
+}
+
+/// Goals that are met, and all that could be judged.
+pub fn score(records: &[Record]) -> (usize, usize) {
+    let measured = measured(records);
+    let verdicts: Vec<bool> = measured
+        .iter()
+        .filter_map(|((link, id), by_way)| Some((*link, ROWS.iter().find(|row| row.id == id)?, by_way)))
+        .flat_map(|(link, row, by_way)| (row.goals)(link).into_iter().filter_map(move |goal| Some(goal.judge(link, by_way)?.met)))
+        .collect();
+    (verdicts.iter().filter(|met| **met).count(), verdicts.len())
+}
+
+fn cells(link: Link, measured: &Measured) -> Vec<Vec<String>> {
+    let ways: Vec<Way> =
+        Way::ALL.into_iter().filter(|way| measured.iter().any(|((of, _), by)| *of == link && by.contains_key(way))).collect();
+    let mut head = vec!["row".to_owned(), "figure".to_owned()];
+    head.extend(ways.iter().map(|way| way.title().to_owned()));
+    head.extend(["goal", "ratio", "met"].map(str::to_owned));
+    let mut cells = vec![head];
+    for row in ROWS {
+        if let Some(by_way) = measured.get(&(link, row.id.to_owned())) {
+            lines(row, link, by_way, &ways, &mut cells);
+        }
+    }
+    cells
+}
+
+/// A line for each figure that somebody has; goals stand beside the figure that they are about.
+fn lines(row: &Row, link: Link, by_way: &crate::goal::ByWay, ways: &[Way], cells: &mut Vec<Vec<String>>) {
+    let goals = (row.goals)(link);
+    let mut title = row.title;
+    for figure in row.shown {
+        if !by_way.values().any(|figures| figures.contains_key(*figure)) {
+            continue;
+        }
+        let value = |way: &Way| by_way.get(way).and_then(|figures| figures.get(*figure)).map_or("-".to_owned(), |value| short(*value));
+        let of_figure = goals.iter().filter(|goal| goal.figure == *figure);
+        let mut ends: Vec<[String; 3]> = of_figure
+            .map(|goal| match goal.judge(link, by_way) {
+                Some(verdict) => [goal.words(), short(verdict.ratio), (if verdict.met { "yes" } else { "**no**" }).to_owned()],
+                None => [goal.words(), "-".to_owned(), "-".to_owned()],
+            })
+            .collect();
+        if ends.is_empty() {
+            ends.push([const { String::new() }; 3]);
+        }
+        let mut front = vec![title.to_owned(), (*figure).to_owned()];
+        front.extend(ways.iter().map(value));
+        for end in ends {
+            let mut line = front.clone();
+            line.extend(end);
+            cells.push(line);
+            // What a second goal is about stands above it.
+            front.fill(String::new());
+        }
+        title = "";
+    }
+}
+
+/// Three digits that mean something.
+fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}")
+}
+
+fn align(cells: &[Vec<String>]) -> String {
+    let columns = cells.first().map_or(0, Vec::len);
+    let width = |column: usize| cells.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for (at, line) in cells.iter().enumerate() {
+        for (cell, width) in line.iter().zip(&widths) {
+            let _ = write!(text, "| {cell:<width$} ");
+        }
+        text.push_str("|\n");
+        if at == 0 {
+            for width in &widths {
+                let _ = write!(text, "|{}", "-".repeat(width + 2));
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(row: &str, way: Way, figures: &[(&str, f64)]) -> Record {
+        let figures = figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        Record { link: Link::Wan30, row: row.to_owned(), way, figures, error: None }
+    }
+
+    #[test]
+    fn a_table_has_the_figures_the_goals_and_how_it_stands_with_them() {
+        let mut records = vec![
+            record("new", Way::Dockbridge, &[("p50 ms", 31.5), ("p99 ms", 40.0)]),
+            record("new", Way::Tcp, &[("p50 ms", 61.54), ("p99 ms", 70.0)]),
+            record("download", Way::Dockbridge, &[("MB/s", 99.0)]),
+            record("download", Way::Tcp, &[("MB/s", 90.0)]),
+        ];
+        records.push(Record { error: Some("it broke".to_owned()), figures: Default::default(), ..record("save", Way::Ssh, &[]) });
+        let text = render(&records);
+        let expected = "\
+### 30 ms, 1 Gbit/s
+
+| row                         | figure | dockbridge | raw TCP | goal               | ratio | met    |
+|-----------------------------|--------|------------|---------|--------------------|-------|--------|
+| request on a new connection | p50 ms | 31.5       | 61.5    | ≤ 1.1 × round trip | 1.05  | yes    |
+|                             | p99 ms | 40.0       | 70.0    |                    |       |        |
+| download, incompressible    | MB/s   | 99.0       | 90.0    | ≥ 0.95 × raw TCP   | 1.10  | yes    |
+|                             |        |            |         | ≥ 1.2 × raw TCP    | 1.10  | **no** |
+
+Not measured: save, ssh://, Wan30: it broke
+";
+        assert_eq!(text, expected);
+        assert_eq!(score(&records), (2, 3));
+    }
+}
