@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+pub mod datagram;
 mod frame;
 
 pub use call::{Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply};
@@ -47,6 +48,14 @@ pub enum Opening {
     },
     /// A TCP port as seen from the machine.
     Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A UDP port as seen from the machine. The stream carries datagrams both ways ([`datagram`]) until the client ends it; who answers is heard only if it
+    /// is that port.
+    Udp {
         /// Host name or address.
         host: String,
         /// Port.

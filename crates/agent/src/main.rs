@@ -7,6 +7,7 @@
 
 mod boot_clock;
 mod commands;
+mod datagrams;
 mod docker;
 mod ending;
 mod framed;

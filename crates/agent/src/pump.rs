@@ -15,6 +15,8 @@ const TOGETHER: Duration = Duration::from_millis(3);
 pub enum Outcome {
     /// Dropping the stream says it all.
     Told,
+    /// The same, and the client broke off rather than ended: so shall what it was connected to.
+    ClientReset,
     /// Our side of the stream ended well, but nobody takes the client's bytes any more.
     WritesRefused,
 }
@@ -36,11 +38,11 @@ pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + 
     tokio::select! {
         end = &mut up => match end {
             // The client is gone: nobody is left to read.
-            End::SourceFailed => Outcome::Told,
-            End::Finished => {
-                down.await;
-                Outcome::Told
-            }
+            End::SourceFailed => Outcome::ClientReset,
+            End::Finished => match down.await {
+                End::SinkFailed => Outcome::ClientReset,
+                End::Finished | End::SourceFailed => Outcome::Told,
+            },
             // What the target said before it went is still to be delivered.
             End::SinkFailed => match down.await {
                 End::Finished => Outcome::WritesRefused,
@@ -48,10 +50,12 @@ pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + 
             },
         },
         end = &mut down => match end {
-            End::SourceFailed | End::SinkFailed => Outcome::Told,
+            End::SourceFailed => Outcome::Told,
+            End::SinkFailed => Outcome::ClientReset,
             End::Finished => match up.await {
                 End::SinkFailed => Outcome::WritesRefused,
-                End::Finished | End::SourceFailed => Outcome::Told,
+                End::SourceFailed => Outcome::ClientReset,
+                End::Finished => Outcome::Told,
             },
         },
     }

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
+use crate::datagrams;
 use crate::framed::{receive, send};
 use crate::gathering::Gathering;
 use crate::paths::Paths;
@@ -64,16 +65,36 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
     // A stream that breaks here was given up by the client, or belongs to a session that is over.
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
-        Opening::Docker => join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await,
-        Opening::Socket { path } => join(stream, socket(Path::new(&path)).await, &ticket).await,
+        Opening::Docker => drop(join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await),
+        Opening::Socket { path } => drop(join(stream, socket(Path::new(&path)).await, &ticket).await),
         Opening::Tcp { host, port } => {
             if acknowledge(&mut stream).await.is_err() {
                 return;
             }
             let connecting = tokio::time::timeout(CONNECTS, TcpStream::connect((host.as_str(), port)));
             let target = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let target = target.and_then(|target| target.set_nodelay(true).map(|()| target));
-            join(stream, target, &ticket).await;
+            match target.and_then(|target| target.set_nodelay(true).map(|()| target)) {
+                Ok(mut target) => {
+                    if join(stream, Ok(&mut target), &ticket).await == Outcome::ClientReset {
+                        // An orderly end would be a lie.
+                        let _ = target.set_zero_linger();
+                    }
+                }
+                Err(error) => refuse(stream, &error).await,
+            }
+        }
+        Opening::Udp { host, port } => {
+            if acknowledge(&mut stream).await.is_err() {
+                return;
+            }
+            match datagrams::connect(&host, port).await {
+                Ok(target) => {
+                    if let Ok(ready) = agent_proto::encode(&Opened::Ready) {
+                        datagrams::carry(stream, &target, &ready).await;
+                    }
+                }
+                Err(error) => refuse(stream, &error).await,
+            }
         }
         Opening::Call(call) => {
             if acknowledge(&mut stream).await.is_ok() && send(&mut stream, &Opened::Ready).await.is_ok() {
@@ -100,23 +121,30 @@ async fn socket(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(path).await.map_err(unreached)
 }
 
-async fn join<T: tokio::io::AsyncRead + tokio::io::AsyncWrite>(mut stream: AgentStream, target: io::Result<T>, ticket: &Ticket) {
+async fn join<T: AsyncRead + AsyncWrite>(stream: AgentStream, target: io::Result<T>, ticket: &Ticket) -> Outcome {
     let target = match target {
         Ok(target) => target,
         Err(error) => {
-            let kind = match error.kind() {
-                io::ErrorKind::ConnectionRefused => RefusalKind::ConnectionRefused,
-                io::ErrorKind::NotFound => RefusalKind::NotFound,
-                _ => RefusalKind::Other,
-            };
-            let _ = send(&mut stream, &Opened::Refused(Refusal { kind, message: error.to_string() })).await;
-            return end(stream).await;
+            refuse(stream, &error).await;
+            return Outcome::Told;
         }
     };
-    let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return };
-    if pump(stream, target, ready).await == Outcome::WritesRefused {
+    let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return Outcome::Told };
+    let outcome = pump(stream, target, ready).await;
+    if outcome == Outcome::WritesRefused {
         ticket.abandon();
     }
+    outcome
+}
+
+async fn refuse(mut stream: AgentStream, error: &io::Error) {
+    let kind = match error.kind() {
+        io::ErrorKind::ConnectionRefused => RefusalKind::ConnectionRefused,
+        io::ErrorKind::NotFound => RefusalKind::NotFound,
+        _ => RefusalKind::Other,
+    };
+    let _ = send(&mut stream, &Opened::Refused(Refusal { kind, message: error.to_string() })).await;
+    end(stream).await;
 }
 
 fn lanes(session: &Arc<Session>, count: u8) -> Reply {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use agent_proto::{Call, EndOfLease, Heartbeat, Opened, Opening, READY_LINE, RefusalKind, Reply};
+use agent_proto::{Call, EndOfLease, Heartbeat, Opened, Opening, READY_LINE, RefusalKind, Reply, datagram};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
@@ -103,6 +103,44 @@ async fn a_session_alone_answers_what_it_can_and_ends_with_its_input() {
     session.multiplexer.abort();
     let ended = tokio::time::timeout(SOON, session.child.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{ended:?}");
+}
+
+#[tokio::test]
+async fn datagrams_keep_their_borders_and_a_closed_port_ends_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let session = Session::start(root.path(), &[]).await;
+    let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = peer.local_addr().unwrap().port();
+    let (mut stream, opened) = session.open(&Opening::Udp { host: "127.0.0.1".into(), port }).await;
+    assert_eq!(opened, Opened::Ready);
+    let echoing = tokio::spawn(async move {
+        let mut buffer = vec![0; datagram::MAX];
+        loop {
+            let (length, from) = peer.recv_from(&mut buffer).await.unwrap();
+            peer.send_to(&buffer[..length], from).await.unwrap();
+        }
+    });
+    for length in [0, 1, 60_000] {
+        let one = vec![7; length];
+        stream.write_all(&[&datagram::header(length)[..], &one].concat()).await.unwrap();
+        let mut back = vec![0; 2 + length];
+        tokio::time::timeout(SOON, stream.read_exact(&mut back)).await.unwrap().unwrap();
+        assert_eq!(datagram::split(&back), Some((&one[..], 2 + length)));
+    }
+    echoing.abort();
+    assert!(echoing.await.unwrap_err().is_cancelled());
+    // Nobody listens any more, which is told to nobody; then somebody does again.
+    for _ in 0..3 {
+        stream.write_all(&[0, 1, 7]).await.unwrap();
+    }
+    let mut buffer = [0; 8];
+    let peer = tokio::net::UdpSocket::bind(("127.0.0.1", port)).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    while tokio::time::timeout(Duration::from_millis(50), peer.recv(&mut buffer)).await.is_err() {
+        assert!(begun.elapsed() < SOON);
+        stream.write_all(&[0, 1, 7]).await.unwrap();
+    }
+    assert_eq!(buffer[0], 7);
 }
 
 /// A machine in a folder, whose programs write down what they are asked for.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{Method, Request};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use ports::{ByHand, Local};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -69,16 +71,38 @@ impl Client {
         self.ask(Method::POST, "/stop").await
     }
 
+    /// Makes a forward by hand; answered with it as `status` has it among its ports.
+    pub async fn add_forward(&self, forward: &ByHand) -> Result<serde_json::Value, ClientError> {
+        self.send(Method::POST, "/ports", Some(forward)).await
+    }
+
+    /// Removes a forward that was made by hand.
+    pub async fn remove_forward(&self, local: &Local) -> Result<Answer, ClientError> {
+        self.send(Method::DELETE, "/ports", Some(local)).await
+    }
+
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
+        self.send(method, path, None::<&()>).await
+    }
+
+    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T, ClientError> {
+        let mut request = Request::builder().method(method).uri(path).header("Host", "dockbridge");
+        let body = match body {
+            Some(body) => {
+                request = request.header("Content-Type", "application/json");
+                serde_json::to_vec(body).map_err(broken)?
+            }
+            None => Vec::new(),
+        };
+        let request = request.body(Full::new(Bytes::from(body))).map_err(broken)?;
         let stream =
             UnixStream::connect(control_socket(&self.socket)).await.map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
-        tokio::time::timeout(LONGEST_ANSWER, exchange(stream, method, path)).await.map_err(broken)?
+        tokio::time::timeout(LONGEST_ANSWER, exchange(stream, request)).await.map_err(broken)?
     }
 }
 
-async fn exchange<T: DeserializeOwned>(stream: UnixStream, method: Method, path: &str) -> Result<T, ClientError> {
+async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: Request<Full<Bytes>>) -> Result<T, ClientError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let request = Request::builder().method(method).uri(path).header("Host", "dockbridge").body(Empty::<Bytes>::new()).map_err(broken)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();

@@ -8,10 +8,11 @@ use std::time::Duration;
 use agent_proto::{Call, Reply};
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use lifecycle::{Activity, Clock, Policy, decide};
-use ports::Ports;
+use ports::{AddError, ByHand, Local, Ports};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -49,6 +50,8 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/wake", post(wake))
         .route("/destroy", post(destroy))
         .route("/stop", post(stop))
+        .route("/ports", post(add_forward))
+        .route("/ports", delete(remove_forward))
         .with_state(Arc::new(control))
 }
 
@@ -91,6 +94,33 @@ async fn destroy(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Ans
         Ok(Err(message)) => (StatusCode::CONFLICT, Json(Answer { message: Some(message) })),
         Err(_) => stopping(),
     }
+}
+
+/// Answered with the forward as it is.
+async fn add_forward(Shared(control): Shared<Arc<Control>>, Json(forward): Json<ByHand>) -> Response {
+    let Some(ports) = &control.ports else { return no_ports() };
+    let container = forward.container.clone();
+    match ports.add(forward).await {
+        Ok(made) => (StatusCode::OK, Json(made.first().cloned())).into_response(),
+        Err(error @ (AddError::Exists { .. } | AddError::Taken { .. } | AddError::Exposed { .. })) => {
+            tracing::debug!(%container, %error, "a forward was not made");
+            (StatusCode::CONFLICT, Json(Answer { message: Some(error.to_string()) })).into_response()
+        }
+    }
+}
+
+async fn remove_forward(Shared(control): Shared<Arc<Control>>, Json(local): Json<Local>) -> Response {
+    let Some(ports) = &control.ports else { return no_ports() };
+    if ports.remove(local) {
+        return (StatusCode::OK, Json(Answer { message: None })).into_response();
+    }
+    let message = format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
+    (StatusCode::NOT_FOUND, Json(Answer { message: Some(message) })).into_response()
+}
+
+fn no_ports() -> Response {
+    let message = "published ports are switched off: set `ports.enabled` to true and start the daemon anew".to_owned();
+    (StatusCode::CONFLICT, Json(Answer { message: Some(message) })).into_response()
 }
 
 async fn tell(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {

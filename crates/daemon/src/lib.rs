@@ -17,5 +17,6 @@ mod supervisor;
 
 pub use gateway::{BindMounts, Folders};
 pub use ownership::{Ownership, OwnershipError};
+pub use ports;
 pub use serve::{Daemon, DaemonError, Options};
 pub use status::{PhaseStatus, Status};

@@ -77,4 +77,8 @@ impl Connector for Link {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
         Box::pin(self.stream(to, class))
     }
+
+    fn without_datagrams(&self) -> Option<String> {
+        ready(&self.situation.borrow()).and_then(|ready| ready.tunnel.without_datagrams())
+    }
 }

@@ -1,7 +1,6 @@
 //! From options to a running daemon, and its orderly end.
 
 use std::io;
-use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,8 +48,8 @@ pub struct Options {
     pub folders: Folders,
     /// Folder for what may be lost, such as the engine's last answer to `_ping`.
     pub state: PathBuf,
-    /// Where published ports appear; `None` to leave them alone.
-    pub ports: Option<IpAddr>,
+    /// How published ports appear; `None` to leave them alone.
+    pub ports: Option<ports::Options>,
 }
 
 /// Why a daemon does not start.
@@ -116,7 +115,7 @@ impl Daemon {
         let (wanted, wishes) = watch::channel(0);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
-        let ports = options.ports.map(|bind| Ports::new(link.clone(), activity.clone(), bind));
+        let ports = options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
         let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge, options.folders);
 

@@ -3,6 +3,7 @@
 mod config;
 mod init;
 mod local_cloud;
+mod ports;
 mod server;
 mod start;
 mod status;
@@ -30,6 +31,8 @@ pub enum Command {
     Stop(stop::Args),
     /// Create or connect the machine now
     Wake,
+    /// Show where containers answer on this computer and what passed; add or remove forwards
+    Ports(ports::Args),
     /// The machine behind this profile
     #[command(subcommand)]
     Server(server::Command),
@@ -55,6 +58,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Status(arguments) => status::run(arguments, global).await,
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Wake => wake::run(global).await,
+        Command::Ports(arguments) => ports::run(arguments, global).await,
         Command::Server(command) => server::run(command, global).await,
         Command::Volume(command) => volume::run(command, global).await,
         Command::Sweep(arguments) => sweep::run(arguments, global).await,

@@ -205,6 +205,13 @@ impl Resolved {
         }
     }
 
+    /// How published ports appear on this computer, if they do.
+    pub fn ports(&self) -> Option<daemon::ports::Options> {
+        let ports = &self.settings.ports;
+        let rules = daemon::ports::Rules { include: ports.include.clone(), exclude: ports.exclude.clone() };
+        ports.enabled.then_some(daemon::ports::Options { bind: ports.bind, on_conflict: ports.on_conflict, rules })
+    }
+
     /// The daemon of this profile, running or not.
     pub fn daemon(&self) -> daemon::client::Client {
         daemon::client::Client::of(&self.socket)

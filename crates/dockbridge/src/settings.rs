@@ -3,6 +3,7 @@
 
 pub mod duration;
 mod file;
+mod values;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use daemon::ports::{OnConflict, Rule};
 use secrecy::SecretString;
 
 pub use file::{SettingsError, load};
@@ -117,6 +119,12 @@ pub struct Ports {
     pub enabled: bool,
     /// Address of the listeners.
     pub bind: IpAddr,
+    /// What to do when a port is taken.
+    pub on_conflict: OnConflict,
+    /// Only these appear, if there are any.
+    pub include: Vec<Rule>,
+    /// These do not.
+    pub exclude: Vec<Rule>,
 }
 
 /// What becomes of requests on their way.

@@ -2,7 +2,8 @@
 //!
 //! Each question travels on a stream of its own and is no activity: nobody asked for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +24,11 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// One event is about 1 KB; labels make it longer.
 const MAX_EVENT: usize = 1 << 20;
+
+/// `{"type":["container","network"],"event":["start","die","destroy","rename","connect","disconnect"]}`. A pause is not among it: a paused container
+/// keeps its ports.
+const EVENTS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%2C%22rename%22%2C%22\
+                      connect%22%2C%22disconnect%22%5D%7D";
 
 /// Why the engine did not say.
 #[derive(Debug, Error)]
@@ -66,18 +72,45 @@ pub(crate) struct State {
     pub(crate) running: bool,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct HostConfig {
     #[serde(default)]
     pub(crate) port_bindings: Option<PortMap>,
+    #[serde(default)]
+    network_mode: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NetworkSettings {
     #[serde(default)]
     pub(crate) ports: Option<PortMap>,
+    #[serde(default)]
+    networks: Option<BTreeMap<String, Network>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Network {
+    #[serde(default, rename = "IPAddress")]
+    address: String,
+    #[serde(default, rename = "GlobalIPv6Address")]
+    address_v6: String,
+}
+
+/// Where the container's own ports answer, as seen from the machine. `None` without a network.
+fn own_address(mode: &str, settings: &NetworkSettings) -> Option<IpAddr> {
+    if mode == "host" {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    let networks = settings.networks.iter().flat_map(BTreeMap::values);
+    networks.flat_map(|network| [&network.address, &network.address_v6]).find_map(|address| address.parse().ok())
+}
+
+impl Inspected {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        own_address(&self.host_config.network_mode, &self.network_settings)
+    }
 }
 
 /// One entry of `GET /containers/json`.
@@ -89,6 +122,10 @@ pub(crate) struct Listed {
     pub(crate) names: Vec<String>,
     #[serde(default)]
     ports: Vec<ListedPort>,
+    #[serde(default)]
+    host_config: HostConfig,
+    #[serde(default)]
+    network_settings: NetworkSettings,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -107,6 +144,10 @@ impl Listed {
     /// Links of the old kind add names of the form `/other/alias`; its own has one slash.
     pub(crate) fn name(&self) -> &str {
         self.names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/')).unwrap_or(&self.id)
+    }
+
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        own_address(&self.host_config.network_mode, &self.network_settings)
     }
 
     pub(crate) fn port_map(&self) -> PortMap {
@@ -141,11 +182,9 @@ impl Engine<'_> {
         self.get("/containers/json").await
     }
 
-    /// Containers that start and end, from now on.
+    /// Containers that start, end, change their name or their networks, from now on.
     pub(crate) async fn events(self) -> Result<Events, EngineError> {
-        // {"type":["container"],"event":["start","die","destroy"]}
-        let filters = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%5D%7D";
-        let (body, connection) = self.send(&format!("/events?filters={filters}")).await?;
+        let (body, connection) = self.send(&format!("/events?filters={EVENTS}")).await?;
         Ok(Events { body, buffer: BytesMut::new(), _connection: connection })
     }
 
@@ -195,20 +234,32 @@ pub(crate) struct Events {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Event {
-    #[serde(rename = "Actor")]
+    #[serde(default, rename = "Type")]
+    kind: String,
     actor: Actor,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Actor {
     #[serde(rename = "ID")]
     id: String,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+impl Event {
+    /// An event of a network names the network, and its container beside it.
+    fn container(mut self) -> Option<String> {
+        if self.kind == "network" { self.actor.attributes.remove("container") } else { Some(self.actor.id) }
+    }
 }
 
 impl Events {
-    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<VecDeque<String>>, EngineError> {
+    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the stream. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<BTreeSet<String>>, EngineError> {
         loop {
             let ids = self.parse()?;
             if !ids.is_empty() {
@@ -230,14 +281,14 @@ impl Events {
     }
 
     /// Takes whole events out of the buffer; a half one stays. Chunks need not end where events do.
-    fn parse(&mut self) -> Result<VecDeque<String>, EngineError> {
-        let mut ids = VecDeque::new();
+    fn parse(&mut self) -> Result<BTreeSet<String>, EngineError> {
+        let mut ids = BTreeSet::new();
         let mut events = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Event>();
         let mut read = 0;
         loop {
             match events.next() {
                 Some(Ok(event)) => {
-                    ids.push_back(event.actor.id);
+                    ids.extend(event.container());
                     read = events.byte_offset();
                 }
                 Some(Err(error)) if error.is_eof() => break,

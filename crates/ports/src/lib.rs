@@ -4,40 +4,81 @@
 //! `start` does, and it is closed when the container dies. The engine's events and a full list after every reconnect keep that true for
 //! containers that were not started through us.
 //!
-//! `table` decides which listeners there should be and does no IO; `forward` is one listener; `docker` asks the engine. Nothing here
-//! knows how a machine is reached, nor when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
+//! `table` decides which listeners there should be and does no IO; `forward` is one listener, `tcp` and `udp` what passes through it; `docker` asks the
+//! engine. Nothing here knows how a machine is reached, nor when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
 
 #![forbid(unsafe_code)]
 
+mod address;
+mod by_hand;
+mod counters;
 mod docker;
 mod forward;
+mod listen;
+mod manual;
+mod placement;
 mod publication;
+mod relay;
 mod reservation;
+mod rules;
 mod status;
 mod table;
+mod tcp;
+mod udp;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::stream::{self, TryStreamExt};
 use lifecycle::Activity;
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tunnel::Connector;
 
 use docker::{Engine, Inspected, Listed};
 use forward::{Forward, Target};
-use publication::{Container, publications};
-use table::{Action, Listening, Table, Ticket};
+use listen::Socket;
+use placement::{NotPlaced, Placed, place};
+use publication::{Container, Twin, publications};
+use table::{Action, Listening, Slot, Table, Ticket};
 
+pub use address::{Address, Protocol, UnknownProtocol};
+pub use by_hand::AddError;
+pub use counters::{EndedConnection, Traffic};
 pub use docker::EngineError;
+pub use manual::{ByHand, Local, NotAForward};
 pub use publication::Remote;
 pub use reservation::{Conflict, Reservation};
+pub use rules::{OnConflict, Rule, RuleError, Rules};
 pub use status::{PortState, PortStatus};
 
 /// Questions under way at once while a burst of events is worked off, as after `compose up`.
 const QUESTIONS_AT_ONCE: usize = 8;
+/// How often a port that could not be had is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Streams of all forwards together, below the tunnel's 1024: docker commands need some, too.
+const MAX_STREAMS: usize = 896;
+
+/// What a person sets.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where ports without an address of their own appear. Only where this is no loopback address may a forward listen on one that is none.
+    pub bind: IpAddr,
+    /// What to do when a port is taken here.
+    pub on_conflict: OnConflict,
+    /// Which ports appear.
+    pub rules: Rules,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { bind: Ipv4Addr::LOCALHOST.into(), on_conflict: OnConflict::default(), rules: Rules::default() }
+    }
+}
 
 /// The published ports of one profile's machine. Cheap to clone; clones share the listeners.
 #[derive(Clone)]
@@ -46,32 +87,28 @@ pub struct Ports(Arc<Inner>);
 struct Inner {
     connector: Arc<dyn Connector>,
     activity: Activity,
-    bind: IpAddr,
+    options: Options,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     table: Table,
-    forwards: BTreeMap<SocketAddr, Forward>,
+    forwards: BTreeMap<Slot, Forward>,
     /// Taken for a container that is about to start.
-    reserved: BTreeMap<SocketAddr, Reserved>,
+    reserved: BTreeMap<Slot, Reserved>,
 }
 
-struct Reserved {
-    container: String,
-    listener: std::net::TcpListener,
-}
+struct Reserved(Placed<Socket>);
 
 impl Ports {
-    /// Nothing is listened on yet. `bind` is where ports without an address of their own appear.
-    pub fn new(connector: Arc<dyn Connector>, activity: Activity, bind: IpAddr) -> Self {
-        Self(Arc::new(Inner { connector, activity, bind, tasks: TaskTracker::new(), state: Mutex::default() }))
+    /// Nothing is listened on yet.
+    pub fn new(connector: Arc<dyn Connector>, activity: Activity, options: Options) -> Self {
+        let state = State { table: Table::new(options.rules.clone()), forwards: BTreeMap::new(), reserved: BTreeMap::new() };
+        let places = Arc::new(Semaphore::new(MAX_STREAMS));
+        Self(Arc::new(Inner { connector, activity, options, places, tasks: TaskTracker::new(), state: Mutex::new(state) }))
     }
-
-    /// The address to bind to where the settings say nothing.
-    pub const DEFAULT_BIND: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown` comes. To be called each time a path to the
     /// engine is there. Listeners stay when it returns: only [`Ports::detach`] and the death of a container close them.
@@ -86,12 +123,23 @@ impl Ports {
         // Events first: what happens while the list is on its way is not lost.
         let mut events = self.engine().events().await?;
         self.resync().await?;
-        while let Some(ids) = events.next().await? {
+        let mut again = interval(TRY_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let ids = tokio::select! {
+                ids = events.next() => ids?,
+                _ = again.tick() => {
+                    let mut state = self.state();
+                    let actions = state.table.again();
+                    self.carry_out(&mut state, actions);
+                    continue;
+                }
+            };
+            let Some(ids) = ids else { return Ok(()) };
             stream::iter(ids.into_iter().map(Ok))
                 .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move { self.refresh(&id).await })
                 .await?;
         }
-        Ok(())
     }
 
     /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections.
@@ -124,10 +172,11 @@ impl Ports {
     /// What is open, and what should be and is not, in order of the local address.
     pub fn list(&self) -> Vec<PortStatus> {
         let state = self.state();
-        let open = state.table.open().map(|listening| PortStatus::open(listening, state.forwards.get(&listening.local)));
-        let missing = state.table.missing().filter(|(listening, _)| !listening.optional);
-        let mut list: Vec<PortStatus> = open.chain(missing.map(|(listening, why)| PortStatus::missing(listening, why))).collect();
-        list.sort_by_key(|status| status.local);
+        let open = state.table.open().map(|open| PortStatus::open(open, state.forwards.get(&open.listening.slot)));
+        let missing = state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
+        let waiting = state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
+        let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).collect();
+        list.sort_by_key(|status| (status.local, status.protocol));
         list
     }
 
@@ -162,16 +211,16 @@ impl Ports {
     }
 
     fn listed(&self, listed: &Listed) -> Container {
-        let publications = publications(&listed.port_map(), self.0.bind);
-        Container { id: listed.id.clone(), name: listed.name().to_owned(), publications }
+        let publications = publications(&listed.port_map(), self.0.options.bind);
+        Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address: listed.address() }
     }
 
     fn carry_out(&self, state: &mut State, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Close(local) => {
-                    tracing::debug!(%local, "port closed");
-                    state.forwards.remove(&local);
+                Action::Close(slot) => {
+                    tracing::debug!(local = %slot.wanted, "port closed");
+                    state.forwards.remove(&slot);
                 }
                 Action::Open(listening) => self.open(state, listening),
             }
@@ -179,34 +228,62 @@ impl Ports {
     }
 
     fn open(&self, state: &mut State, listening: Listening) {
-        let reserved = state.reserved.remove(&listening.local);
-        let listener = match reserved {
-            Some(reserved) if reserved.container == listening.container => Ok(reserved.listener),
-            Some(other) => {
-                state.reserved.insert(listening.local, other);
-                Err(std::io::ErrorKind::AddrInUse.into())
-            }
-            None => reservation::listen(listening.local),
+        let Slot { wanted, .. } = listening.slot;
+        let opened = match (wanted.protocol, self.0.connector.without_datagrams()) {
+            (Protocol::Udp, Some(why)) => Err(why),
+            _ => self.try_open(state, &listening).map_err(|refused| listen::reason(&refused.error, refused.at)),
         };
+        match opened {
+            Ok(at) => {
+                match at.first().filter(|first| **first != wanted.at) {
+                    Some(chosen) => {
+                        tracing::warn!(asked_for = %wanted, %chosen, container = %listening.name, "a port is taken here, another was chosen")
+                    }
+                    None => tracing::debug!(local = %wanted, container = %listening.name, "port open"),
+                }
+                state.table.opened(listening, at);
+            }
+            Err(why) => {
+                let (container, told) = (listening.name.clone(), why.clone());
+                // It is tried again and again; that is told once.
+                if state.table.blocked(listening, why) {
+                    tracing::warn!(local = %wanted, %container, why = %told, "a port cannot be opened here");
+                }
+            }
+        }
+    }
+
+    fn try_open(&self, state: &mut State, listening: &Listening) -> Result<Vec<std::net::SocketAddr>, NotPlaced> {
+        let slot = &listening.slot;
+        let placed = match state.reserved.remove(slot) {
+            Some(Reserved(placed)) => placed,
+            None => self.place(&state.table, slot, listening.twin)?,
+        };
+        let at = placed.addresses();
         let target = Target {
             connector: self.0.connector.clone(),
             activity: self.0.activity.clone(),
-            source: format!("{}:{}", listening.name, listening.local.port()),
+            places: self.0.places.clone(),
+            source: format!("{}:{}", listening.name, at.first().map_or(slot.wanted.at.port(), std::net::SocketAddr::port)),
             remote: listening.remote.clone(),
+            counters: Arc::default(),
         };
-        match listener.and_then(|listener| Forward::open(listener, target, &self.0.tasks)) {
-            Ok(forward) => {
-                tracing::debug!(local = %listening.local, container = %listening.name, "port open");
-                state.forwards.insert(listening.local, forward);
-                state.table.opened(listening);
+        let sockets = placed.sockets.into_iter().map(|(_, socket)| socket).collect();
+        let forward = Forward::open(sockets, target, &self.0.tasks).map_err(|error| NotPlaced { at: slot.wanted.at, error })?;
+        state.forwards.insert(slot.clone(), forward);
+        Ok(at)
+    }
+
+    /// Sockets for what is wanted, or for another port where it is taken and the person wants that. What a person asks for by hand is had or not.
+    fn place(&self, table: &Table, slot: &Slot, twin: Option<Twin>) -> Result<Placed<Socket>, NotPlaced> {
+        let on_conflict = if slot.by_hand { OnConflict::Error } else { self.0.options.on_conflict };
+        place(slot.wanted, twin, on_conflict, |at| {
+            let address = Address { at, ..slot.wanted };
+            if !slot.by_hand && table.is_claimed(address) {
+                return Err(std::io::ErrorKind::AddrInUse.into());
             }
-            Err(error) => {
-                if !listening.optional {
-                    tracing::warn!(local = %listening.local, container = %listening.name, %error, "a published port cannot be opened here");
-                }
-                state.table.blocked(listening, reservation::reason(&error));
-            }
-        }
+            listen::listen(address)
+        })
     }
 
     // Every critical section leaves the table and the sockets in step, so a panic elsewhere does not make them wrong.
@@ -229,7 +306,8 @@ impl<'a> Question<'a> {
     fn answered(mut self, id: &str, inspected: Option<Inspected>) {
         let Some(ticket) = self.ticket.take() else { return };
         let running = inspected.filter(|inspected| inspected.state.running).map(|inspected| Container {
-            publications: publications(&inspected.network_settings.ports.unwrap_or_default(), self.ports.0.bind),
+            address: inspected.address(),
+            publications: publications(&inspected.network_settings.ports.unwrap_or_default(), self.ports.0.options.bind),
             name: inspected.name.trim_start_matches('/').to_owned(),
             id: inspected.id,
         });

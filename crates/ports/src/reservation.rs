@@ -2,13 +2,16 @@
 //!
 //! A start that cannot have its ports must fail as Docker's own start fails, and before anything runs.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use thiserror::Error;
 
+use crate::address::{Address, Protocol};
 use crate::docker::Inspected;
-use crate::publication::publications;
+use crate::listen::reason;
+use crate::placement::NotPlaced;
+use crate::publication::{Publication, publications};
+use crate::table::Slot;
 use crate::{Ports, Reserved};
 
 /// A local port that a container asks for is taken. Displays as dockerd words it.
@@ -30,9 +33,7 @@ pub struct Conflict {
 pub struct Reservation {
     ports: Ports,
     reference: String,
-    /// Full id, once it is known.
-    id: Option<String>,
-    taken: Vec<SocketAddr>,
+    taken: Vec<Slot>,
 }
 
 impl Ports {
@@ -43,7 +44,7 @@ impl Ports {
     /// When one of them is taken. An engine that does not know the container, or does not answer, is no error here: the start itself is
     /// going to tell.
     pub async fn reserve(&self, reference: &str) -> Result<Reservation, Conflict> {
-        let mut reservation = Reservation { ports: self.clone(), reference: reference.to_owned(), id: None, taken: Vec::new() };
+        let mut reservation = Reservation { ports: self.clone(), reference: reference.to_owned(), taken: Vec::new() };
         match self.engine().inspect(reference).await {
             Ok(Some(inspected)) => reservation.take_all(inspected).await?,
             Ok(None) => {}
@@ -64,37 +65,44 @@ impl Reservation {
 
     async fn take_all(&mut self, inspected: Inspected) -> Result<(), Conflict> {
         let Inspected { id, name, host_config, .. } = inspected;
-        self.id = Some(id.clone());
-        let wanted = publications(&host_config.port_bindings.unwrap_or_default(), self.ports.0.bind);
-        for publication in wanted {
-            let local = publication.local;
-            if let Err(error) = self.take(&id, local).await
-                && !publication.optional
-            {
-                return Err(Conflict { name: name.trim_start_matches('/').to_owned(), id, local, why: reason(&error) });
+        let name = name.trim_start_matches('/').to_owned();
+        let asked_for = publications(&host_config.port_bindings.unwrap_or_default(), self.ports.0.options.bind);
+        let carries_datagrams = self.ports.0.connector.without_datagrams().is_none();
+        for publication in asked_for {
+            let Address { protocol, at } = publication.wanted;
+            // What cannot be carried is told when the container runs, and is no reason not to run it.
+            let carried = protocol == Protocol::Tcp || carries_datagrams;
+            if carried && self.ports.state().table.admits(&name, publication.wanted) {
+                self.take(&id, &publication).await.map_err(|refused| {
+                    let local = if refused.at.port() == at.port() { refused.at } else { at };
+                    Conflict { name: name.clone(), id: id.clone(), local, why: reason(&refused.error, local) }
+                })?;
             }
         }
         Ok(())
     }
 
-    async fn take(&mut self, id: &str, local: SocketAddr) -> io::Result<()> {
-        let holder = self.ports.state().table.holder(local).map(str::to_owned);
-        match holder {
+    async fn take(&mut self, id: &str, publication: &Publication) -> Result<(), NotPlaced> {
+        let slot = Slot { wanted: publication.wanted, container: id.to_owned(), by_hand: false };
+        let holder = {
+            let state = self.ports.state();
             // A restart: the port stays open.
-            Some(holder) if holder == id => return Ok(()),
+            if state.table.is_open(&slot) {
+                return Ok(());
+            }
+            state.table.holder(slot.wanted).map(str::to_owned)
+        };
+        if let Some(holder) = holder {
             // It may have died a moment ago, with the news still on its way.
-            Some(holder) => self.ports.settle(&holder).await,
-            None => {}
+            self.ports.settle(&holder).await;
         }
         let mut state = self.ports.state();
-        match state.reserved.get(&local) {
-            Some(reserved) if reserved.container == id => return Ok(()),
-            Some(_) => return Err(io::ErrorKind::AddrInUse.into()),
-            None => {}
+        if state.table.is_open(&slot) || state.reserved.contains_key(&slot) {
+            return Ok(());
         }
-        let listener = listen(local)?;
-        state.reserved.insert(local, Reserved { container: id.to_owned(), listener });
-        self.taken.push(local);
+        let placed = self.ports.place(&state.table, &slot, publication.twin)?;
+        state.reserved.insert(slot.clone(), Reserved(placed));
+        self.taken.push(slot);
         Ok(())
     }
 }
@@ -102,26 +110,8 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.ports.state();
-        for local in &self.taken {
-            if state.reserved.get(local).is_some_and(|reserved| Some(&reserved.container) == self.id.as_ref()) {
-                state.reserved.remove(local);
-            }
+        for slot in &self.taken {
+            state.reserved.remove(slot);
         }
-    }
-}
-
-pub(crate) fn listen(local: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(local)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-pub(crate) fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "port is already allocated".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "permission denied. Ports below 1024 need root, or a lower net.ipv4.ip_unprivileged_port_start, on this computer".to_owned()
-        }
-        _ => error.to_string(),
     }
 }

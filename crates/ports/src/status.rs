@@ -1,36 +1,42 @@
-//! What a person is told about a published port.
+//! What a person is told about a forward.
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use crate::address::{Address, Protocol};
+use crate::counters::Traffic;
 use crate::forward::Forward;
 use crate::publication::Remote;
-use crate::table::Listening;
+use crate::table::{ByHand, Listening, Open};
 
-/// One published port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One forward: a published port, or one that a person made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PortStatus {
     /// Name of the container.
     pub container: String,
-    /// Where it answers on this computer.
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it answers on this computer (or should).
     pub local: SocketAddr,
+    /// All addresses where it answers.
+    pub addresses: Vec<SocketAddr>,
+    /// Where it was to answer, if that was taken and another port was chosen.
+    pub asked_for: Option<SocketAddr>,
+    /// Port of the container.
+    pub container_port: u16,
     /// Where it leads, as seen from the machine.
-    pub remote: Remote,
-    /// Connections open now.
-    pub connections_now: usize,
-    /// Connections since the port was opened.
-    pub connections_total: u64,
-    /// Bytes to the container.
-    pub bytes_in: u64,
-    /// Bytes from the container.
-    pub bytes_out: u64,
+    pub remote: Option<Remote>,
+    /// Made by a person, not published by the container.
+    pub by_hand: bool,
+    /// What passed.
+    #[serde(flatten)]
+    pub traffic: Traffic,
     /// Whether it answers.
     pub state: PortState,
 }
 
-/// Whether a published port answers on this computer.
+/// Whether a forward answers on this computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum PortState {
@@ -41,34 +47,56 @@ pub enum PortState {
         /// In words for a person.
         why: String,
     },
+    /// It does not yet: it was made by hand, and its container does not run.
+    Waiting {
+        /// In words for a person.
+        why: String,
+    },
 }
 
 impl PortStatus {
-    pub(crate) fn open(listening: &Listening, forward: Option<&Forward>) -> Self {
-        let mut status = Self::of(listening, PortState::Open);
-        if let Some(forward) = forward {
-            let counters = &forward.counters;
-            status.connections_now = counters.now.load(Ordering::Relaxed);
-            status.connections_total = counters.total.load(Ordering::Relaxed);
-            status.bytes_in = counters.bytes_in.load(Ordering::Relaxed);
-            status.bytes_out = counters.bytes_out.load(Ordering::Relaxed);
+    pub(crate) fn open(open: &Open, forward: Option<&Forward>) -> Self {
+        let wanted = open.listening.slot.wanted.at;
+        let local = open.at.first().copied().unwrap_or(wanted);
+        Self {
+            local,
+            addresses: open.at.clone(),
+            asked_for: (local != wanted).then_some(wanted),
+            traffic: forward.map(|forward| forward.counters.read()).unwrap_or_default(),
+            ..Self::of(&open.listening, PortState::Open)
         }
-        status
     }
 
     pub(crate) fn missing(listening: &Listening, why: &str) -> Self {
         Self::of(listening, PortState::Unavailable { why: why.to_owned() })
     }
 
+    pub(crate) fn waiting(address: Address, forward: &ByHand) -> Self {
+        Self {
+            container: forward.container.clone(),
+            protocol: address.protocol,
+            local: address.at,
+            addresses: Vec::new(),
+            asked_for: None,
+            container_port: forward.inside,
+            remote: None,
+            by_hand: true,
+            traffic: Traffic::default(),
+            state: PortState::Waiting { why: format!("no container {} runs with a network of its own", forward.container) },
+        }
+    }
+
     fn of(listening: &Listening, state: PortState) -> Self {
         Self {
             container: listening.name.clone(),
-            local: listening.local,
-            remote: listening.remote.clone(),
-            connections_now: 0,
-            connections_total: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            protocol: listening.slot.wanted.protocol,
+            local: listening.slot.wanted.at,
+            addresses: Vec::new(),
+            asked_for: None,
+            container_port: listening.inside,
+            remote: Some(listening.remote.clone()),
+            by_hand: listening.slot.by_hand,
+            traffic: Traffic::default(),
             state,
         }
     }

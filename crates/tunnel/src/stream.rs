@@ -24,6 +24,13 @@ pub enum Destination {
         /// Port.
         port: u16,
     },
+    /// A UDP port. The stream carries datagrams ([`crate::datagram`]), and needs the agent: SSH itself forwards none.
+    Udp {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
 }
 
 /// What a stream is for, so that a big transfer does not stand in the way of what a person waits for.
@@ -88,6 +95,11 @@ pub trait Connector: Send + Sync + 'static {
     /// One stream, as soon as bytes can be written to it; whether it leads where it should may be told by its first read only ([`OpenError::of`]).
     /// It may take as long as the machine takes to be made; dropping the future gives up.
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>>;
+
+    /// Why [`Destination::Udp`] cannot be opened on the present path, if it cannot, in words for a person.
+    fn without_datagrams(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Short pieces up to this length leave together, in bytes: one packet.

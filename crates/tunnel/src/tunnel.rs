@@ -185,11 +185,21 @@ impl Connector for Tunnel {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
         Box::pin(Tunnel::open(self, to, class))
     }
+
+    fn without_datagrams(&self) -> Option<String> {
+        match &self.0.way {
+            Way::Agent { .. } => None,
+            Way::Direct { reason, .. } => Some(no_datagrams(reason)),
+        }
+    }
 }
 
 impl Inner {
     async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         match &self.way {
+            Way::Direct { reason, .. } if matches!(to, Destination::Udp { .. }) => {
+                Err(OpenError::Refused { message: no_datagrams(reason) })
+            }
             Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => match self.plain(plain, &to, class).await {
                 Ok(stream) => Ok(stream),
                 // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
@@ -213,6 +223,7 @@ impl Inner {
             Destination::Docker => Opening::Docker,
             Destination::Socket(path) => Opening::Socket { path },
             Destination::Tcp { host, port } => Opening::Tcp { host, port },
+            Destination::Udp { host, port } => Opening::Udp { host, port },
         };
         let stream = link.open(&opening).await?;
         let death = link.death().clone();
@@ -234,6 +245,7 @@ impl Inner {
             Destination::Docker => connection.streamlocal(&self.docker_socket).await,
             Destination::Socket(path) => connection.streamlocal(path).await,
             Destination::Tcp { host, port } => connection.tcpip(host, *port).await,
+            Destination::Udp { .. } => Err(ChannelError::Refused("SSH carries no datagrams".to_owned())),
         };
         opened.map_err(|error| match (error, to) {
             (ChannelError::Dead(reason), _) => OpenError::Dead { reason },
@@ -244,11 +256,15 @@ impl Inner {
             (ChannelError::Refused(reason), Destination::Socket(path)) => {
                 OpenError::NotFound { message: format!("{path} cannot be reached: {reason}") }
             }
-            (ChannelError::Refused(reason), Destination::Tcp { host, port }) => {
+            (ChannelError::Refused(reason), Destination::Tcp { host, port } | Destination::Udp { host, port }) => {
                 OpenError::Refused { message: format!("{host}:{port} cannot be reached: {reason}") }
             }
         })
     }
+}
+
+fn no_datagrams(reason: &str) -> String {
+    format!("UDP needs the agent, and none runs on the machine: {reason}")
 }
 
 async fn agent(

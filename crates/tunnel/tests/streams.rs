@@ -9,7 +9,7 @@ use std::time::Duration;
 use agent_proto::{Call, Reply};
 use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tunnel::{AgentState, Class, Destination, OpenError, Stream, Tunnel};
+use tunnel::{AgentState, Class, Connector as _, Destination, OpenError, Stream, Tunnel, datagram};
 
 fn port(port: u16) -> Destination {
     Destination::Tcp { host: "127.0.0.1".into(), port }
@@ -29,6 +29,48 @@ async fn read_word(stream: &mut Stream) -> [u8; 4] {
     let mut word = [0; 4];
     soon("read a word", stream.read_exact(&mut word)).await.unwrap();
     word
+}
+
+#[tokio::test]
+async fn datagrams_go_by_the_agent_and_are_refused_without_one() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let to = Destination::Udp { host: "127.0.0.1".into(), port: peer.local_addr().unwrap().port() };
+    let tunnel = connect(sshd.options_with_agent()).await;
+    assert_eq!(tunnel.without_datagrams(), None);
+    let mut stream = open(&tunnel, to.clone()).await;
+    stream.write_all(&[&datagram::header(4)[..], b"ping"].concat()).await.unwrap();
+    let mut buffer = [0; 16];
+    let (length, from) = soon("the datagram", peer.recv_from(&mut buffer)).await.unwrap();
+    assert_eq!(&buffer[..length], b"ping");
+    peer.send_to(b"pong", from).await.unwrap();
+    let mut back = [0; 6];
+    soon("the answer", stream.read_exact(&mut back)).await.unwrap();
+    assert_eq!(datagram::split(&back), Some((&b"pong"[..], 6)));
+    tunnel.close().await;
+
+    let tunnel = connect(sshd.options()).await;
+    let why = tunnel.without_datagrams().unwrap();
+    assert!(why.starts_with("UDP needs the agent, and none runs on the machine: "), "{why}");
+    let refused = soon("the refusal", tunnel.open(to, Class::Interactive)).await.unwrap_err();
+    assert_eq!(refused, OpenError::Refused { message: why });
+    tunnel.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_dropped_resets_what_it_led_to() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tunnel = connect(sshd.options_with_agent()).await;
+    let mut stream = open(&tunnel, port(listener.local_addr().unwrap().port())).await;
+    stream.write_all(b"half of it").await.unwrap();
+    let (mut peer, _) = soon("the connection", listener.accept()).await.unwrap();
+    let mut half = [0; 10];
+    soon("what was written", peer.read_exact(&mut half)).await.unwrap();
+    drop(stream);
+    let ended = soon("the end", peer.read(&mut half)).await;
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    tunnel.close().await;
 }
 
 #[tokio::test]

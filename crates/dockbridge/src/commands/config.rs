@@ -1,5 +1,7 @@
 //! `dockbridge config`: what is set, and whether it is understood.
 
+use daemon::ports::Rule;
+
 use crate::failure::Outcome;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
@@ -39,6 +41,7 @@ pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
 fn show(resolved: &Resolved) -> String {
     let settings = &resolved.settings;
     let list = |names: &[String]| format!("[{}]", names.join(", "));
+    let rules = |rules: &[Rule]| list(&rules.iter().map(|rule| format!("{:?}", rule.to_string())).collect::<Vec<_>>());
     let token = match (&settings.hetzner.api_token, &settings.hetzner.token_command) {
         (Some(_), _) => "# api_token: set, not shown\n".to_owned(),
         (None, Some(command)) => format!("token_command: {command:?}\n"),
@@ -53,7 +56,7 @@ fn show(resolved: &Resolved) -> String {
          activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
          ssh:\n  private_key_path: {}\n\
-         ports:\n  enabled: {}\n  bind: {}\n\
+         ports:\n  enabled: {}\n  bind: {}\n  on_conflict: {}\n  include: {}\n  exclude: {}\n\
          gateway:\n  bind_mounts: {}\n\
          logging:\n  level: {}\n  json: {}\n",
         list(&settings.hetzner.server_types),
@@ -71,6 +74,9 @@ fn show(resolved: &Resolved) -> String {
         key.display(),
         settings.ports.enabled,
         settings.ports.bind,
+        settings.ports.on_conflict,
+        rules(&settings.ports.include),
+        rules(&settings.ports.exclude),
         settings.gateway.bind_mounts,
         settings.logging.level,
         settings.logging.json,

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::IsTerminal as _;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -104,7 +103,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         state: resolved.paths.profile_state(&resolved.profile),
         proxy_port: resolved.settings.docker.proxy_port,
         folders: resolved.folders(),
-        ports: resolved.settings.ports.enabled.then_some::<IpAddr>(resolved.settings.ports.bind),
+        ports: resolved.ports(),
     }
 }
 

@@ -3,6 +3,7 @@
 use daemon::Status;
 use daemon::client::ClientError;
 
+use super::ports;
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
 use crate::output::{say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
@@ -72,8 +73,12 @@ pub fn print(status: &Status) {
         say(&format!("Tunnel    {} streams, {} bytes up, {} down{round_trip}", tunnel.streams, tunnel.up, tunnel.down));
     }
     for port in status.ports.as_array().into_iter().flatten() {
-        let text = |key: &str| port.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        say(&format!("Port      {} leads to {}", text("local"), text("container")));
+        let (local, target) = (ports::local(port), ports::target(port));
+        say(&match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
+            ("open", None, _) => format!("Port      {local} leads to {target}"),
+            ("open", Some(asked_for), _) => format!("Port      {local} leads to {target}, since {asked_for} is taken here"),
+            (_, _, why) => format!("Port      {local} does not lead to {target}: {}", why.unwrap_or_default()),
+        });
     }
     if let Some(cost) = &status.cost {
         let volume = cost.volume_monthly.map(|price| format!("; the volume {price:.2} EUR a month")).unwrap_or_default();

@@ -1,18 +1,17 @@
 //! Reading the settings: the YAML file, then `DOCKBRIDGE_<SECTION>_<KEY>` from the environment over it. Unknown keys are refused with the
 //! line and the nearest known name, so that a typing error never silently means the default.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use daemon::ports::OnConflict;
 use secrecy::SecretString;
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Activity, BindMounts, Docker, Gateway, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh, duration};
+use super::values::{Conflict, Gigabytes, List, Port, PortRules, Span};
+use super::{Activity, BindMounts, Docker, Gateway, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,7 @@ section!(DockerLayer { socket_path: PathBuf, proxy_port: Port });
 section!(ActivityLayer { idle_timeout: Span, connection_timeout: Span, grace_period: Span });
 section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDestruct });
 section!(SshLayer { private_key_path: PathBuf });
-section!(PortsLayer { enabled: bool, bind: IpAddr });
+section!(PortsLayer { enabled: bool, bind: IpAddr, on_conflict: Conflict, include: PortRules, exclude: PortRules });
 section!(GatewayLayer { bind_mounts: BindMounts });
 section!(LoggingLayer { level: String, json: bool });
 
@@ -239,97 +238,23 @@ impl Layer {
                 self_destruct: self.keepalive.self_destruct.unwrap_or(SelfDestruct::Token),
             },
             ssh: Ssh { private_key_path: self.ssh.private_key_path },
-            ports: Ports { enabled: self.ports.enabled.unwrap_or(true), bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()) },
+            ports: Ports {
+                enabled: self.ports.enabled.unwrap_or(true),
+                bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+                on_conflict: self.ports.on_conflict.map_or(OnConflict::Error, |Conflict(what)| what),
+                include: self.ports.include.map_or_else(Vec::new, |PortRules(rules)| rules),
+                exclude: self.ports.exclude.map_or_else(Vec::new, |PortRules(rules)| rules),
+            },
             gateway: Gateway { bind_mounts: self.gateway.bind_mounts.unwrap_or(BindMounts::Refuse) },
             logging: Logging { level: self.logging.level.unwrap_or_else(|| "info".to_owned()), json: self.logging.json.unwrap_or(false) },
         }
     }
 }
 
-/// Several names, or one; in a variable they are separated by commas.
-struct List(Vec<String>);
-
-impl<'de> Deserialize<'de> for List {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = List;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name or a list of names")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List, E> {
-                Ok(List(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<List, A::Error> {
-                let mut list = Vec::new();
-                while let Some(name) = names.next_element()? {
-                    list.push(name);
-                }
-                Ok(List(list))
-            }
-        }
-        let List(names) = deserializer.deserialize_any(Names)?;
-        if names.is_empty() { Err(D::Error::custom("at least one name is needed")) } else { Ok(List(names)) }
-    }
-}
-
-/// The size of a volume, within what the cloud sells.
-struct Gigabytes(u64);
-
-impl<'de> Deserialize<'de> for Gigabytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
-            size @ 10..=10_240 => Ok(Self(size)),
-            size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
-        }
-    }
-}
-
-/// A port that can be listened on.
-struct Port(NonZeroU16);
-
-impl<'de> Deserialize<'de> for Port {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u64::deserialize(deserializer)?;
-        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
-        port.map(Port).ok_or_else(|| D::Error::custom(format!("{number} is no port: choose 1 to 65535")))
-    }
-}
-
-impl<'de> Deserialize<'de> for BindMounts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "refuse" => Ok(BindMounts::Refuse),
-            "remote" => Ok(BindMounts::Remote),
-            other => Err(D::Error::custom(format!("{other:?} is neither `refuse` nor `remote`"))),
-        }
-    }
-}
-
-/// A duration that can be waited for.
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for SelfDestruct {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "token" => Ok(SelfDestruct::Token),
-            "power-off" => Ok(SelfDestruct::PowerOff),
-            other => Err(D::Error::custom(format!("{other:?} is neither `token` nor `power-off`"))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
 
     fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {

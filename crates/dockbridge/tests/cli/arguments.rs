@@ -12,6 +12,8 @@ async fn nonsense_is_refused_with_a_usage() {
         (&["volume", "delete"], &["<VOLUME>"]),
         (&["try", "--idle-timeout", "soon"], &["write it as 90s, 5m or 1h 30m"]),
         (&["local-cloud", "--listen", "here"], &["invalid value 'here'", "<ADDRESS:PORT>"]),
+        (&["ports", "add", "8080:web"], &["\"8080:web\" is no forward: it has three parts", "such as 8080:web:80"]),
+        (&["ports", "remove", "web"], &["\"web\" is no forward: a port is a number from 1 to 65535", "such as 8080,"]),
         (&["statsu"], &["some similar subcommands exist: 'start', 'status'"]),
     ];
     for (arguments, told) in cases {

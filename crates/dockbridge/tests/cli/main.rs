@@ -7,6 +7,7 @@ mod arguments;
 mod cloud_project;
 mod daemon_start;
 mod docker_errors;
+mod forwards;
 mod local_cloud_command;
 mod rig;
 mod settings;

@@ -27,6 +27,12 @@ async fn a_value_that_cannot_be_is_told_with_what_can() {
         ("hetzner: {volume_size: 5}", "no volume has 5 GB: choose 10 to 10240"),
         ("hetzner: {volume_size: 20000}", "no volume has 20000 GB: choose 10 to 10240"),
         ("hetzner: {server_types: []}", "at least one name is needed"),
+        ("ports: {on_conflict: perhaps}", "\"perhaps\" is neither `error` nor `increment`"),
+        (
+            "ports: {exclude: [80, 90-80]}",
+            "\"90-80\" is no rule for ports: the range ends before it begins; write [CONTAINER:]PORT[-PORT][/tcp|/udp]",
+        ),
+        ("ports: {include: 70000}", "\"70000\" is no rule for ports: a port is a number from 1 to 65535"),
         ("hetzner: [", "config.yaml: "),
     ];
     for (text, told) in cases {
@@ -57,12 +63,15 @@ async fn the_environment_is_told_by_its_own_names() {
 #[tokio::test]
 async fn config_shows_what_holds_without_the_token() {
     let desk = Desk::new().await;
-    desk.settings("hetzner: {location: nbg1}\nactivity: {idle_timeout: 90s}\n");
+    desk.settings(
+        "hetzner: {location: nbg1}\nactivity: {idle_timeout: 90s}\nports: {on_conflict: increment, include: [8080, 'web-*:80-90/tcp'], exclude: 53/udp}\n",
+    );
     let path = desk.path("home/config/config.yaml");
     assert_eq!(desk.dockbridge(&["config", "path"]).await.succeeded().stdout.trim(), path.to_str().unwrap());
     desk.dockbridge(&["config", "validate"]).await.succeeded().said(&[&format!("{} is understood.", path.display())]);
     let shown = desk.dockbridge(&["config", "show"]).await;
-    shown.succeeded().said(&["locations: [nbg1]", "idle_timeout: 1m 30s", "# api_token: set, not shown", &desk.cloud.endpoint()]);
+    shown.succeeded().said(&["on_conflict: increment", "include: [\"8080\", \"web-*:80-90/tcp\"]", "exclude: [\"53/udp\"]"]);
+    shown.said(&["locations: [nbg1]", "idle_timeout: 1m 30s", "# api_token: set, not shown", &desk.cloud.endpoint()]);
     assert!(!shown.stdout.contains(TOKEN), "{shown}");
 
     // What is shown is a settings file that means the same.

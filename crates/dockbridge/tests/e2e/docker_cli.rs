@@ -3,7 +3,6 @@
 
 mod builds;
 mod compose;
-mod ports;
 mod scripts;
 mod sessions;
 
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-use crate::rig::{Daemon, Ran, Stage, pass_over, run_within};
+use crate::rig::{Daemon, Ran, Stage, foreign_agent, pass_over, run_within};
 
 /// Some scripts are long, and computers may be busy.
 const LONGEST_SCRIPT: Duration = Duration::from_secs(400);
@@ -181,15 +180,7 @@ async fn nor_can_signals_terminals_and_the_upkeep_of_an_engine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_agent_for_the_machine_the_docker_command_sees_no_difference() {
     let Some(mut stage) = Stage::new().await else { return pass_over() };
-    // The head of an ELF file for another kind of machine (e_machine at 18: 62 for x86-64, 183 for AArch64).
-    let folder = stage.folder.path().join("agents");
-    fs::create_dir(&folder).unwrap();
-    let (name, kind) = if cfg!(target_arch = "x86_64") { ("aarch64", 183) } else { ("x86_64", 62) };
-    let mut elf = b"\x7fELF\x02\x01".to_vec();
-    elf.resize(18, 0);
-    elf.extend_from_slice(&[kind, 0]);
-    fs::write(folder.join(format!("dockbridge-agent-{name}")), elf).unwrap();
-    stage.environment.push(("DOCKBRIDGE_AGENT_DIR".to_owned(), folder.display().to_string()));
+    foreign_agent(&mut stage);
     let comparison = Comparison::on(stage).await;
     let arrived = comparison.stage.on_machine("ls -A /run/dockbridge").await;
     assert!(!arrived.succeeded().stdout.contains("agent-"), "an agent was sent: {arrived}");

@@ -7,6 +7,7 @@ mod basics;
 mod docker_cli;
 mod endurance;
 mod own_host;
+mod ports;
 mod races;
 mod rig;
 mod safety;

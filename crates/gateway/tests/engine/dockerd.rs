@@ -64,7 +64,7 @@ impl Dockerd {
 
         let connector = Arc::new(Direct { socket: folder.path().join("engine.sock"), pid: child.id() });
         let activity = Activity::new(Arc::new(SuspendClock));
-        let ports = Ports::new(connector.clone(), activity.clone(), Ports::DEFAULT_BIND);
+        let ports = Ports::new(connector.clone(), activity.clone(), ports::Options::default());
         let shutdown = CancellationToken::new();
         let knowledge = Knowledge::load(&folder.path().join("engine.json"));
         let gateway = Gateway::new(connector, activity.clone(), Some(ports.clone()), knowledge);
@@ -170,6 +170,7 @@ impl Connector for Direct {
                 Destination::Docker => UnixStream::connect(&self.socket).await.map(Stream::new),
                 Destination::Socket(path) => UnixStream::connect(path).await.map(Stream::new),
                 Destination::Tcp { host, port } => connect_inside(self.pid, host, port).await.map(Stream::new),
+                Destination::Udp { .. } => Err(std::io::ErrorKind::Unsupported.into()),
             };
             opened.map_err(|error| OpenError::Refused { message: error.to_string() })
         }

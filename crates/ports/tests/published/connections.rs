@@ -58,10 +58,15 @@ async fn bytes_pass_both_ways_and_are_counted_and_are_activity() {
     let live = open.activity.snapshot().live;
     assert!(matches!(&live[..], [live] if live.kind == Kind::Forward && live.source == format!("web:{}", open.port)), "{live:?}");
     let status = &open.ports.list()[0];
-    assert_eq!((status.connections_now, status.connections_total, status.bytes_in, status.bytes_out), (1, 1, 8, 6));
+    assert_eq!(
+        (status.traffic.connections_now, status.traffic.connections_total, status.traffic.bytes_in, status.traffic.bytes_out),
+        (1, 1, 8, 6)
+    );
     drop((near, far));
-    eventually("nothing goes on", &open.ports, || open.activity.snapshot().live.is_empty() && open.ports.list()[0].connections_now == 0)
-        .await;
+    eventually("nothing goes on", &open.ports, || {
+        open.activity.snapshot().live.is_empty() && open.ports.list()[0].traffic.connections_now == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -125,4 +130,52 @@ async fn a_stalled_connection_does_not_hold_the_others_up() {
     far.write_all(b"answer").await.unwrap();
     assert_eq!(read(&mut near, 6).await, "answer");
     flood.abort();
+}
+
+#[tokio::test]
+async fn how_the_last_connections_ended_is_told() {
+    let mut open = open().await;
+    let (mut near, far) = open.connect().await;
+    drop(far);
+    // An orderly end there, and then one here.
+    rest(&mut near).await.unwrap();
+    drop(near);
+    let recent = |ports: &Ports| ports.list()[0].traffic.recent.clone();
+    eventually("the first is over", &open.ports, || recent(&open.ports).len() == 1).await;
+    assert_eq!(recent(&open.ports)[0].error, None);
+    open.engine.refuse_connections();
+    let mut near = TcpStream::connect(local(open.port)).await.unwrap();
+    rest(&mut near).await.unwrap_err();
+    eventually("the second is over", &open.ports, || recent(&open.ports).len() == 2).await;
+    let newest = &recent(&open.ports)[0];
+    assert_eq!((newest.error.as_deref(), newest.client), (Some("connection refused"), near.local_addr().unwrap()));
+    let traffic = &open.ports.list()[0].traffic;
+    assert_eq!((traffic.connections_total, traffic.connections_failed), (2, 1));
+    assert!(traffic.last_used_seconds.is_some());
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_and_tells_so_still_hears_the_other_side() {
+    let mut open = open().await;
+    for _ in 0..20 {
+        let mut near = TcpStream::connect(local(open.port)).await.unwrap();
+        near.shutdown().await.unwrap();
+        let mut far = within("the far end", open.far_ends.recv()).await.unwrap();
+        far.write_all(b"greeting").await.unwrap();
+        drop(far);
+        assert_eq!(rest(&mut near).await.unwrap(), "greeting");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_resets_leaves_no_orderly_end_behind() {
+    let mut open = open().await;
+    let (near, mut far) = open.connect().await;
+    near.set_zero_linger().unwrap();
+    drop(near);
+    // The stream is dropped, not shut down: that is how the tunnel hears of a reset.
+    within("the end", far.read(&mut [0])).await.ok();
+    let told = |ports: &Ports| ports.list()[0].traffic.recent.first().and_then(|ended| ended.error.clone());
+    eventually("it is told", &open.ports, || told(&open.ports).is_some()).await;
+    assert!(told(&open.ports).unwrap().starts_with("the client broke off: "), "{:?}", told(&open.ports));
 }

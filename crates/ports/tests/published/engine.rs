@@ -18,7 +18,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lifecycle::{Activity, FakeClock};
-use ports::Ports;
+use ports::{Options, Ports};
 use serde_json::json;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -34,6 +34,7 @@ struct State {
     containers: BTreeMap<String, (serde_json::Value, serde_json::Value, bool)>,
     followers: Vec<Frames>,
     refuses_connections: bool,
+    without_datagrams: Option<String>,
 }
 
 #[derive(Clone)]
@@ -44,24 +45,38 @@ pub struct Engine {
 
 /// The engine, the ports in front of it, and the far ends of forwarded connections.
 pub fn rig() -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>) {
+    rig_with(Options::default())
+}
+
+/// The same, as a person has set it.
+pub fn rig_with(options: Options) -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>) {
     let (connected, far_ends) = mpsc::unbounded_channel();
     let engine = Engine { state: Arc::default(), connected };
     let activity = Activity::new(Arc::new(FakeClock::default()));
-    let ports = Ports::new(Arc::new(engine.clone()), activity.clone(), Ports::DEFAULT_BIND);
+    let ports = Ports::new(Arc::new(engine.clone()), activity.clone(), options);
     (engine, ports, activity, far_ends)
 }
 
 impl Engine {
     /// A created container that asks for these host ports; 0 stands for any.
     pub fn create(&self, id: &str, ports: &[u16]) {
+        let ports: Vec<_> = ports.iter().enumerate().map(|(at, port)| (format!("{}/tcp", 80 + at), "", *port)).collect();
+        self.create_with(id, &ports.iter().map(|(inside, address, port)| (inside.as_str(), *address, *port)).collect::<Vec<_>>());
+    }
+
+    /// The same, by container port (`53/udp`), address and port of the host.
+    pub fn create_with(&self, id: &str, ports: &[(&str, &str, u16)]) {
+        let number = |port: u16| if port == 0 { String::new() } else { port.to_string() };
         let bindings: serde_json::Map<_, _> = ports
             .iter()
-            .enumerate()
-            .map(|(at, port)| {
-                (format!("{}/tcp", 80 + at), json!([{"HostIp": "", "HostPort": if *port == 0 { String::new() } else { port.to_string() }}]))
-            })
+            .map(|(inside, address, port)| ((*inside).to_owned(), json!([{"HostIp": address, "HostPort": number(*port)}])))
             .collect();
         self.state.lock().unwrap().containers.insert(id.into(), (bindings.clone().into(), bindings.into(), false));
+    }
+
+    /// No agent runs on the machine.
+    pub fn carry_no_datagrams(&self, why: Option<&str>) {
+        self.state.lock().unwrap().without_datagrams = why.map(str::to_owned);
     }
 
     /// It runs, and what it left open is this port.
@@ -127,15 +142,19 @@ impl Engine {
             ports
                 .map(|(inside, bindings)| {
                     let number = |text: &str| text.parse::<u16>().unwrap();
-                    let inside = number(inside.trim_end_matches("/tcp"));
-                    json!({"IP": "0.0.0.0", "PrivatePort": inside, "PublicPort": number(bindings[0]["HostPort"].as_str().unwrap()), "Type": "tcp"})
+                    let (inside, protocol) = inside.split_once('/').unwrap();
+                    let public = number(bindings[0]["HostPort"].as_str().unwrap());
+                    json!({"IP": "0.0.0.0", "PrivatePort": number(inside), "PublicPort": public, "Type": protocol})
                 })
                 .collect()
         };
         match request.uri().path() {
             "/containers/json" => {
                 let running = state.containers.iter().filter(|(_, (_, _, running))| *running);
-                let list = running.map(|(id, (_, actual, _))| json!({"Id": id, "Names": [format!("/{id}")], "Ports": network(actual)}));
+                let list = running.map(|(id, (_, actual, _))| {
+                    json!({"Id": id, "Names": [format!("/{id}")], "Ports": network(actual),
+                    "HostConfig": {"NetworkMode": "default"}, "NetworkSettings": {"Networks": own_network()}})
+                });
                 whole(StatusCode::OK, list.collect())
             }
             "/events" => {
@@ -149,13 +168,18 @@ impl Engine {
                     Some((asked, actual, running)) => whole(
                         StatusCode::OK,
                         json!({"Id": id, "Name": format!("/{id}"), "State": {"Running": running}, "HostConfig": {"PortBindings": asked},
-                               "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }}}),
+                               "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }, "Networks": own_network()}}),
                     ),
                     None => whole(StatusCode::NOT_FOUND, json!({"message": format!("No such container: {id}")})),
                 }
             }
         }
     }
+}
+
+/// Every container has this address.
+fn own_network() -> serde_json::Value {
+    json!({"bridge": {"IPAddress": "172.17.0.9", "GlobalIPv6Address": ""}})
 }
 
 impl Connector for Engine {
@@ -172,12 +196,16 @@ impl Connector for Engine {
                     tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(there), service));
                 }
                 Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => return Ok(refusing()),
-                Destination::Tcp { .. } => self.connected.send(there).unwrap(),
+                Destination::Tcp { .. } | Destination::Udp { .. } => self.connected.send(there).unwrap(),
                 Destination::Socket(path) => panic!("nobody asks for {path}"),
             }
             Ok(Stream::new(here))
         }
         .boxed()
+    }
+
+    fn without_datagrams(&self) -> Option<String> {
+        self.state.lock().unwrap().without_datagrams.clone()
     }
 }
 

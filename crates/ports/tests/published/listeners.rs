@@ -81,7 +81,7 @@ async fn a_restart_keeps_the_port_open() {
         let _connection = TcpStream::connect(local(port)).await.unwrap();
         within("a connection", far_ends.recv()).await.unwrap();
     }
-    assert_eq!(ports.list()[0].connections_total, 2);
+    assert_eq!(ports.list()[0].traffic.connections_total, 2);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn old_news_changes_nothing() {
     engine.start("marker");
     eventually("the news is through", &ports, || ports.list().iter().any(|status| status.container == "marker")).await;
     let status = ports.list().into_iter().find(|status| status.local == local(port)).unwrap();
-    assert_eq!(status.connections_total, 1, "the port was never closed");
+    assert_eq!(status.traffic.connections_total, 1, "the port was never closed");
     shutdown.cancel();
     following.await.unwrap().unwrap();
 }
@@ -173,9 +173,8 @@ async fn a_port_that_cannot_be_had_for_a_running_container_is_told_with_its_reas
     let state = |ports: &ports::Ports| ports.list().into_iter().find(|status| status.local == local(port)).map(|status| status.state);
     let why = "port is already allocated".to_owned();
     eventually("the reason", &ports, || state(&ports) == Some(PortState::Unavailable { why: why.clone() })).await;
-    // It is tried again with the next news.
+    // It is tried again, without any news.
     drop(taken);
-    engine.tell("start", "web");
     eventually("the port", &ports, || state(&ports) == Some(PortState::Open)).await;
     following.abort();
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
+mod asked_for;
 mod connections;
+mod datagrams;
 mod engine;
 mod listeners;

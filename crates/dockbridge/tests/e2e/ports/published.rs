@@ -1,65 +1,38 @@
-//! Published ports: they answer here when `docker run` returns, and are free when `docker rm` returns.
+//! Published ports: they answer here when `docker run` returns, and are free when `docker rm` returns, again and again.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::net::{TcpListener, UdpSocket};
 
-use tokio::time::Instant;
-
+use super::{WEB, fetched, free_port, free_udp_port, local, make_peer, sent_and_answered};
 use crate::rig::{Stage, pass_over};
 
-/// A web server in a container.
-const WEB: [&str; 6] = ["httpd", "-f", "-p", "80", "-h", "/bin"];
-/// In each of two lanes, which get in each other's way.
-const ROUNDS: u32 = 25;
-
-fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(local(0)).unwrap().local_addr().unwrap().port()
-}
-
-/// The port must accept at the first try. The program behind it may need a moment more to listen, as with Docker's own proxy, which accepts and then has
-/// nobody to pass the connection to.
-fn fetch(port: u16) -> String {
-    let begun = Instant::now();
-    loop {
-        let stream = TcpStream::connect_timeout(&local(port), Duration::from_secs(5)).unwrap();
-        match ask(stream) {
-            Ok(answer) if !answer.is_empty() => return answer,
-            other => assert!(begun.elapsed() < Duration::from_secs(20), "no answer: {other:?}"),
-        }
-    }
-}
-
-fn ask(mut stream: TcpStream) -> std::io::Result<String> {
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    stream.write_all(b"GET /nothing HTTP/1.0\r\n\r\n")?;
-    stream.shutdown(Shutdown::Write)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-async fn fetched(port: u16) {
-    let answer = tokio::task::spawn_blocking(move || fetch(port)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1."), "{answer}");
+/// How often in all, for each protocol. The full measure is 500.
+fn rounds() -> u32 {
+    std::env::var("DOCKBRIDGE_PORT_ROUNDS").map_or(30, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 async fn run_web(stage: &Stage, name: &str, publish: &str) -> crate::rig::Ran {
     stage.docker(&[&["run", "-d", "--name", name, "-p", publish, "tiny"], &WEB[..]].concat()).await
 }
 
-/// The same port again and again.
-async fn rounds(stage: &Stage, name: &str) {
+/// The same port again and again, in two lanes that get in each other's way.
+async fn connections(stage: &Stage, name: &str) {
     let port = free_port();
-    for round in 0..ROUNDS {
+    for round in 0..rounds() / 2 {
         run_web(stage, name, &format!("{port}:80")).await.succeeded();
         fetched(port).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
         TcpListener::bind(local(port)).unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
+    }
+}
+
+async fn datagrams(stage: &Stage, name: &str) {
+    let port = free_udp_port();
+    for round in 0..rounds() / 2 {
+        let publish = format!("{port}:7/udp");
+        stage.docker(&["run", "-d", "--name", name, "-p", &publish, "peer"]).await.succeeded();
+        sent_and_answered(local(port)).await;
+        stage.docker(&["rm", "-f", name]).await.succeeded();
+        UdpSocket::bind(local(port)).unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
     }
 }
 
@@ -68,7 +41,17 @@ async fn a_published_port_answers_when_run_returns_and_is_free_when_rm_returns_a
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
-    tokio::join!(rounds(&stage, "left"), rounds(&stage, "right"));
+    tokio::join!(connections(&stage, "left"), connections(&stage, "right"));
+    daemon.stop().await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_for_datagrams() {
+    let Some(stage) = Stage::new().await else { return pass_over() };
+    let daemon = stage.start(&[]).await;
+    make_peer(&stage).await;
+    tokio::join!(datagrams(&stage, "left"), datagrams(&stage, "right"));
     daemon.stop().await;
     stage.close().await;
 }

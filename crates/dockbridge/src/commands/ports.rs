@@ -1,0 +1,144 @@
+//! `dockbridge ports`: where containers answer on this computer, and what passed.
+
+use daemon::ports::{ByHand, Local};
+use serde_json::Value;
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{say, seconds};
+use crate::resolved::{GlobalArgs, Resolved};
+
+/// Arguments of `ports`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What can be done to forwards.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Forward a port of this computer to a port of a container, published or not
+    Add {
+        /// Such as 8080:web:80, 127.0.0.2:8080:web:80 or 5353:dns:53/udp
+        #[arg(value_name = "LOCAL:CONTAINER:PORT")]
+        forward: ByHand,
+    },
+    /// Remove a forward that was added
+    Remove {
+        /// Where it listens, such as 8080, 127.0.0.2:8080 or 5353/udp
+        #[arg(value_name = "LOCAL")]
+        local: Local,
+    },
+}
+
+/// Runs it.
+pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+    let daemon = Resolved::load(global)?.daemon();
+    match arguments.command {
+        Some(Command::Add { forward }) => {
+            let made = daemon.add_forward(&forward).await?;
+            say(&match state(&made) {
+                "open" => format!("{} leads to {}.", local(&made), target(&made)),
+                _ => format!("{} is going to lead to {}:{} when that container runs.", forward.local, forward.container, forward.port),
+            });
+        }
+        Some(Command::Remove { local }) => {
+            daemon.remove_forward(&local).await?;
+            say(&format!("{local} leads nowhere any more."));
+        }
+        None => {
+            let status = daemon.status().await?;
+            if arguments.json {
+                say(&serde_json::to_string_pretty(&status.ports).map_err(|error| Failure::new(error.to_string()))?);
+            } else {
+                print(status.ports.as_array().map_or(&[], Vec::as_slice));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For a person: one line for each forward, and below it what is worth knowing.
+fn print(ports: &[Value]) {
+    if ports.is_empty() {
+        return say("No container publishes a port.");
+    }
+    let head = ["LOCAL", "CONTAINER", "STATE", "NOW", "ALL", "IN", "OUT", "LAST USED"].map(str::to_owned);
+    let rows: Vec<[String; 8]> = std::iter::once(head).chain(ports.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; 8] = std::array::from_fn(width);
+    for (number, row) in rows.iter().enumerate() {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        say(cells.join("  ").trim_end());
+        if let Some(port) = number.checked_sub(1).and_then(|number| ports.get(number)) {
+            notes(port).iter().for_each(|note| say(&format!("  {note}")));
+        }
+    }
+}
+
+fn row(port: &Value) -> [String; 8] {
+    let number = |key: &str| port[key].as_u64().unwrap_or(0);
+    let used = port["last_used_seconds"].as_f64().map_or("never".to_owned(), |ago| format!("{} ago", seconds(ago)));
+    [
+        local(port),
+        target(port),
+        state(port).to_owned(),
+        number("connections_now").to_string(),
+        number("connections_total").to_string(),
+        bytes(number("bytes_in")),
+        bytes(number("bytes_out")),
+        used,
+    ]
+}
+
+/// What differs from what was asked for, and how the last connections that failed did.
+fn notes(port: &Value) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(asked_for) = port["asked_for"].as_str() {
+        notes.push(format!("{asked_for} is taken on this computer; {} was chosen instead", local(port)));
+    }
+    if let Some(why) = port["state"]["why"].as_str() {
+        notes.push(why.to_owned());
+    }
+    if port["by_hand"] == true {
+        notes.push("added by hand".to_owned());
+    }
+    let failed = port["recent"].as_array().into_iter().flatten().filter(|ended| ended["error"].is_string());
+    notes.extend(failed.take(3).map(|ended| {
+        let text = |key: &str| ended[key].as_str().unwrap_or_default();
+        format!("{} ago from {}: {}", seconds(ended["seconds_ago"].as_f64().unwrap_or(0.0)), text("client"), text("error"))
+    }));
+    notes
+}
+
+/// `127.0.0.1:8080`, `127.0.0.1:53/udp`.
+pub fn local(port: &Value) -> String {
+    let local = port["local"].as_str().unwrap_or_default();
+    if port["protocol"] == "udp" { format!("{local}/udp") } else { local.to_owned() }
+}
+
+/// `web:80`.
+pub fn target(port: &Value) -> String {
+    format!("{}:{}", port["container"].as_str().unwrap_or_default(), port["container_port"])
+}
+
+/// `open`, `unavailable` or `waiting`.
+pub fn state(port: &Value) -> &str {
+    port["state"]["state"].as_str().unwrap_or("unknown")
+}
+
+/// `512 B`, `1.5 MB`.
+fn bytes(count: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let count_f = count as f64;
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{:.1} kB", count_f / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count_f / 1e6),
+        _ => format!("{:.1} GB", count_f / 1e9),
+    }
+}

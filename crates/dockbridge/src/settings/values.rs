@@ -1,0 +1,137 @@
+//! Values as they stand in the settings: how each is written, and what is said of one that cannot be.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use daemon::ports::{OnConflict, Rule};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{BindMounts, SelfDestruct, duration};
+
+/// Several names, or one; in a variable they are separated by commas.
+pub(super) struct List(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = List;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List, E> {
+                Ok(List(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<List, A::Error> {
+                let mut list = Vec::new();
+                while let Some(name) = names.next_element()? {
+                    list.push(name);
+                }
+                Ok(List(list))
+            }
+        }
+        let List(names) = deserializer.deserialize_any(Names)?;
+        if names.is_empty() { Err(D::Error::custom("at least one name is needed")) } else { Ok(List(names)) }
+    }
+}
+
+/// The size of a volume, within what the cloud sells.
+pub(super) struct Gigabytes(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Gigabytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            size @ 10..=10_240 => Ok(Self(size)),
+            size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
+        }
+    }
+}
+
+/// A port that can be listened on.
+pub(super) struct Port(pub(super) NonZeroU16);
+
+impl<'de> Deserialize<'de> for Port {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+        port.map(Port).ok_or_else(|| D::Error::custom(format!("{number} is no port: choose 1 to 65535")))
+    }
+}
+
+impl<'de> Deserialize<'de> for BindMounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "refuse" => Ok(BindMounts::Refuse),
+            "remote" => Ok(BindMounts::Remote),
+            other => Err(D::Error::custom(format!("{other:?} is neither `refuse` nor `remote`"))),
+        }
+    }
+}
+
+/// What to do when a port is taken.
+pub(super) struct Conflict(pub(super) OnConflict);
+
+impl<'de> Deserialize<'de> for Conflict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            // `fail` is what an older bridge called it.
+            "error" | "fail" => Ok(Self(OnConflict::Error)),
+            "increment" => Ok(Self(OnConflict::Increment)),
+            other => Err(D::Error::custom(format!("{other:?} is neither `error` nor `increment`"))),
+        }
+    }
+}
+
+/// Which ports are meant.
+pub(super) struct PortRules(pub(super) Vec<Rule>);
+
+impl<'de> Deserialize<'de> for PortRules {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A single port is a number in YAML.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum One {
+            Port(u32),
+            Text(String),
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Several(Vec<One>),
+            Single(One),
+        }
+        let given = match Given::deserialize(deserializer)? {
+            Given::Several(several) => several,
+            Given::Single(one) => vec![one],
+        };
+        let texts = given.into_iter().flat_map(|one| match one {
+            One::Port(port) => vec![port.to_string()],
+            One::Text(text) => text.split(',').map(|rule| rule.trim().to_owned()).filter(|rule| !rule.is_empty()).collect(),
+        });
+        texts.map(|text| text.parse().map_err(D::Error::custom)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// A duration that can be waited for.
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for SelfDestruct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "token" => Ok(SelfDestruct::Token),
+            "power-off" => Ok(SelfDestruct::PowerOff),
+            other => Err(D::Error::custom(format!("{other:?} is neither `token` nor `power-off`"))),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What passed through a forward: numbers, the last use, and the last connections with how they ended.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use lifecycle::Guard;
+use serde::Serialize;
+
+/// Ended connections that are remembered for each forward.
+const REMEMBERED: usize = 16;
+
+/// What passed through a forward.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    now: AtomicUsize,
+    total: AtomicU64,
+    failed: AtomicU64,
+    /// From this computer to the container.
+    bytes_in: AtomicU64,
+    /// From the container to this computer.
+    bytes_out: AtomicU64,
+    dropped: AtomicU64,
+    past: Mutex<Past>,
+}
+
+#[derive(Debug, Default)]
+struct Past {
+    last_used: Option<SystemTime>,
+    recent: VecDeque<Ended>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    client: SocketAddr,
+    at: SystemTime,
+    took: Duration,
+    bytes_in: u64,
+    bytes_out: u64,
+    error: Option<String>,
+}
+
+/// The numbers at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Traffic {
+    /// Connections (UDP: clients) now.
+    pub connections_now: usize,
+    /// Connections since the port was opened.
+    pub connections_total: u64,
+    /// Of these, how many ended with an error.
+    pub connections_failed: u64,
+    /// Bytes to the container.
+    pub bytes_in: u64,
+    /// Bytes from the container.
+    pub bytes_out: u64,
+    /// Datagrams that were given up because the path could not take them.
+    pub datagrams_dropped: u64,
+    /// Seconds since bytes last passed or a connection began; `None` before the first.
+    pub last_used_seconds: Option<f64>,
+    /// The last connections that ended, newest first.
+    pub recent: Vec<EndedConnection>,
+}
+
+/// A connection that has ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EndedConnection {
+    /// Where it came from.
+    pub client: SocketAddr,
+    /// Seconds since it ended.
+    pub seconds_ago: f64,
+    /// How long it lasted, in seconds.
+    pub seconds: f64,
+    /// Bytes to the container.
+    pub bytes_in: u64,
+    /// Bytes from the container.
+    pub bytes_out: u64,
+    /// Why it broke off, if it did, in words for a person.
+    pub error: Option<String>,
+}
+
+impl Counters {
+    /// A connection begins; it ends when the returned value is dropped. `guard` is its activity.
+    pub(crate) fn begin(self: &Arc<Self>, client: SocketAddr, guard: Guard) -> Use {
+        self.now.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
+        let began = SystemTime::now();
+        self.past().last_used = Some(began);
+        Use { counters: self.clone(), guard, client, began, bytes_in: AtomicU64::new(0), bytes_out: AtomicU64::new(0), error: None }
+    }
+
+    pub(crate) fn dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Traffic {
+        let now = SystemTime::now();
+        let since = |then: SystemTime| now.duration_since(then).unwrap_or_default().as_secs_f64();
+        let past = self.past();
+        Traffic {
+            connections_now: self.now.load(Ordering::Relaxed),
+            connections_total: self.total.load(Ordering::Relaxed),
+            connections_failed: self.failed.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: self.bytes_out.load(Ordering::Relaxed),
+            datagrams_dropped: self.dropped.load(Ordering::Relaxed),
+            last_used_seconds: past.last_used.map(since),
+            recent: (past.recent.iter())
+                .map(|ended| EndedConnection {
+                    client: ended.client,
+                    seconds_ago: since(ended.at),
+                    seconds: ended.took.as_secs_f64(),
+                    bytes_in: ended.bytes_in,
+                    bytes_out: ended.bytes_out,
+                    error: ended.error.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    // Every critical section leaves it whole.
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection, counted until it is dropped.
+pub(crate) struct Use {
+    counters: Arc<Counters>,
+    guard: Guard,
+    client: SocketAddr,
+    began: SystemTime,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    error: Option<String>,
+}
+
+impl Use {
+    /// Bytes went to the container.
+    pub(crate) fn passed_in(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.counters.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.used();
+    }
+
+    /// Bytes came from the container.
+    pub(crate) fn passed_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.counters.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.used();
+    }
+
+    /// It is over, and not well.
+    pub(crate) fn failed(&mut self, error: String) {
+        self.error = Some(error);
+    }
+
+    fn used(&self) {
+        self.guard.traffic();
+        self.counters.past().last_used = Some(SystemTime::now());
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let at = SystemTime::now();
+        self.counters.now.fetch_sub(1, Ordering::Relaxed);
+        self.counters.failed.fetch_add(u64::from(self.error.is_some()), Ordering::Relaxed);
+        let mut past = self.counters.past();
+        past.recent.truncate(REMEMBERED - 1);
+        past.recent.push_front(Ended {
+            client: self.client,
+            at,
+            took: at.duration_since(self.began).unwrap_or_default(),
+            bytes_in: *self.bytes_in.get_mut(),
+            bytes_out: *self.bytes_out.get_mut(),
+            error: self.error.take(),
+        });
+    }
+}

@@ -1,0 +1,84 @@
+//! Connections of an open port: accepts them and joins each to a stream of its own to the container's port.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tunnel::{Class, Destination, OpenError};
+
+use crate::counters::Use;
+use crate::forward::{Door, Ending, Target};
+use crate::relay::{Broken, relay};
+
+/// Connections at once through one port. A silent one holds 16 KiB here and a stream of the tunnel with its credit of 256 KiB, so this many are
+/// bounded at about 160 MiB if nobody reads anything; more wait in the kernel's backlog, as with a busy server.
+const MAX_CONNECTIONS: usize = 600;
+
+/// A container may write its answer and exit at once: what it wrote is still on its way when the port is closed.
+const LAST_BYTES: Duration = Duration::from_secs(10);
+
+pub(crate) async fn accept(door: Arc<Door<TcpListener>>, target: Arc<Target>, ending: Ending) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = ending.closed.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            (_, accepted) = poll_fn(|cx| door.poll(|listener| listener.poll_accept(cx))), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((local, peer)) => drop(connections.spawn(connection(local, peer, target.clone(), ending.clone()))),
+                // Out of descriptors, or a connection that ended in the backlog. The first needs time.
+                Err(error) => {
+                    tracing::warn!(port = %target.source, %error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    let ended = tokio::time::timeout(LAST_BYTES, async { while connections.join_next().await.is_some() {} });
+    if ended.await.is_err() {
+        ending.cut.cancel();
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+async fn connection(mut local: TcpStream, peer: SocketAddr, target: Arc<Target>, ending: Ending) {
+    let mut used = target.counters.begin(peer, target.activity());
+    let outcome = tokio::select! {
+        () = ending.cut.cancelled() => Err(Broken::ByContainer(io::Error::new(io::ErrorKind::ConnectionReset, "the machine is gone"))),
+        outcome = join(&mut local, &target, &used) => outcome,
+    };
+    let why = match outcome {
+        Ok(()) => return,
+        Err(Broken::ByClient(error)) => format!("the client broke off: {error}"),
+        Err(Broken::ByContainer(error)) => OpenError::of(&error).map_or_else(|| error.to_string(), ToString::to_string),
+    };
+    tracing::debug!(port = %target.source, %peer, %why, "a connection was reset");
+    used.failed(why);
+    // What comes is a reset, as from a port that refuses, rather than an orderly end that looks like an empty answer.
+    let _ = local.set_zero_linger();
+}
+
+async fn join(local: &mut TcpStream, target: &Target, used: &Use) -> Result<(), Broken> {
+    // The semaphore is never closed. Commands have streams of their own, so that ports full of connections do not stop `docker ps`.
+    let _place = target.places.acquire().await.ok();
+    let to = Destination::Tcp { host: target.remote.host.clone(), port: target.remote.port };
+    let remote = tokio::select! {
+        opened = target.connector.open(to, Class::Interactive) => opened.map_err(|error| Broken::ByContainer(io::Error::other(error)))?,
+        error = reset(local) => return Err(Broken::ByClient(error)),
+    };
+    local.set_nodelay(true).map_err(Broken::ByClient)?;
+    let (from_container, to_container) = tokio::io::split(remote);
+    let (from_client, to_client) = local.split();
+    relay((from_client, to_client), (from_container, to_container), used).await
+}
+
+/// Returns when the client is gone. Bytes that wait are left where they are, and an end alone says only that it has nothing to send.
+async fn reset(local: &TcpStream) -> io::Error {
+    match local.peek(&mut [0]).await {
+        Err(error) => error,
+        Ok(_) => std::future::pending().await,
+    }
+}

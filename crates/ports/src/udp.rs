@@ -1,0 +1,188 @@
+//! Datagrams of an open port: each client has a stream of its own to the container's port, for as long as something passes.
+//!
+//! As everywhere with UDP, what cannot be carried is dropped and not told.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
+use tunnel::{Class, Destination, OpenError, Stream, datagram};
+
+use crate::counters::Use;
+use crate::forward::{Door, Ending, Target};
+
+/// A client that is silent for this long in both directions is forgotten: what Docker's own proxy does.
+const IDLE: Duration = Duration::from_secs(90);
+/// Clients at once through one port. One more takes the place of the one that has been silent for the longest: a program that asks from a new port each
+/// time leaves one behind with each question.
+const MAX_CLIENTS: usize = 256;
+/// What waits for the path to take it, for each client, in datagrams and in bytes.
+const WAITING: usize = 256;
+const WAITING_BYTES: usize = 512 * 1024;
+/// Datagrams that leave together, in bytes: one piece of the tunnel.
+const TOGETHER: usize = 32 * 1024;
+
+struct Client {
+    queue: mpsc::Sender<Bytes>,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+struct Shared {
+    /// Milliseconds from when the port was opened to the last datagram.
+    last: AtomicU64,
+    opened: Instant,
+    waiting: AtomicUsize,
+}
+
+impl Shared {
+    fn touch(&self) {
+        self.last.store(u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Instant {
+        self.opened + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+}
+
+pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, ending: Ending) {
+    let opened = Instant::now();
+    let mut clients: HashMap<(usize, SocketAddr), Client> = HashMap::new();
+    let mut names: HashMap<Id, (usize, SocketAddr)> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    let mut buffer = vec![0; datagram::MAX];
+    loop {
+        let received = poll_fn(|cx| {
+            door.poll(|socket| {
+                let mut buf = ReadBuf::new(&mut buffer);
+                socket.poll_recv_from(cx, &mut buf).map_ok(|peer| (buf.filled().len(), peer))
+            })
+        });
+        let (number, (length, peer)) = tokio::select! {
+            () = ending.closed.cancelled() => break,
+            Some(ended) = tasks.join_next_with_id() => {
+                let id = match ended { Ok((id, ())) => id, Err(error) => error.id() };
+                if let Some(name) = names.remove(&id) && clients.get(&name).is_some_and(|client| client.task.id() == id) {
+                    clients.remove(&name);
+                }
+                continue;
+            }
+            (number, received) = received => match received {
+                Ok(received) => (number, received),
+                Err(error) => {
+                    // An earlier answer reached nobody.
+                    tracing::trace!(port = %target.source, %error, "a datagram could not be received");
+                    continue;
+                }
+            },
+        };
+        let name = (number, peer);
+        if clients.get(&name).is_none_or(|client| client.queue.is_closed()) {
+            if clients.len() >= MAX_CLIENTS
+                && let Some(silent) = clients.iter().min_by_key(|(_, client)| client.shared.last()).map(|(name, _)| *name)
+                && let Some(client) = clients.remove(&silent)
+            {
+                client.task.abort();
+            }
+            let (queue, waiting) = mpsc::channel(WAITING);
+            let shared = Arc::new(Shared { last: AtomicU64::new(0), opened, waiting: AtomicUsize::new(0) });
+            shared.touch();
+            let back = Back { door: door.clone(), number, peer };
+            let task = tasks.spawn(serve(back, target.clone(), waiting, shared.clone()));
+            names.insert(task.id(), name);
+            clients.insert(name, Client { queue, shared, task });
+        }
+        if let Some(client) = clients.get(&name) {
+            client.shared.touch();
+            let fits = client.shared.waiting.fetch_add(length, Ordering::Relaxed) + length <= WAITING_BYTES;
+            if !fits || client.queue.try_send(Bytes::copy_from_slice(&buffer[..length])).is_err() {
+                client.shared.waiting.fetch_sub(length, Ordering::Relaxed);
+                target.counters.dropped();
+            }
+        }
+    }
+    // No answer can be delivered any more.
+    tasks.shutdown().await;
+}
+
+/// The way back to a client.
+struct Back {
+    door: Arc<Door<UdpSocket>>,
+    number: usize,
+    peer: SocketAddr,
+}
+
+async fn serve(back: Back, target: Arc<Target>, waiting: mpsc::Receiver<Bytes>, shared: Arc<Shared>) {
+    let mut used = target.counters.begin(back.peer, target.activity());
+    if let Err(error) = carry(&back, &target, waiting, &shared, &used).await {
+        let why = OpenError::of(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        tracing::debug!(port = %target.source, peer = %back.peer, %why, "datagrams are not carried any more");
+        used.failed(why);
+    }
+}
+
+async fn carry(back: &Back, target: &Target, waiting: mpsc::Receiver<Bytes>, shared: &Shared, used: &Use) -> io::Result<()> {
+    // The semaphore is never closed.
+    let _place = target.places.acquire().await.ok();
+    let to = Destination::Udp { host: target.remote.host.clone(), port: target.remote.port };
+    let stream = target.connector.open(to, Class::Interactive).await.map_err(io::Error::other)?;
+    let (reader, writer) = tokio::io::split(stream);
+    tokio::select! {
+        ended = up(waiting, writer, shared, used) => ended,
+        ended = down(reader, back, target, shared, used) => ended,
+        () = silence(shared) => Ok(()),
+    }
+}
+
+async fn up(mut waiting: mpsc::Receiver<Bytes>, mut writer: tokio::io::WriteHalf<Stream>, shared: &Shared, used: &Use) -> io::Result<()> {
+    let mut together = BytesMut::new();
+    while let Some(first) = waiting.recv().await {
+        together.clear();
+        let mut next = Some(first);
+        while let Some(one) = next {
+            shared.waiting.fetch_sub(one.len(), Ordering::Relaxed);
+            used.passed_in(one.len());
+            together.extend_from_slice(&datagram::header(one.len()));
+            together.extend_from_slice(&one);
+            next = if together.len() < TOGETHER { waiting.try_recv().ok() } else { None };
+        }
+        writer.write_all(&together).await?;
+        writer.flush().await?;
+    }
+    Ok(())
+}
+
+async fn down(mut reader: tokio::io::ReadHalf<Stream>, back: &Back, target: &Target, shared: &Shared, used: &Use) -> io::Result<()> {
+    let mut heard = BytesMut::with_capacity(TOGETHER);
+    loop {
+        while let Some((one, length)) = datagram::split(&heard) {
+            shared.touch();
+            used.passed_out(one.len());
+            let sent = back.door.with(back.number, |socket| socket.try_send_to(one, back.peer));
+            if sent.is_none_or(|sent| sent.is_err()) {
+                target.counters.dropped();
+            }
+            let _ = heard.split_to(length);
+        }
+        if reader.read_buf(&mut heard).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the machine ended the stream"));
+        }
+    }
+}
+
+/// Returns when nothing has passed for a while.
+async fn silence(shared: &Shared) {
+    while shared.last().elapsed() < IDLE {
+        tokio::time::sleep_until(shared.last() + IDLE).await;
+    }
+}

@@ -1,0 +1,151 @@
+//! What a person sets and asks for: another port where one is taken, rules, addresses, forwards made by hand.
+
+use std::net::{SocketAddr, TcpListener};
+
+use ports::{AddError, Local, OnConflict, Options, PortState, Ports, Rules};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use tokio::net::TcpStream;
+
+use crate::engine::{Engine, free_port, is_free, local, rig, rig_with, within};
+
+async fn start(engine: &Engine, ports: &Ports, id: &str) {
+    let reservation = ports.reserve(id).await.unwrap();
+    engine.start_silently(id, 0);
+    reservation.open().await;
+}
+
+fn v6(port: u16) -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))
+}
+
+#[tokio::test]
+async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
+    let (engine, ports, _, mut far_ends) = rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
+    let taken = TcpListener::bind(local(0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    engine.create("web", &[port]);
+    start(&engine, &ports, "web").await;
+    let status = &ports.list()[0];
+    assert_eq!((status.asked_for, &status.state), (Some(local(port)), &PortState::Open));
+    assert!(status.local.port() >= port.saturating_add(1000), "{status:?}");
+    let _connection = TcpStream::connect(status.local).await.unwrap();
+    within("the far end", far_ends.recv()).await.unwrap();
+    // A second container with the same wish gets a third port.
+    engine.create("other", &[port]);
+    start(&engine, &ports, "other").await;
+    let chosen: Vec<_> = ports.list().iter().map(|status| status.local).collect();
+    assert!(chosen.len() == 2 && chosen[0] != chosen[1], "{chosen:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_on_the_other_loopback_alone_is_a_conflict_too() {
+    let Ok(taken) = TcpListener::bind(v6(0)) else { return eprintln!("passed over: there is no IPv6 here") };
+    let (engine, ports, ..) = rig();
+    let port = taken.local_addr().unwrap().port();
+    engine.create("web", &[port]);
+    let conflict = ports.reserve("web").await.err().unwrap();
+    assert_eq!((conflict.local, conflict.why.as_str()), (v6(port), "port is already allocated"));
+    assert!(is_free(port));
+    // Who asks for one address only has no such conflict.
+    engine.create_with("four", &[("80/tcp", "0.0.0.0", port)]);
+    start(&engine, &ports, "four").await;
+    assert_eq!(ports.list()[0].addresses, [local(port)]);
+}
+
+#[tokio::test]
+async fn both_loopbacks_answer_and_an_address_of_its_own_is_honoured() {
+    let (engine, ports, _, mut far_ends) = rig();
+    let (all, own) = (free_port(), free_port());
+    engine.create_with("web", &[("80/tcp", "", all), ("81/tcp", "127.0.0.2", own)]);
+    start(&engine, &ports, "web").await;
+    let second = SocketAddr::from(([127, 0, 0, 2], own));
+    assert!(is_free(own));
+    let mut addresses = vec![local(all), second];
+    addresses.extend(TcpListener::bind(v6(0)).is_ok().then_some(v6(all)));
+    for at in addresses {
+        let _connection = TcpStream::connect(at).await.unwrap();
+        within("the far end", far_ends.recv()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_excluded_is_neither_taken_nor_opened() {
+    let rules = Rules { include: vec!["1024-65535".parse().unwrap()], exclude: vec!["we*:1-65535/tcp".parse().unwrap()] };
+    let (engine, ports, ..) = rig_with(Options { rules, ..Options::default() });
+    let taken = TcpListener::bind(local(0)).unwrap();
+    engine.create("web", &[taken.local_addr().unwrap().port()]);
+    start(&engine, &ports, "web").await;
+    assert!(ports.list().is_empty());
+    let port = free_port();
+    engine.create("other", &[port]);
+    start(&engine, &ports, "other").await;
+    assert!(!is_free(port));
+}
+
+#[tokio::test]
+async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_away() {
+    let (engine, ports, _, mut far_ends) = rig();
+    let port = free_port();
+    engine.create("web", &[port]);
+    engine.create("tool", &[]);
+    start(&engine, &ports, "web").await;
+    start(&engine, &ports, "tool").await;
+    let forward = |text: String| text.parse().unwrap();
+    let made = ports.add(forward(format!("{port}:tool:3000"))).await.unwrap();
+    assert_eq!((made[0].container.as_str(), made[0].container_port, &made[0].state), ("tool", 3000, &PortState::Open));
+    assert_eq!(made[0].remote.as_ref().unwrap().to_string(), "172.17.0.9:3000");
+    let _connection = TcpStream::connect(local(port)).await.unwrap();
+    within("the far end", far_ends.recv()).await.unwrap();
+    let web = |ports: &Ports| ports.list().into_iter().find(|status| status.container == "web").unwrap().state;
+    assert_eq!(web(&ports), PortState::Unavailable { why: "port is already allocated".into() });
+
+    engine.die_silently("tool");
+    ports.settle("tool").await;
+    assert!(is_free(port), "its container does not run");
+    assert!(matches!(ports.list().iter().find(|status| status.by_hand).unwrap().state, PortState::Waiting { .. }));
+    // Its address is kept for it all the same.
+    engine.create("late", &[port]);
+    assert_eq!(ports.reserve("late").await.err().unwrap().why, "port is already allocated");
+    start(&engine, &ports, "tool").await;
+    assert!(!is_free(port));
+
+    assert!(matches!(ports.add(forward(format!("{port}:web:1"))).await, Err(AddError::Exists { .. })));
+    let here: Local = port.to_string().parse().unwrap();
+    assert!(ports.remove(here) && !ports.remove(here));
+    assert_eq!(web(&ports), PortState::Open, "it gets the port back");
+}
+
+#[tokio::test]
+async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
+    let (engine, ports, ..) = rig();
+    engine.create("tool", &[]);
+    start(&engine, &ports, "tool").await;
+    let taken = TcpListener::bind(local(0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for container in ["tool", "nobody"] {
+        let refused = ports.add(format!("{port}:{container}:80").parse().unwrap()).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("127.0.0.1:{port} cannot be listened on: port is already allocated"));
+    }
+    let exposed = ports.add("0.0.0.0:8080:tool:80".parse().unwrap()).await.unwrap_err();
+    assert!(matches!(exposed, AddError::Exposed { .. }), "{exposed}");
+    assert!(ports.list().is_empty());
+}
+
+#[tokio::test]
+async fn a_port_that_only_root_may_have_is_told_with_what_to_do() {
+    // Of this thread alone, on which everything here runs.
+    let Ok(mut own) = capabilities(None) else { return eprintln!("passed over: this kernel tells no capabilities") };
+    own.effective.remove(CapabilitySet::NET_BIND_SERVICE);
+    set_capabilities(None, own).unwrap();
+    if TcpListener::bind(local(81)).is_ok() {
+        return eprintln!("passed over: this computer lets everybody listen on low ports");
+    }
+    let (engine, ports, ..) = rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
+    engine.create("web", &[81]);
+    let conflict = ports.reserve("web").await.err().unwrap().to_string();
+    assert!(
+        conflict.contains("Bind for 127.0.0.1:81 failed: permission denied: this computer lets only root listen on port 81"),
+        "{conflict}"
+    );
+    assert!(conflict.contains("sysctl net.ipv4.ip_unprivileged_port_start=81"), "{conflict}");
+}
