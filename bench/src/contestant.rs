@@ -1,20 +1,27 @@
 //! dockbridge as a contestant: the product's own gateway, tunnel and agent in one process, put together as the daemon does it, with two sockets
 //! over one tunnel, of which one leads to dockerd and the other to the engine that does nothing.
 //!
-//! A daemon would do, but has one engine only. What differs: no supervisor, no ports, and the host key is whatever the host shows first.
+//! A daemon would do, but has one engine only. What differs: no supervisor, and the host key is whatever the host shows first.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::BoxFuture;
 use gateway::{Gateway, Knowledge};
 use lifecycle::{Activity, SuspendClock};
+use ports::{PortState, Ports};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tunnel::{AgentPlan, AgentState, Class, Connector, Destination, Endpoint, HostKeys, Identity, OpenError, Options, Stream, Tunnel};
+
+use crate::{clock, machine};
+
+/// The engine's list of containers takes a round trip or two.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Arguments of `contestant`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +38,9 @@ pub struct Args {
     /// Local socket that leads to the engine that does nothing
     #[arg(long, value_name = "SOCKET")]
     fake: PathBuf,
+    /// Port of this computer that leads to the same engine's port, as the product's published ports do
+    #[arg(long, value_name = "PORT")]
+    web: u16,
     /// Where that one listens on the machine
     #[arg(long, value_name = "SOCKET", default_value = "/run/fake.sock")]
     remote_fake: String,
@@ -72,6 +82,12 @@ async fn serve(arguments: &Args) -> Result<()> {
             Ok::<(), anyhow::Error>(())
         })
     });
+    let ports = Ports::new(Arc::new(tunnel.clone()), activity, ports::Options::default());
+    let following = tokio::spawn({
+        let (ports, serving) = (ports.clone(), serving.clone());
+        async move { ports.run(serving).await }
+    });
+    publish(&ports, arguments.web).await?;
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
@@ -81,7 +97,22 @@ async fn serve(arguments: &Args) -> Result<()> {
     for ended in served {
         ended.await??;
     }
+    following.await??;
+    ports.close().await;
     tunnel.close().await;
+    Ok(())
+}
+
+/// A forward as one that a container publishes: the container has the machine's own network, in which that engine listens.
+async fn publish(ports: &Ports, port: u16) -> Result<()> {
+    let forward = format!("{port}:{}:{}", machine::HOST_NETWORK, machine::ENGINE_PORT).parse()?;
+    let mut made = ports.add(forward).await?;
+    let begun = clock::now();
+    while !made.first().is_some_and(|made| made.state == PortState::Open) {
+        ensure!(begun.elapsed() < FOLLOWED_WITHIN, "the container {} is not seen to run", machine::HOST_NETWORK);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        made = ports.list();
+    }
     Ok(())
 }
 

@@ -12,6 +12,11 @@ use local_cloud::nspawn::Nspawn;
 use crate::clock;
 use crate::data::{SIZES, logger, noise};
 
+/// A container in the machine's own network, for forwards to ports there.
+pub const HOST_NETWORK: &str = "bench-host";
+/// Where the engine that does nothing listens.
+pub const ENGINE_PORT: u16 = 2376;
+
 /// The one server and its one volume.
 const ID: u64 = 1;
 /// GiB, of which only what is written takes space.
@@ -94,6 +99,10 @@ impl Machine {
         self.bring_engine().context("the engine that does nothing cannot be started")?;
         self.run("docker import - bench/logger", Some(&logger(data)))?;
         self.run("docker run -d --network none --name bench-log bench/logger /bin/sh -c 'while :; do echo line; sleep 1; done'", None)?;
+        self.run(
+            &format!("docker run -d --network host --name {HOST_NETWORK} bench/logger /bin/sh -c 'while :; do sleep 3600; done'"),
+            None,
+        )?;
         for mib in SIZES {
             self.run(&format!("docker import - bench/noise{mib}"), Some(&noise(data, mib)))?;
         }

@@ -1,7 +1,7 @@
 //! One way to the engine, brought up and ready: connections through it, the docker command through it, and the processes that carry it.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub enum Engine {
     Docker,
     /// The one that does nothing.
     Nothing,
+    /// The same, by its port: a server in a container, as a program here reaches it.
+    Published,
 }
 
 /// A way that is up. Its processes end with it.
@@ -39,6 +41,8 @@ pub struct Peer {
     host: String,
     folder: PathBuf,
     ssh: Vec<String>,
+    /// Port of this computer that leads to the machine's.
+    web: u16,
     carrier: Option<Ended>,
 }
 
@@ -47,7 +51,9 @@ impl Peer {
     pub fn start(way: Way, stage: &Stage) -> Result<Self> {
         let folder = stage.folder.join(format!("{way:?}").to_lowercase());
         std::fs::create_dir_all(folder.join("docker"))?;
-        let mut peer = Self { way, host: stage.host.clone(), ssh: stage.ssh_options(), folder, carrier: None };
+        // Free now, and nobody else is about.
+        let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut peer = Self { way, host: stage.host.clone(), ssh: stage.ssh_options(), folder, web, carrier: None };
         peer.carrier = peer.carrier_command(stage)?.map(|mut command| Ended::spawn(&mut command)).transpose()?;
         peer.wait_until_up().with_context(|| format!("{} does not come up", way.title()))?;
         Ok(peer)
@@ -69,7 +75,8 @@ impl Peer {
                     .arg("--docker")
                     .arg(&docker)
                     .arg("--fake")
-                    .arg(&nothing);
+                    .arg(&nothing)
+                    .args(["--web", &self.web.to_string()]);
             }
             Way::Ssh => {
                 self.wrap_ssh()?;
@@ -91,7 +98,7 @@ impl Peer {
                 for (local, (remote, _)) in [(&docker, DOCKER), (&nothing, NOTHING)] {
                     command.arg("-L").arg(format!("{}:{remote}", local.display()));
                 }
-                command.args(["-N", &target]);
+                command.arg("-L").arg(format!("127.0.0.1:{}:127.0.0.1:{}", self.web, NOTHING.1)).args(["-N", &target]);
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -114,7 +121,8 @@ impl Peer {
             Way::SshMaster => vec![self.folder.join("control")],
             _ => vec![self.socket(Engine::Docker), self.socket(Engine::Nothing)],
         };
-        while !signs.iter().all(|sign| sign.exists()) {
+        let answers = |way: Way| !way.forwards() || TcpStream::connect((Ipv4Addr::LOCALHOST, self.web)).is_ok();
+        while !signs.iter().all(|sign| sign.exists()) || !answers(self.way) {
             if let Some(carrier) = &mut self.carrier
                 && let Some(status) = carrier.0.try_wait()?
             {
@@ -136,6 +144,11 @@ impl Peer {
     pub fn dial(&self, engine: Engine) -> io::Result<Connection> {
         let (path, port) = if engine == Engine::Docker { DOCKER } else { NOTHING };
         let (socket, process) = match self.way {
+            Way::Dockbridge | Way::Forward | Way::ForwardGcm | Way::ForwardZlib if engine == Engine::Published => {
+                let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.web))?;
+                socket.set_nodelay(true)?;
+                (Socket::Tcp(socket), None)
+            }
             Way::Tcp => {
                 let socket = TcpStream::connect((self.host.as_str(), port))?;
                 socket.set_nodelay(true)?;

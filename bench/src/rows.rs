@@ -4,6 +4,7 @@
 mod busy;
 mod docker_ps;
 mod download;
+mod forward;
 mod import;
 mod kept;
 mod new;
@@ -40,7 +41,7 @@ pub struct Row {
 }
 
 /// In the order of the table.
-pub const ROWS: [&Row; 13] = [
+pub const ROWS: [&Row; 16] = [
     &new::ROW,
     &kept::ROW,
     &docker_ps::ROW,
@@ -54,6 +55,9 @@ pub const ROWS: [&Row; 13] = [
     &short::ROW,
     &busy::ROW,
     &stalled::ROW,
+    &forward::NEW,
+    &forward::KEPT,
+    &forward::BULK,
 ];
 
 /// Everybody who takes part where bytes need not be compressible.

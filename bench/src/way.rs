@@ -51,6 +51,11 @@ impl Way {
         matches!(self, Way::Ssh | Way::SshMaster)
     }
 
+    /// Ports of the machine answer on this computer.
+    pub fn forwards(self) -> bool {
+        matches!(self, Way::Dockbridge | Way::Forward | Way::ForwardGcm | Way::ForwardZlib)
+    }
+
     /// Nobody on the path can read along: what dockbridge has to be compared with where bytes cost processor time.
     pub fn is_protected(self) -> bool {
         self != Way::Tcp

@@ -18,9 +18,20 @@ pub const CPU: &str = "client CPU s/GiB";
 
 /// Repeats a transfer of `length` bytes to or from the engine that does nothing, each on a connection that is there already.
 pub fn repeat(peer: &Peer, stage: &Stage, length: u64, transfer: impl Fn(&mut Connection) -> Result<()>) -> Result<Figures> {
+    repeat_with(Engine::Nothing, peer, stage, length, transfer)
+}
+
+/// The same, by this way into the engine.
+pub fn repeat_with(
+    engine: Engine,
+    peer: &Peer,
+    stage: &Stage,
+    length: u64,
+    transfer: impl Fn(&mut Connection) -> Result<()>,
+) -> Result<Figures> {
     let (mut rates, mut costs) = (Vec::new(), Vec::new());
     for _ in 0..stage.repetitions() {
-        let mut connection = peer.dial(Engine::Nothing)?;
+        let mut connection = peer.dial(engine)?;
         get(&mut connection, "/ready", false)?;
         read_answer(&mut connection)?;
         let processes: Vec<u32> = peer.processes().into_iter().chain(connection.process()).collect();
