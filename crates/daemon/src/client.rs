@@ -61,6 +61,17 @@ impl Client {
         self.ask(Method::POST, "/wake").await
     }
 
+    /// Pins the machine for a time, or until it is unpinned.
+    pub async fn pin(&self, length: Option<Duration>) -> Result<Answer, ClientError> {
+        let query = length.map_or_else(String::new, |length| format!("?seconds={}", length.as_secs()));
+        self.ask(Method::POST, &format!("/pin{query}")).await
+    }
+
+    /// Takes the pin off.
+    pub async fn unpin(&self) -> Result<Answer, ClientError> {
+        self.ask(Method::POST, "/unpin").await
+    }
+
     /// Takes the machine down; answered when it is gone.
     pub async fn destroy(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/destroy").await

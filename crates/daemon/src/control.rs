@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use axum::extract::State as Shared;
+use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::containers;
+use crate::pin::PinFile;
 use crate::state::{Situation, State};
 use crate::status::Status;
 use crate::supervisor::Command;
@@ -35,6 +37,7 @@ pub(crate) struct Control {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
     pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) pin: PinFile,
 }
 
 /// The answer to what was asked for.
@@ -48,6 +51,8 @@ pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/wake", post(wake))
+        .route("/pin", post(pin))
+        .route("/unpin", post(unpin))
         .route("/destroy", post(destroy))
         .route("/stop", post(stop))
         .route("/ports", post(add_forward))
@@ -62,13 +67,19 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
         && let Ok(Ok(Reply::Report(report))) = timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
     {
         now.report = Some(report);
+        if ready.summary.id.is_some()
+            && let Some(running) = containers::running(&ready.tunnel, LONGEST_REPORT).await
+        {
+            control.activity.set_containers(running);
+        }
     }
     let moment = control.clock.now();
-    let verdict = decide(&control.activity.snapshot(), &control.policy, now.since, moment);
+    let snapshot = control.activity.snapshot();
+    let verdict = decide(&snapshot, &control.policy, &now.tenure(moment), moment);
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);
-    Json(Status::of(&control.profile, socket, &now, &verdict, moment, ports))
+    Json(Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports))
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
@@ -82,6 +93,38 @@ async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
 
 async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
     tell(&control, Command::Stop).await
+}
+
+/// For how long to pin.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinQuery {
+    /// `None` until it is taken off.
+    seconds: Option<u64>,
+}
+
+async fn pin(Shared(control): Shared<Arc<Control>>, Query(query): Query<PinQuery>) -> (StatusCode, Json<Answer>) {
+    let pinned = control.pin.pin(&control.activity, query.seconds.map(Duration::from_secs), jiff::Timestamp::now());
+    hold_to(&control, pinned.map(|()| None)).await
+}
+
+async fn unpin(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
+    let unpinned = control.pin.unpin(&control.activity);
+    hold_to(&control, unpinned.map(|was| (!was).then(|| "It was not pinned.".to_owned()))).await
+}
+
+/// The machine is told at once: its lease depends on the pin.
+async fn hold_to(control: &Control, done: std::io::Result<Option<String>>) -> (StatusCode, Json<Answer>) {
+    match done {
+        Ok(message) => {
+            let (status, _) = tell(control, Command::SayAlive(None)).await;
+            (status, Json(Answer { message }))
+        }
+        Err(error) => {
+            let message = Some(format!("the pin cannot be kept: {error}"));
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(Answer { message }))
+        }
+    }
 }
 
 async fn destroy(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {

@@ -6,17 +6,22 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod containers;
 mod control;
+mod kept_file;
 mod link;
 mod ownership;
+mod pin;
 mod proxy_port;
 mod serve;
 mod state;
 mod status;
 mod supervisor;
+mod why;
 
 pub use gateway::{BindMounts, Folders};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;
 pub use serve::{Daemon, DaemonError, Options};
-pub use status::{PhaseStatus, Status};
+pub use status::{PhaseStatus, PinStatus, Status};
+pub use why::{EndingStatus, ReasonStatus, Why};

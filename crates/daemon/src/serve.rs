@@ -19,6 +19,7 @@ use tunnel::Connector;
 use crate::control::{self, Control};
 use crate::link::Link;
 use crate::ownership::{Ownership, OwnershipError, control_socket};
+use crate::pin::PinFile;
 use crate::proxy_port;
 use crate::state::Situation;
 use crate::supervisor::{Backoff, Command, Supervisor};
@@ -115,6 +116,8 @@ impl Daemon {
         let (wanted, wishes) = watch::channel(0);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
+        let pin = PinFile::in_folder(&options.state);
+        pin.restore(&activity, jiff::Timestamp::now());
         let ports = options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
         let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge, options.folders);
@@ -158,6 +161,7 @@ impl Daemon {
             clock,
             ports: ports.clone(),
             commands: commands.clone(),
+            pin,
         });
         let controlled = tokio::spawn({
             let serving = serving.clone();

@@ -1,9 +1,14 @@
 //! What the daemon is doing, as one value that everybody can watch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use lifecycle::Moment;
-use machine::{Phase, Ready};
+use jiff::Timestamp;
+use lifecycle::{Billing, Moment, Tenure};
+use machine::{Phase, Ready, Summary};
+
+/// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest. What takes longer costs an hour once.
+const LONGEST_ORDERLY_RELEASE: Duration = Duration::from_secs(90);
 
 /// The daemon's state.
 #[derive(Debug, Clone)]
@@ -71,6 +76,8 @@ pub(crate) struct Situation {
     pub(crate) phases: Vec<TimedPhase>,
     /// What the agent said last.
     pub(crate) report: Option<agent_proto::MachineReport>,
+    /// The server that we know, and what its life is counted by. It stays while the path to it is lost.
+    pub(crate) tenure: Option<(Option<u64>, Tenure)>,
 }
 
 /// A stage on the way to a machine.
@@ -84,7 +91,15 @@ pub(crate) struct TimedPhase {
 
 impl Situation {
     pub(crate) fn new(now: Moment) -> Self {
-        Self { state: State::Absent { because: None }, since: now, attempts: 0, failure: None, phases: Vec::new(), report: None }
+        Self {
+            state: State::Absent { because: None },
+            since: now,
+            attempts: 0,
+            failure: None,
+            phases: Vec::new(),
+            report: None,
+            tenure: None,
+        }
     }
 
     pub(crate) fn enter(&mut self, state: State, now: Moment) {
@@ -96,7 +111,26 @@ impl Situation {
         // Whoever follows the next way to a machine is not to take the last one's stages for it.
         if matches!(self.state, State::Absent { .. }) {
             self.phases.clear();
+            self.tenure = None;
         }
+    }
+
+    /// A machine answers. One that was there before goes on with the time that it has had.
+    pub(crate) fn meet(&mut self, machine: &Summary, wall: Timestamp, now: Moment) {
+        if self.tenure.is_some_and(|(known, _)| known == machine.id) {
+            return;
+        }
+        let age = machine.created.map_or(0, |created| wall.as_second().saturating_sub(created));
+        let billing = machine
+            .billed_unit_seconds
+            .map(|seconds| Billing { unit: Duration::from_secs(seconds), release_takes: LONGEST_ORDERLY_RELEASE });
+        let tenure = Tenure { since: now, age: Duration::from_secs(u64::try_from(age).unwrap_or(0)), billing, budget: None };
+        self.tenure = Some((machine.id, tenure));
+    }
+
+    /// What the machine's life is counted by; of none, from now.
+    pub(crate) fn tenure(&self, now: Moment) -> Tenure {
+        self.tenure.map_or_else(|| Tenure::free(now), |(_, tenure)| tenure)
     }
 
     /// An attempt to get a machine has ended.

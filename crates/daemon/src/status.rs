@@ -2,14 +2,14 @@
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use agent_proto::MachineReport;
-use lifecycle::{Moment, Verdict};
+use lifecycle::{Moment, Pin, Verdict};
 use machine::Summary;
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Situation, State};
+use crate::why::{Why, next_attempt};
 
 /// Everything at one moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,13 +33,15 @@ pub struct Status {
     pub machine: Option<Summary>,
     /// The stages of the last or present way to a machine.
     pub phases: Vec<PhaseStatus>,
-    /// What happens next, in words for a person.
-    pub next: String,
+    /// What keeps the machine, and what happens next.
+    #[serde(flatten)]
+    pub why: Why,
+    /// A person's pin, whether there is a machine or not.
+    #[serde(default)]
+    pub pin: Option<PinStatus>,
     /// Seconds until a machine that was there is looked for again, where that is so; 0 while an attempt goes on.
     #[serde(default)]
     pub next_attempt_seconds: Option<f64>,
-    /// What keeps the machine.
-    pub reasons: Vec<ReasonStatus>,
     /// What the machine says of itself.
     pub report: Option<MachineReport>,
     /// The path to it.
@@ -63,12 +65,12 @@ pub struct PhaseStatus {
     pub over: bool,
 }
 
-/// One thing that keeps the machine.
+/// A person's pin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReasonStatus {
-    /// In words for a person.
-    pub what: String,
-    /// It counts this much longer; `None` while it goes on.
+pub struct PinStatus {
+    /// Seconds since it was set.
+    pub age_seconds: u64,
+    /// Seconds until it ends; `None` until it is taken off.
     pub seconds: Option<u64>,
 }
 
@@ -103,7 +105,7 @@ impl Status {
         profile: &str,
         (socket, proxy_port): (PathBuf, Option<NonZeroU16>),
         now: &Situation,
-        verdict: &Verdict,
+        (verdict, pin): (&Verdict, Option<Pin>),
         moment: Moment,
         ports: serde_json::Value,
     ) -> Self {
@@ -112,7 +114,6 @@ impl Status {
             _ => None,
         };
         let machine = ready.map(|ready| ready.summary.clone());
-        let (reasons, next) = what_next(&now.state, verdict, moment);
         Self {
             profile: profile.to_owned(),
             socket,
@@ -133,9 +134,12 @@ impl Status {
                     over: phase.ended.is_some(),
                 })
                 .collect(),
-            next,
+            why: Why::of(&now.state, verdict, moment),
+            pin: pin.filter(|pin| pin.until.is_none_or(|until| until > moment)).map(|pin| PinStatus {
+                age_seconds: moment.since(pin.since).as_secs(),
+                seconds: pin.until.map(|until| until.since(moment).as_secs()),
+            }),
             next_attempt_seconds: next_attempt(&now.state, moment).map(|left| left.as_secs_f64()),
-            reasons,
             report: now.report.clone(),
             tunnel: ready.map(|ready| {
                 let statistics = ready.tunnel.statistics();
@@ -160,48 +164,6 @@ fn reason(state: &State) -> Option<String> {
         State::Releasing { because, trouble: None } => Some(because.clone()),
         State::Releasing { because, trouble: Some(trouble) } => Some(format!("{because}; {trouble}")),
         State::Failed { message, .. } => Some(message.clone()),
-    }
-}
-
-/// Until a machine that was there is looked for again; nothing is left while an attempt goes on.
-fn next_attempt(state: &State, now: Moment) -> Option<Duration> {
-    match state {
-        State::Lost { again, .. } => Some(again.map_or(Duration::ZERO, |again| again.since(now))),
-        State::Failed { again, .. } => again.map(|again| again.since(now)),
-        _ => None,
-    }
-}
-
-fn what_next(state: &State, verdict: &Verdict, now: Moment) -> (Vec<ReasonStatus>, String) {
-    let seconds = |duration: Duration| duration.as_secs();
-    match (state, verdict) {
-        (State::Lost { .. } | State::Failed { again: Some(_), .. }, _) => {
-            let left = next_attempt(state, now).unwrap_or_default();
-            let next = match left.is_zero() {
-                true => "connecting again now".to_owned(),
-                false => format!("connecting again in {:.0} s; a docker command tries at once", left.as_secs_f64().ceil()),
-            };
-            (Vec::new(), next)
-        }
-        (State::Absent { .. } | State::Failed { .. }, _) => (Vec::new(), "the next docker command wakes a machine".to_owned()),
-        (State::Waking, _) => (Vec::new(), "docker commands wait until the machine is ready".to_owned()),
-        (State::Releasing { .. }, _) => (Vec::new(), "the machine is being destroyed; its volume stays".to_owned()),
-        (State::Up(ready), _) if ready.summary.id.is_none() => (Vec::new(), "this host is not ours: it is only connected to".to_owned()),
-        (State::Up(_), Verdict::Keep { reasons, for_another }) => {
-            let going_on = reasons.iter().filter(|reason| reason.for_another.is_none()).count();
-            let next = match for_another {
-                Some(left) => format!("destroyed after another {} s without activity, and the grace", left.as_secs()),
-                None if going_on == 1 => "kept while one thing goes on".to_owned(),
-                None => format!("kept while {going_on} things go on"),
-            };
-            let reasons =
-                reasons.iter().map(|reason| ReasonStatus { what: reason.what.clone(), seconds: reason.for_another.map(seconds) }).collect();
-            (reasons, next)
-        }
-        (State::Up(_), Verdict::Grace { for_another, because }) => {
-            (Vec::new(), format!("destroyed in {} s, since {because}; any activity cancels it", for_another.as_secs()))
-        }
-        (State::Up(_), Verdict::Destroy { because }) => (Vec::new(), format!("about to be destroyed, since {because}")),
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Wake,
     /// Take the machine down; answered when it is gone.
     Destroy(oneshot::Sender<Result<Option<String>, String>>),
+    /// A sign of life to the machine now, if there is one; answered when it has been given.
+    SayAlive(Option<oneshot::Sender<()>>),
     /// The daemon ends; the machine is left to its lease.
     Stop,
 }
@@ -135,7 +137,7 @@ impl Supervisor {
         if let Some(ports) = &self.ports {
             ports.detach();
         }
-        self.activity.set_running_containers(0);
+        self.activity.set_containers(Vec::new());
         self.expected = false;
         self.enter(State::Absent { because: Some(because.to_owned()) });
     }
@@ -145,6 +147,7 @@ impl Supervisor {
 fn ordered(command: Option<Command>) -> Option<Next> {
     match command {
         Some(Command::Wake) => Some(Next::Wake),
+        Some(Command::SayAlive(_)) => None,
         Some(Command::Destroy(answer)) => {
             Some(Next::Release { ready: None, because: "it was asked for".to_owned(), consent: Consent::Given, answer: vec![answer] })
         }

@@ -3,6 +3,7 @@
 mod config;
 mod init;
 mod local_cloud;
+mod pin;
 mod ports;
 mod server;
 mod start;
@@ -12,6 +13,7 @@ mod sweep;
 mod try_it;
 mod volume;
 mod wake;
+mod why;
 
 use clap::Subcommand;
 
@@ -27,6 +29,12 @@ pub enum Command {
     Start(start::Args),
     /// Show machine, tunnel, ports, cost, and what happens next
     Status(status::Args),
+    /// Tell what keeps the machine, how it would end, and what comes next
+    Why(why::Args),
+    /// Keep the machine whether it is used or not
+    Pin(pin::Args),
+    /// Take the pin off
+    Unpin,
     /// End the daemon; the machine goes on until its lease ends
     Stop(stop::Args),
     /// Create or connect the machine now
@@ -56,6 +64,9 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Init(arguments) => init::run(arguments, global).await,
         Command::Start(arguments) => start::run(arguments, global).await,
         Command::Status(arguments) => status::run(arguments, global).await,
+        Command::Why(arguments) => why::run(arguments, global).await,
+        Command::Pin(arguments) => pin::run(arguments, global).await,
+        Command::Unpin => pin::unpin(global).await,
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Wake => wake::run(global).await,
         Command::Ports(arguments) => ports::run(arguments, global).await,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hetzner::Client;
-use lifecycle::Policy;
+use lifecycle::{Containers, Policy};
 use machine::{Cloud, CloudOptions, Identity, Lease, Owner, Profile, SelfDestruct, Spec};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
@@ -190,7 +190,19 @@ impl Resolved {
     /// How long machines stay.
     pub fn policy(&self) -> Policy {
         let activity = &self.settings.activity;
-        Policy { idle_timeout: activity.idle_timeout, connection_timeout: activity.connection_timeout, grace_period: activity.grace_period }
+        Policy {
+            idle_timeout: activity.idle_timeout,
+            connection_timeout: activity.connection_timeout,
+            grace_period: activity.grace_period,
+            containers: match activity.containers {
+                settings::Containers::Timeout => Containers::Timeout,
+                settings::Containers::Keep => Containers::Keep,
+                settings::Containers::Ignore => Containers::Ignore,
+            },
+            keep_paid_hour: activity.keep_paid_hour,
+            max_lifetime: activity.max_lifetime,
+            ..Policy::default()
+        }
     }
 
     /// What the daemon is to know of the folders of this computer.

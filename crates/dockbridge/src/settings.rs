@@ -74,6 +74,33 @@ pub struct Activity {
     pub connection_timeout: Duration,
     /// Before the end.
     pub grace_period: Duration,
+    /// What running containers mean.
+    pub containers: Containers,
+    /// Use the paid hour to its end.
+    pub keep_paid_hour: bool,
+    /// No machine gets older.
+    pub max_lifetime: Option<Duration>,
+}
+
+/// What running containers mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Containers {
+    /// They keep a machine as a silent connection does.
+    Timeout,
+    /// They keep it for as long as they run.
+    Keep,
+    /// Nothing.
+    Ignore,
+}
+
+impl fmt::Display for Containers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Containers::Timeout => "timeout",
+            Containers::Keep => "keep",
+            Containers::Ignore => "ignore",
+        })
+    }
 }
 
 /// The lease.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, UPGRADE, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::ext::on_informational;
-use lifecycle::{Guard, Kind};
+use lifecycle::Guard;
 use ports::Reservation;
 use tunnel::OpenError;
 
@@ -49,8 +49,15 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, link: Arc<Link>, request: Requ
         return known;
     }
     let busy = link.begin();
-    let guard = Arc::new(gateway.activity.begin(Kind::Command, route.source.clone()));
+    let guard = Arc::new(gateway.activity.begin_for(route.kind, route.source.clone(), client_name(&request)));
     pass(&gateway, &link, &route, request, client, guard, busy).await.unwrap_or_else(Failure::into_response)
+}
+
+/// As the client calls itself; some tell the whole of their environment.
+fn client_name<B>(request: &Request<B>) -> Option<String> {
+    const LONGEST: usize = 80;
+    let name = request.headers().get(USER_AGENT)?.to_str().ok()?.trim();
+    (!name.is_empty()).then(|| name.chars().take(LONGEST).collect())
 }
 
 async fn pass(
@@ -86,7 +93,7 @@ async fn pass(
     }
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        guard.becomes(Kind::Stream);
+        guard.becomes(route.lasting_kind());
         let framed = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == frames::CONTENT_TYPE);
         link.hijacked(Hijacked { upgrade: hyper::upgrade::on(&mut response), upstream, guard, framed });
         drop(busy);
@@ -100,7 +107,7 @@ async fn pass(
     }
 
     if route.lasting {
-        guard.becomes(Kind::Stream);
+        guard.becomes(route.lasting_kind());
     }
     response.headers_mut().remove(CONNECTION);
     let (parts, body) = response.into_parts();

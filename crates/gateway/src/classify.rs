@@ -4,6 +4,7 @@
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Uri};
+use lifecycle::Kind;
 use tunnel::Class;
 
 use crate::paths::is_known;
@@ -22,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) answer: Option<Answer>,
     /// What kind of connection it travels on.
     pub(crate) class: Class,
+    /// What kind of activity it is, from its beginning.
+    pub(crate) kind: Kind,
     /// Its answer ends when a person or a container says so: silence is no sign of work.
     pub(crate) lasting: bool,
     /// The engine may take the connection over as a raw stream, with or without an `Upgrade` header.
@@ -104,6 +107,13 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         _ if !is_known(&segments) => Class::Bulk,
         _ => Class::Interactive,
     };
+    let kind = match *segments {
+        // BuildKit's build is a conversation in both directions, for as long as it takes.
+        ["build" | "session" | "grpc"] if post => Kind::Build,
+        ["images", "create" | "load"] | ["plugins", "create" | "pull"] if post => Kind::Transfer,
+        ["images", .., "push" | "get"] | ["containers", _, "export" | "archive"] => Kind::Transfer,
+        _ => Kind::Command,
+    };
     let hijack = post && matches!(*segments, ["containers", _, "attach"] | ["exec", _, "start"]);
     let lasting = hijack
         || match *segments {
@@ -125,7 +135,18 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["services", "create"] | ["services", _, "update"] if post => Some(Binds::Service),
         _ => None,
     };
-    Route { source: format!("{method} {path}"), version, answer, class, lasting, hijack, ports, binds }
+    Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, hijack, ports, binds }
+}
+
+impl Route {
+    /// What kind of activity it is once its answer has begun and lasts, or the connection has been taken over.
+    pub(crate) fn lasting_kind(&self) -> Kind {
+        match self.kind {
+            Kind::Command if self.source.ends_with("/stats") => Kind::Watch,
+            Kind::Command => Kind::Stream,
+            other => other,
+        }
+    }
 }
 
 fn is_large(headers: &HeaderMap) -> bool {
@@ -257,6 +278,29 @@ mod tests {
         }
         assert!(route("POST /containers/x/attach").hijack && route("POST /exec/x/start").hijack);
         assert!(!route("GET /events").hijack);
+    }
+
+    #[test]
+    fn builds_and_transfers_are_work_of_their_own_kind_and_looking_on_is_none() {
+        let kinds = |line| (route(line).kind, route(line).lasting_kind());
+        for line in ["POST /build?t=x", "POST /v1.41/session", "POST /grpc"] {
+            assert_eq!(kinds(line), (Kind::Build, Kind::Build), "{line}");
+        }
+        for line in [
+            "POST /images/create?fromImage=alpine",
+            "POST /images/load",
+            "POST /images/registry.example/team/app/push",
+            "GET /images/get?names=a",
+            "GET /images/app/get",
+            "GET /containers/x/export",
+            "PUT /containers/x/archive?path=/",
+            "POST /plugins/pull?remote=x",
+        ] {
+            assert_eq!(route(line).kind, Kind::Transfer, "{line}");
+        }
+        assert_eq!(kinds("GET /containers/x/stats"), (Kind::Command, Kind::Watch));
+        assert_eq!(kinds("POST /exec/x/start"), (Kind::Command, Kind::Stream));
+        assert_eq!(kinds("GET /images/json"), (Kind::Command, Kind::Stream));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A point in time: how long ago the computer booted, sleep included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(Duration);
 
 impl Moment {
@@ -25,12 +25,19 @@ impl Moment {
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration))
     }
+
+    /// This moment less a duration, never before the boot.
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration))
+    }
 }
 
 /// Where "now" comes from.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Moment;
+    /// The time for which the computer has been awake since it booted. What other programs do every second has this rhythm, sleep or not.
+    fn awake(&self) -> Duration;
 }
 
 /// The computer's clock, suspend counted.
@@ -44,24 +51,50 @@ impl Clock for SuspendClock {
         // On macOS the monotonic clock counts suspend; the uptime clock is the one that stands still.
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let id = rustix::time::ClockId::Monotonic;
-        let time = rustix::time::clock_gettime(id);
-        Moment(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)))
+        Moment(read(id))
     }
+
+    fn awake(&self) -> Duration {
+        // Elsewhere than on Linux this may count sleep: rhythms then look broken once after each.
+        read(rustix::time::ClockId::Monotonic)
+    }
+}
+
+fn read(id: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(id);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A clock that moves only when it is told to.
 #[derive(Debug, Default)]
-pub struct FakeClock(AtomicU64);
+pub struct FakeClock {
+    passed: AtomicU64,
+    slept: AtomicU64,
+}
 
 impl FakeClock {
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.passed.fetch_add(nanoseconds(by), Ordering::Relaxed);
+    }
+
+    /// The computer sleeps: the clock goes on, and nothing of this computer happened meanwhile.
+    pub fn suspend(&self, length: Duration) {
+        self.slept.fetch_add(nanoseconds(length), Ordering::Relaxed);
+        self.advance(length);
     }
 }
 
 impl Clock for FakeClock {
     fn now(&self) -> Moment {
-        Moment(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
+        Moment(Duration::from_nanos(self.passed.load(Ordering::Relaxed)))
     }
+
+    fn awake(&self) -> Duration {
+        Duration::from_nanos(self.passed.load(Ordering::Relaxed).saturating_sub(self.slept.load(Ordering::Relaxed)))
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

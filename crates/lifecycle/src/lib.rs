@@ -1,14 +1,19 @@
 //! How long a machine may exist.
 //!
-//! [`Activity`] remembers what is happening and what happened; [`decide`] turns a [`Snapshot`] of it and a [`Policy`] into a
-//! [`Verdict`]. Nothing here knows of clouds, sockets or tasks: time comes in as an argument, and whoever asks carries the verdict out.
+//! [`Activity`] remembers what is happening and what happened, [`Polling`] tells requests that mean nothing; [`decide`] turns a [`Snapshot`], a
+//! [`Policy`] and what is known of the machine ([`Tenure`]) into a [`Verdict`]. Nothing here knows of clouds, sockets or tasks: time comes in as an
+//! argument, and whoever asks carries the verdict out.
 
 #![forbid(unsafe_code)]
 
 mod activity;
 mod clock;
+mod policy;
+mod polling;
 mod verdict;
 
-pub use activity::{Activity, Guard, Kind, Live, Snapshot};
+pub use activity::{Activity, Container, Guard, Kind, Live, Pin, Seen, Snapshot};
 pub use clock::{Clock, FakeClock, Moment, SuspendClock};
-pub use verdict::{Policy, Reason, Verdict, decide};
+pub use policy::{Billing, Budget, Containers, Lock, LockAction, Policy, Tenure};
+pub use polling::Polling;
+pub use verdict::{Cancel, Cause, Ending, Outcome, Reason, ReasonKind, Verdict, decide};

@@ -1,236 +1,416 @@
 //! The decision: a plain function of what is known, the person's policy and the present moment.
+//!
+//! Two lists are made: what keeps the machine, and the ways in which it may end. Whatever ends it first decides; a way that starts with a grace says
+//! what cancels it.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Kind, Moment, Snapshot};
+use crate::activity::Live;
+use crate::policy::{Containers, LockAction};
+use crate::{Kind, Moment, Policy, Snapshot, Tenure};
 
-/// The person's settings, section `activity`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// A machine goes this long after the last command.
-    pub idle_timeout: Duration,
-    /// Open but silent connections and running containers keep it this long after the last sign of life.
-    pub connection_timeout: Duration,
-    /// Between the verdict and the deed; any activity cancels it.
-    pub grace_period: Duration,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            idle_timeout: Duration::from_secs(5 * 60),
-            connection_timeout: Duration::from_secs(30 * 60),
-            grace_period: Duration::from_secs(30),
-        }
-    }
+/// What a reason is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// A command that is being answered.
+    Command,
+    /// A build.
+    Build,
+    /// A transfer.
+    Transfer,
+    /// An open connection to a container.
+    Stream,
+    /// Somebody looks at figures.
+    Watch,
+    /// A connection through a published port.
+    Port,
+    /// The last sign of life.
+    Recent,
+    /// Running containers.
+    Container,
+    /// A person's pin.
+    Pin,
+    /// The rest of what is paid.
+    PaidHour,
 }
 
 /// One thing that keeps the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
+    /// What it is about.
+    pub kind: ReasonKind,
     /// In words for a person.
     pub what: String,
+    /// Whose it is, as the client calls itself.
+    pub client: Option<String>,
+    /// How long ago it began.
+    pub age: Option<Duration>,
+    /// For how long nothing has passed, where bytes count.
+    pub silent: Option<Duration>,
     /// It counts this much longer; `None` while it goes on.
     pub for_another: Option<Duration>,
 }
 
+/// Why a machine ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Nothing keeps it.
+    Idle,
+    /// The screen is locked.
+    Lock,
+    /// It is as old as the person lets it get.
+    MaxLifetime,
+    /// Another hour would exceed the budget.
+    Budget,
+}
+
+/// What takes an ending back once its grace has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cancel {
+    /// Any activity.
+    Activity,
+    /// Unlocking the screen.
+    Unlock,
+    /// Nothing but other settings.
+    Nothing,
+}
+
+/// One way in which the machine may end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ending {
+    /// Why.
+    pub cause: Cause,
+    /// In words for a person, as in "since …".
+    pub because: String,
+    /// Until then, if nothing changes.
+    pub in_another: Duration,
+    /// Until its grace begins; zero once it has.
+    pub grace_in: Duration,
+    /// What takes it back.
+    pub cancelled_by: Cancel,
+}
+
+/// What is done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It stays.
+    Keep,
+    /// It stays until the grace of its first ending is over.
+    Grace,
+    /// It goes.
+    Destroy,
+}
+
 /// What the policy says now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "verdict")]
-pub enum Verdict {
-    /// The machine stays, for these reasons, strongest first.
-    Keep {
-        /// Never empty.
-        reasons: Vec<Reason>,
-        /// Until the last of them ends by itself; `None` while one goes on.
-        for_another: Option<Duration>,
-    },
-    /// Nothing keeps it; it is destroyed when the grace is over.
-    Grace {
-        /// Remaining grace.
-        for_another: Duration,
-        /// What is going to be told as the reason.
-        because: String,
-    },
-    /// It goes now.
-    Destroy {
-        /// In words for a person.
-        because: String,
-    },
+pub struct Verdict {
+    /// What is done.
+    pub outcome: Outcome,
+    /// What keeps the machine, strongest first.
+    pub reasons: Vec<Reason>,
+    /// How it would end, first first; empty while something goes on that only a person can end.
+    pub endings: Vec<Ending>,
+    /// What a person should know before it comes to that.
+    pub warnings: Vec<String>,
 }
 
-/// What to do with the machine that exists since `born`.
-pub fn decide(snapshot: &Snapshot, policy: &Policy, born: Moment, now: Moment) -> Verdict {
-    let mut reasons: Vec<Reason> = snapshot
-        .live
-        .iter()
-        .filter_map(|live| {
-            let for_another = match live.kind {
-                Kind::Command => None,
-                Kind::Stream | Kind::Forward => {
-                    Some(remaining(live.last_traffic, policy.connection_timeout, now).filter(|left| !left.is_zero())?)
-                }
-            };
-            Some(Reason { what: live.source.clone(), for_another })
-        })
-        .collect();
+impl Verdict {
+    /// What ends it first.
+    pub fn first_ending(&self) -> Option<&Ending> {
+        self.endings.first()
+    }
 
-    let (last, what) = match snapshot.last_activity() {
-        Some(seen) if seen.at >= born => (seen.at, format!("last activity: {}", seen.source)),
-        Some(_) | None => (born, "the machine has just been made".to_owned()),
+    /// In words for a person, once it goes.
+    pub fn because(&self) -> String {
+        self.first_ending().map_or_else(|| "nothing keeps it".to_owned(), |ending| ending.because.clone())
+    }
+}
+
+/// What to do with a machine.
+pub fn decide(snapshot: &Snapshot, policy: &Policy, tenure: &Tenure, now: Moment) -> Verdict {
+    let scene = Scene::of(snapshot, policy, tenure, now);
+    let mut holds = scene.holds();
+    if policy.keep_paid_hour && !scene.shortened {
+        holds.extend(scene.paid_hour(&holds));
+    }
+    let mut ways: Vec<Way> = [scene.idle(&holds), scene.lock(&holds), scene.max_lifetime(), scene.budget()].into_iter().flatten().collect();
+    ways.sort_by_key(|way| way.at);
+
+    let mut reasons: Vec<Reason> = holds.into_iter().filter(|hold| hold.is_on(now)).map(|hold| hold.told(now)).collect();
+    // `None` goes on for ever and comes first.
+    reasons.sort_by_key(|reason| Reverse(reason.for_another.unwrap_or(Duration::MAX)));
+    let outcome = match ways.first() {
+        Some(way) if now >= way.at => Outcome::Destroy,
+        Some(way) if now >= way.grace_from => Outcome::Grace,
+        _ => Outcome::Keep,
     };
-    if let Some(left) = remaining(last, policy.idle_timeout, now) {
-        reasons.push(Reason { what, for_another: Some(left) });
-    }
-    if snapshot.running_containers > 0
-        && let Some(left) = remaining(last, policy.connection_timeout, now)
-    {
-        let what = match snapshot.running_containers {
-            1 => "1 container is running".to_owned(),
-            count => format!("{count} containers are running"),
-        };
-        reasons.push(Reason { what, for_another: Some(left) });
+    let warning = tenure.budget.and_then(|budget| budget.warning());
+    let warnings = warning.map(|percent| format!("{percent} % of this month's budget are spent")).into_iter().collect();
+    Verdict { outcome, reasons, endings: ways.into_iter().map(|way| way.told(now)).collect(), warnings }
+}
+
+/// Something that keeps the machine until a moment, or without an end.
+struct Hold {
+    kind: ReasonKind,
+    what: String,
+    client: Option<String>,
+    since: Option<Moment>,
+    last_traffic: Option<Moment>,
+    until: Option<Moment>,
+    /// It holds while the screen is locked, too.
+    withstands_lock: bool,
+}
+
+impl Hold {
+    fn is_on(&self, now: Moment) -> bool {
+        self.until.is_none_or(|until| until > now)
     }
 
-    if !reasons.is_empty() {
-        // `None` goes on for ever and comes first.
-        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.for_another.unwrap_or(Duration::MAX)));
-        let for_another = reasons.first().and_then(|reason| reason.for_another);
-        return Verdict::Keep { reasons, for_another };
-    }
-
-    let idle_since = idle_since(snapshot, policy, last);
-    let because = format!("nothing has used it for {} s", now.since(last).as_secs());
-    match remaining(idle_since, policy.grace_period, now) {
-        Some(for_another) => Verdict::Grace { for_another, because },
-        None => Verdict::Destroy { because },
+    fn told(self, now: Moment) -> Reason {
+        Reason {
+            kind: self.kind,
+            what: self.what,
+            client: self.client,
+            age: self.since.map(|since| now.since(since)),
+            silent: self.last_traffic.map(|last| now.since(last)),
+            for_another: self.until.map(|until| until.since(now)),
+        }
     }
 }
 
-/// When the last reason ended by itself.
-fn idle_since(snapshot: &Snapshot, policy: &Policy, last: Moment) -> Moment {
-    let mut ends = vec![last.plus(policy.idle_timeout)];
-    if snapshot.running_containers > 0 {
-        ends.push(last.plus(policy.connection_timeout));
-    }
-    ends.extend(snapshot.live.iter().map(|live| live.last_traffic.plus(policy.connection_timeout)));
-    ends.into_iter().max().unwrap_or(last)
+/// A way in which the machine may end.
+struct Way {
+    cause: Cause,
+    because: String,
+    grace_from: Moment,
+    at: Moment,
+    cancelled_by: Cancel,
 }
 
-/// What is left of `timeout` counted from `from`; `None` when it is over.
-fn remaining(from: Moment, timeout: Duration, now: Moment) -> Option<Duration> {
-    timeout.checked_sub(now.since(from)).filter(|left| !left.is_zero())
+impl Way {
+    fn told(self, now: Moment) -> Ending {
+        Ending {
+            cause: self.cause,
+            because: self.because,
+            in_another: self.at.since(now),
+            grace_in: self.grace_from.since(now),
+            cancelled_by: self.cancelled_by,
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
+/// Everything that a decision looks at.
+struct Scene<'a> {
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    tenure: &'a Tenure,
+    now: Moment,
+    /// The lock has lasted long enough to make everything as short as a command.
+    shortened: bool,
+    /// The last sign of life, of this machine.
+    last: Moment,
+}
 
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{Activity, Clock, FakeClock, Guard};
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Begin(Kind),
-        End(usize),
-        Traffic(usize),
-        Becomes(usize),
-        Containers(u32),
-        Pass(u64),
+impl<'a> Scene<'a> {
+    fn of(snapshot: &'a Snapshot, policy: &'a Policy, tenure: &'a Tenure, now: Moment) -> Self {
+        let shortened =
+            policy.lock.action == LockAction::Shorten && snapshot.locked.is_some_and(|locked| now.since(locked) >= policy.lock.grace);
+        let last = snapshot.last_activity().map_or(tenure.since, |seen| seen.at.max(tenure.since));
+        Self { snapshot, policy, tenure, now, shortened, last }
     }
 
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let kind = prop_oneof![Just(Kind::Command), Just(Kind::Stream), Just(Kind::Forward)];
-        let step = prop_oneof![
-            kind.prop_map(Step::Begin),
-            (0..8usize).prop_map(Step::End),
-            (0..8usize).prop_map(Step::Traffic),
-            (0..8usize).prop_map(Step::Becomes),
-            (0..3u32).prop_map(Step::Containers),
-            (0..2_400u64).prop_map(Step::Pass),
-        ];
-        prop::collection::vec(step, 1..200)
+    fn connection_timeout(&self) -> Duration {
+        if self.shortened { self.policy.connection_timeout.min(self.policy.idle_timeout) } else { self.policy.connection_timeout }
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(5_000))]
+    /// What keeps it or kept it, by activity, containers and pin.
+    fn holds(&self) -> Vec<Hold> {
+        let mut holds: Vec<Hold> = self.snapshot.live.iter().map(|live| self.live(live)).collect();
+        holds.push(self.recent());
+        holds.extend(self.containers());
+        holds.extend(self.pin());
+        holds
+    }
 
-        /// The reference keeps nothing but the last sign of life and the kinds of what is open.
-        #[test]
-        fn the_machine_goes_exactly_when_nothing_keeps_it(steps in steps()) {
-            let policy = Policy::default();
-            let clock = Arc::new(FakeClock::default());
-            let activity = Activity::new(clock.clone());
-            let born = clock.now();
-            let mut last_sign = born;
-            let mut containers = 0;
-            let mut open: Vec<(Guard, Kind, Moment)> = Vec::new();
-            for step in steps {
-                let now = clock.now();
-                match step {
-                    Step::Begin(kind) => { open.push((activity.begin(kind, "x"), kind, now)); last_sign = now; }
-                    Step::End(at) if at < open.len() => { open.swap_remove(at); last_sign = now; }
-                    Step::Traffic(at) if at < open.len() => { open[at].0.traffic(); open[at].2 = now; last_sign = now; }
-                    Step::Becomes(at) if at < open.len() => {
-                        open[at].0.becomes(Kind::Stream);
-                        open[at].1 = Kind::Stream;
-                        open[at].2 = now;
-                        last_sign = now;
-                    }
-                    Step::End(_) | Step::Traffic(_) | Step::Becomes(_) => {}
-                    Step::Containers(count) => { activity.set_running_containers(count); containers = count; }
-                    Step::Pass(seconds) => clock.advance(Duration::from_secs(seconds)),
-                }
-                let now = clock.now();
-                let command = open.iter().any(|(_, kind, _)| *kind == Kind::Command);
-                let stream = open.iter().any(|(_, _, traffic)| now.since(*traffic) < policy.connection_timeout);
-                let limit = if containers > 0 { policy.connection_timeout } else { policy.idle_timeout };
-                let kept = command || stream || now.since(last_sign) < limit;
-                match decide(&activity.snapshot(), &policy, born, now) {
-                    Verdict::Keep { reasons, for_another } => {
-                        prop_assert!(kept);
-                        prop_assert!(!reasons.is_empty());
-                        prop_assert_eq!(for_another.is_none(), command);
-                    }
-                    Verdict::Grace { for_another, .. } => {
-                        prop_assert!(!kept);
-                        prop_assert!(for_another <= policy.grace_period);
-                    }
-                    Verdict::Destroy { .. } => {
-                        prop_assert!(!kept);
-                        prop_assert!(now.since(last_sign) >= policy.idle_timeout + policy.grace_period);
-                    }
-                }
-            }
+    fn live(&self, live: &Live) -> Hold {
+        let silent_until = live.last_traffic.plus(self.connection_timeout());
+        Hold {
+            kind: match live.kind {
+                Kind::Command => ReasonKind::Command,
+                Kind::Build => ReasonKind::Build,
+                Kind::Transfer => ReasonKind::Transfer,
+                Kind::Stream => ReasonKind::Stream,
+                Kind::Watch => ReasonKind::Watch,
+                Kind::Forward => ReasonKind::Port,
+            },
+            what: live.source.clone(),
+            client: live.client.clone(),
+            since: Some(live.since),
+            last_traffic: Some(live.last_traffic),
+            until: (!live.kind.is_work()).then_some(silent_until),
+            withstands_lock: live.kind != Kind::Watch,
         }
     }
 
-    #[test]
-    fn activity_within_the_grace_cancels_the_end() {
-        let policy = Policy::default();
-        let clock = Arc::new(FakeClock::default());
-        let activity = Activity::new(clock.clone());
-        let born = clock.now();
-        clock.advance(policy.idle_timeout + Duration::from_secs(10));
-        let verdict = decide(&activity.snapshot(), &policy, born, clock.now());
-        assert!(matches!(verdict, Verdict::Grace { for_another, .. } if for_another == Duration::from_secs(20)), "{verdict:?}");
-        drop(activity.begin(Kind::Command, "GET /containers/json"));
-        let verdict = decide(&activity.snapshot(), &policy, born, clock.now());
-        assert!(matches!(verdict, Verdict::Keep { .. }), "{verdict:?}");
+    fn recent(&self) -> Hold {
+        let seen = self.snapshot.last_activity().filter(|seen| seen.at >= self.tenure.since);
+        Hold {
+            kind: ReasonKind::Recent,
+            what: seen.map_or_else(|| "the machine has just been made".to_owned(), |seen| format!("last activity: {}", seen.source)),
+            client: seen.and_then(|seen| seen.client.clone()),
+            since: Some(self.last),
+            last_traffic: None,
+            until: Some(self.last.plus(self.policy.idle_timeout)),
+            withstands_lock: false,
+        }
     }
 
-    #[test]
-    fn an_activity_of_an_earlier_machine_does_not_shorten_the_life_of_this_one() {
-        let policy = Policy::default();
-        let clock = Arc::new(FakeClock::default());
-        let activity = Activity::new(clock.clone());
-        drop(activity.begin(Kind::Command, "x"));
-        clock.advance(Duration::from_secs(86_400));
-        let verdict = decide(&activity.snapshot(), &policy, clock.now(), clock.now());
-        assert!(matches!(verdict, Verdict::Keep { .. }), "{verdict:?}");
+    fn containers(&self) -> Vec<Hold> {
+        let running = &self.snapshot.containers;
+        let hold = |what: String, until, withstands_lock| Hold {
+            kind: ReasonKind::Container,
+            what,
+            client: None,
+            since: None,
+            last_traffic: None,
+            until,
+            withstands_lock,
+        };
+        let mut holds: Vec<Hold> = running
+            .iter()
+            .filter(|container| container.keeps)
+            .map(|container| hold(format!("container {} has the label dockbridge.keep", container.name), None, true))
+            .collect();
+        let names = match &running[..] {
+            [] => return holds,
+            [one] => format!("container {} is running", one.name),
+            [first, second] => format!("containers {} and {} are running", first.name, second.name),
+            [first, second, rest @ ..] => format!("containers {}, {} and {} more are running", first.name, second.name, rest.len()),
+        };
+        match self.policy.containers {
+            Containers::Ignore => {}
+            Containers::Keep => holds.push(hold(names, None, false)),
+            Containers::Timeout => holds.push(hold(names, Some(self.last.plus(self.connection_timeout())), false)),
+        }
+        holds
+    }
+
+    fn pin(&self) -> Option<Hold> {
+        let pin = self.snapshot.pin?;
+        Some(Hold {
+            kind: ReasonKind::Pin,
+            what: "pinned by a person".to_owned(),
+            client: None,
+            since: Some(pin.since),
+            last_traffic: None,
+            until: pin.until,
+            withstands_lock: true,
+        })
+    }
+
+    /// The rest of the hour in which the last of the others ends.
+    fn paid_hour(&self, holds: &[Hold]) -> Option<Hold> {
+        let billing = self.tenure.billing?;
+        let end = end_of(holds)?.max(self.tenure.since);
+        let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(end)));
+        // From the end, the grace and the way down have to fit in; what ends later than that goes at once, and with luck costs nothing more.
+        let latest = over.minus(billing.release_takes.saturating_add(self.policy.grace_period));
+        let what = format!("the hour is paid for another {}", in_words(over.since(self.now)));
+        (latest > end).then_some(Hold {
+            kind: ReasonKind::PaidHour,
+            what,
+            client: None,
+            since: None,
+            last_traffic: None,
+            until: Some(latest),
+            withstands_lock: false,
+        })
+    }
+
+    fn idle(&self, holds: &[Hold]) -> Option<Way> {
+        let end = end_of(holds)?;
+        Some(Way {
+            cause: Cause::Idle,
+            because: format!("nothing has used it for {}", in_words(self.now.since(self.last))),
+            grace_from: end,
+            at: end.plus(self.policy.grace_period),
+            cancelled_by: Cancel::Activity,
+        })
+    }
+
+    fn lock(&self, holds: &[Hold]) -> Option<Way> {
+        let locked = self.snapshot.locked.filter(|_| self.policy.lock.action == LockAction::Shutdown)?;
+        let work: Vec<&Hold> = holds.iter().filter(|hold| hold.withstands_lock).collect();
+        if work.iter().any(|hold| hold.until.is_none()) {
+            return None;
+        }
+        // Work that has ended under the lock is followed by the ordinary grace at least.
+        let worked_until = work.iter().filter_map(|hold| hold.until_under_lock(self.policy.lock.grace)).max();
+        let ended = self.snapshot.last_activity().map(|seen| seen.at).filter(|at| *at > locked);
+        let by_lock = (locked, locked.plus(self.policy.lock.grace));
+        let after_work = worked_until.into_iter().chain(ended).max().map(|end| (end, end.plus(self.policy.grace_period)));
+        let (grace_from, at) = after_work.filter(|(_, at)| *at > by_lock.1).unwrap_or(by_lock);
+        Some(Way {
+            cause: Cause::Lock,
+            because: format!("the screen has been locked for {}", in_words(self.now.since(locked))),
+            grace_from,
+            at,
+            cancelled_by: Cancel::Unlock,
+        })
+    }
+
+    fn max_lifetime(&self) -> Option<Way> {
+        let limit = self.policy.max_lifetime?;
+        let at = self.tenure.when_aged(limit);
+        Some(self.hard(Cause::MaxLifetime, format!("it is as old as activity.max_lifetime allows ({})", in_words(limit)), at))
+    }
+
+    fn budget(&self) -> Option<Way> {
+        let (billing, budget) = (self.tenure.billing?, self.tenure.budget?);
+        if budget.allows_another() {
+            return None;
+        }
+        let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(self.now)));
+        Some(self.hard(Cause::Budget, "another hour would exceed this month's budget".to_owned(), over.minus(billing.release_takes)))
+    }
+
+    fn hard(&self, cause: Cause, because: String, at: Moment) -> Way {
+        Way { cause, because, grace_from: at.minus(self.policy.grace_period), at, cancelled_by: Cancel::Nothing }
     }
 }
+
+impl Hold {
+    /// When it stops being work: under a lock, a connection counts for as long as the lock itself would wait.
+    fn until_under_lock(&self, grace: Duration) -> Option<Moment> {
+        match self.last_traffic {
+            Some(last) => Some(last.plus(grace)),
+            None => self.until,
+        }
+    }
+}
+
+/// When the last of them ends; `None` while one has no end.
+fn end_of(holds: &[Hold]) -> Option<Moment> {
+    holds.iter().map(|hold| hold.until).try_fold(Moment::default(), |last, until| Some(last.max(until?)))
+}
+
+/// `40 s`, `12 min`, `3 h 5 min`.
+fn in_words(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3_600, seconds / 60 % 60, seconds) {
+        (0, _, 0..=119) => format!("{seconds} s"),
+        (0, minutes, _) => format!("{minutes} min"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

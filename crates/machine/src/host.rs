@@ -39,6 +39,7 @@ impl Host {
             location: None,
             created: None,
             price_hourly: None,
+            billed_unit_seconds: None,
             volume: None,
         }
     }

@@ -72,6 +72,9 @@ pub struct Summary {
     pub created: Option<i64>,
     /// Net price of a started hour, all parts of the machine together.
     pub price_hourly: Option<f64>,
+    /// Time is billed in units of so many seconds, counted from creation, each one whole once it has begun; `None` where time costs nothing.
+    #[serde(default)]
+    pub billed_unit_seconds: Option<u64>,
     /// The volume with its data.
     pub volume: Option<VolumeSummary>,
 }

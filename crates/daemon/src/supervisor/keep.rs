@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_proto::{Call, MachineReport, Reply};
-use lifecycle::{Moment, Verdict, decide};
-use machine::{Consent, Ready};
+use agent_proto::{Call, Heartbeat, MachineReport, Reply};
+use jiff::Timestamp;
+use lifecycle::{Moment, Outcome, decide};
+use machine::{Consent, Lease, Ready};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::AgentState;
 
 use super::{Command, Next, Supervisor, with_causes};
+use crate::containers;
 use crate::state::State;
 
 /// How often the policy is asked: the shortest time-outs that people set are a few seconds.
@@ -39,13 +41,14 @@ impl Told {
 
 impl Supervisor {
     pub(super) async fn keep(&mut self, ready: Arc<Ready>) -> Next {
-        let born = self.clock.now();
+        let met = self.clock.now();
         self.expected = true;
+        self.situation.send_modify(|situation| situation.meet(&ready.summary, Timestamp::now(), met));
         self.enter(State::Up(ready.clone()));
         let ending = CancellationToken::new();
         let follower = self.follow_ports(ending.clone());
         let settling = self.settle(ready.clone());
-        let next = self.until_it_ends(&ready, born).await;
+        let next = self.until_it_ends(&ready, met).await;
         ending.cancel();
         drop(settling);
         if let Some(follower) = follower {
@@ -54,21 +57,29 @@ impl Supervisor {
         next
     }
 
-    async fn until_it_ends(&mut self, ready: &Arc<Ready>, born: Moment) -> Next {
+    async fn until_it_ends(&mut self, ready: &Arc<Ready>, met: Moment) -> Next {
         let mut verdicts = interval(VERDICT_EVERY);
         let mut heartbeats = interval(self.interval);
         verdicts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = Told { at: born, idle: Duration::ZERO };
-        let mut not_before = born;
+        let mut told = Told { at: met, idle: Duration::ZERO };
+        let mut not_before = met;
         loop {
             tokio::select! {
                 reason = ready.tunnel.dead() => {
-                    let held = self.clock.now().since(born);
+                    let held = self.clock.now().since(met);
                     return Next::FindOut { reason, pause: self.backoff.lost(held, rand::random()) };
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Wake) => {}
+                    Some(Command::SayAlive(answer)) => {
+                        heartbeats.reset();
+                        told = self.heartbeat(ready).await;
+                        if let Some(answer) = answer {
+                            // Whoever asked may have gone.
+                            let _ = answer.send(());
+                        }
+                    }
                     Some(Command::Destroy(answer)) => return Next::Release {
                         ready: Some(ready.clone()),
                         because: "it was asked for".to_owned(),
@@ -77,26 +88,27 @@ impl Supervisor {
                     },
                     Some(Command::Stop) | None => return Next::End,
                 },
-                _ = heartbeats.tick() => told = self.heartbeat(ready, born).await,
+                _ = heartbeats.tick() => told = self.heartbeat(ready).await,
                 _ = verdicts.tick() => {
                     let now = self.clock.now();
-                    if told.misleads(now, self.idle(born), self.lease.idle_limit) {
+                    if told.misleads(now, self.idle(), self.lease.idle_limit) {
                         heartbeats.reset();
-                        told = self.heartbeat(ready, born).await;
+                        told = self.heartbeat(ready).await;
                     }
-                    let verdict = decide(&self.activity.snapshot(), &self.policy, born, now);
-                    if let Verdict::Destroy { because } = verdict
+                    let tenure = self.situation.borrow().tenure(now);
+                    let verdict = decide(&self.activity.snapshot(), &self.policy, &tenure, now);
+                    if verdict.outcome == Outcome::Destroy
                         && now >= not_before
                         && ready.summary.id.is_some()
                     {
-                        match self.others(ready, born).await {
+                        match self.others(ready).await {
                             Some(others) => {
                                 tracing::info!(%others, "kept for another client");
                                 not_before = now.plus(ASK_AGAIN);
                             }
                             None => return Next::Release {
                                 ready: Some(ready.clone()),
-                                because,
+                                because: verdict.because(),
                                 consent: Consent::UnlessUsed,
                                 answer: Vec::new(),
                             },
@@ -108,23 +120,35 @@ impl Supervisor {
     }
 
     /// How long this client has had nothing to do.
-    fn idle(&self, born: Moment) -> Duration {
-        let snapshot = self.activity.snapshot();
-        if !snapshot.live.is_empty() {
+    fn idle(&self) -> Duration {
+        let (snapshot, now) = (self.activity.snapshot(), self.clock.now());
+        let pinned = snapshot.pin.is_some_and(|pin| pin.until.is_none_or(|until| until > now));
+        if !snapshot.live.is_empty() || pinned {
             return Duration::ZERO;
         }
-        let last = snapshot.last_activity().map_or(born, |seen| seen.at.max(born));
-        self.clock.now().since(last)
+        let since = self.situation.borrow().tenure(now).since;
+        now.since(snapshot.last_activity().map_or(since, |seen| seen.at.max(since)))
     }
 
-    async fn heartbeat(&self, ready: &Ready, born: Moment) -> Told {
-        let (at, idle) = (self.clock.now(), self.idle(born));
+    /// What this client says of itself now. A pin with an end holds though this computer be switched off: the lease lasts as long.
+    fn alive(&self, idle: Duration) -> Heartbeat {
+        let pinned_until = self.activity.snapshot().pin.and_then(|pin| pin.until);
+        let left = pinned_until.map_or(Duration::ZERO, |until| until.since(self.clock.now()));
+        Lease { length: self.lease.length.max(left), ..self.lease.clone() }.heartbeat(idle)
+    }
+
+    async fn heartbeat(&self, ready: &Ready) -> Told {
+        let (at, idle) = (self.clock.now(), self.idle());
         if ready.summary.id.is_some() && !matches!(ready.tunnel.agent(), AgentState::Running { resident: true }) {
             self.renew_without_agent(ready).await;
         }
-        if let Some(report) = self.call(ready, Call::Heartbeat(self.lease.heartbeat(idle))).await {
-            self.activity.set_running_containers(report.containers.map_or(0, |counts| counts.running));
+        if let Some(report) = self.call(ready, Call::Heartbeat(self.alive(idle))).await {
             self.situation.send_modify(|situation| situation.report = Some(report));
+        }
+        if ready.summary.id.is_some()
+            && let Some(running) = containers::running(&ready.tunnel, LONGEST_CALL).await
+        {
+            self.activity.set_containers(running);
         }
         Told { at, idle }
     }
@@ -140,9 +164,9 @@ impl Supervisor {
     }
 
     /// Who else works there, in words for a person.
-    async fn others(&self, ready: &Ready, born: Moment) -> Option<String> {
+    async fn others(&self, ready: &Ready) -> Option<String> {
         // A heartbeat rather than a plain report: the answer leaves out whoever sends it.
-        let report = self.call(ready, Call::Heartbeat(self.lease.heartbeat(self.idle(born)))).await?;
+        let report = self.call(ready, Call::Heartbeat(self.alive(self.idle()))).await?;
         (!report.others.is_empty()).then(|| report.others.join(", "))
     }
 

@@ -14,7 +14,7 @@ const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
 
 /// What ended the way.
 enum Ended {
-    Arrived(Result<machine::Ready, MachineError>),
+    Arrived(Box<Result<machine::Ready, MachineError>>),
     Ordered(Next),
 }
 
@@ -26,17 +26,19 @@ impl Supervisor {
         let ended = self.on_the_way().await;
         let now = self.clock.now();
         match ended {
-            Ended::Arrived(Ok(ready)) => {
-                self.situation.send_modify(|situation| {
-                    situation.phases_end(now);
-                    situation.attempted(None);
-                });
-                Next::Keep(Arc::new(ready))
-            }
-            Ended::Arrived(Err(error)) => {
-                self.situation.send_modify(|situation| situation.phases_end(now));
-                self.fail(&error)
-            }
+            Ended::Arrived(arrived) => match *arrived {
+                Ok(ready) => {
+                    self.situation.send_modify(|situation| {
+                        situation.phases_end(now);
+                        situation.attempted(None);
+                    });
+                    Next::Keep(Arc::new(ready))
+                }
+                Err(error) => {
+                    self.situation.send_modify(|situation| situation.phases_end(now));
+                    self.fail(&error)
+                }
+            },
             Ended::Ordered(next) => next,
         }
     }
@@ -75,9 +77,9 @@ impl Supervisor {
         tokio::pin!(way);
         loop {
             tokio::select! {
-                arrived = &mut way => return Ended::Arrived(arrived),
+                arrived = &mut way => return Ended::Arrived(Box::new(arrived)),
                 command = commands.recv() => match command {
-                    Some(Command::Wake) => {}
+                    Some(Command::Wake | Command::SayAlive(_)) => {}
                     Some(Command::Destroy(answer)) => return Ended::Ordered(Next::Release {
                         ready: None,
                         because: "it was asked for".to_owned(),

@@ -14,7 +14,7 @@ async fn a_lost_machine_is_looked_for_with_growing_pauses_and_found_without_anyb
     let reason = status.reason.unwrap_or_default();
     assert!(reason.contains("the connection broke") || reason.contains("closed the connection"), "{reason}");
     assert!(reason.contains("cannot be reached"), "what the last attempt said: {reason}");
-    assert!(status.next.starts_with("connecting again in "), "{}", status.next);
+    assert!(status.why.next.starts_with("connecting again in "), "{}", status.why.next);
     // 1, 2 and 4 s, each longer or shorter by a quarter.
     let (status, _) = stage.until("the pauses grow", |status| status.next_attempt_seconds > Some(2.6)).await;
     assert!(status.since_seconds > 2.0, "lost since it was lost, not since the last attempt: {status:?}");
@@ -64,7 +64,7 @@ async fn a_machine_that_refuses_us_is_not_asked_again_by_itself() {
     stage.relay.strand();
     let (status, _) = stage.until("it says so", |status| status.state == "failed").await;
     assert!(status.reason.as_ref().is_some_and(|reason| reason.contains("does not accept the key")), "{status:?}");
-    assert_eq!((status.next_attempt_seconds, status.next.as_str()), (None, "the next docker command wakes a machine"));
+    assert_eq!((status.next_attempt_seconds, status.why.next.as_str()), (None, "the next docker command wakes a machine"));
     // A command asks: whoever mended it need not wait.
     std::fs::write(&keys, trusted).unwrap();
     assert_eq!(stage.client().await.ask("GET", "/v1.41/containers/json").await.0, 200);

@@ -53,7 +53,7 @@ fn show(resolved: &Resolved) -> String {
     format!(
         "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
          docker:\n  socket_path: {}\n  {proxy_port}\n\
-         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n\
+         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  max_lifetime: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
          ssh:\n  private_key_path: {}\n\
          ports:\n  enabled: {}\n  bind: {}\n  on_conflict: {}\n  include: {}\n  exclude: {}\n\
@@ -68,6 +68,9 @@ fn show(resolved: &Resolved) -> String {
         format(settings.activity.idle_timeout),
         format(settings.activity.connection_timeout),
         format(settings.activity.grace_period),
+        settings.activity.containers,
+        settings.activity.keep_paid_hour,
+        settings.activity.max_lifetime.map_or_else(|| "none".to_owned(), format),
         format(settings.keepalive.interval),
         format(settings.keepalive.timeout),
         settings.keepalive.self_destruct,

@@ -84,11 +84,17 @@ pub fn print(status: &Status) {
         let volume = cost.volume_monthly.map(|price| format!("; the volume {price:.2} EUR a month")).unwrap_or_default();
         say(&format!("Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all net", cost.so_far, cost.hours, cost.hourly));
     }
-    for reason in &status.reasons {
-        let left = reason.seconds.map_or("goes on".to_owned(), |left| format!("another {left} s"));
-        say(&format!("Kept by   {} ({left})", reason.what));
+    for reason in &status.why.reasons {
+        say(&format!("Kept by   {}", super::why::describe(reason)));
     }
-    if !status.next.is_empty() {
-        say(&format!("Next      {}", status.next));
+    for warning in &status.why.warnings {
+        say(&format!("Note      {warning}"));
+    }
+    if let Some(pin) = status.pin.as_ref().filter(|_| status.state != "up") {
+        let left = pin.seconds.map_or_else(|| "until it is taken off".to_owned(), |left| format!("for another {left} s"));
+        say(&format!("Pinned    {left}, once there is a machine"));
+    }
+    if !status.why.next.is_empty() {
+        say(&format!("Next      {}", status.why.next));
     }
 }

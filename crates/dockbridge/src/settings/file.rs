@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::values::{Conflict, Gigabytes, List, Port, PortRules, Span};
-use super::{Activity, BindMounts, Docker, Gateway, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh};
+use super::values::{Conflict, Gigabytes, Lifetime, List, Port, PortRules, Span};
+use super::{Activity, BindMounts, Containers, Docker, Gateway, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,14 @@ section!(HetznerLayer {
     endpoint: String,
 });
 section!(DockerLayer { socket_path: PathBuf, proxy_port: Port });
-section!(ActivityLayer { idle_timeout: Span, connection_timeout: Span, grace_period: Span });
+section!(ActivityLayer {
+    idle_timeout: Span,
+    connection_timeout: Span,
+    grace_period: Span,
+    containers: Containers,
+    keep_paid_hour: bool,
+    max_lifetime: Lifetime,
+});
 section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDestruct });
 section!(SshLayer { private_key_path: PathBuf });
 section!(PortsLayer { enabled: bool, bind: IpAddr, on_conflict: Conflict, include: PortRules, exclude: PortRules });
@@ -231,6 +238,9 @@ impl Layer {
                 idle_timeout: span(self.activity.idle_timeout, 5 * 60),
                 connection_timeout: span(self.activity.connection_timeout, 30 * 60),
                 grace_period: span(self.activity.grace_period, 30),
+                containers: self.activity.containers.unwrap_or(Containers::Timeout),
+                keep_paid_hour: self.activity.keep_paid_hour.unwrap_or(true),
+                max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
             },
             keepalive: Keepalive {
                 interval: span(self.keepalive.interval, 30),
@@ -336,6 +346,25 @@ mod tests {
         ] {
             let message = refusal(text, &[]);
             assert!(message.contains(words), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_machine_is_set_in_words_and_checked() {
+        let settings = load_text("", &[]).unwrap().activity;
+        assert_eq!((settings.containers, settings.keep_paid_hour, settings.max_lifetime), (Containers::Timeout, true, None));
+        let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h}\n";
+        let settings = load_text(text, &[("DOCKBRIDGE_ACTIVITY_CONTAINERS", "keep")]).unwrap().activity;
+        assert_eq!((settings.containers, settings.keep_paid_hour), (Containers::Keep, false));
+        assert_eq!(settings.max_lifetime, Some(Duration::from_secs(12 * 3_600)));
+        assert_eq!(load_text(text, &[("DOCKBRIDGE_ACTIVITY_MAX_LIFETIME", "none")]).unwrap().activity.max_lifetime, None);
+        for (text, words) in [
+            ("activity: {containers: stay}\n", "\"stay\" is none of `timeout`, `keep` and `ignore`"),
+            ("activity: {max_lifetime: 5m}\n", "\"5m\" is too short for a machine: choose 10m or more"),
+            ("activity: {keep_paid_hour: often}\n", "invalid boolean"),
+        ] {
+            let message = refusal(text, &[]);
+            assert!(message.contains(words) && message.contains("line 1"), "{message}");
         }
     }
 

@@ -8,7 +8,7 @@ use daemon::ports::{OnConflict, Rule};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{BindMounts, SelfDestruct, duration};
+use super::{BindMounts, Containers, SelfDestruct, duration};
 
 /// Several names, or one; in a variable they are separated by commas.
 pub(super) struct List(pub(super) Vec<String>);
@@ -123,6 +123,36 @@ pub(super) struct Span(pub(super) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+/// A duration that is worth a machine, or `none`.
+pub(super) struct Lifetime(pub(super) Option<Duration>);
+
+/// A machine that goes before it has been of use would be made again at once, each time for a started hour.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        match duration::parse(&text).map_err(D::Error::custom)? {
+            limit if limit < SHORTEST_LIFETIME => Err(D::Error::custom(format!("{text:?} is too short for a machine: choose 10m or more"))),
+            limit => Ok(Self(Some(limit))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Containers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "timeout" => Ok(Containers::Timeout),
+            "keep" => Ok(Containers::Keep),
+            "ignore" => Ok(Containers::Ignore),
+            other => Err(D::Error::custom(format!("{other:?} is none of `timeout`, `keep` and `ignore`"))),
+        }
     }
 }
 

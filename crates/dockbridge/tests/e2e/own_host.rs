@@ -195,7 +195,7 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(5) {
         let status = daemon.client().status().await.unwrap();
-        assert_eq!((status.state.as_str(), status.next.as_str()), ("up", "this host is not ours: it is only connected to"));
+        assert_eq!((status.state.as_str(), status.why.next.as_str()), ("up", "this host is not ours: it is only connected to"));
         sleep(Duration::from_millis(200)).await;
     }
     stage.docker(&["start", "web"]).await.succeeded();

@@ -4,6 +4,7 @@ mod cuts;
 mod idleness;
 mod kills;
 mod leases;
+mod reasons;
 mod recovery;
 mod sockets;
 mod together;

@@ -78,6 +78,8 @@ impl Stage {
             ("DOCKBRIDGE_HETZNER_ENDPOINT", &endpoint),
             ("DOCKBRIDGE_HETZNER_API_TOKEN", cloud.token()),
             ("DOCKBRIDGE_HETZNER_VOLUME_SIZE", "10"),
+            // No test waits for the end of an hour.
+            ("DOCKBRIDGE_ACTIVITY_KEEP_PAID_HOUR", "false"),
             ("DOCKBRIDGE_AGENT_DIR", &agent_folder().display().to_string()),
             ("DOCKBRIDGE_LOGGING_LEVEL", "debug,russh=info,yamux=info,hyper_util=info"),
             ("DOCKER_CONFIG", &folder.path().join("docker").display().to_string()),

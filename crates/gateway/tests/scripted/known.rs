@@ -14,7 +14,7 @@ async fn a_command_is_activity_until_its_answer_has_ended() {
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n").await;
     client.until("{}\r\n").await;
     let live = rig.activity.snapshot().live;
-    assert!(matches!(&live[..], [live] if live.kind == Kind::Command && live.source == "POST /images/create"), "{live:?}");
+    assert!(matches!(&live[..], [live] if live.kind == Kind::Transfer && live.source == "POST /images/create"), "{live:?}");
     engine.send("0\r\n\r\n").await;
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
 }

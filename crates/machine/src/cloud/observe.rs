@@ -12,6 +12,9 @@ use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
 use crate::observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
 use crate::provider::{Summary, VolumeSummary};
 
+/// Hetzner bills started hours, each counted from the server's creation (docs.hetzner.com, "Cloud billing FAQ").
+const BILLED_UNIT_SECONDS: u64 = 3_600;
+
 impl Cloud {
     /// Everything of this identity.
     pub async fn observe(&self) -> Result<Observed, MachineError> {
@@ -64,6 +67,7 @@ impl Cloud {
             price_hourly: server
                 .price_hourly
                 .map(|price| price + pricing.and_then(|pricing| address_price(pricing, server)).unwrap_or(0.0)),
+            billed_unit_seconds: Some(BILLED_UNIT_SECONDS),
             volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
         }
     }

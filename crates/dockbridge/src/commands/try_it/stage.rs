@@ -74,6 +74,8 @@ impl Stage {
             ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", duration::format(idle_timeout)),
             ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", duration::format(idle_timeout)),
             ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "2s".to_owned()),
+            // Nobody is to wait for the end of an hour.
+            ("DOCKBRIDGE_ACTIVITY_KEEP_PAID_HOUR", "false".to_owned()),
             ("DOCKBRIDGE_AGENT_DIR", crate::resolved::agent_binaries().display().to_string()),
             ("DOCKER_HOST", format!("unix://{}", socket.display())),
             ("DOCKER_CONFIG", folder.join("docker").display().to_string()),

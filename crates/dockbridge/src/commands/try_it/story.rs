@@ -169,15 +169,15 @@ async fn idle(stage: &Stage, port: u16) -> Outcome {
     let mut grace = false;
     let status = loop {
         let status = stage.daemon().status().await?;
-        if !grace && status.next.contains("any activity cancels it") {
+        if !grace && status.why.next.contains("any activity cancels it") {
             grace = true;
-            shown(&status.next);
+            shown(&status.why.next);
         }
         if status.state == "absent" {
             break status;
         }
         if begun.elapsed() > LONGEST_IDLE {
-            return Err(Failure::new(format!("the machine is still {}: {}", status.state, status.next)));
+            return Err(Failure::new(format!("the machine is still {}: {}", status.state, status.why.next)));
         }
         sleep(Duration::from_millis(200)).await;
     };

@@ -58,7 +58,7 @@ impl Figures {
             threads: entries("task"),
             files: entries("fd"),
             streams: status.tunnel.map_or(0, |tunnel| tunnel.streams),
-            going_on: status.reasons.into_iter().filter(|reason| reason.seconds.is_none()).map(|reason| reason.what).collect(),
+            going_on: status.why.reasons.into_iter().filter(|reason| reason.seconds.is_none()).map(|reason| reason.what).collect(),
             machine: None,
         }
     }

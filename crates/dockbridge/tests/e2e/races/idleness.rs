@@ -74,7 +74,7 @@ impl Kept<'_> {
             use_it().await;
             let status = self.daemon.client().status().await.unwrap();
             assert_eq!(status.state, "up", "kept for {reason} until {:?}: {status:?}", begun.elapsed());
-            told = status.reasons.into_iter().map(|reason| reason.what).collect();
+            told = status.why.reasons.into_iter().map(|reason| reason.what).collect();
             sleep(Duration::from_millis(200)).await;
         }
         assert!(told.iter().any(|what| what.contains(reason)), "{reason} is told as a reason: {told:?}");
@@ -83,11 +83,11 @@ impl Kept<'_> {
 }
 
 async fn activity_within_the_grace_cancels_the_end(kept: &Kept<'_>) {
-    let next = async || kept.daemon.client().status().await.unwrap().next;
+    let next = async || kept.daemon.client().status().await.unwrap().why.next;
     kept.stage.eventually("the grace begins", WITH_SILENT_CONNECTIONS, async || next().await.starts_with("destroyed in")).await;
     kept.stage.docker(&["ps"]).await.succeeded();
     let status = kept.daemon.client().status().await.unwrap();
-    assert!(!status.next.starts_with("destroyed in") && !status.reasons.is_empty(), "{status:?}");
+    assert!(!status.why.next.starts_with("destroyed in") && !status.why.reasons.is_empty(), "{status:?}");
     assert_eq!(Holdings::of(kept.stage).await.only().0, kept.server);
 }
 

@@ -1,0 +1,184 @@
+//! Twelve situations, and the true reason in each.
+
+use std::sync::Arc;
+
+use lifecycle::{Activity, Billing, Budget, Clock as _, Container, Containers, FakeClock, Guard, Kind, Policy, Tenure, decide};
+
+use super::*;
+
+const HOUR: Billing = Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(90) };
+const CLIENT: &str = "Docker-Client/28.2.2 (linux)";
+
+struct Stage {
+    clock: Arc<FakeClock>,
+    activity: Activity,
+    policy: Policy,
+    tenure: Tenure,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let clock = Arc::new(FakeClock::default());
+        clock.advance(Duration::from_secs(1_000_000));
+        let tenure = Tenure::free(clock.now());
+        let policy = Policy { keep_paid_hour: false, ..Policy::default() };
+        Self { activity: Activity::new(clock.clone()), clock, policy, tenure }
+    }
+
+    fn begin(&self, kind: Kind, source: &str) -> Guard {
+        self.activity.begin_for(kind, source, Some(CLIENT.to_owned()))
+    }
+
+    fn after(&self, seconds: u64) -> Why {
+        self.clock.advance(Duration::from_secs(seconds));
+        Why::of_machine(&decide(&self.activity.snapshot(), &self.policy, &self.tenure, self.clock.now()))
+    }
+
+    /// Of a state without a machine that answers.
+    fn without(&self, state: &State) -> Why {
+        let now = self.clock.now();
+        Why::of(state, &decide(&self.activity.snapshot(), &self.policy, &self.tenure, now), now)
+    }
+}
+
+/// The first reason: its kind, its words, and how long it has lasted.
+fn first(why: &Why) -> (&str, &str, Option<u64>) {
+    let reason = why.reasons.first().expect("there is a reason");
+    (&reason.kind, &reason.what, reason.age_seconds)
+}
+
+#[test]
+fn one_a_command_that_is_being_answered() {
+    let stage = Stage::new();
+    let _command = stage.begin(Kind::Command, "POST /containers/db/stop");
+    let why = stage.after(700);
+    assert_eq!(first(&why), ("command", "POST /containers/db/stop", Some(700)));
+    assert_eq!((why.reasons[0].client.as_deref(), why.reasons[0].seconds), (Some(CLIENT), None));
+    assert_eq!((why.next.as_str(), why.endings.len()), ("kept while one thing goes on", 0));
+}
+
+#[test]
+fn two_a_silent_build_and_a_pull_beside_it() {
+    let stage = Stage::new();
+    let _build = stage.begin(Kind::Build, "POST /session");
+    let _pull = stage.begin(Kind::Transfer, "POST /images/create");
+    let why = stage.after(4_000);
+    let kinds: Vec<&str> = why.reasons.iter().map(|reason| reason.kind.as_str()).collect();
+    assert_eq!((kinds, why.next.as_str()), (vec!["build", "transfer"], "kept while 2 things go on"));
+}
+
+#[test]
+fn three_an_open_connection_that_is_silent() {
+    let stage = Stage::new();
+    let _open = stage.begin(Kind::Stream, "POST /exec/4f/start");
+    let why = stage.after(1_000);
+    assert_eq!(first(&why), ("stream", "POST /exec/4f/start", Some(1_000)));
+    assert_eq!((why.reasons[0].silent_seconds, why.reasons[0].seconds), (Some(1_000), Some(800)));
+    assert_eq!(why.next, "destroyed after another 830 s without activity, the grace included");
+}
+
+#[test]
+fn four_a_connection_through_a_published_port() {
+    let stage = Stage::new();
+    let port = stage.activity.begin(Kind::Forward, "web:8080");
+    stage.after(900);
+    port.traffic();
+    let why = stage.after(400);
+    assert_eq!(first(&why), ("port", "web:8080", Some(1_300)));
+    assert_eq!((why.reasons[0].silent_seconds, why.reasons[0].seconds), (Some(400), Some(1_400)));
+}
+
+#[test]
+fn five_containers_that_run() {
+    let stage = Stage::new();
+    stage.activity.set_containers(["db", "web", "mail"].map(|name| Container { name: name.to_owned(), keeps: false }).to_vec());
+    let why = stage.after(600);
+    assert_eq!(first(&why), ("container", "containers db, web and 1 more are running", None));
+    assert_eq!(why.reasons[0].seconds, Some(1_200));
+}
+
+#[test]
+fn six_a_container_with_a_label_of_its_own() {
+    let mut stage = Stage::new();
+    stage.policy.containers = Containers::Ignore;
+    stage.activity.set_containers(vec![Container { name: "train".to_owned(), keeps: true }]);
+    let why = stage.after(90_000);
+    assert_eq!(first(&why), ("container", "container train has the label dockbridge.keep", None));
+    assert_eq!(why.next, "kept while one thing goes on");
+}
+
+#[test]
+fn seven_a_pin() {
+    let stage = Stage::new();
+    stage.activity.pin(Some(Duration::from_secs(8 * 3_600)));
+    let why = stage.after(3_600);
+    assert_eq!(first(&why), ("pin", "pinned by a person", Some(3_600)));
+    assert_eq!(why.reasons[0].seconds, Some(7 * 3_600));
+}
+
+#[test]
+fn eight_the_hour_that_is_paid() {
+    let mut stage = Stage::new();
+    (stage.policy.keep_paid_hour, stage.tenure.billing) = (true, Some(HOUR));
+    let why = stage.after(600);
+    assert_eq!(first(&why), ("paid_hour", "the hour is paid for another 50 min", None));
+    assert_eq!(why.next, "destroyed after another 2910 s without activity, the grace included");
+}
+
+#[test]
+fn nine_nothing_but_the_grace() {
+    let stage = Stage::new();
+    drop(stage.begin(Kind::Command, "GET /info"));
+    let why = stage.after(310);
+    assert!(why.reasons.is_empty());
+    assert_eq!(why.next, "destroyed in 20 s, since nothing has used it for 5 min; any activity cancels it");
+    assert_eq!((why.endings[0].cause.as_str(), why.endings[0].grace_seconds), ("idle", 0));
+}
+
+#[test]
+fn ten_a_locked_screen() {
+    let stage = Stage::new();
+    drop(stage.begin(Kind::Command, "GET /info"));
+    stage.after(200);
+    drop(stage.begin(Kind::Command, "GET /info"));
+    stage.activity.set_locked(true);
+    drop(stage.begin(Kind::Stream, "POST /containers/x/attach"));
+    let why = stage.after(280);
+    assert_eq!(why.next, "destroyed in 20 s, since the screen has been locked for 4 min; unlocking the screen cancels it");
+    assert_eq!((why.endings[0].cause.as_str(), why.endings[1].cause.as_str()), ("lock", "idle"));
+    assert_eq!(first(&why).0, "recent", "what would keep it if the screen were not locked");
+}
+
+#[test]
+fn eleven_an_age_and_a_budget_that_end_it_under_work() {
+    let mut stage = Stage::new();
+    stage.policy.max_lifetime = Some(Duration::from_secs(4 * 3_600));
+    stage.tenure.billing = Some(HOUR);
+    stage.tenure.budget = Some(Budget { limit: 1_000, spent: 900, next_unit: 9 });
+    let _build = stage.begin(Kind::Build, "POST /build");
+    let why = stage.after(3_600);
+    let hard =
+        "destroyed in 10800 s at the latest: it is as old as activity.max_lifetime allows (4 h); nothing but other settings cancels it";
+    assert_eq!((why.next.as_str(), first(&why).0), (hard, "build"));
+    assert_eq!(why.warnings, ["90 % of this month's budget are spent"]);
+    stage.tenure.budget = Some(Budget { limit: 1_000, spent: 995, next_unit: 9 });
+    let why = stage.after(0);
+    assert_eq!((why.endings[0].cause.as_str(), why.endings[0].seconds, why.endings[1].cause.as_str()), ("budget", 3_510, "max_lifetime"));
+}
+
+#[test]
+fn twelve_no_machine_that_answers() {
+    let stage = Stage::new();
+    let again = Some(stage.clock.now().plus(Duration::from_secs(7)));
+    for (state, next) in [
+        (State::Absent { because: None }, "the next docker command wakes a machine"),
+        (State::Waking, "docker commands wait until the machine is ready"),
+        (State::Lost { reason: String::new(), trouble: None, again }, "connecting again in 7 s; a docker command tries at once"),
+        (State::Lost { reason: String::new(), trouble: None, again: None }, "connecting again now"),
+        (State::Releasing { because: String::new(), trouble: None }, "the machine is being destroyed; its volume stays"),
+        (State::Failed { message: String::new(), again: None }, "the next docker command wakes a machine"),
+    ] {
+        let why = stage.without(&state);
+        assert_eq!((why.next.as_str(), why.reasons.len(), why.endings.len()), (next, 0, 0), "{state:?}");
+    }
+}

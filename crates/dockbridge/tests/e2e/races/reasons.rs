@@ -1,0 +1,57 @@
+//! What a person is told about a machine that stays, and the pin by which it does.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::rig::{Stage, pass_over};
+
+const SETTINGS: [(&str, &str); 4] = [
+    ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "1s"),
+    ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", "1s"),
+    ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s"),
+    ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s"),
+];
+
+async fn why(stage: &Stage) -> Value {
+    serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout).unwrap()
+}
+
+fn reason<'a>(why: &'a Value, kind: &str) -> Option<&'a str> {
+    why["reasons"].as_array()?.iter().find(|reason| reason["kind"] == kind)?["what"].as_str()
+}
+
+#[tokio::test]
+async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
+    let Some(stage) = Stage::new().await else { return pass_over() };
+    let daemon = stage.start(&SETTINGS).await;
+    stage.dockbridge(&["pin", "--for", "10m"]).await.succeeded();
+    stage.make_image("tiny").await;
+    let keeps = ["run", "--detach", "--name", "train", "--label", "dockbridge.keep=yes", "--stop-timeout", "1", "tiny", "sleep", "600"];
+    stage.docker(&keeps).await.succeeded();
+
+    stage
+        .eventually("nothing but pin and label keep it", Duration::from_secs(30), async || {
+            let told = why(&stage).await;
+            reason(&told, "recent").is_none() && reason(&told, "command").is_none()
+        })
+        .await;
+    let told = why(&stage).await;
+    assert_eq!(reason(&told, "pin"), Some("pinned by a person"), "{told}");
+    assert_eq!(reason(&told, "container"), Some("container train has the label dockbridge.keep"), "{told}");
+    assert_eq!((told["state"].as_str(), told["endings"].as_array().map(Vec::len)), (Some("up"), Some(0)), "{told}");
+    let lease = daemon.client().status().await.unwrap().report.and_then(|report| report.lease_seconds);
+    assert!(lease.is_some_and(|seconds| (540..=600).contains(&seconds)), "the machine is promised as long: {lease:?}");
+    let words = stage.dockbridge(&["why"]).await;
+    assert!(words.succeeded().stdout.contains("container train has the label dockbridge.keep, as long as it goes on"), "{words}");
+
+    stage.dockbridge(&["unpin"]).await.succeeded();
+    let told = why(&stage).await;
+    assert_eq!((reason(&told, "pin"), told["state"].as_str()), (None, Some("up")), "the label alone: {told}");
+    stage.docker(&["rm", "--force", "train"]).await.succeeded();
+    stage.eventually("it goes when nothing keeps it", Duration::from_secs(30), async || stage.counts().await == (0, 1)).await;
+    let words = stage.dockbridge(&["why"]).await;
+    assert!(words.succeeded().stdout.starts_with("There is no machine, for "), "{words}");
+    daemon.stop().await;
+    stage.close().await;
+}
