@@ -35,7 +35,8 @@ pub const LANES_SPLIT: usize = 128 * 1024 - 12;
 /// How long the agent waits for all lanes of a bundle, in seconds: an SSH login takes ten round trips, and there are several.
 pub const LANES_WAIT_SECONDS: u64 = 30;
 
-/// The first frame of a stream, from the client: where it leads. The agent opens streams for [`Opening::Abandon`] only.
+/// The first frame of a stream, from the client: where it leads. The agent opens streams for [`Opening::Abandon`] and
+/// [`Opening::Broken`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
@@ -68,6 +69,14 @@ pub enum Opening {
     Abandon {
         /// The yamux id of the stream.
         stream: u32,
+    },
+    /// What a stream leads to broke off after the client had closed its own side; the agent holds the stream until the client gives it up.
+    /// yamux shows a reset after a FIN as an end, so that what broke off would look whole. Not answered.
+    Broken {
+        /// The yamux id of the stream.
+        stream: u32,
+        /// So many bytes of the stream come before the break: this may be heard earlier than they are.
+        after: u64,
     },
 }
 

@@ -1,5 +1,6 @@
 //! Moves bytes between a client's stream and what it leads to, each direction closed on its own.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -19,6 +20,11 @@ pub enum Outcome {
     ClientReset,
     /// Our side of the stream ended well, but nobody takes the client's bytes any more.
     WritesRefused,
+    /// The client had ended its side before the target broke off: dropping the stream would look like an end.
+    Broken {
+        /// Bytes that the client was sent.
+        after: u64,
+    },
 }
 
 enum End {
@@ -33,15 +39,19 @@ enum End {
 pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + AsyncWrite, greeting: Vec<u8>) -> Outcome {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_target, to_target) = tokio::io::split(target);
-    let mut up = std::pin::pin!(copy(from_client, to_target));
-    let mut down = std::pin::pin!(copy_after(greeting, from_target, to_client));
+    let sent = AtomicU64::new(0);
+    let mut up = std::pin::pin!(copy(from_client, to_target, |_| {}));
+    let mut down = std::pin::pin!(copy_after(greeting, from_target, to_client, |length| {
+        sent.fetch_add(length as u64, Ordering::Relaxed);
+    }));
     tokio::select! {
         end = &mut up => match end {
             // The client is gone: nobody is left to read.
             End::SourceFailed => Outcome::ClientReset,
             End::Finished => match down.await {
+                End::SourceFailed => Outcome::Broken { after: sent.load(Ordering::Relaxed) },
                 End::SinkFailed => Outcome::ClientReset,
-                End::Finished | End::SourceFailed => Outcome::Told,
+                End::Finished => Outcome::Told,
             },
             // What the target said before it went is still to be delivered.
             End::SinkFailed => match down.await {
@@ -61,13 +71,19 @@ pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + 
     }
 }
 
-async fn copy_after(mut greeting: Vec<u8>, mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin) -> End {
+async fn copy_after(
+    mut greeting: Vec<u8>,
+    mut source: impl AsyncRead + Unpin,
+    mut sink: impl AsyncWrite + Unpin,
+    sent: impl Fn(usize),
+) -> End {
     let ours = greeting.len();
     greeting.reserve(BUFFER);
     let first = tokio::time::timeout(TOGETHER, source.read_buf(&mut greeting)).await;
     if sink.write_all(&greeting).await.is_err() {
         return End::SinkFailed;
     }
+    sent(greeting.len());
     match first {
         Ok(Err(_)) => End::SourceFailed,
         Ok(Ok(_)) if greeting.len() == ours => {
@@ -76,12 +92,12 @@ async fn copy_after(mut greeting: Vec<u8>, mut source: impl AsyncRead + Unpin, m
         }
         Ok(Ok(_)) | Err(_) => {
             drop(greeting);
-            copy(source, sink).await
+            copy(source, sink, sent).await
         }
     }
 }
 
-async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin) -> End {
+async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, sent: impl Fn(usize)) -> End {
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = match source.read(&mut buffer).await {
@@ -96,6 +112,7 @@ async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Un
         if sink.write_all(&buffer[..length]).await.is_err() {
             return End::SinkFailed;
         }
+        sent(length);
     }
 }
 

@@ -23,6 +23,8 @@ use crate::{stdio, summon};
 
 /// How long a TCP port may take to answer; a local one answers at once or never.
 const CONNECTS: Duration = Duration::from_secs(10);
+/// How long a client may take to read up to the end of what broke off.
+const HEARS: Duration = Duration::from_secs(600);
 
 struct Session {
     machine: Machine,
@@ -107,6 +109,8 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             end(stream).await;
         }
         Opening::Abandon { stream } => ticket.heard_abandon(stream),
+        // A client has nothing that could break.
+        Opening::Broken { .. } => {}
     }
 }
 
@@ -121,7 +125,7 @@ async fn socket(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(path).await.map_err(unreached)
 }
 
-async fn join<T: AsyncRead + AsyncWrite>(stream: AgentStream, target: io::Result<T>, ticket: &Ticket) -> Outcome {
+async fn join<T: AsyncRead + AsyncWrite>(mut stream: AgentStream, target: io::Result<T>, ticket: &Ticket) -> Outcome {
     let target = match target {
         Ok(target) => target,
         Err(error) => {
@@ -130,9 +134,15 @@ async fn join<T: AsyncRead + AsyncWrite>(stream: AgentStream, target: io::Result
         }
     };
     let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return Outcome::Told };
-    let outcome = pump(stream, target, ready).await;
-    if outcome == Outcome::WritesRefused {
-        ticket.abandon();
+    let outcome = pump(&mut stream, target, ready).await;
+    match outcome {
+        Outcome::Told | Outcome::ClientReset => {}
+        Outcome::WritesRefused => ticket.abandon(),
+        Outcome::Broken { after } => {
+            ticket.broke(after);
+            // The client gives the stream up when it has heard, and that ends this.
+            tokio::time::sleep(HEARS).await;
+        }
     }
     outcome
 }

@@ -1,4 +1,4 @@
-//! yamux on the agent's side: takes streams, hears which ones the client has given up, and says which ones the agent gives up.
+//! yamux on the agent's side: takes streams, hears which ones the client has given up, and says which ones the agent gives up or lost.
 //!
 //! It knows frames and bytes; what a stream leads to is the session's business.
 
@@ -37,14 +37,20 @@ pub struct Ticket {
     /// The client has given it up.
     pub abandoned: CancellationToken,
     streams: Arc<Mutex<HashMap<u32, CancellationToken>>>,
-    requests: mpsc::UnboundedSender<u32>,
+    news: mpsc::UnboundedSender<Opening>,
 }
 
 impl Ticket {
     /// The agent reads no more although it has closed its own side; the client's writes shall fail.
     pub fn abandon(&self) {
         // Fails only when the session is over.
-        let _ = self.requests.send(self.id);
+        let _ = self.news.send(Opening::Abandon { stream: self.id });
+    }
+
+    /// What the stream led to broke off behind `after` bytes, and the client has closed its own side.
+    pub fn broke(&self, after: u64) {
+        // Fails only when the session is over.
+        let _ = self.news.send(Opening::Broken { stream: self.id, after });
     }
 
     /// The client gave up another stream.
@@ -73,26 +79,25 @@ where
     let mut connection = yamux::Connection::new(socket, config, yamux::Mode::Server);
     let streams: Arc<Mutex<HashMap<u32, CancellationToken>>> = Arc::default();
     // One entry for each stream at most, and the client opens no more than MAX_STREAMS.
-    let (requests, mut queue) = mpsc::unbounded_channel::<u32>();
+    let (news, mut queue) = mpsc::unbounded_channel::<Opening>();
     let mut tasks = JoinSet::new();
-    let mut abandoning = None;
+    let mut next = None;
     std::future::poll_fn(|cx| {
         loop {
             while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
-            if abandoning.is_none()
-                && let Poll::Ready(Some(id)) = queue.poll_recv(cx)
+            if next.is_none()
+                && let Poll::Ready(Some(word)) = queue.poll_recv(cx)
             {
-                abandoning = Some(id);
+                next = Some(word);
             }
-            if let Some(id) = abandoning {
+            if let Some(word) = next.take() {
                 match connection.poll_new_outbound(cx) {
                     Poll::Ready(Ok(stream)) => {
-                        abandoning = None;
-                        tasks.spawn(tell(stream, id));
+                        tasks.spawn(tell(stream, word));
                         continue;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
-                    Poll::Pending => {}
+                    Poll::Pending => next = Some(word),
                 }
             }
             match ready!(connection.poll_next_inbound(cx)) {
@@ -100,7 +105,7 @@ where
                     let id = number(stream.id());
                     let abandoned = CancellationToken::new();
                     streams.lock().unwrap_or_else(PoisonError::into_inner).insert(id, abandoned.clone());
-                    let ticket = Ticket { id, abandoned, streams: streams.clone(), requests: requests.clone() };
+                    let ticket = Ticket { id, abandoned, streams: streams.clone(), news: news.clone() };
                     let serving = serve(AgentStream { inner: stream.compat(), finished: false }, ticket.clone());
                     tasks.spawn(async move {
                         tokio::select! {
@@ -125,8 +130,8 @@ fn broken(error: yamux::ConnectionError) -> io::Error {
     }
 }
 
-async fn tell(stream: yamux::Stream, id: u32) {
-    if let Ok(frame) = agent_proto::encode(&Opening::Abandon { stream: id }) {
+async fn tell(stream: yamux::Stream, word: Opening) {
+    if let Ok(frame) = agent_proto::encode(&word) {
         let mut stream = stream.compat();
         // Fails only when the session is over.
         let _ = stream.write_all(&frame).await;

@@ -5,15 +5,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use agent_proto::{MAX_FRAME, MAX_STREAMS, Opening};
+use futures::task::AtomicWaker;
 use futures::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 use crate::death::Death;
@@ -40,7 +41,7 @@ enum Request {
 /// Opens streams; the driver ends with `death`, and declares it when the other side ends.
 pub(crate) struct Mux {
     requests: mpsc::UnboundedSender<Request>,
-    abandoned: Arc<Abandoned>,
+    told: Arc<Told>,
     streams: Arc<Semaphore>,
     calls: Arc<Semaphore>,
     death: Death,
@@ -62,18 +63,18 @@ impl Mux {
         let announced = Announced { inner: channel, death: death.clone() };
         let socket = BufWriter::with_capacity(WRITE_BUFFER, announced).compat();
         let (requests, queue) = mpsc::unbounded_channel();
-        let abandoned = Arc::new(Abandoned::default());
+        let told = Arc::new(Told::default());
         let driver = Driver {
             connection: yamux::Connection::new(socket, config, yamux::Mode::Client),
             queue,
             next: None,
-            abandoned: abandoned.clone(),
+            told: told.clone(),
             tasks: tasks.clone(),
             death: death.clone(),
         };
         tasks.spawn(driver.run());
         let (streams, calls) = (Arc::new(Semaphore::new(MAX_STREAMS)), Arc::new(Semaphore::new(CALLS)));
-        Self { requests, abandoned, streams, calls, death }
+        Self { requests, told, streams, calls, death }
     }
 
     /// A new stream. Waits while [`MAX_STREAMS`] are open.
@@ -98,17 +99,16 @@ impl Mux {
             reason = self.death.wait() => return Err(reason),
         };
         let id = number(stream.id());
-        let reset = self.abandoned.register(id);
         Ok(MuxStream {
             inner: stream,
             id,
-            reset_for_writes: Box::pin(reset.clone().cancelled_owned()),
-            reset,
+            news: self.told.register(id),
+            read: 0,
             finished: false,
             ended: false,
             permit: Some(permit),
             requests: self.requests.clone(),
-            abandoned: self.abandoned.clone(),
+            told: self.told.clone(),
         })
     }
 }
@@ -118,12 +118,23 @@ fn number(id: yamux::StreamId) -> u32 {
     id.to_string().parse().unwrap_or(0)
 }
 
-/// Which streams the other side has given up.
+/// What the other side says of streams beside them.
 #[derive(Debug, Default)]
-struct Abandoned(Mutex<HashMap<u32, CancellationToken>>);
+struct Told(Mutex<HashMap<u32, Arc<News>>>);
 
-impl Abandoned {
-    fn register(&self, id: u32) -> CancellationToken {
+/// What is known of one stream.
+#[derive(Debug, Default)]
+struct News {
+    /// The other side takes no more.
+    given_up: AtomicBool,
+    writer: AtomicWaker,
+    /// It broke off behind so many bytes.
+    broken: OnceLock<u64>,
+    reader: AtomicWaker,
+}
+
+impl Told {
+    fn register(&self, id: u32) -> Arc<News> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 
@@ -131,9 +142,23 @@ impl Abandoned {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    fn abandon(&self, id: u32) {
-        if let Some(token) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            token.cancel();
+    fn hear(&self, word: &Opening) {
+        let of = |id: &u32| self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        match word {
+            Opening::Abandon { stream } => {
+                if let Some(news) = of(stream) {
+                    news.given_up.store(true, Ordering::Release);
+                    news.writer.wake();
+                }
+            }
+            Opening::Broken { stream, after } => {
+                if let Some(news) = of(stream) {
+                    // Said once.
+                    let _ = news.broken.set(*after);
+                    news.reader.wake();
+                }
+            }
+            Opening::Docker | Opening::Socket { .. } | Opening::Tcp { .. } | Opening::Udp { .. } | Opening::Call(_) => {}
         }
     }
 }
@@ -142,7 +167,7 @@ struct Driver<T> {
     connection: yamux::Connection<T>,
     queue: mpsc::UnboundedReceiver<Request>,
     next: Option<Request>,
-    abandoned: Arc<Abandoned>,
+    told: Arc<Told>,
     tasks: TaskTracker,
     death: Death,
 }
@@ -177,8 +202,7 @@ impl<T: futures::AsyncRead + futures::AsyncWrite + Unpin> Driver<T> {
             }
             match ready!(self.connection.poll_next_inbound(cx)) {
                 Some(Ok(stream)) => {
-                    let abandoned = self.abandoned.clone();
-                    self.tasks.spawn(listen(stream, abandoned, self.death.clone()));
+                    self.tasks.spawn(listen(stream, self.told.clone(), self.death.clone()));
                 }
                 Some(Err(error)) => return Poll::Ready(format!("the agent's session broke: {error}")),
                 None => return Poll::Ready("the agent's session ended".into()),
@@ -206,15 +230,15 @@ impl<T: futures::AsyncRead + futures::AsyncWrite + Unpin> Driver<T> {
 }
 
 /// What the agent says on a stream of its own.
-async fn listen(stream: yamux::Stream, abandoned: Arc<Abandoned>, death: Death) {
+async fn listen(stream: yamux::Stream, told: Arc<Told>, death: Death) {
     let reading = async {
         let mut bytes = Vec::new();
         stream.compat().take(MAX_FRAME as u64 + 4).read_to_end(&mut bytes).await.ok()?;
         agent_proto::decode::<Opening>(&bytes).ok()?
     };
     tokio::select! {
-        frame = reading => if let Some((Opening::Abandon { stream }, _)) = frame {
-            abandoned.abandon(stream);
+        frame = reading => if let Some((word, _)) = frame {
+            told.hear(&word);
         },
         _ = death.wait() => {}
     }
@@ -259,20 +283,21 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Announced<T> {
 pub(crate) struct MuxStream {
     inner: yamux::Stream,
     id: u32,
-    reset: CancellationToken,
-    reset_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
+    news: Arc<News>,
+    /// Bytes so far.
+    read: u64,
     /// We closed our side.
     finished: bool,
     /// The other side closed its own.
     ended: bool,
     permit: Option<OwnedSemaphorePermit>,
     requests: mpsc::UnboundedSender<Request>,
-    abandoned: Arc<Abandoned>,
+    told: Arc<Told>,
 }
 
 impl Drop for MuxStream {
     fn drop(&mut self) {
-        self.abandoned.forget(self.id);
+        self.told.forget(self.id);
         if self.finished
             && !self.ended
             && let Some(permit) = self.permit.take()
@@ -290,8 +315,16 @@ impl AsyncRead for MuxStream {
         }
         // yamux wants a slice, so what it might fill is zeroed first: no more of it than a piece or two.
         let most = buf.remaining().min(MOST_READ);
-        let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf.initialize_unfilled_to(most)))?;
+        self.news.reader.register(cx.waker());
+        let this = &mut *self;
+        let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf.initialize_unfilled_to(most))? else {
+            return match this.news.broken.get() {
+                Some(after) if *after <= this.read => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                _ => Poll::Pending,
+            };
+        };
         buf.advance(read);
+        self.read += read as u64;
         if read == 0 {
             if !self.finished && self.inner.is_closed() {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -304,7 +337,8 @@ impl AsyncRead for MuxStream {
 
 impl AsyncWrite for MuxStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.reset.is_cancelled() || self.reset_for_writes.as_mut().poll(cx).is_ready() {
+        self.news.writer.register(cx.waker());
+        if self.news.given_up.load(Ordering::Acquire) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         // yamux says WriteZero when the stream is closed; callers know that as a broken pipe.

@@ -124,7 +124,12 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
     }
     // The youngest login belongs to the bundle, which was made after the session.
     let is_login = |process: &i32| std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.starts_with("sshd"));
-    let youngest = sshd.processes().into_iter().filter(is_login).max().and_then(rustix::process::Pid::from_raw).unwrap();
+    // Process ids start again from the bottom, so that the highest need not be the youngest.
+    let started = |process: &i32| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19)?.parse().ok()).unwrap_or(0)
+    };
+    let youngest = sshd.processes().into_iter().filter(is_login).max_by_key(started).and_then(rustix::process::Pid::from_raw).unwrap();
     rustix::process::kill_process(youngest, rustix::process::Signal::KILL).unwrap();
 
     assert!(soon("the end of the big one", big.read(&mut [0; 16])).await.is_err(), "an end would look like a whole answer");

@@ -7,7 +7,7 @@ mod rig;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
+use rig::{Peer, SAID, Sshd, connect, docker, eventually, soon, tcp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tunnel::{AgentState, Class, Connector as _, Destination, OpenError, Stream, Tunnel, datagram};
 
@@ -265,6 +265,32 @@ async fn a_stream_that_is_dropped_ends_the_far_side_even_after_half_of_it_was_cl
         .await;
         tunnel.close().await;
     }
+}
+
+/// yamux alone shows a reset after the end of our own side as an end, and sshd tells any reset as one.
+#[tokio::test]
+async fn what_breaks_off_does_not_look_as_if_it_had_ended() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Breaks);
+    let tunnel = connect(sshd.options_with_agent()).await;
+    for half_closed in [false, true] {
+        let mut stream = open(&tunnel, Destination::Docker).await;
+        stream.write_all(b"several").await.unwrap();
+        stream.flush().await.unwrap();
+        if half_closed {
+            stream.shutdown().await.unwrap();
+        }
+        let mut said = Vec::new();
+        let read = soon("the break", stream.read_to_end(&mut said)).await;
+        let kind = read.map_err(|error| error.kind());
+        assert_eq!((kind, said.len()), (Err(std::io::ErrorKind::ConnectionReset), SAID), "half closed {half_closed}");
+    }
+    eventually("no stream is counted", async || match tunnel.statistics().open {
+        0 => Ok(()),
+        open => Err(format!("{open} open")),
+    })
+    .await;
+    tunnel.close().await;
 }
 
 #[tokio::test]

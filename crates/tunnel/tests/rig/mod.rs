@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tunnel::{AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
 
 /// For everything that should take milliseconds; the machine may be busy.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 pub struct Sshd {
     pub folder: tempfile::TempDir,
@@ -220,11 +220,16 @@ pub enum Peer {
     EndsFirst,
     /// Says a word and closes everything.
     HangsUp,
+    /// Reads one byte, says [`SAID`] bytes and closes everything, which is a reset for whoever sent more than one.
+    Breaks,
     /// Accepts and never reads.
     Deaf,
     /// Accepts, never reads, and closes everything when a file `hang-up` appears beside the report.
     DeafThenHangsUp,
 }
+
+/// By [`Peer::Breaks`].
+pub const SAID: usize = 1 << 20;
 
 /// Bytes that all [`Peer::Flood`]s of this process got rid of.
 pub static FLOODED: AtomicU64 = AtomicU64::new(0);
@@ -256,6 +261,10 @@ async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, rep
             std::fs::write(report, rest)
         }
         Peer::HangsUp => stream.write_all(b"word").await,
+        Peer::Breaks => {
+            stream.read_exact(&mut [0]).await?;
+            stream.write_all(&vec![7; SAID]).await
+        }
         Peer::Deaf => {
             std::future::pending::<()>().await;
             Ok(())
