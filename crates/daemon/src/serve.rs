@@ -163,9 +163,10 @@ impl Daemon {
             commands: commands.clone(),
             pin,
         });
+        let controlling = CancellationToken::new();
         let controlled = tokio::spawn({
-            let serving = serving.clone();
-            async move { axum::serve(control, router).with_graceful_shutdown(serving.cancelled_owned()).await }
+            let controlling = controlling.clone();
+            async move { axum::serve(control, router).with_graceful_shutdown(controlling.cancelled_owned()).await }
         });
 
         tokio::select! {
@@ -179,10 +180,12 @@ impl Daemon {
         serving.cancel();
         let _ = served.await;
         proxied.join_all().await;
-        let _ = controlled.await;
         if let Some(ports) = ports {
             ports.close().await;
         }
+        // Whoever told it to stop asks until nobody answers: by then nothing of it may be left.
         drop(ownership);
+        controlling.cancel();
+        let _ = controlled.await;
     }
 }

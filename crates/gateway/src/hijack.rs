@@ -75,16 +75,22 @@ pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, l
         departure.poll(cx, watch, up.moved).map(|()| None)
     })
     .await;
-    if let Some(error) = lost {
-        tracing::debug!(%error, "a stream broke");
-        if let Some(word) = down.frames.and_then(|frames| frames.broke_off(&error.to_string())) {
-            // A client that does not read is closed without it.
-            let _ = tokio::time::timeout(LOOK, async {
-                client.write_all(&word).await?;
-                client.shutdown().await
-            })
-            .await;
-        }
+    tracing::debug!(
+        up = up.moved,
+        down = down.moved,
+        client_ended = up.ended,
+        engine_ended = down.ended,
+        client_left = departure.noticed,
+        lost = lost.as_ref().map(tracing::field::display),
+        "a stream ended"
+    );
+    if let Some(word) = lost.and_then(|error| down.frames?.broke_off(&error.to_string())) {
+        // A client that does not read is closed without it.
+        let _ = tokio::time::timeout(LOOK, async {
+            client.write_all(&word).await?;
+            client.shutdown().await
+        })
+        .await;
     }
 }
 

@@ -28,6 +28,8 @@ use crate::provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provid
 const LONGEST_WAY: Duration = Duration::from_secs(10 * 60);
 /// Between two looks at something that passes by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Servers on one way: another client may take one down while we wait for it, and a creation may fail.
+const MOST_MADE: u32 = 3;
 
 /// Who wants a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +91,16 @@ impl Cloud {
     async fn way_to_machine(&self, purpose: Purpose, progress: &Progress<'_>) -> Result<Option<Ready>, MachineError> {
         let begun = Instant::now();
         let mut last = "looking up what there is".to_owned();
+        let mut made = 0;
         progress(Phase::LookUp, None);
         let (mut observed, catalogue) = tokio::try_join!(self.observe(), self.catalogue())?;
         while begun.elapsed() < LONGEST_WAY {
             match plan(&self.options.spec, &observed, &catalogue)? {
                 Step::Create { .. } if matches!(purpose, Purpose::Join { .. }) => return Ok(None),
+                // Each is billed for an hour, however short it lives.
+                Step::Create { .. } if made == MOST_MADE => return Err(MachineError::NeverUp { made, last }),
                 Step::Create { volume, ladder } => {
+                    made += 1;
                     "creating the server".clone_into(&mut last);
                     self.create(&observed, volume, &ladder, progress).await?;
                 }

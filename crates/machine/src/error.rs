@@ -27,6 +27,14 @@ pub enum MachineError {
         /// Types and locations that were tried.
         tried: Vec<String>,
     },
+    /// Each server that was made was lost before it was up.
+    #[error("{made} new servers in a row did not come up; the last step was: {last}")]
+    NeverUp {
+        /// How many.
+        made: u32,
+        /// In words for a person.
+        last: String,
+    },
     /// It did not answer in time; it was removed.
     #[error("server {name} did not answer within {} s", waited.as_secs())]
     Silent {
@@ -98,6 +106,7 @@ impl MachineError {
             | MachineError::Bootstrap(_)
             | MachineError::Key(_) => true,
             MachineError::OutOfStock { .. }
+            | MachineError::NeverUp { .. }
             | MachineError::Silent { .. }
             | MachineError::Connect { .. }
             | MachineError::Agent { .. }
@@ -111,7 +120,7 @@ impl MachineError {
             MachineError::Connect { source, .. } => {
                 !matches!(**source, ConnectError::HostKeyRefused { .. } | ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })
             }
-            MachineError::OutOfStock { .. } => false,
+            MachineError::OutOfStock { .. } | MachineError::NeverUp { .. } => false,
             error => !error.is_lasting(),
         }
     }
@@ -137,6 +146,9 @@ impl MachineError {
                 }
                 _ => None,
             },
+            MachineError::NeverUp { .. } => {
+                Some("the cloud's console tells what became of them, its status page what goes on; each may be billed for an hour")
+            }
             MachineError::Silent { .. } | MachineError::TimedOut { .. } => Some("the next docker command tries again"),
             _ => None,
         }

@@ -30,6 +30,22 @@ async fn what_the_cloud_does_not_have_is_told_to_docker_before_anything_is_made(
     }
 }
 
+/// Each server that was begun is billed for an hour: a cloud that gives all of them up is not asked for ever.
+#[tokio::test]
+async fn a_cloud_that_gives_every_server_up_is_not_asked_for_ever() {
+    let desk = Desk::new().await;
+    let misfortune = r#"{"kind": "action_error", "match": {"method": "POST", "path": "/v1/servers"}, "times": 20}"#;
+    desk.poke("faults", Some(misfortune)).await;
+    let daemon = desk.start().await;
+    desk.dockbridge(&["wake"]).await.failed(
+        1,
+        &["Error: 3 new servers in a row did not come up; the last step was: removing server ", ": it is off; the cloud's console tells"],
+    );
+    let left = desk.poke("state", None).await;
+    assert_eq!(left["faults"][0]["times"], 17, "three were asked for: {left}");
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn two_volumes_of_one_profile_are_left_to_the_person() {
     let desk = Desk::new().await;

@@ -133,6 +133,18 @@ impl Desk {
         Some(run(command, "").await)
     }
 
+    /// Asks the local cloud beside its API: `POST` with a body, which orders a misfortune, and `GET` without.
+    pub async fn poke(&self, path: &str, body: Option<&str>) -> serde_json::Value {
+        let endpoint = self.cloud.endpoint();
+        let base = endpoint.strip_suffix("/v1").unwrap();
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--fail-with-body"]).arg(format!("{base}/_local/{path}"));
+        if let Some(body) = body {
+            command.args(["-H", "Content-Type: application/json", "-d", body]);
+        }
+        run(command, "").await.succeeded().json()
+    }
+
     /// A daemon that serves the default socket, and what it said until then.
     pub async fn start(&self) -> Daemon {
         let log = self.path("daemon.log");

@@ -60,6 +60,9 @@ impl Stage {
         if !can_run() {
             return None;
         }
+        // What the cloud has to complain of is seen with a test that fails.
+        let _ =
+            tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_writer(std::io::stderr).try_init();
         let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
         let cloud = Cloud::start(Options {
             listen: ([127, 0, 0, 1], 0).into(),

@@ -195,6 +195,49 @@ async fn an_upgrade_to_another_protocol_passes_as_it_is() {
     client.until("PRI").await;
 }
 
+/// The ways to take a connection over beside `attach` and `exec`: what an upgrade asks for and is answered with passes as it is, and so does every byte after it.
+#[tokio::test]
+async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
+    let ways = [
+        ("POST /grpc", "Upgrade: h2c", "Upgrade: h2c"),
+        ("POST /v1.43/session", "Upgrade: h2c\r\nX-Docker-Expose-Session-Name: s", "Upgrade: h2c"),
+        (
+            "GET /v1.43/containers/x/attach/ws?stream=1&stdin=1&stdout=1",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://localhost",
+            "Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        ),
+    ];
+    for (line, asks, answers) in ways {
+        let mut rig = rig();
+        let mut client = rig.client().await;
+        client.send(&format!("{line} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\n{asks}\r\n\r\nearly in,")).await;
+        let mut engine = rig.engine().await;
+        let head = engine.head().await;
+        assert!(head.starts_with(&format!("{line} HTTP/1.1\r\n")), "{head}");
+        for asked in asks.split("\r\n") {
+            assert!(head.contains(&format!("\r\n{asked}\r\n")), "{line}: {asked} in {head}");
+        }
+        engine.send(&format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{answers}\r\n\r\nearly out,")).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{line}: {head}");
+        for answered in answers.split("\r\n") {
+            assert!(head.contains(&format!("\r\n{answered}\r\n")), "{line}: {answered} in {head}");
+        }
+        client.until("early out,").await;
+        engine.until("early in,").await;
+        // What would be a frame of an output that is cut at its frames, and half of one of another protocol.
+        engine.send("\u{1}\0\0\0\0\0\0\u{9}half").await;
+        client.until("\u{9}half").await;
+        client.send("\0\0\u{4}in").await;
+        client.half_close().await;
+        assert_eq!(engine.rest().await, "\0\0\u{4}in", "{line}");
+        engine.send("out").await;
+        drop(engine);
+        assert_eq!(client.rest().await, "out", "{line}");
+        rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
+    }
+}
+
 #[tokio::test]
 async fn an_output_in_frames_that_breaks_off_says_so_between_two_of_them() {
     let mut rig = rig();

@@ -86,7 +86,8 @@ const RAW: &[&str] = &["exec", "exec with input", "run"];
 const TOLD: &[&str] =
     &["rror response from daemon", "error during connect", "connection to the machine was lost", "unexpected EOF", "EOF", "received 502"];
 
-const PRELUDE: &str = "wrong() { echo \"wrong: $1\" >&2; exit 99; }\n";
+/// With the time, by which it is found in the daemon's log.
+const PRELUDE: &str = "wrong() { echo \"wrong at $(date -u +%H:%M:%S.%N): $1\" >&2; exit 99; }\n";
 
 pub struct Job {
     name: &'static str,
@@ -195,6 +196,11 @@ impl Tally {
 
     pub fn nothing_failed(&self) {
         assert!(self.told.is_empty(), "{self}\n{}", self.bad.join("\n"));
+    }
+
+    /// Every failure was told.
+    pub fn is_good(&self) -> bool {
+        self.bad.is_empty()
     }
 
     pub fn every_failure_was_told(&self) {

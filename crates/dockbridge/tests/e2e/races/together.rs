@@ -17,6 +17,7 @@ async fn ten_commands_at_once_on_a_cold_profile_make_one_server_and_one_volume()
     for command in &ran {
         command.succeeded();
     }
+    eprintln!("{}", stage.daemon_log());
     seen.only();
     daemon.stop().await;
     stage.close().await;
