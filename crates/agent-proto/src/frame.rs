@@ -29,16 +29,25 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
+/// How many bytes are missing as far as `buffer` tells: first those of the length, then those of the frame. 0 when one frame is whole. Whoever reads
+/// so many and asks again reads not a byte that belongs to what follows.
+pub fn missing(buffer: &[u8]) -> Result<usize, FrameError> {
+    let Some((head, body)) = buffer.split_first_chunk::<4>() else { return Ok(4 - buffer.len()) };
+    Ok(length(*head)?.saturating_sub(body.len()))
+}
+
 /// Takes one frame from the front of `buffer`: the value and how many bytes it took, or `None` while bytes are missing.
 pub fn decode<T: DeserializeOwned>(buffer: &[u8]) -> Result<Option<(T, usize)>, FrameError> {
     let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_be_bytes(*head) as usize;
-    if length > MAX_FRAME {
-        return Err(FrameError::TooLong(length));
-    }
+    let length = length(*head)?;
     let Some(body) = rest.get(..length) else { return Ok(None) };
     let value = serde_json::from_slice(body).map_err(FrameError::Malformed)?;
     Ok(Some((value, 4 + length)))
+}
+
+fn length(head: [u8; 4]) -> Result<usize, FrameError> {
+    let length = u32::from_be_bytes(head) as usize;
+    if length > MAX_FRAME { Err(FrameError::TooLong(length)) } else { Ok(length) }
 }
 
 #[cfg(test)]
@@ -55,8 +64,12 @@ mod tests {
             let length = bytes.len();
             for cut in 0..length {
                 prop_assert!(decode::<Opening>(&bytes[..cut]).unwrap().is_none());
+                let end = if cut < 4 { 4 } else { length };
+                prop_assert_eq!(missing(&bytes[..cut]).unwrap(), end - cut);
             }
+            prop_assert_eq!(missing(&bytes).unwrap(), 0);
             bytes.extend(tail);
+            prop_assert_eq!(missing(&bytes).unwrap(), 0);
             prop_assert_eq!(decode::<Opening>(&bytes).unwrap(), Some((opening, length)));
         }
 
@@ -70,6 +83,7 @@ mod tests {
     fn an_announced_length_over_the_limit_is_refused_before_the_bytes_arrive() {
         let bytes = (MAX_FRAME as u32 + 1).to_be_bytes();
         assert!(matches!(decode::<Opening>(&bytes), Err(FrameError::TooLong(_))));
+        assert!(matches!(missing(&bytes), Err(FrameError::TooLong(_))));
         let long = Opening::Call(Call::Release { client: "x".repeat(MAX_FRAME), unless_used: true });
         assert!(matches!(encode(&long), Err(FrameError::TooLong(_))));
     }

@@ -11,7 +11,7 @@ pub mod datagram;
 mod frame;
 
 pub use call::{Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply};
-pub use frame::{FrameError, MAX_FRAME, decode, encode};
+pub use frame::{FrameError, MAX_FRAME, decode, encode, missing};
 
 use serde::{Deserialize, Serialize};
 

@@ -2,19 +2,20 @@
 
 use std::io;
 
-use agent_proto::MAX_FRAME;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// One frame.
 pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
-    let length = stream.read_u32().await?;
-    if length as usize > MAX_FRAME {
-        return Err(io::Error::other(agent_proto::FrameError::TooLong(length as usize)));
+    let mut frame = Vec::new();
+    loop {
+        let (heard, missing) = (frame.len(), agent_proto::missing(&frame).map_err(io::Error::other)?);
+        if missing == 0 {
+            break;
+        }
+        frame.resize(heard + missing, 0);
+        stream.read_exact(&mut frame[heard..]).await?;
     }
-    let mut frame = length.to_be_bytes().to_vec();
-    frame.resize(4 + length as usize, 0);
-    stream.read_exact(&mut frame[4..]).await?;
     match agent_proto::decode(&frame).map_err(io::Error::other)? {
         Some((value, _)) => Ok(value),
         None => Err(io::ErrorKind::UnexpectedEof.into()),

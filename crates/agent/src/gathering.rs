@@ -109,6 +109,22 @@ mod tests {
         let _one = UnixStream::connect(&path).await.unwrap();
         assert!(gathering.bundle().await.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
         assert!(!path.parent().unwrap().exists());
+    }
+
+    #[tokio::test]
+    async fn nobody_but_the_login_reaches_the_socket() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let gathering = Gathering::begin(1).unwrap();
+        let path = PathBuf::from(gathering.path());
+        let mode = std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn several_gather_at_once_and_only_as_many_lanes_as_there_may_be() {
+        let (one, other) = (Gathering::begin(1).unwrap(), Gathering::begin(MOST).unwrap());
+        assert_ne!(one.path(), other.path());
         assert!(Gathering::begin(0).is_err());
+        assert!(Gathering::begin(MOST + 1).is_err());
     }
 }

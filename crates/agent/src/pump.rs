@@ -1,15 +1,25 @@
-//! Moves bytes between a client's stream and what it leads to, each direction closed on its own.
+//! Moves bytes between a client's stream and what it leads to, each direction closed on its own. A silent stream holds no buffer.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-/// One read of a direction, in bytes; as much as one frame carries. A thousand streams take 64 MiB of these.
-const BUFFER: usize = 32 * 1024;
+/// One read of a direction, in bytes: a whole chunk of a lane.
+const PIECE: usize = agent_proto::LANES_SPLIT;
 
 /// How long a greeting waits for the target's first byte, to leave with it: an engine answers a short request in a millisecond.
 const TOGETHER: Duration = Duration::from_millis(3);
+
+thread_local! {
+    /// Every stream reads into this one. Nothing is in it between two polls: what the other side does not take at once gets a place of its own.
+    static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
+}
 
 /// What is to be said to the client when a pump ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,49 +87,115 @@ async fn copy_after(
     mut sink: impl AsyncWrite + Unpin,
     sent: impl Fn(usize),
 ) -> End {
-    let ours = greeting.len();
-    greeting.reserve(BUFFER);
-    let first = tokio::time::timeout(TOGETHER, source.read_buf(&mut greeting)).await;
+    let first =
+        tokio::time::timeout(TOGETHER, poll_fn(|cx| poll_piece(cx, &mut source, |_, piece| greeting.extend_from_slice(piece)))).await;
     if sink.write_all(&greeting).await.is_err() {
         return End::SinkFailed;
     }
     sent(greeting.len());
+    drop(greeting);
     match first {
         Ok(Err(_)) => End::SourceFailed,
-        Ok(Ok(_)) if greeting.len() == ours => {
+        Ok(Ok(0)) => {
             let _ = sink.shutdown().await;
             End::Finished
         }
-        Ok(Ok(_)) | Err(_) => {
-            drop(greeting);
-            copy(source, sink, sent).await
-        }
+        Ok(Ok(_)) | Err(_) => copy(source, sink, sent).await,
     }
 }
 
 async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, sent: impl Fn(usize)) -> End {
-    let mut buffer = vec![0; BUFFER];
+    let mut rest = Vec::new();
     loop {
-        let length = match source.read(&mut buffer).await {
-            Ok(0) => {
+        let moved = poll_fn(|cx| {
+            let mut taken = Poll::Ready(Ok(()));
+            let read = ready!(poll_piece(cx, &mut source, |cx, piece| taken = poll_hand_on(cx, &mut sink, piece, &mut rest)));
+            Poll::Ready((read, taken))
+        });
+        match moved.await {
+            (Err(_), _) => return End::SourceFailed,
+            (Ok(0), _) => {
                 // The end of one side after the other is already gone is still an end.
                 let _ = sink.shutdown().await;
                 return End::Finished;
             }
-            Ok(length) => length,
-            Err(_) => return End::SourceFailed,
-        };
-        if sink.write_all(&buffer[..length]).await.is_err() {
-            return End::SinkFailed;
+            (Ok(_), Poll::Ready(Err(_))) => return End::SinkFailed,
+            (Ok(length), Poll::Ready(Ok(()))) => sent(length),
+            (Ok(length), Poll::Pending) => {
+                if sink.write_all(&std::mem::take(&mut rest)).await.is_err() {
+                    return End::SinkFailed;
+                }
+                sent(length);
+            }
         }
-        sent(length);
     }
+}
+
+/// Reads once, and hands what came to `take`. No bytes are the end.
+fn poll_piece(
+    cx: &mut Context<'_>,
+    source: &mut (impl AsyncRead + Unpin),
+    take: impl FnOnce(&mut Context<'_>, &[u8]),
+) -> Poll<io::Result<usize>> {
+    SHARED.with_borrow_mut(|shared| {
+        let mut buf = ReadBuf::new(shared);
+        ready!(Pin::new(source).poll_read(cx, &mut buf))?;
+        take(cx, buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    })
+}
+
+/// Writes as much as is taken now. What is not, stands in `rest`.
+fn poll_hand_on(cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin), mut piece: &[u8], rest: &mut Vec<u8>) -> Poll<io::Result<()>> {
+    while !piece.is_empty() {
+        match Pin::new(&mut *sink).poll_write(cx, piece) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => piece = &piece[written..],
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {
+                *rest = piece.to_vec();
+                return Poll::Pending;
+            }
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::BufMut as _;
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
+
+    #[tokio::test]
+    async fn what_is_not_taken_at_once_arrives_in_order_whichever_stream_moves_meanwhile() {
+        let mut pumps = Vec::new();
+        for seed in 0..3_usize {
+            let (mut client, inner) = UnixStream::pair().unwrap();
+            let (outer, mut target) = UnixStream::pair().unwrap();
+            let pumping = tokio::spawn(async move { pump(inner, outer, b"hello".to_vec()).await });
+            let said: Vec<u8> = (0..3 * PIECE).map(|at| (at * (seed + 3) / 7) as u8).collect();
+            let expected = [b"hello", said.as_slice()].concat();
+            let saying = tokio::spawn(async move {
+                target.write_all(&said).await.unwrap();
+            });
+            let hearing = tokio::spawn(async move {
+                let mut heard = Vec::new();
+                // Less than is sent with one write.
+                while client.read_buf(&mut (&mut heard).limit(10_000)).await.unwrap() > 0 {
+                    tokio::task::yield_now().await;
+                }
+                heard
+            });
+            pumps.push((saying, hearing, expected, pumping));
+        }
+        for (saying, hearing, expected, pumping) in pumps {
+            saying.await.unwrap();
+            assert!(hearing.await.unwrap() == expected);
+            pumping.abort();
+        }
+    }
 
     #[tokio::test]
     async fn each_direction_is_closed_on_its_own() {

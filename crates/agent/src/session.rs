@@ -46,7 +46,9 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
     let mut output = io::stdout();
     output.write_all(READY_LINE.as_bytes())?;
     output.flush()?;
-    let served = streams::serve(stdio::take()?, agent_proto::SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await;
+    // A task like the streams: the future that the runtime itself waits for is woken by way of the kernel.
+    let serving = streams::serve(stdio::take()?, agent_proto::SPLIT, move |stream, ticket| serve(session.clone(), stream, ticket));
+    let served = tokio::spawn(serving).await.unwrap_or_else(|error| Err(io::Error::other(error)));
     summoning.abort();
     // Whether the client's end is met by a read or by a write is chance.
     served.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 /// Takes both over; nothing else may read or write them from now on.
-pub fn take() -> io::Result<impl AsyncRead + AsyncWrite + Unpin> {
+pub fn take() -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
     Ok(tokio::io::join(input(owned(io::stdin())?)?, output(owned(io::stdout())?)?))
 }
 
@@ -17,14 +17,14 @@ fn owned(descriptor: impl AsFd) -> io::Result<OwnedFd> {
     descriptor.as_fd().try_clone_to_owned()
 }
 
-fn input(descriptor: OwnedFd) -> io::Result<Box<dyn AsyncRead + Unpin>> {
+fn input(descriptor: OwnedFd) -> io::Result<Box<dyn AsyncRead + Send + Unpin>> {
     Ok(match is_socket(&descriptor)? {
         true => Box::new(socket(descriptor)?),
         false => Box::new(pipe::Receiver::from_owned_fd(descriptor)?),
     })
 }
 
-fn output(descriptor: OwnedFd) -> io::Result<Box<dyn AsyncWrite + Unpin>> {
+fn output(descriptor: OwnedFd) -> io::Result<Box<dyn AsyncWrite + Send + Unpin>> {
     Ok(match is_socket(&descriptor)? {
         true => Box::new(socket(descriptor)?),
         false => Box::new(pipe::Sender::from_owned_fd(descriptor)?),

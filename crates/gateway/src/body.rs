@@ -28,11 +28,13 @@ pub(crate) struct RequestBody {
 enum Source {
     None,
     Client(Incoming),
-    /// Was read as a whole.
-    Read {
-        data: Option<Bytes>,
-        trailers: Option<HeaderMap>,
-    },
+    /// Was read as a whole. Boxed, as few are: hyper keeps room for 32 requests with their bodies for each connection.
+    Read(Box<Whole>),
+}
+
+struct Whole {
+    data: Option<Bytes>,
+    trailers: Option<HeaderMap>,
 }
 
 impl RequestBody {
@@ -42,7 +44,8 @@ impl RequestBody {
 
     /// One that was read as a whole.
     pub(crate) fn read(data: Bytes, trailers: Option<HeaderMap>, guard: Arc<Guard>) -> Self {
-        Self::of(Source::Read { data: Some(data).filter(|data| !data.is_empty()), trailers }, guard)
+        let whole = Whole { data: Some(data).filter(|data| !data.is_empty()), trailers };
+        Self::of(Source::Read(Box::new(whole)), guard)
     }
 
     fn of(inner: Source, guard: Arc<Guard>) -> Self {
@@ -78,8 +81,8 @@ impl RequestBody {
         match &mut self.inner {
             Source::None => Poll::Ready(None),
             Source::Client(incoming) => Pin::new(incoming).poll_frame(cx),
-            Source::Read { data, trailers } => {
-                Poll::Ready(data.take().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            Source::Read(whole) => {
+                Poll::Ready(whole.data.take().map(Frame::data).or_else(|| whole.trailers.take().map(Frame::trailers)).map(Ok))
             }
         }
     }
@@ -122,7 +125,7 @@ impl Body for RequestBody {
         match &self.inner {
             Source::None => true,
             Source::Client(incoming) => incoming.is_end_stream() && self.broken.is_none(),
-            Source::Read { data, trailers } => data.is_none() && trailers.is_none(),
+            Source::Read(whole) => whole.data.is_none() && whole.trailers.is_none(),
         }
     }
 
@@ -130,7 +133,7 @@ impl Body for RequestBody {
         match &self.inner {
             Source::None => SizeHint::with_exact(0),
             Source::Client(incoming) => incoming.size_hint(),
-            Source::Read { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Source::Read(whole) => SizeHint::with_exact(whole.data.as_ref().map_or(0, |data| data.len() as u64)),
         }
     }
 }

@@ -297,6 +297,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_flushed_arrives_though_more_may_follow() {
+        let (mut here, mut there) = bundles(3, 1 << 20);
+        for word in [&b"short"[..], b"words"] {
+            here.write_all(word).await.unwrap();
+            here.flush().await.unwrap();
+            let mut heard = [0; 5];
+            there.read_exact(&mut heard).await.unwrap();
+            assert_eq!(heard, word);
+        }
+    }
+
+    #[tokio::test]
+    async fn lanes_take_turns() {
+        let (mut here, mut there) = bundles(3, 1 << 20);
+        for _ in 0..3 {
+            here.write_all(b"word").await.unwrap();
+            here.flush().await.unwrap();
+        }
+        for lane in &mut there.lanes {
+            let mut chunk = [0; HEAD + 4];
+            lane.io.read_exact(&mut chunk).await.unwrap();
+            assert_eq!(chunk[HEAD..], *b"word");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_was_read_before_is_refused() {
+        let (mut lane, other) = tokio::io::duplex(1024);
+        let mut there = Bundle::new([other]).unwrap();
+        for _ in 0..2 {
+            let mut chunk = BytesMut::new();
+            chunk::put_head(&mut chunk, 0, 4, 4);
+            chunk.extend_from_slice(b"once");
+            lane.write_all(&chunk).await.unwrap();
+            if let Err(error) = there.read_exact(&mut [0; 4]).await {
+                assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+                return;
+            }
+        }
+        panic!("it was read twice");
+    }
+
+    #[tokio::test]
     async fn a_chunk_that_comes_twice_is_refused() {
         let (mut lane, other) = tokio::io::duplex(1024);
         for _ in 0..2 {

@@ -78,4 +78,13 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_no_bundle_sends_is_refused_by_its_head_alone() {
+        for (length, body) in [(0, 0), (LONGEST + 1, 1), (4, 5), (LONGEST, LONGEST + 1)] {
+            let mut head = BytesMut::new();
+            put_head(&mut head, 0, length, body);
+            assert_eq!(take(&mut head), Err(ChunkError::TooLong { length, body }));
+        }
+    }
 }

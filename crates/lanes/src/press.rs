@@ -161,4 +161,32 @@ mod tests {
         assert!(!feed(1 << 30, Duration::from_secs(1)), "a gigabyte a second");
         assert!(feed(10 << 20, Duration::from_secs(2)), "ten megabytes a second");
     }
+
+    #[test]
+    fn a_slow_path_is_worth_more_work() {
+        let text = concat!(include_str!("bundle.rs"), include_str!("chunk.rs")).as_bytes();
+        let mut press = Press::new().unwrap();
+        let begun = Instant::now();
+        let quick = press.press(text, begun).unwrap();
+        press.waits();
+        press.sent(1 << 20);
+        let dense = press.press(text, begun + Duration::from_secs(1)).unwrap();
+        assert!(dense.len() < quick.len(), "{} and {} bytes", dense.len(), quick.len());
+    }
+
+    #[test]
+    fn a_path_that_nobody_waited_for_is_not_known() {
+        let mut press = Press::new().unwrap();
+        let begun = Instant::now();
+        assert!(press.press(&[7; LONGEST], begun).is_some());
+        press.sent(1 << 30);
+        assert!(press.press(&[7; LONGEST], begun + Duration::from_secs(1)).is_some(), "much was sent, but the stream had no more to say");
+    }
+
+    #[test]
+    fn what_is_short_is_not_worth_it() {
+        let mut press = Press::new().unwrap();
+        assert!(press.press(&[7; 511], Instant::now()).is_none());
+        assert!(press.press(&[7; 512], Instant::now()).is_some());
+    }
 }

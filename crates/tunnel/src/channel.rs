@@ -20,6 +20,9 @@ use tokio_util::task::TaskTracker;
 /// How much of standard error is kept, in bytes: enough for the last words of a command that failed.
 const STDERR_KEPT: usize = 4 * 1024;
 
+/// Packets that are handed over with one read, in bytes.
+const TOGETHER: usize = 128 * 1024;
+
 /// The session waits, inside its only loop, for room in the queue of a channel; taking the reader away releases it.
 type Reader = Mutex<Option<ChannelReadHalf>>;
 
@@ -192,10 +195,23 @@ impl AsyncRead for ChannelIo {
                 None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
             }
         }
-        let length = buf.remaining().min(this.unread.len());
-        buf.put_slice(&this.unread[..length]);
-        this.unread.advance(length);
-        Poll::Ready(Ok(()))
+        // As many packets as have come and fit: whoever reads has less to do for one piece of 128 KiB than for four.
+        let begun = buf.filled().len();
+        loop {
+            let length = buf.remaining().min(this.unread.len());
+            buf.put_slice(&this.unread[..length]);
+            this.unread.advance(length);
+            if buf.remaining() == 0 || buf.filled().len() - begun >= TOGETHER || this.ended {
+                return Poll::Ready(Ok(()));
+            }
+            match this.poll_message(cx) {
+                Poll::Ready(Some(ChannelMsg::Data { data })) => this.unread = data,
+                Poll::Ready(Some(ChannelMsg::Eof | ChannelMsg::Close)) => this.ended = true,
+                Poll::Ready(Some(message)) => this.put_away(&message),
+                // The end of the session is told by the next read.
+                Poll::Ready(None) | Poll::Pending => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 

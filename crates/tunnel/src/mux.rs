@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use agent_proto::{MAX_FRAME, MAX_STREAMS, Opening};
 use futures::task::AtomicWaker;
-use futures::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _};
+use futures::{AsyncWrite as _, AsyncWriteExt as _, Stream as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
@@ -27,8 +27,6 @@ const GROWTH: usize = 64 * 1024 * 1024;
 const CALLS: usize = 64;
 /// yamux counts a dropped stream until it has told the other side, so its own limit stands above ours.
 const YAMUX_STREAMS: usize = 2 * MAX_STREAMS;
-/// One read of a stream, in bytes.
-const MOST_READ: usize = 64 * 1024;
 /// Header and body of a frame leave in one packet.
 const WRITE_BUFFER: usize = 64 * 1024;
 
@@ -101,6 +99,7 @@ impl Mux {
         let id = number(stream.id());
         Ok(MuxStream {
             inner: stream,
+            unread: None,
             id,
             news: self.told.register(id),
             read: 0,
@@ -282,6 +281,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Announced<T> {
 /// One stream. A reset is an error here, where yamux shows an end.
 pub(crate) struct MuxStream {
     inner: yamux::Stream,
+    /// A packet that came, and how much of it was read.
+    unread: Option<(yamux::Packet, usize)>,
     id: u32,
     news: Arc<News>,
     /// Bytes so far.
@@ -310,26 +311,41 @@ impl Drop for MuxStream {
 
 impl AsyncRead for MuxStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        // yamux wants a slice, so what it might fill is zeroed first: no more of it than a piece or two.
-        let most = buf.remaining().min(MOST_READ);
-        self.news.reader.register(cx.waker());
         let this = &mut *self;
-        let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf.initialize_unfilled_to(most))? else {
-            return match this.news.broken.get() {
-                Some(after) if *after <= this.read => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                _ => Poll::Pending,
-            };
-        };
-        buf.advance(read);
-        self.read += read as u64;
-        if read == 0 {
-            if !self.finished && self.inner.is_closed() {
-                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        this.news.reader.register(cx.waker());
+        let room = buf.remaining();
+        // By packets, not into a slice: that would have to be zeroed first, and a buffer of a stream in which nothing comes would be memory in use.
+        while buf.remaining() > 0 {
+            if let Some((packet, taken)) = &mut this.unread {
+                let rest = &packet.as_ref()[*taken..];
+                let length = rest.len().min(buf.remaining());
+                buf.put_slice(&rest[..length]);
+                *taken += length;
+                this.read += length as u64;
+                if *taken == packet.as_ref().len() {
+                    this.unread = None;
+                }
+                continue;
             }
-            self.ended = true;
+            match Pin::new(&mut this.inner).poll_next(cx) {
+                Poll::Ready(Some(Ok(packet))) => this.unread = Some((packet, 0)),
+                // What comes behind bytes is told by the next read.
+                _ if buf.remaining() < room => break,
+                Poll::Pending => {
+                    return match this.news.broken.get() {
+                        Some(after) if *after <= this.read => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                        _ => Poll::Pending,
+                    };
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) if !this.finished && this.inner.is_closed() => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+                }
+                Poll::Ready(None) => {
+                    this.ended = true;
+                    break;
+                }
+            }
         }
         Poll::Ready(Ok(()))
     }

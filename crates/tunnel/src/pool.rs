@@ -31,8 +31,11 @@ const MOST_SHARED: usize = 8;
 const MOST_LOGINS: usize = 4;
 /// How long a connection without streams is kept. One is kept always, so that the next stream does not wait for a login.
 const KEPT: Duration = Duration::from_secs(60);
-/// Packets of 32 KiB at most that an unread channel holds before its connection waits: 8 MiB.
-const QUEUE: usize = 256;
+/// Packets of 32 KiB at most that an unread channel holds before its connection waits, where streams may have to share one: 8 MiB.
+const DEEP: usize = 256;
+/// The same where a connection carries one big transfer, and what is encrypted and sent at once: half a megabyte stays in the processor's cache on its
+/// way through all hands, eight did not.
+const SHALLOW: usize = 16;
 /// Asks that wait at the owner's door.
 const ASKS: usize = 64;
 
@@ -44,13 +47,24 @@ struct Ask {
 pub(crate) struct Pool(mpsc::Sender<Ask>);
 
 impl Pool {
+    /// For all streams, where there is no agent.
+    pub(crate) fn for_all(options: Options, death: Death, tasks: &TaskTracker) -> Self {
+        Self::start(options, DEEP, death, tasks)
+    }
+
+    /// For big transfers only, each of which has a connection to itself.
+    pub(crate) fn for_bulk(options: Options, death: Death, tasks: &TaskTracker) -> Self {
+        Self::start(options, SHALLOW, death, tasks)
+    }
+
     /// Makes no connection before the first stream is asked for: many a tunnel runs a command and is closed, and a login that is cut off counts
     /// as an attack with OpenSSH from 9.8 on.
-    pub(crate) fn start(options: Options, death: Death, tasks: &TaskTracker) -> Self {
+    fn start(options: Options, queue: usize, death: Death, tasks: &TaskTracker) -> Self {
         let (sender, asks) = mpsc::channel(ASKS);
         let owner = Owner {
             needed: false,
             options,
+            queue,
             death,
             tasks: tasks.clone(),
             entries: Vec::new(),
@@ -116,6 +130,8 @@ struct Owner {
     /// Somebody has asked for a stream; others will follow.
     needed: bool,
     options: Options,
+    /// Packets that a channel holds.
+    queue: usize,
     death: Death,
     tasks: TaskTracker,
     entries: Vec<Entry>,
@@ -179,7 +195,7 @@ impl Owner {
         let wanted = (self.waiting.len() + usize::from(self.needed)).saturating_sub(idle);
         let room = MOST_CONNECTIONS.saturating_sub(self.entries.len());
         while self.logins.len() < wanted.min(room).min(MOST_LOGINS) {
-            self.logins.spawn(login(self.options.clone(), self.death.child(), self.tasks.clone()));
+            self.logins.spawn(login(self.options.clone(), self.queue, self.death.child(), self.tasks.clone()));
         }
     }
 
@@ -208,8 +224,8 @@ impl Owner {
     }
 }
 
-async fn login(options: Options, death: Death, tasks: TaskTracker) -> Result<Entry, String> {
-    let connection = Connection::open(&options, death, tasks, QUEUE).await.map_err(|error| error.to_string())?;
+async fn login(options: Options, queue: usize, death: Death, tasks: TaskTracker) -> Result<Entry, String> {
+    let connection = Connection::open(&options, death, tasks, queue).await.map_err(|error| error.to_string())?;
     let connection = Arc::new(connection);
     let keeper = keep_awake(&connection).await;
     Ok(Entry { connection, _keeper: keeper, streams: Arc::default(), used: Instant::now() })

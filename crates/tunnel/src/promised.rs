@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use agent_proto::{MAX_FRAME, Opened, Refusal, RefusalKind};
+use agent_proto::{Opened, Refusal, RefusalKind};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -63,7 +63,7 @@ impl Promised {
                 Answer::Awaited(heard) => heard,
             };
             let mut piece = [0; PIECE];
-            let missing = missing(heard).map_err(io::Error::other)?;
+            let missing = agent_proto::missing(heard).map_err(io::Error::other)?;
             let mut buf = ReadBuf::new(&mut piece[..missing.min(PIECE)]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
@@ -78,16 +78,6 @@ impl Promised {
             }
         }
     }
-}
-
-/// Bytes until the frame is whole; never more, what follows belongs to whoever has the stream.
-fn missing(heard: &[u8]) -> Result<usize, agent_proto::FrameError> {
-    let Some((head, body)) = heard.split_first_chunk::<4>() else { return Ok(4 - heard.len()) };
-    let length = u32::from_be_bytes(*head) as usize;
-    if length > MAX_FRAME {
-        return Err(agent_proto::FrameError::TooLong(length));
-    }
-    Ok(length.saturating_sub(body.len()))
 }
 
 fn refused(error: OpenError) -> io::Error {

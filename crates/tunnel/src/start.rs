@@ -62,7 +62,7 @@ pub(crate) enum Started {
 }
 
 /// All agents of a folder. The name only finds them; the kind of machine is read from the file.
-pub(crate) async fn binaries(folder: &Path) -> Result<Arc<[Binary]>, String> {
+pub(crate) async fn binaries(folder: &Path) -> Result<Vec<Binary>, String> {
     let unreadable = |error: io::Error| format!("the agent's folder {} cannot be read: {error}", folder.display());
     let mut entries = tokio::fs::read_dir(folder).await.map_err(unreadable)?;
     let mut found: Vec<Binary> = Vec::new();
@@ -81,7 +81,7 @@ pub(crate) async fn binaries(folder: &Path) -> Result<Arc<[Binary]>, String> {
     }
     match found.is_empty() {
         true => Err(format!("{} holds no dockbridge-agent", folder.display())),
-        false => Ok(found.into()),
+        false => Ok(found),
     }
 }
 

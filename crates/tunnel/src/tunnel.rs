@@ -280,7 +280,7 @@ async fn agent(
         Started::Running(channel) => {
             let link = Arc::new(Link::of_session(control.clone(), channel, tasks, round_trip.clone()));
             let bulk = Bulk::start(options.clone(), link.clone(), round_trip.clone(), tasks);
-            let plain = Pool::start(options.clone(), death.clone(), tasks);
+            let plain = Pool::for_bulk(options.clone(), death.clone(), tasks);
             Ok(Way::Agent { link, plain, bulk, resident: plan.resident })
         }
         Started::Unsuitable(reason) => Err(reason),
@@ -306,7 +306,7 @@ async fn direct(
             }
         }
     }));
-    Way::Direct { pool: Pool::start(options.clone(), death.clone(), tasks), reason, _keeper: keeper }
+    Way::Direct { pool: Pool::for_all(options.clone(), death.clone(), tasks), reason, _keeper: keeper }
 }
 
 /// An attempt that was given up leaves nothing behind.

@@ -4,11 +4,15 @@
 
 mod rig;
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
 use rig::{Peer, SAID, Sshd, connect, docker, eventually, soon, tcp};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tunnel::{AgentState, Class, Connector as _, Destination, OpenError, Stream, Tunnel, datagram};
 
 fn port(port: u16) -> Destination {
@@ -291,6 +295,24 @@ async fn what_breaks_off_does_not_look_as_if_it_had_ended() {
     })
     .await;
     tunnel.close().await;
+}
+
+#[tokio::test]
+async fn a_read_that_finds_nothing_touches_no_memory() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    for (way, options) in sshd.both_ways() {
+        let tunnel = connect(options).await;
+        let mut stream = open(&tunnel, Destination::Docker).await;
+        stream.write_all(b"word").await.unwrap();
+        assert_eq!(&read_word(&mut stream).await, b"word", "{way}");
+        let mut space = [MaybeUninit::uninit(); 8192];
+        let mut buf = ReadBuf::uninit(&mut space);
+        let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut buf))).await;
+        assert!(read.is_pending(), "{way}");
+        assert!(buf.initialized().is_empty(), "{way}: what is zeroed is memory in use, for each stream that is silent");
+        tunnel.close().await;
+    }
 }
 
 #[tokio::test]
