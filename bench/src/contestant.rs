@@ -106,7 +106,7 @@ async fn serve(arguments: &Args) -> Result<()> {
 /// A forward as one that a container publishes: the container has the machine's own network, in which that engine listens.
 async fn publish(ports: &Ports, port: u16) -> Result<()> {
     let forward = format!("{port}:{}:{}", machine::HOST_NETWORK, machine::ENGINE_PORT).parse()?;
-    let mut made = ports.add(forward).await?;
+    let mut made = ports.add(forward)?;
     let begun = clock::now();
     while !made.first().is_some_and(|made| made.state == PortState::Open) {
         ensure!(begun.elapsed() < FOLLOWED_WITHIN, "the container {} is not seen to run", machine::HOST_NETWORK);

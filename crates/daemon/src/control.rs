@@ -8,6 +8,7 @@ use std::time::Duration;
 use agent_proto::{Call, Reply};
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::containers;
+use crate::metrics;
 use crate::pin::PinFile;
 use crate::state::{Situation, State};
 use crate::status::Status;
@@ -50,6 +52,7 @@ pub struct Answer {
 pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/status", get(status))
+        .route("/metrics", get(metrics))
         .route("/wake", post(wake))
         .route("/pin", post(pin))
         .route("/unpin", post(unpin))
@@ -80,6 +83,11 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);
     Json(Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports))
+}
+
+async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
+    let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports)).into_response()
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
@@ -143,7 +151,7 @@ async fn destroy(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Ans
 async fn add_forward(Shared(control): Shared<Arc<Control>>, Json(forward): Json<ByHand>) -> Response {
     let Some(ports) = &control.ports else { return no_ports() };
     let container = forward.container.clone();
-    match ports.add(forward).await {
+    match ports.add(forward) {
         Ok(made) => (StatusCode::OK, Json(made.first().cloned())).into_response(),
         Err(error @ (AddError::Exists { .. } | AddError::Taken { .. } | AddError::Exposed { .. })) => {
             tracing::debug!(%container, %error, "a forward was not made");

@@ -10,6 +10,7 @@ mod containers;
 mod control;
 mod kept_file;
 mod link;
+mod metrics;
 mod ownership;
 mod pin;
 mod proxy_port;

@@ -45,7 +45,7 @@ impl Ports {
     ///
     /// # Errors
     /// When the address is not to be had, or could be reached from elsewhere without `bind` allowing that.
-    pub async fn add(&self, forward: ByHand) -> Result<Vec<PortStatus>, AddError> {
+    pub fn add(&self, forward: ByHand) -> Result<Vec<PortStatus>, AddError> {
         let bind = self.0.options.bind;
         let local = forward.local.at(bind);
         if !local.at.ip().is_loopback() && bind.is_loopback() {
@@ -66,8 +66,6 @@ impl Ports {
                 return Err(AddError::Taken { local, why });
             }
         }
-        // The container may have been started by others a moment ago. Without a machine nobody is asked.
-        self.settle(&forward.container).await;
         let made = self.at(local.at);
         if let Some(PortStatus { state: crate::PortState::Unavailable { why }, .. }) = made.first() {
             let why = why.clone();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +11,9 @@ use serde::Serialize;
 
 /// Ended connections that are remembered for each forward.
 const REMEMBERED: usize = 16;
+
+/// A connection that carried this much was a big transfer, in bytes.
+const BIG: u64 = 4 << 20;
 
 /// What passed through a forward.
 #[derive(Debug, Default)]
@@ -23,6 +26,7 @@ pub(crate) struct Counters {
     /// From the container to this computer.
     bytes_out: AtomicU64,
     dropped: AtomicU64,
+    last_was_big: AtomicBool,
     past: Mutex<Past>,
 }
 
@@ -88,6 +92,11 @@ impl Counters {
         let began = SystemTime::now();
         self.past().last_used = Some(began);
         Use { counters: self.clone(), guard, client, began, bytes_in: AtomicU64::new(0), bytes_out: AtomicU64::new(0), error: None }
+    }
+
+    /// Whether the connection that ended last was a big transfer: the next one may be, too.
+    pub(crate) fn expects_bulk(&self) -> bool {
+        self.last_was_big.load(Ordering::Relaxed)
     }
 
     pub(crate) fn dropped(&self) {
@@ -167,14 +176,16 @@ impl Drop for Use {
         let at = SystemTime::now();
         self.counters.now.fetch_sub(1, Ordering::Relaxed);
         self.counters.failed.fetch_add(u64::from(self.error.is_some()), Ordering::Relaxed);
+        let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
+        self.counters.last_was_big.store(bytes_in + bytes_out >= BIG, Ordering::Relaxed);
         let mut past = self.counters.past();
         past.recent.truncate(REMEMBERED - 1);
         past.recent.push_front(Ended {
             client: self.client,
             at,
             took: at.duration_since(self.began).unwrap_or_default(),
-            bytes_in: *self.bytes_in.get_mut(),
-            bytes_out: *self.bytes_out.get_mut(),
+            bytes_in,
+            bytes_out,
             error: self.error.take(),
         });
     }

@@ -65,8 +65,10 @@ async fn join(local: &mut TcpStream, target: &Target, used: &Use) -> Result<(), 
     // The semaphore is never closed. Commands have streams of their own, so that ports full of connections do not stop `docker ps`.
     let _place = target.places.acquire().await.ok();
     let to = Destination::Tcp { host: target.remote.host.clone(), port: target.remote.port };
+    // What comes is not known before it comes: somebody's page, or an image of a gigabyte. The last connection tells best.
+    let class = if target.counters.expects_bulk() { Class::Bulk } else { Class::Interactive };
     let remote = tokio::select! {
-        opened = target.connector.open(to, Class::Interactive) => opened.map_err(|error| Broken::ByContainer(io::Error::other(error)))?,
+        opened = target.connector.open(to, class) => opened.map_err(|error| Broken::ByContainer(io::Error::other(error)))?,
         error = reset(local) => return Err(Broken::ByClient(error)),
     };
     local.set_nodelay(true).map_err(Broken::ByClient)?;

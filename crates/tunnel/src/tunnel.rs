@@ -200,11 +200,14 @@ impl Inner {
             Way::Direct { reason, .. } if matches!(to, Destination::Udp { .. }) => {
                 Err(OpenError::Refused { message: no_datagrams(reason) })
             }
-            Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => match self.plain(plain, &to, class).await {
-                Ok(stream) => Ok(stream),
-                // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
-                Err(_) => self.linked(link.clone(), to).await,
-            },
+            // A reset of a TCP port reaches us through the agent only: sshd makes an orderly end of it.
+            Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() && !matches!(to, Destination::Tcp { .. }) => {
+                match self.plain(plain, &to, class).await {
+                    Ok(stream) => Ok(stream),
+                    // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
+                    Err(_) => self.linked(link.clone(), to).await,
+                }
+            }
             Way::Agent { link, bulk, .. } => {
                 let second = if class == Class::Bulk { bulk.link().await } else { None };
                 self.linked(second.unwrap_or_else(|| link.clone()), to).await

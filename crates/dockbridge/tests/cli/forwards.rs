@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::rig::Desk;
+use crate::rig::{Desk, run};
 
 #[tokio::test]
 async fn forwards_are_kept_for_a_container_that_is_to_come_and_no_machine_is_made_for_them() {
@@ -22,6 +22,11 @@ async fn forwards_are_kept_for_a_container_that_is_to_come_and_no_machine_is_mad
     let port_status = &json["ports"][0];
     assert_eq!((&port_status["state"]["state"], &port_status["by_hand"]), (&"waiting".into(), &true.into()), "{json}");
     TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let mut scrape = desk.command("curl");
+    scrape.args(["-sS", "--fail", "--unix-socket"]).arg(format!("{}.control", desk.socket().display())).arg("http://dockbridge/metrics");
+    let labels = format!("{{container=\"web\",port=\"80\",protocol=\"tcp\",local=\"127.0.0.1:{port}\"}} 0");
+    let scraped = run(scrape, "").await;
+    scraped.succeeded().said(&["# TYPE dockbridge_forward_connections_total counter", &format!("dockbridge_forward_up{labels}")]);
 
     desk.dockbridge(&["ports", "remove", &port.to_string()]).await.succeeded().said(&["leads nowhere any more"]);
     desk.dockbridge(&["ports", "remove", &port.to_string()]).await.failed(1, &["no forward made by hand listens on"]);

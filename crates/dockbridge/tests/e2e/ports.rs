@@ -146,6 +146,21 @@ async fn listed(stage: &Stage) -> Vec<serde_json::Value> {
     serde_json::from_str(&told.succeeded().stdout).unwrap()
 }
 
+/// Starts a container whose ports' numbers the engine chooses. Engines count from the same number, and another engine's ports may be open here: then this
+/// one's are told to be unavailable, and the next container gets the next numbers.
+async fn run_any(stage: &Stage, arguments: &[&str], name: &str) {
+    for _ in 0..50 {
+        stage.docker(&[&["run", "-d", "--name", name, "-P"], arguments].concat()).await.succeeded();
+        let ports = listed(stage).await;
+        let mut own = ports.iter().filter(|port| port["container"] == name);
+        if own.all(|port| port["state"]["state"] == "open") {
+            return;
+        }
+        stage.docker(&["rm", "-f", name]).await.succeeded();
+    }
+    panic!("fifty containers in a row got numbers that are taken here");
+}
+
 /// The port that `docker port` shows.
 async fn shown(stage: &Stage, container: &str, inside: &str) -> u16 {
     let shown = stage.docker(&["port", container, inside]).await;

@@ -91,7 +91,7 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
     start(&engine, &ports, "web").await;
     start(&engine, &ports, "tool").await;
     let forward = |text: String| text.parse().unwrap();
-    let made = ports.add(forward(format!("{port}:tool:3000"))).await.unwrap();
+    let made = ports.add(forward(format!("{port}:tool:3000"))).unwrap();
     assert_eq!((made[0].container.as_str(), made[0].container_port, &made[0].state), ("tool", 3000, &PortState::Open));
     assert_eq!(made[0].remote.as_ref().unwrap().to_string(), "172.17.0.9:3000");
     let _connection = TcpStream::connect(local(port)).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
     start(&engine, &ports, "tool").await;
     assert!(!is_free(port));
 
-    assert!(matches!(ports.add(forward(format!("{port}:web:1"))).await, Err(AddError::Exists { .. })));
+    assert!(matches!(ports.add(forward(format!("{port}:web:1"))), Err(AddError::Exists { .. })));
     let here: Local = port.to_string().parse().unwrap();
     assert!(ports.remove(here) && !ports.remove(here));
     assert_eq!(web(&ports), PortState::Open, "it gets the port back");
@@ -123,10 +123,10 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
     let taken = TcpListener::bind(local(0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     for container in ["tool", "nobody"] {
-        let refused = ports.add(format!("{port}:{container}:80").parse().unwrap()).await.unwrap_err();
+        let refused = ports.add(format!("{port}:{container}:80").parse().unwrap()).unwrap_err();
         assert_eq!(refused.to_string(), format!("127.0.0.1:{port} cannot be listened on: port is already allocated"));
     }
-    let exposed = ports.add("0.0.0.0:8080:tool:80".parse().unwrap()).await.unwrap_err();
+    let exposed = ports.add("0.0.0.0:8080:tool:80".parse().unwrap()).unwrap_err();
     assert!(matches!(exposed, AddError::Exposed { .. }), "{exposed}");
     assert!(ports.list().is_empty());
 }

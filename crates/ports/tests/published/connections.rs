@@ -7,6 +7,7 @@ use ports::Ports;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tunnel::Class;
 
 use crate::engine::{Engine, eventually, free_port, local, rig, within};
 
@@ -178,4 +179,42 @@ async fn a_client_that_resets_leaves_no_orderly_end_behind() {
     let told = |ports: &Ports| ports.list()[0].traffic.recent.first().and_then(|ended| ended.error.clone());
     eventually("it is told", &open.ports, || told(&open.ports).is_some()).await;
     assert!(told(&open.ports).unwrap().starts_with("the client broke off: "), "{:?}", told(&open.ports));
+}
+
+#[tokio::test]
+async fn after_a_big_transfer_the_next_connection_takes_the_way_for_big_ones() {
+    let mut open = open().await;
+    for length in [5_usize << 20, 1000, 1000] {
+        let (mut near, mut far) = open.connect().await;
+        let sent = tokio::spawn(async move { far.write_all(&vec![7; length]).await });
+        let mut all = Vec::new();
+        within("all of it", near.read_to_end(&mut all)).await.unwrap();
+        assert_eq!(all.len(), length);
+        sent.await.unwrap().unwrap();
+        drop(near);
+        eventually("it is over", &open.ports, || open.ports.list()[0].traffic.connections_now == 0).await;
+    }
+    assert_eq!(open.engine.classes(), [Class::Interactive, Class::Bulk, Class::Interactive]);
+}
+
+#[tokio::test]
+async fn more_connections_than_a_port_takes_wait_and_are_served_when_others_end() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const MOST: usize = 600;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = limit.maximum.unwrap_or(u64::MAX) >= 2_000;
+    if !enough || setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_err() {
+        return eprintln!("passed over: so many files cannot be open here");
+    }
+    let mut open = open().await;
+    let mut kept = Vec::new();
+    for _ in 0..MOST {
+        kept.push(open.connect().await);
+    }
+    let _waiting = TcpStream::connect(local(open.port)).await.unwrap();
+    let status = open.ports.list().remove(0).traffic;
+    assert_eq!((status.connections_now, status.connections_total), (MOST, MOST as u64));
+    assert!(open.far_ends.try_recv().is_err());
+    drop(kept.pop());
+    within("its turn", open.far_ends.recv()).await.unwrap();
 }

@@ -35,6 +35,8 @@ struct State {
     followers: Vec<Frames>,
     refuses_connections: bool,
     without_datagrams: Option<String>,
+    /// Of the connections to containers.
+    classes: Vec<Class>,
 }
 
 #[derive(Clone)]
@@ -127,6 +129,11 @@ impl Engine {
         }
     }
 
+    /// As what connections to containers were opened.
+    pub fn classes(&self) -> Vec<Class> {
+        self.state.lock().unwrap().classes.clone()
+    }
+
     pub fn refuse_connections(&self) {
         self.state.lock().unwrap().refuses_connections = true;
     }
@@ -183,7 +190,7 @@ fn own_network() -> serde_json::Value {
 }
 
 impl Connector for Engine {
-    fn open(&self, to: Destination, _: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
         async move {
             let (here, there) = tokio::io::duplex(64 * 1024);
             match to {
@@ -196,7 +203,10 @@ impl Connector for Engine {
                     tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(there), service));
                 }
                 Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => return Ok(refusing()),
-                Destination::Tcp { .. } | Destination::Udp { .. } => self.connected.send(there).unwrap(),
+                Destination::Tcp { .. } | Destination::Udp { .. } => {
+                    self.state.lock().unwrap().classes.push(class);
+                    self.connected.send(there).unwrap();
+                }
                 Destination::Socket(path) => panic!("nobody asks for {path}"),
             }
             Ok(Stream::new(here))

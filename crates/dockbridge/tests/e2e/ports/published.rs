@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use super::{WEB, fetched, free_port, free_udp_port, local, make_peer, sent_and_answered};
+use super::{WEB, fetched, free_port, free_udp_port, local, make_peer, run_any, sent_and_answered, shown};
 use crate::rig::{Stage, pass_over};
 
 /// How often in all, for each protocol. The full measure is 500.
@@ -81,13 +81,8 @@ async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_dock
     stage.docker(&["rm", "-f", "web", "other"]).await.succeeded();
 
     stage.docker(&["build", "-q", "-t", "exposed", stage_context(&stage).as_str()]).await.succeeded();
-    stage.docker(&[&["run", "-d", "--name", "web", "-P", "exposed"], &WEB[..]].concat()).await.succeeded();
-    for _ in 0..2 {
-        let shown = stage.docker(&["port", "web", "80/tcp"]).await;
-        let chosen: u16 = shown.succeeded().stdout.lines().next().unwrap().rsplit(':').next().unwrap().parse().unwrap();
-        fetched(chosen).await;
-        stage.docker(&["restart", "-t", "0", "web"]).await.succeeded();
-    }
+    run_any(&stage, &[&["exposed"], &WEB[..]].concat(), "web").await;
+    fetched(shown(&stage, "web", "80/tcp").await).await;
     daemon.stop().await;
     stage.close().await;
 }

@@ -1,0 +1,46 @@
+//! Figures for a monitoring system, in the text format of Prometheus: `GET /metrics` of the control socket.
+//!
+//! So far those of the forwards. A counter begins anew when its port is opened anew.
+
+use std::fmt::Write as _;
+
+use ports::{PortState, PortStatus, Traffic};
+
+type Read = fn(&Traffic) -> u64;
+
+/// Name, kind, help, and where the value stands.
+const FORWARDS: [(&str, &str, &str, Read); 6] = [
+    ("connections", "gauge", "Connections (UDP: clients) open now.", |traffic| traffic.connections_now as u64),
+    ("connections_total", "counter", "Connections since the port was opened.", |traffic| traffic.connections_total),
+    ("connections_failed_total", "counter", "Connections that ended with an error.", |traffic| traffic.connections_failed),
+    ("sent_bytes_total", "counter", "Bytes to the container.", |traffic| traffic.bytes_in),
+    ("received_bytes_total", "counter", "Bytes from the container.", |traffic| traffic.bytes_out),
+    ("dropped_datagrams_total", "counter", "Datagrams that the path could not take.", |traffic| traffic.datagrams_dropped),
+];
+
+pub(crate) fn render(ports: &[PortStatus]) -> String {
+    let mut text = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&PortStatus) -> u64| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "# HELP dockbridge_forward_{name} {help}\n# TYPE dockbridge_forward_{name} {kind}");
+        for port in ports {
+            let PortStatus { container, protocol, local, container_port, .. } = port;
+            let _ = writeln!(
+                text,
+                "dockbridge_forward_{name}{{container=\"{}\",port=\"{container_port}\",protocol=\"{protocol}\",local=\"{local}\"}} {}",
+                escaped(container),
+                value(port)
+            );
+        }
+    };
+    family("up", "gauge", "Whether the port answers on this computer.", &|port| u64::from(port.state == PortState::Open));
+    for (name, kind, help, read) in FORWARDS {
+        family(name, kind, help, &|port| read(&port.traffic));
+    }
+    text
+}
+
+/// The name of a forward made by hand is what a person wrote.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
