@@ -46,7 +46,8 @@ impl Comparison {
     }
 
     pub async fn on(stage: Stage) -> Self {
-        let daemon = stage.start(&[]).await;
+        // The daemon sees nothing of what goes straight to the engine, and would take the machine for idle.
+        let daemon = stage.start(&[("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "3h")]).await;
         stage.make_image("tiny").await;
         let direct = stage.folder.path().join("engine.sock");
         let forward = forward(&stage, &direct).await;
