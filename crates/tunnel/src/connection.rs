@@ -275,7 +275,7 @@ enum Trust {
 impl Trust {
     async fn load(host_keys: &HostKeys, endpoint: &Endpoint) -> Self {
         match host_keys {
-            HostKeys::Pinned(fingerprints) => Trust::Pinned(fingerprints.clone()),
+            HostKeys::Pinned(pins) => Trust::Pinned(pins.get()),
             HostKeys::KnownHosts(path) => match tokio::fs::read(path).await.or_else(empty_if_missing) {
                 Ok(bytes) => {
                     let keys = KnownKeys::of(&endpoint.host, endpoint.port, &String::from_utf8_lossy(&bytes));

@@ -30,6 +30,6 @@ pub use agent_proto::datagram;
 pub use error::{CallError, ConnectError};
 pub use exec::ExecOutput;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
-pub use options::{AgentPlan, Endpoint, HostKeys, Identity, Options};
+pub use options::{AgentPlan, Endpoint, HostKeys, Identity, Options, Pins};
 pub use stream::{Class, Connector, Destination, OpenError, Stream};
 pub use tunnel::{AgentState, Statistics, Tunnel};

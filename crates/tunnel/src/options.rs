@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Fingerprint;
 
@@ -31,9 +31,33 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone)]
 pub enum HostKeys {
     /// One of these keys.
-    Pinned(Vec<Fingerprint>),
+    Pinned(Pins),
     /// A key that this file in OpenSSH's `known_hosts` form has for the host and port.
     KnownHosts(PathBuf),
+}
+
+/// Keys of a host. Clones share them, so that a tunnel whose host changes its key goes on making connections.
+#[derive(Debug, Clone, Default)]
+pub struct Pins(Arc<RwLock<Vec<Fingerprint>>>);
+
+impl Pins {
+    pub(crate) fn get(&self) -> Vec<Fingerprint> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn add(&self, key: Fingerprint) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(key);
+    }
+
+    pub(crate) fn be_only(&self, key: Fingerprint) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = vec![key];
+    }
+}
+
+impl From<Vec<Fingerprint>> for Pins {
+    fn from(keys: Vec<Fingerprint>) -> Self {
+        Self(Arc::new(RwLock::new(keys)))
+    }
 }
 
 /// Who logs in. Public keys only; RSA keys are not supported.

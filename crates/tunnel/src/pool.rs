@@ -31,6 +31,8 @@ const MOST_SHARED: usize = 8;
 const MOST_LOGINS: usize = 4;
 /// How long a connection without streams is kept. One is kept always, so that the next stream does not wait for a login.
 const KEPT: Duration = Duration::from_secs(60);
+/// How long after a failed login none is made ahead of need. Who waits for one has it tried at once.
+const PAUSE: Duration = Duration::from_secs(30);
 /// Packets of 32 KiB at most that an unread channel holds before its connection waits, where streams may have to share one: 8 MiB.
 const DEEP: usize = 256;
 /// The same where a connection carries one big transfer, and what is encrypted and sent at once: half a megabyte stays in the processor's cache on its
@@ -63,6 +65,7 @@ impl Pool {
         let (sender, asks) = mpsc::channel(ASKS);
         let owner = Owner {
             needed: false,
+            failed: None,
             options,
             queue,
             death,
@@ -129,6 +132,8 @@ impl Entry {
 struct Owner {
     /// Somebody has asked for a stream; others will follow.
     needed: bool,
+    /// When a login failed last.
+    failed: Option<Instant>,
     options: Options,
     /// Packets that a channel holds.
     queue: usize,
@@ -158,7 +163,10 @@ impl Owner {
                     None => break,
                 },
                 Some(login) = self.logins.join_next() => match login {
-                    Ok(Ok(entry)) => self.entries.push(entry),
+                    Ok(Ok(entry)) => {
+                        self.failed = None;
+                        self.entries.push(entry);
+                    }
                     Ok(Err(reason)) => self.fail(&reason),
                     Err(error) => self.fail(&error.to_string()),
                 },
@@ -192,7 +200,8 @@ impl Owner {
     /// One login for each who waits, and one ahead.
     fn log_in(&mut self) {
         let idle = self.entries.iter().filter(|entry| entry.load() == 0).count();
-        let wanted = (self.waiting.len() + usize::from(self.needed)).saturating_sub(idle);
+        let ahead = self.needed && self.failed.is_none_or(|failed| failed.elapsed() >= PAUSE);
+        let wanted = (self.waiting.len() + usize::from(ahead)).saturating_sub(idle);
         let room = MOST_CONNECTIONS.saturating_sub(self.entries.len());
         while self.logins.len() < wanted.min(room).min(MOST_LOGINS) {
             self.logins.spawn(login(self.options.clone(), self.queue, self.death.child(), self.tasks.clone()));
@@ -202,6 +211,7 @@ impl Owner {
     /// A login failed: who waited longest shares a connection if there is one, or hears why.
     fn fail(&mut self, reason: &str) {
         tracing::debug!(%reason, "a connection for plain channels was not made");
+        self.failed = Some(Instant::now());
         let Some(ask) = self.waiting.pop_front() else { return };
         let least = self.entries.iter().filter(|entry| entry.load() < MOST_SHARED).min_by_key(|entry| entry.load());
         let answer = match least {

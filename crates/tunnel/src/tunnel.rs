@@ -24,7 +24,7 @@ use crate::promised::Promised;
 use crate::start::{self, Started};
 use crate::tracked::{Counts, Tracked};
 use crate::watchdog::{self, RoundTrip};
-use crate::{CallError, Class, ConnectError, Connector, Destination, OpenError, Options, Stream};
+use crate::{CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError, Options, Stream};
 
 /// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections are always read.
 pub(crate) const QUEUE: usize = 64;
@@ -73,6 +73,7 @@ struct Inner {
     round_trip: Arc<RoundTrip>,
     commands: Semaphore,
     docker_socket: String,
+    host_keys: HostKeys,
 }
 
 enum Way {
@@ -115,8 +116,8 @@ impl Tunnel {
         };
         unfinished.keep();
         let (counts, commands) = (Arc::default(), Semaphore::new(COMMANDS));
-        let docker_socket = options.docker_socket;
-        Ok(Tunnel(Arc::new(Inner { control, way, death, tasks, counts, round_trip, commands, docker_socket })))
+        let Options { docker_socket, host_keys, .. } = options;
+        Ok(Tunnel(Arc::new(Inner { control, way, death, tasks, counts, round_trip, commands, docker_socket, host_keys })))
     }
 
     /// A stream. With an agent it costs no round trip: whether it leads there is told by the first read, or by [`Stream::opened`].
@@ -141,6 +142,20 @@ impl Tunnel {
         // The semaphore is never closed.
         let _permit = self.0.commands.acquire().await.ok();
         exec(&self.0.control, command, stdin).await
+    }
+
+    /// The host is going to present this key: connections that are made from now on accept it, too. Without effect where the keys stand in a file.
+    pub fn trust_also(&self, key: Fingerprint) {
+        if let HostKeys::Pinned(pins) = &self.0.host_keys {
+            pins.add(key);
+        }
+    }
+
+    /// The host presents this key from now on, and no other is accepted any more. Without effect where the keys stand in a file.
+    pub fn trust_only(&self, key: Fingerprint) {
+        if let HostKeys::Pinned(pins) = &self.0.host_keys {
+            pins.be_only(key);
+        }
     }
 
     /// Whether an agent runs on the machine.

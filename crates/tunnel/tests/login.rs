@@ -2,8 +2,14 @@
 
 mod rig;
 
-use rig::{Sshd, connect, generate, soon, write};
-use tunnel::{ConnectError, Fingerprint, HostKeys, Identity, Options, Tunnel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rig::{Peer, Sshd, connect, docker, eventually, generate, soon, write};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tunnel::{Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Tunnel};
 
 #[tokio::test]
 async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
@@ -12,16 +18,68 @@ async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
     let other = Fingerprint::of(generate().public_key());
 
     let mut options = sshd.options();
-    options.host_keys = HostKeys::Pinned(vec![other, presented]);
+    options.host_keys = HostKeys::Pinned(vec![other, presented].into());
     connect(options.clone()).await.close().await;
 
-    options.host_keys = HostKeys::Pinned(vec![other]);
+    options.host_keys = HostKeys::Pinned(vec![other].into());
     let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
     assert!(matches!(&error, ConnectError::HostKeyRefused { presented: shown, .. } if *shown == presented), "{error:?}");
 
-    options.host_keys = HostKeys::Pinned(Vec::new());
+    options.host_keys = HostKeys::Pinned(Vec::new().into());
     let error = soon("refusal", Tunnel::connect(options)).await.unwrap_err();
     assert!(matches!(error, ConnectError::HostKeyRefused { .. }), "an empty list trusts nobody: {error:?}");
+}
+
+/// Plain channels and big transfers have connections of their own, which are made long after the first.
+#[tokio::test]
+async fn a_tunnel_whose_host_changes_its_key_makes_further_connections_once_it_is_told() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let tunnel = connect(sshd.options()).await;
+    let next = sshd.change_host_key().await;
+    let open = || soon("an answer", tunnel.open(Destination::Docker, Class::Interactive));
+    let error = open().await.unwrap_err();
+    assert!(error.to_string().contains("not the key that this machine was given"), "{error}");
+    tunnel.trust_also(next);
+    // A login that was begun before may still be under way.
+    let mut stream = eventually("a connection", || async { open().await.map_err(|error| error.to_string()) }).await;
+    tunnel.trust_only(Fingerprint::of(generate().public_key()));
+    soon("write", stream.write_all(b"word")).await.unwrap();
+    soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
+    tunnel.close().await;
+}
+
+/// Ahead of need one connection is kept ready; where none can be made, nobody asks without end.
+#[tokio::test]
+async fn a_host_that_lets_nobody_in_any_more_is_not_asked_without_end() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = sshd.options();
+    let to = ("127.0.0.1", std::mem::replace(&mut options.endpoint.port, listener.local_addr().unwrap().port()));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let door = tokio::spawn({
+        let asked = asked.clone();
+        async move {
+            let mut first = true;
+            while let Ok((mut client, _)) = listener.accept().await {
+                asked.fetch_add(1, Ordering::Relaxed);
+                if std::mem::take(&mut first) {
+                    let mut host = TcpStream::connect(to).await.unwrap();
+                    tokio::spawn(async move { copy_bidirectional(&mut client, &mut host).await });
+                }
+            }
+        }
+    });
+    let tunnel = connect(options).await;
+    for _ in 0..3 {
+        soon("an answer", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap_err();
+    }
+    // Nothing to wait for: what shall not happen would happen at once and many times.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((2..=8).contains(&asked), "asked {asked} times for the login, three streams and a few ahead");
+    tunnel.close().await;
+    door.abort();
 }
 
 #[tokio::test]

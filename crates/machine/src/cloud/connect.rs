@@ -91,7 +91,7 @@ impl Cloud {
     async fn log_in(&self, server: &Server, host: String, begun: Instant, purpose: Purpose) -> Result<Tunnel, Lost> {
         let options = Options {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
-            host_keys: HostKeys::Pinned(server.host_keys.clone()),
+            host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
             agent: Some(self.options.agent.clone()),
             docker_socket: "/var/run/docker.sock".to_owned(),
@@ -184,14 +184,19 @@ impl Cloud {
         };
         let printed = script("prepare").await.map_err(|message| failed("make a host key", message))?;
         let next = parse_public(&printed).map_err(|error| failed("make a host key", error.to_string()))?;
-        let next = Fingerprint::of(&next).to_label();
+        let fingerprint = Fingerprint::of(&next);
+        let next = fingerprint.to_label();
         let mut labels = server.labels;
         if labels.get(HOST_KEY) == Some(&next) && !labels.contains_key(NEXT_HOST_KEY) {
+            ready.tunnel.trust_only(fingerprint);
             return Ok(());
         }
         labels.insert(NEXT_HOST_KEY.to_owned(), next.clone());
         self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud("label the server"))?;
+        // Big transfers make connections of their own, now and later.
+        ready.tunnel.trust_also(fingerprint);
         script("commit").await.map_err(|message| failed("replace its host key", message))?;
+        ready.tunnel.trust_only(fingerprint);
         labels.remove(NEXT_HOST_KEY);
         labels.insert(HOST_KEY.to_owned(), next);
         self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud("label the server"))?;
@@ -265,7 +270,7 @@ impl Cloud {
         };
         let options = Options {
             endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
-            host_keys: HostKeys::Pinned(server.host_keys.clone()),
+            host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
             agent: None,
             docker_socket: Options::DOCKER_SOCKET.to_owned(),

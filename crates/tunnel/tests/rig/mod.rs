@@ -99,7 +99,7 @@ impl Sshd {
     pub fn options(&self) -> Options {
         Options {
             endpoint: self.endpoint(),
-            host_keys: HostKeys::Pinned(vec![Fingerprint::of(self.host_key.public_key())]),
+            host_keys: HostKeys::Pinned(vec![Fingerprint::of(self.host_key.public_key())].into()),
             identity: Identity::Key(self.key.clone()),
             agent: None,
             docker_socket: self.path("docker.sock").display().to_string(),
@@ -115,6 +115,25 @@ impl Sshd {
     /// With and without the agent: what holds for streams holds for both.
     pub fn both_ways(&self) -> [(&'static str, Options); 2] {
         [("with agent", self.options_with_agent()), ("without agent", self.options())]
+    }
+
+    /// From now on it presents another host key. Logins that there are go on.
+    pub async fn change_host_key(&self) -> Fingerprint {
+        let next = generate();
+        write(&self.path("host_key"), &next.to_openssh(Default::default()).unwrap(), 0o600);
+        let process = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+        let next = Fingerprint::of(next.public_key());
+        let options = Options { host_keys: HostKeys::Pinned(vec![next].into()), ..self.options() };
+        eventually("sshd presents its new key", async || match Tunnel::connect(options.clone()).await {
+            Ok(tunnel) => {
+                tunnel.close().await;
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        })
+        .await;
+        next
     }
 
     /// All processes of this sshd, itself first.
