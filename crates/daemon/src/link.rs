@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use gateway::{Presence, Standing};
 use machine::Ready;
 use tokio::sync::watch;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
@@ -70,6 +71,49 @@ fn ready(now: &Situation) -> Option<Arc<Ready>> {
     match &now.state {
         State::Up(ready) if ready.tunnel.is_dead().is_none() => Some(ready.clone()),
         _ => None,
+    }
+}
+
+/// The machine, looked at without asking for one.
+#[derive(Debug, Clone)]
+pub(crate) struct Onlooker(watch::Receiver<Situation>);
+
+impl Onlooker {
+    pub(crate) fn new(situation: watch::Receiver<Situation>) -> Self {
+        Self(situation)
+    }
+}
+
+impl Connector for Onlooker {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+        let found = ready(&self.0.borrow());
+        Box::pin(async move {
+            match found {
+                Some(ready) => ready.tunnel.open(to, class).await,
+                None => Err(OpenError::NoMachine { message: "there is no machine".to_owned() }),
+            }
+        })
+    }
+}
+
+impl Presence for Onlooker {
+    fn standing(&self) -> Standing {
+        let now = self.0.borrow();
+        match &now.state {
+            _ if ready(&now).is_some() => Standing::Up,
+            State::Absent { .. } | State::Waking | State::Releasing { .. } | State::Failed { again: None, .. } => Standing::Absent,
+            State::Up(_) | State::Lost { .. } | State::Failed { again: Some(_), .. } => Standing::Away,
+        }
+    }
+
+    fn until_up(&self) -> BoxFuture<'_, ()> {
+        let mut situation = self.0.clone();
+        Box::pin(async move {
+            if situation.wait_for(|now| ready(now).is_some()).await.is_err() {
+                // The daemon ends, and everything that waits with it.
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 

@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::{Folders, Gateway, Knowledge};
-use lifecycle::{Activity, Clock, Policy, SuspendClock};
+use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
 use crate::control::{self, Control};
-use crate::link::Link;
+use crate::ledger::Accounts;
+use crate::link::{Link, Onlooker};
 use crate::ownership::{Ownership, OwnershipError, control_socket};
+use crate::person;
 use crate::pin::PinFile;
 use crate::proxy_port;
 use crate::state::Situation;
@@ -39,6 +42,8 @@ pub struct Options {
     pub policy: Policy,
     /// What this client says of itself.
     pub lease: Lease,
+    /// For a month, in millionths of the project's currency, net.
+    pub budget: Option<u64>,
     /// Between heartbeats.
     pub heartbeat: Duration,
     /// The Docker socket to serve.
@@ -120,10 +125,13 @@ impl Daemon {
         pin.restore(&activity, jiff::Timestamp::now());
         let ports = options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge, options.folders);
+        let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge, options.folders)
+            .looking_at(Arc::new(Onlooker::new(watched.clone())));
 
         let policy = options.policy;
+        let accounts = Accounts::open(&options.state, options.lease.length, options.budget);
         let supervisor = Supervisor {
+            accounts,
             provider: options.provider,
             activity: activity.clone(),
             policy: policy.clone(),
@@ -141,6 +149,10 @@ impl Daemon {
         // A machine that could not be asked about may exist, and only we keep it alive.
         let mut supervised = tokio::spawn(supervisor.run(!matches!(found, Ok(None))));
 
+        let heeding = (policy.lock.action != LockAction::Ignore).then(|| {
+            let heard = person::heed(activity.clone(), commands.clone());
+            AbortOnDropHandle::new(tokio::spawn(heard))
+        });
         let serving = CancellationToken::new();
         let served = tokio::spawn({
             let (gateway, serving) = (gateway.clone(), serving.clone());
@@ -177,6 +189,7 @@ impl Daemon {
             }
             _ = &mut supervised => {}
         }
+        drop(heeding);
         serving.cancel();
         let _ = served.await;
         proxied.join_all().await;

@@ -8,6 +8,7 @@ use lifecycle::{Moment, Pin, Verdict};
 use machine::Summary;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::money;
 use crate::state::{Situation, State};
 use crate::why::{Why, next_attempt};
 
@@ -50,6 +51,9 @@ pub struct Status {
     pub ports: serde_json::Value,
     /// Net, while there is a machine.
     pub cost: Option<CostStatus>,
+    /// Where one is set, while there is a machine.
+    #[serde(default)]
+    pub budget: Option<BudgetStatus>,
 }
 
 /// A stage on the way to a machine.
@@ -100,6 +104,15 @@ pub struct CostStatus {
     pub volume_monthly: Option<f64>,
 }
 
+/// The budget of the month, net, in the currency of the project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BudgetStatus {
+    /// What may be spent.
+    pub limit: f64,
+    /// What is, the volume and the hour under way included.
+    pub spent: f64,
+}
+
 impl Status {
     pub(crate) fn of(
         profile: &str,
@@ -123,6 +136,10 @@ impl Status {
             reason: reason(&now.state),
             since_seconds: moment.since(now.since).as_secs_f64(),
             cost: machine.as_ref().and_then(cost),
+            budget: now
+                .tenure
+                .and_then(|(_, tenure)| tenure.budget)
+                .map(|budget| BudgetStatus { limit: money(budget.limit), spent: money(budget.spent) }),
             machine,
             phases: now
                 .phases

@@ -9,6 +9,7 @@ mod wake;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
 use machine::{Consent, Lease, Provider, Ready, with_causes};
 use ports::Ports;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 pub(crate) use self::backoff::Backoff;
+use crate::ledger::Accounts;
 use crate::state::{Situation, State};
 
 /// What is asked of the supervisor from outside. (Wishes for a machine come by [`crate::link::Link`].)
@@ -36,6 +38,8 @@ pub(crate) struct Supervisor {
     pub(crate) activity: Activity,
     pub(crate) policy: Policy,
     pub(crate) lease: Lease,
+    /// What runs when, what it costs, and what it may.
+    pub(crate) accounts: Accounts,
     /// Between heartbeats.
     pub(crate) interval: Duration,
     pub(crate) clock: Arc<dyn Clock>,
@@ -139,6 +143,7 @@ impl Supervisor {
         }
         self.activity.set_containers(Vec::new());
         self.expected = false;
+        self.accounts.ends(Timestamp::now());
         self.enter(State::Absent { because: Some(because.to_owned()) });
     }
 }

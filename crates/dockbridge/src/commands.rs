@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod config;
+mod cost;
 mod init;
 mod local_cloud;
 mod pin;
@@ -35,6 +36,8 @@ pub enum Command {
     Pin(pin::Args),
     /// Take the pin off
     Unpin,
+    /// What a month costs, by the cloud's own prices
+    Cost(cost::Args),
     /// End the daemon; the machine goes on until its lease ends
     Stop(stop::Args),
     /// Create or connect the machine now
@@ -67,6 +70,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Why(arguments) => why::run(arguments, global).await,
         Command::Pin(arguments) => pin::run(arguments, global).await,
         Command::Unpin => pin::unpin(global).await,
+        Command::Cost(arguments) => cost::run(arguments, global),
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Wake => wake::run(global).await,
         Command::Ports(arguments) => ports::run(arguments, global).await,

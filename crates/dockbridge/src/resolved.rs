@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hetzner::Client;
-use lifecycle::{Containers, Policy};
+use lifecycle::{Containers, Lock, LockAction, Policy};
 use machine::{Cloud, CloudOptions, Identity, Lease, Owner, Profile, SelfDestruct, Spec};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
@@ -21,6 +21,9 @@ use crate::settings::{self, Settings};
 
 /// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
 const BOOT_LEASE_SECONDS: u64 = 10 * 60;
+
+/// Who this process is to machines.
+static CLIENT: OnceLock<String> = OnceLock::new();
 
 /// Arguments that all commands share.
 #[derive(Debug, Clone, clap::Args)]
@@ -181,7 +184,8 @@ impl Resolved {
     /// What this client says of itself.
     pub fn lease(&self) -> Lease {
         Lease {
-            client: format!("{:016x}", rand::random::<u64>()),
+            // One name for all that this process says: the machine is not to take us for somebody else.
+            client: CLIENT.get_or_init(|| format!("{:016x}", rand::random::<u64>())).clone(),
             length: self.settings.keepalive.timeout,
             idle_limit: self.settings.activity.idle_timeout + self.settings.activity.grace_period,
         }
@@ -201,7 +205,14 @@ impl Resolved {
             },
             keep_paid_hour: activity.keep_paid_hour,
             max_lifetime: activity.max_lifetime,
-            ..Policy::default()
+            lock: Lock {
+                action: match self.settings.lock.action {
+                    settings::LockAction::Shutdown => LockAction::Shutdown,
+                    settings::LockAction::Shorten => LockAction::Shorten,
+                    settings::LockAction::Ignore => LockAction::Ignore,
+                },
+                grace: self.settings.lock.grace,
+            },
         }
     }
 

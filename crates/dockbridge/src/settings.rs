@@ -25,6 +25,8 @@ pub struct Settings {
     pub docker: Docker,
     /// Section `activity`.
     pub activity: Activity,
+    /// Section `lock`.
+    pub lock: Lock,
     /// Section `keepalive`.
     pub keepalive: Keepalive,
     /// Section `ssh`.
@@ -80,6 +82,8 @@ pub struct Activity {
     pub keep_paid_hour: bool,
     /// No machine gets older.
     pub max_lifetime: Option<Duration>,
+    /// For a month, in millionths of the project's currency, net.
+    pub budget: Option<u64>,
 }
 
 /// What running containers mean.
@@ -99,6 +103,36 @@ impl fmt::Display for Containers {
             Containers::Timeout => "timeout",
             Containers::Keep => "keep",
             Containers::Ignore => "ignore",
+        })
+    }
+}
+
+/// A locked screen, or a computer that falls asleep.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    /// What is done.
+    pub action: LockAction,
+    /// How long after the lock.
+    pub grace: Duration,
+}
+
+/// What is done about a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockAction {
+    /// The machine goes.
+    Shutdown,
+    /// It is kept no longer than after a command.
+    Shorten,
+    /// Nothing.
+    Ignore,
+}
+
+impl fmt::Display for LockAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LockAction::Shutdown => "shutdown",
+            LockAction::Shorten => "shorten",
+            LockAction::Ignore => "ignore",
         })
     }
 }

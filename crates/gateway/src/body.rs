@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use lifecycle::Guard;
 
+use crate::events::Events;
+use crate::last_known::Recording;
 use crate::link::{Busy, Link};
 use crate::upstream::{Upstream, Way};
 
@@ -163,6 +166,8 @@ pub(crate) enum ReplyBody {
     Whole(Option<Bytes>),
     /// The engine's.
     Passed(Passed),
+    /// What happens on the engine, over the lives of several.
+    Events(Events),
     /// None by itself, but without a length: what follows is a raw stream.
     Endless,
 }
@@ -183,6 +188,8 @@ pub(crate) struct Passed {
     held: Option<Frame<Bytes>>,
     /// The engine broke off. Told when the client has what came before.
     broken: Option<hyper::Error>,
+    /// Remembers what passes.
+    recording: Option<Box<Recording>>,
     link: Arc<Link>,
 }
 
@@ -203,9 +210,14 @@ impl Exchange {
 }
 
 impl Passed {
-    pub(crate) fn new(inner: Incoming, exchange: Exchange, first: Option<BoxFuture<'static, ()>>) -> Self {
+    pub(crate) fn new(
+        inner: Incoming,
+        exchange: Exchange,
+        first: Option<BoxFuture<'static, ()>>,
+        recording: Option<Box<Recording>>,
+    ) -> Self {
         let link = exchange.link.clone();
-        let mut passed = Self { inner, exchange: Some(exchange), first, held: None, broken: None, link };
+        let mut passed = Self { inner, exchange: Some(exchange), first, held: None, broken: None, recording, link };
         if passed.inner.is_end_stream() {
             passed.ended();
         }
@@ -213,6 +225,9 @@ impl Passed {
     }
 
     fn ended(&mut self) {
+        if let Some(recording) = self.recording.take() {
+            recording.ends();
+        }
         if let Some(exchange) = self.exchange.take() {
             exchange.ended();
         }
@@ -229,13 +244,16 @@ impl Passed {
                 if let Some(exchange) = &self.exchange {
                     exchange.guard.traffic();
                 }
+                if let (Some(recording), Some(data)) = (self.recording.take(), frame.data_ref()) {
+                    self.recording = recording.takes(data);
+                }
                 // Nobody asks for more behind trailers.
                 if frame.is_trailers() || self.inner.is_end_stream() {
                     self.ended();
                 }
             }
             Some(Err(error)) => {
-                self.exchange = None;
+                (self.exchange, self.recording) = (None, None);
                 self.broken = Some(error);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -253,6 +271,7 @@ impl Body for ReplyBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let passed = match &mut *self {
             Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Events(events) => return events.poll_next_unpin(cx).map(|lines| lines.map(|lines| Ok(Frame::data(lines)))),
             Self::Endless => return Poll::Ready(None),
             Self::Passed(passed) => passed,
         };
@@ -278,7 +297,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Endless => false,
+            Self::Events(_) | Self::Endless => false,
             Self::Passed(passed) => passed.held.is_none() && passed.broken.is_none() && passed.inner.is_end_stream(),
         }
     }
@@ -286,7 +305,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Endless => SizeHint::default(),
+            Self::Events(_) | Self::Endless => SizeHint::default(),
             Self::Passed(passed) => passed.inner.size_hint(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The one place where requests are treated differently. A step that has nothing to say to a request lets it pass as it is.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -13,15 +13,17 @@ use hyper::body::{Body, Incoming};
 use hyper::ext::on_informational;
 use lifecycle::Guard;
 use ports::Reservation;
-use tunnel::OpenError;
+use tunnel::{Connector, OpenError};
 
 use crate::binds::{self, BindMounts, Outcome};
 use crate::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
 use crate::classify::{Binds, PortsStep, Route, classify};
 use crate::doors;
+use crate::events;
 use crate::frames;
 use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
+use crate::presence::{Presence, Standing};
 use crate::reply::Failure;
 use crate::serve::Inner as Gateway;
 use crate::upstream::Upstream;
@@ -49,8 +51,55 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, link: Arc<Link>, request: Requ
         return known;
     }
     let busy = link.begin();
-    let guard = Arc::new(gateway.activity.begin_for(route.kind, route.source.clone(), client_name(&request)));
-    pass(&gateway, &link, &route, request, client, guard, busy).await.unwrap_or_else(Failure::into_response)
+    if let Some(presence) = gateway.presence.as_ref().filter(|_| route.events) {
+        let known = gateway.knowledge.headers();
+        return events::follow(presence.clone(), &request, known, busy).await.unwrap_or_else(Failure::into_response);
+    }
+    let client_name = client_name(&request);
+    if let Some(presence) = gateway.presence.as_ref().filter(|_| is_poll(&gateway, &route, &request, client_name.as_deref())) {
+        return answer_poll(&gateway, &link, &route, request, client, &**presence, busy).await;
+    }
+    let guard = Arc::new(gateway.activity.begin_for(route.kind, route.source.clone(), client_name));
+    let held = Held { guard, busy, connector: &*gateway.connector };
+    pass(&gateway, &link, &route, request, client, held).await.unwrap_or_else(Failure::into_response)
+}
+
+/// Whether a client asks this again and again. Who polls has to be told from who asks, or a machine that is looked at would never go.
+fn is_poll<B>(gateway: &Gateway, route: &Route, request: &Request<B>, client: Option<&str>) -> bool {
+    if !route.read_only {
+        return false;
+    }
+    let signature = format!("{} {} {}", client.unwrap_or_default(), request.method(), request.uri());
+    let awake = gateway.activity.clock().awake();
+    // Every critical section leaves it whole.
+    gateway.polling.lock().unwrap_or_else(PoisonError::into_inner).arrives(&signature, awake)
+}
+
+/// The engine's answer while there is one, and its last one otherwise. No activity, and nothing is woken.
+async fn answer_poll(
+    gateway: &Arc<Gateway>,
+    link: &Arc<Link>,
+    route: &Route,
+    request: Request<Incoming>,
+    client: Client,
+    presence: &dyn Presence,
+    busy: Busy,
+) -> Response<ReplyBody> {
+    let uri = request.uri().clone();
+    let last = |standing| gateway.last_known.answer(&uri, standing, gateway.activity.clock().now());
+    let standing = presence.standing();
+    if standing != Standing::Up
+        && let Some(known) = last(standing)
+    {
+        return known;
+    }
+    let guard = Arc::new(Guard::of_nothing(&gateway.activity));
+    // What was never answered before is asked as anybody would ask it.
+    let connector: &dyn Connector = if standing == Standing::Up { presence } else { &*gateway.connector };
+    match pass(gateway, link, route, request, client, Held { guard, busy, connector }).await {
+        Err(failure @ (Failure::Open(_) | Failure::Lost(_))) => last(presence.standing()).unwrap_or_else(|| failure.into_response()),
+        passed => passed.unwrap_or_else(Failure::into_response),
+    }
 }
 
 /// As the client calls itself; some tell the whole of their environment.
@@ -60,15 +109,23 @@ fn client_name<B>(request: &Request<B>) -> Option<String> {
     (!name.is_empty()).then(|| name.chars().take(LONGEST).collect())
 }
 
+/// What a request holds on its way, and how it gets to an engine.
+struct Held<'a> {
+    guard: Arc<Guard>,
+    busy: Busy,
+    connector: &'a dyn Connector,
+}
+
 async fn pass(
     gateway: &Arc<Gateway>,
     link: &Arc<Link>,
     route: &Route,
     request: Request<Incoming>,
     client: Client,
-    guard: Arc<Guard>,
-    busy: Busy,
+    held: Held<'_>,
 ) -> Result<Response<ReplyBody>, Failure> {
+    let Held { guard, busy, connector } = held;
+    let (uri, method) = (request.uri().clone(), request.method().clone());
     let reservation = before_start(gateway, route).await?;
 
     let (mut parts, body) = request.into_parts();
@@ -84,7 +141,7 @@ async fn pass(
             body
         }
     };
-    let (mut response, upstream) = exchange(gateway, link, route, Request::from_parts(parts, body)).await?;
+    let (mut response, upstream) = exchange(connector, link, route, Request::from_parts(parts, body)).await?;
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
@@ -110,9 +167,11 @@ async fn pass(
         guard.becomes(route.lasting_kind());
     }
     response.headers_mut().remove(CONNECTION);
+    let remembered = gateway.presence.is_some() && route.read_only && method == Method::GET;
+    let recording = if remembered { gateway.last_known.record(&uri, &response, gateway.activity.clock().now()) } else { None };
     let (parts, body) = response.into_parts();
     let exchange = Exchange { guard, upstream, link: link.clone(), busy };
-    let body = ReplyBody::Passed(Passed::new(body, exchange, before_end_is_told(gateway, route)));
+    let body = ReplyBody::Passed(Passed::new(body, exchange, before_end_is_told(gateway, route), recording));
     learn(gateway, route, Response::from_parts(parts, body)).await
 }
 
@@ -171,7 +230,7 @@ async fn look_at(
 /// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
 /// replaced once without a word, where nothing can happen twice.
 async fn exchange(
-    gateway: &Gateway,
+    connector: &dyn Connector,
     link: &Link,
     route: &Route,
     request: Request<RequestBody>,
@@ -198,7 +257,7 @@ async fn exchange(
 
     let mut second_chance = true;
     loop {
-        let mut upstream = link.dial(&*gateway.connector, route.class).await?;
+        let mut upstream = link.dial(connector, route.class).await?;
         link.carried_by(&upstream, passes_end);
         let mut failed = match upstream.send(request).await {
             Ok(response) => return Ok((response, upstream)),

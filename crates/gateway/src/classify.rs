@@ -27,6 +27,10 @@ pub(crate) struct Route {
     pub(crate) kind: Kind,
     /// Its answer ends when a person or a container says so: silence is no sign of work.
     pub(crate) lasting: bool,
+    /// It changes nothing and is answered at once: who repeats it, polls.
+    pub(crate) read_only: bool,
+    /// It follows what happens, from now on and without an end.
+    pub(crate) events: bool,
     /// The engine may take the connection over as a raw stream, with or without an `Upgrade` header.
     pub(crate) hijack: bool,
     /// What it does to published ports.
@@ -123,6 +127,8 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
             ["containers", _, "wait"] | ["session"] | ["grpc"] => post,
             _ => false,
         };
+    let read_only = (get || method == Method::HEAD) && class == Class::Interactive && !lasting && answer.is_none();
+    let events = get && matches!(*segments, ["events"]) && !query.has("until");
     let ports = match *segments {
         ["containers", id, "start" | "restart"] if post => PortsStep::Start(id.to_owned()),
         ["containers", id, "stop" | "kill"] if post => PortsStep::End(id.to_owned()),
@@ -135,7 +141,7 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["services", "create"] | ["services", _, "update"] if post => Some(Binds::Service),
         _ => None,
     };
-    Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, hijack, ports, binds }
+    Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, read_only, events, hijack, ports, binds }
 }
 
 impl Route {
@@ -301,6 +307,21 @@ mod tests {
         assert_eq!(kinds("GET /containers/x/stats"), (Kind::Command, Kind::Watch));
         assert_eq!(kinds("POST /exec/x/start"), (Kind::Command, Kind::Stream));
         assert_eq!(kinds("GET /images/json"), (Kind::Command, Kind::Stream));
+    }
+
+    #[test]
+    fn what_can_be_repeated_in_vain_changes_nothing_and_ends() {
+        for line in
+            ["GET /containers/json?all=1", "GET /v1.41/info", "GET /containers/x/json", "GET /containers/x/logs?stdout=1", "HEAD /info"]
+        {
+            assert!(route(line).read_only, "{line}");
+        }
+        for line in ["GET /_ping", "POST /containers/x/start", "GET /events", "GET /containers/x/logs?follow=1", "GET /containers/x/export"]
+        {
+            assert!(!route(line).read_only, "{line}");
+        }
+        assert!(route("GET /v1.41/events?filters=x").events && route("GET /events?since=5").events);
+        assert!(!route("GET /events?since=5&until=9").events && !route("POST /events").events);
     }
 
     #[test]

@@ -70,6 +70,14 @@ impl Knowledge {
         self.known().ping.as_ref().and_then(|said| said.header("api-version")).map(str::to_owned)
     }
 
+    /// The headers that the engine sends with everything, as far as they are known.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let known = self.known();
+        let said = known.ping.iter().chain(&known.version).next();
+        let headers = said.into_iter().flat_map(|said| &said.headers).filter(|(name, _)| RECOGNISED_BY.contains(&name.as_str()));
+        headers.filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))).collect()
+    }
+
     pub(crate) fn answer(&self, method: &Method, route: &Route) -> Option<Response<ReplyBody>> {
         let answer = route.answer?;
         let known = self.known();

@@ -5,7 +5,7 @@
 //! place, `chain`; everything else is transport.
 //!
 //! The gateway does not know what a machine is or how it is reached: streams come from a [`tunnel::Connector`], which may take as long as a
-//! machine takes to be made. It keeps no state of the engine but [`Knowledge`].
+//! machine takes to be made. It keeps no state of the engine but [`Knowledge`] and its last answers, for who repeats a question ([`Presence`]).
 //!
 //! A bind mount of a folder of this computer is refused, or means the machine's: `binds`.
 
@@ -19,12 +19,15 @@ mod classify;
 mod client;
 mod connection;
 mod doors;
+mod events;
 mod frames;
 mod framing;
 mod hijack;
 mod knowledge;
+mod last_known;
 mod link;
 mod paths;
+mod presence;
 mod reply;
 mod serve;
 mod socket;
@@ -32,5 +35,6 @@ mod upstream;
 
 pub use binds::{BindMounts, Folders};
 pub use knowledge::Knowledge;
+pub use presence::{Presence, Standing};
 pub use serve::{Gateway, MAX_CLIENTS};
 pub use socket::Socket;

@@ -1,9 +1,9 @@
 //! Listening for clients.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lifecycle::Activity;
+use lifecycle::{Activity, Polling};
 use ports::Ports;
 use tokio::task::JoinSet;
 use tokio_util::net::Listener;
@@ -13,6 +13,8 @@ use tunnel::Connector;
 use crate::binds::Folders;
 use crate::connection;
 use crate::knowledge::Knowledge;
+use crate::last_known::LastKnown;
+use crate::presence::Presence;
 use crate::socket::Socket;
 
 /// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100 KiB each when busy.
@@ -34,6 +36,10 @@ pub(crate) struct Inner {
     pub(crate) ports: Option<Ports>,
     pub(crate) knowledge: Knowledge,
     pub(crate) folders: Folders,
+    /// Without it, every request may wake a machine.
+    pub(crate) presence: Option<Arc<dyn Presence>>,
+    pub(crate) polling: Mutex<Polling>,
+    pub(crate) last_known: LastKnown,
 }
 
 impl Gateway {
@@ -50,7 +56,17 @@ impl Gateway {
         knowledge: Knowledge,
         folders: Folders,
     ) -> Self {
-        Self(Arc::new(Inner { connector, activity, ports, knowledge, folders }))
+        let (polling, last_known) = (Mutex::default(), LastKnown::default());
+        Self(Arc::new(Inner { connector, activity, ports, knowledge, folders, presence: None, polling, last_known }))
+    }
+
+    /// With a look at the machine that asks for none: who repeats a question, or follows events, neither wakes a machine nor keeps one. To be
+    /// said before the gateway is cloned.
+    pub fn looking_at(mut self, presence: Arc<dyn Presence>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.presence = Some(presence);
+        }
+        self
     }
 
     /// Serves clients until `shutdown`; then requests under way have a few seconds to be answered and everything is closed. Several

@@ -123,6 +123,11 @@ impl Activity {
         Self { clock, inner: Arc::default() }
     }
 
+    /// The clock by which all of this is counted.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     /// Something begins; it ends when the guard is dropped.
     pub fn begin(&self, kind: Kind, source: impl Into<String>) -> Guard {
         self.begin_for(kind, source, None)

@@ -39,6 +39,8 @@ impl Host {
             location: None,
             created: None,
             price_hourly: None,
+            price_monthly: None,
+            currency: None,
             billed_unit_seconds: None,
             volume: None,
         }

@@ -21,9 +21,9 @@ pub use error::MachineError;
 pub use host::Host;
 pub use host_key::generate_key;
 pub use identity::{Identity, InvalidName, Owner, Profile};
-pub use observed::ServerStatus;
+pub use observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
 pub use patience::patience;
-pub use plan::{Problem, Spec};
+pub use plan::{Problem, Rung, Spec, Step, plan};
 pub use provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary, VolumeSummary};
 
 /// An error with its causes, on one line.

@@ -64,6 +64,8 @@ pub struct Server {
     pub created: i64,
     /// Net price of a started hour of the server alone.
     pub price_hourly: Option<f64>,
+    /// The most that the server alone costs in a calendar month, net.
+    pub price_monthly: Option<f64>,
 }
 
 /// A volume.

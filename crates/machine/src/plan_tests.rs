@@ -43,6 +43,7 @@ fn server(id: u64, status: ServerStatus) -> Server {
         labels: BTreeMap::new(),
         created: 0,
         price_hourly: None,
+        price_monthly: None,
     }
 }
 

@@ -72,6 +72,12 @@ pub struct Summary {
     pub created: Option<i64>,
     /// Net price of a started hour, all parts of the machine together.
     pub price_hourly: Option<f64>,
+    /// The most that all parts cost in a calendar month, net.
+    #[serde(default)]
+    pub price_monthly: Option<f64>,
+    /// Of the prices, as an ISO 4217 code.
+    #[serde(default)]
+    pub currency: Option<String>,
     /// Time is billed in units of so many seconds, counted from creation, each one whole once it has begun; `None` where time costs nothing.
     #[serde(default)]
     pub billed_unit_seconds: Option<u64>,

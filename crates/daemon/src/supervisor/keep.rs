@@ -7,7 +7,7 @@ use agent_proto::{Call, Heartbeat, MachineReport, Reply};
 use jiff::Timestamp;
 use lifecycle::{Moment, Outcome, decide};
 use machine::{Consent, Lease, Ready};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::AgentState;
@@ -18,6 +18,8 @@ use crate::state::State;
 
 /// How often the policy is asked: the shortest time-outs that people set are a few seconds.
 const VERDICT_EVERY: Duration = Duration::from_secs(1);
+/// An end that nobody sees is known to this, and then by the lease. The budget is looked at as often: well before an hour is over.
+const BOOK_EVERY: Duration = Duration::from_secs(30);
 /// An agent that does not answer for this long is the watchdog's affair.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
 /// After another client was found at work, and between attempts to follow the engine's events.
@@ -44,6 +46,7 @@ impl Supervisor {
         let met = self.clock.now();
         self.expected = true;
         self.situation.send_modify(|situation| situation.meet(&ready.summary, Timestamp::now(), met));
+        self.book(&ready);
         self.enter(State::Up(ready.clone()));
         let ending = CancellationToken::new();
         let follower = self.follow_ports(ending.clone());
@@ -60,12 +63,14 @@ impl Supervisor {
     async fn until_it_ends(&mut self, ready: &Arc<Ready>, met: Moment) -> Next {
         let mut verdicts = interval(VERDICT_EVERY);
         let mut heartbeats = interval(self.interval);
+        let mut bookings = interval_at(Instant::now() + BOOK_EVERY, BOOK_EVERY);
         verdicts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Told { at: met, idle: Duration::ZERO };
         let mut not_before = met;
         loop {
             tokio::select! {
+                _ = bookings.tick() => self.book(ready),
                 reason = ready.tunnel.dead() => {
                     let held = self.clock.now().since(met);
                     return Next::FindOut { reason, pause: self.backoff.lost(held, rand::random()) };
@@ -117,6 +122,18 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// The machine is there, and costs.
+    fn book(&mut self, ready: &Ready) {
+        let now = Timestamp::now();
+        self.accounts.sees(&ready.summary, now);
+        let budget = self.accounts.budget(now);
+        self.situation.send_modify(|situation| {
+            if let Some((_, tenure)) = &mut situation.tenure {
+                tenure.budget = budget;
+            }
+        });
     }
 
     /// How long this client has had nothing to do.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use machine::{Consent, MachineError};
 use tokio::time::Instant;
 
@@ -21,6 +22,12 @@ enum Ended {
 impl Supervisor {
     pub(super) async fn wake(&mut self) -> Next {
         self.no_attempt_before = None;
+        // One that is there already is paid for; the verdict tells when it goes.
+        if !self.expected
+            && let Some(message) = self.accounts.refusal(Timestamp::now())
+        {
+            return self.refuse(message);
+        }
         self.enter(State::Waking);
         self.situation.send_modify(|now| now.phases.clear());
         let ended = self.on_the_way().await;
@@ -62,6 +69,18 @@ impl Supervisor {
         self.situation.send_modify(|situation| {
             situation.attempted(Some(message.clone()));
             situation.enter(State::Failed { message, again }, now);
+        });
+        Next::Rest
+    }
+
+    /// The person does not want one, by the settings.
+    fn refuse(&mut self, message: String) -> Next {
+        tracing::warn!(%message, "no machine");
+        self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
+        let now = self.clock.now();
+        self.situation.send_modify(|situation| {
+            situation.attempted(Some(message.clone()));
+            situation.enter(State::Failed { message, again: None }, now);
         });
         Next::Rest
     }

@@ -54,6 +54,7 @@ impl Stage {
             profile: "test".to_owned(),
             provider: Arc::new(Host::new(tunnel)),
             policy: Policy::default(),
+            budget: None,
             lease: Lease { client: "test".to_owned(), length: LONGEST, idle_limit: LONGEST },
             heartbeat: Duration::from_secs(1),
             socket: folder.path().join("docker.sock"),
@@ -184,7 +185,7 @@ async fn serve(stream: UnixStream) -> std::io::Result<()> {
         }
         let answer = match request.split(' ').nth(1).unwrap_or_default() {
             "/slow" => std::future::pending().await,
-            "/events" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            events if events.starts_with("/events") => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n",
             _ => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]",
         };
         stream.write_all(answer.as_bytes()).await?;

@@ -38,6 +38,11 @@ pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
+/// From millionths.
+fn amount(micros: u64) -> String {
+    format!("{}.{:02}", micros / 1_000_000, micros % 1_000_000 / 10_000)
+}
+
 fn show(resolved: &Resolved) -> String {
     let settings = &resolved.settings;
     let list = |names: &[String]| format!("[{}]", names.join(", "));
@@ -53,7 +58,8 @@ fn show(resolved: &Resolved) -> String {
     format!(
         "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
          docker:\n  socket_path: {}\n  {proxy_port}\n\
-         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  max_lifetime: {}\n\
+         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  max_lifetime: {}\n  budget: {}\n\
+         lock:\n  action: {}\n  grace: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
          ssh:\n  private_key_path: {}\n\
          ports:\n  enabled: {}\n  bind: {}\n  on_conflict: {}\n  include: {}\n  exclude: {}\n\
@@ -71,6 +77,9 @@ fn show(resolved: &Resolved) -> String {
         settings.activity.containers,
         settings.activity.keep_paid_hour,
         settings.activity.max_lifetime.map_or_else(|| "none".to_owned(), format),
+        settings.activity.budget.map_or_else(|| "none".to_owned(), amount),
+        settings.lock.action,
+        format(settings.lock.grace),
         format(settings.keepalive.interval),
         format(settings.keepalive.timeout),
         settings.keepalive.self_destruct,

@@ -97,6 +97,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         profile: resolved.profile.to_string(),
         provider,
         policy: resolved.policy(),
+        budget: resolved.settings.activity.budget,
         lease: resolved.lease(),
         heartbeat: resolved.settings.keepalive.interval,
         socket: resolved.socket.clone(),

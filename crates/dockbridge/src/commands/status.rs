@@ -84,6 +84,9 @@ pub fn print(status: &Status) {
         let volume = cost.volume_monthly.map(|price| format!("; the volume {price:.2} EUR a month")).unwrap_or_default();
         say(&format!("Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all net", cost.so_far, cost.hours, cost.hourly));
     }
+    if let Some(budget) = &status.budget {
+        say(&format!("Budget    {:.2} of {:.2} EUR of this month spent; net", budget.spent, budget.limit));
+    }
     for reason in &status.why.reasons {
         say(&format!("Kept by   {}", super::why::describe(reason)));
     }

@@ -10,8 +10,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::values::{Conflict, Gigabytes, Lifetime, List, Port, PortRules, Span};
-use super::{Activity, BindMounts, Containers, Docker, Gateway, Hetzner, Keepalive, Logging, Ports, SelfDestruct, Settings, Ssh};
+use super::values::{Conflict, Gigabytes, Lifetime, List, Money, Port, PortRules, Span};
+use super::{
+    Activity, BindMounts, Containers, Docker, Gateway, Hetzner, Keepalive, Lock, LockAction, Logging, Ports, SelfDestruct, Settings, Ssh,
+};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +80,9 @@ section!(ActivityLayer {
     containers: Containers,
     keep_paid_hour: bool,
     max_lifetime: Lifetime,
+    budget: Money,
 });
+section!(LockLayer { action: LockAction, grace: Span });
 section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDestruct });
 section!(SshLayer { private_key_path: PathBuf });
 section!(PortsLayer { enabled: bool, bind: IpAddr, on_conflict: Conflict, include: PortRules, exclude: PortRules });
@@ -91,6 +95,7 @@ struct Layer {
     hetzner: HetznerLayer,
     docker: DockerLayer,
     activity: ActivityLayer,
+    lock: LockLayer,
     keepalive: KeepaliveLayer,
     ssh: SshLayer,
     ports: PortsLayer,
@@ -103,6 +108,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("hetzner", HetznerLayer::KEYS),
     ("docker", DockerLayer::KEYS),
     ("activity", ActivityLayer::KEYS),
+    ("lock", LockLayer::KEYS),
     ("keepalive", KeepaliveLayer::KEYS),
     ("ssh", SshLayer::KEYS),
     ("ports", PortsLayer::KEYS),
@@ -210,6 +216,7 @@ impl Layer {
             hetzner: self.hetzner.over(under.hetzner),
             docker: self.docker.over(under.docker),
             activity: self.activity.over(under.activity),
+            lock: self.lock.over(under.lock),
             keepalive: self.keepalive.over(under.keepalive),
             ssh: self.ssh.over(under.ssh),
             ports: self.ports.over(under.ports),
@@ -241,7 +248,9 @@ impl Layer {
                 containers: self.activity.containers.unwrap_or(Containers::Timeout),
                 keep_paid_hour: self.activity.keep_paid_hour.unwrap_or(true),
                 max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
+                budget: self.activity.budget.and_then(|Money(limit)| limit),
             },
+            lock: Lock { action: self.lock.action.unwrap_or(LockAction::Shutdown), grace: span(self.lock.grace, 5 * 60) },
             keepalive: Keepalive {
                 interval: span(self.keepalive.interval, 30),
                 timeout: span(self.keepalive.timeout, 5 * 60),
@@ -358,9 +367,22 @@ mod tests {
         assert_eq!((settings.containers, settings.keep_paid_hour), (Containers::Keep, false));
         assert_eq!(settings.max_lifetime, Some(Duration::from_secs(12 * 3_600)));
         assert_eq!(load_text(text, &[("DOCKBRIDGE_ACTIVITY_MAX_LIFETIME", "none")]).unwrap().activity.max_lifetime, None);
+        for (text, budget) in [("20", Some(20_000_000)), ("12.50", Some(12_500_000)), ("none", None)] {
+            assert_eq!(load_text(&format!("activity: {{budget: {text}}}\n"), &[]).unwrap().activity.budget, budget, "{text}");
+            assert_eq!(
+                load_text("activity: {budget: 7}\n", &[("DOCKBRIDGE_ACTIVITY_BUDGET", text)]).unwrap().activity.budget,
+                budget,
+                "{text}"
+            );
+        }
+        let settings = load_text("lock: {action: shorten}\n", &[("DOCKBRIDGE_LOCK_GRACE", "90s")]).unwrap().lock;
+        assert_eq!((settings.action, settings.grace), (LockAction::Shorten, Duration::from_secs(90)));
         for (text, words) in [
+            ("lock: {action: suspend}\n", "\"suspend\" is none of `shutdown`, `shorten` and `ignore`"),
             ("activity: {containers: stay}\n", "\"stay\" is none of `timeout`, `keep` and `ignore`"),
             ("activity: {max_lifetime: 5m}\n", "\"5m\" is too short for a machine: choose 10m or more"),
+            ("activity: {budget: much}\n", "\"much\" is no amount: write it as 20 or 12.50"),
+            ("activity: {budget: 0}\n", "0 is no budget: choose 0.01 to 1000000, or none"),
             ("activity: {keep_paid_hour: often}\n", "invalid boolean"),
         ] {
             let message = refusal(text, &[]);

@@ -8,7 +8,7 @@ use daemon::ports::{OnConflict, Rule};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{BindMounts, Containers, SelfDestruct, duration};
+use super::{BindMounts, Containers, LockAction, SelfDestruct, duration};
 
 /// Several names, or one; in a variable they are separated by commas.
 pub(super) struct List(pub(super) Vec<String>);
@@ -123,6 +123,62 @@ pub(super) struct Span(pub(super) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+/// An amount in the project's currency, kept in millionths, or `none`.
+pub(super) struct Money(pub(super) Option<u64>);
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Amount;
+        impl Visitor<'_> for Amount {
+            type Value = Money;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an amount such as 20 or 12.50, or none")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Money, E> {
+                match text.trim() {
+                    "none" => Ok(Money(None)),
+                    amount => amount
+                        .parse()
+                        .map_err(|_| E::custom(format!("{text:?} is no amount: write it as 20 or 12.50")))
+                        .and_then(|n| self.visit_f64(n)),
+                }
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, amount: u64) -> Result<Money, E> {
+                #[expect(clippy::cast_precision_loss, reason = "what would be imprecise is refused")]
+                self.visit_f64(amount as f64)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, amount: i64) -> Result<Money, E> {
+                #[expect(clippy::cast_precision_loss, reason = "what would be imprecise is refused")]
+                self.visit_f64(amount as f64)
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, amount: f64) -> Result<Money, E> {
+                if !(0.01..=1e6).contains(&amount) {
+                    return Err(E::custom(format!("{amount} is no budget: choose 0.01 to 1000000, or none")));
+                }
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds above")]
+                Ok(Money(Some((amount * 1e6).round() as u64)))
+            }
+        }
+        deserializer.deserialize_any(Amount)
+    }
+}
+
+impl<'de> Deserialize<'de> for LockAction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "shutdown" => Ok(LockAction::Shutdown),
+            "shorten" => Ok(LockAction::Shorten),
+            "ignore" => Ok(LockAction::Ignore),
+            other => Err(D::Error::custom(format!("{other:?} is none of `shutdown`, `shorten` and `ignore`"))),
+        }
     }
 }
 

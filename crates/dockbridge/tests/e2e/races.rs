@@ -1,9 +1,13 @@
 //! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the network between them.
 
+#[path = "../../../signals/tests/bus/rig.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use more of it")]
+mod bus;
 mod cuts;
 mod idleness;
 mod kills;
 mod leases;
+mod locks;
 mod reasons;
 mod recovery;
 mod sockets;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
+mod absence;
 mod doors;
 mod ends;
 mod exchange;

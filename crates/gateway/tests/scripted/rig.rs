@@ -1,5 +1,6 @@
 //! A gateway between a client and an engine whose every byte is written by the test.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{Folders, Gateway, Knowledge};
+use gateway::{Folders, Gateway, Knowledge, Presence, Standing};
 use lifecycle::{Activity, FakeClock, Snapshot};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
@@ -29,6 +30,8 @@ pub type Answer = Result<Stream, OpenError>;
 
 pub struct Asked {
     pub class: Class,
+    /// Whether a machine would be made for it.
+    pub wakes: bool,
     pub answer: futures::channel::oneshot::Sender<Answer>,
 }
 
@@ -89,20 +92,58 @@ impl AsyncWrite for Refused {
     }
 }
 
-struct Script(mpsc::UnboundedSender<Asked>);
+struct Script {
+    asked: mpsc::UnboundedSender<Asked>,
+    wakes: bool,
+}
 
 impl Connector for Script {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Answer> {
         assert_eq!(to, Destination::Docker);
         let (answer, answered) = futures::channel::oneshot::channel();
-        self.0.send(Asked { class, answer }).unwrap();
+        self.asked.send(Asked { class, wakes: self.wakes, answer }).unwrap();
         async move { answered.await.unwrap_or_else(|_| Err(OpenError::Dead { reason: "the test is over".into() })) }.boxed()
+    }
+}
+
+/// A machine that comes and goes as the test says.
+struct Onlooker {
+    script: Script,
+    standing: watch::Receiver<Standing>,
+}
+
+impl fmt::Debug for Onlooker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Onlooker").field("standing", &self.standing).finish_non_exhaustive()
+    }
+}
+
+impl Connector for Onlooker {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Answer> {
+        self.script.open(to, class)
+    }
+}
+
+impl Presence for Onlooker {
+    fn standing(&self) -> Standing {
+        *self.standing.borrow()
+    }
+
+    fn until_up(&self) -> BoxFuture<'_, ()> {
+        let mut standing = self.standing.clone();
+        async move {
+            if standing.wait_for(|standing| *standing == Standing::Up).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
     }
 }
 
 pub struct Rig {
     pub gateway: Gateway,
     pub activity: Activity,
+    pub clock: Arc<FakeClock>,
     pub shutdown: CancellationToken,
     pub serving: JoinHandle<()>,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -118,17 +159,31 @@ pub fn rig_with(knowledge: Knowledge) -> Rig {
 }
 
 pub fn rig_of(knowledge: Knowledge, folders: Folders) -> Rig {
+    build(knowledge, folders, None)
+}
+
+/// One that looks at a machine, which stands as the test says.
+pub fn rig_looking_at(knowledge: Knowledge, standing: watch::Receiver<Standing>) -> Rig {
+    build(knowledge, Folders::default(), Some(standing))
+}
+
+fn build(knowledge: Knowledge, folders: Folders, standing: Option<watch::Receiver<Standing>>) -> Rig {
     let folder = tempfile::tempdir().unwrap();
-    let (script, asked) = mpsc::unbounded_channel();
-    let activity = Activity::new(Arc::new(FakeClock::default()));
-    let gateway = Gateway::with_folders(Arc::new(Script(script)), activity.clone(), None, knowledge, folders);
+    let (sender, asked) = mpsc::unbounded_channel();
+    let script = |wakes| Script { asked: sender.clone(), wakes };
+    let clock = Arc::new(FakeClock::default());
+    let activity = Activity::new(clock.clone());
+    let mut gateway = Gateway::with_folders(Arc::new(script(true)), activity.clone(), None, knowledge, folders);
+    if let Some(standing) = standing {
+        gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing }));
+    }
     let shutdown = CancellationToken::new();
     let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
     let serving = tokio::spawn({
         let (gateway, shutdown) = (gateway.clone(), shutdown.clone());
         async move { gateway.serve(listener, shutdown).await }
     });
-    Rig { gateway, activity, shutdown, serving, asked, folder }
+    Rig { gateway, activity, clock, shutdown, serving, asked, folder }
 }
 
 impl Rig {

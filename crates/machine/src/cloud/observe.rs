@@ -55,6 +55,7 @@ impl Cloud {
 
     /// A server as a person wants to see it; with prices where they are known.
     pub(super) fn summary(&self, server: &Server, observed: &Observed, pricing: Option<&Pricing>) -> Summary {
+        let address = pricing.and_then(|pricing| address_price(pricing, server));
         Summary {
             id: Some(server.id),
             name: server.name.clone(),
@@ -64,9 +65,11 @@ impl Cloud {
             server_type: Some(server.server_type.clone()),
             location: Some(server.location.clone()),
             created: Some(server.created),
-            price_hourly: server
-                .price_hourly
-                .map(|price| price + pricing.and_then(|pricing| address_price(pricing, server)).unwrap_or(0.0)),
+            price_hourly: server.price_hourly.map(|price| price + address.and_then(|price| euros(&price.price_hourly.net)).unwrap_or(0.0)),
+            price_monthly: server
+                .price_monthly
+                .map(|price| price + address.and_then(|price| euros(&price.price_monthly.net)).unwrap_or(0.0)),
+            currency: pricing.map(|pricing| pricing.currency.clone()),
             billed_unit_seconds: Some(BILLED_UNIT_SECONDS),
             volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
         }
@@ -87,10 +90,9 @@ impl Cloud {
     }
 }
 
-fn address_price(pricing: &Pricing, server: &Server) -> Option<f64> {
+fn address_price<'a>(pricing: &'a Pricing, server: &Server) -> Option<&'a hetzner::IpPrice> {
     let ipv4 = pricing.primary_ips.iter().find(|kind| kind.kind == "ipv4")?;
-    let price = ipv4.prices.iter().find(|price| price.location == server.location)?;
-    euros(&price.price_hourly.net)
+    ipv4.prices.iter().find(|price| price.location == server.location)
 }
 
 fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> VolumeSummary {
@@ -112,7 +114,9 @@ fn euros(amount: &hetzner::Amount) -> Option<f64> {
 }
 
 fn server(server: hetzner::Server) -> Server {
-    let price_hourly = server.server_type.price_at(&server.location.name).and_then(|price| euros(&price.price_hourly.net));
+    let price = server.server_type.price_at(&server.location.name);
+    let price_hourly = price.and_then(|price| euros(&price.price_hourly.net));
+    let price_monthly = price.and_then(|price| euros(&price.price_monthly.net));
     Server {
         id: server.id,
         name: server.name,
@@ -126,6 +130,7 @@ fn server(server: hetzner::Server) -> Server {
         labels: server.labels,
         created: server.created.as_second(),
         price_hourly,
+        price_monthly,
     }
 }
 

@@ -19,7 +19,6 @@ const SETTINGS: [(&str, &str); 4] = [
     ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s"),
 ];
 const WITH_SILENT_CONNECTIONS: Duration = Duration::from_secs(4 + 2);
-const WITH_NOTHING: Duration = Duration::from_secs(1 + 2);
 const TICKING: &str = "while :; do echo tick; sleep 0.5; done";
 
 /// One after the other, so that each has to keep the machine alone.
@@ -31,7 +30,6 @@ async fn a_command_a_stream_and_a_forwarded_connection_keep_the_machine_until_th
     let (server, _) = Holdings::of(&stage).await.only();
     let kept = Kept { stage: &stage, daemon: &daemon, server };
 
-    kept.beyond(WITH_NOTHING, "events", docker(&stage, &daemon.socket, &["events"])).await;
     activity_within_the_grace_cancels_the_end(&kept).await;
 
     let listening = ["run", "--detach", "--name", "ticking", "--stop-timeout", "1", "-p", "0:7", "tiny", "sh", "-c"];

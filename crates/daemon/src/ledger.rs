@@ -1,0 +1,349 @@
+//! What ran when, and what it costs by the cloud's own prices. Pure but for the file at the end.
+//!
+//! A server is billed by started hours from its creation, its address with it, and never more than the price of a month in a month. A volume is
+//! billed by the month, for the hours that it existed. Months are those of UTC.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use lifecycle::Budget;
+use machine::{Summary, VolumeSummary};
+use serde::{Deserialize, Serialize};
+
+use crate::kept_file;
+
+const HOUR: i64 = 3_600;
+/// Entries are kept for so long after their end, in seconds: two years.
+const KEPT_FOR: i64 = 2 * 366 * 24 * HOUR;
+
+/// Everything that was seen to run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ledger {
+    currency: Option<String>,
+    servers: Vec<Server>,
+    volumes: Vec<Volume>,
+}
+
+/// A server with its address. Times in seconds since 1970, money in millionths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Server {
+    id: u64,
+    name: String,
+    server_type: String,
+    location: String,
+    created: i64,
+    seen: i64,
+    ended: Option<i64>,
+    unit_seconds: i64,
+    hourly: u64,
+    monthly: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Volume {
+    id: u64,
+    name: String,
+    size: u64,
+    location: String,
+    since: i64,
+    seen: i64,
+    ended: Option<i64>,
+    monthly: u64,
+}
+
+/// A month of UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Month {
+    first: Date,
+}
+
+/// What a month costs, net.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bill {
+    /// Such as `2026-11`.
+    pub month: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Everything together.
+    pub total: f64,
+    /// Servers with their addresses, oldest first.
+    pub servers: Vec<ServerBill>,
+    /// Volumes.
+    pub volumes: Vec<VolumeBill>,
+}
+
+/// What a server costs in a month.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServerBill {
+    /// The cloud's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Such as `cx23`.
+    pub server_type: String,
+    /// Such as `fsn1`.
+    pub location: String,
+    /// When it was made.
+    pub from: Timestamp,
+    /// Until when it was there; `None` while it is.
+    pub until: Option<Timestamp>,
+    /// Nobody saw its end: it is taken for the end of its lease.
+    pub estimated: bool,
+    /// Hours that began in the month.
+    pub hours: u64,
+    /// Price of one, address included.
+    pub hourly: f64,
+    /// Price of all of them.
+    pub cost: f64,
+}
+
+/// What a volume costs in a month.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VolumeBill {
+    /// The cloud's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// GB.
+    pub size: u64,
+    /// Such as `fsn1`.
+    pub location: String,
+    /// Hours of the month for which it existed so far.
+    pub hours: u64,
+    /// Price of a month.
+    pub monthly: f64,
+    /// Its share so far.
+    pub cost: f64,
+}
+
+impl Month {
+    /// The month of a moment.
+    pub fn of(moment: Timestamp) -> Self {
+        Self { first: moment.to_zoned(TimeZone::UTC).date().first_of_month() }
+    }
+
+    /// From `2026-11`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (year, month) = text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2)?;
+        Some(Self { first: Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()? })
+    }
+
+    /// Its first second and that of the next, since 1970.
+    fn bounds(self) -> (i64, i64) {
+        let second = |date: Date| date.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_second());
+        (second(self.first), self.first.checked_add(1.month()).map_or(i64::MAX, second))
+    }
+}
+
+impl std::fmt::Display for Month {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04}-{:02}", self.first.year(), self.first.month())
+    }
+}
+
+impl Ledger {
+    /// What is kept in a profile's folder. One that is missing or was damaged is empty.
+    pub fn load(folder: &Path) -> Self {
+        kept_file::read(&path(folder)).unwrap_or_default()
+    }
+
+    /// A machine is there now. One that was there before it and was not seen to end is taken to have ended with its lease.
+    fn sees(&mut self, machine: &Summary, lease: i64, now: i64) {
+        let (Some(id), Some(created), Some(hourly), Some(unit)) =
+            (machine.id, machine.created, machine.price_hourly, machine.billed_unit_seconds)
+        else {
+            return;
+        };
+        self.currency = machine.currency.clone().or(self.currency.take());
+        for other in self.servers.iter_mut().filter(|server| server.id != id && server.ended.is_none()) {
+            other.ended = Some(other.seen.saturating_add(lease));
+        }
+        match self.servers.iter_mut().find(|server| server.id == id) {
+            Some(server) => (server.seen, server.ended) = (now, None),
+            None => self.servers.push(Server {
+                id,
+                name: machine.name.clone(),
+                server_type: machine.server_type.clone().unwrap_or_default(),
+                location: machine.location.clone().unwrap_or_default(),
+                created,
+                seen: now,
+                ended: None,
+                unit_seconds: i64::try_from(unit).unwrap_or(HOUR).max(1),
+                hourly: micros(hourly),
+                monthly: machine.price_monthly.map(micros),
+            }),
+        }
+        if let Some(volume) = &machine.volume {
+            self.sees_volume(volume, now);
+        }
+        self.servers.retain(|server| server.ended.is_none_or(|ended| now - ended < KEPT_FOR));
+        self.volumes.retain(|volume| volume.ended.is_none_or(|ended| now - ended < KEPT_FOR));
+    }
+
+    fn sees_volume(&mut self, volume: &VolumeSummary, now: i64) {
+        let monthly = micros(volume.price_monthly.unwrap_or(0.0));
+        // A profile has one volume: another one means that the former is gone.
+        for other in self.volumes.iter_mut().filter(|known| (known.id, known.size) != (volume.id, volume.size) && known.ended.is_none()) {
+            other.ended = Some(if other.id == volume.id { now } else { other.seen });
+        }
+        match self.volumes.iter_mut().find(|known| (known.id, known.size) == (volume.id, volume.size)) {
+            Some(known) => (known.seen, known.ended) = (now, None),
+            None => self.volumes.push(Volume {
+                id: volume.id,
+                name: volume.name.clone(),
+                size: volume.size,
+                location: volume.location.clone(),
+                since: now,
+                seen: now,
+                ended: None,
+                monthly,
+            }),
+        }
+    }
+
+    /// No machine is there any more.
+    fn ends(&mut self, now: i64) {
+        for server in self.servers.iter_mut().filter(|server| server.ended.is_none()) {
+            (server.seen, server.ended) = (now, Some(now));
+        }
+    }
+
+    /// What a month costs so far, for a lease of so many seconds.
+    pub fn bill(&self, month: Month, lease: i64, now: Timestamp) -> Bill {
+        let now = now.as_second();
+        let (begins, ends) = month.bounds();
+        let servers: Vec<ServerBill> = self.servers.iter().filter_map(|server| server.bill((begins, ends), lease, now)).collect();
+        let volumes: Vec<VolumeBill> = self.volumes.iter().filter_map(|volume| volume.bill((begins, ends), now)).collect();
+        let total = servers.iter().map(|server| server.cost).sum::<f64>() + volumes.iter().map(|volume| volume.cost).sum::<f64>();
+        let currency = self.currency.clone().unwrap_or_else(|| "EUR".to_owned());
+        Bill { month: month.to_string(), currency, total, servers, volumes }
+    }
+
+    /// What a started hour of the last server cost.
+    fn last_hourly(&self) -> Option<u64> {
+        self.servers.last().map(|server| server.hourly)
+    }
+}
+
+impl Server {
+    fn bill(&self, (begins, ends): (i64, i64), lease: i64, now: i64) -> Option<ServerBill> {
+        let unheard = self.ended.is_none() && now - self.seen > lease;
+        let until = if unheard { self.seen.saturating_add(lease) } else { self.ended.unwrap_or(now) };
+        let lived = until.saturating_sub(self.created).max(1);
+        let units = lived.div_euclid(self.unit_seconds) + i64::from(lived % self.unit_seconds != 0);
+        let before = |moment: i64| {
+            (moment - self.created).div_euclid(self.unit_seconds) + i64::from((moment - self.created) % self.unit_seconds != 0)
+        };
+        let first = before(begins).clamp(0, units);
+        let hours = u64::try_from(before(ends).clamp(0, units) - first).ok().filter(|hours| *hours > 0)?;
+        let cost = hours.saturating_mul(self.hourly);
+        let at = |second| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+        Some(ServerBill {
+            id: self.id,
+            name: self.name.clone(),
+            server_type: self.server_type.clone(),
+            location: self.location.clone(),
+            from: at(self.created),
+            until: (unheard || self.ended.is_some()).then(|| at(until)),
+            estimated: unheard || self.ended.is_some_and(|ended| ended > self.seen),
+            hours,
+            hourly: money(self.hourly),
+            cost: money(self.monthly.map_or(cost, |most| cost.min(most))),
+        })
+    }
+}
+
+impl Volume {
+    fn bill(&self, (begins, ends): (i64, i64), now: i64) -> Option<VolumeBill> {
+        let (from, until) = (self.since.max(begins), self.ended.unwrap_or(now).min(ends));
+        let seconds = until - from;
+        if self.since >= ends || seconds < 0 || (seconds == 0 && self.since != from) {
+            return None;
+        }
+        let hours = u64::try_from(seconds / HOUR + i64::from(seconds % HOUR != 0)).unwrap_or(0).max(1);
+        let in_month = u64::try_from((ends - begins) / HOUR).unwrap_or(1).max(1);
+        let cost = u128::from(self.monthly) * u128::from(hours.min(in_month)) / u128::from(in_month);
+        Some(VolumeBill {
+            id: self.id,
+            name: self.name.clone(),
+            size: self.size,
+            location: self.location.clone(),
+            hours,
+            monthly: money(self.monthly),
+            cost: money(u64::try_from(cost).unwrap_or(u64::MAX)),
+        })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and positive")]
+fn micros(price: f64) -> u64 {
+    (price * 1e6).round() as u64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bills are far below 2^52 millionths")]
+pub(crate) fn money(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("ledger.json")
+}
+
+/// The ledger of a running daemon, with the person's budget.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    folder: PathBuf,
+    ledger: Ledger,
+    /// Seconds that a machine lives unheard.
+    lease: i64,
+    /// For a month, in millionths.
+    limit: Option<u64>,
+}
+
+impl Accounts {
+    pub(crate) fn open(folder: &Path, lease: std::time::Duration, limit: Option<u64>) -> Self {
+        let lease = i64::try_from(lease.as_secs()).unwrap_or(i64::MAX);
+        Self { folder: folder.to_owned(), ledger: Ledger::load(folder), lease, limit }
+    }
+
+    /// A machine is there now.
+    pub(crate) fn sees(&mut self, machine: &Summary, now: Timestamp) {
+        self.ledger.sees(machine, self.lease, now.as_second());
+        self.save();
+    }
+
+    /// No machine is there any more.
+    pub(crate) fn ends(&mut self, now: Timestamp) {
+        self.ledger.ends(now.as_second());
+        self.save();
+    }
+
+    /// How the month stands.
+    pub(crate) fn budget(&self, now: Timestamp) -> Option<Budget> {
+        let spent = micros(self.ledger.bill(Month::of(now), self.lease, now).total);
+        Some(Budget { limit: self.limit?, spent, next_unit: self.ledger.last_hourly().unwrap_or(0) })
+    }
+
+    /// Why no machine may be made now, in words for a person.
+    pub(crate) fn refusal(&self, now: Timestamp) -> Option<String> {
+        let budget = self.budget(now).filter(|budget| !budget.allows_another())?;
+        let currency = self.ledger.currency.as_deref().unwrap_or("EUR");
+        Some(format!(
+            "another hour would exceed this month's budget: {:.2} of {:.2} {currency} are spent, net; raise activity.budget, or wait for the next month",
+            money(budget.spent),
+            money(budget.limit)
+        ))
+    }
+
+    fn save(&self) {
+        if let Err(error) = kept_file::write(&path(&self.folder), &self.ledger) {
+            tracing::warn!(%error, "the cost ledger could not be kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+use machine::ServerStatus;
+use proptest::prelude::*;
+
+use super::*;
+
+const LEASE: i64 = 300;
+const MONTH: &str = "2026-11";
+
+fn at(text: &str) -> i64 {
+    text.parse::<Timestamp>().unwrap().as_second()
+}
+
+fn november(day_and_time: &str) -> i64 {
+    at(&format!("2026-11-{day_and_time}Z"))
+}
+
+fn machine(id: u64, created: i64) -> Summary {
+    Summary {
+        id: Some(id),
+        name: format!("m{id}"),
+        address: None,
+        status: ServerStatus::Running,
+        busy: false,
+        server_type: Some("cx23".to_owned()),
+        location: Some("fsn1".to_owned()),
+        created: Some(created),
+        price_hourly: Some(0.0088),
+        price_monthly: Some(5.49),
+        currency: Some("EUR".to_owned()),
+        billed_unit_seconds: Some(3_600),
+        volume: None,
+    }
+}
+
+fn bill(ledger: &Ledger, month: &str, now: i64) -> Bill {
+    ledger.bill(Month::parse(month).unwrap(), LEASE, Timestamp::from_second(now).unwrap())
+}
+
+#[test]
+fn started_hours_are_rounded_up() {
+    for (lived, hours) in [(1, 1), (3_599, 1), (3_600, 1), (3_601, 2), (9_000, 3)] {
+        let mut ledger = Ledger::default();
+        let created = november("10T08:00:00");
+        ledger.sees(&machine(1, created), LEASE, created + 1);
+        ledger.ends(created + lived);
+        let bill = bill(&ledger, MONTH, created + 100_000);
+        assert_eq!((bill.servers[0].hours, bill.servers[0].estimated), (hours, false), "{lived} s");
+        assert!((bill.total - 0.0088 * hours as f64).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn an_hour_belongs_to_the_month_in_which_it_begins() {
+    let mut ledger = Ledger::default();
+    let created = at("2026-10-31T22:30:00Z");
+    ledger.sees(&machine(1, created), LEASE, created);
+    ledger.ends(november("01T02:00:00"));
+    let hours = |month| bill(&ledger, month, november("05T00:00:00")).servers.first().map(|server| server.hours);
+    assert_eq!([hours("2026-09"), hours("2026-10"), hours(MONTH), hours("2026-12")], [None, Some(2), Some(2), None]);
+}
+
+#[test]
+fn no_server_costs_more_than_its_month() {
+    let mut ledger = Ledger::default();
+    let created = november("01T00:00:00");
+    ledger.sees(&machine(1, created), LEASE, november("30T23:59:00"));
+    let bill = bill(&ledger, MONTH, november("30T23:59:00"));
+    assert_eq!((bill.servers[0].hours, bill.total, bill.servers[0].until), (720, 5.49, None));
+}
+
+#[test]
+fn a_server_whose_end_nobody_saw_ended_with_its_lease() {
+    let mut ledger = Ledger::default();
+    let created = november("10T08:00:00");
+    ledger.sees(&machine(1, created), LEASE, created + 3_500);
+    let unheard = bill(&ledger, MONTH, created + 100_000);
+    assert_eq!((unheard.servers[0].hours, unheard.servers[0].estimated), (2, true));
+    ledger.sees(&machine(2, created + 90_000), LEASE, created + 90_010);
+    let replaced = bill(&ledger, MONTH, created + 90_020);
+    assert_eq!(
+        replaced.servers.iter().map(|server| (server.id, server.hours, server.estimated)).collect::<Vec<_>>(),
+        [(1, 2, true), (2, 1, false)]
+    );
+}
+
+#[test]
+fn a_volume_costs_its_share_of_the_month_whether_a_machine_runs_or_not() {
+    let mut ledger = Ledger::default();
+    let created = november("16T00:00:00");
+    let volume = |size| VolumeSummary {
+        id: 9,
+        name: "v".to_owned(),
+        size,
+        location: "fsn1".to_owned(),
+        server: None,
+        price_monthly: Some(0.044 * size as f64),
+    };
+    ledger.sees(&Summary { volume: Some(volume(20)), ..machine(1, created) }, LEASE, created);
+    ledger.ends(created + 60);
+    let whole = bill(&ledger, MONTH, at("2026-12-24T00:00:00Z"));
+    assert_eq!((whole.volumes[0].hours, whole.volumes[0].cost), (360, 0.44));
+    assert!((whole.total - 0.4488).abs() < 1e-9);
+    assert_eq!(bill(&ledger, "2026-10", created).volumes, []);
+    // It has grown: two prices, one after the other.
+    ledger.sees(&Summary { volume: Some(volume(40)), ..machine(2, created) }, LEASE, november("26T00:00:00"));
+    let grown: Vec<(u64, u64)> = bill(&ledger, MONTH, november("30T00:00:00")).volumes.iter().map(|v| (v.size, v.hours)).collect();
+    assert_eq!(grown, [(20, 240), (40, 96)]);
+}
+
+#[test]
+fn months_are_written_in_one_way() {
+    assert_eq!(Month::parse("2026-02").map(|month| month.to_string()).as_deref(), Some("2026-02"));
+    for bad in ["2026", "2026-13", "26-01", "2026-1", "2026-01-01", "november"] {
+        assert!(Month::parse(bad).is_none(), "{bad}");
+    }
+}
+
+#[test]
+fn a_budget_that_is_spent_makes_no_machine_and_a_new_month_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |limit| Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(limit));
+    let created = november("10T08:00:00");
+    let moment = |second| Timestamp::from_second(second).unwrap();
+    let mut accounts = open(20_000);
+    assert_eq!(accounts.refusal(moment(created)), None, "nothing is known yet");
+    accounts.sees(&machine(1, created), moment(created + 10));
+    accounts.ends(moment(created + 7_000));
+    assert_eq!(accounts.budget(moment(created + 8_000)), Some(Budget { limit: 20_000, spent: 17_600, next_unit: 8_800 }));
+    let refusal = open(20_000).refusal(moment(created + 8_000)).expect("it is kept in a file");
+    assert!(refusal.contains("0.02 of 0.02 EUR are spent"), "{refusal}");
+    assert_eq!(open(30_000).refusal(moment(created + 8_000)), None);
+    assert_eq!(open(20_000).refusal(moment(at("2026-12-01T00:00:00Z"))), None);
+}
+
+proptest! {
+    /// However the months cut a server's life, no hour is billed twice or never.
+    #[test]
+    fn the_hours_of_all_months_are_those_of_the_server(start in 0i64..20_000_000, lived in 1i64..20_000_000) {
+        let created = at("2026-01-01T00:00:00Z") + start;
+        let mut ledger = Ledger::default();
+        ledger.sees(&machine(1, created), LEASE, created);
+        ledger.ends(created + lived);
+        let months = (2026..=2027).flat_map(|year| (1..=12).map(move |month| format!("{year}-{month:02}")));
+        let hours: u64 = months.flat_map(|month| bill(&ledger, &month, created + lived).servers).map(|server| server.hours).sum();
+        prop_assert_eq!(hours, u64::try_from((lived + 3_599) / 3_600).unwrap());
+    }
+}

@@ -1,0 +1,162 @@
+//! The cloud and what runs in it: a server with an agent and a dead-man, and a volume with data.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use machine::{Catalogue, Observed, Server, ServerStatus, ServerType, Spec, Step, Volume, plan};
+use tunnel::Fingerprint;
+
+use crate::lease::Lease;
+
+/// A client has to have come by then.
+pub const BOOT_LEASE: Duration = Duration::from_secs(600);
+/// The dead-man stands this far behind the agent.
+pub const DEAD_MAN: Duration = Duration::from_secs(60);
+
+/// What runs on the server.
+#[derive(Debug, Default)]
+pub struct OnServer {
+    pub booted: Duration,
+    pub lease: Lease,
+    /// The end of the lease as the dead-man reads it.
+    pub written: Duration,
+    pub agent_runs: bool,
+}
+
+#[derive(Debug)]
+pub struct Cloud {
+    pub observed: Observed,
+    pub on_server: OnServer,
+    /// What is on the volume: how often somebody has written to it.
+    pub data: u64,
+    /// What should be.
+    pub written: u64,
+    next: u64,
+    spec: Spec,
+    catalogue: Catalogue,
+    host_key: Fingerprint,
+    /// The cloud refuses the machine's own token for now.
+    pub refuses_the_machine: bool,
+}
+
+impl Cloud {
+    pub fn new() -> Self {
+        let offers = BTreeMap::from([("fsn1".to_owned(), true)]);
+        Self {
+            observed: Observed::default(),
+            on_server: OnServer::default(),
+            data: 0,
+            written: 0,
+            next: 0,
+            spec: Spec {
+                server_types: vec!["cx23".to_owned()],
+                locations: vec!["fsn1".to_owned()],
+                image: "docker-ce".to_owned(),
+                volume_size: 20,
+                boot_lease_seconds: BOOT_LEASE.as_secs(),
+            },
+            catalogue: Catalogue {
+                server_types: vec![ServerType { name: "cx23".to_owned(), architecture: "x86".to_owned(), offers }],
+                locations: vec!["fsn1".to_owned()],
+                images: BTreeMap::from([("x86".to_owned(), 1)]),
+            },
+            host_key: machine_key(),
+            refuses_the_machine: false,
+        }
+    }
+
+    pub fn server(&self) -> Option<&Server> {
+        self.observed.servers.first()
+    }
+
+    pub fn runs(&self) -> bool {
+        self.server().is_some_and(|server| server.status == ServerStatus::Running)
+    }
+
+    /// When the server ends itself, if nobody says another word.
+    pub fn ends(&self) -> Duration {
+        self.on_server.lease.ends().unwrap_or(self.on_server.booted + BOOT_LEASE)
+    }
+
+    /// The next step for one who has looked at `seen`, which may be out of date by now.
+    pub fn planned(&self, seen: &Observed) -> Step {
+        plan(&self.spec, seen, &self.catalogue).expect("there is always a way")
+    }
+
+    /// Carries a step out. `false` where the cloud refused it.
+    pub fn carries_out(&mut self, step: &Step, now: Duration) -> bool {
+        match step {
+            Step::Create { volume, .. } => self.creates(volume.as_ref().map(|volume| volume.id), now),
+            Step::Attach { volume, server } => {
+                let id = *server;
+                let Some(volume) = self.observed.volumes.iter_mut().find(|found| found.id == *volume && found.server.is_none()) else {
+                    return false;
+                };
+                volume.server = Some(id);
+                true
+            }
+            Step::Delete { server, .. } => self.deletes(*server),
+            Step::Await { .. } | Step::Connect(_) => true,
+        }
+    }
+
+    fn creates(&mut self, volume: Option<u64>, now: Duration) -> bool {
+        // Names are unique: of two who race, one loses.
+        if !self.observed.servers.is_empty() || (volume.is_none() && !self.observed.volumes.is_empty()) {
+            return false;
+        }
+        let volume = volume.unwrap_or_else(|| {
+            self.next += 1;
+            let made = Volume { id: self.next, name: "v".to_owned(), location: "fsn1".to_owned(), size: 20, server: None };
+            self.observed.volumes.push(made);
+            // A new one is formatted once.
+            (self.data, self.written) = (0, 0);
+            self.next
+        });
+        self.next += 1;
+        let id = self.next;
+        self.observed.volumes.iter_mut().filter(|found| found.id == volume).for_each(|found| found.server = Some(id));
+        self.observed.servers.push(Server {
+            id,
+            name: "m".to_owned(),
+            status: ServerStatus::Running,
+            busy: false,
+            address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            location: "fsn1".to_owned(),
+            server_type: "cx23".to_owned(),
+            volumes: vec![volume],
+            host_keys: vec![self.host_key],
+            labels: BTreeMap::new(),
+            created: 0,
+            price_hourly: None,
+            price_monthly: None,
+        });
+        self.on_server = OnServer { booted: now, lease: Lease::default(), written: now + BOOT_LEASE, agent_runs: true };
+        true
+    }
+
+    pub fn deletes(&mut self, server: u64) -> bool {
+        let before = self.observed.servers.len();
+        self.observed.servers.retain(|found| found.id != server);
+        self.observed.volumes.iter_mut().filter(|volume| volume.server == Some(server)).for_each(|volume| volume.server = None);
+        before != self.observed.servers.len()
+    }
+
+    /// What happens on the server by itself.
+    pub fn passes(&mut self, now: Duration) {
+        let Some(id) = self.server().filter(|server| server.status == ServerStatus::Running).map(|server| server.id) else { return };
+        let agent_ends = self.on_server.agent_runs && self.on_server.lease.ends().is_some_and(|ends| now >= ends);
+        let dead_man_ends = now >= self.on_server.written + DEAD_MAN;
+        if agent_ends && !self.refuses_the_machine {
+            self.deletes(id);
+        } else if agent_ends || dead_man_ends {
+            self.observed.servers.iter_mut().for_each(|server| server.status = ServerStatus::Off);
+        }
+    }
+}
+
+fn machine_key() -> Fingerprint {
+    let key = ::machine::generate_key("model").expect("a key can be made");
+    Fingerprint::of(key.public_key())
+}
