@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Activity, Billing, Budget, Clock, Container, FakeClock, Guard, Lock};
+use crate::{Activity, Billing, Budget, Clock, Container, Containers, FakeClock, Guard, Kind, Lock};
 
 const HOUR: Billing = Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(60) };
 

@@ -1,0 +1,156 @@
+//! What keeps a machine: each activity, the last sign of life, containers, a pin, and the rest of the paid hour, each until a moment or without an end.
+
+use std::time::Duration;
+
+use super::{Reason, ReasonKind, Scene, in_words};
+use crate::activity::Live;
+use crate::policy::Containers;
+use crate::{Kind, Moment};
+
+/// Something that keeps the machine until a moment, or without an end.
+pub(super) struct Hold {
+    pub(super) kind: ReasonKind,
+    pub(super) what: String,
+    pub(super) client: Option<String>,
+    pub(super) since: Option<Moment>,
+    pub(super) last_traffic: Option<Moment>,
+    pub(super) until: Option<Moment>,
+    /// It holds while the screen is locked, too.
+    pub(super) withstands_lock: bool,
+}
+
+impl Hold {
+    pub(super) fn is_on(&self, now: Moment) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+
+    pub(super) fn told(self, now: Moment) -> Reason {
+        Reason {
+            kind: self.kind,
+            what: self.what,
+            client: self.client,
+            age: self.since.map(|since| now.since(since)),
+            silent: self.last_traffic.map(|last| now.since(last)),
+            for_another: self.until.map(|until| until.since(now)),
+        }
+    }
+
+    /// When it stops being work: under a lock, a connection counts for as long as the lock itself would wait.
+    pub(super) fn until_under_lock(&self, grace: Duration) -> Option<Moment> {
+        match self.last_traffic {
+            Some(last) => Some(last.plus(grace)),
+            None => self.until,
+        }
+    }
+}
+
+impl Scene<'_> {
+    /// What keeps it or kept it, by activity, containers and pin.
+    pub(super) fn holds(&self) -> Vec<Hold> {
+        let mut holds: Vec<Hold> = self.snapshot.live.iter().map(|live| self.live(live)).collect();
+        holds.push(self.recent());
+        holds.extend(self.containers());
+        holds.extend(self.pin());
+        holds
+    }
+
+    fn live(&self, live: &Live) -> Hold {
+        let silent_until = live.last_traffic.plus(self.connection_timeout());
+        Hold {
+            kind: match live.kind {
+                Kind::Command => ReasonKind::Command,
+                Kind::Build => ReasonKind::Build,
+                Kind::Transfer => ReasonKind::Transfer,
+                Kind::Stream => ReasonKind::Stream,
+                Kind::Watch => ReasonKind::Watch,
+                Kind::Forward => ReasonKind::Port,
+            },
+            what: live.source.clone(),
+            client: live.client.clone(),
+            since: Some(live.since),
+            last_traffic: Some(live.last_traffic),
+            until: (!live.kind.is_work()).then_some(silent_until),
+            withstands_lock: live.kind != Kind::Watch,
+        }
+    }
+
+    fn recent(&self) -> Hold {
+        let seen = self.snapshot.last_activity().filter(|seen| seen.at >= self.tenure.since);
+        Hold {
+            kind: ReasonKind::Recent,
+            what: seen.map_or_else(|| "the machine has just been made".to_owned(), |seen| format!("last activity: {}", seen.source)),
+            client: seen.and_then(|seen| seen.client.clone()),
+            since: Some(self.last),
+            last_traffic: None,
+            until: Some(self.last.plus(self.policy.idle_timeout)),
+            withstands_lock: false,
+        }
+    }
+
+    fn containers(&self) -> Vec<Hold> {
+        let running = &self.snapshot.containers;
+        let hold = |what: String, until, withstands_lock| Hold {
+            kind: ReasonKind::Container,
+            what,
+            client: None,
+            since: None,
+            last_traffic: None,
+            until,
+            withstands_lock,
+        };
+        let mut holds: Vec<Hold> = running
+            .iter()
+            .filter(|container| container.keeps)
+            .map(|container| hold(format!("container {} has the label dockbridge.keep", container.name), None, true))
+            .collect();
+        let names = match &running[..] {
+            [] => return holds,
+            [one] => format!("container {} is running", one.name),
+            [first, second] => format!("containers {} and {} are running", first.name, second.name),
+            [first, second, rest @ ..] => format!("containers {}, {} and {} more are running", first.name, second.name, rest.len()),
+        };
+        match self.policy.containers {
+            Containers::Ignore => {}
+            Containers::Keep => holds.push(hold(names, None, false)),
+            Containers::Timeout => holds.push(hold(names, Some(self.last.plus(self.connection_timeout())), false)),
+        }
+        holds
+    }
+
+    fn pin(&self) -> Option<Hold> {
+        let pin = self.snapshot.pin?;
+        Some(Hold {
+            kind: ReasonKind::Pin,
+            what: "pinned by a person".to_owned(),
+            client: None,
+            since: Some(pin.since),
+            last_traffic: None,
+            until: pin.until,
+            withstands_lock: true,
+        })
+    }
+
+    /// The rest of the hour in which the last of the others ends.
+    pub(super) fn paid_hour(&self, holds: &[Hold]) -> Option<Hold> {
+        let billing = self.tenure.billing?;
+        let end = end_of(holds)?.max(self.tenure.since);
+        let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(end)));
+        // From the end, the grace and the way down have to fit in; what ends later than that goes at once, and with luck costs nothing more.
+        let latest = over.minus(billing.release_takes.saturating_add(self.policy.grace_period));
+        let what = format!("the hour is paid for another {}", in_words(over.since(self.now)));
+        (latest > end).then_some(Hold {
+            kind: ReasonKind::PaidHour,
+            what,
+            client: None,
+            since: None,
+            last_traffic: None,
+            until: Some(latest),
+            withstands_lock: false,
+        })
+    }
+}
+
+/// When the last of them ends; `None` while one has no end.
+pub(super) fn end_of(holds: &[Hold]) -> Option<Moment> {
+    holds.iter().map(|hold| hold.until).try_fold(Moment::default(), |last, until| Some(last.max(until?)))
+}
