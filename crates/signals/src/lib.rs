@@ -2,12 +2,20 @@
 //!
 //! A [`Sensor`] is one place to hear it from; there is one for each system service that tells. What is made of it is not known here.
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(any(target_os = "macos", windows)), forbid(unsafe_code))]
 
+#[cfg(any(target_os = "macos", windows, test))]
+mod following;
+#[cfg(any(target_os = "macos", windows, test))]
+mod hold;
 #[cfg(target_os = "linux")]
 mod logind;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(target_os = "linux")]
 mod screen_saver;
+#[cfg(windows)]
+mod windows;
 
 use std::fmt;
 use std::time::Duration;
@@ -19,8 +27,12 @@ use tokio::time::sleep;
 
 #[cfg(target_os = "linux")]
 pub use logind::Logind;
+#[cfg(target_os = "macos")]
+pub use macos::Session;
 #[cfg(target_os = "linux")]
 pub use screen_saver::ScreenSaver;
+#[cfg(windows)]
+pub use windows::Session;
 
 /// A bus that is not there, or restarts, is looked for again after this time.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -42,6 +54,15 @@ pub enum Signal {
 pub struct Delay {
     #[cfg(target_os = "linux")]
     _inhibitor: Option<zbus::OwnedFd>,
+    #[cfg(any(target_os = "macos", windows))]
+    _hold: hold::Hold,
+}
+
+#[cfg(any(target_os = "macos", windows))]
+impl Delay {
+    fn of(hold: hold::Hold) -> Self {
+        Self { _hold: hold }
+    }
 }
 
 impl fmt::Debug for Delay {
@@ -63,8 +84,8 @@ pub enum SensorError {
     #[cfg(target_os = "linux")]
     #[error("the message bus does not answer")]
     Bus(#[from] zbus::Error),
-    /// The bus ended the conversation.
-    #[error("the message bus has ended")]
+    /// The service ended the conversation.
+    #[error("the service has ended")]
     Ended,
 }
 
@@ -80,7 +101,9 @@ pub trait Sensor: Send + Sync + 'static {
 pub fn all() -> Vec<Box<dyn Sensor>> {
     #[cfg(target_os = "linux")]
     return vec![Box::new(Logind::default()), Box::new(ScreenSaver::default())];
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(target_os = "macos", windows))]
+    return vec![Box::new(Session)];
+    #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
     return Vec::new();
 }
 
