@@ -31,6 +31,12 @@ pub enum Call {
         /// Ask first whether another client works here.
         unless_used: bool,
     },
+    /// Starts the containers that ran when the volume was last given up and that the engine has not started by itself: those with a restart policy, or all of
+    /// them. Answered with [`Reply::Resumed`]; what was asked for once is done.
+    Resume {
+        /// Those without a restart policy, too.
+        all: bool,
+    },
     /// Waits until dockerd answers, or `seconds` have passed; answered with [`Reply::Report`].
     AwaitDocker {
         /// Longest wait.
@@ -91,6 +97,13 @@ pub enum Reply {
     Lanes {
         /// Its path.
         path: String,
+    },
+    /// The containers that were started, and why others were not, by name.
+    Resumed {
+        /// Those that run again.
+        started: Vec<String>,
+        /// Name and reason, in words for a person.
+        failed: Vec<String>,
     },
     /// Another client works here.
     InUse {

@@ -37,6 +37,41 @@ struct Container {
     id: String,
 }
 
+/// What is asked of one container.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Inspected {
+    pub id: String,
+    /// With a slash before it.
+    pub name: String,
+    /// As in RFC 3339.
+    pub created: String,
+    pub state: State,
+    pub host_config: HostConfig,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct State {
+    pub running: bool,
+    /// Of its first process, while it runs.
+    #[serde(default)]
+    pub pid: i32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HostConfig {
+    pub restart_policy: RestartPolicy,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RestartPolicy {
+    /// `no` or nothing, `always`, `unless-stopped` or `on-failure`.
+    pub name: String,
+}
+
 impl Docker {
     /// dockerd at this path.
     pub fn at(socket: PathBuf) -> Self {
@@ -65,9 +100,14 @@ impl Docker {
         Ok(containers.into_iter().map(|container| container.id).collect())
     }
 
-    /// Stops one container with its own signal and patience.
-    pub async fn stop(&self, id: &str) -> io::Result<()> {
-        self.request(Method::POST, &format!("/containers/{id}/stop")).await.map(drop)
+    /// One container.
+    pub async fn inspect(&self, id: &str) -> io::Result<Inspected> {
+        self.ask(&format!("/containers/{id}/json")).await
+    }
+
+    /// Starts one container.
+    pub async fn start(&self, id: &str) -> io::Result<()> {
+        self.request(Method::POST, &format!("/containers/{id}/start")).await.map(drop)
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> io::Result<T> {
@@ -96,7 +136,7 @@ impl Docker {
             answer = answering => answer?,
             () = driving => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
-        // 304: it was stopped already.
+        // 304: it was started already.
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(body);
         }

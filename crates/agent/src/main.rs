@@ -18,6 +18,7 @@ mod pump;
 mod release;
 mod report;
 mod resident;
+mod resumption;
 mod session;
 #[cfg(test)]
 mod stand_ins;
@@ -84,6 +85,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         paths.docker_socket = socket;
     }
     Ok(Arguments { resident, paths })
+}
+
+/// Into the journal of the unit, if there is one.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "dockbridge-agent: {message}");
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -21,6 +21,10 @@ pub struct Paths {
     pub volume_state: PathBuf,
     /// Where the volume is mounted.
     pub volume: PathBuf,
+    /// On the volume: the containers that ran when it was last given up, one id on each line.
+    pub ran: PathBuf,
+    /// The same of a machine that ended without giving it up, as found at boot.
+    pub ran_unreleased: PathBuf,
     /// What is unmounted when the volume is given up, in this order.
     pub mounts: [PathBuf; 3],
     /// The kernel's list of mounts.
@@ -44,6 +48,8 @@ impl Paths {
             mounts: [root.join("var/lib/docker"), root.join("var/lib/containerd"), volume.clone()],
             mount_info: root.join("proc/self/mountinfo"),
             docker_socket: root.join("var/run/docker.sock"),
+            ran: volume.join("ran"),
+            ran_unreleased: run.join("ran"),
             volume,
             run,
         }

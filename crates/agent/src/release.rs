@@ -5,10 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::future::join_all;
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::report::Machine;
+use crate::resumption;
 
-/// How long containers may take to stop by themselves. Their own patience is usually 10 s; whoever asked for more is killed with dockerd.
+/// How long containers may take to stop by themselves. Their own patience is usually 10 s; whoever asked for more is killed then.
 const CONTAINERS: Duration = Duration::from_secs(30);
 /// How long dockerd and containerd may take to stop.
 const UNITS: Duration = Duration::from_secs(60);
@@ -23,12 +26,26 @@ const DOCKER_UNITS: &[&str] = &["docker.socket", "docker.service", "containerd.s
 
 /// Stops everything that uses the volume and unmounts it. An error says what failed; the volume may still be mounted then.
 pub async fn release(machine: &Machine) -> Result<(), String> {
+    release_within(machine, CONTAINERS).await
+}
+
+async fn release_within(machine: &Machine, containers: Duration) -> Result<(), String> {
     let mut failures = Vec::new();
-    if let Err(message) = stop_containers(machine).await {
-        // Not a failure of the release: stopping dockerd ends them the hard way.
-        failures.push(message);
+    let running = hold_containers(machine).await;
+    // dockerd stops them when it is stopped itself, each with its own signal and patience. A stop by its API would be kept as the person's own wish, and a container with
+    // the policy `unless-stopped` would stay down on the next machine.
+    let impatience = async {
+        tokio::time::sleep(containers).await;
+        for process in &running {
+            // It has ended meanwhile.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        stopped = stop_units(machine) => stopped?,
+        () = impatience => {}
     }
-    stop_units(machine).await?;
     let synced = machine.commands.run("sync", &[], b"", SYNC).await;
     if let Err(error) = synced {
         failures.push(format!("sync: {error}"));
@@ -48,17 +65,16 @@ pub fn is_mounted(mount_info: &str, path: &Path) -> bool {
     mount_info.lines().filter_map(|line| line.split(' ').nth(4)).any(|mounted| mounted == wanted)
 }
 
-async fn stop_containers(machine: &Machine) -> Result<(), String> {
-    let docker = &machine.docker;
-    let Ok(running) = docker.running().await else { return Ok(()) };
-    let stopping = join_all(running.iter().map(|id| docker.stop(id)));
-    match tokio::time::timeout(CONTAINERS, stopping).await {
-        Ok(stopped) => match stopped.into_iter().find_map(Result::err) {
-            Some(error) => Err(format!("a container did not stop: {error}")),
-            None => Ok(()),
-        },
-        Err(_) => Err(format!("containers did not stop within {} s", CONTAINERS.as_secs())),
+/// Remembers what runs, and holds the first process of each: by the time that one is stubborn, dockerd answers no questions any more.
+async fn hold_containers(machine: &Machine) -> Vec<OwnedFd> {
+    // Without an answer it was stopped already, and what ran then is written down.
+    let Ok(running) = machine.docker.running().await else { return Vec::new() };
+    if let Err(error) = resumption::remember(machine, &running) {
+        crate::complain(&format!("what runs could not be written down: {error}"));
     }
+    let inspected = join_all(running.iter().map(|id| machine.docker.inspect(id))).await;
+    let processes = inspected.into_iter().flatten().filter_map(|container| Pid::from_raw(container.state.pid));
+    processes.filter_map(|process| pidfd_open(process, PidfdFlags::empty()).ok()).collect()
 }
 
 async fn stop_units(machine: &Machine) -> Result<(), String> {

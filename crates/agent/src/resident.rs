@@ -18,7 +18,7 @@ use crate::ending::{self, Patience};
 use crate::lease::Lease;
 use crate::paths::Paths;
 use crate::report::Machine;
-use crate::{framed, release};
+use crate::{complain, framed, release, resumption};
 
 /// A machine may be suspended while it sleeps, so the end is looked for at least this often.
 const LOOK: Duration = Duration::from_secs(5);
@@ -124,6 +124,11 @@ impl Resident {
                     false => Reply::InUse { reason: others.join("; ") },
                 }
             }
+            Call::Resume { all } => {
+                // Not beside a release, which would find them running again.
+                let _permit = self.releasing.acquire().await.ok();
+                resumption::resume(&self.machine, all).await
+            }
             Call::AwaitDocker { seconds } => {
                 self.machine.await_docker(Duration::from_secs(seconds.into())).await;
                 self.report(None).await
@@ -202,12 +207,6 @@ impl Resident {
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// Into the journal of the unit, if there is one.
-fn complain(message: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(io::stderr(), "dockbridge-agent: {message}");
 }
 
 #[cfg(test)]

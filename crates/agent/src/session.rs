@@ -227,7 +227,7 @@ impl Session {
                 self.machine.await_docker(Duration::from_secs(seconds.into())).await;
                 Reply::Report(self.machine.report().await)
             }
-            Call::Heartbeat(_) | Call::EndOfLease(_) | Call::Release { .. } => {
+            Call::Heartbeat(_) | Call::EndOfLease(_) | Call::Release { .. } | Call::Resume { .. } => {
                 Reply::Failed { message: "no resident agent runs on this machine".into() }
             }
         }

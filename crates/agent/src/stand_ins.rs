@@ -1,5 +1,6 @@
 //! A machine of stand-ins for tests: programs that write down how they were called, a list of mounts, and a dockerd of few words.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,14 @@ use tokio::net::UnixListener;
 
 use crate::paths::Paths;
 use crate::report::Machine;
+
+/// A container that does not run.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopped {
+    pub id: &'static str,
+    pub policy: &'static str,
+    pub created: &'static str,
+}
 
 pub struct StandIns(tempfile::TempDir);
 
@@ -56,10 +65,25 @@ impl StandIns {
     }
 
     /// A dockerd with these containers running.
-    pub async fn with_docker(self, containers: &[&str]) -> Self {
+    pub async fn with_docker(self, running: &[&str]) -> Self {
+        self.with_containers(running, &[]).await
+    }
+
+    /// A dockerd with these containers. The running ones have this process for theirs if its id stands behind a dash.
+    pub async fn with_containers(self, containers: &[&str], stopped: &[Stopped]) -> Self {
         let listener = UnixListener::bind(self.paths().docker_socket).unwrap();
         let list: Vec<_> = containers.iter().map(|id| serde_json::json!({ "Id": id })).collect();
         let (list, log) = (serde_json::Value::from(list).to_string(), self.log_file());
+        let inspect = |id: &str, running: bool, policy: &str, created: &str| {
+            let pid = id.split_once('-').map_or(0, |(_, pid)| pid.parse::<i32>().unwrap());
+            let state = serde_json::json!({ "Running": running, "Pid": pid });
+            let host = serde_json::json!({ "RestartPolicy": { "Name": policy, "MaximumRetryCount": 0 } });
+            let whole = serde_json::json!({ "Id": id, "Name": format!("/{id}"), "Created": created, "State": state, "HostConfig": host });
+            (format!("/containers/{id}/json"), whole.to_string())
+        };
+        let running = containers.iter().map(|id| inspect(id, true, "always", ""));
+        let inspected: BTreeMap<String, String> =
+            running.chain(stopped.iter().map(|one| inspect(one.id, false, one.policy, one.created))).collect();
         let info = serde_json::json!({ "Containers": containers.len() + 1, "ContainersRunning": containers.len() }).to_string();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -71,9 +95,13 @@ impl StandIns {
                     "/_ping" => ("200 OK", "OK"),
                     "/info" => ("200 OK", info.as_str()),
                     "/containers/json" => ("200 OK", list.as_str()),
+                    path if path.ends_with("/json") => match inspected.get(path) {
+                        Some(whole) => ("200 OK", whole.as_str()),
+                        None => ("404 Not Found", "{}"),
+                    },
                     path => {
-                        let id = path.trim_start_matches("/containers/").trim_end_matches("/stop");
-                        append(&log, &format!("stop {id}"));
+                        let (id, verb) = path.trim_start_matches("/containers/").split_once('/').unwrap();
+                        append(&log, &format!("{verb} {id}"));
                         ("204 No Content", "")
                     }
                 };

@@ -7,6 +7,7 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use machine::VolumeSummary;
 use ports::{ByHand, Local};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +76,11 @@ impl Client {
     /// Takes the machine down; answered when it is gone.
     pub async fn destroy(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/destroy").await
+    }
+
+    /// Tells it of a volume that has another size now.
+    pub async fn volume_is(&self, volume: &VolumeSummary) -> Result<Answer, ClientError> {
+        self.send(Method::PUT, "/volume", Some(volume)).await
     }
 
     /// Ends the daemon.

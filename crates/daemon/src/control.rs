@@ -10,9 +10,10 @@ use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use lifecycle::{Activity, Clock, Policy, decide};
+use machine::VolumeSummary;
 use ports::{AddError, ByHand, Local, Ports};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -57,6 +58,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/pin", post(pin))
         .route("/unpin", post(unpin))
         .route("/destroy", post(destroy))
+        .route("/volume", put(volume))
         .route("/stop", post(stop))
         .route("/ports", post(add_forward))
         .route("/ports", delete(remove_forward))
@@ -87,7 +89,8 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
 
 async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports)).into_response()
+    let disk = control.situation.borrow().report.as_ref().and_then(|report| report.disk);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports, disk)).into_response()
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
@@ -145,6 +148,11 @@ async fn destroy(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Ans
         Ok(Err(message)) => (StatusCode::CONFLICT, Json(Answer { message: Some(message) })),
         Err(_) => stopping(),
     }
+}
+
+/// The volume has another size: what is known of the machine is put right, and the ledger.
+async fn volume(Shared(control): Shared<Arc<Control>>, Json(volume): Json<VolumeSummary>) -> (StatusCode, Json<Answer>) {
+    tell(&control, Command::Volume(volume)).await
 }
 
 /// Answered with the forward as it is.

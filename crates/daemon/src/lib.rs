@@ -8,6 +8,7 @@
 pub mod client;
 mod containers;
 mod control;
+mod fill;
 mod kept_file;
 mod ledger;
 mod link;

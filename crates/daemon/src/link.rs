@@ -1,14 +1,21 @@
 //! The connector that everything local uses: it leads to the machine, and waits for one where there is none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use agent_proto::{Call, Reply};
 use futures::future::BoxFuture;
-use gateway::{Presence, Standing};
+use gateway::{Disk, Presence, Standing};
 use machine::Ready;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
+use crate::fill::Fill;
 use crate::state::{Situation, State};
+
+/// The machine's own view is worth this much waiting.
+const LONGEST_REPORT: Duration = Duration::from_secs(2);
 
 /// Wishes for a machine, and what became of them.
 #[derive(Debug, Clone)]
@@ -104,6 +111,22 @@ impl Presence for Onlooker {
             State::Absent { .. } | State::Waking | State::Releasing { .. } | State::Failed { again: None, .. } => Standing::Absent,
             State::Up(_) | State::Lost { .. } | State::Failed { again: Some(_), .. } => Standing::Away,
         }
+    }
+
+    fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
+        Box::pin(async move {
+            let (ready, mut fill) = {
+                let now = self.0.borrow();
+                (ready(&now)?, now.fill()?)
+            };
+            // Somebody may have made room in the half minute since.
+            if fill.is_full()
+                && let Ok(Ok(Reply::Report(report))) = timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
+            {
+                fill = Fill::of(report.disk, ready.summary.volume.as_ref().map(|volume| volume.size))?;
+            }
+            Some(Disk { warning: fill.warning(), refusal: fill.refusal(), advice: fill.advice() })
+        })
     }
 
     fn until_up(&self) -> BoxFuture<'_, ()> {

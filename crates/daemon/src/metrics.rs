@@ -1,9 +1,10 @@
 //! Figures for a monitoring system, in the text format of Prometheus: `GET /metrics` of the control socket.
 //!
-//! So far those of the forwards. A counter begins anew when its port is opened anew.
+//! Those of the forwards and of the volume. A counter begins anew when its port is opened anew.
 
 use std::fmt::Write as _;
 
+use agent_proto::DiskUsage;
 use ports::{PortState, PortStatus, Traffic};
 
 type Read = fn(&Traffic) -> u64;
@@ -18,8 +19,17 @@ const FORWARDS: [(&str, &str, &str, Read); 6] = [
     ("dropped_datagrams_total", "counter", "Datagrams that the path could not take.", |traffic| traffic.datagrams_dropped),
 ];
 
-pub(crate) fn render(ports: &[PortStatus]) -> String {
+pub(crate) fn render(ports: &[PortStatus], disk: Option<DiskUsage>) -> String {
     let mut text = String::new();
+    if let Some(disk) = disk {
+        for (name, help, value) in [("size", "Size of the volume's file system.", disk.total), ("used", "What of it is in use.", disk.used)]
+        {
+            let _ = writeln!(
+                text,
+                "# HELP dockbridge_volume_{name}_bytes {help}\n# TYPE dockbridge_volume_{name}_bytes gauge\ndockbridge_volume_{name}_bytes {value}"
+            );
+        }
+    }
     let mut family = |name: &str, kind: &str, help: &str, value: &dyn Fn(&PortStatus) -> u64| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "# HELP dockbridge_forward_{name} {help}\n# TYPE dockbridge_forward_{name} {kind}");

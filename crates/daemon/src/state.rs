@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use lifecycle::{Billing, Moment, Tenure};
 use machine::{Phase, Ready, Summary};
 
+use crate::fill::Fill;
+
 /// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest. What takes longer costs an hour once.
 const LONGEST_ORDERLY_RELEASE: Duration = Duration::from_secs(90);
 
@@ -126,6 +128,12 @@ impl Situation {
             .map(|seconds| Billing { unit: Duration::from_secs(seconds), release_takes: LONGEST_ORDERLY_RELEASE });
         let tenure = Tenure { since: now, age: Duration::from_secs(u64::try_from(age).unwrap_or(0)), billing, budget: None };
         self.tenure = Some((machine.id, tenure));
+    }
+
+    /// How full the volume of the machine is, by its last word.
+    pub(crate) fn fill(&self) -> Option<Fill> {
+        let State::Up(ready) = &self.state else { return None };
+        Fill::of(self.report.as_ref()?.disk, ready.summary.volume.as_ref().map(|volume| volume.size))
     }
 
     /// What the machine's life is counted by; of none, from now.

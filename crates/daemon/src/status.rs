@@ -8,6 +8,7 @@ use lifecycle::{Moment, Pin, Verdict};
 use machine::Summary;
 use serde::{Deserialize, Serialize};
 
+use crate::fill::Fill;
 use crate::ledger::money;
 use crate::state::{Situation, State};
 use crate::why::{Why, next_attempt};
@@ -151,7 +152,7 @@ impl Status {
                     over: phase.ended.is_some(),
                 })
                 .collect(),
-            why: Why::of(&now.state, verdict, moment),
+            why: Why::of(&now.state, verdict, moment).with_warning(now.fill().and_then(Fill::warning)),
             pin: pin.filter(|pin| pin.until.is_none_or(|until| until > moment)).map(|pin| PinStatus {
                 age_seconds: moment.since(pin.since).as_secs(),
                 seconds: pin.until.map(|until| until.since(moment).as_secs()),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
-use machine::{Consent, Lease, Provider, Ready, with_causes};
+use machine::{Consent, Lease, Provider, Ready, VolumeSummary, with_causes};
 use ports::Ports;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Destroy(oneshot::Sender<Result<Option<String>, String>>),
     /// A sign of life to the machine now, if there is one; answered when it has been given.
     SayAlive(Option<oneshot::Sender<()>>),
+    /// The volume has another size now.
+    Volume(VolumeSummary),
     /// The daemon ends; the machine is left to its lease.
     Stop,
 }
@@ -152,7 +154,8 @@ impl Supervisor {
 fn ordered(command: Option<Command>) -> Option<Next> {
     match command {
         Some(Command::Wake) => Some(Next::Wake),
-        Some(Command::SayAlive(_)) => None,
+        // The next look at the cloud tells the volume's size.
+        Some(Command::SayAlive(_) | Command::Volume(_)) => None,
         Some(Command::Destroy(answer)) => {
             Some(Next::Release { ready: None, because: "it was asked for".to_owned(), consent: Consent::Given, answer: vec![answer] })
         }

@@ -77,6 +77,12 @@ impl Why {
         Self { next, reasons: Vec::new(), endings: Vec::new(), warnings: verdict.warnings.clone() }
     }
 
+    /// Another thing that a person should know.
+    pub(crate) fn with_warning(mut self, warning: Option<String>) -> Self {
+        self.warnings.extend(warning);
+        self
+    }
+
     /// Of a machine that answers and is ours.
     pub fn of_machine(verdict: &Verdict) -> Self {
         Self {

@@ -177,6 +177,7 @@ impl Resolved {
             agent: AgentPlan { binaries: agent_binaries(), directory: "/run/dockbridge".to_owned(), resident: true },
             lease: self.lease(),
             self_destruct,
+            resume: self.settings.activity.resume,
         };
         Ok(Cloud::new(client, options))
     }

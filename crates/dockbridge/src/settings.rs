@@ -80,6 +80,8 @@ pub struct Activity {
     pub containers: Containers,
     /// Use the paid hour to its end.
     pub keep_paid_hour: bool,
+    /// After a wake, what ran before runs again though it has no restart policy.
+    pub resume: bool,
     /// No machine gets older.
     pub max_lifetime: Option<Duration>,
     /// For a month, in millionths of the project's currency, net.

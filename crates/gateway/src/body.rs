@@ -16,6 +16,7 @@ use lifecycle::Guard;
 use crate::events::Events;
 use crate::last_known::Recording;
 use crate::link::{Busy, Link};
+use crate::room;
 use crate::upstream::{Upstream, Way};
 
 /// What the client sends, on its way to the engine.
@@ -183,14 +184,20 @@ pub(crate) struct Passed {
     inner: Incoming,
     /// Taken when the answer has come to its end; dropped with the body when it has not.
     exchange: Option<Exchange>,
-    /// Has to be done before the first byte is passed on.
-    first: Option<BoxFuture<'static, ()>>,
-    held: Option<Frame<Bytes>>,
+    first: Option<Box<First>>,
     /// The engine broke off. Told when the client has what came before.
     broken: Option<hyper::Error>,
     /// Remembers what passes.
     recording: Option<Box<Recording>>,
+    /// What can be done where the engine says that it has no room.
+    advice: Option<Arc<str>>,
     link: Arc<Link>,
+}
+
+/// Has to be done before the first byte is passed on, which is held until then. Few answers have it.
+struct First {
+    done: BoxFuture<'static, ()>,
+    held: Option<Frame<Bytes>>,
 }
 
 /// What a request holds until its answer has ended.
@@ -217,11 +224,16 @@ impl Passed {
         recording: Option<Box<Recording>>,
     ) -> Self {
         let link = exchange.link.clone();
-        let mut passed = Self { inner, exchange: Some(exchange), first, held: None, broken: None, recording, link };
+        let first = first.map(|done| Box::new(First { done, held: None }));
+        let mut passed = Self { inner, exchange: Some(exchange), first, broken: None, recording, advice: None, link };
         if passed.inner.is_end_stream() {
             passed.ended();
         }
         passed
+    }
+
+    pub(crate) fn with_advice(self, advice: Option<Arc<str>>) -> Self {
+        Self { advice, ..self }
     }
 
     fn ended(&mut self) {
@@ -239,6 +251,10 @@ impl Passed {
             return if self.link.told().is_blocked() { Poll::Pending } else { Poll::Ready(self.broken.take().map(Err)) };
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let frame = match &self.advice {
+            Some(advice) => frame.map(|frame| frame.map(|frame| frame.map_data(|data| room::explained(data, advice)))),
+            None => frame,
+        };
         match frame {
             Some(Ok(ref frame)) => {
                 if let Some(exchange) = &self.exchange {
@@ -275,30 +291,33 @@ impl Body for ReplyBody {
             Self::Endless => return Poll::Ready(None),
             Self::Passed(passed) => passed,
         };
-        if passed.first.is_none() {
-            return passed.poll_inner(cx);
-        }
-        if passed.held.is_none() {
-            match ready!(passed.poll_inner(cx)) {
-                Some(Ok(frame)) => passed.held = Some(frame),
-                other => {
-                    passed.first = None;
-                    return Poll::Ready(other);
+        let Some(mut first) = passed.first.take() else { return passed.poll_inner(cx) };
+        if first.held.is_none() {
+            match passed.poll_inner(cx) {
+                Poll::Ready(Some(Ok(frame))) => first.held = Some(frame),
+                Poll::Ready(other) => return Poll::Ready(other),
+                Poll::Pending => {
+                    passed.first = Some(first);
+                    return Poll::Pending;
                 }
             }
         }
-        if let Some(first) = &mut passed.first {
-            ready!(first.as_mut().poll(cx));
-            passed.first = None;
+        match first.done.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(first.held.take().map(Ok)),
+            Poll::Pending => {
+                passed.first = Some(first);
+                Poll::Pending
+            }
         }
-        Poll::Ready(passed.held.take().map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Events(_) | Self::Endless => false,
-            Self::Passed(passed) => passed.held.is_none() && passed.broken.is_none() && passed.inner.is_end_stream(),
+            Self::Passed(passed) => {
+                passed.first.as_ref().is_none_or(|first| first.held.is_none()) && passed.broken.is_none() && passed.inner.is_end_stream()
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! What happens to a request, step by step: doors, classify, answer here, activity, ports, folders, engine, ports again.
+//! What happens to a request, step by step: doors, classify, answer here, activity, room, ports, folders, engine, ports again.
 //!
 //! The one place where requests are treated differently. A step that has nothing to say to a request lets it pass as it is.
 
@@ -25,6 +25,7 @@ use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
 use crate::presence::{Presence, Standing};
 use crate::reply::Failure;
+use crate::room;
 use crate::serve::Inner as Gateway;
 use crate::upstream::Upstream;
 
@@ -126,6 +127,7 @@ async fn pass(
 ) -> Result<Response<ReplyBody>, Failure> {
     let Held { guard, busy, connector } = held;
     let (uri, method) = (request.uri().clone(), request.method().clone());
+    room::before(gateway.presence.as_ref(), route).await?;
     let reservation = before_start(gateway, route).await?;
 
     let (mut parts, body) = request.into_parts();
@@ -169,10 +171,13 @@ async fn pass(
     response.headers_mut().remove(CONNECTION);
     let remembered = gateway.presence.is_some() && route.read_only && method == Method::GET;
     let recording = if remembered { gateway.last_known.record(&uri, &response, gateway.activity.clock().now()) } else { None };
+    let advice = room::advice(gateway.presence.as_ref(), route, response.headers()).await;
     let (parts, body) = response.into_parts();
     let exchange = Exchange { guard, upstream, link: link.clone(), busy };
-    let body = ReplyBody::Passed(Passed::new(body, exchange, before_end_is_told(gateway, route), recording));
-    learn(gateway, route, Response::from_parts(parts, body)).await
+    let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording).with_advice(advice);
+    let response = Response::from_parts(parts, ReplyBody::Passed(body));
+    let response = room::after(gateway.presence.as_ref(), route, response).await?;
+    learn(gateway, route, response).await
 }
 
 /// The head as it goes to the engine. `Connection` speaks of the client's connection, except in an upgrade.

@@ -29,6 +29,8 @@ pub(crate) struct Route {
     pub(crate) lasting: bool,
     /// It changes nothing and is answered at once: who repeats it, polls.
     pub(crate) read_only: bool,
+    /// It brings images or files onto the engine's disk.
+    pub(crate) fills: bool,
     /// It follows what happens, from now on and without an end.
     pub(crate) events: bool,
     /// The engine may take the connection over as a raw stream, with or without an `Upgrade` header.
@@ -128,6 +130,11 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
             _ => false,
         };
     let read_only = (get || method == Method::HEAD) && class == Class::Interactive && !lasting && answer.is_none();
+    let fills = match *segments {
+        ["build"] | ["images", "create" | "load"] | ["plugins", "create" | "pull"] => post,
+        ["containers", _, "archive"] => method == Method::PUT,
+        _ => false,
+    };
     let events = get && matches!(*segments, ["events"]) && !query.has("until");
     let ports = match *segments {
         ["containers", id, "start" | "restart"] if post => PortsStep::Start(id.to_owned()),
@@ -141,7 +148,7 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["services", "create"] | ["services", _, "update"] if post => Some(Binds::Service),
         _ => None,
     };
-    Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, read_only, events, hijack, ports, binds }
+    Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, read_only, fills, events, hijack, ports, binds }
 }
 
 impl Route {
@@ -322,6 +329,24 @@ mod tests {
         }
         assert!(route("GET /v1.41/events?filters=x").events && route("GET /events?since=5").events);
         assert!(!route("GET /events?since=5&until=9").events && !route("POST /events").events);
+    }
+
+    #[test]
+    fn what_brings_images_or_files_fills_the_disk_and_what_takes_them_does_not() {
+        for line in [
+            "POST /build?t=x",
+            "POST /v1.41/images/create?fromImage=alpine",
+            "POST /images/load",
+            "POST /plugins/pull?remote=x",
+            "PUT /containers/x/archive?path=/",
+        ] {
+            assert!(route(line).fills, "{line}");
+        }
+        for line in
+            ["GET /containers/x/archive?path=/", "POST /images/x/push", "POST /containers/create", "POST /images/prune", "DELETE /images/x"]
+        {
+            assert!(!route(line).fills, "{line}");
+        }
     }
 
     #[test]

@@ -29,12 +29,13 @@ mod link;
 mod paths;
 mod presence;
 mod reply;
+mod room;
 mod serve;
 mod socket;
 mod upstream;
 
 pub use binds::{BindMounts, Folders};
 pub use knowledge::Knowledge;
-pub use presence::{Presence, Standing};
+pub use presence::{Disk, Presence, Standing};
 pub use serve::{Gateway, MAX_CLIENTS};
 pub use socket::Socket;

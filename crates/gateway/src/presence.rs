@@ -16,10 +16,25 @@ pub enum Standing {
     Absent,
 }
 
+/// The disk behind the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// What a person should know about its fill, if anything.
+    pub warning: Option<String>,
+    /// Why nothing is put on it any more, if that is so.
+    pub refusal: Option<String>,
+    /// What can be done for more room.
+    pub advice: String,
+}
+
 /// What is known of the machine, and a way to it for requests that may not wake it. It asks for nothing and waits for nothing.
 pub trait Presence: Connector + fmt::Debug {
     /// Whether there is an engine to ask.
     fn standing(&self) -> Standing;
+    /// The disk behind the engine; `None` where it is not known, or is not ours to speak of.
+    fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
+        Box::pin(std::future::ready(None))
+    }
     /// Returns once it can be reached; perhaps never.
     fn until_up(&self) -> BoxFuture<'_, ()>;
 }

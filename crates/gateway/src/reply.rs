@@ -37,6 +37,9 @@ pub(crate) enum Failure {
     /// It has to be read as a whole and is too large for that.
     #[error("the request is too large")]
     TooLarge,
+    /// The engine's disk has nearly no room.
+    #[error("{0}")]
+    Full(String),
     /// A mistake of ours.
     #[error("the request could not be looked at")]
     Inside(#[source] tokio::task::JoinError),
@@ -65,6 +68,7 @@ impl Failure {
             Self::BrokeOff(_) | Self::Folder(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             // As dockerd answers.
             Self::Conflict(_) | Self::Inside(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -5,6 +5,7 @@
 mod absent;
 mod access;
 mod actions;
+mod bill;
 mod body;
 mod budget;
 mod error;

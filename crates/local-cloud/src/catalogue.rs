@@ -133,6 +133,17 @@ impl Catalogue {
         })
     }
 
+    /// Prices of addresses of this kind by location.
+    pub(crate) fn address_prices(&self, kind: &str) -> Value {
+        let kinds = self.pricing["primary_ips"].as_array().into_iter().flatten();
+        kinds.filter(|prices| prices["type"] == kind).map(|prices| prices["prices"].clone()).next().unwrap_or_default()
+    }
+
+    /// Net price of a GB of a volume for a month.
+    pub(crate) fn volume_price(&self) -> f64 {
+        self.pricing["volume"]["price_per_gb_month"]["net"].as_str().and_then(|price| price.parse().ok()).unwrap_or(0.0)
+    }
+
     /// `GET /pricing`; the server types' prices are those of the types themselves.
     pub(crate) fn pricing_json(&self) -> Value {
         let mut pricing = self.pricing.clone();

@@ -12,6 +12,7 @@
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
 //! | `GET /_local/state` | how much of everything exists |
+//! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
 //! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` (422 there), `unavailable_503`, `rate_limit` (429), `lost_reply`
 //! (the request is carried out, the connection closes without an answer), `slow_attach` (the device appears `delay_ms` after the action's success)

@@ -39,6 +39,9 @@ pub(crate) struct Ids {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Project {
     pub(crate) servers: BTreeMap<Id, Server>,
+    /// Those that are gone, for the bill.
+    #[serde(default)]
+    pub(crate) past_servers: Vec<Server>,
     pub(crate) volumes: BTreeMap<Id, Volume>,
     pub(crate) ssh_keys: BTreeMap<Id, SshKey>,
     pub(crate) snapshots: BTreeMap<Id, Snapshot>,

@@ -10,6 +10,8 @@ use crate::host_key::HostKey;
 
 /// Where the agent and its files live on a machine. Gone at every boot, as is the agent.
 pub const RUN_DIRECTORY: &str = "/run/dockbridge";
+/// The script that grows the file system of the volume.
+pub const GROW_SCRIPT: &str = "/usr/local/lib/dockbridge/grow.sh";
 /// The script that replaces the host key.
 pub const HOST_KEY_SCRIPT: &str = "/usr/local/lib/dockbridge/host-key.sh";
 /// Limit of the cloud, in bytes.
@@ -27,6 +29,7 @@ struct File {
 const FILES: &[File] = &[
     File { path: "/usr/local/lib/dockbridge/volume.sh", mode: "755", content: include_str!("bootstrap/volume.sh") },
     File { path: "/usr/local/lib/dockbridge/dead-man.sh", mode: "755", content: include_str!("bootstrap/dead-man.sh") },
+    File { path: GROW_SCRIPT, mode: "755", content: include_str!("bootstrap/grow.sh") },
     File { path: HOST_KEY_SCRIPT, mode: "755", content: include_str!("bootstrap/host-key.sh") },
     File {
         path: "/etc/systemd/system/dockbridge-volume.service",

@@ -3,6 +3,7 @@
 mod connect;
 mod create;
 mod destroy;
+mod growth;
 mod observe;
 mod orphans;
 
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Tunnel};
 
 pub use connect::Access;
+pub use growth::{FileSystem, Resized};
 pub use orphans::{Orphan, OrphanKind};
 
 use crate::error::MachineError;
@@ -72,6 +74,8 @@ pub struct CloudOptions {
     pub lease: Lease,
     /// The end of the lease.
     pub self_destruct: SelfDestruct,
+    /// Whether containers that ran on the last machine run on the next one though they have no restart policy.
+    pub resume: bool,
 }
 
 /// A provider over the API of one cloud project.

@@ -79,6 +79,27 @@ pub enum MachineError {
         /// Its answer.
         message: String,
     },
+    /// There is nothing to grow.
+    #[error("this profile has no volume")]
+    NoVolume,
+    /// A volume only grows.
+    #[error("volume {name} has {size} GB and cannot shrink to {wanted}")]
+    Shrinks {
+        /// Its name.
+        name: String,
+        /// GB that it has.
+        size: u64,
+        /// GB that were asked for.
+        wanted: u64,
+    },
+    /// It was asked to grow, and has not.
+    #[error("volume {name} still has {size} GB")]
+    NotGrown {
+        /// Its name.
+        name: String,
+        /// GB that it has.
+        size: u64,
+    },
     /// The user-data.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
@@ -103,6 +124,8 @@ impl MachineError {
             MachineError::Problem(_)
             | MachineError::Docker { .. }
             | MachineError::HostKey { .. }
+            | MachineError::NoVolume
+            | MachineError::Shrinks { .. }
             | MachineError::Bootstrap(_)
             | MachineError::Key(_) => true,
             MachineError::OutOfStock { .. }
@@ -110,6 +133,7 @@ impl MachineError {
             | MachineError::Silent { .. }
             | MachineError::Connect { .. }
             | MachineError::Agent { .. }
+            | MachineError::NotGrown { .. }
             | MachineError::TimedOut { .. } => false,
         }
     }
@@ -149,6 +173,11 @@ impl MachineError {
             MachineError::NeverUp { .. } => {
                 Some("the cloud's console tells what became of them, its status page what goes on; each may be billed for an hour")
             }
+            MachineError::NoVolume => Some("the first docker command makes one, with the size of `hetzner.volume_size`"),
+            MachineError::Shrinks { .. } => {
+                Some("a smaller one has to be made anew: copy what you need, `dockbridge volume delete`, `hetzner.volume_size`")
+            }
+            MachineError::NotGrown { .. } => Some("the cloud's console tells what became of it"),
             MachineError::Silent { .. } | MachineError::TimedOut { .. } => Some("the next docker command tries again"),
             _ => None,
         }

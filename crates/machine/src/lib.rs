@@ -16,7 +16,7 @@ mod patience;
 mod plan;
 mod provider;
 
-pub use cloud::{Access, Cloud, CloudOptions, Orphan, OrphanKind, SelfDestruct};
+pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::generate_key;

@@ -3,18 +3,14 @@ use super::*;
 use crate::stand_ins::StandIns;
 
 #[tokio::test]
-async fn containers_stop_before_docker_and_docker_before_the_mounts_go() {
+async fn docker_stops_with_its_containers_before_the_mounts_go_and_what_ran_is_written_down() {
     let rig = StandIns::new().with_docker(&["aaa", "bbb"]).await;
     release(&rig.machine()).await.unwrap();
-    let said = rig.log();
-    let (stops, rest) = said.split_at(2);
-    let mut stops = stops.to_vec();
-    stops.sort();
-    assert_eq!(stops, ["stop aaa", "stop bbb"]);
+    assert_eq!(std::fs::read_to_string(rig.paths().ran).unwrap(), "aaa\nbbb\n");
     let root = rig.root();
     let umount = |path: &str| format!("umount --recursive {}", root.join(path).display());
     assert_eq!(
-        rest,
+        rig.log(),
         [
             "systemctl stop docker.socket".to_owned(),
             "systemctl stop docker.service".to_owned(),
@@ -64,4 +60,26 @@ fn a_mount_is_known_by_its_whole_path() {
     let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:16 / /mnt/dock\\040bridge rw - ext4 /dev/sdb rw\n";
     assert!(is_mounted(info, Path::new("/mnt/dock bridge")) && is_mounted(info, Path::new("/")));
     assert!(!is_mounted(info, Path::new("/mnt")) && !is_mounted(info, Path::new("/mnt/dock")));
+}
+
+#[tokio::test]
+async fn what_ran_is_still_written_down_after_a_second_release() {
+    let rig = StandIns::new();
+    resumption::remember(&rig.machine(), &["aaa".to_owned()]).unwrap();
+    release(&rig.machine()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(rig.paths().ran).unwrap(), "aaa\n");
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_stop_is_killed_and_docker_with_it_goes() {
+    let mut stubborn = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let id = format!("stubborn-{}", stubborn.id());
+    let rig = StandIns::new().with_docker(&[&id]).await;
+    // A dead child is still there until it is waited for, as a zombie.
+    let gone = format!("while grep -qs '^State:.[^ZX]' /proc/{}/status; do sleep 0.05; done", stubborn.id());
+    rig.program("systemctl", &format!("[ \"$2\" != docker.service ] || {gone}"));
+    let machine = rig.machine();
+    let released = release_within(&machine, Duration::from_millis(200));
+    tokio::time::timeout(Duration::from_secs(20), released).await.unwrap().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&stubborn.wait().unwrap()), Some(9));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent_proto::{Call, Heartbeat, MachineReport, Reply};
 use jiff::Timestamp;
 use lifecycle::{Moment, Outcome, decide};
-use machine::{Consent, Lease, Ready};
+use machine::{Consent, Lease, Ready, VolumeSummary};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -14,6 +14,7 @@ use tunnel::AgentState;
 
 use super::{Command, Next, Supervisor, with_causes};
 use crate::containers;
+use crate::fill::Fill;
 use crate::state::State;
 
 /// How often the policy is asked: the shortest time-outs that people set are a few seconds.
@@ -68,9 +69,10 @@ impl Supervisor {
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Told { at: met, idle: Duration::ZERO };
         let mut not_before = met;
+        let mut ready = ready.clone();
         loop {
             tokio::select! {
-                _ = bookings.tick() => self.book(ready),
+                _ = bookings.tick() => self.book(&ready),
                 reason = ready.tunnel.dead() => {
                     let held = self.clock.now().since(met);
                     return Next::FindOut { reason, pause: self.backoff.lost(held, rand::random()) };
@@ -79,11 +81,15 @@ impl Supervisor {
                     Some(Command::Wake) => {}
                     Some(Command::SayAlive(answer)) => {
                         heartbeats.reset();
-                        told = self.heartbeat(ready).await;
+                        told = self.heartbeat(&ready).await;
                         if let Some(answer) = answer {
                             // Whoever asked may have gone.
                             let _ = answer.send(());
                         }
+                    }
+                    Some(Command::Volume(volume)) => {
+                        self.volume_is(&mut ready, volume);
+                        heartbeats.reset_immediately();
                     }
                     Some(Command::Destroy(answer)) => return Next::Release {
                         ready: Some(ready.clone()),
@@ -93,12 +99,12 @@ impl Supervisor {
                     },
                     Some(Command::Stop) | None => return Next::End,
                 },
-                _ = heartbeats.tick() => told = self.heartbeat(ready).await,
+                _ = heartbeats.tick() => told = self.heartbeat(&ready).await,
                 _ = verdicts.tick() => {
                     let now = self.clock.now();
                     if told.misleads(now, self.idle(), self.lease.idle_limit) {
                         heartbeats.reset();
-                        told = self.heartbeat(ready).await;
+                        told = self.heartbeat(&ready).await;
                     }
                     let tenure = self.situation.borrow().tenure(now);
                     let verdict = decide(&self.activity.snapshot(), &self.policy, &tenure, now);
@@ -106,7 +112,7 @@ impl Supervisor {
                         && now >= not_before
                         && ready.summary.id.is_some()
                     {
-                        match self.others(ready).await {
+                        match self.others(&ready).await {
                             Some(others) => {
                                 tracing::info!(%others, "kept for another client");
                                 not_before = now.plus(ASK_AGAIN);
@@ -122,6 +128,19 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// It was grown under a machine that goes on.
+    fn volume_is(&mut self, ready: &mut Arc<Ready>, volume: VolumeSummary) {
+        let mut summary = ready.summary.clone();
+        if summary.volume.as_ref().is_none_or(|known| known.id != volume.id) {
+            return;
+        }
+        summary.volume = Some(volume);
+        *ready = Arc::new(Ready { tunnel: ready.tunnel.clone(), summary });
+        // The same state, since the same moment.
+        self.situation.send_modify(|situation| situation.state = State::Up(ready.clone()));
+        self.book(ready);
     }
 
     /// The machine is there, and costs.
@@ -160,7 +179,9 @@ impl Supervisor {
             self.renew_without_agent(ready).await;
         }
         if let Some(report) = self.call(ready, Call::Heartbeat(self.alive(idle))).await {
+            let before = self.situation.borrow().fill();
             self.situation.send_modify(|situation| situation.report = Some(report));
+            warn_of_fill(before, self.situation.borrow().fill());
         }
         if ready.summary.id.is_some()
             && let Some(running) = containers::running(&ready.tunnel, LONGEST_CALL).await
@@ -227,6 +248,20 @@ impl Supervisor {
                 sleep(ASK_AGAIN).await;
             }
         }))
+    }
+}
+
+/// Once for each time that it becomes so.
+fn warn_of_fill(before: Option<Fill>, now: Option<Fill>) {
+    let Some(now) = now else { return };
+    if let Some(refusal) = now.refusal() {
+        if before.is_none_or(|before| !before.is_full()) {
+            tracing::error!("{refusal}; pulls and loads are refused");
+        }
+    } else if let Some(warning) = now.warning()
+        && before.is_none_or(|before| before.warning().is_none())
+    {
+        tracing::warn!("{warning}");
     }
 }
 

@@ -73,7 +73,7 @@ impl Supervisor {
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 command = self.commands.recv() => match command {
-                    Some(Command::Wake | Command::SayAlive(_)) => {}
+                    Some(Command::Wake | Command::SayAlive(_) | Command::Volume(_)) => {}
                     Some(Command::Destroy(another)) => answer.push(another),
                     Some(Command::Stop) | None => return Next::End,
                 },

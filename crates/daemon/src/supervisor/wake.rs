@@ -98,7 +98,7 @@ impl Supervisor {
             tokio::select! {
                 arrived = &mut way => return Ended::Arrived(Box::new(arrived)),
                 command = commands.recv() => match command {
-                    Some(Command::Wake | Command::SayAlive(_)) => {}
+                    Some(Command::Wake | Command::SayAlive(_) | Command::Volume(_)) => {}
                     Some(Command::Destroy(answer)) => return Ended::Ordered(Next::Release {
                         ready: None,
                         because: "it was asked for".to_owned(),

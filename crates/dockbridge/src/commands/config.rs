@@ -58,7 +58,7 @@ fn show(resolved: &Resolved) -> String {
     format!(
         "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
          docker:\n  socket_path: {}\n  {proxy_port}\n\
-         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  max_lifetime: {}\n  budget: {}\n\
+         activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  resume: {}\n  max_lifetime: {}\n  budget: {}\n\
          lock:\n  action: {}\n  grace: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
          ssh:\n  private_key_path: {}\n\
@@ -76,6 +76,7 @@ fn show(resolved: &Resolved) -> String {
         format(settings.activity.grace_period),
         settings.activity.containers,
         settings.activity.keep_paid_hour,
+        settings.activity.resume,
         settings.activity.max_lifetime.map_or_else(|| "none".to_owned(), format),
         settings.activity.budget.map_or_else(|| "none".to_owned(), amount),
         settings.lock.action,

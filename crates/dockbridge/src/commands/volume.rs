@@ -2,6 +2,9 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
+use daemon::client::ClientError;
+use machine::{Cloud, FileSystem, Resized};
+
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
@@ -15,6 +18,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Grow the volume while everything runs; it cannot shrink again
+    Resize {
+        /// Its new size in GB, at most 10240
+        #[arg(value_name = "GB", value_parser = gigabytes)]
+        size: u64,
+    },
     /// Delete a volume with all images, containers and volumes on it, for good
     Delete {
         /// Its name or id
@@ -27,9 +36,14 @@ pub enum Command {
 
 /// Runs it.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
-    let cloud = Resolved::load(global)?.cloud()?;
+    let resolved = Resolved::load(global)?;
+    let cloud = resolved.cloud()?;
+    if let Command::Resize { size } = command {
+        return resize(&resolved, &cloud, size).await;
+    }
     let volumes = cloud.volumes().await?;
     match command {
+        Command::Resize { .. } => {}
         Command::List { json: true } => {
             let text = serde_json::to_string_pretty(&volumes).map_err(|error| Failure::new(error.to_string()))?;
             say(&text);
@@ -62,6 +76,36 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         }
     }
     Ok(())
+}
+
+async fn resize(resolved: &Resolved, cloud: &Cloud, size: u64) -> Outcome {
+    let Resized { volume, before, file_system } = cloud.resize_volume(size).await?;
+    // The daemon counts what it costs and how full it is. Without one there is nothing to tell.
+    match resolved.daemon().volume_is(&volume).await {
+        Ok(_) | Err(ClientError::NotRunning { .. }) => {}
+        Err(error) => say(&format!("Note: the daemon was not told of it ({error}); it looks again with the next machine.")),
+    }
+    let had = if before == volume.size { String::new() } else { format!(" instead of {before}") };
+    let price = volume.price_monthly.map(|price| format!(", for {price:.2} EUR net a month")).unwrap_or_default();
+    say(&format!("Volume {} has {} GB{had}{price}.", volume.name, volume.size));
+    match file_system {
+        FileSystem::Grown => say("Its file system has grown with it."),
+        FileSystem::WhenAMachineIsMade => say("There is no machine now: its file system grows with the next one."),
+        FileSystem::Failed { message } => {
+            return Err(Failure::new(format!("its file system has not grown: {message}"))
+                .hint("the same command tries once more; otherwise it grows when a machine is next made"));
+        }
+    }
+    Ok(())
+}
+
+fn gigabytes(text: &str) -> Result<u64, String> {
+    let number = ["GB", "gb", "G", "g"].iter().find_map(|unit| text.strip_suffix(unit)).unwrap_or(text).trim();
+    match number.parse() {
+        Ok(size @ 10..=10_240) => Ok(size),
+        Ok(size) => Err(format!("no volume has {size} GB: choose 10 to 10240")),
+        Err(_) => Err("write a size in GB as 40".to_owned()),
+    }
 }
 
 fn confirm(name: &str) -> Outcome {

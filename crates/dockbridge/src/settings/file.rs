@@ -79,6 +79,7 @@ section!(ActivityLayer {
     grace_period: Span,
     containers: Containers,
     keep_paid_hour: bool,
+    resume: bool,
     max_lifetime: Lifetime,
     budget: Money,
 });
@@ -247,6 +248,7 @@ impl Layer {
                 grace_period: span(self.activity.grace_period, 30),
                 containers: self.activity.containers.unwrap_or(Containers::Timeout),
                 keep_paid_hour: self.activity.keep_paid_hour.unwrap_or(true),
+                resume: self.activity.resume.unwrap_or(false),
                 max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
                 budget: self.activity.budget.and_then(|Money(limit)| limit),
             },
@@ -361,10 +363,11 @@ mod tests {
     #[test]
     fn what_keeps_a_machine_is_set_in_words_and_checked() {
         let settings = load_text("", &[]).unwrap().activity;
-        assert_eq!((settings.containers, settings.keep_paid_hour, settings.max_lifetime), (Containers::Timeout, true, None));
-        let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h}\n";
+        let kept = (settings.containers, settings.keep_paid_hour, settings.resume, settings.max_lifetime);
+        assert_eq!(kept, (Containers::Timeout, true, false, None));
+        let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: true}\n";
         let settings = load_text(text, &[("DOCKBRIDGE_ACTIVITY_CONTAINERS", "keep")]).unwrap().activity;
-        assert_eq!((settings.containers, settings.keep_paid_hour), (Containers::Keep, false));
+        assert_eq!((settings.containers, settings.keep_paid_hour, settings.resume), (Containers::Keep, false, true));
         assert_eq!(settings.max_lifetime, Some(Duration::from_secs(12 * 3_600)));
         assert_eq!(load_text(text, &[("DOCKBRIDGE_ACTIVITY_MAX_LIFETIME", "none")]).unwrap().activity.max_lifetime, None);
         for (text, budget) in [("20", Some(20_000_000)), ("12.50", Some(12_500_000)), ("none", None)] {

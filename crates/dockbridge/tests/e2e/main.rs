@@ -12,3 +12,4 @@ mod races;
 mod rig;
 mod safety;
 mod suites;
+mod upkeep;

@@ -193,6 +193,14 @@ impl Stage {
         run(command, "").await.succeeded();
     }
 
+    /// What the local cloud tells of itself, such as `state`.
+    pub async fn told_by_the_cloud(&self, of: &str) -> serde_json::Value {
+        let endpoint = self.cloud.endpoint();
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--fail-with-body"]).arg(format!("{}/_local/{of}", endpoint.strip_suffix("/v1").unwrap()));
+        serde_json::from_str(&run(command, "").await.succeeded().stdout).unwrap()
+    }
+
     /// A tiny image on the machine: busybox, with its applets installed.
     pub async fn make_image(&self, name: &str) {
         let context = self.folder.path().join(format!("context-{name}"));

@@ -14,5 +14,6 @@ mod memory;
 mod opening;
 mod pipeline;
 mod rig;
+mod room;
 mod smuggling;
 mod trailers;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{Folders, Gateway, Knowledge, Presence, Standing};
+use gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing};
 use lifecycle::{Activity, FakeClock, Snapshot};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -110,6 +110,7 @@ impl Connector for Script {
 struct Onlooker {
     script: Script,
     standing: watch::Receiver<Standing>,
+    disk: Option<Disk>,
 }
 
 impl fmt::Debug for Onlooker {
@@ -127,6 +128,10 @@ impl Connector for Onlooker {
 impl Presence for Onlooker {
     fn standing(&self) -> Standing {
         *self.standing.borrow()
+    }
+
+    fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
+        std::future::ready(self.disk.clone()).boxed()
     }
 
     fn until_up(&self) -> BoxFuture<'_, ()> {
@@ -159,15 +164,20 @@ pub fn rig_with(knowledge: Knowledge) -> Rig {
 }
 
 pub fn rig_of(knowledge: Knowledge, folders: Folders) -> Rig {
-    build(knowledge, folders, None)
+    build(knowledge, folders, None, None)
 }
 
 /// One that looks at a machine, which stands as the test says.
 pub fn rig_looking_at(knowledge: Knowledge, standing: watch::Receiver<Standing>) -> Rig {
-    build(knowledge, Folders::default(), Some(standing))
+    build(knowledge, Folders::default(), Some(standing), None)
 }
 
-fn build(knowledge: Knowledge, folders: Folders, standing: Option<watch::Receiver<Standing>>) -> Rig {
+/// One whose machine is there, with a disk that stands like this.
+pub fn rig_on(disk: Disk) -> Rig {
+    build(Knowledge::empty(), Folders::default(), Some(watch::channel(Standing::Up).1), Some(disk))
+}
+
+fn build(knowledge: Knowledge, folders: Folders, standing: Option<watch::Receiver<Standing>>, disk: Option<Disk>) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let (sender, asked) = mpsc::unbounded_channel();
     let script = |wakes| Script { asked: sender.clone(), wakes };
@@ -175,7 +185,7 @@ fn build(knowledge: Knowledge, folders: Folders, standing: Option<watch::Receive
     let activity = Activity::new(clock.clone());
     let mut gateway = Gateway::with_folders(Arc::new(script(true)), activity.clone(), None, knowledge, folders);
     if let Some(standing) = standing {
-        gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing }));
+        gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing, disk }));
     }
     let shutdown = CancellationToken::new();
     let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();

@@ -2,10 +2,11 @@
 
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::faults::Fault;
-use super::{Api, Request, json_response};
+use super::{Api, Request, bill, json_response};
 
 pub(super) const PREFIX: &str = "/_local/";
 
@@ -19,6 +20,7 @@ pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes:
         }
         (&Method::POST, ["servers", id, "power_cut"]) => power_cut(api, id).await,
         (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
+        (&Method::GET, ["bill"]) => json_response(StatusCode::OK, &bill(api)),
         _ => refusal(StatusCode::NOT_FOUND, "no such poke"),
     }
 }
@@ -57,6 +59,13 @@ fn summary(api: &Api) -> Value {
         "locks": count(|p| p.locks.len()),
         "faults": faults.unwrap_or_default(),
     })
+}
+
+/// Of each project, by its name.
+fn bill(api: &Api) -> Value {
+    let world = api.engine.world();
+    let bills = world.projects.iter().map(|(name, project)| (name.clone(), bill::of(project, &api.engine.catalogue, Timestamp::now())));
+    Value::Object(bills.collect())
 }
 
 fn refusal(status: StatusCode, message: &str) -> Response<Full<bytes::Bytes>> {

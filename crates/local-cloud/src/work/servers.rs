@@ -106,7 +106,7 @@ pub(super) fn finish(work: &Work, project: &mut Project, catalogue: &Catalogue, 
 
 /// The server is gone: its addresses with it, its volumes are free, no firewall names it.
 fn forget(project: &mut Project, id: Id) {
-    project.servers.remove(&id);
+    project.past_servers.extend(project.servers.remove(&id));
     for volume in project.volumes.values_mut().filter(|v| v.server == Some(id)) {
         volume.server = None;
     }

@@ -29,6 +29,8 @@ const PROBE: Duration = Duration::from_secs(1);
 const BETWEEN_PROBES: Duration = Duration::from_millis(150);
 /// Docker starts in seconds, but a volume may be attached late and be checked first.
 const LONGEST_DOCKER_START: Duration = Duration::from_secs(6 * 60);
+/// Whoever waits for the machine waits for the start of what ran before, but not for ever; it goes on.
+const LONGEST_RESUMPTION: Duration = Duration::from_secs(20);
 /// The key that sshd presents on a machine.
 const SSH_PORT: u16 = 22;
 
@@ -72,6 +74,7 @@ impl Cloud {
         let pricing = async { self.client.pricing().await.ok() };
         let (docker, pricing) = tokio::join!(await_docker(server, &tunnel), pricing);
         docker?;
+        self.resume(server, &tunnel).await;
         let summary = self.summary(server, observed, pricing.as_ref());
         Ok(Ready { tunnel, summary })
     }
@@ -165,6 +168,24 @@ impl Cloud {
         call(server, tunnel, "take over the lease", Call::Heartbeat(self.options.lease.heartbeat(Duration::ZERO))).await?;
         call(server, tunnel, "take over the end of the lease", Call::EndOfLease(end)).await?;
         Ok(())
+    }
+
+    /// What ran on the last machine is to run on this one before anybody sees it. That it does not is no reason to have no machine.
+    async fn resume(&self, server: &Server, tunnel: &Tunnel) {
+        let AgentState::Running { resident: true } = tunnel.agent() else { return };
+        match timeout(LONGEST_RESUMPTION, tunnel.call(Call::Resume { all: self.options.resume })).await {
+            Ok(Ok(Reply::Resumed { started, failed })) => {
+                if !started.is_empty() {
+                    tracing::info!(containers = started.join(", "), "what ran before runs again");
+                }
+                for failure in failed {
+                    tracing::warn!(%failure, "a container that ran before does not run again");
+                }
+            }
+            Ok(Ok(other)) => tracing::warn!(?other, "what ran before on {} may not run again", server.name),
+            Ok(Err(error)) => tracing::warn!(%error, "what ran before on {} may not run again", server.name),
+            Err(_) => tracing::warn!("containers that ran before on {} are still being started", server.name),
+        }
     }
 
     /// The key that came with the user-data was readable on the machine; this one never leaves it. Both are accepted while it changes, so that
@@ -262,12 +283,8 @@ pub struct Access {
 }
 
 impl Cloud {
-    /// How to log in to the machine, if there is one.
-    pub async fn access(&self) -> Result<Option<Access>, MachineError> {
-        let observed = self.observe().await?;
-        let Some((server, address)) = observed.servers.first().and_then(|server| Some((server, server.address?))) else {
-            return Ok(None);
-        };
+    /// A login for a few commands, without an agent.
+    pub(super) async fn plain_login(&self, server: &Server, address: std::net::IpAddr) -> Result<Tunnel, MachineError> {
         let options = Options {
             endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
@@ -275,7 +292,16 @@ impl Cloud {
             agent: None,
             docker_socket: Options::DOCKER_SOCKET.to_owned(),
         };
-        let tunnel = Tunnel::connect(options).await.map_err(|error| refused(server, error))?;
+        Tunnel::connect(options).await.map_err(|error| refused(server, error))
+    }
+
+    /// How to log in to the machine, if there is one.
+    pub async fn access(&self) -> Result<Option<Access>, MachineError> {
+        let observed = self.observe().await?;
+        let Some((server, address)) = observed.servers.first().and_then(|server| Some((server, server.address?))) else {
+            return Ok(None);
+        };
+        let tunnel = self.plain_login(server, address).await?;
         let output = tunnel.exec("cat /etc/ssh/ssh_host_ed25519_key.pub", b"").await;
         tunnel.close().await;
         let host_key = match output {

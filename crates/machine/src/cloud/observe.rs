@@ -95,7 +95,7 @@ fn address_price<'a>(pricing: &'a Pricing, server: &Server) -> Option<&'a hetzne
     ipv4.prices.iter().find(|price| price.location == server.location)
 }
 
-fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> VolumeSummary {
+pub(super) fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> VolumeSummary {
     #[expect(clippy::cast_precision_loss, reason = "sizes are thousands of GB")]
     let price = |pricing: &Pricing| Some(euros(&pricing.volume.price_per_gb_month.net)? * volume.size as f64);
     VolumeSummary {

@@ -1,0 +1,106 @@
+//! How full the volume is, and what is said about it. Pure.
+
+use agent_proto::DiskUsage;
+
+/// From here on a person is warned.
+const WARNING_PERCENT: u64 = 85;
+/// What dockerd needs to go on, and to remove what is not used, is kept from pulls and builds: a fiftieth, and never more than a GiB.
+const RESERVE_PARTS: u64 = 50;
+const LARGEST_RESERVE: u64 = 1 << 30;
+/// The largest volume that is sold, in GB.
+const LARGEST: u64 = 10_240;
+
+/// The fill of a volume of so many GB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fill {
+    disk: DiskUsage,
+    size: u64,
+}
+
+impl Fill {
+    /// `None` while nothing is known of it.
+    pub(crate) fn of(disk: Option<DiskUsage>, size: Option<u64>) -> Option<Self> {
+        Some(Self { disk: disk.filter(|disk| disk.total > 0)?, size: size? })
+    }
+
+    pub(crate) fn percent(self) -> u64 {
+        u64::try_from(u128::from(self.disk.used) * 100 / u128::from(self.disk.total)).unwrap_or(100)
+    }
+
+    fn left(self) -> u64 {
+        self.disk.total.saturating_sub(self.disk.used)
+    }
+
+    /// Nothing that fills it is begun any more.
+    pub(crate) fn is_full(self) -> bool {
+        self.left() < (self.disk.total / RESERVE_PARTS).min(LARGEST_RESERVE)
+    }
+
+    /// What the person can do.
+    pub(crate) fn advice(self) -> String {
+        let prune = "`docker system prune` frees what nobody uses";
+        match self.size.saturating_mul(2).min(LARGEST) {
+            larger if larger > self.size => format!("`dockbridge volume resize {larger}` grows it while everything runs, {prune}"),
+            _ => prune.to_owned(),
+        }
+    }
+
+    /// What a person should know, if anything.
+    pub(crate) fn warning(self) -> Option<String> {
+        (self.percent() >= WARNING_PERCENT)
+            .then(|| format!("the volume is {} % full, with {} left: {}", self.percent(), amount(self.left()), self.advice()))
+    }
+
+    /// Why nothing more is put on it, if that is so.
+    pub(crate) fn refusal(self) -> Option<String> {
+        self.is_full().then(|| format!("the volume is full, with {} left of {} GB: {}", amount(self.left()), self.size, self.advice()))
+    }
+}
+
+/// In GB and MB as volumes are sold: powers of 1024.
+fn amount(bytes: u64) -> String {
+    match bytes >> 20 {
+        megabytes @ 0..1024 => format!("{megabytes} MB"),
+        megabytes => format!("{}.{} GB", megabytes >> 10, ((megabytes & 1023) * 10) >> 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn fill(used_percent: u64, size: u64) -> Fill {
+        Fill::of(Some(DiskUsage { used: size * used_percent * GIB / 100, total: size * GIB }), Some(size)).unwrap()
+    }
+
+    #[test]
+    fn a_person_is_warned_before_it_is_full_and_told_what_to_do() {
+        assert_eq!(Fill::of(Some(DiskUsage { used: 849, total: 1000 }), Some(10)).unwrap().warning(), None);
+        let warned = Fill::of(Some(DiskUsage { used: 850, total: 1000 }), Some(10)).unwrap();
+        assert_eq!((warned.percent(), warned.warning().is_some(), warned.refusal()), (85, true, None));
+        assert_eq!(
+            fill(90, 20).warning().as_deref(),
+            Some(
+                "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it while everything runs, `docker system prune` frees what nobody uses"
+            )
+        );
+        assert!(!fill(90, 10_240).advice().contains("resize"), "no larger one is sold");
+    }
+
+    #[test]
+    fn the_reserve_is_a_fiftieth_and_a_gibibyte_at_most() {
+        assert_eq!((fill(97, 10).is_full(), fill(99, 10).is_full()), (false, true));
+        assert_eq!((fill(98, 10_000).is_full(), fill(100, 10_000).is_full()), (false, true));
+        assert!(
+            fill(99, 10).refusal().is_some_and(|told| told.starts_with("the volume is full, with 10") && told.contains("MB left of 10 GB"))
+        );
+    }
+
+    #[test]
+    fn without_a_volume_nothing_is_said() {
+        assert_eq!(Fill::of(None, Some(10)), None);
+        assert_eq!(Fill::of(Some(DiskUsage { used: 0, total: 0 }), Some(10)), None);
+    }
+}
