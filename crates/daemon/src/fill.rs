@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_reserve_is_a_fiftieth_and_a_gibibyte_at_most() {
         assert_eq!((fill(97, 10).is_full(), fill(99, 10).is_full()), (false, true));
-        assert_eq!((fill(98, 10_000).is_full(), fill(100, 10_000).is_full()), (false, true));
+        assert_eq!((fill(99, 10_000).is_full(), fill(100, 10_000).is_full()), (false, true));
         assert!(
             fill(99, 10).refusal().is_some_and(|told| told.starts_with("the volume is full, with 10") && told.contains("MB left of 10 GB"))
         );
