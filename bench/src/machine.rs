@@ -71,6 +71,7 @@ impl Machine {
             ssh_keys: vec![public],
             availability_zone: "fsn1-dc14".to_owned(),
             region: "eu-central".to_owned(),
+            disk: 40,
         };
         cloud.create(server).await?;
         cloud.create_volume(ID, VOLUME, Some(Format::Ext4)).await?;

@@ -9,6 +9,7 @@ mod data;
 mod engine;
 mod goal;
 mod http;
+mod image;
 mod link;
 mod machine;
 mod measure;
@@ -39,6 +40,8 @@ struct Arguments {
 enum Command {
     /// Everything: a machine, the links, all rows by all ways, the table
     Compare(compare::Args),
+    /// The writing of machine images beside `curl | zstd -d | dd`, in a rescue system
+    Image(image::Args),
     /// Rows on one link, against a machine that is there
     Measure(measure::Args),
     /// The table of results that were kept by `--json`
@@ -55,6 +58,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
         Command::Table { file } => record::read(&file).map(|records| output::say(&table::render(&records))),
         Command::Engine(arguments) => engine::run(&arguments),

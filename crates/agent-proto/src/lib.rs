@@ -9,6 +9,7 @@
 mod call;
 pub mod datagram;
 mod frame;
+pub mod image;
 
 pub use call::{Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply};
 pub use frame::{FrameError, MAX_FRAME, decode, encode, missing};

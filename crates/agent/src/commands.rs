@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+/// Where the machine's programs are; a non-interactive login's path often lacks `sbin`.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Programs found by a search path: the machine's, or a folder of stand-ins.
 #[derive(Debug, Clone)]
 pub struct Commands {
@@ -32,11 +35,10 @@ impl Ended {
 }
 
 impl Commands {
-    /// The machine's programs; a non-interactive login's path often lacks `sbin`. Below another root only stand-ins are run, never a program
-    /// that could end the machine of a test.
+    /// The machine's programs. Below another root only stand-ins are run, never a program that could end the machine of a test.
     pub fn under(root: &Path) -> Self {
         match root == Path::new("/") {
-            true => Self { path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into() },
+            true => Self { path: PATH.into() },
             false => Self { path: root.join("programs").into() },
         }
     }

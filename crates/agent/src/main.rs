@@ -1,7 +1,8 @@
 //! The program on the machine.
 //!
 //! `session` speaks the protocol on its standard input and output, as whoever logged in; `resident` runs once on a machine of ours, as root,
-//! and holds what must outlive every session: the lease and what happens when it ends. Neither knows SSH or who is on the other side.
+//! and holds what must outlive every session: the lease and what happens when it ends. Neither knows SSH or who is on the other side. `write-image` is for rescue
+//! systems: it puts the image of a machine on a disk.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,7 @@ mod docker;
 mod ending;
 mod framed;
 mod gathering;
+mod image;
 mod lease;
 mod paths;
 mod pump;
@@ -33,7 +35,7 @@ use std::process::ExitCode;
 use paths::Paths;
 
 const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]\n       \
-                     dockbridge-agent resident [--docker-socket PATH]\n       dockbridge-agent version\n";
+                     dockbridge-agent resident [--docker-socket PATH]\n       dockbridge-agent write-image\n       dockbridge-agent version\n";
 
 /// What was asked for on the command line.
 struct Arguments {
@@ -49,6 +51,12 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(message) => return fail(&format!("{message}\n{USAGE}")),
     };
+    if command == "write-image" {
+        return match image::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("dockbridge-agent write-image: {error}\n")),
+        };
+    }
     // One thread: a session is bounded by the pipe that it runs in.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

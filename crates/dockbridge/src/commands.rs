@@ -2,6 +2,7 @@
 
 mod config;
 mod cost;
+mod image;
 mod init;
 mod local_cloud;
 mod pin;
@@ -50,6 +51,9 @@ pub enum Command {
     /// The volume with docker's data
     #[command(subcommand)]
     Volume(volume::Command),
+    /// Build any operating system's image into a snapshot; list, delete and prune those
+    #[command(subcommand)]
+    Image(image::Command),
     /// List what of ours is left over in the cloud project, and remove it
     Sweep(sweep::Args),
     /// See the whole story on a local cloud, without an account
@@ -76,6 +80,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Ports(arguments) => ports::run(arguments, global).await,
         Command::Server(command) => server::run(command, global).await,
         Command::Volume(command) => volume::run(command, global).await,
+        Command::Image(command) => image::run(command, global).await,
         Command::Sweep(arguments) => sweep::run(arguments, global).await,
         Command::Try(arguments) => try_it::run(arguments).await,
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,

@@ -6,6 +6,13 @@ use std::process::ExitCode;
 /// Nothing of ours answered: no daemon, no machine.
 pub const NOT_RUNNING: u8 = 3;
 
+/// What was to be built from is not what it should be, or cannot be had.
+pub const BAD_SOURCE: u8 = 4;
+/// The cloud has no server to be had.
+pub const NO_STOCK: u8 = 5;
+/// The person ended it: 128 and the number of SIGINT, as shells tell it.
+pub const INTERRUPTED: u8 = 130;
+
 /// A command that failed.
 #[derive(Debug)]
 pub struct Failure {
@@ -33,6 +40,16 @@ impl Failure {
     pub fn code(mut self, code: u8) -> Self {
         self.code = code;
         self
+    }
+
+    /// What happened, without the hints.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the person can do.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
     }
 
     /// For `main`.
@@ -79,6 +96,32 @@ impl From<machine::MachineError> for Failure {
         match error.hint() {
             Some(hint) => failure.hint(hint),
             None => failure,
+        }
+    }
+}
+
+impl From<image::ImageError> for Failure {
+    fn from(error: image::ImageError) -> Self {
+        let failure = Self::new(with_causes(&error)).code(match error.kind() {
+            image::Kind::Source => BAD_SOURCE,
+            image::Kind::Stock => NO_STOCK,
+            image::Kind::Interrupted => INTERRUPTED,
+            image::Kind::Other => 1,
+        });
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<image::FactoryError> for Failure {
+    fn from(error: image::FactoryError) -> Self {
+        let failure = Self::new(with_causes(&error)).code(BAD_SOURCE);
+        match error {
+            image::FactoryError::Unreachable { .. } => failure.hint("`image.factory` in the settings names another one"),
+            image::FactoryError::UnknownVersion { .. } => failure.hint("change `--version` or `image.talos_version`"),
+            _ => failure,
         }
     }
 }

@@ -62,6 +62,11 @@ impl Paths {
         self.state.join(profile.to_string())
     }
 
+    /// Locks that keep builds of one image apart.
+    pub fn image_locks(&self) -> PathBuf {
+        self.state.join("images")
+    }
+
     /// The state of a local cloud that runs on its own.
     pub fn local_cloud(&self) -> PathBuf {
         self.state.join("local-cloud")

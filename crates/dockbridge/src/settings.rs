@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use daemon::ports::{OnConflict, Rule};
 use secrecy::SecretString;
+use url::Url;
 
 pub use file::{SettingsError, load};
 
@@ -35,8 +36,29 @@ pub struct Settings {
     pub ports: Ports,
     /// Section `gateway`.
     pub gateway: Gateway,
+    /// Section `image`.
+    pub image: Image,
     /// Section `logging`.
     pub logging: Logging,
+}
+
+/// The image builder. What has no default is asked for by the command that needs it.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What images are called.
+    pub name: Option<image::Name>,
+    /// Version of Talos.
+    pub talos_version: Option<image::Version>,
+    /// Talos' schematic: its id, or a file.
+    pub schematic: Option<String>,
+    /// Where Talos' images come from.
+    pub factory: Url,
+    /// Server types to build on, in order of preference; empty for the smallest disk, then the cheapest.
+    pub server_types: Vec<String>,
+    /// How long the rescue system may take to answer.
+    pub rescue_timeout: Duration,
+    /// A source that sends nothing for so long has stalled.
+    pub stall_timeout: Duration,
 }
 
 /// The cloud.

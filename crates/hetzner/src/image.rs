@@ -88,4 +88,9 @@ impl Images {
         let query = Query { architecture: Some(architecture), ..Query::named(name) };
         Ok(self.list(&query).await?.into_iter().next())
     }
+
+    /// Deletes a snapshot or backup; one that is gone already is fine.
+    pub async fn delete(&self, id: u64) -> Result<()> {
+        self.erase(id).await
+    }
 }

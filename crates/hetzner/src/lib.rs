@@ -52,7 +52,8 @@ pub use location::{Location, Locations};
 pub use pricing::{Amount, BackupPricing, IpPrice, IpPricing, LocationPrice, PerGigabyte, Price, Pricing, ServerTypePricing};
 pub use resource::{Labels, Query, Resource, Resources};
 pub use server::{
-    AppliedFirewall, CreatedServer, Ipv4, Ipv6, NewPublicNet, NewServer, PublicNet, Server, ServerProtection, ServerStatus, Servers,
+    AppliedFirewall, CreatedImage, CreatedServer, Ipv4, Ipv6, NewPublicNet, NewServer, PublicNet, Server, ServerProtection, ServerStatus,
+    Servers,
 };
 pub use server_type::{Architecture, CpuType, Deprecation, ServerType, ServerTypeLocation, ServerTypes};
 pub use ssh_key::{SshKey, SshKeys};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reqwest::Method;
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::action::Action;
 use crate::creation::{Creation, Labelled};
@@ -236,6 +236,15 @@ impl CreatedServer {
     }
 }
 
+/// A snapshot that is being made.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CreatedImage {
+    /// The image.
+    pub image: Image,
+    /// Its making.
+    pub action: Action,
+}
+
 impl Resource for Server {
     const ONE: &'static str = "server";
     const MANY: &'static str = "servers";
@@ -286,6 +295,19 @@ impl Servers {
     /// Asks the system to start again.
     pub async fn reboot(&self, id: u64) -> Result<Action> {
         self.press(id, "reboot").await
+    }
+
+    /// Lets the rescue system boot next, with these keys for root; it forgets that after 60 minutes.
+    pub async fn enable_rescue(&self, id: u64, ssh_keys: &[u64]) -> Result<Action> {
+        self.act(id, "enable_rescue", &json!({ "type": "linux64", "ssh_keys": ssh_keys })).await
+    }
+
+    /// Makes a snapshot of the disk; off is best. The image exists at once, and is complete when the action has succeeded: a copy of a full disk takes an hour.
+    pub async fn create_image(&self, id: u64, description: &str, labels: &Labels) -> Result<CreatedImage> {
+        let request = Request::new(Method::POST, format!("{}/actions/create_image", path::<Server>(id)));
+        let request = request.body(&json!({ "type": "snapshot", "description": description, "labels": labels }))?;
+        let reply = self.client.send(&request).await?;
+        serde_json::from_value(reply).map_err(|source| Error::Decode { operation: request.operation, source })
     }
 
     /// Replaces name or labels (the whole set).

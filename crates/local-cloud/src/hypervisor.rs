@@ -4,6 +4,8 @@
 use std::net::Ipv4Addr;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// A server to be made. Its disk is a fresh copy of the image.
@@ -23,6 +25,17 @@ pub struct NewServer {
     pub availability_zone: String,
     /// The network zone.
     pub region: String,
+    /// Size of its disk, in GB.
+    pub disk: u64,
+}
+
+/// The rescue system, as it is to boot next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rescue {
+    /// Public keys for its root.
+    pub ssh_keys: Vec<String>,
+    /// After this moment the disk boots as usual.
+    pub until: Timestamp,
 }
 
 /// Where a disk comes from.
@@ -59,6 +72,8 @@ pub struct InboundRule {
 pub enum Event {
     /// It powered off, crashed or was killed: it is off now.
     Stopped(u64),
+    /// It rebooted into the rescue system, which is used up by that.
+    Rescued(u64),
 }
 
 /// A real effect that failed, in words for the log and for the action's error.
@@ -83,6 +98,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn create(&self, server: NewServer) -> Effect<'_>;
     /// Boots it; done when it runs (its sshd need not answer yet).
     fn start(&self, server: u64) -> Effect<'_>;
+    /// Lets the rescue system boot next, once, with the server's disk as `/dev/sda`; `None` takes that back.
+    fn set_rescue(&self, server: u64, rescue: Option<Rescue>) -> Effect<'_>;
     /// Presses the power button; returns at once, [`Event::Stopped`] follows if the system obeys.
     fn shutdown(&self, server: u64) -> Effect<'_>;
     /// Pulls the plug; done when it is off. No [`Event::Stopped`] follows.

@@ -20,8 +20,8 @@
 //! delays the answer of every kind but `slow_attach`.
 //!
 //! Where it is not like the original: IPv6 networks are from the documentation prefix and lead nowhere, outbound firewall rules are kept but not
-//! enforced, a returned root password is not set, metrics are zero, and networks, load balancers, floating IPs, certificates, placement groups, DNS
-//! zones and rescue systems do not exist (lists are empty, creating one is an `unsupported_error`).
+//! enforced, a returned root password is not set (nor is the rescue system's: keys let in), metrics are zero, and networks, load balancers, floating IPs, certificates,
+//! placement groups and DNS zones do not exist (lists are empty, creating one is an `unsupported_error`). A rescue system sees an empty disk until one has written to it.
 
 mod api;
 mod catalogue;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer};
+use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
 
 /// The size that every snapshot is said to have.
 const SNAPSHOT_BYTES: u64 = 1_500_000_000;
@@ -42,6 +42,10 @@ impl Hypervisor for Nothing {
     }
 
     fn start(&self, _: u64) -> Effect<'_> {
+        done()
+    }
+
+    fn set_rescue(&self, _: u64, _: Option<Rescue>) -> Effect<'_> {
         done()
     }
 

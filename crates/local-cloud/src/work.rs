@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::catalogue::Catalogue;
+use crate::hypervisor::Rescue;
 use crate::state::action::ActionError;
 use crate::state::{Id, Project, Resource};
 use effect::Effect;
@@ -24,6 +25,10 @@ pub(crate) enum Work {
     },
     Start(Id),
     Stop(Id),
+    SetRescue {
+        server: Id,
+        rescue: Option<Rescue>,
+    },
     Shutdown(Id),
     Reboot(Id),
     Reset(Id),

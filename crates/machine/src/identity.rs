@@ -15,6 +15,8 @@ pub const PROFILE: &str = "dockbridge-profile";
 pub const OWNER: &str = "dockbridge-owner";
 /// Label that tells what a resource is for.
 pub const ROLE: &str = "dockbridge-role";
+/// Role of what an image is built with: its life is the build's, not a profile's.
+pub const IMAGE_BUILDER: &str = "image-builder";
 /// Label of a server: the fingerprint of its SSH host key.
 pub const HOST_KEY: &str = "dockbridge-host-key";
 /// Label of a server whose host key is being replaced: the fingerprint of the next one.

@@ -20,7 +20,7 @@ pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Res
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::generate_key;
-pub use identity::{Identity, InvalidName, Owner, Profile};
+pub use identity::{DOCKBRIDGE, IMAGE_BUILDER, Identity, InvalidName, MANAGED_BY, OWNER, Owner, Profile, ROLE, owner_selector};
 pub use observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
 pub use patience::patience;
 pub use plan::{Problem, Rung, Spec, Step, plan};

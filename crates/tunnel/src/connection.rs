@@ -18,7 +18,7 @@ use crate::channel::{ChannelIo, Closings};
 use crate::death::Death;
 use crate::known_hosts::KnownKeys;
 use crate::wire::{Wire, WireState};
-use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options};
+use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Pins};
 
 /// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes about 3 s.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
@@ -268,6 +268,7 @@ impl Drop for Session {
 
 enum Trust {
     Pinned(Vec<Fingerprint>),
+    FirstSeen(Pins),
     Known { keys: KnownKeys, file: String },
     Unreadable(String),
 }
@@ -276,6 +277,7 @@ impl Trust {
     async fn load(host_keys: &HostKeys, endpoint: &Endpoint) -> Self {
         match host_keys {
             HostKeys::Pinned(pins) => Trust::Pinned(pins.get()),
+            HostKeys::FirstSeen(pins) => Trust::FirstSeen(pins.clone()),
             HostKeys::KnownHosts(path) => match tokio::fs::read(path).await.or_else(empty_if_missing) {
                 Ok(bytes) => {
                     let keys = KnownKeys::of(&endpoint.host, endpoint.port, &String::from_utf8_lossy(&bytes));
@@ -290,6 +292,8 @@ impl Trust {
         match self {
             Trust::Pinned(pinned) if pinned.contains(&Fingerprint::of(presented)) => Ok(()),
             Trust::Pinned(_) => Err("it is not the key that this machine was given".into()),
+            Trust::FirstSeen(pins) if pins.is_or_becomes(Fingerprint::of(presented)) => Ok(()),
+            Trust::FirstSeen(_) => Err("it is not the key that this host presented first".into()),
             Trust::Known { keys, file } => keys.judge(presented).map_err(|reason| format!("{reason} in {file}")),
             Trust::Unreadable(reason) => Err(reason.clone()),
         }

@@ -27,9 +27,12 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How the host proves who it is. There is no trust on first use: a key that is not known beforehand is refused.
+/// How the host proves who it is. A key that is not known beforehand is refused, with one exception.
 #[derive(Debug, Clone)]
 pub enum HostKeys {
+    /// The first key that it presents, and from then on no other. Only for a host whose key nobody can know, such as a cloud's rescue system, which makes one
+    /// as it boots: who stands in between at that moment is believed. Not for anything that is told a secret.
+    FirstSeen(Pins),
     /// One of these keys.
     Pinned(Pins),
     /// A key that this file in OpenSSH's `known_hosts` form has for the host and port.
@@ -43,6 +46,15 @@ pub struct Pins(Arc<RwLock<Vec<Fingerprint>>>);
 impl Pins {
     pub(crate) fn get(&self) -> Vec<Fingerprint> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first one to ask is given its key; whether this is it.
+    pub(crate) fn is_or_becomes(&self, key: Fingerprint) -> bool {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.is_empty() {
+            keys.push(key);
+        }
+        keys.contains(&key)
     }
 
     pub(crate) fn add(&self, key: Fingerprint) {

@@ -20,11 +20,12 @@ use crate::death::Death;
 use crate::exec::{ExecOutput, exec};
 use crate::link::Link;
 use crate::pool::{Direct, Pool, keep_awake};
+use crate::process;
 use crate::promised::Promised;
 use crate::start::{self, Started};
 use crate::tracked::{Counts, Tracked};
 use crate::watchdog::{self, RoundTrip};
-use crate::{CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError, Options, Stream};
+use crate::{CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError, Options, Process, Stream};
 
 /// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections are always read.
 pub(crate) const QUEUE: usize = 64;
@@ -142,6 +143,11 @@ impl Tunnel {
         // The semaphore is never closed.
         let _permit = self.0.commands.acquire().await.ok();
         exec(&self.0.control, command, stdin).await
+    }
+
+    /// Starts a command by the login shell, with its input and output as streams.
+    pub async fn start(&self, command: &str) -> Result<Process, ConnectError> {
+        process::start(&self.0.control, command).await
     }
 
     /// The host is going to present this key: connections that are made from now on accept it, too. Without effect where the keys stand in a file.
@@ -313,8 +319,8 @@ async fn direct(
     round_trip: &Arc<RoundTrip>,
     reason: String,
 ) -> Way {
-    let keeper = keep_awake(control).await;
     let pinged = Arc::downgrade(control);
+    // Before anything is asked of the host: one that vanishes right behind its login would be waited for without end.
     tasks.spawn(watchdog::watch(death.clone(), vec![control.wire.clone()], round_trip.clone(), move || {
         let pinged = pinged.clone();
         async move {
@@ -324,6 +330,7 @@ async fn direct(
             }
         }
     }));
+    let keeper = keep_awake(control).await;
     Way::Direct { pool: Pool::for_all(options.clone(), death.clone(), tasks), reason, _keeper: keeper }
 }
 

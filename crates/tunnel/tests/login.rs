@@ -9,7 +9,7 @@ use std::time::Duration;
 use rig::{Peer, Sshd, connect, docker, eventually, generate, soon, write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tunnel::{Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Tunnel};
+use tunnel::{Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Pins, Tunnel};
 
 #[tokio::test]
 async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
@@ -28,6 +28,56 @@ async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
     options.host_keys = HostKeys::Pinned(Vec::new().into());
     let error = soon("refusal", Tunnel::connect(options)).await.unwrap_err();
     assert!(matches!(error, ConnectError::HostKeyRefused { .. }), "an empty list trusts nobody: {error:?}");
+}
+
+#[tokio::test]
+async fn where_no_key_can_be_known_the_first_one_is_the_only_one() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let seen = Pins::default();
+    let mut options = sshd.options();
+    options.host_keys = HostKeys::FirstSeen(seen.clone());
+    connect(options.clone()).await.close().await;
+    connect(options.clone()).await.close().await;
+    sshd.change_host_key().await;
+    let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::HostKeyRefused { reason, .. } if reason.contains("presented first")), "{error:?}");
+    options.host_keys = HostKeys::FirstSeen(Pins::default());
+    connect(options).await.close().await;
+}
+
+/// More than any window, both ways at once, and how it ended.
+#[tokio::test]
+async fn a_command_takes_and_gives_streams_and_tells_how_it_ended() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let tunnel = connect(sshd.options()).await;
+    let mut process = tunnel.start("tr a b; echo last words >&2; exit 7").await.unwrap();
+    let mut input = process.take_input();
+    let feeding = tokio::spawn(async move {
+        input.write_all(&vec![b'a'; 40 << 20]).await.unwrap();
+        input.shutdown().await.unwrap();
+    });
+    let mut output = Vec::new();
+    soon("all of it", process.read_to_end(&mut output)).await.unwrap();
+    feeding.await.unwrap();
+    assert!(output.len() == 40 << 20 && output.iter().all(|byte| *byte == b'b'));
+    let end = soon("the end", process.ended()).await;
+    assert_eq!((end.status, end.stderr.as_str()), (Some(7), "last words"));
+    tunnel.close().await;
+}
+
+#[tokio::test]
+async fn who_reads_from_a_command_hears_that_the_path_is_lost() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let tunnel = connect(sshd.options()).await;
+    let mut process = tunnel.start("echo up; sleep 1000").await.unwrap();
+    let mut up = [0; 3];
+    soon("a sign of life", process.read_exact(&mut up)).await.unwrap();
+    let reading = tokio::spawn(async move { process.read(&mut up).await });
+    // It waits by now, or will find the end when it comes to it; both have to be heard.
+    tokio::task::yield_now().await;
+    tunnel.close().await;
+    let heard = soon("the end", reading).await.unwrap();
+    assert!(heard.is_err(), "{heard:?}");
 }
 
 /// Plain channels and big transfers have connections of their own, which are made long after the first.

@@ -55,6 +55,16 @@ fn show(resolved: &Resolved) -> String {
     };
     let proxy_port = settings.docker.proxy_port.map_or("# proxy_port: none".to_owned(), |port| format!("proxy_port: {port}"));
     let key = settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
+    let chosen = [
+        ("name", settings.image.name.as_ref().map(ToString::to_string)),
+        ("talos_version", settings.image.talos_version.as_ref().map(|version| version.as_str().to_owned())),
+        ("schematic", settings.image.schematic.as_ref().map(|schematic| format!("{schematic:?}"))),
+        ("server_types", Some(&settings.image.server_types).filter(|types| !types.is_empty()).map(|types| list(types))),
+    ];
+    let image: String = chosen
+        .into_iter()
+        .map(|(key, value)| value.map_or_else(|| format!("  # {key}: not set\n"), |value| format!("  {key}: {value}\n")))
+        .collect();
     format!(
         "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
          docker:\n  socket_path: {}\n  {proxy_port}\n\
@@ -64,6 +74,7 @@ fn show(resolved: &Resolved) -> String {
          ssh:\n  private_key_path: {}\n\
          ports:\n  enabled: {}\n  bind: {}\n  on_conflict: {}\n  include: {}\n  exclude: {}\n\
          gateway:\n  bind_mounts: {}\n\
+         image:\n{image}  factory: {}\n  rescue_timeout: {}\n  stall_timeout: {}\n\
          logging:\n  level: {}\n  json: {}\n",
         list(&settings.hetzner.server_types),
         list(&settings.hetzner.locations),
@@ -91,6 +102,9 @@ fn show(resolved: &Resolved) -> String {
         rules(&settings.ports.include),
         rules(&settings.ports.exclude),
         settings.gateway.bind_mounts,
+        settings.image.factory,
+        format(settings.image.rescue_timeout),
+        format(settings.image.stall_timeout),
         settings.logging.level,
         settings.logging.json,
     )

@@ -1,7 +1,9 @@
 //! `dockbridge sweep`: what is left over.
 
-use crate::failure::{Failure, Outcome};
-use crate::output::say;
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome, with_causes};
+use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
 
 /// Arguments of `sweep`.
@@ -15,40 +17,67 @@ pub struct Args {
     json: bool,
 }
 
+/// Of a machine, or of the building of an image.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Left {
+    Machine(machine::Orphan),
+    Image(image::LeftOver),
+}
+
+impl Left {
+    fn words(&self) -> String {
+        let (kind, name, id, because) = match self {
+            Left::Machine(orphan) => {
+                let kind = match orphan.kind {
+                    machine::OrphanKind::Server => "server",
+                    machine::OrphanKind::Firewall => "firewall",
+                    machine::OrphanKind::SshKey => "SSH key",
+                };
+                (kind, &orphan.name, orphan.id, &orphan.because)
+            }
+            Left::Image(left) => (if left.kind == "server" { "server" } else { "SSH key" }, &left.name, left.id, &left.because),
+        };
+        format!("{kind} {name} ({id}): {because}")
+    }
+}
+
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let cloud = Resolved::load(global)?.cloud()?;
-    let orphans = cloud.orphans().await?;
+    let resolved = Resolved::load(global)?;
+    let (cloud, client, owner) = (resolved.cloud()?, resolved.client(resolved.token()?)?, resolved.owner()?);
+    let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
+    left.extend(image::left_over(&client, &owner, &resolved.paths.image_locks()).await?.into_iter().map(Left::Image));
     if arguments.json {
-        let text = serde_json::to_string_pretty(&orphans).map_err(|error| Failure::new(error.to_string()))?;
+        let text = serde_json::to_string_pretty(&left).map_err(|error| Failure::new(error.to_string()))?;
         say(&text);
-    } else if orphans.is_empty() {
+    } else if left.is_empty() {
         say("Nothing is left over.");
     }
     let mut failed = 0;
-    for orphan in &orphans {
-        let kind = match orphan.kind {
-            machine::OrphanKind::Server => "server",
-            machine::OrphanKind::Firewall => "firewall",
-            machine::OrphanKind::SshKey => "SSH key",
-        };
+    for one in &left {
         if !arguments.json {
-            say(&format!("{kind} {} ({}): {}", orphan.name, orphan.id, orphan.because));
+            say(&one.words());
         }
-        if arguments.yes
-            && let Err(error) = cloud.remove_orphan(orphan).await
-        {
+        if !arguments.yes {
+            continue;
+        }
+        let removed = match one {
+            Left::Machine(orphan) => cloud.remove_orphan(orphan).await.map_err(|error| with_causes(&error)),
+            Left::Image(left) => image::remove_left_over(&client, &owner, left).await.map_err(|error| with_causes(&error)),
+        };
+        if let Err(error) = removed {
             failed += 1;
-            crate::output::complain(&format!("{kind} {} stays: {}", orphan.name, crate::failure::with_causes(&error)));
+            complain(&format!("It stays: {error}"));
         }
     }
     match (arguments.yes, failed) {
-        (_, 1..) => Err(Failure::new(format!("{failed} of {} could not be removed", orphans.len()))),
-        (true, 0) if !orphans.is_empty() && !arguments.json => {
+        (_, 1..) => Err(Failure::new(format!("{failed} of {} could not be removed", left.len()))),
+        (true, 0) if !left.is_empty() && !arguments.json => {
             say("Removed.");
             Ok(())
         }
-        (false, 0) if !orphans.is_empty() && !arguments.json => {
+        (false, 0) if !left.is_empty() && !arguments.json => {
             say("`dockbridge sweep --yes` removes it.");
             Ok(())
         }

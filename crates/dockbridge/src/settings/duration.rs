@@ -11,6 +11,14 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong(" that can pass"))
 }
 
+/// Reads one that may be long: days as well, `30d`.
+pub fn parse_long(text: &str) -> Result<Duration, String> {
+    match text.trim().strip_suffix('d').map(|days| days.trim().parse::<u32>()) {
+        Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
+        _ => parse(text).map_err(|error| format!("{error}, or 30d")),
+    }
+}
+
 /// Writes one the same way.
 pub fn format(duration: Duration) -> String {
     SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
@@ -28,6 +36,13 @@ mod tests {
         for bad in ["", "5", "five minutes", "-5m"] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn days_are_durations_where_long_ones_are_asked_for() {
+        assert_eq!(parse_long("30d").unwrap(), Duration::from_secs(30 * 86_400));
+        assert_eq!(parse_long("2h").unwrap(), Duration::from_secs(7_200));
+        assert!(parse_long("d").is_err() && parse_long("-1d").is_err());
     }
 
     #[test]

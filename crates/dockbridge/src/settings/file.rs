@@ -10,9 +10,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::values::{Conflict, Gigabytes, Lifetime, List, Money, Port, PortRules, Span};
+use super::values::{Conflict, Gigabytes, ImageName, Lifetime, List, Money, Port, PortRules, Span, TalosVersion, WebAddress};
 use super::{
-    Activity, BindMounts, Containers, Docker, Gateway, Hetzner, Keepalive, Lock, LockAction, Logging, Ports, SelfDestruct, Settings, Ssh,
+    Activity, BindMounts, Containers, Docker, Gateway, Hetzner, Image, Keepalive, Lock, LockAction, Logging, Ports, SelfDestruct, Settings,
+    Ssh,
 };
 
 /// A setting that cannot be used.
@@ -88,6 +89,15 @@ section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDest
 section!(SshLayer { private_key_path: PathBuf });
 section!(PortsLayer { enabled: bool, bind: IpAddr, on_conflict: Conflict, include: PortRules, exclude: PortRules });
 section!(GatewayLayer { bind_mounts: BindMounts });
+section!(ImageLayer {
+    name: ImageName,
+    talos_version: TalosVersion,
+    schematic: String,
+    factory: WebAddress,
+    server_types: List,
+    rescue_timeout: Span,
+    stall_timeout: Span,
+});
 section!(LoggingLayer { level: String, json: bool });
 
 #[derive(Default, Deserialize)]
@@ -101,6 +111,7 @@ struct Layer {
     ssh: SshLayer,
     ports: PortsLayer,
     gateway: GatewayLayer,
+    image: ImageLayer,
     logging: LoggingLayer,
 }
 
@@ -114,6 +125,7 @@ pub const SECTIONS: &[(&str, &[&str])] = &[
     ("ssh", SshLayer::KEYS),
     ("ports", PortsLayer::KEYS),
     ("gateway", GatewayLayer::KEYS),
+    ("image", ImageLayer::KEYS),
     ("logging", LoggingLayer::KEYS),
 ];
 
@@ -222,6 +234,7 @@ impl Layer {
             ssh: self.ssh.over(under.ssh),
             ports: self.ports.over(under.ports),
             gateway: self.gateway.over(under.gateway),
+            image: self.image.over(under.image),
             logging: self.logging.over(under.logging),
         }
     }
@@ -267,6 +280,15 @@ impl Layer {
                 exclude: self.ports.exclude.map_or_else(Vec::new, |PortRules(rules)| rules),
             },
             gateway: Gateway { bind_mounts: self.gateway.bind_mounts.unwrap_or(BindMounts::Refuse) },
+            image: Image {
+                name: self.image.name.map(|ImageName(name)| name),
+                talos_version: self.image.talos_version.map(|TalosVersion(version)| version),
+                schematic: self.image.schematic,
+                factory: self.image.factory.map_or_else(|| WebAddress::default().0, |WebAddress(url)| url),
+                server_types: list(self.image.server_types, &[]),
+                rescue_timeout: span(self.image.rescue_timeout, 5 * 60),
+                stall_timeout: span(self.image.stall_timeout, 60),
+            },
             logging: Logging { level: self.logging.level.unwrap_or_else(|| "info".to_owned()), json: self.logging.json.unwrap_or(false) },
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use daemon::ports::{OnConflict, Rule};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::{BindMounts, Containers, LockAction, SelfDestruct, duration};
 
@@ -123,6 +124,44 @@ pub(super) struct Span(pub(super) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
+    }
+}
+
+/// A name that a snapshot can have.
+pub(super) struct ImageName(pub(super) image::Name);
+
+impl<'de> Deserialize<'de> for ImageName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        image::Name::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A version of Talos.
+pub(super) struct TalosVersion(pub(super) image::Version);
+
+impl<'de> Deserialize<'de> for TalosVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        image::Version::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// An address that can be fetched from.
+pub(super) struct WebAddress(pub(super) Url);
+
+impl Default for WebAddress {
+    #[expect(clippy::expect_used, reason = "a constant, and a test reads the defaults")]
+    fn default() -> Self {
+        Self(image::DEFAULT_FACTORY.parse().expect("a valid address"))
+    }
+}
+
+impl<'de> Deserialize<'de> for WebAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.parse::<Url>() {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
+            _ => Err(D::Error::custom(format!("{text:?} is no address: write it as https://factory.example"))),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod cloud_project;
 mod daemon_start;
 mod docker_errors;
 mod forwards;
+mod images;
 mod local_cloud_command;
 mod rig;
 mod settings;

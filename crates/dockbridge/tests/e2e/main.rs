@@ -6,6 +6,7 @@
 mod basics;
 mod docker_cli;
 mod endurance;
+mod images;
 mod own_host;
 mod ports;
 mod races;
@@ -13,3 +14,5 @@ mod rig;
 mod safety;
 mod suites;
 mod upkeep;
+#[path = "../../../agent/tests/web/mod.rs"]
+mod web;

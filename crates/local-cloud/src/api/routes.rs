@@ -40,8 +40,8 @@ static ROUTES: &[Route] = routes! {
     "servers/{id}/actions/create_image" { POST server_actions::create_image }
     "servers/{id}/actions/change_protection" { POST server_actions::change_protection }
     "servers/{id}/actions/change_dns_ptr" { POST server_actions::change_dns_ptr }
-    "servers/{id}/actions/enable_rescue" { POST server_actions::unsupported }
-    "servers/{id}/actions/disable_rescue" { POST server_actions::unsupported }
+    "servers/{id}/actions/enable_rescue" { POST server_actions::enable_rescue }
+    "servers/{id}/actions/disable_rescue" { POST server_actions::disable_rescue }
     "servers/{id}/actions/attach_iso" { POST server_actions::unsupported }
     "servers/{id}/actions/detach_iso" { POST server_actions::unsupported }
     "servers/{id}/actions/attach_to_network" { POST server_actions::unsupported }

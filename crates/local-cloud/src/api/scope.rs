@@ -139,7 +139,7 @@ impl<'a> Scope<'a> {
     }
 
     pub(super) fn server_json(&self, id: Id) -> Value {
-        self.project.servers.get(&id).map_or(Value::Null, |s| view::server(self.project, self.catalogue, s))
+        self.project.servers.get(&id).map_or(Value::Null, |s| view::server(self.project, self.catalogue, s, self.now))
     }
 
     pub(super) fn volume_json(&self, id: Id) -> Value {

@@ -1,6 +1,7 @@
 //! What can be done to a server that exists.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -8,8 +9,12 @@ use super::body::{Fields, IdOrName};
 use super::error::ApiError;
 use super::scope::{Reply, Scope};
 use super::{images, servers, view};
+use crate::hypervisor::Rescue;
 use crate::state::{Resource, ServerStatus, Snapshot};
 use crate::work::Work;
+
+/// The rescue system is forgotten when nobody boots it by then.
+const RESCUE_WAITS: Duration = Duration::from_secs(60 * 60);
 
 fn simple(scope: &mut Scope<'_>, command: &'static str, work: fn(u64) -> Work) -> Result<Reply, ApiError> {
     let id = servers::find(scope)?.id;
@@ -40,6 +45,26 @@ pub(super) fn reset(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 pub(super) fn unsupported(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     servers::find(scope)?;
     Err(ApiError::unsupported("the local cloud cannot do this"))
+}
+
+/// The password in the answer is not set, as everywhere in the local cloud: keys let in.
+pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    let id = servers::find(scope)?.id;
+    let mut fields = Fields::of(&scope.call.body);
+    let kind: Option<String> = fields.optional("type");
+    let keys: Vec<u64> = fields.optional("ssh_keys").unwrap_or_default();
+    fields.refuse_unless(matches!(kind.as_deref(), None | Some("linux64")), "type", "Must be one of: linux64.");
+    fields.finish()?;
+    let keys: Vec<IdOrName> = keys.into_iter().map(IdOrName::Id).collect();
+    let rescue = Rescue { ssh_keys: servers::find_keys(scope, &keys)?, until: scope.now + RESCUE_WAITS };
+    let work = Work::SetRescue { server: id, rescue: Some(rescue) };
+    let action = scope.start_one("enable_rescue", &[Resource::Server(id)], work)?;
+    let root_password = format!("{:024x}", rand::random::<u128>() >> 32);
+    Ok(Reply::created(json!({"action": action, "root_password": root_password})))
+}
+
+pub(super) fn disable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    simple(scope, "disable_rescue", |server| Work::SetRescue { server, rescue: None })
 }
 
 pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {

@@ -29,7 +29,7 @@ const NETWORKS: u128 = 0x2001_0db8_u128 << 96;
 const MOST_POINTS: i64 = 500;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    scope.list(&SERVERS, scope.project.servers.values().map(|s| view::server(scope.project, scope.catalogue, s)).collect())
+    scope.list(&SERVERS, scope.project.servers.values().map(|s| view::server(scope.project, scope.catalogue, s, scope.now)).collect())
 }
 
 pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -127,6 +127,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         user_data,
         ssh_keys: keys,
         firewalls: Default::default(),
+        rescue: None,
     };
     scope.project.servers.insert(id, server);
     for firewall in &firewalls {
@@ -276,7 +277,7 @@ pub(super) fn place(scope: &Scope<'_>, server_type: &Entry, location: &Entry) ->
     }
 }
 
-fn find_keys(scope: &Scope<'_>, wanted: &[IdOrName]) -> Result<Vec<String>, ApiError> {
+pub(super) fn find_keys(scope: &Scope<'_>, wanted: &[IdOrName]) -> Result<Vec<String>, ApiError> {
     let find = |wanted: &IdOrName| {
         let found = scope.project.ssh_keys.values().find(|k| wanted.is(k.id, &k.name));
         let missing = || ApiError::invalid_field("ssh_keys", format!("SSH key {} not found", wanted.text()));

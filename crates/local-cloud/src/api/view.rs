@@ -31,7 +31,7 @@ pub(super) fn action(action: &Action, now: Timestamp) -> Value {
     })
 }
 
-pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server) -> Value {
+pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server, now: Timestamp) -> Value {
     let location = catalogue.location(server.location);
     let server_type = catalogue.server_type(server.server_type);
     let included = location.zip(server_type).map_or(Value::Null, |(l, t)| catalogue.included_traffic(t, &l.name));
@@ -62,7 +62,7 @@ pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server) 
         "location": location.map(|l| &l.json),
         "image": image_by_id(project, catalogue, server.image),
         "iso": null,
-        "rescue_enabled": false,
+        "rescue_enabled": server.rescue.as_ref().is_some_and(|rescue| now < rescue.until),
         "locked": project.is_locked(Resource::Server(server.id)),
         "backup_window": null,
         "outgoing_traffic": 0,

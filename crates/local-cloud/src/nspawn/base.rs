@@ -33,6 +33,10 @@ const PACKAGES: &[&str] = &[
     "jq",
     "procps",
     "locales",
+    // For the rescue system.
+    "bzip2",
+    "xz-utils",
+    "zstd",
 ];
 
 /// Files written into the root after the packages.

@@ -128,7 +128,7 @@ async fn detach_loops(state: &Path, report: &mut CleanReport) -> Result<(), Fail
     let said = run("look for loop devices", "losetup", &["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"]).await?;
     for line in said.lines() {
         let Some((device, file)) = line.split_once(' ') else { continue };
-        if Path::new(file.trim()).starts_with(state.join("volumes")) {
+        if Path::new(file.trim()).starts_with(state) {
             // Gone in the meantime is as good.
             if run("detach a loop device", "losetup", &["--detach", device]).await.is_ok() {
                 report.loop_devices.push(device.to_owned());

@@ -23,6 +23,14 @@ chgrp disk "$node"
 ln -sfn "../../$1" "/dev/disk/by-id/scsi-0HC_Volume_$volume"
 "#;
 
+/// Arguments: loop number.
+const PLUG_DISK: &str = r#"
+set -eu
+rm -f /dev/sda
+mknod -m 660 /dev/sda b 7 "$1"
+chgrp disk /dev/sda
+"#;
+
 /// The same arguments. Every mount goes lazily: what still has files open there must not hold up the cloud.
 const UNPLUG: &str = r#"
 node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
@@ -44,6 +52,13 @@ pub(super) async fn plug(init: i32, node: char, device: &Loop, volume: u64) -> R
 pub(super) async fn unplug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
     cut_off(hold_mounts(init, &[device.number])).await;
     inside(init, UNPLUG, node, device, volume).await
+}
+
+/// Makes the server's own disk appear in the rescue system.
+pub(super) async fn plug_disk(init: i32, device: &Loop) -> Result<(), Failure> {
+    let (target, number) = (format!("--target={init}"), device.number.to_string());
+    let args = [&target, "--mount", "--pid", "--", "/bin/sh", "-c", PLUG_DISK, "sh", &number];
+    run("show the disk to the rescue system", "nsenter", &args).await.map(drop)
 }
 
 async fn inside(init: i32, script: &str, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::raw_disk::RawDisk;
 use super::tool::{During, failure, run};
 use crate::hypervisor::{Failure, ImageSource, InboundRule};
 
@@ -20,10 +21,18 @@ pub(super) struct Record {
     pub(super) region: String,
     /// Last octet.
     pub(super) host: u8,
+    /// Size of the disk, in GB.
+    #[serde(default = "smallest_disk")]
+    pub(super) disk: u64,
     /// The root below the writable layer.
     pub(super) base: PathBuf,
     /// See [`InboundRule`].
     pub(super) firewall: Option<Vec<Rule>>,
+}
+
+/// What the smallest server types have; records of older versions do not tell.
+fn smallest_disk() -> u64 {
+    40
 }
 
 /// [`InboundRule`], written down.
@@ -66,6 +75,16 @@ impl Disk {
         self.folder.join("root")
     }
 
+    /// The disk as a block device: written by a rescue system, or copied from such a snapshot.
+    pub(super) fn raw(&self) -> RawDisk {
+        RawDisk::at(self.folder.join("disk.img"))
+    }
+
+    /// The folder of the rescue system while it runs.
+    pub(super) fn rescue(&self) -> PathBuf {
+        self.folder.join("rescue")
+    }
+
     /// The data for cloud-init.
     pub(super) fn seed(&self) -> PathBuf {
         self.folder.join("seed")
@@ -94,6 +113,7 @@ impl Disk {
             }
             ImageSource::Snapshot(image) => {
                 let folder = image_folder(state, *image);
+                RawDisk::at(folder.join("disk.img")).copy_to(&self.raw()).await?;
                 let below = std::fs::read_to_string(folder.join("base")).during(format!("read image {image}"))?;
                 let below = PathBuf::from(below.trim());
                 if !below.is_dir() {
@@ -125,8 +145,15 @@ pub(super) async fn snapshot(state: &Path, server: u64, base: &Path, image: u64)
     let folder = image_folder(state, image);
     remove_tree(&folder).await?;
     std::fs::create_dir_all(&folder).during("make an image")?;
-    copy(&Disk::of(state, server).upper(), &folder.join("upper")).await?;
+    let disk = Disk::of(state, server);
     std::fs::write(folder.join("base"), base.display().to_string()).during("write down the image")?;
+    if disk.raw().is_written() {
+        std::fs::create_dir(folder.join("upper")).during("make an image")?;
+        let copy = RawDisk::at(folder.join("disk.img"));
+        disk.raw().copy_to(&copy).await?;
+        return Ok(copy.weight());
+    }
+    copy(&disk.upper(), &folder.join("upper")).await?;
     Ok(weight(&folder).await? + weight(base).await?)
 }
 

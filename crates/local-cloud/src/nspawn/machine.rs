@@ -2,6 +2,7 @@
 //! a process namespace that the kernel empties when its first process dies, and a mount namespace that holds its disk and goes with it.
 //! Knows nothing of servers, volumes or firewalls.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use super::cgroup;
 use super::disk::Disk;
+use super::rescue::Layers;
 use super::tool::{During, command, failure};
 use crate::hypervisor::Failure;
 
@@ -24,13 +26,26 @@ pub(super) const REBOOT: i32 = 133;
 /// An nspawn that has not come to the system's own init by then never will; seen are 0.1 s, and 1 s on a busy host.
 const INIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Arguments: control groups, `--`, base, upper, work, root, then nspawn's. Run in the machine's own mount namespace, where nspawn also keeps its notes.
+/// How the launch says that a disk holds no system that could boot here.
+const NOTHING_TO_BOOT: i32 = 64;
+
+/// Arguments: control groups, `--`, what to mount (`disk` or `rescue`: lower, upper and work; `device`: its path and two empty words), root, then nspawn's. Run in the
+/// machine's own mount namespace, where nspawn also keeps its notes. A rescue system makes its host key as it boots.
 const LAUNCH: &str = r#"
 while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done
 shift
 mkdir -p /run/systemd/nspawn && mount -t tmpfs nspawn /run/systemd/nspawn || exit 1
-mount -t overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" disk "$4" || exit 1
-root=$4; shift 4
+kind=$1; root=$5
+if [ "$kind" = device ]; then
+  mount "$2" "$root" || exit 64
+  [ -e "$root/usr/lib/systemd/systemd" ] || [ -e "$root/lib/systemd/systemd" ] || exit 64
+else
+  mount -t overlay -o "lowerdir=$2,upperdir=$3,workdir=$4" disk "$root" || exit 1
+fi
+if [ "$kind" = rescue ]; then
+  chroot "$root" /usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key || exit 1
+fi
+shift 5
 exec systemd-nspawn --directory="$root" "$@"
 "#;
 
@@ -38,11 +53,31 @@ exec systemd-nspawn --directory="$root" "$@"
 #[derive(Debug)]
 pub(super) struct Boot {
     pub(super) name: String,
-    pub(super) base: PathBuf,
+    pub(super) root: Root,
     pub(super) disk: Disk,
     pub(super) bridge: String,
     /// The names servers of the host are of use to the machine.
     pub(super) resolver: bool,
+}
+
+/// What a machine's root is mounted from.
+#[derive(Debug)]
+pub(super) enum Root {
+    /// The server's own layer over a base.
+    Disk { base: PathBuf },
+    /// The rescue system's layer over a base.
+    Rescue { base: PathBuf, layers: Layers },
+    /// A file system on a device.
+    Device(PathBuf),
+}
+
+/// What became of a start.
+#[derive(Debug)]
+pub(super) enum Booted {
+    /// Its init runs.
+    Runs(Machine, Child),
+    /// There is nothing on its disk that could.
+    Nothing,
 }
 
 /// A running machine.
@@ -97,7 +132,7 @@ impl Starter {
     }
 
     /// Starts a machine; done when its init runs.
-    pub(super) async fn boot(&self, boot: &Boot) -> Result<(Machine, Child), Failure> {
+    pub(super) async fn boot(&self, boot: &Boot) -> Result<Booted, Failure> {
         let what = format!("start {}", boot.name);
         let console = File::create(boot.disk.console()).during(&what)?;
         let groups = cgroup::make(&boot.name)?;
@@ -107,15 +142,28 @@ impl Starter {
         let deadline = Instant::now() + INIT_LIMIT;
         loop {
             if let Some(machine) = look(&child) {
-                return Ok((machine, child));
+                return Ok(Booted::Runs(machine, child));
             }
             if let Some(status) = child.try_wait().during(&what)? {
+                if status.code() == Some(NOTHING_TO_BOOT) {
+                    return Ok(Booted::Nothing);
+                }
                 return Err(failure(what, format!("ended with {status}: {}", last_words(&boot.disk.console()))));
             }
             if Instant::now() > deadline {
                 return Err(failure(what, format!("its init does not come up: {}", last_words(&boot.disk.console()))));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Root {
+    fn arguments(&self, disk: &Disk) -> [OsString; 4] {
+        match self {
+            Root::Disk { base } => ["disk".into(), base.into(), disk.upper().into(), disk.work().into()],
+            Root::Rescue { base, layers } => ["rescue".into(), base.into(), (&layers.upper).into(), (&layers.work).into()],
+            Root::Device(path) => ["device".into(), path.into(), OsString::new(), OsString::new()],
         }
     }
 }
@@ -139,7 +187,8 @@ fn launch(boot: &Boot, groups: &[PathBuf], console: File) -> std::io::Result<tok
         .args(["--", "/bin/sh", "-c", LAUNCH, "sh"])
         .args(groups)
         .arg("--")
-        .args([&boot.base, &disk.upper(), &disk.work(), &disk.root()])
+        .args(boot.root.arguments(disk))
+        .arg(disk.root())
         .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--capability=all", "--kill-signal=SIGRTMIN+4", "--link-journal=no"])
         .args(["--timezone=off", "--system-call-filter=@keyring bpf", "--console=read-only"])
         .arg(if boot.resolver { "--resolv-conf=copy-host" } else { "--resolv-conf=off" })

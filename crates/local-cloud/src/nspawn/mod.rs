@@ -4,6 +4,9 @@
 //! with them, loop devices go with their last user. What stays is a bridge, an nft table and empty control groups; [`clean`] removes those, and so does
 //! the next local cloud that takes the same place.
 //!
+//! A server's disk is a folder under an overlay. A rescue system sees a block device in its place, empty at first; what is written there is the server's disk from
+//! then on, for snapshots and for what boots next: a Linux file system is mounted and booted, anything else runs without answering, as without a boot loader.
+//!
 //! Not as in the real cloud: a machine shares this host's kernel (no modules of its own, no udev, `/proc/meminfo` and the processors are the host's), its
 //! memory and processors are not limited, it is no security boundary (its root can do much to this host), and it reaches the internet only where this host forwards packets.
 
@@ -18,6 +21,8 @@ mod folder;
 mod machine;
 mod metadata;
 mod network;
+mod raw_disk;
+mod rescue;
 mod seed;
 mod server;
 mod tool;
@@ -35,7 +40,7 @@ use self::claim::{Claim, Place, Record};
 use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer};
+use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
 
 pub use self::cleanup::{CleanReport, clean};
 
@@ -172,6 +177,7 @@ impl Nspawn {
             availability_zone: new.availability_zone,
             region: new.region,
             host,
+            disk: new.disk,
             base,
             firewall: None,
         };
@@ -223,6 +229,13 @@ impl Hypervisor for Nspawn {
 
     fn start(&self, server: u64) -> Effect<'_> {
         Box::pin(async move { self.server(server)?.start().await })
+    }
+
+    fn set_rescue(&self, server: u64, rescue: Option<Rescue>) -> Effect<'_> {
+        Box::pin(async move {
+            self.server(server)?.set_rescue(rescue);
+            Ok(())
+        })
     }
 
     fn shutdown(&self, server: u64) -> Effect<'_> {

@@ -13,11 +13,11 @@ use tokio::time::timeout;
 
 use super::claim::Place;
 use super::disk::{self, Disk};
-use super::machine::{self, Boot, Machine, Starter};
+use super::machine::{self, Boot, Booted, Machine, Root, Starter};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{cgroup, device, network, seed};
-use crate::hypervisor::{Event, Failure};
+use super::{cgroup, device, network, rescue, seed};
+use crate::hypervisor::{Event, Failure, Rescue};
 
 /// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
 const DEATH_LIMIT: Duration = Duration::from_secs(15);
@@ -40,6 +40,8 @@ pub(super) struct Server {
     record: Mutex<disk::Record>,
     pub(super) disk: Disk,
     site: Arc<Site>,
+    /// What boots next instead of the disk.
+    rescue: Mutex<Option<Rescue>>,
     power: tokio::sync::Mutex<Power>,
 }
 
@@ -52,12 +54,21 @@ struct Power {
 
 #[derive(Debug)]
 struct Running {
-    machine: Machine,
+    /// None where the disk holds nothing that boots: it is on, and does nothing.
+    machine: Option<Machine>,
     boot: u64,
     gone: watch::Receiver<bool>,
     name: String,
     /// The host's end of its network link.
     link: Option<String>,
+    /// The server's own disk where it is a block device: as the rescue system sees it, or what the root is mounted from.
+    disk: Option<Loop>,
+}
+
+impl Running {
+    fn init(&self) -> Option<i32> {
+        self.machine.as_ref().map(|machine| machine.init)
+    }
 }
 
 #[derive(Debug)]
@@ -73,7 +84,7 @@ impl Server {
         let disk = Disk::of(&site.state, record.id);
         let volumes = volumes.iter().zip(NODES).map(|(volume, node)| (*volume, Attached { node, device: None })).collect();
         let power = tokio::sync::Mutex::new(Power { volumes, ..Power::default() });
-        Server { record: Mutex::new(record), disk, site, power }
+        Server { record: Mutex::new(record), disk, site, rescue: Mutex::default(), power }
     }
 
     /// What is remembered of it.
@@ -88,6 +99,11 @@ impl Server {
         self.disk.write(&record)
     }
 
+    /// What boots next instead of the disk, once.
+    pub(super) fn set_rescue(&self, rescue: Option<Rescue>) {
+        *self.rescue.lock().unwrap_or_else(PoisonError::into_inner) = rescue;
+    }
+
     /// Boots it unless it runs.
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
@@ -100,8 +116,8 @@ impl Server {
     /// Asks its system to end.
     pub(super) async fn shutdown(&self) -> Result<(), Failure> {
         match &self.power.lock().await.running {
-            Some(running) => running.machine.press_power_button(),
-            None => Ok(()),
+            Some(Running { machine: Some(machine), .. }) => machine.press_power_button(),
+            _ => Ok(()),
         }
     }
 
@@ -109,7 +125,7 @@ impl Server {
     pub(super) async fn power_off(&self) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
         let loops: Vec<u32> = power.volumes.values().filter_map(|volume| volume.device.as_ref()).map(|device| device.number).collect();
-        let mounts = power.running.as_ref().map(|running| device::hold_mounts(running.machine.init, &loops)).unwrap_or_default();
+        let mounts = power.running.as_ref().and_then(Running::init).map(|init| device::hold_mounts(init, &loops)).unwrap_or_default();
         let off = power.off().await;
         device::cut_off(mounts).await;
         off
@@ -124,7 +140,7 @@ impl Server {
     pub(super) async fn attach(&self, volume: &Volume) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
         let taken: Vec<char> = power.volumes.values().map(|volume| volume.node).collect();
-        let init = power.running.as_ref().map(|running| running.machine.init);
+        let init = power.running.as_ref().and_then(Running::init);
         let free = NODES.into_iter().find(|node| !taken.contains(node));
         let attached = match (power.volumes.entry(volume.id), free) {
             (std::collections::btree_map::Entry::Occupied(entry), _) => entry.into_mut(),
@@ -144,7 +160,7 @@ impl Server {
     /// Takes a volume away.
     pub(super) async fn detach(&self, volume: u64) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
-        let init = power.running.as_ref().map(|running| running.machine.init);
+        let init = power.running.as_ref().and_then(Running::init);
         let Some(attached) = power.volumes.remove(&volume) else { return Ok(()) };
         match (init, &attached.device) {
             (Some(init), Some(device)) => device::unplug(init, attached.node, device, volume).await,
@@ -163,24 +179,52 @@ impl Server {
     async fn boot(self: &Arc<Self>, power: &mut Power) -> Result<(), Failure> {
         let (record, place) = (self.record(), self.site.place);
         seed::write(&self.disk, &record, place.address(record.host), place.gateway())?;
-        let boot = Boot {
-            name: format!("{}{}", place.machine_prefix(), record.id),
-            base: record.base,
-            disk: self.disk.clone(),
-            bridge: place.bridge(),
-            resolver: network::host_routes(),
-        };
-        let (machine, child) = self.site.starter.boot(&boot).await?;
-        let init = machine.init;
+        let (root, disk) = self.root(&record).await?;
         power.boots += 1;
         let (number, (ended, gone)) = (power.boots, watch::channel(false));
-        power.running = Some(Running { machine, boot: number, gone, name: boot.name, link: None });
+        let name = format!("{}{}", place.machine_prefix(), record.id);
+        let mut running = Running { machine: None, boot: number, gone, name: name.clone(), link: None, disk };
+        let Some(root) = root else {
+            power.running = Some(running);
+            return Ok(());
+        };
+        let shows_disk = matches!(root, Root::Rescue { .. });
+        let boot = Boot { name, root, disk: self.disk.clone(), bridge: place.bridge(), resolver: network::host_routes() };
+        let (machine, child) = match self.site.starter.boot(&boot).await? {
+            Booted::Runs(machine, child) => (machine, child),
+            Booted::Nothing => {
+                running.disk = None;
+                power.running = Some(running);
+                return Ok(());
+            }
+        };
+        let init = machine.init;
+        running.machine = Some(machine);
+        power.running = Some(running);
         tokio::spawn(watched(Arc::downgrade(self), child, number, ended));
-        let furnished = power.furnish(init, &self.site.state).await;
+        let furnished = power.furnish(init, &self.site.state, shows_disk).await;
         if furnished.is_err() {
             power.off().await?;
         }
         furnished
+    }
+
+    /// What boots next, with the device that it needs: nothing, if the disk holds nothing that could.
+    async fn root(&self, record: &disk::Record) -> Result<(Option<Root>, Option<Loop>), Failure> {
+        let rescue = self.rescue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (raw, base) = (self.disk.raw(), record.base.clone());
+        if let Some(rescue) = rescue.filter(|rescue| jiff::Timestamp::now() < rescue.until) {
+            let place = self.site.place;
+            let layers = rescue::make(&self.disk.rescue(), &rescue.ssh_keys, place.address(record.host), place.gateway())?;
+            raw.provide(record.disk)?;
+            return Ok((Some(Root::Rescue { base, layers }), Some(raw.open().await?)));
+        }
+        if !raw.is_written() {
+            return Ok((Some(Root::Disk { base }), None));
+        }
+        raw.provide(record.disk)?;
+        let device = raw.open_root().await?;
+        Ok((device.as_ref().map(|device| Root::Device(device.path.clone())), device))
     }
 
     /// What follows when a machine ended without having been powered off: it comes up again if its system asked for that.
@@ -193,8 +237,14 @@ impl Server {
             power.forget_machine().await;
             let id = self.record().id;
             if code == Some(machine::REBOOT) {
+                let rescued = self.rescue.lock().unwrap_or_else(PoisonError::into_inner).is_some();
                 match self.boot(&mut power).await {
-                    Ok(()) => return,
+                    Ok(()) => {
+                        if rescued {
+                            let _ = self.site.events.send(Event::Rescued(id));
+                        }
+                        return;
+                    }
                     Err(failure) => tracing::warn!(server = id, %failure, "the server does not come up again"),
                 }
             }
@@ -206,8 +256,10 @@ impl Server {
 
 impl Power {
     async fn off(&mut self) -> Result<(), Failure> {
-        if let Some(running) = &self.running {
-            running.machine.pull_plug()?;
+        if let Some(running) = &self.running
+            && let Some(machine) = &running.machine
+        {
+            machine.pull_plug()?;
             let mut gone = running.gone.clone();
             timeout(DEATH_LIMIT, gone.wait_for(|gone| *gone))
                 .await
@@ -233,10 +285,15 @@ impl Power {
     }
 
     /// What a machine gets from outside as soon as its init runs.
-    async fn furnish(&mut self, init: i32, state: &Path) -> Result<(), Failure> {
+    async fn furnish(&mut self, init: i32, state: &Path, shows_disk: bool) -> Result<(), Failure> {
         let link = network::isolate(init).await?;
         if let Some(running) = &mut self.running {
             running.link = Some(link);
+            match &running.disk {
+                Some(disk) if shows_disk => device::plug_disk(init, disk).await?,
+                // The mount holds the device from here.
+                _ => running.disk = None,
+            }
         }
         for (id, attached) in &mut self.volumes {
             attached.plug(init, &Volume::of(state, *id)).await?;

@@ -20,6 +20,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("losetup", "mount"),
     ("unshare", "util-linux"),
+    ("blkid", "util-linux"),
+    ("sfdisk", "fdisk"),
     ("setpriv", "util-linux"),
     ("nsenter", "util-linux"),
     ("systemctl", "systemd"),

@@ -85,14 +85,7 @@ impl Volume {
 
     /// Puts a loop device over it.
     pub(super) async fn open(&self) -> Result<Loop, Failure> {
-        let image = self.image();
-        let said = run("open a loop device", "losetup", &[Path::new("--find"), Path::new("--show"), &image]).await?;
-        let path = PathBuf::from(said.trim());
-        let device = File::open(&path).during(format!("open {}", path.display()))?;
-        // From here the kernel takes the device down by itself when nobody has it open any more, whatever becomes of this process.
-        run("hand the loop device to the kernel", "losetup", &[Path::new("--detach"), &path]).await?;
-        let number = path.to_string_lossy().trim_start_matches("/dev/loop").parse().during("read the number of the loop device")?;
-        Ok(Loop { number, path, _device: device })
+        Loop::over(&self.image(), None).await
     }
 }
 
@@ -110,11 +103,27 @@ pub(super) fn records(state: &Path) -> Vec<(u64, Record)> {
 #[derive(Debug)]
 pub(super) struct Loop {
     pub(super) number: u32,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     _device: File,
 }
 
 impl Loop {
+    /// Puts one over a file, or over a part of it: offset and length in bytes.
+    pub(super) async fn over(image: &Path, part: Option<(u64, u64)>) -> Result<Loop, Failure> {
+        let mut arguments = vec!["--find".to_owned(), "--show".to_owned()];
+        if let Some((offset, length)) = part {
+            arguments.extend([format!("--offset={offset}"), format!("--sizelimit={length}")]);
+        }
+        arguments.push(image.display().to_string());
+        let said = run("open a loop device", "losetup", &arguments).await?;
+        let path = PathBuf::from(said.trim());
+        let device = File::open(&path).during(format!("open {}", path.display()))?;
+        // From here the kernel takes the device down by itself when nobody has it open any more, whatever becomes of this process.
+        run("hand the loop device to the kernel", "losetup", &[Path::new("--detach"), &path]).await?;
+        let number = path.to_string_lossy().trim_start_matches("/dev/loop").parse().during("read the number of the loop device")?;
+        Ok(Loop { number, path, _device: device })
+    }
+
     /// Makes it see the new length of its file.
     pub(super) async fn refresh(&self) -> Result<(), Failure> {
         run("tell the loop device its size", "losetup", &[Path::new("--set-capacity"), &self.path]).await.map(drop)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 use super::labels::Labels;
+use crate::hypervisor::Rescue;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Server {
@@ -33,6 +34,9 @@ pub(crate) struct Server {
     pub(crate) ssh_keys: Vec<String>,
     /// Firewalls on it, with the revision of the rules that is in force; none while the first application is pending.
     pub(crate) firewalls: BTreeMap<Id, Option<u64>>,
+    /// What boots next instead of the disk.
+    #[serde(default)]
+    pub(crate) rescue: Option<Rescue>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

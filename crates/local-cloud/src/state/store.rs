@@ -56,6 +56,7 @@ pub(crate) fn after_a_break(world: &mut World, now: Timestamp) {
             if server.status != ServerStatus::Deleting {
                 server.status = ServerStatus::Off;
             }
+            server.rescue = None;
             for in_force in server.firewalls.values_mut() {
                 *in_force = None;
             }

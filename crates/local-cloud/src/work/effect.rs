@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::hypervisor::{Failure, Format, Hypervisor, InboundRule, NewServer};
+use crate::hypervisor::{Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
 use crate::state::{Id, Resource};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
     Create(Box<NewServer>),
     Start(Id),
+    SetRescue(Id, Option<Rescue>),
     Shutdown(Id),
     /// Waits until the server went off by itself, or long enough.
     AwaitOff(Id),
@@ -49,6 +50,7 @@ impl Effect {
         match self {
             Effect::Create(server) => hypervisor.create(*server).await?,
             Effect::Start(server) => hypervisor.start(server).await?,
+            Effect::SetRescue(server, rescue) => hypervisor.set_rescue(server, rescue).await?,
             Effect::Shutdown(server) => hypervisor.shutdown(server).await?,
             Effect::AwaitOff(_) => {}
             Effect::PowerOff(server) => hypervisor.power_off(server).await?,
@@ -69,9 +71,12 @@ impl Effect {
     fn subjects(&self) -> Vec<Resource> {
         match *self {
             Effect::Create(ref server) => vec![Resource::Server(server.id)],
-            Effect::Start(id) | Effect::Shutdown(id) | Effect::PowerOff(id) | Effect::Delete(id) | Effect::SetFirewall(id, _) => {
-                vec![Resource::Server(id)]
-            }
+            Effect::Start(id)
+            | Effect::SetRescue(id, _)
+            | Effect::Shutdown(id)
+            | Effect::PowerOff(id)
+            | Effect::Delete(id)
+            | Effect::SetFirewall(id, _) => vec![Resource::Server(id)],
             Effect::AwaitOff(_) => Vec::new(),
             Effect::CreateVolume { volume, .. } | Effect::ResizeVolume { volume, .. } | Effect::DeleteVolume(volume) => {
                 vec![Resource::Volume(volume)]

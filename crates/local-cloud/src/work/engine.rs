@@ -222,9 +222,17 @@ impl Engine {
                     () = stop.cancelled() => return,
                     event = events.recv() => event,
                 };
-                let Some(Event::Stopped(server)) = event else { return };
-                tracing::info!(server, "a server went off by itself");
-                engine.mark_off(server);
+                match event {
+                    Some(Event::Stopped(server)) => {
+                        tracing::info!(server, "a server went off by itself");
+                        engine.mark_off(server);
+                    }
+                    Some(Event::Rescued(server)) => {
+                        engine.with_server(server, |s| s.rescue = None);
+                        engine.changed.notify_one();
+                    }
+                    None => return,
+                }
             }
         });
     }

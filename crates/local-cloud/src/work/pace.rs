@@ -26,7 +26,7 @@ fn observed_ms(work: &Work) -> u64 {
         Work::CreateServer { start_follows: false, .. } => 2_200,
         Work::Start(_) => 15_000,
         Work::Stop(_) => 5_000,
-        Work::Shutdown(_) => 2_000,
+        Work::Shutdown(_) | Work::SetRescue { .. } => 2_000,
         Work::Reboot(_) | Work::Reset(_) => 15_000,
         Work::Rebuild { .. } => 28_000,
         Work::ChangeType { .. } => 28_000,

@@ -19,6 +19,7 @@ pub(super) fn begin(work: &Work, project: &mut Project, catalogue: &Catalogue) -
             server.status = ServerStatus::Starting;
             start(project, catalogue, id)
         }
+        Work::SetRescue { rescue, .. } => vec![Effect::SetRescue(id, rescue.clone())],
         Work::Stop(_) if !server.made => Vec::new(),
         Work::Stop(_) => {
             server.status = ServerStatus::Stopping;
@@ -74,7 +75,19 @@ pub(super) fn finish(work: &Work, project: &mut Project, catalogue: &Catalogue, 
         _ => {}
     }
     let Some(server) = project.servers.get_mut(&id) else { return };
+    if let (Work::SetRescue { rescue, .. }, true) = (work, done) {
+        server.rescue.clone_from(rescue);
+    }
     let after = server.status;
+    // Once it has booted it is used up.
+    let boots = match work {
+        Work::Start(_) => after == ServerStatus::Starting,
+        Work::Reboot(_) | Work::Reset(_) | Work::Rebuild { .. } => true,
+        _ => false,
+    };
+    if boots && done {
+        server.rescue = None;
+    }
     match *work {
         Work::CreateServer { .. } => {
             server.made = done;
@@ -139,6 +152,7 @@ fn new_server(server: &Server, catalogue: &Catalogue) -> NewServer {
         ssh_keys: server.ssh_keys.clone(),
         availability_zone: location.map(|l| catalogue.availability_zone(l).to_owned()).unwrap_or_default(),
         region: location.map(|l| l.text("network_zone").to_owned()).unwrap_or_default(),
+        disk: server.disk,
     }
 }
 
@@ -148,6 +162,7 @@ fn subject(work: &Work) -> Id {
         | Work::Rebuild { server, .. }
         | Work::ChangeType { server, .. }
         | Work::CreateImage { server, .. }
+        | Work::SetRescue { server, .. }
         | Work::Start(server)
         | Work::Stop(server)
         | Work::Shutdown(server)

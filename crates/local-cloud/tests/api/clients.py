@@ -116,8 +116,16 @@ for action in firewall.remove_from_resources([selector]):
     action.wait_until_finished()
 
 assert {a.command for a in server.get_actions()} >= {"create_server", "start_server", "rebuild_server", "change_server_type"}
+rescue = server.enable_rescue(ssh_keys=[key.id])
+rescue.action.wait_until_finished()
+assert rescue.root_password
+server.reload()
+assert server.rescue_enabled
+server.disable_rescue().wait_until_finished()
+server.reload()
+assert not server.rescue_enabled
 try:
-    server.enable_rescue()
+    server.enable_backup()
 except (APIException, ActionFailedException) as error:
     assert getattr(error, "code", None) == "unsupported_error", error
 

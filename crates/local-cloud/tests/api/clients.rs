@@ -91,6 +91,8 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     cli.does("server change-type --keep-disk s cx33").await;
     cli.does("server poweron s").await;
     cli.does("server reboot s").await;
+    cli.does("server enable-rescue --ssh-key k s").await;
+    cli.does("server disable-rescue s").await;
     cli.does("server update --name t s").await;
     cli.does("server add-label t env=prod").await;
     cli.does("server enable-protection t delete rebuild").await;

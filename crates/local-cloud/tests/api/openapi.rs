@@ -234,7 +234,9 @@ async fn walk(rig: &Rig) {
     }
     let ip = rig.get(&format!("/servers/{server}")).await.body["server"]["public_net"]["ipv4"]["ip"].clone();
     rig.done(rig.post(&on("change_dns_ptr"), json!({"ip": ip, "dns_ptr": "web.example.com"})).await).await.expect(201);
-    rig.post(&on("enable_rescue"), json!({})).await.refused(422, "unsupported_error");
+    rig.done(rig.post(&on("enable_rescue"), json!({})).await).await.expect(201);
+    rig.done(rig.post(&on("disable_rescue"), json!({})).await).await.expect(201);
+    rig.post(&on("attach_iso"), json!({"iso": 1})).await.refused(422, "unsupported_error");
     let image = rig.done(rig.post(&on("create_image"), json!({"description": "d", "labels": {"x": "y"}})).await).await.id("image");
     rig.put(&format!("/images/{image}"), json!({"description": "e"})).await.expect(200);
     rig.done(rig.post(&format!("/images/{image}/actions/change_protection"), json!({"delete": false})).await).await.expect(201);

@@ -231,3 +231,30 @@ async fn addresses_are_listed_and_go_with_their_server() {
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     assert_eq!(rig.get("/primary_ips").await.body["primary_ips"], json!([]));
 }
+
+#[tokio::test]
+async fn the_rescue_system_is_on_until_the_next_boot_or_until_it_is_taken_back() {
+    let rig = Rig::start().await;
+    rig.post("/ssh_keys", json!({"name": "k", "public_key": crate::ssh_keys::KEY})).await.expect(201);
+    let key = rig.get("/ssh_keys").await.body["ssh_keys"][0]["id"].clone();
+    let server = rig.server("s").await;
+    let on = |name: &str| format!("/servers/{server}/actions/{name}");
+    let enabled = async || rig.get(&format!("/servers/{server}")).await.body["server"]["rescue_enabled"].clone();
+    assert_eq!(enabled().await, false);
+    let enable = async || rig.post(&on("enable_rescue"), json!({"type": "linux64", "ssh_keys": [key]})).await;
+    let made = rig.done(enable().await).await;
+    assert_eq!(made.body["action"]["command"], "enable_rescue");
+    assert!(made.body["root_password"].is_string());
+    assert_eq!(enabled().await, true);
+    rig.done(rig.post(&on("poweron"), json!({})).await).await;
+    assert_eq!(enabled().await, true, "it runs already, so nothing has booted");
+    rig.done(rig.post(&on("reset"), json!({})).await).await;
+    assert_eq!(enabled().await, false);
+
+    rig.done(enable().await).await;
+    rig.done(rig.post(&on("disable_rescue"), json!({})).await).await;
+    assert_eq!(enabled().await, false);
+    rig.post(&on("enable_rescue"), json!({"type": "freebsd64"})).await.refused(422, "invalid_input");
+    let unknown = rig.post(&on("enable_rescue"), json!({"ssh_keys": [1]})).await;
+    assert_eq!(unknown.refused(422, "invalid_input").fields(), ["ssh_keys"]);
+}

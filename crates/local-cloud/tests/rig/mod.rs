@@ -89,6 +89,7 @@ impl Rig {
             ssh_keys: vec![self.public_key()],
             availability_zone: "fsn1-dc14".to_owned(),
             region: "eu-central".to_owned(),
+            disk: 40,
         };
         let promised = self.cloud.reserve_address(id).unwrap();
         self.cloud.create(server).await.unwrap();

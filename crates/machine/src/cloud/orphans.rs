@@ -4,7 +4,7 @@ use hetzner::Query;
 
 use super::{Cloud, cloud};
 use crate::error::MachineError;
-use crate::identity::{PROFILE, owner_selector};
+use crate::identity::{IMAGE_BUILDER, PROFILE, ROLE, owner_selector};
 
 /// Kinds of things that can be left over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -31,6 +31,10 @@ pub struct Orphan {
     pub because: String,
 }
 
+fn builds_image(labels: &hetzner::Labels) -> bool {
+    labels.get(ROLE).is_some_and(|role| role == IMAGE_BUILDER)
+}
+
 impl Cloud {
     /// What this owner left in the project, of any profile: servers that are off, or have no volume; firewalls of profiles that have neither
     /// server nor volume; the login key once nothing else is left. Volumes are never among them.
@@ -42,6 +46,9 @@ impl Cloud {
             async { self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls")) },
             async { self.client.ssh_keys().list(&ours).await.map_err(cloud("list the SSH keys")) },
         )?;
+        // What an image is built with belongs to a build, which knows whether it is still needed.
+        let servers: Vec<_> = servers.into_iter().filter(|server| !builds_image(&server.labels)).collect();
+        let keys: Vec<_> = keys.into_iter().filter(|key| !builds_image(&key.labels)).collect();
         let mut orphans = Vec::new();
         for server in &servers {
             let because = if server.status == hetzner::ServerStatus::Off && !server.locked {

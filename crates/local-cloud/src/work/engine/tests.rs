@@ -53,6 +53,10 @@ impl Hypervisor for Recorder {
         self.effect("start", server)
     }
 
+    fn set_rescue(&self, server: u64, _: Option<hypervisor::Rescue>) -> hypervisor::Effect<'_> {
+        self.effect("rescue", server)
+    }
+
     fn shutdown(&self, server: u64) -> hypervisor::Effect<'_> {
         self.effect("shutdown", server)
     }

@@ -1,0 +1,142 @@
+//! `dockbridge image` without machines: strict settings and arguments, and the snapshots that there are.
+
+use hetzner::{ImageType, Labels, NewServer, Query};
+
+use crate::rig::{Desk, READ_ONLY};
+
+/// A snapshot in the project, with labels.
+async fn make_snapshot(desk: &Desk, name: &str, labels: &Labels) -> u64 {
+    let new = NewServer {
+        name: name.to_owned(),
+        server_type: "cx23".to_owned(),
+        image: "debian-13".to_owned(),
+        location: Some("fsn1".to_owned()),
+        start_after_create: false,
+        ..NewServer::default()
+    };
+    let server = desk.api.servers().create(&new).await.unwrap();
+    desk.api.wait(server.actions()).await.unwrap();
+    let image = desk.api.servers().create_image(server.server.id, name, labels).await.unwrap();
+    desk.api.wait(vec![image.action]).await.unwrap();
+    let gone = desk.api.servers().delete(server.server.id).await.unwrap();
+    desk.api.wait(gone.into_iter().collect()).await.unwrap();
+    image.image.id
+}
+
+fn labels(owner: &str, role: &str, name: &str) -> Labels {
+    [
+        ("managed-by", "dockbridge"),
+        ("dockbridge-owner", owner),
+        ("dockbridge-role", role),
+        ("dockbridge-image", name),
+        ("dockbridge-build", "0123456789abcdef"),
+        ("os", "noise"),
+        ("arch", "x86"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+async fn snapshots(desk: &Desk) -> Vec<u64> {
+    let query = Query { image_type: vec![ImageType::Snapshot], ..Query::default() };
+    desk.api.images().list(&query).await.unwrap().into_iter().map(|image| image.id).collect()
+}
+
+#[tokio::test]
+async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
+    let mut desk = Desk::new().await;
+    let raw = |more: &[&'static str]| [&["image", "build", "raw"], more].concat();
+    let short = "abc";
+    for (arguments, told) in [
+        (raw(&[]), &["--url <URL>", "--file <FILE>"][..]),
+        (raw(&["--url", "https://a/x", "--file", "x"]), &["cannot be used with"]),
+        (raw(&["--url", "/tmp/x"]), &["is no web address", "--file"]),
+        (raw(&["--url", "https://a/x", "--name", "a b"]), &["is no name for an image"]),
+        (raw(&["--url", "https://a/x", "--sha256", short]), &["it has 64 hex digits"]),
+        (raw(&["--url", "https://a/x", "--compression", "rar"]), &["invalid value 'rar'", "zstd"]),
+        (raw(&["--url", "https://a/x", "--arch", "both"]), &["one image is for one architecture"]),
+        (vec!["image", "build", "talos", "--version", "1.12.0"], &["is no version of Talos: write it as v1.12.0"]),
+        (vec!["image", "prune", "--keep", "3"], &["--older-than <AGE>"]),
+        (vec!["image", "prune", "--keep", "3", "--older-than", "soon"], &["write it as 90s, 5m or 1h 30m, or 30d"]),
+    ] {
+        desk.dockbridge(&arguments).await.failed(2, told);
+    }
+    desk.dockbridge(&raw(&["--url", "https://a/x"])).await.failed(1, &["Error: the image has no name", "Hint: give it one with `--name`"]);
+    desk.dockbridge(&["image", "build", "talos"]).await.failed(1, &["Error: the version of Talos is missing", "`image.talos_version`"]);
+    desk.dockbridge(&raw(&["--file", "/no/such", "--name", "n"])).await.failed(4, &["Error: /no/such cannot be read"]);
+    desk.dockbridge(&raw(&["--url", "https://a/x", "--name", "n"]))
+        .await
+        .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
+
+    for (settings, told) in [
+        ("image: {talos_version: '1.12'}\n", "\"1.12\" is no version of Talos"),
+        ("image: {name: 'a b'}\n", "is no name for an image"),
+        ("image: {factory: 'nowhere'}\n", "\"nowhere\" is no address"),
+        ("image: {talos_verson: v1.12.0}\n", "did you mean `talos_version`?"),
+        ("image: {stall_timeout: 5}\n", "line 1"),
+    ] {
+        desk.settings(settings);
+        desk.dockbridge(&["image", "list"]).await.failed(1, &["config.yaml: ", told]);
+    }
+    desk.settings("");
+    desk.unset("HCLOUD_TOKEN");
+    desk.dockbridge(&["image", "list"]).await.failed(1, &["Error: there is no Hetzner API token"]);
+    desk.dockbridge(&["image", "list", "--token", "-"]).await.failed(1, &["Error: there is no token on standard input"]);
+    desk.dockbridge(&["image", "list", "--token", "wrong"]).await.failed(1, &["the API token is not valid"]);
+    desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn snapshots_of_others_are_neither_shown_nor_deleted() {
+    let mut desk = Desk::new().await;
+    let owner = desk.identity("default").owner.to_string();
+    desk.unset("HCLOUD_TOKEN");
+    let token = crate::rig::TOKEN;
+    let list = ["image", "list", "--token", "-"];
+    desk.dockbridge_with_input(&list, token).await.succeeded().said(&["There is no image."]);
+    let ours = make_snapshot(&desk, "ours", &labels(&owner, "image", "a")).await;
+    let old = make_snapshot(&desk, "old", &labels(&owner, "image", "a")).await;
+    let theirs = make_snapshot(&desk, "theirs", &labels("abcdefghjkmn", "image", "a")).await;
+    let plain = make_snapshot(&desk, "plain", &Labels::new()).await;
+
+    let shown = desk.dockbridge_with_input(&[&list[..], &["--json"]].concat(), token).await.succeeded().json();
+    assert_eq!(shown.as_array().unwrap().len(), 2, "{shown}");
+    assert!(shown[0]["price_monthly"].as_f64().is_some_and(|price| price > 0.0), "{shown}");
+    desk.dockbridge_with_input(&list, token).await.succeeded().said(&["a (", "noise for x86", "2 images", "EUR net a month"]);
+
+    desk.set("HCLOUD_TOKEN", token);
+    for other in [theirs, plain] {
+        desk.dockbridge(&["image", "delete", &other.to_string()]).await.failed(1, &["there is no image", "`dockbridge image list`"]);
+    }
+    desk.dockbridge(&["image", "delete", "a"]).await.failed(1, &["several images are called \"a\"", "name one by its id"]);
+    let prune = |more: &[&'static str]| [&["image", "prune", "--keep", "1", "--older-than", "0s"], more].concat();
+    desk.dockbridge(&prune(&["--dry-run"])).await.succeeded().said(&["would go"]);
+    assert_eq!(snapshots(&desk).await.len(), 4);
+    let one_second = std::time::Duration::from_secs(1);
+    // Times of the API are whole seconds: what is not older than nothing is not old.
+    while desk.dockbridge(&prune(&[])).await.succeeded().stdout.contains("No image is old enough") {
+        tokio::time::sleep(one_second / 10).await;
+    }
+    let mut left = snapshots(&desk).await;
+    left.sort_unstable();
+    let newest = ours.max(old);
+    assert_eq!(left, {
+        let mut all = [newest, theirs, plain];
+        all.sort_unstable();
+        all
+    });
+    desk.dockbridge(&["image", "delete", &newest.to_string()]).await.succeeded().said(&["is gone."]);
+    desk.set("HCLOUD_TOKEN", READ_ONLY);
+    desk.dockbridge(&["image", "list"]).await.succeeded();
+}
+
+#[tokio::test]
+async fn what_a_killed_build_left_is_swept_and_not_taken_for_a_machine() {
+    let desk = Desk::new().await;
+    let identity = desk.identity("default");
+    desk.make_server("builder", labels(&identity.owner.to_string(), "image-builder", "a"), Vec::new(), true).await;
+    // Of another computer, and young: it may live.
+    desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["Nothing is left over."]);
+    assert_eq!(desk.inventory().await, ["server builder"]);
+}

@@ -1,0 +1,156 @@
+//! `dockbridge image` on a local cloud with real machines: rescue systems, block devices, a web server as the source.
+
+mod failures;
+mod kills;
+mod whole;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use hetzner::{Image, ImageType, Query};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::rig::{LONGEST_COMMAND, Ran, Stage, run};
+use crate::web::Web;
+
+const MIB: usize = 1 << 20;
+
+/// Bytes of the images here: `DOCKBRIDGE_IMAGE_MIB=2048` for the full measure.
+fn image_bytes() -> usize {
+    std::env::var("DOCKBRIDGE_IMAGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128) * MIB
+}
+
+/// A stage with an image, and a web server that the machines reach.
+struct Site {
+    stage: Stage,
+    web: Web,
+}
+
+impl Site {
+    async fn new() -> Option<Self> {
+        let mut stage = Stage::new().await?;
+        let endpoint = stage.cloud.machine_endpoint().unwrap();
+        let bridge: IpAddr = endpoint.trim_start_matches("http://").split(':').next().unwrap().parse().unwrap();
+        stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "60s".to_owned()));
+        stage.environment.push(("DOCKBRIDGE_IMAGE_STALL_TIMEOUT".to_owned(), "2s".to_owned()));
+        Some(Self { stage, web: Web::start(bridge) })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.stage.folder.path().join(name)
+    }
+
+    /// An image of noise and zeros by turns.
+    fn make_image(&self, bytes: usize) -> PathBuf {
+        let path = self.path("image.raw");
+        let mut image = vec![0; bytes];
+        let mut state = 7_u64;
+        for (number, piece) in image.chunks_mut(4 * MIB).enumerate() {
+            if number % 2 == 0 {
+                for word in piece.chunks_exact_mut(8) {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    word.copy_from_slice(&(state ^ state >> 29).to_le_bytes());
+                }
+            }
+        }
+        std::fs::write(&path, image).unwrap();
+        path
+    }
+
+    /// The image in another form: a suffix as files have it.
+    async fn packed(&self, image: &Path, suffix: &str) -> PathBuf {
+        let path = image.with_extension(format!("raw.{suffix}"));
+        let (from, to) = (image.display(), path.display());
+        let line = match suffix {
+            "raw" => return image.to_owned(),
+            "xz" => format!("xz -0 -T0 -c {from} >{to}"),
+            "zst" => format!("zstd -q -1 -T0 -c {from} >{to}"),
+            "gz" => format!("gzip -1 -c {from} >{to}"),
+            "bz2" => format!("bzip2 -1 -c {from} >{to}"),
+            "qcow2" => format!("qemu-img convert -f raw -O qcow2 -c {from} {to}"),
+            other => panic!("{other}"),
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]);
+        run(command, "").await.succeeded();
+        path
+    }
+
+    async fn build(&self, arguments: &[&str]) -> Ran {
+        self.stage.dockbridge(&[&["image", "build", "raw"], arguments].concat()).await
+    }
+
+    /// A build that tells JSON lines, while it goes on.
+    fn begin(&self, arguments: &[&str]) -> Building {
+        let mut command = self.stage.command(env!("CARGO_BIN_EXE_dockbridge"));
+        command.args(["image", "build", "raw", "--json"]).args(arguments).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Building { child, lines }
+    }
+
+    async fn snapshots(&self) -> Vec<Image> {
+        let query = Query { image_type: vec![ImageType::Snapshot], ..Query::default() };
+        self.stage.api.images().list(&query).await.unwrap()
+    }
+
+    /// Servers and keys: what a build makes on its way.
+    async fn left(&self) -> Vec<String> {
+        let all = Query::default();
+        let servers = self.stage.api.servers().list(&all).await.unwrap();
+        let keys = self.stage.api.ssh_keys().list(&all).await.unwrap();
+        let servers = servers.into_iter().map(|server| format!("server {}", server.name));
+        servers.chain(keys.into_iter().map(|key| format!("key {}", key.name))).collect()
+    }
+
+    /// The bytes of a snapshot, where the local cloud keeps them.
+    fn snapshot_file(&self, id: u64) -> PathBuf {
+        self.path(&format!("cloud/images/{id}/disk.img"))
+    }
+}
+
+/// A build under way.
+struct Building {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Building {
+    /// The next event; `None` when it has ended.
+    async fn event(&mut self) -> Option<Value> {
+        let line = timeout(LONGEST_COMMAND, self.lines.next_line()).await.expect("the build goes on").unwrap()?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    /// Goes on to a phase; everything that was told until then is in the panic if it does not come.
+    async fn reaches(&mut self, phase: &str) {
+        let mut told = Vec::new();
+        while let Some(event) = self.event().await {
+            if event["event"] == "phase" && event["phase"] == phase {
+                return;
+            }
+            told.push(event.to_string());
+        }
+        panic!("the build ended before {phase}: {told:#?}");
+    }
+
+    fn pid(&self) -> i32 {
+        i32::try_from(self.child.id().unwrap()).unwrap()
+    }
+}
+
+/// Whether a file begins with another one and has nothing but zeros behind it, without reading holes.
+async fn holds(disk: &Path, image: &Path) -> bool {
+    let bytes = std::fs::metadata(image).unwrap().len();
+    let mut same = Command::new("cmp");
+    same.args(["--bytes", &bytes.to_string()]).arg(disk).arg(image);
+    let behind =
+        format!("dd if={} bs=1M skip={} status=none | head -c 100M | tr -d '\\0' | head -c 1", disk.display(), bytes.div_ceil(MIB as u64));
+    let mut rest = Command::new("sh");
+    rest.args(["-c", &behind]);
+    run(same, "").await.status.success() && run(rest, "").await.stdout.is_empty()
+}

@@ -1,0 +1,147 @@
+//! Builds that cannot succeed: each ends with a clear error, no snapshot, and nothing left behind.
+
+use std::time::Duration;
+
+use hetzner::{FirewallTarget, LabelSelector, NewFirewall, Query, ServerStatus, TargetKind};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
+
+use super::Site;
+use crate::rig::{LONGEST_COMMAND, Ran, pass_over};
+use crate::web::Manner;
+
+const BAD_SOURCE: i32 = 4;
+const NO_STOCK: i32 = 5;
+const INTERRUPTED: i32 = 130;
+
+impl Site {
+    async fn nothing_is_left(&self, what: &str) {
+        assert_eq!(self.left().await, Vec::<String>::new(), "{what}");
+        assert_eq!(self.snapshots().await.len(), 0, "{what}");
+    }
+
+    async fn fails(&self, what: &str, arguments: &[&str], code: i32, words: &str) -> Ran {
+        let ran = self.build(&[&["--name", "doomed"], arguments].concat()).await;
+        assert_eq!(ran.status.code(), Some(code), "{what}: {ran}");
+        assert!(ran.stderr.contains(words), "{what}: {words:?} is missing: {ran}");
+        self.nothing_is_left(what).await;
+        ran
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
+    let Some(site) = Site::new().await else { return pass_over() };
+    let image = site.make_image(16 << 20);
+    let file = image.display().to_string();
+    let zeros = "0".repeat(64);
+    // Before anything is made.
+    let ran = site.fails("a file with a wrong checksum", &["--file", &file, "--sha256", &zeros], BAD_SOURCE, "has the checksum").await;
+    assert!(!ran.stderr.contains("making the server"), "{ran}");
+    site.fails("no such file", &["--file", "/no/such/file"], BAD_SOURCE, "/no/such/file cannot be read").await;
+
+    let packed = site.packed(&image, "zst").await;
+    let at = |name: &str, manner: Manner| site.web.serve(name, &packed, manner);
+    let url = at("good", Manner::Good);
+    site.fails("a wrong checksum", &["--url", &url, "--sha256", &zeros], BAD_SOURCE, &zeros).await;
+    site.fails("a missing file", &["--url", &at("missing", Manner::Status(404))], BAD_SOURCE, "404").await;
+    let cut = at("cut", Manner::CutWithoutRanges(1 << 20));
+    site.fails("a truncated download", &["--url", &cut], BAD_SOURCE, "cannot be asked for the rest").await;
+    let stalls = at("stalls", Manner::StalledAt(1 << 20));
+    site.fails("a source that stalls", &["--url", &stalls], BAD_SOURCE, "sent nothing for 2 s").await;
+    let mut bytes = std::fs::read(&packed).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    std::fs::write(site.path("damaged.zst"), bytes).unwrap();
+    let damaged = site.path("damaged.zst").display().to_string();
+    site.fails("a corrupt archive", &["--file", &damaged], BAD_SOURCE, "cannot be decompressed").await;
+    let huge = site.path("huge.qcow2");
+    let made = tokio::process::Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&huge).arg("1T").output().await;
+    if made.is_ok_and(|made| made.status.success()) {
+        site.fails("a disk that is too small", &["--file", huge.to_str().unwrap()], BAD_SOURCE, "the disk 40000000000").await;
+    } else {
+        eprintln!("passed over: no qemu-img");
+    }
+    site.stage.close().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
+    let Some(mut site) = Site::new().await else { return pass_over() };
+    let image = site.make_image(64 << 20);
+    let url = site.web.serve("image", &image, Manner::Good);
+    site.stage.poke("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
+    site.fails("no stock", &["--url", &url], NO_STOCK, "is in stock").await;
+    let mut command = tokio::process::Command::new("curl");
+    let faults = format!("{}/_local/faults", site.stage.cloud.endpoint().trim_end_matches("/v1"));
+    command.args(["-sS", "-X", "DELETE", &faults]);
+    crate::rig::run(command, "").await.succeeded();
+
+    site.stage.poke("faults", r#"{"kind": "action_error", "match": {"path": "/v1/servers/*/actions/create_image"}}"#).await;
+    site.fails("a snapshot that fails", &["--url", &url], 1, "the cloud could not make the snapshot").await;
+
+    let slow = site.web.serve("slow", &image, Manner::Slow(8 << 20));
+    for power_cut in [true, false] {
+        let mut build = site.begin(&["--url", &slow, "--name", "doomed"]);
+        build.reaches("write").await;
+        let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
+        if power_cut {
+            site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
+        } else {
+            let action = site.stage.api.servers().delete(server.id).await.unwrap();
+            site.stage.api.wait(action.into_iter().collect()).await.unwrap();
+        }
+        let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains("the server went away"), "{said}");
+        site.nothing_is_left("a server that is gone in mid-write").await;
+    }
+
+    // Ctrl-C, in the middle.
+    let mut build = site.begin(&["--url", &slow, "--name", "doomed"]);
+    build.reaches("write").await;
+    kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::INT).unwrap();
+    let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+    assert_eq!(output.status.code(), Some(INTERRUPTED), "{}", String::from_utf8_lossy(&output.stderr));
+    site.nothing_is_left("Ctrl-C").await;
+
+    // A rescue system that nobody can reach: no packet is let through to the server.
+    let wall = NewFirewall {
+        name: "wall".to_owned(),
+        rules: Vec::new(),
+        labels: [].into(),
+        apply_to: vec![FirewallTarget {
+            kind: TargetKind::LabelSelector,
+            server: None,
+            label_selector: Some(LabelSelector { selector: "managed-by=dockbridge".to_owned() }),
+        }],
+    };
+    site.stage.api.firewalls().create(&wall).await.unwrap();
+    site.stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "6s".to_owned()));
+    site.fails("a rescue system that never comes up", &["--url", &url], 1, "did not answer within 6 s").await;
+    site.stage.close().await;
+}
+
+/// What a killed build leaves is listed by `sweep`, unless the build lives.
+#[tokio::test]
+async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
+    let Some(site) = Site::new().await else { return pass_over() };
+    let image = site.make_image(16 << 20);
+    let slow = site.web.serve("slow", &image, Manner::Slow(1 << 20));
+    let mut build = site.begin(&["--url", &slow, "--name", "doomed"]);
+    build.reaches("write").await;
+    let again = site.build(&["--url", &slow, "--name", "doomed"]).await;
+    again.failed_with("is being built already");
+    let nothing = site.stage.dockbridge(&["sweep", "--yes"]).await;
+    assert!(nothing.succeeded().stdout.contains("Nothing is left over"), "{nothing}");
+    let servers = site.stage.api.servers().list(&Query::default()).await.unwrap();
+    assert_eq!(servers[0].status, ServerStatus::Running);
+
+    build.child.kill().await.unwrap();
+    let listed = site.stage.dockbridge(&["sweep"]).await;
+    assert!(listed.succeeded().stdout.contains("the build is over"), "{listed}");
+    assert_eq!(site.left().await.len(), 2, "listing removes nothing");
+    site.stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
+    site.stage.eventually("nothing is left", Duration::from_secs(30), async || site.left().await.is_empty()).await;
+    site.stage.close().await;
+}

@@ -1,0 +1,73 @@
+//! Builds that are killed without warning: the next one goes on from what there is.
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::{Site, holds};
+use crate::rig::{pass_over, run};
+use crate::web::Manner;
+
+/// Where a build is killed: behind the announcement of a phase, or in the middle of its bytes.
+const POINTS: [(&str, bool); 10] = [
+    ("look_up", false),
+    ("create", false),
+    ("rescue", false),
+    ("discard", false),
+    ("write", false),
+    ("write", true),
+    ("sync", false),
+    ("verify", false),
+    ("snapshot", false),
+    ("clean_up", false),
+];
+
+#[tokio::test]
+async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and_nothing_left() {
+    let Some(site) = Site::new().await else { return pass_over() };
+    let image = site.make_image(64 << 20);
+    let url = site.web.serve("image", &image, Manner::Slow(32 << 20));
+    let arguments = ["--url", url.as_str(), "--name", "killed"];
+    for (phase, in_the_middle) in POINTS {
+        let mut build = site.begin(&arguments);
+        let reached = loop {
+            let Some(event) = build.event().await else { break false };
+            let here = event["phase"] == phase;
+            if here && event["event"] == "phase" && !in_the_middle {
+                break true;
+            }
+            if here && event["event"] == "progress" && event["bytes"].as_u64().is_some_and(|bytes| bytes > 8 << 20) {
+                break true;
+            }
+        };
+        // Behind a snapshot that a killed build began there is nothing more to write.
+        assert!(reached || phase == "clean_up", "{phase} was not reached");
+        kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::KILL).ok();
+        build.child.wait().await.unwrap();
+    }
+    let last = site.build(&arguments).await;
+    assert!(last.succeeded().stdout.contains("was there already"), "{last}");
+    let snapshots = site.snapshots().await;
+    let [snapshot] = snapshots.as_slice() else { panic!("one snapshot: {snapshots:?}") };
+    assert!(holds(&site.snapshot_file(snapshot.id), &image).await);
+    assert_eq!(site.left().await, Vec::<String>::new());
+    assert_eq!(actions(&site, "create_server").await, 1, "each server that is made is paid for an hour");
+    assert_eq!(actions(&site, "create_image").await, 1);
+    site.stage.close().await;
+}
+
+/// How often something was done to servers of this project, whether they still exist or not.
+async fn actions(site: &Site, command: &str) -> usize {
+    let url = format!("{}/servers/actions?per_page=50&page=", site.stage.cloud.endpoint());
+    let mut found = 0;
+    for page in 1.. {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--fail", "-H", &format!("Authorization: Bearer {}", site.stage.cloud.token()), &format!("{url}{page}")]);
+        let told: Value = serde_json::from_str(&run(curl, "").await.succeeded().stdout).unwrap();
+        found += told["actions"].as_array().unwrap().iter().filter(|action| action["command"] == command).count();
+        if told["meta"]["pagination"]["next_page"].is_null() {
+            break;
+        }
+    }
+    found
+}

@@ -1,0 +1,77 @@
+//! A command on the host whose input and output are streams, for what is too long to be collected.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::ConnectError;
+use crate::channel::ChannelIo;
+use crate::connection::{ChannelError, Connection};
+
+/// A command that runs. Reading gives its standard output; dropping it closes its channel, upon which the host ends its input and output.
+pub struct Process {
+    channel: ChannelIo,
+    connection: Arc<Connection>,
+    /// A channel that is taken away with its session wakes nobody who reads it.
+    death: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// How a [`Process`] ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessEnd {
+    /// Exit status; `None` when a signal ended it or the path was lost.
+    pub status: Option<u32>,
+    /// The last 4 KiB of its standard error.
+    pub stderr: String,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process").finish_non_exhaustive()
+    }
+}
+
+pub(crate) async fn start(connection: &Arc<Connection>, command: &str) -> Result<Process, ConnectError> {
+    let failed = |message: String| ConnectError::Protocol {
+        endpoint: connection.endpoint.clone(),
+        doing: "starting a command",
+        source: Box::new(io::Error::other(message)),
+    };
+    let channel = connection.session().await.map_err(|error| match error {
+        ChannelError::Refused(message) | ChannelError::Dead(message) => failed(message),
+    })?;
+    channel.exec(command).await.map_err(|error| failed(error.to_string()))?;
+    Ok(Process { channel, death: Box::pin(connection.death.waiter()), connection: connection.clone() })
+}
+
+impl Process {
+    /// Its standard input, once. It ends when it is shut down.
+    pub fn take_input(&mut self) -> Pin<Box<dyn AsyncWrite + Send + Sync>> {
+        self.channel.take_writer()
+    }
+
+    /// Waits for its end; what it still prints is dropped.
+    pub async fn ended(mut self) -> ProcessEnd {
+        let death = self.connection.death.clone();
+        tokio::select! {
+            () = async { while self.channel.next().await.is_some() {} } => {}
+            _ = death.wait() => {}
+        }
+        ProcessEnd { status: self.channel.exit_status(), stderr: self.channel.stderr() }
+    }
+}
+
+impl AsyncRead for Process {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.channel).poll_read(cx, buf) {
+            Poll::Pending if self.death.as_mut().poll(cx).is_ready() => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, self.connection.death.epitaph())))
+            }
+            polled => polled,
+        }
+    }
+}
