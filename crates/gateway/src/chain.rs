@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use hyper::ext::on_informational;
 use lifecycle::Guard;
 use ports::Reservation;
-use tunnel::{Connector, OpenError};
+use tunnel::{Class, Connector, OpenError};
 
 use crate::binds::{self, BindMounts, Outcome};
 use crate::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
@@ -143,7 +143,7 @@ async fn pass(
             body
         }
     };
-    let (mut response, upstream) = exchange(connector, link, route, Request::from_parts(parts, body)).await?;
+    let (mut response, upstream) = exchange(gateway, connector, link, route, Request::from_parts(parts, body)).await?;
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
@@ -235,6 +235,7 @@ async fn look_at(
 /// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
 /// replaced once without a word, where nothing can happen twice.
 async fn exchange(
+    gateway: &Gateway,
     connector: &dyn Connector,
     link: &Link,
     route: &Route,
@@ -246,7 +247,12 @@ async fn exchange(
     let passes_end = !parts.headers.contains_key(UPGRADE);
     let mut request = Request::from_parts(parts, body);
 
-    if let Some(mut upstream) = link.idle(route.class).await {
+    let kept = match link.idle(route.class).await {
+        Some(own) => Some(own),
+        None if again.is_some() && route.class == Class::Interactive => spare(gateway, link).await,
+        None => None,
+    };
+    if let Some(mut upstream) = kept {
         link.carried_by(&upstream, passes_end);
         let mut failed = match upstream.send(request).await {
             Ok(response) => return Ok((response, upstream)),
@@ -277,6 +283,16 @@ async fn exchange(
         tracing::debug!(request = %route.source, "a new stream to the engine died; another one is tried");
         second_chance = false;
     }
+}
+
+/// A connection that another client left, while there is an engine to ask: what is ending is not asked any more.
+async fn spare(gateway: &Gateway, link: &Link) -> Option<Upstream> {
+    if gateway.presence.as_ref().is_some_and(|presence| presence.standing() != Standing::Up) {
+        return None;
+    }
+    let (mut upstream, driver) = gateway.spares.take().await?;
+    link.adopt(&upstream, driver);
+    upstream.is_ready().await.then_some(upstream)
 }
 
 /// The client sends its body when it is told to go on, and that is the engine's to say: it may refuse by the head alone.

@@ -149,6 +149,12 @@ impl<S: Socket> Watch<S> {
         }
     }
 
+    /// The client has closed its writing side, and everything that it sent was read.
+    pub(crate) fn has_ended(&self) -> bool {
+        let shared = lock(&self.0);
+        shared.ended && shared.ahead.is_empty()
+    }
+
     /// See [`Socket::hung_up`].
     pub(crate) fn hung_up(&self) -> Option<bool> {
         lock(&self.0).socket.hung_up()

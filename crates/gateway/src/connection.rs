@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
+use tunnel::Class;
 
 use crate::chain::{self, Client};
 use crate::client::{Watch, watched};
@@ -44,7 +45,7 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
     let link = Arc::new(Link::default());
     let (io, watch) = watched(socket, link.told().clone());
     let service = {
-        let (link, watch) = (link.clone(), watch.clone());
+        let (gateway, link, watch) = (gateway.clone(), link.clone(), watch.clone());
         service_fn(move |mut request: Request<Incoming>| {
             if watch.added_te() {
                 request.headers_mut().remove(TE);
@@ -96,6 +97,12 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
             match (link.take_hijacked(), watch.refusal()) {
                 (Some(hijacked), _) => hijack::join(client, &watch, &link, hijacked).await,
                 (None, refusal) => {
+                    if let Some((upstream, driver)) = link.leave(Class::Interactive).filter(|_| !shutdown.is_cancelled()) {
+                        gateway.spares.keep(upstream, driver);
+                    }
+                    if watch.has_ended() && refusal.is_none() {
+                        return;
+                    }
                     watch.becomes_raw();
                     take_leave(client, refusal.map(Refusal::answer).unwrap_or_default().as_bytes()).await;
                 }

@@ -32,6 +32,7 @@ mod reply;
 mod room;
 mod serve;
 mod socket;
+mod spares;
 mod upstream;
 
 pub use binds::{BindMounts, Folders};

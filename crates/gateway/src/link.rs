@@ -23,7 +23,7 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct Inner {
-    drivers: Vec<Driver>,
+    drivers: Vec<(Arc<Way>, Driver)>,
     /// Idle connections, at most one per class.
     idle: Vec<Upstream>,
     requests: usize,
@@ -90,8 +90,24 @@ impl Link {
     pub(crate) async fn dial(&self, connector: &dyn Connector, class: Class) -> Result<Upstream, Failure> {
         let stream = connector.open(Destination::Docker, class).await.map_err(Failure::Open)?;
         let (upstream, driver) = Upstream::over(stream, class).await.map_err(Failure::Lost)?;
-        self.inner().drivers.push(driver);
+        self.adopt(&upstream, driver);
         Ok(upstream)
+    }
+
+    /// A connection that is there moves with the client from now on.
+    pub(crate) fn adopt(&self, upstream: &Upstream, driver: Driver) {
+        self.inner().drivers.push((upstream.way(), driver));
+    }
+
+    /// An idle connection of this class that the client leaves behind.
+    pub(crate) fn leave(&self, class: Class) -> Option<(Upstream, Driver)> {
+        let mut inner = self.inner();
+        let at = inner.idle.iter().position(|upstream| upstream.class == class && upstream.is_reusable())?;
+        let upstream = inner.idle.swap_remove(at);
+        let way = upstream.way();
+        let at = inner.drivers.iter().position(|(of, _)| Arc::ptr_eq(of, &way))?;
+        let (_, driver) = inner.drivers.swap_remove(at);
+        Some((upstream, driver))
     }
 
     /// The request travels on this connection now. A client that has ended meanwhile is passed on as such.
@@ -148,7 +164,7 @@ impl Link {
     pub(crate) fn poll_drivers(&self, cx: &mut Context<'_>) {
         // Taken out while they are polled: what they wake may come back here.
         let mut drivers = std::mem::take(&mut self.inner().drivers);
-        drivers.retain_mut(|driver| matches!(driver.as_mut().poll(cx), Poll::Pending));
+        drivers.retain_mut(|(_, driver)| matches!(driver.as_mut().poll(cx), Poll::Pending));
         let mut inner = self.inner();
         drivers.append(&mut inner.drivers);
         inner.drivers = drivers;

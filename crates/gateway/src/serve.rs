@@ -16,6 +16,7 @@ use crate::knowledge::Knowledge;
 use crate::last_known::LastKnown;
 use crate::presence::Presence;
 use crate::socket::Socket;
+use crate::spares::Spares;
 
 /// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100 KiB each when busy.
 pub const MAX_CLIENTS: usize = 4096;
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) presence: Option<Arc<dyn Presence>>,
     pub(crate) polling: Mutex<Polling>,
     pub(crate) last_known: LastKnown,
+    pub(crate) spares: Arc<Spares>,
 }
 
 impl Gateway {
@@ -56,8 +58,8 @@ impl Gateway {
         knowledge: Knowledge,
         folders: Folders,
     ) -> Self {
-        let (polling, last_known) = (Mutex::default(), LastKnown::default());
-        Self(Arc::new(Inner { connector, activity, ports, knowledge, folders, presence: None, polling, last_known }))
+        let (polling, last_known, spares) = (Mutex::default(), LastKnown::default(), Arc::default());
+        Self(Arc::new(Inner { connector, activity, ports, knowledge, folders, presence: None, polling, last_known, spares }))
     }
 
     /// With a look at the machine that asks for none: who repeats a question, or follows events, neither wakes a machine nor keeps one. To be
@@ -105,5 +107,6 @@ impl Gateway {
         if answered.await.is_err() {
             clients.shutdown().await;
         }
+        self.0.spares.close();
     }
 }

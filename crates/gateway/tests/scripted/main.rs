@@ -16,4 +16,5 @@ mod pipeline;
 mod rig;
 mod room;
 mod smuggling;
+mod spares;
 mod trailers;

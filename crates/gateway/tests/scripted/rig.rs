@@ -262,6 +262,12 @@ impl Peer {
         String::from_utf8(std::mem::take(&mut self.read)).unwrap()
     }
 
+    /// Closes, and waits until the other side has taken its leave, too.
+    pub async fn leaves(mut self) {
+        self.half_close().await;
+        assert_eq!(self.rest().await, "");
+    }
+
     pub async fn half_close(&mut self) {
         self.io.shutdown().await.unwrap();
     }
