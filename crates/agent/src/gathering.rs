@@ -58,7 +58,7 @@ impl Gathering {
         };
         let lanes =
             tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), accepting).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        Bundle::new(lanes)
+        Ok(Bundle::new(lanes))
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         let theirs = [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()];
         let mut ours = gathering.bundle().await.unwrap();
         assert!(!path.parent().unwrap().exists());
-        let mut theirs = Bundle::new(theirs).unwrap();
+        let mut theirs = Bundle::new(theirs);
         theirs.write_all(b"by lanes").await.unwrap();
         theirs.flush().await.unwrap();
         let mut heard = [0; 8];

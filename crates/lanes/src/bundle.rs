@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
-use crate::chunk::{self, ChunkError, HEAD, LONGEST};
+use crate::chunk::{self, Chunk, ChunkError, Form, HEAD, LONGEST};
 use crate::press::{Press, Unpress};
 
 /// One read of a lane, in bytes: several packets of SSH.
@@ -26,8 +26,8 @@ pub struct Bundle<L> {
     next_out: u64,
     press: Press,
     next_in: u64,
-    /// Chunks that came before their turn.
-    early: BTreeMap<u64, Bytes>,
+    /// Chunks that came before their turn, as they came.
+    early: BTreeMap<u64, Chunk>,
     /// What of the last chunk nobody has read.
     unread: Bytes,
     unpress: Unpress,
@@ -42,19 +42,19 @@ struct Lane<L> {
 
 impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
     /// The same lanes on both sides, in any order.
-    pub fn new(lanes: impl IntoIterator<Item = L>) -> io::Result<Self> {
+    pub fn new(lanes: impl IntoIterator<Item = L>) -> Self {
         let lane = |io| Lane { io, inbox: BytesMut::new(), outbox: Bytes::new(), ended: false };
-        Ok(Self {
+        Self {
             lanes: lanes.into_iter().map(lane).collect(),
             turn: 0,
             open: Vec::with_capacity(LONGEST),
             next_out: 0,
-            press: Press::new()?,
+            press: Press::new(),
             next_in: 0,
             early: BTreeMap::new(),
             unread: Bytes::new(),
-            unpress: Unpress::new()?,
-        })
+            unpress: Unpress::default(),
+        }
     }
 
     /// Sends the chunk that is being filled. Pending while no lane has room.
@@ -66,10 +66,10 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
             return Poll::Pending;
         };
         self.turn = (at + 1) % count;
-        let pressed = self.press.press(&self.open, Instant::now());
-        let body = pressed.as_deref().unwrap_or(&self.open);
+        let pressed = self.press.press(&self.open, Instant::now())?;
+        let (form, body) = pressed.as_ref().map_or((Form::Plain, &self.open), |(form, pressed)| (*form, pressed));
         let mut packed = BytesMut::with_capacity(HEAD + body.len());
-        chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len());
+        chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len(), form);
         packed.extend_from_slice(body);
         self.press.sent(packed.len());
         self.next_out += 1;
@@ -105,12 +105,9 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
                 Poll::Pending => continue,
             }
             while let Some(chunk) = chunk::take(&mut lane.inbox).map_err(invalid)? {
-                let body = match chunk.body.len() == chunk.length {
-                    true => chunk.body,
-                    false => self.unpress.unpress(&chunk.body, chunk.length).map_err(invalid)?.into(),
-                };
-                if chunk.number < self.next_in || self.early.insert(chunk.number, body).is_some() {
-                    return Err(invalid(ChunkError::Repeated(chunk.number)));
+                let number = chunk.number;
+                if number < self.next_in || self.early.insert(number, chunk).is_some() {
+                    return Err(invalid(ChunkError::Repeated(number)));
                 }
             }
         }
@@ -155,7 +152,10 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
             }
             if let Some(chunk) = this.early.remove(&this.next_in) {
                 this.next_in += 1;
-                this.unread = chunk;
+                this.unread = match chunk.form {
+                    Form::Plain => chunk.body,
+                    form => this.unpress.unpress(form, &chunk.body, chunk.length).map_err(invalid)?.into(),
+                };
                 continue;
             }
             if this.read_lanes(cx)? {
@@ -217,7 +217,7 @@ mod tests {
     fn bundles(lanes: usize, room: usize) -> (Bundle<DuplexStream>, Bundle<DuplexStream>) {
         let (here, mut there): (Vec<_>, Vec<_>) = (0..lanes).map(|_| tokio::io::duplex(room)).unzip();
         there.reverse();
-        (Bundle::new(here).unwrap(), Bundle::new(there).unwrap())
+        (Bundle::new(here), Bundle::new(there))
     }
 
     async fn carried(pieces: &[Vec<u8>], lanes: usize, room: usize, flush_each: bool) -> Vec<u8> {
@@ -263,7 +263,7 @@ mod tests {
                 let (mut lane, other) = tokio::io::duplex(1 << 20);
                 lane.write_all(&bytes).await.unwrap();
                 drop(lane);
-                let _ = Bundle::new([other]).unwrap().read_to_end(&mut Vec::new()).await;
+                let _ = Bundle::new([other]).read_to_end(&mut Vec::new()).await;
             });
         }
     }
@@ -272,7 +272,7 @@ mod tests {
     async fn a_lane_that_rests_holds_up_no_other() {
         let (one, mut resting) = tokio::io::duplex(64);
         let (two, flowing) = tokio::io::duplex(1 << 20);
-        let mut here = Bundle::new([one, two]).unwrap();
+        let mut here = Bundle::new([one, two]);
         // The first chunk waits in the lane that nobody reads; all others go by the second.
         // Noise: what can be compressed would fit into the lane that rests.
         let mut noise = vec![0; LONGEST];
@@ -291,11 +291,11 @@ mod tests {
     async fn a_lane_that_ends_with_something_missing_is_no_good_end() {
         let (mut lane, other) = tokio::io::duplex(1024);
         let mut second = BytesMut::new();
-        chunk::put_head(&mut second, 1, 4, 4);
+        chunk::put_head(&mut second, 1, 4, 4, Form::Plain);
         second.extend_from_slice(b"late");
         lane.write_all(&second).await.unwrap();
         drop(lane);
-        let error = Bundle::new([other]).unwrap().read_to_end(&mut Vec::new()).await.unwrap_err();
+        let error = Bundle::new([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -328,10 +328,10 @@ mod tests {
     #[tokio::test]
     async fn a_chunk_that_was_read_before_is_refused() {
         let (mut lane, other) = tokio::io::duplex(1024);
-        let mut there = Bundle::new([other]).unwrap();
+        let mut there = Bundle::new([other]);
         for _ in 0..2 {
             let mut chunk = BytesMut::new();
-            chunk::put_head(&mut chunk, 0, 4, 4);
+            chunk::put_head(&mut chunk, 0, 4, 4, Form::Plain);
             chunk.extend_from_slice(b"once");
             lane.write_all(&chunk).await.unwrap();
             if let Err(error) = there.read_exact(&mut [0; 4]).await {
@@ -347,11 +347,11 @@ mod tests {
         let (mut lane, other) = tokio::io::duplex(1024);
         for _ in 0..2 {
             let mut chunk = BytesMut::new();
-            chunk::put_head(&mut chunk, 0, 4, 4);
+            chunk::put_head(&mut chunk, 0, 4, 4, Form::Plain);
             chunk.extend_from_slice(b"once");
             lane.write_all(&chunk).await.unwrap();
         }
-        let error = Bundle::new([other]).unwrap().read_to_end(&mut Vec::new()).await.unwrap_err();
+        let error = Bundle::new([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -1,19 +1,31 @@
-//! The form of a chunk on a lane: its number, its length, the length of what follows, and that. Pure functions over buffers.
+//! A chunk on a lane: its number, its length, the length of what follows, how to read that, and that. Pure functions over buffers.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Bytes of the stream in one chunk at most. In chunks of this length zstd finds nine tenths of what it finds in a stream.
+/// Bytes of the stream in one chunk at most: a block of zstd.
 pub(crate) const LONGEST: usize = 128 * 1024;
-/// Number, length, length as sent; big-endian.
-pub(crate) const HEAD: usize = 8 + 4 + 4;
+/// Number, length, length as sent, big-endian; form.
+pub(crate) const HEAD: usize = 8 + 4 + 4 + 1;
+
+/// How a chunk travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it is.
+    Plain,
+    /// As the beginning of a compressed stream.
+    Begun,
+    /// As more of the compressed stream.
+    Continued,
+}
 
 /// A chunk as it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunk {
     /// Its place in the stream, counted from 0.
     pub(crate) number: u64,
-    /// How long it is in the stream; a chunk that is as long as it travels is not compressed.
+    /// How long it is in the stream.
     pub(crate) length: usize,
+    pub(crate) form: Form,
     pub(crate) body: Bytes,
 }
 
@@ -22,17 +34,24 @@ pub(crate) struct Chunk {
 pub(crate) enum ChunkError {
     #[error("a chunk of {length} bytes that travels as {body} bytes is over the limit")]
     TooLong { length: usize, body: usize },
+    #[error("a chunk travels in form {0}, which is not known")]
+    UnknownForm(u8),
     #[error("chunk {0} came twice or too late")]
     Repeated(u64),
     #[error("a chunk cannot be unpacked")]
     Damaged,
 }
 
-pub(crate) fn put_head(out: &mut BytesMut, number: u64, length: usize, body: usize) {
+pub(crate) fn put_head(out: &mut BytesMut, number: u64, length: usize, body: usize, form: Form) {
     let short = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     out.put_u64(number);
     out.put_u32(short(length));
     out.put_u32(short(body));
+    out.put_u8(match form {
+        Form::Plain => 0,
+        Form::Begun => 1,
+        Form::Continued => 2,
+    });
 }
 
 /// Takes one chunk from the front of `inbox`, or nothing while bytes are missing.
@@ -42,11 +61,17 @@ pub(crate) fn take(inbox: &mut BytesMut) -> Result<Option<Chunk>, ChunkError> {
     if length == 0 || length > LONGEST || body > length {
         return Err(ChunkError::TooLong { length, body });
     }
+    let form = match head.get_u8() {
+        0 if body == length => Form::Plain,
+        1 => Form::Begun,
+        2 => Form::Continued,
+        other => return Err(ChunkError::UnknownForm(other)),
+    };
     if inbox.len() < HEAD + body {
         return Ok(None);
     }
     inbox.advance(HEAD);
-    Ok(Some(Chunk { number, length, body: inbox.split_to(body).freeze() }))
+    Ok(Some(Chunk { number, length, form, body: inbox.split_to(body).freeze() }))
 }
 
 #[cfg(test)]
@@ -58,7 +83,8 @@ mod tests {
         #[test]
         fn a_chunk_is_taken_when_it_is_whole(number: u64, body in proptest::collection::vec(any::<u8>(), 1..300), more in 0_usize..50, cut in 0_usize..400) {
             let mut bytes = BytesMut::new();
-            put_head(&mut bytes, number, body.len() + more, body.len());
+            let form = if more == 0 { Form::Plain } else { Form::Begun };
+            put_head(&mut bytes, number, body.len() + more, body.len(), form);
             bytes.extend_from_slice(&body);
             let whole = bytes.len();
             let mut part = BytesMut::from(&bytes[..cut.min(whole)]);
@@ -66,7 +92,7 @@ mod tests {
             prop_assert_eq!(taken.is_some(), cut >= whole);
             bytes.extend_from_slice(b"next");
             let chunk = take(&mut bytes).unwrap().unwrap();
-            prop_assert_eq!(chunk, Chunk { number, length: body.len() + more, body: body.into() });
+            prop_assert_eq!(chunk, Chunk { number, length: body.len() + more, form, body: body.into() });
             prop_assert_eq!(&bytes[..], b"next");
         }
 
@@ -83,8 +109,17 @@ mod tests {
     fn what_no_bundle_sends_is_refused_by_its_head_alone() {
         for (length, body) in [(0, 0), (LONGEST + 1, 1), (4, 5), (LONGEST, LONGEST + 1)] {
             let mut head = BytesMut::new();
-            put_head(&mut head, 0, length, body);
+            put_head(&mut head, 0, length, body, Form::Begun);
             assert_eq!(take(&mut head), Err(ChunkError::TooLong { length, body }));
         }
+    }
+
+    #[test]
+    fn a_form_that_is_not_known_and_a_plain_chunk_of_another_length_are_refused() {
+        let mut head = BytesMut::new();
+        put_head(&mut head, 0, 4, 3, Form::Plain);
+        assert_eq!(take(&mut head.clone()), Err(ChunkError::UnknownForm(0)));
+        head[HEAD - 1] = 3;
+        assert_eq!(take(&mut head), Err(ChunkError::UnknownForm(3)));
     }
 }

@@ -118,8 +118,7 @@ impl Owner {
             ChannelError::Refused(reason) => format!("the host opens no channel to a socket: {reason}"),
             ChannelError::Dead(reason) => reason,
         })?;
-        let bundle = Bundle::new(lanes).map_err(|error| error.to_string())?;
-        Ok(Link::of_lanes(bundle, connections, death, &self.tasks))
+        Ok(Link::of_lanes(Bundle::new(lanes), connections, death, &self.tasks))
     }
 
     async fn socket(&self) -> Result<String, String> {
