@@ -113,7 +113,6 @@ impl Pressing {
         if self.encoder.flush(&mut output)? > 0 {
             return Err(io::Error::other("zstd made more bytes of a chunk than it said it could"));
         }
-        drop(output);
         Ok(pressed)
     }
 }
@@ -169,7 +168,6 @@ impl Unpress {
             }
         }
         let taken = input.pos() == body.len();
-        drop(output);
         if taken && raw.len() == length { Ok(raw) } else { Err(ChunkError::Damaged) }
     }
 }
