@@ -142,8 +142,10 @@ pub struct MachineReport {
 pub enum DockerState {
     /// It answers.
     Ready,
-    /// Not yet, or no more.
+    /// Not yet, or for a moment no more.
     Starting,
+    /// It was stopped, and its volume given up: this machine is on its way out, and serves nobody again.
+    Released,
     /// It will not: the volume was refused or a unit failed.
     Failed {
         /// Why, in words for a person.

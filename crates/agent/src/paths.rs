@@ -17,7 +17,7 @@ pub struct Paths {
     pub lock: PathBuf,
     /// The end of the lease in whole seconds since boot; the dead-man in the shell reads it.
     pub lease: PathBuf,
-    /// What became of the volume: `ready`, `refused: reason`, or a stage on the way.
+    /// What became of the volume: `ready`, `refused: reason`, `released`, or a stage on the way.
     pub volume_state: PathBuf,
     /// Where the volume is mounted.
     pub volume: PathBuf,

@@ -21,6 +21,9 @@ const SYNC: Duration = Duration::from_secs(120);
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Stands in place of the volume's state once docker is being stopped for good: whoever comes after an agent that was killed has to know.
+pub const RELEASED: &str = "released";
+
 /// What dockerd consists of, in the order in which it must not come back.
 const DOCKER_UNITS: &[&str] = &["docker.socket", "docker.service", "containerd.service"];
 
@@ -32,6 +35,9 @@ pub async fn release(machine: &Machine) -> Result<(), String> {
 async fn release_within(machine: &Machine, containers: Duration) -> Result<(), String> {
     let mut failures = Vec::new();
     let running = hold_containers(machine).await;
+    if let Err(error) = tokio::fs::write(&machine.paths.volume_state, RELEASED).await {
+        failures.push(format!("the volume's state: {error}"));
+    }
     // dockerd stops them when it is stopped itself, each with its own signal and patience. A stop by its API would be kept as the person's own wish, and a container with
     // the policy `unless-stopped` would stay down on the next machine.
     let impatience = async {

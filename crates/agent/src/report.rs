@@ -8,6 +8,7 @@ use crate::boot_clock::uptime;
 use crate::commands::Commands;
 use crate::docker::Docker;
 use crate::paths::Paths;
+use crate::release::RELEASED;
 
 /// While dockerd starts: between two attempts on a socket that does not exist or refuses.
 const RETRY: Duration = Duration::from_millis(50);
@@ -35,7 +36,7 @@ impl Machine {
     pub async fn report(&self) -> MachineReport {
         let docker = match self.docker.is_ready().await {
             true => DockerState::Ready,
-            false => self.failure().await.map_or(DockerState::Starting, |reason| DockerState::Failed { reason }),
+            false => self.end().await.unwrap_or(DockerState::Starting),
         };
         let containers = if docker == DockerState::Ready { self.docker.counts().await } else { None };
         MachineReport {
@@ -58,7 +59,7 @@ impl Machine {
             }
         };
         let failing = async {
-            while self.failure().await.is_none() {
+            while self.end().await.is_none() {
                 tokio::time::sleep(LOOK).await;
             }
         };
@@ -69,12 +70,20 @@ impl Machine {
         }
     }
 
-    /// Why dockerd will not come up.
-    async fn failure(&self) -> Option<String> {
+    /// Why dockerd will not come up, if that is so.
+    async fn end(&self) -> Option<DockerState> {
         let state = tokio::fs::read_to_string(&self.paths.volume_state).await.unwrap_or_default();
-        if let Some(reason) = state.trim().strip_prefix("refused:") {
-            return Some(reason.trim().to_owned());
+        if state.trim() == RELEASED {
+            return Some(DockerState::Released);
         }
+        let failed = match state.trim().strip_prefix("refused:") {
+            Some(reason) => Some(reason.trim().to_owned()),
+            None => self.failure().await,
+        };
+        failed.map(|reason| DockerState::Failed { reason })
+    }
+
+    async fn failure(&self) -> Option<String> {
         if !self.paths.systemd.exists() {
             return None;
         }

@@ -211,6 +211,13 @@ impl Ledger {
         }
     }
 
+    /// No machine is there any more, and nobody saw it go: its end is taken for that of its lease, if that is over.
+    fn loses(&mut self, lease: i64, now: i64) {
+        for server in self.servers.iter_mut().filter(|server| server.ended.is_none()) {
+            server.ended = Some(server.seen.saturating_add(lease).min(now).max(server.seen));
+        }
+    }
+
     /// What a month costs so far, for a lease of so many seconds.
     pub fn bill(&self, month: Month, lease: i64, now: Timestamp) -> Bill {
         let now = now.as_second();
@@ -318,6 +325,12 @@ impl Accounts {
     /// No machine is there any more.
     pub(crate) fn ends(&mut self, now: Timestamp) {
         self.ledger.ends(now.as_second());
+        self.save();
+    }
+
+    /// No machine is there any more; when it went is not known.
+    pub(crate) fn loses(&mut self, now: Timestamp) {
+        self.ledger.loses(self.lease, now.as_second());
         self.save();
     }
 

@@ -24,8 +24,9 @@ use crate::ownership::{Ownership, OwnershipError, control_socket};
 use crate::person;
 use crate::pin::PinFile;
 use crate::proxy_port;
-use crate::state::Situation;
-use crate::supervisor::{Backoff, Command, Supervisor};
+use crate::remembered::Remembered;
+use crate::state::{Situation, State};
+use crate::supervisor::{Backoff, Beginning, Command, Supervisor};
 
 /// The cloud is asked once before clients are served; a person waits for it.
 const FIRST_LOOK: Duration = Duration::from_millis(1_500);
@@ -117,7 +118,26 @@ impl Daemon {
         let Self { options, ownership, docker, proxies, control, found } = self;
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
-        let (situation, watched) = watch::channel(Situation::new(clock.now()));
+        let remembered = Remembered::in_folder(&options.state);
+        let mut accounts = Accounts::open(&options.state, options.lease.length, options.budget);
+        let mut begun = Situation::new(clock.now());
+        begun.last_known = remembered.machine();
+        // A machine that could not be asked about may exist, and only we keep it alive.
+        let beginning = match found {
+            Ok(None) => Beginning::Absent,
+            _ if remembered.is_wanted_gone() => Beginning::WantedGone,
+            _ => Beginning::Found,
+        };
+        if let Beginning::Absent = beginning
+            && let Some(last) = begun.last_known.take()
+        {
+            let age = last.age_seconds(jiff::Timestamp::now());
+            begun.state = State::Absent { because: Some(format!("its machine, which answered {age} s ago, went while no dockbridge ran")) };
+            accounts.loses(jiff::Timestamp::now());
+            remembered.gone();
+        }
+        let expected = begun.last_known.is_some();
+        let (situation, watched) = watch::channel(begun);
         let (wanted, wishes) = watch::channel(0);
         let (commands, orders) = mpsc::channel(COMMANDS);
         let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
@@ -129,7 +149,6 @@ impl Daemon {
             .looking_at(Arc::new(Onlooker::new(watched.clone())));
 
         let policy = options.policy;
-        let accounts = Accounts::open(&options.state, options.lease.length, options.budget);
         let supervisor = Supervisor {
             accounts,
             provider: options.provider,
@@ -144,10 +163,13 @@ impl Daemon {
             commands: orders,
             no_attempt_before: None,
             backoff: Backoff::default(),
-            expected: false,
+            expected,
+            remembered,
+            heard: None,
+            promised: None,
+            looks: 0,
         };
-        // A machine that could not be asked about may exist, and only we keep it alive.
-        let mut supervised = tokio::spawn(supervisor.run(!matches!(found, Ok(None))));
+        let mut supervised = tokio::spawn(supervisor.run(beginning));
 
         let heeding = (policy.lock.action != LockAction::Ignore).then(|| {
             let heard = person::heed(activity.clone(), commands.clone());

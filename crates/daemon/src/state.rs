@@ -8,6 +8,7 @@ use lifecycle::{Billing, Moment, Tenure};
 use machine::{Phase, Ready, Summary};
 
 use crate::fill::Fill;
+use crate::remembered::LastKnown;
 
 /// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest. What takes longer costs an hour once.
 const LONGEST_ORDERLY_RELEASE: Duration = Duration::from_secs(90);
@@ -80,6 +81,8 @@ pub(crate) struct Situation {
     pub(crate) report: Option<agent_proto::MachineReport>,
     /// The server that we know, and what its life is counted by. It stays while the path to it is lost.
     pub(crate) tenure: Option<(Option<u64>, Tenure)>,
+    /// The machine as it answered last, by this daemon or a former one, until its end is known.
+    pub(crate) last_known: Option<LastKnown>,
 }
 
 /// A stage on the way to a machine.
@@ -101,6 +104,7 @@ impl Situation {
             phases: Vec::new(),
             report: None,
             tenure: None,
+            last_known: None,
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Status {
     pub since_seconds: f64,
     /// The machine, while there is one.
     pub machine: Option<Summary>,
+    /// While no machine answers and the end of the last one is not known: what it was.
+    #[serde(default)]
+    pub last_known: Option<LastKnownStatus>,
     /// The stages of the last or present way to a machine.
     pub phases: Vec<PhaseStatus>,
     /// What keeps the machine, and what happens next.
@@ -55,6 +58,15 @@ pub struct Status {
     /// Where one is set, while there is a machine.
     #[serde(default)]
     pub budget: Option<BudgetStatus>,
+}
+
+/// A machine that cannot be asked now, as it answered last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LastKnownStatus {
+    /// What it was then.
+    pub machine: Summary,
+    /// Seconds since it answered.
+    pub age_seconds: u64,
 }
 
 /// A stage on the way to a machine.
@@ -141,6 +153,11 @@ impl Status {
                 .tenure
                 .and_then(|(_, tenure)| tenure.budget)
                 .map(|budget| BudgetStatus { limit: money(budget.limit), spent: money(budget.spent) }),
+            last_known: now
+                .last_known
+                .as_ref()
+                .filter(|_| machine.is_none())
+                .map(|last| LastKnownStatus { machine: last.machine.clone(), age_seconds: last.age_seconds(jiff::Timestamp::now()) }),
             machine,
             phases: now
                 .phases

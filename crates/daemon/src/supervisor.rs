@@ -1,11 +1,13 @@
 //! The one task that decides what happens to the machine. Each state is a function that returns the next; nothing else changes the state.
 
+mod absence;
 mod backoff;
 mod keep;
 mod lost;
 mod release;
 mod wake;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tokio::time::sleep;
 
 pub(crate) use self::backoff::Backoff;
 use crate::ledger::Accounts;
+use crate::remembered::Remembered;
 use crate::state::{Situation, State};
 
 /// What is asked of the supervisor from outside. (Wishes for a machine come by [`crate::link::Link`].)
@@ -55,6 +58,23 @@ pub(crate) struct Supervisor {
     pub(crate) backoff: Backoff,
     /// There was a machine, and nobody has said that it is gone: it is looked for although no client asks.
     pub(crate) expected: bool,
+    /// What the next daemon is to know.
+    pub(crate) remembered: Remembered,
+    /// When the machine was last told that we live, and until when it may live by that.
+    pub(crate) heard: Option<Moment>,
+    pub(crate) promised: Option<Moment>,
+    /// Looks round for a machine since one was last there.
+    pub(crate) looks: u32,
+}
+
+/// What a daemon begins with.
+pub(crate) enum Beginning {
+    /// There is no machine.
+    Absent,
+    /// There is one, or it could not be asked: only we keep it alive.
+    Found,
+    /// The last daemon was told to end it, and did not get to the end of it.
+    WantedGone,
 }
 
 /// Where to go from a state.
@@ -78,13 +98,17 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Runs until told to stop. A machine that exists already is taken over.
-    pub(crate) async fn run(mut self, mut found: bool) {
-        let mut next = Next::Rest;
+    pub(crate) async fn run(mut self, beginning: Beginning) {
+        let mut next = match beginning {
+            Beginning::Absent => Next::Rest,
+            Beginning::Found => Next::FindOut { reason: "dockbridge has just started".to_owned(), pause: Duration::ZERO },
+            Beginning::WantedGone => {
+                let because = "it was asked for before dockbridge was started anew".to_owned();
+                Next::Release { ready: None, because, consent: Consent::Given, answer: Vec::new() }
+            }
+        };
         loop {
             next = match next {
-                Next::Rest if std::mem::take(&mut found) => {
-                    Next::FindOut { reason: "dockbridge has just started".to_owned(), pause: Duration::ZERO }
-                }
                 Next::Rest => self.rest().await,
                 Next::Wake => self.wake().await,
                 Next::Keep(ready) => self.keep(ready).await,
@@ -97,6 +121,7 @@ impl Supervisor {
 
     async fn rest(&mut self) -> Next {
         let again = self.looks_again();
+        let mut round = pin!(self.look_round());
         loop {
             if self.is_wanted() {
                 match self.no_attempt_before {
@@ -108,6 +133,13 @@ impl Supervisor {
                 changed = self.wanted.changed() => if changed.is_err() { return Next::End },
                 command = self.commands.recv() => if let Some(next) = ordered(command) { return next },
                 () = until(&*self.clock, again) => return Next::FindOut { reason: self.last_failure(), pause: Duration::ZERO },
+                found = &mut round => {
+                    if let Some(reason) = found {
+                        return Next::FindOut { reason, pause: Duration::ZERO };
+                    }
+                    self.looks = self.looks.saturating_add(1);
+                    round.set(self.look_round());
+                }
             }
         }
     }
@@ -144,8 +176,10 @@ impl Supervisor {
             ports.detach();
         }
         self.activity.set_containers(Vec::new());
-        self.expected = false;
         self.accounts.ends(Timestamp::now());
+        self.remembered.gone();
+        (self.expected, self.heard, self.promised) = (false, None, None);
+        self.situation.send_modify(|situation| situation.last_known = None);
         self.enter(State::Absent { because: Some(because.to_owned()) });
     }
 }

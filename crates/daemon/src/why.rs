@@ -70,7 +70,8 @@ impl Why {
             }
             State::Absent { .. } | State::Failed { .. } => "the next docker command wakes a machine".to_owned(),
             State::Waking => "docker commands wait until the machine is ready".to_owned(),
-            State::Releasing { .. } => "the machine is being destroyed; its volume stays".to_owned(),
+            State::Releasing { trouble: None, .. } => "the machine is being destroyed; its volume stays".to_owned(),
+            State::Releasing { .. } => "tried again until the machine is gone; its volume stays".to_owned(),
             State::Up(ready) if ready.summary.id.is_none() => "this host is not ours: it is only connected to".to_owned(),
             State::Up(_) => return Self::of_machine(verdict),
         };

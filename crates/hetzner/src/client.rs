@@ -8,11 +8,12 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+use crate::breaker::{Breaker, Pauses};
 use crate::budget::{Budget, RateLimit};
 use crate::error::{Error, Result};
 use crate::resource::Resources;
 use crate::retry::{Backoff, Policy};
-use crate::{Firewalls, Images, Locations, Pricing, ServerTypes, Servers, SshKeys, Volumes};
+use crate::{Firewalls, Images, Locations, Pricing, PrimaryIps, ServerTypes, Servers, SshKeys, Volumes};
 
 /// The public API.
 pub const DEFAULT_ENDPOINT: &str = "https://api.hetzner.cloud/v1";
@@ -49,6 +50,10 @@ pub struct Config {
     pub longest_backoff: Duration,
     /// Requests of the rate budget that are left to others: below it, we send only as fast as the budget refills.
     pub rate_reserve: u32,
+    /// After calls in a row without an answer the API is not asked for so long; then a single request tries, and each that fails doubles the pause.
+    pub outage_pause: Duration,
+    /// No such pause is longer: whoever waits for a machine learns of the end of an outage within this time.
+    pub longest_outage_pause: Duration,
 }
 
 impl Default for Config {
@@ -62,6 +67,8 @@ impl Default for Config {
             backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(30),
             rate_reserve: 10,
+            outage_pause: Duration::from_secs(5),
+            longest_outage_pause: Duration::from_secs(30),
         }
     }
 }
@@ -74,9 +81,13 @@ impl Config {
             backoff: Backoff { base: self.backoff, cap: self.longest_backoff },
         }
     }
+
+    pub(crate) fn pauses(&self) -> Pauses {
+        Pauses { first: self.outage_pause, longest: self.longest_outage_pause, trial: self.request_timeout }
+    }
 }
 
-/// The API of one project. Clones share connections and the rate budget.
+/// The API of one project. Clones share connections, the rate budget, and what is known of an outage.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) http: reqwest::Client,
@@ -89,6 +100,7 @@ pub(crate) struct Project {
     pub(crate) endpoint: String,
     pub(crate) token: SecretString,
     pub(crate) budgets: Mutex<Budgets>,
+    pub(crate) breaker: Mutex<Breaker>,
 }
 
 /// The API counts requests for actions in a bucket of their own.
@@ -122,7 +134,7 @@ impl Client {
         }
         let http = http.build().map_err(|source| Error::Setup { source })?;
         let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
-        let project = Project { endpoint, token, budgets: Mutex::default() };
+        let project = Project { endpoint, token, budgets: Mutex::default(), breaker: Mutex::default() };
         Ok(Self { http, config: Config::default(), project: Arc::new(project) })
     }
 
@@ -156,6 +168,11 @@ impl Client {
         Resources::new(self)
     }
 
+    /// Primary IPs.
+    pub fn primary_ips(&self) -> PrimaryIps {
+        Resources::new(self)
+    }
+
     /// Server types.
     pub fn server_types(&self) -> ServerTypes {
         Resources::new(self)
@@ -181,6 +198,10 @@ impl Client {
 
     pub(crate) fn budgets<T>(&self, work: impl FnOnce(&mut Budgets) -> T) -> T {
         work(&mut self.project.budgets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn breaker<T>(&self, work: impl FnOnce(&mut Breaker) -> T) -> T {
+        work(&mut self.project.breaker.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn authorization(&self) -> Result<HeaderValue> {

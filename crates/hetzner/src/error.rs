@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::breaker::Came;
 use crate::budget::RateLimit;
 
 /// The result of a call.
@@ -60,6 +61,16 @@ pub enum Error {
         sent: bool,
         /// Why.
         source: reqwest::Error,
+    },
+    /// Nothing was sent: the cloud has left calls without an answer, and is spared for a while.
+    #[error("{operation}: not asked, for {failures} calls in a row were not answered; the cloud is asked again in {} s", again_in.as_secs() + 1)]
+    Suspended {
+        /// What was to be asked.
+        operation: Operation,
+        /// Calls in a row, each with all its repeats.
+        failures: u32,
+        /// Until then no call is made.
+        again_in: Duration,
     },
     /// The reply is not what the API promises.
     #[error("{operation}: the reply cannot be read")]
@@ -154,6 +165,15 @@ impl Error {
             Self::Transport { sent, .. } => *sent,
             Self::Api(error) => error.is_gateway(),
             _ => false,
+        }
+    }
+
+    /// What a call that ended so tells of the API.
+    pub(crate) fn came(&self) -> Came {
+        match self {
+            Self::Transport { sent: false, .. } => Came::Unsent,
+            error if error.is_lost_reply() => Came::Unanswered,
+            _ => Came::Answered,
         }
     }
 }

@@ -1,4 +1,7 @@
-//! One request and its reply, repeated where `retry` allows it and held back where `budget` asks for it. Knows JSON and HTTP, no resource.
+//! One request and its reply, repeated where `retry` allows it, held back where `budget` asks for it and not sent where `breaker` forbids it. Knows JSON
+//! and HTTP, no resource.
+
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -6,10 +9,14 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::breaker::{Admission, Came};
 use crate::budget::{Budget, RateLimit};
 use crate::client::{Budgets, Client};
 use crate::error::{ApiError, Error, Operation, Result};
 use crate::retry::Repeats;
+
+/// How often whoever waits for a trial looks for its outcome.
+const TRIAL_LOOK: Duration = Duration::from_millis(50);
 
 /// What is sent.
 pub(crate) struct Request {
@@ -58,20 +65,44 @@ impl Client {
 
     /// Sends a request, as often as is safe and needed.
     pub(crate) async fn send(&self, request: &Request) -> Result<Value> {
+        let is_trial = self.let_through(request).await?;
         let policy = self.config.policy();
         let mut repeats = Repeats::default();
         loop {
             self.admitted(request).await;
             let error = match self.send_once(request).await {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.learn(Came::Answered);
+                    return Ok(reply);
+                }
                 Err(error) => error,
             };
-            let Some(pause) = policy.pause(&mut repeats, &request.operation.method, &error, rand::random()) else {
+            let pause = policy.pause(&mut repeats, &request.operation.method, &error, rand::random()).filter(|_| !is_trial);
+            let Some(pause) = pause else {
+                self.learn(error.came());
                 return Err(error);
             };
             tracing::debug!(%error, ?pause, "asking the cloud again");
             sleep(pause).await;
         }
+    }
+
+    /// Whether the call is a trial, which is not repeated.
+    async fn let_through(&self, request: &Request) -> Result<bool> {
+        loop {
+            match self.breaker(|breaker| breaker.admit(self.config.pauses(), Instant::now())) {
+                Admission::Free => return Ok(false),
+                Admission::Trial => return Ok(true),
+                Admission::Wait => sleep(TRIAL_LOOK).await,
+                Admission::Refused { failures, again_in } => {
+                    return Err(Error::Suspended { operation: request.operation.clone(), failures, again_in });
+                }
+            }
+        }
+    }
+
+    fn learn(&self, came: Came) {
+        self.breaker(|breaker| breaker.learn(came, self.config.pauses(), Instant::now()));
     }
 
     async fn admitted(&self, request: &Request) {

@@ -23,6 +23,7 @@
 mod open_enum;
 
 mod action;
+mod breaker;
 mod budget;
 mod client;
 mod creation;
@@ -32,6 +33,7 @@ mod firewall;
 mod image;
 mod location;
 mod pricing;
+mod primary_ip;
 mod resource;
 mod retry;
 mod server;
@@ -50,6 +52,7 @@ pub use firewall::{
 pub use image::{Image, ImageProtection, ImageStatus, ImageType, Images};
 pub use location::{Location, Locations};
 pub use pricing::{Amount, BackupPricing, IpPrice, IpPricing, LocationPrice, PerGigabyte, Price, Pricing, ServerTypePricing};
+pub use primary_ip::{PrimaryIp, PrimaryIps};
 pub use resource::{Labels, Query, Resource, Resources};
 pub use server::{
     AppliedFirewall, CreatedImage, CreatedServer, Ipv4, Ipv6, NewPublicNet, NewServer, PublicNet, Server, ServerProtection, ServerStatus,

@@ -25,19 +25,18 @@ mod ssh_keys;
 mod view;
 mod volumes;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LINK};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::options::{Access, Token};
 use crate::state::World;
 use crate::work::engine::Engine;
+use crate::work::{Late, Mishap};
 use access::Tokens;
 use budget::Budgets;
 use error::ApiError;
@@ -130,16 +129,30 @@ impl Api {
             faults.meet(&request.method, &request.path, body.as_ref().unwrap_or(&Value::Null))
         };
         let kind = fault.as_ref().map(|f| f.kind);
-        if let Some(fault) = fault.as_ref().filter(|f| f.kind != Kind::SlowAttach) {
+        if let Some(fault) = fault.as_ref().filter(|f| !f.kind.delays_the_work()) {
             tokio::time::sleep(fault.delay).await;
         }
         match kind {
             Some(Kind::Unavailable503) => return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "service unavailable")),
             Some(Kind::RateLimit) => return Err(ApiError::rate_limited()),
+            Some(Kind::ServerError) => {
+                return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal server error"));
+            }
+            Some(Kind::Locked) => return Err(ApiError::locked("the resource")),
             _ => {}
         }
-        let late = fault.as_ref().filter(|f| f.kind == Kind::SlowAttach).map(|f| f.delay);
-        let call = Call { params, query: Query::parse(&request.query), body: body?, fault: kind, late };
+        let late = fault.and_then(|f| match f.kind {
+            Kind::SlowAttach => Some(Late { by: f.delay, stranger: false }),
+            Kind::WrongDevice => Some(Late { by: f.delay, stranger: true }),
+            _ => None,
+        });
+        let mishap = match fault.map(|f| (f.kind, f.delay)) {
+            Some((Kind::ActionError, _)) => Mishap::First,
+            Some((Kind::AttachError, _)) => Mishap::Attachments,
+            Some((Kind::ActionHang, delay)) => Mishap::Hangs(delay),
+            _ => Mishap::None,
+        };
+        let call = Call { params, query: Query::parse(&request.query), body: body?, fault: kind, late, mishap };
         let reply = match request.method {
             Method::GET => self.look(&caller.project, &call, *handler, now)?,
             _ => self.change(&caller.project, &call, *handler, now)?,
@@ -181,7 +194,9 @@ pub(crate) struct Call {
     /// The fault that this request met.
     pub(crate) fault: Option<Kind>,
     /// How late the device of an attachment comes.
-    pub(crate) late: Option<Duration>,
+    pub(crate) late: Option<Late>,
+    /// What becomes of the actions that it begins.
+    pub(crate) mishap: Mishap,
 }
 
 fn respond(request: &Request, reply: Reply) -> Answer {

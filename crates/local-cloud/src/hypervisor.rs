@@ -116,6 +116,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn delete_volume(&self, volume: u64) -> Effect<'_>;
     /// Gives a volume to a server; if that is off, the device is there at the next start.
     fn attach(&self, volume: u64, server: u64) -> Effect<'_>;
+    /// A fault: the name of the volume leads to another, blank disk in a running machine until [`Hypervisor::attach`] puts it right.
+    fn show_stranger(&self, volume: u64, server: u64) -> Effect<'_>;
     /// Takes it away; the machine's device is gone even if it was mounted.
     fn detach(&self, volume: u64) -> Effect<'_>;
     /// Copies the disk of a server to an image; returns its size in bytes.

@@ -11,13 +11,14 @@
 //! | `POST /_local/faults` `{kind, match: {method, path}, times, delay_ms}` | the next `times` matching requests meet the fault |
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
-//! | `GET /_local/state` | how much of everything exists |
+//! | `GET /_local/state` | how much of everything exists, and the ids of the servers |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
-//! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` (422 there), `unavailable_503`, `rate_limit` (429), `lost_reply`
-//! (the request is carried out, the connection closes without an answer), `slow_attach` (the device appears `delay_ms` after the action's success)
-//! and `action_error` (the actions of the request end in error). `path` is a prefix of the path, in which `*` stands for one segment. `delay_ms`
-//! delays the answer of every kind but `slow_attach`.
+//! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` (422 there), `unavailable_503`, `server_error` (500), `rate_limit` (429),
+//! `locked` (423 on a change), `lost_reply` (the request is carried out, the connection closes without an answer), `slow_attach` (the device appears
+//! `delay_ms` after the action's success), `wrong_device` (the same, and until then a blank disk with another serial stands under the volume's name),
+//! `action_error` (the actions of the request end in error), `attach_error` (only those that attach a volume) and `action_hang` (the actions begin to
+//! move after `delay_ms`). `path` is a prefix of the path, in which `*` stands for one segment. `delay_ms` delays the answer of every other kind.
 //!
 //! Where it is not like the original: IPv6 networks are from the documentation prefix and lead nowhere, outbound firewall rules are kept but not
 //! enforced, a returned root password is not set (nor is the rescue system's: keys let in), metrics are zero, and networks, load balancers, floating IPs, certificates,

@@ -83,6 +83,10 @@ impl Hypervisor for Nothing {
         done()
     }
 
+    fn show_stranger(&self, _: u64, _: u64) -> Effect<'_> {
+        done()
+    }
+
     fn detach(&self, _: u64) -> Effect<'_> {
         done()
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use action::{Action, Progress};
 pub(crate) use firewall::Firewall;
-pub(crate) use records::{Ipv4, Ipv6, Server, ServerStatus, Snapshot, SshKey, Volume};
+pub(crate) use records::{AddressFacts, FreeAddress, Ipv4, Ipv6, Server, ServerStatus, Snapshot, SshKey, Volume};
 
 /// The API's ids: unique over all kinds and never reused.
 pub(crate) type Id = u64;
@@ -46,6 +46,9 @@ pub(crate) struct Project {
     pub(crate) ssh_keys: BTreeMap<Id, SshKey>,
     pub(crate) snapshots: BTreeMap<Id, Snapshot>,
     pub(crate) firewalls: BTreeMap<Id, Firewall>,
+    /// Those of servers are with their servers.
+    #[serde(default)]
+    pub(crate) addresses: BTreeMap<Id, FreeAddress>,
     pub(crate) actions: BTreeMap<Id, Action>,
     /// What an action works on now. Nothing works when the state is loaded, so it is not kept.
     #[serde(skip)]

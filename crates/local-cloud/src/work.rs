@@ -51,7 +51,7 @@ pub(crate) enum Work {
     Attach {
         volume: Id,
         server: Id,
-        late: Option<Duration>,
+        late: Option<Late>,
     },
     Detach(Id),
     Resize {
@@ -84,8 +84,28 @@ pub(crate) struct Chain {
     pub(crate) project: String,
     pub(crate) steps: Vec<Step>,
     pub(crate) holds: Vec<Resource>,
+    pub(crate) mishap: Mishap,
+}
+
+/// What goes wrong with a chain on order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mishap {
+    #[default]
+    None,
     /// The first action ends in an error without anything being done.
-    pub(crate) doomed: bool,
+    First,
+    /// The attachments do.
+    Attachments,
+    /// Nothing moves for so long.
+    Hangs(Duration),
+}
+
+/// A device that comes after its attachment has succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Late {
+    pub(crate) by: Duration,
+    /// Until then, another disk stands under its name.
+    pub(crate) stranger: bool,
 }
 
 impl Work {
@@ -160,7 +180,7 @@ pub(crate) fn settle_firewalls(
         }
         if let Some(first) = steps.first().and_then(|s| s.action) {
             project.locks.insert(Resource::Server(server), first);
-            chains.push(Chain { project: name.to_owned(), steps, holds: vec![Resource::Server(server)], doomed: false });
+            chains.push(Chain { project: name.to_owned(), steps, holds: vec![Resource::Server(server)], mishap: Mishap::None });
         }
     }
     chains

@@ -1,5 +1,6 @@
 //! Machines as servers of a Hetzner Cloud project: observe, plan, apply, until one answers.
 
+mod addresses;
 mod connect;
 mod create;
 mod destroy;
@@ -147,6 +148,11 @@ impl Cloud {
                         self.remove_server(&server).await?;
                         return Err(error);
                     }
+                    Err(connect::Lost::Replace(because)) => {
+                        last = format!("removing server {}: {because}", server.id);
+                        progress(Phase::CleanUp, Some(because));
+                        self.remove_server(&server).await?;
+                    }
                     Err(connect::Lost::Failed(error)) => return Err(error),
                 },
             }
@@ -195,7 +201,13 @@ impl Provider for Cloud {
     }
 
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {
-        Box::pin(self.replace_host_key(ready))
+        Box::pin(async {
+            self.replace_host_key(ready).await?;
+            match ready.summary.id {
+                Some(server) => self.label_addresses(server).await,
+                None => Ok(()),
+            }
+        })
     }
 
     fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>> {

@@ -52,6 +52,14 @@ impl Owner {
     }
 }
 
+impl Owner {
+    /// Whether these labels are this owner's, of any profile.
+    pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
+        has(MANAGED_BY, DOCKBRIDGE) && has(OWNER, &self.0)
+    }
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -128,8 +136,7 @@ impl Identity {
 
     /// Whether these labels are ours: selectors are answered by the other side, so what is about to be changed is checked here as well.
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
-        let has = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
-        has(MANAGED_BY, DOCKBRIDGE) && has(OWNER, &self.owner.to_string()) && has(PROFILE, &self.profile.to_string())
+        self.owner.owns(labels) && labels.get(PROFILE).is_some_and(|found| *found == self.profile.to_string())
     }
 }
 

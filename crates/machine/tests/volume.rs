@@ -9,6 +9,7 @@ mod growth;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -337,6 +338,33 @@ fn a_volume_of_ours_is_repaired_after_a_power_cut() {
     assert_eq!(rig.boots("cat lib/docker/data"), "precious\n");
     assert_eq!(rig.superblock("Filesystem state"), "clean");
     assert!(!rig.superblock("Filesystem features").contains("needs_recovery"));
+}
+
+#[test]
+fn a_formatting_that_was_cut_off_is_done_again() {
+    for cut in ["dd if=/dev/urandom of=\"$device\" bs=64k seek=16 count=4 conv=fsync", "/sbin/mkfs.ext4 \"$@\""] {
+        let Some(rig) = Rig::new(GIB) else { return };
+        // The power goes while it formats, or just after it.
+        let path = rig.stand_in("mkfs.ext4", &format!("for device do :; done\n{cut}\nkill -9 0"));
+        let mut machine = rig.machine("");
+        // A group of its own, all of which dies at once.
+        assert!(!machine.env("PATH", path).process_group(0).output().unwrap().status.success());
+        assert_eq!(rig.state(), "formatting");
+        fs::remove_file(rig.path("mkfs.ext4")).unwrap();
+        rig.boots("echo kept >mnt/file");
+        assert_eq!(rig.boots("cat mnt/file"), "kept\n");
+        assert!(!content(&rig.image()).values().any(|block| block.starts_with(b"dockbridge is formatting")), "nothing says so any more");
+    }
+}
+
+#[test]
+fn nothing_that_was_mounted_is_formatted_whatever_its_last_block_says() {
+    let Some(rig) = Rig::new(GIB) else { return };
+    rig.boots("echo kept >mnt/file");
+    let mark = format!("dockbridge is formatting volume {ID}");
+    File::options().write(true).open(&rig.device).unwrap().write_all_at(mark.as_bytes(), GIB - 4096).unwrap();
+    sync(&rig.device);
+    assert_eq!(rig.boots("cat mnt/file"), "kept\n");
 }
 
 #[test]

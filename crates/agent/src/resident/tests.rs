@@ -109,6 +109,17 @@ async fn a_refused_volume_is_the_reason_why_docker_will_not_come() {
 }
 
 #[tokio::test]
+async fn who_comes_after_a_release_is_told_that_docker_will_not_come_back() {
+    let rig = StandIns::new();
+    std::fs::write(rig.paths().volume_state, "ready\n").unwrap();
+    Resident::new(rig.machine()).release().await.unwrap();
+    let waited = Resident::new(rig.machine());
+    let waited = waited.reply(Call::AwaitDocker { seconds: 600 });
+    let report = reported(tokio::time::timeout(Duration::from_secs(20), waited).await.unwrap());
+    assert_eq!(report.docker, DockerState::Released);
+}
+
+#[tokio::test]
 async fn waiting_for_docker_ends_as_soon_as_it_answers() {
     let rig = StandIns::new();
     let resident = Resident::new(rig.machine());

@@ -145,3 +145,17 @@ proptest! {
         prop_assert_eq!(hours, u64::try_from((lived + 3_599) / 3_600).unwrap());
     }
 }
+
+#[test]
+fn a_machine_that_went_unseen_is_billed_to_the_end_of_its_lease_and_no_longer() {
+    let until = |slept: i64| {
+        let mut ledger = Ledger::default();
+        let created = november("10T08:00:00");
+        ledger.sees(&machine(1, created), LEASE, created + 600);
+        ledger.loses(LEASE, created + 600 + slept);
+        let server = bill(&ledger, MONTH, created + 1_000_000).servers.remove(0);
+        assert!(server.estimated, "{slept}");
+        server.until.unwrap().as_second() - created
+    };
+    assert_eq!((until(8 * 3_600), until(60)), (600 + LEASE, 660));
+}

@@ -15,6 +15,7 @@ use tunnel::AgentState;
 use super::{Command, Next, Supervisor, with_causes};
 use crate::containers;
 use crate::fill::Fill;
+use crate::remembered::LastKnown;
 use crate::state::State;
 
 /// How often the policy is asked: the shortest time-outs that people set are a few seconds.
@@ -45,7 +46,9 @@ impl Told {
 impl Supervisor {
     pub(super) async fn keep(&mut self, ready: Arc<Ready>) -> Next {
         let met = self.clock.now();
-        self.expected = true;
+        (self.expected, self.looks) = (true, 0);
+        // With the way to it the first sign of life was given.
+        self.is_heard(met, self.lease.length);
         self.situation.send_modify(|situation| situation.meet(&ready.summary, Timestamp::now(), met));
         self.book(&ready);
         self.enter(State::Up(ready.clone()));
@@ -147,6 +150,11 @@ impl Supervisor {
     fn book(&mut self, ready: &Ready) {
         let now = Timestamp::now();
         self.accounts.sees(&ready.summary, now);
+        if ready.summary.id.is_some() {
+            let last = LastKnown { machine: ready.summary.clone(), seen: now.as_second() };
+            self.remembered.sees(&last);
+            self.situation.send_modify(|situation| situation.last_known = Some(last));
+        }
         let budget = self.accounts.budget(now);
         self.situation.send_modify(|situation| {
             if let Some((_, tenure)) = &mut situation.tenure {
@@ -173,12 +181,18 @@ impl Supervisor {
         Lease { length: self.lease.length.max(left), ..self.lease.clone() }.heartbeat(idle)
     }
 
-    async fn heartbeat(&self, ready: &Ready) -> Told {
+    async fn heartbeat(&mut self, ready: &Ready) -> Told {
         let (at, idle) = (self.clock.now(), self.idle());
-        if ready.summary.id.is_some() && !matches!(ready.tunnel.agent(), AgentState::Running { resident: true }) {
-            self.renew_without_agent(ready).await;
+        if ready.summary.id.is_some()
+            && !matches!(ready.tunnel.agent(), AgentState::Running { resident: true })
+            && self.renew_without_agent(ready).await
+        {
+            self.is_heard(at, self.lease.length);
         }
-        if let Some(report) = self.call(ready, Call::Heartbeat(self.alive(idle))).await {
+        let alive = self.alive(idle);
+        let length = Duration::from_secs(alive.lease_seconds.into());
+        if let Some(report) = self.call(ready, Call::Heartbeat(alive)).await {
+            self.is_heard(at, length);
             let before = self.situation.borrow().fill();
             self.situation.send_modify(|situation| situation.report = Some(report));
             warn_of_fill(before, self.situation.borrow().fill());
@@ -191,14 +205,20 @@ impl Supervisor {
         Told { at, idle }
     }
 
+    /// The machine knows since then that we live, and may live for so long by that.
+    fn is_heard(&mut self, at: Moment, length: Duration) {
+        (self.heard, self.promised) = (Some(at), Some(at.plus(length)));
+    }
+
     /// The machine's dead-man reads what is written here.
-    async fn renew_without_agent(&self, ready: &Ready) {
+    async fn renew_without_agent(&self, ready: &Ready) -> bool {
         match timeout(LONGEST_CALL, ready.tunnel.exec(&self.lease.renewal(), b"")).await {
-            Ok(Ok(output)) if output.success() => {}
+            Ok(Ok(output)) if output.success() => return true,
             Ok(Ok(output)) => tracing::warn!(said = %String::from_utf8_lossy(&output.stderr), "the lease could not be written down"),
             Ok(Err(error)) => tracing::warn!(error = %with_causes(&error), "the lease could not be written down"),
             Err(_) => tracing::warn!("the lease could not be written down within {} s", LONGEST_CALL.as_secs()),
         }
+        false
     }
 
     /// Who else works there, in words for a person.

@@ -117,14 +117,13 @@ impl Supervisor {
                 Attempt::Over(Next::Keep(ready.into()))
             }
             Ok((None, _) | (_, Some(Joined::Absent))) => {
-                self.leave_machine("there is no machine");
+                self.lose_machine(&self.gone_because());
                 Attempt::Over(Next::Rest)
             }
             Ok((Some(found), None)) => match found.status {
                 // Off for a moment: a new server is, before its first start.
                 ServerStatus::Off if !found.busy => {
-                    let because = "it is off and still billed".to_owned();
-                    Attempt::Over(Next::Release { ready: None, because, consent: Consent::Given, answer: Vec::new() })
+                    Attempt::Over(Next::Release { ready: None, because: self.off_because(), consent: Consent::Given, answer: Vec::new() })
                 }
                 _ => Attempt::Passing,
             },

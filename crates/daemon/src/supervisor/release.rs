@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use machine::{Consent, Destroyed, Ready};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -23,6 +24,10 @@ impl Supervisor {
     ) -> Next {
         if let Some(ports) = &self.ports {
             ports.detach();
+        }
+        // Whatever becomes of this daemon: who asked for it is not asked again.
+        if !answer.is_empty() {
+            self.remembered.wants_it_gone(Timestamp::now());
         }
         self.enter(State::Releasing { because: because.clone(), trouble: None });
         let mut pause = FIRST_PAUSE;
@@ -45,7 +50,9 @@ impl Supervisor {
                 Ok(Destroyed::Absent) => {
                     self.close(ready).await;
                     reply(&mut answer, &Ok(Some("There was no machine.".to_owned())));
-                    self.leave_machine(&because);
+                    // It went before it was taken down.
+                    let because = if self.expected { self.gone_because() } else { because };
+                    self.lose_machine(&because);
                     return Next::Rest;
                 }
                 Ok(Destroyed::NotOurs) => {
@@ -66,7 +73,7 @@ impl Supervisor {
                     let trouble = with_causes(&error);
                     tracing::error!(%trouble, "the machine is not gone yet");
                     // A person who waits is told; the daemon goes on trying.
-                    reply(&mut answer, &Err(format!("{trouble}; dockbridge goes on trying")));
+                    reply(&mut answer, &Err(format!("{trouble}; dockbridge goes on trying, also when it is started anew")));
                     self.enter(State::Releasing { because: because.clone(), trouble: Some(trouble) });
                 }
             }
@@ -74,7 +81,10 @@ impl Supervisor {
                 () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 command = self.commands.recv() => match command {
                     Some(Command::Wake | Command::SayAlive(_) | Command::Volume(_)) => {}
-                    Some(Command::Destroy(another)) => answer.push(another),
+                    Some(Command::Destroy(another)) => {
+                        self.remembered.wants_it_gone(Timestamp::now());
+                        answer.push(another);
+                    }
                     Some(Command::Stop) | None => return Next::End,
                 },
             }

@@ -22,6 +22,8 @@ enum Ended {
 impl Supervisor {
     pub(super) async fn wake(&mut self) -> Next {
         self.no_attempt_before = None;
+        // Whoever wants one now takes back what was wanted before.
+        self.remembered.wants_it_no_more();
         // One that is there already is paid for; the verdict tells when it goes.
         if !self.expected
             && let Some(message) = self.accounts.refusal(Timestamp::now())

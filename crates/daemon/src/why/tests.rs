@@ -176,6 +176,10 @@ fn twelve_no_machine_that_answers() {
         (State::Lost { reason: String::new(), trouble: None, again }, "connecting again in 7 s; a docker command tries at once"),
         (State::Lost { reason: String::new(), trouble: None, again: None }, "connecting again now"),
         (State::Releasing { because: String::new(), trouble: None }, "the machine is being destroyed; its volume stays"),
+        (
+            State::Releasing { because: String::new(), trouble: Some("no answer".to_owned()) },
+            "tried again until the machine is gone; its volume stays",
+        ),
         (State::Failed { message: String::new(), again: None }, "the next docker command wakes a machine"),
     ] {
         let why = stage.without(&state);

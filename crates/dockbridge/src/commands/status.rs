@@ -1,12 +1,16 @@
 //! `dockbridge status`.
 
-use daemon::Status;
+use std::time::Duration;
+
 use daemon::client::ClientError;
+use daemon::{LastKnown, Status};
+use machine::Summary;
 
 use super::ports;
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
 use crate::output::{say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
+use crate::settings::duration;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -41,8 +45,20 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
             Some(server) => Err(failure.hint(format!("there is a machine all the same: {}", super::server::describe(server)))),
             None => Err(failure),
         },
-        Err(_) => Err(failure),
+        Err(error) => Err(match LastKnown::load(&resolved.paths.profile_state(&resolved.profile)) {
+            Some(last) => failure.hint(format!(
+                "the cloud does not tell ({}); there may be a machine: {}",
+                crate::failure::with_causes(&error),
+                last_known(&last.machine, last.age_seconds(jiff::Timestamp::now()))
+            )),
+            None => failure,
+        }),
     }
+}
+
+/// What a machine was that cannot be asked now.
+fn last_known(machine: &Summary, age: u64) -> String {
+    format!("{}, as it answered {} ago", super::server::describe(machine), duration::format(Duration::from_secs(age)))
 }
 
 /// For a person.
@@ -59,6 +75,9 @@ pub fn print(status: &Status) {
         if let Some(volume) = &machine.volume {
             say(&format!("Volume    {} ({}, {} GB in {})", volume.name, volume.id, volume.size, volume.location));
         }
+    }
+    if let Some(last) = &status.last_known {
+        say(&format!("Last seen {}", last_known(&last.machine, last.age_seconds)));
     }
     if let Some(report) = &status.report {
         let containers = report.containers.map(|counts| format!("{} of {} containers run", counts.running, counts.total));

@@ -33,6 +33,7 @@ impl Left {
                     machine::OrphanKind::Server => "server",
                     machine::OrphanKind::Firewall => "firewall",
                     machine::OrphanKind::SshKey => "SSH key",
+                    machine::OrphanKind::PrimaryIp => "primary IP",
                 };
                 (kind, &orphan.name, orphan.id, &orphan.because)
             }

@@ -1,6 +1,6 @@
 //! Looking at the cloud project and tidying it up: what is ours, what is left over, and nothing of anybody else's.
 
-use hetzner::Labels;
+use hetzner::{Labels, Query};
 
 use crate::rig::Desk;
 
@@ -78,21 +78,26 @@ async fn a_sweep_removes_what_is_left_over_and_nothing_else() {
     let mut theirs = identity.labels("machine");
     theirs.insert("dockbridge-owner".to_owned(), "somebodyelse".to_owned());
     desk.make_server("theirs", theirs, Vec::new(), false).await;
+    let kept = desk.keep_address("sweep-me", identity.labels("address")).await;
+    let used = desk.keep_address("strange-address", Labels::new()).await;
     let before = desk.inventory().await;
 
     let lines = [
         format!("server {} ({}): it is off and still billed", off.name, off.id),
         format!("server {} ({}): it has no volume", empty.name, empty.id),
+        format!("primary IP primary_ip-{kept} ({kept}): no server has it, and it is billed"),
         "`dockbridge sweep --yes` removes it.".to_owned(),
     ];
     desk.dockbridge(&["sweep"]).await.succeeded().said(&lines.each_ref().map(String::as_str));
     let listed = desk.dockbridge(&["sweep", "--json"]).await.succeeded().json();
-    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!(listed.as_array().unwrap().len(), 3, "{listed}");
     assert_eq!(desk.inventory().await, before, "looking removes nothing");
 
     desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["Removed."]);
     let mut left = desk.inventory().await;
     left.sort();
     assert_eq!(left, ["server strange".to_owned(), "server theirs".to_owned(), format!("volume {}", volume.name)]);
+    let addresses: Vec<u64> = desk.api.primary_ips().list(&Query::default()).await.unwrap().into_iter().map(|found| found.id).collect();
+    assert!(!addresses.contains(&kept) && addresses.contains(&used), "{addresses:?}");
     desk.dockbridge(&["sweep"]).await.succeeded().said(&["Nothing is left over."]);
 }

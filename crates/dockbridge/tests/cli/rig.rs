@@ -197,6 +197,23 @@ impl Desk {
         created.volume
     }
 
+    /// The IPv4 address of a server that is gone.
+    pub async fn keep_address(&self, of: &str, labels: Labels) -> u64 {
+        let server = self.make_server(of, Labels::new(), Vec::new(), false).await;
+        let addresses = self.api.primary_ips();
+        let found = addresses.list(&Query::default()).await.unwrap();
+        let id = found.iter().find(|address| address.assignee_id == Some(server.id) && address.kind == "ipv4").unwrap().id;
+        addresses.update(id, None, Some(&labels)).await.unwrap();
+        // Said by the person who wanted to keep the address; the client of ours has no need to say it.
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--fail-with-body", "-X", "PUT", "-H", &format!("Authorization: Bearer {}", self.cloud.token())]);
+        command.args(["-H", "Content-Type: application/json", "-d", r#"{"auto_delete": false}"#]);
+        command.arg(format!("{}/primary_ips/{id}", self.cloud.endpoint()));
+        run(command, "").await.succeeded();
+        self.api.wait(self.api.servers().delete(server.id).await.unwrap().into_iter().collect()).await.unwrap();
+        id
+    }
+
     /// A server in the project, running or off.
     pub async fn make_server(&self, name: &str, labels: Labels, volumes: Vec<u64>, running: bool) -> Server {
         let new = NewServer {

@@ -4,12 +4,15 @@
 #[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod bus;
 mod cuts;
+mod faults;
 mod idleness;
 mod kills;
 mod leases;
 mod locks;
+mod outages;
 mod reasons;
 mod recovery;
+mod sleeps;
 mod sockets;
 mod together;
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use hetzner::{Client, Query};
 use local_cloud::{Cloud, Machines, Options, Pace};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -177,10 +178,28 @@ impl Stage {
     pub async fn eventually(&self, what: &str, ceiling: Duration, mut holds: impl AsyncFnMut() -> bool) {
         let begun = Instant::now();
         while !holds().await {
-            let state = async { format!("{:?} servers and volumes; log:\n{}", self.counts().await, self.daemon_log()) };
+            let state = async { format!("{}; log:\n{}", self.look().await, self.daemon_log()) };
             assert!(begun.elapsed() < ceiling, "not within {} s: {what}; {}", ceiling.as_secs(), state.await);
             sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// The cloud's own look at itself, which meets no fault and is free: so many requests would exhaust the project's allowance.
+    pub async fn look(&self) -> serde_json::Value {
+        look_at(&self.cloud.endpoint()).await
+    }
+
+    /// The bad day is over.
+    pub async fn end_faults(&self) {
+        let endpoint = self.cloud.endpoint();
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--fail-with-body", "-X", "DELETE"]).arg(format!("{}/_local/faults", endpoint.strip_suffix("/v1").unwrap()));
+        run(command, "").await.succeeded();
+    }
+
+    /// The file behind a volume.
+    pub fn volume_image(&self, volume: u64) -> PathBuf {
+        self.folder.path().join(format!("cloud/volumes/{volume}.img"))
     }
 
     /// One of the local cloud's pokes, such as `servers/7/power_cut`.
@@ -237,6 +256,17 @@ impl Stage {
     pub async fn close(self) {
         self.cloud.close().await;
     }
+}
+
+/// A local cloud's own look at itself.
+pub async fn look_at(endpoint: &str) -> serde_json::Value {
+    let address = endpoint.trim_start_matches("http://").trim_end_matches("/v1");
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /_local/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 /// A daemon that a person started; killed when dropped.

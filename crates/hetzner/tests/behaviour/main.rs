@@ -5,6 +5,7 @@
 mod actions;
 mod bodies;
 mod creation;
+mod outages;
 mod requests;
 mod scripted;
 mod shapes;

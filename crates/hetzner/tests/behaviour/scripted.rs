@@ -129,6 +129,8 @@ pub fn fast() -> Config {
         backoff: Duration::from_millis(5),
         longest_backoff: Duration::from_millis(10),
         rate_reserve: 2,
+        outage_pause: Duration::from_millis(200),
+        longest_outage_pause: Duration::from_secs(2),
     }
 }
 

@@ -16,8 +16,13 @@ pub(crate) enum Kind {
     Unavailable503,
     RateLimit,
     LostReply,
+    ServerError,
+    Locked,
     SlowAttach,
+    WrongDevice,
     ActionError,
+    ActionHang,
+    AttachError,
 }
 
 /// An order for a fault.
@@ -75,16 +80,21 @@ impl Faults {
 }
 
 impl Kind {
+    /// Its delay is that of what the request begins, not that of the answer.
+    pub(super) fn delays_the_work(self) -> bool {
+        matches!(self, Kind::SlowAttach | Kind::WrongDevice | Kind::ActionHang)
+    }
+
     /// Some can only happen to certain requests; counting others would spend them for nothing.
     fn can_befall(self, method: &Method, path: &str) -> bool {
         let is_post = method == Method::POST;
         match self {
             Kind::StockOut | Kind::UnsupportedLocation => is_post && path == "/v1/servers",
-            Kind::SlowAttach => {
+            Kind::SlowAttach | Kind::WrongDevice | Kind::AttachError => {
                 is_post && (matches!(path, "/v1/servers" | "/v1/volumes") || path.starts_with("/v1/volumes/") && path.ends_with("/attach"))
             }
-            Kind::ActionError => method != Method::GET,
-            Kind::Unavailable503 | Kind::RateLimit | Kind::LostReply => true,
+            Kind::ActionError | Kind::ActionHang | Kind::Locked => method != Method::GET,
+            Kind::Unavailable503 | Kind::ServerError | Kind::RateLimit | Kind::LostReply => true,
         }
     }
 }
@@ -124,6 +134,20 @@ mod tests {
         assert!(meets(&Method::GET, "/v1/servers/5/actions"));
         assert!(meets(&Method::GET, "/v1/servers/6/actions/7"));
         assert!(!meets(&Method::GET, "/v1/servers/5/actions"));
+    }
+
+    #[test]
+    fn a_lock_or_a_hanging_action_befalls_changes_only() {
+        for kind in ["locked", "action_hang", "action_error"] {
+            let mut it = faults(json!({"kind": kind}));
+            assert!(it.meet(&Method::GET, "/v1/servers", &Value::Null).is_none(), "{kind}");
+            assert!(it.meet(&Method::DELETE, "/v1/servers/5", &Value::Null).is_some(), "{kind}");
+        }
+        for kind in ["attach_error", "wrong_device"] {
+            let mut it = faults(json!({"kind": kind}));
+            assert!(it.meet(&Method::POST, "/v1/volumes/5/actions/detach", &Value::Null).is_none(), "{kind}");
+            assert!(it.meet(&Method::POST, "/v1/volumes/5/actions/attach", &Value::Null).is_some(), "{kind}");
+        }
     }
 
     #[test]

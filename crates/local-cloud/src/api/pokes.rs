@@ -51,9 +51,14 @@ fn summary(api: &Api) -> Value {
     let count = |of: fn(&crate::state::Project) -> usize| world.projects.values().map(of).sum::<usize>();
     json!({
         "servers": count(|p| p.servers.len()),
+        "server_ids": world.projects.values().flat_map(|p| p.servers.keys()).collect::<Vec<_>>(),
         "volumes": count(|p| p.volumes.len()),
+        "attached": count(|p| p.volumes.values().filter(|v| v.server.is_some()).count()),
         "ssh_keys": count(|p| p.ssh_keys.len()),
         "firewalls": count(|p| p.firewalls.len()),
+        "primary_ips": count(|p| {
+            p.addresses.len() + p.servers.values().map(|s| usize::from(s.ipv4.is_some()) + usize::from(s.ipv6.is_some())).sum::<usize>()
+        }),
         "snapshots": count(|p| p.snapshots.len()),
         "actions": count(|p| p.actions.len()),
         "locks": count(|p| p.locks.len()),

@@ -90,7 +90,7 @@ static ROUTES: &[Route] = routes! {
     "datacenters/{id}" { GET ordering::datacenters }
     "primary_ips" { GET primary_ips::list, POST absent::create }
     "primary_ips/actions" { GET actions::none }
-    "primary_ips/{id}" { GET primary_ips::get, PUT primary_ips::keep, DELETE primary_ips::keep }
+    "primary_ips/{id}" { GET primary_ips::get, PUT primary_ips::update, DELETE primary_ips::delete }
     "networks" { GET absent::networks, POST absent::create }
     "networks/actions" { GET actions::none }
     "networks/{id}" { GET absent::network, PUT absent::network, DELETE absent::network }

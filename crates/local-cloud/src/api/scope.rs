@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::Call;
 use super::error::ApiError;
-use super::faults::Kind;
 use super::list::{Listing, Page, list};
 use super::view;
 use crate::catalogue::Catalogue;
@@ -98,8 +97,7 @@ impl<'a> Scope<'a> {
             self.project.locks.insert(*held, *first);
         }
         let steps = steps.into_iter().map(|(id, work)| Step { action: Some(id), work }).collect();
-        let doomed = self.call.fault == Some(Kind::ActionError);
-        self.chains.push(Chain { project: self.name.to_owned(), steps, holds, doomed });
+        self.chains.push(Chain { project: self.name.to_owned(), steps, holds, mishap: self.call.mishap });
     }
 
     /// One action on resources that it locks meanwhile.

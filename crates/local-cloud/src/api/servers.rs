@@ -103,11 +103,12 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         tracing::warn!(server = id, what = failure.what, cause = failure.cause, "no address for a new server");
         ApiError::new(StatusCode::FORBIDDEN, "resource_limit_exceeded", "primary_ip_limit")
     })?;
-    let ipv4 = has_ipv4.then(|| Ipv4 { id: scope.new_id(), ip: reserved, dns_ptr: None });
+    let ipv4 = has_ipv4.then(|| Ipv4 { id: scope.new_id(), ip: reserved, dns_ptr: None, facts: Default::default() });
     let ipv6 = has_ipv6.then(|| Ipv6 {
         id: scope.new_id(),
         network: Ipv6Addr::from(NETWORKS | (u128::from(id & 0xffff_ffff) << 64)),
         dns_ptr: Default::default(),
+        facts: Default::default(),
     });
     let root_password = keys.is_empty().then(|| format!("{:024x}", rand::random::<u128>() >> 32));
     let server = Server {

@@ -9,18 +9,18 @@ use super::tool::{During, run};
 use super::volume::Loop;
 use crate::hypervisor::Failure;
 
-/// Arguments: node, loop number, volume. The loop device's folder in sysfs is overlaid with `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then the
+/// Arguments: node, loop number, serial, volume under whose name it is found. The loop device's folder in sysfs is overlaid with `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then the
 /// serial), which a loop device has not, and everything else in it stays live.
 const PLUG: &str = r#"
 set -eu
-node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
+node=/dev/$1; loop=$2; volume=$3; name=$4; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
 rm -f "$node"
 mkdir -p "$own/upper/device" "$own/work" /dev/disk/by-id
 printf "\\000\\200\\000\\$(printf %03o ${#volume})%s" "$volume" > "$own/upper/device/vpd_pg80"
 mountpoint -q "$sys" || mount -t overlay -o "lowerdir=$sys,upperdir=$own/upper,workdir=$own/work" volume "$sys"
 mknod -m 660 "$node" b 7 "$loop"
 chgrp disk "$node"
-ln -sfn "../../$1" "/dev/disk/by-id/scsi-0HC_Volume_$volume"
+ln -sfn "../../$1" "/dev/disk/by-id/scsi-0HC_Volume_$name"
 "#;
 
 /// Arguments: loop number.
@@ -45,13 +45,18 @@ exit 0
 
 /// Makes the disk appear in the machine whose init has this process id on the host.
 pub(super) async fn plug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
-    inside(init, PLUG, node, device, volume).await
+    inside(init, PLUG, node, device, (volume, volume)).await
+}
+
+/// Makes a disk appear whose serial is not that of the volume under whose name it is found.
+pub(super) async fn plug_as(init: i32, node: char, device: &Loop, serial: u64, volume: u64) -> Result<(), Failure> {
+    inside(init, PLUG, node, device, (serial, volume)).await
 }
 
 /// Takes it out, mounted or not. A mounted file system is cut off first, so that what still has it open gets errors and writes nothing more.
 pub(super) async fn unplug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
     cut_off(hold_mounts(init, &[device.number])).await;
-    inside(init, UNPLUG, node, device, volume).await
+    inside(init, UNPLUG, node, device, (volume, volume)).await
 }
 
 /// Makes the server's own disk appear in the rescue system.
@@ -61,10 +66,10 @@ pub(super) async fn plug_disk(init: i32, device: &Loop) -> Result<(), Failure> {
     run("show the disk to the rescue system", "nsenter", &args).await.map(drop)
 }
 
-async fn inside(init: i32, script: &str, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
+async fn inside(init: i32, script: &str, node: char, device: &Loop, (serial, volume): (u64, u64)) -> Result<(), Failure> {
     let (target, node) = (format!("--target={init}"), format!("sd{node}"));
-    let (number, volume) = (device.number.to_string(), volume.to_string());
-    let args = [&target, "--mount", "--pid", "--", "/bin/sh", "-c", script, "sh", &node, &number, &volume];
+    let (number, serial, volume) = (device.number.to_string(), serial.to_string(), volume.to_string());
+    let args = [&target, "--mount", "--pid", "--", "/bin/sh", "-c", script, "sh", &node, &number, &serial, &volume];
     run("show the volume to the machine", "nsenter", &args).await.map(drop)
 }
 

@@ -299,6 +299,10 @@ impl Hypervisor for Nspawn {
         })
     }
 
+    fn show_stranger(&self, volume: u64, server: u64) -> Effect<'_> {
+        Box::pin(async move { self.server(server)?.show_stranger(volume).await })
+    }
+
     fn detach(&self, volume: u64) -> Effect<'_> {
         Box::pin(async move {
             let Some(server) = self.attached_to(volume) else { return Ok(()) };

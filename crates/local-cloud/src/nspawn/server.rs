@@ -25,6 +25,9 @@ const DEATH_LIMIT: Duration = Duration::from_secs(15);
 /// `/dev/sda` is the disk itself in the real cloud, which takes 16 volumes.
 const NODES: std::ops::RangeInclusive<char> = 'b'..='q';
 
+/// The disk that is shown in place of another; its serial is nobody's id.
+const STRANGER: (char, u64) = ('z', 1);
+
 /// What all servers of a local cloud share.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -49,6 +52,7 @@ pub(super) struct Server {
 struct Power {
     running: Option<Running>,
     volumes: BTreeMap<u64, Attached>,
+    stranger: Option<Loop>,
     boots: u64,
 }
 
@@ -155,6 +159,19 @@ impl Server {
             power.volumes.remove(&volume.id);
         }
         plugged
+    }
+
+    /// Shows it a blank disk under the name of a volume.
+    pub(super) async fn show_stranger(&self, volume: u64) -> Result<(), Failure> {
+        let mut power = self.power.lock().await;
+        let Some(init) = power.running.as_ref().and_then(Running::init) else { return Ok(()) };
+        let (node, serial) = STRANGER;
+        let bytes = Volume::of(&self.site.state.join("strangers"), self.record().id);
+        bytes.make(1, None).await?;
+        let device = bytes.open().await?;
+        device::plug_as(init, node, &device, serial, volume).await?;
+        power.stranger = Some(device);
+        Ok(())
     }
 
     /// Takes a volume away.
@@ -279,6 +296,7 @@ impl Power {
                 tracing::warn!(%failure, "something is left of a machine");
             }
         }
+        self.stranger = None;
         for volume in self.volumes.values_mut() {
             volume.device = None;
         }

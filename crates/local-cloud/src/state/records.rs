@@ -67,13 +67,43 @@ impl ServerStatus {
     }
 }
 
-/// The address that came with a server and goes with it.
+/// What its owner said of an address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AddressFacts {
+    /// Without one it is called after its id.
+    pub(crate) name: Option<String>,
+    pub(crate) labels: Labels,
+    /// It goes with its server.
+    pub(crate) auto_delete: bool,
+}
+
+impl Default for AddressFacts {
+    /// As it comes with a server.
+    fn default() -> AddressFacts {
+        AddressFacts { name: None, labels: Labels::new(), auto_delete: true }
+    }
+}
+
+/// An address that stayed when its server went.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FreeAddress {
+    /// `ipv4` or `ipv6`.
+    pub(crate) kind: String,
+    pub(crate) ip: String,
+    pub(crate) location: Id,
+    pub(crate) created: Timestamp,
+    pub(crate) facts: AddressFacts,
+}
+
+/// The address that came with a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ipv4 {
     pub(crate) id: Id,
     pub(crate) ip: Ipv4Addr,
     /// Set by hand; otherwise the name is derived from the address.
     pub(crate) dns_ptr: Option<String>,
+    #[serde(default)]
+    pub(crate) facts: AddressFacts,
 }
 
 /// The /64 that came with a server.
@@ -82,6 +112,8 @@ pub(crate) struct Ipv6 {
     pub(crate) id: Id,
     pub(crate) network: Ipv6Addr,
     pub(crate) dns_ptr: BTreeMap<Ipv6Addr, String>,
+    #[serde(default)]
+    pub(crate) facts: AddressFacts,
 }
 
 impl Ipv4 {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
-use super::{Chain, Step, Work, settle_firewalls};
+use super::{Chain, Mishap, Step, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Event, Hypervisor};
 use crate::options::Pace;
@@ -83,14 +83,23 @@ impl Engine {
     }
 
     pub(crate) async fn run(self: Arc<Self>, chain: Chain) {
-        let mut failed = chain.doomed.then(|| ActionError::failed("Action failed"));
+        let mut failed: Option<ActionError> = None;
         for (at, step) in chain.steps.iter().enumerate() {
             let is_last = at + 1 == chain.steps.len();
             let least = self.pace.least(&step.work);
+            if let (0, Mishap::Hangs(time)) = (at, chain.mishap) {
+                tokio::time::sleep(time).await;
+            }
+            let is_doomed = match chain.mishap {
+                Mishap::First => at == 0,
+                Mishap::Attachments => matches!(step.work, Work::Attach { .. }),
+                Mishap::None | Mishap::Hangs(_) => false,
+            };
             let result = match &failed {
-                Some(error) if at > 0 => Err(error.clone()),
-                _ => {
-                    let begun = self.begin(&chain.project, step, least, failed.clone());
+                Some(error) => Err(error.clone()),
+                None => {
+                    let doom = is_doomed.then(|| ActionError::failed("Action failed"));
+                    let begun = self.begin(&chain.project, step, least, doom);
                     let work = async {
                         let mut size = None;
                         for effect in begun? {
@@ -106,7 +115,7 @@ impl Engine {
             failed = result.err();
             self.spawn(follow_up);
             if let (Work::Attach { volume, server, late: Some(late) }, None) = (&step.work, &failed) {
-                self.spawn_late_device(chain.project.clone(), *volume, *server, *late);
+                self.spawn_late_device(chain.project.clone(), *volume, *server, late.by);
             }
         }
     }
@@ -285,8 +294,12 @@ impl Engine {
         }
         let attached = project.volumes.values().filter(|v| v.available);
         let attachments = attached.filter_map(|v| v.server.map(|server| Effect::Attach { volume: v.id, server })).collect();
-        let alone =
-            |work: Work| Chain { project: name.to_owned(), steps: vec![Step { action: None, work }], holds: Vec::new(), doomed: false };
+        let alone = |work: Work| Chain {
+            project: name.to_owned(),
+            steps: vec![Step { action: None, work }],
+            holds: Vec::new(),
+            mishap: Mishap::None,
+        };
         let doomed = project.servers.values().filter(|s| s.status == ServerStatus::Deleting).map(|s| alone(Work::DeleteServer(s.id)));
         let unmade = project.volumes.values().filter(|v| !v.available).map(|v| alone(Work::CreateVolume(v.id)));
         let mut chains: Vec<Chain> = doomed.chain(unmade).collect();

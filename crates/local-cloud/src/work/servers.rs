@@ -6,7 +6,7 @@ use crate::catalogue::Catalogue;
 use crate::hypervisor::{ImageSource, NewServer};
 use crate::state::action::ActionError;
 use crate::state::firewall::Target;
-use crate::state::{Id, Project, Server, ServerStatus};
+use crate::state::{FreeAddress, Id, Project, Server, ServerStatus};
 
 pub(super) fn begin(work: &Work, project: &mut Project, catalogue: &Catalogue) -> Result<Vec<Effect>, ActionError> {
     let id = subject(work);
@@ -117,9 +117,17 @@ pub(super) fn finish(work: &Work, project: &mut Project, catalogue: &Catalogue, 
     }
 }
 
-/// The server is gone: its addresses with it, its volumes are free, no firewall names it.
+/// The server is gone: its addresses with it if they go by themselves, its volumes are free, no firewall names it.
 fn forget(project: &mut Project, id: Id) {
-    project.past_servers.extend(project.servers.remove(&id));
+    if let Some(server) = project.servers.remove(&id) {
+        let ipv4 = server.ipv4.as_ref().map(|address| (address.id, "ipv4", address.ip.to_string(), address.facts.clone()));
+        let ipv6 = server.ipv6.as_ref().map(|address| (address.id, "ipv6", format!("{}/64", address.network), address.facts.clone()));
+        for (id, kind, ip, facts) in ipv4.into_iter().chain(ipv6).filter(|(.., facts)| !facts.auto_delete) {
+            let free = FreeAddress { kind: kind.to_owned(), ip, location: server.location, created: server.created, facts };
+            project.addresses.insert(id, free);
+        }
+        project.past_servers.push(server);
+    }
     for volume in project.volumes.values_mut().filter(|v| v.server == Some(id)) {
         volume.server = None;
     }

@@ -1,7 +1,7 @@
 //! The work on volumes.
 
-use super::Work;
 use super::effect::Effect;
+use super::{Late, Work};
 use crate::hypervisor::Format;
 use crate::state::Project;
 use crate::state::action::ActionError;
@@ -25,7 +25,11 @@ pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, A
             if project.volumes_of(server).len() >= MOST_PER_SERVER {
                 return Err(ActionError::new("limit_exceeded_error", "too many volumes"));
             }
-            Ok(if late.is_some() { Vec::new() } else { vec![Effect::Attach { volume, server }] })
+            Ok(match late {
+                None => vec![Effect::Attach { volume, server }],
+                Some(Late { stranger: true, .. }) => vec![Effect::ShowStranger { volume, server }],
+                Some(_) => Vec::new(),
+            })
         }
         Work::Detach(volume) => {
             let server = project.volumes.get(&volume).ok_or_else(gone)?.server;

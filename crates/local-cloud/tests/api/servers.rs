@@ -258,3 +258,19 @@ async fn the_rescue_system_is_on_until_the_next_boot_or_until_it_is_taken_back()
     let unknown = rig.post(&on("enable_rescue"), json!({"ssh_keys": [1]})).await;
     assert_eq!(unknown.refused(422, "invalid_input").fields(), ["ssh_keys"]);
 }
+
+#[tokio::test]
+async fn an_address_that_was_told_to_stay_outlives_its_server() {
+    let rig = Rig::start().await;
+    let server = rig.server_with("s", json!({"public_net": {"enable_ipv6": false}})).await;
+    let id = rig.get("/primary_ips").await.body["primary_ips"][0]["id"].as_u64().unwrap();
+    let path = format!("/primary_ips/{id}");
+    let labels = json!({"role": "address"});
+    let changed = rig.put(&path, json!({"labels": labels, "auto_delete": false, "name": "mine"})).await.expect(200).body.clone();
+    assert_eq!((&changed["primary_ip"]["labels"], &changed["primary_ip"]["name"]), (&labels, &json!("mine")));
+    rig.done(rig.delete(&format!("/servers/{server}")).await).await;
+    let left = rig.get("/primary_ips?label_selector=role%3Daddress").await.body["primary_ips"].clone();
+    assert_eq!((&left[0]["id"], &left[0]["assignee_type"], &left[0]["assignee_id"]), (&json!(id), &json!("unassigned"), &json!(null)));
+    rig.delete(&path).await.expect(204);
+    rig.get(&path).await.refused(404, "not_found");
+}

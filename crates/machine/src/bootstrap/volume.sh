@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings the volume to where docker and containerd keep their data. Runs before either starts, at every boot.
 # A device is used only if its SCSI serial says that it is the expected volume, and formatted only if it is empty: no signature that
-# blkid knows, no partition table, and nothing but zeros wherever we look. Whatever else is found stays as it is.
+# blkid knows, no partition table, and nothing but zeros wherever we look. Whatever else is found stays as it is, but for what an earlier formatting
+# left that was cut off: it had said so in the last block, and nothing was ever mounted.
 set -eu
 
 run=${DOCKBRIDGE_RUN:-/run/dockbridge}
@@ -72,14 +73,36 @@ zeros() {
     cmp -s -i "$1:0" -n "$2" "$device" /dev/zero
 }
 
+mark="dockbridge is formatting volume $id"
+
+last_block() {
+    echo $(($(blockdev --getsize64 "$device") / 4096 - 1))
+}
+
+is_marked() {
+    [ "$(dd if="$device" bs=4096 skip="$(last_block)" count=1 2>/dev/null | tr -d '\000')" = "$mark" ]
+}
+
+# was_mounted: what has been in use is never formatted, whatever its last block says.
+was_mounted() {
+    ! dumpe2fs -h "$device" 2>/dev/null | grep -q '^Last mount time: *n/a$'
+}
+
+format() {
+    state formatting
+    printf %s "$mark" >"$run/mark"
+    attempt formatted dd if="$run/mark" of="$device" bs=4096 seek="$(last_block)" conv=sync,notrunc,fsync
+    attempt formatted mkfs.ext4 -q -L "$label" -m 1 "$device"
+    attempt formatted dd if=/dev/zero of="$device" bs=4096 seek="$(last_block)" count=1 conv=notrunc,fsync
+}
+
 prepare() {
     # Low-level probe without cache: 0 found, 2 nothing; anything else (8: ambivalent) is a finding, too.
     status=0
     probe=$(blkid -p -o export "$device") || status=$?
     if [ "$status" -eq 2 ]; then
-        is_blank || refuse "volume $id carries data of an unknown kind, or cannot be read; it was not formatted. Use another volume, or delete this one if nobody needs it"
-        state formatting
-        attempt formatted mkfs.ext4 -q -L "$label" -m 1 "$device"
+        is_marked || is_blank || refuse "volume $id carries data of an unknown kind, or cannot be read; it was not formatted. Use another volume, or delete this one if nobody needs it"
+        format
         return
     fi
     type=$(printf '%s\n' "$probe" | sed -n 's/^TYPE=//p')
@@ -89,6 +112,10 @@ prepare() {
         what=${type:+a file system of type $type}
         what=${what:-${table:+a partition table of type $table}}
         refuse "volume $id carries ${what:-data of an unknown kind} that dockbridge did not make; it was not formatted. Use another volume, or delete this one if nobody needs it"
+    fi
+    if is_marked && ! was_mounted; then
+        format
+        return
     fi
     status=0
     e2fsck -p "$device" >/dev/null || status=$?

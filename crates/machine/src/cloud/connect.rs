@@ -50,6 +50,8 @@ pub(super) enum Lost {
     LookAgain(String),
     /// This server will never serve.
     Remove(MachineError),
+    /// It was given up by whoever had it, who did not get to its deletion; in words for a person.
+    Replace(String),
     /// The server may be fine; we are not.
     Failed(MachineError),
 }
@@ -251,6 +253,7 @@ async fn await_docker(server: &Server, tunnel: &Tunnel) -> Result<(), Lost> {
         match report.docker {
             DockerState::Ready => return Ok(()),
             DockerState::Failed { reason } => return Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason })),
+            DockerState::Released => return Err(Lost::Replace("docker was stopped there for its end".to_owned())),
             DockerState::Starting => {}
         }
     }

@@ -9,7 +9,6 @@ use tunnel::Tunnel;
 
 use super::{Cloud, cloud};
 use crate::error::MachineError;
-use crate::identity::DOCKBRIDGE;
 use crate::observed::{Server, ServerStatus};
 use crate::provider::{Consent, Destroyed};
 
@@ -94,10 +93,7 @@ impl Cloud {
     pub(super) async fn delete_server(&self, id: u64) -> Result<(), MachineError> {
         let servers = self.client.servers();
         let Some(server) = servers.get(id).await.map_err(cloud("look at the server"))? else { return Ok(()) };
-        let owner = self.options.identity.owner.to_string();
-        let ours = server.labels.get(crate::identity::MANAGED_BY).is_some_and(|value| value == DOCKBRIDGE)
-            && server.labels.get(crate::identity::OWNER) == Some(&owner);
-        if !ours {
+        if !self.options.identity.owner.owns(&server.labels) {
             tracing::error!(id, "not deleted: its labels are not ours");
             return Ok(());
         }

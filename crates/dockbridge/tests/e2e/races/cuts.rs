@@ -93,16 +93,21 @@ pub(super) async fn started(stage: &Stage) -> String {
     stage.docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "web"]).await.succeeded().stdout.clone()
 }
 
-/// All processes on a machine whose name begins so, as this host numbers them.
+/// All processes on a machine whose name begins so, as this host numbers them; there is one at least.
 pub(super) fn processes_of(server: u64, name: &str) -> Vec<Pid> {
-    let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let read = |process: i32, file: &str| fs::read_to_string(PathBuf::from(format!("/proc/{process}")).join(file)).unwrap_or_default();
-    let found: Vec<Pid> = processes
-        .filter(|process| read(*process, "comm").starts_with(name) && read(*process, "cgroup").contains(&format!("-{server}/")))
-        .filter_map(Pid::from_raw)
-        .collect();
+    let found = processes(server, name);
     assert!(!found.is_empty(), "{name} runs on the machine");
     found
+}
+
+/// The same of a machine that may not be there.
+pub(super) fn processes(server: u64, name: &str) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let read = |process: i32, file: &str| fs::read_to_string(PathBuf::from(format!("/proc/{process}")).join(file)).unwrap_or_default();
+    processes
+        .filter(|process| read(*process, "comm").starts_with(name) && read(*process, "cgroup").contains(&format!("-{server}/")))
+        .filter_map(Pid::from_raw)
+        .collect()
 }
 
 pub(super) fn signal_all(processes: &[Pid], signal: Signal) {

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::{Holdings, docker};
@@ -158,16 +156,9 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
     hit
 }
 
-/// How many there are of each kind. The cloud's own look at itself, which is free: so many requests would exhaust the project's allowance.
+/// How many there are of each kind.
 async fn held(stage: &Stage) -> BTreeMap<&'static str, u64> {
-    let endpoint = stage.cloud.endpoint();
-    let address = endpoint.trim_start_matches("http://").trim_end_matches("/v1");
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /_local/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await.unwrap();
-    let state: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let state = stage.look().await;
     ["servers", "volumes", "ssh_keys", "firewalls"].map(|kind| (kind, state[kind].as_u64().unwrap())).into()
 }
 

@@ -1,4 +1,5 @@
-//! A killed daemon leaves no machine behind: the machine ends itself, in order, when nobody renews its lease.
+//! A killed daemon leaves no machine behind: the machine ends itself, in order, when nobody renews its lease. Containers are asked to stop first, and have
+//! the time that each was given.
 
 use std::time::Duration;
 
@@ -55,7 +56,12 @@ async fn killed_at_work(stage: &Stage, self_destruct: &str) -> u64 {
     let writing = "while :; do date >>/keep/log; sleep 0.1; done";
     let arguments = ["run", "--detach", "--stop-timeout", "1", "-v", "keep:/keep", "tiny", "sh", "-c", writing];
     stage.docker(&arguments).await.succeeded();
-    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", "echo of before >/keep/file"]).await.succeeded();
+    // Longer than docker's own ten seconds, and than the other container has.
+    let last_words = "trap 'sleep 12; echo farewell >/keep/farewell; exit' TERM; echo >/keep/heeds; while :; do sleep 0.1; done";
+    let arguments = ["run", "--detach", "--stop-timeout", "25", "-v", "keep:/keep", "tiny", "sh", "-c", last_words];
+    stage.docker(&arguments).await.succeeded();
+    let before = "while [ ! -e /keep/heeds ]; do sleep 0.1; done; echo of before >/keep/file";
+    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", before]).await.succeeded();
     let (_, volume) = Holdings::of(stage).await.only();
     daemon.kill().await;
     volume
@@ -69,7 +75,7 @@ async fn assert_clean(stage: &Stage, volume: u64) {
 }
 
 async fn assert_clean_file_system(stage: &Stage, volume: u64) {
-    let image = stage.folder.path().join(format!("cloud/volumes/{volume}.img"));
+    let image = stage.volume_image(volume);
     let mut check = stage.command("e2fsck");
     check.arg("-fn").arg(&image);
     run(check, "").await.succeeded();
@@ -82,8 +88,8 @@ async fn assert_clean_file_system(stage: &Stage, volume: u64) {
 
 async fn assert_kept(stage: &Stage, volume: u64) {
     let daemon = stage.start(&[]).await;
-    let read = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
-    assert_eq!(read.succeeded().stdout, "of before\n");
+    let read = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file", "/keep/farewell"]).await;
+    assert_eq!(read.succeeded().stdout, "of before\nfarewell\n", "what a container wrote when it was told to stop is there");
     assert_eq!(Holdings::of(stage).await.only().1, volume);
     daemon.stop().await;
 }

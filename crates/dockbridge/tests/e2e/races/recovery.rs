@@ -200,7 +200,7 @@ fn logins(server: u64) -> Vec<Pid> {
     processes_of(server, "sshd").into_iter().filter(|pid| !listens(pid)).collect()
 }
 
-fn is_resident(pid: Pid) -> bool {
+pub(super) fn is_resident(pid: Pid) -> bool {
     words(pid).split(' ').any(|word| word == "resident")
 }
 

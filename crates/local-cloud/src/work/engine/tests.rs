@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
 use crate::state::{Server, Volume};
+use crate::work::Late;
 
 /// Takes a moment for everything, fails what it is told to, and notices when two effects meet.
 #[derive(Default)]
@@ -89,6 +90,10 @@ impl Hypervisor for Recorder {
         self.effect("attach", volume)
     }
 
+    fn show_stranger(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
+        self.effect("show stranger", volume)
+    }
+
     fn detach(&self, volume: u64) -> hypervisor::Effect<'_> {
         self.effect("detach", volume)
     }
@@ -141,7 +146,7 @@ fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
         Step { action: Some(id), work }
     };
     let steps = works.into_iter().map(&mut action).collect();
-    Chain { project: "p".to_owned(), steps, holds: vec![Resource::Server(SERVER)], doomed: false }
+    Chain { project: "p".to_owned(), steps, holds: vec![Resource::Server(SERVER)], mishap: Mishap::None }
 }
 
 fn status(engine: &Engine) -> ServerStatus {
@@ -151,7 +156,7 @@ fn status(engine: &Engine) -> ServerStatus {
 #[tokio::test(start_paused = true)]
 async fn a_late_device_appears_after_the_action_has_succeeded() {
     let (engine, recorder) = engine();
-    let late = Some(Duration::from_secs(5));
+    let late = Some(Late { by: Duration::from_secs(5), stranger: false });
     let attach = chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late }]);
     engine.clone().run(attach).await;
     assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
@@ -163,11 +168,43 @@ async fn a_late_device_appears_after_the_action_has_succeeded() {
 #[tokio::test(start_paused = true)]
 async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
     let (engine, recorder) = engine();
-    let late = Some(Duration::from_secs(5));
+    let late = Some(Late { by: Duration::from_secs(5), stranger: false });
     let works = vec![Work::Attach { volume: VOLUME, server: SERVER, late }, Work::Detach(VOLUME)];
     engine.clone().run(chain(&engine, works)).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(recorder.done(), ["detach 20"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_disk_stands_under_the_name_until_the_device_comes() {
+    let (engine, recorder) = engine();
+    let late = Some(Late { by: Duration::from_secs(5), stranger: true });
+    engine.clone().run(chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late }])).await;
+    assert_eq!(recorder.done(), ["show stranger 20"]);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(recorder.done(), ["show stranger 20", "attach 20"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_that_is_to_fail_leaves_the_server_running() {
+    let (engine, recorder) = engine();
+    let works = vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None }];
+    engine.clone().run(Chain { mishap: Mishap::Attachments, ..chain(&engine, works) }).await;
+    assert_eq!((recorder.done(), status(&engine)), (vec!["start 10".to_owned()], ServerStatus::Running));
+    assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_hangs_is_done_in_the_end() {
+    let (engine, recorder) = engine();
+    let chain = Chain { mishap: Mishap::Hangs(Duration::from_secs(60)), ..chain(&engine, vec![Work::Start(SERVER)]) };
+    let action = chain.steps[0].action.unwrap();
+    let running = tokio::spawn(engine.clone().run(chain));
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    let progress = || engine.world().projects["p"].actions[&action].progress.clone();
+    assert_eq!((progress(), recorder.done()), (crate::state::Progress::Running, Vec::<String>::new()));
+    running.await.unwrap();
+    assert_eq!((progress(), recorder.done()), (crate::state::Progress::Success, vec!["start 10".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,212 @@
+//! Bad days by chance: a machine is woken, used and destroyed while the cloud misbehaves and processes are killed. Whatever was drawn, each run ends without
+//! help, but for a service manager's, with nothing left over and nothing lost.
+//!
+//! `DOCKBRIDGE_FAULTS` says how many faults are to be met, `DOCKBRIDGE_FAULT_SEED` plays one run again.
+
+mod data;
+mod draw;
+mod strikes;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{Stage, pass_over};
+use data::Written;
+use draw::{Fault, Run};
+use strikes::{Service, carry_out};
+
+const FAULTS: u32 = 12;
+/// A machine that nobody uses goes soon; with a command after the other none is idle for so long.
+const SETTINGS: [(&str, &str); 5] = [
+    ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "5s"),
+    ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", "5s"),
+    ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s"),
+    ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s"),
+    ("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "60s"),
+];
+/// Writes while it is struck.
+const WRITES: u32 = 3;
+/// All that was drawn for the end of a run has come by then.
+const BAD_END: Duration = Duration::from_secs(15);
+/// When the bad day is over, everything is in order again within this time: the longest pauses of all who wait for something, one after the other.
+const IN_ORDER_WITHIN: Duration = Duration::from_secs(240);
+
+#[tokio::test]
+async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_lost() {
+    let Some(stage) = Stage::new().await else { return pass_over() };
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")));
+    let wanted = number("DOCKBRIDGE_FAULTS").map_or(FAULTS, |faults| u32::try_from(faults).unwrap());
+    let replayed = number("DOCKBRIDGE_FAULT_SEED");
+    let mut house = House { stage, written: Written::default(), has_image: false };
+    let (mut met, mut runs, begun) = (0, 0, Instant::now());
+    while met < wanted {
+        let run = Run::drawn(replayed.unwrap_or_else(rand::random));
+        runs += 1;
+        eprintln!("run {runs}, DOCKBRIDGE_FAULT_SEED={}: {run}", run.seed);
+        let _told = ToldIfItFails(run.seed);
+        met += house.play(&run).await;
+        eprintln!("  {met} faults in {runs} runs, {} writes kept, after {:.0} s", house.written.count(), begun.elapsed().as_secs_f64());
+        if replayed.is_some() {
+            break;
+        }
+    }
+    // Its last machine may have ended badly; the next one has it all.
+    let service = Service::start(&house.stage, &SETTINGS).await;
+    house.stage.eventually("all is read on another machine", IN_ORDER_WITHIN, async || house.written.is_read(&house.stage).await).await;
+    service.stop().await;
+    house.stage.close().await;
+}
+
+struct ToldIfItFails(u64);
+
+impl Drop for ToldIfItFails {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it failed: DOCKBRIDGE_FAULT_SEED={} plays this run again", self.0);
+        }
+    }
+}
+
+struct House {
+    stage: Stage,
+    written: Written,
+    has_image: bool,
+}
+
+impl House {
+    /// How many faults were met.
+    async fn play(&mut self, run: &Run) -> u32 {
+        if run.is_cold {
+            self.clear().await;
+        } else if !self.has_image {
+            self.furnish().await;
+        }
+        let address = self.stage.cloud.endpoint();
+        let watched = never_two(&address);
+        tokio::select! {
+            met = self.day(run) => met,
+            never = watched => never,
+        }
+    }
+
+    async fn day(&mut self, run: &Run) -> u32 {
+        let (stage, written) = (&self.stage, &mut self.written);
+        let service = Service::start(stage, &SETTINGS).await;
+        let mut met = 0;
+
+        let first = if self.has_image { vec!["run", "--rm", "tiny", "true"] } else { vec!["info"] };
+        let (ran, hit) = tokio::join!(stage.docker(&first), carry_out(&run.wake, &service));
+        eprintln!("  woken: {} in {:.1} s", ran.status.success(), ran.took.as_secs_f64());
+        met += hit + ordered_and_met(stage, &run.wake).await;
+        stage.end_faults().await;
+        if !self.has_image {
+            stage.eventually("an image is built", IN_ORDER_WITHIN, async || build(stage).await).await;
+            self.has_image = true;
+        }
+
+        let working = async {
+            let mut done = 0;
+            for _ in 0..WRITES {
+                done += u32::from(written.write(stage, run.seed).await);
+            }
+            done
+        };
+        let (done, hit) = tokio::join!(working, carry_out(&run.work, &service));
+        met += hit + ordered_and_met(stage, &run.work).await;
+        stage.end_faults().await;
+        eprintln!("  written: {done} of {WRITES}");
+        let begun = Instant::now();
+        stage.eventually("a container reads what was written", IN_ORDER_WITHIN, async || written.is_read(stage).await).await;
+        eprintln!("  read {:.1} s later", begun.elapsed().as_secs_f64());
+
+        let ending = async {
+            if run.by_command {
+                // It may fail: then whoever is told to end it goes on trying, or nobody uses the machine any more.
+                let ran = stage.dockbridge(&["server", "destroy"]).await;
+                eprintln!("  destroyed: {} in {:.1} s", ran.status.success(), ran.took.as_secs_f64());
+            }
+            let begun = Instant::now();
+            while begun.elapsed() < BAD_END && stage.look().await["servers"] != 0 {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let ((), hit) = tokio::join!(ending, carry_out(&run.end, &service));
+        met += hit + ordered_and_met(stage, &run.end).await;
+        stage.end_faults().await;
+        let begun = Instant::now();
+        stage.eventually("all is in order", IN_ORDER_WITHIN, async || is_in_order(&stage.look().await)).await;
+        eprintln!("  in order {:.1} s later", begun.elapsed().as_secs_f64());
+        service.stop().await;
+        written.is_on(&stage.volume_image(volume(stage).await)).await;
+        met
+    }
+
+    /// An image and a first file, on a good day.
+    async fn furnish(&mut self) {
+        let service = Service::start(&self.stage, &SETTINGS).await;
+        assert!(build(&self.stage).await, "{}", self.stage.daemon_log());
+        assert!(self.written.write(&self.stage, 0).await, "{}", self.stage.daemon_log());
+        self.has_image = true;
+        self.stage.dockbridge(&["server", "destroy"]).await.succeeded();
+        service.stop().await;
+    }
+
+    /// A person deletes the volume, and sweeps.
+    async fn clear(&mut self) {
+        let stage = &self.stage;
+        for volume in stage.api.volumes().list(&hetzner::Query::default()).await.unwrap() {
+            stage.dockbridge(&["volume", "delete", &volume.name, "--yes"]).await.succeeded();
+        }
+        stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
+        let left = stage.look().await;
+        for kind in ["servers", "volumes", "ssh_keys", "firewalls", "primary_ips", "locks"] {
+            assert_eq!(left[kind], 0, "{kind} are left after a sweep: {left}");
+        }
+        (self.written, self.has_image) = (Written::default(), false);
+    }
+}
+
+/// An image that outlives a power cut.
+async fn build(stage: &Stage) -> bool {
+    let context = stage.folder.path().join("context");
+    std::fs::create_dir_all(&context).unwrap();
+    std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
+    std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
+    let built = stage.docker(&["build", "--quiet", "-t", "tiny", context.to_str().unwrap()]).await;
+    built.status.success() && stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sync"]).await.status.success()
+}
+
+/// Servers and what comes with them are gone; what serves the next machine is there once at most, and free.
+fn is_in_order(held: &Value) -> bool {
+    let count = |kind: &str| held[kind].as_u64().unwrap();
+    ["servers", "primary_ips", "attached", "locks"].into_iter().all(|kind| count(kind) == 0)
+        && count("volumes") == 1
+        && ["ssh_keys", "firewalls"].into_iter().all(|kind| count(kind) <= 1)
+}
+
+async fn volume(stage: &Stage) -> u64 {
+    let found = stage.api.volumes().list(&hetzner::Query::default()).await.unwrap();
+    found.first().expect("a volume").id
+}
+
+/// Orders of which at least one request has met its fault.
+async fn ordered_and_met(stage: &Stage, faults: &[Fault]) -> u32 {
+    let left = stage.look().await["faults"].as_array().cloned().unwrap_or_default();
+    let is_unmet = |order: &&Value| {
+        left.iter().any(|left| left["kind"] == order["kind"] && left["times"].as_u64() >= Some(order["times"].as_u64().unwrap_or(1)))
+    };
+    let orders = faults.iter().filter_map(|fault| if let Fault::Order(order) = fault { Some(order) } else { None });
+    u32::try_from(orders.filter(|order| !is_unmet(order)).count()).unwrap()
+}
+
+/// Looks at the cloud again and again: there are never two servers of one identity.
+async fn never_two(endpoint: &str) -> ! {
+    loop {
+        let held = crate::rig::look_at(endpoint).await;
+        assert!(held["servers"].as_u64() <= Some(1), "two servers at once: {held}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
