@@ -23,6 +23,8 @@ use crate::{stdio, summon};
 
 /// How long a TCP port may take to answer; a local one answers at once or never.
 const CONNECTS: Duration = Duration::from_secs(10);
+/// How often a call is brought to the resident: one that is being killed seems to listen for a moment more.
+const ATTEMPTS: usize = 3;
 /// How long a client may take to read up to the end of what broke off.
 const HEARS: Duration = Duration::from_secs(600);
 
@@ -187,10 +189,21 @@ impl Session {
         if let Call::EndOfLease(end) = &call {
             *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
         }
-        self.see_to_the_resident().await;
-        match summon::ask(&self.machine.paths, &call).await {
-            Some(Ok(reply)) => reply,
-            Some(Err(error)) => Reply::Failed { message: format!("the resident agent hung up: {error}") },
+        let mut hung_up = None;
+        for _ in 0..ATTEMPTS {
+            self.see_to_the_resident().await;
+            match summon::ask(&self.machine.paths, &call).await {
+                Some(Ok(reply)) => return reply,
+                Some(Err(error)) => hung_up = Some(error),
+                None => {}
+            }
+            // It ends the resident with the machine.
+            if matches!(call, Call::Release { .. }) {
+                break;
+            }
+        }
+        match hung_up {
+            Some(error) => Reply::Failed { message: format!("the resident agent hung up: {error}") },
             None => self.alone(call).await,
         }
     }
