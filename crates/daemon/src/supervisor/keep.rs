@@ -75,7 +75,7 @@ impl Supervisor {
         let mut ready = ready.clone();
         loop {
             tokio::select! {
-                _ = bookings.tick() => self.book(&ready),
+                _ = bookings.tick() => if self.is_present() { self.book(&ready) },
                 reason = ready.tunnel.dead() => {
                     let held = self.clock.now().since(met);
                     return Next::FindOut { reason, pause: self.backoff.lost(held, rand::random()) };
@@ -208,6 +208,11 @@ impl Supervisor {
     /// The machine knows since then that we live, and may live for so long by that.
     fn is_heard(&mut self, at: Moment, length: Duration) {
         (self.heard, self.promised) = (Some(at), Some(at.plus(length)));
+    }
+
+    /// It answered lately. After a sleep of this computer nobody knows that it is there.
+    fn is_present(&self) -> bool {
+        self.heard.is_some_and(|heard| self.clock.now().since(heard) < 2 * self.interval)
     }
 
     /// The machine's dead-man reads what is written here.
