@@ -108,7 +108,7 @@ fn shown(scope: &Scope<'_>, of: Of<'_>, facts: &AddressFacts, names: Value) -> V
         "protection": {"delete": false},
         "type": of.kind,
         "auto_delete": facts.auto_delete,
-        "assignee_type": if of.server.is_some() { "server" } else { "unassigned" },
+        "assignee_type": "server",
         "assignee_id": of.server,
     })
 }
