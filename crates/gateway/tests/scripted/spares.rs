@@ -8,14 +8,19 @@ use crate::rig::{OK, Peer, Rig, rig, rig_looking_at};
 
 const QUESTION: &str = "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n";
 
+/// The engine answers what the client asked.
+async fn answers(engine: &mut Peer, client: &mut Peer) {
+    engine.head().await;
+    engine.send(OK).await;
+    client.until("ok").await;
+}
+
 /// A client that asks something, is answered on a connection of its own, and leaves.
 async fn somebody_asked(rig: &mut Rig) -> Peer {
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     let mut engine = rig.engine().await;
-    engine.head().await;
-    engine.send(OK).await;
-    client.until("ok").await;
+    answers(&mut engine, &mut client).await;
     client.leaves().await;
     engine
 }
@@ -27,9 +32,7 @@ async fn the_next_clients_question_goes_by_the_connection_of_the_last() {
     for _ in 0..3 {
         let mut client = rig.client().await;
         client.send(QUESTION).await;
-        engine.head().await;
-        engine.send(OK).await;
-        client.until("ok").await;
+        answers(&mut engine, &mut client).await;
         client.leaves().await;
     }
 }
@@ -55,9 +58,7 @@ async fn big_transfers_take_no_connection_of_a_question() {
     let asked = rig.asked().await;
     assert_eq!(asked.class, Class::Bulk);
     let mut engine = asked.engine();
-    engine.head().await;
-    engine.send(OK).await;
-    client.until("ok").await;
+    answers(&mut engine, &mut client).await;
 }
 
 #[tokio::test]
@@ -67,9 +68,7 @@ async fn one_that_the_engine_has_closed_meanwhile_is_not_used() {
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     let mut engine = rig.engine().await;
-    engine.head().await;
-    engine.send(OK).await;
-    client.until("ok").await;
+    answers(&mut engine, &mut client).await;
 }
 
 #[tokio::test]
@@ -81,9 +80,7 @@ async fn one_that_breaks_off_under_the_question_is_replaced() {
     left.head().await;
     drop(left);
     let mut engine = rig.engine().await;
-    engine.head().await;
-    engine.send(OK).await;
-    client.until("ok").await;
+    answers(&mut engine, &mut client).await;
 }
 
 #[tokio::test]
