@@ -18,6 +18,14 @@ pub enum Call {
         /// How many.
         count: u8,
     },
+    /// Connects to a TCP port of the machine whose bytes travel aside of this session, by a channel of their own; answered with [`Reply::Lanes`] or
+    /// [`Reply::Refused`]. What connects there carries both directions sealed, so that a break is told from an end.
+    Aside {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
     /// Renews the lease and says what this client is doing; answered with [`Reply::Report`].
     Heartbeat(Heartbeat),
     /// What to do when the lease ends. Kept in the agent's memory only.
@@ -98,6 +106,8 @@ pub enum Reply {
         /// Its path.
         path: String,
     },
+    /// What was to be connected to could not be.
+    Refused(crate::Refusal),
     /// The containers that were started, and why others were not, by name.
     Resumed {
         /// Those that run again.

@@ -1,4 +1,4 @@
-//! A socket that lives only until all lanes of one bundle have connected.
+//! A socket that lives only until all channels that it was made for have connected.
 //!
 //! The folder that it lies in is the login's alone: who reaches the socket has logged in.
 
@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_proto::LANES_WAIT_SECONDS;
-use lanes::Bundle;
 use tokio::net::{UnixListener, UnixStream};
 
 /// More lanes than a client may ask for.
@@ -48,7 +47,7 @@ impl Gathering {
     }
 
     /// Waits for all of them.
-    pub async fn bundle(self) -> io::Result<Bundle<UnixStream>> {
+    pub async fn all(self) -> io::Result<Vec<UnixStream>> {
         let accepting = async {
             let mut lanes = Vec::with_capacity(self.count);
             while lanes.len() < self.count {
@@ -56,9 +55,7 @@ impl Gathering {
             }
             Ok::<_, io::Error>(lanes)
         };
-        let lanes =
-            tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), accepting).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(Bundle::new(lanes))
+        tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), accepting).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 }
 
@@ -83,6 +80,7 @@ impl Folder {
 
 #[cfg(test)]
 mod tests {
+    use lanes::Bundle;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -92,7 +90,7 @@ mod tests {
         let gathering = Gathering::begin(2).unwrap();
         let path = PathBuf::from(gathering.path());
         let theirs = [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()];
-        let mut ours = gathering.bundle().await.unwrap();
+        let mut ours = Bundle::new(gathering.all().await.unwrap());
         assert!(!path.parent().unwrap().exists());
         let mut theirs = Bundle::new(theirs);
         theirs.write_all(b"by lanes").await.unwrap();
@@ -107,7 +105,7 @@ mod tests {
         let gathering = Gathering::begin(2).unwrap();
         let path = PathBuf::from(gathering.path());
         let _one = UnixStream::connect(&path).await.unwrap();
-        assert!(gathering.bundle().await.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+        assert!(gathering.all().await.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
         assert!(!path.parent().unwrap().exists());
     }
 

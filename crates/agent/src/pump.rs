@@ -109,24 +109,53 @@ async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Un
     loop {
         let moved = poll_fn(|cx| {
             let mut taken = Poll::Ready(Ok(()));
-            let read = ready!(poll_piece(cx, &mut source, |cx, piece| taken = poll_hand_on(cx, &mut sink, piece, &mut rest)));
-            Poll::Ready((read, taken))
+            match poll_piece(cx, &mut source, |cx, piece| taken = poll_hand_on(cx, &mut sink, piece, &mut rest)) {
+                Poll::Ready(read) => Poll::Ready(Moved::of(read, taken)),
+                // What the sink keeps back for the next bytes leaves when there are none.
+                Poll::Pending => match Pin::new(&mut sink).poll_flush(cx) {
+                    Poll::Ready(Err(_)) => Poll::Ready(Moved::SinkFailed),
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+                },
+            }
         });
         match moved.await {
-            (Err(_), _) => return End::SourceFailed,
-            (Ok(0), _) => {
+            Moved::SourceFailed => return End::SourceFailed,
+            Moved::SinkFailed => return End::SinkFailed,
+            Moved::Ended => {
                 // The end of one side after the other is already gone is still an end.
                 let _ = sink.shutdown().await;
                 return End::Finished;
             }
-            (Ok(_), Poll::Ready(Err(_))) => return End::SinkFailed,
-            (Ok(length), Poll::Ready(Ok(()))) => sent(length),
-            (Ok(length), Poll::Pending) => {
+            Moved::Whole(length) => sent(length),
+            Moved::Part(length) => {
                 if sink.write_all(&std::mem::take(&mut rest)).await.is_err() {
                     return End::SinkFailed;
                 }
                 sent(length);
             }
+        }
+    }
+}
+
+/// What became of one read.
+enum Moved {
+    SourceFailed,
+    SinkFailed,
+    Ended,
+    /// All of it was taken.
+    Whole(usize),
+    /// Some of it is left over.
+    Part(usize),
+}
+
+impl Moved {
+    fn of(read: io::Result<usize>, taken: Poll<io::Result<()>>) -> Self {
+        match (read, taken) {
+            (Err(_), _) => Moved::SourceFailed,
+            (Ok(0), _) => Moved::Ended,
+            (Ok(_), Poll::Ready(Err(_))) => Moved::SinkFailed,
+            (Ok(length), Poll::Ready(Ok(()))) => Moved::Whole(length),
+            (Ok(length), Poll::Pending) => Moved::Part(length),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Resident {
     async fn reply(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
-            Call::Lanes { .. } => Reply::Failed { message: "only a session has lanes".into() },
+            Call::Lanes { .. } | Call::Aside { .. } => Reply::Failed { message: "only a session has channels".into() },
             Call::Report => self.report(None).await,
             Call::Heartbeat(heartbeat) => {
                 let client = heartbeat.client.clone();

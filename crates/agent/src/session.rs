@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
+use lanes::{Bundle, Sealed};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
@@ -59,7 +60,7 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
 /// Serves the same by a bundle of lanes.
 async fn serve_lanes(session: Arc<Session>, gathering: Gathering) {
     let served = async {
-        let bundle = gathering.bundle().await?;
+        let bundle = Bundle::new(gathering.all().await?);
         streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await
     };
     if let Err(error) = served.await {
@@ -77,9 +78,7 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             if acknowledge(&mut stream).await.is_err() {
                 return;
             }
-            let connecting = tokio::time::timeout(CONNECTS, TcpStream::connect((host.as_str(), port)));
-            let target = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            match target.and_then(|target| target.set_nodelay(true).map(|()| target)) {
+            match port_of(&host, port).await {
                 Ok(mut target) => {
                     if join(stream, Ok(&mut target), &ticket).await == Outcome::ClientReset {
                         // An orderly end would be a lie.
@@ -106,6 +105,7 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             if acknowledge(&mut stream).await.is_ok() && send(&mut stream, &Opened::Ready).await.is_ok() {
                 let reply = match call {
                     Call::Lanes { count } => lanes(&session, count),
+                    Call::Aside { host, port } => aside(&host, port).await,
                     call => session.reply(call).await,
                 };
                 let _ = send(&mut stream, &reply).await;
@@ -121,6 +121,13 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
 /// Before whatever may take long: yamux opens no more streams while 256 are unacknowledged, not even for a ping.
 async fn acknowledge(stream: &mut AgentStream) -> io::Result<()> {
     stream.write(&[]).await.map(drop)
+}
+
+async fn port_of(host: &str, port: u16) -> io::Result<TcpStream> {
+    let connecting = tokio::time::timeout(CONNECTS, TcpStream::connect((host, port)));
+    let target = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    target.set_nodelay(true)?;
+    Ok(target)
 }
 
 /// Connecting to a local socket succeeds or fails at once.
@@ -152,13 +159,39 @@ async fn join<T: AsyncRead + AsyncWrite>(mut stream: AgentStream, target: io::Re
 }
 
 async fn refuse(mut stream: AgentStream, error: &io::Error) {
+    let _ = send(&mut stream, &Opened::Refused(refusal(error))).await;
+    end(stream).await;
+}
+
+fn refusal(error: &io::Error) -> Refusal {
     let kind = match error.kind() {
         io::ErrorKind::ConnectionRefused => RefusalKind::ConnectionRefused,
         io::ErrorKind::NotFound => RefusalKind::NotFound,
         _ => RefusalKind::Other,
     };
-    let _ = send(&mut stream, &Opened::Refused(Refusal { kind, message: error.to_string() })).await;
-    end(stream).await;
+    Refusal { kind, message: error.to_string() }
+}
+
+/// Over a short path a channel of its own is faster than a stream of this session; only sshd cannot tell a break from an end.
+async fn aside(host: &str, port: u16) -> Reply {
+    let mut target = match port_of(host, port).await {
+        Ok(target) => target,
+        Err(error) => return Reply::Refused(refusal(&error)),
+    };
+    let gathering = match Gathering::begin(1) {
+        Ok(gathering) => gathering,
+        Err(error) => return Reply::Failed { message: format!("no socket for a channel: {error}") },
+    };
+    let path = gathering.path();
+    // It ends with the channel, and that with the login.
+    tokio::spawn(async move {
+        let Some(channel) = gathering.all().await.ok().and_then(|mut all| all.pop()) else { return };
+        if pump(Sealed::new(channel), &mut target, Vec::new()).await == Outcome::ClientReset {
+            // An orderly end would be a lie.
+            let _ = target.set_zero_linger();
+        }
+    });
+    Reply::Lanes { path }
 }
 
 fn lanes(session: &Arc<Session>, count: u8) -> Reply {
@@ -234,7 +267,9 @@ impl Session {
     async fn alone(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
-            Call::Lanes { .. } => Reply::Failed { message: "lanes are asked for on a stream of the session".into() },
+            Call::Lanes { .. } | Call::Aside { .. } => {
+                Reply::Failed { message: "channels are asked for on a stream of the session".into() }
+            }
             Call::Report => Reply::Report(self.machine.report().await),
             Call::AwaitDocker { seconds } => {
                 self.machine.await_docker(Duration::from_secs(seconds.into())).await;

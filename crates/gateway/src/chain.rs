@@ -247,9 +247,9 @@ async fn exchange(
     let passes_end = !parts.headers.contains_key(UPGRADE);
     let mut request = Request::from_parts(parts, body);
 
-    let kept = match link.idle(route.class).await {
+    let kept = match link.idle(route.class, route.lasting).await {
         Some(own) => Some(own),
-        None if again.is_some() && route.class == Class::Interactive => spare(gateway, link).await,
+        None if again.is_some() && route.class != Class::Bulk => spare(gateway, link).await,
         None => None,
     };
     if let Some(mut upstream) = kept {

@@ -130,6 +130,7 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
             _ => false,
         };
     let read_only = (get || method == Method::HEAD) && class == Class::Interactive && !lasting && answer.is_none();
+    let class = if read_only { Class::Question } else { class };
     let fills = match *segments {
         ["build"] | ["images", "create" | "load"] | ["plugins", "create" | "pull"] => post,
         ["containers", _, "archive"] => method == Method::PUT,
@@ -249,8 +250,11 @@ mod tests {
         ] {
             assert_eq!(route(line).class, Class::Bulk, "{line}");
         }
-        for line in ["GET /images/json", "POST /images/create?fromImage=alpine", "HEAD /containers/x/archive?path=/", "POST /commit"] {
+        for line in ["POST /images/create?fromImage=alpine", "POST /commit", "GET /containers/x/logs?follow=1", "GET /events"] {
             assert_eq!(route(line).class, Class::Interactive, "{line}");
+        }
+        for line in ["GET /images/json", "HEAD /containers/x/archive?path=/", "GET /containers/x/logs", "GET /volumes"] {
+            assert_eq!(route(line).class, Class::Question, "{line}");
         }
     }
 

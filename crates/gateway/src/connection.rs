@@ -16,7 +16,6 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
-use tunnel::Class;
 
 use crate::chain::{self, Client};
 use crate::client::{Watch, watched};
@@ -97,7 +96,7 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
             match (link.take_hijacked(), watch.refusal()) {
                 (Some(hijacked), _) => hijack::join(client, &watch, &link, hijacked).await,
                 (None, refusal) => {
-                    if let Some((upstream, driver)) = link.leave(Class::Interactive).filter(|_| !shutdown.is_cancelled()) {
+                    if let Some((upstream, driver)) = link.leave().filter(|_| !shutdown.is_cancelled()) {
                         gateway.spares.keep(upstream, driver);
                     }
                     if watch.has_ended() && refusal.is_none() {

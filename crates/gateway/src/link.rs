@@ -24,7 +24,7 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct Inner {
     drivers: Vec<(Arc<Way>, Driver)>,
-    /// Idle connections, at most one per class.
+    /// Idle connections, at most one of each class.
     idle: Vec<Upstream>,
     requests: usize,
     /// The connection that carries the request under way.
@@ -76,11 +76,17 @@ impl Link {
         self.inner().requests > 0
     }
 
-    /// An idle connection of this class.
-    pub(crate) async fn idle(&self, class: Class) -> Option<Upstream> {
+    /// An idle connection for a request of this class. What is no big transfer goes by any that is for none; only what `lasts`, and may become a stream, does
+    /// not stay where short questions are asked.
+    pub(crate) async fn idle(&self, class: Class, lasts: bool) -> Option<Upstream> {
         let mut upstream = {
             let mut inner = self.inner();
-            let at = inner.idle.iter().position(|upstream| upstream.class == class)?;
+            let of = |wanted| inner.idle.iter().position(|upstream| upstream.class == wanted);
+            let at = of(class).or_else(|| match class {
+                Class::Question => of(Class::Interactive),
+                Class::Interactive if !lasts => of(Class::Question),
+                Class::Interactive | Class::Bulk => None,
+            })?;
             inner.idle.swap_remove(at)
         };
         upstream.is_ready().await.then_some(upstream)
@@ -99,10 +105,11 @@ impl Link {
         self.inner().drivers.push((upstream.way(), driver));
     }
 
-    /// An idle connection of this class that the client leaves behind.
-    pub(crate) fn leave(&self, class: Class) -> Option<(Upstream, Driver)> {
+    /// An idle connection that the client leaves behind for the next one's question.
+    pub(crate) fn leave(&self) -> Option<(Upstream, Driver)> {
         let mut inner = self.inner();
-        let at = inner.idle.iter().position(|upstream| upstream.class == class && upstream.is_reusable())?;
+        let of = |wanted| inner.idle.iter().position(|upstream| upstream.class == wanted && upstream.is_worth_leaving());
+        let at = of(Class::Question).or_else(|| of(Class::Interactive))?;
         let upstream = inner.idle.swap_remove(at);
         let way = upstream.way();
         let at = inner.drivers.iter().position(|(of, _)| Arc::ptr_eq(of, &way))?;

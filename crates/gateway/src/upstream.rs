@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
     sender: SendRequest<RequestBody>,
     way: Arc<Way>,
     abort: AbortHandle,
+    /// Not to be left to other clients.
+    makeshift: bool,
 }
 
 /// What has to be polled for an [`Upstream`] to move.
@@ -34,7 +36,7 @@ pub(crate) type Driver = BoxFuture<'static, ()>;
 
 impl Upstream {
     pub(crate) async fn over(stream: Stream, class: Class) -> Result<(Self, Driver), hyper::Error> {
-        let way = Arc::<Way>::default();
+        let (way, makeshift) = (Arc::<Way>::default(), stream.is_makeshift());
         let io = TokioIo::new(UpstreamIo { stream, way: way.clone(), lost: None, unflushed: false, shut: false });
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
@@ -51,7 +53,7 @@ impl Upstream {
                 tracing::trace!(%error, "a connection to the engine ended");
             }
         });
-        Ok((Self { class, sender, way, abort }, driver))
+        Ok((Self { class, sender, way, abort, makeshift }, driver))
     }
 
     /// Whether it can take another request. Waits until the last one is out of the way.
@@ -62,6 +64,11 @@ impl Upstream {
     /// It can be kept for another request: the last one was sent to its end, and the client's end was not passed on.
     pub(crate) fn is_reusable(&self) -> bool {
         !self.sender.is_closed() && self.way.sent.load(Ordering::Acquire) && !self.way.wanted.load(Ordering::Acquire)
+    }
+
+    /// The same, for another client's request.
+    pub(crate) fn is_worth_leaving(&self) -> bool {
+        !self.makeshift && self.is_reusable()
     }
 
     pub(crate) fn way(&self) -> Arc<Way> {

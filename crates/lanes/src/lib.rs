@@ -12,5 +12,7 @@
 mod bundle;
 mod chunk;
 mod press;
+mod sealed;
 
 pub use bundle::Bundle;
+pub use sealed::Sealed;

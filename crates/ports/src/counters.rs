@@ -26,7 +26,7 @@ pub(crate) struct Counters {
     /// From the container to this computer.
     bytes_out: AtomicU64,
     dropped: AtomicU64,
-    last_was_big: AtomicBool,
+    expects_bulk: AtomicBool,
     past: Mutex<Past>,
 }
 
@@ -94,9 +94,9 @@ impl Counters {
         Use { counters: self.clone(), guard, client, began, bytes_in: AtomicU64::new(0), bytes_out: AtomicU64::new(0), error: None }
     }
 
-    /// Whether the connection that ended last was a big transfer: the next one may be, too.
+    /// Whether the connection that ended last, or one that goes on, is a big transfer: the next one may be, too.
     pub(crate) fn expects_bulk(&self) -> bool {
-        self.last_was_big.load(Ordering::Relaxed)
+        self.expects_bulk.load(Ordering::Relaxed)
     }
 
     pub(crate) fn dropped(&self) {
@@ -167,6 +167,10 @@ impl Use {
 
     fn used(&self) {
         self.guard.traffic();
+        // The next one may come before this one is seen to end.
+        if self.bytes_in.load(Ordering::Relaxed) + self.bytes_out.load(Ordering::Relaxed) >= BIG {
+            self.counters.expects_bulk.store(true, Ordering::Relaxed);
+        }
         self.counters.past().last_used = Some(SystemTime::now());
     }
 }
@@ -177,7 +181,7 @@ impl Drop for Use {
         self.counters.now.fetch_sub(1, Ordering::Relaxed);
         self.counters.failed.fetch_add(u64::from(self.error.is_some()), Ordering::Relaxed);
         let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
-        self.counters.last_was_big.store(bytes_in + bytes_out >= BIG, Ordering::Relaxed);
+        self.counters.expects_bulk.store(bytes_in + bytes_out >= BIG, Ordering::Relaxed);
         let mut past = self.counters.past();
         past.recent.truncate(REMEMBERED - 1);
         past.recent.push_front(Ended {

@@ -8,8 +8,8 @@ use crate::counters::Use;
 
 /// A direction begins with this much, so that many idle connections cost little, in bytes.
 const FIRST: usize = 8 * 1024;
-/// What it grows to while it is filled, in bytes: two pieces of the tunnel.
-const MOST: usize = 64 * 1024;
+/// What it grows to while it is filled, in bytes: what the tunnel gives at once.
+const MOST: usize = 128 * 1024;
 
 /// Why a connection broke off.
 pub(crate) enum Broken {
@@ -54,23 +54,28 @@ pub(crate) async fn relay(
 }
 
 async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, passed: impl Fn(usize)) -> End {
-    let mut buffer = Vec::with_capacity(FIRST);
+    // Zeroed once, not for each read.
+    let mut buffer = vec![0; FIRST];
     loop {
-        buffer.clear();
-        match source.read_buf(&mut buffer).await {
+        let length = match source.read(&mut buffer).await {
             Ok(0) => {
                 // The end of one side after the other is already gone is still an end.
                 let _ = sink.shutdown().await;
                 return End::Whole;
             }
-            Ok(length) => passed(length),
+            Ok(length) => length,
             Err(error) => return End::Source(error),
-        }
-        if let Err(error) = sink.write_all(&buffer).await {
+        };
+        passed(length);
+        let written = async {
+            sink.write_all(&buffer[..length]).await?;
+            sink.flush().await
+        };
+        if let Err(error) = written.await {
             return End::Sink(error);
         }
-        if buffer.len() == buffer.capacity() && buffer.capacity() < MOST {
-            buffer.reserve_exact(MOST);
+        if length == buffer.len() && length < MOST {
+            buffer = vec![0; MOST];
         }
     }
 }

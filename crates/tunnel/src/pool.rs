@@ -1,4 +1,4 @@
-//! Connections for plain SSH channels: where there is no agent, and for big transfers over a short path.
+//! Connections for plain SSH channels: where there is no agent, and for big transfers and questions over a short path.
 //!
 //! An SSH channel has no credit of its own here: russh grants window on receipt, and once the queue of an unread channel is full the whole
 //! connection waits for its reader. So a stream gets a connection to itself while there are fewer than [`MOST_CONNECTIONS`]; only beyond that do interactive
@@ -38,12 +38,32 @@ const DEEP: usize = 256;
 /// The same where a connection carries one big transfer, and what is encrypted and sent at once: half a megabyte stays in the processor's cache on its
 /// way through all hands, eight did not.
 const SHALLOW: usize = 16;
+/// Connections for questions: as many as are likely to be asked at the same time by one person. Whatever exceeds them goes by the agent.
+const FOR_QUESTIONS: usize = 4;
 /// Asks that wait at the owner's door.
 const ASKS: usize = 64;
 
-struct Ask {
+enum Ask {
+    /// By who has no other way.
+    Waits(Waiting),
+    /// By who has one.
+    AtOnce(oneshot::Sender<Result<Lease, Soon>>),
+}
+
+struct Waiting {
     class: Class,
     reply: oneshot::Sender<Result<Lease, String>>,
+}
+
+/// Whether a connection is being made.
+pub(crate) struct Soon(pub(crate) bool);
+
+/// How many connections there may be, and how much each holds.
+#[derive(Clone, Copy)]
+struct Size {
+    connections: usize,
+    /// Packets that a channel holds.
+    queue: usize,
 }
 
 pub(crate) struct Pool(mpsc::Sender<Ask>);
@@ -51,23 +71,28 @@ pub(crate) struct Pool(mpsc::Sender<Ask>);
 impl Pool {
     /// For all streams, where there is no agent.
     pub(crate) fn for_all(options: Options, death: Death, tasks: &TaskTracker) -> Self {
-        Self::start(options, DEEP, death, tasks)
+        Self::start(options, Size { connections: MOST_CONNECTIONS, queue: DEEP }, death, tasks)
     }
 
     /// For big transfers only, each of which has a connection to itself.
     pub(crate) fn for_bulk(options: Options, death: Death, tasks: &TaskTracker) -> Self {
-        Self::start(options, SHALLOW, death, tasks)
+        Self::start(options, Size { connections: MOST_CONNECTIONS, queue: SHALLOW }, death, tasks)
+    }
+
+    /// For questions, each of which has a connection to itself or goes another way.
+    pub(crate) fn for_questions(options: Options, death: Death, tasks: &TaskTracker) -> Self {
+        Self::start(options, Size { connections: FOR_QUESTIONS, queue: SHALLOW }, death, tasks)
     }
 
     /// Makes no connection before the first stream is asked for: many a tunnel runs a command and is closed, and a login that is cut off counts
     /// as an attack with OpenSSH from 9.8 on.
-    fn start(options: Options, queue: usize, death: Death, tasks: &TaskTracker) -> Self {
+    fn start(options: Options, size: Size, death: Death, tasks: &TaskTracker) -> Self {
         let (sender, asks) = mpsc::channel(ASKS);
         let owner = Owner {
             needed: false,
             failed: None,
             options,
-            queue,
+            size,
             death,
             tasks: tasks.clone(),
             entries: Vec::new(),
@@ -83,8 +108,18 @@ impl Pool {
     pub(crate) async fn lease(&self, class: Class) -> Result<Lease, String> {
         let gone = || "the tunnel is closed".to_owned();
         let (reply, lease) = oneshot::channel();
-        self.0.send(Ask { class, reply }).await.map_err(|_| gone())?;
+        self.0.send(Ask::Waits(Waiting { class, reply })).await.map_err(|_| gone())?;
         lease.await.map_err(|_| gone())?
+    }
+
+    /// A connection that is idle now, for one stream alone. The error says whether there will be another one soon.
+    pub(crate) async fn lease_at_once(&self) -> Result<Lease, Soon> {
+        let (reply, lease) = oneshot::channel();
+        let asked = self.0.send(Ask::AtOnce(reply)).await;
+        match (asked, lease.await) {
+            (Ok(()), Ok(answer)) => answer,
+            _ => Err(Soon(false)),
+        }
     }
 }
 
@@ -99,7 +134,7 @@ pub(crate) struct Lease {
 impl Lease {
     fn on(entry: &Entry, class: Class, released: &Arc<Notify>) -> Self {
         let weight = match class {
-            Class::Interactive => 1,
+            Class::Interactive | Class::Question => 1,
             // It fills the connection: nobody shares with it.
             Class::Bulk => MOST_SHARED,
         };
@@ -135,13 +170,12 @@ struct Owner {
     /// When a login failed last.
     failed: Option<Instant>,
     options: Options,
-    /// Packets that a channel holds.
-    queue: usize,
+    size: Size,
     death: Death,
     tasks: TaskTracker,
     entries: Vec<Entry>,
     /// Bounded by who opens streams: each waits for its own.
-    waiting: VecDeque<Ask>,
+    waiting: VecDeque<Waiting>,
     logins: JoinSet<Result<Entry, String>>,
     released: Arc<Notify>,
 }
@@ -158,7 +192,10 @@ impl Owner {
                 ask = asks.recv() => match ask {
                     Some(ask) => {
                         self.needed = true;
-                        self.waiting.push_back(ask);
+                        match ask {
+                            Ask::Waits(waiting) => self.waiting.push_back(waiting),
+                            Ask::AtOnce(reply) => self.serve_at_once(reply),
+                        }
                     }
                     None => break,
                 },
@@ -183,9 +220,9 @@ impl Owner {
             if ask.reply.is_closed() {
                 continue;
             }
-            let full = self.entries.len() >= MOST_CONNECTIONS;
+            let full = self.entries.len() >= self.size.connections;
             let least = self.entries.iter_mut().min_by_key(|entry| entry.load());
-            let fits = |entry: &Entry| entry.load() == 0 || (full && ask.class == Class::Interactive && entry.load() < MOST_SHARED);
+            let fits = |entry: &Entry| entry.load() == 0 || (full && ask.class != Class::Bulk && entry.load() < MOST_SHARED);
             match least.filter(|entry| fits(entry)) {
                 Some(entry) => {
                     entry.used = Instant::now();
@@ -197,14 +234,30 @@ impl Owner {
         }
     }
 
+    fn serve_at_once(&mut self, reply: oneshot::Sender<Result<Lease, Soon>>) {
+        let idle = self.entries.iter_mut().find(|entry| entry.load() == 0 && !entry.connection.death.is_declared());
+        let answer = match idle {
+            Some(entry) => {
+                entry.used = Instant::now();
+                Ok(Lease::on(entry, Class::Bulk, &self.released))
+            }
+            None => {
+                self.log_in();
+                Err(Soon(!self.logins.is_empty()))
+            }
+        };
+        // Refused only when nobody waits any more; the lease is then given back.
+        let _ = reply.send(answer);
+    }
+
     /// One login for each who waits, and one ahead.
     fn log_in(&mut self) {
         let idle = self.entries.iter().filter(|entry| entry.load() == 0).count();
         let ahead = self.needed && self.failed.is_none_or(|failed| failed.elapsed() >= PAUSE);
         let wanted = (self.waiting.len() + usize::from(ahead)).saturating_sub(idle);
-        let room = MOST_CONNECTIONS.saturating_sub(self.entries.len());
+        let room = self.size.connections.saturating_sub(self.entries.len());
         while self.logins.len() < wanted.min(room).min(MOST_LOGINS) {
-            self.logins.spawn(login(self.options.clone(), self.queue, self.death.child(), self.tasks.clone()));
+            self.logins.spawn(login(self.options.clone(), self.size.queue, self.death.child(), self.tasks.clone()));
         }
     }
 

@@ -38,6 +38,8 @@ pub enum Destination {
 pub enum Class {
     /// Somebody waits for each byte.
     Interactive,
+    /// As interactive, and short: a question whose answer is read at once. Over a short path it may have a connection to itself.
+    Question,
     /// Many bytes; throughput counts.
     Bulk,
 }
@@ -110,12 +112,25 @@ trait ReadWrite: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 
 /// Bytes to and from the machine. Shutting it down closes the writing side only; reads fail when the path is lost.
-pub struct Stream(Pin<Box<dyn ReadWrite>>);
+pub struct Stream {
+    io: Pin<Box<dyn ReadWrite>>,
+    makeshift: bool,
+}
 
 impl Stream {
     /// A stream over anything that reads, writes and half-closes.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self(Box::pin(io))
+        Self { io: Box::pin(io), makeshift: false }
+    }
+
+    /// The same, on a way that the next stream of its class is likely to have a better one than.
+    pub fn makeshift(self) -> Self {
+        Self { makeshift: true, ..self }
+    }
+
+    /// A better way for such streams is being made: this one is not worth keeping for others.
+    pub fn is_makeshift(&self) -> bool {
+        self.makeshift
     }
 
     /// Waits until the machine has said that the stream leads where it should.
@@ -136,25 +151,25 @@ impl std::fmt::Debug for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_read(cx, buf)
+        self.io.as_mut().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.as_mut().poll_write(cx, buf)
+        self.io.as_mut().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Some(first) = bufs.iter().find(|buf| !buf.is_empty()) else { return self.0.as_mut().poll_write(cx, &[]) };
+        let Some(first) = bufs.iter().find(|buf| !buf.is_empty()) else { return self.io.as_mut().poll_write(cx, &[]) };
         if first.len() >= TOGETHER {
-            return self.0.as_mut().poll_write(cx, first);
+            return self.io.as_mut().poll_write(cx, first);
         }
         let mut together = Vec::with_capacity(TOGETHER);
         for buf in bufs {
             together.extend_from_slice(&buf[..buf.len().min(TOGETHER - together.len())]);
         }
-        self.0.as_mut().poll_write(cx, &together)
+        self.io.as_mut().poll_write(cx, &together)
     }
 
     /// So that whoever has a long body at hand gives it as it is, rather than copying it behind its head.
@@ -163,10 +178,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_flush(cx)
+        self.io.as_mut().poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_shutdown(cx)
+        self.io.as_mut().poll_shutdown(cx)
     }
 }

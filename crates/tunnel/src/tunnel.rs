@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use agent_proto::{Call, Opening, Reply};
 use futures::future::BoxFuture;
+use lanes::Sealed;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -19,7 +20,7 @@ use crate::connection::{ATTEMPT, ChannelError, Connection};
 use crate::death::Death;
 use crate::exec::{ExecOutput, exec};
 use crate::link::Link;
-use crate::pool::{Direct, Pool, keep_awake};
+use crate::pool::{Direct, Lease, Pool, Soon, keep_awake};
 use crate::process;
 use crate::promised::Promised;
 use crate::start::{self, Started};
@@ -78,7 +79,7 @@ struct Inner {
 }
 
 enum Way {
-    Agent { link: Arc<Link>, plain: Pool, bulk: Bulk, resident: bool },
+    Agent { link: Arc<Link>, plain: Pool, questions: Pool, bulk: Bulk, resident: bool },
     Direct { pool: Pool, reason: String, _keeper: Option<ChannelIo> },
 }
 
@@ -221,19 +222,34 @@ impl Inner {
             Way::Direct { reason, .. } if matches!(to, Destination::Udp { .. }) => {
                 Err(OpenError::Refused { message: no_datagrams(reason) })
             }
-            // A reset of a TCP port reaches us through the agent only: sshd makes an orderly end of it.
-            Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() && !matches!(to, Destination::Tcp { .. }) => {
-                match self.plain(plain, &to, class).await {
+            Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => {
+                let near = match &to {
+                    // A reset of a TCP port reaches us through the agent only: sshd makes an orderly end of it.
+                    Destination::Tcp { host, port } => self.aside(link, plain, host, *port).await,
+                    _ => self.plain(plain.lease(class).await, &to).await,
+                };
+                match near {
                     Ok(stream) => Ok(stream),
                     // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
                     Err(_) => self.linked(link.clone(), to).await,
                 }
             }
+            Way::Agent { link, questions, .. } if class == Class::Question && self.is_near() => {
+                let soon = match questions.lease_at_once().await {
+                    Ok(lease) => match self.plain(Ok(lease), &to).await {
+                        Ok(stream) => return Ok(stream),
+                        Err(_) => false,
+                    },
+                    Err(Soon(soon)) => soon,
+                };
+                let stream = self.linked(link.clone(), to).await?;
+                Ok(if soon { stream.makeshift() } else { stream })
+            }
             Way::Agent { link, bulk, .. } => {
                 let second = if class == Class::Bulk { bulk.link().await } else { None };
                 self.linked(second.unwrap_or_else(|| link.clone()), to).await
             }
-            Way::Direct { pool, .. } => self.plain(pool, &to, class).await,
+            Way::Direct { pool, .. } => self.plain(pool.lease(class).await, &to).await,
         }
     }
 
@@ -254,14 +270,34 @@ impl Inner {
         Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
     }
 
-    async fn plain(&self, pool: &Pool, to: &Destination, class: Class) -> Result<Stream, OpenError> {
-        let lease = pool.lease(class).await.map_err(|message| match self.death.reason() {
-            Some(reason) => OpenError::Dead { reason },
-            None => OpenError::Refused { message },
-        })?;
+    async fn plain(&self, lease: Result<Lease, String>, to: &Destination) -> Result<Stream, OpenError> {
+        let lease = lease.map_err(|message| self.not_made(message))?;
         let channel = self.channel(&lease.connection, to).await?;
         let death = lease.connection.death.clone();
         Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
+    }
+
+    /// A TCP port through the agent, by a channel of its own rather than as one of many streams.
+    async fn aside(&self, link: &Link, pool: &Pool, host: &str, port: u16) -> Result<Stream, OpenError> {
+        let call = Call::Aside { host: host.to_owned(), port };
+        let path = match link.call(&call).await {
+            Ok(Reply::Lanes { path }) => path,
+            Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
+            Ok(Reply::Failed { message }) => return Err(OpenError::Refused { message }),
+            Ok(_) => return Err(OpenError::Refused { message: "the agent does not know channels aside".into() }),
+            Err(error) => return Err(OpenError::Refused { message: error.to_string() }),
+        };
+        let lease = pool.lease(Class::Bulk).await.map_err(|message| self.not_made(message))?;
+        let channel = self.channel(&lease.connection, &Destination::Socket(path)).await?;
+        let death = lease.connection.death.clone();
+        Ok(Stream::new(Tracked::new(Sealed::new(Direct { channel, _lease: lease }), death, self.counts.clone())))
+    }
+
+    fn not_made(&self, message: String) -> OpenError {
+        match self.death.reason() {
+            Some(reason) => OpenError::Dead { reason },
+            None => OpenError::Refused { message },
+        }
     }
 
     async fn channel(&self, connection: &Arc<Connection>, to: &Destination) -> Result<ChannelIo, OpenError> {
@@ -305,7 +341,8 @@ async fn agent(
             let link = Arc::new(Link::of_session(control.clone(), channel, tasks, round_trip.clone()));
             let bulk = Bulk::start(options.clone(), link.clone(), round_trip.clone(), tasks);
             let plain = Pool::for_bulk(options.clone(), death.clone(), tasks);
-            Ok(Way::Agent { link, plain, bulk, resident: plan.resident })
+            let questions = Pool::for_questions(options.clone(), death.clone(), tasks);
+            Ok(Way::Agent { link, plain, questions, bulk, resident: plan.resident })
         }
         Started::Unsuitable(reason) => Err(reason),
     }

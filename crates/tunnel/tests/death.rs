@@ -97,7 +97,7 @@ async fn closing_ends_streams_and_calls_and_leaves_no_login_behind() {
     for (way, options) in sshd.both_ways() {
         let tunnel = connect(options).await;
         let mut streams = Vec::new();
-        for class in [Class::Interactive, Class::Bulk] {
+        for class in [Class::Interactive, Class::Question, Class::Bulk] {
             let to = Destination::Tcp { host: "127.0.0.1".into(), port: flood };
             // Unread: its connection's session waits for room in the stream's queue.
             streams.push(soon("open", tunnel.open(to, class)).await.unwrap());

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tunnel::{AgentState, Class, Destination, Stream, Tunnel};
 
-const CLASSES: [Class; 2] = [Class::Interactive, Class::Bulk];
+const CLASSES: [Class; 3] = [Class::Interactive, Class::Question, Class::Bulk];
 
 fn port(port: u16) -> Destination {
     Destination::Tcp { host: "127.0.0.1".into(), port }

@@ -130,7 +130,7 @@ async fn each_side_of_a_stream_is_closed_on_its_own() {
     let Some(sshd) = Sshd::start().await else { return };
     for (way, options) in sshd.both_ways() {
         let tunnel = connect(options).await;
-        for class in [Class::Interactive, Class::Bulk] {
+        for class in [Class::Interactive, Class::Question, Class::Bulk] {
             // We end first: the answer still arrives.
             let _docker = docker(&sshd, Peer::Count);
             let counting = tcp(&sshd, Peer::Count).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::rig::{Peer, Rig, rig};
 use lifecycle::Kind;
 use tokio::io::AsyncWriteExt;
+use tunnel::Class;
 
 const ATTACH: &str =
     "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
@@ -155,7 +156,7 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     let mut rig = rig();
     let mut client = rig.client().await;
     // Not the first request on its connection.
-    client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    client.send("POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
     let mut engine = rig.engine().await;
     engine.head().await;
     engine.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
@@ -178,6 +179,22 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     engine.send("out").await;
     drop(engine);
     assert_eq!(client.rest().await, "out");
+}
+
+/// Over a short path a question has a way on which a break would look like an end.
+#[tokio::test]
+async fn a_raw_stream_does_not_stay_where_a_question_was_asked() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let asked = rig.asked().await;
+    assert_eq!(asked.class, Class::Question);
+    let mut engine = asked.engine();
+    engine.head().await;
+    engine.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    client.head().await;
+    client.send("POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(rig.asked().await.class, Class::Interactive);
 }
 
 #[tokio::test]

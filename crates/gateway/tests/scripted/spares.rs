@@ -50,6 +50,23 @@ async fn what_must_not_happen_twice_gets_a_connection_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_makeshift_is_left_to_nobody() {
+    let mut rig = rig();
+    let mut client = rig.client().await;
+    client.send(QUESTION).await;
+    let mut makeshift = rig.asked().await.makeshift();
+    answers(&mut makeshift, &mut client).await;
+    // Its own client may ask again by it.
+    client.send(QUESTION).await;
+    answers(&mut makeshift, &mut client).await;
+    client.leaves().await;
+    let mut client = rig.client().await;
+    client.send(QUESTION).await;
+    let mut engine = rig.engine().await;
+    answers(&mut engine, &mut client).await;
+}
+
+#[tokio::test]
 async fn big_transfers_take_no_connection_of_a_question() {
     let mut rig = rig();
     let _left = somebody_asked(&mut rig).await;

@@ -182,6 +182,21 @@ async fn a_client_that_resets_leaves_no_orderly_end_behind() {
 }
 
 #[tokio::test]
+async fn while_a_big_transfer_goes_on_the_next_connection_takes_the_way_for_big_ones() {
+    let mut open = open().await;
+    let (mut near, mut far) = open.connect().await;
+    let length = 5 << 20;
+    let sent = tokio::spawn(async move {
+        far.write_all(&vec![7; length]).await?;
+        Ok::<_, std::io::Error>(far)
+    });
+    within("much of it", near.read_exact(&mut vec![0; length])).await.unwrap();
+    let _goes_on = sent.await.unwrap().unwrap();
+    drop(open.connect().await);
+    assert_eq!(open.engine.classes(), [Class::Interactive, Class::Bulk]);
+}
+
+#[tokio::test]
 async fn after_a_big_transfer_the_next_connection_takes_the_way_for_big_ones() {
     let mut open = open().await;
     for length in [5_usize << 20, 1000, 1000] {
