@@ -66,7 +66,9 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
             return Poll::Pending;
         };
         self.turn = (at + 1) % count;
-        let pressed = self.press.press(&self.open, Instant::now())?;
+        let begun = Instant::now();
+        let pressed = self.press.press(&self.open, begun)?;
+        self.press.worked(begun.elapsed());
         let (form, body) = pressed.as_ref().map_or((Form::Plain, &self.open), |(form, pressed)| (*form, pressed));
         let mut packed = BytesMut::with_capacity(HEAD + body.len());
         chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len(), form);

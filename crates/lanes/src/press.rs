@@ -16,9 +16,13 @@ const FAST: f64 = 300e6;
 /// Levels, and the speed of a path below which there is time for them, in bytes a second; level 1 above all of them. Of source code level 1 makes a fifth, level 3
 /// a sixth, level 6 and 8 a seventh; the last takes 15 ms for a MiB of it.
 const DENSER: [(f64, i32); 3] = [(6e6, 8), (12e6, 6), (40e6, 3)];
-/// While nothing is known of the path, one after the other for each reading in which it kept up: a build context has been handed to the buffers of a slow path before
-/// they are full.
-const FIRST: [i32; 3] = [6, 3, 1];
+/// Levels while nothing is known of the path, densest first: a build context has been handed to the buffers of a slow path before they are full.
+const UNKNOWN: [i32; 4] = [8, 6, 3, 1];
+/// The first of them.
+const FIRST: usize = 1;
+/// Parts of a reading that went into compressing: below the first there is time for a denser level, above the second the path waits for the processor.
+const IDLE: f64 = 0.25;
+const BUSY: f64 = 0.5;
 /// A chunk that does not shrink by a sixteenth was not worth it.
 const WORTH: usize = 16;
 /// After chunks that did not shrink, this many are not tried at most: 4 MiB.
@@ -26,7 +30,7 @@ const MOST_PASSED_OVER: u32 = 32;
 /// How long the lanes are watched for one reading of their speed.
 const READING: Duration = Duration::from_millis(250);
 /// With fewer bytes in one reading the path was not used.
-const USED: usize = 1 << 20;
+const USED: usize = 512 * 1024;
 /// What of the stream the other side has to remember at most, as a power of two: more than any of the levels looks back.
 const WINDOW: u32 = 22;
 /// How long the words of earlier chunks are remembered while nothing is compressed: up to 9 MB.
@@ -54,6 +58,11 @@ impl Press {
     /// Bytes were handed to a lane.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.speed.bytes += bytes;
+    }
+
+    /// Compressing took so long.
+    pub(crate) fn worked(&mut self, time: Duration) {
+        self.speed.worked += time;
     }
 
     /// Every lane is full.
@@ -97,7 +106,7 @@ impl Press {
     fn level(&self, speed: Option<f64>) -> i32 {
         match speed {
             Some(speed) => DENSER.iter().find(|(below, _)| speed < *below).map_or(1, |(_, level)| *level),
-            None => FIRST[self.speed.kept_up.min(FIRST.len() - 1)],
+            None => UNKNOWN[self.speed.ease],
         }
     }
 }
@@ -118,15 +127,21 @@ impl Pressing {
 }
 
 /// How fast the path takes bytes, while it is what holds the stream up.
-#[derive(Default)]
 struct Speed {
     since: Option<Instant>,
     bytes: usize,
     waited: bool,
-    /// For so many readings nobody waited for the path, though it was used.
-    kept_up: usize,
+    worked: Duration,
+    /// Which of the levels the processor has kept up with, while nobody waited for the path.
+    ease: usize,
     /// Bytes a second.
     last: Option<f64>,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self { since: None, bytes: 0, waited: false, worked: Duration::ZERO, ease: FIRST, last: None }
+    }
 }
 
 impl Speed {
@@ -137,8 +152,14 @@ impl Speed {
             if self.waited {
                 self.last = Some(self.bytes as f64 / elapsed.as_secs_f64());
             }
-            self.kept_up = if !self.waited && self.bytes >= USED { self.kept_up + 1 } else { 0 };
-            (self.since, self.bytes, self.waited) = (Some(now), 0, false);
+            let part = self.worked.as_secs_f64() / elapsed.as_secs_f64();
+            self.ease = match (self.bytes >= USED && !self.waited, part) {
+                (false, _) => FIRST,
+                (true, part) if part > BUSY => (self.ease + 1).min(UNKNOWN.len() - 1),
+                (true, part) if part < IDLE => self.ease.saturating_sub(1),
+                (true, _) => self.ease,
+            };
+            (self.since, self.bytes, self.waited, self.worked) = (Some(now), 0, false, Duration::ZERO);
         }
         self.last
     }
@@ -283,14 +304,31 @@ mod tests {
         let begun = Instant::now();
         let (_, first) = pressed(&mut press, text, begun).unwrap();
         press.sent(1 << 20);
+        press.worked(Duration::from_millis(900));
         let (form, quick) = pressed(&mut press, text, begun + Duration::from_secs(1)).unwrap();
-        assert_eq!(form, Form::Begun, "nobody waited for the path: at another level");
+        assert_eq!(form, Form::Begun, "the path waited for the processor: at another level");
         assert!(first.len() < quick.len(), "{} and {} bytes", first.len(), quick.len());
         press.waits();
         press.sent(1 << 20);
         let (form, dense) = pressed(&mut press, text, begun + Duration::from_secs(2)).unwrap();
         assert_eq!(form, Form::Begun, "it is slow: at another level");
         assert!(dense.len() < quick.len(), "{} and {} bytes", dense.len(), quick.len());
+    }
+
+    #[test]
+    fn a_processor_that_has_time_compresses_more_until_it_has_none() {
+        let mut press = Press::new();
+        let mut now = Instant::now();
+        let mut level_after = |part: f64| {
+            press.sent(1 << 20);
+            press.worked(Duration::from_secs_f64(part));
+            now += Duration::from_secs(1);
+            pressed(&mut press, &[7; LONGEST], now).unwrap();
+            press.stream.as_ref().unwrap().level
+        };
+        level_after(0.0);
+        let levels = [0.1, 0.1, 0.4, 0.9, 0.9, 0.9, 0.9, 0.4, 0.1].map(&mut level_after);
+        assert_eq!(levels, [8, 8, 8, 6, 3, 1, 1, 1, 3]);
     }
 
     #[test]
