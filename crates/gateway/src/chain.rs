@@ -173,7 +173,7 @@ async fn pass(
     response.headers_mut().remove(CONNECTION);
     if upstream.io().has_stopped() {
         let (parts, _) = response.into_parts();
-        let relay = Relay::of(Exchange { guard, upstream, link: link.clone(), busy });
+        let relay = Relay::of(upstream, guard, busy);
         return Ok(Response::from_parts(parts, ReplyBody::Relayed(Some(relay), link.clone())));
     }
     let remembered = gateway.presence.is_some() && route.read_only && method == Method::GET;

@@ -112,16 +112,6 @@ impl Link {
         Some((upstream, driver))
     }
 
-    /// Closes the HTTP client on this connection, but not the stream while somebody else holds it.
-    pub(crate) fn drives_no_more(&self, way: &Arc<Way>) {
-        let mut inner = self.inner();
-        let at = inner.drivers.iter().position(|(of, _)| Arc::ptr_eq(of, way));
-        let driver = at.map(|at| inner.drivers.swap_remove(at));
-        // Outside of the lock: what it wakes may come back here.
-        drop(inner);
-        drop(driver);
-    }
-
     /// The request travels on this connection now. A client that has ended meanwhile is passed on as such.
     pub(crate) fn carried_by(&self, upstream: &Upstream, passes_end: bool) {
         let carrier = Carrier { way: upstream.way(), passes_end };

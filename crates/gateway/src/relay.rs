@@ -16,7 +16,6 @@ use lifecycle::Guard;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::Class;
 
-use crate::body::Exchange;
 use crate::chunked::Chunks;
 use crate::classify::Route;
 use crate::client::{ClientIo, Watch};
@@ -58,10 +57,10 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// Takes the stream from the HTTP client, which goes.
-    pub(crate) fn of(exchange: Exchange) -> Self {
-        let Exchange { guard, upstream, link, busy } = exchange;
+    pub(crate) fn of(upstream: Upstream, guard: Arc<Guard>, busy: Busy) -> Self {
         let (engine, way, class) = (upstream.io(), upstream.way(), upstream.class);
-        link.drives_no_more(&way);
+        // It does not read any more.
+        drop(upstream);
         engine.goes_on();
         Self { engine, way, class, guard, busy, chunks: Chunks::default(), held: Bytes::new(), unflushed: false, ended: false, clean: true }
     }

@@ -51,3 +51,31 @@ async fn give_back_at_rest(rest: Weak<Rest>, begun: Instant) {
     }
     heap::give_back();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long after the first one it is given back, when something is freed `every` so often.
+    async fn given_back_after(every: Duration) -> Duration {
+        let (rest, begun) = (Arc::<Rest>::default(), Instant::now());
+        rest.frees();
+        let mut next = begun + every;
+        while rest.inner().freed.is_some() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if Instant::now() >= next && rest.inner().freed.is_some() {
+                rest.frees();
+                next += every;
+            }
+        }
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_waits_for_a_rest_but_not_for_ever() {
+        let (soon, row, never) = (Duration::from_secs(3600), Duration::from_secs(2), Duration::from_millis(300));
+        assert!((REST..REST * 2).contains(&given_back_after(soon).await));
+        assert!((REST..REST * 2).contains(&given_back_after(row).await));
+        assert!((AT_LEAST..AT_LEAST + REST).contains(&given_back_after(never).await));
+    }
+}
