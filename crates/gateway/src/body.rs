@@ -16,6 +16,7 @@ use lifecycle::Guard;
 use crate::events::Events;
 use crate::last_known::Recording;
 use crate::link::{Busy, Link};
+use crate::relay::Relay;
 use crate::room;
 use crate::upstream::{Upstream, Way};
 
@@ -171,6 +172,8 @@ pub(crate) enum ReplyBody {
     Events(Events),
     /// None by itself, but without a length: what follows is a raw stream.
     Endless,
+    /// None by itself, but in chunks: they are relayed behind the head.
+    Relayed(Option<Relay>, Arc<Link>),
 }
 
 impl ReplyBody {
@@ -289,6 +292,13 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Events(events) => return events.poll_next_unpin(cx).map(|lines| lines.map(|lines| Ok(Frame::data(lines)))),
             Self::Endless => return Poll::Ready(None),
+            Self::Relayed(relay, link) => {
+                // The head stands in front of it in what hyper writes next.
+                if let Some(relay) = relay.take() {
+                    link.relays(relay);
+                }
+                return Poll::Pending;
+            }
             Self::Passed(passed) => passed,
         };
         let Some(mut first) = passed.first.take() else { return passed.poll_inner(cx) };
@@ -314,7 +324,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Events(_) | Self::Endless => false,
+            Self::Events(_) | Self::Endless | Self::Relayed(..) => false,
             Self::Passed(passed) => {
                 passed.first.as_ref().is_none_or(|first| first.held.is_none()) && passed.broken.is_none() && passed.inner.is_end_stream()
             }
@@ -324,7 +334,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Events(_) | Self::Endless => SizeHint::default(),
+            Self::Events(_) | Self::Endless | Self::Relayed(..) => SizeHint::default(),
             Self::Passed(passed) => passed.inner.size_hint(),
         }
     }

@@ -24,6 +24,7 @@ use crate::frames;
 use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
 use crate::presence::{Presence, Standing};
+use crate::relay::{self, Relay};
 use crate::reply::Failure;
 use crate::room;
 use crate::serve::Inner as Gateway;
@@ -130,6 +131,7 @@ async fn pass(
     room::before(gateway.presence.as_ref(), route).await?;
     let reservation = before_start(gateway, route).await?;
 
+    let stops = relay::may_follow(route, &request);
     let (mut parts, body) = request.into_parts();
     let raw = route.hijack && !parts.headers.contains_key(UPGRADE);
     prepare(&mut parts, raw);
@@ -143,7 +145,7 @@ async fn pass(
             body
         }
     };
-    let (mut response, upstream) = exchange(gateway, connector, link, route, Request::from_parts(parts, body)).await?;
+    let (mut response, upstream) = exchange(gateway, connector, link, route, Request::from_parts(parts, body), stops).await?;
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
@@ -169,6 +171,11 @@ async fn pass(
         guard.becomes(route.lasting_kind());
     }
     response.headers_mut().remove(CONNECTION);
+    if upstream.io().has_stopped() {
+        let (parts, _) = response.into_parts();
+        let relay = Relay::of(upstream, guard, busy);
+        return Ok(Response::from_parts(parts, ReplyBody::Relayed(Some(relay), link.clone())));
+    }
     let remembered = gateway.presence.is_some() && route.read_only && method == Method::GET;
     let recording = if remembered { gateway.last_known.record(&uri, &response, gateway.activity.clock().now()) } else { None };
     let advice = room::advice(gateway.presence.as_ref(), route, response.headers()).await;
@@ -240,6 +247,7 @@ async fn exchange(
     link: &Link,
     route: &Route,
     request: Request<RequestBody>,
+    stops: bool,
 ) -> Result<(Response<Incoming>, Upstream), Failure> {
     let (parts, body) = request.into_parts();
     let again = (body.is_end_stream() && (parts.method == Method::GET || parts.method == Method::HEAD)).then(|| parts.clone());
@@ -254,7 +262,7 @@ async fn exchange(
     };
     if let Some(mut upstream) = kept {
         link.carried_by(&upstream, passes_end);
-        let mut failed = match upstream.send(request).await {
+        let mut failed = match upstream.send(request, stops).await {
             Ok(response) => return Ok((response, upstream)),
             Err(failed) => failed,
         };
@@ -270,7 +278,7 @@ async fn exchange(
     loop {
         let mut upstream = link.dial(connector, route.class).await?;
         link.carried_by(&upstream, passes_end);
-        let mut failed = match upstream.send(request).await {
+        let mut failed = match upstream.send(request, stops).await {
             Ok(response) => return Ok((response, upstream)),
             Err(failed) => failed,
         };

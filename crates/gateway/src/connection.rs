@@ -18,10 +18,11 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::chain::{self, Client};
-use crate::client::{Watch, watched};
+use crate::client::{ClientIo, Watch, watched};
 use crate::framing::{MAX_HEAD, MAX_HEADERS, Refusal};
 use crate::hijack::{self, LOOK};
 use crate::link::Link;
+use crate::relay::Relay;
 use crate::reply::Failure;
 use crate::serve::Inner as Gateway;
 use crate::socket::Socket;
@@ -34,6 +35,8 @@ enum End {
     Served,
     /// An answer broke off, or the client did.
     Broken,
+    /// What follows now is an answer that is relayed.
+    Relays(Relay),
 }
 
 /// Serves a client until it leaves or, after `shutdown`, until its requests under way are answered. Dropping the future closes the
@@ -42,18 +45,58 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
     socket.connected();
     let may_be_a_browser = socket.is_open_to_browsers();
     let link = Arc::new(Link::default());
-    let (io, watch) = watched(socket, link.told().clone());
-    let service = {
-        let (gateway, link, watch) = (gateway.clone(), link.clone(), watch.clone());
-        service_fn(move |mut request: Request<Incoming>| {
-            if watch.added_te() {
-                request.headers_mut().remove(TE);
+    let (mut client, watch) = watched(socket, link.told().clone());
+    let mut departure = Departure::default();
+    let served = loop {
+        let speaking = speak_http(&gateway, client, &watch, &link, may_be_a_browser, &mut departure, &shutdown);
+        // Boxed, to be gone while an answer is relayed.
+        let (end, io) = Box::pin(speaking).await;
+        client = io;
+        match end {
+            End::Served => break client,
+            // Closed without a word more: an answer that broke off must not look like one that ended.
+            End::Broken => return,
+            End::Relays(relay) => {
+                gateway.rest.frees();
+                if !relay.run(&mut client, &watch, &link, &mut departure).await {
+                    return;
+                }
             }
-            let client = Client { may_be_a_browser, waits: watch.waits() };
-            let answer = chain::answer(gateway.clone(), link.clone(), request, client);
-            Box::pin(async move { Ok::<_, Infallible>(answer.await) })
-        })
+        }
     };
+    match (link.take_hijacked(), watch.refusal()) {
+        (Some(hijacked), _) => hijack::join(served, &watch, &link, hijacked).await,
+        (None, refusal) => {
+            if let Some((upstream, driver)) = link.leave().filter(|_| !shutdown.is_cancelled()) {
+                gateway.spares.keep(upstream, driver);
+            }
+            if watch.has_ended() && refusal.is_none() {
+                return;
+            }
+            watch.becomes_raw();
+            take_leave(served, refusal.map(Refusal::answer).unwrap_or_default().as_bytes()).await;
+        }
+    }
+}
+
+/// HTTP, until there is something else to do with the connection.
+async fn speak_http<S: Socket>(
+    gateway: &Arc<Gateway>,
+    client: ClientIo<S>,
+    watch: &Watch<S>,
+    link: &Arc<Link>,
+    may_be_a_browser: bool,
+    departure: &mut Departure,
+    shutdown: &CancellationToken,
+) -> (End, ClientIo<S>) {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if watch.added_te() {
+            request.headers_mut().remove(TE);
+        }
+        let client = Client { may_be_a_browser, waits: watch.waits() };
+        let answer = chain::answer(gateway.clone(), link.clone(), request, client);
+        Box::pin(async move { Ok::<_, Infallible>(answer.await) })
+    });
     let mut server = Builder::new()
         .half_close(true)
         .header_read_timeout(None)
@@ -62,9 +105,8 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
         .max_headers(MAX_HEADERS)
         // What is too much is refused before it comes here.
         .max_buf_size(2 * MAX_HEAD)
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(client), service);
 
-    let mut departure = Departure::default();
     let mut asked_to_end = pin!(shutdown.cancelled());
     let mut ending = false;
     let end = poll_fn(|cx| {
@@ -83,33 +125,15 @@ pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown:
             }
             Poll::Pending => {}
         }
+        if let Some(relay) = link.take_relay() {
+            return Poll::Ready(End::Relays(relay));
+        }
         link.poll_drivers(cx);
-        departure.poll(cx, &watch, &link).map(|()| End::Broken)
+        departure.poll(cx, watch, link).map(|()| End::Broken)
     })
     .await;
-
-    match end {
-        End::Served => {
-            let parts = server.into_parts();
-            let client = parts.io.into_inner();
-            // What is left in its buffer is of a body that nobody wanted: the server is given one request at a time.
-            match (link.take_hijacked(), watch.refusal()) {
-                (Some(hijacked), _) => hijack::join(client, &watch, &link, hijacked).await,
-                (None, refusal) => {
-                    if let Some((upstream, driver)) = link.leave().filter(|_| !shutdown.is_cancelled()) {
-                        gateway.spares.keep(upstream, driver);
-                    }
-                    if watch.has_ended() && refusal.is_none() {
-                        return;
-                    }
-                    watch.becomes_raw();
-                    take_leave(client, refusal.map(Refusal::answer).unwrap_or_default().as_bytes()).await;
-                }
-            }
-        }
-        // Closed without a word more: an answer that broke off must not look like one that ended.
-        End::Broken => {}
-    }
+    // What is left in its buffer is of a body that nobody wanted: the server is given one request at a time.
+    (end, server.into_parts().io.into_inner())
 }
 
 /// Tells a client that there is no place for it, once it has asked for something: an answer before that would be taken for noise.
@@ -136,7 +160,7 @@ async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin, last_words:
 
 /// What to do when the client ends while a request is under way.
 #[derive(Default)]
-struct Departure {
+pub(crate) struct Departure {
     noticed: bool,
     /// Kept from request to request: a timer costs more than it seems.
     look_again: Option<Pin<Box<Sleep>>>,
@@ -144,7 +168,7 @@ struct Departure {
 
 impl Departure {
     /// Ready when the client is gone. One that only closed its writing side still waits for its answer, and the engine hears of it.
-    fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, watch: &Watch<S>, link: &Link) -> Poll<()> {
+    pub(crate) fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, watch: &Watch<S>, link: &Link) -> Poll<()> {
         if !link.is_busy() {
             self.noticed = false;
             return Poll::Pending;

@@ -111,7 +111,7 @@ pub(crate) fn head(bytes: &[u8], known: usize) -> Result<Option<Head>, Refusal> 
 }
 
 /// Whether an empty line is among the bytes that are new.
-fn ends_in(bytes: &[u8], known: usize) -> bool {
+pub(crate) fn ends_in(bytes: &[u8], known: usize) -> bool {
     let new = &bytes[known.saturating_sub(3)..];
     new.windows(2).any(|window| window == b"\n\n") || new.windows(3).any(|window| window == b"\n\r\n")
 }

@@ -23,10 +23,10 @@ use crate::upstream::taken_over;
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
 
 /// One read, on the stack. As much as a socket buffer gives at once under load.
-const PIECE: usize = 64 * 1024;
+pub(crate) const PIECE: usize = 64 * 1024;
 
 /// Reads in a row before others get their turn.
-const TURNS: usize = 16;
+pub(crate) const TURNS: usize = 16;
 
 /// Joins the client to the engine. Returns when both directions have ended, when one of them breaks, or when the client is gone.
 pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, link: &Link, hijacked: Hijacked) {

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod binds;
 mod body;
 mod chain;
@@ -19,6 +20,7 @@ mod classify;
 mod client;
 mod connection;
 mod doors;
+mod engine_io;
 mod events;
 mod frames;
 mod framing;
@@ -28,7 +30,9 @@ mod last_known;
 mod link;
 mod paths;
 mod presence;
+mod relay;
 mod reply;
+mod rest;
 mod room;
 mod serve;
 mod socket;

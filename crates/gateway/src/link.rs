@@ -3,7 +3,7 @@
 //! They are driven by the client connection's own task: nothing is handed from thread to thread on the way of a request, and when the task
 //! is dropped, everything upstream is closed with it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use hyper::upgrade::OnUpgrade;
@@ -12,6 +12,7 @@ use tunnel::{Class, Connector, Destination};
 
 use crate::body::Gate;
 use crate::client::Told;
+use crate::relay::Relay;
 use crate::reply::Failure;
 use crate::upstream::{Driver, Upstream, Way};
 
@@ -33,6 +34,7 @@ struct Inner {
     gate: Option<Arc<Gate>>,
     client_ended: bool,
     hijack: Option<Hijacked>,
+    relay: Option<Relay>,
 }
 
 /// How the client's end gets to the engine.
@@ -59,13 +61,13 @@ pub(crate) struct Hijacked {
     pub(crate) framed: bool,
 }
 
-/// A request is under way until this is dropped.
-pub(crate) struct Busy(Arc<Link>);
+/// A request is under way until this is dropped. It does not keep the link, which may hold it.
+pub(crate) struct Busy(Weak<Link>);
 
 impl Link {
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.inner().requests += 1;
-        Busy(self.clone())
+        Busy(Arc::downgrade(self))
     }
 
     pub(crate) fn told(&self) -> &Arc<Told> {
@@ -167,6 +169,16 @@ impl Link {
         self.inner().hijack.take()
     }
 
+    /// The head of an answer is written that is going to be relayed.
+    pub(crate) fn relays(&self, relay: Relay) {
+        self.inner().relay = Some(relay);
+    }
+
+    /// Once the client's socket has taken the head.
+    pub(crate) fn take_relay(&self) -> Option<Relay> {
+        if self.told.is_blocked() { None } else { self.inner().relay.take() }
+    }
+
     /// Moves every upstream connection on.
     pub(crate) fn poll_drivers(&self, cx: &mut Context<'_>) {
         // Taken out while they are polled: what they wake may come back here.
@@ -185,7 +197,8 @@ impl Link {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut inner = self.0.inner();
+        let Some(link) = self.0.upgrade() else { return };
+        let mut inner = link.inner();
         inner.requests -= 1;
         inner.carrier = None;
         inner.gate = None;

@@ -15,6 +15,7 @@ use crate::connection;
 use crate::knowledge::Knowledge;
 use crate::last_known::LastKnown;
 use crate::presence::Presence;
+use crate::rest::Rest;
 use crate::socket::Socket;
 use crate::spares::Spares;
 
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) polling: Mutex<Polling>,
     pub(crate) last_known: LastKnown,
     pub(crate) spares: Arc<Spares>,
+    pub(crate) rest: Arc<Rest>,
 }
 
 impl Gateway {
@@ -58,8 +60,18 @@ impl Gateway {
         knowledge: Knowledge,
         folders: Folders,
     ) -> Self {
-        let (polling, last_known, spares) = (Mutex::default(), LastKnown::default(), Arc::default());
-        Self(Arc::new(Inner { connector, activity, ports, knowledge, folders, presence: None, polling, last_known, spares }))
+        Self(Arc::new(Inner {
+            connector,
+            activity,
+            ports,
+            knowledge,
+            folders,
+            presence: None,
+            polling: Mutex::default(),
+            last_known: LastKnown::default(),
+            spares: Arc::default(),
+            rest: Arc::default(),
+        }))
     }
 
     /// With a look at the machine that asks for none: who repeats a question, or follows events, neither wakes a machine nor keeps one. To be
@@ -82,7 +94,7 @@ impl Gateway {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some(_) = clients.join_next() => {}
+                Some(_) = clients.join_next() => self.0.rest.frees(),
                 Some(_) = turned_away.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((socket, _)) if clients.len() < MAX_CLIENTS => {

@@ -1,10 +1,8 @@
 //! One connection to the engine: an HTTP client on a stream of the tunnel.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::Context;
 
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
@@ -15,20 +13,19 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::{Class, Stream};
 
 use crate::body::RequestBody;
+use crate::engine_io::EngineIo;
 use crate::framing::{MAX_HEAD, MAX_HEADERS};
 
 /// A connection to the engine that serves one request after the other. Dropping it closes it.
 pub(crate) struct Upstream {
     pub(crate) class: Class,
     sender: SendRequest<RequestBody>,
+    io: EngineIo,
     way: Arc<Way>,
     abort: AbortHandle,
-    /// Not to be left to other clients.
-    makeshift: bool,
 }
 
 /// What has to be polled for an [`Upstream`] to move.
@@ -36,14 +33,18 @@ pub(crate) type Driver = BoxFuture<'static, ()>;
 
 impl Upstream {
     pub(crate) async fn over(stream: Stream, class: Class) -> Result<(Self, Driver), hyper::Error> {
-        let (way, makeshift) = (Arc::<Way>::default(), stream.is_makeshift());
-        let io = TokioIo::new(UpstreamIo { stream, way: way.clone(), lost: None, unflushed: false, shut: false });
+        let way = Arc::<Way>::default();
+        Self::on(EngineIo::new(stream, way.clone()), way, class).await
+    }
+
+    /// The same on one that was there before, between two requests.
+    pub(crate) async fn on(io: EngineIo, way: Arc<Way>, class: Class) -> Result<(Self, Driver), hyper::Error> {
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .title_case_headers(true)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD)
-            .handshake(io)
+            .handshake(TokioIo::new(io.clone()))
             .await?;
         let (abort, registration) = AbortHandle::new_pair();
         let connection = Abortable::new(connection.with_upgrades(), registration);
@@ -53,7 +54,7 @@ impl Upstream {
                 tracing::trace!(%error, "a connection to the engine ended");
             }
         });
-        Ok((Self { class, sender, way, abort, makeshift }, driver))
+        Ok((Self { class, sender, io, way, abort }, driver))
     }
 
     /// Whether it can take another request. Waits until the last one is out of the way.
@@ -68,19 +69,27 @@ impl Upstream {
 
     /// The same, for another client's request.
     pub(crate) fn is_worth_leaving(&self) -> bool {
-        !self.makeshift && self.is_reusable()
+        !self.io.is_makeshift() && self.is_reusable()
     }
 
     pub(crate) fn way(&self) -> Arc<Way> {
         self.way.clone()
     }
 
+    pub(crate) fn io(&self) -> EngineIo {
+        self.io.clone()
+    }
+
+    /// Where reading `stops` behind the head of the answer, [`EngineIo::has_stopped`] says whether it did.
+    ///
     /// # Errors
     /// With the request itself, where not a byte of it was sent.
     pub(crate) fn send(
         &mut self,
         mut request: Request<RequestBody>,
+        stops: bool,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
+        self.io.stops_behind_head(stops);
         request.body_mut().travels_on(self.way());
         self.sender.try_send_request(request)
     }
@@ -94,8 +103,8 @@ impl Drop for Upstream {
 
 /// The stream that a connection was taken over on, without HTTP around it, and what came with the engine's head.
 pub(crate) fn taken_over(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<UpstreamIo>>().ok()?;
-    Some((parts.io.into_inner().stream, parts.read_buf))
+    let parts = upgraded.downcast::<TokioIo<EngineIo>>().ok()?;
+    Some((parts.io.into_inner().take()?, parts.read_buf))
 }
 
 /// How far a request is on its way to the engine.
@@ -132,97 +141,25 @@ impl Way {
         self.blocked.load(Ordering::Acquire)
     }
 
-    fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.wanted.load(Ordering::Acquire) && self.begun.load(Ordering::Acquire) && self.sent.load(Ordering::Acquire)
     }
-}
 
-/// The stream as the HTTP client sees it. hyper waits for the answer by reading, so that is where the end is passed on.
-///
-/// A write that fails is told when reading ends: an engine may answer before it has read everything and close, and a refusal of the
-/// stream itself comes by reading, too.
-struct UpstreamIo {
-    stream: Stream,
-    way: Arc<Way>,
-    lost: Option<io::Error>,
-    unflushed: bool,
-    shut: bool,
-}
-
-impl UpstreamIo {
-    fn pass_end_on(&mut self, cx: &mut Context<'_>) {
-        if !self.shut && !self.unflushed && self.way.is_due() && Pin::new(&mut self.stream).poll_shutdown(cx).is_ready() {
-            self.shut = true;
-        }
+    /// Something of the request is written.
+    pub(crate) fn begins(&self) {
+        self.begun.store(true, Ordering::Release);
     }
 
-    fn written(&mut self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
-        self.way.blocked.store(written.is_pending(), Ordering::Release);
-        match written {
-            Poll::Ready(Err(error)) => {
-                self.lost = Some(error);
-                self.unflushed = false;
-                self.way.reader.wake();
-                Poll::Ready(Ok(all))
-            }
-            written => written,
-        }
-    }
-}
-
-impl AsyncRead for UpstreamIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.way.reader.register(cx.waker());
-        self.pass_end_on(cx);
-        let before = buf.remaining();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        match self.lost.take_if(|_| buf.remaining() == before) {
-            Some(error) => Poll::Ready(Err(error)),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl AsyncWrite for UpstreamIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.lost.is_some() {
-            return Poll::Ready(Ok(buf.len()));
-        }
-        self.unflushed = true;
-        self.way.begun.store(true, Ordering::Release);
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.written(written, buf.len())
+    pub(crate) fn is_blocked_now(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Release);
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let all = bufs.iter().map(|buf| buf.len()).sum();
-        if self.lost.is_some() {
-            return Poll::Ready(Ok(all));
-        }
-        self.unflushed = true;
-        self.way.begun.store(true, Ordering::Release);
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.written(written, all)
+    /// Whoever reads is told when there is something to pass on.
+    pub(crate) fn listen(&self, cx: &Context<'_>) {
+        self.reader.register(cx.waker());
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lost.is_some() {
-            return Poll::Ready(Ok(()));
-        }
-        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
-            let _ = self.written(Poll::Ready(Err(error)), 0);
-        }
-        self.unflushed = false;
-        self.pass_end_on(cx);
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shut = true;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    pub(crate) fn look_again(&self) {
+        self.reader.wake();
     }
 }

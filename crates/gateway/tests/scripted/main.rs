@@ -13,6 +13,7 @@ mod limits;
 mod memory;
 mod opening;
 mod pipeline;
+mod relay;
 mod rig;
 mod room;
 mod smuggling;

@@ -1,9 +1,14 @@
-//! What a client costs that follows a log in which nothing is written. Most of it are hyper's buffers: 8 KiB for reading and 8 KiB for writing on
-//! each side. A debug build measured 50 KiB, with the test's own ends.
+//! What a client costs that follows a log in which nothing is written, once all have been opened: no buffer of HTTP on either side. A debug build measured 13 KB, with
+//! the test's own ends.
 
-use crate::rig::{Peer, rig};
+use crate::rig::{Peer, eventually, rig};
 
 const STREAMS: usize = 400;
+/// For each, in bytes.
+const MOST: usize = 16 * 1024;
+const FOLLOW: &str =
+    "GET /v1.41/containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\nUser-Agent: Docker-Client/28.2.2 (linux)\r\n\r\n";
+const HEAD: &str = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Docker/28\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
 
 /// Of this process, in bytes.
 fn resident() -> usize {
@@ -12,29 +17,39 @@ fn resident() -> usize {
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_small() {
-    if !cfg!(target_os = "linux") {
+async fn a_silent_stream_is_small_even_if_all_were_opened_at_once() {
+    // Elsewhere memory is counted in another way, or the C library gives back what it wants.
+    if !cfg!(all(target_os = "linux", target_env = "gnu")) {
         return;
     }
     let mut rig = rig();
     let mut held: Vec<(Peer, Peer)> = Vec::new();
     let mut before = 0;
-    for n in 0..STREAMS + 50 {
-        // The first ones pay for what is made once.
-        if n == 50 {
-            before = resident();
+    // The first ones pay for what is made once.
+    for streams in [50, STREAMS] {
+        before = resident();
+        let mut clients = Vec::new();
+        for _ in 0..streams {
+            let mut client = rig.client().await;
+            client.send(FOLLOW).await;
+            clients.push(client);
         }
-        let mut client = rig.client().await;
-        client
-            .send("GET /v1.41/containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\nUser-Agent: Docker-Client/28.2.2 (linux)\r\n\r\n")
-            .await;
-        let mut engine = rig.engine().await;
-        engine.head().await;
-        engine.send("HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: Docker/28\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
-        client.until("hello\r\n").await;
-        held.push((client, engine));
+        let mut engines = Vec::new();
+        for _ in 0..streams {
+            let mut engine = rig.engine().await;
+            engine.head().await;
+            engines.push(engine);
+        }
+        for engine in &mut engines {
+            engine.send(HEAD).await;
+        }
+        for client in &mut clients {
+            client.until("hello\r\n").await;
+        }
+        held.extend(clients.into_iter().zip(engines));
     }
-    let each = (resident() - before) / STREAMS;
-    println!("{each} bytes each, with both of the test's ends");
-    assert!(each < 56 * 1024, "{each} bytes");
+    let opened = (resident() - before) / STREAMS;
+    let each = || resident().saturating_sub(before) / STREAMS;
+    eventually("what opening them took is given back", || each() < MOST, || format!("{} bytes each", each())).await;
+    println!("{} bytes each with both of the test's ends, {opened} right after they were opened", each());
 }
