@@ -17,9 +17,22 @@ use tunnel::{Class, Destination, OpenError, Stream, Tunnel};
 
 /// An answer that has to come although somebody stands still; shorter than the silence after which a tunnel gives its path up.
 const MEANWHILE: Duration = Duration::from_secs(1);
+/// The tunnel's own measure.
+const SHORT: Duration = Duration::from_millis(3);
 
 fn port(port: u16) -> Destination {
     Destination::Tcp { host: "127.0.0.1".into(), port }
+}
+
+/// Once it is known how short the path is.
+async fn near_tunnel(sshd: &Sshd) -> Tunnel {
+    let tunnel = connect(sshd.options_with_agent()).await;
+    eventually("the path is seen to be short", async || match tunnel.statistics().round_trip {
+        Some(round_trip) if round_trip < SHORT => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    tunnel
 }
 
 async fn open(tunnel: &Tunnel, to: Destination, class: Class) -> Stream {
@@ -70,7 +83,7 @@ async fn by_which_way(sshd: &Sshd, tunnel: &Tunnel, class: Class) -> Result<(), 
 async fn a_question_does_not_pass_the_agent_once_there_is_a_connection_for_it() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
-    let tunnel = connect(sshd.options_with_agent()).await;
+    let tunnel = near_tunnel(&sshd).await;
     // The first one is not kept waiting for a login.
     eventually("a question has a connection to itself", async || by_which_way(&sshd, &tunnel, Class::Question).await).await;
     assert!(by_which_way(&sshd, &tunnel, Class::Interactive).await.is_err(), "or this test cannot tell");
@@ -81,7 +94,7 @@ async fn a_question_does_not_pass_the_agent_once_there_is_a_connection_for_it() 
 async fn more_questions_than_connections_are_answered_all_the_same() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
-    let tunnel = connect(sshd.options_with_agent()).await;
+    let tunnel = near_tunnel(&sshd).await;
     for _ in 0..3 {
         let mut asked = futures::future::join_all((0..40).map(|_| open(&tunnel, Destination::Docker, Class::Question))).await;
         for stream in &mut asked {
@@ -96,7 +109,7 @@ async fn more_questions_than_connections_are_answered_all_the_same() {
 async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
     let Some(sshd) = Sshd::start().await else { return };
     let breaks = port(tcp(&sshd, Peer::Breaks).await);
-    let tunnel = connect(sshd.options_with_agent()).await;
+    let tunnel = near_tunnel(&sshd).await;
     for half_closed in [false, true] {
         let mut stream = open(&tunnel, breaks.clone(), Class::Bulk).await;
         stream.write_all(b"several").await.unwrap();
@@ -116,7 +129,7 @@ async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
 async fn a_big_transfer_that_is_dropped_resets_what_it_led_to() {
     let Some(sshd) = Sshd::start().await else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let tunnel = connect(sshd.options_with_agent()).await;
+    let tunnel = near_tunnel(&sshd).await;
     let mut stream = open(&tunnel, port(listener.local_addr().unwrap().port()), Class::Bulk).await;
     stream.write_all(b"half of it").await.unwrap();
     let (mut peer, _) = soon("the connection", listener.accept()).await.unwrap();
@@ -131,7 +144,7 @@ async fn a_big_transfer_that_is_dropped_resets_what_it_led_to() {
 async fn a_big_transfer_that_is_refused_is_refused() {
     let Some(sshd) = Sshd::start().await else { return };
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let tunnel = connect(sshd.options_with_agent()).await;
+    let tunnel = near_tunnel(&sshd).await;
     let opened = async { tunnel.open(port(nobody), Class::Bulk).await?.opened().await };
     let refused = soon("open", opened).await.unwrap_err();
     assert!(matches!(refused, OpenError::Refused { .. }), "{refused:?}");
@@ -142,11 +155,33 @@ async fn a_big_transfer_that_is_refused_is_refused() {
 async fn a_big_transfer_does_not_hold_up_the_agents_session() {
     let Some(sshd) = Sshd::start().await else { return };
     let (flood, _docker) = (tcp(&sshd, Peer::Flood).await, docker(&sshd, Peer::Echo));
-    let tunnel = connect(sshd.options_with_agent()).await;
+    let tunnel = near_tunnel(&sshd).await;
     let mut unread = open(&tunnel, port(flood), Class::Bulk).await;
     soon("first bytes", unread.read_exact(&mut [0; 1024])).await.unwrap();
     for _ in 0..20 {
         soon("an answer", echoes(&mut open(&tunnel, Destination::Docker, Class::Interactive).await)).await.unwrap();
+    }
+    tunnel.close().await;
+}
+
+/// What a sealed stream has taken and could not send at once must not wait for bytes that never come.
+#[tokio::test]
+async fn all_of_a_big_answer_arrives_though_who_gave_it_stays() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = port(listener.local_addr().unwrap().port());
+    let tunnel = near_tunnel(&sshd).await;
+    for length in (0..12).map(|at| (4 << 20) + at * 50_001) {
+        let mut stream = open(&tunnel, to.clone(), Class::Bulk).await;
+        let (mut peer, _) = soon("the connection", listener.accept()).await.unwrap();
+        let saying = tokio::spawn(async move {
+            peer.write_all(&vec![7; length]).await.unwrap();
+            peer
+        });
+        let mut heard = vec![0; length];
+        soon("all of it", stream.read_exact(&mut heard)).await.unwrap();
+        assert!(heard.iter().all(|byte| *byte == 7));
+        drop(soon("who gave it", saying).await.unwrap());
     }
     tunnel.close().await;
 }
