@@ -100,7 +100,7 @@ pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: 
     let begun = async {
         Ok::<_, ImageError>(match &order.content {
             Content::Disk(disk) => Way::Written(written::Writing::begin(order, disk, report).await?),
-            Content::Machine(image) => Way::Prepared(prepared::Preparation::begin(client, order, image, report).await?),
+            Content::Machine(image) => Way::Prepared(Box::new(prepared::Preparation::begin(client, order, image, report).await?)),
         })
     };
     let way = tokio::select! {
@@ -134,7 +134,7 @@ pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: 
 /// How the disk comes to be what it should be.
 enum Way<'a> {
     Written(written::Writing<'a>),
-    Prepared(prepared::Preparation),
+    Prepared(Box<prepared::Preparation>),
 }
 
 async fn to_snapshot(build: &Build<'_>, way: &Way<'_>) -> Result<Built, ImageError> {

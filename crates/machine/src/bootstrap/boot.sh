@@ -18,8 +18,8 @@ if [ -n "${written:-}" ]; then
     # On a first boot the image's docker may have begun on the root disk. Ours begins nothing by itself.
     systemctl stop docker.socket docker.service containerd.service
 fi
-# For the next boot: what is started now needs no reload.
-systemctl enable --quiet --no-reload dockbridge-volume.service dockbridge-dead-man.service
 systemctl start --no-block dockbridge-volume.service dockbridge-dead-man.service containerd.service docker.socket docker.service
+# For the next boot: what was started needs no reload.
+systemctl enable --quiet --no-reload dockbridge-volume.service dockbridge-dead-man.service
 systemctl try-reload-or-restart --no-block ssh.service 2>/dev/null
 exit 0
