@@ -100,7 +100,7 @@ pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: 
     let begun = async {
         Ok::<_, ImageError>(match &order.content {
             Content::Disk(disk) => Way::Written(written::Writing::begin(order, disk, report).await?),
-            Content::Machine(image) => Way::Prepared(Box::new(prepared::Preparation::begin(client, order, image, report).await?)),
+            Content::Machine(image) => Way::Prepared(Box::new(prepared::Preparation::begin(client, order, image).await?)),
         })
     };
     let way = tokio::select! {

@@ -13,7 +13,7 @@ use tunnel::{HostKeys, Tunnel};
 
 use crate::build::{MachineImage, Order};
 use crate::error::{ImageError, cloud};
-use crate::event::{Event, Phase, Report};
+use crate::event::Phase;
 use crate::labels::{ENGINE, Name};
 use crate::login::{self, Door};
 use crate::steps::{Blank, Build, MOST_PATHS};
@@ -34,9 +34,8 @@ pub(crate) struct Preparation {
 
 impl Preparation {
     /// Reads the agent and asks the cloud for the image to begin with.
-    pub(crate) async fn begin(client: &Client, order: &Order, wanted: &MachineImage, report: &Report<'_>) -> Result<Self, ImageError> {
+    pub(crate) async fn begin(client: &Client, order: &Order, wanted: &MachineImage) -> Result<Self, ImageError> {
         let agent = login::agent(&order.agents, &order.architecture).await?;
-        report(Event::Phase { phase: Phase::LookUp, detail: Some(wanted.base.clone()) });
         let found = client.images().of_architecture(&wanted.base, order.architecture.clone()).await.map_err(cloud("list the images"))?;
         let none = || ImageError::NoBaseImage { name: wanted.base.clone(), architecture: order.architecture.to_string() };
         let base = found.filter(|image| image.status == ImageStatus::Available).ok_or_else(none)?;

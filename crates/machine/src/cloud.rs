@@ -163,11 +163,9 @@ impl Cloud {
                         sleep(LOOK_AGAIN).await;
                     }
                     Err(connect::Lost::Remove(error)) => {
-                        let other_image =
-                            last_made.take_if(|made| made.server == server.id).is_some_and(|made| self.did_not_come_up(&made));
+                        let other_image = self.try_another_image(&mut last_made, server.id, &error);
                         self.remove_server(&server).await?;
-                        // A docker that will not start may not like what is on the volume: that is told, whatever the image.
-                        if !(other_image && matches!(error, MachineError::Silent { .. })) {
+                        if !other_image {
                             return Err(error);
                         }
                         last = error.to_string();
@@ -178,12 +176,29 @@ impl Cloud {
                         progress(Phase::CleanUp, Some(because));
                         self.remove_server(&server).await?;
                     }
-                    Err(connect::Lost::Failed(error)) => return Err(error),
+                    Err(connect::Lost::Failed(error)) => {
+                        if !self.try_another_image(&mut last_made, server.id, &error) {
+                            return Err(error);
+                        }
+                        last = error.to_string();
+                        progress(Phase::CleanUp, Some(format!("{last}; once more from another image")));
+                        self.remove_server(&server).await?;
+                    }
                 },
             }
             observed = self.observe().await?;
         }
         Err(MachineError::TimedOut { waited: LONGEST_WAY, last })
+    }
+
+    /// Whether a server that this way has just made is given up for another image, since it does not let us in. A docker that will not start may not like what is on the
+    /// volume: that is told, whatever the image.
+    fn try_another_image(&self, last_made: &mut Option<Made>, server: u64, error: &MachineError) -> bool {
+        let is_docker = matches!(error, MachineError::Docker { .. });
+        let is_of_the_image =
+            is_docker || matches!(error, MachineError::Silent { .. } | MachineError::Connect { .. } | MachineError::HostKey { .. });
+        let Some(made) = last_made.take_if(|made| made.server == server && is_of_the_image) else { return false };
+        self.did_not_come_up(&made) && !is_docker
     }
 
     /// Waits for actions that were begun; what was gone already when we came is fine.

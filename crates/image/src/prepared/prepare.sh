@@ -12,6 +12,7 @@ fail() {
 }
 
 prepare() {
+    command -v dockerd >/dev/null || fail 'the image that it was made from has no docker'
     # Both have to be done with the first boot, or they would go on with it behind our back.
     if command -v cloud-init >/dev/null; then
         # 2: something was not as it should be, which the image's own settings may be.
@@ -26,7 +27,8 @@ prepare() {
         sleep 1
         waited=$((waited + 1))
     done
-    engine=$(dockerd --version | sed 's/^Docker version \([^,]*\),.*/\1/')
+    # As a label can hold it.
+    engine=$(dockerd --version | sed 's/^Docker version \([A-Za-z0-9._-]*\).*/\1/')
 
     # They are started only behind the volume: at boot, by the script in the user-data.
     systemctl disable --quiet docker.service docker.socket containerd.service 2>/dev/null
