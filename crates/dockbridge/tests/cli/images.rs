@@ -143,8 +143,8 @@ async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() 
         labels
     };
     make_snapshot(&desk, "theirs", &for_machines(labels("abcdefghjkmn", "image", "docker"))).await;
-    make_snapshot(&desk, "a disk image that is called so", &labels(&owner, "image", "docker")).await;
-    make_snapshot(&desk, "a builder's", &for_machines(labels(&owner, "image-builder", "docker"))).await;
+    make_snapshot(&desk, "called-so", &labels(&owner, "image", "docker")).await;
+    make_snapshot(&desk, "of-a-builder", &for_machines(labels(&owner, "image-builder", "docker"))).await;
     desk.settings("hetzner: {image: auto}\n");
     assert_eq!(image_of_a_new_machine(&desk).await.name.as_deref(), Some("docker-ce"));
 
