@@ -56,8 +56,11 @@ pub fn choose(candidates: &[Candidate], location: &str, history: &History, now: 
         (None, None) => return None,
     };
     if let Some(at) = history.last_failure(own.id).filter(|at| within(AVOIDED_FOR, *at, now)) {
-        let hours = u64::try_from(now.as_second() - at).unwrap_or(0) / 3_600;
-        return took(plain, format!("a machine from {} did not come up {hours} h ago", own.name));
+        let ago = match (now.as_second() - at) / 3_600 {
+            ..1 => "less than an hour ago".to_owned(),
+            hours => format!("{hours} h ago"),
+        };
+        return took(plain, format!("a machine from {} did not come up {ago}", own.name));
     }
     let measured = |image: &Candidate| -> Vec<u64> {
         let counts = |wake: &&Wake| within(COUNTS_FOR, wake.at, now);
