@@ -50,7 +50,9 @@ impl Cloud {
                     None => return Ok(None),
                 },
             };
-            while let Some(choice) = self.choice(rung) {
+            // Each is refused once at most.
+            for _ in &rung.images {
+                let Some(choice) = self.choice(rung) else { break };
                 stopwatch.start();
                 match self.new_server(rung, &choice, key, firewall, volume).await? {
                     Tried::Made(id) => return Ok(id.map(|server| self.made(server, rung, choice, fresh_volume))),
