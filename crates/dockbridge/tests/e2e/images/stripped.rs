@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -87,10 +88,16 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
         assert!(held.contains(Path::new(file)), "{file} is not among {held:?}");
     }
     assert!(held.iter().any(|file| file.starts_with("/var/lib/cloud")), "{held:?}");
-    let own = of_its_own(&disk);
-    for what in ["an authorized key", "a host key", "a machine id", "cloud-init's notes", "a log", "data of docker", "data of containerd"] {
-        assert!(own.contains(what), "{what} is not among {own:?}");
-    }
+    // Docker comes up while it is prepared.
+    let mut own = BTreeSet::new();
+    let expected =
+        ["an authorized key", "a host key", "a machine id", "cloud-init's notes", "a log", "data of docker", "data of containerd"];
+    site.stage
+        .eventually("the looks find what is there", Duration::from_secs(20), async || {
+            own.extend(of_its_own(&disk));
+            expected.iter().all(|what| own.contains(what))
+        })
+        .await;
 
     let id = build.built().await["id"].as_u64().unwrap();
     let snapshot = site.path(&format!("cloud/images/{id}/upper"));
