@@ -64,7 +64,12 @@ async fn serve(arguments: &Args) -> Result<()> {
         endpoint: Endpoint { host: arguments.host.clone(), port: 22, user: "root".to_owned() },
         host_keys: HostKeys::KnownHosts(believe(&arguments.host, folder.path())?),
         identity: Identity::File(arguments.key.clone()),
-        agent: Some(AgentPlan { binaries: agent(arguments)?, directory: "~/.cache/dockbridge".to_owned(), resident: false }),
+        agent: Some(AgentPlan {
+            binaries: agent(arguments)?,
+            directory: "~/.cache/dockbridge".to_owned(),
+            installed: None,
+            resident: false,
+        }),
         docker_socket: Options::DOCKER_SOCKET.to_owned(),
     };
     let tunnel = connect(options).await?;

@@ -22,6 +22,7 @@ mod serve;
 mod state;
 mod status;
 mod supervisor;
+mod wakes_file;
 mod why;
 
 pub use gateway::{BindMounts, Folders};
@@ -31,4 +32,5 @@ pub use ports;
 pub use remembered::LastKnown;
 pub use serve::{Daemon, DaemonError, Options};
 pub use status::{LastKnownStatus, PhaseStatus, PinStatus, Status};
+pub use wakes_file::wakes_of;
 pub use why::{EndingStatus, ReasonStatus, Why};

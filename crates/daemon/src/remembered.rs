@@ -118,6 +118,7 @@ mod tests {
             currency: None,
             billed_unit_seconds: None,
             volume: None,
+            image: None,
         };
         LastKnown { machine, seen }
     }

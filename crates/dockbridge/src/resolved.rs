@@ -20,7 +20,7 @@ use crate::paths::{Paths, unwritable, write_private};
 use crate::settings::{self, Settings};
 
 /// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
-const BOOT_LEASE_SECONDS: u64 = 10 * 60;
+pub const BOOT_LEASE_SECONDS: u64 = 10 * 60;
 
 /// Who this process is to machines.
 static CLIENT: OnceLock<String> = OnceLock::new();
@@ -170,14 +170,21 @@ impl Resolved {
             volume_size: hetzner.volume_size,
             boot_lease_seconds: BOOT_LEASE_SECONDS,
         };
+        let plan = AgentPlan {
+            binaries: agent_binaries(),
+            directory: machine::RUN_DIRECTORY.to_owned(),
+            installed: Some(machine::LIBRARY_DIRECTORY.to_owned()),
+            resident: true,
+        };
         let options = CloudOptions {
             identity: Identity { profile: self.profile.clone(), owner: self.owner()? },
             spec,
             login: self.login_key()?,
-            agent: AgentPlan { binaries: agent_binaries(), directory: "/run/dockbridge".to_owned(), resident: true },
+            agent: plan,
             lease: self.lease(),
             self_destruct,
             resume: self.settings.activity.resume,
+            wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
         };
         Ok(Cloud::new(client, options))
     }

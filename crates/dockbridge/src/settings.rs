@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::ports::{OnConflict, Rule};
+use machine::ImageSetting;
 use secrecy::SecretString;
 use url::Url;
 
@@ -72,8 +73,8 @@ pub struct Hetzner {
     pub server_types: Vec<String>,
     /// Locations in order of preference.
     pub locations: Vec<String>,
-    /// Image name.
-    pub image: String,
+    /// What machines are made from.
+    pub image: ImageSetting,
     /// GB of a new volume.
     pub volume_size: u64,
     /// API base.

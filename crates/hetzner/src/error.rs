@@ -154,6 +154,11 @@ impl Error {
         self.code() == Some(&Code::UniquenessError)
     }
 
+    /// Something in the body cannot be used, such as an image that is gone.
+    pub fn is_invalid(&self) -> bool {
+        self.code() == Some(&Code::InvalidInput)
+    }
+
     /// The resource does not exist. A 404 without the API's own error body does not count: it may come from anything on the way.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(&Code::NotFound)

@@ -302,6 +302,11 @@ impl Servers {
         self.act(id, "enable_rescue", &json!({ "type": "linux64", "ssh_keys": ssh_keys })).await
     }
 
+    /// Makes the disk anew from an image, with other user-data; id and addresses stay, and it is started. The keys that it was made with may come back.
+    pub async fn rebuild(&self, id: u64, image: u64, user_data: &str) -> Result<Action> {
+        self.act(id, "rebuild", &json!({ "image": image.to_string(), "user_data": user_data })).await
+    }
+
     /// Makes a snapshot of the disk; off is best. The image exists at once, and is complete when the action has succeeded: a copy of a full disk takes an hour.
     pub async fn create_image(&self, id: u64, description: &str, labels: &Labels) -> Result<CreatedImage> {
         let request = Request::new(Method::POST, format!("{}/actions/create_image", path::<Server>(id)));

@@ -91,9 +91,9 @@ pub enum ImageError {
         /// What it should be.
         wanted: String,
     },
-    /// The program that writes is not there for this architecture.
+    /// The agent, which also writes disks, is not there for this architecture.
     #[error("{} holds no dockbridge-agent for {machine}", folder.display())]
-    NoWriter {
+    NoAgent {
         /// Where it was looked for.
         folder: PathBuf,
         /// As `uname -m` says it.
@@ -102,17 +102,24 @@ pub enum ImageError {
     /// A key could not be made.
     #[error("an SSH key cannot be made")]
     Key(#[source] russh::keys::ssh_key::Error),
-    /// The rescue system does not answer.
-    #[error("the rescue system did not answer within {} s", after.as_secs())]
-    NoRescue {
+    /// The server of the build does not answer.
+    #[error("{what} did not answer within {} s", after.as_secs())]
+    Silent {
+        /// Such as `the rescue system`.
+        what: &'static str,
         /// The limit.
         after: Duration,
         /// The last attempt.
         source: Option<Box<ConnectError>>,
     },
-    /// The rescue system is not to be used.
-    #[error("no way into the rescue system")]
-    Connect(#[source] Box<ConnectError>),
+    /// What answers is not to be used.
+    #[error("no way into {what}")]
+    Connect {
+        /// Such as `the rescue system`.
+        what: &'static str,
+        /// Why.
+        source: Box<ConnectError>,
+    },
     /// Somebody took the server away.
     #[error("the server went away: {what}")]
     ServerGone {
@@ -120,8 +127,10 @@ pub enum ImageError {
         what: String,
     },
     /// The connection broke again and again.
-    #[error("the connection to the rescue system broke {times} times; the last time: {last}")]
+    #[error("the connection to {what} broke {times} times; the last time: {last}")]
     Lost {
+        /// Such as `the rescue system`.
+        what: &'static str,
         /// How often.
         times: u32,
         /// What was seen.
@@ -134,6 +143,23 @@ pub enum ImageError {
         kind: WriteFailure,
         /// In words for a person.
         message: String,
+    },
+    /// The server could not be made into what our machines begin as.
+    #[error("the server cannot be prepared: {message}")]
+    Prepare {
+        /// In words for a person.
+        message: String,
+    },
+    /// What all machines have cannot be written down.
+    #[error(transparent)]
+    UserData(#[from] machine::BootstrapError),
+    /// There is no image to begin with.
+    #[error("the cloud has no image {name:?} for {architecture}")]
+    NoBaseImage {
+        /// As set.
+        name: String,
+        /// As the API calls it.
+        architecture: String,
     },
     /// The snapshot was made and cannot be used.
     #[error("snapshot {id} is {status} after it was made")]
@@ -190,12 +216,13 @@ impl ImageError {
             ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => {
                 Some("name other locations in `hetzner.locations`, other types with `--server-type`, or try again later")
             }
-            ImageError::NoWriter { .. } => {
+            ImageError::NoAgent { .. } => {
                 Some("`scripts/build` makes it on a computer of that architecture; DOCKBRIDGE_AGENT_DIR names the folder")
             }
-            ImageError::NoRescue { .. } | ImageError::Lost { .. } | ImageError::ServerGone { .. } => {
+            ImageError::Silent { .. } | ImageError::Lost { .. } | ImageError::ServerGone { .. } => {
                 Some("run the same command again: it takes over what is left, or begins anew")
             }
+            ImageError::NoBaseImage { .. } => Some("change `hetzner.image` in the settings: it names what the image is made from"),
             ImageError::Write { kind: WriteFailure::Checksum, .. } | ImageError::Checksum { .. } => {
                 Some("compare with the checksum that the publisher gives, and fetch the image again")
             }

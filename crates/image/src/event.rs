@@ -25,6 +25,12 @@ pub enum Phase {
     Write,
     /// A qcow2 image is taken apart.
     Convert,
+    /// The server boots and lets us in.
+    Boot,
+    /// It gets what all our machines have.
+    Prepare,
+    /// What is its own goes, keys and logs above all.
+    Strip,
     /// What is in memory goes to the disk.
     Sync,
     /// The disk is read back.
@@ -46,6 +52,9 @@ impl Phase {
             Phase::Discard => "emptying the disk",
             Phase::Write => "writing the image",
             Phase::Convert => "unpacking the qcow2 image",
+            Phase::Boot => "booting the server",
+            Phase::Prepare => "preparing the system",
+            Phase::Strip => "removing what is this server's own",
             Phase::Sync => "syncing the disk",
             Phase::Verify => "reading the disk back",
             Phase::Snapshot => "making the snapshot",

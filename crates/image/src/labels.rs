@@ -4,11 +4,9 @@ use std::fmt;
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use hetzner::{Architecture, Labels};
-use machine::{DOCKBRIDGE, IMAGE_BUILDER, MANAGED_BY, OWNER, Owner, ROLE, owner_selector};
+use machine::{DOCKBRIDGE, IMAGE, IMAGE_BUILDER, MANAGED_BY, OWNER, Owner, ROLE, owner_selector};
 use sha2::{Digest, Sha256};
 
-/// Role of a finished snapshot.
-const IMAGE: &str = "image";
 /// Label with the image's name.
 pub(crate) const NAME: &str = "dockbridge-image";
 /// Label with what was asked for, in short: two builds with the same value make the same image.
@@ -27,6 +25,9 @@ pub(crate) const ARCH: &str = "arch";
 pub(crate) const SOURCE: &str = "source-sha256";
 /// Label with the SHA-256 of the image, in the same form.
 pub(crate) const CONTENT: &str = "image-sha256";
+
+/// Label with the version of the docker engine in an image of our own.
+pub(crate) const ENGINE: &str = "docker-engine";
 
 /// The longest value of a label.
 const LONGEST_VALUE: usize = 63;
@@ -91,17 +92,23 @@ impl Recipe {
         HEXLOWER.encode(&hash.finalize()[..8])
     }
 
-    /// Labels of the snapshot.
-    pub(crate) fn labels(&self, owner: &Owner, source_sha256: &str, image_sha256: &str) -> Labels {
+    /// Labels of the snapshot of a disk image, with the hashes of what came and what was written.
+    pub(crate) fn disk_labels(&self, owner: &Owner, source_sha256: &str, image_sha256: &str) -> Labels {
+        let mut labels = self.labels(owner);
+        for (key, hex) in [(SOURCE, source_sha256), (CONTENT, image_sha256)] {
+            labels.extend(short(hex).map(|value| (key.to_owned(), value)));
+        }
+        labels
+    }
+
+    /// Labels of any snapshot.
+    pub(crate) fn labels(&self, owner: &Owner) -> Labels {
         let mut labels = ours(owner, IMAGE, &self.key());
         labels.insert(NAME.to_owned(), self.name.to_string());
         labels.insert(OS.to_owned(), self.os.to_string());
         labels.insert(ARCH.to_owned(), self.architecture.to_string());
         labels.extend(self.version.as_ref().map(|version| (VERSION.to_owned(), version.to_string())));
         labels.extend(self.schematic.as_ref().map(|id| (SCHEMATIC.to_owned(), id.chars().take(LONGEST_VALUE).collect())));
-        for (key, hex) in [(SOURCE, source_sha256), (CONTENT, image_sha256)] {
-            labels.extend(short(hex).map(|value| (key.to_owned(), value)));
-        }
         labels
     }
 
@@ -183,7 +190,7 @@ mod tests {
         let owner = Owner::random();
         let hash = "ab".repeat(32);
         let recipe = recipe("x");
-        for (key, value) in recipe.labels(&owner, &hash, &hash).iter().chain(&recipe.builder_labels(&owner, "abc")) {
+        for (key, value) in recipe.disk_labels(&owner, &hash, &hash).iter().chain(&recipe.builder_labels(&owner, "abc")) {
             assert!(is_label_value(value) && key.len() <= 63, "{key}={value}");
         }
         assert!(recipe.builder_name(&owner).len() <= 63);
@@ -199,7 +206,7 @@ mod tests {
     #[test]
     fn snapshots_of_others_are_not_ours() {
         let (ours, theirs) = (Owner::random(), Owner::random());
-        let labels = recipe("x").labels(&theirs, "00", "00");
+        let labels = recipe("x").labels(&theirs);
         assert!(is_our_snapshot(&theirs, &labels) && !is_our_snapshot(&ours, &labels));
         assert!(!is_our_snapshot(&theirs, &recipe("x").builder_labels(&theirs, "h")), "a builder's server is no snapshot");
     }

@@ -8,10 +8,10 @@ use machine::Owner;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::build::{LONGEST_BUILD, age};
 use crate::error::{ImageError, cloud};
 use crate::labels::{self, BUILD, HOST};
 use crate::lock::{self, Lock};
+use crate::steps::{LONGEST_BUILD, age};
 
 /// A deletion takes seconds.
 const LONGEST_DELETE: Duration = Duration::from_secs(5 * 60);
@@ -47,7 +47,7 @@ pub async fn left_over(client: &Client, owner: &Owner, locks: &Path) -> Result<V
     for key in keys.iter().filter(|key| labels::is_our_builder(owner, &key.labels)) {
         let age = Duration::try_from(jiff::Timestamp::now().duration_since(key.created)).unwrap_or_default();
         if is_dead(&key.labels, age, locks)? {
-            let because = "it let a build into its rescue system, and the build is over".to_owned();
+            let because = "it let a build into its server, and the build is over".to_owned();
             left.push(LeftOver { kind: "ssh_key", id: key.id, name: key.name.clone(), because });
         }
     }

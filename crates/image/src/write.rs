@@ -9,10 +9,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteE
 use tokio::time::Instant;
 use tunnel::Tunnel;
 
-use crate::build::Order;
+use crate::build::DiskImage;
 use crate::error::ImageError;
 use crate::event::{Event, Meter, Phase, Report};
 use crate::source::{Identified, Source};
+use crate::written::RESCUE;
 
 /// Where the writer stands in the rescue system, whose root is in memory.
 const WRITER: &str = "/root/dockbridge-writer";
@@ -29,11 +30,11 @@ const LONGEST_LINE: u64 = 64 * 1024;
 pub(crate) async fn write(
     tunnel: &Tunnel,
     writer: &[u8],
-    order: &Order,
+    order: &DiskImage,
     source: &Identified,
     report: &Report<'_>,
 ) -> Result<Written, ImageError> {
-    let lost = |last: String| ImageError::Lost { times: 1, last };
+    let lost = |last: String| ImageError::Lost { what: RESCUE, times: 1, last };
     let put = format!("umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f {WRITER}.new {WRITER}");
     let sent = tunnel.exec(&put, writer).await.map_err(|error| lost(machine::with_causes(&error)))?;
     if !sent.success() {
@@ -82,7 +83,7 @@ pub(crate) async fn write(
     Err(lost(format!("the writer ended without a word ({:?}): {}", end.status, end.stderr)))
 }
 
-fn line(order: &Order, source: &Identified) -> Result<Vec<u8>, ImageError> {
+fn line(order: &DiskImage, source: &Identified) -> Result<Vec<u8>, ImageError> {
     let stall = u32::try_from(order.stall_timeout.as_secs()).unwrap_or(u32::MAX).max(1);
     let write = WriteOrder {
         device: DEVICE.to_owned(),
@@ -94,7 +95,7 @@ fn line(order: &Order, source: &Identified) -> Result<Vec<u8>, ImageError> {
         format: order.format,
         checksum: source.checksum.clone(),
     };
-    let mut line = serde_json::to_vec(&write).map_err(|error| ImageError::Lost { times: 1, last: error.to_string() })?;
+    let mut line = serde_json::to_vec(&write).map_err(|error| ImageError::Lost { what: RESCUE, times: 1, last: error.to_string() })?;
     line.push(b'\n');
     Ok(line)
 }

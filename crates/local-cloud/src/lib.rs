@@ -14,7 +14,7 @@
 //! | `GET /_local/state` | how much of everything exists, and the ids of the servers |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
-//! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` (422 there), `unavailable_503`, `server_error` (500), `rate_limit` (429),
+//! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` and `image_gone` (422 there), `unavailable_503`, `server_error` (500), `rate_limit` (429),
 //! `locked` (423 on a change), `lost_reply` (the request is carried out, the connection closes without an answer), `slow_attach` (the device appears
 //! `delay_ms` after the action's success), `wrong_device` (the same, and until then a blank disk with another serial stands under the volume's name),
 //! `action_error` (the actions of the request end in error), `attach_error` (only those that attach a volume) and `action_hang` (the actions begin to

@@ -1,15 +1,25 @@
 //! The user-data of a new machine: `#cloud-config` as JSON (which is YAML), with our files written by one shell script so that they stand
 //! before docker starts. It carries one secret, a host key that is replaced right after the first connection.
+//!
+//! What all machines have alike ([`Furnishing`]) may stand in an image of ours already: a mark there tells which form of it, and the script writes it only
+//! where the mark is not this one. What differs comes by the user-data either way.
 
 use std::fmt::Write as _;
 
+use data_encoding::HEXLOWER;
+use russh::keys::PublicKey;
 use russh::keys::ssh_key::LineEnding;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::host_key::HostKey;
 
 /// Where the agent and its files live on a machine. Gone at every boot, as is the agent.
 pub const RUN_DIRECTORY: &str = "/run/dockbridge";
+/// Where our scripts live on a machine, and in an image of ours the agent, too.
+pub const LIBRARY_DIRECTORY: &str = "/usr/local/lib/dockbridge";
+/// In an image of ours: the mark that tells which furnishing stands there.
+const MARK: &str = "/usr/local/lib/dockbridge/furnished";
 /// The script that grows the file system of the volume.
 pub const GROW_SCRIPT: &str = "/usr/local/lib/dockbridge/grow.sh";
 /// The script that replaces the host key.
@@ -81,41 +91,91 @@ pub enum BootstrapError {
     TooLong(usize),
 }
 
+/// What all machines have alike: scripts, units, settings of sshd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Furnishing {
+    files: String,
+    digest: String,
+}
+
+impl Furnishing {
+    /// With the time that a client has to find a machine after its boot, in seconds.
+    pub fn new(boot_lease_seconds: u64) -> Self {
+        let mut files = String::new();
+        for File { path, mode, content } in FILES {
+            let directory = path.rsplit_once('/').map_or("/", |(directory, _)| directory);
+            let content = content.replace("@BOOT_LEASE@", &boot_lease_seconds.to_string());
+            // Writing to a String cannot fail.
+            let _ = write!(files, "mkdir -p {directory}\ncat >{path} <<'{END_OF_FILE}'\n{content}{END_OF_FILE}\nchmod {mode} {path}\n");
+        }
+        let digest = HEXLOWER.encode(&Sha256::digest(&files));
+        Self { files, digest }
+    }
+
+    /// What tells it from another, in hex digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// A shell script that puts it into an image, with the mark behind it.
+    pub fn script(&self) -> String {
+        format!("set -e\n{}printf '%s\\n' {} >{MARK}\n", self.files, self.digest)
+    }
+
+    /// A shell script that writes it where it does not stand already. Only an image has the mark: a machine that was cut off while it wrote writes again.
+    fn script_unless_there(&self) -> String {
+        let Self { files, digest } = self;
+        format!("written=\nif [ \"$(cat {MARK} 2>/dev/null)\" != {digest} ]; then\nwritten=yes\nrm -f {MARK}\n{files}fi\n")
+    }
+}
+
 impl Bootstrap<'_> {
     /// The user-data.
     pub fn user_data(&self) -> Result<String, BootstrapError> {
-        let config = json!({
-            "disable_root": false,
-            "ssh_pwauth": false,
-            "ssh_deletekeys": true,
-            "ssh_genkeytypes": [],
-            "ssh_keys": {
-                "ed25519_private": self.host_key.private.to_openssh(LineEnding::LF)?.as_str(),
-                "ed25519_public": self.host_key.private.public_key().to_openssh()?,
-            },
-            "package_update": false,
-            "package_upgrade": false,
-            "bootcmd": [["sh", "-c", self.script()]],
-        });
-        let text = format!("#cloud-config\n{config}\n");
-        if text.len() > MAX_USER_DATA {
-            return Err(BootstrapError::TooLong(text.len()));
-        }
-        Ok(text)
+        let mut config = login(self.host_key)?;
+        config["bootcmd"] = json!([["sh", "-c", self.script()]]);
+        within_the_limit(&config)
     }
 
     fn script(&self) -> String {
         let mut script =
             format!("set -e\nmkdir -p {RUN_DIRECTORY} /etc/dockbridge\nprintf '%s\\n' {} >/etc/dockbridge/volume-id\n", self.volume);
-        for File { path, mode, content } in FILES {
-            let directory = path.rsplit_once('/').map_or("/", |(directory, _)| directory);
-            let content = content.replace("@BOOT_LEASE@", &self.boot_lease_seconds.to_string());
-            // Writing to a String cannot fail.
-            let _ = write!(script, "mkdir -p {directory}\ncat >{path} <<'{END_OF_FILE}'\n{content}{END_OF_FILE}\nchmod {mode} {path}\n");
-        }
+        script.push_str(&Furnishing::new(self.boot_lease_seconds).script_unless_there());
         script.push_str(include_str!("bootstrap/boot.sh"));
         script
     }
+}
+
+/// The user-data of a server on which an image is prepared: a host key that is known before the first connection, and who may log in. The key comes this way, too,
+/// because a server that is built anew keeps the keys that it was made with.
+pub fn builder_user_data(host_key: &HostKey, login_key: &PublicKey) -> Result<String, BootstrapError> {
+    let mut config = login(host_key)?;
+    config["ssh_authorized_keys"] = json!([login_key.to_openssh()?]);
+    within_the_limit(&config)
+}
+
+/// Root by key only, behind a host key of ours.
+fn login(host_key: &HostKey) -> Result<Value, BootstrapError> {
+    Ok(json!({
+        "disable_root": false,
+        "ssh_pwauth": false,
+        "ssh_deletekeys": true,
+        "ssh_genkeytypes": [],
+        "ssh_keys": {
+            "ed25519_private": host_key.private.to_openssh(LineEnding::LF)?.as_str(),
+            "ed25519_public": host_key.private.public_key().to_openssh()?,
+        },
+        "package_update": false,
+        "package_upgrade": false,
+    }))
+}
+
+fn within_the_limit(config: &Value) -> Result<String, BootstrapError> {
+    let text = format!("#cloud-config\n{config}\n");
+    if text.len() > MAX_USER_DATA {
+        return Err(BootstrapError::TooLong(text.len()));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -137,6 +197,49 @@ mod tests {
         assert!(script.contains("printf '%s\\n' 4711 >/etc/dockbridge/volume-id"));
         assert!(script.contains("first_seconds=900\n"));
         assert!(!script.contains("@BOOT_LEASE@"));
+    }
+
+    #[test]
+    fn an_image_with_another_furnishing_is_not_taken_for_one_with_ours() {
+        let ours = Furnishing::new(900);
+        assert_ne!(ours.digest(), Furnishing::new(901).digest());
+        let asked = format!("!= {} ]", ours.digest());
+        assert!(ours.script_unless_there().contains(&asked) && ours.script().ends_with(&format!("{} >{MARK}\n", ours.digest())));
+    }
+
+    /// In a folder instead of `/`: what is written without the mark is what an image gets, and with it nothing is.
+    #[test]
+    fn the_files_are_written_unless_the_mark_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display().to_string();
+        let run = |script: String| {
+            let script =
+                ["/usr/local", "/etc/systemd", "/etc/ssh"].iter().fold(script, |text, path| text.replace(path, &format!("{root}{path}")));
+            let output = std::process::Command::new("sh").args(["-c", &format!("{script}\necho \"written=$written\"")]).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let furnishing = Furnishing::new(900);
+        assert_eq!(run(furnishing.script_unless_there()), "written=yes\n");
+        let dead_man = folder.path().join("usr/local/lib/dockbridge/dead-man.sh");
+        assert!(std::fs::read_to_string(&dead_man).unwrap().contains("first_seconds=900\n"));
+        assert_eq!(run(furnishing.script_unless_there()), "written=yes\n", "only an image has the mark");
+        run(furnishing.script());
+        std::fs::remove_file(&dead_man).unwrap();
+        assert_eq!(run(furnishing.script_unless_there()), "written=\n");
+        assert!(!dead_man.exists());
+        assert_eq!(run(Furnishing::new(600).script_unless_there()), "written=yes\n");
+        assert!(std::fs::read_to_string(&dead_man).unwrap().contains("first_seconds=600\n"));
+    }
+
+    #[test]
+    fn a_builder_is_entered_with_the_given_key_and_nothing_else_is_done_there() {
+        let (host_key, login) = (HostKey::generate().unwrap(), crate::generate_key("x").unwrap());
+        let text = builder_user_data(&host_key, login.public_key()).unwrap();
+        let config: Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+        assert_eq!(config["ssh_authorized_keys"][0], login.public_key().to_openssh().unwrap());
+        assert_eq!(config["ssh_keys"]["ed25519_public"], host_key.private.public_key().to_openssh().unwrap());
+        assert!(config.get("bootcmd").is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod destroy;
 mod growth;
 mod observe;
 mod orphans;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,13 @@ use tunnel::{AgentPlan, Tunnel};
 pub use connect::Access;
 pub use growth::{FileSystem, Resized};
 pub use orphans::{Orphan, OrphanKind};
+use trial::{Made, Stopwatch};
 
 use crate::error::MachineError;
 use crate::identity::Identity;
 use crate::plan::{Spec, Step, plan};
 use crate::provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary};
+use crate::wakes::Wakes;
 
 /// From nothing to a machine takes under a minute where all goes well; a stock-out in every location and a slow boot are in this.
 const LONGEST_WAY: Duration = Duration::from_secs(10 * 60);
@@ -77,6 +80,8 @@ pub struct CloudOptions {
     pub self_destruct: SelfDestruct,
     /// Whether containers that ran on the last machine run on the next one though they have no restart policy.
     pub resume: bool,
+    /// How past machines came up, by which the image of the next one is chosen where that is left open.
+    pub wakes: Wakes,
 }
 
 /// A provider over the API of one cloud project.
@@ -97,6 +102,12 @@ impl Cloud {
         let begun = Instant::now();
         let mut last = "looking up what there is".to_owned();
         let mut made = 0;
+        let (stopwatch, mut last_made) = (Stopwatch::default(), None::<Made>);
+        let timed = |phase: Phase, detail: Option<String>| {
+            stopwatch.lap(&phase);
+            progress(phase, detail);
+        };
+        let progress: &Progress<'_> = &timed;
         progress(Phase::LookUp, None);
         let (mut observed, catalogue) = tokio::try_join!(self.observe(), self.catalogue())?;
         while begun.elapsed() < LONGEST_WAY {
@@ -107,7 +118,11 @@ impl Cloud {
                 Step::Create { volume, ladder } => {
                     made += 1;
                     "creating the server".clone_into(&mut last);
-                    self.create(&observed, volume, &ladder, progress).await?;
+                    // One that is gone before it answered was lost in the making.
+                    if let Some(lost) = last_made.take() {
+                        self.did_not_come_up(&lost);
+                    }
+                    last_made = self.create(&observed, volume, &ladder, &stopwatch, progress).await?;
                 }
                 Step::Attach { volume, server } => {
                     "attaching the volume".clone_into(&mut last);
@@ -135,7 +150,10 @@ impl Cloud {
                     sleep(LOOK_AGAIN).await;
                 }
                 Step::Connect(server) => match self.connect(&server, &observed, begun, purpose, progress).await {
-                    Ok(ready) => return Ok(Some(ready)),
+                    Ok(ready) => {
+                        self.came_up(last_made.as_ref(), &ready, &stopwatch);
+                        return Ok(Some(ready));
+                    }
                     Err(connect::Lost::LookAgain(_) | connect::Lost::Remove(MachineError::Silent { .. })) if purpose != Purpose::Serve => {
                         return Err(MachineError::Silent { name: server.name.clone(), waited: begun.elapsed(), source: None });
                     }
@@ -145,20 +163,42 @@ impl Cloud {
                         sleep(LOOK_AGAIN).await;
                     }
                     Err(connect::Lost::Remove(error)) => {
+                        let other_image = self.try_another_image(&mut last_made, server.id, &error);
                         self.remove_server(&server).await?;
-                        return Err(error);
+                        if !other_image {
+                            return Err(error);
+                        }
+                        last = error.to_string();
+                        progress(Phase::CleanUp, Some(format!("{last}; once more from another image")));
                     }
                     Err(connect::Lost::Replace(because)) => {
                         last = format!("removing server {}: {because}", server.id);
                         progress(Phase::CleanUp, Some(because));
                         self.remove_server(&server).await?;
                     }
-                    Err(connect::Lost::Failed(error)) => return Err(error),
+                    Err(connect::Lost::Failed(error)) => {
+                        if !self.try_another_image(&mut last_made, server.id, &error) {
+                            return Err(error);
+                        }
+                        last = error.to_string();
+                        progress(Phase::CleanUp, Some(format!("{last}; once more from another image")));
+                        self.remove_server(&server).await?;
+                    }
                 },
             }
             observed = self.observe().await?;
         }
         Err(MachineError::TimedOut { waited: LONGEST_WAY, last })
+    }
+
+    /// Whether a server that this way has just made is given up for another image, since it does not let us in. A docker that will not start may not like what is on the
+    /// volume: that is told, whatever the image.
+    fn try_another_image(&self, last_made: &mut Option<Made>, server: u64, error: &MachineError) -> bool {
+        let is_docker = matches!(error, MachineError::Docker { .. });
+        let is_of_the_image =
+            is_docker || matches!(error, MachineError::Silent { .. } | MachineError::Connect { .. } | MachineError::HostKey { .. });
+        let Some(made) = last_made.take_if(|made| made.server == server && is_of_the_image) else { return false };
+        self.did_not_come_up(&made) && !is_docker
     }
 
     /// Waits for actions that were begun; what was gone already when we came is fine.

@@ -43,6 +43,7 @@ impl Host {
             currency: None,
             billed_unit_seconds: None,
             volume: None,
+            image: None,
         }
     }
 

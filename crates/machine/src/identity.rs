@@ -17,6 +17,10 @@ pub const OWNER: &str = "dockbridge-owner";
 pub const ROLE: &str = "dockbridge-role";
 /// Role of what an image is built with: its life is the build's, not a profile's.
 pub const IMAGE_BUILDER: &str = "image-builder";
+/// Role of a finished snapshot.
+pub const IMAGE: &str = "image";
+/// Label of a snapshot that machines can be made from: what of ours stands in it, in short. Other images of this owner's do not have it, whatever their names are.
+pub const MACHINE_IMAGE: &str = "dockbridge-machine-image";
 /// Label of a server: the fingerprint of its SSH host key.
 pub const HOST_KEY: &str = "dockbridge-host-key";
 /// Label of a server whose host key is being replaced: the fingerprint of the next one.

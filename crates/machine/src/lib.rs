@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bootstrap;
+mod choice;
 mod cloud;
 mod error;
 mod host;
@@ -15,16 +16,22 @@ mod observed;
 mod patience;
 mod plan;
 mod provider;
+mod wakes;
 
+pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
+pub use choice::{Candidate, Choice, Kind, choose};
 pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct};
 pub use error::MachineError;
 pub use host::Host;
-pub use host_key::generate_key;
-pub use identity::{DOCKBRIDGE, IMAGE_BUILDER, Identity, InvalidName, MANAGED_BY, OWNER, Owner, Profile, ROLE, owner_selector};
+pub use host_key::{HostKey, generate_key};
+pub use identity::{
+    DOCKBRIDGE, IMAGE, IMAGE_BUILDER, Identity, InvalidName, MACHINE_IMAGE, MANAGED_BY, OWNER, Owner, Profile, ROLE, owner_selector,
+};
 pub use observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
 pub use patience::patience;
-pub use plan::{Problem, Rung, Spec, Step, plan};
-pub use provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary, VolumeSummary};
+pub use plan::{ImageSetting, Problem, Rung, Spec, Step, plan};
+pub use provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary, UsedImage, VolumeSummary};
+pub use wakes::{Chosen, History, Stage, Wake, Wakes};
 
 /// An error with its causes, on one line.
 pub fn with_causes(error: &dyn std::error::Error) -> String {

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 use tunnel::Fingerprint;
 
+use crate::choice::Candidate;
+
 /// Everything of one identity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
@@ -54,6 +56,8 @@ pub struct Server {
     pub location: String,
     /// Type such as `cx23`.
     pub server_type: String,
+    /// What it was made from, if that still exists: id and name.
+    pub image: Option<(u64, String)>,
     /// Attached volumes.
     pub volumes: Vec<u64>,
     /// Host keys that it may present, from its labels.
@@ -90,8 +94,8 @@ pub struct Catalogue {
     pub server_types: Vec<ServerType>,
     /// The names of all locations.
     pub locations: Vec<String>,
-    /// The wanted image by architecture.
-    pub images: BTreeMap<String, u64>,
+    /// What machines can be made from, by architecture; the newest of a kind first.
+    pub images: BTreeMap<String, Vec<Candidate>>,
 }
 
 /// A server type.
@@ -101,6 +105,8 @@ pub struct ServerType {
     pub name: String,
     /// `x86` or `arm`.
     pub architecture: String,
+    /// GB of its disk.
+    pub disk: u64,
     /// Where it is sold, and whether the cloud believes that it has some there. The belief has been seen wrong both ways.
     pub offers: BTreeMap<String, bool>,
 }

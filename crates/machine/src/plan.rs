@@ -1,7 +1,60 @@
 //! What to do next, as a plain function of what is wanted and what is there. One step at a time: whoever carries it out looks again afterwards,
 //! so a step may be cut off anywhere and done again.
 
-use crate::observed::{Catalogue, Observed, Server, ServerStatus, Volume};
+use std::fmt;
+
+use crate::choice::Candidate;
+use crate::observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
+
+/// The cloud's image with docker in it.
+const DOCKER_IMAGE: &str = "docker-ce";
+
+/// What machines are made from, as a person sets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSetting {
+    /// Images of this name, one for each architecture.
+    Named(String),
+    /// One image, such as a snapshot.
+    Id(u64),
+    /// The cloud's image with docker in it, or a snapshot of our own that is measured to be no slower.
+    Auto,
+}
+
+impl ImageSetting {
+    /// The images' name that machines are made from where no snapshot is.
+    pub fn name(&self) -> &str {
+        match self {
+            ImageSetting::Named(name) => name,
+            ImageSetting::Id(_) | ImageSetting::Auto => DOCKER_IMAGE,
+        }
+    }
+}
+
+impl Default for ImageSetting {
+    fn default() -> Self {
+        ImageSetting::Named(DOCKER_IMAGE.to_owned())
+    }
+}
+
+impl From<&str> for ImageSetting {
+    fn from(text: &str) -> Self {
+        match (text, text.parse()) {
+            ("auto", _) => ImageSetting::Auto,
+            (_, Ok(id)) => ImageSetting::Id(id),
+            (name, Err(_)) => ImageSetting::Named(name.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for ImageSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageSetting::Named(name) => f.write_str(name),
+            ImageSetting::Id(id) => write!(f, "{id}"),
+            ImageSetting::Auto => f.write_str("auto"),
+        }
+    }
+}
 
 /// What is wanted of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,23 +63,23 @@ pub struct Spec {
     pub server_types: Vec<String>,
     /// Locations in order of preference; an existing volume decides alone.
     pub locations: Vec<String>,
-    /// Name of the image.
-    pub image: String,
+    /// What it is made from.
+    pub image: ImageSetting,
     /// Size of a new volume, in GB.
     pub volume_size: u64,
     /// How long after boot a client has to have found the machine, in seconds.
     pub boot_lease_seconds: u64,
 }
 
-/// A server type in a location, with the image for its architecture.
+/// A server type in a location, with the images that it could be made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rung {
     /// Server type.
     pub server_type: String,
     /// Location.
     pub location: String,
-    /// Image id.
-    pub image: u64,
+    /// For its architecture, and not bigger than its disk; never empty.
+    pub images: Vec<Candidate>,
 }
 
 /// The next step towards a machine.
@@ -81,7 +134,7 @@ pub enum Problem {
         /// What there is.
         known: Vec<String>,
     },
-    /// No image of that name for any wanted type.
+    /// No such image for any wanted type.
     #[error("there is no image {name:?} for {}", server_types.join(", "))]
     UnknownImage {
         /// As set.
@@ -199,9 +252,13 @@ fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result
         };
         wanted.push(found);
     }
-    let with_image: Vec<_> = wanted.into_iter().filter_map(|found| Some((found, *catalogue.images.get(&found.architecture)?))).collect();
-    if with_image.is_empty() {
-        return Err(Problem::UnknownImage { name: spec.image.clone(), server_types: spec.server_types.clone() });
+    let fitting = |found: &ServerType| -> Vec<Candidate> {
+        let of_its_kind = catalogue.images.get(&found.architecture).into_iter().flatten();
+        of_its_kind.filter(|image| image.disk <= found.disk).cloned().collect()
+    };
+    let with_images: Vec<_> = wanted.into_iter().map(|found| (found, fitting(found))).filter(|(_, images)| !images.is_empty()).collect();
+    if with_images.is_empty() {
+        return Err(Problem::UnknownImage { name: spec.image.to_string(), server_types: spec.server_types.clone() });
     }
     let locations = match volume {
         Some(volume) => vec![volume.location.clone()],
@@ -209,9 +266,9 @@ fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result
     };
     let mut rungs: Vec<(bool, Rung)> = Vec::new();
     for location in &locations {
-        for (found, image) in &with_image {
+        for (found, images) in &with_images {
             if let Some(available) = found.offers.get(location) {
-                rungs.push((*available, Rung { server_type: found.name.clone(), location: location.clone(), image: *image }));
+                rungs.push((*available, Rung { server_type: found.name.clone(), location: location.clone(), images: images.clone() }));
             }
         }
     }

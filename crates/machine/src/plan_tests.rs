@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::choice::Kind;
 use crate::host_key::HostKey;
 use crate::observed::ServerType;
 
@@ -17,15 +18,19 @@ fn spec() -> Spec {
     }
 }
 
+fn image(id: u64, kind: Kind, disk: u64) -> Candidate {
+    Candidate { id, name: format!("image {id}"), kind, disk }
+}
+
 fn catalogue() -> Catalogue {
     let offers = |fsn1| BTreeMap::from([("fsn1".to_owned(), fsn1), ("nbg1".to_owned(), true)]);
     Catalogue {
         server_types: vec![
-            ServerType { name: "cx23".into(), architecture: "x86".into(), offers: offers(false) },
-            ServerType { name: "cax11".into(), architecture: "arm".into(), offers: offers(true) },
+            ServerType { name: "cx23".into(), architecture: "x86".into(), disk: 40, offers: offers(false) },
+            ServerType { name: "cax11".into(), architecture: "arm".into(), disk: 40, offers: offers(true) },
         ],
         locations: vec!["fsn1".into(), "nbg1".into(), "hel1".into()],
-        images: BTreeMap::from([("x86".to_owned(), 1), ("arm".to_owned(), 2)]),
+        images: [("x86", 1), ("arm", 2)].map(|(architecture, id)| (architecture.to_owned(), vec![image(id, Kind::Plain, 5)])).into(),
     }
 }
 
@@ -38,6 +43,7 @@ fn server(id: u64, status: ServerStatus) -> Server {
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         location: "fsn1".into(),
         server_type: "cx23".into(),
+        image: None,
         volumes: vec![],
         host_keys: vec![HostKey::generate().unwrap().fingerprint()],
         labels: BTreeMap::new(),
@@ -52,7 +58,8 @@ fn volume(id: u64, server: Option<u64>) -> Volume {
 }
 
 fn rungs(ladder: &[Rung]) -> Vec<String> {
-    ladder.iter().map(|rung| format!("{}@{}#{}", rung.server_type, rung.location, rung.image)).collect()
+    let images = |rung: &Rung| rung.images.iter().map(|image| image.id.to_string()).collect::<Vec<_>>().join("+");
+    ladder.iter().map(|rung| format!("{}@{}#{}", rung.server_type, rung.location, images(rung))).collect()
 }
 
 #[test]
@@ -68,6 +75,30 @@ fn a_volume_pins_the_location() {
     assert_eq!(rungs(&ladder), ["cx23@nbg1#1", "cax11@nbg1#2"]);
     let observed = Observed { volumes: vec![Volume { location: "hel1".into(), ..volume(5, None) }], ..Observed::default() };
     assert!(matches!(plan(&spec(), &observed, &catalogue()), Err(Problem::NotSold { pinned: true, .. })));
+}
+
+#[test]
+fn each_rung_has_the_images_of_its_architecture_that_fit_its_disk() {
+    let mut catalogue = catalogue();
+    catalogue.images.get_mut("x86").unwrap().extend([image(7, Kind::Own, 41), image(8, Kind::Own, 40)]);
+    catalogue.images.get_mut("arm").unwrap().push(image(9, Kind::Own, 80));
+    let Ok(Step::Create { ladder, .. }) = plan(&spec(), &Observed::default(), &catalogue) else { panic!() };
+    assert_eq!(rungs(&ladder), ["cax11@fsn1#2", "cx23@nbg1#1+8", "cax11@nbg1#2", "cx23@fsn1#1+8"]);
+    catalogue.images = [("arm".to_owned(), vec![image(9, Kind::Own, 80)])].into();
+    assert!(matches!(plan(&spec(), &Observed::default(), &catalogue), Err(Problem::UnknownImage { .. })));
+}
+
+#[test]
+fn an_image_is_set_by_its_name_or_its_id_or_left_to_measurements() {
+    for (text, setting, name) in [
+        ("docker-ce", ImageSetting::Named("docker-ce".into()), "docker-ce"),
+        ("debian-13", ImageSetting::Named("debian-13".into()), "debian-13"),
+        ("4711", ImageSetting::Id(4711), "docker-ce"),
+        ("auto", ImageSetting::Auto, "docker-ce"),
+    ] {
+        assert_eq!(ImageSetting::from(text), setting);
+        assert_eq!((setting.to_string().as_str(), setting.name()), (text, name));
+    }
 }
 
 #[test]

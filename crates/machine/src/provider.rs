@@ -30,6 +30,8 @@ pub enum Phase {
     Connect,
     /// The engine comes up.
     Docker,
+    /// It answers; what ran before is started.
+    Resume,
 }
 
 impl Phase {
@@ -43,6 +45,7 @@ impl Phase {
             Phase::Boot => "booting",
             Phase::Connect => "connecting",
             Phase::Docker => "starting docker",
+            Phase::Resume => "starting what ran before",
         }
     }
 }
@@ -83,6 +86,20 @@ pub struct Summary {
     pub billed_unit_seconds: Option<u64>,
     /// The volume with its data.
     pub volume: Option<VolumeSummary>,
+    /// What it was made from.
+    #[serde(default)]
+    pub image: Option<UsedImage>,
+}
+
+/// The image of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedImage {
+    /// The cloud's id.
+    pub id: u64,
+    /// Such as `docker-ce` or `snapshot 4711`.
+    pub name: String,
+    /// Why this one, where it was chosen.
+    pub because: Option<String>,
 }
 
 /// A volume, as a person wants to see it.

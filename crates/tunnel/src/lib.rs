@@ -33,5 +33,6 @@ pub use exec::ExecOutput;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use options::{AgentPlan, Endpoint, HostKeys, Identity, Options, Pins};
 pub use process::{Process, ProcessEnd};
+pub use start::installed_agent;
 pub use stream::{Class, Connector, Destination, OpenError, Stream};
 pub use tunnel::{AgentState, Statistics, Tunnel};

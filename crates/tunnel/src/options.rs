@@ -97,6 +97,8 @@ pub struct AgentPlan {
     pub binaries: PathBuf,
     /// Folder on the machine that keeps it. `~/` at its front is the login's home.
     pub directory: String,
+    /// Folder on the machine that may hold it already, because its image was made with it; see [`crate::installed_agent`].
+    pub installed: Option<String>,
     /// The machine is ours: start the resident agent, too.
     pub resident: bool,
 }

@@ -25,15 +25,20 @@ const TRAVELS: Duration = Duration::from_secs(30);
 /// What a login shell may print before our first line, in bytes.
 const MOST_NOISE: usize = 64 * 1024;
 
-/// Arguments: folder, Docker socket, `--resident` or nothing, then `arch:hash:size` for each binary. No single quote may stand in it.
+/// Arguments: folder, Docker socket, `--resident` or nothing, folder of the image or nothing, then `arch:hash:size` for each binary. No single quote may stand
+/// in it. What came with the image is taken only if it is what we would send.
 const SCRIPT: &str = r#"umask 077
-d=$1; socket=$2; resident=$3; shift 3
+d=$1; socket=$2; resident=$3; installed=$4; shift 4
 case $d in "~/"*) d=$HOME/${d#??};; esac
 arch=$(uname -m); system=$(uname -s); rest=
 for b; do case $system:$b in Linux:"$arch":*) rest=${b#*:};; esac; done
 [ -n "$rest" ] || { echo "dockbridge-agent unsuitable no agent for $system on $arch"; exit 1; }
 sum=${rest%%:*}; size=${rest#*:}
-f=$d/agent-$(printf %.16s "$sum")
+n=agent-$(printf %.16s "$sum")
+f=$d/$n
+if ! [ -x "$f" ] && [ -n "$installed" ] && [ -x "$installed/$n" ]; then
+case $(sha256sum < "$installed/$n") in "$sum"*) f=$installed/$n;; esac
+fi
 if ! [ -x "$f" ]; then
 mkdir -p "$d" && t=$(mktemp "$d/.agent.XXXXXX") || { echo "dockbridge-agent unsuitable $d cannot be written"; exit 1; }
 trap "rm -f \"$t\"" EXIT HUP TERM
@@ -53,6 +58,11 @@ pub(crate) struct Binary {
     arch: &'static str,
     digest: String,
     bytes: Bytes,
+}
+
+/// The name under which an agent that comes with an image is looked for, from the binary.
+pub fn installed_agent(binary: &[u8]) -> String {
+    format!("agent-{}", &HEXLOWER.encode(&Sha256::digest(binary))[..16])
 }
 
 /// The agent's session: a channel that carries yamux from here on, or why there is none.
@@ -127,7 +137,8 @@ pub(crate) async fn start(connection: &Arc<Connection>, plan: &AgentPlan, socket
 
 fn command(plan: &AgentPlan, socket: &str, binaries: &[Binary]) -> String {
     let resident = if plan.resident { "--resident" } else { "" };
-    let mut command = format!("exec sh -c '{SCRIPT}' dockbridge {} {} '{resident}'", quoted(&plan.directory), quoted(socket));
+    let installed = quoted(plan.installed.as_deref().unwrap_or_default());
+    let mut command = format!("exec sh -c '{SCRIPT}' dockbridge {} {} '{resident}' {installed}", quoted(&plan.directory), quoted(socket));
     for Binary { arch, digest, bytes } in binaries {
         command.push_str(&format!(" {arch}:{digest}:{}", bytes.len()));
     }

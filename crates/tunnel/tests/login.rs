@@ -9,7 +9,7 @@ use std::time::Duration;
 use rig::{Peer, Sshd, connect, docker, eventually, generate, soon, write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tunnel::{Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Pins, Tunnel};
+use tunnel::{AgentState, Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Pins, Tunnel};
 
 #[tokio::test]
 async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
@@ -43,6 +43,31 @@ async fn where_no_key_can_be_known_the_first_one_is_the_only_one() {
     assert!(matches!(&error, ConnectError::HostKeyRefused { reason, .. } if reason.contains("presented first")), "{error:?}");
     options.host_keys = HostKeys::FirstSeen(Pins::default());
     connect(options).await.close().await;
+}
+
+/// An image may hold the agent: it is started from there if it is what would be sent, whatever its name says.
+#[tokio::test]
+async fn an_agent_that_came_with_the_image_is_not_sent_unless_it_is_another() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let agent = std::fs::read_dir(rig::agent_folder()).unwrap().flatten().map(|entry| entry.path());
+    let of_this_host = format!("dockbridge-agent-{}", std::env::consts::ARCH);
+    let is_agent = |path: &std::path::PathBuf| path.ends_with(&of_this_host) || path.ends_with("dockbridge-agent");
+    let binary = std::fs::read(agent.into_iter().find(is_agent).unwrap()).unwrap();
+    let (image, sent) = (sshd.path("image"), sshd.path("remote"));
+    std::fs::create_dir(&image).unwrap();
+    let installed = image.join(tunnel::installed_agent(&binary));
+    let mut options = sshd.options_with_agent();
+    options.agent.as_mut().unwrap().installed = Some(image.display().to_string());
+    for (content, from_image) in [(&b"#!/bin/sh\necho not the agent"[..], false), (&binary, true)] {
+        std::fs::write(&installed, content).unwrap();
+        std::fs::set_permissions(&installed, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let tunnel = connect(options.clone()).await;
+        assert_eq!(tunnel.agent(), AgentState::Running { resident: false }, "{from_image}");
+        let was_sent = std::fs::read_dir(&sent).is_ok_and(|mut entries| entries.next().is_some());
+        assert_eq!(was_sent, !from_image);
+        tunnel.close().await;
+        std::fs::remove_dir_all(&sent).ok();
+    }
 }
 
 /// More than any window, both ways at once, and how it ended.

@@ -29,6 +29,7 @@ fn machine(id: u64, created: i64) -> Summary {
         currency: Some("EUR".to_owned()),
         billed_unit_seconds: Some(3_600),
         volume: None,
+        image: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use machine::{Catalogue, Observed, Server, ServerStatus, ServerType, Spec, Step, Volume, plan};
+use machine::{Candidate, Catalogue, ImageSetting, Kind, Observed, Server, ServerStatus, ServerType, Spec, Step, Volume, plan};
 use tunnel::Fingerprint;
 
 use crate::lease::Lease;
@@ -43,6 +43,7 @@ pub struct Cloud {
 impl Cloud {
     pub fn new() -> Self {
         let offers = BTreeMap::from([("fsn1".to_owned(), true)]);
+        let image = Candidate { id: 1, name: "docker-ce".to_owned(), kind: Kind::Plain, disk: 5 };
         Self {
             observed: Observed::default(),
             on_server: OnServer::default(),
@@ -52,14 +53,14 @@ impl Cloud {
             spec: Spec {
                 server_types: vec!["cx23".to_owned()],
                 locations: vec!["fsn1".to_owned()],
-                image: "docker-ce".to_owned(),
+                image: ImageSetting::default(),
                 volume_size: 20,
                 boot_lease_seconds: BOOT_LEASE.as_secs(),
             },
             catalogue: Catalogue {
-                server_types: vec![ServerType { name: "cx23".to_owned(), architecture: "x86".to_owned(), offers }],
+                server_types: vec![ServerType { name: "cx23".to_owned(), architecture: "x86".to_owned(), disk: 40, offers }],
                 locations: vec!["fsn1".to_owned()],
-                images: BTreeMap::from([("x86".to_owned(), 1)]),
+                images: BTreeMap::from([("x86".to_owned(), vec![image])]),
             },
             host_key: machine_key(),
             refuses_the_machine: false,
@@ -125,6 +126,7 @@ impl Cloud {
             address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             location: "fsn1".to_owned(),
             server_type: "cx23".to_owned(),
+            image: None,
             volumes: vec![volume],
             host_keys: vec![self.host_key],
             labels: BTreeMap::new(),

@@ -114,6 +114,13 @@ pub fn describe(machine: &Summary) -> String {
     line
 }
 
+/// What a machine was made from, and why.
+pub fn image(machine: &Summary) -> Option<String> {
+    let image = machine.image.as_ref()?;
+    let because = image.because.as_ref().map(|because| format!(", since {because}")).unwrap_or_default();
+    Some(format!("{} ({}){because}", image.name, image.id))
+}
+
 /// Hands over to the system's `ssh`, with the machine's own host key and nothing else to trust.
 async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
     let cloud = resolved.cloud()?;

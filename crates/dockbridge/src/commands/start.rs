@@ -125,7 +125,12 @@ fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>>
                 endpoint,
                 host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
                 identity: Identity::File(identity.unwrap_or_else(|| ssh.join("id_ed25519"))),
-                agent: Some(AgentPlan { binaries: agent_binaries(), directory: "~/.cache/dockbridge".to_owned(), resident: false }),
+                agent: Some(AgentPlan {
+                    binaries: agent_binaries(),
+                    directory: "~/.cache/dockbridge".to_owned(),
+                    installed: None,
+                    resident: false,
+                }),
                 docker_socket: arguments.remote_socket.clone(),
             })))
         }

@@ -72,6 +72,9 @@ pub fn print(status: &Status) {
     say(&format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
     if let Some(machine) = &status.machine {
         say(&format!("Machine   {}", super::server::describe(machine)));
+        if let Some(image) = super::server::image(machine) {
+            say(&format!("Image     {image}"));
+        }
         if let Some(volume) = &machine.volume {
             say(&format!("Volume    {} ({}, {} GB in {})", volume.name, volume.id, volume.size, volume.location));
         }

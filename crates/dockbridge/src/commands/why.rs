@@ -23,14 +23,17 @@ struct Told<'a> {
     since_seconds: f64,
     #[serde(flatten)]
     why: &'a daemon::Why,
+    /// What the machine was made from.
+    image: Option<&'a machine::UsedImage>,
 }
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let status = Resolved::load(global)?.daemon().status().await?;
     if arguments.json {
-        let Status { state, reason, since_seconds, why, .. } = &status;
-        let told = Told { state, reason: reason.as_deref(), since_seconds: *since_seconds, why };
+        let Status { state, reason, since_seconds, why, machine, .. } = &status;
+        let image = machine.as_ref().and_then(|machine| machine.image.as_ref());
+        let told = Told { state, reason: reason.as_deref(), since_seconds: *since_seconds, why, image };
         say(&serde_json::to_string_pretty(&told).map_err(|error| Failure::new(error.to_string()))?);
         return Ok(());
     }
@@ -54,6 +57,9 @@ fn lines(status: &Status) -> Vec<String> {
     if !why.endings.is_empty() {
         lines.push("It would end:".to_owned());
         lines.extend(why.endings.iter().map(|ending| format!("  {}", end(ending))));
+    }
+    if let Some(image) = status.machine.as_ref().and_then(super::server::image) {
+        lines.push(format!("Made from {image}."));
     }
     lines.extend(why.warnings.iter().map(|warning| format!("Note: {warning}.")));
     lines.push(format!("Next: {}.", why.next));

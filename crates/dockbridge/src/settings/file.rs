@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::ports::OnConflict;
+use machine::ImageSetting;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::values::{Conflict, Gigabytes, ImageName, Lifetime, List, Money, Port, PortRules, Span, TalosVersion, WebAddress};
+use super::values::{Conflict, Gigabytes, ImageName, Lifetime, List, MachineImage, Money, Port, PortRules, Span, TalosVersion, WebAddress};
 use super::{
     Activity, BindMounts, Containers, Docker, Gateway, Hetzner, Image, Keepalive, Lock, LockAction, Logging, Ports, SelfDestruct, Settings,
     Ssh,
@@ -69,7 +70,7 @@ section!(HetznerLayer {
     server_types: List,
     location: List,
     locations: List,
-    image: String,
+    image: MachineImage,
     volume_size: Gigabytes,
     endpoint: String,
 });
@@ -250,7 +251,7 @@ impl Layer {
                 token_command: self.hetzner.token_command,
                 server_types: list(self.hetzner.server_types, &["cx23", "cpx22", "cax11"]),
                 locations: list(self.hetzner.locations, &["fsn1", "nbg1", "hel1"]),
-                image: self.hetzner.image.unwrap_or_else(|| "docker-ce".to_owned()),
+                image: self.hetzner.image.map_or_else(ImageSetting::default, |MachineImage(image)| image),
                 volume_size: self.hetzner.volume_size.map_or(20, |Gigabytes(size)| size),
                 endpoint: self.hetzner.endpoint.unwrap_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned()),
             },
@@ -330,6 +331,16 @@ mod tests {
         assert_eq!(settings.hetzner.volume_size, 30);
         assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
         assert_eq!(settings.activity.idle_timeout, Duration::from_secs(420));
+    }
+
+    #[test]
+    fn what_machines_are_made_from_is_a_name_an_id_or_auto() {
+        let set = |text: &str| load_text(text, &[]).unwrap().hetzner.image.to_string();
+        assert_eq!(set(""), "docker-ce");
+        assert_eq!(set("hetzner: {image: 4711}\n"), "4711");
+        assert_eq!(set("hetzner: {image: auto}\n"), "auto");
+        let settings = load_text("hetzner: {image: debian-13}\n", &[("DOCKBRIDGE_HETZNER_IMAGE", "4711")]).unwrap();
+        assert_eq!(settings.hetzner.image, ImageSetting::Id(4711));
     }
 
     #[test]

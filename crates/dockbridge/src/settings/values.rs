@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use daemon::ports::{OnConflict, Rule};
+use machine::ImageSetting;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -38,6 +39,31 @@ impl<'de> Deserialize<'de> for List {
         }
         let List(names) = deserializer.deserialize_any(Names)?;
         if names.is_empty() { Err(D::Error::custom("at least one name is needed")) } else { Ok(List(names)) }
+    }
+}
+
+/// What machines are made from. An id is a number in YAML and text in a variable.
+pub(super) struct MachineImage(pub(super) ImageSetting);
+
+impl<'de> Deserialize<'de> for MachineImage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Image;
+        impl Visitor<'_> for Image {
+            type Value = MachineImage;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an image, the id of one, or `auto`")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<MachineImage, E> {
+                Ok(MachineImage(ImageSetting::Id(id)))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MachineImage, E> {
+                if text.trim().is_empty() { Err(E::custom("a name is needed")) } else { Ok(MachineImage(text.trim().into())) }
+            }
+        }
+        deserializer.deserialize_any(Image)
     }
 }
 

@@ -55,6 +55,7 @@ async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
         (raw(&["--url", "https://a/x", "--name", "a b"]), &["is no name for an image"]),
         (raw(&["--url", "https://a/x", "--sha256", short]), &["it has 64 hex digits"]),
         (raw(&["--url", "https://a/x", "--compression", "rar"]), &["invalid value 'rar'", "zstd"]),
+        (vec!["image", "build", "docker", "--arch", "mips"], &["invalid value 'mips'", "arm64"]),
         (raw(&["--url", "https://a/x", "--arch", "both"]), &["one image is for one architecture"]),
         (vec!["image", "build", "talos", "--version", "1.12.0"], &["is no version of Talos: write it as v1.12.0"]),
         (vec!["image", "prune", "--keep", "3"], &["--older-than <AGE>"]),
@@ -68,6 +69,7 @@ async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
     desk.dockbridge(&raw(&["--url", "https://a/x", "--name", "n"]))
         .await
         .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
+    desk.dockbridge(&["image", "build", "docker"]).await.failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
 
     for (settings, told) in [
         ("image: {talos_version: '1.12'}\n", "\"1.12\" is no version of Talos"),
@@ -129,6 +131,53 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
     desk.dockbridge(&["image", "delete", &newest.to_string()]).await.succeeded().said(&["is gone."]);
     desk.set("HCLOUD_TOKEN", READ_ONLY);
     desk.dockbridge(&["image", "list"]).await.succeeded();
+}
+
+/// Nothing answers on this cloud's machines: what they are made from is all that is looked at.
+#[tokio::test]
+async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() {
+    let desk = Desk::new().await;
+    let owner = desk.identity("default").owner.to_string();
+    let for_machines = |mut labels: Labels| {
+        labels.insert("dockbridge-machine-image".to_owned(), "0123456789abcdef".to_owned());
+        labels
+    };
+    make_snapshot(&desk, "theirs", &for_machines(labels("abcdefghjkmn", "image", "docker"))).await;
+    make_snapshot(&desk, "called-so", &labels(&owner, "image", "docker")).await;
+    make_snapshot(&desk, "of-a-builder", &for_machines(labels(&owner, "image-builder", "docker"))).await;
+    desk.settings("hetzner: {image: auto}\n");
+    assert_eq!(image_of_a_new_machine(&desk).await.name.as_deref(), Some("docker-ce"));
+
+    let id = make_snapshot(&desk, "older", &for_machines(labels(&owner, "image", "docker"))).await;
+    let newest = make_snapshot(&desk, "ours", &for_machines(labels(&owner, "image", "docker"))).await;
+    assert_eq!(image_of_a_new_machine(&desk).await.id, newest);
+    desk.settings(&format!("hetzner: {{image: {id}}}\n"));
+    assert_eq!(image_of_a_new_machine(&desk).await.id, id);
+    desk.settings("");
+    assert_eq!(image_of_a_new_machine(&desk).await.name.as_deref(), Some("docker-ce"), "the default");
+    desk.settings("hetzner: {image: 123456789}\n");
+    let daemon = desk.start().await;
+    desk.dockbridge(&["wake"]).await.failed(1, &["there is no image \"123456789\" for cx23", "change `hetzner.image`"]);
+    daemon.stop().await;
+}
+
+/// Somebody wants a machine, and gives it up as soon as there is one.
+async fn image_of_a_new_machine(desk: &Desk) -> hetzner::Image {
+    let daemon = desk.start().await;
+    let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
+    let waking = wake.arg("wake").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let begun = tokio::time::Instant::now();
+    let server = loop {
+        if let Some(server) = desk.api.servers().list(&Query::default()).await.unwrap().into_iter().next() {
+            break server;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "no server is made: {}", daemon.said());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    desk.dockbridge(&["server", "destroy"]).await.succeeded();
+    drop(waking);
+    daemon.stop().await;
+    server.image.unwrap()
 }
 
 #[tokio::test]

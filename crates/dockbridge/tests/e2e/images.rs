@@ -2,6 +2,8 @@
 
 mod failures;
 mod kills;
+mod machines;
+mod stripped;
 mod whole;
 
 use std::net::IpAddr;
@@ -86,8 +88,12 @@ impl Site {
 
     /// A build that tells JSON lines, while it goes on.
     fn begin(&self, arguments: &[&str]) -> Building {
+        self.begin_of("raw", arguments)
+    }
+
+    fn begin_of(&self, kind: &str, arguments: &[&str]) -> Building {
         let mut command = self.stage.command(env!("CARGO_BIN_EXE_dockbridge"));
-        command.args(["image", "build", "raw", "--json"]).args(arguments).stdin(Stdio::null());
+        command.args(["image", "build", kind, "--json"]).args(arguments).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Building { child, lines }
@@ -136,6 +142,16 @@ impl Building {
             told.push(event.to_string());
         }
         panic!("the build ended before {phase}: {told:#?}");
+    }
+
+    /// Its last event, when it has ended well.
+    async fn built(mut self) -> Value {
+        let mut last = Value::Null;
+        while let Some(event) = self.event().await {
+            last = event;
+        }
+        assert!(self.child.wait().await.unwrap().success() && last["event"] == "built", "{last}");
+        last
     }
 
     fn pid(&self) -> i32 {

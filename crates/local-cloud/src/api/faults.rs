@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 pub(crate) enum Kind {
     StockOut,
     UnsupportedLocation,
+    ImageGone,
     #[serde(rename = "unavailable_503")]
     Unavailable503,
     RateLimit,
@@ -89,7 +90,7 @@ impl Kind {
     fn can_befall(self, method: &Method, path: &str) -> bool {
         let is_post = method == Method::POST;
         match self {
-            Kind::StockOut | Kind::UnsupportedLocation => is_post && path == "/v1/servers",
+            Kind::StockOut | Kind::UnsupportedLocation | Kind::ImageGone => is_post && path == "/v1/servers",
             Kind::SlowAttach | Kind::WrongDevice | Kind::AttachError => {
                 is_post && (matches!(path, "/v1/servers" | "/v1/volumes") || path.starts_with("/v1/volumes/") && path.ends_with("/attach"))
             }

@@ -274,6 +274,7 @@ pub(super) fn place(scope: &Scope<'_>, server_type: &Entry, location: &Entry) ->
     match scope.call.fault {
         Some(Kind::StockOut) => Err(ApiError::new(StatusCode::PRECONDITION_FAILED, "resource_unavailable", "error during placement")),
         Some(Kind::UnsupportedLocation) => Err(not_here()),
+        Some(Kind::ImageGone) => Err(ApiError::invalid_field("image", "image not found".to_owned())),
         _ => Ok(()),
     }
 }

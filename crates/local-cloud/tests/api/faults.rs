@@ -20,6 +20,8 @@ async fn stock_runs_out_as_often_as_ordered() {
     assert_eq!(out.refused(412, "resource_unavailable").message(), "error during placement");
     let not_here = rig.post("/servers", order("s")).await;
     assert_eq!(not_here.refused(422, "invalid_input").message(), "unsupported location for server type");
+    rig.order_fault(json!({"kind": "image_gone"})).await;
+    rig.post("/servers", order("s")).await.refused(422, "invalid_input");
     rig.post("/servers", order("s")).await.expect(201);
 }
 

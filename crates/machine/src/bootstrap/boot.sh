@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Runs early at every boot, before docker starts. The files of dockbridge have been written above.
+# Runs early at every boot, before docker starts. The files of dockbridge have been written above, or stood in the image: $written tells.
 set -u
 
 # Nobody needs the metadata service after cloud-init has read it, and containers must not: the user-data stands there.
@@ -13,10 +13,13 @@ case $(/usr/sbin/sshd -V 2>&1) in
     ;;
 esac
 
-systemctl daemon-reload
-# On a first boot the image's docker may have begun on the root disk.
-systemctl stop docker.socket docker.service containerd.service
-systemctl enable --quiet dockbridge-volume.service dockbridge-dead-man.service
+if [ -n "${written:-}" ]; then
+    systemctl daemon-reload
+    # On a first boot the image's docker may have begun on the root disk. Ours begins nothing by itself.
+    systemctl stop docker.socket docker.service containerd.service
+fi
 systemctl start --no-block dockbridge-volume.service dockbridge-dead-man.service containerd.service docker.socket docker.service
+# For the next boot: what was started needs no reload.
+systemctl enable --quiet --no-reload dockbridge-volume.service dockbridge-dead-man.service
 systemctl try-reload-or-restart --no-block ssh.service 2>/dev/null
 exit 0

@@ -76,6 +76,7 @@ impl Cloud {
         let pricing = async { self.client.pricing().await.ok() };
         let (docker, pricing) = tokio::join!(await_docker(server, &tunnel), pricing);
         docker?;
+        progress(Phase::Resume, None);
         self.resume(server, &tunnel).await;
         let summary = self.summary(server, observed, pricing.as_ref());
         Ok(Ready { tunnel, summary })

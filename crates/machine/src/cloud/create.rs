@@ -1,22 +1,27 @@
 //! Making what is missing, down the ladder until the cloud has one in stock.
 
 use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
+use jiff::Timestamp;
 
+use super::trial::{Made, Stopwatch};
 use super::{Cloud, cloud};
 use crate::bootstrap::Bootstrap;
+use crate::choice::{Choice, Kind, choose};
 use crate::error::MachineError;
 use crate::host_key::HostKey;
 use crate::identity::{DOCKBRIDGE, HOST_KEY, MANAGED_BY, OWNER, ROLE};
 use crate::observed::{Observed, Volume};
-use crate::plan::Rung;
+use crate::plan::{ImageSetting, Rung};
 use crate::provider::{Phase, Progress};
 
 /// What became of one rung.
 enum Tried {
-    /// It is being made, or somebody else was faster.
-    Made,
+    /// It is being made, with this id; or somebody else was faster.
+    Made(Option<u64>),
     /// The next rung, please.
     OutOfStock,
+    /// The cloud will not make it from this image.
+    Refused(MachineError),
 }
 
 impl Cloud {
@@ -25,8 +30,9 @@ impl Cloud {
         observed: &Observed,
         volume: Option<Volume>,
         ladder: &[Rung],
+        stopwatch: &Stopwatch,
         progress: &Progress<'_>,
-    ) -> Result<(), MachineError> {
+    ) -> Result<Option<Made>, MachineError> {
         let (key, firewall) = tokio::try_join!(self.login_key(observed), self.firewall(observed))?;
         let existing = volume;
         // Made by this very call and never attached: the only volume that may be taken back.
@@ -36,22 +42,52 @@ impl Cloud {
                 self.take_back(&volume).await?;
             }
             progress(Phase::Create, Some(format!("{} in {}", rung.server_type, rung.location)));
+            let fresh_volume = existing.is_none();
             let volume = match existing.as_ref().or(fresh.as_ref()) {
                 Some(volume) => volume.id,
                 None => match self.new_volume(&rung.location).await? {
                     Some(made) => fresh.insert(made).id,
-                    None => return Ok(()),
+                    None => return Ok(None),
                 },
             };
-            match self.new_server(rung, key, firewall, volume).await? {
-                Tried::Made => return Ok(()),
-                Tried::OutOfStock => {}
+            // Each is refused once at most.
+            for _ in &rung.images {
+                let Some(choice) = self.choice(rung) else { break };
+                stopwatch.start();
+                match self.new_server(rung, &choice, key, firewall, volume).await? {
+                    Tried::Made(id) => return Ok(id.map(|server| self.made(server, rung, choice, fresh_volume))),
+                    Tried::OutOfStock => break,
+                    // It is left alone from here on, so that the next choice is another one.
+                    Tried::Refused(error) => {
+                        tracing::warn!(
+                            image = choice.image.name,
+                            error = crate::with_causes(&error),
+                            "the cloud makes no server from this image"
+                        );
+                        self.options.wakes.failed(choice.image.id);
+                    }
+                }
             }
         }
         if let Some(volume) = fresh {
             self.take_back(&volume).await?;
         }
         Err(MachineError::OutOfStock { tried: ladder.iter().map(|rung| format!("{} in {}", rung.server_type, rung.location)).collect() })
+    }
+
+    fn choice(&self, rung: &Rung) -> Option<Choice> {
+        choose(&rung.images, &rung.location, &self.options.wakes.history(), Timestamp::now())
+    }
+
+    fn made(&self, server: u64, rung: &Rung, choice: Choice, fresh_volume: bool) -> Made {
+        let Rung { server_type, location, images } = rung;
+        let had_another = images.iter().any(|image| image.kind != choice.image.kind);
+        let (server_type, location) = (server_type.clone(), location.clone());
+        let made = Made { server, choice, had_another, server_type, location, fresh_volume };
+        if self.options.spec.image == ImageSetting::Auto {
+            self.chose(&made);
+        }
+        made
     }
 
     async fn login_key(&self, observed: &Observed) -> Result<u64, MachineError> {
@@ -138,7 +174,7 @@ impl Cloud {
         }
     }
 
-    async fn new_server(&self, rung: &Rung, key: u64, firewall: u64, volume: u64) -> Result<Tried, MachineError> {
+    async fn new_server(&self, rung: &Rung, choice: &Choice, key: u64, firewall: u64, volume: u64) -> Result<Tried, MachineError> {
         let identity = &self.options.identity;
         let host_key = HostKey::generate().map_err(MachineError::Key)?;
         let mut labels = identity.labels("machine");
@@ -147,7 +183,7 @@ impl Cloud {
         let new = NewServer {
             name: identity.name(),
             server_type: rung.server_type.clone(),
-            image: rung.image.to_string(),
+            image: choice.image.id.to_string(),
             location: Some(rung.location.clone()),
             ssh_keys: vec![key],
             volumes: vec![volume],
@@ -158,17 +194,23 @@ impl Cloud {
         };
         match self.client.servers().create(&new).await {
             // Nobody waits for the actions here: the address is known, and connecting tells more than they do.
-            Ok(CreatedServer { .. }) => Ok(Tried::Made),
+            Ok(CreatedServer { server, .. }) => Ok(Tried::Made(Some(server.id))),
             Err(error) if error.is_stock_out() => {
                 tracing::info!(server_type = rung.server_type, location = rung.location, "out of stock");
                 Ok(Tried::OutOfStock)
             }
             // Another client of ours was faster, which shows as a name in use or as a volume in use: the next look finds its server.
             // A stranger's server of that name is told.
-            Err(error) => match self.observe().await?.servers.is_empty() {
-                true => Err(cloud("create the server")(error)),
-                false => Ok(Tried::Made),
-            },
+            Err(error) => {
+                let is_alone = self.observe().await?.servers.is_empty();
+                let is_own = choice.image.kind == Kind::Own && rung.images.iter().any(|image| image.kind == Kind::Plain);
+                match is_alone {
+                    false => Ok(Tried::Made(None)),
+                    // A snapshot may have been deleted since it was listed.
+                    true if is_own && error.is_invalid() => Ok(Tried::Refused(cloud("create the server")(error))),
+                    true => Err(cloud("create the server")(error)),
+                }
+            }
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hetzner::{Architecture, Pricing, Query};
+use hetzner::{Architecture, ImageStatus, ImageType, Pricing, Query};
 use tunnel::Fingerprint;
 
 use super::{Cloud, cloud};
+use crate::choice::{Candidate, Kind};
 use crate::error::MachineError;
-use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
+use crate::identity::{HOST_KEY, IMAGE, MACHINE_IMAGE, NEXT_HOST_KEY, ROLE, owner_selector};
 use crate::observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
-use crate::provider::{Summary, VolumeSummary};
+use crate::plan::ImageSetting;
+use crate::provider::{Summary, UsedImage, VolumeSummary};
 
 /// Hetzner bills started hours, each counted from the server's creation (docs.hetzner.com, "Cloud billing FAQ").
 const BILLED_UNIT_SECONDS: u64 = 3_600;
@@ -40,17 +42,49 @@ impl Cloud {
 
     /// What can be ordered.
     pub(super) async fn catalogue(&self) -> Result<Catalogue, MachineError> {
-        let images = Query::named(&self.options.spec.image);
-        let (server_types, locations, images) = tokio::try_join!(
+        let (server_types, locations, plain, own) = tokio::try_join!(
             async { self.client.server_types().list(&Query::default()).await.map_err(cloud("list the server types")) },
             async { self.client.locations().list(&Query::default()).await.map_err(cloud("list the locations")) },
-            async { self.client.images().list(&images).await.map_err(cloud("list the images")) },
+            self.plain_images(),
+            self.own_images(),
         )?;
+        let mut images: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
+        for (kind, image) in plain.iter().map(|image| (Kind::Plain, image)).chain(own.iter().map(|image| (Kind::Own, image))) {
+            images.entry(image.architecture.to_string()).or_default().push(candidate(kind, image));
+        }
         Ok(Catalogue {
             server_types: server_types.into_iter().map(server_type).collect(),
             locations: locations.into_iter().map(|location| location.name).collect(),
-            images: images.into_iter().map(|image| (image.architecture.to_string(), image.id)).collect(),
+            images,
         })
+    }
+
+    async fn plain_images(&self) -> Result<Vec<hetzner::Image>, MachineError> {
+        let setting = &self.options.spec.image;
+        let images = self.client.images();
+        let found = match setting {
+            ImageSetting::Id(id) => images.get(*id).await.map(|image| image.into_iter().collect()),
+            ImageSetting::Named(_) | ImageSetting::Auto => images.list(&Query::named(setting.name())).await,
+        };
+        found.map_err(cloud("list the images"))
+    }
+
+    /// Snapshots of this owner's that machines can be made from, newest first, where they are wanted.
+    async fn own_images(&self) -> Result<Vec<hetzner::Image>, MachineError> {
+        if self.options.spec.image != ImageSetting::Auto {
+            return Ok(Vec::new());
+        }
+        let owner = &self.options.identity.owner;
+        let selector = format!("{},{ROLE}={IMAGE},{MACHINE_IMAGE}", owner_selector(owner));
+        let query = Query { image_type: vec![ImageType::Snapshot], ..Query::labels(selector) };
+        let mut images = self.client.images().list(&query).await.map_err(cloud("list the images"))?;
+        images.retain(|image| {
+            let is_image = image.labels.get(ROLE).is_some_and(|role| role == IMAGE);
+            let is_ours = owner.owns(&image.labels) && is_image && image.labels.contains_key(MACHINE_IMAGE);
+            is_ours && image.status == ImageStatus::Available
+        });
+        images.sort_by_key(|image| std::cmp::Reverse((image.created, image.id)));
+        Ok(images)
     }
 
     /// A server as a person wants to see it; with prices where they are known.
@@ -72,6 +106,10 @@ impl Cloud {
             currency: pricing.map(|pricing| pricing.currency.clone()),
             billed_unit_seconds: Some(BILLED_UNIT_SECONDS),
             volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
+            image: server.image.clone().map(|(id, name)| {
+                let because = self.options.wakes.history().why(server.id).map(str::to_owned);
+                UsedImage { id, name, because }
+            }),
         }
     }
 
@@ -113,6 +151,17 @@ fn euros(amount: &hetzner::Amount) -> Option<f64> {
     amount.micros().map(|micros| micros as f64 / 1e6)
 }
 
+fn candidate(kind: Kind, image: &hetzner::Image) -> Candidate {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole GB, of which a disk has thousands")]
+    let disk = image.disk_size.ceil() as u64;
+    Candidate { id: image.id, name: image_name(image), kind, disk }
+}
+
+/// Snapshots have none.
+fn image_name(image: &hetzner::Image) -> String {
+    image.name.clone().unwrap_or_else(|| format!("snapshot {}", image.id))
+}
+
 fn server(server: hetzner::Server) -> Server {
     let price = server.server_type.price_at(&server.location.name);
     let price_hourly = price.and_then(|price| euros(&price.price_hourly.net));
@@ -125,6 +174,7 @@ fn server(server: hetzner::Server) -> Server {
         address: server.public_net.ipv4.map(|address| IpAddr::V4(address.ip)),
         location: server.location.name,
         server_type: server.server_type.name,
+        image: server.image.map(|image| (image.id, image_name(&image))),
         volumes: server.volumes,
         host_keys: [HOST_KEY, NEXT_HOST_KEY].iter().filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?).ok()).collect(),
         labels: server.labels,
@@ -156,5 +206,5 @@ fn server_type(found: hetzner::ServerType) -> ServerType {
     };
     // A type that is being withdrawn can be ordered until its last day; the cloud refuses afterwards, and the ladder goes on.
     let offers: BTreeMap<String, bool> = found.locations.into_iter().map(|offer| (offer.name, offer.available)).collect();
-    ServerType { name: found.name, architecture, offers }
+    ServerType { name: found.name, architecture, disk: found.disk.into(), offers }
 }

@@ -109,7 +109,7 @@ impl Sshd {
     /// With the agent.
     pub fn options_with_agent(&self) -> Options {
         let directory = self.path("remote").display().to_string();
-        Options { agent: Some(AgentPlan { binaries: agent_folder(), directory, resident: false }), ..self.options() }
+        Options { agent: Some(AgentPlan { binaries: agent_folder(), directory, installed: None, resident: false }), ..self.options() }
     }
 
     /// With and without the agent: what holds for streams holds for both.

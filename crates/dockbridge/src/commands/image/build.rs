@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use futures::future::join_all;
-use image::{Architecture, Built, Checksum, Compression, Event, Factory, Format, Name, Order, Source, Version, schematic_id};
+use image::{
+    Architecture, Built, Checksum, Compression, Content, DiskImage, Event, Factory, Format, MachineImage, Name, Order, Source, Version,
+    schematic_id,
+};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -13,7 +16,7 @@ use super::progress::{Progress, size};
 use super::{Opened, Project};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
-use crate::resolved::{GlobalArgs, agent_binaries};
+use crate::resolved::{BOOT_LEASE_SECONDS, GlobalArgs, agent_binaries};
 
 /// What can be built.
 #[derive(Debug, clap::Subcommand)]
@@ -24,6 +27,15 @@ pub enum Command {
     /// Talos Linux, from its image factory
     #[command(disable_version_flag = true)]
     Talos(Talos),
+    /// What our own machines begin as: the cloud's docker image with our agent in it, ready to boot. `hetzner.image: auto` uses it where it is no slower
+    Docker(Docker),
+}
+
+/// Arguments of `image build docker`.
+#[derive(Debug, clap::Args)]
+pub struct Docker {
+    #[command(flatten)]
+    common: Common,
 }
 
 /// What all builds have in common.
@@ -149,6 +161,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     match command {
         Command::Raw(arguments) => raw(arguments, global).await,
         Command::Talos(arguments) => talos(arguments, global).await,
+        Command::Docker(arguments) => docker(arguments, global).await,
     }
 }
 
@@ -169,11 +182,8 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
         (None, None) => return Err(Failure::new("there is no source").hint("`--url` or `--file`").code(2)),
     };
     let checksum = sha256.map(Checksum::Sha256).or(sha512.map(Checksum::Sha512));
-    let orders = common.arch.all().iter().map(|architecture| Order {
-        os: os.clone().unwrap_or_else(|| name.clone()),
-        version: image_version.clone(),
-        source: source.clone(),
-        checksum: checksum.clone(),
+    let disk = DiskImage {
+        checksum,
         compression: match compression {
             CompressionArg::Auto => Compression::Auto,
             CompressionArg::None => Compression::None,
@@ -187,7 +197,12 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
             FormatArg::Raw => Format::Raw,
             FormatArg::Qcow2 => Format::Qcow2,
         },
-        ..order(&opened, &common, name.clone(), architecture.clone(), source.clone())
+        ..disk(&opened, source)
+    };
+    let orders = common.arch.all().iter().map(|architecture| Order {
+        os: os.clone().unwrap_or_else(|| name.clone()),
+        version: image_version.clone(),
+        ..order(&opened, &common, name.clone(), architecture.clone(), Content::Disk(disk.clone()))
     });
     let orders = orders.collect();
     carry_out(&opened, orders, common.json).await
@@ -220,8 +235,22 @@ async fn talos(arguments: Talos, global: &GlobalArgs) -> Outcome {
             os: Name::parse("talos").map_err(|error| Failure::new(error.to_string()))?,
             version: Some(label.clone()),
             schematic: Some(schematic.clone()),
-            ..order(&opened, &common, name.clone(), architecture.clone(), source)
+            ..order(&opened, &common, name.clone(), architecture.clone(), Content::Disk(disk(&opened, source)))
         });
+    }
+    carry_out(&opened, orders, common.json).await
+}
+
+async fn docker(arguments: Docker, global: &GlobalArgs) -> Outcome {
+    let Docker { common } = arguments;
+    let opened = common.project.open(global)?;
+    let settings = &opened.resolved.settings;
+    let os = || Name::parse("docker").map_err(|error| Failure::new(error.to_string()));
+    let name = common.name.clone().or_else(|| settings.image.name.clone()).map_or_else(os, Ok)?;
+    let image = MachineImage { base: settings.hetzner.image.name().to_owned(), boot_lease_seconds: BOOT_LEASE_SECONDS };
+    let mut orders = Vec::new();
+    for architecture in common.arch.all() {
+        orders.push(Order { os: os()?, ..order(&opened, &common, name.clone(), architecture.clone(), Content::Machine(image.clone())) });
     }
     carry_out(&opened, orders, common.json).await
 }
@@ -232,8 +261,14 @@ fn read_schematic(path: &str) -> Outcome<String> {
     })
 }
 
+/// A source that tells by itself what it is.
+fn disk(opened: &Opened, source: Source) -> DiskImage {
+    let stall_timeout = opened.resolved.settings.image.stall_timeout;
+    DiskImage { source, compression: Compression::Auto, format: Format::Auto, checksum: None, stall_timeout }
+}
+
 /// What follows from the settings.
-fn order(opened: &Opened, common: &Common, name: Name, architecture: Architecture, source: Source) -> Order {
+fn order(opened: &Opened, common: &Common, name: Name, architecture: Architecture, content: Content) -> Order {
     let settings = &opened.resolved.settings;
     let server_types = if common.server_type.is_empty() { &settings.image.server_types } else { &common.server_type };
     Order {
@@ -243,14 +278,10 @@ fn order(opened: &Opened, common: &Common, name: Name, architecture: Architectur
         version: None,
         schematic: None,
         architecture,
-        source,
-        compression: Compression::Auto,
-        format: Format::Auto,
-        checksum: None,
+        content,
         locations: settings.hetzner.locations.clone(),
         server_types: server_types.clone(),
-        rescue_timeout: settings.image.rescue_timeout,
-        stall_timeout: settings.image.stall_timeout,
+        answer_timeout: settings.image.rescue_timeout,
         agents: agent_binaries(),
         locks: opened.resolved.paths.image_locks(),
     }
@@ -287,7 +318,7 @@ async fn carry_out(opened: &Opened, orders: Vec<Order>, json: bool) -> Outcome {
                 let end = End::Built {
                     id: built.image.id,
                     name: order.name.to_string(),
-                    existed: built.written.is_none(),
+                    existed: built.existed,
                     written: built.written.as_ref(),
                 };
                 progress.line(&architecture, &end);
@@ -314,10 +345,11 @@ async fn one(opened: &Opened, order: &Order, progress: &Progress, cancel: &Cance
 }
 
 fn told(order: &Order, built: &Built) -> String {
-    let version = order.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let version = built.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let what = format!("Image {} ({}): {}{version} for {}", order.name, built.image.id, order.os, order.architecture);
     match &built.written {
-        None => format!("{what}, was there already."),
+        None if built.existed => format!("{what}, was there already."),
+        None => format!("{what}. Machines are made from it with `hetzner.image: auto`, where it is no slower."),
         Some(written) => {
             let (image, source) = (size(written.image_bytes), size(written.source_bytes));
             format!("{what}, {image} from {source}, read back and compared.\nSHA-256 of the image: {}", written.image_sha256)

@@ -122,6 +122,45 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     site.stage.close().await;
 }
 
+#[tokio::test]
+async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
+    let Some(site) = Site::new().await else { return pass_over() };
+    let build = async |more: &[&str]| site.stage.dockbridge(&[&["image", "build", "docker"], more].concat()).await;
+    let other = if cfg!(target_arch = "x86_64") { "arm64" } else { "amd64" };
+    build(&["--arch", other]).await.failed_with("holds no dockbridge-agent for");
+    site.nothing_is_left("no agent for that architecture").await;
+
+    for (kind, path) in [("action_error", "/v1/servers"), ("action_error", "/v1/servers/*/actions/create_image")] {
+        site.stage.poke("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#)).await;
+        let ran = build(&[]).await;
+        assert_eq!(ran.status.code(), Some(1), "{ran}");
+        site.nothing_is_left(path).await;
+    }
+    site.stage.poke("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
+    assert_eq!(build(&[]).await.status.code(), Some(NO_STOCK));
+    site.nothing_is_left("no stock").await;
+    site.stage.end_faults().await;
+
+    for phase in ["boot", "prepare", "strip"] {
+        let mut begun = site.begin_of("docker", &[]);
+        begun.reaches(phase).await;
+        kill_process(Pid::from_raw(begun.pid()).unwrap(), Signal::INT).unwrap();
+        let output = timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
+        assert_eq!(output.status.code(), Some(INTERRUPTED), "{phase}: {}", String::from_utf8_lossy(&output.stderr));
+        site.nothing_is_left(phase).await;
+    }
+
+    let mut begun = site.begin_of("docker", &[]);
+    begun.reaches("prepare").await;
+    let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
+    site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
+    let output = timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("the server went away"), "{said}");
+    site.nothing_is_left("a server that is gone while it is prepared").await;
+    site.stage.close().await;
+}
+
 /// What a killed build leaves is listed by `sweep`, unless the build lives.
 #[tokio::test]
 async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {

@@ -56,6 +56,36 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
     site.stage.close().await;
 }
 
+/// As above; what is prepared is on a server that runs, and begins anew on the same one.
+const POINTS_OF_OURS: [&str; 7] = ["look_up", "create", "boot", "prepare", "strip", "snapshot", "clean_up"];
+
+#[tokio::test]
+async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_been() {
+    let Some(site) = Site::new().await else { return pass_over() };
+    for phase in POINTS_OF_OURS {
+        let mut build = site.begin_of("docker", &[]);
+        let reached = loop {
+            match build.event().await {
+                Some(event) if event["event"] == "phase" && event["phase"] == phase => break true,
+                Some(_) => {}
+                None => break false,
+            }
+        };
+        assert!(reached || phase == "clean_up", "{phase} was not reached");
+        kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::KILL).ok();
+        build.child.wait().await.unwrap();
+    }
+    let last = site.stage.dockbridge(&["image", "build", "docker"]).await;
+    assert!(last.succeeded().stdout.contains("was there already"), "{last}");
+    let snapshots = site.snapshots().await;
+    assert!(snapshots.len() == 1 && snapshots[0].labels.contains_key("dockbridge-machine-image"), "{snapshots:?}");
+    assert_eq!(site.left().await, Vec::<String>::new());
+    assert_eq!(actions(&site, "create_server").await, 1, "each server that is made is paid for an hour");
+    assert_eq!(actions(&site, "create_image").await, 1);
+    assert!(actions(&site, "rebuild_server").await >= 3, "what was begun is not gone on with");
+    site.stage.close().await;
+}
+
 /// How often something was done to servers of this project, whether they still exist or not.
 async fn actions(site: &Site, command: &str) -> usize {
     let url = format!("{}/servers/actions?per_page=50&page=", site.stage.cloud.endpoint());

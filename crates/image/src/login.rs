@@ -1,4 +1,5 @@
-//! The way into a rescue system: wait until it answers, log in with the key of this build, trust the host key that it shows first.
+//! The way into the server of a build: wait until it answers, log in with the key of this build. A rescue system's host key cannot be known: the one that it shows first
+//! is trusted. That of a server which we prepare is ours.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -9,7 +10,7 @@ use hetzner::{Architecture, Client, Server, ServerStatus};
 use russh::keys::PrivateKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Pins, Tunnel};
+use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Tunnel};
 
 use crate::error::{ImageError, cloud};
 
@@ -20,20 +21,27 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(200);
 /// Between two looks whether the server is there at all.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Logs in, as soon as that is possible. Within one build the host key that was seen first is the only one that is accepted.
-pub(crate) async fn connect(
-    client: &Client,
-    server: &Server,
-    key: &Arc<PrivateKey>,
-    pins: &Pins,
-    limit: Duration,
-) -> Result<Tunnel, ImageError> {
+/// What is entered.
+#[derive(Debug, Clone)]
+pub(crate) struct Door<'a> {
+    /// Such as `the rescue system`.
+    pub(crate) what: &'static str,
+    /// With [`HostKeys::FirstSeen`] the host key that was seen first is the only one that is accepted within one build.
+    pub(crate) host_keys: HostKeys,
+    pub(crate) key: &'a Arc<PrivateKey>,
+    pub(crate) limit: Duration,
+}
+
+/// Logs in, as soon as that is possible.
+pub(crate) async fn connect(client: &Client, server: &Server, door: &Door<'_>) -> Result<Tunnel, ImageError> {
+    let Door { what, host_keys, key, limit } = door.clone();
+    let is_known = matches!(host_keys, HostKeys::Pinned(_));
     let Some(address) = server.public_net.ipv4.as_ref().map(|address| IpAddr::V4(address.ip)) else {
         return Err(ImageError::ServerGone { what: format!("server {} has no IPv4 address", server.id) });
     };
     let options = Options {
         endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
-        host_keys: HostKeys::FirstSeen(pins.clone()),
+        host_keys,
         identity: Identity::Key(key.clone()),
         agent: None,
         docker_socket: Options::DOCKER_SOCKET.to_owned(),
@@ -48,8 +56,10 @@ pub(crate) async fn connect(
             let patience = machine::patience(timed_out).min(limit);
             match Tunnel::connect_within(options.clone(), patience).await {
                 Ok(tunnel) => return Ok(tunnel),
-                Err(error @ ConnectError::HostKeyRefused { .. }) => return Err(ImageError::Connect(Box::new(error))),
-                // sshd listens before all is in place.
+                Err(error @ ConnectError::HostKeyRefused { .. }) if !is_known => {
+                    return Err(ImageError::Connect { what, source: Box::new(error) });
+                }
+                // sshd listens before all is in place, perhaps with a key of the image's.
                 Err(error) => {
                     tracing::debug!(%error, "not yet");
                     timed_out += u32::from(matches!(error, ConnectError::TimedOut { .. }));
@@ -60,7 +70,7 @@ pub(crate) async fn connect(
         sleep(BETWEEN_PROBES).await;
     }
     is_there(client, server.id).await?;
-    Err(ImageError::NoRescue { after: limit, source: last })
+    Err(ImageError::Silent { what, after: limit, source: last })
 }
 
 /// A server that was deleted or powered off will never answer.
@@ -73,15 +83,15 @@ async fn is_there(client: &Client, id: u64) -> Result<(), ImageError> {
         Ok(Some(_)) => Ok(()),
         Err(error) if error.is_unauthorized() => Err(cloud("look at the server")(error)),
         Err(error) => {
-            // The rescue system may answer although the API does not.
+            // The server may answer although the API does not.
             tracing::debug!(%error, "the server cannot be looked at");
             Ok(())
         }
     }
 }
 
-/// The program that writes: the agent for this kind of machine.
-pub(crate) async fn writer(folder: &Path, architecture: &Architecture) -> Result<Vec<u8>, ImageError> {
+/// The agent for this kind of machine: it writes disks, and it is part of our own image.
+pub(crate) async fn agent(folder: &Path, architecture: &Architecture) -> Result<Vec<u8>, ImageError> {
     // As `uname -m` says it, and e_machine of the ELF specification.
     let (machine, elf) = match architecture {
         Architecture::Arm => ("aarch64", [183, 0]),
@@ -95,5 +105,5 @@ pub(crate) async fn writer(folder: &Path, architecture: &Architecture) -> Result
             return Ok(bytes);
         }
     }
-    Err(ImageError::NoWriter { folder: folder.to_owned(), machine })
+    Err(ImageError::NoAgent { folder: folder.to_owned(), machine })
 }

@@ -1,0 +1,192 @@
+//! How past machines came up: from which image, in how long, and which images did not. Bounded, and may be lost: it only helps to choose the next image.
+//! Pure but for [`Wakes`], which keeps it where it is told to.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::provider::Phase;
+
+/// Of each image in each location: enough for a median that one slow boot does not move.
+const KEPT_OF_EACH: usize = 9;
+/// In all: an image that is gone leaves its measurements behind.
+const KEPT: usize = 64;
+/// Boots that failed.
+const KEPT_FAILURES: usize = 16;
+
+/// One machine that came up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    /// The image's id.
+    pub image: u64,
+    /// Such as `cx23`.
+    pub server_type: String,
+    /// Such as `fsn1`. A snapshot is far from some.
+    pub location: String,
+    /// Seconds since 1970 when it was asked for.
+    pub at: i64,
+    /// From the request to docker's answer, in milliseconds.
+    pub took_ms: u64,
+    /// The stages of that, in order.
+    pub stages: Vec<Stage>,
+}
+
+/// A stage of a wake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Which.
+    pub phase: Phase,
+    /// In milliseconds.
+    pub took_ms: u64,
+}
+
+/// A machine that did not come up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The image's id.
+    pub image: u64,
+    /// Seconds since 1970.
+    pub at: i64,
+}
+
+/// Why a server is made from its image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The server's id.
+    pub server: u64,
+    /// In words for a person.
+    pub because: String,
+}
+
+/// What is known of past wakes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct History {
+    wakes: Vec<Wake>,
+    failures: Vec<Failure>,
+    chosen: Option<Chosen>,
+}
+
+impl History {
+    /// A machine came up. The oldest of its kind make room.
+    pub fn woke(&mut self, wake: Wake) {
+        let is_of_its_kind = |other: &Wake| (other.image, &other.location) == (wake.image, &wake.location);
+        let of_its_kind = self.wakes.iter().filter(|other| is_of_its_kind(other)).count();
+        if of_its_kind >= KEPT_OF_EACH
+            && let Some(oldest) = self.wakes.iter().position(is_of_its_kind)
+        {
+            self.wakes.remove(oldest);
+        }
+        self.wakes.push(wake);
+        let surplus = self.wakes.len().saturating_sub(KEPT);
+        self.wakes.drain(..surplus);
+    }
+
+    /// A machine from this image did not come up.
+    pub fn failed(&mut self, image: u64, now: Timestamp) {
+        self.failures.push(Failure { image, at: now.as_second() });
+        let surplus = self.failures.len().saturating_sub(KEPT_FAILURES);
+        self.failures.drain(..surplus);
+    }
+
+    /// Wakes from this image in this location, oldest first.
+    pub fn of<'a>(&'a self, image: u64, location: &'a str) -> impl Iterator<Item = &'a Wake> {
+        self.wakes.iter().filter(move |wake| wake.image == image && wake.location == location)
+    }
+
+    /// When a machine from this image last failed to come up, in seconds since 1970.
+    pub fn last_failure(&self, image: u64) -> Option<i64> {
+        self.failures.iter().filter(|failure| failure.image == image).map(|failure| failure.at).max()
+    }
+
+    /// Why this server is made from its image, where that is known.
+    pub fn why(&self, server: u64) -> Option<&str> {
+        self.chosen.as_ref().filter(|chosen| chosen.server == server).map(|chosen| chosen.because.as_str())
+    }
+}
+
+type Keep = dyn Fn(&History) + Send + Sync;
+
+/// The history of one profile, kept whenever it changes.
+#[derive(Clone)]
+pub struct Wakes {
+    history: Arc<Mutex<History>>,
+    keep: Arc<Keep>,
+}
+
+impl fmt::Debug for Wakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wakes").finish_non_exhaustive()
+    }
+}
+
+impl Wakes {
+    /// Begins with what was kept; `keep` is called with each change.
+    pub fn new(history: History, keep: impl Fn(&History) + Send + Sync + 'static) -> Self {
+        Self { history: Arc::new(Mutex::new(history)), keep: Arc::new(keep) }
+    }
+
+    /// What is known now.
+    pub fn history(&self) -> History {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn woke(&self, wake: Wake) {
+        self.change(|history| history.woke(wake));
+    }
+
+    pub(crate) fn failed(&self, image: u64) {
+        self.change(|history| history.failed(image, Timestamp::now()));
+    }
+
+    pub(crate) fn chose(&self, chosen: Chosen) {
+        self.change(|history| history.chosen = Some(chosen));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut History)) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut history);
+        (self.keep)(&history);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn wake(image: u64, location: &str, took_ms: u64, at: i64) -> Wake {
+        Wake { image, server_type: "cx23".to_owned(), location: location.to_owned(), at, took_ms, stages: Vec::new() }
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was_written_and_an_older_file_is_understood() {
+        let mut history = History::default();
+        history.woke(Wake { stages: vec![Stage { phase: Phase::Boot, took_ms: 7 }], ..wake(1, "fsn1", 9, 100) });
+        history.failed(2, Timestamp::UNIX_EPOCH);
+        let text = serde_json::to_string(&history).unwrap();
+        assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
+        assert_eq!(serde_json::from_str::<History>("{}").unwrap(), History::default());
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_bounded_and_the_newest_of_each_kind_stay(wakes in proptest::collection::vec((0u64..12, any::<bool>()), 0..300)) {
+            let mut history = History::default();
+            for (at, (image, near)) in (0..).zip(&wakes) {
+                history.woke(wake(*image, if *near { "fsn1" } else { "hel1" }, 1, at));
+                history.failed(*image, Timestamp::from_second(at).unwrap());
+            }
+            prop_assert!(history.wakes.len() <= KEPT && history.failures.len() <= KEPT_FAILURES);
+            if let Some((image, near)) = wakes.last() {
+                let location = if *near { "fsn1" } else { "hel1" };
+                let kept: Vec<i64> = history.of(*image, location).map(|wake| wake.at).collect();
+                prop_assert!(kept.len() <= KEPT_OF_EACH && kept.is_sorted());
+                prop_assert_eq!(kept.last().copied(), i64::try_from(wakes.len() - 1).ok());
+            }
+        }
+    }
+}
