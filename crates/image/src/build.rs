@@ -21,7 +21,7 @@ use crate::labels::{self, BUILD, HOST, Name, Recipe};
 use crate::ladder::{Wanted, ladder};
 use crate::lock::{self, Lock};
 use crate::source::{self, Identified, Source};
-use crate::{left_over, rescue, write};
+use crate::{left_over, rescue, wall, write};
 
 /// Copying a full disk of the smallest types was seen to take an hour.
 const LONGEST_SNAPSHOT: Duration = Duration::from_secs(2 * 60 * 60);
@@ -143,7 +143,7 @@ impl Build<'_> {
         }
         let key = Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
         let key_id = self.store_key(&key).await?;
-        let server = self.server(key_id).await?;
+        let server = self.server(key_id, self.firewall().await?).await?;
         self.boot_rescue(&server, key_id).await?;
         let written = self.write(&server, &key).await?;
         self.power_off(server.id).await?;
@@ -210,8 +210,13 @@ impl Build<'_> {
         Ok(keys.create(&name, &public, &labels).await.map_err(cloud("store the key"))?.id)
     }
 
+    async fn firewall(&self) -> Result<u64, ImageError> {
+        let (owner, labels) = (&self.order.owner, self.recipe.builder_labels(&self.order.owner, &lock::host()));
+        wall::stand(self.client, owner, &self.recipe.builder_name(owner), &labels).await
+    }
+
     /// The server to build on, off: one that an earlier build left, whose hour is paid, or a new one.
-    async fn server(&self, key: u64) -> Result<Server, ImageError> {
+    async fn server(&self, key: u64, firewall: u64) -> Result<Server, ImageError> {
         let name = self.recipe.builder_name(&self.order.owner);
         let begun = Instant::now();
         while let Some(left) = self.client.servers().by_name(&name).await.map_err(cloud("look for a server"))? {
@@ -224,6 +229,7 @@ impl Build<'_> {
             let settled = !left.locked && !matches!(left.status, ServerStatus::Deleting | ServerStatus::Initializing);
             if settled {
                 self.phase(Phase::Create, Some(format!("taking over server {} of an earlier build", left.id)));
+                wall::ensure_before(self.client, firewall, &left).await?;
                 return Ok(left);
             }
             if begun.elapsed() > LONGEST_LOCK {
@@ -231,10 +237,10 @@ impl Build<'_> {
             }
             self.pause().await?;
         }
-        self.create(name, key).await
+        self.create(name, key, firewall).await
     }
 
-    async fn create(&self, name: String, key: u64) -> Result<Server, ImageError> {
+    async fn create(&self, name: String, key: u64, firewall: u64) -> Result<Server, ImageError> {
         let (types, image) = tokio::try_join!(
             async { self.client.server_types().list(&Query::default()).await.map_err(cloud("list the server types")) },
             self.system_image(),
@@ -259,6 +265,7 @@ impl Build<'_> {
                 image: image.to_string(),
                 location: Some(rung.location.clone()),
                 ssh_keys: vec![key],
+                firewalls: vec![firewall],
                 labels: labels.clone(),
                 start_after_create: false,
                 ..NewServer::default()

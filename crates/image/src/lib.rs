@@ -17,6 +17,7 @@ mod rescue;
 mod snapshots;
 mod source;
 mod talos;
+mod wall;
 mod write;
 
 pub use agent_proto::image::{Checksum, Compression, Format, Written};

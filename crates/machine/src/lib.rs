@@ -16,7 +16,7 @@ mod patience;
 mod plan;
 mod provider;
 
-pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct};
+pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct, only_ssh};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::generate_key;
