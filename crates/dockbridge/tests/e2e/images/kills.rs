@@ -53,6 +53,10 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
     assert_eq!(site.left().await, Vec::<String>::new());
     assert_eq!(actions(&site, "create_server").await, 1, "each server that is made is paid for an hour");
     assert_eq!(actions(&site, "create_image").await, 1);
+    let bill = site.stage.told_by_the_cloud("bill").await;
+    let projects = bill.as_object().unwrap().values();
+    let billed: Vec<&Value> = projects.flat_map(|project| project["servers"].as_array().unwrap()).collect();
+    assert!(billed.len() == 1 && billed[0]["hours"] == 1, "one server for one hour is on the cloud's own bill: {bill}");
     site.stage.close().await;
 }
 
