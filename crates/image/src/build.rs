@@ -4,6 +4,7 @@
 //! person; what makes something cannot, or we would not know what was made.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -105,12 +106,14 @@ pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: 
     let writer = rescue::writer(&order.agents, &order.architecture).await?;
     let busy = || ImageError::Busy { by: "by another dockbridge on this computer".to_owned() };
     let _lock = Lock::try_take(&order.locks, &recipe.key())?.ok_or_else(busy)?;
-    let build = Build { client, order, report, cancel, recipe, source, writer, begun_image: Mutex::default() };
+    let build =
+        Build { client, order, report, cancel, recipe, source, writer, begun: AtomicBool::default(), begun_image: Mutex::default() };
     let outcome = build.to_snapshot().await;
-    build.phase(Phase::CleanUp, None);
     match (outcome, build.clean_up().await) {
         (outcome, Ok(())) => outcome,
         (Ok(_), Err(error)) => Err(ImageError::LeftOver { because: None, source: Box::new(error) }),
+        // Where nothing was made yet there is no second thing to tell.
+        (Err(because), Err(_)) if !build.begun.load(Ordering::Relaxed) => Err(because),
         (Err(because), Err(error)) => Err(ImageError::LeftOver { because: Some(Box::new(because)), source: Box::new(error) }),
     }
 }
@@ -123,6 +126,8 @@ struct Build<'a> {
     recipe: Recipe,
     source: Identified,
     writer: Vec<u8>,
+    /// Something was made, or may have been.
+    begun: AtomicBool,
     /// A snapshot that this build began and that is not known to be whole.
     begun_image: Mutex<Option<u64>>,
 }
@@ -142,6 +147,7 @@ impl Build<'_> {
             return Ok(Built { image, written: None });
         }
         let key = Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
+        self.begun.store(true, Ordering::Relaxed);
         let key_id = self.store_key(&key).await?;
         let server = self.server(key_id, self.firewall().await?).await?;
         self.boot_rescue(&server, key_id).await?;
@@ -251,7 +257,8 @@ impl Build<'_> {
         let rungs = ladder(&wanted, &types, Timestamp::now());
         if rungs.is_empty() {
             let architecture = self.order.architecture.to_string();
-            return Err(ImageError::NoServerType { architecture, disk, locations: self.order.locations.clone() });
+            let (only, locations) = (self.order.server_types.clone(), self.order.locations.clone());
+            return Err(ImageError::NoServerType { architecture, only, disk, locations });
         }
         let labels = self.recipe.builder_labels(&self.order.owner, &lock::host());
         for rung in &rungs {
@@ -372,7 +379,7 @@ impl Build<'_> {
             left_over::delete_image(self.client, id).await?;
         }
         let selector = format!("{},{BUILD}={}", labels::builder_selector(&self.order.owner), self.recipe.key());
-        left_over::remove_all(self.client, &self.order.owner, &selector).await
+        left_over::remove_all(self.client, &self.order.owner, &selector, || self.phase(Phase::CleanUp, None)).await
     }
 }
 

@@ -84,21 +84,28 @@ pub async fn remove_left_over(client: &Client, owner: &Owner, left: &LeftOver) -
     }
 }
 
-/// Removes all that a selector picks: servers first, for they bill.
-pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str) -> Result<(), ImageError> {
+/// Removes all that a selector picks: servers first, for they bill. `begins` hears that there is something.
+pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str, begins: impl FnOnce()) -> Result<(), ImageError> {
     let query = Query::labels(selector);
-    for server in client.servers().list(&query).await.map_err(cloud("list the servers"))? {
+    let (mut servers, mut firewalls, mut keys) = tokio::try_join!(
+        async { client.servers().list(&query).await.map_err(cloud("list the servers")) },
+        async { client.firewalls().list(&query).await.map_err(cloud("list the firewalls")) },
+        async { client.ssh_keys().list(&query).await.map_err(cloud("list the SSH keys")) },
+    )?;
+    servers.retain(|server| labels::is_our_builder(owner, &server.labels));
+    firewalls.retain(|firewall| labels::is_our_builder(owner, &firewall.labels));
+    keys.retain(|key| labels::is_our_builder(owner, &key.labels));
+    if !(servers.is_empty() && firewalls.is_empty() && keys.is_empty()) {
+        begins();
+    }
+    for server in servers {
         delete_server(client, owner, server.id).await?;
     }
-    for firewall in client.firewalls().list(&query).await.map_err(cloud("list the firewalls"))? {
-        if labels::is_our_builder(owner, &firewall.labels) {
-            wall::delete(client, firewall.id).await?;
-        }
+    for firewall in firewalls {
+        wall::delete(client, firewall.id).await?;
     }
-    for key in client.ssh_keys().list(&query).await.map_err(cloud("list the SSH keys"))? {
-        if labels::is_our_builder(owner, &key.labels) {
-            client.ssh_keys().delete(key.id).await.map_err(cloud("delete the SSH key"))?;
-        }
+    for key in keys {
+        client.ssh_keys().delete(key.id).await.map_err(cloud("delete the SSH key"))?;
     }
     Ok(())
 }
