@@ -42,6 +42,12 @@ impl Failure {
         self
     }
 
+    /// Tells which of several things failed.
+    pub fn of(mut self, which: &str) -> Self {
+        self.message = format!("{which}: {}", self.message);
+        self
+    }
+
     /// What happened, without the hints.
     pub fn message(&self) -> &str {
         &self.message

@@ -149,6 +149,11 @@ impl Error {
         matches!(self.code(), Some(Code::Locked | Code::ResourceLocked))
     }
 
+    /// Something else needs the resource; nothing was done.
+    pub fn is_in_use(&self) -> bool {
+        self.code() == Some(&Code::ResourceInUse)
+    }
+
     /// The name (or the key) is taken.
     pub fn is_uniqueness(&self) -> bool {
         self.code() == Some(&Code::UniquenessError)

@@ -123,10 +123,11 @@ pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: 
     let _lock = Lock::try_take(&order.locks, &recipe.key())?.ok_or_else(busy)?;
     let build = Build::new(client, order, report, cancel, recipe);
     let outcome = to_snapshot(&build, &way).await;
-    build.phase(Phase::CleanUp, None);
     match (outcome, build.clean_up().await) {
         (outcome, Ok(())) => outcome,
         (Ok(_), Err(error)) => Err(ImageError::LeftOver { because: None, source: Box::new(error) }),
+        // Where nothing was made yet there is no second thing to tell.
+        (Err(because), Err(_)) if !build.has_begun() => Err(because),
         (Err(because), Err(error)) => Err(ImageError::LeftOver { because: Some(Box::new(because)), source: Box::new(error) }),
     }
 }

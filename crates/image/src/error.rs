@@ -38,10 +38,12 @@ pub enum ImageError {
         tried: Vec<String>,
     },
     /// No server type can hold the image.
-    #[error("no server type for {architecture} with a disk of {disk} GB or more is sold in {}", locations.join(", "))]
+    #[error("{} for {architecture}{} is sold in {}", none_of(only), with_disk(*disk), locations.join(", "))]
     NoServerType {
         /// As the API calls it.
         architecture: String,
+        /// The types that were asked for; empty for any.
+        only: Vec<String>,
         /// GB.
         disk: u64,
         /// Where it was looked for.
@@ -213,6 +215,10 @@ impl ImageError {
             ImageError::Cloud { source, .. } if source.is_read_only() => {
                 Some("the API token may only read: make one with Read & Write in the cloud console")
             }
+            ImageError::NoServerType { only, .. } if !only.is_empty() => {
+                Some("name other types with `--server-type`, or none: then the one with the smallest disk is taken")
+            }
+            ImageError::Busy { .. } => Some("wait until it has ended: the same command then finds its snapshot"),
             ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => {
                 Some("name other locations in `hetzner.locations`, other types with `--server-type`, or try again later")
             }
@@ -226,12 +232,23 @@ impl ImageError {
             ImageError::Write { kind: WriteFailure::Checksum, .. } | ImageError::Checksum { .. } => {
                 Some("compare with the checksum that the publisher gives, and fetch the image again")
             }
+            ImageError::Write { kind: WriteFailure::Source, .. } => {
+                Some("a server fetches `--url` over its own line: can it be had from there? `--file` sends a file of this computer")
+            }
             ImageError::Write { kind: WriteFailure::TooBig, .. } => Some("name a type with a bigger disk with `--server-type`"),
             ImageError::Write { kind: WriteFailure::Archive, .. } => Some("is it the right file, and the right `--compression`?"),
             ImageError::LeftOver { .. } => Some("a server that is left bills: `dockbridge sweep` lists and removes it"),
             _ => None,
         }
     }
+}
+
+fn none_of(types: &[String]) -> String {
+    if types.is_empty() { "no server type".to_owned() } else { format!("none of {}", types.join(", ")) }
+}
+
+fn with_disk(gb: u64) -> String {
+    if gb == 0 { String::new() } else { format!(" with a disk of {gb} GB or more") }
 }
 
 /// Names what was asked of the cloud.

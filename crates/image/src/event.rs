@@ -37,7 +37,7 @@ pub enum Phase {
     Verify,
     /// The snapshot is made.
     Snapshot,
-    /// Server and key go.
+    /// Server, firewall and key go.
     CleanUp,
 }
 
@@ -58,7 +58,7 @@ impl Phase {
             Phase::Sync => "syncing the disk",
             Phase::Verify => "reading the disk back",
             Phase::Snapshot => "making the snapshot",
-            Phase::CleanUp => "removing server and key",
+            Phase::CleanUp => "removing server, firewall and key",
         }
     }
 }

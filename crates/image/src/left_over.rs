@@ -12,6 +12,7 @@ use crate::error::{ImageError, cloud};
 use crate::labels::{self, BUILD, HOST};
 use crate::lock::{self, Lock};
 use crate::steps::{LONGEST_BUILD, age};
+use crate::wall;
 
 /// A deletion takes seconds.
 const LONGEST_DELETE: Duration = Duration::from_secs(5 * 60);
@@ -22,7 +23,7 @@ const LONGEST_LOCK: Duration = Duration::from_secs(10 * 60);
 /// Something left over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOver {
-    /// `server` or `ssh_key`.
+    /// `server`, `firewall` or `ssh_key`.
     pub kind: &'static str,
     /// The cloud's id.
     pub id: u64,
@@ -36,6 +37,7 @@ pub struct LeftOver {
 pub async fn left_over(client: &Client, owner: &Owner, locks: &Path) -> Result<Vec<LeftOver>, ImageError> {
     let ours = Query::labels(labels::builder_selector(owner));
     let servers = client.servers().list(&ours).await.map_err(cloud("list the servers"))?;
+    let firewalls = client.firewalls().list(&ours).await.map_err(cloud("list the firewalls"))?;
     let keys = client.ssh_keys().list(&ours).await.map_err(cloud("list the SSH keys"))?;
     let mut left = Vec::new();
     for server in servers.iter().filter(|server| labels::is_our_builder(owner, &server.labels)) {
@@ -44,14 +46,23 @@ pub async fn left_over(client: &Client, owner: &Owner, locks: &Path) -> Result<V
             left.push(LeftOver { kind: "server", id: server.id, name: server.name.clone(), because });
         }
     }
+    for firewall in firewalls.iter().filter(|firewall| labels::is_our_builder(owner, &firewall.labels)) {
+        if is_dead(&firewall.labels, since(firewall.created), locks)? {
+            let because = "it stood before a server on which an image was built, and the build is over".to_owned();
+            left.push(LeftOver { kind: "firewall", id: firewall.id, name: firewall.name.clone(), because });
+        }
+    }
     for key in keys.iter().filter(|key| labels::is_our_builder(owner, &key.labels)) {
-        let age = Duration::try_from(jiff::Timestamp::now().duration_since(key.created)).unwrap_or_default();
-        if is_dead(&key.labels, age, locks)? {
+        if is_dead(&key.labels, since(key.created), locks)? {
             let because = "it let a build into its server, and the build is over".to_owned();
             left.push(LeftOver { kind: "ssh_key", id: key.id, name: key.name.clone(), because });
         }
     }
     Ok(left)
+}
+
+fn since(moment: jiff::Timestamp) -> Duration {
+    Duration::try_from(jiff::Timestamp::now().duration_since(moment)).unwrap_or_default()
 }
 
 fn is_dead(labels: &hetzner::Labels, age: Duration, locks: &Path) -> Result<bool, ImageError> {
@@ -68,20 +79,33 @@ fn is_dead(labels: &hetzner::Labels, age: Duration, locks: &Path) -> Result<bool
 pub async fn remove_left_over(client: &Client, owner: &Owner, left: &LeftOver) -> Result<(), ImageError> {
     match left.kind {
         "server" => delete_server(client, owner, left.id).await,
+        "firewall" => wall::delete(client, left.id).await,
         _ => client.ssh_keys().delete(left.id).await.map_err(cloud("delete the SSH key")),
     }
 }
 
-/// Removes all that a selector picks: servers first, for they bill.
-pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str) -> Result<(), ImageError> {
+/// Removes all that a selector picks: servers first, for they bill. `begins` hears that there is something.
+pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str, begins: impl FnOnce()) -> Result<(), ImageError> {
     let query = Query::labels(selector);
-    for server in client.servers().list(&query).await.map_err(cloud("list the servers"))? {
+    let (mut servers, mut firewalls, mut keys) = tokio::try_join!(
+        async { client.servers().list(&query).await.map_err(cloud("list the servers")) },
+        async { client.firewalls().list(&query).await.map_err(cloud("list the firewalls")) },
+        async { client.ssh_keys().list(&query).await.map_err(cloud("list the SSH keys")) },
+    )?;
+    servers.retain(|server| labels::is_our_builder(owner, &server.labels));
+    firewalls.retain(|firewall| labels::is_our_builder(owner, &firewall.labels));
+    keys.retain(|key| labels::is_our_builder(owner, &key.labels));
+    if !(servers.is_empty() && firewalls.is_empty() && keys.is_empty()) {
+        begins();
+    }
+    for server in servers {
         delete_server(client, owner, server.id).await?;
     }
-    for key in client.ssh_keys().list(&query).await.map_err(cloud("list the SSH keys"))? {
-        if labels::is_our_builder(owner, &key.labels) {
-            client.ssh_keys().delete(key.id).await.map_err(cloud("delete the SSH key"))?;
-        }
+    for firewall in firewalls {
+        wall::delete(client, firewall.id).await?;
+    }
+    for key in keys {
+        client.ssh_keys().delete(key.id).await.map_err(cloud("delete the SSH key"))?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ mod snapshots;
 mod source;
 mod steps;
 mod talos;
+mod wall;
 mod write;
 mod written;
 

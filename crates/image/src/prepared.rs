@@ -65,10 +65,10 @@ impl Preparation {
         let key = Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
         let host_key = HostKey::generate().map_err(ImageError::Key)?;
         let user_data = machine::builder_user_data(&host_key, key.public_key())?;
-        let key_id = build.store_key(&key).await?;
-        let server = match build.left_server().await? {
+        let footing = build.footing(&key).await?;
+        let server = match build.left_server(&footing).await? {
             Some(left) => self.begin_anew(build, left, &user_data).await?,
-            None => build.create(key_id, &Blank { image: self.base.id, disk: 0, user_data: Some(user_data) }).await?,
+            None => build.create(&footing, &Blank { image: self.base.id, disk: 0, user_data: Some(user_data) }).await?,
         };
         build.phase(Phase::Boot, Some(format!("server {}", server.id)));
         let engine = self.prepare(build, &server, &host_key, &key).await?;

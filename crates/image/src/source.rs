@@ -1,18 +1,22 @@
 //! Where an image comes from, and what tells it from another.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use agent_proto::image::Checksum;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256, Sha512};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::error::ImageError;
 
 /// Read at once, in bytes.
 const PIECE: usize = 1 << 20;
+/// Between two words about how far the reading of a file is.
+const BETWEEN_WORDS: Duration = Duration::from_millis(500);
 
 /// Where the bytes of an image come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +81,7 @@ async fn hash(path: &Path, wanted: Option<&Checksum>, progress: impl Fn(u64, u64
     let is_512 = matches!(wanted, Some(Checksum::Sha512(_)));
     let (mut sha256, mut sha512, mut read) = (Sha256::new(), Sha512::new(), 0);
     let mut piece = vec![0; PIECE];
+    let mut told = Instant::now();
     loop {
         let length = file.read(&mut piece).await.map_err(failed)?;
         if length == 0 {
@@ -87,7 +92,10 @@ async fn hash(path: &Path, wanted: Option<&Checksum>, progress: impl Fn(u64, u64
             sha512.update(&piece[..length]);
         }
         read += length as u64;
-        progress(read, total);
+        if told.elapsed() >= BETWEEN_WORDS {
+            told = Instant::now();
+            progress(read, total);
+        }
     }
 }
 

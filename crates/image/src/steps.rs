@@ -1,6 +1,7 @@
 //! What builds of all kinds do with the cloud: look for an equal snapshot, have a key, take over or make a server, keep its disk as a snapshot, remove what was made on
 //! the way. Knows nothing of what comes onto the disk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::error::{ImageError, cloud};
 use crate::event::{Event, Phase, Report};
 use crate::labels::{self, BUILD, HOST, Recipe};
 use crate::ladder::{Wanted, ladder};
-use crate::{left_over, lock};
+use crate::{left_over, lock, wall};
 
 /// Copying a full disk of the smallest types was seen to take an hour.
 const LONGEST_SNAPSHOT: Duration = Duration::from_secs(2 * 60 * 60);
@@ -40,6 +41,13 @@ pub(crate) struct Blank {
     pub(crate) user_data: Option<String>,
 }
 
+/// What a server needs before it is made.
+pub(crate) struct Footing {
+    /// The key that lets this build in.
+    pub(crate) key: u64,
+    firewall: u64,
+}
+
 /// A build under way.
 pub(crate) struct Build<'a> {
     pub(crate) client: &'a Client,
@@ -47,13 +55,15 @@ pub(crate) struct Build<'a> {
     pub(crate) report: &'a Report<'a>,
     pub(crate) recipe: Recipe,
     cancel: &'a CancellationToken,
+    /// Something was made, or may have been.
+    begun: AtomicBool,
     /// A snapshot that this build began and that is not known to be whole.
     begun_image: Mutex<Option<u64>>,
 }
 
 impl<'a> Build<'a> {
     pub(crate) fn new(client: &'a Client, order: &'a Order, report: &'a Report<'a>, cancel: &'a CancellationToken, recipe: Recipe) -> Self {
-        Self { client, order, report, recipe, cancel, begun_image: Mutex::default() }
+        Self { client, order, report, recipe, cancel, begun: AtomicBool::default(), begun_image: Mutex::default() }
     }
 
     pub(crate) fn phase(&self, phase: Phase, detail: Option<String>) {
@@ -109,7 +119,20 @@ impl<'a> Build<'a> {
         }
     }
 
-    pub(crate) async fn store_key(&self, key: &PrivateKey) -> Result<u64, ImageError> {
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Stores the key and puts up the firewall.
+    pub(crate) async fn footing(&self, key: &PrivateKey) -> Result<Footing, ImageError> {
+        self.begun.store(true, Ordering::Relaxed);
+        let key = self.store_key(key).await?;
+        let (owner, labels) = (&self.order.owner, self.recipe.builder_labels(&self.order.owner, &lock::host()));
+        let firewall = wall::stand(self.client, owner, &self.recipe.builder_name(owner), &labels).await?;
+        Ok(Footing { key, firewall })
+    }
+
+    async fn store_key(&self, key: &PrivateKey) -> Result<u64, ImageError> {
         let name = self.recipe.builder_name(&self.order.owner);
         let keys = self.client.ssh_keys();
         // The private half of one that an earlier build left is lost.
@@ -124,7 +147,7 @@ impl<'a> Build<'a> {
     }
 
     /// The server that an earlier build left, whose hour is paid.
-    pub(crate) async fn left_server(&self) -> Result<Option<Server>, ImageError> {
+    pub(crate) async fn left_server(&self, footing: &Footing) -> Result<Option<Server>, ImageError> {
         let name = self.recipe.builder_name(&self.order.owner);
         let begun = Instant::now();
         while let Some(left) = self.client.servers().by_name(&name).await.map_err(cloud("look for a server"))? {
@@ -137,6 +160,7 @@ impl<'a> Build<'a> {
             let settled = !left.locked && !matches!(left.status, ServerStatus::Deleting | ServerStatus::Initializing);
             if settled {
                 self.phase(Phase::Create, Some(format!("taking over server {} of an earlier build", left.id)));
+                wall::ensure_before(self.client, footing.firewall, &left).await?;
                 return Ok(Some(left));
             }
             if begun.elapsed() > LONGEST_LOCK {
@@ -148,7 +172,7 @@ impl<'a> Build<'a> {
     }
 
     /// A new server, with the key of this build for root.
-    pub(crate) async fn create(&self, key: u64, blank: &Blank) -> Result<Server, ImageError> {
+    pub(crate) async fn create(&self, footing: &Footing, blank: &Blank) -> Result<Server, ImageError> {
         let types = self.client.server_types().list(&Query::default()).await.map_err(cloud("list the server types"))?;
         let disk = blank.disk;
         let wanted =
@@ -156,7 +180,8 @@ impl<'a> Build<'a> {
         let rungs = ladder(&wanted, &types, Timestamp::now());
         if rungs.is_empty() {
             let architecture = self.order.architecture.to_string();
-            return Err(ImageError::NoServerType { architecture, disk, locations: self.order.locations.clone() });
+            let (only, locations) = (self.order.server_types.clone(), self.order.locations.clone());
+            return Err(ImageError::NoServerType { architecture, only, disk, locations });
         }
         let labels = self.recipe.builder_labels(&self.order.owner, &lock::host());
         for rung in &rungs {
@@ -169,7 +194,8 @@ impl<'a> Build<'a> {
                 server_type: rung.server_type.clone(),
                 image: blank.image.to_string(),
                 location: Some(rung.location.clone()),
-                ssh_keys: vec![key],
+                ssh_keys: vec![footing.key],
+                firewalls: vec![footing.firewall],
                 labels: labels.clone(),
                 user_data: blank.user_data.clone(),
                 start_after_create: blank.user_data.is_some(),
@@ -231,7 +257,7 @@ impl<'a> Build<'a> {
             left_over::delete_image(self.client, id).await?;
         }
         let selector = format!("{},{BUILD}={}", labels::builder_selector(&self.order.owner), self.recipe.key());
-        left_over::remove_all(self.client, &self.order.owner, &selector).await
+        left_over::remove_all(self.client, &self.order.owner, &selector, || self.phase(Phase::CleanUp, None)).await
     }
 }
 

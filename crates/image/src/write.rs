@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::pin::Pin;
 
-use agent_proto::image::{ImageSource, WriteEvent, WriteOrder, WritePhase, Written};
+use agent_proto::image::{ImageSource, WriteEvent, WriteFailure, WriteOrder, WritePhase, Written};
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::time::Instant;
@@ -21,6 +21,9 @@ const WRITER: &str = "/root/dockbridge-writer";
 const DEVICE: &str = "/dev/sda";
 /// How often in a row a source may fail without a byte: 1, 2, 4 and 8 s apart.
 const ATTEMPTS: u32 = 5;
+/// What shells end with when a program cannot be run (POSIX, `exec`).
+const CANNOT_EXECUTE: u32 = 126;
+const NOT_FOUND: u32 = 127;
 /// Sent at once, in bytes.
 const PIECE: usize = 256 * 1024;
 /// The longest line that a writer tells, in bytes.
@@ -80,7 +83,16 @@ pub(crate) async fn write(
         return Err(lost(reason));
     }
     let end = lines.into_inner().into_inner().ended().await;
-    Err(lost(format!("the writer ended without a word ({:?}): {}", end.status, end.stderr)))
+    let said = end.stderr.trim();
+    match end.status {
+        // It will not be run the next time either.
+        Some(CANNOT_EXECUTE | NOT_FOUND) => {
+            let why = said.lines().next().unwrap_or_default();
+            Err(ImageError::Write { kind: WriteFailure::Order, message: format!("the writer cannot be run in the rescue system: {why}") })
+        }
+        Some(status) => Err(lost(format!("the writer ended with {status} and without a word of its own: {said}"))),
+        None => Err(lost(format!("the writer was killed: {said}"))),
+    }
 }
 
 fn line(order: &DiskImage, source: &Identified) -> Result<Vec<u8>, ImageError> {

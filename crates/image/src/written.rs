@@ -49,15 +49,15 @@ impl<'a> Writing<'a> {
 
     pub(crate) async fn to_snapshot(&self, build: &Build<'_>) -> Result<(Image, Written), ImageError> {
         let key = Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
-        let key_id = build.store_key(&key).await?;
-        let server = match build.left_server().await? {
+        let footing = build.footing(&key).await?;
+        let server = match build.left_server(&footing).await? {
             Some(left) => left,
             None => {
                 let blank = Blank { image: self.system_image(build).await?, disk: self.least_disk(), user_data: None };
-                build.create(key_id, &blank).await?
+                build.create(&footing, &blank).await?
             }
         };
-        self.boot_rescue(build, &server, key_id).await?;
+        self.boot_rescue(build, &server, footing.key).await?;
         let written = self.write(build, &server, &key).await?;
         build.power_off(server.id).await?;
         let labels = build.recipe.disk_labels(&build.order.owner, &written.source_sha256, &written.image_sha256);

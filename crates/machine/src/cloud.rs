@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use tunnel::{AgentPlan, Tunnel};
 
 pub use connect::Access;
+pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
 pub use orphans::{Orphan, OrphanKind};
 use trial::{Made, Stopwatch};

@@ -20,7 +20,7 @@ mod wakes;
 
 pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
 pub use choice::{Candidate, Choice, Kind, choose};
-pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct};
+pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct, only_ssh};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};

@@ -37,7 +37,13 @@ impl Left {
                 };
                 (kind, &orphan.name, orphan.id, &orphan.because)
             }
-            Left::Image(left) => (if left.kind == "server" { "server" } else { "SSH key" }, &left.name, left.id, &left.because),
+            Left::Image(left) => {
+                let kind = match left.kind {
+                    "ssh_key" => "SSH key",
+                    kind => kind,
+                };
+                (kind, &left.name, left.id, &left.because)
+            }
         };
         format!("{kind} {name} ({id}): {because}")
     }

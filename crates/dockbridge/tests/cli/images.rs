@@ -1,6 +1,6 @@
 //! `dockbridge image` without machines: strict settings and arguments, and the snapshots that there are.
 
-use hetzner::{ImageType, Labels, NewServer, Query};
+use hetzner::{ImageType, Labels, NewFirewall, NewServer, Query};
 
 use crate::rig::{Desk, READ_ONLY};
 
@@ -185,7 +185,34 @@ async fn what_a_killed_build_left_is_swept_and_not_taken_for_a_machine() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
     desk.make_server("builder", labels(&identity.owner.to_string(), "image-builder", "a"), Vec::new(), true).await;
-    // Of another computer, and young: it may live.
+    let labels = labels(&identity.owner.to_string(), "image-builder", "a");
+    let firewall = NewFirewall { name: "wall".to_owned(), labels, ..NewFirewall::default() };
+    desk.api.firewalls().create(&firewall).await.unwrap();
+    // Of another computer, and young: they may be needed.
     desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["Nothing is left over."]);
-    assert_eq!(desk.inventory().await, ["server builder"]);
+    assert_eq!(desk.inventory().await, ["server builder", "firewall wall"]);
+}
+
+/// No machine is here that could run it: only its head is looked at (e_machine at 18: 62 for x86-64).
+fn put_a_writer(desk: &Desk) {
+    let mut elf = b"\x7fELF\x02\x01".to_vec();
+    elf.resize(18, 0);
+    elf.extend_from_slice(&[62, 0]);
+    std::fs::write(desk.path("agents/dockbridge-agent-x86_64"), elf).unwrap();
+}
+
+#[tokio::test]
+async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
+    let mut desk = Desk::new().await;
+    put_a_writer(&desk);
+    std::fs::write(desk.path("image.raw"), "an image").unwrap();
+    let file = desk.path("image.raw").display().to_string();
+    let build = ["image", "build", "raw", "--name", "n", "--file", &file];
+    let refused = desk.dockbridge(&[&build[..], &["--server-type", "huge,cax11"]].concat()).await;
+    refused.failed(5, &["Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, hel1", "`--server-type`"]);
+    desk.nothing_was_created().await;
+    desk.set("HCLOUD_TOKEN", "wrong");
+    let refused = desk.dockbridge(&build).await;
+    refused.failed(1, &["Error: the cloud could not list the images: ", "Hint: the API token is not valid"]);
+    assert!(!refused.stderr.contains("in addition") && !refused.stderr.contains("removing"), "nothing was made: {refused}");
 }

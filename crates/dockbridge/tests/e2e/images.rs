@@ -1,14 +1,18 @@
 //! `dockbridge image` on a local cloud with real machines: rescue systems, block devices, a web server as the source.
 
+mod boots;
+mod both;
 mod failures;
 mod kills;
 mod machines;
 mod stripped;
 mod whole;
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use hetzner::{Image, ImageType, Query};
 use serde_json::Value;
@@ -16,14 +20,16 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::rig::{LONGEST_COMMAND, Ran, Stage, run};
+use crate::rig::{LONGEST_COMMAND, Ran, Stage, run, run_within};
 use crate::web::Web;
 
 const MIB: usize = 1 << 20;
+/// bzip2 takes minutes for 2 GiB, on one core.
+const LONGEST_PACKING: Duration = Duration::from_secs(15 * 60);
 
-/// Bytes of the images here: `DOCKBRIDGE_IMAGE_MIB=2048` for the full measure.
+/// Bytes of the images here: `DOCKBRIDGE_TEST_IMAGE_MIB=2048` for the full measure.
 fn image_bytes() -> usize {
-    std::env::var("DOCKBRIDGE_IMAGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128) * MIB
+    std::env::var("DOCKBRIDGE_TEST_IMAGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128) * MIB
 }
 
 /// A stage with an image, and a web server that the machines reach.
@@ -49,17 +55,18 @@ impl Site {
     /// An image of noise and zeros by turns.
     fn make_image(&self, bytes: usize) -> PathBuf {
         let path = self.path("image.raw");
-        let mut image = vec![0; bytes];
+        let mut file = std::fs::File::create(&path).unwrap();
         let mut state = 7_u64;
-        for (number, piece) in image.chunks_mut(4 * MIB).enumerate() {
+        for number in 0..bytes.div_ceil(4 * MIB) {
+            let mut piece = vec![0; (4 * MIB).min(bytes - number * 4 * MIB)];
             if number % 2 == 0 {
                 for word in piece.chunks_exact_mut(8) {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     word.copy_from_slice(&(state ^ state >> 29).to_le_bytes());
                 }
             }
+            file.write_all(&piece).unwrap();
         }
-        std::fs::write(&path, image).unwrap();
         path
     }
 
@@ -78,7 +85,7 @@ impl Site {
         };
         let mut command = Command::new("sh");
         command.args(["-c", &line]);
-        run(command, "").await.succeeded();
+        run_within(LONGEST_PACKING, command, "").await.succeeded();
         path
     }
 
@@ -104,13 +111,15 @@ impl Site {
         self.stage.api.images().list(&query).await.unwrap()
     }
 
-    /// Servers and keys: what a build makes on its way.
+    /// Servers, firewalls and keys: what a build makes on its way.
     async fn left(&self) -> Vec<String> {
         let all = Query::default();
         let servers = self.stage.api.servers().list(&all).await.unwrap();
+        let firewalls = self.stage.api.firewalls().list(&all).await.unwrap();
         let keys = self.stage.api.ssh_keys().list(&all).await.unwrap();
         let servers = servers.into_iter().map(|server| format!("server {}", server.name));
-        servers.chain(keys.into_iter().map(|key| format!("key {}", key.name))).collect()
+        let firewalls = firewalls.into_iter().map(|firewall| format!("firewall {}", firewall.name));
+        servers.chain(firewalls).chain(keys.into_iter().map(|key| format!("key {}", key.name))).collect()
     }
 
     /// The bytes of a snapshot, where the local cloud keeps them.

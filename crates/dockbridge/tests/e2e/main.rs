@@ -10,6 +10,7 @@ mod images;
 mod own_host;
 mod ports;
 mod races;
+mod real_cloud;
 mod rig;
 mod safety;
 mod suites;

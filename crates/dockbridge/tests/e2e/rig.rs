@@ -22,7 +22,8 @@ pub fn pass_over() {
     eprintln!("passed over: needs root, a docker client and the agent (scripts/build)");
 }
 
-fn agent_folder() -> PathBuf {
+/// Where the agents of this build are.
+pub fn agent_folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
         return folder.into();
     }

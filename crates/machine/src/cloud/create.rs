@@ -24,6 +24,18 @@ enum Tried {
     Refused(MachineError),
 }
 
+/// What a firewall of ours lets in: TCP 22.
+pub fn only_ssh() -> Vec<FirewallRule> {
+    vec![FirewallRule {
+        direction: Direction::In,
+        protocol: Protocol::Tcp,
+        port: Some("22".to_owned()),
+        source_ips: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+        destination_ips: Vec::new(),
+        description: Some("SSH".to_owned()),
+    }]
+}
+
 impl Cloud {
     pub(super) async fn create(
         &self,
@@ -118,19 +130,7 @@ impl Cloud {
             return Ok(id);
         }
         let identity = &self.options.identity;
-        let new = NewFirewall {
-            name: identity.name(),
-            rules: vec![FirewallRule {
-                direction: Direction::In,
-                protocol: Protocol::Tcp,
-                port: Some("22".to_owned()),
-                source_ips: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
-                destination_ips: Vec::new(),
-                description: Some("SSH".to_owned()),
-            }],
-            labels: identity.labels("firewall"),
-            apply_to: Vec::new(),
-        };
+        let new = NewFirewall { name: identity.name(), rules: only_ssh(), labels: identity.labels("firewall"), apply_to: Vec::new() };
         match self.client.firewalls().create(&new).await {
             Ok(created) => Ok(created.firewall.id),
             Err(error) if error.is_uniqueness() => {

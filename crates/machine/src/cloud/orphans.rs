@@ -52,6 +52,7 @@ impl Cloud {
         // What an image is built with belongs to a build, which knows whether it is still needed.
         let servers: Vec<_> = servers.into_iter().filter(|server| !builds_image(&server.labels)).collect();
         let keys: Vec<_> = keys.into_iter().filter(|key| !builds_image(&key.labels)).collect();
+        let firewalls: Vec<_> = firewalls.into_iter().filter(|firewall| !builds_image(&firewall.labels)).collect();
         let mut orphans = Vec::new();
         for server in &servers {
             let because = if server.status == hetzner::ServerStatus::Off && !server.locked {

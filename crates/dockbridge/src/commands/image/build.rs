@@ -328,7 +328,7 @@ async fn carry_out(opened: &Opened, orders: Vec<Order>, json: bool) -> Outcome {
                 if json {
                     progress.line(&architecture, &End::Failed { message: failure.message(), hints: failure.hints() });
                 }
-                failures.push(failure);
+                failures.push(if orders.len() > 1 { failure.of(&format!("for {architecture}")) } else { failure });
             }
         }
     }

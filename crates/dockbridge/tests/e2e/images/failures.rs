@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use hetzner::{FirewallTarget, LabelSelector, NewFirewall, Query, ServerStatus, TargetKind};
+use hetzner::{Query, Server, ServerStatus};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Site;
@@ -105,20 +106,17 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     assert_eq!(output.status.code(), Some(INTERRUPTED), "{}", String::from_utf8_lossy(&output.stderr));
     site.nothing_is_left("Ctrl-C").await;
 
-    // A rescue system that nobody can reach: no packet is let through to the server.
-    let wall = NewFirewall {
-        name: "wall".to_owned(),
-        rules: Vec::new(),
-        labels: [].into(),
-        apply_to: vec![FirewallTarget {
-            kind: TargetKind::LabelSelector,
-            server: None,
-            label_selector: Some(LabelSelector { selector: "managed-by=dockbridge".to_owned() }),
-        }],
-    };
-    site.stage.api.firewalls().create(&wall).await.unwrap();
+    // A rescue system that nobody can reach: somebody closes the firewall, and no packet is let through to the server.
     site.stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "6s".to_owned()));
-    site.fails("a rescue system that never comes up", &["--url", &url], 1, "did not answer within 6 s").await;
+    let mut build = site.begin(&["--url", &url, "--name", "doomed"]);
+    build.reaches("create").await;
+    let firewall = site.stage.api.firewalls().list(&Query::default()).await.unwrap().remove(0);
+    let closed = site.stage.api.firewalls().set_rules(firewall.id, &[]).await.unwrap();
+    site.stage.api.wait(closed).await.unwrap();
+    let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("did not answer within 6 s"), "{said}");
+    site.nothing_is_left("a rescue system that never comes up").await;
     site.stage.close().await;
 }
 
@@ -175,12 +173,24 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     assert!(nothing.succeeded().stdout.contains("Nothing is left over"), "{nothing}");
     let servers = site.stage.api.servers().list(&Query::default()).await.unwrap();
     assert_eq!(servers[0].status, ServerStatus::Running);
+    only_ssh_is_let_in(&site, &servers[0]).await;
 
     build.child.kill().await.unwrap();
     let listed = site.stage.dockbridge(&["sweep"]).await;
     assert!(listed.succeeded().stdout.contains("the build is over"), "{listed}");
-    assert_eq!(site.left().await.len(), 2, "listing removes nothing");
+    assert_eq!(site.left().await.len(), 3, "listing removes nothing");
     site.stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
     site.stage.eventually("nothing is left", Duration::from_secs(30), async || site.left().await.is_empty()).await;
     site.stage.close().await;
+}
+
+/// A rescue system listens on little, so that a port where nobody listens tells: it would answer with a refusal if it were asked.
+async fn only_ssh_is_let_in(site: &Site, server: &Server) {
+    let [firewall] = server.public_net.firewalls.as_slice() else { panic!("one firewall: {:?}", server.public_net) };
+    let rules = site.stage.api.firewalls().get(firewall.id).await.unwrap().unwrap().rules;
+    assert!(rules.len() == 1 && rules[0].port.as_deref() == Some("22"), "{rules:?}");
+    let address = server.public_net.ipv4.as_ref().unwrap().ip;
+    let connect = async |port: u16| timeout(Duration::from_millis(700), TcpStream::connect((address, port))).await;
+    connect(22).await.expect("SSH answers").unwrap();
+    assert!(connect(2).await.is_err(), "what is dropped has no answer, not even a refusal");
 }

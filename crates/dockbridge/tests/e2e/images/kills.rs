@@ -1,11 +1,14 @@
 //! Builds that are killed without warning: the next one goes on from what there is.
 
+use std::time::Duration;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::time::timeout;
 
-use super::{Site, holds};
-use crate::rig::{pass_over, run};
+use super::{Building, Site, holds};
+use crate::rig::{LONGEST_COMMAND, pass_over, run};
 use crate::web::Manner;
 
 /// Where a build is killed: behind the announcement of a phase, or in the middle of its bytes.
@@ -53,6 +56,10 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
     assert_eq!(site.left().await, Vec::<String>::new());
     assert_eq!(actions(&site, "create_server").await, 1, "each server that is made is paid for an hour");
     assert_eq!(actions(&site, "create_image").await, 1);
+    let bill = site.stage.told_by_the_cloud("bill").await;
+    let projects = bill.as_object().unwrap().values();
+    let billed: Vec<&Value> = projects.flat_map(|project| project["servers"].as_array().unwrap()).collect();
+    assert!(billed.len() == 1 && billed[0]["hours"] == 1, "one server for one hour is on the cloud's own bill: {bill}");
     site.stage.close().await;
 }
 
@@ -84,6 +91,42 @@ async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_bee
     assert_eq!(actions(&site, "create_image").await, 1);
     assert!(actions(&site, "rebuild_server").await >= 3, "what was begun is not gone on with");
     site.stage.close().await;
+}
+
+/// A snapshot takes minutes in the cloud; here it is told to take some seconds.
+#[tokio::test]
+async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_after_ctrl_c() {
+    let Some(site) = Site::new().await else { return pass_over() };
+    let image = site.make_image(16 << 20);
+    let url = site.web.serve("image", &image, Manner::Good);
+    let arguments = ["--url", url.as_str(), "--name", "half"];
+    let mut build = begun_snapshot(&site, &arguments).await;
+    kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::KILL).unwrap();
+    build.child.wait().await.unwrap();
+    let next = site.build(&arguments).await;
+    assert!(next.succeeded().stdout.contains("was there already"), "{next}");
+    assert!(next.stderr.contains("which an earlier build began"), "it was waited for: {next}");
+    assert_eq!((site.snapshots().await.len(), site.left().await), (1, Vec::new()));
+    assert_eq!(actions(&site, "create_image").await, 1);
+    site.stage.dockbridge(&["image", "delete", "half"]).await.succeeded();
+
+    let build = begun_snapshot(&site, &arguments).await;
+    kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::INT).unwrap();
+    let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((site.snapshots().await.len(), site.left().await), (0, Vec::new()), "a snapshot that nobody wants bills");
+    site.stage.close().await;
+}
+
+/// A build whose snapshot is there and not whole yet.
+async fn begun_snapshot(site: &Site, arguments: &[&str]) -> Building {
+    let slow = r#"{"kind": "action_hang", "delay_ms": 5000, "match": {"path": "/v1/servers/*/actions/create_image"}}"#;
+    site.stage.poke("faults", slow).await;
+    let mut build = site.begin(arguments);
+    build.reaches("snapshot").await;
+    let begun = Duration::from_secs(10);
+    site.stage.eventually("the snapshot is begun", begun, async || !site.snapshots().await.is_empty()).await;
+    build
 }
 
 /// How often something was done to servers of this project, whether they still exist or not.
