@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, UPGRADE, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
@@ -190,6 +190,10 @@ async fn pass(
 /// The head as it goes to the engine. `Connection` speaks of the client's connection, except in an upgrade.
 fn prepare(parts: &mut request::Parts, raw: bool) {
     parts.version = Version::HTTP_11;
+    if let Some(encoding) = parts.headers.get_mut(TRANSFER_ENCODING) {
+        // Nothing else is let in, but clients may write it in capitals.
+        *encoding = HeaderValue::from_static("chunked");
+    }
     if raw {
         // The engine treats both forms alike, and only this one lets the bytes be told from the next request.
         parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
