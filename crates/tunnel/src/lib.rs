@@ -25,6 +25,7 @@ mod stream;
 mod tracked;
 mod tunnel;
 mod watchdog;
+mod ways;
 mod wire;
 
 pub use agent_proto::datagram;

@@ -1,31 +1,25 @@
 //! The tunnel: one login that decides by which way streams go, and everything that ends with it.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use agent_proto::{Call, Opening, Reply};
+use agent_proto::{Call, Reply};
 use futures::future::BoxFuture;
-use lanes::Sealed;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::bulk::Bulk;
-use crate::channel::ChannelIo;
-use crate::connection::{ATTEMPT, ChannelError, Connection};
+use crate::connection::{ATTEMPT, Connection};
 use crate::death::Death;
 use crate::exec::{ExecOutput, exec};
 use crate::link::Link;
-use crate::pool::{Direct, Lease, Pool, Soon, keep_awake};
+use crate::pool::{Pool, keep_awake};
 use crate::process;
-use crate::promised::Promised;
 use crate::start::{self, Started};
-use crate::tracked::{Counts, Tracked};
 use crate::watchdog::{self, RoundTrip};
+use crate::ways::{Way, Ways, no_datagrams};
 use crate::{CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError, Options, Process, Stream};
 
 /// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections are always read.
@@ -68,19 +62,11 @@ pub struct Tunnel(Arc<Inner>);
 
 struct Inner {
     control: Arc<Connection>,
-    way: Way,
+    ways: Ways,
     death: Death,
     tasks: TaskTracker,
-    counts: Arc<Counts>,
-    round_trip: Arc<RoundTrip>,
     commands: Semaphore,
-    docker_socket: String,
     host_keys: HostKeys,
-}
-
-enum Way {
-    Agent { link: Arc<Link>, plain: Pool, questions: Pool, bulk: Bulk, resident: bool },
-    Direct { pool: Pool, reason: String, _keeper: Option<ChannelIo> },
 }
 
 impl Drop for Inner {
@@ -117,23 +103,23 @@ impl Tunnel {
             Err(reason) => direct(&control, &options, &death, &tasks, &round_trip, reason).await,
         };
         unfinished.keep();
-        let (counts, commands) = (Arc::default(), Semaphore::new(COMMANDS));
         let Options { docker_socket, host_keys, .. } = options;
-        Ok(Tunnel(Arc::new(Inner { control, way, death, tasks, counts, round_trip, commands, docker_socket, host_keys })))
+        let ways = Ways { way, death: death.clone(), counts: Arc::default(), round_trip, docker_socket };
+        Ok(Tunnel(Arc::new(Inner { control, ways, death, tasks, commands: Semaphore::new(COMMANDS), host_keys })))
     }
 
     /// A stream. With an agent it costs no round trip: whether it leads there is told by the first read, or by [`Stream::opened`].
     pub async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         let inner = &*self.0;
         tokio::select! {
-            opened = inner.open(to, class) => opened,
+            opened = inner.ways.open(to, class) => opened,
             reason = inner.death.wait() => Err(OpenError::Dead { reason }),
         }
     }
 
     /// Asks the agent. Takes as long as the call itself; ends when the path is lost.
     pub async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        match &self.0.way {
+        match &self.0.ways.way {
             Way::Agent { link, .. } => link.call(&call).await,
             Way::Direct { reason, .. } => Err(CallError::NoAgent { reason: reason.clone() }),
         }
@@ -167,7 +153,7 @@ impl Tunnel {
 
     /// Whether an agent runs on the machine.
     pub fn agent(&self) -> AgentState {
-        match &self.0.way {
+        match &self.0.ways.way {
             Way::Agent { resident, .. } => AgentState::Running { resident: *resident },
             Way::Direct { reason, .. } => AgentState::Absent { reason: reason.clone() },
         }
@@ -186,12 +172,12 @@ impl Tunnel {
 
     /// What went through it so far.
     pub fn statistics(&self) -> Statistics {
-        let counts = &self.0.counts;
+        let counts = &self.0.ways.counts;
         Statistics {
             up: counts.up.load(Ordering::Relaxed),
             down: counts.down.load(Ordering::Relaxed),
             open: counts.open.load(Ordering::Relaxed),
-            round_trip: self.0.round_trip.last(),
+            round_trip: self.0.ways.round_trip.last(),
         }
     }
 
@@ -209,122 +195,11 @@ impl Connector for Tunnel {
     }
 
     fn without_datagrams(&self) -> Option<String> {
-        match &self.0.way {
+        match &self.0.ways.way {
             Way::Agent { .. } => None,
             Way::Direct { reason, .. } => Some(no_datagrams(reason)),
         }
     }
-}
-
-impl Inner {
-    async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
-        match &self.way {
-            Way::Direct { reason, .. } if matches!(to, Destination::Udp { .. }) => {
-                Err(OpenError::Refused { message: no_datagrams(reason) })
-            }
-            Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => {
-                let near = match &to {
-                    // A reset of a TCP port reaches us through the agent only: sshd makes an orderly end of it.
-                    Destination::Tcp { host, port } => self.aside(link, plain, host, *port).await,
-                    _ => self.plain(plain.lease(class).await, &to).await,
-                };
-                match near {
-                    Ok(stream) => Ok(stream),
-                    // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
-                    Err(_) => self.linked(link.clone(), to).await,
-                }
-            }
-            Way::Agent { link, questions, .. } if class == Class::Question && self.is_near() => {
-                let soon = match questions.lease_at_once().await {
-                    Ok(lease) => match self.plain(Ok(lease), &to).await {
-                        Ok(stream) => return Ok(stream),
-                        Err(_) => false,
-                    },
-                    Err(Soon(soon)) => soon,
-                };
-                let stream = self.linked(link.clone(), to).await?;
-                Ok(if soon { stream.makeshift() } else { stream })
-            }
-            Way::Agent { link, bulk, .. } => {
-                let second = if class == Class::Bulk { bulk.link().await } else { None };
-                self.linked(second.unwrap_or_else(|| link.clone()), to).await
-            }
-            Way::Direct { pool, .. } => self.plain(pool.lease(class).await, &to).await,
-        }
-    }
-
-    /// One window of sshd holds more than is on its way, so that a channel alone fills the path; without the agent in between it costs the least.
-    fn is_near(&self) -> bool {
-        self.round_trip.is_near()
-    }
-
-    async fn linked(&self, link: Arc<Link>, to: Destination) -> Result<Stream, OpenError> {
-        let opening = match to {
-            Destination::Docker => Opening::Docker,
-            Destination::Socket(path) => Opening::Socket { path },
-            Destination::Tcp { host, port } => Opening::Tcp { host, port },
-            Destination::Udp { host, port } => Opening::Udp { host, port },
-        };
-        let stream = link.open(&opening).await?;
-        let death = link.death().clone();
-        Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
-    }
-
-    async fn plain(&self, lease: Result<Lease, String>, to: &Destination) -> Result<Stream, OpenError> {
-        let lease = lease.map_err(|message| self.not_made(message))?;
-        let channel = self.channel(&lease.connection, to).await?;
-        let death = lease.connection.death.clone();
-        Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
-    }
-
-    /// A TCP port through the agent, by a channel of its own rather than as one of many streams.
-    async fn aside(&self, link: &Link, pool: &Pool, host: &str, port: u16) -> Result<Stream, OpenError> {
-        let call = Call::Aside { host: host.to_owned(), port };
-        let path = match link.call(&call).await {
-            Ok(Reply::Lanes { path }) => path,
-            Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
-            Ok(Reply::Failed { message }) => return Err(OpenError::Refused { message }),
-            Ok(_) => return Err(OpenError::Refused { message: "the agent does not know channels aside".into() }),
-            Err(error) => return Err(OpenError::Refused { message: error.to_string() }),
-        };
-        let lease = pool.lease(Class::Bulk).await.map_err(|message| self.not_made(message))?;
-        let channel = self.channel(&lease.connection, &Destination::Socket(path)).await?;
-        let death = lease.connection.death.clone();
-        Ok(Stream::new(Tracked::new(Sealed::new(Direct { channel, _lease: lease }), death, self.counts.clone())))
-    }
-
-    fn not_made(&self, message: String) -> OpenError {
-        match self.death.reason() {
-            Some(reason) => OpenError::Dead { reason },
-            None => OpenError::Refused { message },
-        }
-    }
-
-    async fn channel(&self, connection: &Arc<Connection>, to: &Destination) -> Result<ChannelIo, OpenError> {
-        let opened = match to {
-            Destination::Docker => connection.streamlocal(&self.docker_socket).await,
-            Destination::Socket(path) => connection.streamlocal(path).await,
-            Destination::Tcp { host, port } => connection.tcpip(host, *port).await,
-            Destination::Udp { .. } => Err(ChannelError::Refused("SSH carries no datagrams".to_owned())),
-        };
-        opened.map_err(|error| match (error, to) {
-            (ChannelError::Dead(reason), _) => OpenError::Dead { reason },
-            // sshd does not say whether the socket is missing or nobody listens; dockerd that has not started is the usual case.
-            (ChannelError::Refused(reason), Destination::Docker) => {
-                OpenError::NotFound { message: format!("{} cannot be reached: {reason}", self.docker_socket) }
-            }
-            (ChannelError::Refused(reason), Destination::Socket(path)) => {
-                OpenError::NotFound { message: format!("{path} cannot be reached: {reason}") }
-            }
-            (ChannelError::Refused(reason), Destination::Tcp { host, port } | Destination::Udp { host, port }) => {
-                OpenError::Refused { message: format!("{host}:{port} cannot be reached: {reason}") }
-            }
-        })
-    }
-}
-
-fn no_datagrams(reason: &str) -> String {
-    format!("UDP needs the agent, and none runs on the machine: {reason}")
 }
 
 async fn agent(
@@ -385,31 +260,5 @@ impl Drop for DeclareOnDrop {
         if let Some(death) = self.0.take() {
             death.declare("the attempt was given up");
         }
-    }
-}
-
-/// A stream that keeps its link in use.
-struct Linked {
-    stream: Promised,
-    _link: Arc<Link>,
-}
-
-impl AsyncRead for Linked {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Linked {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
