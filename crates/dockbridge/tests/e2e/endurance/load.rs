@@ -78,9 +78,17 @@ pub const CLEAN: Job = Job {
         docker network prune -f && docker volume prune -a -f && docker image prune -f && docker builder prune -a -f",
 };
 
-/// What may say that a command failed: an answer of the engine or of ours, a client that tells of its connection, or a stream that broke.
-const TOLD: &[&str] =
-    &["rror response from daemon", "error during connect", "connection to the machine was lost", "unexpected EOF", "EOF", "received 502"];
+/// What may say that a command failed: an answer of the engine or of ours, a word of its in the frames of a stream, a client that tells of its connection, or a stream
+/// that broke.
+const TOLD: &[&str] = &[
+    "rror response from daemon",
+    "rror from daemon in stream",
+    "error during connect",
+    "connection to the machine was lost",
+    "unexpected EOF",
+    "EOF",
+    "received 502",
+];
 
 /// With the time, by which it is found in the daemon's log.
 const PRELUDE: &str = "wrong() { echo \"wrong at $(date -u +%H:%M:%S.%N): $1\" >&2; exit 99; }\n";
