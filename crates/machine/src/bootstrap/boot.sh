@@ -2,9 +2,10 @@
 # Runs early at every boot, before docker starts. The files of dockbridge have been written above, or stood in the image: $written tells.
 set -u
 
-# Nobody needs the metadata service after cloud-init has read it, and containers must not: the user-data stands there.
-ip route replace blackhole 169.254.169.254/32
-ip -6 route replace blackhole fe80::a9fe:a9fe/128 2>/dev/null
+# Nobody needs the metadata service after cloud-init has read it, and containers must not: the user-data stands there. systemd-networkd takes away what is not
+# its own whenever it sets an interface up, also while this boot is under way; what is marked as the kernel's it leaves alone.
+ip route replace blackhole 169.254.169.254/32 proto kernel
+ip -6 route replace blackhole fe80::a9fe:a9fe/128 proto kernel 2>/dev/null
 
 # OpenSSH 9.8 and later shut out an address for logins that broke off, which is what a network that breaks often leaves. Earlier ones do not know the word.
 case $(/usr/sbin/sshd -V 2>&1) in
