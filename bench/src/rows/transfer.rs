@@ -41,7 +41,8 @@ pub fn repeat_with(
         rates.push(length as f64 / seconds / 1e6);
         costs.push((cpu_seconds(&processes) - spent) * (1_u64 << 30) as f64 / length as f64);
     }
-    let mut figures = figures([(RATE, quantile(&mut rates, 0.5))]);
+    let [slowest, median, fastest] = [0.0, 0.5, 1.0].map(|part| quantile(&mut rates, part));
+    let mut figures = figures([(RATE, median), ("slowest MB/s", slowest), ("fastest MB/s", fastest)]);
     if !peer.processes().is_empty() || peer.way.opens_by_login() {
         figures.insert(CPU.to_owned(), quantile(&mut costs, 0.5));
     }

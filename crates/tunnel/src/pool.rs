@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ enum Ask {
     Waits(Waiting),
     /// By who has one.
     AtOnce(oneshot::Sender<Result<Lease, Soon>>),
+    /// By nobody yet.
+    Ahead,
 }
 
 struct Waiting {
@@ -66,7 +68,11 @@ struct Size {
     queue: usize,
 }
 
-pub(crate) struct Pool(mpsc::Sender<Ask>);
+pub(crate) struct Pool {
+    asks: mpsc::Sender<Ask>,
+    /// Somebody has asked, or is going to.
+    expects: AtomicBool,
+}
 
 impl Pool {
     /// For all streams, where there is no agent.
@@ -101,21 +107,29 @@ impl Pool {
             released: Arc::new(Notify::new()),
         };
         tasks.spawn(owner.run(asks));
-        Self(sender)
+        Self { asks: sender, expects: AtomicBool::new(false) }
     }
 
     /// A place for one stream; waits while all are taken.
     pub(crate) async fn lease(&self, class: Class) -> Result<Lease, String> {
         let gone = || "the tunnel is closed".to_owned();
         let (reply, lease) = oneshot::channel();
-        self.0.send(Ask::Waits(Waiting { class, reply })).await.map_err(|_| gone())?;
+        self.asks.send(Ask::Waits(Waiting { class, reply })).await.map_err(|_| gone())?;
         lease.await.map_err(|_| gone())?
+    }
+
+    /// The first stream is going to be asked for: it shall not have to wait for a login.
+    pub(crate) fn prepare(&self) {
+        if !self.expects.swap(true, Ordering::Relaxed) {
+            // Full only of those who ask, which says it as well.
+            let _ = self.asks.try_send(Ask::Ahead);
+        }
     }
 
     /// A connection that is idle now, for one stream alone. The error says whether there will be another one soon.
     pub(crate) async fn lease_at_once(&self) -> Result<Lease, Soon> {
         let (reply, lease) = oneshot::channel();
-        let asked = self.0.send(Ask::AtOnce(reply)).await;
+        let asked = self.asks.send(Ask::AtOnce(reply)).await;
         match (asked, lease.await) {
             (Ok(()), Ok(answer)) => answer,
             _ => Err(Soon(false)),
@@ -195,6 +209,7 @@ impl Owner {
                         match ask {
                             Ask::Waits(waiting) => self.waiting.push_back(waiting),
                             Ask::AtOnce(reply) => self.serve_at_once(reply),
+                            Ask::Ahead => {}
                         }
                     }
                     None => break,

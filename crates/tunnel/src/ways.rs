@@ -64,7 +64,10 @@ impl Ways {
                 let stream = self.linked(link.clone(), to).await?;
                 Ok(if soon { stream.makeshift() } else { stream })
             }
-            Way::Agent { link, bulk, .. } => {
+            Way::Agent { link, questions, bulk, .. } => {
+                if class != Class::Bulk && self.is_near() {
+                    questions.prepare();
+                }
                 let second = if class == Class::Bulk { bulk.link().await } else { None };
                 self.linked(second.unwrap_or_else(|| link.clone()), to).await
             }

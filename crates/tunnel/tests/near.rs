@@ -91,6 +91,34 @@ async fn a_question_does_not_pass_the_agent_once_there_is_a_connection_for_it() 
 }
 
 #[tokio::test]
+async fn the_first_question_finds_a_connection_that_was_made_while_another_stream_was_used() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let tunnel = near_tunnel(&sshd).await;
+    let idle = Keepers::of(&sshd);
+    assert_eq!(idle, Keepers(0), "a tunnel that runs commands only makes no connection that it might cut off");
+    echoes(&mut open(&tunnel, Destination::Docker, Class::Interactive).await).await.unwrap();
+    eventually("a connection is made ahead", async || match Keepers::of(&sshd) {
+        Keepers(0) => Err("none yet".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    by_which_way(&sshd, &tunnel, Class::Question).await.unwrap();
+    tunnel.close().await;
+}
+
+/// Commands that do nothing but keep a connection awake.
+#[derive(Debug, PartialEq)]
+struct Keepers(usize);
+
+impl Keepers {
+    fn of(sshd: &Sshd) -> Self {
+        let program = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Self(sshd.processes().iter().filter(|pid| program(pid).trim() == "cat").count())
+    }
+}
+
+#[tokio::test]
 async fn more_questions_than_connections_are_answered_all_the_same() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
