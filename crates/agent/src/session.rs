@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
 use lanes::{Bundle, Sealed};
-use rustix::net::sockopt::set_socket_send_buffer_size_force;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
@@ -27,8 +26,6 @@ use crate::{stdio, summon};
 const CONNECTS: Duration = Duration::from_secs(10);
 /// How often a call is brought to the resident: one that is being killed seems to listen for a moment more.
 const ATTEMPTS: usize = 3;
-/// What waits for sshd to take it from a channel aside, in bytes: with the usual 208 KiB agent and sshd wait for each other at every piece.
-const ROOM: usize = 1 << 20;
 /// How long a client may take to read up to the end of what broke off.
 const HEARS: Duration = Duration::from_secs(600);
 
@@ -189,8 +186,6 @@ async fn aside(host: &str, port: u16) -> Reply {
     // It ends with the channel, and that with the login.
     tokio::spawn(async move {
         let Some(channel) = gathering.all().await.ok().and_then(|mut all| all.pop()) else { return };
-        // Only root may have it as large; others keep what the system gives.
-        let _ = set_socket_send_buffer_size_force(&channel, ROOM);
         if pump(Sealed::new(channel), &mut target, Vec::new()).await == Outcome::ClientReset {
             // An orderly end would be a lie.
             let _ = target.set_zero_linger();
