@@ -17,6 +17,8 @@ pub enum Call {
     Lanes {
         /// How many.
         count: u8,
+        /// A round trip to the client, in microseconds.
+        round_trip: u32,
     },
     /// Connects to a TCP port of the machine whose bytes travel aside of this session, by a channel of their own; answered with [`Reply::Lanes`] or
     /// [`Reply::Refused`]. What connects there carries both directions sealed, so that a break is told from an end.

@@ -90,9 +90,9 @@ mod tests {
         let gathering = Gathering::begin(2).unwrap();
         let path = PathBuf::from(gathering.path());
         let theirs = [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()];
-        let mut ours = Bundle::new(gathering.all().await.unwrap());
+        let mut ours = Bundle::new(gathering.all().await.unwrap(), Duration::ZERO);
         assert!(!path.parent().unwrap().exists());
-        let mut theirs = Bundle::new(theirs);
+        let mut theirs = Bundle::new(theirs, Duration::ZERO);
         theirs.write_all(b"by lanes").await.unwrap();
         theirs.flush().await.unwrap();
         let mut heard = [0; 8];

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-/// One read of a direction, in bytes: a whole chunk of a lane.
-const PIECE: usize = agent_proto::LANES_SPLIT;
+/// One read of a direction, in bytes: whole pieces of a lane, and about what it compresses at once.
+const PIECE: usize = 4 * agent_proto::LANES_SPLIT;
 
 /// How long a greeting waits for the target's first byte, to leave with it: an engine answers a short request in a millisecond.
 const TOGETHER: Duration = Duration::from_millis(3);

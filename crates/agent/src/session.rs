@@ -58,9 +58,9 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
 }
 
 /// Serves the same by a bundle of lanes.
-async fn serve_lanes(session: Arc<Session>, gathering: Gathering) {
+async fn serve_lanes(session: Arc<Session>, gathering: Gathering, round_trip: Duration) {
     let served = async {
-        let bundle = Bundle::new(gathering.all().await?);
+        let bundle = Bundle::new(gathering.all().await?, round_trip);
         streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await
     };
     if let Err(error) = served.await {
@@ -104,7 +104,7 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
         Opening::Call(call) => {
             if acknowledge(&mut stream).await.is_ok() && send(&mut stream, &Opened::Ready).await.is_ok() {
                 let reply = match call {
-                    Call::Lanes { count } => lanes(&session, count),
+                    Call::Lanes { count, round_trip } => lanes(&session, count, Duration::from_micros(round_trip.into())),
                     Call::Aside { host, port } => aside(&host, port).await,
                     call => session.reply(call).await,
                 };
@@ -194,12 +194,12 @@ async fn aside(host: &str, port: u16) -> Reply {
     Reply::Lanes { path }
 }
 
-fn lanes(session: &Arc<Session>, count: u8) -> Reply {
+fn lanes(session: &Arc<Session>, count: u8, round_trip: Duration) -> Reply {
     match Gathering::begin(count.into()) {
         Ok(gathering) => {
             let path = gathering.path();
             // Boxed: it serves streams, which may ask for lanes.
-            let serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(serve_lanes(session.clone(), gathering));
+            let serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(serve_lanes(session.clone(), gathering, round_trip));
             // It ends with its lanes, and those with the login.
             tokio::spawn(serving);
             Reply::Lanes { path }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,9 +13,13 @@ use tokio_util::io::poll_read_buf;
 
 use crate::chunk::{self, Chunk, ChunkError, Form, HEAD, LONGEST};
 use crate::press::{Press, Unpress};
+use crate::speed::Speed;
 
 /// One read of a lane, in bytes: several packets of SSH.
 const READ: usize = 256 * 1024;
+
+/// What may be on its way in one lane, in bytes: the window of OpenSSH's channels.
+const ONE_LANE: f64 = 2.0 * 1024.0 * 1024.0;
 
 /// Several lanes that are one stream. It is driven by whoever reads and writes it, in one task.
 pub struct Bundle<L> {
@@ -24,6 +29,9 @@ pub struct Bundle<L> {
     /// The chunk that is being filled.
     open: Vec<u8>,
     next_out: u64,
+    speed: Speed,
+    /// Up to this speed of the path, in bytes a second, one lane carries all of it.
+    enough_for_one: f64,
     press: Press,
     next_in: u64,
     /// Chunks that came before their turn, as they came.
@@ -41,14 +49,16 @@ struct Lane<L> {
 }
 
 impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
-    /// The same lanes on both sides, in any order.
-    pub fn new(lanes: impl IntoIterator<Item = L>) -> Self {
+    /// The same lanes on both sides, in any order. The path is known to be so long.
+    pub fn new(lanes: impl IntoIterator<Item = L>, round_trip: Duration) -> Self {
         let lane = |io| Lane { io, inbox: BytesMut::new(), outbox: Bytes::new(), ended: false };
         Self {
             lanes: lanes.into_iter().map(lane).collect(),
             turn: 0,
             open: Vec::with_capacity(LONGEST),
             next_out: 0,
+            speed: Speed::new(),
+            enough_for_one: ONE_LANE / 2.0 / round_trip.as_secs_f64(),
             press: Press::new(),
             next_in: 0,
             early: BTreeMap::new(),
@@ -60,20 +70,23 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
     /// Sends the chunk that is being filled. Pending while no lane has room.
     fn poll_dispatch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let _ = self.poll_outboxes(cx)?;
-        let count = self.lanes.len();
+        let count = self.lanes_to_use();
         let Some(at) = (0..count).map(|step| (self.turn + step) % count).find(|&at| self.lanes[at].outbox.is_empty()) else {
-            self.press.waits();
+            self.speed.waits();
             return Poll::Pending;
         };
         self.turn = (at + 1) % count;
         let begun = Instant::now();
-        let pressed = self.press.press(&self.open, begun)?;
-        self.press.worked(begun.elapsed());
+        if let Some(spare) = self.speed.read(begun) {
+            self.press.adapt(spare);
+        }
+        let pressed = self.press.press(&self.open, self.speed.last(), begun)?;
+        self.speed.worked(begun.elapsed());
         let (form, body) = pressed.as_ref().map_or((Form::Plain, &self.open), |(form, pressed)| (*form, pressed));
         let mut packed = BytesMut::with_capacity(HEAD + body.len());
         chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len(), form);
         packed.extend_from_slice(body);
-        self.press.sent(packed.len());
+        self.speed.sent(packed.len());
         self.next_out += 1;
         self.open.clear();
         self.lanes[at].outbox = packed.freeze();
@@ -81,6 +94,17 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
         }
+    }
+
+    /// One where one does, as far as is known: two connections would compete for a slow path, and what came by the one would wait for what is on its way
+    /// by the other.
+    fn lanes_to_use(&self) -> usize {
+        if self.speed.last().is_none_or(|speed| speed < self.enough_for_one) { 1 } else { self.lanes.len() }
+    }
+
+    /// Bytes that the open chunk may hold.
+    fn room(&self) -> usize {
+        self.press.room(self.speed.last())
     }
 
     /// Moves on what was handed to lanes. Ready when all of it is out.
@@ -175,12 +199,12 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
 impl<L: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bundle<L> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.open.len() == LONGEST {
+        if this.open.len() == this.room() {
             ready!(this.poll_dispatch(cx))?;
         }
-        let taken = buf.len().min(LONGEST - this.open.len());
+        let taken = buf.len().min(this.room() - this.open.len());
         this.open.extend_from_slice(&buf[..taken]);
-        if this.open.len() == LONGEST
+        if this.open.len() == this.room()
             && let Poll::Ready(Err(error)) = this.poll_dispatch(cx)
         {
             return Poll::Ready(Err(error));
@@ -211,15 +235,23 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bundle<L> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
 
+    /// A bundle that knows its path to be one that all lanes are needed for.
+    fn fast<L: AsyncRead + AsyncWrite + Unpin>(lanes: impl IntoIterator<Item = L>) -> Bundle<L> {
+        let mut bundle = Bundle::new(lanes, Duration::from_secs(1));
+        bundle.speed = Speed::known(100e6);
+        bundle
+    }
+
     fn bundles(lanes: usize, room: usize) -> (Bundle<DuplexStream>, Bundle<DuplexStream>) {
         let (here, mut there): (Vec<_>, Vec<_>) = (0..lanes).map(|_| tokio::io::duplex(room)).unzip();
         there.reverse();
-        (Bundle::new(here), Bundle::new(there))
+        (fast(here), fast(there))
     }
 
     async fn carried(pieces: &[Vec<u8>], lanes: usize, room: usize, flush_each: bool) -> Vec<u8> {
@@ -265,7 +297,7 @@ mod tests {
                 let (mut lane, other) = tokio::io::duplex(1 << 20);
                 lane.write_all(&bytes).await.unwrap();
                 drop(lane);
-                let _ = Bundle::new([other]).read_to_end(&mut Vec::new()).await;
+                let _ = fast([other]).read_to_end(&mut Vec::new()).await;
             });
         }
     }
@@ -274,7 +306,7 @@ mod tests {
     async fn a_lane_that_rests_holds_up_no_other() {
         let (one, mut resting) = tokio::io::duplex(64);
         let (two, flowing) = tokio::io::duplex(1 << 20);
-        let mut here = Bundle::new([one, two]);
+        let mut here = fast([one, two]);
         // The first chunk waits in the lane that nobody reads; all others go by the second.
         // Noise: what can be compressed would fit into the lane that rests.
         let mut noise = vec![0; LONGEST];
@@ -297,7 +329,7 @@ mod tests {
         second.extend_from_slice(b"late");
         lane.write_all(&second).await.unwrap();
         drop(lane);
-        let error = Bundle::new([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
+        let error = fast([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -311,6 +343,30 @@ mod tests {
             there.read_exact(&mut heard).await.unwrap();
             assert_eq!(heard, word);
         }
+    }
+
+    #[tokio::test]
+    async fn one_lane_is_used_until_the_path_is_known_to_be_too_fast_for_it() {
+        let (ours, mut theirs): (Vec<_>, Vec<_>) = (0..2).map(|_| tokio::io::duplex(1 << 20)).unzip();
+        let mut here = Bundle::new(ours, Duration::from_millis(100));
+        let mut used = async |speed: Option<f64>| {
+            here.speed = speed.map_or_else(Speed::new, Speed::known);
+            for _ in 0..2 {
+                here.write_all(b"word").await.unwrap();
+                here.flush().await.unwrap();
+            }
+            let mut chunks = [0; 2];
+            for (lane, chunks) in theirs.iter_mut().zip(&mut chunks) {
+                let mut chunk = [0; HEAD + 4];
+                while lane.read_exact(&mut chunk).now_or_never().is_some() {
+                    *chunks += 1;
+                }
+            }
+            chunks
+        };
+        assert_eq!(used(None).await, [2, 0], "nothing is known");
+        assert_eq!(used(Some(10e6)).await, [2, 0], "a lane carries 21 MB/s");
+        assert_eq!(used(Some(11e6)).await, [1, 1], "it carries no more than twice of it");
     }
 
     #[tokio::test]
@@ -330,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn a_chunk_that_was_read_before_is_refused() {
         let (mut lane, other) = tokio::io::duplex(1024);
-        let mut there = Bundle::new([other]);
+        let mut there = fast([other]);
         for _ in 0..2 {
             let mut chunk = BytesMut::new();
             chunk::put_head(&mut chunk, 0, 4, 4, Form::Plain);
@@ -353,7 +409,7 @@ mod tests {
             chunk.extend_from_slice(b"once");
             lane.write_all(&chunk).await.unwrap();
         }
-        let error = Bundle::new([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
+        let error = fast([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! OpenSSH lets 2 MiB be on their way in a channel, which over 30 ms is half of a gigabit; a transfer that shall fill a long path has to be spread over several
 //! channels, and over several connections. A [`Bundle`] cuts the stream into chunks with numbers, sends each by whichever lane has room, and puts
-//! them in order again on the other side; a chunk that gets shorter by it is compressed where the path is the bottleneck.
+//! them in order again on the other side; on a path that one lane can fill it uses one; a chunk that gets shorter by it is compressed where the path is the bottleneck.
 //!
 //! A [`Sealed`] stream goes by one channel, and its end says that it is one.
 //!
@@ -15,6 +15,7 @@ mod bundle;
 mod chunk;
 mod press;
 mod sealed;
+mod speed;
 
 pub use bundle::Bundle;
 pub use sealed::Sealed;

@@ -1,7 +1,6 @@
 //! Whether a chunk is compressed, and the compressing itself.
 //!
-//! It gains where the path is slower than the processor and the bytes have something to give. The first is learned from how fast the lanes
-//! take bytes while somebody waits for them, the second from the last chunks. What is compressed is one stream over all chunks: each finds the words of those before it.
+//! It gains where the path is slower than the processor and the bytes have something to give; the second is learned from the last chunks. What is compressed is one stream over all chunks: each finds the words of those before it.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zstd::stream::raw::{DParameter, Decoder, Encoder, InBuffer, Operation as _, OutBuffer};
 
-use crate::chunk::{ChunkError, Form};
+use crate::chunk::{ChunkError, Form, HEAD, LONGEST};
+use crate::speed::Spare;
 
 /// A path that takes more than this is faster than level 1 is on one of the slower processors, in bytes a second.
 const FAST: f64 = 300e6;
@@ -20,17 +20,13 @@ const DENSER: [(f64, i32); 3] = [(6e6, 8), (12e6, 6), (40e6, 3)];
 const UNKNOWN: [i32; 4] = [8, 6, 3, 1];
 /// The first of them.
 const FIRST: usize = 1;
-/// Parts of a reading that went into compressing: below the first there is time for a denser level, above the second the path waits for the processor.
-const IDLE: f64 = 0.25;
-const BUSY: f64 = 0.5;
 /// A chunk that does not shrink by a sixteenth was not worth it.
 const WORTH: usize = 16;
-/// After chunks that did not shrink, this many are not tried at most: 4 MiB.
-const MOST_PASSED_OVER: u32 = 32;
-/// How long the lanes are watched for one reading of their speed.
-const READING: Duration = Duration::from_millis(250);
-/// With fewer bytes in one reading the path was not used.
-const USED: usize = 512 * 1024;
+/// After what did not shrink, so many bytes are not tried: twice as many each time.
+const LEAST_PASSED_OVER: usize = LONGEST;
+const MOST_PASSED_OVER: usize = 4 << 20;
+/// Bytes of a chunk that is not to be compressed: one packet of SSH with head and all. A longer one holds back what came of it until the rest is there.
+const SHORT: usize = 32 * 1024 - HEAD;
 /// What of the stream the other side has to remember at most, as a power of two: more than any of the levels looks back.
 const WINDOW: u32 = 22;
 /// How long the words of earlier chunks are remembered while nothing is compressed: up to 9 MB.
@@ -38,9 +34,10 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 
 pub(crate) struct Press {
     stream: Option<Pressing>,
-    pass_over: u32,
-    next_pass_over: u32,
-    speed: Speed,
+    pass_over: usize,
+    next_pass_over: usize,
+    /// Which of the levels the processor has kept up with, while nothing was known of the path.
+    ease: usize,
 }
 
 /// A compressed stream that has begun.
@@ -52,34 +49,33 @@ struct Pressing {
 
 impl Press {
     pub(crate) fn new() -> Self {
-        Self { stream: None, pass_over: 0, next_pass_over: 1, speed: Speed::default() }
+        Self { stream: None, pass_over: 0, next_pass_over: LEAST_PASSED_OVER, ease: FIRST }
     }
 
-    /// Bytes were handed to a lane.
-    pub(crate) fn sent(&mut self, bytes: usize) {
-        self.speed.bytes += bytes;
+    /// How long the next chunk may be on a path of this speed. Changes only with [`Press::press`].
+    pub(crate) fn room(&self, speed: Option<f64>) -> usize {
+        if self.pass_over > 0 && !is_fast(speed) { SHORT } else { LONGEST }
     }
 
-    /// Compressing took so long.
-    pub(crate) fn worked(&mut self, time: Duration) {
-        self.speed.worked += time;
-    }
-
-    /// Every lane is full.
-    pub(crate) fn waits(&mut self) {
-        self.speed.waited = true;
+    /// The processor had so much to spare.
+    pub(crate) fn adapt(&mut self, spare: Spare) {
+        self.ease = match spare {
+            Spare::Unknown => FIRST,
+            Spare::None => (self.ease + 1).min(UNKNOWN.len() - 1),
+            Spare::Some => self.ease.saturating_sub(1),
+            Spare::Little => self.ease,
+        };
     }
 
     /// The compressed form, or `None` where the chunk shall travel as it is. Chunks have to be unpressed in the same order.
-    pub(crate) fn press(&mut self, raw: &[u8], now: Instant) -> io::Result<Option<(Form, Vec<u8>)>> {
-        let speed = self.speed.read(now);
+    pub(crate) fn press(&mut self, raw: &[u8], speed: Option<f64>, now: Instant) -> io::Result<Option<(Form, Vec<u8>)>> {
         // What is short gains nothing: it shares a packet.
-        if raw.len() < 512 || speed.is_some_and(|speed| speed > FAST) {
+        if raw.len() < 512 || is_fast(speed) {
             self.stream.take_if(|stream| now.saturating_duration_since(stream.used) > REMEMBERED);
             return Ok(None);
         }
         if self.pass_over > 0 {
-            self.pass_over -= 1;
+            self.pass_over = self.pass_over.saturating_sub(raw.len());
             return Ok(None);
         }
         let level = self.level(speed);
@@ -89,7 +85,7 @@ impl Press {
         };
         let pressed = stream.press(raw)?;
         if pressed.len() < raw.len() - raw.len() / WORTH {
-            self.next_pass_over = 1;
+            self.next_pass_over = LEAST_PASSED_OVER;
         } else {
             self.pass_over = self.next_pass_over;
             self.next_pass_over = (self.next_pass_over * 2).min(MOST_PASSED_OVER);
@@ -106,9 +102,13 @@ impl Press {
     fn level(&self, speed: Option<f64>) -> i32 {
         match speed {
             Some(speed) => DENSER.iter().find(|(below, _)| speed < *below).map_or(1, |(_, level)| *level),
-            None => UNKNOWN[self.speed.ease],
+            None => UNKNOWN[self.ease],
         }
     }
+}
+
+fn is_fast(speed: Option<f64>) -> bool {
+    speed.is_some_and(|speed| speed > FAST)
 }
 
 impl Pressing {
@@ -123,45 +123,6 @@ impl Pressing {
             return Err(io::Error::other("zstd made more bytes of a chunk than it said it could"));
         }
         Ok(pressed)
-    }
-}
-
-/// How fast the path takes bytes, while it is what holds the stream up.
-struct Speed {
-    since: Option<Instant>,
-    bytes: usize,
-    waited: bool,
-    worked: Duration,
-    /// Which of the levels the processor has kept up with, while nobody waited for the path.
-    ease: usize,
-    /// Bytes a second.
-    last: Option<f64>,
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Self { since: None, bytes: 0, waited: false, worked: Duration::ZERO, ease: FIRST, last: None }
-    }
-}
-
-impl Speed {
-    fn read(&mut self, now: Instant) -> Option<f64> {
-        let since = *self.since.get_or_insert(now);
-        let elapsed = now.saturating_duration_since(since);
-        if elapsed >= READING {
-            if self.waited {
-                self.last = Some(self.bytes as f64 / elapsed.as_secs_f64());
-            }
-            let part = self.worked.as_secs_f64() / elapsed.as_secs_f64();
-            self.ease = match (self.bytes >= USED && !self.waited, part) {
-                (false, _) => FIRST,
-                (true, part) if part > BUSY => (self.ease + 1).min(UNKNOWN.len() - 1),
-                (true, part) if part < IDLE => self.ease.saturating_sub(1),
-                (true, _) => self.ease,
-            };
-            (self.since, self.bytes, self.waited, self.worked) = (Some(now), 0, false, Duration::ZERO);
-        }
-        self.last
     }
 }
 
@@ -207,7 +168,11 @@ mod tests {
     }
 
     fn pressed(press: &mut Press, raw: &[u8], now: Instant) -> Option<(Form, Vec<u8>)> {
-        press.press(raw, now).unwrap()
+        pressed_at(press, raw, None, now)
+    }
+
+    fn pressed_at(press: &mut Press, raw: &[u8], speed: Option<f64>, now: Instant) -> Option<(Form, Vec<u8>)> {
+        press.press(raw, speed, now).unwrap()
     }
 
     #[test]
@@ -249,19 +214,18 @@ mod tests {
         fn chunks_of_all_kinds_come_back_at_any_speed_of_the_path(chunks in proptest::collection::vec((0_usize..3, 1_usize..LONGEST, 0_u64..100), 1..20)) {
             let (mut press, mut unpress) = (Press::new(), Unpress::default());
             let (noise, text) = (noise(), include_str!("bundle.rs").repeat(20).into_bytes());
-            let mut now = Instant::now();
+            let (mut now, mut speed) = (Instant::now(), None);
             for (kind, length, megabytes) in chunks {
                 let raw = match kind {
                     0 => noise[..length].to_vec(),
                     1 => text[..length.min(text.len())].to_vec(),
                     _ => [&noise[..length / 3], &text[..(length / 2).min(text.len())]].concat(),
                 };
-                if let Some((form, pressed)) = pressed(&mut press, &raw, now) {
+                if let Some((form, pressed)) = pressed_at(&mut press, &raw, speed, now) {
                     proptest::prop_assert!(pressed.len() < raw.len());
                     proptest::prop_assert!(unpress.unpress(form, &pressed, raw.len()).unwrap() == raw);
                 }
-                press.waits();
-                press.sent(megabytes as usize * 1_000_000);
+                speed = Some(megabytes as f64 * 1e6);
                 now += Duration::from_secs(1);
             }
         }
@@ -286,31 +250,23 @@ mod tests {
     fn a_path_that_is_faster_than_the_processor_gets_everything_as_it_is() {
         let text = vec![7; LONGEST];
         let mut press = Press::new();
-        let begun = Instant::now();
-        assert!(pressed(&mut press, &text, begun).is_some(), "nothing is known yet");
-        let mut feed = |bytes: usize, after: Duration| {
-            press.waits();
-            press.sent(bytes);
-            pressed(&mut press, &text, begun + after).is_some()
-        };
-        assert!(!feed(1 << 30, Duration::from_secs(1)), "a gigabyte a second");
-        assert!(feed(10 << 20, Duration::from_secs(2)), "ten megabytes a second");
+        let now = Instant::now();
+        assert!(pressed(&mut press, &text, now).is_some(), "nothing is known yet");
+        assert!(pressed_at(&mut press, &text, Some(1e9), now).is_none(), "a gigabyte a second");
+        assert!(pressed_at(&mut press, &text, Some(10e6), now).is_some(), "ten megabytes a second");
     }
 
     #[test]
     fn a_slow_path_is_worth_more_work() {
         let text = concat!(include_str!("bundle.rs"), include_str!("chunk.rs")).as_bytes();
         let mut press = Press::new();
-        let begun = Instant::now();
-        let (_, first) = pressed(&mut press, text, begun).unwrap();
-        press.sent(1 << 20);
-        press.worked(Duration::from_millis(900));
-        let (form, quick) = pressed(&mut press, text, begun + Duration::from_secs(1)).unwrap();
+        let now = Instant::now();
+        let (_, first) = pressed(&mut press, text, now).unwrap();
+        press.adapt(Spare::None);
+        let (form, quick) = pressed(&mut press, text, now).unwrap();
         assert_eq!(form, Form::Begun, "the path waited for the processor: at another level");
         assert!(first.len() < quick.len(), "{} and {} bytes", first.len(), quick.len());
-        press.waits();
-        press.sent(1 << 20);
-        let (form, dense) = pressed(&mut press, text, begun + Duration::from_secs(2)).unwrap();
+        let (form, dense) = pressed_at(&mut press, text, Some(1e6), now).unwrap();
         assert_eq!(form, Form::Begun, "it is slow: at another level");
         assert!(dense.len() < quick.len(), "{} and {} bytes", dense.len(), quick.len());
     }
@@ -318,27 +274,27 @@ mod tests {
     #[test]
     fn a_processor_that_has_time_compresses_more_until_it_has_none() {
         let mut press = Press::new();
-        let mut now = Instant::now();
-        let mut level_after = |part: f64| {
-            press.sent(1 << 20);
-            press.worked(Duration::from_secs_f64(part));
-            now += Duration::from_secs(1);
-            pressed(&mut press, &[7; LONGEST], now).unwrap();
-            press.stream.as_ref().unwrap().level
-        };
-        level_after(0.0);
-        let levels = [0.1, 0.1, 0.4, 0.9, 0.9, 0.9, 0.9, 0.4, 0.1].map(&mut level_after);
-        assert_eq!(levels, [8, 8, 8, 6, 3, 1, 1, 1, 3]);
+        let now = Instant::now();
+        let levels =
+            [Spare::Unknown, Spare::Some, Spare::Some, Spare::Little, Spare::None, Spare::None, Spare::None, Spare::Some, Spare::Unknown]
+                .map(|spare| {
+                    press.adapt(spare);
+                    pressed(&mut press, &[7; LONGEST], now).unwrap();
+                    press.stream.as_ref().unwrap().level
+                });
+        assert_eq!(levels, [6, 8, 8, 8, 6, 3, 1, 3, 6]);
     }
 
     #[test]
-    fn a_path_that_nobody_waited_for_is_not_known() {
+    fn what_is_not_to_be_compressed_travels_in_short_chunks_where_the_path_is_slow() {
         let mut press = Press::new();
-        let begun = Instant::now();
-        assert!(pressed(&mut press, &[7; LONGEST], begun).is_some());
-        press.sent(1 << 30);
-        let later = begun + Duration::from_secs(1);
-        assert!(pressed(&mut press, &[7; LONGEST], later).is_some(), "much was sent, but the stream had no more to say");
+        assert_eq!(press.room(None), LONGEST, "nothing was tried");
+        assert!(pressed(&mut press, &noise(), Instant::now()).is_none());
+        assert_eq!([None, Some(10e6), Some(1e9)].map(|speed| press.room(speed)), [SHORT, SHORT, LONGEST]);
+        for _ in 0..=LEAST_PASSED_OVER / SHORT {
+            assert!(pressed(&mut press, &noise()[..SHORT], Instant::now()).is_none());
+        }
+        assert_eq!(press.room(None), LONGEST, "the next is tried");
     }
 
     #[test]

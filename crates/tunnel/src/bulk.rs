@@ -25,6 +25,8 @@ const LANES: usize = 2;
 const KEPT: Duration = Duration::from_secs(600);
 /// How long after a failure nobody tries again; meanwhile bulk streams share the interactive connection.
 const PAUSE: Duration = Duration::from_secs(30);
+/// A round trip while none was measured: a path of some length.
+const UNKNOWN: Duration = Duration::from_millis(100);
 /// Waiting asks. Each waits for the same bundle; more than this wait at the queue's door.
 const ASKS: usize = 16;
 
@@ -112,17 +114,19 @@ impl Owner {
             Ok::<_, String>((connection, keeper))
         };
         let connections = try_join_all((0..CONNECTIONS).map(|_| login())).await?;
-        let path = self.socket().await?;
+        let round_trip = self.round_trip.least().unwrap_or(UNKNOWN);
+        let path = self.socket(round_trip).await?;
         let lanes = connections.iter().flat_map(|(connection, _)| (0..LANES).map(|_| connection.streamlocal(&path)));
         let lanes: Vec<ChannelIo> = try_join_all(lanes).await.map_err(|error| match error {
             ChannelError::Refused(reason) => format!("the host opens no channel to a socket: {reason}"),
             ChannelError::Dead(reason) => reason,
         })?;
-        Ok(Link::of_lanes(Bundle::new(lanes), connections, death, &self.tasks))
+        Ok(Link::of_lanes(Bundle::new(lanes, round_trip), connections, death, &self.tasks))
     }
 
-    async fn socket(&self) -> Result<String, String> {
-        match self.session.call(&Call::Lanes { count: (CONNECTIONS * LANES) as u8 }).await {
+    async fn socket(&self, round_trip: Duration) -> Result<String, String> {
+        let round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
+        match self.session.call(&Call::Lanes { count: (CONNECTIONS * LANES) as u8, round_trip }).await {
             Ok(Reply::Lanes { path }) => Ok(path),
             Ok(Reply::Failed { message }) => Err(message),
             Ok(_) => Err("the agent does not know lanes".into()),
