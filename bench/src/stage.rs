@@ -40,7 +40,7 @@ impl Stage {
     pub fn repetitions(&self) -> usize {
         match self.link {
             _ if self.quick => 1,
-            Link::Plain => 3,
+            Link::Plain => 7,
             Link::Wan30 | Link::Wan25 => 2,
         }
     }

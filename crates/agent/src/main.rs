@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
 mod boot_clock;
 mod commands;
 mod datagrams;

@@ -37,7 +37,8 @@ pub enum Outcome {
     },
 }
 
-enum End {
+/// How a direction ended.
+pub enum End {
     /// To the end, and the end was passed on.
     Finished,
     SourceFailed,
@@ -50,16 +51,22 @@ pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + 
     let (from_client, to_client) = tokio::io::split(client);
     let (from_target, to_target) = tokio::io::split(target);
     let sent = AtomicU64::new(0);
-    let mut up = std::pin::pin!(copy(from_client, to_target, |_| {}));
-    let mut down = std::pin::pin!(copy_after(greeting, from_target, to_client, |length| {
+    let up = copy(from_client, to_target, |_| {});
+    let down = copy_after(greeting, from_target, to_client, |length| {
         sent.fetch_add(length as u64, Ordering::Relaxed);
-    }));
+    });
+    directions(up, down, || sent.load(Ordering::Relaxed)).await
+}
+
+/// Drives both directions; `sent` tells how many bytes the client was sent.
+pub async fn directions(up: impl Future<Output = End>, down: impl Future<Output = End>, sent: impl Fn() -> u64) -> Outcome {
+    let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
     tokio::select! {
         end = &mut up => match end {
             // The client is gone: nobody is left to read.
             End::SourceFailed => Outcome::ClientReset,
             End::Finished => match down.await {
-                End::SourceFailed => Outcome::Broken { after: sent.load(Ordering::Relaxed) },
+                End::SourceFailed => Outcome::Broken { after: sent() },
                 End::SinkFailed => Outcome::ClientReset,
                 End::Finished => Outcome::Told,
             },
@@ -104,7 +111,8 @@ async fn copy_after(
     }
 }
 
-async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, sent: impl Fn(usize)) -> End {
+/// Moves one direction to its end.
+pub async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, sent: impl Fn(usize)) -> End {
     let mut rest = Vec::new();
     loop {
         let moved = poll_fn(|cx| {

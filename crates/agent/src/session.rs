@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
-use lanes::{Bundle, Sealed};
+use lanes::Bundle;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::datagrams;
 use crate::framed::{receive, send};
 use crate::gathering::Gathering;
 use crate::paths::Paths;
 use crate::pump::{Outcome, pump};
 use crate::report::Machine;
+use crate::{aside, datagrams};
 
 use crate::streams::{self, AgentStream, Ticket};
 use crate::{stdio, summon};
@@ -105,7 +105,7 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             if acknowledge(&mut stream).await.is_ok() && send(&mut stream, &Opened::Ready).await.is_ok() {
                 let reply = match call {
                     Call::Lanes { count, round_trip } => lanes(&session, count, Duration::from_micros(round_trip.into())),
-                    Call::Aside { host, port } => aside(&host, port).await,
+                    Call::Aside { host, port } => open_aside(&host, port).await,
                     call => session.reply(call).await,
                 };
                 let _ = send(&mut stream, &reply).await;
@@ -172,9 +172,8 @@ fn refusal(error: &io::Error) -> Refusal {
     Refusal { kind, message: error.to_string() }
 }
 
-/// Over a short path a channel of its own is faster than a stream of this session; only sshd cannot tell a break from an end.
-async fn aside(host: &str, port: u16) -> Reply {
-    let mut target = match port_of(host, port).await {
+async fn open_aside(host: &str, port: u16) -> Reply {
+    let target = match port_of(host, port).await {
         Ok(target) => target,
         Err(error) => return Reply::Refused(refusal(&error)),
     };
@@ -186,10 +185,7 @@ async fn aside(host: &str, port: u16) -> Reply {
     // It ends with the channel, and that with the login.
     tokio::spawn(async move {
         let Some(channel) = gathering.all().await.ok().and_then(|mut all| all.pop()) else { return };
-        if pump(Sealed::new(channel), &mut target, Vec::new()).await == Outcome::ClientReset {
-            // An orderly end would be a lie.
-            let _ = target.set_zero_linger();
-        }
+        aside::carry(channel, target).await;
     });
     Reply::Lanes { path }
 }

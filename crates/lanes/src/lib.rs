@@ -18,4 +18,4 @@ mod sealed;
 mod speed;
 
 pub use bundle::Bundle;
-pub use sealed::Sealed;
+pub use sealed::{LONGEST as LONGEST_PIECE, Sealed, head_of_piece, seal};

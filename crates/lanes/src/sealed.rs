@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Length of a piece, big-endian.
 const HEAD: usize = 4;
 /// Bytes in one piece at most: what the other side reads at once.
-const LONGEST: usize = 128 * 1024;
+pub const LONGEST: usize = 128 * 1024;
 
 /// A stream over `T`, each direction of which is sealed on its own. The same on both sides.
 pub struct Sealed<T> {
@@ -34,12 +34,25 @@ impl Incoming {
     const NEXT: Self = Incoming::Head { bytes: [0; HEAD], known: 0 };
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Sealed<T> {
+/// What stands in front of a piece of `length` bytes, for whoever moves the bytes themselves by other means.
+pub fn head_of_piece(length: usize) -> [u8; HEAD] {
+    debug_assert!((1..=LONGEST).contains(&length), "{length} bytes are no piece");
+    (length as u32).to_be_bytes()
+}
+
+/// The end.
+pub fn seal() -> [u8; HEAD] {
+    [0; HEAD]
+}
+
+impl<T> Sealed<T> {
     /// Before the first byte of either direction.
     pub fn new(io: T) -> Self {
         Self { io, incoming: Incoming::NEXT, outgoing: Vec::new(), left: 0, finished: false }
     }
+}
 
+impl<T: AsyncWrite + Unpin> Sealed<T> {
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.left < self.outgoing.len() {
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.outgoing[self.left..]))? {
@@ -51,7 +64,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Sealed<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Sealed<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Sealed<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if buf.remaining() == 0 {
@@ -97,7 +110,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Sealed<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.finished {
@@ -108,9 +121,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
         if taken == 0 {
             return Poll::Ready(Ok(0));
         }
-        let (head, piece) = ((taken as u32).to_be_bytes(), &buf[..taken]);
+        let (head, piece) = (head_of_piece(taken), &buf[..taken]);
         // Most leaves at once, and only what does not has to be kept.
-        let left = match this.io.is_write_vectored() {
+        let gone = match this.io.is_write_vectored() {
             true => match Pin::new(&mut this.io).poll_write_vectored(cx, &[IoSlice::new(&head), IoSlice::new(piece)]) {
                 Poll::Ready(written) => written?,
                 Poll::Pending => return Poll::Pending,
@@ -118,8 +131,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
             false => 0,
         };
         this.outgoing.clear();
-        this.outgoing.extend_from_slice(&head[left.min(HEAD)..]);
-        this.outgoing.extend_from_slice(&piece[left.saturating_sub(HEAD)..]);
+        this.outgoing.extend_from_slice(&head[gone.min(HEAD)..]);
+        this.outgoing.extend_from_slice(&piece[gone.saturating_sub(HEAD)..]);
         this.left = 0;
         match this.poll_outgoing(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -135,7 +148,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_outgoing(cx))?;
         if !std::mem::replace(&mut self.finished, true) {
-            self.outgoing = vec![0; HEAD];
+            self.outgoing = seal().to_vec();
             self.left = 0;
         }
         ready!(self.poll_outgoing(cx))?;

@@ -44,13 +44,13 @@ impl Ways {
             Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => {
                 let near = match &to {
                     // A reset of a TCP port reaches us through the agent only: sshd makes an orderly end of it.
-                    Destination::Tcp { host, port } => self.aside(link, plain, host, *port).await,
-                    _ => self.plain(plain.lease(class).await, &to).await,
+                    Destination::Tcp { host, port } => self.aside(link, plain, host, *port).await?,
+                    // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
+                    _ => self.plain(plain.lease(class).await, &to).await.ok(),
                 };
                 match near {
-                    Ok(stream) => Ok(stream),
-                    // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
-                    Err(_) => self.linked(link.clone(), to).await,
+                    Some(stream) => Ok(stream),
+                    None => self.linked(link.clone(), to).await,
                 }
             }
             Way::Agent { link, questions, .. } if class == Class::Question && self.is_near() => {
@@ -99,20 +99,17 @@ impl Ways {
         Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
     }
 
-    /// A TCP port through the agent, by a channel of its own rather than as one of many streams.
-    async fn aside(&self, link: &Link, pool: &Pool, host: &str, port: u16) -> Result<Stream, OpenError> {
-        let call = Call::Aside { host: host.to_owned(), port };
-        let path = match link.call(&call).await {
+    /// A TCP port through the agent, by a channel of its own rather than as one of many streams. `None` where the host or its agent has no such channels.
+    async fn aside(&self, link: &Link, pool: &Pool, host: &str, port: u16) -> Result<Option<Stream>, OpenError> {
+        let path = match link.call(&Call::Aside { host: host.to_owned(), port }).await {
             Ok(Reply::Lanes { path }) => path,
             Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
-            Ok(Reply::Failed { message }) => return Err(OpenError::Refused { message }),
-            Ok(_) => return Err(OpenError::Refused { message: "the agent does not know channels aside".into() }),
-            Err(error) => return Err(OpenError::Refused { message: error.to_string() }),
+            Ok(_) | Err(_) => return Ok(None),
         };
-        let lease = pool.lease(Class::Bulk).await.map_err(|message| self.not_made(message))?;
-        let channel = self.channel(&lease.connection, &Destination::Socket(path)).await?;
+        let Ok(lease) = pool.lease(Class::Bulk).await else { return Ok(None) };
+        let Ok(channel) = self.channel(&lease.connection, &Destination::Socket(path)).await else { return Ok(None) };
         let death = lease.connection.death.clone();
-        Ok(Stream::new(Tracked::new(Sealed::new(Direct { channel, _lease: lease }), death, self.counts.clone())))
+        Ok(Some(Stream::new(Tracked::new(Sealed::new(Direct { channel, _lease: lease }), death, self.counts.clone()))))
     }
 
     fn not_made(&self, message: String) -> OpenError {

@@ -1,0 +1,146 @@
+//! A TCP connection whose bytes travel aside of the session, by a channel of SSH of their own: over a short path that is faster than a stream of the session.
+//! sshd cannot tell a break from an end, so both directions go sealed.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use lanes::{Sealed, head_of_piece, seal};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+use crate::pump::{End, Outcome, copy, directions};
+
+/// Room between the two sockets, in bytes: what arrived lies in pages of which not each is full.
+const ROOM: usize = 2 * lanes::LONGEST_PIECE;
+
+/// Carries both directions until they ended, or one failed in a way that ends the other.
+pub async fn carry(mut channel: UnixStream, mut target: TcpStream) {
+    // Without a pipe the channel is dropped, and the client hears a break.
+    let Ok(pipe) = Pipe::new() else { return };
+    let outcome = {
+        let (from_client, to_client) = channel.split();
+        let (from_target, to_target) = target.split();
+        directions(copy(Sealed::new(from_client), to_target, |_| {}), down(from_target, to_client, &pipe), || 0).await
+    };
+    if outcome == Outcome::ClientReset {
+        // An orderly end would be a lie.
+        let _ = target.set_zero_linger();
+    }
+}
+
+/// Between two sockets the kernel moves bytes by way of a pipe, without a copy here.
+struct Pipe {
+    from: OwnedFd,
+    to: OwnedFd,
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Refused where the login has many pipes: then pieces are shorter.
+        let _ = fcntl_setpipe_size(&to, ROOM);
+        Ok(Self { from, to })
+    }
+}
+
+async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &Pipe) -> End {
+    loop {
+        let length = match source.as_ref().async_io(Interest::READABLE, || moved(source.as_ref(), &pipe.to, lanes::LONGEST_PIECE)).await {
+            Ok(length) => length,
+            Err(_) => return End::SourceFailed,
+        };
+        if length == 0 {
+            // The end of one side after the other is already gone is still an end.
+            let _ = sink.write_all(&seal()).await;
+            let _ = sink.shutdown().await;
+            return End::Finished;
+        }
+        if sink.write_all(&head_of_piece(length)).await.is_err() {
+            return End::SinkFailed;
+        }
+        let mut left = length;
+        while left > 0 {
+            match sink.as_ref().async_io(Interest::WRITABLE, || moved(&pipe.from, sink.as_ref(), left)).await {
+                Ok(0) | Err(_) => return End::SinkFailed,
+                Ok(moved) => left -= moved,
+            }
+        }
+    }
+}
+
+fn moved(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
+    Ok(splice(from, None, to, None, most, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// The client's end, the target's end, and what carries between them.
+    async fn carried() -> (Sealed<UnixStream>, TcpStream, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (ours, theirs) = tokio::join!(connecting, listener.accept());
+        let (channel, client) = UnixStream::pair().unwrap();
+        (Sealed::new(client), theirs.unwrap().0, tokio::spawn(carry(channel, ours.unwrap())))
+    }
+
+    fn bytes(length: usize, seed: usize) -> Vec<u8> {
+        (0..length).map(|at| (at / 5 * (seed + 3) / 7) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn all_bytes_arrive_both_ways_whatever_their_pieces_and_the_ends_are_ends() {
+        let (client, target, carrying) = carried().await;
+        let (mut from_target, mut to_target) = tokio::io::split(client);
+        let (mut from_client, mut to_client) = target.into_split();
+        let (down, up) = (bytes(5 * lanes::LONGEST_PIECE + 1, 0), bytes(3 << 20, 1));
+        let (sent_down, sent_up) = (down.clone(), up.clone());
+        let answering = tokio::spawn(async move {
+            for piece in sent_down.chunks(70_001) {
+                to_client.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        let asking = tokio::spawn(async move {
+            to_target.write_all(&sent_up).await.unwrap();
+            to_target.shutdown().await.unwrap();
+        });
+        let (mut heard_up, mut heard_down) = (Vec::new(), Vec::new());
+        let (read_up, read_down) = tokio::join!(from_client.read_to_end(&mut heard_up), from_target.read_to_end(&mut heard_down));
+        read_up.and(read_down).unwrap();
+        assert!(heard_up == up && heard_down == down, "{} and {} bytes", heard_up.len(), heard_down.len());
+        let (answered, asked, ended) = tokio::join!(answering, asking, carrying);
+        answered.and(asked).and(ended).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_target_that_breaks_off_does_not_look_as_if_it_had_ended() {
+        let (mut client, mut target, carrying) = carried().await;
+        target.write_all(b"half of").await.unwrap();
+        let mut half = [0; 7];
+        client.read_exact(&mut half).await.unwrap();
+        target.set_zero_linger().unwrap();
+        drop(target);
+        let error = client.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        carrying.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_breaks_off_resets_the_target() {
+        let (mut client, mut target, carrying) = carried().await;
+        client.write_all(b"half of").await.unwrap();
+        client.flush().await.unwrap();
+        let mut half = [0; 7];
+        target.read_exact(&mut half).await.unwrap();
+        drop(client);
+        assert_eq!(target.read(&mut half).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        carrying.await.unwrap();
+    }
+}
