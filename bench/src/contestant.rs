@@ -38,9 +38,9 @@ pub struct Args {
     /// Local socket that leads to the engine that does nothing
     #[arg(long, value_name = "SOCKET")]
     fake: PathBuf,
-    /// Port of this computer that leads to the same engine's port, as the product's published ports do
+    /// Port of this computer that leads to the same engine's port, as the product's published ports do; needs the container that `compare` starts
     #[arg(long, value_name = "PORT")]
-    web: u16,
+    web: Option<u16>,
     /// Where that one listens on the machine
     #[arg(long, value_name = "SOCKET", default_value = "/run/fake.sock")]
     remote_fake: String,
@@ -92,7 +92,9 @@ async fn serve(arguments: &Args) -> Result<()> {
         let (ports, serving) = (ports.clone(), serving.clone());
         async move { ports.run(serving).await }
     });
-    publish(&ports, arguments.web).await?;
+    if let Some(port) = arguments.web {
+        publish(&ports, port).await?;
+    }
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -15,6 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use crate::client::{ClientIo, Watch};
 use crate::frames::Frames;
 use crate::link::{Hijacked, Link};
+use crate::outflow::Outflow;
 use crate::socket::Socket;
 use crate::upstream::taken_over;
 
@@ -44,7 +44,8 @@ pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, l
     watch.becomes_raw();
     let mut frames = framed.then(Frames::default);
     let early = frames.as_mut().map_or_else(|| early.clone(), |frames| frames.pass(&early));
-    let (mut up, mut down) = (Direction::default(), Direction { held: early, frames, ..Direction::default() });
+    let (mut up, mut down) = (Direction::default(), Direction { frames, ..Direction::default() });
+    down.outflow.hold(early);
     let mut departure = Departure::new();
     let lost = poll_fn(|cx| {
         let traffic = || guard.traffic();
@@ -72,12 +73,12 @@ pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, l
         if up.is_over && (down.is_over || departure.noticed) {
             return Poll::Ready(None);
         }
-        departure.poll(cx, watch, up.moved).map(|()| None)
+        departure.poll(cx, watch, up.outflow.moved()).map(|()| None)
     })
     .await;
     tracing::debug!(
-        up = up.moved,
-        down = down.moved,
+        up = up.outflow.moved(),
+        down = down.outflow.moved(),
         client_ended = up.ended,
         engine_ended = down.ended,
         client_left = departure.noticed,
@@ -103,17 +104,13 @@ enum Broken {
 /// One direction of a stream.
 #[derive(Default)]
 struct Direction {
-    /// Read, and not taken by the other side yet.
-    held: Bytes,
+    outflow: Outflow,
     /// Where it is passed on by whole frames.
     frames: Option<Frames>,
-    unflushed: bool,
     /// Everything was read.
     ended: bool,
     /// The end was passed on.
     is_over: bool,
-    /// Bytes so far.
-    moved: u64,
 }
 
 impl Direction {
@@ -129,11 +126,7 @@ impl Direction {
             if self.is_over {
                 return Poll::Ready(Ok(()));
             }
-            while !self.held.is_empty() {
-                let written = ready!(self.poll_write(cx, to, &self.held.clone()))?;
-                self.held.advance(written);
-            }
-            self.held = Bytes::new();
+            ready!(self.outflow.poll_held(cx, to)).map_err(|_| Broken::Writing)?;
             if self.ended {
                 ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writing)?;
                 ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| Broken::Writing)?;
@@ -144,10 +137,7 @@ impl Direction {
             let read = match Pin::new(&mut *from).poll_read(cx, &mut buf) {
                 Poll::Ready(read) => read,
                 Poll::Pending => {
-                    if self.unflushed {
-                        ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writing)?;
-                        self.unflushed = false;
-                    }
+                    ready!(self.outflow.poll_flush(cx, to)).map_err(|_| Broken::Writing)?;
                     return Poll::Pending;
                 }
             };
@@ -156,37 +146,19 @@ impl Direction {
                 ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writing)?;
                 return Poll::Ready(Err(Broken::Reading(error)));
             }
-            let mut rest = buf.filled();
-            self.ended = rest.is_empty();
+            let piece = buf.filled();
+            self.ended = piece.is_empty();
             if !self.ended {
                 traffic();
             }
             if let Some(frames) = &mut self.frames {
-                self.held = if self.ended { frames.end() } else { frames.pass(rest) };
+                self.outflow.hold(if self.ended { frames.end() } else { frames.pass(piece) });
                 continue;
             }
-            while !rest.is_empty() {
-                match self.poll_write(cx, to, rest) {
-                    Poll::Ready(written) => rest = &rest[written?..],
-                    Poll::Pending => {
-                        self.held = Bytes::copy_from_slice(rest);
-                        return Poll::Pending;
-                    }
-                }
-            }
+            ready!(self.outflow.poll_pass(cx, to, piece)).map_err(|_| Broken::Writing)?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Poll<Result<usize, Broken>> {
-        let written = ready!(Pin::new(to).poll_write(cx, bytes)).map_err(|_| Broken::Writing)?;
-        if written == 0 {
-            return Poll::Ready(Err(Broken::Writing));
-        }
-        self.unflushed = true;
-        self.moved += written as u64;
-        Poll::Ready(Ok(written))
     }
 }
 

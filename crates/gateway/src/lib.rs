@@ -28,6 +28,7 @@ mod hijack;
 mod knowledge;
 mod last_known;
 mod link;
+mod outflow;
 mod paths;
 mod presence;
 mod relay;

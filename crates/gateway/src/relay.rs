@@ -8,12 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Request, Version};
 use hyper::body::Body;
 use lifecycle::Guard;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tunnel::Class;
 
 use crate::chunked::Chunks;
@@ -23,6 +22,7 @@ use crate::connection::Departure;
 use crate::engine_io::EngineIo;
 use crate::hijack::{PIECE, TURNS};
 use crate::link::{Busy, Link};
+use crate::outflow::Outflow;
 use crate::socket::Socket;
 use crate::upstream::{Upstream, Way};
 
@@ -46,9 +46,7 @@ pub(crate) struct Relay {
     guard: Arc<Guard>,
     busy: Busy,
     chunks: Chunks,
-    /// Read, and not taken by the client yet.
-    held: Bytes,
-    unflushed: bool,
+    outflow: Outflow,
     /// The last byte was read.
     ended: bool,
     /// Nothing came behind it.
@@ -62,7 +60,7 @@ impl Relay {
         // It does not read any more.
         drop(upstream);
         engine.goes_on();
-        Self { engine, way, class, guard, busy, chunks: Chunks::default(), held: Bytes::new(), unflushed: false, ended: false, clean: true }
+        Self { engine, way, class, guard, busy, chunks: Chunks::default(), outflow: Outflow::default(), ended: false, clean: true }
     }
 
     /// Passes it on. True when the client has all of it; otherwise the engine or the client broke off.
@@ -92,18 +90,11 @@ impl Relay {
     fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, client: &mut ClientIo<S>) -> Poll<io::Result<()>> {
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         for _ in 0..TURNS {
-            while !self.held.is_empty() {
-                let written = ready!(poll_write(cx, client, &self.held))?;
-                self.held.advance(written);
-            }
-            self.held = Bytes::new();
+            ready!(self.outflow.poll_held(cx, client))?;
             let mut buf = ReadBuf::uninit(&mut piece);
             let read = if self.ended { Poll::Pending } else { Pin::new(&mut self.engine).poll_read(cx, &mut buf) };
             let Poll::Ready(read) = read else {
-                if self.unflushed {
-                    ready!(Pin::new(&mut *client).poll_flush(cx))?;
-                    self.unflushed = false;
-                }
+                ready!(self.outflow.poll_flush(cx, client))?;
                 return if self.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
             };
             read?;
@@ -114,17 +105,7 @@ impl Relay {
             let (length, ended) =
                 self.chunks.take(buf.filled()).map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.why()))?;
             (self.ended, self.clean) = (ended, length == buf.filled().len());
-            self.unflushed = true;
-            let mut rest = &buf.filled()[..length];
-            while !rest.is_empty() {
-                match poll_write(cx, client, rest) {
-                    Poll::Ready(written) => rest = &rest[written?..],
-                    Poll::Pending => {
-                        self.held = Bytes::copy_from_slice(rest);
-                        return Poll::Pending;
-                    }
-                }
-            }
+            ready!(self.outflow.poll_pass(cx, client, &buf.filled()[..length]))?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -139,12 +120,5 @@ impl Relay {
             link.park(upstream);
         }
         drop(self.busy);
-    }
-}
-
-fn poll_write<S: Socket>(cx: &mut Context<'_>, client: &mut ClientIo<S>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    match ready!(Pin::new(client).poll_write(cx, bytes))? {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        written => Poll::Ready(Ok(written)),
     }
 }

@@ -16,7 +16,7 @@ use crate::docker_cli::noise;
 use crate::rig::{Daemon, Stage, pass_over, set_link};
 
 /// The first cut comes early, the others each a minute later.
-const FIRST_CUT: Duration = Duration::from_secs(20);
+const FIRST_CUT: Duration = Duration::from_secs(15);
 const EVERY: Duration = Duration::from_secs(60);
 /// How long the network is cut, in turn: shorter and longer than what the watchdog waits for.
 const CUTS: &[Duration] = &[Duration::from_secs(12), Duration::from_secs(20), Duration::from_secs(2), Duration::from_secs(7)];
