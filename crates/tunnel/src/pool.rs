@@ -39,7 +39,7 @@ const DEEP: usize = 256;
 /// way through all hands, eight did not.
 const SHALLOW: usize = 16;
 /// Connections for questions: as many as are likely to be asked at the same time by one person. Whatever exceeds them goes by the agent.
-const FOR_QUESTIONS: usize = 4;
+pub(crate) const FOR_QUESTIONS: usize = 4;
 /// Asks that wait at the owner's door.
 const ASKS: usize = 64;
 

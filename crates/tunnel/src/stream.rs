@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Where a stream leads, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -115,17 +116,24 @@ impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 pub struct Stream {
     io: Pin<Box<dyn ReadWrite>>,
     makeshift: bool,
+    /// Held while the stream is open.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Stream {
     /// A stream over anything that reads, writes and half-closes.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self { io: Box::pin(io), makeshift: false }
+        Self { io: Box::pin(io), makeshift: false, _place: None }
     }
 
     /// The same, on a way that the next stream of its class is likely to have a better one than.
     pub fn makeshift(self) -> Self {
         Self { makeshift: true, ..self }
+    }
+
+    /// The same, which is one of few.
+    pub(crate) fn holding(self, place: OwnedSemaphorePermit) -> Self {
+        Self { _place: Some(place), ..self }
     }
 
     /// A better way for such streams is being made: this one is not worth keeping for others.

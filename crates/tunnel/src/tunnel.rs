@@ -15,7 +15,7 @@ use crate::connection::{ATTEMPT, Connection};
 use crate::death::Death;
 use crate::exec::{ExecOutput, exec};
 use crate::link::Link;
-use crate::pool::{Pool, keep_awake};
+use crate::pool::{FOR_QUESTIONS, Pool, keep_awake};
 use crate::process;
 use crate::start::{self, Started};
 use crate::watchdog::{self, RoundTrip};
@@ -104,7 +104,14 @@ impl Tunnel {
         };
         unfinished.keep();
         let Options { docker_socket, host_keys, .. } = options;
-        let ways = Ways { way, death: death.clone(), counts: Arc::default(), round_trip, docker_socket };
+        let ways = Ways {
+            way,
+            death: death.clone(),
+            counts: Arc::default(),
+            round_trip,
+            docker_socket,
+            few: Arc::new(Semaphore::new(FOR_QUESTIONS)),
+        };
         Ok(Tunnel(Arc::new(Inner { control, ways, death, tasks, commands: Semaphore::new(COMMANDS), host_keys })))
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use agent_proto::{Call, Opening, Reply};
 use lanes::Sealed;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
 
 use crate::bulk::Bulk;
 use crate::channel::ChannelIo;
@@ -33,6 +34,8 @@ pub(crate) struct Ways {
     pub(crate) counts: Arc<Counts>,
     pub(crate) round_trip: Arc<RoundTrip>,
     pub(crate) docker_socket: String,
+    /// Places for questions that may have a connection to themselves.
+    pub(crate) few: Arc<Semaphore>,
 }
 
 impl Ways {
@@ -54,14 +57,16 @@ impl Ways {
                 }
             }
             Way::Agent { link, questions, .. } if class == Class::Question && self.is_near() => {
+                // The session carries those of a crowd in fewer packets than connections of their own do, and a crowd is no time for logins.
+                let Ok(place) = self.few.clone().try_acquire_owned() else { return self.linked(link.clone(), to).await };
                 let soon = match questions.lease_at_once().await {
                     Ok(lease) => match self.plain(Ok(lease), &to).await {
-                        Ok(stream) => return Ok(stream),
+                        Ok(stream) => return Ok(stream.holding(place)),
                         Err(_) => false,
                     },
                     Err(Soon(soon)) => soon,
                 };
-                let stream = self.linked(link.clone(), to).await?;
+                let stream = self.linked(link.clone(), to).await?.holding(place);
                 Ok(if soon { stream.makeshift() } else { stream })
             }
             Way::Agent { link, questions, bulk, .. } => {

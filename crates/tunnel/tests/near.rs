@@ -132,6 +132,28 @@ async fn more_questions_than_connections_are_answered_all_the_same() {
     tunnel.close().await;
 }
 
+#[tokio::test]
+async fn a_crowd_of_questions_goes_by_the_session_and_makes_no_connections() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let tunnel = near_tunnel(&sshd).await;
+    eventually("a question has a connection to itself", async || by_which_way(&sshd, &tunnel, Class::Question).await).await;
+    // Each is answered before the next: all four are there, and hold their places.
+    let mut few = Vec::new();
+    for _ in 0..4 {
+        let mut stream = open(&tunnel, Destination::Docker, Class::Question).await;
+        echoes(&mut stream).await.unwrap();
+        few.push(stream);
+    }
+    let mut fifth = open(&tunnel, Destination::Docker, Class::Question).await;
+    echoes(&mut fifth).await.unwrap();
+    assert!(!fifth.is_makeshift(), "it is as good as any for the next one of a crowd");
+    assert!(by_which_way(&sshd, &tunnel, Class::Question).await.is_err(), "a connection to itself, though there is a crowd");
+    drop((few, fifth));
+    eventually("a question has a connection to itself again", async || by_which_way(&sshd, &tunnel, Class::Question).await).await;
+    tunnel.close().await;
+}
+
 /// sshd tells any reset as an end.
 #[tokio::test]
 async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
