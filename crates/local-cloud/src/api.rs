@@ -8,6 +8,7 @@ mod actions;
 mod bill;
 mod body;
 mod budget;
+mod counter;
 mod error;
 mod faults;
 mod firewalls;
@@ -39,6 +40,7 @@ use crate::work::engine::Engine;
 use crate::work::{Late, Mishap};
 use access::Tokens;
 use budget::Budgets;
+use counter::Counter;
 use error::ApiError;
 use faults::{Faults, Kind};
 use list::Query;
@@ -60,6 +62,7 @@ pub(crate) struct Api {
     pub(crate) engine: Arc<Engine>,
     tokens: Tokens,
     budgets: Mutex<Budgets>,
+    counter: Mutex<Counter>,
     faults: Mutex<Faults>,
 }
 
@@ -67,7 +70,7 @@ type Answer = Response<Full<Bytes>>;
 
 impl Api {
     pub(crate) fn new(engine: Arc<Engine>, tokens: &[Token]) -> Api {
-        Api { engine, tokens: Tokens::new(tokens), budgets: Mutex::default(), faults: Mutex::default() }
+        Api { engine, tokens: Tokens::new(tokens), budgets: Mutex::default(), counter: Mutex::default(), faults: Mutex::default() }
     }
 
     /// The answer; none when the connection has to be cut instead.
@@ -92,6 +95,7 @@ impl Api {
         let Some((route, params)) = routes::find(&request.path) else { return Ok(Some(error::no_such_route())) };
         let caller = self.tokens.check(request.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()))?;
         let now = Timestamp::now();
+        self.counter.lock().unwrap_or_else(PoisonError::into_inner).count(&caller.project, &request.method, route.pattern);
         let allowance = {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
             budgets.spend(&caller.project, routes::budget(route.pattern), now)

@@ -11,7 +11,8 @@
 //! | `POST /_local/faults` `{kind, match: {method, path}, times, delay_ms}` | the next `times` matching requests meet the fault |
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
-//! | `GET /_local/state` | how much of everything exists, and the ids of the servers |
+//! | `GET /_local/state` | how much of everything exists, the ids of the servers, and `requests`: by project `{total, by_route: {"GET servers": 12}}` |
+//! | `DELETE /_local/requests` | the requests are counted from zero; the answer has what was counted |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
 //! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` and `image_gone` (422 there), `unavailable_503`, `server_error` (500), `rate_limit` (429),

@@ -20,6 +20,10 @@ pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes:
         }
         (&Method::POST, ["servers", id, "power_cut"]) => power_cut(api, id).await,
         (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
+        (&Method::DELETE, ["requests"]) => {
+            let counted = api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reset();
+            json_response(StatusCode::OK, &json!({"requests": counted}))
+        }
         (&Method::GET, ["bill"]) => json_response(StatusCode::OK, &bill(api)),
         _ => refusal(StatusCode::NOT_FOUND, "no such poke"),
     }
@@ -44,9 +48,10 @@ async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {
     }
 }
 
-/// Counts over all projects, and the faults that are still to be met.
+/// Counts over all projects, the requests of each project, and the faults that are still to be met.
 fn summary(api: &Api) -> Value {
     let faults = serde_json::to_value(&api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0);
+    let requests = api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).json();
     let world = api.engine.world();
     let count = |of: fn(&crate::state::Project) -> usize| world.projects.values().map(of).sum::<usize>();
     json!({
@@ -62,6 +67,7 @@ fn summary(api: &Api) -> Value {
         "snapshots": count(|p| p.snapshots.len()),
         "actions": count(|p| p.actions.len()),
         "locks": count(|p| p.locks.len()),
+        "requests": requests,
         "faults": faults.unwrap_or_default(),
     })
 }

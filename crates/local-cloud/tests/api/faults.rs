@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, TOKEN};
+use crate::rig::{OTHER, Rig, TOKEN};
 
 fn order(name: &str) -> Value {
     json!({"name": name, "server_type": "cx23", "image": "docker-ce", "location": "fsn1"})
@@ -80,4 +80,27 @@ async fn the_summary_counts_what_exists() {
     let state = rig.poke(Method::GET, "/state", json!({})).await.body;
     assert_eq!((&state["servers"], &state["volumes"], &state["locks"]), (&json!(1), &json!(0), &json!(0)));
     assert_eq!(state["faults"][0]["kind"], "rate_limit");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
+    let rig = Rig::start().await;
+    let counted = async || rig.poke(Method::GET, "/state", json!({})).await.body["requests"].clone();
+    rig.post("/servers", order("s")).await.expect(201);
+    for _ in 0..3 {
+        rig.get("/servers/1").await.refused(404, "not_found");
+    }
+    rig.send(rig.request(Method::GET, "/volumes").bearer_auth(OTHER)).await.expect(200);
+    rig.send(rig.request(Method::GET, "/volumes")).await.refused(401, "unauthorized");
+    rig.get("/nothing").await.refused(404, "not_found");
+    let expected = json!({
+        "one": {"total": 4, "by_route": {"POST servers": 1, "GET servers/{id}": 3}},
+        "two": {"total": 1, "by_route": {"GET volumes": 1}},
+    });
+    assert_eq!(counted().await, expected);
+    let reset = rig.poke(Method::DELETE, "/requests", json!({})).await;
+    assert_eq!((&reset.expect(200).body["requests"], counted().await), (&expected, json!({})));
+    rig.order_fault(json!({"kind": "rate_limit"})).await;
+    rig.get("/servers").await.refused(429, "rate_limit_exceeded");
+    assert_eq!(counted().await["one"], json!({"total": 1, "by_route": {"GET servers": 1}}), "a refused one is counted");
 }
