@@ -154,6 +154,9 @@ impl Api {
             Some((Kind::ActionError, _)) => Mishap::First,
             Some((Kind::AttachError, _)) => Mishap::Attachments,
             Some((Kind::ActionHang, delay)) => Mishap::Hangs(delay),
+            Some((Kind::NotStarted, _)) => Mishap::NotStarted,
+            Some((Kind::LeftOff, _)) => Mishap::LeftOff,
+            Some((Kind::StartsLate, delay)) => Mishap::StartsLate(delay),
             _ => Mishap::None,
         };
         let call = Call { params, query: Query::parse(&request.query), body: body?, fault: kind, late, mishap };

@@ -8,18 +8,33 @@
 //!
 //! | request | what it does |
 //! |---|---|
-//! | `POST /_local/faults` `{kind, match: {method, path}, times, delay_ms}` | the next `times` matching requests meet the fault |
+//! | `POST /_local/faults` `{kind, match: {method, path, body}, times, delay_ms}` | the next `times` matching requests meet the fault |
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
 //! | `GET /_local/state` | how much of everything exists, the ids of the servers, and `requests`: by project `{total, by_route: {"GET servers": 12}}` |
 //! | `DELETE /_local/requests` | the requests are counted from zero; the answer has what was counted |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
-//! Kinds of faults: `stock_out` (412 on creating a server), `unsupported_location` and `image_gone` (422 there), `unavailable_503`, `server_error` (500), `rate_limit` (429),
-//! `locked` (423 on a change), `lost_reply` (the request is carried out, the connection closes without an answer), `slow_attach` (the device appears
-//! `delay_ms` after the action's success), `wrong_device` (the same, and until then a blank disk with another serial stands under the volume's name),
-//! `action_error` (the actions of the request end in error), `attach_error` (only those that attach a volume) and `action_hang` (the actions begin to
-//! move after `delay_ms`). `path` is a prefix of the path, in which `*` stands for one segment. `delay_ms` delays the answer of every other kind.
+//! Kinds of faults. Where nothing else is said they befall every request, and `delay_ms` delays the answer:
+//!
+//! | kind | befalls | what happens |
+//! |---|---|---|
+//! | `stock_out` | `POST /servers` | 412 `resource_unavailable` |
+//! | `unsupported_location`, `image_gone` | `POST /servers` | 422 `invalid_input` |
+//! | `not_started` | `POST /servers` | `create_server` succeeds, `start_server` ends in the error `unknown_error`, the server stays `off`; volumes are attached all the same |
+//! | `left_off` | `POST /servers` | all actions succeed, the server stays `off` |
+//! | `starts_late` | `POST /servers` | the server is shown `off` for `delay_ms`: for half of it `create_server` still runs, for the other half `start_server` has not begun |
+//! | `unavailable_503`, `server_error`, `rate_limit` | | 503, 500, 429 |
+//! | `locked` | changes | 423 |
+//! | `lost_reply` | | the request is carried out, the connection closes without an answer |
+//! | `action_error` | changes | the first action ends in an error, and so do those behind it |
+//! | `action_hang` | changes | the actions begin to move after `delay_ms` |
+//! | `attach_error` | attachments | the actions that attach a volume end in an error |
+//! | `slow_attach` | attachments | the device appears `delay_ms` after the action's success |
+//! | `wrong_device` | attachments | the same, and until then a blank disk with another serial stands under the volume's name |
+//!
+//! `path` is a prefix of the path, in which `*` stands for one segment. `match` may have `body`, too: fields that have to be equal, such as
+//! `{"location": "fsn1"}`.
 //!
 //! Where it is not like the original: IPv6 networks are from the documentation prefix and lead nowhere, outbound firewall rules are kept but not
 //! enforced, a returned root password is not set (nor is the rescue system's: keys let in), metrics are zero, and networks, load balancers, floating IPs, certificates,

@@ -98,6 +98,41 @@ pub(crate) enum Mishap {
     Attachments,
     /// Nothing moves for so long.
     Hangs(Duration),
+    /// The server is made, its start ends in an error, and the server stays off. What is behind the
+    /// start is done all the same.
+    NotStarted,
+    /// The start ends in success, and the server stays off.
+    LeftOff,
+    /// The server is shown off for so long: for the first half its making still runs, for the second
+    /// half the start has not begun.
+    StartsLate(Duration),
+}
+
+/// What becomes of one step of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    IsDone,
+    /// Succeeds without anything being done.
+    IsSkipped,
+    /// Fails without anything being done, with the steps behind it.
+    Fails(ActionError),
+    /// Fails without anything being done; the steps behind it are done.
+    FailsAlone(ActionError),
+}
+
+impl Mishap {
+    /// The fate of the step at this place of a chain.
+    pub(crate) fn fate(self, at: usize, work: &Work) -> Fate {
+        let failed = || Fate::Fails(ActionError::failed("Action failed"));
+        match (self, work) {
+            (Mishap::First, _) if at == 0 => failed(),
+            (Mishap::Attachments, Work::Attach { .. }) => failed(),
+            // As in reports of servers that were made and stayed off.
+            (Mishap::NotStarted, Work::Start(_)) => Fate::FailsAlone(ActionError::new("unknown_error", "Unknown Error")),
+            (Mishap::LeftOff, Work::Start(_)) => Fate::IsSkipped,
+            _ => Fate::IsDone,
+        }
+    }
 }
 
 /// A device that comes after its attachment has succeeded.

@@ -24,6 +24,9 @@ pub(crate) enum Kind {
     ActionError,
     ActionHang,
     AttachError,
+    NotStarted,
+    LeftOff,
+    StartsLate,
 }
 
 /// An order for a fault.
@@ -83,14 +86,16 @@ impl Faults {
 impl Kind {
     /// Its delay is that of what the request begins, not that of the answer.
     pub(super) fn delays_the_work(self) -> bool {
-        matches!(self, Kind::SlowAttach | Kind::WrongDevice | Kind::ActionHang)
+        matches!(self, Kind::SlowAttach | Kind::WrongDevice | Kind::ActionHang | Kind::StartsLate)
     }
 
     /// Some can only happen to certain requests; counting others would spend them for nothing.
     fn can_befall(self, method: &Method, path: &str) -> bool {
         let is_post = method == Method::POST;
         match self {
-            Kind::StockOut | Kind::UnsupportedLocation | Kind::ImageGone => is_post && path == "/v1/servers",
+            Kind::StockOut | Kind::UnsupportedLocation | Kind::ImageGone | Kind::NotStarted | Kind::LeftOff | Kind::StartsLate => {
+                is_post && path == "/v1/servers"
+            }
             Kind::SlowAttach | Kind::WrongDevice | Kind::AttachError => {
                 is_post && (matches!(path, "/v1/servers" | "/v1/volumes") || path.starts_with("/v1/volumes/") && path.ends_with("/attach"))
             }

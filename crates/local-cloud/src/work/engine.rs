@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
-use super::{Chain, Mishap, Step, Work, settle_firewalls};
+use super::{Chain, Fate, Mishap, Step, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Event, Hypervisor};
 use crate::options::Pace;
@@ -86,33 +86,14 @@ impl Engine {
         let mut failed: Option<ActionError> = None;
         for (at, step) in chain.steps.iter().enumerate() {
             let is_last = at + 1 == chain.steps.len();
-            let least = self.pace.least(&step.work);
-            if let (0, Mishap::Hangs(time)) = (at, chain.mishap) {
-                tokio::time::sleep(time).await;
-            }
-            let is_doomed = match chain.mishap {
-                Mishap::First => at == 0,
-                Mishap::Attachments => matches!(step.work, Work::Attach { .. }),
-                Mishap::None | Mishap::Hangs(_) => false,
-            };
+            self.wait_before(at, step, chain.mishap).await;
+            let fate = chain.mishap.fate(at, &step.work);
             let result = match &failed {
                 Some(error) => Err(error.clone()),
-                None => {
-                    let doom = is_doomed.then(|| ActionError::failed("Action failed"));
-                    let begun = self.begin(&chain.project, step, least, doom);
-                    let work = async {
-                        let mut size = None;
-                        for effect in begun? {
-                            size = self.perform(effect).await?.or(size);
-                        }
-                        Ok::<_, ActionError>(size)
-                    };
-                    let (result, ()) = tokio::join!(work, tokio::time::sleep(least));
-                    result
-                }
+                None => self.carry_out(&chain, step, &fate).await,
             };
             let follow_up = self.finish(&chain, step, &result, is_last);
-            failed = result.err();
+            failed = result.err().filter(|_| !matches!(fate, Fate::FailsAlone(_)));
             self.spawn(follow_up);
             if let (Work::Attach { volume, server, late: Some(late) }, None) = (&step.work, &failed) {
                 self.spawn_late_device(chain.project.clone(), *volume, *server, late.by);
@@ -120,15 +101,43 @@ impl Engine {
         }
     }
 
-    fn begin(&self, project: &str, step: &Step, least: Duration, doom: Option<ActionError>) -> Result<Vec<Effect>, ActionError> {
+    async fn wait_before(&self, at: usize, step: &Step, mishap: Mishap) {
+        match (mishap, &step.work) {
+            (Mishap::Hangs(time), _) if at == 0 => tokio::time::sleep(time).await,
+            (Mishap::StartsLate(time), Work::Start(_)) => tokio::time::sleep(time / 2).await,
+            _ => {}
+        }
+    }
+
+    /// The effects of one step, for at least the time that its action takes.
+    async fn carry_out(&self, chain: &Chain, step: &Step, fate: &Fate) -> Result<Option<u64>, ActionError> {
+        let least = self.pace.least(&step.work);
+        let begun = self.begin(&chain.project, step, least, fate);
+        let work = async {
+            let mut size = None;
+            for effect in begun? {
+                size = self.perform(effect).await?.or(size);
+            }
+            if let (Mishap::StartsLate(time), &Work::CreateServer { server, .. }) = (chain.mishap, &step.work) {
+                self.with_server(server, |s| s.status = ServerStatus::Off);
+                tokio::time::sleep(time / 2).await;
+            }
+            Ok::<_, ActionError>(size)
+        };
+        let (result, ()) = tokio::join!(work, tokio::time::sleep(least));
+        result
+    }
+
+    fn begin(&self, project: &str, step: &Step, least: Duration, fate: &Fate) -> Result<Vec<Effect>, ActionError> {
         let mut world = self.world();
         let project = world.projects.entry(project.to_owned()).or_default();
         if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
             action.begun = Some((Timestamp::now(), least));
         }
-        match doom {
-            Some(error) => Err(error),
-            None => step.work.begin(project, &self.catalogue),
+        match fate {
+            Fate::Fails(error) | Fate::FailsAlone(error) => Err(error.clone()),
+            Fate::IsSkipped => Ok(Vec::new()),
+            Fate::IsDone => step.work.begin(project, &self.catalogue),
         }
     }
 

@@ -63,6 +63,55 @@ async fn an_action_that_is_doomed_fails_with_those_behind_it() {
     assert_eq!(rig.get(&format!("/servers/{server}")).await.body["server"]["status"], "running");
 }
 
+async fn server(rig: &Rig, id: u64) -> Value {
+    rig.get(&format!("/servers/{id}")).await.body["server"].clone()
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_started_is_made_and_stays_off_with_its_volume() {
+    let rig = Rig::start().await;
+    let volume = rig.volume("v").await;
+    rig.order_fault(json!({"kind": "not_started"})).await;
+    let mut wanted = order("s");
+    wanted["volumes"] = json!([volume]);
+    let made = rig.post("/servers", wanted).await;
+    let mut ends = Vec::new();
+    for id in made.expect(201).actions() {
+        let action = rig.ended(id).await;
+        ends.push((action["command"].clone(), action["status"].clone(), action["error"]["code"].clone()));
+    }
+    let success = |command: &str| (json!(command), json!("success"), Value::Null);
+    let failed = (json!("start_server"), json!("error"), json!("unknown_error"));
+    assert_eq!(ends, [success("create_server"), failed, success("attach_volume")]);
+    let id = made.id("server");
+    let it = server(&rig, id).await;
+    assert_eq!((&it["status"], &it["locked"], &it["volumes"]), (&json!("off"), &json!(false), &json!([volume])));
+    rig.done(rig.post(&format!("/servers/{id}/actions/poweron"), json!({})).await).await;
+    assert_eq!(server(&rig, id).await["status"], "running");
+}
+
+#[tokio::test]
+async fn a_server_that_is_left_off_has_no_action_that_failed() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "left_off"})).await;
+    let id = rig.server("s").await;
+    assert_eq!(server(&rig, id).await["status"], "off");
+    rig.done(rig.post(&format!("/servers/{id}/actions/poweron"), json!({})).await).await;
+    assert_eq!(server(&rig, id).await["status"], "running");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_late_is_shown_off_while_its_actions_run() {
+    let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "starts_late", "delay_ms": 3000})).await;
+    let made = rig.post("/servers", order("s")).await;
+    let (id, start) = (made.id("server"), made.body["next_actions"][0]["id"].as_u64().unwrap());
+    rig.until(&format!("/servers/{id}"), |body| body["server"]["status"] == "off").await;
+    assert_eq!(rig.get(&format!("/actions/{start}")).await.body["action"]["status"], "running");
+    rig.done(made).await;
+    assert_eq!(server(&rig, id).await["status"], "running");
+}
+
 #[tokio::test]
 async fn a_delay_holds_the_answer_back() {
     let rig = Rig::start().await;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
-use crate::state::{Server, Volume};
+use crate::state::{Progress, Server, Volume};
 use crate::work::Late;
 
 /// Takes a moment for everything, fails what it is told to, and notices when two effects meet.
@@ -202,9 +202,55 @@ async fn an_action_that_hangs_is_done_in_the_end() {
     let running = tokio::spawn(engine.clone().run(chain));
     tokio::time::sleep(Duration::from_secs(59)).await;
     let progress = || engine.world().projects["p"].actions[&action].progress.clone();
-    assert_eq!((progress(), recorder.done()), (crate::state::Progress::Running, Vec::<String>::new()));
+    assert_eq!((progress(), recorder.done()), (Progress::Running, Vec::<String>::new()));
     running.await.unwrap();
-    assert_eq!((progress(), recorder.done()), (crate::state::Progress::Success, vec!["start 10".to_owned()]));
+    assert_eq!((progress(), recorder.done()), (Progress::Success, vec!["start 10".to_owned()]));
+}
+
+/// What becomes of a creation with this mishap: how its actions ended, what was done, the status.
+async fn created(mishap: Mishap) -> (Vec<Progress>, Vec<String>, ServerStatus) {
+    let (engine, recorder) = engine();
+    let works = vec![
+        Work::CreateServer { server: SERVER, start_follows: true },
+        Work::Start(SERVER),
+        Work::Attach { volume: VOLUME, server: SERVER, late: None },
+    ];
+    let chain = Chain { mishap, ..chain(&engine, works) };
+    let actions: Vec<Id> = chain.steps.iter().filter_map(|s| s.action).collect();
+    engine.clone().run(chain).await;
+    let ends = actions.iter().map(|id| engine.world().projects["p"].actions[id].progress.clone()).collect();
+    (ends, recorder.done(), status(&engine))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_start_fails_or_is_left_out_stays_off_with_its_volume() {
+    let unknown = Progress::Error(ActionError::new("unknown_error", "Unknown Error"));
+    for (mishap, start) in [(Mishap::NotStarted, unknown), (Mishap::LeftOff, Progress::Success)] {
+        let (ends, done, status) = created(mishap).await;
+        assert_eq!(ends, [Progress::Success, start, Progress::Success], "{mishap:?}");
+        assert_eq!((done, status), (vec!["create 10".to_owned(), "firewall 10".into(), "attach 20".into()], ServerStatus::Off));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_starts_late_is_off_before_its_creation_ends_and_before_its_start() {
+    let (engine, _) = engine();
+    let works = vec![Work::CreateServer { server: SERVER, start_follows: true }, Work::Start(SERVER)];
+    let chain = Chain { mishap: Mishap::StartsLate(Duration::from_secs(20)), ..chain(&engine, works) };
+    let (create, start) = (chain.steps[0].action.unwrap(), chain.steps[1].action.unwrap());
+    let seen = || {
+        let world = engine.world();
+        let project = &world.projects["p"];
+        let progress = |id: Id| project.actions[&id].progress.clone();
+        (project.servers[&SERVER].status, progress(create), progress(start))
+    };
+    let running = tokio::spawn(engine.clone().run(chain));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(seen(), (ServerStatus::Off, Progress::Running, Progress::Running));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(seen(), (ServerStatus::Off, Progress::Success, Progress::Running));
+    running.await.unwrap();
+    assert_eq!(seen(), (ServerStatus::Running, Progress::Success, Progress::Success));
 }
 
 #[tokio::test(start_paused = true)]
@@ -232,7 +278,7 @@ async fn a_failed_effect_fails_its_action_and_those_behind_it() {
     assert_eq!(status(&engine), ServerStatus::Off);
     let failed = ActionError::failed("start: told to");
     for id in actions {
-        assert_eq!(engine.world().projects["p"].actions[&id].progress, crate::state::Progress::Error(failed.clone()));
+        assert_eq!(engine.world().projects["p"].actions[&id].progress, Progress::Error(failed.clone()));
     }
 }
 
