@@ -50,7 +50,8 @@ pub(crate) struct Project {
     #[serde(default)]
     pub(crate) addresses: BTreeMap<Id, FreeAddress>,
     pub(crate) actions: BTreeMap<Id, Action>,
-    /// What an action works on now. Nothing works when the state is loaded, so it is not kept.
+    /// What actions work on, with the action that runs now. Nothing runs when the state is loaded, so
+    /// it is not kept.
     #[serde(skip)]
     pub(crate) locks: BTreeMap<Resource, Id>,
 }
@@ -111,8 +112,16 @@ impl Project {
         }
     }
 
+    /// Whether an action works on it: any other action is refused.
     pub(crate) fn is_locked(&self, resource: Resource) -> bool {
         self.locks.contains_key(&resource)
+    }
+
+    /// The property `locked` of a server. Recorded answers say `false` while `create_server` runs,
+    /// though other actions are refused by then, so it is no sign of a server that is on its way up.
+    pub(crate) fn shows_locked(&self, server: Id) -> bool {
+        let action = self.locks.get(&Resource::Server(server)).and_then(|id| self.actions.get(id));
+        action.is_some_and(|a| !matches!(a.command.as_str(), "create_server" | "start_server"))
     }
 
     pub(crate) fn volumes_of(&self, server: Id) -> Vec<Id> {

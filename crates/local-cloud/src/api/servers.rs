@@ -139,9 +139,12 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Ok(order(scope, id, starts, &volumes, root_password))
 }
 
-/// Writes down the actions of a new server: firewalls before the start, so that it is never seen without; volumes after it, as at the original.
+/// Writes down the actions of a new server: firewalls before the start, so that it is never seen
+/// without; volumes after it, as at the original. The id of `start_server` is lower than that of
+/// `create_server`, as was recorded: ids say nothing about the order.
 fn order(scope: &mut Scope<'_>, id: Id, starts: bool, volumes: &[Id], root_password: Option<String>) -> Reply {
     let server = Resource::Server(id);
+    let started = starts.then(|| scope.action("start_server", &[server]));
     let created = scope.action("create_server", &[server]);
     let mut steps = vec![(created, Work::CreateServer { server: id, start_follows: starts })];
     for firewall in scope.project.wanted_firewalls(id) {
@@ -152,9 +155,7 @@ fn order(scope: &mut Scope<'_>, id: Id, starts: bool, volumes: &[Id], root_passw
         let action = scope.action("apply_firewall", &[server, Resource::Firewall(firewall)]);
         steps.push((action, Work::ApplyFirewall { firewall, server: id, revision }));
     }
-    if starts {
-        steps.push((scope.action("start_server", &[server]), Work::Start(id)));
-    }
+    steps.extend(started.map(|action| (action, Work::Start(id))));
     let late = scope.call.late;
     for &volume in volumes {
         let action = scope.action("attach_volume", &[server, Resource::Volume(volume)]);

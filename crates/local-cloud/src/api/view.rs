@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::catalogue::Catalogue;
 use crate::state::firewall::{Direction, Rule, Target};
 use crate::state::labels::Selector;
-use crate::state::{Action, Firewall, Id, Progress, Project, Resource, Server, Snapshot, SshKey, Volume};
+use crate::state::{Action, Firewall, Id, Progress, Project, Server, Snapshot, SshKey, Volume};
 
 /// RFC 3339 in UTC, whole seconds.
 pub(super) fn time(time: Timestamp) -> String {
@@ -63,7 +63,7 @@ pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server, 
         "image": image_by_id(project, catalogue, server.image),
         "iso": null,
         "rescue_enabled": server.rescue.as_ref().is_some_and(|rescue| now < rescue.until),
-        "locked": project.is_locked(Resource::Server(server.id)),
+        "locked": project.shows_locked(server.id),
         "backup_window": null,
         "outgoing_traffic": 0,
         "ingoing_traffic": 0,

@@ -85,14 +85,13 @@ impl Engine {
     pub(crate) async fn run(self: Arc<Self>, chain: Chain) {
         let mut failed: Option<ActionError> = None;
         for (at, step) in chain.steps.iter().enumerate() {
-            let is_last = at + 1 == chain.steps.len();
             self.wait_before(at, step, chain.mishap).await;
             let fate = chain.mishap.fate(at, &step.work);
             let result = match &failed {
                 Some(error) => Err(error.clone()),
                 None => self.carry_out(&chain, step, &fate).await,
             };
-            let follow_up = self.finish(&chain, step, &result, is_last);
+            let follow_up = self.finish(&chain, step, &result, chain.steps.get(at + 1));
             failed = result.err().filter(|_| !matches!(fate, Fate::FailsAlone(_)));
             self.spawn(follow_up);
             if let (Work::Attach { volume, server, late: Some(late) }, None) = (&step.work, &failed) {
@@ -112,7 +111,7 @@ impl Engine {
     /// The effects of one step, for at least the time that its action takes.
     async fn carry_out(&self, chain: &Chain, step: &Step, fate: &Fate) -> Result<Option<u64>, ActionError> {
         let least = self.pace.least(&step.work);
-        let begun = self.begin(&chain.project, step, least, fate);
+        let begun = self.begin(chain, step, least, fate);
         let work = async {
             let mut size = None;
             for effect in begun? {
@@ -128,9 +127,9 @@ impl Engine {
         result
     }
 
-    fn begin(&self, project: &str, step: &Step, least: Duration, fate: &Fate) -> Result<Vec<Effect>, ActionError> {
+    fn begin(&self, chain: &Chain, step: &Step, least: Duration, fate: &Fate) -> Result<Vec<Effect>, ActionError> {
         let mut world = self.world();
-        let project = world.projects.entry(project.to_owned()).or_default();
+        let project = world.projects.entry(chain.project.clone()).or_default();
         if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
             action.begun = Some((Timestamp::now(), least));
         }
@@ -141,8 +140,9 @@ impl Engine {
         }
     }
 
-    /// Writes down the end of an action. With the last one the locks fall in the same moment, or a client that saw it end would still meet them.
-    fn finish(&self, chain: &Chain, step: &Step, result: &Result<Option<u64>, ActionError>, is_last: bool) -> Vec<Chain> {
+    /// Writes down the end of an action. The locks pass to the next one, or fall with the last one, in
+    /// the same moment: a client that saw it end would still meet them.
+    fn finish(&self, chain: &Chain, step: &Step, result: &Result<Option<u64>, ActionError>, next: Option<&Step>) -> Vec<Chain> {
         let mut world = self.world();
         let World { ids, projects } = &mut *world;
         let project = projects.entry(chain.project.clone()).or_default();
@@ -163,7 +163,11 @@ impl Engine {
             }
             action.end(result.clone().map(|_| ()), now);
         }
-        if !is_last {
+        if let Some(next) = next {
+            // A firewall between the creation of a server and its start belongs to the creation.
+            if let Some(id) = next.action.filter(|_| !matches!(next.work, Work::ApplyFirewall { .. })) {
+                project.locks.extend(chain.holds.iter().map(|held| (*held, id)));
+            }
             return Vec::new();
         }
         for held in &chain.holds {

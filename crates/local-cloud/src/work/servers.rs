@@ -89,10 +89,13 @@ pub(super) fn finish(work: &Work, project: &mut Project, catalogue: &Catalogue, 
         server.rescue = None;
     }
     match *work {
-        Work::CreateServer { .. } => {
+        Work::CreateServer { start_follows, .. } => {
             server.made = done;
-            server.status = ServerStatus::Off;
+            let goes_on = done && start_follows && after == ServerStatus::Initializing;
+            server.status = if goes_on { ServerStatus::Initializing } else { ServerStatus::Off };
         }
+        // A start that failed before its turn, or was left out.
+        Work::Start(_) if after == ServerStatus::Initializing => server.status = ServerStatus::Off,
         Work::Start(_) if after == ServerStatus::Starting => {
             server.made |= done;
             server.status = if done { ServerStatus::Running } else { ServerStatus::Off };

@@ -49,7 +49,9 @@ async fn next_actions_wait_for_their_parent_and_the_start_comes_before_the_attac
     let path = format!("/actions?id={}&id={}&id={}", ids[0], ids[1], ids[2]);
     let all = rig
         .until(&path, |body| {
-            let ended: Vec<bool> = body["actions"].as_array().unwrap().iter().map(|a| a["status"] != "running").collect();
+            let all = body["actions"].as_array().unwrap();
+            let ends = |id: &u64| all.iter().any(|a| a["id"] == *id && a["status"] != "running");
+            let ended: Vec<bool> = ids.iter().map(ends).collect();
             assert!(ended.is_sorted_by(|a, b| a >= b), "one ended before its predecessor: {body:#}");
             ended.iter().all(|e| *e)
         })
@@ -122,16 +124,37 @@ async fn a_name_is_taken_until_the_deletion_has_ended() {
 }
 
 #[tokio::test]
-async fn while_an_action_runs_the_server_is_locked() {
+async fn a_server_on_its_way_up_is_not_shown_locked_but_refuses_other_actions() {
     let rig = Rig::start().await;
+    rig.order_fault(json!({"kind": "action_hang", "delay_ms": 1000})).await;
     let made = rig.post("/servers", order("s")).await;
     let server = made.id("server");
-    assert_eq!(made.body["server"]["locked"], true);
+    assert_eq!(made.expect(201).body["server"]["locked"], false);
     rig.post(&format!("/servers/{server}/actions/poweroff"), json!({})).await.refused(423, "locked");
     rig.delete(&format!("/servers/{server}")).await.refused(423, "locked");
+    let shown = async || rig.get(&format!("/servers/{server}")).await.body["server"]["locked"].clone();
+    assert_eq!(shown().await, false);
     rig.done(made).await;
     rig.done(rig.post(&format!("/servers/{server}/actions/poweroff"), json!({})).await).await.expect(201);
     assert_eq!(status(&rig, server).await, "off");
+    let start = rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await;
+    assert_eq!(shown().await, false);
+    rig.done(start).await;
+    let snapshot = rig.post(&format!("/servers/{server}/actions/create_image"), json!({})).await;
+    assert_eq!(shown().await, true, "a snapshot locks");
+    rig.done(snapshot).await;
+    assert_eq!(shown().await, false);
+}
+
+#[tokio::test]
+async fn the_start_has_a_lower_id_than_the_creation_before_it() {
+    let rig = Rig::start().await;
+    let volume = rig.volume("v").await;
+    let mut wanted = order("s");
+    wanted["volumes"] = json!([volume]);
+    let made = rig.done(rig.post("/servers", wanted).await).await;
+    let [create, start, attach] = made.actions()[..] else { panic!("{:#}", made.body) };
+    assert!(start < create && create < attach, "{:#}", made.body);
 }
 
 #[tokio::test]
