@@ -20,7 +20,9 @@
 //! | kind | befalls | what happens |
 //! |---|---|---|
 //! | `stock_out` | `POST /servers` | 412 `resource_unavailable` |
-//! | `unsupported_location`, `image_gone` | `POST /servers` | 422 `invalid_input` |
+//! | `unsupported_location`, `type_deprecated`, `image_gone` | `POST /servers` | 422 `invalid_input` |
+//! | `location_disabled` | `POST /servers`, `POST /volumes` | 412 `resource_unavailable`, "server location disabled" |
+//! | `no_space_left` | `POST /volumes` | 422 `no_space_left_in_location` |
 //! | `not_started` | `POST /servers` | `create_server` succeeds, `start_server` ends in the error `unknown_error`, the server stays `off`; volumes are attached all the same |
 //! | `left_off` | `POST /servers` | all actions succeed, the server stays `off` |
 //! | `starts_late` | `POST /servers` | the server is shown `off` for `delay_ms`: for half of it `create_server` still runs, for the other half `start_server` has not begun |

@@ -70,6 +70,13 @@ impl ApiError {
         ApiError::new(StatusCode::LOCKED, "protected", format!("{what} is protected"))
     }
 
+    /// Seen from December 2025 to March 2026, with `details` of this form.
+    pub(crate) fn location_disabled() -> ApiError {
+        let mut error = ApiError::new(StatusCode::PRECONDITION_FAILED, "resource_unavailable", "server location disabled");
+        error.details = json!({});
+        error
+    }
+
     pub(crate) fn unsupported(message: impl Into<String>) -> ApiError {
         ApiError::unprocessable("unsupported_error", message)
     }

@@ -27,6 +27,9 @@ pub(crate) enum Kind {
     NotStarted,
     LeftOff,
     StartsLate,
+    TypeDeprecated,
+    LocationDisabled,
+    NoSpaceLeft,
 }
 
 /// An order for a fault.
@@ -93,9 +96,15 @@ impl Kind {
     fn can_befall(self, method: &Method, path: &str) -> bool {
         let is_post = method == Method::POST;
         match self {
-            Kind::StockOut | Kind::UnsupportedLocation | Kind::ImageGone | Kind::NotStarted | Kind::LeftOff | Kind::StartsLate => {
-                is_post && path == "/v1/servers"
-            }
+            Kind::StockOut
+            | Kind::UnsupportedLocation
+            | Kind::TypeDeprecated
+            | Kind::ImageGone
+            | Kind::NotStarted
+            | Kind::LeftOff
+            | Kind::StartsLate => is_post && path == "/v1/servers",
+            Kind::LocationDisabled => is_post && matches!(path, "/v1/servers" | "/v1/volumes"),
+            Kind::NoSpaceLeft => is_post && path == "/v1/volumes",
             Kind::SlowAttach | Kind::WrongDevice | Kind::AttachError => {
                 is_post && (matches!(path, "/v1/servers" | "/v1/volumes") || path.starts_with("/v1/volumes/") && path.ends_with("/attach"))
             }

@@ -267,14 +267,17 @@ fn choose_location<'a>(
 /// Whether the type is sold there, and whether the stock is said to have it.
 pub(super) fn place(scope: &Scope<'_>, server_type: &Entry, location: &Entry) -> Result<(), ApiError> {
     let not_here = || ApiError::invalid("unsupported location for server type");
+    let deprecated = || ApiError::invalid(format!("server type {} is deprecated", server_type.id));
     match scope.catalogue.sold(server_type, &location.name, scope.now) {
-        Err(NotSold::Withdrawn) => return Err(ApiError::invalid(format!("server type {} is deprecated", server_type.id))),
+        Err(NotSold::Withdrawn) => return Err(deprecated()),
         Err(NotSold::NotHere) => return Err(not_here()),
         Ok(()) => {}
     }
     match scope.call.fault {
         Some(Kind::StockOut) => Err(ApiError::new(StatusCode::PRECONDITION_FAILED, "resource_unavailable", "error during placement")),
         Some(Kind::UnsupportedLocation) => Err(not_here()),
+        Some(Kind::TypeDeprecated) => Err(deprecated()),
+        Some(Kind::LocationDisabled) => Err(ApiError::location_disabled()),
         Some(Kind::ImageGone) => Err(ApiError::invalid_field("image", "image not found".to_owned())),
         _ => Ok(()),
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::body::{Fields, IdOrName};
 use super::error::ApiError;
+use super::faults::Kind;
 use super::list::Listing;
 use super::scope::{Reply, Scope};
 use super::view;
@@ -65,6 +66,14 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         (None, None) => return Err(ApiError::invalid("no location")),
     };
     ensure_name_is_free(scope, &name, None)?;
+    match scope.call.fault {
+        // The documentation has the code; nobody recorded the message.
+        Some(Kind::NoSpaceLeft) => {
+            return Err(ApiError::unprocessable("no_space_left_in_location", "no space left in location"));
+        }
+        Some(Kind::LocationDisabled) => return Err(ApiError::location_disabled()),
+        _ => {}
+    }
     let (id, created) = (scope.new_id(), scope.now);
     let volume = Volume { id, name, created, location, size, server: None, format, labels, protected: false, available: false };
     scope.project.volumes.insert(id, volume);

@@ -22,7 +22,29 @@ async fn stock_runs_out_as_often_as_ordered() {
     assert_eq!(not_here.refused(422, "invalid_input").message(), "unsupported location for server type");
     rig.order_fault(json!({"kind": "image_gone"})).await;
     rig.post("/servers", order("s")).await.refused(422, "invalid_input");
+    rig.order_fault(json!({"kind": "type_deprecated"})).await;
+    let withdrawn = rig.post("/servers", order("s")).await;
+    assert_eq!(withdrawn.refused(422, "invalid_input").message(), "server type 114 is deprecated");
     rig.post("/servers", order("s")).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
+    let rig = Rig::start().await;
+    let volume = |location: &str| json!({"name": location, "size": 10, "location": location});
+    rig.order_fault(json!({"kind": "no_space_left", "match": {"body": {"location": "fsn1"}}, "times": 2})).await;
+    rig.post("/servers", order("s")).await.expect(201);
+    rig.post("/volumes", volume("nbg1")).await.expect(201);
+    rig.post("/volumes", volume("fsn1")).await.refused(422, "no_space_left_in_location");
+    rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
+    rig.order_fault(json!({"kind": "location_disabled", "match": {"body": {"location": "fsn1"}}, "times": 2})).await;
+    rig.post("/volumes", volume("hel1")).await.expect(201);
+    for (path, body) in [("/volumes", volume("fsn1")), ("/servers", order("t"))] {
+        let disabled = rig.post(path, body).await;
+        assert_eq!(disabled.refused(412, "resource_unavailable").message(), "server location disabled");
+        assert_eq!(disabled.body["error"]["details"], json!({}));
+    }
+    rig.post("/volumes", volume("fsn1")).await.expect(201);
 }
 
 #[tokio::test]
