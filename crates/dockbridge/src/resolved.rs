@@ -119,11 +119,7 @@ impl Resolved {
         })?;
         // A cloud on this host answers in microseconds and has no rate limit worth sparing.
         Ok(if self.endpoint_is_local() {
-            client.with(hetzner::Config {
-                poll_interval: Duration::from_millis(50),
-                backoff: Duration::from_millis(50),
-                ..hetzner::Config::default()
-            })
+            client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
         } else {
             client
         })

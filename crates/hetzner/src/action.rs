@@ -71,7 +71,8 @@ impl Action {
         !matches!(self.status, ActionStatus::Success | ActionStatus::Error)
     }
 
-    fn failure(&self) -> Option<Error> {
+    /// The error of an action that failed.
+    pub fn failure(&self) -> Option<Error> {
         if self.status != ActionStatus::Error {
             return None;
         }
@@ -92,6 +93,7 @@ impl Client {
     pub async fn wait_at_most(&self, actions: Vec<Action>, ceiling: Duration) -> Result<()> {
         let start = Instant::now();
         let mut actions = actions;
+        let mut pause = self.config.poll_interval;
         loop {
             if let Some(failure) = actions.iter().find_map(Action::failure) {
                 return Err(failure);
@@ -104,7 +106,8 @@ impl Client {
             if waited >= ceiling {
                 return Err(Error::TimedOut { ids: running, after: waited });
             }
-            sleep(self.config.poll_interval.min(ceiling - waited)).await;
+            sleep(pause.min(ceiling - waited)).await;
+            pause = (pause * 2).min(self.config.longest_poll_interval);
             actions = self.actions(&running).await?;
         }
     }

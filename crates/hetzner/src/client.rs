@@ -33,8 +33,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How patient a client is.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Pause between two looks at running actions. 500 ms is what Hetzner's own client does.
+    /// Pause before the first look at running actions; it doubles with each look, so that a short action is
+    /// seen to end soon and a long one costs few requests.
     pub poll_interval: Duration,
+    /// No pause between two looks at running actions is longer.
+    pub longest_poll_interval: Duration,
     /// How long [`Client::wait`] waits for actions in all.
     pub action_timeout: Duration,
     /// How long one request may take, reply included. A timed-out request may have been carried out.
@@ -59,7 +62,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            poll_interval: Duration::from_millis(500),
+            poll_interval: Duration::from_millis(200),
+            longest_poll_interval: Duration::from_secs(5),
             action_timeout: Duration::from_secs(600),
             request_timeout: Duration::from_secs(30),
             retries: 5,

@@ -121,13 +121,22 @@ impl Error {
 
     /// This server type is not to be had at this location now: another type or location may do.
     ///
-    /// Three refusals mean it: `resource_unavailable`, `placement_error`, and an `invalid_input` that only its message tells apart.
+    /// Four refusals mean it: `resource_unavailable`, `placement_error`, and two forms of `invalid_input` that only their messages
+    /// distinguish: the type is not sold at this location, or it was withdrawn.
     pub fn is_stock_out(&self) -> bool {
         self.api().is_some_and(|error| match error.code {
             Code::ResourceUnavailable | Code::PlacementError => true,
-            Code::InvalidInput => error.message.contains("unsupported location for server type"),
+            Code::InvalidInput => {
+                let withdrawn = error.message.starts_with("server type ") && error.message.ends_with(" is deprecated");
+                withdrawn || error.message.contains("unsupported location for server type")
+            }
             _ => false,
         })
+    }
+
+    /// This location takes no new volume now: another location may.
+    pub fn is_location_full(&self) -> bool {
+        matches!(self.code(), Some(Code::NoSpaceLeftInLocation | Code::ResourceUnavailable))
     }
 
     /// The token is not (or no longer) valid.

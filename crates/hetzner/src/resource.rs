@@ -111,7 +111,11 @@ impl<T: Resource> Resources<T> {
     /// The actions of the one with this id, oldest first.
     pub(crate) async fn actions(&self, id: u64) -> Result<Vec<Action>> {
         let query = Query { sort: vec!["id:asc".into()], ..Query::default() };
-        self.client.pages(&format!("{}/actions", path::<T>(id)), "actions", &query).await
+        self.actions_of(id, &query).await
+    }
+
+    pub(crate) async fn actions_of(&self, id: u64, query: &Query) -> Result<Vec<Action>> {
+        self.client.pages(&format!("{}/actions", path::<T>(id)), "actions", query).await
     }
 
     /// Begins an action on the one with this id.

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::exchange::Request;
 use crate::image::Image;
 use crate::location::Location;
-use crate::resource::{Labels, Resource, Resources, gone_is_none, path};
+use crate::resource::{Labels, Query, Resource, Resources, gone_is_none, path};
 use crate::server_type::ServerType;
 
 /// All servers.
@@ -275,6 +275,12 @@ impl Servers {
     /// Deletes a server; `None` if it is gone already. Volumes are detached and stay.
     pub async fn delete(&self, id: u64) -> Result<Option<Action>> {
         gone_is_none(self.client.ask(Request::new(Method::DELETE, path::<Server>(id)), "action").await)
+    }
+
+    /// What is being done to a server now. One request; a server has few actions at a time.
+    pub async fn running_actions(&self, id: u64) -> Result<Vec<Action>> {
+        let query = Query { status: vec!["running".into()], ..Query::default() };
+        self.actions_of(id, &query).await
     }
 
     /// Starts a server.

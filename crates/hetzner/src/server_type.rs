@@ -86,6 +86,13 @@ impl Resource for ServerType {
     const MANY: &'static str = "server_types";
 }
 
+impl ServerTypeLocation {
+    /// Whether its last day has passed: the cloud refuses to make one here.
+    pub fn is_withdrawn(&self, now: Timestamp) -> bool {
+        self.deprecation.as_ref().is_some_and(|deprecation| deprecation.unavailable_after <= now)
+    }
+}
+
 impl ServerType {
     /// The price at a location.
     pub fn price_at(&self, location: &str) -> Option<&LocationPrice> {

@@ -122,6 +122,7 @@ pub fn client(endpoint: &str) -> Client {
 pub fn fast() -> Config {
     Config {
         poll_interval: Duration::from_millis(5),
+        longest_poll_interval: Duration::from_millis(20),
         action_timeout: Duration::from_secs(20),
         request_timeout: Duration::from_secs(20),
         retries: 2,
