@@ -40,6 +40,9 @@ struct Server {
     unit_seconds: i64,
     hourly: u64,
     monthly: Option<u64>,
+    /// The price list could not be read yet: the address is missing in the prices.
+    #[serde(default)]
+    lacks_address: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,13 +177,36 @@ impl Ledger {
                 unit_seconds: i64::try_from(unit).unwrap_or(HOUR).max(1),
                 hourly: micros(hourly),
                 monthly: machine.price_monthly.map(micros),
+                lacks_address: machine.currency.is_none(),
             }),
+        }
+        if machine.currency.is_some() {
+            self.completes_prices(machine, hourly);
         }
         if let Some(volume) = &machine.volume {
             self.sees_volume(volume, now);
         }
         self.servers.retain(|server| server.ended.is_none_or(|ended| now - ended < KEPT_FOR));
         self.volumes.retain(|volume| volume.ended.is_none_or(|ended| now - ended < KEPT_FOR));
+    }
+
+    /// The price list can be read: what was entered without it, and is like this machine, costs as much as it does.
+    fn completes_prices(&mut self, machine: &Summary, hourly: f64) {
+        let alike = |server: &Server| {
+            let kind = (machine.server_type.as_deref(), machine.location.as_deref());
+            (Some(server.server_type.as_str()), Some(server.location.as_str())) == kind
+        };
+        for server in self.servers.iter_mut().filter(|server| server.lacks_address && alike(server)) {
+            (server.hourly, server.monthly) = (micros(hourly), machine.price_monthly.map(micros));
+            server.lacks_address = false;
+        }
+    }
+
+    /// One server is there no more.
+    fn one_ends(&mut self, id: u64, now: i64) {
+        for server in self.servers.iter_mut().filter(|server| server.id == id && server.ended.is_none()) {
+            (server.seen, server.ended) = (now, Some(now));
+        }
     }
 
     fn sees_volume(&mut self, volume: &VolumeSummary, now: i64) {
@@ -319,6 +345,12 @@ impl Accounts {
     /// A machine is there now.
     pub(crate) fn sees(&mut self, machine: &Summary, now: Timestamp) {
         self.ledger.sees(machine, self.lease, now.as_second());
+        self.save();
+    }
+
+    /// One server is there no more; nothing is known of others.
+    pub(crate) fn one_ends(&mut self, id: u64, now: Timestamp) {
+        self.ledger.one_ends(id, now.as_second());
         self.save();
     }
 

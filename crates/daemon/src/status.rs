@@ -7,6 +7,7 @@ use agent_proto::MachineReport;
 use lifecycle::{Moment, Pin, Verdict};
 use machine::Summary;
 use serde::{Deserialize, Serialize};
+use tunnel::AgentState;
 
 use crate::fill::Fill;
 use crate::ledger::money;
@@ -169,7 +170,9 @@ impl Status {
                     over: phase.ended.is_some(),
                 })
                 .collect(),
-            why: Why::of(&now.state, verdict, moment).with_warning(now.fill().and_then(Fill::warning)),
+            why: Why::of(&now.state, verdict, moment)
+                .with_warning(now.fill().and_then(Fill::warning))
+                .with_warning(ready.and_then(|ready| without_agent(&ready.summary, &ready.tunnel.agent()))),
             pin: pin.filter(|pin| pin.until.is_none_or(|until| until > moment)).map(|pin| PinStatus {
                 age_seconds: moment.since(pin.since).as_secs(),
                 seconds: pin.until.map(|until| until.since(moment).as_secs()),
@@ -200,6 +203,16 @@ fn reason(state: &State) -> Option<String> {
         State::Releasing { because, trouble: Some(trouble) } => Some(format!("{because}; {trouble}")),
         State::Failed { message, .. } => Some(message.clone()),
     }
+}
+
+/// What it means that no agent runs on a machine that bills.
+fn without_agent(machine: &Summary, agent: &AgentState) -> Option<String> {
+    let (Some(_), AgentState::Absent { reason }) = (machine.id, agent) else { return None };
+    Some(format!(
+        "no agent runs on {} ({reason}): it cannot delete itself. When its lease ends it powers off and is billed until dockbridge, \
+         on this computer or another, removes it; `dockbridge server destroy` removes it at once",
+        machine.name
+    ))
 }
 
 /// Started hours, rounded up, from creation: that is how it is billed.

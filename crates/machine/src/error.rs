@@ -21,6 +21,12 @@ pub enum MachineError {
     /// The person has to decide.
     #[error(transparent)]
     Problem(#[from] Problem),
+    /// The user's own settings allow no further server; in words for a user, with what to do.
+    #[error("{reason}")]
+    NotAllowed {
+        /// Such as the budget.
+        reason: String,
+    },
     /// Everywhere out of stock.
     #[error("none of {} is in stock; add types or locations to the settings, or try again later", tried.join(", "))]
     OutOfStock {
@@ -117,11 +123,18 @@ pub enum MachineError {
 }
 
 impl MachineError {
+    /// The cloud has answered, and will not do it: the same request would end the same way.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let MachineError::Cloud { source, .. } = self else { return false };
+        matches!(**source, hetzner::Error::Api(_) | hetzner::Error::Action { .. }) && !source.is_lost_reply()
+    }
+
     /// Whether trying again soon, without a change by the person, cannot help and may cost money.
     pub fn is_lasting(&self) -> bool {
         match self {
             MachineError::Cloud { source, .. } => source.is_unauthorized() || source.is_read_only(),
             MachineError::Problem(_)
+            | MachineError::NotAllowed { .. }
             | MachineError::Docker { .. }
             | MachineError::HostKey { .. }
             | MachineError::NoVolume
@@ -136,6 +149,11 @@ impl MachineError {
             | MachineError::NotGrown { .. }
             | MachineError::TimedOut { .. } => false,
         }
+    }
+
+    /// Whether a server was created for nothing: the next attempt would cost another started hour.
+    pub fn has_cost_money(&self) -> bool {
+        matches!(self, MachineError::NeverUp { .. } | MachineError::Silent { .. } | MachineError::Docker { .. })
     }
 
     /// Whether the same attempt may succeed later although nobody changes anything: a network that comes back, a server that boots.

@@ -9,7 +9,7 @@ use tunnel::{AgentState, ConnectError, Options, Tunnel};
 use crate::error::MachineError;
 use crate::observed::ServerStatus;
 use crate::patience::patience;
-use crate::provider::{Consent, Destroyed, Joined, Phase, Progress, Provider, Ready, Summary};
+use crate::provider::{Consent, Destroyed, Joined, Observer, Phase, Provider, Ready, Summary};
 
 /// Attempts to reach it while somebody waits. They are bounded by 5, 15 and 30 s.
 const ATTEMPTS: u32 = 3;
@@ -47,8 +47,8 @@ impl Host {
         }
     }
 
-    async fn connect(&self, progress: &Progress<'_>) -> Result<Ready, MachineError> {
-        progress(Phase::Connect, Some(self.options.endpoint.to_string()));
+    async fn connect(&self, observer: &dyn Observer) -> Result<Ready, MachineError> {
+        observer.stage(Phase::Connect, Some(self.options.endpoint.to_string()));
         let mut made = 0;
         loop {
             let error = match self.attempt(patience(made)).await {
@@ -81,8 +81,8 @@ impl Provider for Host {
         Box::pin(async { Ok(Some(self.summary(ServerStatus::Running))) })
     }
 
-    fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>> {
-        Box::pin(self.connect(progress))
+    fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>> {
+        Box::pin(self.connect(observer))
     }
 
     fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
@@ -92,6 +92,10 @@ impl Provider for Host {
                 Err(error) => Err(self.no_way(error)),
             }
         })
+    }
+
+    fn priced<'a>(&'a self, _machine: &'a Summary) -> BoxFuture<'a, Option<Summary>> {
+        Box::pin(async { None })
     }
 
     fn settle<'a>(&'a self, _ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {

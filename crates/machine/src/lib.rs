@@ -27,10 +27,10 @@ pub use host_key::{HostKey, generate_key};
 pub use identity::{
     DOCKBRIDGE, IMAGE, IMAGE_BUILDER, Identity, InvalidName, MACHINE_IMAGE, MANAGED_BY, OWNER, Owner, Profile, ROLE, owner_selector,
 };
-pub use observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
+pub use observed::{Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young};
 pub use patience::patience;
 pub use plan::{ImageSetting, Problem, Rung, Spec, Step, plan};
-pub use provider::{Consent, Destroyed, Joined, Lease, Phase, Progress, Provider, Ready, Summary, UsedImage, VolumeSummary};
+pub use provider::{Consent, Destroyed, Joined, Lease, Observer, Phase, Provider, Ready, Summary, UsedImage, VolumeSummary};
 pub use wakes::{Chosen, History, Stage, Wake, Wakes};
 
 /// An error with its causes, on one line.

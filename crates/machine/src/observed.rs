@@ -2,15 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use tunnel::Fingerprint;
 
 use crate::choice::Candidate;
 
+/// A server answers half a minute after it was created. One that is silent or off for this long after its
+/// creation never will; before that, what its status says may pass by itself.
+pub const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
+
+/// Whether a server that was created at `created` may still be on its first way up; both in seconds since 1970.
+pub fn is_young(created: i64, now: i64) -> bool {
+    u64::try_from(now.saturating_sub(created)).map_or(true, |age| age < LONGEST_BOOT.as_secs())
+}
+
 /// Everything of one identity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
+    /// Seconds since 1970 when the cloud was asked.
+    pub at: i64,
     /// Servers; more than one only if somebody interfered.
     pub servers: Vec<Server>,
     /// Volumes.
@@ -48,7 +60,8 @@ pub struct Server {
     pub name: String,
     /// What it does.
     pub status: ServerStatus,
-    /// An action runs on it: what its status says may be passing.
+    /// An action runs on it: what its status says may be passing. The cloud reports a server as not locked while
+    /// it creates and starts it, so this is asked for where it matters.
     pub busy: bool,
     /// Where it answers.
     pub address: Option<IpAddr>,
@@ -107,6 +120,23 @@ pub struct ServerType {
     pub architecture: String,
     /// GB of its disk.
     pub disk: u64,
-    /// Where it is sold, and whether the cloud believes that it has some there. The belief has been seen wrong both ways.
-    pub offers: BTreeMap<String, bool>,
+    /// Where it can be ordered. Types that were withdrawn from a location are not among them.
+    pub offers: BTreeMap<String, Offer>,
+}
+
+/// A server type in one location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Whether the cloud believes that it has some there. The belief has been seen wrong both ways.
+    pub available: bool,
+    /// Net price of a started hour in millionths of the project's currency, where the cloud states one.
+    pub hourly: Option<u64>,
+}
+
+impl Offer {
+    /// So much cheaper that it is worth asking for although the cloud believes that there is none: the price holds
+    /// for the machine's whole life, and a refusal costs a request.
+    pub fn is_far_cheaper_than(self, other: Offer) -> bool {
+        matches!((self.hourly, other.hourly), (Some(one), Some(other)) if one.saturating_mul(3) < other.saturating_mul(2))
+    }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::choice::Candidate;
-use crate::observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
+use crate::observed::{Catalogue, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young};
 
 /// The cloud's image with docker in it.
 const DOCKER_IMAGE: &str = "docker-ce";
@@ -78,6 +78,8 @@ pub struct Rung {
     pub server_type: String,
     /// Location.
     pub location: String,
+    /// What the cloud says of it there.
+    pub offer: Offer,
     /// For its architecture, and not bigger than its disk; never empty.
     pub images: Vec<Candidate>,
 }
@@ -96,6 +98,11 @@ pub enum Step {
     Attach {
         /// The volume.
         volume: u64,
+        /// The server.
+        server: u64,
+    },
+    /// Start a new server that the cloud has created and left off: it is paid for.
+    PowerOn {
         /// The server.
         server: u64,
     },
@@ -202,9 +209,21 @@ pub fn plan(spec: &Spec, observed: &Observed, catalogue: &Catalogue) -> Result<S
         ServerStatus::Stopping => Ok(Step::Await { what: format!("server {} is stopping", server.name) }),
         ServerStatus::Other => Ok(Step::Await { what: format!("server {} is busy", server.name) }),
         ServerStatus::Off if server.busy => Ok(Step::Await { what: format!("server {} is off for a moment", server.name) }),
+        ServerStatus::Off if is_young(server.created, observed.at) && could_serve(server, volume) => {
+            Ok(Step::PowerOn { server: server.id })
+        }
         ServerStatus::Off => Ok(delete_or_await(server, "it is off")),
         ServerStatus::Starting | ServerStatus::Running => with_volume(server, volume),
     }
+}
+
+/// Whether a server that is off would be kept if it ran.
+fn could_serve(server: &Server, volume: Option<&Volume>) -> bool {
+    let within_reach = |volume: &Volume| match volume.server {
+        Some(attached) => attached == server.id,
+        None => volume.location == server.location,
+    };
+    !server.host_keys.is_empty() && volume.is_some_and(within_reach)
 }
 
 fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem> {
@@ -214,11 +233,10 @@ fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem
     match volume.server {
         Some(attached) if attached == server.id => {}
         Some(attached) => return Err(Problem::VolumeInUse { volume: volume.id, server: attached }),
-        // Created with its volume; the attach action comes after the start.
-        None if server.busy || server.status == ServerStatus::Starting => {
-            return Ok(Step::Await { what: format!("server {} is being made", server.name) });
-        }
         None if volume.location != server.location => return Ok(delete_or_await(server, "it is not where its volume is")),
+        // Created with its volume, which comes after the start. The machine itself waits for its disk, and SSH
+        // answers before that: connecting finds out sooner than looking, and costs no requests.
+        None if server.busy || server.status == ServerStatus::Starting => {}
         None => return Ok(Step::Attach { volume: volume.id, server: server.id }),
     }
     if server.address.is_none() {
@@ -237,7 +255,7 @@ fn delete_or_await(server: &Server, because: &str) -> Step {
     }
 }
 
-/// Types × locations in order of preference; what the cloud believes to have out of stock comes last, since the belief may be wrong.
+/// Types × locations that can be ordered, in the order in which they are tried.
 fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result<Vec<Rung>, Problem> {
     for name in &spec.locations {
         if !catalogue.locations.contains(name) {
@@ -264,19 +282,34 @@ fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result
         Some(volume) => vec![volume.location.clone()],
         None => spec.locations.clone(),
     };
-    let mut rungs: Vec<(bool, Rung)> = Vec::new();
+    let mut rungs = Vec::new();
     for location in &locations {
         for (found, images) in &with_images {
-            if let Some(available) = found.offers.get(location) {
-                rungs.push((*available, Rung { server_type: found.name.clone(), location: location.clone(), images: images.clone() }));
+            if let Some(offer) = found.offers.get(location) {
+                let (server_type, location, images) = (found.name.clone(), location.clone(), images.clone());
+                rungs.push(Rung { server_type, location, offer: *offer, images });
             }
         }
     }
     if rungs.is_empty() {
         return Err(Problem::NotSold { server_types: spec.server_types.clone(), locations, pinned: volume.is_some() });
     }
-    rungs.sort_by_key(|(available, _)| !available);
-    Ok(rungs.into_iter().map(|(_, rung)| rung).collect())
+    Ok(in_order(rungs, &spec.server_types))
+}
+
+/// From the order of preference to the order of attempts. What the cloud believes to be out of stock comes last,
+/// since the belief may be wrong; but before a rung that is far dearer, each preferred type is tried everywhere.
+fn in_order(preferred: Vec<Rung>, server_types: &[String]) -> Vec<Rung> {
+    let rank = |rung: &Rung| server_types.iter().position(|name| *name == rung.server_type);
+    let (available, mut doubtful): (Vec<Rung>, Vec<Rung>) = preferred.into_iter().partition(|rung| rung.offer.available);
+    let mut ordered = Vec::new();
+    for next in available {
+        let goes_first = |rung: &mut Rung| rank(rung) < rank(&next) && rung.offer.is_far_cheaper_than(next.offer);
+        ordered.extend(doubtful.extract_if(.., goes_first));
+        ordered.push(next);
+    }
+    ordered.extend(doubtful);
+    ordered
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::choice::Kind;
 use crate::host_key::HostKey;
-use crate::observed::ServerType;
+use crate::observed::{LONGEST_BOOT, ServerType};
 
 fn spec() -> Spec {
     Spec {
@@ -23,7 +24,8 @@ fn image(id: u64, kind: Kind, disk: u64) -> Candidate {
 }
 
 fn catalogue() -> Catalogue {
-    let offers = |fsn1| BTreeMap::from([("fsn1".to_owned(), fsn1), ("nbg1".to_owned(), true)]);
+    let offer = |available| Offer { available, hourly: Some(10_000) };
+    let offers = |fsn1| BTreeMap::from([("fsn1".to_owned(), offer(fsn1)), ("nbg1".to_owned(), offer(true))]);
     Catalogue {
         server_types: vec![
             ServerType { name: "cx23".into(), architecture: "x86".into(), disk: 40, offers: offers(false) },
@@ -111,12 +113,66 @@ fn unknown_names_are_told_with_what_there_is() {
     assert_eq!(problem.to_string(), "there is no location \"mars\"; the cloud has fsn1, nbg1, hel1");
 }
 
+/// Stock and prices as they were seen at the cloud on 2026-09-29.
+#[test]
+fn a_far_dearer_type_waits_until_the_preferred_ones_were_refused_everywhere() {
+    let offers = |available, hourly| {
+        let offer = Offer { available, hourly: Some(hourly) };
+        ["fsn1", "nbg1"].map(|location| (location.to_owned(), offer)).into()
+    };
+    let kind =
+        |name: &str, architecture: &str, offers| ServerType { name: name.into(), architecture: architecture.into(), disk: 40, offers };
+    let catalogue = Catalogue {
+        server_types: vec![
+            kind("cx23", "x86", offers(false, 8_800)),
+            kind("cpx22", "x86", offers(true, 31_200)),
+            kind("cax11", "arm", offers(false, 8_800)),
+        ],
+        ..catalogue()
+    };
+    let spec = Spec { server_types: ["cx23", "cpx22", "cax11"].map(str::to_owned).into(), ..spec() };
+    let Ok(Step::Create { ladder, .. }) = plan(&spec, &Observed::default(), &catalogue) else { panic!() };
+    assert_eq!(rungs(&ladder), ["cx23@fsn1#1", "cx23@nbg1#1", "cpx22@fsn1#1", "cpx22@nbg1#1", "cax11@fsn1#2", "cax11@nbg1#2"]);
+    let dear_first = Spec { server_types: ["cpx22", "cx23"].map(str::to_owned).into(), ..spec };
+    let Ok(Step::Create { ladder, .. }) = plan(&dear_first, &Observed::default(), &catalogue) else { panic!() };
+    assert_eq!(rungs(&ladder)[..2], ["cpx22@fsn1#1", "cpx22@nbg1#1"], "a dear type that the user prefers comes first");
+}
+
+fn off(age: Duration) -> Observed {
+    let at = i64::try_from(age.as_secs()).unwrap();
+    Observed { at, servers: vec![server(1, ServerStatus::Off)], volumes: vec![volume(5, Some(1))], ..Observed::default() }
+}
+
 #[test]
 fn a_machine_that_is_off_makes_room_unless_it_is_off_for_a_moment() {
-    let off = Observed { servers: vec![server(1, ServerStatus::Off)], volumes: vec![volume(5, Some(1))], ..Observed::default() };
-    assert!(matches!(plan(&spec(), &off, &catalogue()), Ok(Step::Delete { server: 1, .. })));
-    let passing = Observed { servers: vec![Server { busy: true, ..server(1, ServerStatus::Off) }], ..off };
+    let old = off(LONGEST_BOOT);
+    assert!(matches!(plan(&spec(), &old, &catalogue()), Ok(Step::Delete { server: 1, .. })));
+    let passing = Observed { servers: vec![Server { busy: true, ..server(1, ServerStatus::Off) }], ..old };
     assert!(matches!(plan(&spec(), &passing, &catalogue()), Ok(Step::Await { .. })));
+}
+
+#[test]
+fn a_new_server_that_was_left_off_is_started_and_not_replaced() {
+    let young = off(LONGEST_BOOT - Duration::from_secs(1));
+    assert_eq!(plan(&spec(), &young, &catalogue()), Ok(Step::PowerOn { server: 1 }));
+    let ahead = Observed { at: -3_600, ..young.clone() };
+    assert_eq!(plan(&spec(), &ahead, &catalogue()), Ok(Step::PowerOn { server: 1 }), "this computer's clock is slow");
+    let elsewhere = Observed { servers: vec![Server { location: "nbg1".into(), ..server(1, ServerStatus::Off) }], ..young.clone() };
+    let free = vec![volume(5, None)];
+    let elsewhere = Observed { volumes: free, ..elsewhere };
+    assert!(matches!(plan(&spec(), &elsewhere, &catalogue()), Ok(Step::Delete { .. })), "its volume is elsewhere");
+    let unknown = Observed { servers: vec![Server { host_keys: vec![], ..server(1, ServerStatus::Off) }], ..young };
+    assert!(matches!(plan(&spec(), &unknown, &catalogue()), Ok(Step::Delete { .. })), "it could not be trusted");
+}
+
+#[test]
+fn a_server_in_the_making_is_connected_to_before_its_volume_is_attached() {
+    let making = Observed { servers: vec![server(1, ServerStatus::Starting)], volumes: vec![volume(5, None)], ..Observed::default() };
+    assert!(matches!(plan(&spec(), &making, &catalogue()), Ok(Step::Connect(_))));
+    let busy = Observed { servers: vec![Server { busy: true, ..server(1, ServerStatus::Running) }], ..making.clone() };
+    assert!(matches!(plan(&spec(), &busy, &catalogue()), Ok(Step::Connect(_))));
+    let over = Observed { servers: vec![server(1, ServerStatus::Running)], ..making };
+    assert_eq!(plan(&spec(), &over, &catalogue()), Ok(Step::Attach { volume: 5, server: 1 }));
 }
 
 #[test]
@@ -161,6 +217,13 @@ impl Model {
             }
             Step::Attach { volume, server } => {
                 self.observed.volumes.iter_mut().filter(|found| found.id == *volume).for_each(|found| found.server = Some(*server));
+            }
+            Step::PowerOn { server } => {
+                self.observed
+                    .servers
+                    .iter_mut()
+                    .filter(|found| found.id == *server)
+                    .for_each(|found| found.status = ServerStatus::Starting);
             }
             Step::Delete { server, .. } => {
                 self.observed.servers.retain(|found| found.id != *server);
@@ -231,7 +294,10 @@ proptest! {
                 Ok(Step::Connect(server)) => {
                     prop_assert_eq!(model.observed.servers.len(), 1);
                     prop_assert_eq!(model.observed.volumes.len(), 1);
-                    prop_assert_eq!(model.observed.volumes[0].server, Some(server.id));
+                    // The attaching that belongs to its creation may still be under way.
+                    let making = server.busy || server.status == ServerStatus::Starting;
+                    let holder = model.observed.volumes[0].server;
+                    prop_assert!(holder == Some(server.id) || (making && holder.is_none()));
                     return Ok(());
                 }
                 Ok(step) => model.apply(&step, cut),

@@ -10,7 +10,7 @@ use tunnel::Tunnel;
 
 use crate::bootstrap::RUN_DIRECTORY;
 use crate::error::MachineError;
-use crate::observed::ServerStatus;
+use crate::observed::{ServerStatus, is_young};
 
 /// A stage on the way to a machine, for progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +50,20 @@ impl Phase {
     }
 }
 
-/// Told with every stage, and a detail such as `cx23 in fsn1`.
-pub type Progress<'a> = dyn Fn(Phase, Option<String>) + Send + Sync + 'a;
+/// What a provider reports on the way to a machine, as it happens: the way may be cut off at any moment, and what
+/// was created until then is billed all the same.
+pub trait Observer: Send + Sync {
+    /// A stage begins, or goes on with another detail such as `cx23 in fsn1`.
+    fn stage(&self, phase: Phase, detail: Option<String>);
+    /// Why no further server may be created, in words for a user. Asked before each.
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+    /// A server was created: it is billed from here on, whatever becomes of it.
+    fn created(&self, _server: &Summary) {}
+    /// A server was deleted.
+    fn deleted(&self, _id: u64) {}
+}
 
 /// A machine, as a person wants to see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,7 +90,8 @@ pub struct Summary {
     /// The most that all parts cost in a calendar month, net.
     #[serde(default)]
     pub price_monthly: Option<f64>,
-    /// Of the prices, as an ISO 4217 code.
+    /// Of the prices, as an ISO 4217 code. `None` where the price list could not be read: the prices are those of
+    /// the server alone then, without its address.
     #[serde(default)]
     pub currency: Option<String>,
     /// Time is billed in units of so many seconds, counted from creation, each one whole once it has begun; `None` where time costs nothing.
@@ -189,6 +202,14 @@ impl Lease {
     }
 }
 
+impl Summary {
+    /// Off for good, as far as the cloud tells: a server on its first way up is off for a moment, too.
+    pub fn is_off_for_good(&self, now: i64) -> bool {
+        let is_new = self.created.is_some_and(|created| is_young(created, now));
+        self.status == ServerStatus::Off && !self.busy && !is_new
+    }
+}
+
 impl Lease {
     /// Renews the lease where no agent does: a shell command that writes its end down for the machine's dead-man.
     pub fn renewal(&self) -> String {
@@ -203,10 +224,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Whether a machine exists now; nothing is made.
     fn find(&self) -> BoxFuture<'_, Result<Option<Summary>, MachineError>>;
     /// The way to a machine whose engine answers, made if need be.
-    fn ensure<'a>(&'a self, progress: &'a Progress<'a>) -> BoxFuture<'a, Result<Ready, MachineError>>;
+    fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>>;
     /// The way to a machine that exists, for when nobody waits for one: none is made, and none is given up because it is silent to us.
     /// One attempt, which takes about `patience` if nothing answers.
     fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>>;
+    /// The machine with its prices, where those could not be read as it came up; `None` while they still cannot.
+    fn priced<'a>(&'a self, machine: &'a Summary) -> BoxFuture<'a, Option<Summary>>;
     /// What may follow once it is in use: nobody waits for it.
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
     /// Takes the machine down in order; its volume stays.

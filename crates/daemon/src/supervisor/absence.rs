@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine::{ServerStatus, Summary};
+use machine::Summary;
 
 use super::{Supervisor, until};
 use crate::state::State;
@@ -23,8 +23,9 @@ fn pause(has_failed: bool, looks: u32) -> Duration {
 }
 
 /// Whether it is ours to care for. One that runs belongs to another client, or its lease ends it; after a failure of ours it may be what that left.
+/// One that is new and off may be on another client's way to a machine.
 fn concerns_us(found: &Summary, has_failed: bool) -> bool {
-    found.id.is_some() && (has_failed || (found.status == ServerStatus::Off && !found.busy))
+    found.id.is_some() && (has_failed || found.is_off_for_good(Timestamp::now().as_second()))
 }
 
 impl Supervisor {

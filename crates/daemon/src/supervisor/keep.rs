@@ -1,12 +1,13 @@
 //! While the machine answers: signs of life to it, the policy's verdict every second, its ports, and a watch on the path.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Heartbeat, MachineReport, Reply};
 use jiff::Timestamp;
 use lifecycle::{Moment, Outcome, decide};
-use machine::{Consent, Lease, Ready, VolumeSummary};
+use machine::{Consent, Lease, Ready, Summary, VolumeSummary};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -24,7 +25,7 @@ const VERDICT_EVERY: Duration = Duration::from_secs(1);
 const BOOK_EVERY: Duration = Duration::from_secs(30);
 /// An agent that does not answer for this long is the watchdog's affair.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
-/// After another client was found at work, and between attempts to follow the engine's events.
+/// After another client was found at work, and between attempts at what nobody waits for.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
@@ -73,8 +74,13 @@ impl Supervisor {
         let mut told = Told { at: met, idle: Duration::ZERO };
         let mut not_before = met;
         let mut ready = ready.clone();
+        let mut priced = pin!(self.priced(&ready));
         loop {
             tokio::select! {
+                summary = &mut priced => {
+                    self.summary_is(&mut ready, summary);
+                    priced.set(self.priced(&ready));
+                }
                 _ = bookings.tick() => if self.is_present() { self.book(&ready) },
                 reason = ready.tunnel.dead() => {
                     let held = self.clock.now().since(met);
@@ -140,10 +146,31 @@ impl Supervisor {
             return;
         }
         summary.volume = Some(volume);
+        self.summary_is(ready, summary);
+    }
+
+    /// More is known of a machine that goes on.
+    fn summary_is(&mut self, ready: &mut Arc<Ready>, summary: Summary) {
         *ready = Arc::new(Ready { tunnel: ready.tunnel.clone(), summary });
         // The same state, since the same moment.
         self.situation.send_modify(|situation| situation.state = State::Up(ready.clone()));
         self.book(ready);
+    }
+
+    /// The machine with its prices, as soon as the cloud says them; never where they are known, or where it costs nothing.
+    fn priced(&self, ready: &Ready) -> impl Future<Output = Summary> + use<> {
+        let (provider, summary) = (self.provider.clone(), ready.summary.clone());
+        async move {
+            if summary.id.is_none() || summary.currency.is_some() {
+                return std::future::pending().await;
+            }
+            loop {
+                sleep(ASK_AGAIN).await;
+                if let Some(priced) = provider.priced(&summary).await {
+                    return priced;
+                }
+            }
+        }
     }
 
     /// The machine is there, and costs.
@@ -272,6 +299,7 @@ impl Supervisor {
                 tracing::warn!(error = %with_causes(&error), "the machine is not settled yet");
                 sleep(ASK_AGAIN).await;
             }
+            tracing::debug!("the machine is settled");
         }))
     }
 }

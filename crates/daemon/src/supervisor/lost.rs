@@ -111,6 +111,7 @@ impl Supervisor {
                 }
             }
         };
+        let now = jiff::Timestamp::now().as_second();
         match joined {
             Ok((_, Some(Joined::Ready(ready)))) => {
                 self.situation.send_modify(|situation| situation.attempted(None));
@@ -121,8 +122,8 @@ impl Supervisor {
                 Attempt::Over(Next::Rest)
             }
             Ok((Some(found), None)) => match found.status {
-                // Off for a moment: a new server is, before its first start.
-                ServerStatus::Off if !found.busy => {
+                // Off for a moment: a new server is, before its first start. One that has served was switched off.
+                ServerStatus::Off if found.is_off_for_good(now) || (self.heard.is_some() && !found.busy) => {
                     Attempt::Over(Next::Release { ready: None, because: self.off_because(), consent: Consent::Given, answer: Vec::new() })
                 }
                 _ => Attempt::Passing,

@@ -1,17 +1,54 @@
 //! On the way to a machine.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine::{Consent, MachineError};
+use lifecycle::Clock;
+use machine::{Consent, MachineError, Observer, Phase, Summary};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Command, Next, Supervisor, with_causes};
-use crate::state::State;
+use crate::ledger::Accounts;
+use crate::state::{Situation, State};
 
-/// How long a failure that will not pass by itself answers for further attempts, which could each cost a started hour.
+/// How long a failure that will not pass by itself, or that has cost money, answers for further attempts: one docker command may make several requests,
+/// and each attempt could cost started hours.
 const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
+
+/// Writes down what happens on the way, as it happens: a way may be cut off at any moment.
+struct Witness<'a> {
+    situation: &'a watch::Sender<Situation>,
+    clock: &'a dyn Clock,
+    accounts: Mutex<&'a mut Accounts>,
+}
+
+impl Witness<'_> {
+    fn accounts<T>(&self, work: impl FnOnce(&mut Accounts) -> T) -> T {
+        work(&mut self.accounts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Witness<'_> {
+    fn stage(&self, phase: Phase, detail: Option<String>) {
+        tracing::info!(phase = phase.words(), detail, "machine");
+        let now = self.clock.now();
+        self.situation.send_modify(|situation| situation.phase(phase, detail, now));
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.accounts(|accounts| accounts.refusal(Timestamp::now()))
+    }
+
+    fn created(&self, server: &Summary) {
+        self.accounts(|accounts| accounts.sees(server, Timestamp::now()));
+    }
+
+    fn deleted(&self, id: u64) {
+        self.accounts(|accounts| accounts.one_ends(id, Timestamp::now()));
+    }
+}
 
 /// What ended the way.
 enum Ended {
@@ -54,7 +91,7 @@ impl Supervisor {
 
     /// Everybody who waits is told. A machine that was there is looked for again, unless that cannot help.
     pub(super) fn fail(&mut self, error: &MachineError) -> Next {
-        if error.is_lasting() {
+        if error.is_lasting() || error.has_cost_money() {
             self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
         }
         self.expected &= error.may_pass();
@@ -88,13 +125,9 @@ impl Supervisor {
     }
 
     async fn on_the_way(&mut self) -> Ended {
-        let Self { provider, situation, clock, commands, .. } = self;
-        let progress = |phase: machine::Phase, detail: Option<String>| {
-            tracing::info!(phase = phase.words(), detail, "machine");
-            let now = clock.now();
-            situation.send_modify(|situation| situation.phase(phase, detail, now));
-        };
-        let way = provider.ensure(&progress);
+        let Self { provider, situation, clock, commands, accounts, .. } = self;
+        let witness = Witness { situation, clock: &**clock, accounts: Mutex::new(accounts) };
+        let way = provider.ensure(&witness);
         tokio::pin!(way);
         loop {
             tokio::select! {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use machine::{Candidate, Catalogue, ImageSetting, Kind, Observed, Server, ServerStatus, ServerType, Spec, Step, Volume, plan};
+use machine::{Candidate, Catalogue, ImageSetting, Kind, Observed, Offer, Server, ServerStatus, ServerType, Spec, Step, Volume, plan};
 use tunnel::Fingerprint;
 
 use crate::lease::Lease;
@@ -42,7 +42,7 @@ pub struct Cloud {
 
 impl Cloud {
     pub fn new() -> Self {
-        let offers = BTreeMap::from([("fsn1".to_owned(), true)]);
+        let offers = BTreeMap::from([("fsn1".to_owned(), Offer { available: true, hourly: None })]);
         let image = Candidate { id: 1, name: "docker-ce".to_owned(), kind: Kind::Plain, disk: 5 };
         Self {
             observed: Observed::default(),
@@ -97,6 +97,7 @@ impl Cloud {
                 volume.server = Some(id);
                 true
             }
+            Step::PowerOn { server } => self.powers_on(*server, now),
             Step::Delete { server, .. } => self.deletes(*server),
             Step::Await { .. } | Step::Connect(_) => true,
         }
@@ -121,7 +122,8 @@ impl Cloud {
         self.observed.servers.push(Server {
             id,
             name: "m".to_owned(),
-            status: ServerStatus::Running,
+            // Now and then the cloud does not start what it has created.
+            status: if id.is_multiple_of(3) { ServerStatus::Off } else { ServerStatus::Running },
             busy: false,
             address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             location: "fsn1".to_owned(),
@@ -130,11 +132,23 @@ impl Cloud {
             volumes: vec![volume],
             host_keys: vec![self.host_key],
             labels: BTreeMap::new(),
-            created: 0,
+            created: seconds(now),
             price_hourly: None,
             price_monthly: None,
         });
+        self.boots(now);
+        true
+    }
+
+    fn boots(&mut self, now: Duration) {
         self.on_server = OnServer { booted: now, lease: Lease::default(), written: now + BOOT_LEASE, agent_runs: true };
+    }
+
+    fn powers_on(&mut self, server: u64, now: Duration) -> bool {
+        let is_off = |found: &&mut Server| found.id == server && found.status == ServerStatus::Off;
+        let Some(server) = self.observed.servers.iter_mut().find(is_off) else { return false };
+        server.status = ServerStatus::Running;
+        self.boots(now);
         true
     }
 
@@ -156,6 +170,10 @@ impl Cloud {
             self.observed.servers.iter_mut().for_each(|server| server.status = ServerStatus::Off);
         }
     }
+}
+
+pub fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).expect("no model runs for so long")
 }
 
 fn machine_key() -> Fingerprint {

@@ -9,7 +9,7 @@ use machine::{Observed, ServerStatus, Step};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::cloud::{Cloud, DEAD_MAN};
+use crate::cloud::{Cloud, DEAD_MAN, seconds};
 use crate::computer::{Computer, LEASE};
 
 /// Between two looks at what happens by itself.
@@ -168,7 +168,7 @@ impl World {
 
     /// Both look before either acts, so that they race.
     fn goes_to_the_machine(&mut self, now: Duration) {
-        let seen: Observed = self.cloud.observed.clone();
+        let seen = Observed { at: seconds(now), ..self.cloud.observed.clone() };
         for who in 0..2 {
             let computer = &self.computers[who];
             if !computer.acts() || computer.connected.is_some() {
@@ -177,7 +177,7 @@ impl World {
             let step = self.cloud.planned(&seen);
             match &step {
                 // Nothing is made while nobody waits.
-                Step::Create { .. } if !computer.waits => {}
+                Step::Create { .. } | Step::PowerOn { .. } if !computer.waits => {}
                 Step::Connect(server) if self.cloud.runs() && self.cloud.server().map(|found| found.id) == Some(server.id) => {
                     let id = server.id;
                     self.computers[who].connects(&mut self.cloud, id, now);
@@ -189,6 +189,7 @@ impl World {
                         (Step::Create { .. }, true) => self.note("a machine was made"),
                         (Step::Create { .. }, false) => self.note("a race was lost"),
                         (Step::Delete { .. }, true) => self.note("one that was off was removed"),
+                        (Step::PowerOn { .. }, true) => self.note("one that was left off was started"),
                         _ => {}
                     }
                 }
@@ -236,6 +237,7 @@ impl World {
             "a daemon connected",
             "a race was lost",
             "one that was off was removed",
+            "one that was left off was started",
             "it went for idleness",
             "it went for a lock",
             "it went for its age",

@@ -15,5 +15,6 @@ mod rig;
 mod safety;
 mod suites;
 mod upkeep;
+mod waking;
 #[path = "../../../agent/tests/web/mod.rs"]
 mod web;

@@ -59,6 +59,11 @@ pub struct Stage {
 impl Stage {
     /// `None` where it cannot be had.
     pub async fn new() -> Option<Self> {
+        Self::at_pace(Pace::Fast).await
+    }
+
+    /// The same with a cloud whose actions take so long.
+    pub async fn at_pace(pace: Pace) -> Option<Self> {
         if !can_run() {
             return None;
         }
@@ -71,7 +76,7 @@ impl Stage {
             state: folder.path().join("cloud"),
             machines: Machines::Nspawn,
             tokens: Vec::new(),
-            pace: Pace::Fast,
+            pace,
         })
         .await
         .unwrap();

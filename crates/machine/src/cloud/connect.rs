@@ -1,6 +1,7 @@
 //! From a server that exists to an engine that answers: reach it, log in with the pinned host key, hand the lease over, wait for docker.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use agent_proto::{Call, DockerState, EndOfLease, Reply};
@@ -9,21 +10,23 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
 
-use super::{Cloud, Purpose, SelfDestruct, cloud};
+use super::creation::Creation;
+use super::way::Purpose;
+use super::{Cloud, SelfDestruct, cloud};
 use crate::bootstrap::{HOST_KEY_SCRIPT, RUN_DIRECTORY};
 use crate::error::MachineError;
 use crate::host_key::parse_public;
 use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
-use crate::observed::{Observed, Server};
+use crate::observed::{Observed, Server, ServerStatus, is_young};
 use crate::patience::patience;
-use crate::provider::{Phase, Progress, Ready};
+use crate::provider::{Observer, Phase, Ready};
 
-/// A server answers half a minute after it was made; one that is silent for this long never will.
-const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
 /// A server that has served before may be cut off from us for as long as a router takes to start anew, while its containers go on.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 /// After this long without an answer the cloud is asked whether the server still exists.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(20);
+/// The same for a server that is being created, counted from the end of its creation: until then its actions say more than a look.
+const LOOK_AGAIN_AFTER_CREATION: Duration = Duration::from_secs(15);
 /// A packet that a booting server did not answer is not answered later: ask anew rather than wait for TCP's own repeats.
 const PROBE: Duration = Duration::from_secs(1);
 const BETWEEN_PROBES: Duration = Duration::from_millis(150);
@@ -34,10 +37,20 @@ const LONGEST_RESUMPTION: Duration = Duration::from_secs(20);
 /// The key that sshd presents on a machine.
 const SSH_PORT: u16 = 22;
 
-impl Purpose {
+/// An attempt to reach a server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    /// When the way to a machine began: how long a server has been silent to us.
+    pub(super) begun: Instant,
+    pub(super) purpose: Purpose,
+    /// Where this way has created the server and not reached it yet.
+    pub(super) creation: Option<&'a Creation>,
+}
+
+impl Attempt<'_> {
     /// After this long without an answer the cloud is asked whether the server still exists.
     fn look_again_after(self) -> Duration {
-        match self {
+        match self.purpose {
             Purpose::Serve => LOOK_AGAIN_AFTER,
             Purpose::Join { patience } => patience.min(LOOK_AGAIN_AFTER),
         }
@@ -48,6 +61,8 @@ impl Purpose {
 pub(super) enum Lost {
     /// Something changed meanwhile; in words for a person.
     LookAgain(String),
+    /// The cloud could not make it as ordered.
+    Unmade(hetzner::Error),
     /// This server will never serve.
     Remove(MachineError),
     /// It was given up by whoever had it, who did not get to its deletion; in words for a person.
@@ -57,44 +72,63 @@ pub(super) enum Lost {
 }
 
 impl Cloud {
-    /// `begun` is when the way to a machine began: how long a server has been silent to us.
     pub(super) async fn connect(
         &self,
         server: &Server,
         observed: &Observed,
-        begun: Instant,
-        purpose: Purpose,
-        progress: &Progress<'_>,
+        attempt: Attempt<'_>,
+        observer: &dyn Observer,
     ) -> Result<Ready, Lost> {
         let Some(address) = server.address else { return Err(Lost::LookAgain("the server has no address yet".to_owned())) };
-        progress(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
-        self.reach(server, SocketAddr::new(address, SSH_PORT), begun, purpose).await?;
-        progress(Phase::Connect, None);
-        let tunnel = self.log_in(server, address.to_string(), begun, purpose).await?;
+        observer.stage(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
+        self.reach(server, SocketAddr::new(address, SSH_PORT), attempt).await?;
+        observer.stage(Phase::Connect, None);
+        let tunnel = self.log_in(server, address.to_string(), attempt).await?;
         self.hand_over(server, &tunnel).await.map_err(Lost::Failed)?;
-        progress(Phase::Docker, None);
-        let pricing = async { self.client.pricing().await.ok() };
-        let (docker, pricing) = tokio::join!(await_docker(server, &tunnel), pricing);
+        observer.stage(Phase::Docker, None);
+        let docker = async {
+            tokio::select! {
+                docker = await_docker(server, &tunnel) => docker,
+                failure = self.failure_of(attempt.creation) => Err(Lost::Unmade(failure)),
+            }
+        };
+        let (docker, pricing) = tokio::join!(docker, self.prices());
         docker?;
-        progress(Phase::Resume, None);
+        observer.stage(Phase::Resume, None);
         self.resume(server, &tunnel).await;
-        let summary = self.summary(server, observed, pricing.as_ref());
+        // What it is now that docker answers, which may be more than the cloud said when it was looked at.
+        let server = Server { status: ServerStatus::Running, busy: false, ..server.clone() };
+        let mut summary = self.summary(&server, observed, pricing.as_deref());
+        if let Some(volume) = &mut summary.volume {
+            volume.server = summary.id;
+        }
         Ok(Ready { tunnel, summary })
     }
 
     /// Waits until something listens on the SSH port.
-    async fn reach(&self, server: &Server, address: SocketAddr, begun: Instant, purpose: Purpose) -> Result<(), Lost> {
-        let asked = Instant::now();
-        while asked.elapsed() < purpose.look_again_after() {
-            if let Ok(Ok(_)) = timeout(PROBE, TcpStream::connect(address)).await {
-                return Ok(());
+    async fn reach(&self, server: &Server, address: SocketAddr, attempt: Attempt<'_>) -> Result<(), Lost> {
+        let mut creation = pin!(self.end_of(attempt.creation));
+        let mut is_created = attempt.creation.is_none();
+        let mut look_again = Instant::now() + attempt.look_again_after();
+        while !is_created || Instant::now() < look_again {
+            tokio::select! {
+                answer = timeout(PROBE, TcpStream::connect(address)) => {
+                    if let Ok(Ok(_)) = answer {
+                        return Ok(());
+                    }
+                    sleep(BETWEEN_PROBES).await;
+                }
+                end = &mut creation, if !is_created => {
+                    end.map_err(Lost::Unmade)?;
+                    is_created = true;
+                    look_again = Instant::now() + LOOK_AGAIN_AFTER_CREATION;
+                }
             }
-            sleep(BETWEEN_PROBES).await;
         }
-        Err(self.silent(server, begun, None).await)
+        Err(self.silent(server, attempt.begun, None).await)
     }
 
-    async fn log_in(&self, server: &Server, host: String, begun: Instant, purpose: Purpose) -> Result<Tunnel, Lost> {
+    async fn log_in(&self, server: &Server, host: String, attempt: Attempt<'_>) -> Result<Tunnel, Lost> {
         let options = Options {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
@@ -105,14 +139,14 @@ impl Cloud {
         let asked = Instant::now();
         let mut timed_out = 0;
         loop {
-            let limit = match purpose {
+            let limit = match attempt.purpose {
                 Purpose::Serve => patience(timed_out),
                 Purpose::Join { patience } => patience,
             };
             match Tunnel::connect_within(options.clone(), limit).await {
                 Ok(tunnel) => return Ok(tunnel),
                 // sshd listens before cloud-init has put key and login in place; and another client may just be replacing the host key.
-                Err(error) if asked.elapsed() < purpose.look_again_after() => {
+                Err(error) if asked.elapsed() < attempt.look_again_after() => {
                     tracing::debug!(%error, "not yet");
                     timed_out += u32::from(matches!(error, ConnectError::TimedOut { .. }));
                     if matches!(error, ConnectError::HostKeyRefused { .. }) && self.has_other_host_keys(server).await {
@@ -124,7 +158,7 @@ impl Cloud {
                 Err(error @ (ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })) => {
                     return Err(Lost::Failed(MachineError::Connect { name: server.name.clone(), source: Box::new(error) }));
                 }
-                Err(error) => return Err(self.silent(server, begun, Some(error)).await),
+                Err(error) => return Err(self.silent(server, attempt.begun, Some(error)).await),
             }
         }
     }
@@ -139,8 +173,7 @@ impl Cloud {
 
     /// What to make of a server that does not answer: look whether it changed, and give it up when it had long enough.
     async fn silent(&self, server: &Server, begun: Instant, error: Option<ConnectError>) -> Lost {
-        let age = jiff::Timestamp::now().as_second().saturating_sub(server.created);
-        let booting = u64::try_from(age).is_ok_and(|age| age < LONGEST_BOOT.as_secs());
+        let booting = is_young(server.created, jiff::Timestamp::now().as_second());
         let waited = begun.elapsed();
         if booting || waited < LONGEST_SILENCE || self.changed(server).await {
             return Lost::LookAgain(format!("server {} does not answer yet", server.name));
@@ -149,7 +182,7 @@ impl Cloud {
     }
 
     async fn changed(&self, server: &Server) -> bool {
-        match self.observe().await {
+        match self.servers_and_volumes().await {
             Ok(observed) => !observed.servers.iter().any(|found| found.id == server.id && found.status == server.status),
             Err(_) => false,
         }
@@ -157,11 +190,11 @@ impl Cloud {
 
     /// The first sign of life, and what to do when there are no more.
     async fn hand_over(&self, server: &Server, tunnel: &Tunnel) -> Result<(), MachineError> {
-        let AgentState::Running { .. } = tunnel.agent() else {
-            tracing::warn!("no agent runs on {}: when its lease ends it powers off and does not delete itself", server.name);
+        if let AgentState::Absent { reason } = tunnel.agent() {
+            tracing::warn!("no agent runs on {} ({reason}): when its lease ends it powers off and does not delete itself", server.name);
             tunnel.exec(&self.options.lease.renewal(), b"").await.map_err(|error| refused(server, error))?;
             return Ok(());
-        };
+        }
         let end = match &self.options.self_destruct {
             SelfDestruct::PowerOff => EndOfLease::PowerOff,
             SelfDestruct::Delete { endpoint, token } => {

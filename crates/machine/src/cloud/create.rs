@@ -1,8 +1,13 @@
 //! Making what is missing, down the ladder until the cloud has one in stock.
 
+use std::time::Duration;
+
 use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
 use jiff::Timestamp;
+use tokio::time::timeout;
 
+use super::creation::Creation;
+use super::observe::server;
 use super::trial::{Made, Stopwatch};
 use super::{Cloud, cloud};
 use crate::bootstrap::Bootstrap;
@@ -10,18 +15,53 @@ use crate::choice::{Choice, Kind, choose};
 use crate::error::MachineError;
 use crate::host_key::HostKey;
 use crate::identity::{DOCKBRIDGE, HOST_KEY, MANAGED_BY, OWNER, ROLE};
-use crate::observed::{Observed, Volume};
+use crate::observed::{Observed, Server, Volume};
 use crate::plan::{ImageSetting, Rung};
-use crate::provider::{Phase, Progress};
+use crate::provider::{Observer, Phase};
+
+/// A machine is not kept waiting for what it costs: prices that come later are entered then.
+const LONGEST_WAIT_FOR_PRICES: Duration = Duration::from_secs(3);
+
+/// A server that the cloud has begun to create.
+pub(super) struct Created {
+    /// What is there now, as far as the cloud's replies say.
+    pub(super) observed: Observed,
+    /// What is to be learned from it.
+    pub(super) made: Made,
+    /// What the cloud goes on doing.
+    pub(super) creation: Creation,
+}
 
 /// What became of one rung.
 enum Tried {
-    /// It is being made, with this id; or somebody else was faster.
-    Made(Option<u64>),
+    /// It is being made; or somebody else was faster.
+    Made(Option<Box<CreatedServer>>),
     /// The next rung, please.
     OutOfStock,
     /// The cloud will not make it from this image.
     Refused(MachineError),
+}
+
+/// What became of a new volume.
+enum NewVolumeIn {
+    Made(Volume),
+    /// The location takes none now.
+    Full,
+    /// Another client was faster.
+    MadeByAnother,
+}
+
+/// A rung for a user, who hears of it when a far dearer one than the preferred has to be taken.
+fn described(rung: &Rung, ladder: &[Rung]) -> String {
+    let Rung { server_type, location, offer, .. } = rung;
+    let refused = ladder.iter().take_while(|other| *other != rung).find(|other| other.offer.is_far_cheaper_than(*offer));
+    match (refused, offer.hourly) {
+        (Some(cheaper), Some(hourly)) => {
+            let price = format!("{}.{:04}", hourly / 1_000_000, hourly % 1_000_000 / 100);
+            format!("{server_type} in {location} at {price} an hour, since {} is out of stock", cheaper.server_type)
+        }
+        _ => format!("{server_type} in {location}"),
+    }
 }
 
 /// What a firewall of ours lets in: TCP 22.
@@ -43,31 +83,54 @@ impl Cloud {
         volume: Option<Volume>,
         ladder: &[Rung],
         stopwatch: &Stopwatch,
-        progress: &Progress<'_>,
-    ) -> Result<Option<Made>, MachineError> {
-        let (key, firewall) = tokio::try_join!(self.login_key(observed), self.firewall(observed))?;
+        observer: &dyn Observer,
+    ) -> Result<Option<Created>, MachineError> {
+        let (key, firewall, pricing) =
+            tokio::join!(self.login_key(observed), self.firewall(observed), timeout(LONGEST_WAIT_FOR_PRICES, self.prices()));
+        let (key, firewall) = (key?, firewall?);
+        let pricing = pricing.ok().flatten();
         let existing = volume;
+        // Locations that take no volume now.
+        let mut full: Vec<&str> = Vec::new();
         // Made by this very call and never attached: the only volume that may be taken back.
         let mut fresh: Option<Volume> = None;
         for rung in ladder {
             if let Some(volume) = fresh.take_if(|volume| volume.location != rung.location) {
                 self.take_back(&volume).await?;
             }
-            progress(Phase::Create, Some(format!("{} in {}", rung.server_type, rung.location)));
+            if full.contains(&rung.location.as_str()) {
+                continue;
+            }
+            observer.stage(Phase::Create, Some(described(rung, ladder)));
             let fresh_volume = existing.is_none();
             let volume = match existing.as_ref().or(fresh.as_ref()) {
-                Some(volume) => volume.id,
+                Some(volume) => volume.clone(),
                 None => match self.new_volume(&rung.location).await? {
-                    Some(made) => fresh.insert(made).id,
-                    None => return Ok(None),
+                    NewVolumeIn::Made(made) => fresh.insert(made).clone(),
+                    NewVolumeIn::Full => {
+                        full.push(&rung.location);
+                        continue;
+                    }
+                    NewVolumeIn::MadeByAnother => return Ok(None),
                 },
             };
             // Each is refused once at most.
             for _ in &rung.images {
                 let Some(choice) = self.choice(rung) else { break };
                 stopwatch.start();
-                match self.new_server(rung, &choice, key, firewall, volume).await? {
-                    Tried::Made(id) => return Ok(id.map(|server| self.made(server, rung, choice, fresh_volume))),
+                match self.new_server(rung, &choice, key, firewall, volume.id).await? {
+                    Tried::Made(None) => return Ok(None),
+                    Tried::Made(Some(created)) => {
+                        let actions = created.actions().iter().map(|action| action.id).collect();
+                        // Its first actions run, whatever its status says.
+                        let server = Server { busy: true, ..server(created.server) };
+                        let made = self.made(server.id, rung, choice, fresh_volume);
+                        let (at, volumes) = (Timestamp::now().as_second(), vec![volume]);
+                        let observed = Observed { at, servers: vec![server], volumes, key: Some(key), firewall: Some(firewall) };
+                        observer.created(&self.summary(&observed.servers[0], &observed, pricing.as_deref()));
+                        let creation = Creation { server: made.server, actions };
+                        return Ok(Some(Created { observed, made, creation }));
+                    }
                     Tried::OutOfStock => break,
                     // It is left alone from here on, so that the next choice is another one.
                     Tried::Refused(error) => {
@@ -92,7 +155,7 @@ impl Cloud {
     }
 
     fn made(&self, server: u64, rung: &Rung, choice: Choice, fresh_volume: bool) -> Made {
-        let Rung { server_type, location, images } = rung;
+        let Rung { server_type, location, images, .. } = rung;
         let had_another = images.iter().any(|image| image.kind != choice.image.kind);
         let (server_type, location) = (server_type.clone(), location.clone());
         let made = Made { server, choice, had_another, server_type, location, fresh_volume };
@@ -141,8 +204,7 @@ impl Cloud {
         }
     }
 
-    /// A new volume, or `None` if another client was faster.
-    async fn new_volume(&self, location: &str) -> Result<Option<Volume>, MachineError> {
+    async fn new_volume(&self, location: &str) -> Result<NewVolumeIn, MachineError> {
         let identity = &self.options.identity;
         let size = self.options.spec.volume_size;
         let new = NewVolume {
@@ -157,9 +219,13 @@ impl Cloud {
                 let volume = &created.volume;
                 let made = Volume { id: volume.id, name: volume.name.clone(), location: location.to_owned(), size, server: None };
                 self.settled("create the volume", Ok(created.actions())).await?;
-                Ok(Some(made))
+                Ok(NewVolumeIn::Made(made))
             }
-            Err(error) if error.is_uniqueness() && self.observe().await?.volumes.len() == 1 => Ok(None),
+            Err(error) if error.is_location_full() => {
+                tracing::info!(location, error = crate::with_causes(&error), "no room for a volume");
+                Ok(NewVolumeIn::Full)
+            }
+            Err(error) if error.is_uniqueness() && self.observe().await?.volumes.len() == 1 => Ok(NewVolumeIn::MadeByAnother),
             Err(error) => Err(cloud("create the volume")(error)),
         }
     }
@@ -193,8 +259,7 @@ impl Cloud {
             ..NewServer::default()
         };
         match self.client.servers().create(&new).await {
-            // Nobody waits for the actions here: the address is known, and connecting tells more than they do.
-            Ok(CreatedServer { server, .. }) => Ok(Tried::Made(Some(server.id))),
+            Ok(created) => Ok(Tried::Made(Some(Box::new(created)))),
             Err(error) if error.is_stock_out() => {
                 tracing::info!(server_type = rung.server_type, location = rung.location, "out of stock");
                 Ok(Tried::OutOfStock)

@@ -1,12 +1,13 @@
-//! Taking a machine down in order: containers, docker and file system through the agent, then the volume, then the server. A step that
-//! fails does not keep the others from being tried; what is billed goes in any case.
+//! Taking a machine down in order: containers, docker and file system through the agent, then the server. A step that fails does not keep
+//! the others from being tried; what is billed goes in any case.
 
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tunnel::Tunnel;
 
+use super::looks::Looks;
 use super::{Cloud, cloud};
 use crate::error::MachineError;
 use crate::observed::{Server, ServerStatus};
@@ -18,11 +19,10 @@ const LONGEST_RELEASE: Duration = Duration::from_secs(90);
 const LONGEST_SHUTDOWN: Duration = Duration::from_secs(45);
 /// The cloud takes about ten seconds.
 const LONGEST_DELETE: Duration = Duration::from_secs(5 * 60);
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 impl Cloud {
     pub(super) async fn take_down(&self, tunnel: Option<&Tunnel>, consent: Consent) -> Result<Destroyed, MachineError> {
-        let observed = self.observe().await?;
+        let observed = self.servers_and_volumes().await?;
         if observed.servers.is_empty() {
             return Ok(Destroyed::Absent);
         }
@@ -43,12 +43,7 @@ impl Cloud {
                     }
                 }
             }
-            for volume in observed.volumes.iter().filter(|volume| volume.server == Some(server.id)) {
-                let detached = self.client.volumes().detach(volume.id).await;
-                if let Err(error) = self.settled("detach the volume", detached.map(|action| vec![action])).await {
-                    troubles.push(crate::with_causes(&error));
-                }
-            }
+            // The cloud detaches its volumes as it deletes it.
             self.delete_server(server.id).await?;
         }
         Ok(Destroyed::Gone { troubles })
@@ -78,10 +73,10 @@ impl Cloud {
 
     async fn shut_down(&self, server: &Server) -> Result<(), String> {
         self.client.servers().shutdown(server.id).await.map_err(|error| crate::with_causes(&error))?;
-        let begun = Instant::now();
+        let (begun, mut looks) = (Instant::now(), Looks::new());
         while begun.elapsed() < LONGEST_SHUTDOWN {
             match self.client.servers().get(server.id).await {
-                Ok(Some(now)) if now.status == hetzner::ServerStatus::Running => sleep(LOOK_AGAIN).await,
+                Ok(Some(now)) if now.status == hetzner::ServerStatus::Running => looks.pause().await,
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(crate::with_causes(&error)),
             }
@@ -101,12 +96,12 @@ impl Cloud {
             let action = servers.delete(id).await.map_err(cloud("delete the server"))?;
             self.settled("delete the server", Ok(action.into_iter().collect())).await?;
         }
-        let begun = Instant::now();
+        let (begun, mut looks) = (Instant::now(), Looks::new());
         while servers.get(id).await.map_err(cloud("look at the server"))?.is_some() {
             if begun.elapsed() > LONGEST_DELETE {
                 return Err(MachineError::TimedOut { waited: LONGEST_DELETE, last: format!("deleting server {}", server.name) });
             }
-            sleep(LOOK_AGAIN).await;
+            looks.pause().await;
         }
         Ok(())
     }

@@ -1,16 +1,17 @@
 //! One look at the cloud, turned into what decisions need. What does not carry our labels is dropped here and never seen again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hetzner::{Architecture, ImageStatus, ImageType, Pricing, Query};
+use jiff::Timestamp;
 use tunnel::Fingerprint;
 
 use super::{Cloud, cloud};
 use crate::choice::{Candidate, Kind};
 use crate::error::MachineError;
 use crate::identity::{HOST_KEY, IMAGE, MACHINE_IMAGE, NEXT_HOST_KEY, ROLE, owner_selector};
-use crate::observed::{Catalogue, Observed, Server, ServerStatus, ServerType, Volume};
+use crate::observed::{Catalogue, Observed, Offer, Server, ServerStatus, ServerType, Volume};
 use crate::plan::ImageSetting;
 use crate::provider::{Summary, UsedImage, VolumeSummary};
 
@@ -18,43 +19,78 @@ use crate::provider::{Summary, UsedImage, VolumeSummary};
 const BILLED_UNIT_SECONDS: u64 = 3_600;
 
 impl Cloud {
-    /// Everything of this identity.
+    /// Everything of this identity, in four requests.
     pub async fn observe(&self) -> Result<Observed, MachineError> {
-        let ours = Query::labels(self.options.identity.selector());
-        let (servers, volumes, keys, firewalls) = tokio::try_join!(
-            async { self.client.servers().list(&ours).await.map_err(cloud("list the servers")) },
-            async { self.client.volumes().list(&ours).await.map_err(cloud("list the volumes")) },
-            async { self.client.ssh_keys().list(&Query::default()).await.map_err(cloud("list the SSH keys")) },
-            async { self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls")) },
-        )?;
+        let (mut observed, key, firewall) = tokio::try_join!(self.servers_and_volumes(), self.find_login_key(), self.find_firewall())?;
+        (observed.key, observed.firewall) = (key, firewall);
+        Ok(observed)
+    }
+
+    /// The same, when the login key and the firewall are known already: two requests.
+    pub(super) async fn observe_again(&self, known: &Observed) -> Result<Observed, MachineError> {
+        match (known.key, known.firewall) {
+            (Some(_), Some(_)) => {
+                let observed = self.servers_and_volumes().await?;
+                Ok(Observed { key: known.key, firewall: known.firewall, ..observed })
+            }
+            _ => self.observe().await,
+        }
+    }
+
+    /// What bills, in two requests, and one more where a server's status does not say whether it passes by itself.
+    pub(super) async fn servers_and_volumes(&self) -> Result<Observed, MachineError> {
         let identity = &self.options.identity;
+        let ours = Query::labels(identity.selector());
+        let (servers, volumes) =
+            tokio::try_join!(async { self.client.servers().list(&ours).await.map_err(cloud("list the servers")) }, async {
+                self.client.volumes().list(&ours).await.map_err(cloud("list the volumes"))
+            },)?;
+        let mut servers: Vec<Server> = servers.into_iter().filter(|server| identity.owns(&server.labels)).map(server).collect();
+        let volumes: Vec<Volume> = volumes.into_iter().filter(|volume| identity.owns(&volume.labels)).map(volume).collect();
+        for server in &mut servers {
+            let lacks_its_volume = volumes.iter().any(|volume| volume.server.is_none());
+            let may_pass = server.status == ServerStatus::Off || (server.status == ServerStatus::Running && lacks_its_volume);
+            if may_pass && !server.busy {
+                let running = self.client.servers().running_actions(server.id).await;
+                server.busy = !running.map_err(cloud("list the actions of the server"))?.is_empty();
+            }
+        }
+        Ok(Observed { at: Timestamp::now().as_second(), servers, volumes, key: None, firewall: None })
+    }
+
+    async fn find_login_key(&self) -> Result<Option<u64>, MachineError> {
         let login = self.options.login.public_key();
-        // A project holds each key once, whatever its name: one that the person uploaded serves as well.
+        // A project holds each key once, whatever its name: one that the user uploaded serves as well.
         let is_login =
             |key: &hetzner::SshKey| crate::host_key::parse_public(&key.public_key).is_ok_and(|found| found.key_data() == login.key_data());
-        Ok(Observed {
-            servers: servers.into_iter().filter(|server| identity.owns(&server.labels)).map(server).collect(),
-            volumes: volumes.into_iter().filter(|volume| identity.owns(&volume.labels)).map(volume).collect(),
-            key: keys.iter().find(|key| is_login(key)).map(|key| key.id),
-            firewall: firewalls.into_iter().find(|firewall| identity.owns(&firewall.labels)).map(|firewall| firewall.id),
-        })
+        let keys = self.client.ssh_keys().list(&Query::default()).await.map_err(cloud("list the SSH keys"))?;
+        Ok(keys.iter().find(|key| is_login(key)).map(|key| key.id))
+    }
+
+    async fn find_firewall(&self) -> Result<Option<u64>, MachineError> {
+        let identity = &self.options.identity;
+        let ours = Query::labels(identity.selector());
+        let firewalls = self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls"))?;
+        Ok(firewalls.into_iter().find(|firewall| identity.owns(&firewall.labels)).map(|firewall| firewall.id))
     }
 
     /// What can be ordered.
     pub(super) async fn catalogue(&self) -> Result<Catalogue, MachineError> {
-        let (server_types, locations, plain, own) = tokio::try_join!(
+        let (server_types, plain, own) = tokio::try_join!(
             async { self.client.server_types().list(&Query::default()).await.map_err(cloud("list the server types")) },
-            async { self.client.locations().list(&Query::default()).await.map_err(cloud("list the locations")) },
             self.plain_images(),
             self.own_images(),
         )?;
+        // A location where nothing is sold cannot be used, so the types name all that matter.
+        let locations: BTreeSet<String> = server_types.iter().flat_map(|found| &found.locations).map(|offer| offer.name.clone()).collect();
+        let now = Timestamp::now();
         let mut images: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (kind, image) in plain.iter().map(|image| (Kind::Plain, image)).chain(own.iter().map(|image| (Kind::Own, image))) {
             images.entry(image.architecture.to_string()).or_default().push(candidate(kind, image));
         }
         Ok(Catalogue {
-            server_types: server_types.into_iter().map(server_type).collect(),
-            locations: locations.into_iter().map(|location| location.name).collect(),
+            server_types: server_types.into_iter().map(|found| server_type(found, now)).collect(),
+            locations: locations.into_iter().collect(),
             images,
         })
     }
@@ -89,7 +125,7 @@ impl Cloud {
 
     /// A server as a person wants to see it; with prices where they are known.
     pub(super) fn summary(&self, server: &Server, observed: &Observed, pricing: Option<&Pricing>) -> Summary {
-        let address = pricing.and_then(|pricing| address_price(pricing, server));
+        let address = pricing.and_then(|pricing| address_price(pricing, &server.location));
         Summary {
             id: Some(server.id),
             name: server.name.clone(),
@@ -128,26 +164,30 @@ impl Cloud {
     }
 }
 
-fn address_price<'a>(pricing: &'a Pricing, server: &Server) -> Option<&'a hetzner::IpPrice> {
+pub(super) fn address_price<'a>(pricing: &'a Pricing, location: &str) -> Option<&'a hetzner::IpPrice> {
     let ipv4 = pricing.primary_ips.iter().find(|kind| kind.kind == "ipv4")?;
-    ipv4.prices.iter().find(|price| price.location == server.location)
+    ipv4.prices.iter().find(|price| price.location == location)
+}
+
+/// Net price of a month for so many GB.
+#[expect(clippy::cast_precision_loss, reason = "sizes are thousands of GB")]
+pub(super) fn volume_price(pricing: &Pricing, size: u64) -> Option<f64> {
+    Some(euros(&pricing.volume.price_per_gb_month.net)? * size as f64)
 }
 
 pub(super) fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> VolumeSummary {
-    #[expect(clippy::cast_precision_loss, reason = "sizes are thousands of GB")]
-    let price = |pricing: &Pricing| Some(euros(&pricing.volume.price_per_gb_month.net)? * volume.size as f64);
     VolumeSummary {
         id: volume.id,
         name: volume.name.clone(),
         size: volume.size,
         location: volume.location.clone(),
         server: volume.server,
-        price_monthly: pricing.and_then(price),
+        price_monthly: pricing.and_then(|pricing| volume_price(pricing, volume.size)),
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "prices are far below 2^52 millionths")]
-fn euros(amount: &hetzner::Amount) -> Option<f64> {
+pub(super) fn euros(amount: &hetzner::Amount) -> Option<f64> {
     amount.micros().map(|micros| micros as f64 / 1e6)
 }
 
@@ -162,7 +202,7 @@ fn image_name(image: &hetzner::Image) -> String {
     image.name.clone().unwrap_or_else(|| format!("snapshot {}", image.id))
 }
 
-fn server(server: hetzner::Server) -> Server {
+pub(super) fn server(server: hetzner::Server) -> Server {
     let price = server.server_type.price_at(&server.location.name);
     let price_hourly = price.and_then(|price| euros(&price.price_hourly.net));
     let price_monthly = price.and_then(|price| euros(&price.price_monthly.net));
@@ -199,12 +239,13 @@ fn volume(volume: hetzner::Volume) -> Volume {
     Volume { id: volume.id, name: volume.name, location: volume.location.name, size: volume.size.into(), server: volume.server }
 }
 
-fn server_type(found: hetzner::ServerType) -> ServerType {
+fn server_type(found: hetzner::ServerType, now: Timestamp) -> ServerType {
     let architecture = match &found.architecture {
         Architecture::X86 => "x86".to_owned(),
         other => other.to_string(),
     };
-    // A type that is being withdrawn can be ordered until its last day; the cloud refuses afterwards, and the ladder goes on.
-    let offers: BTreeMap<String, bool> = found.locations.into_iter().map(|offer| (offer.name, offer.available)).collect();
+    let hourly = |location: &str| found.price_at(location).and_then(|price| price.price_hourly.net.micros()?.try_into().ok());
+    let sold = found.locations.iter().filter(|offer| !offer.is_withdrawn(now));
+    let offers = sold.map(|sold| (sold.name.clone(), Offer { available: sold.available, hourly: hourly(&sold.name) })).collect();
     ServerType { name: found.name, architecture, disk: found.disk.into(), offers }
 }

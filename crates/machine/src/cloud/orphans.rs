@@ -62,6 +62,11 @@ impl Cloud {
             } else {
                 continue;
             };
+            // The cloud reports a server that it is just creating as not locked.
+            let running = self.client.servers().running_actions(server.id).await;
+            if !running.map_err(cloud("list the actions of the server"))?.is_empty() {
+                continue;
+            }
             orphans.push(Orphan { kind: OrphanKind::Server, id: server.id, name: server.name.clone(), because: because.to_owned() });
         }
         let profiles: Vec<Option<&String>> = servers

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::rig::{Stage, pass_over};
+use crate::rig::{Stage, foreign_agent, pass_over};
 
 const SETTINGS: [(&str, &str); 4] = [
     ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "1s"),
@@ -52,6 +52,23 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
     stage.eventually("it goes when nothing keeps it", Duration::from_secs(30), async || stage.counts().await == (0, 1)).await;
     let words = stage.dockbridge(&["why"]).await;
     assert!(words.succeeded().stdout.starts_with("There is no machine, for "), "{words}");
+    daemon.stop().await;
+    stage.close().await;
+}
+
+#[tokio::test]
+async fn a_machine_without_an_agent_is_told_and_what_that_means() {
+    let Some(mut stage) = Stage::new().await else { return pass_over() };
+    foreign_agent(&mut stage);
+    let daemon = stage.start(&SETTINGS).await;
+    stage.docker(&["ps"]).await.succeeded();
+    for command in ["status", "why"] {
+        let words = stage.dockbridge(&[command]).await;
+        let told = words.succeeded().stdout.contains("no agent runs on dockbridge-default-");
+        assert!(told && words.stdout.contains("it cannot delete itself"), "{words}");
+    }
+    let told = why(&stage).await;
+    assert_eq!(told["warnings"].as_array().map(Vec::len), Some(1), "{told}");
     daemon.stop().await;
     stage.close().await;
 }
