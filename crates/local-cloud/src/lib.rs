@@ -12,6 +12,7 @@
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
 //! | `GET /_local/state` | how much of everything exists, the ids of the servers, and `requests`: by project `{total, by_route: {"GET servers": 12}}` |
+//! | `PUT /_local/limits` `{requests_per_hour, servers}` | changes the limits that are named, of all projects; the answer has both |
 //! | `DELETE /_local/requests` | the requests are counted from zero; the answer has what was counted |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
@@ -54,4 +55,4 @@ mod work;
 
 pub use cloud::{Cloud, StartError};
 pub use nspawn::{CleanReport, clean};
-pub use options::{Access, Machines, Options, Pace, Token};
+pub use options::{Access, Limits, Machines, Options, Pace, Stock, Token};

@@ -10,6 +10,7 @@ use super::list::{Listing, Page, list};
 use super::view;
 use crate::catalogue::Catalogue;
 use crate::hypervisor::Hypervisor;
+use crate::options::Limits;
 use crate::state::{Id, Ids, Project, Resource};
 use crate::work::effect::Effect;
 use crate::work::engine::Engine;
@@ -21,6 +22,7 @@ pub(crate) struct Scope<'a> {
     ids: &'a mut Ids,
     pub(super) catalogue: &'a Catalogue,
     pub(super) hypervisor: &'a dyn Hypervisor,
+    pub(super) limits: Limits,
     pub(super) call: &'a Call,
     pub(super) now: Timestamp,
     chains: Vec<Chain>,
@@ -55,11 +57,12 @@ impl<'a> Scope<'a> {
         project: &'a mut Project,
         ids: &'a mut Ids,
         engine: &'a Engine,
+        limits: Limits,
         call: &'a Call,
         now: Timestamp,
     ) -> Scope<'a> {
         let hypervisor = engine.hypervisor.as_ref();
-        Scope { name, project, ids, catalogue: &engine.catalogue, hypervisor, call, now, chains: Vec::new(), effects: Vec::new() }
+        Scope { name, project, ids, catalogue: &engine.catalogue, hypervisor, limits, call, now, chains: Vec::new(), effects: Vec::new() }
     }
 
     pub(super) fn into_work(self) -> (Vec<Chain>, Vec<Effect>) {

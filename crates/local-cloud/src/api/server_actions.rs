@@ -59,7 +59,7 @@ pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let rescue = Rescue { ssh_keys: servers::find_keys(scope, &keys)?, until: scope.now + RESCUE_WAITS };
     let work = Work::SetRescue { server: id, rescue: Some(rescue) };
     let action = scope.start_one("enable_rescue", &[Resource::Server(id)], work)?;
-    let root_password = format!("{:024x}", rand::random::<u128>() >> 32);
+    let root_password = servers::root_password();
     Ok(Reply::created(json!({"action": action, "root_password": root_password})))
 }
 
@@ -85,7 +85,7 @@ pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if let (Some(server), Some(_)) = (scope.project.servers.get_mut(&id), &user_data) {
         server.user_data = user_data;
     }
-    let root_password = (!has_keys).then(|| format!("{:024x}", rand::random::<u128>() >> 32));
+    let root_password = (!has_keys).then(servers::root_password);
     Ok(Reply::created(json!({"action": action, "root_password": root_password})))
 }
 

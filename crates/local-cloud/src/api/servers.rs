@@ -63,7 +63,8 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let server_type: IdOrName = fields.required("server_type");
     let image: IdOrName = fields.required("image");
     let location: Option<IdOrName> = fields.optional("location");
-    let datacenter: Option<IdOrName> = fields.optional("datacenter");
+    // Unknown since July 2026, as any other unknown field.
+    let datacenter: Option<IdOrName> = scope.catalogue.removed_properties.then(|| fields.optional("datacenter")).flatten();
     let starts = fields.optional("start_after_create").unwrap_or(true);
     let key_refs: Vec<IdOrName> = fields.optional("ssh_keys").unwrap_or_default();
     let volumes: Vec<Id> = fields.optional("volumes").unwrap_or_default();
@@ -96,12 +97,13 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         }
     }
     ensure_name_is_free(scope, &name, None)?;
+    ensure_below_limit(scope)?;
     place(scope, server_type, location)?;
 
     let id = scope.new_id();
     let reserved = scope.hypervisor.reserve_address(id).map_err(|failure| {
         tracing::warn!(server = id, what = failure.what, cause = failure.cause, "no address for a new server");
-        ApiError::new(StatusCode::FORBIDDEN, "resource_limit_exceeded", "primary_ip_limit")
+        ApiError::limit_exceeded("Primary IP limit exceeded", "primary_ip_limit")
     })?;
     let ipv4 = has_ipv4.then(|| Ipv4 { id: scope.new_id(), ip: reserved, dns_ptr: None, facts: Default::default() });
     let ipv6 = has_ipv6.then(|| Ipv6 {
@@ -110,7 +112,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         dns_ptr: Default::default(),
         facts: Default::default(),
     });
-    let root_password = keys.is_empty().then(|| format!("{:024x}", rand::random::<u128>() >> 32));
+    let root_password = keys.is_empty().then(root_password);
     let server = Server {
         id,
         name,
@@ -310,6 +312,16 @@ fn check_volumes(scope: &Scope<'_>, volumes: &[Id], location: &Entry) -> Result<
 fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<Id>) -> Result<(), ApiError> {
     let taken = scope.project.servers.values().any(|s| s.name == name && Some(s.id) != except);
     if taken { Err(ApiError::taken("name", "server name is already used")) } else { Ok(()) }
+}
+
+/// Twenty letters and digits, as the original's.
+pub(super) fn root_password() -> String {
+    rand::distr::SampleString::sample_string(&rand::distr::Alphanumeric, &mut rand::rng(), 20)
+}
+
+fn ensure_below_limit(scope: &Scope<'_>) -> Result<(), ApiError> {
+    let is_reached = scope.limits.servers.is_some_and(|most| scope.project.servers.len() >= most as usize);
+    if is_reached { Err(ApiError::limit_exceeded("server limit exceeded", "server_limit")) } else { Ok(()) }
 }
 
 /// RFC 1123.

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
+use super::pace::Durations;
 use super::{Chain, Fate, Mishap, Step, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Event, Hypervisor};
-use crate::options::Pace;
 use crate::state::action::ActionError;
 use crate::state::{Id, Project, Resource, ServerStatus, World};
 
@@ -28,7 +28,7 @@ pub(crate) struct Engine {
     world: Mutex<World>,
     pub(crate) catalogue: Catalogue,
     pub(crate) hypervisor: Arc<dyn Hypervisor>,
-    pace: Pace,
+    durations: Durations,
     turns: Turns,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -37,12 +37,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(world: World, catalogue: Catalogue, hypervisor: Arc<dyn Hypervisor>, pace: Pace) -> Engine {
+    pub(crate) fn new(world: World, catalogue: Catalogue, hypervisor: Arc<dyn Hypervisor>, durations: Durations) -> Engine {
         Engine {
             world: Mutex::new(world),
             catalogue,
             hypervisor,
-            pace,
+            durations,
             turns: Turns::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -110,7 +110,7 @@ impl Engine {
 
     /// The effects of one step, for at least the time that its action takes.
     async fn carry_out(&self, chain: &Chain, step: &Step, fate: &Fate) -> Result<Option<u64>, ActionError> {
-        let least = self.pace.least(&step.work);
+        let least = self.durations.least(&step.work);
         let begun = self.begin(chain, step, least, fate);
         let work = async {
             let mut size = None;

@@ -10,6 +10,7 @@ mod firewalls;
 mod images;
 mod machines;
 mod openapi;
+mod options;
 mod restart;
 mod rig;
 mod servers;

@@ -81,12 +81,22 @@ fn compile(schema: &Value) -> Validator {
     jsonschema::options().with_draft(Draft::Draft7).should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema has another type.
+/// Properties that the file requires, and that were removed after it was published.
+const REMOVED: [&str; 2] = ["datacenter", "deprecated"];
+
+/// OpenAPI 3.0 says `nullable` where JSON Schema has another type. What was announced after the file
+/// was published is mended here.
 fn as_json_schema(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.values_mut().for_each(as_json_schema);
             map.remove("example");
+            if let Some(required) = map.get_mut("required").and_then(Value::as_array_mut) {
+                required.retain(|name| !REMOVED.iter().any(|removed| name == removed));
+            }
+            if let Some(values) = map.get_mut("assignee_type").and_then(|kind| kind["enum"].as_array_mut()) {
+                values.push(json!("unassigned"));
+            }
             if map.remove("nullable") == Some(Value::Bool(true)) {
                 if let Some(kind) = map.get("type").cloned() {
                     map.insert("type".into(), json!([kind, "null"]));

@@ -21,7 +21,7 @@ async fn a_server_is_initializing_with_an_address_and_then_runs() {
     assert_eq!(made.body["server"]["status"], "initializing");
     assert!(made.body["server"]["public_net"]["ipv4"]["ip"].is_string());
     assert_eq!(made.body["server"]["location"]["name"], "fsn1");
-    assert_eq!(made.body["server"]["datacenter"]["location"]["name"], "fsn1", "old clients do not decode without it");
+    assert_eq!(made.body["server"].get("datacenter"), None, "removed in July 2026");
     assert_eq!((&made.body["action"]["command"], &made.body["action"]["status"]), (&json!("create_server"), &json!("running")));
     assert_eq!(made.body["next_actions"][0]["command"], "start_server");
     assert!(made.body["root_password"].is_string());
@@ -82,6 +82,7 @@ async fn orders_that_make_no_sense_are_refused_and_nothing_is_made() {
         (with("automount", json!(true)), "invalid_input", vec!["automount"]),
         (with("public_net", json!({"enable_ipv4": false, "enable_ipv6": false})), "invalid_input", vec!["public_net"]),
         (with("public_net", json!({"ipv5": true})), "invalid_input", vec!["public_net"]),
+        (with("datacenter", json!("fsn1-dc14")), "invalid_input", vec!["datacenter"]),
     ] {
         let answer = rig.post("/servers", order).await;
         assert_eq!(answer.refused(422, code).fields(), fields);
@@ -290,10 +291,12 @@ async fn an_address_that_was_told_to_stay_outlives_its_server() {
     let path = format!("/primary_ips/{id}");
     let labels = json!({"role": "address"});
     let changed = rig.put(&path, json!({"labels": labels, "auto_delete": false, "name": "mine"})).await.expect(200).body.clone();
+    assert_eq!(changed["primary_ip"]["assignee_type"], "server");
     assert_eq!((&changed["primary_ip"]["labels"], &changed["primary_ip"]["name"]), (&labels, &json!("mine")));
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     let left = rig.get("/primary_ips?label_selector=role%3Daddress").await.body["primary_ips"].clone();
     assert_eq!((&left[0]["id"], &left[0]["assignee_id"]), (&json!(id), &json!(null)));
+    assert_eq!(left[0]["assignee_type"], "unassigned");
     rig.delete(&path).await.expect(204);
     rig.get(&path).await.refused(404, "not_found");
 }
