@@ -39,9 +39,8 @@
 //! `path` is a prefix of the path, in which `*` stands for one segment. `match` may have `body`, too: fields that have to be equal, such as
 //! `{"location": "fsn1"}`.
 //!
-//! Where it is not like the original: IPv6 networks are from the documentation prefix and lead nowhere, outbound firewall rules are kept but not
-//! enforced, a returned root password is not set (nor is the rescue system's: keys let in), metrics are zero, and networks, load balancers, floating IPs, certificates,
-//! placement groups and DNS zones do not exist (lists are empty, creating one is an `unsupported_error`). A rescue system sees an empty disk until one has written to it.
+//! Where it is not like the original is listed in `docs/local-cloud.md`, with every operation of the official OpenAPI file that does not exist here: each
+//! answers 422 `unsupported_error`.
 
 mod api;
 mod catalogue;

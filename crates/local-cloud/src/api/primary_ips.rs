@@ -38,6 +38,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     get(scope)
 }
 
+/// No action here works on a primary IP.
+pub(super) fn actions(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    find(scope)?;
+    super::actions::none(scope)
+}
+
 pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     find(scope)?;
     let id = scope.id();

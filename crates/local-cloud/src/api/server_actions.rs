@@ -23,6 +23,10 @@ fn simple(scope: &mut Scope<'_>, command: &'static str, work: fn(u64) -> Work) -
 }
 
 pub(super) fn power_on(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    let server = servers::find(scope)?;
+    if server.ipv4.is_none() && server.ipv6.is_none() {
+        return Err(servers::without_an_address());
+    }
     simple(scope, "start_server", Work::Start)
 }
 
@@ -40,11 +44,6 @@ pub(super) fn reboot(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 
 pub(super) fn reset(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     simple(scope, "reset_server", Work::Reset)
-}
-
-pub(super) fn unsupported(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    servers::find(scope)?;
-    Err(ApiError::unsupported("the local cloud cannot do this"))
 }
 
 /// The password in the answer is not set, as everywhere in the local cloud: keys let in.

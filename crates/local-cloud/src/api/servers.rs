@@ -80,10 +80,12 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(location.is_none() || datacenter.is_none(), "location", "location and datacenter exclude each other.");
     fields.refuse_unless(!automount || !volumes.is_empty(), "automount", "automount is only possible with volumes.");
     let (has_ipv4, has_ipv6) = (public_net.enable_ipv4.unwrap_or(true), public_net.enable_ipv6.unwrap_or(true));
-    fields.refuse_unless(has_ipv4 || has_ipv6, "public_net", "A server needs a public address or a network.");
     fields.finish()?;
     if !networks.is_empty() || placement_group.is_some() || public_net.ipv4.is_some() || public_net.ipv6.is_some() {
         return Err(ApiError::unsupported("the local cloud has no networks, placement groups or reserved addresses"));
+    }
+    if starts && !has_ipv4 && !has_ipv6 {
+        return Err(without_an_address());
     }
 
     let server_type = find_server_type(scope, &server_type)?;
@@ -312,6 +314,11 @@ fn check_volumes(scope: &Scope<'_>, volumes: &[Id], location: &Entry) -> Result<
 fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<Id>) -> Result<(), ApiError> {
     let taken = scope.project.servers.values().any(|s| s.name == name && Some(s.id) != except);
     if taken { Err(ApiError::taken("name", "server name is already used")) } else { Ok(()) }
+}
+
+/// Such a server can be made, and cannot be started.
+pub(super) fn without_an_address() -> ApiError {
+    ApiError::invalid("server must be attached to at least one of: primary_ipv4, primary_ipv6, private_network")
 }
 
 /// Twenty letters and digits, as the original's.

@@ -5,6 +5,7 @@
 
 mod actions;
 mod clients;
+mod coverage;
 mod faults;
 mod firewalls;
 mod images;

@@ -21,7 +21,9 @@ pub fn spec() -> Option<&'static Spec> {
     SPEC.get_or_init(Spec::load).as_ref()
 }
 
-fn location() -> PathBuf {
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+pub fn location() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/facts/hcloud-openapi.json");
     std::env::var_os("HCLOUD_OPENAPI").map_or_else(beside, PathBuf::from)
 }
@@ -30,6 +32,16 @@ impl Spec {
     fn load() -> Option<Spec> {
         let text = std::fs::read(location()).ok()?;
         Some(Spec { document: serde_json::from_slice(&text).unwrap(), validators: Mutex::default() })
+    }
+
+    /// Every operation of the file: method and path, such as `GET /servers/{id}`.
+    pub fn operations(&self) -> Vec<(String, String)> {
+        let paths = self.document["paths"].as_object().unwrap();
+        let of = |(path, methods): (&String, &Value)| {
+            let methods = methods.as_object().unwrap().keys().filter(|m| METHODS.contains(&m.as_str()));
+            methods.map(|m| (m.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(of).collect()
     }
 
     /// Panics if the file does not allow this answer. Tells the pattern of the route, if the file knows it.

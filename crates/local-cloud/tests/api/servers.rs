@@ -80,7 +80,6 @@ async fn orders_that_make_no_sense_are_refused_and_nothing_is_made() {
         (with("firewalls", json!([{"firewall": 1}])), "invalid_input", vec!["firewalls"]),
         (with("user_data", json!("x".repeat(32 * 1024 + 1))), "invalid_input", vec!["user_data"]),
         (with("automount", json!(true)), "invalid_input", vec!["automount"]),
-        (with("public_net", json!({"enable_ipv4": false, "enable_ipv6": false})), "invalid_input", vec!["public_net"]),
         (with("public_net", json!({"ipv5": true})), "invalid_input", vec!["public_net"]),
         (with("datacenter", json!("fsn1-dc14")), "invalid_input", vec!["datacenter"]),
     ] {
@@ -92,6 +91,25 @@ async fn orders_that_make_no_sense_are_refused_and_nothing_is_made() {
     assert_eq!(rig.post("/servers", with("server_type", json!("cx22"))).await.message(), "server type 104 is deprecated");
     rig.post("/servers", with("user_data", json!("x".repeat(32 * 1024)))).await.expect(201);
     assert_eq!(rig.get("/servers").await.names("servers"), ["s"]);
+}
+
+#[tokio::test]
+async fn a_server_without_any_address_can_be_made_but_not_started() {
+    const NEEDED: &str = "server must be attached to at least one of: primary_ipv4, primary_ipv6, private_network";
+    let rig = Rig::start().await;
+    let mut wanted = order("s");
+    wanted["public_net"] = json!({"enable_ipv4": false, "enable_ipv6": false});
+    assert_eq!(rig.post("/servers", wanted.clone()).await.refused(422, "invalid_input").message(), NEEDED);
+    wanted["start_after_create"] = json!(false);
+    let made = rig.done(rig.post("/servers", wanted).await).await;
+    let net = &made.expect(201).body["server"]["public_net"];
+    assert_eq!((&net["ipv4"], &net["ipv6"]), (&Value::Null, &Value::Null));
+    let server = made.id("server");
+    assert_eq!(status(&rig, server).await, "off");
+    let start = rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await;
+    assert_eq!(start.refused(422, "invalid_input").message(), NEEDED);
+    assert_eq!(rig.get("/primary_ips").await.body["primary_ips"], json!([]));
+    rig.done(rig.delete(&format!("/servers/{server}")).await).await;
 }
 
 #[tokio::test]
