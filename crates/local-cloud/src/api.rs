@@ -15,6 +15,7 @@ mod firewalls;
 mod images;
 mod list;
 pub(crate) mod listener;
+mod metrics;
 mod ordering;
 mod pokes;
 mod primary_ips;

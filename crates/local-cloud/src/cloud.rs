@@ -110,6 +110,7 @@ impl Cloud {
             lock: Some(lock),
         };
         engine.spawn_listener();
+        engine.spawn_sampler();
         engine.resume().await;
 
         let api = Arc::new(Api::new(engine.clone(), &tokens, options.limits));

@@ -6,7 +6,7 @@ use http::Method;
 use super::budget::Purse;
 use super::error::ApiError;
 use super::scope::{Reply, Scope};
-use super::{absent, actions, firewalls, images, ordering, primary_ips, server_actions, servers, ssh_keys, volumes};
+use super::{absent, actions, firewalls, images, metrics, ordering, primary_ips, server_actions, servers, ssh_keys, volumes};
 
 pub(super) type Handler = fn(&mut Scope<'_>) -> Result<Reply, ApiError>;
 
@@ -30,7 +30,7 @@ static ROUTES: &[Route] = routes! {
     "servers/actions" { GET actions::list_of_servers }
     "servers/actions/{id}" { GET actions::get }
     "servers/{id}" { GET servers::get, PUT servers::update, DELETE servers::delete }
-    "servers/{id}/metrics" { GET servers::metrics }
+    "servers/{id}/metrics" { GET metrics::get }
     "servers/{id}/actions" { GET actions::list_of_server }
     "servers/{id}/actions/{id}" { GET actions::get_of_resource }
     "servers/{id}/actions/poweron" { POST server_actions::power_on }

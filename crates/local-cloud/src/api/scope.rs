@@ -1,5 +1,8 @@
 //! What a route's function works with: one project, locked for the moment, and the means to start actions in it.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,6 +17,7 @@ use crate::options::Limits;
 use crate::state::{Id, Ids, Project, Resource};
 use crate::work::effect::Effect;
 use crate::work::engine::Engine;
+use crate::work::samples::{Rates, Samples};
 use crate::work::{Chain, Step, Work, settle_firewalls};
 
 pub(crate) struct Scope<'a> {
@@ -25,6 +29,7 @@ pub(crate) struct Scope<'a> {
     pub(super) limits: Limits,
     pub(super) call: &'a Call,
     pub(super) now: Timestamp,
+    samples: &'a Mutex<Samples>,
     chains: Vec<Chain>,
     effects: Vec<Effect>,
 }
@@ -61,12 +66,27 @@ impl<'a> Scope<'a> {
         call: &'a Call,
         now: Timestamp,
     ) -> Scope<'a> {
-        let hypervisor = engine.hypervisor.as_ref();
-        Scope { name, project, ids, catalogue: &engine.catalogue, hypervisor, limits, call, now, chains: Vec::new(), effects: Vec::new() }
+        Scope {
+            name,
+            project,
+            ids,
+            catalogue: &engine.catalogue,
+            hypervisor: engine.hypervisor.as_ref(),
+            limits,
+            call,
+            now,
+            samples: &engine.samples,
+            chains: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 
     pub(super) fn into_work(self) -> (Vec<Chain>, Vec<Effect>) {
         (self.chains, self.effects)
+    }
+
+    pub(super) fn rates(&self, server: Id, at: Timestamp, step: Duration) -> Rates {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).rates(server, at, step)
     }
 
     /// The first id in the path.

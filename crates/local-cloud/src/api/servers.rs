@@ -3,9 +3,8 @@
 use std::net::Ipv6Addr;
 
 use http::StatusCode;
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::body::{Fields, IdOrName};
 use super::error::ApiError;
@@ -24,9 +23,6 @@ pub(super) const MOST_USER_DATA: usize = 32 * 1024;
 
 /// The documentation prefix 2001:db8::/32, of which every server gets the /64 of its id.
 const NETWORKS: u128 = 0x2001_0db8_u128 << 96;
-
-/// Points in an answer of metrics, at most.
-const MOST_POINTS: i64 = 500;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     scope.list(&SERVERS, scope.project.servers.values().map(|s| view::server(scope.project, scope.catalogue, s, scope.now)).collect())
@@ -208,37 +204,6 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let holds = volumes.into_iter().chain([Resource::Server(id)]).collect();
     scope.start(vec![(action, Work::DeleteServer(id))], holds);
     Ok(Reply::ok(json!({"action": scope.action_json(action)})))
-}
-
-/// Zeros, in the shape of the real thing.
-pub(super) fn metrics(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    find(scope)?;
-    let query = &scope.call.query;
-    let time = |name: &str| {
-        let text = query.first(name).unwrap_or_default();
-        text.parse::<Timestamp>().map_err(|_| ApiError::invalid_field(name, "Not a valid datetime."))
-    };
-    let (start, end) = (time("start")?, time("end")?);
-    let span = end.as_second() - start.as_second();
-    if span < 0 {
-        return Err(ApiError::invalid_field("end", "Must be after start."));
-    }
-    let step = query.first("step").and_then(|s| s.parse::<i64>().ok()).unwrap_or(0).max(span / MOST_POINTS + 1);
-    let values: Vec<Value> = (0..=span / step).map(|n| json!([start.as_second() + n * step, "0"])).collect();
-    let mut series = Map::new();
-    for kind in query.all("type").flat_map(|t| t.split(',')) {
-        let names: &[&str] = match kind {
-            "cpu" => &["cpu"],
-            "disk" => &["disk.0.iops.read", "disk.0.iops.write", "disk.0.bandwidth.read", "disk.0.bandwidth.write"],
-            "network" => &["network.0.pps.in", "network.0.pps.out", "network.0.bandwidth.in", "network.0.bandwidth.out"],
-            _ => return Err(ApiError::invalid_field("type", format!("Not a valid value: {kind}"))),
-        };
-        series.extend(names.iter().map(|name| ((*name).to_owned(), json!({"values": values}))));
-    }
-    if series.is_empty() {
-        return Err(ApiError::invalid_field("type", "Missing data for required field."));
-    }
-    Ok(Reply::ok(json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}})))
 }
 
 pub(super) fn find_server_type<'a>(scope: &Scope<'a>, wanted: &IdOrName) -> Result<&'a Entry, ApiError> {

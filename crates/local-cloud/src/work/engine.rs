@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
 use super::pace::Durations;
+use super::samples::{self, Samples};
 use super::{Chain, Fate, Mishap, Step, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Event, Hypervisor};
@@ -30,6 +31,7 @@ pub(crate) struct Engine {
     pub(crate) hypervisor: Arc<dyn Hypervisor>,
     durations: Durations,
     turns: Turns,
+    pub(crate) samples: Mutex<Samples>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     /// Told after every change; the saver waits for it.
@@ -44,6 +46,7 @@ impl Engine {
             hypervisor,
             durations,
             turns: Turns::default(),
+            samples: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             changed: Notify::new(),
@@ -254,6 +257,26 @@ impl Engine {
                         engine.changed.notify_one();
                     }
                     None => return,
+                }
+            }
+        });
+    }
+
+    /// Looks at what the running servers use, until the cloud closes.
+    pub(crate) fn spawn_sampler(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = engine.stop.clone();
+            while stop.run_until_cancelled(tokio::time::sleep(samples::EVERY)).await.is_some() {
+                let running: Vec<Id> = {
+                    let world = engine.world();
+                    let servers = world.projects.values().flat_map(|p| p.servers.values());
+                    servers.filter(|s| s.status == ServerStatus::Running).map(|s| s.id).collect()
+                };
+                let hypervisor = engine.hypervisor.clone();
+                let look = move || running.into_iter().filter_map(|id| Some((id, hypervisor.usage(id)?))).collect();
+                if let Ok(used) = tokio::task::spawn_blocking(look).await {
+                    engine.samples.lock().unwrap_or_else(PoisonError::into_inner).take(Timestamp::now(), used);
                 }
             }
         });

@@ -92,6 +92,10 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     cli.does("server change-type --keep-disk s cx33").await;
     cli.does("server poweron s").await;
     cli.does("server reboot s").await;
+    for kind in ["cpu", "disk", "network"] {
+        let chart = cli.does(&format!("server metrics --type {kind} s")).await;
+        assert!(chart.contains('┤') || chart.contains('┼'), "{chart}");
+    }
     cli.does("server enable-rescue --ssh-key k s").await;
     cli.does("server disable-rescue s").await;
     cli.does("server update --name t s").await;

@@ -193,6 +193,26 @@ async fn power_goes_off_and_on() {
 }
 
 #[tokio::test]
+async fn metrics_are_series_of_changing_numbers() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let range = "start=2026-10-01T00:00:00Z&end=2026-10-01T01:00:00Z";
+    let path = |query: &str| format!("/servers/{server}/metrics?{query}");
+    let metrics = rig.get(&path(&format!("type=cpu,disk&type=network&{range}&step=60"))).await.expect(200).body["metrics"].clone();
+    let series = metrics["time_series"].as_object().unwrap();
+    assert_eq!(series.len(), 9);
+    for (name, series) in series {
+        let values = series["values"].as_array().unwrap();
+        let numbers: Vec<f64> = values.iter().map(|v| v[1].as_str().unwrap().parse().unwrap()).collect();
+        assert_eq!((values.len(), &values[1][0]), (61, &json!(1_790_812_860)), "{name}");
+        assert!(numbers.windows(2).any(|two| two[0] != two[1]) && numbers.iter().all(|n| *n >= 0.0), "{name}: {numbers:?}");
+    }
+    rig.get(&path("type=memory&start=2026-10-01T00:00:00Z&end=2026-10-01T01:00:00Z")).await.refused(422, "invalid_input");
+    assert_eq!(rig.get(&path(range)).await.refused(422, "invalid_input").fields(), ["type"]);
+    assert_eq!(rig.get(&path("type=cpu&start=yesterday")).await.refused(422, "invalid_input").fields(), ["start"]);
+}
+
+#[tokio::test]
 async fn a_power_cut_turns_a_server_off_without_an_action() {
     let rig = Rig::start().await;
     let server = rig.server("s").await;
