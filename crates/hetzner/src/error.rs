@@ -141,7 +141,12 @@ impl Error {
 
     /// The token is not (or no longer) valid.
     pub fn is_unauthorized(&self) -> bool {
-        self.api().is_some_and(|error| error.code == Code::Unauthorized || error.status == StatusCode::UNAUTHORIZED)
+        self.api().is_some_and(|error| match error.code {
+            Code::Unauthorized => true,
+            // Documented with the same status, and the token is valid.
+            Code::TokenReadonly => false,
+            _ => error.status == StatusCode::UNAUTHORIZED,
+        })
     }
 
     /// The token may read but not write.

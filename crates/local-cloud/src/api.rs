@@ -1,5 +1,5 @@
 //! The API over HTTP. One pipeline for every request, in the order of the original: route (404 before anything else), token (401), budget (429), method
-//! (405), read-only tokens (403), faults, body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the state while the
+//! (405), read-only tokens (401), faults, body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the state while the
 //! lock is held. Nothing in here waits for machines.
 
 mod absent;
@@ -15,6 +15,7 @@ mod firewalls;
 mod images;
 mod list;
 pub(crate) mod listener;
+mod metrics;
 mod ordering;
 mod pokes;
 mod primary_ips;
@@ -34,7 +35,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::options::{Access, Token};
+use crate::options::{Access, Limits, Token};
 use crate::state::World;
 use crate::work::engine::Engine;
 use crate::work::{Late, Mishap};
@@ -64,13 +65,25 @@ pub(crate) struct Api {
     budgets: Mutex<Budgets>,
     counter: Mutex<Counter>,
     faults: Mutex<Faults>,
+    limits: Mutex<Limits>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Api {
-    pub(crate) fn new(engine: Arc<Engine>, tokens: &[Token]) -> Api {
-        Api { engine, tokens: Tokens::new(tokens), budgets: Mutex::default(), counter: Mutex::default(), faults: Mutex::default() }
+    pub(crate) fn new(engine: Arc<Engine>, tokens: &[Token], limits: Limits) -> Api {
+        Api {
+            engine,
+            tokens: Tokens::new(tokens),
+            budgets: Mutex::default(),
+            counter: Mutex::default(),
+            faults: Mutex::default(),
+            limits: Mutex::new(limits),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The answer; none when the connection has to be cut instead.
@@ -98,10 +111,10 @@ impl Api {
         self.counter.lock().unwrap_or_else(PoisonError::into_inner).count(&caller.project, &request.method, route.pattern);
         let allowance = {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-            budgets.spend(&caller.project, routes::budget(route.pattern), now)
+            budgets.spend(&caller.project, routes::budget(route.pattern), self.limits().requests_per_hour, now)
         };
         let reply = match allowance.is_spent {
-            true => Err(ApiError::rate_limited()),
+            true => Err(ApiError::rate_limited(self.limits())),
             false => self.admitted(request, route, params, caller, now).await,
         };
         let mut answer = match reply {
@@ -125,7 +138,7 @@ impl Api {
             return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed"));
         };
         if caller.access == Access::ReadOnly && request.method != Method::GET {
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "token_readonly", "token is only allowed to perform GET requests"));
+            return Err(ApiError::token_readonly());
         }
         let body = body::parse(&request.body);
         let fault = {
@@ -138,7 +151,7 @@ impl Api {
         }
         match kind {
             Some(Kind::Unavailable503) => return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "service unavailable")),
-            Some(Kind::RateLimit) => return Err(ApiError::rate_limited()),
+            Some(Kind::RateLimit) => return Err(ApiError::rate_limited(self.limits())),
             Some(Kind::ServerError) => {
                 return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal server error"));
             }
@@ -171,7 +184,7 @@ impl Api {
         let mut world = self.engine.world();
         let World { ids, projects } = &mut *world;
         let project = projects.entry(name.to_owned()).or_default();
-        handler(&mut Scope::new(name, project, ids, &self.engine, call, now))
+        handler(&mut Scope::new(name, project, ids, &self.engine, self.limits(), call, now))
     }
 
     fn change(&self, name: &str, call: &Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
@@ -179,7 +192,7 @@ impl Api {
             let mut world = self.engine.world();
             let World { ids, projects } = &mut *world;
             let project = projects.entry(name.to_owned()).or_default();
-            let mut scope = Scope::new(name, project, ids, &self.engine, call, now);
+            let mut scope = Scope::new(name, project, ids, &self.engine, self.limits(), call, now);
             let reply = handler(&mut scope)?;
             // What the request changed may bring servers under firewalls or out of them.
             scope.settle_firewalls();

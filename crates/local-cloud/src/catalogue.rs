@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::options::Stock;
+
 /// The catalogue as of 2026-09-29, prices without VAT.
 const FILE: &str = include_str!("catalogue/catalogue.json");
 
@@ -15,6 +17,9 @@ pub(crate) struct Catalogue {
     pub(crate) images: Vec<Entry>,
     datacenters: Vec<Datacenter>,
     pricing: Value,
+    /// Whether answers have what was removed from the API in 2026.
+    #[serde(skip)]
+    pub(crate) removed_properties: bool,
 }
 
 /// One object as the API shows it, with the two fields everything is found by.
@@ -68,6 +73,22 @@ impl Catalogue {
         serde_json::from_str(FILE)
     }
 
+    /// The same, as the options want it shown.
+    pub(crate) fn as_shown(mut self, stock: Stock, removed_properties: bool) -> Catalogue {
+        self.removed_properties = removed_properties;
+        for entry in self.server_types.iter_mut().chain(&mut self.images) {
+            if let Some(json) = entry.json.as_object_mut().filter(|_| !removed_properties) {
+                json.remove("deprecated");
+            }
+        }
+        if stock == Stock::Captured {
+            let scarce = self.server_types.iter_mut().filter(|t| t.text("category") == "cost_optimized");
+            let places = scarce.filter_map(|t| t.json["locations"].as_array_mut()).flatten();
+            places.for_each(|place| place["available"] = json!(false));
+        }
+        self
+    }
+
     pub(crate) fn location(&self, id: u64) -> Option<&Entry> {
         self.locations.iter().find(|l| l.id == id)
     }
@@ -113,7 +134,7 @@ impl Catalogue {
         prices.iter().find(|p| p["location"] == location).map_or(Value::Null, |p| p["included_traffic"].clone())
     }
 
-    /// The old `datacenter` object of a location.
+    /// The old `datacenter` object of a location, in servers and primary IPs until July 2026.
     pub(crate) fn datacenter_json(&self, location: &Entry) -> Value {
         let Some(datacenter) = self.datacenters.iter().find(|d| d.location == location.name) else { return Value::Null };
         let here: Vec<u64> = self
@@ -172,6 +193,19 @@ mod tests {
         assert_eq!(catalogue.sold(named("cpx21"), "fsn1", at("2025-11-01T00:00:00Z")), Ok(()));
         assert_eq!(catalogue.sold(named("cpx21"), "ash", now), Ok(()));
         assert_eq!(catalogue.sold(named("cx22"), "fsn1", now), Err(NotSold::Withdrawn));
+    }
+
+    #[test]
+    fn the_captured_stock_has_no_cheap_types_but_sells_them() {
+        let catalogue = Catalogue::built_in().unwrap().as_shown(Stock::Captured, false);
+        let available = |name: &str| {
+            let kind = catalogue.server_types.iter().find(|t| t.name == name).unwrap();
+            kind.json["locations"].as_array().unwrap().iter().filter(|l| l["available"] == true).count()
+        };
+        assert_eq!(["cx23", "cx53", "cax11", "cax41"].map(available), [0; 4]);
+        assert_eq!(["cpx22", "ccx13"].map(available), [4, 6]);
+        let cx23 = catalogue.server_types.iter().find(|t| t.name == "cx23").unwrap();
+        assert_eq!(catalogue.sold(cx23, "fsn1", at("2026-10-01T00:00:00Z")), Ok(()));
     }
 
     #[test]

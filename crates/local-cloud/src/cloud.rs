@@ -19,6 +19,7 @@ use crate::nspawn::Nspawn;
 use crate::options::{Access, Machines, Options, Token};
 use crate::state::store;
 use crate::work::engine::Engine;
+use crate::work::pace::Durations;
 
 /// Changes within this time are saved together.
 const SAVE_AFTER: Duration = Duration::from_millis(50);
@@ -81,7 +82,7 @@ impl Cloud {
         builder.recursive(true).mode(0o700).create(&folder).map_err(state)?;
         let lock = store::claim(&folder).map_err(state)?.ok_or_else(|| StartError::InUse { folder: folder.clone() })?;
         let tokens = tokens(options.tokens, &folder).map_err(state)?;
-        let catalogue = Catalogue::built_in().map_err(StartError::Catalogue)?;
+        let catalogue = Catalogue::built_in().map_err(StartError::Catalogue)?.as_shown(options.stock, options.removed_properties);
         // Far from small numbers and from the catalogue's, so that no test comes to rely on either.
         let mut world = store::load(&folder, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
         store::after_a_break(&mut world, Timestamp::now());
@@ -97,7 +98,9 @@ impl Cloud {
                 (Arc::new(nspawn), Some(gateway.into()))
             }
         };
-        let engine = Arc::new(Engine::new(world, catalogue, hypervisor, options.pace));
+        let durations = Durations::new(options.pace, options.pace_seed.unwrap_or_else(rand::random));
+        tracing::info!(seed = durations.seed(), pace = ?options.pace, "actions take their time");
+        let engine = Arc::new(Engine::new(world, catalogue, hypervisor, durations));
         let cloud = Cloud {
             engine: engine.clone(),
             address,
@@ -107,9 +110,10 @@ impl Cloud {
             lock: Some(lock),
         };
         engine.spawn_listener();
+        engine.spawn_sampler();
         engine.resume().await;
 
-        let api = Arc::new(Api::new(engine.clone(), &tokens));
+        let api = Arc::new(Api::new(engine.clone(), &tokens, options.limits));
         // A listener on all addresses is reached over the bridge anyway.
         if let Some(bridge) = bridge.filter(|_| !address.ip().is_unspecified()) {
             let address = SocketAddr::new(bridge, address.port());
@@ -172,9 +176,10 @@ impl Drop for Cloud {
     }
 }
 
-/// Those that were given, or the one in the folder, which is made when it is missing.
-fn tokens(given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
-    if !given.is_empty() {
+/// Those that were given. If none of them may write, the one in the folder, too, which is made when it
+/// is missing.
+fn tokens(mut given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
+    if given.iter().any(|token| token.access == Access::ReadWrite) {
         return Ok(given);
     }
     let path = folder.join("token");
@@ -188,7 +193,8 @@ fn tokens(given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
             secret
         }
     };
-    Ok(vec![Token::new(secret, DEFAULT_PROJECT, Access::ReadWrite)])
+    given.push(Token::new(secret, DEFAULT_PROJECT, Access::ReadWrite));
+    Ok(given)
 }
 
 async fn save_changes(engine: Arc<Engine>, folder: PathBuf) {

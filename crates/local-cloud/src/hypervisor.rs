@@ -2,6 +2,7 @@
 //! implementations: `nspawn` (real machines) and `none` (the API alone).
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -76,6 +77,25 @@ pub enum Event {
     Rescued(u64),
 }
 
+/// What a running machine has used since it booted. Each figure grows while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Time of all its processes on all cores.
+    pub cpu: Duration,
+    /// Bytes that came from its disks.
+    pub disk_read: u64,
+    /// Bytes that went to its disks.
+    pub disk_written: u64,
+    /// Bytes that it received.
+    pub received: u64,
+    /// Bytes that it sent.
+    pub sent: u64,
+    /// Packets that it received.
+    pub packets_received: u64,
+    /// Packets that it sent.
+    pub packets_sent: u64,
+}
+
 /// A real effect that failed, in words for the log and for the action's error.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {cause}")]
@@ -124,6 +144,11 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn snapshot(&self, server: u64, image: u64) -> Effect<'_, u64>;
     /// Removes such a copy.
     fn delete_snapshot(&self, image: u64) -> Effect<'_>;
+    /// What a server has used since it booted; `None` where that is unknown, as for one that is off.
+    /// Reads files of the kernel, for milliseconds.
+    fn usage(&self, _server: u64) -> Option<Usage> {
+        None
+    }
     /// What machines do by themselves. Taken once, by the API.
     fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>>;
     /// Ends all machines and gives everything back to the host; disks and volumes stay in the state folder.

@@ -12,6 +12,7 @@
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
 //! | `GET /_local/state` | how much of everything exists, the ids of the servers, and `requests`: by project `{total, by_route: {"GET servers": 12}}` |
+//! | `PUT /_local/limits` `{requests_per_hour, servers}` | changes the limits that are named, of all projects; the answer has both |
 //! | `DELETE /_local/requests` | the requests are counted from zero; the answer has what was counted |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
@@ -38,9 +39,8 @@
 //! `path` is a prefix of the path, in which `*` stands for one segment. `match` may have `body`, too: fields that have to be equal, such as
 //! `{"location": "fsn1"}`.
 //!
-//! Where it is not like the original: IPv6 networks are from the documentation prefix and lead nowhere, outbound firewall rules are kept but not
-//! enforced, a returned root password is not set (nor is the rescue system's: keys let in), metrics are zero, and networks, load balancers, floating IPs, certificates,
-//! placement groups and DNS zones do not exist (lists are empty, creating one is an `unsupported_error`). A rescue system sees an empty disk until one has written to it.
+//! Where it is not like the original is listed in `docs/local-cloud.md`, with every operation of the official OpenAPI file that does not exist here: each
+//! answers 422 `unsupported_error`.
 
 mod api;
 mod catalogue;
@@ -54,4 +54,4 @@ mod work;
 
 pub use cloud::{Cloud, StartError};
 pub use nspawn::{CleanReport, clean};
-pub use options::{Access, Machines, Options, Pace, Token};
+pub use options::{Access, Limits, Machines, Options, Pace, Stock, Token};

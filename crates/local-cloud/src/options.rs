@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// How a local cloud is set up.
+/// How a local cloud is set up. [`Options::new`] has a value for everything but the state directory.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the API listens; port 0 takes a free one.
@@ -13,10 +13,38 @@ pub struct Options {
     pub state: PathBuf,
     /// What the servers are.
     pub machines: Machines,
-    /// Who may call. When empty, one read-write token is made and kept in the state folder.
+    /// Who may call. A read-write token is made and kept in the state folder when none is among them.
     pub tokens: Vec<Token>,
     /// How long actions take.
     pub pace: Pace,
+    /// What [`Pace::Real`] draws durations from: the same seed draws the same durations for the same
+    /// order of actions. Without one they differ in each run; the log has the seed.
+    pub pace_seed: Option<u64>,
+    /// Which server types are shown as available.
+    pub stock: Stock,
+    /// What a project may have and ask for.
+    pub limits: Limits,
+    /// Answers have the properties that were removed from the API in 2026, too: `datacenter` of servers
+    /// and primary IPs, `deprecated` of server types and images. Orders may name a `datacenter`.
+    /// Clients from before do not decode answers without them.
+    pub removed_properties: bool,
+}
+
+impl Options {
+    /// The API alone on a free port of the loopback, with its state in `state`.
+    pub fn new(state: impl Into<PathBuf>) -> Options {
+        Options {
+            listen: ([127, 0, 0, 1], 0).into(),
+            state: state.into(),
+            machines: Machines::None,
+            tokens: Vec::new(),
+            pace: Pace::default(),
+            pace_seed: None,
+            stock: Stock::default(),
+            limits: Limits::default(),
+            removed_properties: false,
+        }
+    }
 }
 
 /// What stands behind the servers of the API.
@@ -34,8 +62,35 @@ pub enum Pace {
     /// As long as the real work, and long enough to be seen running.
     #[default]
     Fast,
-    /// At least as long as was measured at Hetzner.
+    /// At least as long as a duration that is drawn from what was measured at Hetzner.
     Real,
+}
+
+/// Which server types the catalogue shows as available. It decides nothing: a type that is shown as
+/// unavailable can be ordered all the same, as was seen at Hetzner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stock {
+    /// Every type wherever it is sold.
+    #[default]
+    Full,
+    /// As captured on 2026-09-29: no CX and no CAX in Europe.
+    Captured,
+}
+
+/// What each project may have and ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests per hour, which is also how many a full bucket holds.
+    pub requests_per_hour: u32,
+    /// Servers at a time; `None` is without a limit.
+    pub servers: Option<u32>,
+}
+
+impl Default for Limits {
+    /// Those of a new project at Hetzner, without its limit of servers.
+    fn default() -> Limits {
+        Limits { requests_per_hour: 3600, servers: None }
+    }
 }
 
 /// A bearer token and what it opens.

@@ -4,6 +4,7 @@
 pub(crate) mod effect;
 pub(crate) mod engine;
 pub(crate) mod pace;
+pub(crate) mod samples;
 mod servers;
 mod volumes;
 

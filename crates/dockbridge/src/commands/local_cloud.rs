@@ -1,9 +1,9 @@
 //! `dockbridge local-cloud`: a Hetzner Cloud on this host.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use local_cloud::{Access, Cloud, Machines, Options, Pace, StartError, Token};
+use local_cloud::{Access, Cloud, Limits, Machines, Options, Pace, StartError, Stock, Token};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
@@ -25,9 +25,27 @@ pub struct Args {
     /// A token with read and write access, instead of one made at the first start (DOCKBRIDGE_LOCAL_CLOUD_TOKEN keeps it from the process list)
     #[arg(long, env = "DOCKBRIDGE_LOCAL_CLOUD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
+    /// A file with a token that may only read
+    #[arg(long, value_name = "FILE")]
+    read_only_token_file: Option<PathBuf>,
     /// How long actions take
     #[arg(long, value_enum, default_value_t = PaceKind::Fast)]
     pace: PaceKind,
+    /// Draws the durations of `--pace real` as the run with the same seed did
+    #[arg(long, value_name = "NUMBER")]
+    pace_seed: Option<u64>,
+    /// Which server types are shown as available; all can be ordered
+    #[arg(long, value_enum, default_value_t = StockKind::Full)]
+    stock: StockKind,
+    /// Servers that a project may have at a time
+    #[arg(long, value_name = "NUMBER")]
+    server_limit: Option<u32>,
+    /// Requests that a project may make each hour
+    #[arg(long, default_value_t = Limits::default().requests_per_hour, value_name = "NUMBER")]
+    requests_per_hour: u32,
+    /// Answer with the properties that were removed from the API in 2026, for clients from before
+    #[arg(long)]
+    removed_properties: bool,
     /// Remove what a killed local cloud left on this host, and end
     #[arg(long)]
     clean: bool,
@@ -54,6 +72,15 @@ enum PaceKind {
     Real,
 }
 
+/// Which server types are shown as available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StockKind {
+    /// Every type wherever it is sold
+    Full,
+    /// As captured on 2026-09-29: no CX and no CAX in Europe
+    Captured,
+}
+
 /// Runs it.
 pub async fn run(arguments: Args) -> Outcome {
     let real = arguments.machines == MachinesKind::Nspawn || arguments.clean || arguments.prepare;
@@ -75,24 +102,35 @@ pub async fn run(arguments: Args) -> Outcome {
         Some(state) => state,
         None => Paths::find().map_err(|error| Failure::new(error.to_string()))?.local_cloud(),
     };
+    let given = arguments.token.is_some();
+    let real_pace = arguments.pace == PaceKind::Real;
+    let seed = arguments.pace_seed.unwrap_or_else(rand::random);
     let options = Options {
         listen: arguments.listen,
-        state,
         machines: match arguments.machines {
             MachinesKind::Nspawn => Machines::Nspawn,
             MachinesKind::None => Machines::None,
         },
-        tokens: arguments.token.into_iter().map(|secret| Token::new(secret, "default", Access::ReadWrite)).collect(),
+        tokens: tokens(arguments.token, arguments.read_only_token_file.as_deref())?,
         pace: match arguments.pace {
             PaceKind::Fast => Pace::Fast,
             PaceKind::Real => Pace::Real,
         },
+        pace_seed: Some(seed),
+        stock: match arguments.stock {
+            StockKind::Full => Stock::Full,
+            StockKind::Captured => Stock::Captured,
+        },
+        limits: Limits { requests_per_hour: arguments.requests_per_hour, servers: arguments.server_limit },
+        removed_properties: arguments.removed_properties,
+        ..Options::new(&state)
     };
-    let given = !options.tokens.is_empty();
-    let state = options.state.clone();
     let ending = end_of_process()?;
     let cloud = Cloud::start(options).await.map_err(not_started)?;
     say(&format!("A Hetzner Cloud answers at {}", cloud.endpoint()));
+    if real_pace {
+        say(&format!("Durations of actions are drawn; --pace-seed {seed} draws the same ones again"));
+    }
     if let Some(endpoint) = cloud.machine_endpoint() {
         say(&format!("Its machines reach it at   {endpoint}  (use this one for machines that delete themselves)"));
     }
@@ -104,6 +142,24 @@ pub async fn run(arguments: Args) -> Outcome {
     say("Ending: machines are switched off, and everything is given back to this host.");
     cloud.close().await;
     Ok(())
+}
+
+/// The tokens that the arguments name. A read-only one is read from its file, so that it is in no
+/// process list.
+fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<Token>, Failure> {
+    let mut tokens: Vec<Token> = read_write.into_iter().map(|secret| Token::new(secret, "default", Access::ReadWrite)).collect();
+    if let Some(file) = read_only {
+        let secret = std::fs::read_to_string(file).map_err(|error| {
+            let failure = Failure::new(format!("cannot read the token in {}: {error}", file.display()));
+            failure.hint("write a token of your choice into the file")
+        })?;
+        if secret.trim().is_empty() {
+            let failure = Failure::new(format!("no token in {}", file.display()));
+            return Err(failure.hint("write a token of your choice into the file"));
+        }
+        tokens.push(Token::new(secret.trim(), "default", Access::ReadOnly));
+    }
+    Ok(tokens)
 }
 
 /// Makes the base system of machines if it is not there yet.

@@ -5,7 +5,7 @@ mod story;
 
 use std::time::Duration;
 
-use local_cloud::{Cloud, Machines, Options, Pace};
+use local_cloud::{Cloud, Machines, Options};
 use tokio::time::Instant;
 
 use self::stage::Stage;
@@ -31,15 +31,9 @@ pub async fn run(arguments: Args) -> Outcome {
 
     let folder = stage::temporary_folder()?;
     let ending = end_of_process()?;
-    let cloud = Cloud::start(Options {
-        listen: ([127, 0, 0, 1], 0).into(),
-        state: folder.path().join("cloud"),
-        machines: Machines::Nspawn,
-        tokens: Vec::new(),
-        pace: Pace::Fast,
-    })
-    .await
-    .map_err(super::local_cloud::started)?;
+    let cloud = Cloud::start(Options { machines: Machines::Nspawn, ..Options::new(folder.path().join("cloud")) })
+        .await
+        .map_err(super::local_cloud::started)?;
     let stage = Stage::new(folder.path(), &cloud, arguments.idle_timeout);
 
     let told = match stage {

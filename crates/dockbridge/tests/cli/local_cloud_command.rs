@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
-use hetzner::{Client, Query};
+use hetzner::{Client, Code, NewServer, Query};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
@@ -87,6 +87,31 @@ async fn a_token_of_ones_own_is_not_printed() {
         assert!(!line.contains("a-token-of-ones-own"), "{line}");
     }
     assert!(cloud.child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_read_only_token_and_limits_are_given_by_options() {
+    let desk = Desk::new().await;
+    let file = desk.path("read-only");
+    std::fs::write(&file, "a-token-that-looks\n").unwrap();
+    let (state, file) = (desk.path("own-cloud"), file.to_str().unwrap().to_owned());
+    let arguments = ["--state", state.to_str().unwrap(), "--read-only-token-file", &file, "--server-limit", "0"];
+    let more = ["--requests-per-hour", "7200", "--stock", "captured", "--pace", "real", "--pace-seed", "5"];
+    let cloud = start(&desk, &[&arguments[..], &more].concat()).await;
+    let looks = cloud.api("a-token-that-looks");
+    let cx23 = looks.server_types().list(&Query::default()).await.unwrap().into_iter().find(|kind| kind.name == "cx23").unwrap();
+    assert!(cx23.locations.iter().all(|place| !place.available), "{:?}", cx23.locations);
+    let refused = looks.ssh_keys().create("k", &public_key(), &hetzner::Labels::new()).await.unwrap_err();
+    assert!(refused.is_read_only() && !refused.is_unauthorized(), "{refused}");
+    let token = std::fs::read_to_string(desk.path("own-cloud/token")).unwrap();
+    let order = NewServer { name: "s".into(), server_type: "cx23".into(), image: "debian-12".into(), ..NewServer::default() };
+    let ordered = cloud.api(token.trim()).servers().create(&order).await.unwrap_err();
+    assert_eq!(ordered.code(), Some(&Code::ResourceLimitExceeded), "{ordered}");
+    cloud.ends_clean(Signal::TERM).await;
+    let missing = desk.path("missing");
+    desk.dockbridge(&["local-cloud", "--machines", "none", "--read-only-token-file", missing.to_str().unwrap()])
+        .await
+        .failed(1, &["Error: cannot read the token in ", "Hint: write a token of your choice into the file"]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, CreatedServer, Labels, NewServer, NewVolume, Query, Server, Volume};
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, Options, Token};
 use machine::{Identity, Owner, Profile};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -33,11 +33,8 @@ impl Desk {
     pub async fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("dockbridge-cli-").tempdir().unwrap();
         let cloud = Cloud::start(Options {
-            listen: ([127, 0, 0, 1], 0).into(),
-            state: folder.path().join("cloud"),
-            machines: Machines::None,
             tokens: vec![Token::new(TOKEN, "default", Access::ReadWrite), Token::new(READ_ONLY, "default", Access::ReadOnly)],
-            pace: Pace::Fast,
+            ..Options::new(folder.path().join("cloud"))
         })
         .await
         .unwrap();

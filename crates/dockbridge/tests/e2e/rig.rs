@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, Query};
-use local_cloud::{Cloud, Machines, Options, Pace};
+use local_cloud::{Cloud, Machines, Options};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -71,15 +71,8 @@ impl Stage {
         let _ =
             tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_writer(std::io::stderr).try_init();
         let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
-        let cloud = Cloud::start(Options {
-            listen: ([127, 0, 0, 1], 0).into(),
-            state: folder.path().join("cloud"),
-            machines: Machines::Nspawn,
-            tokens: Vec::new(),
-            pace,
-        })
-        .await
-        .unwrap();
+        let options = Options { machines: Machines::Nspawn, pace, ..Options::new(folder.path().join("cloud")) };
+        let cloud = Cloud::start(options).await.unwrap();
         let endpoint = cloud.machine_endpoint().unwrap();
         let api = Client::new(endpoint.parse().unwrap(), cloud.token().to_owned().into()).unwrap();
         let home = folder.path().join("home").display().to_string();

@@ -1,6 +1,5 @@
 //! Looking at actions: one, some by their ids, all of a kind of resource, all of one resource.
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -15,7 +14,7 @@ const ACTIONS: Listing = Listing { plural: "actions", sort: &["id", "command", "
 pub(super) fn by_ids(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let asked: Vec<&str> = scope.call.query.all("id").collect();
     if asked.is_empty() {
-        return Err(ApiError::new(StatusCode::GONE, "deprecated_api_endpoint", "listing all actions was removed, ask for them by id"));
+        return Err(ApiError::removed("2023-07-20-actions-list-endpoint-is-deprecated"));
     }
     let ids: Vec<u64> = asked
         .iter()

@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 
-/// Requests per hour, which is also what the bucket holds.
-const LIMIT: u32 = 3600;
-
-/// Requests that come back each second.
-const REFILL: f64 = 1.0;
+const SECONDS_PER_HOUR: f64 = 3600.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purse {
@@ -30,30 +26,35 @@ struct Bucket {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) is_spent: bool,
+    limit: u32,
     remaining: u32,
     /// Unix second at which the bucket will be full.
     reset: i64,
 }
 
 impl Budgets {
-    /// Takes one request out of a project's bucket, if there is one left.
-    pub(super) fn spend(&mut self, project: &str, purse: Purse, now: Timestamp) -> Allowance {
-        let full = f64::from(LIMIT);
+    /// Takes one request out of a project's bucket, if there is one left. The bucket holds `limit`
+    /// requests and refills within an hour.
+    pub(super) fn spend(&mut self, project: &str, purse: Purse, limit: u32, now: Timestamp) -> Allowance {
+        let full = f64::from(limit);
+        let refill = full / SECONDS_PER_HOUR;
         let bucket = self.0.entry((project.to_owned(), purse)).or_insert(Bucket { level: full, at: now });
         let passed = now.duration_since(bucket.at).as_secs_f64().max(0.0);
-        bucket.level = (bucket.level + passed * REFILL).min(full);
+        bucket.level = (bucket.level + passed * refill).min(full);
         bucket.at = now;
         let is_spent = bucket.level < 1.0;
         if !is_spent {
             bucket.level -= 1.0;
         }
-        Allowance { is_spent, remaining: bucket.level as u32, reset: now.as_second() + ((full - bucket.level) / REFILL).ceil() as i64 }
+        // Without any limit left to refill, it is never full.
+        let until_full = if refill > 0.0 { ((full - bucket.level) / refill).ceil() as i64 } else { 0 };
+        Allowance { is_spent, limit, remaining: bucket.level as u32, reset: now.as_second() + until_full }
     }
 }
 
 impl Allowance {
     pub(super) fn write(&self, headers: &mut HeaderMap) {
-        headers.insert("ratelimit-limit", HeaderValue::from(LIMIT));
+        headers.insert("ratelimit-limit", HeaderValue::from(self.limit));
         headers.insert("ratelimit-remaining", HeaderValue::from(self.remaining));
         headers.insert("ratelimit-reset", HeaderValue::from(self.reset));
     }
@@ -67,17 +68,31 @@ mod tests {
 
     #[test]
     fn an_empty_bucket_refuses_until_a_second_has_passed() {
+        const LIMIT: u32 = 3600;
         let mut budgets = Budgets::default();
         let now: Timestamp = "2026-10-01T00:00:00Z".parse().unwrap();
         for _ in 0..LIMIT {
-            assert!(!budgets.spend("p", Purse::Everything, now).is_spent);
+            assert!(!budgets.spend("p", Purse::Everything, LIMIT, now).is_spent);
         }
-        let empty = budgets.spend("p", Purse::Everything, now);
-        assert_eq!(empty, Allowance { is_spent: true, remaining: 0, reset: now.as_second() + i64::from(LIMIT) });
-        assert!(!budgets.spend("p", Purse::Actions, now).is_spent, "actions have their own bucket");
-        assert!(!budgets.spend("q", Purse::Everything, now).is_spent, "another project has its own bucket");
+        let empty = budgets.spend("p", Purse::Everything, LIMIT, now);
+        assert_eq!(empty, Allowance { is_spent: true, limit: LIMIT, remaining: 0, reset: now.as_second() + i64::from(LIMIT) });
+        assert!(!budgets.spend("p", Purse::Actions, LIMIT, now).is_spent, "actions have their own bucket");
+        assert!(!budgets.spend("q", Purse::Everything, LIMIT, now).is_spent, "another project has its own bucket");
         let later = now + Duration::from_secs(1);
-        assert!(!budgets.spend("p", Purse::Everything, later).is_spent);
-        assert!(budgets.spend("p", Purse::Everything, later).is_spent);
+        assert!(!budgets.spend("p", Purse::Everything, LIMIT, later).is_spent);
+        assert!(budgets.spend("p", Purse::Everything, LIMIT, later).is_spent);
+    }
+
+    #[test]
+    fn a_limit_that_changes_holds_at_once() {
+        let mut budgets = Budgets::default();
+        let now: Timestamp = "2026-10-01T00:00:00Z".parse().unwrap();
+        budgets.spend("p", Purse::Everything, 3600, now);
+        for left in [1, 0] {
+            assert_eq!(budgets.spend("p", Purse::Everything, 2, now).remaining, left);
+        }
+        assert!(budgets.spend("p", Purse::Everything, 2, now).is_spent);
+        assert!(budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1799)).is_spent);
+        assert!(!budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1801)).is_spent);
     }
 }

@@ -7,6 +7,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use super::json_response;
+use crate::options::Limits;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +27,27 @@ impl ApiError {
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    pub(crate) fn rate_limited() -> ApiError {
-        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
+    /// 401 by the documentation of errors; a client must not take the token for an invalid one.
+    pub(crate) fn token_readonly() -> ApiError {
+        ApiError::new(StatusCode::UNAUTHORIZED, "token_readonly", "token is only allowed to perform GET requests")
+    }
+
+    pub(crate) fn rate_limited(limits: Limits) -> ApiError {
+        let message = format!("limit of {} requests per hour reached", limits.requests_per_hour);
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)
+    }
+
+    pub(crate) fn limit_exceeded(message: &str, limit: &str) -> ApiError {
+        let mut error = ApiError::new(StatusCode::FORBIDDEN, "resource_limit_exceeded", message);
+        error.details = json!({"limits": [{"name": limit}]});
+        error
+    }
+
+    /// An endpoint that was removed, with the entry of the changelog that announced it.
+    pub(crate) fn removed(announcement: &str) -> ApiError {
+        let mut error = ApiError::new(StatusCode::GONE, "deprecated_api_endpoint", "API functionality was removed");
+        error.details = json!({"announcement": format!("https://docs.hetzner.cloud/changelog#{announcement}")});
+        error
     }
 
     pub(crate) fn not_found(what: &str, id: u64) -> ApiError {

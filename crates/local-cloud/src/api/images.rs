@@ -17,7 +17,7 @@ const IMAGES: Listing =
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let system = scope.catalogue.images.iter().map(|i| i.json.clone());
-    scope.list(&IMAGES, system.chain(scope.project.snapshots.values().map(view::snapshot)).collect())
+    scope.list(&IMAGES, system.chain(scope.project.snapshots.values().map(|s| view::snapshot(scope.catalogue, s))).collect())
 }
 
 pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {

@@ -1,6 +1,5 @@
 //! What can be ordered: server types, locations, prices.
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
@@ -39,7 +38,5 @@ pub(super) fn pricing(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 
 /// Gone since October 2026.
 pub(super) fn datacenters(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let mut error = ApiError::new(StatusCode::GONE, "deprecated_api_endpoint", "this endpoint was removed, use locations instead");
-    error.details = json!({"announcement": "https://docs.hetzner.cloud/changelog"});
-    Err(error)
+    Err(ApiError::removed("2026-06-02-datacenters-deprecated"))
 }

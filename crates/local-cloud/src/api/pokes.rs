@@ -3,6 +3,7 @@
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::faults::Fault;
@@ -20,6 +21,7 @@ pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes:
         }
         (&Method::POST, ["servers", id, "power_cut"]) => power_cut(api, id).await,
         (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
+        (&Method::PUT, ["limits"]) => set_limits(api, &request.body),
         (&Method::DELETE, ["requests"]) => {
             let counted = api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reset();
             json_response(StatusCode::OK, &json!({"requests": counted}))
@@ -37,6 +39,32 @@ fn order_fault(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
         }
         Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
+}
+
+/// Changes the limits that are named; `null` for servers is without a limit.
+fn set_limits(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
+    let mut limits = api.limits.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    match serde_json::from_slice::<NewLimits>(body) {
+        Ok(new) => {
+            limits.requests_per_hour = new.requests_per_hour.unwrap_or(limits.requests_per_hour);
+            limits.servers = new.servers.unwrap_or(limits.servers);
+            json_response(StatusCode::OK, &json!({"requests_per_hour": limits.requests_per_hour, "servers": limits.servers}))
+        }
+        Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLimits {
+    requests_per_hour: Option<u32>,
+    /// The outer option is whether it is named.
+    #[serde(default, deserialize_with = "named")]
+    servers: Option<Option<u32>>,
+}
+
+fn named<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::<u32>::deserialize(value).map(Some)
 }
 
 async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {

@@ -38,6 +38,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     get(scope)
 }
 
+/// No action here works on a primary IP.
+pub(super) fn actions(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    find(scope)?;
+    super::actions::none(scope)
+}
+
 pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     find(scope)?;
     let id = scope.id();
@@ -95,20 +101,24 @@ struct Of<'a> {
 
 fn shown(scope: &Scope<'_>, of: Of<'_>, facts: &AddressFacts, names: Value) -> Value {
     let location = scope.catalogue.location(of.location);
-    json!({
+    let mut shown = json!({
         "id": of.id,
         "name": facts.name.clone().unwrap_or_else(|| format!("primary_ip-{}", of.id)),
         "labels": facts.labels,
         "created": view::time(of.created),
         "blocked": false,
-        "datacenter": location.map(|l| scope.catalogue.datacenter_json(l)),
         "location": location.map(|l| &l.json),
         "ip": of.ip,
         "dns_ptr": names,
         "protection": {"delete": false},
         "type": of.kind,
         "auto_delete": facts.auto_delete,
-        "assignee_type": "server",
+        // `unassigned` since August 2026.
+        "assignee_type": if of.server.is_some() { "server" } else { "unassigned" },
         "assignee_id": of.server,
-    })
+    });
+    if scope.catalogue.removed_properties {
+        shown["datacenter"] = location.map(|l| scope.catalogue.datacenter_json(l)).into();
+    }
+    shown
 }

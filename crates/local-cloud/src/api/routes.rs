@@ -1,11 +1,12 @@
-//! The table of all routes. `{id}` stands for digits; the first pattern that fits is taken.
+//! The table of all routes; those that the local cloud does not have stand in `absent`. `{id}` stands
+//! for digits, `{name}` for anything; the first pattern that fits is taken.
 
 use http::Method;
 
 use super::budget::Purse;
 use super::error::ApiError;
 use super::scope::{Reply, Scope};
-use super::{absent, actions, firewalls, images, ordering, primary_ips, server_actions, servers, ssh_keys, volumes};
+use super::{absent, actions, firewalls, images, metrics, ordering, primary_ips, server_actions, servers, ssh_keys, volumes};
 
 pub(super) type Handler = fn(&mut Scope<'_>) -> Result<Reply, ApiError>;
 
@@ -20,6 +21,8 @@ macro_rules! routes {
     };
 }
 
+pub(super) use routes;
+
 static ROUTES: &[Route] = routes! {
     "actions" { GET actions::by_ids }
     "actions/{id}" { GET actions::get }
@@ -27,7 +30,7 @@ static ROUTES: &[Route] = routes! {
     "servers/actions" { GET actions::list_of_servers }
     "servers/actions/{id}" { GET actions::get }
     "servers/{id}" { GET servers::get, PUT servers::update, DELETE servers::delete }
-    "servers/{id}/metrics" { GET servers::metrics }
+    "servers/{id}/metrics" { GET metrics::get }
     "servers/{id}/actions" { GET actions::list_of_server }
     "servers/{id}/actions/{id}" { GET actions::get_of_resource }
     "servers/{id}/actions/poweron" { POST server_actions::power_on }
@@ -42,17 +45,6 @@ static ROUTES: &[Route] = routes! {
     "servers/{id}/actions/change_dns_ptr" { POST server_actions::change_dns_ptr }
     "servers/{id}/actions/enable_rescue" { POST server_actions::enable_rescue }
     "servers/{id}/actions/disable_rescue" { POST server_actions::disable_rescue }
-    "servers/{id}/actions/attach_iso" { POST server_actions::unsupported }
-    "servers/{id}/actions/detach_iso" { POST server_actions::unsupported }
-    "servers/{id}/actions/attach_to_network" { POST server_actions::unsupported }
-    "servers/{id}/actions/detach_from_network" { POST server_actions::unsupported }
-    "servers/{id}/actions/change_alias_ips" { POST server_actions::unsupported }
-    "servers/{id}/actions/enable_backup" { POST server_actions::unsupported }
-    "servers/{id}/actions/disable_backup" { POST server_actions::unsupported }
-    "servers/{id}/actions/request_console" { POST server_actions::unsupported }
-    "servers/{id}/actions/reset_password" { POST server_actions::unsupported }
-    "servers/{id}/actions/add_to_placement_group" { POST server_actions::unsupported }
-    "servers/{id}/actions/remove_from_placement_group" { POST server_actions::unsupported }
     "volumes" { GET volumes::list, POST volumes::create }
     "volumes/actions" { GET actions::list_of_volumes }
     "volumes/actions/{id}" { GET actions::get }
@@ -88,35 +80,18 @@ static ROUTES: &[Route] = routes! {
     "pricing" { GET ordering::pricing }
     "datacenters" { GET ordering::datacenters }
     "datacenters/{id}" { GET ordering::datacenters }
-    "primary_ips" { GET primary_ips::list, POST absent::create }
+    "primary_ips" { GET primary_ips::list, POST absent::operation }
     "primary_ips/actions" { GET actions::none }
+    "primary_ips/actions/{id}" { GET actions::get }
+    "primary_ips/{id}/actions" { GET primary_ips::actions }
+    "primary_ips/{id}/actions/{id}" { GET actions::get_of_resource }
     "primary_ips/{id}" { GET primary_ips::get, PUT primary_ips::update, DELETE primary_ips::delete }
-    "networks" { GET absent::networks, POST absent::create }
-    "networks/actions" { GET actions::none }
-    "networks/{id}" { GET absent::network, PUT absent::network, DELETE absent::network }
-    "floating_ips" { GET absent::floating_ips, POST absent::create }
-    "floating_ips/actions" { GET actions::none }
-    "floating_ips/{id}" { GET absent::floating_ip, PUT absent::floating_ip, DELETE absent::floating_ip }
-    "load_balancers" { GET absent::load_balancers, POST absent::create }
-    "load_balancers/actions" { GET actions::none }
-    "load_balancers/{id}" { GET absent::load_balancer, PUT absent::load_balancer, DELETE absent::load_balancer }
-    "load_balancer_types" { GET absent::load_balancer_types }
-    "load_balancer_types/{id}" { GET absent::load_balancer_type }
-    "placement_groups" { GET absent::placement_groups, POST absent::create }
-    "placement_groups/{id}" { GET absent::placement_group, PUT absent::placement_group, DELETE absent::placement_group }
-    "certificates" { GET absent::certificates, POST absent::create }
-    "certificates/actions" { GET actions::none }
-    "certificates/{id}" { GET absent::certificate, PUT absent::certificate, DELETE absent::certificate }
-    "isos" { GET absent::isos }
-    "isos/{id}" { GET absent::iso }
-    "zones" { GET absent::zones, POST absent::create }
-    "zones/actions" { GET actions::none }
 };
 
 /// The route of a path and the ids in it.
 pub(super) fn find(path: &str) -> Option<(&'static Route, Vec<u64>)> {
     let path = path.strip_prefix("/v1/")?;
-    ROUTES.iter().find_map(|route| Some((route, fits(route.pattern, path)?)))
+    ROUTES.iter().chain(absent::ROUTES).find_map(|route| Some((route, fits(route.pattern, path)?)))
 }
 
 fn fits(pattern: &str, path: &str) -> Option<Vec<u64>> {
@@ -126,6 +101,7 @@ fn fits(pattern: &str, path: &str) -> Option<Vec<u64>> {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(ids),
             (Some("{id}"), Some(segment)) => ids.push(segment.parse().ok()?),
+            (Some("{name}"), Some(segment)) if !segment.is_empty() => {}
             (Some(word), Some(segment)) if word == segment => {}
             _ => return None,
         }
@@ -148,7 +124,10 @@ mod tests {
         assert_eq!(pattern("/v1/servers/actions"), Some(("servers/actions", vec![])));
         assert_eq!(pattern("/v1/servers/5/actions/6"), Some(("servers/{id}/actions/{id}", vec![5, 6])));
         assert_eq!(pattern("/v1/servers/5/actions/poweron"), Some(("servers/{id}/actions/poweron", vec![5])));
-        for unknown in ["/v1", "/v1/", "/servers", "/v1/servers/", "/v1/servers/five", "/v1/nothing", "/v2/servers", "/v1/servers/-5"] {
+        assert_eq!(pattern("/v1/zones/example.com/rrsets/www/A"), Some(("zones/{name}/rrsets/{name}/{name}", vec![])));
+        for unknown in
+            ["/v1/zones/", "/v1", "/v1/", "/servers", "/v1/servers/", "/v1/servers/five", "/v1/nothing", "/v2/servers", "/v1/servers/-5"]
+        {
             assert_eq!(pattern(unknown), None, "{unknown}");
         }
     }

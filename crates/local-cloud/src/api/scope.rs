@@ -1,5 +1,8 @@
 //! What a route's function works with: one project, locked for the moment, and the means to start actions in it.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,9 +13,11 @@ use super::list::{Listing, Page, list};
 use super::view;
 use crate::catalogue::Catalogue;
 use crate::hypervisor::Hypervisor;
+use crate::options::Limits;
 use crate::state::{Id, Ids, Project, Resource};
 use crate::work::effect::Effect;
 use crate::work::engine::Engine;
+use crate::work::samples::{Rates, Samples};
 use crate::work::{Chain, Step, Work, settle_firewalls};
 
 pub(crate) struct Scope<'a> {
@@ -21,8 +26,10 @@ pub(crate) struct Scope<'a> {
     ids: &'a mut Ids,
     pub(super) catalogue: &'a Catalogue,
     pub(super) hypervisor: &'a dyn Hypervisor,
+    pub(super) limits: Limits,
     pub(super) call: &'a Call,
     pub(super) now: Timestamp,
+    samples: &'a Mutex<Samples>,
     chains: Vec<Chain>,
     effects: Vec<Effect>,
 }
@@ -55,15 +62,31 @@ impl<'a> Scope<'a> {
         project: &'a mut Project,
         ids: &'a mut Ids,
         engine: &'a Engine,
+        limits: Limits,
         call: &'a Call,
         now: Timestamp,
     ) -> Scope<'a> {
-        let hypervisor = engine.hypervisor.as_ref();
-        Scope { name, project, ids, catalogue: &engine.catalogue, hypervisor, call, now, chains: Vec::new(), effects: Vec::new() }
+        Scope {
+            name,
+            project,
+            ids,
+            catalogue: &engine.catalogue,
+            hypervisor: engine.hypervisor.as_ref(),
+            limits,
+            call,
+            now,
+            samples: &engine.samples,
+            chains: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 
     pub(super) fn into_work(self) -> (Vec<Chain>, Vec<Effect>) {
         (self.chains, self.effects)
+    }
+
+    pub(super) fn rates(&self, server: Id, at: Timestamp, step: Duration) -> Rates {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).rates(server, at, step)
     }
 
     /// The first id in the path.

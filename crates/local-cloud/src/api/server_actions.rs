@@ -23,6 +23,10 @@ fn simple(scope: &mut Scope<'_>, command: &'static str, work: fn(u64) -> Work) -
 }
 
 pub(super) fn power_on(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    let server = servers::find(scope)?;
+    if server.ipv4.is_none() && server.ipv6.is_none() {
+        return Err(servers::without_an_address());
+    }
     simple(scope, "start_server", Work::Start)
 }
 
@@ -42,11 +46,6 @@ pub(super) fn reset(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     simple(scope, "reset_server", Work::Reset)
 }
 
-pub(super) fn unsupported(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    servers::find(scope)?;
-    Err(ApiError::unsupported("the local cloud cannot do this"))
-}
-
 /// The password in the answer is not set, as everywhere in the local cloud: keys let in.
 pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let id = servers::find(scope)?.id;
@@ -59,7 +58,7 @@ pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let rescue = Rescue { ssh_keys: servers::find_keys(scope, &keys)?, until: scope.now + RESCUE_WAITS };
     let work = Work::SetRescue { server: id, rescue: Some(rescue) };
     let action = scope.start_one("enable_rescue", &[Resource::Server(id)], work)?;
-    let root_password = format!("{:024x}", rand::random::<u128>() >> 32);
+    let root_password = servers::root_password();
     Ok(Reply::created(json!({"action": action, "root_password": root_password})))
 }
 
@@ -85,7 +84,7 @@ pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if let (Some(server), Some(_)) = (scope.project.servers.get_mut(&id), &user_data) {
         server.user_data = user_data;
     }
-    let root_password = (!has_keys).then(|| format!("{:024x}", rand::random::<u128>() >> 32));
+    let root_password = (!has_keys).then(servers::root_password);
     Ok(Reply::created(json!({"action": action, "root_password": root_password})))
 }
 

@@ -3,9 +3,8 @@
 use std::net::Ipv6Addr;
 
 use http::StatusCode;
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::body::{Fields, IdOrName};
 use super::error::ApiError;
@@ -24,9 +23,6 @@ pub(super) const MOST_USER_DATA: usize = 32 * 1024;
 
 /// The documentation prefix 2001:db8::/32, of which every server gets the /64 of its id.
 const NETWORKS: u128 = 0x2001_0db8_u128 << 96;
-
-/// Points in an answer of metrics, at most.
-const MOST_POINTS: i64 = 500;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     scope.list(&SERVERS, scope.project.servers.values().map(|s| view::server(scope.project, scope.catalogue, s, scope.now)).collect())
@@ -63,7 +59,8 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let server_type: IdOrName = fields.required("server_type");
     let image: IdOrName = fields.required("image");
     let location: Option<IdOrName> = fields.optional("location");
-    let datacenter: Option<IdOrName> = fields.optional("datacenter");
+    // Unknown since July 2026, as any other unknown field.
+    let datacenter: Option<IdOrName> = scope.catalogue.removed_properties.then(|| fields.optional("datacenter")).flatten();
     let starts = fields.optional("start_after_create").unwrap_or(true);
     let key_refs: Vec<IdOrName> = fields.optional("ssh_keys").unwrap_or_default();
     let volumes: Vec<Id> = fields.optional("volumes").unwrap_or_default();
@@ -79,10 +76,12 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(location.is_none() || datacenter.is_none(), "location", "location and datacenter exclude each other.");
     fields.refuse_unless(!automount || !volumes.is_empty(), "automount", "automount is only possible with volumes.");
     let (has_ipv4, has_ipv6) = (public_net.enable_ipv4.unwrap_or(true), public_net.enable_ipv6.unwrap_or(true));
-    fields.refuse_unless(has_ipv4 || has_ipv6, "public_net", "A server needs a public address or a network.");
     fields.finish()?;
     if !networks.is_empty() || placement_group.is_some() || public_net.ipv4.is_some() || public_net.ipv6.is_some() {
         return Err(ApiError::unsupported("the local cloud has no networks, placement groups or reserved addresses"));
+    }
+    if starts && !has_ipv4 && !has_ipv6 {
+        return Err(without_an_address());
     }
 
     let server_type = find_server_type(scope, &server_type)?;
@@ -96,12 +95,13 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         }
     }
     ensure_name_is_free(scope, &name, None)?;
+    ensure_below_limit(scope)?;
     place(scope, server_type, location)?;
 
     let id = scope.new_id();
     let reserved = scope.hypervisor.reserve_address(id).map_err(|failure| {
         tracing::warn!(server = id, what = failure.what, cause = failure.cause, "no address for a new server");
-        ApiError::new(StatusCode::FORBIDDEN, "resource_limit_exceeded", "primary_ip_limit")
+        ApiError::limit_exceeded("Primary IP limit exceeded", "primary_ip_limit")
     })?;
     let ipv4 = has_ipv4.then(|| Ipv4 { id: scope.new_id(), ip: reserved, dns_ptr: None, facts: Default::default() });
     let ipv6 = has_ipv6.then(|| Ipv6 {
@@ -110,7 +110,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         dns_ptr: Default::default(),
         facts: Default::default(),
     });
-    let root_password = keys.is_empty().then(|| format!("{:024x}", rand::random::<u128>() >> 32));
+    let root_password = keys.is_empty().then(root_password);
     let server = Server {
         id,
         name,
@@ -206,37 +206,6 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::ok(json!({"action": scope.action_json(action)})))
 }
 
-/// Zeros, in the shape of the real thing.
-pub(super) fn metrics(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    find(scope)?;
-    let query = &scope.call.query;
-    let time = |name: &str| {
-        let text = query.first(name).unwrap_or_default();
-        text.parse::<Timestamp>().map_err(|_| ApiError::invalid_field(name, "Not a valid datetime."))
-    };
-    let (start, end) = (time("start")?, time("end")?);
-    let span = end.as_second() - start.as_second();
-    if span < 0 {
-        return Err(ApiError::invalid_field("end", "Must be after start."));
-    }
-    let step = query.first("step").and_then(|s| s.parse::<i64>().ok()).unwrap_or(0).max(span / MOST_POINTS + 1);
-    let values: Vec<Value> = (0..=span / step).map(|n| json!([start.as_second() + n * step, "0"])).collect();
-    let mut series = Map::new();
-    for kind in query.all("type").flat_map(|t| t.split(',')) {
-        let names: &[&str] = match kind {
-            "cpu" => &["cpu"],
-            "disk" => &["disk.0.iops.read", "disk.0.iops.write", "disk.0.bandwidth.read", "disk.0.bandwidth.write"],
-            "network" => &["network.0.pps.in", "network.0.pps.out", "network.0.bandwidth.in", "network.0.bandwidth.out"],
-            _ => return Err(ApiError::invalid_field("type", format!("Not a valid value: {kind}"))),
-        };
-        series.extend(names.iter().map(|name| ((*name).to_owned(), json!({"values": values}))));
-    }
-    if series.is_empty() {
-        return Err(ApiError::invalid_field("type", "Missing data for required field."));
-    }
-    Ok(Reply::ok(json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}})))
-}
-
 pub(super) fn find_server_type<'a>(scope: &Scope<'a>, wanted: &IdOrName) -> Result<&'a Entry, ApiError> {
     let found = scope.catalogue.server_types.iter().find(|t| wanted.is(t.id, &t.name));
     found.ok_or_else(|| ApiError::invalid_field("server_type", format!("server type {} not found", wanted.text())))
@@ -310,6 +279,21 @@ fn check_volumes(scope: &Scope<'_>, volumes: &[Id], location: &Entry) -> Result<
 fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<Id>) -> Result<(), ApiError> {
     let taken = scope.project.servers.values().any(|s| s.name == name && Some(s.id) != except);
     if taken { Err(ApiError::taken("name", "server name is already used")) } else { Ok(()) }
+}
+
+/// Such a server can be made, and cannot be started.
+pub(super) fn without_an_address() -> ApiError {
+    ApiError::invalid("server must be attached to at least one of: primary_ipv4, primary_ipv6, private_network")
+}
+
+/// Twenty letters and digits, as the original's.
+pub(super) fn root_password() -> String {
+    rand::distr::SampleString::sample_string(&rand::distr::Alphanumeric, &mut rand::rng(), 20)
+}
+
+fn ensure_below_limit(scope: &Scope<'_>) -> Result<(), ApiError> {
+    let is_reached = scope.limits.servers.is_some_and(|most| scope.project.servers.len() >= most as usize);
+    if is_reached { Err(ApiError::limit_exceeded("server limit exceeded", "server_limit")) } else { Ok(()) }
 }
 
 /// RFC 1123.

@@ -39,7 +39,7 @@ pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server, 
         let status = if in_force.is_some() { "applied" } else { "pending" };
         json!({"id": id, "status": status})
     });
-    json!({
+    let mut shown = json!({
         "id": server.id,
         "name": server.name,
         "status": server.status.name(),
@@ -57,8 +57,6 @@ pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server, 
         },
         "private_net": [],
         "server_type": server_type.map(|t| &t.json),
-        // Withdrawn from the original in July 2026; clients older than that do not decode a server without it.
-        "datacenter": location.map(|l| catalogue.datacenter_json(l)),
         "location": location.map(|l| &l.json),
         "image": image_by_id(project, catalogue, server.image),
         "iso": null,
@@ -74,20 +72,24 @@ pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server, 
         "load_balancers": [],
         "primary_disk_size": server.disk,
         "placement_group": null,
-    })
+    });
+    if catalogue.removed_properties {
+        shown["datacenter"] = location.map(|l| catalogue.datacenter_json(l)).into();
+    }
+    shown
 }
 
 /// Null once a snapshot is deleted.
 pub(super) fn image_by_id(project: &Project, catalogue: &Catalogue, id: Id) -> Value {
     match (catalogue.image(id), project.snapshots.get(&id)) {
         (Some(image), _) => image.json.clone(),
-        (None, Some(snapshot)) => self::snapshot(snapshot),
+        (None, Some(snapshot)) => self::snapshot(catalogue, snapshot),
         (None, None) => Value::Null,
     }
 }
 
-pub(super) fn snapshot(snapshot: &Snapshot) -> Value {
-    json!({
+pub(super) fn snapshot(catalogue: &Catalogue, snapshot: &Snapshot) -> Value {
+    let mut shown = json!({
         "id": snapshot.id,
         "type": if snapshot.backup_of.is_some() { "backup" } else { "snapshot" },
         "status": if snapshot.available { "available" } else { "creating" },
@@ -103,12 +105,15 @@ pub(super) fn snapshot(snapshot: &Snapshot) -> Value {
         "os_version": snapshot.os_version,
         "rapid_deploy": false,
         "protection": {"delete": snapshot.protected},
-        "deprecated": null,
         "deprecation": null,
         "deleted": null,
         "labels": snapshot.labels,
         "architecture": snapshot.architecture,
-    })
+    });
+    if catalogue.removed_properties {
+        shown["deprecated"] = Value::Null;
+    }
+    shown
 }
 
 pub(super) fn volume(catalogue: &Catalogue, volume: &Volume) -> Value {

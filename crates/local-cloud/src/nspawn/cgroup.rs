@@ -40,6 +40,20 @@ pub(super) async fn remove(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The processes in a machine's groups.
+pub(super) fn processes(name: &str) -> Vec<i32> {
+    let mut found = Vec::new();
+    // Every hierarchy has all of them.
+    let mut folders: Vec<PathBuf> = roots().into_iter().take(1).map(|root| root.join(name)).collect();
+    while let Some(folder) = folders.pop() {
+        let listed = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+        found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        folders.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+    }
+    found
+}
+
 /// Names of groups that begin like this.
 pub(super) fn named(prefix: &str) -> Vec<String> {
     let folders = roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();

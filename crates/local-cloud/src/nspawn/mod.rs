@@ -26,6 +26,7 @@ mod rescue;
 mod seed;
 mod server;
 mod tool;
+mod usage;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ use self::claim::{Claim, Place, Record};
 use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
+use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue, Usage};
 
 pub use self::cleanup::{CleanReport, clean};
 
@@ -320,6 +321,10 @@ impl Hypervisor for Nspawn {
 
     fn delete_snapshot(&self, image: u64) -> Effect<'_> {
         Box::pin(async move { disk::delete_snapshot(&self.site.state, image).await })
+    }
+
+    fn usage(&self, server: u64) -> Option<Usage> {
+        self.server(server).ok()?.usage()
     }
 
     fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>> {

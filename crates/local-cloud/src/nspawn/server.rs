@@ -16,8 +16,8 @@ use super::disk::{self, Disk};
 use super::machine::{self, Boot, Booted, Machine, Root, Starter};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{cgroup, device, network, rescue, seed};
-use crate::hypervisor::{Event, Failure, Rescue};
+use super::{cgroup, device, network, rescue, seed, usage};
+use crate::hypervisor::{Event, Failure, Rescue, Usage};
 
 /// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
 const DEATH_LIMIT: Duration = Duration::from_secs(15);
@@ -115,6 +115,13 @@ impl Server {
             return Ok(());
         }
         self.boot(&mut power).await
+    }
+
+    /// What it has used; nothing is known while it is off, or goes on or off.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let power = self.power.try_lock().ok()?;
+        let running = power.running.as_ref().filter(|running| running.machine.is_some())?;
+        Some(usage::of(&running.name, running.link.as_deref()))
     }
 
     /// Asks its system to end.

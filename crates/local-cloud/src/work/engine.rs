@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
+use super::pace::Durations;
+use super::samples::{self, Samples};
 use super::{Chain, Fate, Mishap, Step, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Event, Hypervisor};
-use crate::options::Pace;
 use crate::state::action::ActionError;
 use crate::state::{Id, Project, Resource, ServerStatus, World};
 
@@ -28,8 +29,9 @@ pub(crate) struct Engine {
     world: Mutex<World>,
     pub(crate) catalogue: Catalogue,
     pub(crate) hypervisor: Arc<dyn Hypervisor>,
-    pace: Pace,
+    durations: Durations,
     turns: Turns,
+    pub(crate) samples: Mutex<Samples>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     /// Told after every change; the saver waits for it.
@@ -37,13 +39,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(world: World, catalogue: Catalogue, hypervisor: Arc<dyn Hypervisor>, pace: Pace) -> Engine {
+    pub(crate) fn new(world: World, catalogue: Catalogue, hypervisor: Arc<dyn Hypervisor>, durations: Durations) -> Engine {
         Engine {
             world: Mutex::new(world),
             catalogue,
             hypervisor,
-            pace,
+            durations,
             turns: Turns::default(),
+            samples: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             changed: Notify::new(),
@@ -110,7 +113,7 @@ impl Engine {
 
     /// The effects of one step, for at least the time that its action takes.
     async fn carry_out(&self, chain: &Chain, step: &Step, fate: &Fate) -> Result<Option<u64>, ActionError> {
-        let least = self.pace.least(&step.work);
+        let least = self.durations.least(&step.work);
         let begun = self.begin(chain, step, least, fate);
         let work = async {
             let mut size = None;
@@ -254,6 +257,26 @@ impl Engine {
                         engine.changed.notify_one();
                     }
                     None => return,
+                }
+            }
+        });
+    }
+
+    /// Looks at what the running servers use, until the cloud closes.
+    pub(crate) fn spawn_sampler(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = engine.stop.clone();
+            while stop.run_until_cancelled(tokio::time::sleep(samples::EVERY)).await.is_some() {
+                let running: Vec<Id> = {
+                    let world = engine.world();
+                    let servers = world.projects.values().flat_map(|p| p.servers.values());
+                    servers.filter(|s| s.status == ServerStatus::Running).map(|s| s.id).collect()
+                };
+                let hypervisor = engine.hypervisor.clone();
+                let look = move || running.into_iter().filter_map(|id| Some((id, hypervisor.usage(id)?))).collect();
+                if let Ok(used) = tokio::task::spawn_blocking(look).await {
+                    engine.samples.lock().unwrap_or_else(PoisonError::into_inner).take(Timestamp::now(), used);
                 }
             }
         });

@@ -2,10 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use local_cloud::{Cloud, Pace};
+use local_cloud::{Cloud, Options, Pace};
 use serde_json::json;
 
-use crate::rig::{Rig, options};
+use crate::rig::{Answer, Rig, options};
+
+fn removed(answer: &Answer) {
+    assert_eq!(answer.refused(410, "deprecated_api_endpoint").message(), "API functionality was removed");
+    let announcement = answer.body["error"]["details"]["announcement"].as_str().unwrap();
+    assert!(announcement.starts_with("https://docs.hetzner.cloud/changelog#20"), "{announcement}");
+}
 
 #[tokio::test]
 async fn actions_are_asked_for_by_id_or_by_resource() {
@@ -26,20 +32,21 @@ async fn actions_are_asked_for_by_id_or_by_resource() {
     assert_eq!(some.body["actions"].as_array().unwrap().len(), 1);
     assert_eq!(some.body.get("meta"), None);
     assert_eq!(rig.get("/volumes/actions?status=running").await.body["actions"], json!([]));
-    rig.get("/actions").await.refused(410, "deprecated_api_endpoint");
+    removed(&rig.get("/actions").await);
+    removed(&rig.get("/datacenters").await);
+    removed(&rig.get("/datacenters/4").await);
     rig.get("/servers/1/actions").await.refused(404, "not_found");
 }
 
 #[tokio::test]
 async fn at_the_real_pace_an_action_takes_its_time_and_shows_its_progress() {
     let folder = tempfile::tempdir().unwrap();
-    let mut slow = options(&folder);
-    slow.pace = Pace::Real;
+    let slow = Options { pace: Pace::Real, pace_seed: Some(1), ..options(&folder) };
     let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
     let before = SystemTime::now();
     let made = rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1"})).await;
     let path = format!("/actions/{}", made.id("action"));
     rig.until(&path, |body| (1..100).contains(&body["action"]["progress"].as_u64().unwrap())).await;
     rig.done(made).await;
-    assert!(before.elapsed().unwrap() >= Duration::from_millis(2700));
+    assert!(before.elapsed().unwrap() >= Duration::from_millis(2000));
 }

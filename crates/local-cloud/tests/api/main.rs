@@ -5,11 +5,13 @@
 
 mod actions;
 mod clients;
+mod coverage;
 mod faults;
 mod firewalls;
 mod images;
 mod machines;
 mod openapi;
+mod options;
 mod restart;
 mod rig;
 mod servers;

@@ -21,7 +21,9 @@ pub fn spec() -> Option<&'static Spec> {
     SPEC.get_or_init(Spec::load).as_ref()
 }
 
-fn location() -> PathBuf {
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+pub fn location() -> PathBuf {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/facts/hcloud-openapi.json");
     std::env::var_os("HCLOUD_OPENAPI").map_or_else(beside, PathBuf::from)
 }
@@ -30,6 +32,16 @@ impl Spec {
     fn load() -> Option<Spec> {
         let text = std::fs::read(location()).ok()?;
         Some(Spec { document: serde_json::from_slice(&text).unwrap(), validators: Mutex::default() })
+    }
+
+    /// Every operation of the file: method and path, such as `GET /servers/{id}`.
+    pub fn operations(&self) -> Vec<(String, String)> {
+        let paths = self.document["paths"].as_object().unwrap();
+        let of = |(path, methods): (&String, &Value)| {
+            let methods = methods.as_object().unwrap().keys().filter(|m| METHODS.contains(&m.as_str()));
+            methods.map(|m| (m.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(of).collect()
     }
 
     /// Panics if the file does not allow this answer. Tells the pattern of the route, if the file knows it.
@@ -81,12 +93,22 @@ fn compile(schema: &Value) -> Validator {
     jsonschema::options().with_draft(Draft::Draft7).should_validate_formats(true).build(&schema).unwrap()
 }
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema has another type.
+/// Properties that the file requires, and that were removed after it was published.
+const REMOVED: [&str; 2] = ["datacenter", "deprecated"];
+
+/// OpenAPI 3.0 says `nullable` where JSON Schema has another type. What was announced after the file
+/// was published is mended here.
 fn as_json_schema(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.values_mut().for_each(as_json_schema);
             map.remove("example");
+            if let Some(required) = map.get_mut("required").and_then(Value::as_array_mut) {
+                required.retain(|name| !REMOVED.iter().any(|removed| name == removed));
+            }
+            if let Some(values) = map.get_mut("assignee_type").and_then(|kind| kind["enum"].as_array_mut()) {
+                values.push(json!("unassigned"));
+            }
             if map.remove("nullable") == Some(Value::Bool(true)) {
                 if let Some(kind) = map.get("type").cloned() {
                     map.insert("type".into(), json!([kind, "null"]));

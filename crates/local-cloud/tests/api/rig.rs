@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, Options, Token};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -36,15 +36,12 @@ pub struct Answer {
 pub fn options(folder: &TempDir) -> Options {
     let token = |secret, project, access| Token::new(secret, project, access);
     Options {
-        listen: ([127, 0, 0, 1], 0).into(),
-        state: folder.path().to_owned(),
-        machines: Machines::None,
         tokens: vec![
             token(TOKEN, "one", Access::ReadWrite),
             token(READ_ONLY, "one", Access::ReadOnly),
             token(OTHER, "two", Access::ReadWrite),
         ],
-        pace: Pace::Fast,
+        ..Options::new(folder.path())
     }
 }
 

@@ -21,7 +21,7 @@ async fn a_server_is_initializing_with_an_address_and_then_runs() {
     assert_eq!(made.body["server"]["status"], "initializing");
     assert!(made.body["server"]["public_net"]["ipv4"]["ip"].is_string());
     assert_eq!(made.body["server"]["location"]["name"], "fsn1");
-    assert_eq!(made.body["server"]["datacenter"]["location"]["name"], "fsn1", "old clients do not decode without it");
+    assert_eq!(made.body["server"].get("datacenter"), None, "removed in July 2026");
     assert_eq!((&made.body["action"]["command"], &made.body["action"]["status"]), (&json!("create_server"), &json!("running")));
     assert_eq!(made.body["next_actions"][0]["command"], "start_server");
     assert!(made.body["root_password"].is_string());
@@ -80,8 +80,8 @@ async fn orders_that_make_no_sense_are_refused_and_nothing_is_made() {
         (with("firewalls", json!([{"firewall": 1}])), "invalid_input", vec!["firewalls"]),
         (with("user_data", json!("x".repeat(32 * 1024 + 1))), "invalid_input", vec!["user_data"]),
         (with("automount", json!(true)), "invalid_input", vec!["automount"]),
-        (with("public_net", json!({"enable_ipv4": false, "enable_ipv6": false})), "invalid_input", vec!["public_net"]),
         (with("public_net", json!({"ipv5": true})), "invalid_input", vec!["public_net"]),
+        (with("datacenter", json!("fsn1-dc14")), "invalid_input", vec!["datacenter"]),
     ] {
         let answer = rig.post("/servers", order).await;
         assert_eq!(answer.refused(422, code).fields(), fields);
@@ -91,6 +91,25 @@ async fn orders_that_make_no_sense_are_refused_and_nothing_is_made() {
     assert_eq!(rig.post("/servers", with("server_type", json!("cx22"))).await.message(), "server type 104 is deprecated");
     rig.post("/servers", with("user_data", json!("x".repeat(32 * 1024)))).await.expect(201);
     assert_eq!(rig.get("/servers").await.names("servers"), ["s"]);
+}
+
+#[tokio::test]
+async fn a_server_without_any_address_can_be_made_but_not_started() {
+    const NEEDED: &str = "server must be attached to at least one of: primary_ipv4, primary_ipv6, private_network";
+    let rig = Rig::start().await;
+    let mut wanted = order("s");
+    wanted["public_net"] = json!({"enable_ipv4": false, "enable_ipv6": false});
+    assert_eq!(rig.post("/servers", wanted.clone()).await.refused(422, "invalid_input").message(), NEEDED);
+    wanted["start_after_create"] = json!(false);
+    let made = rig.done(rig.post("/servers", wanted).await).await;
+    let net = &made.expect(201).body["server"]["public_net"];
+    assert_eq!((&net["ipv4"], &net["ipv6"]), (&Value::Null, &Value::Null));
+    let server = made.id("server");
+    assert_eq!(status(&rig, server).await, "off");
+    let start = rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await;
+    assert_eq!(start.refused(422, "invalid_input").message(), NEEDED);
+    assert_eq!(rig.get("/primary_ips").await.body["primary_ips"], json!([]));
+    rig.done(rig.delete(&format!("/servers/{server}")).await).await;
 }
 
 #[tokio::test]
@@ -171,6 +190,26 @@ async fn power_goes_off_and_on() {
     assert_eq!(status(&rig, server).await, "running");
     act("reset").await;
     assert_eq!(status(&rig, server).await, "running");
+}
+
+#[tokio::test]
+async fn metrics_are_series_of_changing_numbers() {
+    let rig = Rig::start().await;
+    let server = rig.server("s").await;
+    let range = "start=2026-10-01T00:00:00Z&end=2026-10-01T01:00:00Z";
+    let path = |query: &str| format!("/servers/{server}/metrics?{query}");
+    let metrics = rig.get(&path(&format!("type=cpu,disk&type=network&{range}&step=60"))).await.expect(200).body["metrics"].clone();
+    let series = metrics["time_series"].as_object().unwrap();
+    assert_eq!(series.len(), 9);
+    for (name, series) in series {
+        let values = series["values"].as_array().unwrap();
+        let numbers: Vec<f64> = values.iter().map(|v| v[1].as_str().unwrap().parse().unwrap()).collect();
+        assert_eq!((values.len(), &values[1][0]), (61, &json!(1_790_812_860)), "{name}");
+        assert!(numbers.windows(2).any(|two| two[0] != two[1]) && numbers.iter().all(|n| *n >= 0.0), "{name}: {numbers:?}");
+    }
+    rig.get(&path("type=memory&start=2026-10-01T00:00:00Z&end=2026-10-01T01:00:00Z")).await.refused(422, "invalid_input");
+    assert_eq!(rig.get(&path(range)).await.refused(422, "invalid_input").fields(), ["type"]);
+    assert_eq!(rig.get(&path("type=cpu&start=yesterday")).await.refused(422, "invalid_input").fields(), ["start"]);
 }
 
 #[tokio::test]
@@ -290,10 +329,12 @@ async fn an_address_that_was_told_to_stay_outlives_its_server() {
     let path = format!("/primary_ips/{id}");
     let labels = json!({"role": "address"});
     let changed = rig.put(&path, json!({"labels": labels, "auto_delete": false, "name": "mine"})).await.expect(200).body.clone();
+    assert_eq!(changed["primary_ip"]["assignee_type"], "server");
     assert_eq!((&changed["primary_ip"]["labels"], &changed["primary_ip"]["name"]), (&labels, &json!("mine")));
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     let left = rig.get("/primary_ips?label_selector=role%3Daddress").await.body["primary_ips"].clone();
     assert_eq!((&left[0]["id"], &left[0]["assignee_id"]), (&json!(id), &json!(null)));
+    assert_eq!(left[0]["assignee_type"], "unassigned");
     rig.delete(&path).await.expect(204);
     rig.get(&path).await.refused(404, "not_found");
 }

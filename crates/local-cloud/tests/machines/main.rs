@@ -4,6 +4,7 @@
 
 mod rescue;
 mod rig;
+mod usage;
 
 use std::time::Duration;
 

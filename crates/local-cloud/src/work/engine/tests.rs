@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
+use crate::options::Pace;
 use crate::state::{Progress, Server, Volume};
 use crate::work::Late;
 
@@ -133,7 +134,7 @@ fn engine() -> (Arc<Engine>, Arc<Recorder>) {
         .unwrap();
     project.servers.insert(SERVER, server);
     project.volumes.insert(VOLUME, volume);
-    (Arc::new(Engine::new(world, Catalogue::built_in().unwrap(), recorder.clone(), Pace::Fast)), recorder)
+    (Arc::new(Engine::new(world, Catalogue::built_in().unwrap(), recorder.clone(), Durations::new(Pace::Fast, 0))), recorder)
 }
 
 fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
@@ -238,6 +239,7 @@ async fn a_server_that_starts_late_is_off_before_its_creation_ends_and_before_it
     let works = vec![Work::CreateServer { server: SERVER, start_follows: true }, Work::Start(SERVER)];
     let chain = Chain { mishap: Mishap::StartsLate(Duration::from_secs(20)), ..chain(&engine, works) };
     let (create, start) = (chain.steps[0].action.unwrap(), chain.steps[1].action.unwrap());
+    engine.with_server(SERVER, |s| s.status = ServerStatus::Initializing);
     let seen = || {
         let world = engine.world();
         let project = &world.projects["p"];

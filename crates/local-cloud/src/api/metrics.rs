@@ -1,0 +1,78 @@
+//! `GET /servers/{id}/metrics`: what a server did over a stretch of time, as series of points.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::scope::{Reply, Scope};
+use super::{servers, view};
+use crate::work::samples::Rates;
+
+/// Points in a series, at most.
+const MOST_POINTS: i64 = 500;
+
+/// The bytes that one operation on a disk is taken for: nobody counts operations here.
+const OPERATION: f64 = 4096.0;
+
+/// One series: its name, and which figure it shows.
+type Series = (&'static str, fn(&Rates) -> f64);
+
+const CPU: &[Series] = &[("cpu", |r| r.cpu)];
+
+const DISK: &[Series] = &[
+    ("disk.0.iops.read", |r| r.disk_read / OPERATION),
+    ("disk.0.iops.write", |r| r.disk_written / OPERATION),
+    ("disk.0.bandwidth.read", |r| r.disk_read),
+    ("disk.0.bandwidth.write", |r| r.disk_written),
+];
+
+const NETWORK: &[Series] = &[
+    ("network.0.pps.in", |r| r.packets_received),
+    ("network.0.pps.out", |r| r.packets_sent),
+    ("network.0.bandwidth.in", |r| r.received),
+    ("network.0.bandwidth.out", |r| r.sent),
+];
+
+pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
+    let id = servers::find(scope)?.id;
+    let query = &scope.call.query;
+    let time = |name: &str| {
+        let text = query.first(name).unwrap_or_default();
+        text.parse::<Timestamp>().map_err(|_| ApiError::invalid_field(name, "Not a valid datetime."))
+    };
+    let (start, end) = (time("start")?, time("end")?);
+    let span = end.as_second() - start.as_second();
+    if span < 0 {
+        return Err(ApiError::invalid_field("end", "Must be after start."));
+    }
+    let mut wanted: Vec<&Series> = Vec::new();
+    for kind in query.all("type").flat_map(|kinds| kinds.split(',')) {
+        wanted.extend(match kind {
+            "cpu" => CPU,
+            "disk" => DISK,
+            "network" => NETWORK,
+            _ => return Err(ApiError::invalid_field("type", format!("Not a valid value: {kind}"))),
+        });
+    }
+    if wanted.is_empty() {
+        return Err(ApiError::invalid_field("type", "Missing data for required field."));
+    }
+    let step = query.first("step").and_then(|s| s.parse::<i64>().ok()).unwrap_or(0).max(span / MOST_POINTS + 1);
+    let points = points(scope, id, start, span, step);
+    let values = |of: fn(&Rates) -> f64| -> Value {
+        points.iter().map(|(at, rates)| json!([at, format!("{:.3}", of(rates))])).collect::<Vec<_>>().into()
+    };
+    let series: Map<String, Value> = wanted.iter().map(|(name, of)| ((*name).to_owned(), json!({"values": values(*of)}))).collect();
+    Ok(Reply::ok(json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}})))
+}
+
+/// Unix seconds, and what the server did in the step before.
+fn points(scope: &Scope<'_>, id: u64, start: Timestamp, span: i64, step: i64) -> Vec<(i64, Rates)> {
+    let width = Duration::from_secs(step.unsigned_abs());
+    (0..=span / step)
+        .filter_map(|n| Timestamp::from_second(start.as_second() + n * step).ok())
+        .map(|at| (at.as_second(), scope.rates(id, at, width)))
+        .collect()
+}
