@@ -1,31 +1,137 @@
 # shellcheck shell=sh
-# What scripts need of the host. Sourced, not run. Packages that are missing are installed when we are root on Debian, and named otherwise.
+# What scripts need of the host. Sourced, not run: the sourcing script stands in scripts/. Debian packages that are missing are
+# installed where this is root on Debian, and named otherwise, before anything else happens.
 
-# need COMMAND-OR-FILE PACKAGE ...: pairs of what is looked for and where it comes from
+# need USE ...: the programs of scripts/lib/programs.txt that these uses name
 need() {
-    missing=
-    while [ $# -gt 0 ]; do
-        case $1 in
-        /*) [ -e "$1" ] || missing="$missing $2" ;;
-        *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2" ;;
-        esac
-        shift 2
-    done
-    [ -n "$missing" ] || return 0
+    list=$root/scripts/lib/programs.txt
+    missing_from "$list" "$@"
+    [ -n "$packages" ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-        echo "These packages are missing:$missing" >&2
-        echo "Install them (Debian: apt-get install$missing) and run this again." >&2
+        echo "Not found:$missing" >&2
+        echo "Install these packages and run this again (Debian, as root: apt-get install$packages)." >&2
         exit 1
     fi
-    echo "Installing$missing"
-    apt_update
-    # shellcheck disable=SC2086 # a list of names
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null </dev/null
+    echo "Not found:$missing"
+    echo "Installing$packages"
+    install_packages
+    missing_from "$list" "$@"
+    [ -z "$packages" ] || {
+        echo "Still not found:$missing (packages$packages)" >&2
+        exit 1
+    }
 }
 
+# missing_from LIST USE ...: sets $missing to the programs that are not there, and $packages to where they come from
+missing_from() {
+    list=$1
+    shift
+    missing=''
+    packages=''
+    while read -r program package uses; do
+        case $program in '' | '#'*) continue ;; esac
+        if ! used "$uses" "$@" || there "$program"; then continue; fi
+        missing="$missing $program"
+        case "$packages " in *" $package "*) ;; *) packages="$packages $package" ;; esac
+    done <"$list"
+}
+
+# used USES USE ...: one of these uses is among the listed ones, which have commas between them
+used() {
+    listed=$1
+    shift
+    for use in "$@"; do
+        case ,$listed, in *,"$use",*) return 0 ;; esac
+    done
+    return 1
+}
+
+# there PROGRAM-OR-FILE: administration tools also count where a desktop's PATH lacks their directory
+there() {
+    case $1 in
+    /*)
+        # A pattern that matches nothing stays as it is.
+        for file in $1; do
+            [ -e "$file" ] && return 0
+        done
+        return 1
+        ;;
+    *) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] ;;
+    esac
+}
+
+# Installs $packages without a question, and starts nothing: neither now (policy-rc.d) nor at the next boot. Nobody who runs our tests
+# asked for a Docker engine or an SSH server on this host; the tests start their own and need only the programs.
+install_packages() {
+    apt_update
+    units_before=$(enabled_units)
+    (
+        policy=/usr/sbin/policy-rc.d
+        [ -e "$policy" ] || {
+            trap 'rm -f "$policy"' EXIT
+            trap 'exit 130' INT TERM HUP
+            printf '#!/bin/sh\nexit 101\n' >"$policy"
+            chmod 755 "$policy"
+        }
+        # shellcheck disable=SC2086 # a list of names
+        quiet_apt install -y --no-install-recommends $packages
+    ) || exit
+    units=
+    for unit in $(enabled_units); do
+        case " $units_before " in *" $unit "*) ;; *) units="$units $unit" ;; esac
+    done
+    [ -n "$units" ] || return 0
+    # shellcheck disable=SC2086 # a list of names
+    systemctl --quiet disable $units 2>/dev/null || true
+    echo "Left off:$units (as a service: systemctl enable --now NAME)"
+}
+
+# Services and sockets that start at boot, in one line.
+enabled_units() {
+    find /etc/systemd/system -type l \( -name '*.service' -o -name '*.socket' \) 2>/dev/null |
+        sed 's|.*/||' | sort -u | tr '\n' ' '
+}
+
+# apt-get without a terminal: it asks nothing, keeps changed settings, restarts nothing, and waits for another apt. What it said is shown
+# only if it failed.
+quiet_apt() {
+    said=$(DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none \
+        apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        "$@" </dev/null 2>&1) || {
+        printf '%s\n' "$said" >&2
+        return 1
+    }
+}
+
+# A source that does not answer is no reason to end: whether the packages can be had is for their installation to find out.
 apt_update() {
-    [ -n "${apt_is_updated:-}" ] || apt-get update -qq
+    [ -n "${apt_is_updated:-}" ] || quiet_apt update || true
     apt_is_updated=1
+}
+
+# Rust comes from rustup, into the home of whoever installed it: with sudo that is another home than root's.
+need_rust() {
+    command -v cargo >/dev/null 2>&1 && return
+    rust_home=$(getent passwd "${SUDO_USER:-}" | cut -d : -f 6)
+    [ -n "$rust_home" ] && [ -x "$rust_home/.cargo/bin/cargo" ] && return
+    echo 'Rust is missing: cargo is not in PATH. Install it with rustup (https://rustup.rs), then run this again.' >&2
+    exit 1
+}
+
+# with_rust COMMAND ...: as the user who has Rust, so that what is built belongs to them
+with_rust() {
+    if command -v cargo >/dev/null 2>&1; then
+        "$@"
+    else
+        runuser -u "$SUDO_USER" -- env HOME="$rust_home" PATH="$rust_home/.cargo/bin:$PATH" "$@"
+    fi
+}
+
+need_root() {
+    [ "$(id -u)" = 0 ] || {
+        echo "$1 runs real machines on this host and needs root." >&2
+        exit 1
+    }
 }
 
 # Debian's mirror as this host has it.
@@ -33,7 +139,7 @@ mirror() {
     # shellcheck disable=SC2016 # the braces are apt's
     uri=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null | sed -n 's|/dists/.*||p' | head -n 1)
     [ -n "$uri" ] || {
-        echo 'No Debian mirror is found among the package sources of this host.' >&2
+        echo 'The package sources of this host name no Debian mirror.' >&2
         exit 1
     }
     printf '%s\n' "$uri"
@@ -90,6 +196,7 @@ docker_suites() {
     [ -d "$DOCKBRIDGE_TEST_SUITES/registry" ] || registry || echo 'The registry of images is not reached: it is passed over'
 }
 
+# Host programs: /usr/lib/python3*/ensurepip
 docker_py() {
     echo "Fetching docker-py $1 and its tests"
     work=$(mktemp -d)
@@ -140,5 +247,6 @@ registry() {
     rm -rf "$work"
 }
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+# A script below scripts/ says itself where the checkout is.
+root=${DOCKBRIDGE_CHECKOUT:-$(cd "$(dirname "$0")/.." && pwd)}
 cache=${DOCKBRIDGE_CACHE:-$root/.cache}

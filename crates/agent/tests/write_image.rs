@@ -251,6 +251,7 @@ fn a_source_that_cannot_be_had_whole_is_told_as_what_it_is() {
 #[test]
 fn a_wrong_checksum_and_a_damaged_archive_are_refused() {
     let desk = Desk::new();
+    // Host programs: xz zstd gzip bzip2
     for (program, suffix) in [("xz", "xz"), ("zstd", "zst"), ("gzip", "gz"), ("bzip2", "bz2")] {
         let file = desk.packed(program, suffix);
         let (right256, right512) = (sum("sha256sum", &file), sum("sha512sum", &file));

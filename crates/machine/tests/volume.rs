@@ -17,6 +17,9 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::SeekFrom;
 use tempfile::TempDir;
 
+// Its own words and the script's:
+// Host programs: awk blkid blockdev cmp dumpe2fs e2fsck findmnt mkfs.ext2 mkfs.ext4 mkswap mount mountpoint resize2fs sfdisk umount
+
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bootstrap/volume.sh");
 const ID: &str = "4711";
 const MIB: u64 = 1 << 20;

@@ -164,6 +164,8 @@ fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<To
 
 /// Makes the base system of machines if it is not there yet.
 pub async fn prepare_base() -> Outcome {
+    // Before the minute of work that would be in vain.
+    local_cloud::nspawn::check_host().map_err(|failure| Failure::new(failure.to_string()))?;
     let cache = local_cloud::nspawn::base::cache();
     if !local_cloud::nspawn::base::status(&cache).ready {
         say("Making the base system of machines (once, about a minute):");

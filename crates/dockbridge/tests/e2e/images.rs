@@ -77,6 +77,7 @@ impl Site {
         let line = match suffix {
             "raw" => return image.to_owned(),
             "xz" => format!("xz -0 -T0 -c {from} >{to}"),
+            // Host programs: xz zstd gzip bzip2 qemu-img
             "zst" => format!("zstd -q -1 -T0 -c {from} >{to}"),
             "gz" => format!("gzip -1 -c {from} >{to}"),
             "bz2" => format!("bzip2 -1 -c {from} >{to}"),

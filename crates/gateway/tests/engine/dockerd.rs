@@ -48,6 +48,7 @@ impl Dockerd {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
+        // Host programs: dockerd iptables ip
         // A network namespace of its own: its bridge and its rules are not ours.
         let script = format!(
             "ip link set lo up; exec dockerd --data-root {path}/data --exec-root {path}/exec --pidfile {path}/pid \

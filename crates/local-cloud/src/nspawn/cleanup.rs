@@ -96,6 +96,9 @@ pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(),
 /// nspawn is the first process of the machine's process namespace: with it everything in there dies, and its mounts go with the last of them.
 async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Failure> {
     let mark = format!("--machine={}", place.machine_prefix());
+    // In a machine on this host another local cloud may run, whose places have the same numbers. Its processes are seen from here, but
+    // stand on that machine's network, where its bridge is.
+    let network = std::fs::read_link("/proc/self/ns/net").ok();
     let mut dying = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
@@ -105,6 +108,9 @@ async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Fai
         let ours = ["systemd-nspawn", "unshare", "setpriv", "sh"].contains(&program.rsplit('/').next().unwrap_or_default());
         let Some(name) = arguments.find_map(|argument| Some(argument.strip_prefix(&mark)?.to_owned())).filter(|_| ours) else { continue };
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        if std::fs::read_link(entry.path().join("ns/net")).ok() != network {
+            continue;
+        }
         if pidfd_send_signal(&process, Signal::KILL).is_ok() {
             dying.push(process);
         }

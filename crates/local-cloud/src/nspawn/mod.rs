@@ -21,6 +21,7 @@ mod folder;
 mod machine;
 mod metadata;
 mod network;
+pub mod programs;
 mod raw_disk;
 mod rescue;
 mod seed;
@@ -44,6 +45,7 @@ use self::volume::Volume;
 use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue, Usage};
 
 pub use self::cleanup::{CleanReport, clean};
+pub use self::tool::check_host;
 
 /// Last octets of servers' addresses.
 const HOSTS: std::ops::RangeInclusive<u8> = 10..=250;

@@ -6,49 +6,18 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::programs::{self, Use};
 use crate::hypervisor::Failure;
 
-/// Programs that have to be on the host, each with the Debian package that brings it.
-const NEEDED: &[(&str, &str)] = &[
-    ("systemd-nspawn", "systemd-container"),
-    ("mmdebstrap", "mmdebstrap"),
-    ("mkfs.ext4", "e2fsprogs"),
-    ("mkfs.xfs", "xfsprogs"),
-    ("xfs_io", "xfsprogs"),
-    ("ip", "iproute2"),
-    ("bridge", "iproute2"),
-    ("nft", "nftables"),
-    ("losetup", "mount"),
-    ("unshare", "util-linux"),
-    ("blkid", "util-linux"),
-    ("sfdisk", "fdisk"),
-    ("setpriv", "util-linux"),
-    ("nsenter", "util-linux"),
-    ("systemctl", "systemd"),
-];
-
 /// Administration tools stand in the sbin folders, which a login shell of a desktop may lack.
-const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+pub(super) const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Refuses a host that cannot carry machines, with what to do about it.
-pub(super) fn check_host() -> Result<(), Failure> {
+pub fn check_host() -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(failure("real machines", "they need root; run this as root, or use the API alone (--machines none)"));
     }
-    let mut packages: Vec<&str> = Vec::new();
-    let mut missing: Vec<&str> = Vec::new();
-    for (program, package) in NEEDED {
-        if !FOLDERS.iter().any(|folder| std::path::Path::new(folder).join(program).exists()) {
-            missing.push(program);
-            if !packages.contains(package) {
-                packages.push(package);
-            }
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(failure("real machines", format!("{} not found; install with: apt-get install {}", missing.join(", "), packages.join(" "))))
+    programs::check(&[Use::Machines])
 }
 
 /// A failure in words.

@@ -43,6 +43,7 @@ impl Bus {
     /// `None` where there is no python-dbusmock.
     pub async fn with_logind() -> Option<Self> {
         let mut bus = Self::start().await?;
+        // Host programs: /usr/lib/python3/dist-packages/dbusmock
         let has_mock = std::process::Command::new(PYTHON).args(["-c", "import dbusmock"]).stderr(Stdio::null()).status();
         if !has_mock.is_ok_and(|status| status.success()) {
             return pass_over("python3-dbusmock");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hetzner::{Client, Query};
 use local_cloud::Cloud;
+use local_cloud::nspawn::programs::{self, Use};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -47,10 +48,7 @@ pub fn check_host() -> Outcome {
     if std::process::Command::new("docker").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         return Err(Failure::new("there is no docker client").hint("install one (Debian: docker-cli); no engine is needed"));
     }
-    if !Path::new(BUSYBOX).exists() {
-        return Err(Failure::new(format!("{BUSYBOX} is missing")).hint("install busybox-static: the story's image is made of it"));
-    }
-    Ok(())
+    programs::check(&[Use::Machines, Use::Story]).map_err(|failure| Failure::new(failure.to_string()))
 }
 
 /// Real disks are made in it, so it is not where a small memory file system may be.

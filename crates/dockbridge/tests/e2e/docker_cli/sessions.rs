@@ -2,6 +2,9 @@
 
 use super::Script;
 
+// What both kinds of script run here:
+// Host programs: script awk seq find xargs tar
+
 /// Who hears a signal, whose size a terminal has, and how one leaves a container and comes back.
 pub const SESSIONS: &[Script<'_>] = &[
     (

@@ -1,0 +1,108 @@
+//! The programs of the host that machines call, and the Debian packages that provide them. The list is the one that the scripts
+//! install from, so that no program is checked for here and forgotten there. Runs nothing.
+
+use std::path::Path;
+
+use super::tool::{FOLDERS, failure};
+use crate::hypervisor::Failure;
+
+/// One program a line: program or file, Debian package, uses.
+const LIST: &str = include_str!("../../../../scripts/lib/programs.txt");
+
+/// What a host has to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The programs that run machines.
+    Machines,
+    /// Those that `dockbridge try` needs besides.
+    Story,
+}
+
+impl Use {
+    fn word(self) -> &'static str {
+        match self {
+            Use::Machines => "machines",
+            Use::Story => "try",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Program {
+    /// A name, or an absolute path.
+    name: &'static str,
+    package: &'static str,
+}
+
+impl Program {
+    fn is_there(self) -> bool {
+        if self.name.starts_with('/') {
+            return Path::new(self.name).exists();
+        }
+        FOLDERS.iter().any(|folder| Path::new(folder).join(self.name).exists())
+    }
+}
+
+/// Refuses a host on which programs are missing, and names them with the packages that bring them. It takes a few milliseconds, so
+/// that it can come before anything is made.
+pub fn check(uses: &[Use]) -> Result<(), Failure> {
+    let missing: Vec<Program> = programs(LIST, uses).filter(|program| !program.is_there()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(failure("real machines", refusal(&missing)))
+}
+
+fn programs(list: &'static str, wanted: &[Use]) -> impl Iterator<Item = Program> {
+    list.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut columns = line.split_whitespace();
+        let (name, package, uses) = (columns.next()?, columns.next()?, columns.next()?);
+        let used = uses.split(',').any(|word| wanted.iter().any(|one| one.word() == word));
+        used.then_some(Program { name, package })
+    })
+}
+
+fn refusal(missing: &[Program]) -> String {
+    let mut packages: Vec<&str> = Vec::new();
+    for program in missing {
+        if !packages.contains(&program.package) {
+            packages.push(program.package);
+        }
+    }
+    let names: Vec<&str> = missing.iter().map(|program| program.name).collect();
+    format!("{} not found; install with: apt-get install {}", names.join(", "), packages.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_need_what_the_list_says_and_no_more() {
+        let list = "# a comment\n\nnft nftables machines,test\n/srv/busybox busybox-static try\nhcloud hcloud-cli test\n";
+        let names = |uses| programs(list, uses).map(|program| program.name).collect::<Vec<_>>();
+        assert_eq!(names(&[Use::Machines]), ["nft"]);
+        assert_eq!(names(&[Use::Machines, Use::Story]), ["nft", "/srv/busybox"]);
+    }
+
+    #[test]
+    fn the_list_can_be_read_here() {
+        let all: Vec<Program> = programs(LIST, &[Use::Machines, Use::Story]).collect();
+        assert!(all.iter().any(|program| program.name == "systemd-nspawn" && program.package == "systemd-container"));
+        assert!(all.iter().all(|program| !program.name.contains('*')), "patterns are read by the scripts only: {all:?}");
+    }
+
+    #[test]
+    fn a_refusal_names_each_program_and_each_package_once() {
+        let program = |name| Program { name, package: "xfsprogs" };
+        let told = refusal(&[program("mkfs.xfs"), program("xfs_io"), Program { name: "sfdisk", package: "fdisk" }]);
+        assert_eq!(told, "mkfs.xfs, xfs_io, sfdisk not found; install with: apt-get install xfsprogs fdisk");
+    }
+
+    #[test]
+    fn a_program_is_looked_for_by_name_and_a_file_by_its_path() {
+        let here = |name| Program { name, package: "any" }.is_there();
+        assert!(here("sh") && here("/bin/sh"));
+        assert!(!here("no-such-program") && !here("/srv/no-such-program"));
+    }
+}
