@@ -11,6 +11,7 @@
 //! | `POST /_local/faults` `{kind, match: {method, path}, times, delay_ms}` | the next `times` matching requests meet the fault |
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
+//! | `POST /_local/engine` `{"engine": "28"}` | servers made from now on have this engine (`26`, `28`, `podman`, `rootless`) |
 //! | `GET /_local/state` | how much of everything exists, and the ids of the servers |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
@@ -36,4 +37,4 @@ mod work;
 
 pub use cloud::{Cloud, StartError};
 pub use nspawn::{CleanReport, clean};
-pub use options::{Access, Machines, Options, Pace, Token};
+pub use options::{Access, ContainerEngine, Machines, Options, Pace, Token};

@@ -5,7 +5,7 @@ mod story;
 
 use std::time::Duration;
 
-use local_cloud::{Cloud, Machines, Options, Pace};
+use local_cloud::{Cloud, ContainerEngine, Machines, Options, Pace};
 use tokio::time::Instant;
 
 use self::stage::Stage;
@@ -25,7 +25,7 @@ pub struct Args {
 pub async fn run(arguments: Args) -> Outcome {
     let begun = Instant::now();
     stage::check_host()?;
-    super::local_cloud::prepare_base().await?;
+    super::local_cloud::prepare_base(ContainerEngine::default()).await?;
     let prepared = begun.elapsed();
     let begun = Instant::now();
 
@@ -35,6 +35,7 @@ pub async fn run(arguments: Args) -> Outcome {
         listen: ([127, 0, 0, 1], 0).into(),
         state: folder.path().join("cloud"),
         machines: Machines::Nspawn,
+        engine: ContainerEngine::default(),
         tokens: Vec::new(),
         pace: Pace::Fast,
     })

@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, CreatedServer, Labels, NewServer, NewVolume, Query, Server, Volume};
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, ContainerEngine, Machines, Options, Pace, Token};
 use machine::{Identity, Owner, Profile};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -36,6 +36,7 @@ impl Desk {
             listen: ([127, 0, 0, 1], 0).into(),
             state: folder.path().join("cloud"),
             machines: Machines::None,
+            engine: ContainerEngine::default(),
             tokens: vec![Token::new(TOKEN, "default", Access::ReadWrite), Token::new(READ_ONLY, "default", Access::ReadOnly)],
             pace: Pace::Fast,
         })

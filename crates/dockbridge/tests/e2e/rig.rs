@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, Query};
-use local_cloud::{Cloud, Machines, Options, Pace};
+use local_cloud::{Cloud, ContainerEngine, Machines, Options, Pace};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -59,6 +59,11 @@ pub struct Stage {
 impl Stage {
     /// `None` where it cannot be had.
     pub async fn new() -> Option<Self> {
+        Self::with_engine(ContainerEngine::default()).await
+    }
+
+    /// Its servers have this engine, to begin with.
+    pub async fn with_engine(engine: ContainerEngine) -> Option<Self> {
         if !can_run() {
             return None;
         }
@@ -70,6 +75,7 @@ impl Stage {
             listen: ([127, 0, 0, 1], 0).into(),
             state: folder.path().join("cloud"),
             machines: Machines::Nspawn,
+            engine,
             tokens: Vec::new(),
             pace: Pace::Fast,
         })

@@ -5,6 +5,7 @@
 
 mod actions;
 mod clients;
+mod engines;
 mod faults;
 mod firewalls;
 mod images;

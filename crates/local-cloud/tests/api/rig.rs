@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, ContainerEngine, Machines, Options, Pace, Token};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ pub fn options(folder: &TempDir) -> Options {
         listen: ([127, 0, 0, 1], 0).into(),
         state: folder.path().to_owned(),
         machines: Machines::None,
+        engine: ContainerEngine::default(),
         tokens: vec![
             token(TOKEN, "one", Access::ReadWrite),
             token(READ_ONLY, "one", Access::ReadOnly),
