@@ -1,6 +1,8 @@
 //! More than one engine and more than one client: a volume that engines of several versions open in turn, and old and new
 //! docker commands before old and new engines.
 
+mod clients;
+
 use std::time::Duration;
 
 use local_cloud::ContainerEngine;
