@@ -147,11 +147,17 @@ mirror() {
 
 # from_sid DIR PACKAGE ...: unpacks packages of Debian unstable below DIR, without installing them
 from_sid() {
-    dir=$1
-    shift
+    from_debian sid "$@"
+}
+
+# from_debian SUITE DIR PACKAGE ...: unpacks packages of that suite of Debian below DIR, without installing them
+from_debian() {
+    suite=$1
+    dir=$2
+    shift 2
     apt_update
     work=$(mktemp -d)
-    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s sid main\n' "$(mirror)" >"$work/sources.list"
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$(mirror)" "$suite" >"$work/sources.list"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$dir"
     options="-o Dir::Etc::sourcelist=$work/sources.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$work/lists"
     options="$options -o Dir::Cache=$work/cache -o APT::Sandbox::User=root"
@@ -182,6 +188,37 @@ docker_plugins() {
     [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-buildx" ] && [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-compose" ] && return
     echo 'Fetching docker buildx and compose'
     from_sid "$cache/plugins" docker-buildx docker-compose
+}
+
+# Docker clients of several versions for the tests that compare them: the directory that DOCKBRIDGE_TEST_CLIENTS names holds
+# VERSION/docker for each. A client that cannot be obtained is missing there, and the tests pass over it.
+docker_clients() {
+    DOCKBRIDGE_TEST_CLIENTS=$cache/clients
+    export DOCKBRIDGE_TEST_CLIENTS
+    docker_client_of 20.10 bookworm docker.io
+    docker_client_of 28.5 sid docker-cli
+    # No suite of Debian has 28.2: it is used where it is the client of this host.
+    [ -x "$DOCKBRIDGE_TEST_CLIENTS/28.2/docker" ] || case $(docker --version) in
+    'Docker version 28.2.'*)
+        mkdir -p "$DOCKBRIDGE_TEST_CLIENTS/28.2"
+        cp -L "$(command -v docker)" "$DOCKBRIDGE_TEST_CLIENTS/28.2/docker"
+        ;;
+    *) echo 'Docker client 28.2 is in no suite of Debian, and the host has another: it is passed over' ;;
+    esac
+}
+
+# docker_client_of VERSION SUITE PACKAGE
+docker_client_of() {
+    [ ! -x "$DOCKBRIDGE_TEST_CLIENTS/$1/docker" ] || return 0
+    echo "Fetching docker client $1 of Debian $2"
+    client=$(mktemp -d) found=
+    if from_debian "$2" "$client" "$3" && found=$("$client/usr/bin/docker" --version) && [ "${found#Docker version "$1".}" != "$found" ]; then
+        mkdir -p "$DOCKBRIDGE_TEST_CLIENTS/$1"
+        mv "$client/usr/bin/docker" "$DOCKBRIDGE_TEST_CLIENTS/$1/docker"
+    else
+        echo "Docker client $1 is not obtained (${found:-nothing fetched}): it is passed over"
+    fi
+    rm -rf "$client"
 }
 
 # Other Docker clients' own test suites, for the tests that run them: docker-py's from PyPI, bollard's from crates.io (built here), and Debian's

@@ -94,6 +94,7 @@ impl Cloud {
             Machines::None => (Arc::new(Nothing::default()), None),
             Machines::Nspawn => {
                 let nspawn = Box::pin(Nspawn::start(&folder, address.port())).await.map_err(StartError::Machines)?;
+                nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
                 let gateway = nspawn.gateway();
                 (Arc::new(nspawn), Some(gateway.into()))
             }

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::options::ContainerEngine;
+
 /// A server to be made. Its disk is a fresh copy of the image.
 #[derive(Debug, Clone)]
 pub struct NewServer {
@@ -42,7 +44,7 @@ pub struct Rescue {
 /// Where a disk comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
-    /// The cached base system of this host, whatever the image is called.
+    /// The cached base system of this host with the engine of the moment, whatever the image is called.
     Base,
     /// A snapshot made by [`Hypervisor::snapshot`], by image id.
     Snapshot(u64),
@@ -114,6 +116,8 @@ pub type Effect<'a, T = ()> = BoxFuture<'a, Result<T, Failure>>;
 pub trait Hypervisor: Send + Sync + 'static {
     /// The address that the server will have, fixed at creation so that the API can tell it at once. Addresses are reused after deletion.
     fn reserve_address(&self, server: u64) -> Result<Ipv4Addr, Failure>;
+    /// What runs containers on servers that are made from now on; those from snapshots have what the snapshot has.
+    fn set_engine(&self, engine: ContainerEngine) -> Effect<'_>;
     /// Makes the disk and the data of the server; it is off.
     fn create(&self, server: NewServer) -> Effect<'_>;
     /// Boots it; done when it runs (its sshd need not answer yet).

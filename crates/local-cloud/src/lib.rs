@@ -11,6 +11,7 @@
 //! | `POST /_local/faults` `{kind, match: {method, path, body}, times, delay_ms}` | the next `times` matching requests meet the fault |
 //! | `DELETE /_local/faults` | no more faults |
 //! | `POST /_local/servers/{id}/power_cut` | the plug is pulled without an action; the server is `off` |
+//! | `POST /_local/engine` `{"engine": "28"}` | servers made from now on have this engine (`26`, `28`, `podman`, `rootless`) |
 //! | `GET /_local/state` | how much of everything exists, the ids of the servers, and `requests`: by project `{total, by_route: {"GET servers": 12}}` |
 //! | `PUT /_local/limits` `{requests_per_hour, servers}` | changes the limits that are named, of all projects; the answer has both |
 //! | `DELETE /_local/requests` | the requests are counted from zero; the answer has what was counted |
@@ -54,4 +55,4 @@ mod work;
 
 pub use cloud::{Cloud, StartError};
 pub use nspawn::{CleanReport, clean};
-pub use options::{Access, Limits, Machines, Options, Pace, Stock, Token};
+pub use options::{Access, ContainerEngine, Limits, Machines, Options, Pace, Stock, Token};

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
+use crate::options::ContainerEngine;
 
 /// The size that every snapshot is said to have.
 const SNAPSHOT_BYTES: u64 = 1_500_000_000;
@@ -35,6 +36,10 @@ impl Hypervisor for Nothing {
         // The 2^17 addresses of the range without the first, by id.
         let offset = 1 + u32::try_from(server % ((1 << 17) - 1)).unwrap_or(0);
         Ok(Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 0)) + offset))
+    }
+
+    fn set_engine(&self, _: ContainerEngine) -> Effect<'_> {
+        done()
     }
 
     fn create(&self, _: NewServer) -> Effect<'_> {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
 /// How a local cloud is set up. [`Options::new`] has a value for everything but the state directory.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     pub state: PathBuf,
     /// What the servers are.
     pub machines: Machines,
+    /// What runs containers on new servers.
+    pub engine: ContainerEngine,
     /// Who may call. A read-write token is made and kept in the state folder when none is among them.
     pub tokens: Vec<Token>,
     /// How long actions take.
@@ -37,6 +41,7 @@ impl Options {
             listen: ([127, 0, 0, 1], 0).into(),
             state: state.into(),
             machines: Machines::None,
+            engine: ContainerEngine::default(),
             tokens: Vec::new(),
             pace: Pace::default(),
             pace_seed: None,
@@ -54,6 +59,23 @@ pub enum Machines {
     None,
     /// Real Debian machines in systemd-nspawn. Needs root.
     Nspawn,
+}
+
+/// What runs containers on new servers, whatever their app image is called. All but the first are derived from the first one's system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerEngine {
+    /// Docker 26.1, as Debian 13 has it.
+    #[default]
+    #[serde(rename = "26")]
+    Docker26,
+    /// Docker 28.5, as Debian unstable has it.
+    #[serde(rename = "28")]
+    Docker28,
+    /// Podman of Debian 13, run by root, with its socket at `/run/podman/podman.sock`. Docker is masked.
+    Podman,
+    /// Docker 26.1 as the user `u` may run it without root; it is not set up for that user. Docker of the system is masked.
+    Rootless,
 }
 
 /// How long actions take.

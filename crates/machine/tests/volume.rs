@@ -5,6 +5,8 @@
 
 #[path = "volume/growth.rs"]
 mod growth;
+#[path = "volume/image_store.rs"]
+mod image_store;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -86,6 +88,7 @@ impl Rig {
         for (name, folder) in [("RUN", "run"), ("ETC", "etc"), ("MNT", "mnt"), ("LIB", "lib"), ("DEV", "dev"), ("SYS", "sys")] {
             command.env(format!("DOCKBRIDGE_{name}"), self.path(folder));
         }
+        command.env("DOCKBRIDGE_DOCKER_ETC", self.path("docker"));
         command.env("DOCKBRIDGE_VOLUME_WAIT", "2");
         command
     }

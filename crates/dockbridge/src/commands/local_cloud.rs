@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use local_cloud::{Access, Cloud, Limits, Machines, Options, Pace, StartError, Stock, Token};
+use local_cloud::{Access, Cloud, ContainerEngine, Limits, Machines, Options, Pace, StartError, Stock, Token};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
@@ -19,6 +19,9 @@ pub struct Args {
     /// What the servers are
     #[arg(long, value_enum, default_value_t = MachinesKind::Nspawn)]
     machines: MachinesKind,
+    /// What runs containers on new servers
+    #[arg(long, value_enum, default_value_t = EngineKind::Docker26)]
+    engine: EngineKind,
     /// Folder that everything lives in
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -49,7 +52,7 @@ pub struct Args {
     /// Remove what a killed local cloud left on this host, and end
     #[arg(long)]
     clean: bool,
-    /// Make the base system for machines, and end
+    /// Make the base system for machines with the chosen engine, and end
     #[arg(long, conflicts_with = "clean")]
     prepare: bool,
 }
@@ -61,6 +64,32 @@ enum MachinesKind {
     Nspawn,
     /// Nothing: only the API
     None,
+}
+
+/// What runs containers on new servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum EngineKind {
+    /// Docker 26.1 of Debian 13
+    #[value(name = "26")]
+    Docker26,
+    /// Docker 28.5 of Debian unstable
+    #[value(name = "28")]
+    Docker28,
+    /// Podman of Debian 13, run by root: a host for the provider ssh
+    Podman,
+    /// Docker 26.1 for the user u, not set up: a host for the provider ssh
+    Rootless,
+}
+
+impl From<EngineKind> for ContainerEngine {
+    fn from(kind: EngineKind) -> ContainerEngine {
+        match kind {
+            EngineKind::Docker26 => ContainerEngine::Docker26,
+            EngineKind::Docker28 => ContainerEngine::Docker28,
+            EngineKind::Podman => ContainerEngine::Podman,
+            EngineKind::Rootless => ContainerEngine::Rootless,
+        }
+    }
 }
 
 /// How long actions take.
@@ -93,7 +122,7 @@ pub async fn run(arguments: Args) -> Outcome {
         return Ok(());
     }
     if arguments.machines == MachinesKind::Nspawn || arguments.prepare {
-        prepare_base().await?;
+        prepare_base(arguments.engine.into()).await?;
     }
     if arguments.prepare {
         return Ok(());
@@ -111,6 +140,7 @@ pub async fn run(arguments: Args) -> Outcome {
             MachinesKind::Nspawn => Machines::Nspawn,
             MachinesKind::None => Machines::None,
         },
+        engine: arguments.engine.into(),
         tokens: tokens(arguments.token, arguments.read_only_token_file.as_deref())?,
         pace: match arguments.pace {
             PaceKind::Fast => Pace::Fast,
@@ -162,16 +192,16 @@ fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<To
     Ok(tokens)
 }
 
-/// Makes the base system of machines if it is not there yet.
-pub async fn prepare_base() -> Outcome {
+/// Makes the base system of machines with this engine if it is not there yet.
+pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
     // Before the minute of work that would be in vain.
     local_cloud::nspawn::check_host().map_err(|failure| Failure::new(failure.to_string()))?;
     let cache = local_cloud::nspawn::base::cache();
-    if !local_cloud::nspawn::base::status(&cache).ready {
+    if !local_cloud::nspawn::base::status_of(&cache, engine).ready {
         say("Making the base system of machines (once, about a minute):");
     }
     let progress = |line: &str| say(&format!("  {line}"));
-    local_cloud::nspawn::base::ensure(&cache, &progress).await.map_err(|failure| Failure::new(failure.to_string()))?;
+    local_cloud::nspawn::base::ensure_of(&cache, engine, &progress).await.map_err(|failure| Failure::new(failure.to_string()))?;
     Ok(())
 }
 

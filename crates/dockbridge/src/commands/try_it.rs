@@ -5,7 +5,7 @@ mod story;
 
 use std::time::Duration;
 
-use local_cloud::{Cloud, Machines, Options};
+use local_cloud::{Cloud, ContainerEngine, Machines, Options};
 use tokio::time::Instant;
 
 use self::stage::Stage;
@@ -25,7 +25,7 @@ pub struct Args {
 pub async fn run(arguments: Args) -> Outcome {
     let begun = Instant::now();
     stage::check_host()?;
-    super::local_cloud::prepare_base().await?;
+    super::local_cloud::prepare_base(ContainerEngine::default()).await?;
     let prepared = begun.elapsed();
     let begun = Instant::now();
 

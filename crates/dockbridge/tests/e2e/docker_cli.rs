@@ -3,7 +3,7 @@
 
 mod builds;
 mod compose;
-mod scripts;
+pub mod scripts;
 mod sessions;
 
 use std::fs;
@@ -27,7 +27,7 @@ await() {
 "#;
 
 /// A name, a script, and what must be in its output, so that two equal failures are not taken for success.
-type Script<'a> = (&'a str, &'a str, &'a str);
+pub type Script<'a> = (&'a str, &'a str, &'a str);
 
 /// A machine with two ways to its engine.
 pub struct Comparison {
@@ -58,6 +58,12 @@ impl Comparison {
 
     /// Runs each script on the engine and through dockbridge, and tells all that differs.
     async fn compare(&self, scripts: &[Script<'_>]) {
+        let differences = self.differences(scripts).await;
+        assert!(differences.is_empty(), "{} of {} differ\n{}", differences.len(), scripts.len(), differences.join("\n\n"));
+    }
+
+    /// Runs each script on the engine and through dockbridge; returns what differs, or is missing on the engine itself.
+    pub async fn differences(&self, scripts: &[Script<'_>]) -> Vec<String> {
         let only = std::env::var("ONLY").ok();
         let mut differences = Vec::new();
         for (name, script, told) in scripts.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| name.contains(only))) {
@@ -73,7 +79,7 @@ impl Comparison {
                 differences.push(format!("{name}\non the engine {directly}\nthrough dockbridge {through}"));
             }
         }
-        assert!(differences.is_empty(), "{} of {} differ\n{}", differences.len(), scripts.len(), differences.join("\n\n"));
+        differences
     }
 
     /// Runs a shell script in an empty folder of its own.

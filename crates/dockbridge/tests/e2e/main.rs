@@ -6,6 +6,7 @@
 mod basics;
 mod docker_cli;
 mod endurance;
+mod engines;
 mod images;
 mod own_host;
 mod ports;

@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, Query};
-use local_cloud::{Cloud, Machines, Options};
+use local_cloud::{Cloud, ContainerEngine, Machines, Options, Pace};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -59,11 +59,21 @@ pub struct Stage {
 impl Stage {
     /// `None` where it cannot be had.
     pub async fn new() -> Option<Self> {
-        Self::at_pace(Pace::Fast).await
+        Self::with(|_| ()).await
     }
 
     /// The same with a cloud whose actions take so long.
     pub async fn at_pace(pace: Pace) -> Option<Self> {
+        Self::with(|options| options.pace = pace).await
+    }
+
+    /// The same with servers that have this engine, to begin with.
+    pub async fn with_engine(engine: ContainerEngine) -> Option<Self> {
+        Self::with(|options| options.engine = engine).await
+    }
+
+    /// The same with a cloud that differs in these options.
+    pub async fn with(change: impl FnOnce(&mut Options)) -> Option<Self> {
         if !can_run() {
             return None;
         }
@@ -71,7 +81,8 @@ impl Stage {
         let _ =
             tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_writer(std::io::stderr).try_init();
         let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
-        let options = Options { machines: Machines::Nspawn, pace, ..Options::new(folder.path().join("cloud")) };
+        let mut options = Options { machines: Machines::Nspawn, ..Options::new(folder.path().join("cloud")) };
+        change(&mut options);
         let cloud = Cloud::start(options).await.unwrap();
         let endpoint = cloud.machine_endpoint().unwrap();
         let api = Client::new(endpoint.parse().unwrap(), cloud.token().to_owned().into()).unwrap();

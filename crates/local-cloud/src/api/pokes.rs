@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::faults::Fault;
 use super::{Api, Request, bill, json_response};
+use crate::options::ContainerEngine;
 
 pub(super) const PREFIX: &str = "/_local/";
 
@@ -19,6 +20,7 @@ pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes:
             api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0.clear();
             json_response(StatusCode::OK, &json!({}))
         }
+        (&Method::POST, ["engine"]) => set_engine(api, &request.body).await,
         (&Method::POST, ["servers", id, "power_cut"]) => power_cut(api, id).await,
         (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
         (&Method::PUT, ["limits"]) => set_limits(api, &request.body),
@@ -65,6 +67,22 @@ struct NewLimits {
 
 fn named<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>, D::Error> {
     Option::<u32>::deserialize(value).map(Some)
+}
+
+/// As when the original's app image is made again with a newer docker.
+async fn set_engine(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
+    #[derive(Deserialize)]
+    struct Change {
+        engine: ContainerEngine,
+    }
+    let engine = match serde_json::from_slice::<Change>(body) {
+        Ok(change) => change.engine,
+        Err(error) => return refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
+    };
+    match api.engine.hypervisor.set_engine(engine).await {
+        Ok(()) => json_response(StatusCode::OK, &json!({})),
+        Err(failure) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string()),
+    }
 }
 
 async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {

@@ -1,6 +1,6 @@
 //! The base system that every server's disk begins as: Debian with docker, root login by key and cloud-init, as the `docker-ce` app image has it.
 //! Made once per recipe and kept in a cache folder; machines only read it. The packages come from where this host gets its own (`DOCKBRIDGE_BASE_MIRROR`
-//! names another place). Knows nothing of servers.
+//! names another place). `derived` makes the ones with another engine from it. Knows nothing of servers.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
+use super::derived;
 use super::tool::{During, command, failure, finish, run};
 use crate::hypervisor::Failure;
+use crate::options::ContainerEngine;
 
-const SUITE: &str = "trixie";
+pub(super) const SUITE: &str = "trixie";
 
 const PACKAGES: &[&str] = &[
     "systemd",
@@ -104,14 +106,25 @@ pub struct Status {
 
 /// Looks, without making anything.
 pub fn status(cache: &Path) -> Status {
-    let root = cache.join(name());
+    status_of(cache, ContainerEngine::default())
+}
+
+/// Looks for the base system with this engine, without making anything.
+pub fn status_of(cache: &Path, engine: ContainerEngine) -> Status {
+    let name = derived::Recipe::of(engine).map_or_else(name, |recipe| recipe.name(&name()));
+    let root = cache.join(name);
     let ready = root.is_dir();
     Status { root, ready }
 }
 
 /// Makes the base system unless it is there, and returns its root. Two callers do not make it twice. `progress` gets one line per step.
 pub async fn ensure(cache: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<PathBuf, Failure> {
-    let wanted = status(cache);
+    ensure_of(cache, ContainerEngine::default(), progress).await
+}
+
+/// [`ensure`] for the base system with this engine.
+pub async fn ensure_of(cache: &Path, engine: ContainerEngine, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<PathBuf, Failure> {
+    let wanted = status_of(cache, engine);
     if wanted.ready {
         return Ok(wanted.root);
     }
@@ -122,16 +135,28 @@ pub async fn ensure(cache: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Re
         .await
         .during("wait for another maker of the base system")?
         .during("wait for another maker of the base system")?;
-    if !status(cache).ready {
-        let building = cache.join(format!(".making-{}", name()));
-        remove_tree(&building).during("remove a half-made base system")?;
-        if let Err(failure) = make(&building, cache, &lock, progress).await {
-            let _ = remove_tree(&building);
-            return Err(failure);
-        }
-        std::fs::rename(&building, &wanted.root).during("put the base system in its place")?;
+    let first = status(cache);
+    if !first.ready {
+        place(&first.root, async |building| make(building, cache, &lock, progress).await).await?;
+    }
+    if let Some(recipe) = derived::Recipe::of(engine)
+        && !status_of(cache, engine).ready
+    {
+        place(&wanted.root, async |building| recipe.make(building, &first.root, &lock, progress).await).await?;
     }
     Ok(wanted.root)
+}
+
+/// Makes a root beside its place, and moves it there when it is whole.
+async fn place(root: &Path, make: impl AsyncFnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let building = root.with_file_name(format!(".making-{name}"));
+    remove_tree(&building).during("remove a half-made base system")?;
+    if let Err(failure) = make(&building).await {
+        let _ = remove_tree(&building);
+        return Err(failure);
+    }
+    std::fs::rename(&building, root).during("put the base system in its place")
 }
 
 /// The recipe in short: another recipe is another base system, and disks made from the old one keep it.
@@ -204,7 +229,11 @@ async fn settle(root: &Path) -> Result<(), Failure> {
     };
     run("choose the services of the base system", "systemctl", &systemctl("mask", MASKED)).await?;
     run("choose the services of the base system", "systemctl", &systemctl("enable", ENABLED)).await?;
-    // Newer than /usr, so that the first boot does not rebuild caches.
+    stamp(root)
+}
+
+/// Newer than /usr, so that the first boot does not rebuild caches.
+pub(super) fn stamp(root: &Path) -> Result<(), Failure> {
     for stamp in ["etc/.updated", "var/.updated"] {
         std::fs::write(root.join(stamp), "").during("write the settings of the base system")?;
     }
@@ -212,7 +241,7 @@ async fn settle(root: &Path) -> Result<(), Failure> {
 }
 
 /// How the host itself gets its Debian packages.
-fn mirror() -> Result<String, Failure> {
+pub(super) fn mirror() -> Result<String, Failure> {
     if let Ok(mirror) = std::env::var("DOCKBRIDGE_BASE_MIRROR") {
         return Ok(mirror);
     }
@@ -265,7 +294,7 @@ fn mirror_in(text: &str, codename: &str) -> Option<String> {
 }
 
 /// What the host's apt knows of proxies, certificates and clocks, for the apt that fills the new root.
-async fn host_apt_options() -> Result<String, Failure> {
+pub(super) async fn host_apt_options() -> Result<String, Failure> {
     let all = run("read the host's apt settings", "apt-config", &["dump", "Acquire"]).await?;
     let wanted = |line: &&str| {
         let line = line.to_ascii_lowercase();
@@ -274,7 +303,7 @@ async fn host_apt_options() -> Result<String, Failure> {
     Ok(all.lines().filter(wanted).map(|line| format!("{line}\n")).collect())
 }
 
-fn remove_tree(path: &Path) -> std::io::Result<()> {
+pub(super) fn remove_tree(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,

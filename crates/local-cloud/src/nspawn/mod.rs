@@ -14,6 +14,7 @@ pub mod base;
 mod cgroup;
 mod claim;
 mod cleanup;
+mod derived;
 mod device;
 mod disk;
 mod firewall;
@@ -43,6 +44,7 @@ use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
 use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue, Usage};
+use crate::options::ContainerEngine;
 
 pub use self::cleanup::{CleanReport, clean};
 pub use self::tool::check_host;
@@ -55,7 +57,8 @@ const HOSTS: std::ops::RangeInclusive<u8> = 10..=250;
 pub struct Nspawn {
     claim: Claim,
     site: Arc<Site>,
-    base: std::path::PathBuf,
+    /// What disks of new servers begin as.
+    base: Mutex<std::path::PathBuf>,
     servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>,
     /// Last octets in use, also by servers that are not made yet.
     hosts: Mutex<BTreeMap<u64, u8>>,
@@ -104,7 +107,7 @@ impl Nspawn {
         let nspawn = Nspawn {
             claim,
             site,
-            base,
+            base: Mutex::new(base),
             servers,
             hosts: Mutex::new(hosts),
             volumes: Mutex::new(volumes),
@@ -171,7 +174,8 @@ impl Nspawn {
     async fn make_server(&self, new: NewServer) -> Result<(), Failure> {
         let host = self.reserve_host(new.id)?;
         let disk = disk::Disk::of(&self.site.state, new.id);
-        let base = disk.make(&self.site.state, &self.base, &new.image).await?;
+        let base = locked(&self.base).clone();
+        let base = disk.make(&self.site.state, &base, &new.image).await?;
         let record = disk::Record {
             id: new.id,
             name: new.name,
@@ -221,6 +225,14 @@ impl Nspawn {
 impl Hypervisor for Nspawn {
     fn reserve_address(&self, server: u64) -> Result<Ipv4Addr, Failure> {
         self.reserve_host(server).map(|host| self.claim.place.address(host))
+    }
+
+    fn set_engine(&self, engine: ContainerEngine) -> Effect<'_> {
+        Box::pin(async move {
+            let base = base::ensure_of(&base::cache(), engine, &|step| tracing::info!("{step}")).await?;
+            *locked(&self.base) = base;
+            Ok(())
+        })
     }
 
     fn create(&self, server: NewServer) -> Effect<'_> {

@@ -6,6 +6,7 @@
 mod actions;
 mod clients;
 mod coverage;
+mod engines;
 mod faults;
 mod firewalls;
 mod images;

@@ -13,6 +13,7 @@ id=$(cat "${DOCKBRIDGE_ETC:-/etc/dockbridge}/volume-id")
 link=${DOCKBRIDGE_DEV:-/dev}/disk/by-id/scsi-0HC_Volume_$id
 sys=${DOCKBRIDGE_SYS:-/sys}
 lib=${DOCKBRIDGE_LIB:-/var/lib}
+settings=${DOCKBRIDGE_DOCKER_ETC:-/etc/docker}/daemon.json
 
 state() {
     printf '%s\n' "$1" >"$run/volume.state.new"
@@ -148,6 +149,37 @@ ran() {
     done
 }
 
+# holds DIRECTORY...: whether one of them has an entry.
+holds() {
+    for directory in "$@"; do
+        [ -z "$(ls -A "$directory" 2>/dev/null)" ] || return 0
+    done
+    return 1
+}
+
+# Engine 29 begins an empty volume with containerd's image store, earlier engines with their own. An engine that opens the
+# empty one shows no image and no container. So the store that holds something is named in the engine's settings, which
+# engines from 24 on understand. Settings that dockbridge did not write stay as they are. What stays hidden is printed.
+select_image_store() {
+    own=$mnt/docker/image/overlay2 containerds=$mnt/containerd ours='{"features":{"containerd-snapshotter":true}}'
+    in_own='' in_containerds='' wants_containerds=''
+    if holds "$own/imagedb/content/sha256" "$own/layerdb/mounts"; then in_own=yes; fi
+    if holds "$containerds/io.containerd.snapshotter.v1.overlayfs/snapshots" \
+        "$containerds/io.containerd.content.v1.content/blobs/sha256"; then in_containerds=yes; fi
+    # A machine made from the snapshot of another one has what dockbridge wrote there.
+    if [ "$(cat "$settings" 2>/dev/null)" = "$ours" ]; then rm "$settings"; fi
+    if [ "$in_containerds" ] && [ -z "$in_own" ] && [ ! -e "$settings" ]; then
+        mkdir -p "${settings%/*}"
+        printf '%s\n' "$ours" >"$settings"
+    fi
+    if tr -d ' \t\n' 2>/dev/null <"$settings" | grep -q '"containerd-snapshotter":true'; then wants_containerds=yes; fi
+    if [ "$in_containerds" ] && [ -z "$wants_containerds" ]; then
+        echo "images and containers in containerd's image store are hidden: $settings on the machine does not turn on \"containerd-snapshotter\""
+    elif [ "$in_own" ] && [ "$wants_containerds" ]; then
+        echo "images and containers in docker's own image store (overlay2) are hidden: $settings on the machine turns on \"containerd-snapshotter\""
+    fi
+}
+
 mkdir -p "$run" "$mnt"
 if ! mountpoint -q "$mnt"; then
     state waiting
@@ -161,4 +193,6 @@ for name in docker containerd; do
     mkdir -p "$mnt/$name" "$lib/$name"
     mountpoint -q "$lib/$name" || mount --bind "$mnt/$name" "$lib/$name"
 done
-state ready
+hidden=$(select_image_store)
+[ -z "$hidden" ] || echo "dockbridge: $hidden" >&2
+state "ready${hidden:+: $hidden}"

@@ -107,6 +107,10 @@ impl Hypervisor for Recorder {
         self.effect("delete snapshot", image)
     }
 
+    fn set_engine(&self, _: crate::options::ContainerEngine) -> hypervisor::Effect<'_> {
+        self.effect("set engine", 0)
+    }
+
     fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>> {
         None
     }
