@@ -1,7 +1,9 @@
-//! A build in a cloud project that costs money, for whoever sets `HCLOUD_TOKEN_E2E`: built by the command, verified by a client of its own that only reads,
-//! deleted by the command, and whatever happens nothing is left. Without the variable the same code runs on the local cloud: endpoint and token are all that differs.
+//! The first runs in a cloud project that costs money, where `HCLOUD_TOKEN_E2E` is set: an image, and the main job. Each is done by the commands, verified by a client of
+//! its own that only reads, undone by the commands, and whatever happens nothing is left. Without the variable the same code runs on the local cloud: endpoint and token
+//! are all that differs.
 
 mod budget;
+mod main_job;
 mod reader;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -28,7 +30,7 @@ const LONGEST_EMPTYING: Duration = Duration::from_secs(10 * 60);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const IMAGE_BYTES: usize = 16 << 20;
 /// Kinds of resources, those that bill first.
-const KINDS: [&str; 4] = ["servers", "images", "firewalls", "ssh_keys"];
+const KINDS: [&str; 6] = ["servers", "images", "volumes", "primary_ips", "firewalls", "ssh_keys"];
 
 /// A cloud project, and a person whose settings name it.
 struct Project {

@@ -89,7 +89,7 @@ impl Cloud {
         let docker = async {
             tokio::select! {
                 docker = await_docker(server, &tunnel) => docker,
-                failure = self.failure_of(attempt.creation) => Err(Lost::Unmade(failure)),
+                lost = self.lacks_volume(server, attempt.creation) => Err(lost),
             }
         };
         let (docker, pricing) = tokio::join!(docker, self.prices());
@@ -126,6 +126,21 @@ impl Cloud {
             }
         }
         Err(self.silent(server, attempt.begun, None).await)
+    }
+
+    /// Ends when a creation has left the server without its volume: docker waits for one in vain.
+    async fn lacks_volume(&self, server: &Server, creation: Option<&Creation>) -> Lost {
+        if let Err(failure) = self.end_of(creation).await {
+            return Lost::Unmade(failure);
+        }
+        let lacks_it = match self.servers_and_volumes().await {
+            Ok(now) => now.volumes.iter().any(|volume| volume.server != Some(server.id)),
+            Err(_) => false,
+        };
+        match lacks_it {
+            true => Lost::LookAgain(format!("server {} was created without its volume", server.name)),
+            false => std::future::pending().await,
+        }
     }
 
     async fn log_in(&self, server: &Server, host: String, attempt: Attempt<'_>) -> Result<Tunnel, Lost> {
