@@ -12,6 +12,7 @@ mod images;
 mod machines;
 mod openapi;
 mod options;
+mod recordings;
 mod restart;
 mod rig;
 mod servers;
