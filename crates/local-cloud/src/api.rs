@@ -28,7 +28,7 @@ mod view;
 mod volumes;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LINK};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LINK};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
@@ -70,6 +70,14 @@ pub(crate) struct Api {
 
 type Answer = Response<Full<Bytes>>;
 
+/// What every recorded answer has beside its own headers.
+const HEADERS: [(&str, &str); 4] = [
+    ("strict-transport-security", "max-age=15724800; includeSubDomains"),
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-credentials", "true"),
+    ("access-control-expose-headers", "Link, X-Correlation-ID"),
+];
+
 impl Api {
     pub(crate) fn new(engine: Arc<Engine>, tokens: &[Token], limits: Limits) -> Api {
         Api {
@@ -96,6 +104,9 @@ impl Api {
                 Err(error) => error.into_response(),
             }
         };
+        for (name, value) in HEADERS {
+            answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
         let correlation = format!("{:016x}", rand::random::<u64>());
         tracing::debug!(method = %request.method, path = request.path, status = answer.status().as_u16(), correlation, "answered");
         if let Ok(value) = HeaderValue::from_str(&correlation) {
@@ -236,7 +247,11 @@ fn respond(request: &Request, reply: Reply) -> Answer {
 }
 
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body.to_string())));
+    json_text(status, body.to_string())
+}
+
+fn json_text(status: StatusCode, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer

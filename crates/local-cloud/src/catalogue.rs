@@ -74,7 +74,7 @@ impl Catalogue {
     }
 
     /// The same, as the options want it shown.
-    pub(crate) fn as_shown(mut self, stock: Stock, removed_properties: bool) -> Catalogue {
+    pub(crate) fn shown_as(mut self, stock: Stock, removed_properties: bool) -> Catalogue {
         self.removed_properties = removed_properties;
         for entry in self.server_types.iter_mut().chain(&mut self.images) {
             if let Some(json) = entry.json.as_object_mut().filter(|_| !removed_properties) {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_captured_stock_has_no_cheap_types_but_sells_them() {
-        let catalogue = Catalogue::built_in().unwrap().as_shown(Stock::Captured, false);
+        let catalogue = Catalogue::built_in().unwrap().shown_as(Stock::Captured, false);
         let available = |name: &str| {
             let kind = catalogue.server_types.iter().find(|t| t.name == name).unwrap();
             kind.json["locations"].as_array().unwrap().iter().filter(|l| l["available"] == true).count()

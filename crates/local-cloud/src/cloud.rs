@@ -82,7 +82,7 @@ impl Cloud {
         builder.recursive(true).mode(0o700).create(&folder).map_err(state)?;
         let lock = store::claim(&folder).map_err(state)?.ok_or_else(|| StartError::InUse { folder: folder.clone() })?;
         let tokens = tokens(options.tokens, &folder).map_err(state)?;
-        let catalogue = Catalogue::built_in().map_err(StartError::Catalogue)?.as_shown(options.stock, options.removed_properties);
+        let catalogue = Catalogue::built_in().map_err(StartError::Catalogue)?.shown_as(options.stock, options.removed_properties);
         // Far from small numbers and from the catalogue's, so that no test comes to rely on either.
         let mut world = store::load(&folder, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
         store::after_a_break(&mut world, Timestamp::now());

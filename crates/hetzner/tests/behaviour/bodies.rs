@@ -50,7 +50,7 @@ pub fn server(id: u64, name: &str, labels: Value) -> Value {
             "floating_ips": [478], "firewalls": [{"id": 38, "status": "applied"}]
         },
         "private_net": [], "server_type": server_type(), "location": location(), "image": image(), "iso": null,
-        "rescue_enabled": false, "locked": true, "backup_window": null, "outgoing_traffic": null, "ingoing_traffic": null,
+        "rescue_enabled": false, "locked": false, "backup_window": null, "outgoing_traffic": null, "ingoing_traffic": null,
         "included_traffic": 654_321, "protection": {"delete": false, "rebuild": false}, "labels": labels, "volumes": [4711],
         "load_balancers": [], "primary_disk_size": 40, "placement_group": null
     })

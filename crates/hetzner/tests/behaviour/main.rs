@@ -6,6 +6,7 @@ mod actions;
 mod bodies;
 mod creation;
 mod outages;
+mod recordings;
 mod requests;
 mod scripted;
 mod shapes;

@@ -24,7 +24,7 @@ fn a_server_is_read_whole() {
     assert_eq!(server.server_type.name, "cx23");
     assert_eq!(server.location.name, "fsn1");
     assert_eq!(server.image.unwrap().name.as_deref(), Some("docker-ce"));
-    assert!(server.locked);
+    assert!(!server.locked, "as recorded while it is made");
     assert_eq!(server.labels["just-a-key"], "");
     assert_eq!(server.volumes, [4711]);
 }

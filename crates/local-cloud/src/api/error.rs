@@ -4,9 +4,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::json_response;
+use super::{json_response, json_text};
 use crate::options::Limits;
 
 /// A refusal.
@@ -102,11 +103,30 @@ impl ApiError {
     }
 
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        json_response(self.status, &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}))
+        // What stands in front of the API writes its refusals of tokens on one line.
+        if self.code == "unauthorized" {
+            return json_response(self.status, &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}));
+        }
+        let envelope = Envelope { error: Content { message: &self.message, code: self.code, details: &self.details } };
+        let text = serde_json::to_string_pretty(&envelope).unwrap_or_default();
+        json_text(self.status, format!("{text}\n"))
     }
 }
 
-/// The only answer that is written out on several lines, by the layer in front of the API.
+/// In the order, and to the byte of the length, that was recorded.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Content<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    message: &'a str,
+    code: &'a str,
+    details: &'a Value,
+}
+
+/// Written by the layer in front of the API, with a content type of its own.
 pub(super) fn no_such_route() -> Response<Full<Bytes>> {
     const BODY: &str =
         "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";

@@ -128,7 +128,7 @@ mod tests {
         let mixed = draws(5, &[attach.clone(), start.clone(), attach, start.clone()]);
         assert_eq!([apart[0], apart[1], apart[2], apart[3]], [mixed[1], mixed[3], mixed[0], mixed[2]]);
         assert_ne!(apart[0], apart[1]);
-        assert_ne!(draws(6, &[start.clone()]), draws(5, &[start]));
+        assert_ne!(draws(6, std::slice::from_ref(&start)), draws(5, std::slice::from_ref(&start)));
     }
 
     #[test]

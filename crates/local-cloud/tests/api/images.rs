@@ -8,7 +8,7 @@ use crate::rig::Rig;
 async fn an_image_name_exists_once_per_architecture() {
     let rig = Rig::start().await;
     let count = async |query: &str| rig.get(&format!("/images?{query}")).await.body["images"].as_array().unwrap().len();
-    for name in ["ubuntu-24.04", "debian-12", "debian-13", "docker-ce"] {
+    for name in ["ubuntu-22.04", "ubuntu-24.04", "debian-12", "debian-13", "rocky-9", "fedora-43", "docker-ce"] {
         assert_eq!(count(&format!("name={name}")).await, 2, "{name}");
         assert_eq!(count(&format!("name={name}&architecture=arm")).await, 1, "{name}");
     }

@@ -13,6 +13,7 @@ mod images;
 mod machines;
 mod openapi;
 mod options;
+mod recordings;
 mod restart;
 mod rig;
 mod servers;
