@@ -36,4 +36,4 @@ mod work;
 
 pub use cloud::{Cloud, StartError};
 pub use nspawn::{CleanReport, clean};
-pub use options::{Access, Machines, Options, Pace, Token};
+pub use options::{Access, Machines, Options, Pace, Sshd, Token};

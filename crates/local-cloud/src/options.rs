@@ -17,6 +17,8 @@ pub struct Options {
     pub tokens: Vec<Token>,
     /// How long actions take.
     pub pace: Pace,
+    /// What starts sshd on the machines.
+    pub sshd: Sshd,
 }
 
 /// What stands behind the servers of the API.
@@ -26,6 +28,16 @@ pub enum Machines {
     None,
     /// Real Debian machines in systemd-nspawn. Needs root.
     Nspawn,
+}
+
+/// What starts sshd on the machines that are made from the base system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sshd {
+    /// `ssh.socket`, at the first connection, as on Ubuntu from 22.10 on.
+    #[default]
+    Socket,
+    /// `ssh.service`, at boot, as on Debian.
+    Service,
 }
 
 /// How long actions take.

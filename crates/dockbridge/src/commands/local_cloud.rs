@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use local_cloud::{Access, Cloud, Machines, Options, Pace, StartError, Token};
+use local_cloud::{Access, Cloud, Machines, Options, Pace, Sshd, StartError, Token};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
@@ -28,6 +28,9 @@ pub struct Args {
     /// How long actions take
     #[arg(long, value_enum, default_value_t = PaceKind::Fast)]
     pace: PaceKind,
+    /// What starts sshd on the machines
+    #[arg(long, value_enum, default_value_t = SshdKind::Socket)]
+    sshd: SshdKind,
     /// Remove what a killed local cloud left on this host, and end
     #[arg(long)]
     clean: bool,
@@ -52,6 +55,15 @@ enum PaceKind {
     Fast,
     /// As long as measured at Hetzner
     Real,
+}
+
+/// What starts sshd on the machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SshdKind {
+    /// `ssh.socket`, at the first connection
+    Socket,
+    /// `ssh.service`, at boot
+    Service,
 }
 
 /// Runs it.
@@ -86,6 +98,10 @@ pub async fn run(arguments: Args) -> Outcome {
         pace: match arguments.pace {
             PaceKind::Fast => Pace::Fast,
             PaceKind::Real => Pace::Real,
+        },
+        sshd: match arguments.sshd {
+            SshdKind::Socket => Sshd::Socket,
+            SshdKind::Service => Sshd::Service,
         },
     };
     let given = !options.tokens.is_empty();

@@ -5,7 +5,7 @@ mod story;
 
 use std::time::Duration;
 
-use local_cloud::{Cloud, Machines, Options, Pace};
+use local_cloud::{Cloud, Machines, Options, Pace, Sshd};
 use tokio::time::Instant;
 
 use self::stage::Stage;
@@ -37,6 +37,7 @@ pub async fn run(arguments: Args) -> Outcome {
         machines: Machines::Nspawn,
         tokens: Vec::new(),
         pace: Pace::Fast,
+        sshd: Sshd::Socket,
     })
     .await
     .map_err(super::local_cloud::started)?;

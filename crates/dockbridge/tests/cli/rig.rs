@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, CreatedServer, Labels, NewServer, NewVolume, Query, Server, Volume};
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, Machines, Options, Pace, Sshd, Token};
 use machine::{Identity, Owner, Profile};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -38,6 +38,7 @@ impl Desk {
             machines: Machines::None,
             tokens: vec![Token::new(TOKEN, "default", Access::ReadWrite), Token::new(READ_ONLY, "default", Access::ReadOnly)],
             pace: Pace::Fast,
+            sshd: Sshd::Socket,
         })
         .await
         .unwrap();

@@ -7,6 +7,7 @@ mod basics;
 mod docker_cli;
 mod endurance;
 mod images;
+mod machine_side;
 mod own_host;
 mod ports;
 mod races;

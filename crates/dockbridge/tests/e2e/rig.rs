@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, Query};
-use local_cloud::{Cloud, Machines, Options, Pace};
+use local_cloud::{Cloud, Machines, Options, Pace, Sshd};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -59,6 +59,11 @@ pub struct Stage {
 impl Stage {
     /// `None` where it cannot be had.
     pub async fn new() -> Option<Self> {
+        Self::with_sshd(Sshd::Socket).await
+    }
+
+    /// Where sshd is started in this way.
+    pub async fn with_sshd(sshd: Sshd) -> Option<Self> {
         if !can_run() {
             return None;
         }
@@ -72,6 +77,7 @@ impl Stage {
             machines: Machines::Nspawn,
             tokens: Vec::new(),
             pace: Pace::Fast,
+            sshd,
         })
         .await
         .unwrap();

@@ -18,6 +18,7 @@ mod device;
 mod disk;
 mod firewall;
 mod folder;
+mod initramfs;
 mod machine;
 mod metadata;
 mod network;
@@ -25,12 +26,13 @@ mod raw_disk;
 mod rescue;
 mod seed;
 mod server;
+mod sshd;
 mod tool;
 mod volume;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,7 +42,8 @@ use self::claim::{Claim, Place, Record};
 use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
+use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, ImageSource, InboundRule, NewServer, Rescue};
+use crate::options::Sshd;
 
 pub use self::cleanup::{CleanReport, clean};
 
@@ -53,6 +56,7 @@ pub struct Nspawn {
     claim: Claim,
     site: Arc<Site>,
     base: std::path::PathBuf,
+    sshd: Sshd,
     servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>,
     /// Last octets in use, also by servers that are not made yet.
     hosts: Mutex<BTreeMap<u64, u8>>,
@@ -67,7 +71,7 @@ pub struct Nspawn {
 
 impl Nspawn {
     /// Takes a place on this host for a local cloud whose disks are in `state`. Makes the base system first if this host has none.
-    pub async fn start(state: &Path, api_port: u16) -> Result<Nspawn, Failure> {
+    pub async fn start(state: &Path, api_port: u16, sshd: Sshd) -> Result<Nspawn, Failure> {
         tool::check_host()?;
         std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
         let state = std::fs::canonicalize(state).during(format!("find {}", state.display()))?;
@@ -84,8 +88,8 @@ impl Nspawn {
             firewall::apply(claim.place, &[]).await?;
             metadata::listen(claim.place)
         };
-        let listener = match furnished.await {
-            Ok(listener) => listener,
+        let listeners = match furnished.await {
+            Ok(listeners) => listeners,
             Err(failure) => {
                 cleanup::sweep(&claim, &mut CleanReport::default()).await?;
                 return Err(failure);
@@ -97,11 +101,12 @@ impl Nspawn {
         let site = Arc::new(Site { place: claim.place, state: state.clone(), starter, events });
         let (servers, hosts, volumes) = folder::found(&site);
         let servers = Arc::new(Mutex::new(servers));
-        let metadata = tokio::spawn(metadata::serve(listener, lookup(claim.place, servers.clone())));
+        let metadata = tokio::spawn(metadata::serve(listeners, lookup(claim.place, servers.clone())));
         let nspawn = Nspawn {
             claim,
             site,
             base,
+            sshd,
             servers,
             hosts: Mutex::new(hosts),
             volumes: Mutex::new(volumes),
@@ -169,6 +174,9 @@ impl Nspawn {
         let host = self.reserve_host(new.id)?;
         let disk = disk::Disk::of(&self.site.state, new.id);
         let base = disk.make(&self.site.state, &self.base, &new.image).await?;
+        if new.image == ImageSource::Base && self.sshd == Sshd::Service {
+            sshd::start_at_boot(&disk.upper())?;
+        }
         let record = disk::Record {
             id: new.id,
             name: new.name,
@@ -353,11 +361,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> metadata::Lookup {
     Arc::new(move |peer| {
         let servers = locked(&servers);
-        let record = servers.values().map(|server| server.record()).find(|record| place.address(record.host) == peer)?;
+        let asks = |server: &Server| match peer {
+            IpAddr::V4(peer) => place.address(server.record().host) == peer,
+            IpAddr::V6(peer) => server.mac().is_some_and(|mac| network::link_local(mac) == peer),
+        };
+        let record = servers.values().find(|server| asks(server))?.record();
         Some(metadata::Facts {
             id: record.id,
             name: record.name,
-            address: peer,
+            address: place.address(record.host),
             availability_zone: record.availability_zone,
             region: record.region,
             public_keys: record.ssh_keys,

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use super::sshd;
 use super::tool::During;
 use crate::hypervisor::Failure;
 
@@ -52,5 +53,7 @@ pub(super) fn make(folder: &Path, keys: &[String], address: Ipv4Addr, gateway: I
     for unit in MASKED {
         symlink("/dev/null", layers.upper.join("etc/systemd/system").join(unit)).during(what)?;
     }
+    // The rescue system is a Debian, whatever the server is.
+    sshd::start_at_boot(&layers.upper)?;
     Ok(layers)
 }

@@ -16,7 +16,7 @@ use super::disk::{self, Disk};
 use super::machine::{self, Boot, Booted, Machine, Root, Starter};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{cgroup, device, network, rescue, seed};
+use super::{cgroup, device, initramfs, network, rescue, seed};
 use crate::hypervisor::{Event, Failure, Rescue};
 
 /// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
@@ -45,6 +45,8 @@ pub(super) struct Server {
     site: Arc<Site>,
     /// What boots next instead of the disk.
     rescue: Mutex<Option<Rescue>>,
+    /// Hardware address of its network interface, since its first start.
+    mac: Mutex<Option<[u8; 6]>>,
     power: tokio::sync::Mutex<Power>,
 }
 
@@ -64,7 +66,7 @@ struct Running {
     gone: watch::Receiver<bool>,
     name: String,
     /// The host's end of its network link.
-    link: Option<String>,
+    link: Option<network::Link>,
     /// The server's own disk where it is a block device: as the rescue system sees it, or what the root is mounted from.
     disk: Option<Loop>,
 }
@@ -88,7 +90,7 @@ impl Server {
         let disk = Disk::of(&site.state, record.id);
         let volumes = volumes.iter().zip(NODES).map(|(volume, node)| (*volume, Attached { node, device: None })).collect();
         let power = tokio::sync::Mutex::new(Power { volumes, ..Power::default() });
-        Server { record: Mutex::new(record), disk, site, rescue: Mutex::default(), power }
+        Server { record: Mutex::new(record), disk, site, rescue: Mutex::default(), mac: Mutex::default(), power }
     }
 
     /// What is remembered of it.
@@ -101,6 +103,11 @@ impl Server {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut record);
         self.disk.write(&record)
+    }
+
+    /// Hardware address of its network interface, once it has been started.
+    pub(super) fn mac(&self) -> Option<[u8; 6]> {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What boots next instead of the disk, once.
@@ -219,11 +226,16 @@ impl Server {
         running.machine = Some(machine);
         power.running = Some(running);
         tokio::spawn(watched(Arc::downgrade(self), child, number, ended));
-        let furnished = power.furnish(init, &self.site.state, shows_disk).await;
-        if furnished.is_err() {
-            power.off().await?;
+        match power.furnish(init, &self.site.state, shows_disk).await {
+            Ok(mac) => {
+                *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = Some(mac);
+                Ok(())
+            }
+            Err(failure) => {
+                power.off().await?;
+                Err(failure)
+            }
         }
-        furnished
     }
 
     /// What boots next, with the device that it needs: nothing, if the disk holds nothing that could.
@@ -290,7 +302,7 @@ impl Power {
     async fn forget_machine(&mut self) {
         if let Some(running) = self.running.take() {
             if let Some(link) = running.link {
-                network::unlink(&link).await;
+                network::unlink(&link.name).await;
             }
             if let Err(failure) = cgroup::remove(&running.name).await {
                 tracing::warn!(%failure, "something is left of a machine");
@@ -302,9 +314,11 @@ impl Power {
         }
     }
 
-    /// What a machine gets from outside as soon as its init runs.
-    async fn furnish(&mut self, init: i32, state: &Path, shows_disk: bool) -> Result<(), Failure> {
+    /// What a machine gets from outside as soon as its init runs. Returns its hardware address.
+    async fn furnish(&mut self, init: i32, state: &Path, shows_disk: bool) -> Result<[u8; 6], Failure> {
+        initramfs::restrict_run(init).await?;
         let link = network::isolate(init).await?;
+        let mac = link.mac;
         if let Some(running) = &mut self.running {
             running.link = Some(link);
             match &running.disk {
@@ -316,7 +330,7 @@ impl Power {
         for (id, attached) in &mut self.volumes {
             attached.plug(init, &Volume::of(state, *id)).await?;
         }
-        Ok(())
+        Ok(mac)
     }
 }
 

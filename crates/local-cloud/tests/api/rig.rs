@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use local_cloud::{Access, Cloud, Machines, Options, Pace, Token};
+use local_cloud::{Access, Cloud, Machines, Options, Pace, Sshd, Token};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ pub fn options(folder: &TempDir) -> Options {
             token(OTHER, "two", Access::ReadWrite),
         ],
         pace: Pace::Fast,
+        sshd: Sshd::Socket,
     }
 }
 
