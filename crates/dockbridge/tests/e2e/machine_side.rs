@@ -4,6 +4,7 @@
 mod cloud_init;
 mod host_key;
 mod late_volume;
+mod lease;
 mod runtime;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ mod cgroup;
 mod claim;
 mod cleanup;
 mod device;
+mod dhcp;
 mod disk;
 mod firewall;
 mod folder;
@@ -65,7 +66,8 @@ pub struct Nspawn {
     /// Held while the table is made from the records of all servers.
     firewall: tokio::sync::Mutex<()>,
     events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
-    metadata: tokio::task::JoinHandle<()>,
+    /// What the machines ask for their metadata and their addresses.
+    services: tokio::task::JoinHandle<((), ())>,
     _state_lock: File,
 }
 
@@ -86,10 +88,10 @@ impl Nspawn {
         let furnished = async {
             network::make(claim.place).await?;
             firewall::apply(claim.place, &[]).await?;
-            metadata::listen(claim.place)
+            Ok((metadata::listen(claim.place)?, dhcp::listen(claim.place)?))
         };
-        let listeners = match furnished.await {
-            Ok(listeners) => listeners,
+        let (listeners, dhcp) = match furnished.await {
+            Ok(sockets) => sockets,
             Err(failure) => {
                 cleanup::sweep(&claim, &mut CleanReport::default()).await?;
                 return Err(failure);
@@ -101,7 +103,9 @@ impl Nspawn {
         let site = Arc::new(Site { place: claim.place, state: state.clone(), starter, events });
         let (servers, hosts, volumes) = folder::found(&site);
         let servers = Arc::new(Mutex::new(servers));
-        let metadata = tokio::spawn(metadata::serve(listeners, lookup(claim.place, servers.clone())));
+        let metadata = metadata::serve(listeners, lookup(claim.place, servers.clone()));
+        let dhcp = dhcp::serve(dhcp, claim.place.gateway(), addresses(claim.place, servers.clone()));
+        let services = tokio::spawn(async { tokio::join!(metadata, dhcp) });
         let nspawn = Nspawn {
             claim,
             site,
@@ -112,7 +116,7 @@ impl Nspawn {
             volumes: Mutex::new(volumes),
             firewall: tokio::sync::Mutex::default(),
             events: Mutex::new(Some(received)),
-            metadata,
+            services,
             _state_lock: state_lock,
         };
         nspawn.apply_firewalls(None).await?;
@@ -338,7 +342,7 @@ impl Hypervisor for Nspawn {
         Box::pin(async move {
             let servers: Vec<Arc<Server>> = locked(&self.servers).values().cloned().collect();
             let ended = futures::future::join_all(servers.iter().map(|server| server.end())).await;
-            self.metadata.abort();
+            self.services.abort();
             firewall::remove(self.claim.place).await?;
             network::remove(self.claim.place).await?;
             self.claim.forget();
@@ -349,7 +353,7 @@ impl Hypervisor for Nspawn {
 
 impl Drop for Nspawn {
     fn drop(&mut self) {
-        self.metadata.abort();
+        self.services.abort();
     }
 }
 
@@ -375,5 +379,13 @@ fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> meta
             public_keys: record.ssh_keys,
             user_data: record.user_data,
         })
+    })
+}
+
+fn addresses(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> dhcp::Lookup {
+    Arc::new(move |mac| {
+        let servers = locked(&servers);
+        let asks = servers.values().find(|server| server.mac() == Some(mac))?;
+        Some(place.address(asks.record().host))
     })
 }

@@ -2,7 +2,7 @@
 //! goes through one lock here, because a machine also acts by itself while the API's locks are open.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -202,7 +202,7 @@ impl Server {
 
     async fn boot(self: &Arc<Self>, power: &mut Power) -> Result<(), Failure> {
         let (record, place) = (self.record(), self.site.place);
-        seed::write(&self.disk, &record, place.address(record.host), place.gateway())?;
+        seed::write(&self.disk, &record)?;
         let (root, disk) = self.root(&record).await?;
         power.boots += 1;
         let (number, (ended, gone)) = (power.boots, watch::channel(false));
@@ -226,16 +226,31 @@ impl Server {
         running.machine = Some(machine);
         power.running = Some(running);
         tokio::spawn(watched(Arc::downgrade(self), child, number, ended));
-        match power.furnish(init, &self.site.state, shows_disk).await {
-            Ok(mac) => {
-                *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = Some(mac);
-                Ok(())
-            }
-            Err(failure) => {
-                power.off().await?;
-                Err(failure)
+        let furnished = self.furnish(power, init, shows_disk).await;
+        if furnished.is_err() {
+            power.off().await?;
+        }
+        furnished
+    }
+
+    /// What a machine gets from outside as soon as its init runs.
+    async fn furnish(&self, power: &mut Power, init: i32, shows_disk: bool) -> Result<(), Failure> {
+        let link = network::isolate(init).await?;
+        // Before it asks for an address.
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.mac);
+        initramfs::restrict_run(init).await?;
+        if let Some(running) = &mut power.running {
+            running.link = Some(link);
+            match &running.disk {
+                Some(disk) if shows_disk => device::plug_disk(init, disk).await?,
+                // The mount holds the device from here.
+                _ => running.disk = None,
             }
         }
+        for (id, attached) in &mut power.volumes {
+            attached.plug(init, &Volume::of(&self.site.state, *id)).await?;
+        }
+        Ok(())
     }
 
     /// What boots next, with the device that it needs: nothing, if the disk holds nothing that could.
@@ -243,8 +258,7 @@ impl Server {
         let rescue = self.rescue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (raw, base) = (self.disk.raw(), record.base.clone());
         if let Some(rescue) = rescue.filter(|rescue| jiff::Timestamp::now() < rescue.until) {
-            let place = self.site.place;
-            let layers = rescue::make(&self.disk.rescue(), &rescue.ssh_keys, place.address(record.host), place.gateway())?;
+            let layers = rescue::make(&self.disk.rescue(), &rescue.ssh_keys)?;
             raw.provide(record.disk)?;
             return Ok((Some(Root::Rescue { base, layers }), Some(raw.open().await?)));
         }
@@ -312,25 +326,6 @@ impl Power {
         for volume in self.volumes.values_mut() {
             volume.device = None;
         }
-    }
-
-    /// What a machine gets from outside as soon as its init runs. Returns its hardware address.
-    async fn furnish(&mut self, init: i32, state: &Path, shows_disk: bool) -> Result<[u8; 6], Failure> {
-        initramfs::restrict_run(init).await?;
-        let link = network::isolate(init).await?;
-        let mac = link.mac;
-        if let Some(running) = &mut self.running {
-            running.link = Some(link);
-            match &running.disk {
-                Some(disk) if shows_disk => device::plug_disk(init, disk).await?,
-                // The mount holds the device from here.
-                _ => running.disk = None,
-            }
-        }
-        for (id, attached) in &mut self.volumes {
-            attached.plug(init, &Volume::of(state, *id)).await?;
-        }
-        Ok(mac)
     }
 }
 
