@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use agent_proto::image::{Compression, Format, ImageSource, WriteEvent, WriteOrder, WritePhase};
 use anyhow::{Context as _, Result, bail, ensure};
+use local_cloud::Sshd;
 use local_cloud::hypervisor::{Hypervisor as _, ImageSource as From, NewServer, Rescue};
 use local_cloud::nspawn::Nspawn;
 
@@ -205,7 +206,7 @@ impl RescueSystem {
         let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status()?;
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
-        let cloud = Nspawn::start(&folder.join("cloud"), 0).await?;
+        let cloud = Nspawn::start(&folder.join("cloud"), 0, Sshd::Service).await?;
         let (address, gateway) = (cloud.reserve_address(1)?, cloud.gateway());
         let server = NewServer {
             id: 1,

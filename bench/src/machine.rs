@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use local_cloud::Sshd;
 use local_cloud::hypervisor::{Format, Hypervisor as _, ImageSource, NewServer};
 use local_cloud::nspawn::Nspawn;
 
@@ -61,7 +62,7 @@ impl Machine {
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
 
-        let cloud = Nspawn::start(&folder.join("cloud"), 0).await?;
+        let cloud = Nspawn::start(&folder.join("cloud"), 0, Sshd::Service).await?;
         let address = cloud.reserve_address(ID)?.to_string();
         let server = NewServer {
             id: ID,

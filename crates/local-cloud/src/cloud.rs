@@ -93,7 +93,7 @@ impl Cloud {
         let (hypervisor, bridge): (Arc<dyn Hypervisor>, Option<IpAddr>) = match options.machines {
             Machines::None => (Arc::new(Nothing::default()), None),
             Machines::Nspawn => {
-                let nspawn = Box::pin(Nspawn::start(&folder, address.port())).await.map_err(StartError::Machines)?;
+                let nspawn = Box::pin(Nspawn::start(&folder, address.port(), options.sshd)).await.map_err(StartError::Machines)?;
                 nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
                 let gateway = nspawn.gateway();
                 (Arc::new(nspawn), Some(gateway.into()))

@@ -55,4 +55,4 @@ mod work;
 
 pub use cloud::{Cloud, StartError};
 pub use nspawn::{CleanReport, clean};
-pub use options::{Access, ContainerEngine, Limits, Machines, Options, Pace, Stock, Token};
+pub use options::{Access, ContainerEngine, Limits, Machines, Options, Pace, Sshd, Stock, Token};

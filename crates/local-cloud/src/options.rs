@@ -32,6 +32,8 @@ pub struct Options {
     /// and primary IPs, `deprecated` of server types and images. Orders may name a `datacenter`.
     /// Clients from before do not decode answers without them.
     pub removed_properties: bool,
+    /// What starts sshd on the machines.
+    pub sshd: Sshd,
 }
 
 impl Options {
@@ -48,6 +50,7 @@ impl Options {
             stock: Stock::default(),
             limits: Limits::default(),
             removed_properties: false,
+            sshd: Sshd::default(),
         }
     }
 }
@@ -76,6 +79,16 @@ pub enum ContainerEngine {
     Podman,
     /// Docker 26.1 as the user `u` may run it without root; it is not set up for that user. Docker of the system is masked.
     Rootless,
+}
+
+/// What starts sshd on the machines that are made from the base system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sshd {
+    /// `ssh.socket`, at the first connection, as on Ubuntu from 22.10 on.
+    #[default]
+    Socket,
+    /// `ssh.service`, at boot, as on Debian.
+    Service,
 }
 
 /// How long actions take.

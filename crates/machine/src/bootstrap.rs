@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::host_key::HostKey;
 
-/// Where the agent and its files live on a machine. Gone at every boot, as is the agent.
+/// Where the agent and its files live on a machine: a file system of its own in memory, because
+/// `/run` may not let programs run. Gone at every boot, as is the agent.
 pub const RUN_DIRECTORY: &str = "/run/dockbridge";
 /// Where our scripts live on a machine, and in an image of ours the agent, too.
 pub const LIBRARY_DIRECTORY: &str = "/usr/local/lib/dockbridge";
@@ -41,6 +42,7 @@ const FILES: &[File] = &[
     File { path: "/usr/local/lib/dockbridge/dead-man.sh", mode: "755", content: include_str!("bootstrap/dead-man.sh") },
     File { path: GROW_SCRIPT, mode: "755", content: include_str!("bootstrap/grow.sh") },
     File { path: HOST_KEY_SCRIPT, mode: "755", content: include_str!("bootstrap/host-key.sh") },
+    File { path: "/etc/systemd/system/run-dockbridge.mount", mode: "644", content: include_str!("bootstrap/run-dockbridge.mount") },
     File {
         path: "/etc/systemd/system/dockbridge-volume.service",
         mode: "644",
@@ -59,7 +61,7 @@ const FILES: &[File] = &[
     File {
         path: "/etc/systemd/system/docker.socket.d/dockbridge.conf",
         mode: "644",
-        content: include_str!("bootstrap/requires-volume.conf"),
+        content: include_str!("bootstrap/docker-socket.conf"),
     },
     File {
         path: "/etc/systemd/system/containerd.service.d/dockbridge.conf",
@@ -138,8 +140,7 @@ impl Bootstrap<'_> {
     }
 
     fn script(&self) -> String {
-        let mut script =
-            format!("set -e\nmkdir -p {RUN_DIRECTORY} /etc/dockbridge\nprintf '%s\\n' {} >/etc/dockbridge/volume-id\n", self.volume);
+        let mut script = format!("set -e\nmkdir -p /etc/dockbridge\nprintf '%s\\n' {} >/etc/dockbridge/volume-id\n", self.volume);
         script.push_str(&Furnishing::new(self.boot_lease_seconds).script_unless_there());
         script.push_str(include_str!("bootstrap/boot.sh"));
         script
@@ -160,7 +161,6 @@ fn login(host_key: &HostKey) -> Result<Value, BootstrapError> {
         "disable_root": false,
         "ssh_pwauth": false,
         "ssh_deletekeys": true,
-        "ssh_genkeytypes": [],
         "ssh_keys": {
             "ed25519_private": host_key.private.to_openssh(LineEnding::LF)?.as_str(),
             "ed25519_public": host_key.private.public_key().to_openssh()?,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use local_cloud::{Access, Cloud, ContainerEngine, Limits, Machines, Options, Pace, StartError, Stock, Token};
+use local_cloud::{Access, Cloud, ContainerEngine, Limits, Machines, Options, Pace, Sshd, StartError, Stock, Token};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
@@ -49,6 +49,9 @@ pub struct Args {
     /// Answer with the properties that were removed from the API in 2026, for clients from before
     #[arg(long)]
     removed_properties: bool,
+    /// What starts sshd on the machines
+    #[arg(long, value_enum, default_value_t = SshdKind::Socket)]
+    sshd: SshdKind,
     /// Remove what a killed local cloud left on this host, and end
     #[arg(long)]
     clean: bool,
@@ -110,6 +113,15 @@ enum StockKind {
     Captured,
 }
 
+/// What starts sshd on the machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SshdKind {
+    /// `ssh.socket`, at the first connection
+    Socket,
+    /// `ssh.service`, at boot
+    Service,
+}
+
 /// Runs it.
 pub async fn run(arguments: Args) -> Outcome {
     let real = arguments.machines == MachinesKind::Nspawn || arguments.clean || arguments.prepare;
@@ -153,6 +165,10 @@ pub async fn run(arguments: Args) -> Outcome {
         },
         limits: Limits { requests_per_hour: arguments.requests_per_hour, servers: arguments.server_limit },
         removed_properties: arguments.removed_properties,
+        sshd: match arguments.sshd {
+            SshdKind::Socket => Sshd::Socket,
+            SshdKind::Service => Sshd::Service,
+        },
         ..Options::new(&state)
     };
     let ending = end_of_process()?;

@@ -8,6 +8,7 @@ mod docker_cli;
 mod endurance;
 mod engines;
 mod images;
+mod machine_side;
 mod own_host;
 mod ports;
 mod races;

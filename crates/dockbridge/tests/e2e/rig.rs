@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, Query};
-use local_cloud::{Cloud, ContainerEngine, Machines, Options, Pace};
+use local_cloud::{Cloud, ContainerEngine, Machines, Options, Pace, Sshd};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -70,6 +70,11 @@ impl Stage {
     /// The same with servers that have this engine, to begin with.
     pub async fn with_engine(engine: ContainerEngine) -> Option<Self> {
         Self::with(|options| options.engine = engine).await
+    }
+
+    /// The same where sshd is started like this.
+    pub async fn with_sshd(sshd: Sshd) -> Option<Self> {
+        Self::with(|options| options.sshd = sshd).await
     }
 
     /// The same with a cloud that differs in these options.

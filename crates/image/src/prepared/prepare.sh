@@ -41,7 +41,7 @@ prepare() {
         ubuntu-advantage.service ua-timer.timer ua-reboot-cmds.service pollinate.service apport.service apport-autoreport.path apport-autoreport.timer \
         snapd.service snapd.socket snapd.seeded.service snapd.apparmor.service snapd.autoimport.service snapd.core-fixup.service snapd.recovery-chooser-trigger.service \
         multipathd.service multipathd.socket ModemManager.service udisks2.service lvm2-monitor.service open-iscsi.service iscsid.socket \
-        secureboot-db.service grub-common.service grub-initrd-fallback.service; do
+        cloud-init-hotplugd.socket secureboot-db.service grub-common.service grub-initrd-fallback.service; do
         if systemctl cat "$unit" >/dev/null 2>&1; then
             systemctl mask --quiet --now "$unit" 2>/dev/null || echo "note $unit could not be turned off"
         fi

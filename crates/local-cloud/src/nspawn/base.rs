@@ -60,7 +60,10 @@ const FILES: &[(&str, &str)] = &[
     ("etc/systemd/system.conf.d/10-server.conf", "[Manager]\nDefaultTimeoutStopSec=15s\n"),
 ];
 
-const ENABLED: &[&str] = &["systemd-networkd.service", "docker.service", "containerd.service", "ssh.service"];
+const ENABLED: &[&str] = &["systemd-networkd.service", "docker.service", "containerd.service", "ssh.socket"];
+
+/// What its package enabled: sshd is started by its socket.
+const DISABLED: &[&str] = &["ssh.service"];
 
 /// What a container has no use for and what would only lengthen its boot.
 const MASKED: &[&str] = &[
@@ -75,7 +78,6 @@ const MASKED: &[&str] = &[
     "ldconfig.service",
     "man-db.timer",
     "modprobe@.service",
-    "ssh.socket",
     "sshd-keygen.service",
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
@@ -162,7 +164,7 @@ async fn place(root: &Path, make: impl AsyncFnOnce(&Path) -> Result<(), Failure>
 /// The recipe in short: another recipe is another base system, and disks made from the old one keep it.
 fn name() -> String {
     let mut hash = Sha256::new();
-    for part in [std::env::consts::ARCH].iter().chain(PACKAGES).chain(ENABLED).chain(MASKED) {
+    for part in [std::env::consts::ARCH].iter().chain(PACKAGES).chain(ENABLED).chain(DISABLED).chain(MASKED) {
         hash.update(part);
         hash.update([0]);
     }
@@ -228,6 +230,7 @@ async fn settle(root: &Path) -> Result<(), Failure> {
         args
     };
     run("choose the services of the base system", "systemctl", &systemctl("mask", MASKED)).await?;
+    run("choose the services of the base system", "systemctl", &systemctl("disable", DISABLED)).await?;
     run("choose the services of the base system", "systemctl", &systemctl("enable", ENABLED)).await?;
     stamp(root)
 }

@@ -1,7 +1,7 @@
-//! The metadata service, as a server in the real cloud sees it at 169.254.169.254. It listens on the bridge's device only, so that several local clouds
+//! The metadata service, as a server in the real cloud sees it at 169.254.169.254 and at fe80::a9fe:a9fe. It listens on the bridge's device only, so that several local clouds
 //! and a real cloud's own service do not meet; who asks is told by the address that the request comes from.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::claim::Place;
-use super::network::METADATA;
+use super::network::{self, METADATA, METADATA_V6};
 use super::tool::During;
 use crate::hypervisor::Failure;
 
@@ -31,13 +31,18 @@ pub(super) struct Facts {
 }
 
 /// Finds the server that has an address.
-pub(super) type Lookup = Arc<dyn Fn(Ipv4Addr) -> Option<Facts> + Send + Sync>;
+pub(super) type Lookup = Arc<dyn Fn(IpAddr) -> Option<Facts> + Send + Sync>;
 
-/// Opens the service's socket.
-pub(super) fn listen(place: Place) -> Result<TcpListener, Failure> {
+/// Opens the service's sockets: one for IPv4, and one for IPv6 where this host has it.
+pub(super) fn listen(place: Place) -> Result<Vec<TcpListener>, Failure> {
+    let v4: SocketAddr = format!("{METADATA}:80").parse().during("open the metadata service")?;
+    let v6 = network::scope(place).map(|scope| SocketAddrV6::new(METADATA_V6, 80, 0, scope).into());
+    [Some(v4), v6].into_iter().flatten().map(|address| open(place, address)).collect()
+}
+
+fn open(place: Place, address: SocketAddr) -> Result<TcpListener, Failure> {
     let what = "open the metadata service";
-    let address: SocketAddr = format!("{METADATA}:80").parse().during(what)?;
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).during(what)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).during(what)?;
     socket.set_reuse_address(true).during(what)?;
     socket.bind_device(Some(place.bridge().as_bytes())).during(what)?;
     socket.bind(&address.into()).during(what)?;
@@ -47,13 +52,16 @@ pub(super) fn listen(place: Place) -> Result<TcpListener, Failure> {
 }
 
 /// Answers until it is dropped.
-pub(super) async fn serve(listener: TcpListener, lookup: Lookup) {
+pub(super) async fn serve(listeners: Vec<TcpListener>, lookup: Lookup) {
     let router = Router::new()
         .route("/hetzner/v1/metadata", get(whole))
         .route("/hetzner/v1/metadata/{key}", get(single))
         .route("/hetzner/v1/userdata", get(user_data))
         .with_state(lookup);
-    if let Err(error) = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await {
+    let served = listeners
+        .into_iter()
+        .map(|listener| axum::serve(listener, router.clone().into_make_service_with_connect_info::<SocketAddr>()).into_future());
+    if let Err(error) = futures::future::try_join_all(served).await {
         tracing::warn!(%error, "the metadata service ended");
     }
 }
@@ -81,10 +89,7 @@ fn unknown() -> Response {
 }
 
 fn asked_by(lookup: &Lookup, peer: SocketAddr) -> Option<Facts> {
-    match peer.ip() {
-        IpAddr::V4(address) => lookup(address),
-        IpAddr::V6(_) => None,
-    }
+    lookup(peer.ip())
 }
 
 /// One key per line; every value is JSON, which is YAML.

@@ -16,9 +16,11 @@ mod claim;
 mod cleanup;
 mod derived;
 mod device;
+mod dhcp;
 mod disk;
 mod firewall;
 mod folder;
+mod initramfs;
 mod machine;
 mod metadata;
 mod network;
@@ -27,13 +29,14 @@ mod raw_disk;
 mod rescue;
 mod seed;
 mod server;
+mod sshd;
 mod tool;
 mod usage;
 mod volume;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,8 +46,8 @@ use self::claim::{Claim, Place, Record};
 use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue, Usage};
-use crate::options::ContainerEngine;
+use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, ImageSource, InboundRule, NewServer, Rescue, Usage};
+use crate::options::{ContainerEngine, Sshd};
 
 pub use self::cleanup::{CleanReport, clean};
 pub use self::tool::check_host;
@@ -59,6 +62,7 @@ pub struct Nspawn {
     site: Arc<Site>,
     /// What disks of new servers begin as.
     base: Mutex<std::path::PathBuf>,
+    sshd: Sshd,
     servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>,
     /// Last octets in use, also by servers that are not made yet.
     hosts: Mutex<BTreeMap<u64, u8>>,
@@ -67,13 +71,14 @@ pub struct Nspawn {
     /// Held while the table is made from the records of all servers.
     firewall: tokio::sync::Mutex<()>,
     events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
-    metadata: tokio::task::JoinHandle<()>,
+    /// What the machines ask for their metadata and their addresses.
+    services: tokio::task::JoinHandle<((), ())>,
     _state_lock: File,
 }
 
 impl Nspawn {
     /// Takes a place on this host for a local cloud whose disks are in `state`. Makes the base system first if this host has none.
-    pub async fn start(state: &Path, api_port: u16) -> Result<Nspawn, Failure> {
+    pub async fn start(state: &Path, api_port: u16, sshd: Sshd) -> Result<Nspawn, Failure> {
         tool::check_host()?;
         std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
         let state = std::fs::canonicalize(state).during(format!("find {}", state.display()))?;
@@ -88,10 +93,10 @@ impl Nspawn {
         let furnished = async {
             network::make(claim.place).await?;
             firewall::apply(claim.place, &[]).await?;
-            metadata::listen(claim.place)
+            Ok((metadata::listen(claim.place)?, dhcp::listen(claim.place)?))
         };
-        let listener = match furnished.await {
-            Ok(listener) => listener,
+        let (listeners, dhcp) = match furnished.await {
+            Ok(sockets) => sockets,
             Err(failure) => {
                 cleanup::sweep(&claim, &mut CleanReport::default()).await?;
                 return Err(failure);
@@ -103,17 +108,20 @@ impl Nspawn {
         let site = Arc::new(Site { place: claim.place, state: state.clone(), starter, events });
         let (servers, hosts, volumes) = folder::found(&site);
         let servers = Arc::new(Mutex::new(servers));
-        let metadata = tokio::spawn(metadata::serve(listener, lookup(claim.place, servers.clone())));
+        let metadata = metadata::serve(listeners, lookup(claim.place, servers.clone()));
+        let dhcp = dhcp::serve(dhcp, claim.place.gateway(), addresses(claim.place, servers.clone()));
+        let services = tokio::spawn(async { tokio::join!(metadata, dhcp) });
         let nspawn = Nspawn {
             claim,
             site,
             base: Mutex::new(base),
+            sshd,
             servers,
             hosts: Mutex::new(hosts),
             volumes: Mutex::new(volumes),
             firewall: tokio::sync::Mutex::default(),
             events: Mutex::new(Some(received)),
-            metadata,
+            services,
             _state_lock: state_lock,
         };
         nspawn.apply_firewalls(None).await?;
@@ -176,6 +184,9 @@ impl Nspawn {
         let disk = disk::Disk::of(&self.site.state, new.id);
         let base = locked(&self.base).clone();
         let base = disk.make(&self.site.state, &base, &new.image).await?;
+        if new.image == ImageSource::Base && self.sshd == Sshd::Service {
+            sshd::start_at_boot(&disk.upper())?;
+        }
         let record = disk::Record {
             id: new.id,
             name: new.name,
@@ -349,7 +360,7 @@ impl Hypervisor for Nspawn {
         Box::pin(async move {
             let servers: Vec<Arc<Server>> = locked(&self.servers).values().cloned().collect();
             let ended = futures::future::join_all(servers.iter().map(|server| server.end())).await;
-            self.metadata.abort();
+            self.services.abort();
             firewall::remove(self.claim.place).await?;
             network::remove(self.claim.place).await?;
             self.claim.forget();
@@ -360,7 +371,7 @@ impl Hypervisor for Nspawn {
 
 impl Drop for Nspawn {
     fn drop(&mut self) {
-        self.metadata.abort();
+        self.services.abort();
     }
 }
 
@@ -372,15 +383,27 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> metadata::Lookup {
     Arc::new(move |peer| {
         let servers = locked(&servers);
-        let record = servers.values().map(|server| server.record()).find(|record| place.address(record.host) == peer)?;
+        let asks = |server: &Server| match peer {
+            IpAddr::V4(peer) => place.address(server.record().host) == peer,
+            IpAddr::V6(peer) => server.mac().is_some_and(|mac| network::link_local(mac) == peer),
+        };
+        let record = servers.values().find(|server| asks(server))?.record();
         Some(metadata::Facts {
             id: record.id,
             name: record.name,
-            address: peer,
+            address: place.address(record.host),
             availability_zone: record.availability_zone,
             region: record.region,
             public_keys: record.ssh_keys,
             user_data: record.user_data,
         })
+    })
+}
+
+fn addresses(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> dhcp::Lookup {
+    Arc::new(move |mac| {
+        let servers = locked(&servers);
+        let asks = servers.values().find(|server| server.mac() == Some(mac))?;
+        Some(place.address(asks.record().host))
     })
 }

@@ -1,7 +1,8 @@
 //! The link between this host and its machines: one bridge per local cloud, with the gateway's address and the metadata service's. Machines cannot talk to
 //! each other across the bridge; their traffic is routed by the host, where the firewall stands (the kernel tracks no connections on a bridge everywhere).
 
-use std::path::Path;
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
 
 use super::claim::Place;
 use super::tool::{During, failure, run};
@@ -9,6 +10,17 @@ use crate::hypervisor::Failure;
 
 /// Where the metadata service is, in every machine's view.
 pub(super) const METADATA: &str = "169.254.169.254";
+/// The same by IPv6, where cloud-init asks first from 26.1 on.
+pub(super) const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
+
+/// A machine's connection to the bridge.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    /// The host's end.
+    pub(super) name: String,
+    /// Hardware address of the machine's end.
+    pub(super) mac: [u8; 6],
+}
 
 /// Makes the bridge.
 pub(super) async fn make(place: Place) -> Result<(), Failure> {
@@ -21,7 +33,26 @@ pub(super) async fn make(place: Place) -> Result<(), Failure> {
     }
     // Only for packets that come from the machines; the host itself does not become a router.
     std::fs::write(format!("/proc/sys/net/ipv4/conf/{bridge}/forwarding"), "1").during(what)?;
-    run(what, "ip", &["link", "set", &bridge, "up"]).await.map(drop)
+    run(what, "ip", &["link", "set", &bridge, "up"]).await?;
+    if let Some(switch) = ipv6_switch(place) {
+        std::fs::write(switch, "0").during(what)?;
+        run(what, "ip", &["address", "add", &format!("{METADATA_V6}/64"), "dev", &bridge, "nodad"]).await?;
+    }
+    Ok(())
+}
+
+/// The file that turns IPv6 on and off on the bridge, where the kernel has IPv6.
+fn ipv6_switch(place: Place) -> Option<PathBuf> {
+    let switch = PathBuf::from(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", place.bridge()));
+    switch.exists().then_some(switch)
+}
+
+/// The number by which addresses that are only valid on the bridge name it; none where the kernel has
+/// no IPv6.
+pub(super) fn scope(place: Place) -> Option<u32> {
+    ipv6_switch(place)?;
+    let index = std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", place.bridge())).ok()?;
+    index.trim().parse().ok()
 }
 
 /// Removes the bridge, and links of dead machines that the kernel has not come to yet.
@@ -47,15 +78,30 @@ pub(super) fn places() -> Vec<Place> {
     links().iter().filter_map(|link| Place::of(link, "dbcloud")).collect()
 }
 
-/// Keeps a machine from talking to its neighbours behind the host's back; returns the host's end of its link.
-pub(super) async fn isolate(init: i32) -> Result<String, Failure> {
+/// Keeps a machine from talking to its neighbours behind the host's back.
+pub(super) async fn isolate(init: i32) -> Result<Link, Failure> {
     let what = "connect the machine";
     // The machine's own sysfs: its end of the pair names the other end by index.
-    let peer = std::fs::read_to_string(format!("/proc/{init}/root/sys/class/net/host0/iflink")).during(what)?;
+    let own = |file: &str| std::fs::read_to_string(format!("/proc/{init}/root/sys/class/net/host0/{file}")).during(what);
+    let peer = own("iflink")?;
+    let mac = own("address")?;
+    let mac = parse_mac(mac.trim()).ok_or_else(|| failure(what, format!("not a hardware address: {mac}")))?;
     let index = |link: &str| std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex")).unwrap_or_default();
-    let link = links().into_iter().find(|link| index(link) == peer).ok_or_else(|| failure(what, "its link is not on this host"))?;
-    run(what, "bridge", &["link", "set", "dev", &link, "isolated", "on"]).await?;
-    Ok(link)
+    let name = links().into_iter().find(|link| index(link) == peer).ok_or_else(|| failure(what, "its link is not on this host"))?;
+    run(what, "bridge", &["link", "set", "dev", &name, "isolated", "on"]).await?;
+    Ok(Link { name, mac })
+}
+
+fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let bytes: Vec<u8> = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>().ok()?;
+    bytes.try_into().ok()
+}
+
+/// The link-local address that a machine gives itself (RFC 4291, appendix A).
+pub(super) fn link_local(mac: [u8; 6]) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac;
+    let id = u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    Ipv6Addr::from((0xfe80_u128 << 112) | u128::from(id))
 }
 
 /// Removes a machine's link. The kernel does so with the last process, but takes its time, and a machine of the same name may be about to start.
@@ -72,4 +118,17 @@ fn links() -> Vec<String> {
 /// This host passes other machines' packets on, so that ours can reach what the host reaches.
 pub(super) fn host_routes() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_local_address_is_made_of_the_hardware_address() {
+        let mac = parse_mac("52:54:00:12:34:56").unwrap();
+        assert_eq!(link_local(mac).to_string(), "fe80::5054:ff:fe12:3456");
+        assert_eq!(parse_mac("52:54:00:12:34"), None);
+        assert_eq!(parse_mac("52:54:00:12:34:zz"), None);
+    }
 }

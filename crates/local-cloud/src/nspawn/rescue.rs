@@ -1,10 +1,10 @@
 //! The rescue system: the base system with a fresh layer over it, which lets in who holds the given keys and is thrown away at the next boot. No
 //! cloud-init and no docker run in it.
 
-use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use super::sshd;
 use super::tool::During;
 use crate::hypervisor::Failure;
 
@@ -19,7 +19,7 @@ pub(super) struct Layers {
 }
 
 /// Makes a fresh one.
-pub(super) fn make(folder: &Path, keys: &[String], address: Ipv4Addr, gateway: Ipv4Addr) -> Result<Layers, Failure> {
+pub(super) fn make(folder: &Path, keys: &[String]) -> Result<Layers, Failure> {
     let what = "make the rescue system";
     if folder.exists() {
         std::fs::remove_dir_all(folder).during(what)?;
@@ -35,15 +35,13 @@ pub(super) fn make(folder: &Path, keys: &[String], address: Ipv4Addr, gateway: I
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).during(what)?;
     }
     let keys: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-    // A single address behind a gateway that is not in its network, as cloud-init would set it.
-    let network = format!(
-        "[Match]\nName=host0\n[Network]\nAddress={address}/32\nLinkLocalAddressing=no\n[Route]\nGateway={gateway}\nGatewayOnLink=yes\n"
-    );
+    // As cloud-init would set it.
+    let network = "[Match]\nName=host0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n";
     for (path, content) in [
         ("root/.ssh/authorized_keys", keys.as_str()),
         ("etc/hostname", "rescue\n"),
         ("etc/cloud/cloud-init.disabled", ""),
-        ("etc/systemd/network/10-host0.network", &network),
+        ("etc/systemd/network/10-host0.network", network),
     ] {
         let path = layers.upper.join(path);
         std::fs::write(&path, content).during(what)?;
@@ -52,5 +50,7 @@ pub(super) fn make(folder: &Path, keys: &[String], address: Ipv4Addr, gateway: I
     for unit in MASKED {
         symlink("/dev/null", layers.upper.join("etc/systemd/system").join(unit)).during(what)?;
     }
+    // The rescue system is a Debian, whatever the server is.
+    sshd::start_at_boot(&layers.upper)?;
     Ok(layers)
 }

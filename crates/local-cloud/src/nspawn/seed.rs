@@ -1,8 +1,6 @@
 //! What cloud-init finds in a server: the NoCloud seed. Keys for root come by the metadata, as from the cloud's own data source, so that the user-data stays
 //! what the client sent.
 
-use std::net::Ipv4Addr;
-
 use base64::Engine;
 use serde_json::json;
 
@@ -11,14 +9,9 @@ use super::tool::During;
 use crate::hypervisor::Failure;
 
 /// Writes the seed of a server. JSON is YAML.
-pub(super) fn write(disk: &Disk, record: &Record, address: Ipv4Addr, gateway: Ipv4Addr) -> Result<(), Failure> {
+pub(super) fn write(disk: &Disk, record: &Record) -> Result<(), Failure> {
     let meta_data = json!({ "instance-id": record.id.to_string(), "local-hostname": record.name, "public-keys": record.ssh_keys });
-    // A single address behind a gateway that is not in its network, as in the real cloud: all traffic between machines goes through the host.
-    let network = json!({ "version": 1, "config": [{
-        "type": "physical",
-        "name": "host0",
-        "subnets": [{ "type": "static", "address": format!("{address}/32"), "gateway": gateway }],
-    }]});
+    let network = json!({ "version": 1, "config": [{ "type": "physical", "name": "host0", "subnets": [{ "type": "dhcp4" }] }] });
     let user_data = record.user_data.as_deref().map(decoded).unwrap_or_default();
     let files =
         [("meta-data", meta_data.to_string().into_bytes()), ("network-config", network.to_string().into_bytes()), ("user-data", user_data)];

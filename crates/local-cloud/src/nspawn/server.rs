@@ -2,7 +2,7 @@
 //! goes through one lock here, because a machine also acts by itself while the API's locks are open.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::disk::{self, Disk};
 use super::machine::{self, Boot, Booted, Machine, Root, Starter};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{cgroup, device, network, rescue, seed, usage};
+use super::{cgroup, device, initramfs, network, rescue, seed, usage};
 use crate::hypervisor::{Event, Failure, Rescue, Usage};
 
 /// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
@@ -45,6 +45,8 @@ pub(super) struct Server {
     site: Arc<Site>,
     /// What boots next instead of the disk.
     rescue: Mutex<Option<Rescue>>,
+    /// Hardware address of its network interface, since its first start.
+    mac: Mutex<Option<[u8; 6]>>,
     power: tokio::sync::Mutex<Power>,
 }
 
@@ -64,7 +66,7 @@ struct Running {
     gone: watch::Receiver<bool>,
     name: String,
     /// The host's end of its network link.
-    link: Option<String>,
+    link: Option<network::Link>,
     /// The server's own disk where it is a block device: as the rescue system sees it, or what the root is mounted from.
     disk: Option<Loop>,
 }
@@ -88,7 +90,7 @@ impl Server {
         let disk = Disk::of(&site.state, record.id);
         let volumes = volumes.iter().zip(NODES).map(|(volume, node)| (*volume, Attached { node, device: None })).collect();
         let power = tokio::sync::Mutex::new(Power { volumes, ..Power::default() });
-        Server { record: Mutex::new(record), disk, site, rescue: Mutex::default(), power }
+        Server { record: Mutex::new(record), disk, site, rescue: Mutex::default(), mac: Mutex::default(), power }
     }
 
     /// What is remembered of it.
@@ -101,6 +103,11 @@ impl Server {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut record);
         self.disk.write(&record)
+    }
+
+    /// Hardware address of its network interface, once it has been started.
+    pub(super) fn mac(&self) -> Option<[u8; 6]> {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What boots next instead of the disk, once.
@@ -121,7 +128,7 @@ impl Server {
     pub(super) fn usage(&self) -> Option<Usage> {
         let power = self.power.try_lock().ok()?;
         let running = power.running.as_ref().filter(|running| running.machine.is_some())?;
-        Some(usage::of(&running.name, running.link.as_deref()))
+        Some(usage::of(&running.name, running.link.as_ref().map(|link| link.name.as_str())))
     }
 
     /// Asks its system to end.
@@ -202,7 +209,7 @@ impl Server {
 
     async fn boot(self: &Arc<Self>, power: &mut Power) -> Result<(), Failure> {
         let (record, place) = (self.record(), self.site.place);
-        seed::write(&self.disk, &record, place.address(record.host), place.gateway())?;
+        seed::write(&self.disk, &record)?;
         let (root, disk) = self.root(&record).await?;
         power.boots += 1;
         let (number, (ended, gone)) = (power.boots, watch::channel(false));
@@ -226,11 +233,31 @@ impl Server {
         running.machine = Some(machine);
         power.running = Some(running);
         tokio::spawn(watched(Arc::downgrade(self), child, number, ended));
-        let furnished = power.furnish(init, &self.site.state, shows_disk).await;
+        let furnished = self.furnish(power, init, shows_disk).await;
         if furnished.is_err() {
             power.off().await?;
         }
         furnished
+    }
+
+    /// What a machine gets from outside as soon as its init runs.
+    async fn furnish(&self, power: &mut Power, init: i32, shows_disk: bool) -> Result<(), Failure> {
+        let link = network::isolate(init).await?;
+        // Before it asks for an address.
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.mac);
+        initramfs::restrict_run(init).await?;
+        if let Some(running) = &mut power.running {
+            running.link = Some(link);
+            match &running.disk {
+                Some(disk) if shows_disk => device::plug_disk(init, disk).await?,
+                // The mount holds the device from here.
+                _ => running.disk = None,
+            }
+        }
+        for (id, attached) in &mut power.volumes {
+            attached.plug(init, &Volume::of(&self.site.state, *id)).await?;
+        }
+        Ok(())
     }
 
     /// What boots next, with the device that it needs: nothing, if the disk holds nothing that could.
@@ -238,8 +265,7 @@ impl Server {
         let rescue = self.rescue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (raw, base) = (self.disk.raw(), record.base.clone());
         if let Some(rescue) = rescue.filter(|rescue| jiff::Timestamp::now() < rescue.until) {
-            let place = self.site.place;
-            let layers = rescue::make(&self.disk.rescue(), &rescue.ssh_keys, place.address(record.host), place.gateway())?;
+            let layers = rescue::make(&self.disk.rescue(), &rescue.ssh_keys)?;
             raw.provide(record.disk)?;
             return Ok((Some(Root::Rescue { base, layers }), Some(raw.open().await?)));
         }
@@ -297,7 +323,7 @@ impl Power {
     async fn forget_machine(&mut self) {
         if let Some(running) = self.running.take() {
             if let Some(link) = running.link {
-                network::unlink(&link).await;
+                network::unlink(&link.name).await;
             }
             if let Err(failure) = cgroup::remove(&running.name).await {
                 tracing::warn!(%failure, "something is left of a machine");
@@ -307,23 +333,6 @@ impl Power {
         for volume in self.volumes.values_mut() {
             volume.device = None;
         }
-    }
-
-    /// What a machine gets from outside as soon as its init runs.
-    async fn furnish(&mut self, init: i32, state: &Path, shows_disk: bool) -> Result<(), Failure> {
-        let link = network::isolate(init).await?;
-        if let Some(running) = &mut self.running {
-            running.link = Some(link);
-            match &running.disk {
-                Some(disk) if shows_disk => device::plug_disk(init, disk).await?,
-                // The mount holds the device from here.
-                _ => running.disk = None,
-            }
-        }
-        for (id, attached) in &mut self.volumes {
-            attached.plug(init, &Volume::of(state, *id)).await?;
-        }
-        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ mod usage;
 
 use std::time::Duration;
 
+use local_cloud::Sshd;
 use local_cloud::hypervisor::{Format, Hypervisor, ImageSource, InboundRule};
 use local_cloud::nspawn::{Nspawn, clean};
 use rig::{Rig, left_on_host, passed_over, until};
@@ -34,6 +35,24 @@ async fn a_server_boots_lets_root_in_by_key_and_runs_its_user_data() {
     assert_eq!(machine.run("cat /root/told").await, "by user-data");
     assert_eq!(machine.run("cloud-init status --wait").await, "status: done");
     assert_eq!(machine.run("systemctl is-system-running --wait").await, "running");
+    assert_eq!(machine.run("systemctl is-active ssh.socket").await, "active");
+    let run = machine.run("findmnt --noheadings --output OPTIONS --mountpoint /run").await;
+    assert!(["noexec", "nosuid", "nodev"].iter().all(|option| run.split(',').any(|has| has == *option)), "{run}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sshd_starts_at_boot_where_that_was_asked_for() {
+    if passed_over() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start_with(folder.path(), Sshd::Service).await;
+    let machine = rig.boot(1).await;
+    assert_eq!(machine.run("systemctl is-system-running --wait").await, "running");
+    assert_eq!(machine.run("systemctl is-active ssh.socket ssh.service; true").await, "inactive\nactive");
+    machine.run("systemctl reload ssh").await;
+    machine.answers().await;
     rig.end().await;
 }
 
@@ -55,6 +74,10 @@ async fn the_metadata_service_tells_each_server_of_itself() {
     assert_eq!(quiet.run(&get("metadata/region")).await, "eu-central 200");
     assert_eq!(quiet.run(&get("metadata/no-such-key")).await.split_whitespace().last(), Some("404"));
     assert_eq!(quiet.run(&get("userdata")).await, "204");
+    // Where a machine asks by IPv6, its hardware address says which one it is.
+    let get_v6 = |path: &str| format!("curl -sS -m 5 -g 'http://[fe80::a9fe:a9fe%host0]/hetzner/v1/{path}'");
+    assert_eq!(quiet.run(&get_v6("metadata/hostname")).await, "box-7");
+    assert_eq!(told.run(&get_v6("userdata")).await, "#cloud-config\n# for eight");
     assert_eq!(told.run(&get("userdata")).await, "#cloud-config\n# for eight\n 200");
     let whole = told.run(&get("metadata")).await;
     assert!(whole.contains("instance-id: 8\n") && whole.contains("hostname: \"box-8\"\n") && whole.contains("ssh-ed25519"), "{whole}");
@@ -326,7 +349,7 @@ async fn a_folder_is_used_by_one_local_cloud_at_a_time_and_found_again_by_the_ne
     rig.cloud.create_volume(9, 10, Some(Format::Ext4)).await.unwrap();
     rig.cloud.attach(9, 3).await.unwrap();
     machine.run(&format!("mount {LINK}9 /mnt && echo kept > /mnt/file && echo kept > /root/file")).await;
-    let refused = Nspawn::start(&rig.state(), 0).await.unwrap_err();
+    let refused = Nspawn::start(&rig.state(), 0, Sshd::Socket).await.unwrap_err();
     assert!(refused.to_string().contains("another local cloud uses it"), "{refused}");
 
     rig.again().await;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use local_cloud::Sshd;
 use local_cloud::hypervisor::{Event, Hypervisor, ImageSource, NewServer};
 use local_cloud::nspawn::Nspawn;
 use tempfile::TempDir;
@@ -40,9 +41,13 @@ impl Rig {
     }
 
     pub async fn start_in(folder: &Path) -> Rig {
+        Rig::start_with(folder, Sshd::Socket).await
+    }
+
+    pub async fn start_with(folder: &Path, sshd: Sshd) -> Rig {
         let keygen = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.join("key")).status().await;
         assert!(keygen.unwrap().success());
-        let cloud = Nspawn::start(&folder.join("state"), 0).await.unwrap();
+        let cloud = Nspawn::start(&folder.join("state"), 0, sshd).await.unwrap();
         let events = cloud.events().expect("events are taken once");
         Rig { cloud, folder: folder.to_owned(), _goes_with_it: None, events }
     }
@@ -52,8 +57,8 @@ impl Rig {
         self.cloud.close().await.unwrap();
         // The folder is locked until the old one is dropped; a free place for a moment is a cheap way to have one to put in its stead.
         let elsewhere = tempfile::tempdir().unwrap();
-        drop(std::mem::replace(&mut self.cloud, Nspawn::start(elsewhere.path(), 0).await.unwrap()));
-        let next = Nspawn::start(&self.state(), 0).await.unwrap();
+        drop(std::mem::replace(&mut self.cloud, Nspawn::start(elsewhere.path(), 0, Sshd::Socket).await.unwrap()));
+        let next = Nspawn::start(&self.state(), 0, Sshd::Socket).await.unwrap();
         self.events = next.events().expect("events are taken once");
         let stopgap = std::mem::replace(&mut self.cloud, next);
         stopgap.close().await.unwrap();

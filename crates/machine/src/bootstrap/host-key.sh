@@ -5,8 +5,34 @@ set -eu
 
 dir=/etc/ssh
 next=$dir/dockbridge_next_key
+wait_seconds=10
 exec 9>/run/dockbridge/host-key.lock
 flock 9
+
+# Debian and Ubuntu name the units `ssh`, others `sshd`. An sshd that was started by its socket cannot take the listener over a reload: it ends. A restart keeps
+# the sessions, which the units leave alone (KillMode=process). With a socket that starts one sshd for each connection there is nothing to do.
+reread() {
+    for name in ssh sshd; do
+        systemctl is-active --quiet "$name.service" || continue
+        if systemctl is-active --quiet "$name.socket"; then
+            systemctl restart "$name.service"
+        else
+            systemctl reload "$name.service" || systemctl restart "$name.service"
+        fi
+        return
+    done
+}
+
+# What an sshd says of itself is not asked: a reload that ended it has been called good.
+presents() {
+    key=$(cut -d ' ' -f 2 "$1")
+    waited=0
+    until ssh-keyscan -T 1 -t ed25519 127.0.0.1 2>/dev/null | grep -qF "$key"; do
+        [ "$waited" -lt $((wait_seconds * 5)) ] || return 1
+        sleep 0.2
+        waited=$((waited + 1))
+    done
+}
 
 case $1 in
 prepare)
@@ -22,7 +48,11 @@ commit)
     rm -f $dir/ssh_host_rsa_key* $dir/ssh_host_ecdsa_key* $dir/ssh_host_dsa_key*
     cp -p $next $dir/ssh_host_ed25519_key
     cp -p $next.pub $dir/ssh_host_ed25519_key.pub
-    systemctl reload ssh 2>/dev/null || systemctl reload sshd
+    reread
+    presents $next.pub || {
+        echo "sshd does not present the new key within $wait_seconds s" >&2
+        exit 1
+    }
     touch /etc/dockbridge/host-key-replaced
     rm -f $next $next.pub
     ;;

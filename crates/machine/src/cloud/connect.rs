@@ -363,3 +363,18 @@ impl Cloud {
         Ok(Some(Access { address, host_key }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The volume's script has the last word on a volume that does not come; docker's start is given
+    /// up only behind it.
+    #[test]
+    fn a_volume_that_does_not_come_is_reported_before_docker_is_given_up() {
+        let script = include_str!("../bootstrap/volume.sh");
+        let wait = script.lines().find_map(|line| line.strip_prefix("wait_seconds=${DOCKBRIDGE_VOLUME_WAIT:-")?.strip_suffix('}'));
+        let wait = Duration::from_secs(wait.unwrap().parse().unwrap());
+        assert!(wait + Duration::from_secs(30) <= LONGEST_DOCKER_START, "{wait:?}");
+    }
+}

@@ -13,6 +13,7 @@ use crate::rig::{Ran, Stage, pass_over};
 /// A packet that is dropped is never answered; on this host one that is not takes a millisecond.
 const SILENCE: Duration = Duration::from_secs(1);
 
+const USER_DATA_V6: &str = "fe80::a9fe:a9fe%host0";
 const USER_DATA: &str = "http://169.254.169.254/hetzner/v1/userdata";
 
 #[tokio::test]
@@ -23,7 +24,7 @@ async fn containers_cannot_read_the_machines_user_data() {
     // As a new network or a lease does it.
     stage.on_machine("networkctl reconfigure host0").await.succeeded();
     for network in ["bridge", "host"] {
-        let read = ask_for_user_data(&stage, network).await;
+        let read = ask(&stage, network, "169.254.169.254").await;
         assert!(read.stdout.is_empty() && read.status.code() == Some(1), "on the {network} network: {read}");
         read.failed_with("nc: ");
     }
@@ -34,17 +35,39 @@ async fn containers_cannot_read_the_machines_user_data() {
     let read = stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await;
     assert!(read.succeeded().stdout.starts_with("#cloud-config\n"), "{read}");
     for network in ["bridge", "host"] {
-        let read = ask_for_user_data(&stage, network).await;
-        assert!(read.succeeded().stdout.contains("\r\n\r\n#cloud-config\n"), "on the {network} network: {read}");
+        is_answered(&stage, network, "169.254.169.254").await;
     }
+    containers_cannot_read_it_by_ipv6(&stage).await;
     daemon.stop().await;
     stage.close().await;
 }
 
-async fn ask_for_user_data(stage: &Stage, network: &str) -> Ran {
+/// Where the network of the host reaches: a container of a network of its own has no link to the service.
+async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
+    let read = ask(stage, "host", USER_DATA_V6).await;
+    read.failed_with("nc: ");
+    assert!(read.stdout.is_empty(), "{read}");
+    stage.on_machine("networkctl reconfigure host0 && networkctl reload").await.succeeded();
+    let asked = stage.on_machine(&format!("curl -sS -m 3 -g 'http://[{USER_DATA_V6}]/hetzner/v1/userdata'")).await;
+    asked.failed_with("Could not connect");
+    let sockets = stage.on_machine("systemctl is-enabled cloud-init-hotplugd.socket").await;
+    assert_eq!(sockets.stdout.trim(), "masked", "it would ask the service for each container: {sockets}");
+
+    // As above: the same request is answered as soon as the rule is gone.
+    stage.on_machine(&format!("ip -6 rule delete to {}", USER_DATA_V6.trim_end_matches("%host0"))).await.succeeded();
+    is_answered(stage, "host", USER_DATA_V6).await;
+}
+
+/// The service may hang up on who has sent all that it has to say, before it answers: then it is asked again.
+async fn is_answered(stage: &Stage, network: &str, address: &str) {
+    let read = async || ask(stage, network, address).await.stdout.contains("\r\n\r\n#cloud-config\n");
+    stage.eventually(&format!("{address} answers on the {network} network"), Duration::from_secs(20), read).await;
+}
+
+async fn ask(stage: &Stage, network: &str, address: &str) -> Ran {
     // The static busybox cannot resolve names, with which its wget begins even where there is none.
-    let ask = "printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 169.254.169.254 80";
-    stage.docker(&["run", "--rm", "--network", network, "tiny", "sh", "-c", ask]).await
+    let ask = format!("printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80");
+    stage.docker(&["run", "--rm", "--network", network, "tiny", "sh", "-c", &ask]).await
 }
 
 #[tokio::test]
