@@ -3,7 +3,6 @@
 import os
 
 from hcloud import APIException, Client
-from hcloud.actions import ActionFailedException
 from hcloud.firewalls import FirewallResource, FirewallResourceLabelSelector, FirewallRule
 from hcloud.images import Image
 from hcloud.locations import Location
@@ -124,10 +123,13 @@ assert server.rescue_enabled
 server.disable_rescue().wait_until_finished()
 server.reload()
 assert not server.rescue_enabled
-try:
-    server.enable_backup()
-except (APIException, ActionFailedException) as error:
-    assert getattr(error, "code", None) == "unsupported_error", error
+
+# What does not exist here is no absence: neither `None` nor "not found".
+refused("unsupported_error", server.enable_backup)
+refused("unsupported_error", lambda: client.networks.get_by_id(1))
+refused("unsupported_error", lambda: client.networks.create(name="n", ip_range="10.0.0.0/16"))
+refused("unsupported_error", server.public_net.primary_ipv4.unassign)
+assert client.networks.get_by_name("n") is None
 
 server.delete().wait_until_finished()
 assert client.servers.get_by_name("t") is None

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
+use reqwest::Method;
 use tokio::process::Command;
 
 use crate::rig::{Rig, TOKEN};
@@ -128,6 +129,12 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
         cli.does(&format!("{what} list")).await;
     }
     cli.does("server-type describe cx23").await;
+    // Neither taken for an absence nor repeated.
+    cli.refuses("network describe 1", "unsupported_error").await;
+    cli.refuses("network delete 1", "unsupported_error").await;
+    cli.refuses("server enable-backup t", "unsupported_error").await;
+    let requests = rig.poke(Method::GET, "/state", serde_json::json!({})).await.body["requests"]["one"]["by_route"].clone();
+    assert_eq!((&requests["POST servers/{id}/actions/enable_backup"], &requests["GET networks/{id}"]), (&1.into(), &2.into()));
 
     cli.does("server delete t").await;
     // This client does not wait for the action.
@@ -160,4 +167,8 @@ async fn the_python_client_finds_what_it_needs() {
     let output = run(command).await.unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("all done"), "{}", text(&output));
+    let requests = rig.poke(Method::GET, "/state", serde_json::json!({})).await.body["requests"]["one"]["by_route"].clone();
+    for route in ["POST servers/{id}/actions/enable_backup", "POST primary_ips/{id}/actions/unassign", "GET networks/{id}"] {
+        assert_eq!(requests[route], 1, "{route} is not repeated: {requests:#}");
+    }
 }

@@ -14,7 +14,6 @@ fn order(name: &str) -> Value {
 #[tokio::test]
 async fn a_server_that_was_just_ordered() {
     let rig = Rig::start().await;
-    rig.order_fault(json!({"kind": "action_hang", "delay_ms": 100})).await;
     let volume = rig.volume("v").await;
     let mut wanted = order("s");
     wanted["volumes"] = json!([volume]);

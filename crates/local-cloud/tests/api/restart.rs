@@ -1,6 +1,6 @@
 //! A cloud that was put down and taken up again.
 
-use local_cloud::{Access, Cloud, StartError};
+use local_cloud::{Access, Cloud, Options, Pace, StartError};
 use serde_json::json;
 
 use crate::rig::{Rig, TOKEN, options};
@@ -24,8 +24,16 @@ async fn everything_is_there_again_and_all_servers_are_off() {
 
 #[tokio::test]
 async fn what_ran_has_failed_and_what_was_to_go_is_gone() {
-    let rig = Rig::start().await;
-    let doomed = rig.server("doomed").await;
+    let Rig { cloud, folder, .. } = {
+        let rig = Rig::start().await;
+        rig.server("doomed").await;
+        rig
+    };
+    cloud.close().await;
+    // At the real pace the deletion lasts for seconds.
+    let slow = Options { pace: Pace::Real, ..options(&folder) };
+    let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
+    let doomed = rig.get("/servers?name=doomed").await.body["servers"][0]["id"].as_u64().unwrap();
     let made = rig.post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"})).await;
     let deletion = rig.delete(&format!("/servers/{doomed}")).await;
     // Until the deletion's turn has come there is nothing to carry on with.
