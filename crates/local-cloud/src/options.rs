@@ -106,9 +106,9 @@ pub enum Pace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stock {
     /// Every type wherever it is sold.
-    #[default]
     Full,
     /// As captured on 2026-09-29: no CX and no CAX in Europe.
+    #[default]
     Captured,
 }
 

@@ -13,6 +13,9 @@ use crate::state::State;
 /// Between two looks at something that the cloud is doing, and at this computer's network.
 const PASSES: Duration = Duration::from_secs(1);
 
+/// The longest pause between two looks at what the cloud is doing: each costs requests of the project's allowance.
+const LONGEST_PASSING: Duration = Duration::from_secs(10);
+
 /// What came of one attempt.
 enum Attempt {
     Over(Next),
@@ -25,7 +28,7 @@ impl Supervisor {
     /// One that runs is connected to again; one that is off is removed; that there is none is said.
     pub(super) async fn find_out(&mut self, reason: String, first_pause: Duration) -> Next {
         self.enter(State::Lost { reason, trouble: None, again: None });
-        let mut pause = first_pause;
+        let (mut pause, mut passing) = (first_pause, PASSES);
         let mut begun: Option<Moment> = None;
         let mut address = None;
         loop {
@@ -38,7 +41,8 @@ impl Supervisor {
             let came_of_it = match self.attempt(now, &mut address).await {
                 Attempt::Over(next) => return next,
                 Attempt::Passing => {
-                    pause = PASSES;
+                    pause = passing;
+                    passing = (passing * 2).min(LONGEST_PASSING);
                     None
                 }
                 Attempt::Failed(error) if !error.may_pass() => return self.fail(&error),
@@ -123,13 +127,21 @@ impl Supervisor {
             }
             Ok((Some(found), None)) => match found.status {
                 // Off for a moment: a new server is, before its first start. One that has served was switched off.
-                ServerStatus::Off if found.is_off_for_good(now) || (self.heard.is_some() && !found.busy) => {
+                ServerStatus::Off if found.is_off_for_good(now) || (self.has_served(&found) && !found.busy) => {
                     Attempt::Over(Next::Release { ready: None, because: self.off_because(), consent: Consent::Given, answer: Vec::new() })
                 }
                 _ => Attempt::Passing,
             },
             Err(error) => Attempt::Failed(error),
         }
+    }
+}
+
+impl Supervisor {
+    /// Whether it has answered before, to this daemon or a former one.
+    fn has_served(&self, machine: &Summary) -> bool {
+        let situation = self.situation.borrow();
+        situation.last_known.as_ref().is_some_and(|last| last.machine.id == machine.id)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER")]
     pace_seed: Option<u64>,
     /// Which server types are shown as available; all can be ordered
-    #[arg(long, value_enum, default_value_t = StockKind::Full)]
+    #[arg(long, value_enum, default_value_t = StockKind::Captured)]
     stock: StockKind,
     /// Servers that a project may have at a time
     #[arg(long, value_name = "NUMBER")]

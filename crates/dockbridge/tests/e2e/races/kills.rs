@@ -80,8 +80,8 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
 
     assert_eq!(struck.values().sum::<u32>(), 20);
     let hits = |stages: &[&str]| stages.iter().filter_map(|stage| struck.get(stage)).sum::<u32>();
-    // Some stages last for milliseconds: a neighbour may be hit in their place.
-    for (stages, at_least) in [(&[CREATE, WAIT][..], 4), (&[BOOT, CONNECT], 4), (&[DOCKER, RESUME, UP], 4)] {
+    // Some stages last for milliseconds, such as the creation of a server on a volume that exists: a neighbor may be hit in their place.
+    for (stages, at_least) in [(&[CREATE, WAIT][..], 3), (&[BOOT, CONNECT], 4), (&[DOCKER, RESUME, UP], 4)] {
         assert!(hits(stages) >= at_least, "{stages:?} were hit {at_least} times: {struck:?}");
     }
     assert!(struck.len() >= 6, "the moments are spread over the way: {struck:?}");
