@@ -39,7 +39,11 @@ async fn a_cloud_that_gives_every_server_up_is_not_asked_for_ever() {
     let daemon = desk.start().await;
     desk.dockbridge(&["wake"]).await.failed(
         1,
-        &["Error: 3 new servers in a row did not come up; the last step was: removing server ", ": it is off; the cloud's console tells"],
+        &[
+            "Error: 3 new servers in a row did not come up; the last step was: removing server ",
+            ": action create_server ",
+            "; the cloud's console tells",
+        ],
     );
     let left = desk.poke("state", None).await;
     assert_eq!(left["faults"][0]["times"], 17, "three were asked for: {left}");

@@ -83,7 +83,11 @@ impl Cloud {
         observer.stage(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
         self.reach(server, SocketAddr::new(address, SSH_PORT), attempt).await?;
         observer.stage(Phase::Connect, None);
-        let tunnel = self.log_in(server, address.to_string(), attempt).await?;
+        let tunnel = tokio::select! {
+            tunnel = self.log_in(server, address.to_string(), attempt) => tunnel?,
+            // Something on the way may answer in place of a server that never will.
+            failure = self.failure_of(attempt.creation) => return Err(Lost::Unmade(failure)),
+        };
         self.hand_over(server, &tunnel).await.map_err(Lost::Failed)?;
         observer.stage(Phase::Docker, None);
         let docker = async {

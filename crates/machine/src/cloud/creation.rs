@@ -42,4 +42,12 @@ impl Cloud {
         }
         Ok(())
     }
+
+    /// The first failure; never if there is none.
+    pub(super) async fn failure_of(&self, creation: Option<&Creation>) -> hetzner::Error {
+        match self.end_of(creation).await {
+            Err(failure) => failure,
+            Ok(()) => std::future::pending().await,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! One look at the cloud, turned into what decisions need. What does not carry our labels is dropped here and never seen again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hetzner::{Architecture, ImageStatus, ImageType, Pricing, Query};
@@ -82,7 +82,8 @@ impl Cloud {
             self.own_images(),
         )?;
         // A location where nothing is sold cannot be used, so the types name all that matter.
-        let locations: BTreeSet<String> = server_types.iter().flat_map(|found| &found.locations).map(|offer| offer.name.clone()).collect();
+        let locations: BTreeMap<u64, String> =
+            server_types.iter().flat_map(|found| &found.locations).map(|offer| (offer.id, offer.name.clone())).collect();
         let now = Timestamp::now();
         let mut images: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
         for (kind, image) in plain.iter().map(|image| (Kind::Plain, image)).chain(own.iter().map(|image| (Kind::Own, image))) {
@@ -90,7 +91,7 @@ impl Cloud {
         }
         Ok(Catalogue {
             server_types: server_types.into_iter().map(|found| server_type(found, now)).collect(),
-            locations: locations.into_iter().collect(),
+            locations: locations.into_values().collect(),
             images,
         })
     }

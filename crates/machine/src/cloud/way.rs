@@ -133,6 +133,15 @@ impl Cloud {
                             last = what;
                             looks.pause().await;
                         }
+                        // There is no disk that could be started.
+                        Err(Lost::Unmade(failure)) if is_of_the_creation_itself(&failure) => {
+                            last = format!("removing server {}: {}", server.id, crate::with_causes(&failure));
+                            observer.stage(Phase::CleanUp, Some(crate::with_causes(&failure)));
+                            if let Some(made) = last_made.take() {
+                                self.did_not_come_up(&made);
+                            }
+                            self.give_up(server.id, &observed, observer).await?;
+                        }
                         Err(Lost::Unmade(failure)) => {
                             last = crate::with_causes(&failure);
                             tracing::warn!(server = server.id, failure = last, "the cloud could not make the server as ordered");
@@ -220,6 +229,10 @@ impl Observer for Joining {
     fn stage(&self, phase: Phase, detail: Option<String>) {
         tracing::debug!(phase = phase.words(), detail, "joining");
     }
+}
+
+fn is_of_the_creation_itself(failure: &hetzner::Error) -> bool {
+    matches!(failure, hetzner::Error::Action { command, .. } if command == "create_server")
 }
 
 fn name_of(server: u64, observed: &Observed) -> String {

@@ -49,7 +49,9 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
     let told = why(&stage).await;
     assert_eq!((reason(&told, "pin"), told["state"].as_str()), (None, Some("up")), "the label alone: {told}");
     stage.docker(&["rm", "--force", "train"]).await.succeeded();
-    stage.eventually("it goes when nothing keeps it", Duration::from_secs(30), async || stage.counts().await == (0, 1)).await;
+    let gone = async || daemon.client().status().await.is_ok_and(|status| status.state == "absent");
+    stage.eventually("it goes when nothing keeps it", Duration::from_secs(30), gone).await;
+    assert_eq!(stage.counts().await, (0, 1));
     let words = stage.dockbridge(&["why"]).await;
     assert!(words.succeeded().stdout.starts_with("There is no machine, for "), "{words}");
     daemon.stop().await;
