@@ -108,6 +108,8 @@ bare_boot() {
         fi
         sleep 0.1
     done
+    # Only now, so that the machine's systemd-sysctl has set nothing of the whole host.
+    bare_enter mount -o remount,bind,rw /proc/sys
     # shellcheck disable=SC2016 # for the inner shell
     bare_enter sh -c 'for i in $(seq 0 "$0"); do [ -e "/dev/loop$i" ] || mknod -m 660 "/dev/loop$i" b 7 "$i"; done' "$bare_loops"
 }

@@ -169,9 +169,12 @@ from_debian() {
     rm -rf "$work"
 }
 
-# A docker client, found or fetched: its folder is put in front of PATH.
+# docker_client VERSION: a docker client of that major version or a later one, found or fetched. What was fetched comes first in PATH.
 docker_client() {
-    if ! command -v docker >/dev/null 2>&1; then
+    found=$(docker --version 2>/dev/null) || found=
+    found=${found#Docker version }
+    found=${found%%.*}
+    if [ "${found:-0}" -lt "$1" ]; then
         [ -x "$cache/docker/usr/bin/docker" ] || {
             echo 'Fetching a docker client (no engine)'
             from_sid "$cache/docker" docker-cli

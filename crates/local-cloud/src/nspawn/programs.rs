@@ -92,6 +92,16 @@ mod tests {
         assert!(all.iter().all(|program| !program.name.contains('*')), "patterns are read by the scripts only: {all:?}");
     }
 
+    /// The script also says of each package by which program its absence is seen.
+    #[test]
+    fn the_list_has_what_the_sources_call_and_no_package_can_be_left_out() {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/lib/check-programs");
+        let ran = std::process::Command::new(script).arg("--each").output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
+        assert!(said.contains("Without fdisk: sfdisk is not in the list"), "{said}");
+    }
+
     #[test]
     fn a_refusal_names_each_program_and_each_package_once() {
         let program = |name| Program { name, package: "xfsprogs" };
