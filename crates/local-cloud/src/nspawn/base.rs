@@ -35,6 +35,9 @@ const PACKAGES: &[&str] = &[
     "jq",
     "procps",
     "locales",
+    // What works beside everything else on a real one.
+    "needrestart",
+    "unattended-upgrades",
     // For the rescue system.
     "bzip2",
     "xz-utils",
@@ -56,19 +59,24 @@ const FILES: &[(&str, &str)] = &[
     ("etc/ssh/sshd_config.d/10-server.conf", "UseDNS no\nPermitRootLogin prohibit-password\nMaxStartups 100:30:200\n"),
     // Duplicate address detection on the link-local address keeps the network "not online" for 1.5 s, and there is no other host on the link.
     ("etc/sysctl.d/90-server.conf", "net.ipv6.conf.host0.accept_dad=0\nnet.ipv6.conf.host0.dad_transmits=0\n"),
+    (
+        "etc/systemd/system/fstab-volumes.service",
+        "[Unit]\nDescription=Volumes of /etc/fstab\nDefaultDependencies=no\nAfter=systemd-remount-fs.service local-fs-pre.target\n\
+         Conflicts=umount.target\nBefore=umount.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+         ExecStart=/bin/sh /usr/local/sbin/mount-fstab-volumes\n\n[Install]\nWantedBy=local-fs.target\n",
+    ),
+    ("usr/local/sbin/mount-fstab-volumes", include_str!("base/mount-fstab-volumes.sh")),
     // The machine's console is a file on the host.
     ("etc/systemd/system.conf.d/10-server.conf", "[Manager]\nDefaultTimeoutStopSec=15s\n"),
 ];
 
-const ENABLED: &[&str] = &["systemd-networkd.service", "docker.service", "containerd.service", "ssh.socket"];
+const ENABLED: &[&str] = &["systemd-networkd.service", "docker.service", "containerd.service", "ssh.socket", "fstab-volumes.service"];
 
 /// What its package enabled: sshd is started by its socket.
 const DISABLED: &[&str] = &["ssh.service"];
 
 /// What a container has no use for and what would only lengthen its boot.
 const MASKED: &[&str] = &[
-    "apt-daily-upgrade.timer",
-    "apt-daily.timer",
     "console-getty.service",
     "dev-hugepages.mount",
     "dpkg-db-backup.timer",

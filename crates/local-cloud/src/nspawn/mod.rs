@@ -7,8 +7,13 @@
 //! A server's disk is a folder under an overlay. A rescue system sees a block device in its place, empty at first; what is written there is the server's disk from
 //! then on, for snapshots and for what boots next: a Linux file system is mounted and booted, anything else runs without answering, as without a boot loader.
 //!
-//! Not as in the real cloud: a machine shares this host's kernel (no modules of its own, no udev, `/proc/meminfo` and the processors are the host's), its
+//! As in the real cloud, although a container has it otherwise: nothing below `/run` may execute, `ssh.socket` starts sshd, the address is leased by DHCP, the metadata
+//! service answers by IPv4 and IPv6, and what `/etc/fstab` names is mounted when its volume comes.
+//!
+//! Not as in the real cloud: a machine shares this host's kernel (no modules of its own, `/proc/meminfo` and the processors are the host's), its
 //! memory and processors are not limited, it is no security boundary (its root can do much to this host), and it reaches the internet only where this host forwards packets.
+//! Its udevd does not run, and a volume's link by id is made from outside: the kernel reports each loop device of this host to every machine, under its own name `loopN`. A
+//! rule would make the links of all volumes in all machines, and to nodes that are not there.
 
 pub mod base;
 mod cgroup;

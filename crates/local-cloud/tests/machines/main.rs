@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is test code, also outside of the test functions")]
 
+mod fstab;
 mod rescue;
 mod rig;
 mod usage;

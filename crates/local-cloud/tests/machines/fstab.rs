@@ -1,0 +1,34 @@
+//! What `/etc/fstab` names is mounted again after a reboot, whenever its volume comes.
+
+use local_cloud::hypervisor::{Format, Hypervisor};
+
+use crate::LINK;
+use crate::rig::{Rig, passed_over, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_of_fstab_is_mounted_again_after_a_reboot() {
+    if passed_over() {
+        return;
+    }
+    let rig = Rig::start().await;
+    rig.cloud.create_volume(31, 10, Some(Format::Ext4)).await.unwrap();
+    let machine = rig.boot(1).await;
+    rig.cloud.attach(31, 1).await.unwrap();
+    // As the cloud's documentation has it; the last one is not there, and must not hold up the boot.
+    let fstab = format!(
+        "printf '%s\n' '{LINK}31 /mnt/HC_Volume_31 ext4 discard,nofail,defaults 0 0' \
+         '{LINK}32 /mnt/HC_Volume_32 ext4 discard,nofail,defaults 0 0' >>/etc/fstab"
+    );
+    machine.run(&fstab).await;
+    machine.run("mkdir -p /mnt/HC_Volume_31 && mount /mnt/HC_Volume_31 && echo kept >/mnt/HC_Volume_31/file && sync").await;
+    machine.run("touch /run/this-boot").await;
+    machine.ssh("reboot").await;
+    until("it is another boot", async || machine.ssh("test ! -e /run/this-boot").await.status.success()).await;
+    assert_eq!(machine.run_until("findmnt --noheadings --output FSTYPE /mnt/HC_Volume_31").await, "ext4");
+    assert_eq!(machine.run("cat /mnt/HC_Volume_31/file").await, "kept");
+    // The other one comes late.
+    rig.cloud.create_volume(32, 10, Some(Format::Ext4)).await.unwrap();
+    rig.cloud.attach(32, 1).await.unwrap();
+    assert_eq!(machine.run_until("findmnt --noheadings --output FSTYPE /mnt/HC_Volume_32").await, "ext4");
+    rig.end().await;
+}
