@@ -116,6 +116,25 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
 }
 
 #[tokio::test]
+async fn a_container_of_a_rootless_engine_that_is_not_reached_is_reported_with_the_reason() {
+    for rootless in [false, true] {
+        let (engine, ports, ..) = rig();
+        engine.create("web", &[free_port()]);
+        start(&engine, &ports, "web").await;
+        if rootless {
+            engine.run_rootless();
+        }
+        engine.refuse_connections();
+        let port = free_port();
+        ports.add(format!("{port}:web:80").parse().unwrap()).unwrap();
+        drop(TcpStream::connect(local(port)).await.unwrap());
+        let error = || ports.list().iter().find(|status| status.by_hand)?.traffic.recent.first()?.error.clone();
+        let is_known = || error().is_some_and(|error| error.starts_with("connection refused") && error.contains("rootless") == rootless);
+        eventually("the reason", &ports, is_known).await;
+    }
+}
+
+#[tokio::test]
 async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
     let (engine, ports, ..) = rig();
     engine.create("tool", &[]);
