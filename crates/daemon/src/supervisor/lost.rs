@@ -113,6 +113,7 @@ impl Supervisor {
         };
         match joined {
             Ok((_, Some(Joined::Ready(ready)))) => {
+                self.introduce(&ready).await;
                 self.situation.send_modify(|situation| situation.attempted(None));
                 Attempt::Over(Next::Keep(ready.into()))
             }

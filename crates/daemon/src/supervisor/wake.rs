@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine::{Consent, MachineError};
+use machine::{Consent, MachineError, Ready};
 use tokio::time::Instant;
+use tunnel::{Class, Destination};
 
 use super::{Command, Next, Supervisor, with_causes};
 use crate::state::State;
@@ -37,6 +38,8 @@ impl Supervisor {
         match ended {
             Ended::Arrived(arrived) => match *arrived {
                 Ok(ready) => {
+                    // Before anybody who waits hears that the attempt is over.
+                    self.introduce(&ready).await;
                     self.situation.send_modify(|situation| {
                         situation.phases_end(now);
                         situation.attempted(None);
@@ -50,6 +53,11 @@ impl Supervisor {
             },
             Ended::Ordered(next) => next,
         }
+    }
+
+    /// The engine may be another one than the last machine's, and requests are going to reach it from here on.
+    pub(super) async fn introduce(&self, ready: &Ready) {
+        self.knowledge.meet(ready.tunnel.open(Destination::Docker, Class::Interactive)).await;
     }
 
     /// Everybody who waits is told. A machine that was there is looked for again, unless that cannot help.

@@ -6,7 +6,7 @@ use ports::{AddError, Local, OnConflict, Options, PortState, Ports, Rules};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tokio::net::TcpStream;
 
-use crate::engine::{Engine, free_port, is_free, local, rig, rig_with, within};
+use crate::engine::{Engine, eventually, free_port, is_free, local, rig, rig_with, within};
 
 async fn start(engine: &Engine, ports: &Ports, id: &str) {
     let reservation = ports.reserve(id).await.unwrap();
