@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
+use crate::options::ContainerEngine;
 use crate::state::{Server, Volume};
 use crate::work::Late;
 
@@ -44,6 +45,10 @@ impl Recorder {
 impl Hypervisor for Recorder {
     fn reserve_address(&self, _: u64) -> Result<Ipv4Addr, Failure> {
         Ok(Ipv4Addr::new(198, 18, 0, 1))
+    }
+
+    fn set_engine(&self, _: ContainerEngine) -> hypervisor::Effect<'_> {
+        self.effect("engine", 0)
     }
 
     fn create(&self, server: NewServer) -> hypervisor::Effect<'_> {
