@@ -145,7 +145,7 @@ impl Daemon {
         pin.restore(&activity, jiff::Timestamp::now());
         let ports = options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge, options.folders)
+        let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge.clone(), options.folders)
             .looking_at(Arc::new(Onlooker::new(watched.clone())));
 
         let policy = options.policy;
@@ -158,6 +158,7 @@ impl Daemon {
             interval: options.heartbeat,
             clock: clock.clone(),
             ports: ports.clone(),
+            knowledge,
             situation,
             wanted: wishes,
             commands: orders,

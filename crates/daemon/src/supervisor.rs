@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::Knowledge;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
 use machine::{Consent, Lease, Provider, Ready, VolumeSummary, with_causes};
@@ -49,6 +50,8 @@ pub(crate) struct Supervisor {
     pub(crate) interval: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
+    /// Of the engine, which may be another one on the next machine.
+    pub(crate) knowledge: Knowledge,
     pub(crate) situation: watch::Sender<Situation>,
     pub(crate) wanted: watch::Receiver<u64>,
     pub(crate) commands: mpsc::Receiver<Command>,

@@ -265,6 +265,7 @@ async fn exchange(
         None => None,
     };
     if let Some(mut upstream) = kept {
+        gateway.knowledge.lower(request.uri_mut());
         link.carried_by(&upstream, passes_end);
         let mut failed = match upstream.send(request, stops).await {
             Ok(response) => return Ok((response, upstream)),
@@ -281,6 +282,8 @@ async fn exchange(
     let mut second_chance = true;
     loop {
         let mut upstream = link.dial(connector, route.class).await?;
+        // Behind the way to it, which may have woken another engine.
+        gateway.knowledge.lower(request.uri_mut());
         link.carried_by(&upstream, passes_end);
         let mut failed = match upstream.send(request, stops).await {
             Ok(response) => return Ok((response, upstream)),

@@ -2,6 +2,8 @@
 //!
 //! The table of the Docker API as far as the gateway treats requests differently. What is not named here is an ordinary request.
 
+use std::fmt;
+
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Uri};
 use lifecycle::Kind;
@@ -80,6 +82,12 @@ impl ApiVersion {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.split_once('.')?;
         Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
     }
 }
 
@@ -169,7 +177,7 @@ fn is_large(headers: &HeaderMap) -> bool {
 }
 
 /// `/v1.41/info` is `/info` for everybody but the engine.
-fn strip_version(path: &str) -> (Option<ApiVersion>, &str) {
+pub(crate) fn strip_version(path: &str) -> (Option<ApiVersion>, &str) {
     let Some(rest) = path.strip_prefix("/v") else { return (None, path) };
     let end = rest.find('/').unwrap_or(rest.len());
     let (version, rest) = rest.split_at(end);

@@ -2,21 +2,32 @@
 //!
 //! Every client opens with `/_ping`; a machine that was woken or kept by that alone would never go. What is replayed are the engine's own
 //! headers and body. Any answer of an engine that differs in what it calls itself voids the knowledge.
+//!
+//! A client chooses its API version by what `/_ping` said, so it may speak to an older engine in a version that the last one
+//! offered. An engine that has just been met is asked for its own version, and such requests go to it in that one.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Response};
+use http::{Method, Request, Response, Uri};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
+use tunnel::{OpenError, Stream};
 
 use crate::body::ReplyBody;
-use crate::classify::{Answer, ApiVersion, Route};
+use crate::classify::{Answer, ApiVersion, Route, strip_version};
 
 /// Headers that belong to one transfer or one moment, not to the engine.
 const NOT_REPLAYED: [HeaderName; 4] = [header::DATE, header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING];
+
+/// An engine that has just answered says what it is in milliseconds; a wake does not wait for more than this.
+const LONGEST_QUESTION: Duration = Duration::from_secs(3);
 
 /// Headers by which an engine is recognised; it sends them with every answer.
 const RECOGNISED_BY: [&str; 3] = ["server", "api-version", "ostype"];
@@ -29,6 +40,8 @@ pub struct Knowledge(Arc<Inner>);
 struct Inner {
     path: Option<PathBuf>,
     known: Mutex<Known>,
+    /// The highest API version that any client was offered here.
+    offered: Mutex<Option<ApiVersion>>,
     /// One writer at a time.
     saving: tokio::sync::Mutex<()>,
 }
@@ -62,7 +75,7 @@ impl Knowledge {
     /// What is kept in a file, and is kept there from now on. A file that is missing or was damaged is an engine not known yet.
     pub fn load(path: &Path) -> Self {
         let known = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self(Arc::new(Inner { path: Some(path.to_owned()), known: Mutex::new(known), saving: tokio::sync::Mutex::default() }))
+        Self(Arc::new(Inner { path: Some(path.to_owned()), known: Mutex::new(known), ..Inner::default() }))
     }
 
     /// The API version that the engine offers, where known.
@@ -78,6 +91,37 @@ impl Knowledge {
         headers.filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))).collect()
     }
 
+    /// An engine that requests are going to go to: whether it is another one than before. `open` leads to it, and is not used
+    /// where nothing is known. Costs a round trip; an engine that does not say stays as it was.
+    pub async fn meet(&self, open: impl Future<Output = Result<Stream, OpenError>>) {
+        if self.known().ping.is_none() {
+            return;
+        }
+        let asked = tokio::time::timeout(LONGEST_QUESTION, async { ping(open.await.ok()?).await });
+        if let Ok(Some(headers)) = asked.await
+            && self.recognise(&headers).await
+        {
+            self.learn(Answer::Ping, &headers, &Bytes::new()).await;
+        }
+    }
+
+    /// The same request in the engine's own version, where its client chose a higher one that was offered here. Others are the
+    /// engine's to refuse.
+    pub(crate) fn lower(&self, uri: &mut Uri) {
+        let highest = self.known().ping.as_ref().and_then(Said::api_version);
+        let offered = *self.offered();
+        let (Some(version), path) = strip_version(uri.path()) else { return };
+        let (Some(highest), Some(offered)) = (highest, offered) else { return };
+        if version <= highest || version > offered {
+            return;
+        }
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        if let Ok(lowered) = format!("/v{highest}{path}{query}").parse() {
+            tracing::debug!(%uri, %lowered, "the engine is older than the one whose version the client was offered");
+            *uri = lowered;
+        }
+    }
+
     pub(crate) fn answer(&self, method: &Method, route: &Route) -> Option<Response<ReplyBody>> {
         let answer = route.answer?;
         let known = self.known();
@@ -91,6 +135,7 @@ impl Knowledge {
             // The engine has words of its own for this.
             return None;
         }
+        self.offers(said);
         let body = if method == Method::HEAD { Bytes::new() } else { Bytes::from(said.body.clone()) };
         let mut response = Response::new(ReplyBody::whole(body));
         for (name, value) in &said.headers {
@@ -105,8 +150,8 @@ impl Knowledge {
         Some(response)
     }
 
-    /// An answer of the engine, of any kind: another engine voids what was known.
-    pub(crate) async fn recognise(&self, headers: &HeaderMap) {
+    /// An answer of the engine, of any kind: another engine voids what was known. Returns whether it is another one.
+    pub(crate) async fn recognise(&self, headers: &HeaderMap) -> bool {
         let another = {
             let mut known = self.known();
             let another = known.ping.as_ref().or(known.version.as_ref()).is_some_and(|said| {
@@ -122,6 +167,7 @@ impl Knowledge {
         if another {
             self.save().await;
         }
+        another
     }
 
     /// An answer to one of the questions that can be answered here.
@@ -137,9 +183,10 @@ impl Knowledge {
                 Answer::Ping => (&mut known.ping, "OK".to_owned()),
                 Answer::Version => (&mut known.version, String::from_utf8_lossy(body).into_owned()),
             };
-            let said = Some(Said { headers, body });
-            let changed = *slot != said;
-            *slot = said;
+            let said = Said { headers, body };
+            self.offers(&said);
+            let changed = slot.as_ref() != Some(&said);
+            *slot = Some(said);
             changed
         };
         if changed {
@@ -155,6 +202,17 @@ impl Knowledge {
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::warn!(%error, "what the engine said about itself could not be kept");
         }
+    }
+
+    /// A client hears this.
+    fn offers(&self, said: &Said) {
+        let mut offered = self.offered();
+        *offered = (*offered).max(said.api_version());
+    }
+
+    // Every critical section leaves it whole.
+    fn offered(&self) -> MutexGuard<'_, Option<ApiVersion>> {
+        self.0.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // Every critical section leaves it whole.
@@ -174,9 +232,23 @@ impl Known {
 }
 
 impl Said {
+    fn api_version(&self) -> Option<ApiVersion> {
+        self.header("api-version").and_then(ApiVersion::parse)
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// What an engine calls itself, at the other end of a stream.
+async fn ping(stream: Stream) -> Option<HeaderMap> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    // Its failure is that of the request.
+    let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
+    let request = Request::get("/_ping").header(header::HOST, "docker").body(Empty::<Bytes>::new()).ok()?;
+    let response = sender.send_request(request).await.ok()?;
+    response.status().is_success().then(|| response.headers().clone())
 }
 
 /// A reader sees the old file or the new one, never half of one.

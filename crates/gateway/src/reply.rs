@@ -79,6 +79,11 @@ impl Failure {
         match self {
             Self::Open(OpenError::Dead { .. }) => Some("Try again: the next command connects again"),
             Self::Crowded => Some("Is there a program that opens connections and never closes them?"),
+            // Where logind keeps what belongs to a user (file-hierarchy(7)).
+            Self::Open(OpenError::NotFound { message } | OpenError::Refused { message }) if message.contains("/run/user/") => Some(
+                "The engine of a user runs while that user is logged in, or always after `loginctl enable-linger USER` there. \
+                 Is it running?",
+            ),
             Self::Open(OpenError::NotFound { .. } | OpenError::Refused { .. }) => Some("Is Docker running on the machine?"),
             _ => None,
         }

@@ -163,6 +163,14 @@ impl Listed {
     }
 }
 
+/// `GET /info`, as far as it says how the engine runs.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Info {
+    #[serde(default)]
+    security_options: Option<Vec<String>>,
+}
+
 /// An engine behind a connector.
 #[derive(Clone, Copy)]
 pub(crate) struct Engine<'a>(pub(crate) &'a dyn Connector);
@@ -180,6 +188,12 @@ impl Engine<'_> {
     /// The running containers.
     pub(crate) async fn list(self) -> Result<Vec<Listed>, EngineError> {
         self.get("/containers/json").await
+    }
+
+    /// Whether it runs without root, so that its containers' networks are in a namespace of their own.
+    pub(crate) async fn is_rootless(self) -> Result<bool, EngineError> {
+        let info: Info = self.get("/info").await?;
+        Ok(info.security_options.iter().flatten().any(|option| option.split(',').any(|part| part == "name=rootless")))
     }
 
     /// Containers that start, end, change their name or their networks, from now on.

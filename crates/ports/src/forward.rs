@@ -26,6 +26,8 @@ pub(crate) struct Target {
     /// For the person: `web:8080`.
     pub(crate) source: String,
     pub(crate) remote: Remote,
+    /// A container's own address, rather than a published port of the machine.
+    pub(crate) is_containers: bool,
     pub(crate) counters: Arc<Counters>,
 }
 

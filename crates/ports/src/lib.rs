@@ -266,6 +266,7 @@ impl Ports {
             places: self.0.places.clone(),
             source: format!("{}:{}", listening.name, at.first().map_or(slot.wanted.at.port(), std::net::SocketAddr::port)),
             remote: listening.remote.clone(),
+            is_containers: slot.by_hand,
             counters: Arc::default(),
         };
         let sockets = placed.sockets.into_iter().map(|(_, socket)| socket).collect();

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tunnel::{Class, Destination, OpenError};
 
 use crate::counters::Use;
+use crate::docker::Engine;
 use crate::forward::{Door, Ending, Target};
 use crate::relay::{Broken, relay};
 
@@ -20,6 +21,11 @@ const MAX_CONNECTIONS: usize = 600;
 
 /// A container may write its answer and exit at once: what it wrote is still on its way when the port is closed.
 const LAST_BYTES: Duration = Duration::from_secs(10);
+
+/// How long a failed connection waits for what the engine says of itself.
+const LONGEST_QUESTION: Duration = Duration::from_secs(5);
+
+const ROOTLESS: &str = "the engine runs rootless, and its host does not reach its containers' network: publish the port (docker run -p)";
 
 pub(crate) async fn accept(door: Arc<Door<TcpListener>>, target: Arc<Target>, ending: Ending) {
     let mut connections = JoinSet::new();
@@ -50,15 +56,30 @@ async fn connection(mut local: TcpStream, peer: SocketAddr, target: Arc<Target>,
         () = ending.cut.cancelled() => Err(Broken::ByContainer(io::Error::new(io::ErrorKind::ConnectionReset, "the machine is gone"))),
         outcome = join(&mut local, &target, &used) => outcome,
     };
-    let why = match outcome {
+    let (why, unreached) = match outcome {
         Ok(()) => return,
-        Err(Broken::ByClient(error)) => format!("the client broke off: {error}"),
-        Err(Broken::ByContainer(error)) => OpenError::of(&error).map_or_else(|| error.to_string(), ToString::to_string),
+        Err(Broken::ByClient(error)) => (format!("the client broke off: {error}"), false),
+        Err(Broken::ByContainer(error)) => match OpenError::of(&error) {
+            Some(refusal) => (refusal.to_string(), matches!(refusal, OpenError::NotFound { .. } | OpenError::Refused { .. })),
+            None => (error.to_string(), false),
+        },
     };
     tracing::debug!(port = %target.source, %peer, %why, "a connection was reset");
-    used.failed(why);
     // What comes is a reset, as from a port that refuses, rather than an orderly end that looks like an empty answer.
     let _ = local.set_zero_linger();
+    if !(unreached && target.is_containers) {
+        return used.failed(why);
+    }
+    // The client does not wait for the explanation.
+    drop(local);
+    let rootless = is_rootless(&target).await;
+    used.failed(if rootless { format!("{why}; {ROOTLESS}") } else { why });
+}
+
+/// Whether the engine says so in time.
+async fn is_rootless(target: &Target) -> bool {
+    let asked = tokio::time::timeout(LONGEST_QUESTION, Engine(&*target.connector).is_rootless());
+    matches!(asked.await, Ok(Ok(true)))
 }
 
 async fn join(local: &mut TcpStream, target: &Target, used: &Use) -> Result<(), Broken> {

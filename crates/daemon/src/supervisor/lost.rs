@@ -118,6 +118,7 @@ impl Supervisor {
         let now = jiff::Timestamp::now().as_second();
         match joined {
             Ok((_, Some(Joined::Ready(ready)))) => {
+                self.introduce(&ready).await;
                 self.situation.send_modify(|situation| situation.attempted(None));
                 Attempt::Over(Next::Keep(ready.into()))
             }

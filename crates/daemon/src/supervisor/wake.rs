@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::Clock;
-use machine::{Consent, MachineError, Observer, Phase, Summary};
+use machine::{Consent, MachineError, Observer, Phase, Ready, Summary};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tunnel::{Class, Destination};
 
 use super::{Command, Next, Supervisor, with_causes};
 use crate::ledger::Accounts;
@@ -74,6 +75,8 @@ impl Supervisor {
         match ended {
             Ended::Arrived(arrived) => match *arrived {
                 Ok(ready) => {
+                    // Before anybody who waits hears that the attempt is over.
+                    self.introduce(&ready).await;
                     self.situation.send_modify(|situation| {
                         situation.phases_end(now);
                         situation.attempted(None);
@@ -87,6 +90,11 @@ impl Supervisor {
             },
             Ended::Ordered(next) => next,
         }
+    }
+
+    /// The engine may be another one than the last machine's, and requests are going to reach it from here on.
+    pub(super) async fn introduce(&self, ready: &Ready) {
+        self.knowledge.meet(ready.tunnel.open(Destination::Docker, Class::Interactive)).await;
     }
 
     /// Everybody who waits is told. A machine that was there is looked for again, unless that cannot help.

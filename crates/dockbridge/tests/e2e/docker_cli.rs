@@ -51,6 +51,11 @@ impl Comparison {
         stage.make_image("tiny").await;
         let direct = stage.folder.path().join("engine.sock");
         let forward = forward(&stage, &direct).await;
+        Self::of(stage, daemon, direct, forward)
+    }
+
+    /// Of two sockets that lead to one engine: the daemon's, and one that something else brings here.
+    pub fn of(stage: Stage, daemon: Daemon, direct: PathBuf, forward: Child) -> Self {
         let blob = stage.folder.path().join("blob");
         fs::write(&blob, noise(8 << 20)).unwrap();
         Self { stage, daemon, direct, forward, blob }

@@ -37,11 +37,10 @@ impl Profile {
         self.stage.dockbridge(&["server", "destroy"]).await.succeeded();
         assert_eq!(self.stage.counts().await, (0, 1), "only the volume is left");
         self.stage.poke("engine", &format!("{{\"engine\": \"{engine}\"}}")).await;
-        // Without a machine the version is what the last one said.
-        self.stage.dockbridge(&["wake"]).await.succeeded();
-        let version = async || self.docker(&["info", "--format", "{{.ServerVersion}}"]).await;
-        let is_it = async || version().await.starts_with(&format!("{engine}."));
-        self.stage.eventually("the machine has the engine", Duration::from_secs(10), is_it).await;
+        // The client chooses its API version by what the last engine said, and the next one may be older.
+        self.docker(&["run", "--rm", "tiny", "true"]).await;
+        let version = self.docker(&["info", "--format", "{{.ServerVersion}}"]).await;
+        assert!(version.starts_with(&format!("{engine}.")), "{version}");
     }
 
     /// An image of its own, a volume with a file, a container that runs and one that has ended.

@@ -1,11 +1,14 @@
 //! A host of the person's own: used, let go of, never created and never deleted; and no cloud is asked for anything. The host of these tests is a server
 //! that they order themselves, with docker as its owner set it up.
 
+mod engines;
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hetzner::{Labels, NewServer, NewVolume, ServerStatus, VolumeFormat};
+use local_cloud::ContainerEngine;
 use machine::generate_key;
 use russh::keys::ssh_key::{HashAlg, LineEnding};
 use russh::keys::{PrivateKey, PublicKey};
@@ -43,13 +46,18 @@ struct OwnHost {
 }
 
 impl OwnHost {
-    /// `None` where it cannot be had.
+    /// With Docker of the system. `None` where it cannot be had.
     async fn new() -> Option<Self> {
-        let mut stage = Stage::new().await?;
+        Self::with(ContainerEngine::default(), SET_UP, "docker version").await
+    }
+
+    /// With this engine, set up by a script; it is there when `answers` succeeds on it.
+    async fn with(engine: ContainerEngine, set_up: &str, answers: &str) -> Option<Self> {
+        let mut stage = Stage::with_engine(engine).await?;
         let home = stage.folder.path().join("person");
         std::fs::create_dir_all(home.join(".ssh")).unwrap();
         let (person, landlord, host_key) = (key("person"), key("landlord"), key("host"));
-        let (server, address) = order(&stage, &[&person, &landlord], &host_key).await;
+        let (server, address) = order(&stage, &[&person, &landlord], &host_key, set_up).await;
 
         let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
         cloud.set_nonblocking(true).unwrap();
@@ -69,8 +77,8 @@ impl OwnHost {
             stage,
         };
         host.know(&host.host_key.clone());
-        let ready = async || host.on_host("docker version").await.status.success();
-        host.stage.eventually("the host's docker answers", Duration::from_secs(60), ready).await;
+        let ready = async || host.on_host(answers).await.status.success();
+        host.stage.eventually("the host's engine answers", Duration::from_secs(60), ready).await;
         Some(host)
     }
 
@@ -86,7 +94,12 @@ impl OwnHost {
 
     /// The person's daemon on a socket.
     async fn start(&self, socket: &Path, more: &[&str], settings: &[(&str, &str)]) -> Daemon {
-        let host = format!("root@{}", self.address);
+        self.start_as("root", socket, more, settings).await
+    }
+
+    /// The person's daemon on a socket, logged in there as this user.
+    async fn start_as(&self, user: &str, socket: &Path, more: &[&str], settings: &[(&str, &str)]) -> Daemon {
+        let host = format!("{user}@{}", self.address);
         let arguments = [&["--provider", "ssh", "--host", &host, "--identity", self.identity.to_str().unwrap()], more].concat();
         self.stage.start_with(socket, &arguments, settings).await
     }
@@ -126,7 +139,7 @@ fn write_key(path: &Path, key: &PrivateKey) -> PathBuf {
 }
 
 /// Orders the host from the cloud, as anybody could.
-async fn order(stage: &Stage, logins: &[&PrivateKey], host_key: &PrivateKey) -> (u64, String) {
+async fn order(stage: &Stage, logins: &[&PrivateKey], host_key: &PrivateKey, set_up: &str) -> (u64, String) {
     let (api, labels, location) = (&stage.api, Labels::new(), "fsn1".to_owned());
     let mut ssh_keys = Vec::new();
     for login in logins {
@@ -149,7 +162,7 @@ async fn order(stage: &Stage, logins: &[&PrivateKey], host_key: &PrivateKey) -> 
             "ed25519_private": host_key.to_openssh(LineEnding::LF).unwrap().as_str(),
             "ed25519_public": host_key.public_key().to_openssh().unwrap(),
         },
-        "bootcmd": [["sh", "-c", SET_UP.replace("VOLUME", &volume.volume.id.to_string())]],
+        "bootcmd": [["sh", "-c", set_up.replace("VOLUME", &volume.volume.id.to_string())]],
     });
     let server = NewServer {
         name: "own".to_owned(),

@@ -52,3 +52,48 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
     assert!(rig.asks_no_more());
     assert_eq!(rig.activity.snapshot(), lifecycle::Snapshot::default());
 }
+
+#[tokio::test]
+async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_by_an_older_one() {
+    let knowledge = gateway::Knowledge::empty();
+    let mut rig = rig_with(knowledge.clone());
+    let mut client = rig.client().await;
+    client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
+    let mut newer = rig.engine().await;
+    newer.head().await;
+    newer.send("HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nServer: Docker/28\r\nContent-Length: 0\r\n\r\n").await;
+    client.head().await;
+    drop(newer);
+
+    // The next machine has an older one.
+    let (here, there) = tokio::io::duplex(4096);
+    let met = knowledge.meet(async { Ok(tunnel::Stream::new(here)) });
+    let says = async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut there = there;
+        let mut asked = [0; 14];
+        there.read_exact(&mut asked).await.unwrap();
+        assert_eq!(&asked, b"GET /_ping HTT");
+        there.write_all(b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: 2\r\n\r\nOK").await.unwrap();
+        there
+    };
+    let _open = tokio::join!(met, says).1;
+    assert_eq!(knowledge.api_version().as_deref(), Some("1.45"));
+
+    // 1.51 and 1.50 were offered here, 9.99 never was: that is the engine's to refuse.
+    for (asked, passed) in [
+        ("/v1.50/info?a=b", "/v1.45/info?a=b"),
+        ("/v1.45/info", "/v1.45/info"),
+        ("/v1.41/info", "/v1.41/info"),
+        ("/v9.99/info", "/v9.99/info"),
+        ("/info", "/info"),
+    ] {
+        let mut client = rig.client().await;
+        client.send(&format!("GET {asked} HTTP/1.1\r\nHost: d\r\n\r\n")).await;
+        let mut older = rig.engine().await;
+        let head = older.head().await;
+        assert!(head.starts_with(&format!("GET {passed} HTTP/1.1\r\n")), "{asked}: {head}");
+        older.send("HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await;
+        client.until("{}").await;
+    }
+}

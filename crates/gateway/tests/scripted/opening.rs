@@ -121,6 +121,12 @@ async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
     for (method, error, words) in [
         ("GET", OpenError::NotFound { message: "no socket there".into() }, "no socket there. Is Docker running on the machine?"),
         ("POST", OpenError::Refused { message: "connection refused".into() }, "connection refused. Is Docker running on the machine?"),
+        (
+            "GET",
+            OpenError::NotFound { message: "/run/user/1000/docker.sock cannot be reached: No such file or directory".into() },
+            "/run/user/1000/docker.sock cannot be reached: No such file or directory. The engine of a user runs while that user is \
+             logged in, or always after `loginctl enable-linger USER` there. Is it running?",
+        ),
         ("POST", OpenError::NoMachine { message: "none to be had".into() }, "none to be had"),
     ] {
         client.send(&format!("{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody")).await;

@@ -6,7 +6,7 @@ use ports::{AddError, Local, OnConflict, Options, PortState, Ports, Rules};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tokio::net::TcpStream;
 
-use crate::engine::{Engine, free_port, is_free, local, rig, rig_with, within};
+use crate::engine::{Engine, eventually, free_port, is_free, local, rig, rig_with, within};
 
 async fn start(engine: &Engine, ports: &Ports, id: &str) {
     let reservation = ports.reserve(id).await.unwrap();
@@ -113,6 +113,25 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
     let here: Local = port.to_string().parse().unwrap();
     assert!(ports.remove(here) && !ports.remove(here));
     assert_eq!(web(&ports), PortState::Open, "it gets the port back");
+}
+
+#[tokio::test]
+async fn a_container_of_a_rootless_engine_that_is_not_reached_is_reported_with_the_reason() {
+    for rootless in [false, true] {
+        let (engine, ports, ..) = rig();
+        engine.create("web", &[free_port()]);
+        start(&engine, &ports, "web").await;
+        if rootless {
+            engine.run_rootless();
+        }
+        engine.refuse_connections();
+        let port = free_port();
+        ports.add(format!("{port}:web:80").parse().unwrap()).unwrap();
+        drop(TcpStream::connect(local(port)).await.unwrap());
+        let error = || ports.list().iter().find(|status| status.by_hand)?.traffic.recent.first()?.error.clone();
+        let is_known = || error().is_some_and(|error| error.starts_with("connection refused") && error.contains("rootless") == rootless);
+        eventually("the reason", &ports, is_known).await;
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ struct State {
     followers: Vec<Frames>,
     refuses_connections: bool,
     without_datagrams: Option<String>,
+    security_options: Vec<&'static str>,
     /// Of the connections to containers.
     classes: Vec<Class>,
 }
@@ -134,6 +135,11 @@ impl Engine {
         self.state.lock().unwrap().classes.clone()
     }
 
+    /// As `GET /info` of an engine that runs without root.
+    pub fn run_rootless(&self) {
+        self.state.lock().unwrap().security_options = vec!["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"];
+    }
+
     pub fn refuse_connections(&self) {
         self.state.lock().unwrap().refuses_connections = true;
     }
@@ -169,6 +175,7 @@ impl Engine {
                 state.followers.push(follower);
                 Response::new(BodyExt::boxed(StreamBody::new(frames.map(|frame| frame))))
             }
+            "/info" => whole(StatusCode::OK, json!({"ServerVersion": "28.5.2", "SecurityOptions": state.security_options})),
             path => {
                 let id = path.trim_start_matches("/containers/").trim_end_matches("/json");
                 match state.containers.get(id) {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
-use crate::options::Pace;
+use crate::options::{ContainerEngine, Pace};
 use crate::state::{Progress, Server, Volume};
 use crate::work::Late;
 
@@ -45,6 +45,10 @@ impl Recorder {
 impl Hypervisor for Recorder {
     fn reserve_address(&self, _: u64) -> Result<Ipv4Addr, Failure> {
         Ok(Ipv4Addr::new(198, 18, 0, 1))
+    }
+
+    fn set_engine(&self, _: ContainerEngine) -> hypervisor::Effect<'_> {
+        self.effect("engine", 0)
     }
 
     fn create(&self, server: NewServer) -> hypervisor::Effect<'_> {
@@ -105,10 +109,6 @@ impl Hypervisor for Recorder {
 
     fn delete_snapshot(&self, image: u64) -> hypervisor::Effect<'_> {
         self.effect("delete snapshot", image)
-    }
-
-    fn set_engine(&self, _: crate::options::ContainerEngine) -> hypervisor::Effect<'_> {
-        self.effect("set engine", 0)
     }
 
     fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>> {
