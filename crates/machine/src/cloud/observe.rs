@@ -245,7 +245,7 @@ fn server_type(found: hetzner::ServerType, now: Timestamp) -> ServerType {
         Architecture::X86 => "x86".to_owned(),
         other => other.to_string(),
     };
-    let hourly = |location: &str| found.price_at(location).and_then(|price| price.price_hourly.net.micros()?.try_into().ok());
+    let hourly = |location: &str| found.price_at(location).and_then(|price| price.price_hourly.net.micros());
     let sold = found.locations.iter().filter(|offer| !offer.is_withdrawn(now));
     let offers = sold.map(|sold| (sold.name.clone(), Offer { available: sold.available, hourly: hourly(&sold.name) })).collect();
     ServerType { name: found.name, architecture, disk: found.disk.into(), offers }

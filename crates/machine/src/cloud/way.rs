@@ -65,7 +65,7 @@ impl Cloud {
                     if let Some(lost) = last_made.take() {
                         self.did_not_come_up(&lost);
                     }
-                    if let Some(created) = self.create(&observed, volume, &ladder, &stopwatch, observer).await? {
+                    if let Some(created) = Box::pin(self.create(&observed, volume, &ladder, &stopwatch, observer)).await? {
                         creation = Some(created.creation);
                         (last_made, refused_starts) = (Some(created.made), 0);
                         // The cloud's reply says what a look would.
@@ -120,7 +120,7 @@ impl Cloud {
                 Step::Connect(server) => {
                     let creation = creation.take().filter(|creation| creation.server == server.id);
                     let attempt = Attempt { begun, purpose, creation: creation.as_ref() };
-                    match self.connect(&server, &observed, attempt, observer).await {
+                    match Box::pin(self.connect(&server, &observed, attempt, observer)).await {
                         Ok(ready) => {
                             self.came_up(last_made.as_ref(), &ready, &stopwatch);
                             return Ok(Some(ready));
