@@ -19,7 +19,7 @@ use crate::host_key::parse_public;
 use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
 use crate::observed::{Observed, Server, ServerStatus, is_young};
 use crate::patience::patience;
-use crate::provider::{Observer, Phase, Ready};
+use crate::provider::{Lease, Observer, Phase, Ready};
 
 /// A server that has served before may be cut off from us for as long as a router takes to start anew, while its containers go on.
 const LONGEST_SILENCE: Duration = Duration::from_secs(90);
@@ -92,7 +92,7 @@ impl Cloud {
         observer.stage(Phase::Docker, None);
         let docker = async {
             tokio::select! {
-                docker = await_docker(server, &tunnel) => docker,
+                docker = await_docker(server, &tunnel, &self.options.lease) => docker,
                 lost = self.lacks_volume(server, attempt.creation) => Err(lost),
             }
         };
@@ -297,11 +297,13 @@ pub(super) async fn call(server: &Server, tunnel: &Tunnel, what: &'static str, c
     }
 }
 
-async fn await_docker(server: &Server, tunnel: &Tunnel) -> Result<(), Lost> {
-    let AgentState::Running { .. } = tunnel.agent() else { return await_docker_without_agent(server, tunnel).await };
+/// Renews the lease meanwhile: a volume may take longer than a lease, and the machine would end itself.
+async fn await_docker(server: &Server, tunnel: &Tunnel, lease: &Lease) -> Result<(), Lost> {
+    let AgentState::Running { .. } = tunnel.agent() else { return await_docker_without_agent(server, tunnel, lease).await };
     let begun = Instant::now();
+    let seconds = u32::try_from(renewal_pause(lease).as_secs()).unwrap_or(1);
     while begun.elapsed() < LONGEST_DOCKER_START {
-        let reply = call(server, tunnel, "tell whether docker is ready", Call::AwaitDocker { seconds: 30 }).await.map_err(Lost::Failed)?;
+        let reply = call(server, tunnel, "tell whether docker is ready", Call::AwaitDocker { seconds }).await.map_err(Lost::Failed)?;
         let Reply::Report(report) = reply else { continue };
         match report.docker {
             DockerState::Ready => return Ok(()),
@@ -309,14 +311,21 @@ async fn await_docker(server: &Server, tunnel: &Tunnel) -> Result<(), Lost> {
             DockerState::Released => return Err(Lost::Replace("docker was stopped there for its end".to_owned())),
             DockerState::Starting => {}
         }
+        let heartbeat = Call::Heartbeat(lease.heartbeat(Duration::ZERO));
+        call(server, tunnel, "renew the lease", heartbeat).await.map_err(Lost::Failed)?;
     }
     let reason = format!("it did not answer within {} s", LONGEST_DOCKER_START.as_secs());
     Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason }))
 }
 
-async fn await_docker_without_agent(server: &Server, tunnel: &Tunnel) -> Result<(), Lost> {
+async fn await_docker_without_agent(server: &Server, tunnel: &Tunnel, lease: &Lease) -> Result<(), Lost> {
     let begun = Instant::now();
+    let mut renewed = begun;
     while begun.elapsed() < LONGEST_DOCKER_START {
+        if renewed.elapsed() > renewal_pause(lease) {
+            renewed = Instant::now();
+            tunnel.exec(&lease.renewal(), b"").await.map_err(|error| Lost::Failed(refused(server, error)))?;
+        }
         if tunnel.open(tunnel::Destination::Docker, tunnel::Class::Interactive).await.is_ok() {
             return Ok(());
         }
@@ -327,6 +336,11 @@ async fn await_docker_without_agent(server: &Server, tunnel: &Tunnel) -> Result<
     }
     let reason = format!("its socket did not appear within {} s", LONGEST_DOCKER_START.as_secs());
     Err(Lost::Remove(MachineError::Docker { name: server.name.clone(), reason }))
+}
+
+/// A third of the lease, so that two renewals may be lost; at least a second and at most half a minute.
+fn renewal_pause(lease: &Lease) -> Duration {
+    (lease.length / 3).clamp(Duration::from_secs(1), Duration::from_secs(30))
 }
 
 /// What the system's `ssh` needs to log in to a machine.

@@ -41,3 +41,17 @@ async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
     daemon.stop().await;
     stage.close().await;
 }
+
+#[tokio::test]
+async fn a_volume_that_takes_longer_than_the_lease_costs_no_machine() {
+    let Some(stage) = Stage::new().await else { return pass_over() };
+    let fault = json!({"kind": "slow_attach", "delay_ms": LATE.as_millis(), "match": {"path": "/v1/servers"}});
+    stage.poke("faults", &fault.to_string()).await;
+    // A quarter of the time that the volume takes.
+    let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "10s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s")]).await;
+    stage.docker(&["version"]).await.succeeded();
+    let log = stage.daemon_log();
+    assert_eq!(log.matches("phase=\"creating the server\"").count(), 1, "the machine ended itself: {log}");
+    daemon.stop().await;
+    stage.close().await;
+}
