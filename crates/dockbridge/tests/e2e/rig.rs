@@ -47,6 +47,20 @@ fn can_run() -> bool {
     rustix::process::geteuid().is_root() && docker && agent_folder().is_dir()
 }
 
+/// Whether machines can have this engine here; made where it is not there yet. Debian unstable may be out of reach, or have
+/// moved on.
+pub async fn has_engine(engine: ContainerEngine) -> bool {
+    use local_cloud::nspawn::base;
+    let made = base::ensure_of(&base::cache(), engine, &|step| eprintln!("{step}")).await;
+    match made {
+        Err(failure) if engine != ContainerEngine::default() => {
+            eprintln!("passed over: no machine has the engine {engine:?} here: {failure}");
+            false
+        }
+        made => made.map(|_| true).unwrap(),
+    }
+}
+
 /// A local cloud and one person.
 pub struct Stage {
     pub cloud: Cloud,
@@ -64,7 +78,7 @@ impl Stage {
 
     /// Its servers have this engine, to begin with.
     pub async fn with_engine(engine: ContainerEngine) -> Option<Self> {
-        if !can_run() {
+        if !can_run() || !has_engine(engine).await {
             return None;
         }
         // What the cloud has to complain of is seen with a test that fails.
