@@ -119,8 +119,11 @@ async fn clients_work_as_on_the_engine_itself(engine: ContainerEngine, prints: &
             !is_chance && (wants_all() || OF_CORE.contains(name))
         };
         let mut all: Vec<Script<'_>> = SHORT.iter().chain(scripts::CORE.iter().filter(is_wanted)).copied().collect();
-        all.extend(buildx.then_some(BUILDKIT));
-        all.extend(compose.then_some(COMPOSE));
+        // The plugins are the same programs with each client.
+        if wants_all() || Some(version) == versions.last() {
+            all.extend(buildx.then_some(BUILDKIT));
+            all.extend(compose.then_some(COMPOSE));
+        }
         if wants_all() {
             all.extend(scripts::MORE);
         }
