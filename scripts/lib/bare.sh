@@ -1,13 +1,15 @@
 # shellcheck shell=sh
-# A minimal Debian as a machine of its own on this host, booted with systemd, for scripts/fresh. Sourced behind host.sh. The machine
-# has its own network (through slirp4netns, so that nothing of the host's is changed), mounts, processes and control groups, and may
-# do what a real server may: the local cloud's machines run inside. Everything goes when the script ends, by whatever end.
+# A minimal Debian as a machine of its own on this host, booted with systemd, for scripts/fresh.
+# Sourced behind host.sh. The machine has its own network (through slirp4netns, so that nothing of
+# the host's is changed), mounts, processes and control groups, and may do what a real server may:
+# the local cloud's machines run inside. Everything goes when the script ends, by whatever end.
 
 suite=bookworm
 # What an image for servers has before anybody installs something.
 bare_include=systemd,systemd-sysv,dbus,ca-certificates
 bare_cache=${DOCKBRIDGE_BASE_CACHE:-/var/cache/dockbridge/base}
-# Nodes of loop devices: the kernel makes the devices, but the machine's /dev does not show new ones.
+# Nodes of loop devices: the kernel makes the devices, but the machine's /dev does not show new
+# ones.
 bare_loops=255
 # Seconds until systemd has started everything; seen are 3 to 5.
 bare_boot_limit=90
@@ -47,7 +49,8 @@ bare_apt() {
     apt-config dump Acquire | grep -i -E 'proxy|cainfo|verify-peer|check-valid-until|check-date|retries' || true
 }
 
-# Makes a machine's directory from the base: sets $bare to it and $bare_root to its root. Removes what a killed run left.
+# Makes a machine's directory from the base: sets $bare to it and $bare_root to its root. Removes
+# what a killed run left.
 bare_make() {
     for old in /var/tmp/dockbridge-fresh-*; do
         [ -d "$old" ] || continue
@@ -72,7 +75,8 @@ bare_boot() {
         '$3 == "cgroup2" || $3 == "cgroup" && $4 ~ /name=systemd/ { print $2 "/" name }' /proc/mounts >"$bare/groups"
     while read -r group; do mkdir "$group"; done <"$bare/groups"
     # Host programs: unshare mount systemd-nspawn slirp4netns
-    # setpriv and unshare end everything with this script. nspawn keeps its notes in a place of the machine's own. /tmp is on the disk.
+    # setpriv and unshare end everything with this script. nspawn keeps its notes in a place of the
+    # machine's own. /tmp is on the disk.
     # shellcheck disable=SC2016 # for the inner shell
     SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_NSPAWN_TMPFS_TMP=0 \
         setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child=SIGKILL --mount-proc -- sh -c '

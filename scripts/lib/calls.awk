@@ -1,5 +1,5 @@
-# Prints "USE FILE PROGRAM" for each program that a source calls. `by` is the use; `shell` is set for shell scripts.
-# mawk, gawk and busybox awk read it.
+# Prints "USE FILE PROGRAM" for each program that a source calls. `by` is the use; `shell` is set
+# for shell scripts. mawk and busybox awk read it.
 
 function call(program) {
     # From rustup, fetched by host.sh, built here, inside images.
@@ -31,7 +31,8 @@ function rust(text) {
     }
 }
 
-# Words at the place of a command. Quoted text is no command, but what stands in $(...) is. A name with `_` is a function of ours.
+# Words at the place of a command. Quoted text is no command, but what stands in $(...) is. A name
+# with `_` is a function of ours.
 function commands(line,    parts, words, count, i, j) {
     sub(/^[ \t]*#.*/, "", line)
     sub(/[ \t]#.*/, "", line)

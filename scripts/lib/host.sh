@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# What scripts need of the host. Sourced, not run: the sourcing script stands in scripts/. Debian packages that are missing are
-# installed where this is root on Debian, and named otherwise, before anything else happens.
+# What scripts need of the host. Sourced, not run: the sourcing script stands in scripts/. Debian
+# packages that are missing are installed where this is root on Debian, and named otherwise, before
+# anything else happens.
 
 # need USE ...: the programs of scripts/lib/programs.txt that these uses name
 need() {
@@ -22,7 +23,8 @@ need() {
     }
 }
 
-# missing_from LIST USE ...: sets $missing to the programs that are not there, and $packages to where they come from
+# missing_from LIST USE ...: sets $missing to the programs that are not there, and $packages to
+# where they come from
 missing_from() {
     list=$1
     shift
@@ -46,7 +48,8 @@ used() {
     return 1
 }
 
-# there PROGRAM-OR-FILE: administration tools also count where a desktop's PATH lacks their directory
+# there PROGRAM-OR-FILE: administration tools also count where a desktop's PATH lacks their
+# directory
 there() {
     case $1 in
     /*)
@@ -60,8 +63,9 @@ there() {
     esac
 }
 
-# Installs $packages without a question, and starts nothing: neither now (policy-rc.d) nor at the next boot. Nobody who runs our tests
-# asked for a Docker engine or an SSH server on this host; the tests start their own and need only the programs.
+# Installs $packages without a question, and starts nothing: neither now (policy-rc.d) nor at the
+# next boot. Nobody who runs our tests asked for a Docker engine or an SSH server on this host; the
+# tests start their own and need only the programs.
 install_packages() {
     apt_update
     units_before=$(enabled_units)
@@ -92,8 +96,8 @@ enabled_units() {
         sed 's|.*/||' | sort -u | tr '\n' ' '
 }
 
-# apt-get without a terminal: it asks nothing, keeps changed settings, restarts nothing, and waits for another apt. What it said is shown
-# only if it failed.
+# apt-get without a terminal: it asks nothing, keeps changed settings, restarts nothing, and waits
+# for another apt. What it said is shown only if it failed.
 quiet_apt() {
     said=$(DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none \
         apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
@@ -103,13 +107,15 @@ quiet_apt() {
     }
 }
 
-# A source that does not answer is no reason to end: whether the packages can be had is for their installation to find out.
+# A source that does not answer is no reason to end: whether the packages can be had is for their
+# installation to find out.
 apt_update() {
     [ -n "${apt_is_updated:-}" ] || quiet_apt update || true
     apt_is_updated=1
 }
 
-# Rust comes from rustup, into the home of whoever installed it: with sudo that is another home than root's.
+# Rust comes from rustup, into the home of whoever installed it: with sudo that is another home than
+# root's.
 need_rust() {
     command -v cargo >/dev/null 2>&1 && return
     rust_home=$(getent passwd "${SUDO_USER:-}" | cut -d : -f 6)

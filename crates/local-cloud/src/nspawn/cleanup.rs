@@ -96,8 +96,8 @@ pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(),
 /// nspawn is the first process of the machine's process namespace: with it everything in there dies, and its mounts go with the last of them.
 async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Failure> {
     let mark = format!("--machine={}", place.machine_prefix());
-    // In a machine on this host another local cloud may run, whose places have the same numbers. Its processes are seen from here, but
-    // stand on that machine's network, where its bridge is.
+    // In a machine on this host another local cloud may run, whose places have the same numbers.
+    // Its processes are seen from here, but stand on that machine's network, where its bridge is.
     let network = std::fs::read_link("/proc/self/ns/net").ok();
     let mut dying = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {

@@ -1,5 +1,6 @@
-//! The programs of the host that machines call, and the Debian packages that provide them. The list is the one that the scripts
-//! install from, so that no program is checked for here and forgotten there. Runs nothing.
+//! The programs of the host that machines call, and the Debian packages that provide them. The list
+//! is the one that the scripts install from, so that no program is checked for here and forgotten
+//! there. Runs nothing.
 
 use std::path::Path;
 
@@ -43,8 +44,8 @@ impl Program {
     }
 }
 
-/// Refuses a host on which programs are missing, and names them with the packages that bring them. It takes a few milliseconds, so
-/// that it can come before anything is made.
+/// Refuses a host on which programs are missing, and names them with the packages that bring them.
+/// It takes a few milliseconds, so that it can come before anything is made.
 pub fn check(uses: &[Use]) -> Result<(), Failure> {
     let missing: Vec<Program> = programs(LIST, uses).filter(|program| !program.is_there()).collect();
     if missing.is_empty() {
