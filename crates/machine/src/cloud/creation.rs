@@ -9,7 +9,7 @@ use super::Cloud;
 use crate::observed::LONGEST_BOOT;
 
 /// Before the first look at the actions, and between the later ones.
-const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(10)];
+const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 
 /// A creation under way.
 #[derive(Debug)]
