@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use hetzner::{Client, Query};
-use local_cloud::{Cloud, ContainerEngine, Machines, Options, Pace, Sshd};
+use local_cloud::{Cloud, ContainerEngine, Machines, Options, Sshd};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -74,11 +74,6 @@ impl Stage {
     /// `None` where it cannot be had.
     pub async fn new() -> Option<Self> {
         Self::with(|_| ()).await
-    }
-
-    /// The same with a cloud whose actions take so long.
-    pub async fn at_pace(pace: Pace) -> Option<Self> {
-        Self::with(|options| options.pace = pace).await
     }
 
     /// The same with servers that have this engine, to begin with.

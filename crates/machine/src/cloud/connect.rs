@@ -93,7 +93,7 @@ impl Cloud {
         let docker = async {
             tokio::select! {
                 docker = await_docker(server, &tunnel, &self.options.lease) => docker,
-                lost = self.lacks_volume(server, attempt.creation) => Err(lost),
+                lost = self.lacks_volume(server, observed, attempt.creation) => Err(lost),
             }
         };
         let (docker, pricing) = tokio::join!(docker, self.prices());
@@ -133,13 +133,13 @@ impl Cloud {
     }
 
     /// Ends when a creation has left the server without its volume: docker waits for one in vain.
-    async fn lacks_volume(&self, server: &Server, creation: Option<&Creation>) -> Lost {
+    async fn lacks_volume(&self, server: &Server, observed: &Observed, creation: Option<&Creation>) -> Lost {
         if let Err(failure) = self.end_of(creation).await {
             return Lost::Unmade(failure);
         }
-        let lacks_it = match self.servers_and_volumes().await {
-            Ok(now) => now.volumes.iter().any(|volume| volume.server != Some(server.id)),
-            Err(_) => false,
+        let lacks_it = match observed.volumes.first() {
+            Some(volume) => self.client.volumes().get(volume.id).await.is_ok_and(|now| now.is_none_or(|now| now.server != Some(server.id))),
+            None => true,
         };
         match lacks_it {
             true => Lost::LookAgain(format!("server {} was created without its volume", server.name)),

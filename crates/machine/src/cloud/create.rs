@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
 use jiff::Timestamp;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::creation::Creation;
 use super::observe::server;
@@ -128,7 +128,7 @@ impl Cloud {
                         let (at, volumes) = (Timestamp::now().as_second(), vec![volume]);
                         let observed = Observed { at, servers: vec![server], volumes, key: Some(key), firewall: Some(firewall) };
                         observer.created(&self.summary(&observed.servers[0], &observed, pricing.as_deref()));
-                        let creation = Creation { server: made.server, actions };
+                        let creation = Creation { server: made.server, actions, begun: Instant::now() };
                         return Ok(Some(Created { observed, made, creation }));
                     }
                     Tried::OutOfStock => break,
