@@ -96,7 +96,7 @@ impl Cloud {
                 lost = self.lacks_volume(server, observed, attempt.creation) => Err(lost),
             }
         };
-        let (docker, pricing) = tokio::join!(docker, self.prices());
+        let (docker, pricing) = tokio::join!(docker, self.prices_soon());
         docker?;
         observer.stage(Phase::Resume, None);
         self.resume(server, &tunnel).await;

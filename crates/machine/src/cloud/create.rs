@@ -1,10 +1,8 @@
 //! Making what is missing, down the ladder until the cloud has one in stock.
 
-use std::time::Duration;
-
 use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::creation::Creation;
 use super::observe::server;
@@ -18,9 +16,6 @@ use crate::identity::{DOCKBRIDGE, HOST_KEY, MANAGED_BY, OWNER, ROLE};
 use crate::observed::{Observed, Server, Volume};
 use crate::plan::{ImageSetting, Rung};
 use crate::provider::{Observer, Phase};
-
-/// A machine is not kept waiting for what it costs: prices that come later are entered then.
-const LONGEST_WAIT_FOR_PRICES: Duration = Duration::from_secs(3);
 
 /// A server that the cloud has begun to create.
 pub(super) struct Created {
@@ -85,10 +80,8 @@ impl Cloud {
         stopwatch: &Stopwatch,
         observer: &dyn Observer,
     ) -> Result<Option<Created>, MachineError> {
-        let (key, firewall, pricing) =
-            tokio::join!(self.login_key(observed), self.firewall(observed), timeout(LONGEST_WAIT_FOR_PRICES, self.prices()));
+        let (key, firewall, pricing) = tokio::join!(self.login_key(observed), self.firewall(observed), self.prices_soon());
         let (key, firewall) = (key?, firewall?);
-        let pricing = pricing.ok().flatten();
         let existing = volume;
         // Locations that take no volume now.
         let mut full: Vec<&str> = Vec::new();

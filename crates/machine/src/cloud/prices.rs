@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hetzner::Pricing;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Cloud;
 use super::observe::{address_price, euros, volume_price};
@@ -13,6 +13,9 @@ use crate::provider::Summary;
 
 /// Prices change a few times a year, and then for new servers.
 const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// A machine is not kept waiting for longer for what it costs.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// The price list as it was read last.
 #[derive(Debug, Default)]
@@ -38,6 +41,14 @@ impl Cloud {
                 tracing::warn!(error = crate::with_causes(&error), "the cloud's prices cannot be read");
                 known.map(|(_, pricing)| pricing)
             }
+        }
+    }
+
+    /// The price list for a machine that somebody waits for: what cannot be read soon is added later.
+    pub(super) async fn prices_soon(&self) -> Option<Arc<Pricing>> {
+        match timeout(LONGEST_WAIT, self.prices()).await {
+            Ok(pricing) => pricing,
+            Err(_) => self.prices.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|(_, pricing)| pricing),
         }
     }
 
