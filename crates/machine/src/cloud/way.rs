@@ -80,7 +80,7 @@ impl Cloud {
                     let settled = self.settled("attach the volume", attached.map(|action| vec![action])).await;
                     // The attaching that belongs to the creation, or another client, may have been faster.
                     if let Err(error) = settled
-                        && !self.observe().await?.volumes.iter().any(|found| found.id == volume && found.server == Some(server))
+                        && !self.servers_and_volumes().await?.volumes.iter().any(|found| found.id == volume && found.server == Some(server))
                     {
                         return Err(error);
                     }
@@ -118,8 +118,8 @@ impl Cloud {
                     looks.pause().await;
                 }
                 Step::Connect(server) => {
-                    let creation = creation.take().filter(|creation| creation.server == server.id);
-                    let attempt = Attempt { begun, purpose, creation: creation.as_ref() };
+                    let under_way = creation.as_ref().filter(|creation| creation.server == server.id);
+                    let attempt = Attempt { begun, purpose, creation: under_way };
                     match Box::pin(self.connect(&server, &observed, attempt, observer)).await {
                         Ok(ready) => {
                             self.came_up(last_made.as_ref(), &ready, &stopwatch);
@@ -143,6 +143,7 @@ impl Cloud {
                             self.give_up(server.id, &observed, observer).await?;
                         }
                         Err(Lost::Unmade(failure)) => {
+                            creation = None;
                             last = crate::with_causes(&failure);
                             tracing::warn!(server = server.id, failure = last, "the cloud could not make the server as ordered");
                         }
