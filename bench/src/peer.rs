@@ -6,9 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
 
 use crate::clock;
 use crate::stage::Stage;
@@ -39,21 +41,25 @@ pub struct Peer {
     /// Which one.
     pub way: Way,
     host: String,
-    folder: PathBuf,
     ssh: Vec<String>,
     /// Port of this computer that leads to the machine's.
     web: u16,
+    /// Big transfers so far.
+    transfers: AtomicU32,
     carrier: Option<Ended>,
+    /// Goes after the carrier.
+    folder: TempDir,
 }
 
 impl Peer {
-    /// Brings a way up, in the network of this process.
+    /// Brings a way up, in the network of this process. A second one of the same way shares nothing with the first.
     pub fn start(way: Way, stage: &Stage) -> Result<Self> {
-        let folder = stage.folder.join(format!("{way:?}").to_lowercase());
-        std::fs::create_dir_all(folder.join("docker"))?;
+        let folder = tempfile::Builder::new().prefix(&way.to_string()).tempdir_in(&stage.folder)?;
+        std::fs::create_dir_all(folder.path().join("docker"))?;
         // Free now, and nobody else is about.
         let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut peer = Self { way, host: stage.host.clone(), ssh: stage.ssh_options(), folder, web, carrier: None };
+        let ssh = stage.ssh_options();
+        let mut peer = Self { way, host: stage.host.clone(), ssh, web, transfers: AtomicU32::new(0), carrier: None, folder };
         peer.carrier = peer.carrier_command(stage)?.map(|mut command| Ended::spawn(&mut command)).transpose()?;
         peer.wait_until_up().with_context(|| format!("{} does not come up", way.title()))?;
         Ok(peer)
@@ -83,7 +89,7 @@ impl Peer {
                 return Ok(None);
             }
             Way::SshMaster => {
-                let control = format!("ControlPath={}", self.folder.join("control").display());
+                let control = format!("ControlPath={}", self.folder.path().join("control").display());
                 command.arg("ssh").args(&self.ssh).args(["-o", &control, "-o", "ControlMaster=yes", "-N", &target]);
                 self.ssh.extend(["-o", &control, "-o", "ControlMaster=auto", "-o", "ControlPersist=yes"].map(str::to_owned));
                 self.wrap_ssh()?;
@@ -108,7 +114,7 @@ impl Peer {
     /// The docker command runs whatever `ssh` it finds first.
     fn wrap_ssh(&self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
-        let wrapper = self.folder.join("ssh");
+        let wrapper = self.folder.path().join("ssh");
         std::fs::write(&wrapper, format!("#!/bin/sh\nexec /usr/bin/ssh {} \"$@\"\n", self.ssh.join(" ")))?;
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
         Ok(())
@@ -118,7 +124,7 @@ impl Peer {
         let begun = clock::now();
         let signs = match self.way {
             Way::Tcp | Way::Ssh => vec![],
-            Way::SshMaster => vec![self.folder.join("control")],
+            Way::SshMaster => vec![self.folder.path().join("control")],
             _ => vec![self.socket(Engine::Docker), self.socket(Engine::Nothing)],
         };
         let answers = |way: Way| !way.forwards() || TcpStream::connect((Ipv4Addr::LOCALHOST, self.web)).is_ok();
@@ -137,7 +143,7 @@ impl Peer {
     }
 
     fn socket(&self, engine: Engine) -> PathBuf {
-        self.folder.join(if engine == Engine::Docker { "docker.sock" } else { "nothing.sock" })
+        self.folder.path().join(if engine == Engine::Docker { "docker.sock" } else { "nothing.sock" })
     }
 
     /// A new connection, as a client makes it.
@@ -181,9 +187,14 @@ impl Peer {
             Way::Ssh | Way::SshMaster => format!("ssh://root@{}", self.host),
             _ => format!("unix://{}", self.socket(Engine::Docker).display()),
         };
-        docker.env("DOCKER_HOST", endpoint).env("DOCKER_CONFIG", self.folder.join("docker")).env_remove("DOCKER_CONTEXT");
-        docker.env("PATH", path_with(&self.folder)).stdin(Stdio::null()).stderr(Stdio::null());
+        docker.env("DOCKER_HOST", endpoint).env("DOCKER_CONFIG", self.folder.path().join("docker")).env_remove("DOCKER_CONTEXT");
+        docker.env("PATH", path_with(self.folder.path())).stdin(Stdio::null()).stderr(Stdio::null());
         docker
+    }
+
+    /// A big transfer begins. Whether it is the first of this tunnel: nothing has filled the path yet, nor learned how much it takes.
+    pub fn begins_first_transfer(&self) -> bool {
+        self.transfers.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     /// The processes on this computer that carry it all the time.

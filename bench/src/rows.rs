@@ -4,6 +4,7 @@
 mod busy;
 mod docker_ps;
 mod download;
+mod first;
 mod forward;
 mod import;
 mod kept;
@@ -13,7 +14,7 @@ mod short;
 mod source_tree;
 mod stalled;
 mod streams;
-mod transfer;
+pub mod transfer;
 mod upload;
 
 use anyhow::Result;
@@ -41,10 +42,14 @@ pub struct Row {
 }
 
 /// In the order of the table.
-pub const ROWS: [&Row; 16] = [
+pub const ROWS: [&Row; 20] = [
     &new::ROW,
     &kept::ROW,
     &docker_ps::ROW,
+    &first::UPLOAD,
+    &first::DOWNLOAD,
+    &first::TURN,
+    &first::FORWARD,
     &upload::ROW,
     &download::ROW,
     &source_tree::ROW,

@@ -45,6 +45,16 @@ impl Stage {
         }
     }
 
+    /// Samples of a first transfer, each with a tunnel of its own; the median is told.
+    pub fn tunnels(&self) -> usize {
+        if self.quick { 1 } else { 5 }
+    }
+
+    /// MiB of a first transfer: two or three seconds of the fast link.
+    pub fn first_mib(&self) -> u64 {
+        if self.link == Link::Wan25 { 32 } else { 256 }
+    }
+
     /// MiB to send up: some seconds of the link, so that its beginning does not count for much.
     pub fn upload_mib(&self) -> u64 {
         match (self.link, self.quick) {

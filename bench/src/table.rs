@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::link::Link;
 use crate::record::{Measured, Record, measured};
+use crate::rows::transfer::FIRST;
 use crate::rows::{ROWS, Row};
 use crate::way::Way;
 
@@ -13,7 +14,7 @@ pub fn render(records: &[Record]) -> String {
     let mut text = String::new();
     for link in Link::ALL {
         if measured.keys().any(|(of, _)| *of == link) {
-            let _ = writeln!(text, "### {}\n\n{}", link.title(), align(&cells(link, &measured)));
+            let _ = writeln!(text, "### {}\n\n{}{}", link.title(), align(&cells(link, &measured)), first_transfers(link, &measured));
         }
     }
     for record in records {
@@ -33,6 +34,16 @@ pub fn score(records: &[Record]) -> (usize, usize) {
         .flat_map(|(link, row, by_way)| (row.goals)(link).into_iter().filter_map(move |goal| Some(goal.judge(link, by_way)?.met)))
         .collect();
     (verdicts.iter().filter(|met| **met).count(), verdicts.len())
+}
+
+/// Which of dockbridge's rates are those of first transfers: they are slower, and with `--quick` it depends on what else was measured.
+fn first_transfers(link: Link, measured: &Measured) -> String {
+    let first = ROWS.iter().filter_map(|row| {
+        let percent = measured.get(&(link, row.id.to_owned()))?.get(&Way::Dockbridge)?.get(FIRST)?;
+        (*percent > 0.0).then(|| format!("{} ({percent:.0} % of the samples)", row.title))
+    });
+    let first: Vec<String> = first.collect();
+    if first.is_empty() { String::new() } else { format!("\nFirst transfers of their tunnel: {}.\n", first.join("; ")) }
 }
 
 fn cells(link: Link, measured: &Measured) -> Vec<Vec<String>> {
@@ -126,8 +137,9 @@ mod tests {
         let mut records = vec![
             record("new", Way::Dockbridge, &[("p50 ms", 31.5), ("p99 ms", 40.0)]),
             record("new", Way::Tcp, &[("p50 ms", 61.54), ("p99 ms", 70.0)]),
-            record("download", Way::Dockbridge, &[("MB/s", 99.0)]),
-            record("download", Way::Tcp, &[("MB/s", 90.0)]),
+            record("download", Way::Dockbridge, &[("MB/s", 99.0), ("first transfers %", 50.0)]),
+            record("download", Way::Tcp, &[("MB/s", 90.0), ("first transfers %", 50.0)]),
+            record("save", Way::Dockbridge, &[("first transfers %", 0.0)]),
         ];
         records.push(Record { error: Some("it broke".to_owned()), figures: Default::default(), ..record("save", Way::Ssh, &[]) });
         let text = render(&records);
@@ -140,6 +152,8 @@ mod tests {
 |                             | p99 ms | 40.0       | 70.0    |                    |       |        |
 | download, incompressible    | MB/s   | 99.0       | 90.0    | ≥ 0.95 × raw TCP   | 1.10  | yes    |
 |                             |        |            |         | ≥ 1.2 × raw TCP    | 1.10  | **no** |
+
+First transfers of their tunnel: download, incompressible (50 % of the samples).
 
 Not measured: save, ssh://, Wan30: it broke
 ";

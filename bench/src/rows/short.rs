@@ -53,10 +53,14 @@ fn once(peer: &Peer) -> Result<f64> {
 }
 
 fn goals(link: Link) -> Vec<Goal> {
-    let fast = match link {
-        Link::Plain => Goal::at_least("per s", 1.0, Of::Way(Way::Forward)),
-        Link::Wan30 => Goal::at_most("s per 1000", 0.6, Of::Way(Way::Tcp)),
-        Link::Wan25 => Goal::at_most("s per 1000", 0.6, Of::Way(Way::Forward)),
-    };
-    vec![Goal::at_least("answered %", 1.0, Of::Number(100.0)), fast]
+    let mut goals = vec![Goal::at_least("answered %", 1.0, Of::Number(100.0))];
+    match link {
+        Link::Plain => goals.push(Goal::at_least("per s", 1.0, Of::Way(Way::Forward))),
+        Link::Wan30 => {
+            goals.push(Goal::at_most("s per 1000", 0.6, Of::Way(Way::Tcp)));
+            goals.push(Goal::at_most("p99 ms", 1.2, Of::Way(Way::Tcp)));
+        }
+        Link::Wan25 => goals.push(Goal::at_most("s per 1000", 0.6, Of::Way(Way::Forward))),
+    }
+    goals
 }

@@ -16,6 +16,9 @@ pub const RATE: &str = "MB/s";
 /// Seconds of processor time per GiB, of the processes on this computer that carry the bytes.
 pub const CPU: &str = "client CPU s/GiB";
 
+/// How many of the samples were the first big transfer of their tunnel, in percent. A connection of raw TCP is new each time.
+pub const FIRST: &str = "first transfers %";
+
 /// Repeats a transfer of `length` bytes to or from the engine that does nothing, each on a connection that is there already.
 pub fn repeat(peer: &Peer, stage: &Stage, length: u64, transfer: impl Fn(&mut Connection) -> Result<()>) -> Result<Figures> {
     repeat_with(Engine::Nothing, peer, stage, length, transfer)
@@ -29,21 +32,60 @@ pub fn repeat_with(
     length: u64,
     transfer: impl Fn(&mut Connection) -> Result<()>,
 ) -> Result<Figures> {
-    let (mut rates, mut costs) = (Vec::new(), Vec::new());
-    for _ in 0..stage.repetitions() {
-        let mut connection = peer.dial(engine)?;
-        get(&mut connection, "/ready", false)?;
-        read_answer(&mut connection)?;
-        let processes: Vec<u32> = peer.processes().into_iter().chain(connection.process()).collect();
-        let (spent, begun) = (cpu_seconds(&processes), clock::now());
-        transfer(&mut connection)?;
-        let seconds = begun.elapsed().as_secs_f64();
-        rates.push(length as f64 / seconds / 1e6);
-        costs.push((cpu_seconds(&processes) - spent) * (1_u64 << 30) as f64 / length as f64);
-    }
+    let samples = (0..stage.repetitions()).map(|_| sample(engine, peer, length, &transfer));
+    summary(samples.collect::<Result<_>>()?)
+}
+
+/// The same, each time with a tunnel of its own after `before` was done with it.
+pub fn repeat_anew(
+    engine: Engine,
+    peer: &Peer,
+    stage: &Stage,
+    length: u64,
+    before: impl Fn(&Peer) -> Result<()>,
+    transfer: impl Fn(&mut Connection) -> Result<()>,
+) -> Result<Figures> {
+    let samples = (0..stage.tunnels()).map(|_| {
+        let peer = Peer::start(peer.way, stage)?;
+        before(&peer)?;
+        sample(engine, &peer, length, &transfer)
+    });
+    summary(samples.collect::<Result<_>>()?)
+}
+
+/// One transfer.
+struct Sample {
+    rate: f64,
+    /// Of processes on this computer, where there are any that carry bytes.
+    cpu: Option<f64>,
+    first: bool,
+}
+
+fn sample(engine: Engine, peer: &Peer, length: u64, transfer: impl Fn(&mut Connection) -> Result<()>) -> Result<Sample> {
+    let mut connection = peer.dial(engine)?;
+    get(&mut connection, "/ready", false)?;
+    read_answer(&mut connection)?;
+    let processes: Vec<u32> = peer.processes().into_iter().chain(connection.process()).collect();
+    let first = peer.begins_first_transfer();
+    let (spent, begun) = (cpu_seconds(&processes), clock::now());
+    transfer(&mut connection)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let cpu = (cpu_seconds(&processes) - spent) * (1_u64 << 30) as f64 / length as f64;
+    Ok(Sample { rate: length as f64 / seconds / 1e6, cpu: (!processes.is_empty()).then_some(cpu), first })
+}
+
+fn summary(samples: Vec<Sample>) -> Result<Figures> {
+    let mut rates: Vec<f64> = samples.iter().map(|sample| sample.rate).collect();
+    let mut costs: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu).collect();
     let [slowest, median, fastest] = [0.0, 0.5, 1.0].map(|part| quantile(&mut rates, part));
-    let mut figures = figures([(RATE, median), ("slowest MB/s", slowest), ("fastest MB/s", fastest)]);
-    if !peer.processes().is_empty() || peer.way.opens_by_login() {
+    let first = samples.iter().filter(|sample| sample.first).count();
+    let mut figures = figures([
+        (RATE, median),
+        ("slowest MB/s", slowest),
+        ("fastest MB/s", fastest),
+        (FIRST, 100.0 * first as f64 / samples.len() as f64),
+    ]);
+    if !costs.is_empty() {
         figures.insert(CPU.to_owned(), quantile(&mut costs, 0.5));
     }
     Ok(figures)
