@@ -12,8 +12,8 @@ pub enum Call {
     Ping,
     /// Answered with [`Reply::Report`].
     Report,
-    /// Asks for a bundle of lanes beside this session, for big transfers; answered with [`Reply::Lanes`]. Once all have connected they
-    /// carry yamux as one stream, as this session does.
+    /// Asks for a bundle of lanes beside this session, for big transfers; answered with [`Reply::Lanes`]. Once all have connected and
+    /// said which way they go ([`crate::Direction`]), they carry yamux as one stream, as this session does.
     Lanes {
         /// How many.
         count: u8,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 /// Raised when either side could misunderstand the other. The client starts the agent that it brought, by hash, so the two
 /// differ only while a machine still runs the agent of an older client.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Printed by `dockbridge-agent session` on its standard output before the first yamux byte. What a login shell or a banner
 /// prints earlier is skipped up to this line.
@@ -36,6 +36,30 @@ pub const LANES_SPLIT: usize = 32 * 1024 - 17 - 12;
 
 /// How long the agent waits for all lanes of a bundle, in seconds: an SSH login takes ten round trips, and there are several.
 pub const LANES_WAIT_SECONDS: u64 = 30;
+
+/// Which way the chunks of a lane go. The client says it with the lane's first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the machine.
+    Up,
+    /// To the client.
+    Down,
+}
+
+impl Direction {
+    /// As a lane begins.
+    pub fn byte(self) -> u8 {
+        match self {
+            Direction::Up => b'u',
+            Direction::Down => b'd',
+        }
+    }
+
+    /// What a lane that begins with `byte` is for.
+    pub fn of(byte: u8) -> Option<Self> {
+        [Direction::Up, Direction::Down].into_iter().find(|direction| direction.byte() == byte)
+    }
+}
 
 /// The first frame of a stream, from the client: where it leads. The agent opens streams for [`Opening::Abandon`] and
 /// [`Opening::Broken`] only.

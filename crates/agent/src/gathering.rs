@@ -8,7 +8,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent_proto::LANES_WAIT_SECONDS;
+use agent_proto::{Direction, LANES_WAIT_SECONDS};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 
 /// More lanes than a client may ask for.
@@ -18,6 +19,15 @@ pub struct Gathering {
     folder: Folder,
     listener: UnixListener,
     count: usize,
+}
+
+/// Lanes by the way they go.
+#[derive(Default)]
+pub struct Directed {
+    /// What the client sends.
+    pub up: Vec<UnixStream>,
+    /// What it receives.
+    pub down: Vec<UnixStream>,
 }
 
 /// Removed with what is in it.
@@ -48,15 +58,36 @@ impl Gathering {
 
     /// Waits for all of them.
     pub async fn all(self) -> io::Result<Vec<UnixStream>> {
-        let accepting = async {
-            let mut lanes = Vec::with_capacity(self.count);
-            while lanes.len() < self.count {
-                lanes.push(self.listener.accept().await?.0);
-            }
-            Ok::<_, io::Error>(lanes)
-        };
-        tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), accepting).await.map_err(|_| io::ErrorKind::TimedOut)?
+        in_time(self.accept()).await
     }
+
+    /// Waits until all of them have said which way they go.
+    pub async fn directed(self) -> io::Result<Directed> {
+        in_time(async {
+            let mut directed = Directed::default();
+            for mut lane in self.accept().await? {
+                match Direction::of(lane.read_u8().await?) {
+                    Some(Direction::Up) => directed.up.push(lane),
+                    Some(Direction::Down) => directed.down.push(lane),
+                    None => return Err(io::Error::new(io::ErrorKind::InvalidData, "a lane that does not say which way it goes")),
+                }
+            }
+            Ok(directed)
+        })
+        .await
+    }
+
+    async fn accept(self) -> io::Result<Vec<UnixStream>> {
+        let mut lanes = Vec::with_capacity(self.count);
+        while lanes.len() < self.count {
+            lanes.push(self.listener.accept().await?.0);
+        }
+        Ok(lanes)
+    }
+}
+
+async fn in_time<T>(gathering: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), gathering).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 impl Folder {
@@ -89,15 +120,30 @@ mod tests {
     async fn the_socket_is_gone_when_all_lanes_have_come() {
         let gathering = Gathering::begin(2).unwrap();
         let path = PathBuf::from(gathering.path());
-        let theirs = [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()];
-        let mut ours = Bundle::new(gathering.all().await.unwrap(), Duration::ZERO);
+        let (mut down, mut up) = (UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap());
+        for (lane, direction) in [(&mut down, Direction::Down), (&mut up, Direction::Up)] {
+            lane.write_u8(direction.byte()).await.unwrap();
+        }
+        let directed = gathering.directed().await.unwrap();
         assert!(!path.parent().unwrap().exists());
-        let mut theirs = Bundle::new(theirs, Duration::ZERO);
+        let (mut ours, mut theirs) = (Bundle::new(directed.down, directed.up, Duration::ZERO), Bundle::new([up], [down], Duration::ZERO));
+        let mut heard = [0; 8];
         theirs.write_all(b"by lanes").await.unwrap();
         theirs.flush().await.unwrap();
-        let mut heard = [0; 8];
         ours.read_exact(&mut heard).await.unwrap();
         assert_eq!(&heard, b"by lanes");
+        ours.write_all(b"and back").await.unwrap();
+        ours.flush().await.unwrap();
+        theirs.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"and back");
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_says_no_way_is_refused() {
+        let gathering = Gathering::begin(1).unwrap();
+        let mut lane = UnixStream::connect(gathering.path()).await.unwrap();
+        lane.write_u8(0).await.unwrap();
+        assert!(gathering.directed().await.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData));
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,7 +60,8 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
 /// Serves the same by a bundle of lanes.
 async fn serve_lanes(session: Arc<Session>, gathering: Gathering, round_trip: Duration) {
     let served = async {
-        let bundle = Bundle::new(gathering.all().await?, round_trip);
+        let lanes = gathering.directed().await?;
+        let bundle = Bundle::new(lanes.down, lanes.up, round_trip);
         streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await
     };
     if let Err(error) = served.await {

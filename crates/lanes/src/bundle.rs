@@ -12,27 +12,25 @@ use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use crate::chunk::{self, Chunk, ChunkError, Form, HEAD, LONGEST};
+use crate::demand::Demand;
 use crate::press::{Press, Unpress};
 use crate::speed::Speed;
 
 /// One read of a lane, in bytes: several packets of SSH.
 const READ: usize = 256 * 1024;
 
-/// What may be on its way in one lane, in bytes: the window of OpenSSH's channels.
-const ONE_LANE: f64 = 2.0 * 1024.0 * 1024.0;
-
 /// Several lanes that are one stream. It is driven by whoever reads and writes it, in one task.
 pub struct Bundle<L> {
-    lanes: Vec<Lane<L>>,
-    /// The lane that is asked first next time.
+    out: Vec<Outgoing<L>>,
+    /// The lane out that is asked first next time.
     turn: usize,
     /// The chunk that is being filled.
     open: Vec<u8>,
     next_out: u64,
     speed: Speed,
-    /// Up to this speed of the path, in bytes a second, one lane carries all of it.
-    enough_for_one: f64,
+    demand: Demand,
     press: Press,
+    into: Vec<Incoming<L>>,
     next_in: u64,
     /// Chunks that came before their turn, as they came.
     early: BTreeMap<u64, Chunk>,
@@ -41,25 +39,31 @@ pub struct Bundle<L> {
     unpress: Unpress,
 }
 
-struct Lane<L> {
+/// A lane that is only written.
+struct Outgoing<L> {
+    io: L,
+    outbox: Bytes,
+}
+
+/// A lane that is only read.
+struct Incoming<L> {
     io: L,
     inbox: BytesMut,
-    outbox: Bytes,
     ended: bool,
 }
 
 impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
-    /// The same lanes on both sides, in any order. The path is known to be so long.
-    pub fn new(lanes: impl IntoIterator<Item = L>, round_trip: Duration) -> Self {
-        let lane = |io| Lane { io, inbox: BytesMut::new(), outbox: Bytes::new(), ended: false };
+    /// Lanes out of here, and lanes that the other side has out of there; each in any order. The path is known to be so long.
+    pub fn new(out: impl IntoIterator<Item = L>, into: impl IntoIterator<Item = L>, round_trip: Duration) -> Self {
         Self {
-            lanes: lanes.into_iter().map(lane).collect(),
+            out: out.into_iter().map(|io| Outgoing { io, outbox: Bytes::new() }).collect(),
             turn: 0,
             open: Vec::with_capacity(LONGEST),
             next_out: 0,
             speed: Speed::new(),
-            enough_for_one: ONE_LANE / 2.0 / round_trip.as_secs_f64(),
+            demand: Demand::new(round_trip, Instant::now()),
             press: Press::new(),
+            into: into.into_iter().map(|io| Incoming { io, inbox: BytesMut::new(), ended: false }).collect(),
             next_in: 0,
             early: BTreeMap::new(),
             unread: Bytes::new(),
@@ -70,8 +74,8 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
     /// Sends the chunk that is being filled. Pending while no lane has room.
     fn poll_dispatch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let _ = self.poll_outboxes(cx)?;
-        let count = self.lanes_to_use();
-        let Some(at) = (0..count).map(|step| (self.turn + step) % count).find(|&at| self.lanes[at].outbox.is_empty()) else {
+        let count = if self.demand.one_does() { 1 } else { self.out.len() };
+        let Some(at) = (0..count).map(|step| (self.turn + step) % count).find(|&at| self.out[at].outbox.is_empty()) else {
             self.speed.waits();
             return Poll::Pending;
         };
@@ -87,19 +91,14 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
         chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len(), form);
         packed.extend_from_slice(body);
         self.speed.sent(packed.len());
+        self.demand.sent(packed.len(), begun);
         self.next_out += 1;
         self.open.clear();
-        self.lanes[at].outbox = packed.freeze();
-        match self.lanes[at].poll_outbox(cx) {
+        self.out[at].outbox = packed.freeze();
+        match self.out[at].poll_outbox(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
         }
-    }
-
-    /// One where one does, as far as is known: two connections would compete for a slow path, and what came by the one would wait for what is on its way
-    /// by the other.
-    fn lanes_to_use(&self) -> usize {
-        if self.speed.last().is_none_or(|speed| speed < self.enough_for_one) { 1 } else { self.lanes.len() }
     }
 
     /// Bytes that the open chunk may hold.
@@ -110,7 +109,7 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
     /// Moves on what was handed to lanes. Ready when all of it is out.
     fn poll_outboxes(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, io::Error> {
         let mut all = Poll::Ready(());
-        for lane in &mut self.lanes {
+        for lane in &mut self.out {
             match lane.poll_outbox(cx) {
                 Poll::Ready(out) => out?,
                 Poll::Pending => all = Poll::Pending,
@@ -122,7 +121,7 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
     /// Reads every lane once. True when something came.
     fn read_lanes(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut heard = false;
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.ended) {
+        for lane in self.into.iter_mut().filter(|lane| !lane.ended) {
             match lane.poll_inbox(cx) {
                 Poll::Ready(read) => {
                     read?;
@@ -145,7 +144,7 @@ fn invalid(error: ChunkError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-impl<L: AsyncRead + AsyncWrite + Unpin> Lane<L> {
+impl<L: AsyncWrite + Unpin> Outgoing<L> {
     fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.outbox))? {
@@ -155,7 +154,9 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Lane<L> {
         }
         Poll::Ready(Ok(()))
     }
+}
 
+impl<L: AsyncRead + Unpin> Incoming<L> {
     fn poll_inbox(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inbox.reserve(READ);
         let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.inbox))?;
@@ -187,10 +188,10 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
             if this.read_lanes(cx)? {
                 continue;
             }
-            if this.lanes.iter().any(|lane| !lane.ended) {
+            if this.into.iter().any(|lane| !lane.ended) {
                 return Poll::Pending;
             }
-            let whole = this.early.is_empty() && this.lanes.iter().all(|lane| lane.inbox.is_empty());
+            let whole = this.early.is_empty() && this.into.iter().all(|lane| lane.inbox.is_empty());
             return Poll::Ready(if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
         }
     }
@@ -218,7 +219,7 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bundle<L> {
             ready!(this.poll_dispatch(cx))?;
         }
         ready!(this.poll_outboxes(cx)?);
-        for lane in &mut this.lanes {
+        for lane in &mut this.out {
             ready!(Pin::new(&mut lane.io).poll_flush(cx))?;
         }
         Poll::Ready(Ok(()))
@@ -226,7 +227,7 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bundle<L> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().poll_flush(cx))?;
-        for lane in &mut self.lanes {
+        for lane in &mut self.out {
             ready!(Pin::new(&mut lane.io).poll_shutdown(cx))?;
         }
         Poll::Ready(Ok(()))
@@ -242,8 +243,8 @@ mod tests {
     use super::*;
 
     /// A bundle that knows its path to be one that all lanes are needed for.
-    fn fast<L: AsyncRead + AsyncWrite + Unpin>(lanes: impl IntoIterator<Item = L>) -> Bundle<L> {
-        let mut bundle = Bundle::new(lanes, Duration::from_secs(1));
+    fn fast<L: AsyncRead + AsyncWrite + Unpin>(out: impl IntoIterator<Item = L>, into: impl IntoIterator<Item = L>) -> Bundle<L> {
+        let mut bundle = Bundle::new(out, into, Duration::from_secs(1));
         bundle.speed = Speed::known(100e6);
         bundle
     }
@@ -251,7 +252,7 @@ mod tests {
     fn bundles(lanes: usize, room: usize) -> (Bundle<DuplexStream>, Bundle<DuplexStream>) {
         let (here, mut there): (Vec<_>, Vec<_>) = (0..lanes).map(|_| tokio::io::duplex(room)).unzip();
         there.reverse();
-        (fast(here), fast(there))
+        (fast(here, []), fast([], there))
     }
 
     async fn carried(pieces: &[Vec<u8>], lanes: usize, room: usize, flush_each: bool) -> Vec<u8> {
@@ -297,7 +298,7 @@ mod tests {
                 let (mut lane, other) = tokio::io::duplex(1 << 20);
                 lane.write_all(&bytes).await.unwrap();
                 drop(lane);
-                let _ = fast([other]).read_to_end(&mut Vec::new()).await;
+                let _ = fast([], [other]).read_to_end(&mut Vec::new()).await;
             });
         }
     }
@@ -306,7 +307,7 @@ mod tests {
     async fn a_lane_that_rests_holds_up_no_other() {
         let (one, mut resting) = tokio::io::duplex(64);
         let (two, flowing) = tokio::io::duplex(1 << 20);
-        let mut here = fast([one, two]);
+        let mut here = fast([one, two], []);
         // The first chunk waits in the lane that nobody reads; all others go by the second.
         // Noise: what can be compressed would fit into the lane that rests.
         let mut noise = vec![0; LONGEST];
@@ -314,7 +315,7 @@ mod tests {
         for _ in 0..4 {
             here.write_all(&noise).await.unwrap();
         }
-        assert_eq!(here.lanes.iter().filter(|lane| lane.outbox.is_empty()).count(), 1);
+        assert_eq!(here.out.iter().filter(|lane| lane.outbox.is_empty()).count(), 1);
         drop(flowing);
         let mut head = [0; HEAD];
         resting.read_exact(&mut head).await.unwrap();
@@ -329,7 +330,7 @@ mod tests {
         second.extend_from_slice(b"late");
         lane.write_all(&second).await.unwrap();
         drop(lane);
-        let error = fast([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
+        let error = fast([], [other]).read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -345,15 +346,15 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn one_lane_is_used_until_the_path_is_known_to_be_too_fast_for_it() {
+    #[tokio::test(start_paused = true)]
+    async fn one_lane_is_used_where_it_carries_all_that_there_is() {
         let (ours, mut theirs): (Vec<_>, Vec<_>) = (0..2).map(|_| tokio::io::duplex(1 << 20)).unzip();
-        let mut here = Bundle::new(ours, Duration::from_millis(100));
-        let mut used = async |speed: Option<f64>| {
-            here.speed = speed.map_or_else(Speed::new, Speed::known);
+        let mut here = Bundle::new(ours, [], Duration::from_millis(100));
+        let mut used = async || {
             for _ in 0..2 {
                 here.write_all(b"word").await.unwrap();
                 here.flush().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(900)).await;
             }
             let mut chunks = [0; 2];
             for (lane, chunks) in theirs.iter_mut().zip(&mut chunks) {
@@ -364,9 +365,8 @@ mod tests {
             }
             chunks
         };
-        assert_eq!(used(None).await, [2, 0], "nothing is known");
-        assert_eq!(used(Some(10e6)).await, [2, 0], "a lane carries 21 MB/s");
-        assert_eq!(used(Some(11e6)).await, [1, 1], "it carries no more than twice of it");
+        assert_eq!(used().await, [1, 1], "nothing is known");
+        assert_eq!(used().await, [2, 0], "some bytes a second");
     }
 
     #[tokio::test]
@@ -376,7 +376,7 @@ mod tests {
             here.write_all(b"word").await.unwrap();
             here.flush().await.unwrap();
         }
-        for lane in &mut there.lanes {
+        for lane in &mut there.into {
             let mut chunk = [0; HEAD + 4];
             lane.io.read_exact(&mut chunk).await.unwrap();
             assert_eq!(chunk[HEAD..], *b"word");
@@ -386,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn a_chunk_that_was_read_before_is_refused() {
         let (mut lane, other) = tokio::io::duplex(1024);
-        let mut there = fast([other]);
+        let mut there = fast([], [other]);
         for _ in 0..2 {
             let mut chunk = BytesMut::new();
             chunk::put_head(&mut chunk, 0, 4, 4, Form::Plain);
@@ -409,7 +409,7 @@ mod tests {
             chunk.extend_from_slice(b"once");
             lane.write_all(&chunk).await.unwrap();
         }
-        let error = fast([other]).read_to_end(&mut Vec::new()).await.unwrap_err();
+        let error = fast([], [other]).read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -13,6 +13,7 @@
 
 mod bundle;
 mod chunk;
+mod demand;
 mod press;
 mod sealed;
 mod speed;

@@ -1,26 +1,32 @@
-//! The way for big transfers over a long path: a bundle of lanes over connections of its own, made ahead and kept while it is used.
+//! The way for big transfers over a long path: a bundle of lanes over connections of its own, made ahead and kept while it is used. While it carries none, a
+//! crowd of questions may use it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use agent_proto::{Call, Reply};
+use agent_proto::{Call, Direction, Reply};
 use futures::future::try_join_all;
 use lanes::Bundle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
-use crate::link::Link;
+use crate::link::{Awake, Link};
 use crate::pool::keep_awake;
 use crate::watchdog::RoundTrip;
 use crate::{Options, tunnel};
 
-/// Connections of a bundle. One fills three quarters of a gigabit at 30 ms with Debian's buffers, two fill it (87 and 113 of 119 MB/s).
+/// Connections of a bundle for each direction. One fills three quarters of a gigabit at 30 ms with Debian's buffers, two fill it (87 and 113 of 119 MB/s).
+/// A connection that has carried a big transfer one way is slow the other way: what queues makes TCP take the path for full (`ssthresh`), and it
+/// needs two seconds to find out that it is not.
 const CONNECTIONS: usize = 2;
-/// Lanes on each connection: sshd's window is 2 MiB for a channel, and 30 ms at a gigabit hold 4 MiB.
-const LANES: usize = 2;
+/// Lanes on each connection that carries uploads: sshd's window is 2 MiB for a channel, and 30 ms at a gigabit hold 4 MiB. Ours is as long as TCP's.
+const LANES_UP: usize = 2;
+const LANES_DOWN: usize = 1;
 /// How long a bundle without streams is kept: `docker build` and `docker cp` come in rows, and a new one takes ten round trips.
 const KEPT: Duration = Duration::from_secs(600);
 /// How long after a failure nobody tries again; meanwhile bulk streams share the interactive connection.
@@ -32,21 +38,47 @@ const ASKS: usize = 16;
 
 type Ask = oneshot::Sender<Option<Arc<Link>>>;
 
-pub(crate) struct Bulk(mpsc::Sender<Ask>);
+pub(crate) struct Bulk {
+    asks: mpsc::Sender<Ask>,
+    /// The bundle that there is.
+    made: watch::Receiver<Weak<Link>>,
+    /// Big transfers now.
+    transfers: Arc<AtomicUsize>,
+}
+
+/// A big transfer on the bundle.
+pub(crate) struct Transfer(Arc<AtomicUsize>);
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Bulk {
     pub(crate) fn start(options: Options, session: Arc<Link>, round_trip: Arc<RoundTrip>, tasks: &TaskTracker) -> Self {
         let (sender, asks) = mpsc::channel(ASKS);
-        let owner = Owner { options, session, round_trip, tasks: tasks.clone(), link: None, used: Instant::now(), failed: None };
+        let (publish, made) = watch::channel(Weak::new());
+        let owner = Owner { options, session, round_trip, tasks: tasks.clone(), link: None, publish, used: Instant::now(), failed: None };
         tasks.spawn(owner.run(asks));
-        Self(sender)
+        Self { asks: sender, made, transfers: Arc::default() }
     }
 
-    /// The bundle, or `None` where there is none to be had.
-    pub(crate) async fn link(&self) -> Option<Arc<Link>> {
+    /// The bundle for a big transfer, or `None` where there is none to be had.
+    pub(crate) async fn link(&self) -> Option<(Arc<Link>, Transfer)> {
         let (reply, link) = oneshot::channel();
-        self.0.send(reply).await.ok()?;
-        link.await.ok().flatten()
+        self.asks.send(reply).await.ok()?;
+        let link = link.await.ok().flatten()?;
+        self.transfers.fetch_add(1, Ordering::Relaxed);
+        Some((link, Transfer(self.transfers.clone())))
+    }
+
+    /// The bundle, if there is one that carries no big transfer.
+    pub(crate) fn idle(&self) -> Option<Arc<Link>> {
+        if self.transfers.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        self.made.borrow().upgrade().filter(|link| !link.death().is_declared())
     }
 }
 
@@ -57,6 +89,7 @@ struct Owner {
     round_trip: Arc<RoundTrip>,
     tasks: TaskTracker,
     link: Option<Arc<Link>>,
+    publish: watch::Sender<Weak<Link>>,
     used: Instant,
     failed: Option<Instant>,
 }
@@ -95,7 +128,11 @@ impl Owner {
             return None;
         }
         match self.connect().await {
-            Ok(link) => self.link = Some(Arc::new(link)),
+            Ok(link) => {
+                let link = Arc::new(link);
+                self.publish.send_replace(Arc::downgrade(&link));
+                self.link = Some(link);
+            }
             Err(reason) => {
                 tracing::debug!(%reason, "no lanes for big transfers");
                 (self.link, self.failed) = (None, Some(Instant::now()));
@@ -113,20 +150,18 @@ impl Owner {
             let keeper = keep_awake(&connection).await;
             Ok::<_, String>((connection, keeper))
         };
-        let connections = try_join_all((0..CONNECTIONS).map(|_| login())).await?;
+        let connections = try_join_all((0..2 * CONNECTIONS).map(|_| login())).await?;
         let round_trip = self.round_trip.least().unwrap_or(UNKNOWN);
         let path = self.socket(round_trip).await?;
-        let lanes = connections.iter().flat_map(|(connection, _)| (0..LANES).map(|_| connection.streamlocal(&path)));
-        let lanes: Vec<ChannelIo> = try_join_all(lanes).await.map_err(|error| match error {
-            ChannelError::Refused(reason) => format!("the host opens no channel to a socket: {reason}"),
-            ChannelError::Dead(reason) => reason,
-        })?;
-        Ok(Link::of_lanes(Bundle::new(lanes, round_trip), connections, death, &self.tasks))
+        let (for_up, for_down) = connections.split_at(CONNECTIONS);
+        let (up, down) =
+            tokio::try_join!(lanes(for_up, LANES_UP, &path, Direction::Up), lanes(for_down, LANES_DOWN, &path, Direction::Down))?;
+        Ok(Link::of_lanes(Bundle::new(up, down, round_trip), connections, death, &self.tasks))
     }
 
     async fn socket(&self, round_trip: Duration) -> Result<String, String> {
         let round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
-        match self.session.call(&Call::Lanes { count: (CONNECTIONS * LANES) as u8, round_trip }).await {
+        match self.session.call(&Call::Lanes { count: (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8, round_trip }).await {
             Ok(Reply::Lanes { path }) => Ok(path),
             Ok(Reply::Failed { message }) => Err(message),
             Ok(_) => Err("the agent does not know lanes".into()),
@@ -143,4 +178,17 @@ impl Owner {
             self.link = None;
         }
     }
+}
+
+/// So many on each of the connections, which take turns.
+async fn lanes(connections: &[Awake], each: usize, path: &str, direction: Direction) -> Result<Vec<ChannelIo>, String> {
+    let lane = |connection: Arc<Connection>| async move {
+        let mut lane = connection.streamlocal(path).await.map_err(|error| match error {
+            ChannelError::Refused(reason) => format!("the host opens no channel to a socket: {reason}"),
+            ChannelError::Dead(reason) => reason,
+        })?;
+        lane.write_u8(direction.byte()).await.map_err(|error| error.to_string())?;
+        Ok(lane)
+    };
+    try_join_all((0..each).flat_map(|_| connections).map(|(connection, _)| lane(connection.clone()))).await
 }

@@ -22,9 +22,10 @@ use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Pi
 
 /// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes about 3 s.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
-/// What a host may send into a channel before we grant more: with russh's own 2 MiB a download at 30 ms stays at half of what sshd's window
-/// allows; 16 MiB lets TCP decide. It costs no memory here, the streams are bounded elsewhere.
-const WINDOW: u32 = 16 * 1024 * 1024;
+/// What a host may send into a channel before we grant more, in bytes; russh does when half of it is used. Half of it is what TCP lets be on its way with Debian's
+/// buffers (2.7 MiB), so that TCP decides. What is more than that lies in sshd, which moves all of it for each 128 KiB that its buffer grows: with 16 MiB
+/// the first download of a connection had 3 MB/s for seconds.
+const WINDOW: u32 = 6 * 1024 * 1024;
 /// Largest packet we take, in bytes. sshd sends no larger ones; bigger ones measured no faster.
 const PACKET: u32 = 32 * 1024;
 /// russh reads a header, then a body; the buffer makes one system call of several packets.

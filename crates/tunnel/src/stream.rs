@@ -2,6 +2,7 @@
 //!
 //! Everything above the tunnel speaks to a [`Connector`] and reads and writes a [`Stream`]; neither says by which path the bytes travel.
 
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +10,6 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Where a stream leads, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -117,13 +117,13 @@ pub struct Stream {
     io: Pin<Box<dyn ReadWrite>>,
     makeshift: bool,
     /// Held while the stream is open.
-    _place: Option<OwnedSemaphorePermit>,
+    _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Stream {
     /// A stream over anything that reads, writes and half-closes.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self { io: Box::pin(io), makeshift: false, _place: None }
+        Self { io: Box::pin(io), makeshift: false, _held: None }
     }
 
     /// The same, on a way that the next stream of its class is likely to have a better one than.
@@ -131,9 +131,9 @@ impl Stream {
         Self { makeshift: true, ..self }
     }
 
-    /// The same, which is one of few.
-    pub(crate) fn holding(self, place: OwnedSemaphorePermit) -> Self {
-        Self { _place: Some(place), ..self }
+    /// The same, which gives `held` back at its end.
+    pub(crate) fn holding(self, held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Some(Box::new(held)), ..self }
     }
 
     /// A better way for such streams is being made: this one is not worth keeping for others.

@@ -34,7 +34,7 @@ pub(crate) struct Ways {
     pub(crate) counts: Arc<Counts>,
     pub(crate) round_trip: Arc<RoundTrip>,
     pub(crate) docker_socket: String,
-    /// Places for questions that may have a connection to themselves.
+    /// Places for questions that are no crowd.
     pub(crate) few: Arc<Semaphore>,
 }
 
@@ -73,8 +73,21 @@ impl Ways {
                 if class != Class::Bulk && self.is_near() {
                     questions.prepare();
                 }
-                let second = if class == Class::Bulk { bulk.link().await } else { None };
-                self.linked(second.unwrap_or_else(|| link.clone()), to).await
+                match class {
+                    Class::Interactive => self.linked(link.clone(), to).await,
+                    Class::Bulk => match bulk.link().await {
+                        Some((link, transfer)) => Ok(self.linked(link, to).await?.holding(transfer)),
+                        None => self.linked(link.clone(), to).await,
+                    },
+                    // What a crowd is answered is more than a connection that has rested sends at once; there it is compressed and goes by several.
+                    Class::Question => match self.few.clone().try_acquire_owned() {
+                        Ok(place) => Ok(self.linked(link.clone(), to).await?.holding(place)),
+                        Err(_) => match bulk.idle() {
+                            Some(bundle) => self.linked(bundle, to).await.map(Stream::makeshift),
+                            None => self.linked(link.clone(), to).await,
+                        },
+                    },
+                }
             }
             Way::Direct { pool, .. } => self.plain(pool.lease(class).await, &to).await,
         }

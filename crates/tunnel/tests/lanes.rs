@@ -4,6 +4,8 @@
 
 mod rig;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rig::{Peer, Sshd, connect, docker, eventually, soon};
@@ -16,10 +18,23 @@ use tunnel::{Class, Destination, Options, Tunnel};
 /// One way. The round trip is well above what counts as near, and far below what a test could feel.
 const DELAY: Duration = Duration::from_millis(5);
 
-/// A port that leads to `to`, each byte later by [`DELAY`].
-async fn far(to: u16) -> u16 {
+/// What a connection has carried, in bytes.
+#[derive(Default)]
+struct Carried {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+/// A port that leads to another one, each byte later by [`DELAY`], and what came by it.
+struct Far {
+    port: u16,
+    connections: Arc<Mutex<Vec<Arc<Carried>>>>,
+}
+
+async fn far(to: u16) -> Far {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let far = Far { port: listener.local_addr().unwrap().port(), connections: Arc::default() };
+    let connections = far.connections.clone();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
@@ -27,18 +42,26 @@ async fn far(to: u16) -> u16 {
                 socket.set_nodelay(true).unwrap();
             }
             let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-            tokio::spawn(delay(from_client, to_server));
-            tokio::spawn(delay(from_server, to_client));
+            let carried = Arc::new(Carried::default());
+            connections.lock().unwrap().push(carried.clone());
+            let (up, down) = (carried.clone(), carried);
+            tokio::spawn(delay(from_client, to_server, move |count| {
+                let _ = up.up.fetch_add(count, Ordering::Relaxed);
+            }));
+            tokio::spawn(delay(from_server, to_client, move |count| {
+                let _ = down.down.fetch_add(count, Ordering::Relaxed);
+            }));
         }
     });
-    port
+    far
 }
 
-async fn delay(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf) {
+async fn delay(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, carries: impl Fn(u64) + Send + 'static) {
     let (sender, mut queue) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            carries(length as u64);
             let _ = sender.send((Instant::now() + DELAY, buffer[..length].to_vec()));
         }
     };
@@ -55,8 +78,12 @@ async fn delay(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf) {
 }
 
 async fn far_tunnel(sshd: &Sshd) -> Tunnel {
+    tunnel_by(sshd, &far(sshd.port).await).await
+}
+
+async fn tunnel_by(sshd: &Sshd, far: &Far) -> Tunnel {
     let mut options: Options = sshd.options_with_agent();
-    options.endpoint.port = far(sshd.port).await;
+    options.endpoint.port = far.port;
     connect(options).await
 }
 
@@ -137,5 +164,54 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
     soon("read", small.read_exact(&mut [0; 4])).await.unwrap();
     assert_eq!(tunnel.is_dead(), None);
     echoed(&tunnel, bytes(1_000_000)).await;
+    tunnel.close().await;
+}
+
+#[tokio::test]
+async fn what_goes_up_and_what_comes_down_have_connections_of_their_own() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let far = far(sshd.port).await;
+    let tunnel = tunnel_by(&sshd, &far).await;
+    let mut noise = vec![0; 8_000_000];
+    rand::RngCore::fill_bytes(&mut rand::rng(), &mut noise);
+    echoed(&tunnel, noise).await;
+    let carried: Vec<(u64, u64)> = {
+        let connections = far.connections.lock().unwrap();
+        connections.iter().map(|carried| (carried.up.load(Ordering::Relaxed), carried.down.load(Ordering::Relaxed))).collect()
+    };
+    let much = |bytes: u64| bytes > 1_000_000;
+    assert!(carried.iter().all(|(up, down)| !(much(*up) && much(*down))), "{carried:?}");
+    assert!(carried.iter().any(|(up, _)| much(*up)) && carried.iter().any(|(_, down)| much(*down)), "{carried:?}");
+    tunnel.close().await;
+}
+
+#[tokio::test]
+async fn a_crowd_of_questions_goes_by_the_bundle_unless_a_big_transfer_does() {
+    let Some(sshd) = Sshd::start().await else { return };
+    let _docker = docker(&sshd, Peer::Echo);
+    let tunnel = far_tunnel(&sshd).await;
+    let question = async || {
+        let mut stream = soon("open", tunnel.open(Destination::Docker, Class::Question)).await.unwrap();
+        soon("write", stream.write_all(b"word")).await.unwrap();
+        soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
+        stream
+    };
+    let mut few = Vec::new();
+    for _ in 0..4 {
+        few.push(question().await);
+    }
+    assert!(few.iter().all(|stream| !stream.is_makeshift()));
+    eventually("the crowd's way", async || match question().await.is_makeshift() {
+        true => Ok(()),
+        false => Err("a fifth question goes by the session".to_owned()),
+    })
+    .await;
+    let big = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
+    assert!(!question().await.is_makeshift(), "the big transfer would hold it up");
+    drop(big);
+    assert!(question().await.is_makeshift());
+    few.pop();
+    assert!(!question().await.is_makeshift(), "a few are no crowd");
     tunnel.close().await;
 }
