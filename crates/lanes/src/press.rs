@@ -25,6 +25,8 @@ const WORTH: usize = 16;
 /// After what did not shrink, so many bytes are not tried: twice as many each time.
 const LEAST_PASSED_OVER: usize = LONGEST;
 const MOST_PASSED_OVER: usize = 4 << 20;
+/// What comes after a rest is something else, and tried anew.
+const REST: Duration = Duration::from_secs(1);
 /// Bytes of a chunk that is not to be compressed: one packet of SSH with head and all. A longer one holds back what came of it until the rest is there.
 const SHORT: usize = 32 * 1024 - HEAD;
 /// What of the stream the other side has to remember at most, as a power of two: more than any of the levels looks back.
@@ -36,6 +38,8 @@ pub(crate) struct Press {
     stream: Option<Pressing>,
     pass_over: usize,
     next_pass_over: usize,
+    /// When the last chunk came.
+    last: Option<Instant>,
     /// Which of the levels the processor has kept up with, while nothing was known of the path.
     ease: usize,
 }
@@ -49,7 +53,7 @@ struct Pressing {
 
 impl Press {
     pub(crate) fn new() -> Self {
-        Self { stream: None, pass_over: 0, next_pass_over: LEAST_PASSED_OVER, ease: FIRST }
+        Self { stream: None, pass_over: 0, next_pass_over: LEAST_PASSED_OVER, last: None, ease: FIRST }
     }
 
     /// How long the next chunk may be on a path of this speed. Changes only with [`Press::press`].
@@ -69,6 +73,9 @@ impl Press {
 
     /// The compressed form, or `None` where the chunk shall travel as it is. Chunks have to be unpressed in the same order.
     pub(crate) fn press(&mut self, raw: &[u8], speed: Option<f64>, now: Instant) -> io::Result<Option<(Form, Vec<u8>)>> {
+        if self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > REST) {
+            (self.pass_over, self.next_pass_over) = (0, LEAST_PASSED_OVER);
+        }
         // What is short gains nothing: it shares a packet.
         if raw.len() < 512 || is_fast(speed) {
             self.stream.take_if(|stream| now.saturating_duration_since(stream.used) > REMEMBERED);
@@ -254,6 +261,16 @@ mod tests {
         assert!(pressed(&mut press, &text, now).is_some(), "nothing is known yet");
         assert!(pressed_at(&mut press, &text, Some(1e9), now).is_none(), "a gigabyte a second");
         assert!(pressed_at(&mut press, &text, Some(10e6), now).is_some(), "ten megabytes a second");
+    }
+
+    #[test]
+    fn what_comes_after_a_rest_is_tried_anew() {
+        let (mut press, begun, text) = (Press::new(), Instant::now(), "the same words again and again, ".repeat(100).into_bytes());
+        for _ in 0..7 {
+            pressed(&mut press, &noise(), begun);
+        }
+        assert_eq!(pressed(&mut press, &text, begun + REST / 2), None, "more of the same is expected");
+        assert!(pressed(&mut press, &text, begun + 2 * REST).is_some());
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Sshd {
             println!("passed over: sshd needs root here to log anybody in");
             return None;
         }
+        // A thousand streams are more than the 1024 descriptors that a login has at first. sshd and its agents inherit it.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit }).unwrap();
         // sshd wants the folder of its privilege separation.
         let _ = std::fs::create_dir_all("/run/sshd");
         let folder = tempfile::tempdir().unwrap();
