@@ -140,6 +140,9 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn delete_volume(&self, volume: u64) -> Effect<'_>;
     /// Gives a volume to a server; if that is off, the device is there at the next start.
     fn attach(&self, volume: u64, server: u64) -> Effect<'_>;
+    /// Lets the machine mount an attached volume at `/mnt/HC_Volume_<id>`, now and at each boot, as a package in the original's images does. Nothing where the server is off
+    /// or the volume has no file system.
+    fn mount(&self, volume: u64, server: u64) -> Effect<'_>;
     /// A fault: the name of the volume leads to another, blank disk in a running machine until [`Hypervisor::attach`] puts it right.
     fn show_stranger(&self, volume: u64, server: u64) -> Effect<'_>;
     /// Takes it away; the machine's device is gone even if it was mounted.

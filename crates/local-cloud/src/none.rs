@@ -88,6 +88,10 @@ impl Hypervisor for Nothing {
         done()
     }
 
+    fn mount(&self, _: u64, _: u64) -> Effect<'_> {
+        done()
+    }
+
     fn show_stranger(&self, _: u64, _: u64) -> Effect<'_> {
         done()
     }

@@ -53,6 +53,8 @@ pub(crate) enum Work {
         volume: Id,
         server: Id,
         late: Option<Late>,
+        /// The machine mounts it.
+        automount: bool,
     },
     Detach(Id),
     Resize {

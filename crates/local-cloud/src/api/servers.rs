@@ -136,13 +136,13 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
             record.targets.insert(crate::state::firewall::Target::Server(id));
         }
     }
-    Ok(order(scope, id, starts, &volumes, root_password))
+    Ok(order(scope, id, starts, (&volumes, automount), root_password))
 }
 
 /// Writes down the actions of a new server: firewalls before the start, so that it is never seen
 /// without; volumes after it, as at the original. The id of `start_server` is lower than that of
 /// `create_server`, as was recorded: ids say nothing about the order.
-fn order(scope: &mut Scope<'_>, id: Id, starts: bool, volumes: &[Id], root_password: Option<String>) -> Reply {
+fn order(scope: &mut Scope<'_>, id: Id, starts: bool, (volumes, automount): (&[Id], bool), root_password: Option<String>) -> Reply {
     let server = Resource::Server(id);
     let started = starts.then(|| scope.action("start_server", &[server]));
     let created = scope.action("create_server", &[server]);
@@ -159,7 +159,7 @@ fn order(scope: &mut Scope<'_>, id: Id, starts: bool, volumes: &[Id], root_passw
     let late = scope.call.late;
     for &volume in volumes {
         let action = scope.action("attach_volume", &[server, Resource::Volume(volume)]);
-        steps.push((action, Work::Attach { volume, server: id, late }));
+        steps.push((action, Work::Attach { volume, server: id, late, automount }));
     }
     let next: Vec<Id> = steps.iter().skip(1).map(|(action, _)| *action).collect();
     let holds = volumes.iter().map(|v| Resource::Volume(*v)).chain([server]).collect();

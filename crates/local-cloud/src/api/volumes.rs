@@ -83,7 +83,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut holds = vec![Resource::Volume(id)];
     if let Some(server) = server {
         let attach = scope.action("attach_volume", &[Resource::Server(server), Resource::Volume(id)]);
-        steps.push((attach, Work::Attach { volume: id, server, late: scope.call.late }));
+        steps.push((attach, Work::Attach { volume: id, server, late: scope.call.late, automount }));
         holds.push(Resource::Server(server));
     }
     let next: Vec<Id> = steps.iter().skip(1).map(|(action, _)| *action).collect();
@@ -131,8 +131,7 @@ pub(super) fn attach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let volume = find(scope)?.clone();
     let mut fields = Fields::of(&scope.call.body);
     let server: Id = fields.required("server");
-    // Taken, but nothing mounts: that is the work of a package in the original's images.
-    let _: Option<bool> = fields.optional("automount");
+    let automount = fields.optional("automount").unwrap_or_default();
     fields.finish()?;
     let to = find_server(scope, server)?;
     if volume.server.is_some() {
@@ -141,7 +140,7 @@ pub(super) fn attach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if to.location != volume.location {
         return Err(ApiError::invalid_field("server", "server and volume are in different locations"));
     }
-    let work = Work::Attach { volume: volume.id, server, late: scope.call.late };
+    let work = Work::Attach { volume: volume.id, server, late: scope.call.late, automount };
     scope.answer_action("attach_volume", &[Resource::Server(server), Resource::Volume(volume.id)], work)
 }
 

@@ -43,6 +43,16 @@ rm -rf "$own" "$node"
 exit 0
 "#;
 
+/// Arguments: volume.
+const AUTOMOUNT: &str = r#"
+set -eu
+device=/dev/disk/by-id/scsi-0HC_Volume_$1; target=/mnt/HC_Volume_$1
+kind=$(blkid -p -s TYPE -o value "$device") && [ -n "$kind" ] || exit 0
+mkdir -p "$target"
+grep -q "^$device " /etc/fstab || printf '%s %s %s discard,nofail,defaults 0 0\n' "$device" "$target" "$kind" >>/etc/fstab
+mountpoint -q "$target" || mount "$target"
+"#;
+
 /// Makes the disk appear in the machine whose init has this process id on the host.
 pub(super) async fn plug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
     inside(init, PLUG, node, device, (volume, volume)).await
@@ -57,6 +67,12 @@ pub(super) async fn plug_as(init: i32, node: char, device: &Loop, serial: u64, v
 pub(super) async fn unplug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
     cut_off(hold_mounts(init, &[device.number])).await;
     inside(init, UNPLUG, node, device, (volume, volume)).await
+}
+
+/// Writes a volume with a file system into `/etc/fstab` and mounts it.
+pub(super) async fn automount(init: i32, volume: u64) -> Result<(), Failure> {
+    let (target, volume) = (format!("--target={init}"), volume.to_string());
+    run("mount the volume", "nsenter", &[&target, "--mount", "--pid", "--", "/bin/sh", "-c", AUTOMOUNT, "sh", &volume]).await.map(drop)
 }
 
 /// Makes the server's own disk appear in the rescue system.

@@ -330,6 +330,10 @@ impl Hypervisor for Nspawn {
         })
     }
 
+    fn mount(&self, volume: u64, server: u64) -> Effect<'_> {
+        Box::pin(async move { self.server(server)?.mount(volume).await })
+    }
+
     fn show_stranger(&self, volume: u64, server: u64) -> Effect<'_> {
         Box::pin(async move { self.server(server)?.show_stranger(volume).await })
     }

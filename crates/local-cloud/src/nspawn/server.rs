@@ -175,6 +175,14 @@ impl Server {
         plugged
     }
 
+    /// Mounts a volume in it, if it is on.
+    pub(super) async fn mount(&self, volume: u64) -> Result<(), Failure> {
+        match self.power.lock().await.running.as_ref().and_then(Running::init) {
+            Some(init) => device::automount(init, volume).await,
+            None => Ok(()),
+        }
+    }
+
     /// Shows it a blank disk under the name of a volume.
     pub(super) async fn show_stranger(&self, volume: u64) -> Result<(), Failure> {
         let mut power = self.power.lock().await;

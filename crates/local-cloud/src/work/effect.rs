@@ -33,6 +33,11 @@ pub(crate) enum Effect {
         volume: Id,
         server: Id,
     },
+    /// After [`Effect::Attach`].
+    Mount {
+        volume: Id,
+        server: Id,
+    },
     /// Another disk under the name of the volume.
     ShowStranger {
         volume: Id,
@@ -65,6 +70,12 @@ impl Effect {
             Effect::ResizeVolume { volume, size } => hypervisor.resize_volume(volume, size).await?,
             Effect::DeleteVolume(volume) => hypervisor.delete_volume(volume).await?,
             Effect::Attach { volume, server } => hypervisor.attach(volume, server).await?,
+            Effect::Mount { volume, server } => {
+                // The machine's own affair: the action has done its part.
+                if let Err(failure) = hypervisor.mount(volume, server).await {
+                    tracing::warn!(volume, server, what = failure.what, cause = failure.cause, "a volume is not mounted");
+                }
+            }
             Effect::ShowStranger { volume, server } => hypervisor.show_stranger(volume, server).await?,
             Effect::Detach { volume, .. } => hypervisor.detach(volume).await?,
             Effect::Snapshot { server, image } => return hypervisor.snapshot(server, image).await.map(Some),
@@ -87,7 +98,10 @@ impl Effect {
             Effect::CreateVolume { volume, .. } | Effect::ResizeVolume { volume, .. } | Effect::DeleteVolume(volume) => {
                 vec![Resource::Volume(volume)]
             }
-            Effect::Attach { volume, server } | Effect::ShowStranger { volume, server } | Effect::Detach { volume, server } => {
+            Effect::Attach { volume, server }
+            | Effect::Mount { volume, server }
+            | Effect::ShowStranger { volume, server }
+            | Effect::Detach { volume, server } => {
                 vec![Resource::Server(server), Resource::Volume(volume)]
             }
             Effect::Snapshot { server, image } => vec![Resource::Server(server), Resource::Image(image)],

@@ -97,7 +97,7 @@ impl Engine {
             let follow_up = self.finish(&chain, step, &result, chain.steps.get(at + 1));
             failed = result.err().filter(|_| !matches!(fate, Fate::FailsAlone(_)));
             self.spawn(follow_up);
-            if let (Work::Attach { volume, server, late: Some(late) }, None) = (&step.work, &failed) {
+            if let (Work::Attach { volume, server, late: Some(late), .. }, None) = (&step.work, &failed) {
                 self.spawn_late_device(chain.project.clone(), *volume, *server, late.by);
             }
         }

@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_the_durations_of_each_kind_whatever_runs_between() {
-        let (start, attach) = (Work::Start(1), Work::Attach { volume: 2, server: 1, late: None });
+        let (start, attach) = (Work::Start(1), Work::Attach { volume: 2, server: 1, late: None, automount: false });
         let apart = draws(5, &[start.clone(), start.clone(), attach.clone(), attach.clone()]);
         let mixed = draws(5, &[attach.clone(), start.clone(), attach, start.clone()]);
         assert_eq!([apart[0], apart[1], apart[2], apart[3]], [mixed[1], mixed[3], mixed[0], mixed[2]]);

@@ -21,11 +21,12 @@ pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, A
             };
             Ok(vec![Effect::CreateVolume { volume, size: record.size, format }])
         }
-        Work::Attach { volume, server, late } => {
+        Work::Attach { volume, server, late, automount } => {
             if project.volumes_of(server).len() >= MOST_PER_SERVER {
                 return Err(ActionError::new("limit_exceeded_error", "too many volumes"));
             }
             Ok(match late {
+                None if automount => vec![Effect::Attach { volume, server }, Effect::Mount { volume, server }],
                 None => vec![Effect::Attach { volume, server }],
                 Some(Late { stranger: true, .. }) => vec![Effect::ShowStranger { volume, server }],
                 Some(_) => Vec::new(),

@@ -1,4 +1,4 @@
-//! What `/etc/fstab` names is mounted again after a reboot, whenever its volume comes.
+//! What `/etc/fstab` names is mounted again after a reboot, whenever its volume comes; a volume that shall be mounted stands there.
 
 use local_cloud::hypervisor::{Format, Hypervisor};
 
@@ -30,5 +30,28 @@ async fn a_volume_of_fstab_is_mounted_again_after_a_reboot() {
     rig.cloud.create_volume(32, 10, Some(Format::Ext4)).await.unwrap();
     rig.cloud.attach(32, 1).await.unwrap();
     assert_eq!(machine.run_until("findmnt --noheadings --output FSTYPE /mnt/HC_Volume_32").await, "ext4");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_to_be_mounted_is_now_and_after_a_reboot() {
+    if passed_over() {
+        return;
+    }
+    let rig = Rig::start().await;
+    rig.cloud.create_volume(31, 10, Some(Format::Xfs)).await.unwrap();
+    rig.cloud.create_volume(32, 10, None).await.unwrap();
+    let machine = rig.boot(1).await;
+    for volume in [31, 32] {
+        rig.cloud.attach(volume, 1).await.unwrap();
+        rig.cloud.mount(volume, 1).await.unwrap();
+    }
+    let mounted = "findmnt --noheadings --output FSTYPE /mnt/HC_Volume_31";
+    assert_eq!(machine.run(mounted).await, "xfs");
+    assert_eq!(machine.run("ls /mnt").await, "HC_Volume_31", "one without a file system is left alone");
+    machine.run("touch /run/this-boot").await;
+    machine.ssh("reboot").await;
+    until("it is another boot", async || machine.ssh("test ! -e /run/this-boot").await.status.success()).await;
+    assert_eq!(machine.run_until(mounted).await, "xfs");
     rig.end().await;
 }

@@ -95,6 +95,10 @@ impl Hypervisor for Recorder {
         self.effect("attach", volume)
     }
 
+    fn mount(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
+        self.effect("mount", volume)
+    }
+
     fn show_stranger(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
         self.effect("show stranger", volume)
     }
@@ -162,7 +166,7 @@ fn status(engine: &Engine) -> ServerStatus {
 async fn a_late_device_appears_after_the_action_has_succeeded() {
     let (engine, recorder) = engine();
     let late = Some(Late { by: Duration::from_secs(5), stranger: false });
-    let attach = chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late }]);
+    let attach = chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }]);
     engine.clone().run(attach).await;
     assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
     assert_eq!(recorder.done(), Vec::<String>::new());
@@ -174,7 +178,7 @@ async fn a_late_device_appears_after_the_action_has_succeeded() {
 async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
     let (engine, recorder) = engine();
     let late = Some(Late { by: Duration::from_secs(5), stranger: false });
-    let works = vec![Work::Attach { volume: VOLUME, server: SERVER, late }, Work::Detach(VOLUME)];
+    let works = vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }, Work::Detach(VOLUME)];
     engine.clone().run(chain(&engine, works)).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(recorder.done(), ["detach 20"]);
@@ -184,16 +188,27 @@ async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
 async fn another_disk_stands_under_the_name_until_the_device_comes() {
     let (engine, recorder) = engine();
     let late = Some(Late { by: Duration::from_secs(5), stranger: true });
-    engine.clone().run(chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late }])).await;
+    engine.clone().run(chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }])).await;
     assert_eq!(recorder.done(), ["show stranger 20"]);
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(recorder.done(), ["show stranger 20", "attach 20"]);
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_volume_is_mounted_where_that_was_asked_for_and_attached_even_if_that_fails() {
+    for (automount, expected) in [(false, &["attach 20"][..]), (true, &["attach 20", "mount 20"])] {
+        let (engine, recorder) = engine();
+        recorder.fails.lock().unwrap().push("mount");
+        engine.clone().run(chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late: None, automount }])).await;
+        assert_eq!(recorder.done(), expected);
+        assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attachment_that_is_to_fail_leaves_the_server_running() {
     let (engine, recorder) = engine();
-    let works = vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None }];
+    let works = vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false }];
     engine.clone().run(Chain { mishap: Mishap::Attachments, ..chain(&engine, works) }).await;
     assert_eq!((recorder.done(), status(&engine)), (vec!["start 10".to_owned()], ServerStatus::Running));
     assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, None);
@@ -218,7 +233,7 @@ async fn created(mishap: Mishap) -> (Vec<Progress>, Vec<String>, ServerStatus) {
     let works = vec![
         Work::CreateServer { server: SERVER, start_follows: true },
         Work::Start(SERVER),
-        Work::Attach { volume: VOLUME, server: SERVER, late: None },
+        Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false },
     ];
     let chain = Chain { mishap, ..chain(&engine, works) };
     let actions: Vec<Id> = chain.steps.iter().filter_map(|s| s.action).collect();
@@ -277,7 +292,7 @@ async fn effects_on_one_server_never_meet() {
 async fn a_failed_effect_fails_its_action_and_those_behind_it() {
     let (engine, recorder) = engine();
     recorder.fails.lock().unwrap().push("start");
-    let works = chain(&engine, vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None }]);
+    let works = chain(&engine, vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false }]);
     let actions: Vec<Id> = works.steps.iter().filter_map(|s| s.action).collect();
     engine.clone().run(works).await;
     assert_eq!(recorder.done(), ["start 10"]);
