@@ -47,12 +47,17 @@ impl Stage {
 
     /// Samples of a first transfer, each with a tunnel of its own; the median is told.
     pub fn tunnels(&self) -> usize {
-        if self.quick { 1 } else { 5 }
+        if self.quick { 1 } else { 3 }
     }
 
-    /// MiB of a first transfer: two or three seconds of the fast link.
-    pub fn first_mib(&self) -> u64 {
+    /// MiB of a first upload: some seconds of the link.
+    pub fn first_upload_mib(&self) -> u64 {
         if self.link == Link::Wan25 { 32 } else { 256 }
+    }
+
+    /// MiB of a first download.
+    pub fn first_download_mib(&self) -> u64 {
+        if self.link == Link::Wan25 { 64 } else { 256 }
     }
 
     /// MiB to send up: some seconds of the link, so that its beginning does not count for much.
