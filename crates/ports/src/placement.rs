@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use crate::address::Address;
 use crate::publication::{Claim, Twin};
 use crate::rules::OnConflict;
+use crate::table::Listening;
 
 /// Where the search for another port begins, above the one that is taken.
 const STEP: u16 = 1000;
@@ -32,6 +33,13 @@ impl<S> Placed<S> {
 pub(crate) struct NotPlaced {
     pub(crate) at: SocketAddr,
     pub(crate) error: io::Error,
+}
+
+impl NotPlaced {
+    /// Whether it is no fault: all that is missing here is an address family, which a listener with two addresses may do without.
+    pub(crate) fn is_for_want_of_a_family(&self, listening: &Listening) -> bool {
+        listening.twin.is_some() && is_missing(&self.error)
+    }
 }
 
 /// Takes the address that is wanted, and its twin if the container owns it; where one is taken and `on_conflict` says so, both with another number. What is

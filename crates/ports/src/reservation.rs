@@ -132,7 +132,12 @@ impl Reservation {
             let actions = state.table.make_way(&slot, own);
             self.ports.carry_out_now(&mut state, actions);
         }
-        let mut placed = self.ports.place(&state.table, &listening)?;
+        let mut placed = match self.ports.place(&state.table, &listening) {
+            Ok(placed) => placed,
+            // This computer has not the family, and the other one's address belongs to another: `dockbridge ports` tells.
+            Err(refused) if refused.is_for_want_of_a_family(&listening) => return Ok(()),
+            Err(refused) => return Err(refused),
+        };
         // A lent address is not kept from a container that owns it and starts at the same time.
         placed.sockets.retain(|(at, _)| !listening.is_lent(*at));
         if !placed.sockets.is_empty() {
