@@ -62,6 +62,11 @@ impl Paths {
         self.state.join(profile.to_string())
     }
 
+    /// Which profile's machine chooses which numbers for published ports.
+    pub fn port_windows(&self) -> PathBuf {
+        self.state.join("port-windows")
+    }
+
     /// Locks that keep builds of one image apart.
     pub fn image_locks(&self) -> PathBuf {
         self.state.join("images")

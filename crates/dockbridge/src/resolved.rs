@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
-use machine::{Cloud, CloudOptions, Identity, Lease, Owner, Profile, SelfDestruct, Spec};
+use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortWindows, Profile, SelfDestruct, Spec};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use secrecy::SecretString;
@@ -181,6 +181,7 @@ impl Resolved {
             self_destruct,
             resume: self.settings.activity.resume,
             wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
+            port_windows: PortWindows::new(self.paths.port_windows()),
         };
         Ok(Cloud::new(client, options))
     }

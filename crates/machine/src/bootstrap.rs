@@ -5,6 +5,7 @@
 //! where the mark is not this one. What differs comes by the user-data either way.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use data_encoding::HEXLOWER;
 use russh::keys::PublicKey;
@@ -41,6 +42,7 @@ const FILES: &[File] = &[
     File { path: "/usr/local/lib/dockbridge/volume.sh", mode: "755", content: include_str!("bootstrap/volume.sh") },
     File { path: "/usr/local/lib/dockbridge/dead-man.sh", mode: "755", content: include_str!("bootstrap/dead-man.sh") },
     File { path: GROW_SCRIPT, mode: "755", content: include_str!("bootstrap/grow.sh") },
+    File { path: "/usr/local/lib/dockbridge/port-range.sh", mode: "755", content: include_str!("bootstrap/port-range.sh") },
     File { path: HOST_KEY_SCRIPT, mode: "755", content: include_str!("bootstrap/host-key.sh") },
     File { path: "/etc/systemd/system/run-dockbridge.mount", mode: "644", content: include_str!("bootstrap/run-dockbridge.mount") },
     File {
@@ -57,6 +59,11 @@ const FILES: &[File] = &[
         path: "/etc/systemd/system/docker.service.d/dockbridge.conf",
         mode: "644",
         content: include_str!("bootstrap/requires-volume.conf"),
+    },
+    File {
+        path: "/etc/systemd/system/docker.service.d/dockbridge-ports.conf",
+        mode: "644",
+        content: include_str!("bootstrap/port-range.conf"),
     },
     File {
         path: "/etc/systemd/system/docker.socket.d/dockbridge.conf",
@@ -80,6 +87,8 @@ pub struct Bootstrap<'a> {
     pub host_key: &'a HostKey,
     /// How long after boot a client has to have found the machine, in seconds.
     pub boot_lease_seconds: u64,
+    /// Numbers that docker chooses for published ports.
+    pub port_window: RangeInclusive<u16>,
 }
 
 /// The host key could not be written down.
@@ -140,7 +149,11 @@ impl Bootstrap<'_> {
     }
 
     fn script(&self) -> String {
-        let mut script = format!("set -e\nmkdir -p /etc/dockbridge\nprintf '%s\\n' {} >/etc/dockbridge/volume-id\n", self.volume);
+        let (volume, first, last) = (self.volume, self.port_window.start(), self.port_window.end());
+        let mut script = format!(
+            "set -e\nmkdir -p /etc/dockbridge\nprintf '%s\\n' {volume} >/etc/dockbridge/volume-id\n\
+             printf '%s\\n' '{first} {last}' >/etc/dockbridge/port-window\n"
+        );
         script.push_str(&Furnishing::new(self.boot_lease_seconds).script_unless_there());
         script.push_str(include_str!("bootstrap/boot.sh"));
         script
@@ -184,7 +197,7 @@ mod tests {
 
     fn user_data() -> String {
         let host_key = HostKey::generate().unwrap();
-        Bootstrap { volume: 4711, host_key: &host_key, boot_lease_seconds: 900 }.user_data().unwrap()
+        Bootstrap { volume: 4711, host_key: &host_key, boot_lease_seconds: 900, port_window: 35_000..=35_999 }.user_data().unwrap()
     }
 
     #[test]
@@ -195,6 +208,7 @@ mod tests {
         let config: serde_json::Value = serde_json::from_str(body).unwrap();
         let script = config["bootcmd"][0][2].as_str().unwrap();
         assert!(script.contains("printf '%s\\n' 4711 >/etc/dockbridge/volume-id"));
+        assert!(script.contains("printf '%s\\n' '35000 35999' >/etc/dockbridge/port-window"));
         assert!(script.contains("first_seconds=900\n"));
         assert!(!script.contains("@BOOT_LEASE@"));
     }
@@ -248,6 +262,23 @@ mod tests {
             assert!(file.content.ends_with('\n'), "{}", file.path);
             assert!(!file.content.contains(END_OF_FILE), "{}", file.path);
         }
+    }
+
+    #[test]
+    fn dockerd_starts_with_the_window_and_everything_else_has_the_whole_range() {
+        let folder = tempfile::tempdir().unwrap();
+        let (script, range) = (folder.path().join("port-range.sh"), folder.path().join("range"));
+        std::fs::write(&script, include_str!("bootstrap/port-range.sh")).unwrap();
+        let range_after = |moment: &str| {
+            let mut command = std::process::Command::new("sh");
+            command.arg(&script).arg(moment).env("DOCKBRIDGE_ETC", folder.path()).env("DOCKBRIDGE_PORT_RANGE", &range);
+            assert!(command.status().unwrap().success(), "{moment}");
+            std::fs::read_to_string(&range).unwrap_or_default()
+        };
+        assert_eq!(range_after("window"), "", "a machine without a window keeps its range");
+        std::fs::write(folder.path().join("port-window"), "35000 35999\n").unwrap();
+        assert_eq!(range_after("window"), "35000 35999\n");
+        assert_eq!(range_after("whole"), "32768 60999\n");
     }
 
     #[test]

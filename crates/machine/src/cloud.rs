@@ -32,6 +32,7 @@ use way::{Joining, Purpose};
 use crate::error::MachineError;
 use crate::identity::Identity;
 use crate::plan::Spec;
+use crate::port_window::PortWindows;
 use crate::provider::{Consent, Destroyed, Joined, Lease, Observer, Provider, Ready, Summary};
 use crate::wakes::Wakes;
 
@@ -68,6 +69,8 @@ pub struct CloudOptions {
     pub resume: bool,
     /// How past machines came up, by which the image of the next one is chosen where that is left open.
     pub wakes: Wakes,
+    /// Which numbers the engine chooses for published ports.
+    pub port_windows: PortWindows,
 }
 
 /// A provider over the API of one cloud project.

@@ -15,6 +15,7 @@ mod identity;
 mod observed;
 mod patience;
 mod plan;
+mod port_window;
 mod provider;
 mod wakes;
 
@@ -30,6 +31,7 @@ pub use identity::{
 pub use observed::{Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young};
 pub use patience::patience;
 pub use plan::{ImageSetting, Problem, Rung, Spec, Step, plan};
+pub use port_window::PortWindows;
 pub use provider::{Consent, Destroyed, Joined, Lease, Observer, Phase, Provider, Ready, Summary, UsedImage, VolumeSummary};
 pub use wakes::{Chosen, History, Stage, Wake, Wakes};
 

@@ -171,6 +171,27 @@ struct Info {
     security_options: Option<Vec<String>>,
 }
 
+/// One entry of `GET /networks`, as far as the machine's own addresses are concerned.
+#[derive(Debug, Deserialize)]
+struct ListedNetwork {
+    #[serde(default, rename = "IPAM")]
+    ipam: Ipam,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ipam {
+    #[serde(default)]
+    config: Option<Vec<IpamConfig>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct IpamConfig {
+    #[serde(default)]
+    gateway: String,
+}
+
 /// An engine behind a connector.
 #[derive(Clone, Copy)]
 pub(crate) struct Engine<'a>(pub(crate) &'a dyn Connector);
@@ -188,6 +209,13 @@ impl Engine<'_> {
     /// The running containers.
     pub(crate) async fn list(self) -> Result<Vec<Listed>, EngineError> {
         self.get("/containers/json").await
+    }
+
+    /// The addresses that the machine itself has in networks of containers.
+    pub(crate) async fn gateways(self) -> Result<BTreeSet<IpAddr>, EngineError> {
+        let networks: Vec<ListedNetwork> = self.get("/networks").await?;
+        let configs = networks.into_iter().flat_map(|network| network.ipam.config.unwrap_or_default());
+        Ok(configs.filter_map(|config| config.gateway.parse().ok()).collect())
     }
 
     /// Whether it runs without root, so that its containers' networks are in a namespace of their own.

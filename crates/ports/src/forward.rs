@@ -1,4 +1,4 @@
-//! One open port: its sockets, what it leads to, and its end. How bytes get there is the business of `tcp` and `udp`.
+//! One address of an open port: its socket, what it leads to, and its end. How bytes get there is the business of `tcp` and `udp`.
 //!
 //! Knows nothing of Docker and not why the port is open.
 
@@ -46,34 +46,34 @@ pub(crate) struct Ending {
     pub(crate) cut: CancellationToken,
 }
 
-/// An open port. Dropping it closes the port; its connections have a moment to end by themselves.
+/// One address of an open port. Dropping it closes the address; its connections have a moment to end by themselves.
 pub(crate) struct Forward {
-    pub(crate) counters: Arc<Counters>,
     close: Box<dyn Fn() + Send + Sync>,
     ending: Ending,
 }
 
 impl Forward {
-    /// `tasks` owns what runs from here on. All sockets speak the same protocol.
-    pub(crate) fn open(sockets: Vec<Socket>, target: Target, tasks: &TaskTracker) -> io::Result<Self> {
-        let (mut listeners, mut datagrams) = (Vec::new(), Vec::new());
-        for socket in sockets {
-            match socket {
-                Socket::Tcp(listener) => listeners.push(tokio::net::TcpListener::from_std(listener)?),
-                Socket::Udp(socket) => datagrams.push(tokio::net::UdpSocket::from_std(socket)?),
+    /// `tasks` owns what runs from here on.
+    pub(crate) fn open(socket: Socket, target: Arc<Target>, tasks: &TaskTracker) -> io::Result<Self> {
+        let ending = Ending::default();
+        let close: Box<dyn Fn() + Send + Sync> = match socket {
+            Socket::Tcp(listener) => {
+                let door = Arc::new(Door::new(tokio::net::TcpListener::from_std(listener)?));
+                tasks.spawn(tcp::accept(door.clone(), target, ending.clone()));
+                Box::new(move || door.close())
             }
-        }
-        let (counters, ending) = (target.counters.clone(), Ending::default());
-        let close: Box<dyn Fn() + Send + Sync> = if datagrams.is_empty() {
-            let door = Arc::new(Door::new(listeners));
-            tasks.spawn(tcp::accept(door.clone(), Arc::new(target), ending.clone()));
-            Box::new(move || door.close())
-        } else {
-            let door = Arc::new(Door::new(datagrams));
-            tasks.spawn(udp::receive(door.clone(), Arc::new(target), ending.clone()));
-            Box::new(move || door.close())
+            Socket::Udp(socket) => {
+                let door = Arc::new(Door::new(tokio::net::UdpSocket::from_std(socket)?));
+                tasks.spawn(udp::receive(door.clone(), target, ending.clone()));
+                Box::new(move || door.close())
+            }
         };
-        Ok(Self { counters, close, ending })
+        Ok(Self { close, ending })
+    }
+
+    /// Nobody new comes; the connections go on.
+    pub(crate) fn close(&self) {
+        (self.close)();
     }
 
     /// Closes the port and resets its connections: the machine is gone, nothing is going to come.
@@ -84,36 +84,30 @@ impl Forward {
 
 impl Drop for Forward {
     fn drop(&mut self) {
-        (self.close)();
+        self.close();
         self.ending.closed.cancel();
     }
 }
 
-/// The sockets of a port. They are closed by whoever decides so and at once: the next moment somebody else may want the port.
-pub(crate) struct Door<S>(Mutex<Vec<S>>);
+/// The socket of a forward. It is closed by whoever decides so and at once: the next moment somebody else may want the port.
+pub(crate) struct Door<S>(Mutex<Option<S>>);
 
 impl<S> Door<S> {
-    fn new(sockets: Vec<S>) -> Self {
-        Self(Mutex::new(sockets))
+    fn new(socket: S) -> Self {
+        Self(Mutex::new(Some(socket)))
     }
 
-    /// The first socket that has something, with its number. Never ready once the door is closed.
-    pub(crate) fn poll<T>(&self, mut poll: impl FnMut(&S) -> Poll<T>) -> Poll<(usize, T)> {
-        let sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, socket) in sockets.iter().enumerate() {
-            if let Poll::Ready(value) = poll(socket) {
-                return Poll::Ready((number, value));
-            }
-        }
-        Poll::Pending
+    /// What the socket has. Never ready once the door is closed.
+    pub(crate) fn poll<T>(&self, mut poll: impl FnMut(&S) -> Poll<T>) -> Poll<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Poll::Pending, |socket| poll(socket))
     }
 
-    /// The socket of this number, while the door is open.
-    pub(crate) fn with<T>(&self, number: usize, work: impl FnOnce(&S) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(number).map(work)
+    /// The socket, while the door is open.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&S) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(work)
     }
 
     fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

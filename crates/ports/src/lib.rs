@@ -16,6 +16,7 @@ mod docker;
 mod forward;
 mod listen;
 mod manual;
+mod opening;
 mod placement;
 mod publication;
 mod relay;
@@ -40,11 +41,11 @@ use tokio_util::task::TaskTracker;
 use tunnel::Connector;
 
 use docker::{Engine, Inspected, Listed};
-use forward::{Forward, Target};
 use listen::Socket;
-use placement::{NotPlaced, Placed, place};
-use publication::{Container, Twin, publications};
-use table::{Action, Listening, Slot, Table, Ticket};
+use opening::Opened;
+use placement::Placed;
+use publication::{Container, Here, publications};
+use table::{Slot, Table, Ticket};
 
 pub use address::{Address, Protocol, UnknownProtocol};
 pub use by_hand::AddError;
@@ -95,7 +96,7 @@ struct Inner {
 
 struct State {
     table: Table,
-    forwards: BTreeMap<Slot, Forward>,
+    forwards: BTreeMap<Slot, Opened>,
     /// Taken for a container that is about to start.
     reserved: BTreeMap<Slot, Reserved>,
 }
@@ -130,8 +131,7 @@ impl Ports {
                 ids = events.next() => ids?,
                 _ = again.tick() => {
                     let mut state = self.state();
-                    let actions = state.table.again();
-                    self.carry_out(&mut state, actions);
+                    self.try_again(&mut state);
                     continue;
                 }
             };
@@ -146,8 +146,8 @@ impl Ports {
     pub fn detach(&self) {
         let mut state = self.state();
         state.table.clear();
-        for (_, forward) in std::mem::take(&mut state.forwards) {
-            forward.cut();
+        for (_, opened) in std::mem::take(&mut state.forwards) {
+            opened.cut();
         }
     }
 
@@ -172,7 +172,7 @@ impl Ports {
     /// What is open, and what should be and is not, in order of the local address.
     pub fn list(&self) -> Vec<PortStatus> {
         let state = self.state();
-        let open = state.table.open().map(|open| PortStatus::open(open, state.forwards.get(&open.listening.slot)));
+        let open = state.table.open().map(|open| PortStatus::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters)));
         let missing = state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
         let waiting = state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
         let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).collect();
@@ -206,85 +206,18 @@ impl Ports {
         Ok(())
     }
 
+    fn here(&self) -> Here {
+        Here { bind: self.0.options.bind, has: listen::is_here }
+    }
+
     fn engine(&self) -> Engine<'_> {
         Engine(&*self.0.connector)
     }
 
     fn listed(&self, listed: &Listed) -> Container {
-        let publications = publications(&listed.port_map(), self.0.options.bind);
-        Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address: listed.address() }
-    }
-
-    fn carry_out(&self, state: &mut State, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Close(slot) => {
-                    tracing::debug!(local = %slot.wanted, "port closed");
-                    state.forwards.remove(&slot);
-                }
-                Action::Open(listening) => self.open(state, listening),
-            }
-        }
-    }
-
-    fn open(&self, state: &mut State, listening: Listening) {
-        let Slot { wanted, .. } = listening.slot;
-        let opened = match (wanted.protocol, self.0.connector.without_datagrams()) {
-            (Protocol::Udp, Some(why)) => Err(why),
-            _ => self.try_open(state, &listening).map_err(|refused| listen::reason(&refused.error, refused.at)),
-        };
-        match opened {
-            Ok(at) => {
-                match at.first().filter(|first| **first != wanted.at) {
-                    Some(chosen) => {
-                        tracing::warn!(asked_for = %wanted, %chosen, container = %listening.name, "a port is taken here, another was chosen")
-                    }
-                    None => tracing::debug!(local = %wanted, container = %listening.name, "port open"),
-                }
-                state.table.opened(listening, at);
-            }
-            Err(why) => {
-                let (container, told) = (listening.name.clone(), why.clone());
-                // It is tried again and again; that is told once.
-                if state.table.blocked(listening, why) {
-                    tracing::warn!(local = %wanted, %container, why = %told, "a port cannot be opened here");
-                }
-            }
-        }
-    }
-
-    fn try_open(&self, state: &mut State, listening: &Listening) -> Result<Vec<std::net::SocketAddr>, NotPlaced> {
-        let slot = &listening.slot;
-        let placed = match state.reserved.remove(slot) {
-            Some(Reserved(placed)) => placed,
-            None => self.place(&state.table, slot, listening.twin)?,
-        };
-        let at = placed.addresses();
-        let target = Target {
-            connector: self.0.connector.clone(),
-            activity: self.0.activity.clone(),
-            places: self.0.places.clone(),
-            source: format!("{}:{}", listening.name, at.first().map_or(slot.wanted.at.port(), std::net::SocketAddr::port)),
-            remote: listening.remote.clone(),
-            is_containers: slot.by_hand,
-            counters: Arc::default(),
-        };
-        let sockets = placed.sockets.into_iter().map(|(_, socket)| socket).collect();
-        let forward = Forward::open(sockets, target, &self.0.tasks).map_err(|error| NotPlaced { at: slot.wanted.at, error })?;
-        state.forwards.insert(slot.clone(), forward);
-        Ok(at)
-    }
-
-    /// Sockets for what is wanted, or for another port where it is taken and the person wants that. What a person asks for by hand is had or not.
-    fn place(&self, table: &Table, slot: &Slot, twin: Option<Twin>) -> Result<Placed<Socket>, NotPlaced> {
-        let on_conflict = if slot.by_hand { OnConflict::Error } else { self.0.options.on_conflict };
-        place(slot.wanted, twin, on_conflict, |at| {
-            let address = Address { at, ..slot.wanted };
-            if !slot.by_hand && table.is_claimed(address) {
-                return Err(std::io::ErrorKind::AddrInUse.into());
-            }
-            listen::listen(address)
-        })
+        let address = listed.address();
+        let publications = publications(&listed.port_map(), self.here(), address);
+        Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address }
     }
 
     // Every critical section leaves the table and the sockets in step, so a panic elsewhere does not make them wrong.
@@ -308,7 +241,11 @@ impl<'a> Question<'a> {
         let Some(ticket) = self.ticket.take() else { return };
         let running = inspected.filter(|inspected| inspected.state.running).map(|inspected| Container {
             address: inspected.address(),
-            publications: publications(&inspected.network_settings.ports.unwrap_or_default(), self.ports.0.options.bind),
+            publications: publications(
+                &inspected.network_settings.ports.clone().unwrap_or_default(),
+                self.ports.here(),
+                inspected.address(),
+            ),
             name: inspected.name.trim_start_matches('/').to_owned(),
             id: inspected.id,
         });

@@ -1,7 +1,7 @@
 //! The sockets of this computer: how one is had, and in which words it is said that it is not.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Type};
 
@@ -44,10 +44,18 @@ pub(crate) fn listen(address: Address) -> io::Result<Socket> {
     }
 }
 
+/// Whether this computer has an address.
+pub(crate) fn is_here(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// Another has the port, in dockerd's words.
+pub(crate) const TAKEN: &str = "port is already allocated";
+
 /// Why an address is not to be had; dockerd's words where it has some.
 pub(crate) fn reason(error: &io::Error, at: SocketAddr) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "port is already allocated".to_owned(),
+        io::ErrorKind::AddrInUse => TAKEN.to_owned(),
         io::ErrorKind::PermissionDenied => format!(
             "permission denied: this computer lets only root listen on port {0}. Publish a higher port, or allow it with \
              `sudo sysctl net.ipv4.ip_unprivileged_port_start={0}` or `sudo setcap cap_net_bind_service=+ep` on the dockbridge program",

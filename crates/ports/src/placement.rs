@@ -6,8 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::address::Address;
-use crate::publication::Twin;
+use crate::publication::{Claim, Twin};
 use crate::rules::OnConflict;
+use crate::table::Listening;
 
 /// Where the search for another port begins, above the one that is taken.
 const STEP: u16 = 1000;
@@ -34,7 +35,15 @@ pub(crate) struct NotPlaced {
     pub(crate) error: io::Error,
 }
 
-/// Takes the address that is wanted, and its twin; where one is taken and `on_conflict` says so, both with another number.
+impl NotPlaced {
+    /// Whether it is no fault: all that is missing here is an address family, which a listener with two addresses may do without.
+    pub(crate) fn is_for_want_of_a_family(&self, listening: &Listening) -> bool {
+        listening.twin.is_some() && is_missing(&self.error)
+    }
+}
+
+/// Takes the address that is wanted, and its twin if the container owns it; where one is taken and `on_conflict` says so, both with another number. What is
+/// lent is added later, by `Table::lendable`.
 pub(crate) fn place<S>(
     wanted: Address,
     twin: Option<Twin>,
@@ -56,16 +65,31 @@ pub(crate) fn place<S>(
 }
 
 fn pair<S>(at: SocketAddr, twin: Option<Twin>, bind: &mut impl FnMut(SocketAddr) -> io::Result<S>) -> Result<Placed<S>, NotPlaced> {
-    let mut sockets = vec![(at, bind(at).map_err(|error| NotPlaced { at, error })?)];
-    if let Some(twin) = twin {
-        let at = SocketAddr::new(twin.ip, at.port());
-        match bind(at) {
-            Ok(socket) => sockets.push((at, socket)),
-            Err(error) if twin.needed && is_taken(&error) => return Err(NotPlaced { at, error }),
-            Err(_) => {}
-        }
+    let twin = twin.map(|twin| (SocketAddr::new(twin.ip, at.port()), twin));
+    let wanted = match (bind(at), twin) {
+        (Ok(socket), _) => Ok(socket),
+        // This computer has not this address family: the other address is all there is.
+        (Err(error), Some(_)) if is_missing(&error) => Err(error),
+        (Err(error), _) => return Err(NotPlaced { at, error }),
+    };
+    let another = match twin {
+        Some((at, twin)) if twin.claim == Claim::Own || wanted.is_err() => match bind(at) {
+            Ok(socket) => Some((at, socket)),
+            Err(error) if wanted.is_ok() && twin.needed && is_taken(&error) => return Err(NotPlaced { at, error }),
+            Err(_) => None,
+        },
+        _ => None,
+    };
+    match (wanted, another) {
+        (Ok(socket), another) => Ok(Placed { sockets: std::iter::once((at, socket)).chain(another).collect() }),
+        (Err(_), Some(another)) => Ok(Placed { sockets: vec![another] }),
+        (Err(error), None) => Err(NotPlaced { at, error }),
     }
-    Ok(Placed { sockets })
+}
+
+/// The address is none of this computer's.
+fn is_missing(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 fn is_taken(error: &io::Error) -> bool {

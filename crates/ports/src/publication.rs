@@ -2,6 +2,7 @@
 //!
 //! Knows Docker's JSON for port bindings and the person's bind address; opens nothing.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +38,7 @@ pub(crate) struct Container {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Publication {
     pub(crate) wanted: Address,
+    pub(crate) claim: Claim,
     pub(crate) twin: Option<Twin>,
     pub(crate) remote: Remote,
     /// Port of the container.
@@ -47,9 +49,18 @@ pub(crate) struct Publication {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Twin {
     pub(crate) ip: IpAddr,
-    /// The request named no address, so that an engine here would listen on both and fail where one is taken. Not having the family at all is
-    /// never a fault.
+    pub(crate) claim: Claim,
+    /// A start fails where the twin is taken, as an engine here would fail. Not having the family at all is never a fault.
     pub(crate) needed: bool,
+}
+
+/// By which right a container has a local address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claim {
+    /// The engine gave the container this number in this address family.
+    Own,
+    /// The engine gave the number to nobody in this family, as far as is known. A container that owns the address gets it.
+    Spare,
 }
 
 /// Where a port leads, as seen from the machine.
@@ -69,38 +80,105 @@ impl fmt::Display for Remote {
 
 /// What a port map publishes. Bindings without a fixed number (any free port, a range) are left out: the engine chooses those, and its choice is read
 /// after the start.
-pub(crate) fn publications(ports: &PortMap, bind: IpAddr) -> Vec<Publication> {
-    let mut bindings = BTreeSet::new();
+///
+/// The engine counts each address family by itself: `0.0.0.0:8080` and `[::]:8080` may belong to two containers, or to two ports of one. Each is
+/// owned on the loopback address of its family, and lent on the other one.
+///
+/// `own` is the container's own address, as seen from the machine: what is bound to an address of this computer is reached there, since the machine has no
+/// such address.
+pub(crate) fn publications(ports: &PortMap, here: Here, own: Option<IpAddr>) -> Vec<Publication> {
+    let mut groups: BTreeMap<(Protocol, u16, u16), BTreeSet<Host>> = BTreeMap::new();
     for (key, of_port) in ports {
         let Some((inside, protocol)) = container_port(key) else { continue };
         for binding in of_port.iter().flatten() {
             let port = binding.host_port.parse().ok().filter(|port: &u16| *port != 0);
             if let (Some(host), Some(port)) = (Host::of(&binding.host_ip), port) {
-                bindings.insert((protocol, port, host, inside));
+                groups.entry((protocol, port, inside)).or_default().insert(host);
             }
         }
     }
 
     let mut publications: BTreeMap<Address, Publication> = BTreeMap::new();
-    for (protocol, port, host, inside) in bindings {
-        let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let (local, remote, needed) = match host {
-            Host::Loopback(address) => (address, address, None),
-            Host::Other(address) => (bind, address, None),
-            // Ordered before the others, so that the IPv4 side of the machine is used where it has one.
-            Host::All => (bind, v4, Some(true)),
-            Host::AllV4 => (bind, v4, Some(false)),
-            Host::AllV6 => (bind, Ipv6Addr::LOCALHOST.into(), Some(false)),
-        };
-        let wanted = Address { protocol, at: SocketAddr::new(local, port) };
-        let twin = needed.and_then(|needed| Some(Twin { ip: twin(bind)?, needed }));
-        let is_twin =
-            |known: &Publication| known.twin.is_some_and(|twin| Address { protocol, at: SocketAddr::new(twin.ip, port) } == wanted);
-        if !publications.contains_key(&wanted) && !publications.values().any(is_twin) {
-            publications.insert(wanted, Publication { wanted, twin, remote: Remote { host: remote.to_string(), port }, inside });
+    for ((protocol, port, inside), hosts) in groups {
+        for Place { at, claim, twin, remote } in places(&hosts, here) {
+            let wanted = Address { protocol, at: SocketAddr::new(at, port) };
+            let remote = match (remote, own) {
+                (Behind::Machine(address), _) | (Behind::Container(address), None) => Remote { host: address.to_string(), port },
+                (Behind::Container(_), Some(own)) => Remote { host: own.to_string(), port: inside },
+            };
+            let publication = Publication { wanted, claim, twin, remote, inside };
+            match publications.entry(wanted) {
+                Entry::Vacant(entry) => drop(entry.insert(publication)),
+                Entry::Occupied(mut entry) if claim < entry.get().claim => drop(entry.insert(publication)),
+                Entry::Occupied(_) => {}
+            }
         }
     }
     publications.into_values().collect()
+}
+
+/// The addresses of this computer that published ports may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Here {
+    /// Where ports without an address of their own appear.
+    pub(crate) bind: IpAddr,
+    /// Whether this computer has an address.
+    pub(crate) has: fn(IpAddr) -> bool,
+}
+
+impl Here {
+    /// Addresses of this computer that can be reached from others, and that are asked for although `bind` keeps ports to this computer.
+    pub(crate) fn exposed(self, ports: &PortMap) -> BTreeSet<IpAddr> {
+        let bindings = ports.values().flatten().flatten();
+        let exposed = bindings.filter_map(|binding| match Host::of(&binding.host_ip)? {
+            Host::Other(address) if self.bind.is_loopback() && (self.has)(address) => Some(address),
+            _ => None,
+        });
+        exposed.collect()
+    }
+}
+
+/// Where one number of one container port answers here.
+struct Place {
+    at: IpAddr,
+    claim: Claim,
+    twin: Option<Twin>,
+    remote: Behind,
+}
+
+/// Where a place leads.
+enum Behind {
+    /// To this address of the machine, under the same number.
+    Machine(IpAddr),
+    /// To the container itself: the address is this computer's, and the machine has it not.
+    Container(IpAddr),
+}
+
+fn places(hosts: &BTreeSet<Host>, here: Here) -> Vec<Place> {
+    let bind = here.bind;
+    let (v4, v6) = (Behind::Machine(Ipv4Addr::LOCALHOST.into()), Behind::Machine(Ipv6Addr::LOCALHOST.into()));
+    let all = hosts.contains(&Host::All);
+    let (all_v4, all_v6) = (all || hosts.contains(&Host::AllV4), all || hosts.contains(&Host::AllV6));
+    let mut places: Vec<Place> = hosts.iter().filter_map(|host| host.place(here)).collect();
+    if all_v4 && all_v6 {
+        let twin = twin(bind).map(|ip| Twin { ip, claim: Claim::Own, needed: all });
+        places.push(Place { at: bind, claim: Claim::Own, twin, remote: v4 });
+    } else if all_v4 {
+        places.push(one_family(bind, false, v4));
+    } else if all_v6 {
+        places.push(one_family(bind, true, v6));
+    }
+    places
+}
+
+/// A number of one family: its own address here is the one of that family, where there is one.
+fn one_family(bind: IpAddr, is_v6: bool, remote: Behind) -> Place {
+    let lent = |ip| Twin { ip, claim: Claim::Spare, needed: false };
+    match twin(bind) {
+        _ if bind.is_ipv6() == is_v6 => Place { at: bind, claim: Claim::Own, twin: twin(bind).map(lent), remote },
+        Some(other) => Place { at: other, claim: Claim::Own, twin: Some(lent(bind)), remote },
+        None => Place { at: bind, claim: Claim::Spare, twin: None, remote },
+    }
 }
 
 /// `80/tcp`
@@ -119,9 +197,11 @@ pub(crate) fn twin(bind: IpAddr) -> Option<IpAddr> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Host {
-    /// No address was named.
+    /// No address was named: both families.
     All,
+    /// `0.0.0.0`
     AllV4,
+    /// `::`
     AllV6,
     Loopback(IpAddr),
     /// An address of the machine.
@@ -141,6 +221,21 @@ impl Host {
             other => Self::Other(other),
         })
     }
+
+    /// Where a binding to one address answers here; `None` for those to all addresses of a family.
+    fn place(self, here: Here) -> Option<Place> {
+        let place = |at, claim, remote| Some(Place { at, claim, twin: None, remote });
+        match self {
+            Self::Loopback(address) => place(address, Claim::Own, Behind::Machine(address)),
+            Self::Other(address) if (here.has)(address) => match here.bind.is_loopback() {
+                true => place(here.bind, Claim::Spare, Behind::Container(address)),
+                false => place(address, Claim::Own, Behind::Container(address)),
+            },
+            // It stands in for an address that this computer has not, so it gives way to a container that asked for this one.
+            Self::Other(address) => place(here.bind, Claim::Spare, Behind::Machine(address)),
+            Self::All | Self::AllV4 | Self::AllV6 => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -152,14 +247,16 @@ mod tests {
     fn read_at(bind: IpAddr, json: &str) -> Vec<String> {
         let ports: PortMap = serde_json::from_str(json).unwrap();
         let told = |publication: Publication| {
+            let lent = |claim| if claim == Claim::Spare { " lent" } else { "" };
             let twin = match publication.twin {
-                Some(Twin { ip, needed: true }) => format!(" and {ip}"),
-                Some(Twin { ip, needed: false }) => format!(" and {ip} if possible"),
+                Some(Twin { ip, claim, needed }) => format!(" and {ip}{}{}", lent(claim), if needed { "" } else { " if possible" }),
                 None => String::new(),
             };
-            format!("{}{twin} -> {} ({})", publication.wanted, publication.remote, publication.inside)
+            let Publication { wanted, claim, remote, inside, .. } = publication;
+            format!("{wanted}{}{twin} -> {remote} ({inside})", lent(claim))
         };
-        publications(&ports, bind).into_iter().map(told).collect()
+        let has = |address| address == IpAddr::from([192, 168, 7, 1]);
+        publications(&ports, Here { bind, has }, Some("172.17.0.2".parse().unwrap())).into_iter().map(told).collect()
     }
 
     fn read(json: &str) -> Vec<String> {
@@ -179,7 +276,36 @@ mod tests {
     fn different_numbers_for_both_address_families_each_lead_to_their_own() {
         assert_eq!(
             read(r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"49153"},{"HostIp":"::","HostPort":"49154"}]}"#),
-            ["127.0.0.1:49153 and ::1 if possible -> 127.0.0.1:49153 (80)", "127.0.0.1:49154 and ::1 if possible -> [::1]:49154 (80)",]
+            [
+                "127.0.0.1:49153 and ::1 lent if possible -> 127.0.0.1:49153 (80)",
+                "[::1]:49154 and 127.0.0.1 lent if possible -> [::1]:49154 (80)",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_number_of_both_families_may_lead_to_two_ports_of_one_container() {
+        let json = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}],"81/tcp":[{"HostIp":"::","HostPort":"8080"}]}"#;
+        assert_eq!(
+            read(json),
+            [
+                "127.0.0.1:8080 and ::1 lent if possible -> 127.0.0.1:8080 (80)",
+                "[::1]:8080 and 127.0.0.1 lent if possible -> [::1]:8080 (81)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bind_address_without_a_counterpart_is_lent_to_the_other_family() {
+        let json = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"},{"HostIp":"::","HostPort":"81"}]}"#;
+        assert_eq!(
+            read_at("192.168.7.1".parse().unwrap(), json),
+            ["192.168.7.1:80 -> 127.0.0.1:80 (80)", "192.168.7.1:81 lent -> [::1]:81 (80)"]
+        );
+        assert_eq!(read_at("::1".parse().unwrap(), json), ["[::1]:80 lent -> 127.0.0.1:80 (80)", "[::1]:81 -> [::1]:81 (80)"]);
+        assert_eq!(
+            read_at(Ipv4Addr::UNSPECIFIED.into(), json),
+            ["0.0.0.0:80 and :: lent if possible -> 127.0.0.1:80 (80)", "[::]:81 and 0.0.0.0 lent if possible -> [::1]:81 (80)"]
         );
     }
 
@@ -190,7 +316,7 @@ mod tests {
         assert_eq!(
             read(json),
             [
-                "127.0.0.1:81 -> 10.0.0.5:81 (81)",
+                "127.0.0.1:81 lent -> 10.0.0.5:81 (81)",
                 "127.0.0.2:80 -> 127.0.0.2:80 (80)",
                 "[::1]:82 -> [::1]:82 (82)",
                 "127.0.0.1:83/udp and ::1 -> 127.0.0.1:83 (83)",
@@ -199,12 +325,20 @@ mod tests {
         assert_eq!(
             read_at(Ipv4Addr::UNSPECIFIED.into(), json),
             [
-                "0.0.0.0:81 -> 10.0.0.5:81 (81)",
+                "0.0.0.0:81 lent -> 10.0.0.5:81 (81)",
                 "127.0.0.2:80 -> 127.0.0.2:80 (80)",
                 "[::1]:82 -> [::1]:82 (82)",
                 "0.0.0.0:83/udp and :: -> 127.0.0.1:83 (83)",
             ]
         );
+    }
+
+    #[test]
+    fn an_address_of_this_computer_is_honored_where_ports_may_leave_it() {
+        let json = r#"{"80/tcp":[{"HostIp":"192.168.7.1","HostPort":"8080"}]}"#;
+        assert_eq!(read_at(Ipv4Addr::UNSPECIFIED.into(), json), ["192.168.7.1:8080 -> 172.17.0.2:80 (80)"]);
+        assert_eq!(read_at("192.168.7.1".parse().unwrap(), json), ["192.168.7.1:8080 -> 172.17.0.2:80 (80)"]);
+        assert_eq!(read(json), ["127.0.0.1:8080 lent -> 172.17.0.2:80 (80)"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A start that cannot have its ports must fail as Docker's own start fails, and before anything runs.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use thiserror::Error;
@@ -10,8 +11,8 @@ use crate::address::{Address, Protocol};
 use crate::docker::Inspected;
 use crate::listen::reason;
 use crate::placement::NotPlaced;
-use crate::publication::{Publication, publications};
-use crate::table::Slot;
+use crate::publication::{Claim, PortMap, Publication, publications};
+use crate::table::{Listening, Slot};
 use crate::{Ports, Reserved};
 
 /// A local port that a container asks for is taken. Displays as dockerd words it.
@@ -66,14 +67,16 @@ impl Reservation {
     async fn take_all(&mut self, inspected: Inspected) -> Result<(), Conflict> {
         let Inspected { id, name, host_config, .. } = inspected;
         let name = name.trim_start_matches('/').to_owned();
-        let asked_for = publications(&host_config.port_bindings.unwrap_or_default(), self.ports.0.options.bind);
+        let bindings = host_config.port_bindings.unwrap_or_default();
+        self.keep_to_this_computer(&name, &id, &bindings).await?;
+        let asked_for = publications(&bindings, self.ports.here(), None);
         let carries_datagrams = self.ports.0.connector.without_datagrams().is_none();
         for publication in asked_for {
             let Address { protocol, at } = publication.wanted;
             // What cannot be carried is told when the container runs, and is no reason not to run it.
             let carried = protocol == Protocol::Tcp || carries_datagrams;
             if carried && self.ports.state().table.admits(&name, publication.wanted) {
-                self.take(&id, &publication).await.map_err(|refused| {
+                self.take(&name, &id, publication).await.map_err(|refused| {
                     let local = if refused.at.port() == at.port() { refused.at } else { at };
                     Conflict { name: name.clone(), id: id.clone(), local, why: reason(&refused.error, local) }
                 })?;
@@ -82,17 +85,42 @@ impl Reservation {
         Ok(())
     }
 
-    async fn take(&mut self, id: &str, publication: &Publication) -> Result<(), NotPlaced> {
-        let slot = Slot { wanted: publication.wanted, container: id.to_owned(), by_hand: false };
-        let holder = {
+    /// An address of this computer that others can reach is a conflict with `bind`, unless it is an address of the machine, too, as that of a bridge is.
+    async fn keep_to_this_computer(&self, name: &str, id: &str, bindings: &PortMap) -> Result<(), Conflict> {
+        let mut exposed = self.ports.here().exposed(bindings);
+        if exposed.is_empty() {
+            return Ok(());
+        }
+        match self.ports.engine().gateways().await {
+            Ok(gateways) => exposed.retain(|address| !gateways.contains(address)),
+            Err(error) => tracing::debug!(%error, "the machine's own addresses are not known"),
+        }
+        let Some(address) = exposed.first() else { return Ok(()) };
+        let port = bindings.values().flatten().flatten().find(|binding| binding.host_ip == address.to_string());
+        let port = port.and_then(|binding| binding.host_port.parse().ok()).unwrap_or(0);
+        let why = format!(
+            "it could be reached from other computers: set `ports.bind` to {address} or to 0.0.0.0 if that is what you want, or publish on 127.0.0.1"
+        );
+        Err(Conflict { name: name.to_owned(), id: id.to_owned(), local: SocketAddr::new(*address, port), why })
+    }
+
+    async fn take(&mut self, name: &str, id: &str, publication: Publication) -> Result<(), NotPlaced> {
+        let Publication { wanted, claim, twin, remote, inside } = publication;
+        let slot = Slot { wanted, container: id.to_owned(), by_hand: false };
+        let listening = Listening { slot: slot.clone(), claim, twin, name: name.to_owned(), remote, inside };
+        let own: Vec<Address> = (listening.places(wanted.at.port()))
+            .filter(|(_, claim)| *claim == Claim::Own)
+            .map(|(at, _)| Address { at, ..wanted })
+            .collect();
+        let holders: BTreeSet<String> = {
             let state = self.ports.state();
             // A restart: the port stays open.
             if state.table.is_open(&slot) {
                 return Ok(());
             }
-            state.table.holder(slot.wanted).map(str::to_owned)
+            own.iter().filter_map(|own| state.table.holder(*own)).map(str::to_owned).collect()
         };
-        if let Some(holder) = holder {
+        for holder in holders {
             // It may have died a moment ago, with the news still on its way.
             self.ports.settle(&holder).await;
         }
@@ -100,9 +128,22 @@ impl Reservation {
         if state.table.is_open(&slot) || state.reserved.contains_key(&slot) {
             return Ok(());
         }
-        let placed = self.ports.place(&state.table, &slot, publication.twin)?;
-        state.reserved.insert(slot.clone(), Reserved(placed));
-        self.taken.push(slot);
+        for own in own {
+            let actions = state.table.make_way(&slot, own);
+            self.ports.carry_out_now(&mut state, actions);
+        }
+        let mut placed = match self.ports.place(&state.table, &listening) {
+            Ok(placed) => placed,
+            // This computer has not the family, and the other one's address belongs to another: `dockbridge ports` tells.
+            Err(refused) if refused.is_for_want_of_a_family(&listening) => return Ok(()),
+            Err(refused) => return Err(refused),
+        };
+        // A lent address is not kept from a container that owns it and starts at the same time.
+        placed.sockets.retain(|(at, _)| !listening.is_lent(*at));
+        if !placed.sockets.is_empty() {
+            state.reserved.insert(slot.clone(), Reserved(placed));
+            self.taken.push(slot);
+        }
         Ok(())
     }
 }
@@ -110,8 +151,12 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.ports.state();
+        let mut given_back = false;
         for slot in &self.taken {
-            state.reserved.remove(slot);
+            given_back |= state.reserved.remove(slot).is_some();
+        }
+        if given_back {
+            self.ports.try_again(&mut state);
         }
     }
 }

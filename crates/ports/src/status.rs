@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::address::{Address, Protocol};
-use crate::counters::Traffic;
-use crate::forward::Forward;
+use crate::counters::{Counters, Traffic};
 use crate::publication::Remote;
 use crate::table::{ByHand, Listening, Open};
 
@@ -55,14 +54,14 @@ pub enum PortState {
 }
 
 impl PortStatus {
-    pub(crate) fn open(open: &Open, forward: Option<&Forward>) -> Self {
+    pub(crate) fn open(open: &Open, counters: Option<&Counters>) -> Self {
         let wanted = open.listening.slot.wanted.at;
         let local = open.at.first().copied().unwrap_or(wanted);
         Self {
             local,
             addresses: open.at.clone(),
-            asked_for: (local != wanted).then_some(wanted),
-            traffic: forward.map(|forward| forward.counters.read()).unwrap_or_default(),
+            asked_for: (local.port() != wanted.port()).then_some(wanted),
+            traffic: counters.map(Counters::read).unwrap_or_default(),
             ..Self::of(&open.listening, PortState::Open)
         }
     }

@@ -4,6 +4,7 @@
 //! It answers for: listeners equal what running containers publish, whatever order news arrives in. It knows no sockets and no
 //! Docker: observations come in with the ticket that was drawn before the question was asked, actions go out.
 
+mod owners;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::address::Address;
-use crate::publication::{Container, Remote, Twin};
+use crate::listen::TAKEN;
+use crate::publication::{Claim, Container, Remote, Twin};
 use crate::rules::Rules;
+
+use owners::Owners;
 
 /// Drawn before the engine is asked. Of two answers about one container the one with the later ticket holds: its question was asked
 /// after the news that caused the earlier one.
@@ -26,6 +30,8 @@ pub(crate) enum Action {
     Open(Listening),
     /// Stop listening.
     Close(Slot),
+    /// Stop listening at one lent address of several: a container that owns it wants it.
+    Yield(Slot, SocketAddr),
 }
 
 /// What a listener is known by: who wants it, and where. Two containers may want one address; then one of them has it, or both have another.
@@ -42,6 +48,7 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listening {
     pub(crate) slot: Slot,
+    pub(crate) claim: Claim,
     pub(crate) twin: Option<Twin>,
     /// Name of the container without the slash.
     pub(crate) name: String,
@@ -49,6 +56,20 @@ pub(crate) struct Listening {
     pub(crate) remote: Remote,
     /// Port of the container.
     pub(crate) inside: u16,
+}
+
+impl Listening {
+    /// Its addresses under this number, the one that is wanted first, and by which right it has each.
+    pub(crate) fn places(&self, port: u16) -> impl Iterator<Item = (SocketAddr, Claim)> + use<> {
+        let wanted = (self.slot.wanted.at.ip(), self.claim);
+        let twin = self.twin.map(|twin| (twin.ip, twin.claim));
+        std::iter::once(wanted).chain(twin).map(move |(ip, claim)| (SocketAddr::new(ip, port), claim))
+    }
+
+    /// Whether it has this address without owning it.
+    pub(crate) fn is_lent(&self, at: SocketAddr) -> bool {
+        self.places(at.port()).any(|(place, claim)| place == at && claim == Claim::Spare)
+    }
 }
 
 /// A listener with the addresses that it has.
@@ -84,6 +105,7 @@ pub(crate) struct Table {
     floor: Option<Ticket>,
     containers: BTreeMap<String, Entry>,
     by_hand: BTreeMap<Address, ByHand>,
+    owners: Owners,
     open: BTreeMap<Slot, Open>,
     blocked: BTreeMap<Slot, (Listening, String)>,
 }
@@ -159,6 +181,41 @@ impl Table {
         if self.blocked.is_empty() { Vec::new() } else { self.difference() }
     }
 
+    /// Addresses of open listeners that are not listened at and that no container owns: to be tried after actions were carried out, and now and then. A listener
+    /// that had to take another number is tried under that one. Whoever gets one tells it by [`Table::lent`].
+    pub(crate) fn lendable(&self) -> Vec<(Slot, SocketAddr)> {
+        let mut lendable = Vec::new();
+        for (slot, open) in &self.open {
+            let Some(port) = open.at.first().map(SocketAddr::port) else { continue };
+            let lacking = open.listening.places(port).filter(|(at, _)| !open.at.contains(at));
+            let free = lacking.filter(|(at, _)| self.may_have(&open.listening, *at));
+            lendable.extend(free.map(|(at, _)| (slot.clone(), at)));
+        }
+        lendable
+    }
+
+    /// An open listener listens at this address, too.
+    pub(crate) fn lent(&mut self, slot: &Slot, at: SocketAddr) {
+        if let Some(open) = self.open.get_mut(slot) {
+            open.at.push(at);
+            let places: Vec<SocketAddr> = open.listening.places(at.port()).map(|(place, _)| place).collect();
+            open.at.sort_by_key(|at| places.iter().position(|place| place == at));
+        }
+    }
+
+    /// A container that is about to start owns this address: whoever has it as a lent one gives it up.
+    pub(crate) fn make_way(&mut self, slot: &Slot, address: Address) -> Vec<Action> {
+        self.give_up(|other, at| other != slot && Address { at, ..other.wanted }.overlaps(address))
+    }
+
+    /// Whether a listener may have this address: a person has given it to nobody else, and if it is lent, no other owns it.
+    pub(crate) fn may_have(&self, listening: &Listening, at: SocketAddr) -> bool {
+        let Listening { slot, .. } = listening;
+        let address = Address { at, ..slot.wanted };
+        let claimed = !slot.by_hand && self.is_claimed(address);
+        !claimed && !(listening.is_lent(at) && self.owners.other_than(slot, address))
+    }
+
     /// An `Open` was carried out.
     pub(crate) fn opened(&mut self, listening: Listening, at: Vec<SocketAddr>) {
         self.blocked.remove(&listening.slot);
@@ -186,9 +243,12 @@ impl Table {
         self.open.contains_key(slot)
     }
 
-    /// The container that holds this local address.
+    /// The container that holds this local address, and not as a lent one.
     pub(crate) fn holder(&self, address: Address) -> Option<&str> {
-        let has = |slot: &Slot, open: &Open| open.at.iter().any(|at| Address { protocol: slot.wanted.protocol, at: *at }.overlaps(address));
+        let has = |slot: &Slot, open: &Open| {
+            let overlaps = |at: &SocketAddr| Address { at: *at, ..slot.wanted }.overlaps(address);
+            open.at.iter().any(|at| !open.listening.is_lent(*at) && overlaps(at))
+        };
         self.open.iter().find(|(slot, open)| has(slot, open)).map(|(slot, _)| slot.container.as_str())
     }
 
@@ -233,7 +293,8 @@ impl Table {
         // Where it leads makes a listener; a new name does not.
         let wanted = |slot: &Slot, listening: &Listening| desired.get(slot).is_some_and(|desired| desired.remote == listening.remote);
         let displaced = |slot: &Slot, open: &Open| {
-            !slot.by_hand && open.at.iter().any(|at| self.is_claimed(Address { protocol: slot.wanted.protocol, at: *at }))
+            let claimed = |at: &SocketAddr| !open.listening.is_lent(*at) && self.is_claimed(Address { at: *at, ..slot.wanted });
+            !slot.by_hand && open.at.iter().any(claimed)
         };
         let gone: Vec<Slot> = (self.open.iter())
             .filter(|(slot, open)| !wanted(slot, &open.listening) || displaced(slot, open))
@@ -245,14 +306,39 @@ impl Table {
         }
         for (slot, open) in &mut self.open {
             if let Some(desired) = desired.get(slot) {
-                open.listening.name.clone_from(&desired.name);
+                open.listening.clone_from(desired);
             }
         }
+        let claimed: Vec<Address> = self.by_hand.keys().copied().collect();
+        self.owners = Owners::of(desired.values(), &claimed);
+        let owners = self.owners.clone();
+        let given_up = self.give_up(|slot, at| {
+            let address = Address { at, ..slot.wanted };
+            owners.other_than(slot, address) || (!slot.by_hand && claimed.iter().any(|claimed| claimed.overlaps(address)))
+        });
         let open = &self.open;
         gone.into_iter()
             .map(Action::Close)
+            .chain(given_up)
             .chain(desired.into_iter().filter(|(slot, _)| !open.contains_key(slot)).map(|(_, listening)| Action::Open(listening)))
             .collect()
+    }
+
+    /// Takes lent addresses away. A listener that has no other is closed, and asked for again with the next news.
+    fn give_up(&mut self, wanted: impl Fn(&Slot, SocketAddr) -> bool) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (slot, open) in &mut self.open {
+            let Open { listening, at } = open;
+            let lost: Vec<SocketAddr> = at.extract_if(.., |at| listening.is_lent(*at) && wanted(slot, *at)).collect();
+            if at.is_empty() {
+                actions.push(Action::Close(slot.clone()));
+                self.blocked.insert(slot.clone(), (listening.clone(), TAKEN.to_owned()));
+            } else {
+                actions.extend(lost.into_iter().map(|at| Action::Yield(slot.clone(), at)));
+            }
+        }
+        self.open.retain(|_, open| !open.at.is_empty());
+        actions
     }
 
     fn desired(&self) -> BTreeMap<Slot, Listening> {
@@ -260,6 +346,7 @@ impl Table {
             let admitted = container.publications.iter().filter(|publication| self.admits(&container.name, publication.wanted));
             admitted.map(|publication| Listening {
                 slot: Slot { wanted: publication.wanted, container: container.id.clone(), by_hand: false },
+                claim: publication.claim,
                 twin: publication.twin,
                 name: container.name.clone(),
                 remote: publication.remote.clone(),
@@ -270,6 +357,7 @@ impl Table {
             let container = self.running(&forward.container)?;
             Some(Listening {
                 slot: Slot { wanted: *address, container: container.id.clone(), by_hand: true },
+                claim: Claim::Own,
                 twin: forward.twin,
                 name: container.name.clone(),
                 remote: Remote { host: container.address?.to_string(), port: forward.inside },

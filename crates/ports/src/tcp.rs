@@ -15,7 +15,7 @@ use crate::docker::Engine;
 use crate::forward::{Door, Ending, Target};
 use crate::relay::{Broken, relay};
 
-/// Connections at once through one port. A silent one holds 16 KiB here and a stream of the tunnel with its credit of 256 KiB, so this many are
+/// Connections at once through one address of a port. A silent one holds 16 KiB here and a stream of the tunnel with its credit of 256 KiB, so this many are
 /// bounded at about 160 MiB if nobody reads anything; more wait in the kernel's backlog, as with a busy server.
 const MAX_CONNECTIONS: usize = 600;
 
@@ -33,7 +33,7 @@ pub(crate) async fn accept(door: Arc<Door<TcpListener>>, target: Arc<Target>, en
         tokio::select! {
             () = ending.closed.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            (_, accepted) = poll_fn(|cx| door.poll(|listener| listener.poll_accept(cx))), if connections.len() < MAX_CONNECTIONS => match accepted {
+            accepted = poll_fn(|cx| door.poll(|listener| listener.poll_accept(cx))), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((local, peer)) => drop(connections.spawn(connection(local, peer, target.clone(), ending.clone()))),
                 // Out of descriptors, or a connection that ended in the backlog. The first needs time.
                 Err(error) => {

@@ -57,8 +57,8 @@ impl Shared {
 
 pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, ending: Ending) {
     let opened = Instant::now();
-    let mut clients: HashMap<(usize, SocketAddr), Client> = HashMap::new();
-    let mut names: HashMap<Id, (usize, SocketAddr)> = HashMap::new();
+    let mut clients: HashMap<SocketAddr, Client> = HashMap::new();
+    let mut names: HashMap<Id, SocketAddr> = HashMap::new();
     let mut tasks = JoinSet::new();
     let mut buffer = vec![0; datagram::MAX];
     loop {
@@ -68,7 +68,7 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
                 socket.poll_recv_from(cx, &mut buf).map_ok(|peer| (buf.filled().len(), peer))
             })
         });
-        let (number, (length, peer)) = tokio::select! {
+        let (length, name) = tokio::select! {
             () = ending.closed.cancelled() => break,
             Some(ended) = tasks.join_next_with_id() => {
                 let id = match ended { Ok((id, ())) => id, Err(error) => error.id() };
@@ -77,8 +77,8 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
                 }
                 continue;
             }
-            (number, received) = received => match received {
-                Ok(received) => (number, received),
+            received = received => match received {
+                Ok(received) => received,
                 Err(error) => {
                     // An earlier answer reached nobody.
                     tracing::trace!(port = %target.source, %error, "a datagram could not be received");
@@ -86,7 +86,6 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
                 }
             },
         };
-        let name = (number, peer);
         if clients.get(&name).is_none_or(|client| client.queue.is_closed()) {
             if clients.len() >= MAX_CLIENTS
                 && let Some(silent) = clients.iter().min_by_key(|(_, client)| client.shared.last()).map(|(name, _)| *name)
@@ -97,7 +96,7 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
             let (queue, waiting) = mpsc::channel(WAITING);
             let shared = Arc::new(Shared { last: AtomicU64::new(0), opened, waiting: AtomicUsize::new(0) });
             shared.touch();
-            let back = Back { door: door.clone(), number, peer };
+            let back = Back { door: door.clone(), peer: name };
             let task = tasks.spawn(serve(back, target.clone(), waiting, shared.clone()));
             names.insert(task.id(), name);
             clients.insert(name, Client { queue, shared, task });
@@ -118,7 +117,6 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
 /// The way back to a client.
 struct Back {
     door: Arc<Door<UdpSocket>>,
-    number: usize,
     peer: SocketAddr,
 }
 
@@ -168,7 +166,7 @@ async fn down(mut reader: tokio::io::ReadHalf<Stream>, back: &Back, target: &Tar
         while let Some((one, length)) = datagram::split(&heard) {
             shared.touch();
             used.passed_out(one.len());
-            let sent = back.door.with(back.number, |socket| socket.try_send_to(one, back.peer));
+            let sent = back.door.with(|socket| socket.try_send_to(one, back.peer));
             if sent.is_none_or(|sent| sent.is_err()) {
                 target.counters.dropped();
             }

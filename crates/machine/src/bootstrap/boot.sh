@@ -11,6 +11,11 @@ if [ -e /proc/sys/net/ipv6 ] && [ -z "$(ip -6 rule show to fe80::a9fe:a9fe/128)"
     ip -6 rule add to fe80::a9fe:a9fe/128 prohibit priority 10 protocol kernel
 fi
 
+# A port may be published on an address of the user's computer: dockerd binds it, and the container is reached by its own address.
+for family in ipv4 ipv6; do
+    echo 1 >/proc/sys/net/$family/ip_nonlocal_bind || true
+done
+
 # OpenSSH 9.8 and later shut out an address for logins that broke off, which is what a network that breaks often leaves. Earlier ones do not know the word.
 case $(/usr/sbin/sshd -V 2>&1) in
 *OpenSSH_9.[89]* | *OpenSSH_[1-9][0-9].*)

@@ -238,7 +238,12 @@ impl Cloud {
         let host_key = HostKey::generate().map_err(MachineError::Key)?;
         let mut labels = identity.labels("machine");
         labels.insert(HOST_KEY.to_owned(), host_key.fingerprint().to_label());
-        let bootstrap = Bootstrap { volume, host_key: &host_key, boot_lease_seconds: self.options.spec.boot_lease_seconds };
+        let bootstrap = Bootstrap {
+            volume,
+            host_key: &host_key,
+            boot_lease_seconds: self.options.spec.boot_lease_seconds,
+            port_window: self.options.port_windows.claim(identity),
+        };
         let new = NewServer {
             name: identity.name(),
             server_type: rung.server_type.clone(),

@@ -1,3 +1,5 @@
+mod families;
+
 use std::io;
 use std::net::IpAddr;
 
@@ -5,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::address::Protocol;
-use crate::placement::place;
+use crate::placement::{NotPlaced, Placed, place};
 use crate::publication::Publication;
 use crate::rules::OnConflict;
 
@@ -18,9 +20,10 @@ fn tcp(port: u16) -> Address {
 }
 
 fn container_of(id: &str, wanted: &[(Protocol, u16)]) -> Container {
-    let twin = Some(Twin { ip: IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), needed: true });
+    let twin = Some(Twin { ip: IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), claim: Claim::Own, needed: true });
     let publications = wanted.iter().map(|(protocol, port)| Publication {
         wanted: address(*protocol, *port),
+        claim: Claim::Own,
         twin,
         remote: Remote { host: "127.0.0.1".into(), port: *port },
         inside: *port,
@@ -44,38 +47,75 @@ struct Host {
     taken: BTreeSet<Address>,
     ours: BTreeMap<Slot, Vec<Address>>,
     on_conflict: OnConflict,
+    without_ipv6: bool,
+    /// Taken for containers that are about to start.
+    reserved: BTreeMap<Slot, Vec<Address>>,
 }
 
 impl Host {
     fn is_bound(&self, address: Address) -> bool {
-        self.taken.contains(&address) || self.ours.values().flatten().any(|ours| ours.overlaps(address))
+        (self.without_ipv6 && address.at.is_ipv6())
+            || self.taken.contains(&address)
+            || self.ours.values().chain(self.reserved.values()).flatten().any(|ours| ours.overlaps(address))
+    }
+
+    /// What is open.
+    fn open(&self) -> BTreeMap<Slot, BTreeSet<Address>> {
+        self.ours.iter().map(|(slot, addresses)| (slot.clone(), addresses.iter().copied().collect())).collect()
     }
 
     /// Carries actions out as the sockets would.
     fn carry_out(&mut self, table: &mut Table, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Close(slot) => assert!(self.ours.remove(&slot).is_some(), "what is closed was open"),
-                Action::Open(listening) => self.open(table, listening),
+        self.carry_out_now(table, actions);
+        for (slot, at) in table.lendable() {
+            let address = Address { at, ..slot.wanted };
+            if !self.is_bound(address) {
+                self.ours.get_mut(&slot).expect("what is lent to is open").push(address);
+                table.lent(&slot, at);
             }
         }
     }
 
-    fn open(&mut self, table: &mut Table, listening: Listening) {
-        let Slot { wanted, by_hand, .. } = listening.slot;
-        let bind = |at| {
-            let address = Address { at, ..wanted };
-            let claimed = !by_hand && table.is_claimed(address);
-            if claimed || self.is_bound(address) { Err(io::ErrorKind::AddrInUse.into()) } else { Ok(()) }
+    fn carry_out_now(&mut self, table: &mut Table, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Close(slot) => assert!(self.ours.remove(&slot).is_some(), "what is closed was open"),
+                Action::Yield(slot, at) => {
+                    let ours = self.ours.get_mut(&slot).expect("what gives an address up is open");
+                    ours.retain(|address| address.at != at);
+                    assert!(!ours.is_empty(), "it keeps its own address");
+                }
+                Action::Open(listening) => self.listen(table, listening),
+            }
+        }
+    }
+
+    fn listen(&mut self, table: &mut Table, listening: Listening) {
+        let Slot { wanted, .. } = listening.slot;
+        let placed = match self.reserved.remove(&listening.slot) {
+            Some(reserved) => Ok(reserved.iter().map(|address| address.at).collect()),
+            None => self.place(table, &listening).map(|placed| placed.addresses()),
         };
-        match place(wanted, listening.twin, if by_hand { OnConflict::Error } else { self.on_conflict }, bind) {
-            Ok(placed) => {
-                let addresses = placed.addresses();
+        match placed {
+            Ok(addresses) => {
                 self.ours.insert(listening.slot.clone(), addresses.iter().map(|at| Address { at: *at, ..wanted }).collect());
                 table.opened(listening, addresses);
             }
             Err(refused) => drop(table.blocked(listening, refused.error.to_string())),
         }
+    }
+
+    fn place(&self, table: &Table, listening: &Listening) -> Result<Placed<()>, NotPlaced> {
+        let Slot { wanted, by_hand, .. } = listening.slot;
+        place(wanted, listening.twin, if by_hand { OnConflict::Error } else { self.on_conflict }, |at| {
+            let address = Address { at, ..wanted };
+            let is_had = table.may_have(listening, at) && !self.is_bound(address);
+            match self.without_ipv6 && at.is_ipv6() {
+                true => Err(io::ErrorKind::AddrNotAvailable.into()),
+                false if is_had => Ok(()),
+                false => Err(io::ErrorKind::AddrInUse.into()),
+            }
+        })
     }
 }
 
@@ -221,6 +261,12 @@ impl Answer {
     }
 }
 
+/// What the table takes for open.
+fn told(table: &Table) -> BTreeMap<Slot, BTreeSet<Address>> {
+    let addresses = |open: &Open| open.at.iter().map(|at| Address { at: *at, ..open.listening.slot.wanted }).collect();
+    table.open().map(|open| (open.listening.slot.clone(), addresses(open))).collect()
+}
+
 fn running(engine: &BTreeMap<String, Option<Container>>) -> Vec<Container> {
     engine.values().flatten().cloned().collect()
 }
@@ -288,11 +334,7 @@ proptest! {
                 }
             };
             host.carry_out(&mut table, actions);
-            let told: BTreeMap<Slot, Vec<Address>> = table.open().map(|open| {
-                let slot = open.listening.slot.clone();
-                (slot.clone(), open.at.iter().map(|at| Address { at: *at, ..slot.wanted }).collect())
-            }).collect();
-            prop_assert_eq!(&told, &host.ours, "the table tells what is open");
+            prop_assert_eq!(told(&table), host.open(), "the table tells what is open");
             for open in table.open() {
                 let slot = &open.listening.slot;
                 prop_assert!(table.called(&slot.container).is_some(), "a listener of a container that is not known to run");

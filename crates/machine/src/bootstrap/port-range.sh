@@ -1,0 +1,13 @@
+#!/bin/sh
+# Numbers that dockerd chooses for published ports come from a window of this machine's own, since the ports of all machines meet on one computer. dockerd reads the
+# kernel's range once, as it starts: before that it is the window (`window`), and behind it the whole range again (`whole`), or connections of the machine itself would
+# run out of ports.
+set -eu
+range=${DOCKBRIDGE_PORT_RANGE:-/proc/sys/net/ipv4/ip_local_port_range}
+window=${DOCKBRIDGE_ETC:-/etc/dockbridge}/port-window
+
+case $1 in
+window) [ ! -s "$window" ] || cat "$window" >"$range" ;;
+# The kernel's default (ip-sysctl).
+whole) echo '32768 60999' >"$range" ;;
+esac
