@@ -8,6 +8,13 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
+/// Bytes in the address of a Unix socket, without the zero at its end (`sun_path`, unix(7)).
+const SYSTEM_LIMIT: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
+/// What follows the name of a Docker socket in the name of its control socket.
+const CONTROL: &str = ".control";
+/// The longest path of a Docker socket, in bytes.
+const LONGEST_PATH: usize = SYSTEM_LIMIT - CONTROL.len();
+
 /// The right to listen at a path; given back when dropped, with the sockets that were made.
 #[derive(Debug)]
 pub struct Ownership {
@@ -40,6 +47,16 @@ pub enum OwnershipError {
         /// The path.
         path: PathBuf,
     },
+    /// The path is longer than the address of a socket can be.
+    #[error(
+        "the path of the socket {} has {} bytes, and {LONGEST_PATH} are the most: the system allows \
+         {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
+        socket.display(), socket.as_os_str().len(), CONTROL.len()
+    )]
+    TooLong {
+        /// The socket.
+        socket: PathBuf,
+    },
     /// The file system refused.
     #[error("the socket {} cannot be made", path.display())]
     Io {
@@ -54,6 +71,9 @@ impl Ownership {
     /// Takes the right to listen at `socket`; its folder is made, for its owner only, if it is missing.
     pub fn take(socket: &Path) -> Result<Self, OwnershipError> {
         let fail = |source| OwnershipError::Io { path: socket.to_owned(), source };
+        if socket.as_os_str().len() > LONGEST_PATH {
+            return Err(OwnershipError::TooLong { socket: socket.to_owned() });
+        }
         if let Some(folder) = socket.parent().filter(|folder| !folder.exists()) {
             fs::DirBuilder::new().recursive(true).create(folder).map_err(fail)?;
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(fail)?;
@@ -84,7 +104,8 @@ impl Ownership {
             Err(source) => return Err(fail(source)),
         }
         // Bound under another name first: between bind and chmod nobody else may connect.
-        let temporary = with_suffix(path, &format!(".{}", std::process::id()));
+        // That name is no longer than the path, whose length is near its limit.
+        let temporary = beside(path);
         let _ = fs::remove_file(&temporary);
         let listener = UnixListener::bind(&temporary).map_err(fail)?;
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600)).map_err(fail)?;
@@ -111,7 +132,14 @@ fn is_dead(socket: &Path) -> bool {
 
 /// Where the daemon of a Docker socket is spoken to.
 pub(crate) fn control_socket(socket: &Path) -> PathBuf {
-    with_suffix(socket, ".control")
+    with_suffix(socket, CONTROL)
+}
+
+/// A name that nobody else uses, as long as that of `path` at the most unless that is very short.
+fn beside(path: &Path) -> PathBuf {
+    let is_control = path.as_os_str().as_encoded_bytes().ends_with(CONTROL.as_bytes());
+    let kind = if is_control { 'c' } else { 'd' };
+    path.with_file_name(format!(".{}{kind}", std::process::id()))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -134,6 +162,25 @@ mod tests {
         assert_eq!(fs::metadata(socket.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
         let second = Ownership::take(&socket).unwrap_err();
         assert!(matches!(&second, OwnershipError::Served { process, .. } if *process == std::process::id().to_string()), "{second}");
+    }
+
+    #[tokio::test]
+    async fn a_path_may_be_as_long_as_the_message_says_and_no_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let of_length = |length: usize| {
+            let name = "s".repeat(length - folder.path().as_os_str().len() - 1);
+            folder.path().join(name)
+        };
+        let socket = of_length(LONGEST_PATH);
+        let mut ownership = Ownership::take(&socket).unwrap();
+        let _listener = ownership.listen(&socket).unwrap();
+        let _control = ownership.listen(&control_socket(&socket)).unwrap();
+        for length in [LONGEST_PATH + 1, SYSTEM_LIMIT, 300] {
+            let error = Ownership::take(&of_length(length)).unwrap_err();
+            let told = error.to_string();
+            assert!(matches!(error, OwnershipError::TooLong { .. }), "{told}");
+            assert!(told.contains(&format!("has {length} bytes, and {LONGEST_PATH}")), "{told}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod config;
+mod context;
 mod cost;
 mod image;
 mod init;

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::credentials::refused_token_hints;
+use crate::output::with_arguments;
+
 /// Nothing of ours answered: no daemon, no machine.
 pub const NOT_RUNNING: u8 = 3;
 
@@ -66,9 +69,9 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error: {}", self.message)?;
+        write!(f, "Error: {}", with_arguments(&self.message))?;
         for hint in &self.hints {
-            write!(f, "\nHint: {hint}")?;
+            write!(f, "\nHint: {}", with_arguments(hint))?;
         }
         Ok(())
     }
@@ -90,19 +93,21 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-impl From<crate::settings::SettingsError> for Failure {
-    fn from(error: crate::settings::SettingsError) -> Self {
-        Self::new(with_causes(&error)).hint("`dockbridge config show` prints all settings with their values")
-    }
-}
-
 impl From<machine::MachineError> for Failure {
     fn from(error: machine::MachineError) -> Self {
         let failure = Self::new(with_causes(&error));
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+        hints_of(&error).into_iter().fold(failure, Self::hint)
+    }
+}
+
+/// What the user can do. A token that is refused is a matter of where it comes from.
+fn hints_of(error: &machine::MachineError) -> Vec<String> {
+    let generic = error.hint();
+    match (error, generic) {
+        (machine::MachineError::Cloud { source, .. }, Some(generic)) if source.is_unauthorized() || source.is_read_only() => {
+            refused_token_hints(generic)
         }
+        _ => generic.map(str::to_owned).into_iter().collect(),
     }
 }
 
@@ -147,16 +152,19 @@ impl From<daemon::DaemonError> for Failure {
         use daemon::{DaemonError, OwnershipError};
         let failure = Self::new(with_causes(&error));
         match &error {
-            DaemonError::Refused(source) => match source.hint() {
-                Some(hint) => failure.hint(hint),
-                None => failure,
-            },
+            DaemonError::Refused(source) => hints_of(source).into_iter().fold(failure, Self::hint),
             DaemonError::Port { .. } => failure.hint("change `docker.proxy_port`, or leave it out"),
             DaemonError::Socket(OwnershipError::Served { .. }) => failure
                 .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it; another one needs `--socket` or `--profile`"),
             DaemonError::Socket(OwnershipError::Foreign { .. }) => failure.hint("choose another place with `--socket PATH`"),
             DaemonError::Socket(OwnershipError::NoSocket { .. }) => {
                 failure.hint("move it away, or choose another place with `--socket PATH`")
+            }
+            DaemonError::Socket(OwnershipError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
+                failure.hint("the disk is full: free some space, or choose another place with `--socket PATH`")
+            }
+            DaemonError::Socket(OwnershipError::TooLong { .. }) => {
+                failure.hint("choose a shorter path with `--socket PATH` or `docker.socket_path`, such as /tmp/docker.sock")
             }
             DaemonError::Socket(OwnershipError::Io { .. }) => failure.hint("choose a place that you may write to with `--socket PATH`"),
         }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod credentials;
 mod failure;
 mod output;
 mod paths;
@@ -29,6 +30,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let GlobalArgs { profile, config, socket } = &arguments.global;
+    output::typed_with(profile, config.as_deref(), socket.as_deref());
     // The daemon moves bytes on one thread: between threads a request is handed over four times each way, and bytes cost a third more of the
     // processor. What blocks goes to threads of its own. A local cloud has machines to serve at the same time.
     let mut builder = match arguments.command {
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(commands::run(arguments.command, &arguments.global));
     // A read of the terminal that nobody waits for any more must not keep us.
     runtime.shutdown_background();
+    // Whoever keeps the output in a file is not to take half of it for the whole.
+    let outcome = outcome
+        .and_then(|()| output::written().map_err(|error| failure::Failure::new(format!("standard output cannot be written: {error}"))));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

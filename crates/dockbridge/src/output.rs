@@ -1,19 +1,95 @@
-//! Printing. All that a person or a program reads goes through here.
+//! Printing. All that a user or a program reads goes through here.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use daemon::Status;
 use daemon::client::Client;
 
-/// A line on standard output. A reader that went away is no error.
+/// What has to stand behind `dockbridge` in a hint, so that the command means the same profile.
+static GLOBAL_ARGUMENTS: OnceLock<String> = OnceLock::new();
+/// Why standard output could not be written; the first reason.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Remembers with which arguments this command was typed. Those that the environment names as well
+/// need no mention.
+pub fn typed_with(profile: &str, config: Option<&Path>, socket: Option<&Path>) {
+    let named = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
+    let mut arguments = String::new();
+    if profile != "default" && !named("DOCKBRIDGE_PROFILE", profile) {
+        arguments.push_str(&format!("--profile {profile} "));
+    }
+    if let Some(path) = config.map(|path| path.display().to_string())
+        && !named("DOCKBRIDGE_CONFIG", &path)
+    {
+        arguments.push_str(&format!("--config {} ", quoted(&path)));
+    }
+    if let Some(path) = socket {
+        arguments.push_str(&format!("--socket {} ", quoted(&path.display().to_string())));
+    }
+    let _ = GLOBAL_ARGUMENTS.set(arguments);
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
+    match text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// Commands in a text, completed so that they work as they are printed.
+pub fn with_arguments(text: &str) -> String {
+    match GLOBAL_ARGUMENTS.get().map(String::as_str) {
+        None | Some("") => text.to_owned(),
+        Some(arguments) => completed(text, arguments),
+    }
+}
+
+fn completed(text: &str, arguments: &str) -> String {
+    // A story and a cloud of their own have no profile of the user's.
+    let apart = ["try", "local-cloud", "--"];
+    let mut pieces = text.split("`dockbridge ");
+    let mut whole = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        whole.push_str("`dockbridge ");
+        if !apart.iter().any(|command| piece.starts_with(command)) {
+            whole.push_str(arguments);
+        }
+        whole.push_str(piece);
+    }
+    whole
+}
+
+/// A line on standard output. A reader that went away is no error; whatever else goes wrong ends the
+/// command with an error, see [`written`].
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    // Programs read JSON, and get texts as they are.
+    let is_json = line.starts_with(['{', '[']);
+    let line = if is_json { line.to_owned() } else { with_arguments(line) };
+    let mut stdout = io::stdout().lock();
+    note(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
+}
+
+fn note(written: io::Result<()>) {
+    let Err(error) = written else { return };
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// Whether all that was said was written.
+pub fn written() -> io::Result<()> {
+    let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    unwritten.map_or(Ok(()), Err)
 }
 
 /// A line on standard error.
 pub fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", with_arguments(line));
 }
 
 /// `1.2 s`, `75 s`.
@@ -37,5 +113,25 @@ pub async fn follow_wake(daemon: &Client, limit: Duration) -> Result<Status, dae
             return Ok(status);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_in_hints_mean_the_profile_that_was_typed() {
+        let told = |text| completed(text, "--profile m ");
+        assert_eq!(told("start it with `dockbridge start`"), "start it with `dockbridge --profile m start`");
+        assert_eq!(told("`dockbridge status` or `dockbridge stop`"), "`dockbridge --profile m status` or `dockbridge --profile m stop`");
+        assert_eq!(told("`dockbridge try` needs no account"), "`dockbridge try` needs no account");
+        assert_eq!(told("no dockbridge serves /x"), "no dockbridge serves /x");
+    }
+
+    #[test]
+    fn a_path_with_blanks_is_one_word() {
+        assert_eq!(quoted("/a/b.yaml"), "/a/b.yaml");
+        assert_eq!(quoted("/a b/it's"), "'/a b/it'\\''s'");
     }
 }

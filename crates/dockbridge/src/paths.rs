@@ -47,9 +47,22 @@ impl Paths {
         self.config.join("owner")
     }
 
-    /// The token, when `init` was given one.
-    pub fn token(&self) -> PathBuf {
-        self.config.join("token")
+    /// Where `init` keeps what belongs to one profile: its token and the endpoint of that token.
+    pub fn kept(&self, profile: &Profile) -> PathBuf {
+        match profile.to_string().as_str() {
+            "default" => self.config.clone(),
+            name => self.config.join("profiles").join(name),
+        }
+    }
+
+    /// The token of a profile, when `init` was given one.
+    pub fn token(&self, profile: &Profile) -> PathBuf {
+        self.kept(profile).join("token")
+    }
+
+    /// The API address that a profile's token was checked with, when the settings name another.
+    pub fn endpoint(&self, profile: &Profile) -> PathBuf {
+        self.kept(profile).join("endpoint")
     }
 
     /// The login key that `init` makes.
@@ -90,8 +103,13 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 
 /// What a person is told when one of our files cannot be made.
 pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
-        .hint("let DOCKBRIDGE_HOME name a folder that you may write to; all of our files go there")
+    let failure = Failure::new(format!("{} cannot be written: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            failure.hint("the disk is full: free some space, or let DOCKBRIDGE_HOME name a folder on another disk")
+        }
+        _ => failure.hint("let DOCKBRIDGE_HOME name a folder that you may write to; all of our files go there"),
+    }
 }
 
 /// Writes a file that only its owner may read, whole or not at all.

@@ -1,8 +1,8 @@
-//! What the arguments and settings mean to the rooms below: who we are, which cloud, which token, which key.
+//! What the arguments and settings mean to the crates below. Owner, token and keys are in
+//! [`crate::credentials`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
 use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortWindows, Profile, SelfDestruct, Spec};
 use russh::keys::PrivateKey;
-use russh::keys::ssh_key::LineEnding;
 use secrecy::SecretString;
 use tunnel::AgentPlan;
 use url::Url;
 
 use crate::failure::{Failure, Outcome, with_causes};
-use crate::paths::{Paths, unwritable, write_private};
-use crate::settings::{self, Settings};
+use crate::output::complain;
+use crate::paths::Paths;
+use crate::settings::{self, Loaded, Problem, Provider, Settings, Severity};
 
 /// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
 pub const BOOT_LEASE_SECONDS: u64 = 10 * 60;
@@ -55,8 +55,33 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Reads the settings.
+    /// Reads the settings for a command that begins something: none of them may be wrong.
     pub fn load(arguments: &GlobalArgs) -> Outcome<Self> {
+        let (resolved, problems) = Self::read(arguments)?;
+        let (refused, warned): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.severity == Severity::Refused);
+        if !refused.is_empty() {
+            return Err(unusable(&refused));
+        }
+        warned.iter().for_each(|problem| complain(&format!("Warning: {problem}")));
+        if let Some(warning) = resolved.endpoint_not_used() {
+            complain(&format!("Warning: {warning}"));
+        }
+        Ok(resolved)
+    }
+
+    /// Reads the settings for a command that looks, stops or takes down: what is wrong with them is
+    /// said, and never keeps a machine alive.
+    pub fn load_what_holds(arguments: &GlobalArgs) -> Outcome<Self> {
+        let (resolved, problems) = Self::read(arguments)?;
+        let refused = problems.iter().filter(|problem| problem.severity == Severity::Refused);
+        for problem in refused {
+            complain(&format!("Warning: {problem} (this command goes on without it)"));
+        }
+        Ok(resolved)
+    }
+
+    /// Reads the settings, and what is wrong with them.
+    pub fn read(arguments: &GlobalArgs) -> Outcome<(Self, Vec<Problem>)> {
         let paths = Paths::find().map_err(|error| Failure::new(with_causes(&error)).hint("set HOME or DOCKBRIDGE_HOME"))?;
         let profile = Profile::parse(&arguments.profile).map_err(|error| Failure::new(error.to_string()))?;
         let settings_file = arguments.config.clone().unwrap_or_else(|| paths.settings());
@@ -64,100 +89,63 @@ impl Resolved {
             return Err(Failure::new(format!("there is no settings file {}", settings_file.display())));
         }
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let settings = settings::load(&settings_file, variables)?;
+        let Loaded { settings, problems } = settings::load(&settings_file, &arguments.profile, variables);
         let socket =
             arguments.socket.clone().or_else(|| settings.docker.socket_path.clone()).unwrap_or_else(|| paths.docker_socket(&profile));
         let socket = std::path::absolute(&socket)?;
-        Ok(Self { paths, settings_file, settings, profile, socket })
-    }
-
-    /// The owner's id, made if there is none yet.
-    pub fn owner(&self) -> Outcome<Owner> {
-        let path = self.paths.owner();
-        match fs::read_to_string(&path) {
-            Ok(text) => Owner::parse(&text)
-                .map_err(|error| Failure::new(format!("{}: {error}", path.display())).hint("put the id back that `init` printed")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let owner = Owner::random();
-                write_private(&path, format!("{owner}\n").as_bytes()).map_err(|error| unwritable(&path, &error))?;
-                Ok(owner)
-            }
-            Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", path.display()))),
-        }
-    }
-
-    /// The API token: settings and environment, a command, or the file that `init` wrote.
-    pub fn token(&self) -> Outcome<SecretString> {
-        if let Some(token) = &self.settings.hetzner.api_token {
-            return Ok(token.clone());
-        }
-        if let Some(command) = &self.settings.hetzner.token_command {
-            return run_token_command(command);
-        }
-        match fs::read_to_string(self.paths.token()) {
-            Ok(text) => Ok(SecretString::from(text.trim().to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::new("there is no Hetzner API token")
-                .hint("make one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` or set HCLOUD_TOKEN")
-                .hint("`dockbridge try` needs no account")),
-            Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", self.paths.token().display()))),
-        }
+        Ok((Self { paths, settings_file, settings, profile, socket }, problems))
     }
 
     /// The API of the cloud project.
     pub fn client(&self, token: SecretString) -> Outcome<Client> {
-        let endpoint = &self.settings.hetzner.endpoint;
-        let url: Url = endpoint.parse().map_err(|error| {
-            Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
-        })?;
-        let client = Client::new(url, token).map_err(|error| {
-            let failure = Failure::new(with_causes(&error));
-            match error {
-                hetzner::Error::Token => failure.hint("copy it once more from the Hetzner Cloud console, then run `dockbridge init`"),
-                hetzner::Error::Endpoint { .. } => failure.hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT"),
-                _ => failure,
-            }
-        })?;
-        // A cloud on this host answers in microseconds and has no rate limit worth sparing.
-        Ok(if self.endpoint_is_local() {
-            client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
-        } else {
-            client
-        })
+        client_at(&self.endpoint(), token)
     }
 
-    fn endpoint_is_local(&self) -> bool {
-        self.settings.hetzner.endpoint.starts_with("http://")
+    /// The host of the user's own on which this profile's machine is, if the settings say so.
+    pub fn own_host(&self) -> Option<&str> {
+        let host = self.settings.ssh.host.as_deref()?;
+        (self.settings.machine.provider != Some(Provider::Hetzner)).then_some(host)
     }
 
-    /// The login key, made if there is none yet.
-    pub fn login_key(&self) -> Outcome<Arc<PrivateKey>> {
-        let own = self.paths.private_key();
-        let path = self.settings.ssh.private_key_path.as_ref().unwrap_or(&own);
-        let unusable = |what: &str, error: &dyn std::error::Error| {
-            Failure::new(format!("the private key {} cannot be {what}: {error}", path.display()))
-                .hint("change `ssh.private_key_path`, or leave it out for a key of our own")
-        };
-        match fs::read_to_string(path) {
-            Ok(text) => PrivateKey::from_openssh(&text).map(Arc::new).map_err(|error| unusable("used", &error)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && *path == own => {
-                let unmade = |error: &dyn std::error::Error| Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)));
-                let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
-                let text = key.to_openssh(LineEnding::LF).map_err(|error| unmade(&error))?;
-                write_private(&own, text.as_bytes()).map_err(|error| unwritable(&own, &error))?;
-                Ok(Arc::new(key))
-            }
-            Err(error) => Err(unusable("read", &error)),
+    /// The cloud for a command that looks at this profile's machine or takes it down. Nothing is
+    /// written: where there is no owner id yet, nothing in the cloud is this user's.
+    pub fn looking(&self) -> Outcome<Cloud> {
+        if let Some(host) = self.own_host() {
+            return Err(Failure::new(format!(
+                "the machine of profile {} is {host}, a host of your own: dockbridge neither \
+                 creates nor deletes it",
+                self.profile
+            )));
         }
+        self.looking_at_project()
     }
 
-    /// The provider of this profile's machine.
+    /// The same, for all profiles of this owner.
+    pub fn looking_at_project(&self) -> Outcome<Cloud> {
+        let token = self.token()?;
+        let client = self.client(token.clone())?;
+        let login = self.login_key_or_another()?;
+        Ok(self.cloud_of(client, token, self.owner_or_nobody()?, login))
+    }
+
+    /// The owner, for a command that looks: a new one owns nothing, and is forgotten again.
+    pub fn owner_or_nobody(&self) -> Outcome<Owner> {
+        Ok(self.known_owner()?.unwrap_or_else(Owner::random))
+    }
+
+    /// The provider of this profile's machine. Owner id and login key are made if need be.
     pub fn cloud(&self) -> Outcome<Cloud> {
         let token = self.token()?;
         let client = self.client(token.clone())?;
+        let (owner, login) = (self.owner()?, self.login_key()?);
+        Ok(self.cloud_of(client, token, owner, login))
+    }
+
+    fn cloud_of(&self, client: Client, token: SecretString, owner: Owner, login: Arc<PrivateKey>) -> Cloud {
         let hetzner = &self.settings.hetzner;
         let self_destruct = match self.settings.keepalive.self_destruct {
             settings::SelfDestruct::PowerOff => SelfDestruct::PowerOff,
-            settings::SelfDestruct::Token => SelfDestruct::Delete { endpoint: hetzner.endpoint.clone(), token },
+            settings::SelfDestruct::Token => SelfDestruct::Delete { endpoint: self.endpoint(), token },
         };
         let spec = Spec {
             server_types: hetzner.server_types.clone(),
@@ -173,9 +161,9 @@ impl Resolved {
             resident: true,
         };
         let options = CloudOptions {
-            identity: Identity { profile: self.profile.clone(), owner: self.owner()? },
+            identity: Identity { profile: self.profile.clone(), owner },
             spec,
-            login: self.login_key()?,
+            login,
             agent: plan,
             lease: self.lease(),
             self_destruct,
@@ -183,7 +171,7 @@ impl Resolved {
             wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
         };
-        Ok(Cloud::new(client, options))
+        Cloud::new(client, options)
     }
 
     /// What this client says of itself.
@@ -192,7 +180,7 @@ impl Resolved {
             // One name for all that this process says: the machine is not to take us for somebody else.
             client: CLIENT.get_or_init(|| format!("{:016x}", rand::random::<u64>())).clone(),
             length: self.settings.keepalive.timeout,
-            idle_limit: self.settings.activity.idle_timeout + self.settings.activity.grace_period,
+            idle_limit: self.policy().idle_timeout.saturating_add(self.settings.activity.grace_period),
         }
     }
 
@@ -200,8 +188,8 @@ impl Resolved {
     pub fn policy(&self) -> Policy {
         let activity = &self.settings.activity;
         Policy {
-            idle_timeout: activity.idle_timeout,
-            connection_timeout: activity.connection_timeout,
+            idle_timeout: activity.idle_timeout.unwrap_or(Policy::UNLIMITED),
+            connection_timeout: activity.connection_timeout.unwrap_or(Policy::UNLIMITED),
             grace_period: activity.grace_period,
             containers: match activity.containers {
                 settings::Containers::Timeout => Containers::Timeout,
@@ -263,11 +251,34 @@ pub fn holds_agent(folder: &Path) -> bool {
     names.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("dockbridge-agent"))
 }
 
-fn run_token_command(command: &str) -> Outcome<SecretString> {
-    let output = std::process::Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if !output.status.success() || text.is_empty() {
-        return Err(Failure::new("the command of `hetzner.token_command` printed no token").hint("run it by hand to see why"));
-    }
-    Ok(SecretString::from(text))
+/// What keeps a command from beginning, all of it at once.
+pub fn unusable(problems: &[Problem]) -> Failure {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let failure = match &lines[..] {
+        [one] => Failure::new(one),
+        several => Failure::new(format!("{} settings cannot be used:\n  {}", several.len(), several.join("\n  "))),
+    };
+    let mut hints: Vec<&str> = problems.iter().filter_map(Problem::hint).collect();
+    hints.dedup();
+    hints.into_iter().chain(["`dockbridge config show` prints all settings with their values"]).fold(failure, Failure::hint)
+}
+
+/// The API at an address.
+pub fn client_at(endpoint: &str, token: SecretString) -> Outcome<Client> {
+    let url: Url = endpoint.parse().map_err(|error| {
+        Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
+    })?;
+    let client = Client::new(url, token).map_err(|error| {
+        let failure = Failure::new(with_causes(&error));
+        match error {
+            hetzner::Error::Endpoint { .. } => failure.hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT"),
+            _ => failure,
+        }
+    })?;
+    // A cloud on this host answers in microseconds and has no rate limit worth sparing.
+    Ok(if endpoint.starts_with("http://") {
+        client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
+    } else {
+        client
+    })
 }

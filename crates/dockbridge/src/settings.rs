@@ -1,8 +1,16 @@
-//! What the person set: defaults, under the file, under the environment, under flags. This module reads and checks; what the settings mean to the rooms
-//! below is told by [`crate::resolved`].
+//! What the user set: defaults, under the file, under the file's section of the profile, under the
+//! environment, under flags. This module reads and checks; what the settings mean to the crates below
+//! is decided by [`crate::resolved`].
 
+mod addresses;
+mod check;
 pub mod duration;
 mod file;
+mod layer;
+mod place;
+mod spans;
+pub mod token;
+mod tree;
 mod values;
 
 use std::fmt;
@@ -13,14 +21,18 @@ use std::time::Duration;
 
 use daemon::ports::{OnConflict, Rule};
 use machine::ImageSetting;
-use secrecy::SecretString;
 use url::Url;
 
-pub use file::{SettingsError, load};
+pub use addresses::api_address;
+pub use file::{Loaded, load};
+pub use place::{Problem, Severity};
+use token::Token;
 
 /// All settings, with their defaults filled in.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Section `machine`.
+    pub machine: Machine,
     /// Section `hetzner`.
     pub hetzner: Hetzner,
     /// Section `docker`.
@@ -41,6 +53,51 @@ pub struct Settings {
     pub image: Image,
     /// Section `logging`.
     pub logging: Logging,
+}
+
+/// Where a setting was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In the file, for all profiles.
+    File,
+    /// In the file, for this profile.
+    Profile,
+    /// In the environment.
+    Variable,
+}
+
+/// The machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Where it comes from; `None` for a host where one is set, and the cloud where none is.
+    pub provider: Option<Provider>,
+}
+
+/// Where machines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Provider {
+    /// Servers of a Hetzner Cloud project, made and deleted as needed
+    Hetzner,
+    /// A host of your own, never made or deleted
+    Ssh,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Provider::Hetzner => "hetzner",
+            Provider::Ssh => "ssh",
+        })
+    }
+}
+
+/// The address of a cloud's API.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Http or https.
+    pub url: String,
+    /// Where it was set.
+    pub origin: Origin,
 }
 
 /// The image builder. What has no default is asked for by the command that needs it.
@@ -66,7 +123,7 @@ pub struct Image {
 #[derive(Debug, Clone)]
 pub struct Hetzner {
     /// API token, if it stands in the file or the environment.
-    pub api_token: Option<SecretString>,
+    pub api_token: Option<Token>,
     /// A command that prints the token.
     pub token_command: Option<String>,
     /// Server types in order of preference.
@@ -77,8 +134,8 @@ pub struct Hetzner {
     pub image: ImageSetting,
     /// GB of a new volume.
     pub volume_size: u64,
-    /// API base.
-    pub endpoint: String,
+    /// API base; `None` for the one kept with the token, or the public API.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// The local endpoint.
@@ -93,10 +150,10 @@ pub struct Docker {
 /// How long a machine stays.
 #[derive(Debug, Clone)]
 pub struct Activity {
-    /// After the last command.
-    pub idle_timeout: Duration,
-    /// With silent connections or running containers.
-    pub connection_timeout: Duration,
+    /// After the last command; `None` to end no machine for idleness.
+    pub idle_timeout: Option<Duration>,
+    /// With silent connections or running containers; `None` for as long as they last.
+    pub connection_timeout: Option<Duration>,
     /// Before the end.
     pub grace_period: Duration,
     /// What running containers mean.
@@ -196,6 +253,10 @@ impl fmt::Display for SelfDestruct {
 pub struct Ssh {
     /// The private key; `None` for the one that `init` makes.
     pub private_key_path: Option<PathBuf>,
+    /// With provider `ssh`: the host, as `--host` takes it.
+    pub host: Option<String>,
+    /// With provider `ssh`: the engine's socket on the host.
+    pub remote_socket: Option<PathBuf>,
 }
 
 /// Published ports.

@@ -1,4 +1,4 @@
-//! The wish that this process may end: an interrupt from the terminal, or a polite kill.
+//! The wish that this process may end: an interrupt from the terminal, its end, or a polite kill.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 /// Cancelled with the first of these signals; from now on none of them ends the process by itself.
 pub fn end_of_process() -> std::io::Result<CancellationToken> {
     let ending = CancellationToken::new();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+    let hangup = heeds_hangup().then(SignalKind::hangup);
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()].into_iter().chain(hangup) {
         let mut arrived = signal(kind)?;
         let ending = ending.clone();
         tokio::spawn(async move {
@@ -16,4 +17,31 @@ pub fn end_of_process() -> std::io::Result<CancellationToken> {
         });
     }
     Ok(ending)
+}
+
+/// Whether the end of the terminal is to end this process. `nohup` has it ignored, and a handler of
+/// ours would undo that. Where the system does not say, the signal is left as it is.
+fn heeds_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    is_ignored(&status, SignalKind::hangup().as_raw_value()) == Some(false)
+}
+
+/// Reads the mask `SigIgn` (proc(5)).
+fn is_ignored(status: &str, signal: i32) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_nohup_had_ignored_stays_ignored() {
+        let status = |mask: &str| format!("Name:\tx\nSigIgn:\t{mask}\nSigCgt:\t0000000000000000\n");
+        assert_eq!(is_ignored(&status("0000000000000001"), 1), Some(true));
+        assert_eq!(is_ignored(&status("0000000000001000"), 1), Some(false));
+        assert_eq!(is_ignored("", 1), None);
+    }
 }

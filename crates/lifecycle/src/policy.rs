@@ -25,6 +25,11 @@ pub struct Policy {
     pub lock: Lock,
 }
 
+impl Policy {
+    /// A timeout that ends no machine.
+    pub const UNLIMITED: Duration = Duration::MAX;
+}
+
 /// What running containers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Containers {

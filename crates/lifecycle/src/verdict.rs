@@ -179,6 +179,11 @@ impl<'a> Scene<'a> {
         Self { snapshot, policy, tenure, now, shortened, last }
     }
 
+    /// When a timeout that begins at a moment is over; `None` for one that never is.
+    fn over(begun: Moment, timeout: Duration) -> Option<Moment> {
+        (timeout != Policy::UNLIMITED).then(|| begun.plus(timeout))
+    }
+
     fn connection_timeout(&self) -> Duration {
         if self.shortened { self.policy.connection_timeout.min(self.policy.idle_timeout) } else { self.policy.connection_timeout }
     }

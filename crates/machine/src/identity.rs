@@ -94,6 +94,13 @@ impl Profile {
     }
 }
 
+impl Default for Profile {
+    /// The profile of a user who names none.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,10 +1,13 @@
 //! `dockbridge config`: what is set, and whether it is understood.
 
+use std::time::Duration;
+
 use daemon::ports::Rule;
 
 use crate::failure::Outcome;
-use crate::output::say;
-use crate::resolved::{GlobalArgs, Resolved};
+use crate::output::{complain, say};
+use crate::resolved::{GlobalArgs, Resolved, unusable};
+use crate::settings::Severity;
 use crate::settings::duration::format;
 
 /// What can be asked about the settings.
@@ -28,14 +31,28 @@ pub fn run(command: Command, global: &GlobalArgs) -> Outcome {
         say(&path.display().to_string());
         return Ok(());
     }
-    let resolved = Resolved::load(global)?;
-    if let Command::Validate = command {
-        let state = if resolved.settings_file.exists() { "is understood" } else { "does not exist: the defaults hold" };
-        say(&format!("{} {state}.", resolved.settings_file.display()));
-        return Ok(());
+    let (resolved, problems) = Resolved::read(global)?;
+    let (refused, warned): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.severity == Severity::Refused);
+    warned.iter().for_each(|problem| complain(&format!("Warning: {problem}")));
+    if let Command::Show = command {
+        say(show(&resolved).trim_end());
     }
-    say(show(&resolved).trim_end());
+    if !refused.is_empty() {
+        return Err(unusable(&refused));
+    }
+    if let Command::Validate = command {
+        let state = match resolved.settings_file.exists() {
+            true => "is understood",
+            false => "does not exist: the defaults hold",
+        };
+        say(&format!("{} {state}.", resolved.settings_file.display()));
+    }
     Ok(())
+}
+
+/// A timeout, or none.
+fn patience(timeout: Option<Duration>) -> String {
+    timeout.map_or_else(|| "none".to_owned(), format)
 }
 
 /// From millionths.
@@ -50,10 +67,17 @@ fn show(resolved: &Resolved) -> String {
     let token = match (&settings.hetzner.api_token, &settings.hetzner.token_command) {
         (Some(_), _) => "# api_token: set, not shown\n".to_owned(),
         (None, Some(command)) => format!("token_command: {command:?}\n"),
-        (None, None) if resolved.paths.token().exists() => "# api_token: kept by init, not shown\n".to_owned(),
+        (None, None) if resolved.kept_token_file().is_some() => "# api_token: kept by init, not shown\n".to_owned(),
         (None, None) => "# api_token: not set\n".to_owned(),
     };
     let proxy_port = settings.docker.proxy_port.map_or("# proxy_port: none".to_owned(), |port| format!("proxy_port: {port}"));
+    let provider = settings.machine.provider.map_or("# provider: not set".to_owned(), |provider| format!("provider: {provider}"));
+    let host = settings.ssh.host.as_ref().map_or("# host: not set".to_owned(), |host| format!("host: {host:?}"));
+    let remote_socket = settings
+        .ssh
+        .remote_socket
+        .as_ref()
+        .map_or("# remote_socket: not set".to_owned(), |path| format!("remote_socket: {}", path.display()));
     let key = settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
     let chosen = [
         ("name", settings.image.name.as_ref().map(ToString::to_string)),
@@ -66,12 +90,13 @@ fn show(resolved: &Resolved) -> String {
         .map(|(key, value)| value.map_or_else(|| format!("  # {key}: not set\n"), |value| format!("  {key}: {value}\n")))
         .collect();
     format!(
-        "hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
+        "machine:\n  {provider}\n\
+         hetzner:\n  {token}  server_types: {}\n  locations: {}\n  image: {}\n  volume_size: {}\n  endpoint: {}\n\
          docker:\n  socket_path: {}\n  {proxy_port}\n\
          activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  resume: {}\n  max_lifetime: {}\n  budget: {}\n\
          lock:\n  action: {}\n  grace: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
-         ssh:\n  private_key_path: {}\n\
+         ssh:\n  private_key_path: {}\n  {host}\n  {remote_socket}\n\
          ports:\n  enabled: {}\n  bind: {}\n  on_conflict: {}\n  include: {}\n  exclude: {}\n\
          gateway:\n  bind_mounts: {}\n\
          image:\n{image}  factory: {}\n  rescue_timeout: {}\n  stall_timeout: {}\n\
@@ -80,15 +105,15 @@ fn show(resolved: &Resolved) -> String {
         list(&settings.hetzner.locations),
         settings.hetzner.image,
         settings.hetzner.volume_size,
-        settings.hetzner.endpoint,
+        resolved.endpoint(),
         resolved.socket.display(),
-        format(settings.activity.idle_timeout),
-        format(settings.activity.connection_timeout),
+        patience(settings.activity.idle_timeout),
+        patience(settings.activity.connection_timeout),
         format(settings.activity.grace_period),
         settings.activity.containers,
         settings.activity.keep_paid_hour,
         settings.activity.resume,
-        settings.activity.max_lifetime.map_or_else(|| "none".to_owned(), format),
+        patience(settings.activity.max_lifetime),
         settings.activity.budget.map_or_else(|| "none".to_owned(), amount),
         settings.lock.action,
         format(settings.lock.grace),

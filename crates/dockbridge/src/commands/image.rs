@@ -17,6 +17,7 @@ use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::{complain, say};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
+use crate::settings::token::{Source, Token};
 
 /// What can be done with images.
 #[derive(Debug, clap::Subcommand)]
@@ -74,11 +75,17 @@ impl Project {
     fn open(&self, global: &GlobalArgs) -> Outcome<Opened> {
         let mut resolved = Resolved::load(global)?;
         if let Some(token) = &self.token {
-            resolved.settings.hetzner.api_token = Some(given(token)?);
+            resolved.settings.hetzner.api_token = Some(Token::new(given(token)?.expose_secret(), Source::Argument));
         }
         let client = resolved.client(resolved.token()?)?;
-        let owner = resolved.owner()?;
+        let owner = resolved.owner_or_nobody()?;
         Ok(Opened { resolved, client, owner })
+    }
+
+    /// The same, with an owner id that is made if there is none yet.
+    fn open_to_build(&self, global: &GlobalArgs) -> Outcome<Opened> {
+        let opened = self.open(global)?;
+        Ok(Opened { owner: opened.resolved.owner()?, ..opened })
     }
 }
 

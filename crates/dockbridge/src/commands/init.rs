@@ -1,15 +1,18 @@
 //! `dockbridge init`: token, owner id, login key, docker context.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::process::Stdio;
 
-use hetzner::Query;
-use secrecy::{ExposeSecret as _, SecretString};
+use hetzner::{Client, Labels, Query};
+use secrecy::SecretString;
 
+use super::context;
+use crate::credentials::{refused_token_hints, sendable};
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
-use crate::paths::{unwritable, write_private};
-use crate::resolved::{GlobalArgs, Resolved};
+use crate::resolved::{GlobalArgs, Resolved, client_at};
+use crate::settings::token::{Source, Token};
+
+const CONSOLE: &str = "make one with Read & Write in the Hetzner Cloud console";
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -23,36 +26,66 @@ pub struct Args {
     /// Do not make a docker context
     #[arg(long)]
     no_context: bool,
+    /// Name of the docker context, instead of dockbridge or dockbridge-PROFILE
+    #[arg(long, value_name = "NAME", conflicts_with = "no_context")]
+    context: Option<String>,
 }
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
     let typed = if arguments.yes { None } else { read_token(&arguments)? };
-    let token = match &typed {
-        Some(token) => token.clone(),
-        None => resolved.token()?,
+    let token = typed.clone().map_or_else(|| resolved.token(), Ok)?;
+    let endpoint = match &typed {
+        Some(_) => resolved.endpoint_for_new_token(),
+        None => resolved.endpoint(),
     };
-    let client = resolved.client(token.clone())?;
-    match client.locations().list(&Query::default()).await {
-        Ok(locations) => say(&format!("The token is valid; the cloud has {} locations.", locations.len())),
-        Err(error) if error.is_unauthorized() => {
-            return Err(Failure::new("the cloud refuses this token").hint("make one with Read & Write in the Hetzner Cloud console"));
-        }
-        Err(error) => return Err(Failure::new(format!("the token could not be checked: {}", with_causes(&error)))),
-    }
+    let client = client_at(&endpoint, token)?;
+    let locations = check(&client, typed.is_some()).await?;
+    say(&format!("The token is valid; the cloud has {locations} locations."));
     if let Some(token) = typed {
-        let path = resolved.paths.token();
-        write_private(&path, token.expose_secret().as_bytes()).map_err(|error| unwritable(&path, &error))?;
+        let path = resolved.keep_token(&token, &endpoint)?;
         say(&format!("The token is kept in {}, readable by you alone.", path.display()));
+        if let Some(source) = resolved.wins_over_kept() {
+            say(&format!("Note: {source} is set and wins over it, as long as it is set."));
+        }
     }
-    say(&format!("Owner id: {} (it marks what is yours in the cloud project).", resolved.owner()?));
+    let owner = resolved.owner()?;
+    say(&format!("Owner id: {owner} (it marks what is yours in the cloud project)."));
     resolved.login_key()?;
     if !arguments.no_context {
-        make_context(&resolved);
+        context::make(&resolved, arguments.context.as_deref());
     }
     say("Next: `dockbridge start`");
     Ok(())
+}
+
+/// Whether the token lets this computer read and write; nothing is made. Returns how many locations
+/// there are.
+async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
+    let hints = || match is_typed {
+        true => vec![CONSOLE.to_owned()],
+        false => refused_token_hints(CONSOLE),
+    };
+    let with_hints = |failure: Failure| hints().into_iter().fold(failure, Failure::hint);
+    let locations = match client.locations().list(&Query::default()).await {
+        Ok(locations) => locations.len(),
+        Err(error) if error.is_unauthorized() => {
+            return Err(with_hints(Failure::new("the cloud refuses this token")));
+        }
+        Err(error) => return Err(unchecked(&error)),
+    };
+    // A key without a name and without a key: it is refused for that, and before that for a token
+    // that may only read.
+    match client.ssh_keys().create("", "", &Labels::new()).await {
+        Err(error) if error.is_read_only() => Err(with_hints(Failure::new("this token may only read, and machines are made and deleted"))),
+        Err(error) if error.api().is_none() => Err(unchecked(&error)),
+        _ => Ok(locations),
+    }
+}
+
+fn unchecked(error: &hetzner::Error) -> Failure {
+    Failure::new(format!("the token could not be checked: {}", with_causes(error)))
 }
 
 fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
@@ -61,36 +94,14 @@ fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
         if !stdin.is_terminal() {
             return Ok(None);
         }
-        say("Paste an API token with Read & Write (Hetzner Cloud console, Security, API tokens), or press Enter to use the environment's:");
+        say("Paste an API token with Read & Write (Hetzner Cloud console, Security, API tokens), or \
+             press Enter to use the environment's:");
     }
     let mut line = String::new();
     stdin.lock().read_line(&mut line)?;
-    let token = line.trim();
-    match token.is_empty() {
+    match line.trim().is_empty() {
         true if arguments.token_stdin => Err(Failure::new("there is no token on standard input")),
         true => Ok(None),
-        false => Ok(Some(SecretString::from(token.to_owned()))),
-    }
-}
-
-/// A docker context is a convenience: that there is no docker client is said, and is no failure.
-fn make_context(resolved: &Resolved) {
-    let name = match resolved.profile.to_string() {
-        profile if profile == "default" => "dockbridge".to_owned(),
-        profile => format!("dockbridge-{profile}"),
-    };
-    let host = format!("host=unix://{}", resolved.socket.display());
-    let docker = |verb: &str| {
-        std::process::Command::new("docker")
-            .args(["context", verb, &name, "--docker", &host])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-    };
-    match docker("create") {
-        Ok(status) if status.success() || docker("update").is_ok_and(|status| status.success()) => {
-            say(&format!("Docker context {name:?} leads here: `docker context use {name}` makes it the default."));
-        }
-        Ok(_) | Err(_) => say(&format!("Point docker here with: export DOCKER_HOST=unix://{}", resolved.socket.display())),
+        false => sendable(&Token::new(&line, Source::Input)).map(Some),
     }
 }

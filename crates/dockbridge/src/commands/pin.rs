@@ -24,7 +24,7 @@ fn length(text: &str) -> Result<Duration, String> {
 
 /// Runs `pin`.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let daemon = Resolved::load(global)?.daemon();
+    let daemon = Resolved::load_what_holds(global)?.daemon();
     daemon.pin(arguments.length).await?;
     let status = daemon.status().await?;
     let until =
@@ -41,7 +41,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 
 /// Runs `unpin`.
 pub async fn unpin(global: &GlobalArgs) -> Outcome {
-    let answer = Resolved::load(global)?.daemon().unpin().await?;
+    let answer = Resolved::load_what_holds(global)?.daemon().unpin().await?;
     say(&answer.message.unwrap_or_else(|| "Unpinned.".to_owned()));
     Ok(())
 }

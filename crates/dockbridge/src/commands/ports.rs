@@ -37,7 +37,7 @@ enum Command {
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let daemon = Resolved::load(global)?.daemon();
+    let daemon = Resolved::load_what_holds(global)?.daemon();
     match arguments.command {
         Some(Command::Add { forward }) => {
             let made = daemon.add_forward(&forward).await?;

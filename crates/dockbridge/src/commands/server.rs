@@ -38,18 +38,18 @@ pub enum Command {
 
 /// Runs it.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load(global)?;
+    let resolved = Resolved::load_what_holds(global)?;
     match command {
         Command::Create => super::wake::run(global).await,
         Command::Destroy => destroy(&resolved).await,
         Command::Status { json } => {
-            let servers = resolved.cloud()?.servers().await?;
+            let servers = resolved.looking()?.servers().await?;
             let Some(server) = servers.first() else {
                 return Err(Failure::new("there is no machine").hint("the next docker command creates one").code(NOT_RUNNING));
             };
             print(std::slice::from_ref(server), json)
         }
-        Command::List { json } => print(&resolved.cloud()?.servers().await?, json),
+        Command::List { json } => print(&resolved.looking()?.servers().await?, json),
         Command::Ssh { command } => ssh(&resolved, &command).await,
     }
 }
@@ -59,7 +59,7 @@ async fn destroy(resolved: &Resolved) -> Outcome {
     if daemon.status().await.is_ok() {
         return destroy_through(&daemon).await;
     }
-    match resolved.cloud()?.destroy(None, Consent::Given).await? {
+    match resolved.looking()?.destroy(None, Consent::Given).await? {
         Destroyed::Gone { troubles } => {
             say("The server is gone; the volume stays.");
             troubles.iter().for_each(|trouble| say(&format!("Note: {trouble}.")));
@@ -123,7 +123,7 @@ pub fn image(machine: &Summary) -> Option<String> {
 
 /// Hands over to the system's `ssh`, with the machine's own host key and nothing else to trust.
 async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
-    let cloud = resolved.cloud()?;
+    let cloud = resolved.looking()?;
     let Some(access) = cloud.access().await? else {
         return Err(Failure::new("there is no machine").hint("`dockbridge wake` creates one").code(NOT_RUNNING));
     };
@@ -131,13 +131,37 @@ async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
     write_private(&known_hosts, format!("{} {}\n", access.address, access.host_key.trim()).as_bytes())?;
     let key = resolved.settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
     let error = std::process::Command::new("ssh")
-        .arg("-i")
-        .arg(key)
-        .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null", "-o"])
-        .arg(format!("UserKnownHostsFile={}", known_hosts.display()))
+        .args(["-o", &option("IdentityFile", &key), "-o", &option("UserKnownHostsFile", &known_hosts)])
+        .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null"])
         .args(["-l", "root"])
         .arg(access.address.to_string())
         .args(command)
         .exec();
     Err(Failure::new(format!("ssh cannot be run: {error}")).hint("install an OpenSSH client"))
+}
+
+/// An option of `ssh` that holds a path: blanks end a value that is not quoted, and `%` begins a
+/// token (ssh_config(5)).
+fn option(name: &str, path: &std::path::Path) -> String {
+    let path = path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    format!("{name}=\"{path}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ssh -G` prints the options as ssh has understood them.
+    #[test]
+    fn ssh_understands_a_path_with_blanks_and_signs() {
+        let path = std::path::Path::new("/home/ada l/100% \"x\"/known_hosts");
+        let told = option("UserKnownHostsFile", path);
+        let command = ["-G", "-F", "/dev/null", "-o", told.as_str(), "host"];
+        let Ok(output) = std::process::Command::new("ssh").args(command).output() else {
+            return eprintln!("passed over: no OpenSSH client");
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = text.lines().find(|line| line.starts_with("userknownhostsfile ")).unwrap_or(&text);
+        assert_eq!(line.replace("%%", "%"), format!("userknownhostsfile {}", path.display()));
+    }
 }

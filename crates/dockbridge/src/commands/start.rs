@@ -1,7 +1,7 @@
 //! `dockbridge start`: the daemon, in the foreground or detached.
 
 use std::fs::File;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::paths::{make_private_folder, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
-use crate::settings::{Settings, duration};
+use crate::settings::{Provider as Kind, Settings, duration};
 use crate::signals::end_of_process;
 
 /// Set for the process that `--detach` leaves behind.
@@ -31,38 +31,47 @@ pub struct Args {
     /// Go on in the background
     #[arg(long)]
     detach: bool,
-    /// Where machines come from
-    #[arg(long, value_enum, default_value_t = ProviderKind::Hetzner)]
-    provider: ProviderKind,
-    /// With `--provider ssh`: the host, as user@address or user@address:port
-    #[arg(long, value_name = "USER@ADDRESS[:PORT]", required_if_eq("provider", "ssh"))]
+    /// Where machines come from; with `--host` it is ssh
+    #[arg(long, value_enum)]
+    provider: Option<Kind>,
+    /// A host of your own, as user@address or user@address:port
+    #[arg(long, value_name = "USER@ADDRESS[:PORT]")]
     host: Option<String>,
-    /// With `--provider ssh`: the private key, instead of ~/.ssh/id_ed25519
+    /// With a host of your own: the private key, instead of ~/.ssh/id_ed25519
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// With `--provider ssh`: the engine's socket on the host
-    #[arg(long, value_name = "PATH", default_value = tunnel::Options::DOCKER_SOCKET)]
-    remote_socket: String,
+    /// With a host of your own: the engine's socket there
+    #[arg(long, value_name = "PATH")]
+    remote_socket: Option<String>,
 }
 
-/// Where machines come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum ProviderKind {
-    /// Servers of a Hetzner Cloud project, made and deleted as needed
-    Hetzner,
-    /// A host of your own, never made or deleted
-    Ssh,
+impl Args {
+    /// What was typed beside `--detach`.
+    fn typed(&self) -> Option<&'static str> {
+        let typed = [
+            ("--provider", self.provider.is_some()),
+            ("--host", self.host.is_some()),
+            ("--identity", self.identity.is_some()),
+            ("--remote-socket", self.remote_socket.is_some()),
+        ];
+        typed.into_iter().find(|(_, is_typed)| *is_typed).map(|(name, _)| name)
+    }
 }
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
+    // Arguments that contradict each other are refused whatever runs.
+    let host = host(&arguments, &resolved.settings)?;
+    if is_running(&arguments, &resolved).await? {
+        return Ok(());
+    }
     if arguments.detach {
         return detach(&resolved).await;
     }
     log_to_stderr(&resolved.settings)?;
     allow_many_files();
-    let provider = provider(&arguments, &resolved)?;
+    let provider = provider(&arguments, &resolved, host.as_deref())?;
     let folder = resolved.paths.profile_state(&resolved.profile);
     make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
     let begun = Instant::now();
@@ -108,34 +117,81 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
     }
 }
 
-fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>> {
-    match (arguments.provider, &arguments.host) {
-        (ProviderKind::Hetzner, _) => {
-            if !holds_agent(&agent_binaries()) {
-                return Err(Failure::new(format!("there is no dockbridge-agent in {}", agent_binaries().display()))
-                    .hint("it belongs beside dockbridge: install both, or set DOCKBRIDGE_AGENT_DIR"));
+/// The host of the user's own that is asked for; `None` for machines from the cloud. Whoever names a
+/// host gets no server: what does not fit together is refused.
+fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
+    let (typed, set) = (arguments.host.as_ref(), settings.ssh.host.as_ref());
+    match (arguments.provider.or_else(|| typed.map(|_| Kind::Ssh)), settings.machine.provider) {
+        (Some(Kind::Hetzner), _) if typed.is_some() => {
+            Err(Failure::new("--host names a host of your own, and --provider hetzner creates servers")
+                .hint("leave one of both out: --host alone connects to the host")
+                .code(2))
+        }
+        (Some(Kind::Ssh), _) | (None, Some(Kind::Ssh)) => match typed.or(set) {
+            Some(host) => Ok(Some(host.clone())),
+            None => Err(Failure::new("provider ssh needs a host: --host <USER@ADDRESS[:PORT]>")
+                .hint("give it with `--host user@address`, or set `ssh.host`")
+                .code(2)),
+        },
+        (None, None) if set.is_some() => Ok(set.cloned()),
+        (Some(Kind::Hetzner), _) | (None, _) => match arguments.typed() {
+            Some(name @ ("--identity" | "--remote-socket")) => {
+                Err(Failure::new(format!("{name} belongs to a host of your own, and none is named"))
+                    .hint("add `--host user@address`, or set `ssh.host`")
+                    .code(2))
             }
-            Ok(Arc::new(resolved.cloud()?))
-        }
-        (ProviderKind::Ssh, Some(host)) => {
-            let endpoint = parse_host(host)?;
-            let ssh = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
-            let identity = arguments.identity.clone().or_else(|| resolved.settings.ssh.private_key_path.clone());
-            Ok(Arc::new(Host::new(tunnel::Options {
-                endpoint,
-                host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
-                identity: Identity::File(identity.unwrap_or_else(|| ssh.join("id_ed25519"))),
-                agent: Some(AgentPlan {
-                    binaries: agent_binaries(),
-                    directory: "~/.cache/dockbridge".to_owned(),
-                    installed: None,
-                    resident: false,
-                }),
-                docker_socket: arguments.remote_socket.clone(),
-            })))
-        }
-        (ProviderKind::Ssh, None) => Err(Failure::new("--provider ssh needs --host user@address[:port]")),
+            _ if arguments.identity.is_some() || arguments.remote_socket.is_some() => {
+                Err(Failure::new("--identity and --remote-socket belong to a host of your own")
+                    .hint("leave them out with `--provider hetzner`")
+                    .code(2))
+            }
+            _ => Ok(None),
+        },
     }
+}
+
+/// Whether this profile's daemon runs already: nothing is left to do then.
+async fn is_running(arguments: &Args, resolved: &Resolved) -> Outcome<bool> {
+    let Ok(status) = resolved.daemon().status().await else { return Ok(false) };
+    let socket = resolved.socket.display();
+    if status.profile != resolved.profile.to_string() {
+        return Err(Failure::new(format!("dockbridge (process {}) serves {socket} for profile {}", status.process, status.profile))
+            .hint("choose another place with `--socket PATH`"));
+    }
+    if let Some(name) = arguments.typed() {
+        return Err(Failure::new(format!("dockbridge (process {}) is already running, and {name} would change nothing", status.process))
+            .hint("`dockbridge stop` ends it; then start it with other arguments"));
+    }
+    say(&format!("dockbridge is already running (process {}). Docker socket: unix://{socket}", status.process));
+    Ok(true)
+}
+
+fn provider(arguments: &Args, resolved: &Resolved, host: Option<&str>) -> Outcome<Arc<dyn Provider>> {
+    let Some(host) = host else {
+        if !holds_agent(&agent_binaries()) {
+            return Err(Failure::new(format!("there is no dockbridge-agent in {}", agent_binaries().display()))
+                .hint("it belongs beside dockbridge: install both, or set DOCKBRIDGE_AGENT_DIR"));
+        }
+        return Ok(Arc::new(resolved.cloud()?));
+    };
+    let endpoint = parse_host(host)?;
+    let ssh = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
+    let settings = &resolved.settings.ssh;
+    let identity = arguments.identity.clone().or_else(|| settings.private_key_path.clone());
+    let set_socket = settings.remote_socket.as_ref().map(|path| path.display().to_string());
+    let socket = arguments.remote_socket.clone().or(set_socket);
+    Ok(Arc::new(Host::new(tunnel::Options {
+        endpoint,
+        host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
+        identity: Identity::File(identity.unwrap_or_else(|| ssh.join("id_ed25519"))),
+        agent: Some(AgentPlan {
+            binaries: agent_binaries(),
+            directory: "~/.cache/dockbridge".to_owned(),
+            installed: None,
+            resident: false,
+        }),
+        docker_socket: socket.unwrap_or_else(|| tunnel::Options::DOCKER_SOCKET.to_owned()),
+    })))
 }
 
 fn parse_host(text: &str) -> Outcome<Endpoint> {
@@ -164,14 +220,12 @@ fn log_to_stderr(settings: &Settings) -> Outcome {
 /// Starts this command once more in a session of its own and waits until that one serves.
 async fn detach(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
-    if let Ok(status) = daemon.status().await {
-        return Err(Failure::new(format!("another dockbridge (process {}) serves {}", status.process, resolved.socket.display()))
-            .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it"));
-    }
     let folder = resolved.paths.profile_state(&resolved.profile);
     make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
     let log_path = folder.join("daemon.log");
-    let log = File::options().create(true).append(true).open(&log_path).map_err(|error| unwritable(&log_path, &error))?;
+    let mut log = File::options().create(true).append(true).open(&log_path).map_err(|error| unwritable(&log_path, &error))?;
+    // A daemon that cannot say why it does not start is not started.
+    writeln!(log, "-- start at {}", jiff::Timestamp::now()).and_then(|()| log.sync_all()).map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut child = tokio::process::Command::new("setsid")

@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load(global)?;
+    let resolved = Resolved::load_what_holds(global)?;
     let status = match resolved.daemon().status().await {
         Ok(status) => status,
         Err(error @ ClientError::NotRunning { .. }) => return without_daemon(&resolved, error).await,
@@ -39,7 +39,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 /// No daemon; perhaps a machine that bills all the same.
 async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     let failure = Failure::from(error).code(NOT_RUNNING);
-    let Ok(cloud) = resolved.cloud() else { return Err(failure) };
+    let Ok(cloud) = resolved.looking() else { return Err(failure) };
     match cloud.servers().await {
         Ok(servers) => match servers.first() {
             Some(server) => Err(failure.hint(format!("there is a machine all the same: {}", super::server::describe(server)))),

@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load(global)?;
+    let resolved = Resolved::load_what_holds(global)?;
     let daemon = resolved.daemon();
     let status = daemon.status().await?;
     if arguments.destroy {

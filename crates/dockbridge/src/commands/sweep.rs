@@ -51,8 +51,8 @@ impl Left {
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load(global)?;
-    let (cloud, client, owner) = (resolved.cloud()?, resolved.client(resolved.token()?)?, resolved.owner()?);
+    let resolved = Resolved::load_what_holds(global)?;
+    let (cloud, client, owner) = (resolved.looking_at_project()?, resolved.client(resolved.token()?)?, resolved.owner_or_nobody()?);
     let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
     left.extend(image::left_over(&client, &owner, &resolved.paths.image_locks()).await?.into_iter().map(Left::Image));
     if arguments.json {

@@ -36,8 +36,8 @@ pub enum Command {
 
 /// Runs it.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load(global)?;
-    let cloud = resolved.cloud()?;
+    let resolved = Resolved::load_what_holds(global)?;
+    let cloud = resolved.looking()?;
     if let Command::Resize { size } = command {
         return resize(&resolved, &cloud, size).await;
     }

@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Runs it.
 pub async fn run(global: &GlobalArgs) -> Outcome {
-    let daemon = Resolved::load(global)?.daemon();
+    let daemon = Resolved::load_what_holds(global)?.daemon();
     daemon.wake().await?;
     let status = follow_wake(&daemon, LONGEST).await?;
     match status.machine {

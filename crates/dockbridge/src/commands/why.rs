@@ -29,7 +29,7 @@ struct Told<'a> {
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let status = Resolved::load(global)?.daemon().status().await?;
+    let status = Resolved::load_what_holds(global)?.daemon().status().await?;
     if arguments.json {
         let Status { state, reason, since_seconds, why, machine, .. } = &status;
         let image = machine.as_ref().and_then(|machine| machine.image.as_ref());

@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::time::Duration;
 
 use daemon::ports::{OnConflict, Rule};
 use machine::ImageSetting;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use url::Url;
 
-use super::{BindMounts, Containers, LockAction, SelfDestruct, duration};
+use super::{BindMounts, Containers, LockAction, Provider, SelfDestruct};
 
 /// Several names, or one; in a variable they are separated by commas.
 pub(super) struct List(pub(super) Vec<String>);
@@ -67,12 +65,50 @@ impl<'de> Deserialize<'de> for MachineImage {
     }
 }
 
+/// `true` or `false`.
+pub(super) struct Switch(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Switch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err(D::Error::custom(format!("{text:?} is neither `true` nor `false`"))),
+        }
+    }
+}
+
+/// Text that says something.
+pub(super) struct Words(pub(super) String);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)? {
+            text if text.trim().is_empty() => Err(D::Error::custom("it is empty: leave the setting out, or write a value")),
+            text => Ok(Self(text)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Provider {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "hetzner" => Ok(Provider::Hetzner),
+            "ssh" => Ok(Provider::Ssh),
+            other => Err(D::Error::custom(format!("{other:?} is neither `hetzner` nor `ssh`"))),
+        }
+    }
+}
+
 /// The size of a volume, within what the cloud sells.
 pub(super) struct Gigabytes(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Gigabytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer)? {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || D::Error::custom(format!("{text:?} is no size: write it in GB, such as 20"));
+        match text.parse::<u64>().map_err(|_| wrong())? {
             size @ 10..=10_240 => Ok(Self(size)),
             size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
         }
@@ -84,8 +120,8 @@ pub(super) struct Port(pub(super) NonZeroU16);
 
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u64::deserialize(deserializer)?;
-        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+        let number = String::deserialize(deserializer)?;
+        let port = number.parse::<u16>().ok().and_then(NonZeroU16::new);
         port.map(Port).ok_or_else(|| D::Error::custom(format!("{number} is no port: choose 1 to 65535")))
     }
 }
@@ -144,15 +180,6 @@ impl<'de> Deserialize<'de> for PortRules {
     }
 }
 
-/// A duration that can be waited for.
-pub(super) struct Span(pub(super) Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        duration::parse(&String::deserialize(deserializer)?).map(Span).map_err(D::Error::custom)
-    }
-}
-
 /// A name that a snapshot can have.
 pub(super) struct ImageName(pub(super) image::Name);
 
@@ -168,26 +195,6 @@ pub(super) struct TalosVersion(pub(super) image::Version);
 impl<'de> Deserialize<'de> for TalosVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         image::Version::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// An address that can be fetched from.
-pub(super) struct WebAddress(pub(super) Url);
-
-impl Default for WebAddress {
-    #[expect(clippy::expect_used, reason = "a constant, and a test reads the defaults")]
-    fn default() -> Self {
-        Self(image::DEFAULT_FACTORY.parse().expect("a valid address"))
-    }
-}
-
-impl<'de> Deserialize<'de> for WebAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.parse::<Url>() {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
-            _ => Err(D::Error::custom(format!("{text:?} is no address: write it as https://factory.example"))),
-        }
     }
 }
 
@@ -243,25 +250,6 @@ impl<'de> Deserialize<'de> for LockAction {
             "shorten" => Ok(LockAction::Shorten),
             "ignore" => Ok(LockAction::Ignore),
             other => Err(D::Error::custom(format!("{other:?} is none of `shutdown`, `shorten` and `ignore`"))),
-        }
-    }
-}
-
-/// A duration that is worth a machine, or `none`.
-pub(super) struct Lifetime(pub(super) Option<Duration>);
-
-/// A machine that goes before it has been of use would be made again at once, each time for a started hour.
-const SHORTEST_LIFETIME: Duration = Duration::from_secs(10 * 60);
-
-impl<'de> Deserialize<'de> for Lifetime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == "none" {
-            return Ok(Self(None));
-        }
-        match duration::parse(&text).map_err(D::Error::custom)? {
-            limit if limit < SHORTEST_LIFETIME => Err(D::Error::custom(format!("{text:?} is too short for a machine: choose 10m or more"))),
-            limit => Ok(Self(Some(limit))),
         }
     }
 }

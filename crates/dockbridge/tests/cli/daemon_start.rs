@@ -106,15 +106,24 @@ async fn a_socket_that_is_taken_stays_with_its_owner() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_on_the_same_socket_is_refused() {
+async fn a_second_start_finds_the_daemon_running_and_changes_nothing() {
     let desk = Desk::new().await;
     let daemon = desk.start().await;
+    let process = daemon.child.id().unwrap();
+    let told = format!("dockbridge is already running (process {process}). Docker socket: unix://");
+    for command in [&["start"][..], &["start", "--detach"]] {
+        desk.dockbridge(command).await.succeeded().said(&[&told]);
+    }
+    // With other arguments it would be another daemon.
     let told = [
-        &format!("Error: another dockbridge (process {}) serves {}", daemon.child.id().unwrap(), desk.socket().display()),
-        "Hint: `dockbridge status` tells what it does, `dockbridge stop` ends it",
+        &format!("Error: dockbridge (process {process}) is already running, and --host would change nothing")[..],
+        "Hint: `dockbridge stop` ends it",
     ];
-    desk.dockbridge(&["start"]).await.failed(1, &told);
-    desk.dockbridge(&["start", "--detach"]).await.failed(1, &told);
+    desk.dockbridge(&["start", "--host", "me@example.org"]).await.failed(1, &told);
+    let socket = desk.socket();
+    let told = format!("Error: dockbridge (process {process}) serves {} for profile default", socket.display());
+    let other = ["--profile", "m", "start", "--detach", "--socket", socket.to_str().unwrap()];
+    desk.dockbridge(&other).await.failed(1, &[&told, "Hint: choose another place with `--socket PATH`"]);
     desk.dockbridge(&["status"]).await.succeeded();
     desk.dockbridge(&["stop"]).await.succeeded().said(&["The daemon has ended."]);
     drop(daemon);

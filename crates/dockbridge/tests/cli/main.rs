@@ -4,11 +4,17 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod arguments;
+mod brakes;
 mod cloud_project;
 mod daemon_start;
 mod docker_errors;
 mod forwards;
 mod images;
+mod kept_apart;
 mod local_cloud_command;
+mod looking;
+mod own_host;
 mod rig;
+mod senseless;
 mod settings;
+mod tokens;

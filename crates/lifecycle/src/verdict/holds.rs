@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Reason, ReasonKind, Scene, in_words};
 use crate::activity::Live;
 use crate::policy::Containers;
-use crate::{Kind, Moment};
+use crate::{Kind, Moment, Policy};
 
 /// Something that keeps the machine until a moment, or without an end.
 pub(super) struct Hold {
@@ -55,7 +55,7 @@ impl Scene<'_> {
     }
 
     fn live(&self, live: &Live) -> Hold {
-        let silent_until = live.last_traffic.plus(self.connection_timeout());
+        let silent_until = Self::over(live.last_traffic, self.connection_timeout());
         Hold {
             kind: match live.kind {
                 Kind::Command => ReasonKind::Command,
@@ -69,7 +69,7 @@ impl Scene<'_> {
             client: live.client.clone(),
             since: Some(live.since),
             last_traffic: Some(live.last_traffic),
-            until: (!live.kind.is_work()).then_some(silent_until),
+            until: silent_until.filter(|_| !live.kind.is_work()),
             withstands_lock: live.kind != Kind::Watch,
         }
     }
@@ -78,11 +78,15 @@ impl Scene<'_> {
         let seen = self.snapshot.last_activity().filter(|seen| seen.at >= self.tenure.since);
         Hold {
             kind: ReasonKind::Recent,
-            what: seen.map_or_else(|| "the machine has just been made".to_owned(), |seen| format!("last activity: {}", seen.source)),
+            what: match seen {
+                _ if self.policy.idle_timeout == Policy::UNLIMITED => "idleness ends no machine (activity.idle_timeout: none)".to_owned(),
+                None => "the machine has just been made".to_owned(),
+                Some(seen) => format!("last activity: {}", seen.source),
+            },
             client: seen.and_then(|seen| seen.client.clone()),
             since: Some(self.last),
             last_traffic: None,
-            until: Some(self.last.plus(self.policy.idle_timeout)),
+            until: Self::over(self.last, self.policy.idle_timeout),
             withstands_lock: false,
         }
     }
@@ -112,7 +116,7 @@ impl Scene<'_> {
         match self.policy.containers {
             Containers::Ignore => {}
             Containers::Keep => holds.push(hold(names, None, false)),
-            Containers::Timeout => holds.push(hold(names, Some(self.last.plus(self.connection_timeout())), false)),
+            Containers::Timeout => holds.push(hold(names, Self::over(self.last, self.connection_timeout()), false)),
         }
         holds
     }

@@ -170,7 +170,7 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
     if common.arch == Arch::Both {
         return Err(Failure::new("one image is for one architecture").hint("build each with its own `--arch` and source").code(2));
     }
-    let opened = common.project.open(global)?;
+    let opened = common.project.open_to_build(global)?;
     let name = common
         .name
         .clone()
@@ -210,7 +210,7 @@ async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
 
 async fn talos(arguments: Talos, global: &GlobalArgs) -> Outcome {
     let Talos { image_version, schematic, common } = arguments;
-    let opened = common.project.open(global)?;
+    let opened = common.project.open_to_build(global)?;
     let settings = &opened.resolved.settings.image;
     let version = image_version.or_else(|| settings.talos_version.clone()).ok_or_else(|| {
         Failure::new("the version of Talos is missing")
@@ -243,7 +243,7 @@ async fn talos(arguments: Talos, global: &GlobalArgs) -> Outcome {
 
 async fn docker(arguments: Docker, global: &GlobalArgs) -> Outcome {
     let Docker { common } = arguments;
-    let opened = common.project.open(global)?;
+    let opened = common.project.open_to_build(global)?;
     let settings = &opened.resolved.settings;
     let os = || Name::parse("docker").map_err(|error| Failure::new(error.to_string()));
     let name = common.name.clone().or_else(|| settings.image.name.clone()).map_or_else(os, Ok)?;

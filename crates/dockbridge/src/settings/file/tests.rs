@@ -1,24 +1,42 @@
 use std::num::NonZeroU16;
+use std::time::Duration;
 
+use machine::ImageSetting;
+
+use super::super::{BindMounts, Containers, LockAction, Provider};
 use super::*;
 
-fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+fn load_for(profile: &str, text: &str, variables: &[(&str, &str)]) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, text).unwrap();
-    load(&path, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    load(&path, profile, variables.iter().map(owned))
+}
+
+fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let Loaded { settings, problems } = load_for("default", text, variables);
+    if problems.is_empty() { Ok(settings) } else { Err(lines(&problems).join("\n")) }
+}
+
+fn lines(problems: &[Problem]) -> Vec<String> {
+    let line = |problem: &Problem| {
+        let text = problem.to_string();
+        text.split_once("config.yaml: ").map_or(text.clone(), |(_, rest)| rest.to_owned())
+    };
+    problems.iter().map(line).collect()
 }
 
 fn refusal(text: &str, variables: &[(&str, &str)]) -> String {
-    let message = load_text(text, variables).unwrap_err().to_string();
-    message.split_once("config.yaml: ").map_or(message.clone(), |(_, rest)| rest.to_owned())
+    load_text(text, variables).unwrap_err()
 }
 
 #[test]
 fn an_empty_file_means_the_defaults() {
     let settings = load_text("# nothing\n", &[]).unwrap();
     assert_eq!(settings.hetzner.server_types, ["cx23", "cpx22", "cax11"]);
-    assert_eq!(settings.activity.idle_timeout, Duration::from_secs(300));
+    assert_eq!(settings.activity.idle_timeout, Some(Duration::from_secs(300)));
 }
 
 #[test]
@@ -29,7 +47,7 @@ fn the_environment_is_over_the_file() {
             .unwrap();
     assert_eq!(settings.hetzner.volume_size, 30);
     assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
-    assert_eq!(settings.activity.idle_timeout, Duration::from_secs(420));
+    assert_eq!(settings.activity.idle_timeout, Some(Duration::from_secs(420)));
 }
 
 #[test]
@@ -80,6 +98,7 @@ fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
     for (text, words) in [
         ("docker: {proxy_port: 0}\n", "0 is no port: choose 1 to 65535"),
         ("docker: {proxy_port: 65536}\n", "65536 is no port"),
+        ("docker: {proxy_port: http}\n", "http is no port"),
         ("gateway: {bind_mounts: local}\n", "\"local\" is neither `refuse` nor `remote`"),
     ] {
         let message = refusal(text, &[]);
@@ -113,7 +132,7 @@ fn what_keeps_a_machine_is_set_in_words_and_checked() {
         ("activity: {max_lifetime: 5m}\n", "\"5m\" is too short for a machine: choose 10m or more"),
         ("activity: {budget: much}\n", "\"much\" is no amount: write it as 20 or 12.50"),
         ("activity: {budget: 0}\n", "0 is no budget: choose 0.01 to 1000000, or none"),
-        ("activity: {keep_paid_hour: often}\n", "invalid boolean"),
+        ("activity: {keep_paid_hour: often}\n", "\"often\" is neither `true` nor `false`"),
     ] {
         let message = refusal(text, &[]);
         assert!(message.contains(words) && message.contains("line 1"), "{message}");
@@ -124,4 +143,139 @@ fn what_keeps_a_machine_is_set_in_words_and_checked() {
 fn a_token_is_never_printed() {
     let settings = load_text("hetzner: {api_token: s3cret}\n", &[]).unwrap();
     assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once_and_the_rest_holds() {
+    let text = "activity: {idle_timeout: 0s, budget: 7, containers: stay}\nhetzner:\n  endpoint: \
+                api.example/v1\n  volume_size: 40\n  locaton: fsn1\nkeepalive: {interval: 10m, \
+                timeout: 5m}\nlogging: {level: verbose}\n";
+    let Loaded { settings, problems } = load_for("default", text, &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
+    let told = lines(&problems);
+    for (line, words) in [
+        ("line 1: `activity.idle_timeout`: ", "or none to switch it off"),
+        ("line 1: `activity.containers`: ", "\"stay\" is none of"),
+        ("line 3: `hetzner.endpoint`: ", "such as https://api.example/v1"),
+        ("line 5: ", "did you mean `location`?"),
+        ("line 6: `keepalive.interval`: ", "renews no lease of 5m"),
+        ("line 7: `logging.level` is not understood", "\"verbose\""),
+        ("environment variable DOCKBRIDGE_PORTS_ENABLED: `ports.enabled`: ", "\"perhaps\""),
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(line) && told.contains(words)), "{told:#?}");
+    }
+    assert_eq!(problems.len(), 7, "{told:#?}");
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Refused), "{told:#?}");
+    assert_eq!(settings.activity.budget, Some(7_000_000), "what is right holds");
+    assert_eq!(settings.hetzner.volume_size, 40);
+    assert_eq!(settings.activity.idle_timeout, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn each_senseless_value_is_refused_by_name() {
+    for (text, setting, words) in [
+        ("activity: {idle_timeout: 0s}", "activity.idle_timeout", "write 1s or more, or none"),
+        ("activity: {connection_timeout: 0m}", "activity.connection_timeout", "or none"),
+        ("activity: {idle_timeout: 9000h}", "activity.idle_timeout", "longer than a year"),
+        ("activity: {grace_period: -5s}", "activity.grace_period", "is no duration that can pass"),
+        ("keepalive: {interval: 0s}", "keepalive.interval", "too short: write 1s or more"),
+        ("keepalive: {timeout: 0s}", "keepalive.timeout", "too short: write 1s or more"),
+        ("image: {stall_timeout: 0s}", "image.stall_timeout", "too short"),
+        ("image: {rescue_timeout: 0s}", "image.rescue_timeout", "too short"),
+        ("docker: {socket_path: ~/x.sock}", "docker.socket_path", "`~` is only known to shells"),
+        ("docker: {socket_path: x.sock}", "docker.socket_path", "is relative"),
+        ("docker: {socket_path: ''}", "docker.socket_path", "it is empty"),
+        ("ssh: {private_key_path: ~/.ssh/id}", "ssh.private_key_path", "only known to shells"),
+        ("hetzner: {endpoint: 'localhost:80/v1'}", "hetzner.endpoint", "http://localhost:80/v1"),
+        ("hetzner: {token_command: ' '}", "hetzner.token_command", "it is empty"),
+        ("hetzner: {location: fsn1, locations: [nbg1]}", "hetzner.locations", "the same setting"),
+        ("hetzner: {server_types: [a], server_type: b}", "hetzner.server_type", "the same setting"),
+        ("hetzner: {volume_size: big}", "hetzner.volume_size", "\"big\" is no size"),
+        ("keepalive: {interval: 5m}", "keepalive.interval", "renews no lease of 5m"),
+        ("machine: {provider: azure}", "machine.provider", "neither `hetzner` nor `ssh`"),
+        ("{machine: {provider: hetzner}, ssh: {host: a@b}}", "ssh.host", "would not use this host"),
+        ("logging: {level: quiet}", "logging.level", "is not understood"),
+        ("logging: {json: perhaps}", "logging.json", "neither `true` nor `false`"),
+    ] {
+        let loaded = load_for("default", &format!("{text}\n"), &[]);
+        let told = lines(&loaded.problems);
+        let one = loaded.problems.first().unwrap_or_else(|| panic!("{text} passes"));
+        assert_eq!((told.len(), one.severity), (1, Severity::Refused), "{text}: {told:#?}");
+        assert_eq!(one.setting.as_deref(), Some(setting), "{text}");
+        assert!(told[0].contains(words), "{text}: {told:#?}");
+    }
+}
+
+#[test]
+fn what_works_and_is_hardly_meant_is_a_warning() {
+    for (text, words) in [
+        ("keepalive: {interval: 4m}", "one lost heartbeat"),
+        ("activity: {idle_timeout: 1h, connection_timeout: 5m}", "it has no effect"),
+        ("hetzner: {api_token: a, token_command: b}", "it is not run"),
+        ("ports: {bind: 0.0.0.0}", "other computers can connect"),
+        ("machine: {provider: ssh}", "no host is set"),
+    ] {
+        let loaded = load_for("default", &format!("{text}\n"), &[]);
+        let told = lines(&loaded.problems);
+        assert_eq!(told.len(), 1, "{text}: {told:#?}");
+        assert_eq!(loaded.problems[0].severity, Severity::Warned, "{text}");
+        assert!(told[0].contains(words), "{text}: {told:#?}");
+    }
+    let loaded = load_for("default", "", &[("DOCKBRIDGE_ACTIVTY_IDLE_TIMEOUT", "1h")]);
+    assert!(lines(&loaded.problems)[0].contains("did you mean DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT?"));
+    for (name, value) in [("DOCKBRIDGE_HOME", "/x"), ("DOCKBRIDGE_TEST_SUITES", "x")] {
+        assert!(load_for("default", "", &[(name, value)]).problems.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn none_switches_idleness_off() {
+    let text = "activity: {idle_timeout: none, connection_timeout: none}\n";
+    let activity = load_text(text, &[]).unwrap().activity;
+    assert_eq!((activity.idle_timeout, activity.connection_timeout), (None, None));
+}
+
+#[test]
+fn a_token_that_others_can_read_is_told_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, "hetzner: {api_token: s3cret}\n").unwrap();
+    for (mode, count) in [(0o644, 1), (0o640, 1), (0o600, 0)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let told = lines(&load(&path, "default", std::iter::empty()).problems);
+        assert_eq!(told.len(), count, "{mode:o}: {told:#?}");
+        assert!(told.iter().all(|told| told.contains("chmod 600 ")), "{told:#?}");
+    }
+}
+
+#[test]
+fn a_section_of_a_profile_is_over_the_rest_and_holds_for_no_other_profile() {
+    let text = "hetzner: {endpoint: 'http://a/v1', volume_size: 30}\nprofiles:\n  m:\n    hetzner: \
+                {endpoint: 'http://b/v1', api_token: t}\n    machine: {provider: ssh}\n    ssh: \
+                {host: root@x}\n";
+    let of = |profile: &str, variables: &[(&str, &str)]| load_for(profile, text, variables);
+    let endpoint = |loaded: &Loaded| {
+        let endpoint = loaded.settings.hetzner.endpoint.clone().unwrap();
+        (endpoint.url, endpoint.origin)
+    };
+    let (default, m) = (of("default", &[]), of("m", &[]));
+    assert!(default.problems.is_empty() && m.problems.is_empty(), "{:?}", m.problems);
+    assert_eq!(endpoint(&default), ("http://a/v1".to_owned(), Origin::File));
+    assert_eq!(endpoint(&m), ("http://b/v1".to_owned(), Origin::Profile));
+    let variable = of("m", &[("HCLOUD_ENDPOINT", "http://c/v1")]);
+    assert_eq!(endpoint(&variable), ("http://c/v1".to_owned(), Origin::Variable));
+    assert_eq!((m.settings.hetzner.volume_size, m.settings.machine.provider), (30, Some(Provider::Ssh)));
+    assert!(default.settings.hetzner.api_token.is_none() && default.settings.ssh.host.is_none());
+
+    let wrong = "profiles:\n  Bad_Name: {}\n  m:\n    activity: {idle_timeout: 0s}\n";
+    let told = lines(&load_for("default", wrong, &[]).problems);
+    assert!(told[0].contains("\"Bad_Name\" is no profile name"), "{told:#?}");
+    assert!(told[1].starts_with("line 4: `profiles.m.activity.idle_timeout`: "), "{told:#?}");
+}
+
+#[test]
+fn an_error_in_the_syntax_leaves_what_stands_on_other_lines() {
+    let text = "hetzner:\n  endpoint: http://x/v1\nactivity: [\n";
+    let Loaded { settings, problems } = load_for("default", text, &[]);
+    assert_eq!(problems[0].severity, Severity::Refused);
+    assert_eq!(settings.hetzner.endpoint.unwrap().url, "http://x/v1");
 }

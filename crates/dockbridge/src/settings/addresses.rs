@@ -1,0 +1,171 @@
+//! Addresses, paths and filters in the settings: each is checked as far as it can be without asking
+//! anybody.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// An address that can be fetched from.
+pub(super) struct WebAddress(pub(super) Url);
+
+impl Default for WebAddress {
+    #[expect(clippy::expect_used, reason = "a constant, and a test reads the defaults")]
+    fn default() -> Self {
+        Self(image::DEFAULT_FACTORY.parse().expect("a valid address"))
+    }
+}
+
+impl<'de> Deserialize<'de> for WebAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.parse::<Url>() {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
+            _ => Err(D::Error::custom(format!("{text:?} is no address: write it as https://factory.example"))),
+        }
+    }
+}
+
+/// The address of a cloud's API.
+pub(super) struct ApiAddress(pub(super) String);
+
+impl<'de> Deserialize<'de> for ApiAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?.trim().to_owned();
+        api_address(&text).map_err(D::Error::custom)?;
+        Ok(Self(text))
+    }
+}
+
+/// Whether an API may be there.
+pub fn api_address(text: &str) -> Result<(), String> {
+    let url = text.parse::<Url>().ok();
+    match url {
+        Some(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => Ok(()),
+        _ if text.contains("://") && !text.starts_with("http") => Err(format!("{text:?} is not an http(s) address")),
+        _ => {
+            let is_here = ["localhost", "127.", "[::1]"].iter().any(|here| text.starts_with(here));
+            let scheme = if is_here { "http" } else { "https" };
+            let rest = text.trim_start_matches(['/', ':']);
+            let rest = if rest.is_empty() { "api.hetzner.cloud/v1" } else { rest };
+            let written = match text.split_once("://") {
+                Some(_) => "https://api.hetzner.cloud/v1".to_owned(),
+                None => format!("{scheme}://{rest}"),
+            };
+            Err(format!("{text:?} is no API address: write it with its scheme, such as {written}"))
+        }
+    }
+}
+
+/// A path of this computer that means the same wherever a command is typed.
+pub(super) struct LocalPath(pub(super) PathBuf);
+
+impl<'de> Deserialize<'de> for LocalPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        local_path(&text, home.as_deref()).map_err(D::Error::custom)?;
+        Ok(Self(text.into()))
+    }
+}
+
+fn local_path(text: &str, home: Option<&Path>) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("it is empty: leave the setting out, or write a path".to_owned());
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        return Err(format!("{text:?} is an address: write the path alone, {rest}"));
+    }
+    let home = home.unwrap_or(Path::new("/home/you"));
+    if let Some(rest) = text.strip_prefix("~/") {
+        let written = home.join(rest);
+        return Err(format!("{text:?}: `~` is only known to shells, write {}", written.display()));
+    }
+    if text.contains('$') && !text.starts_with('/') {
+        return Err(format!("{text:?}: variables are not filled in, write the path itself"));
+    }
+    if !Path::new(text).is_absolute() {
+        let written = home.join(text.trim_start_matches("./"));
+        return Err(format!(
+            "{text:?} is relative, and would mean another place in each directory: write an \
+             absolute path such as {}",
+            written.display()
+        ));
+    }
+    Ok(())
+}
+
+/// What the log shows.
+pub(super) struct LogFilter(pub(super) String);
+
+impl<'de> Deserialize<'de> for LogFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match is_filter(&text) {
+            true => Ok(Self(text)),
+            false => Err(D::Error::custom(format!(
+                "`logging.level` is not understood: {text:?} is none of error, warn, info, debug, \
+                 trace and off, nor a list such as info,tunnel=debug"
+            ))),
+        }
+    }
+}
+
+/// The library takes any word for the name of a module, and would show nothing.
+fn is_filter(text: &str) -> bool {
+    let is_level = |word: &str| {
+        let levels = ["error", "warn", "info", "debug", "trace", "off"];
+        levels.contains(&word.trim().to_ascii_lowercase().as_str())
+    };
+    let understood = text.split(',').all(|part| match part.rsplit_once('=') {
+        Some((target, level)) => !target.trim().is_empty() && is_level(level),
+        None => is_level(part),
+    });
+    understood && tracing_subscriber::EnvFilter::try_new(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_its_scheme_is_refused_with_the_one_that_is_meant() {
+        assert_eq!(api_address("https://api.hetzner.cloud/v1"), Ok(()));
+        assert_eq!(api_address("http://127.0.0.1:8080/v1"), Ok(()));
+        for (text, told) in [
+            ("api.hetzner.cloud/v1", "such as https://api.hetzner.cloud/v1"),
+            ("localhost:8080/v1", "such as http://localhost:8080/v1"),
+            ("127.0.0.1:8080", "such as http://127.0.0.1:8080"),
+            ("//host/v1", "such as https://host/v1"),
+            ("", "is no API address"),
+            ("https://", "is no API address"),
+            ("ftp://host/v1", "is not an http(s) address"),
+        ] {
+            let message = api_address(text).unwrap_err();
+            assert!(message.contains(told), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_depends_on_the_shell_or_the_directory_is_refused_with_the_right_one() {
+        let told = |text: &str| local_path(text, Some(Path::new("/home/ada"))).unwrap_err();
+        assert_eq!(local_path("/run/x.sock", None), Ok(()));
+        assert!(told("~/x.sock").ends_with("write /home/ada/x.sock"));
+        assert!(told("./x.sock").ends_with("such as /home/ada/x.sock"));
+        assert!(told("x.sock").contains("is relative"));
+        assert!(told("$HOME/x.sock").contains("variables are not filled in"));
+        assert!(told("unix:///run/x.sock").ends_with("write the path alone, /run/x.sock"));
+        assert!(told(" ").contains("it is empty"));
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_no_filter() {
+        for good in ["info", "DEBUG", "off", "info,tunnel=debug", "warn,machine::cloud=trace"] {
+            assert!(is_filter(good), "{good:?}");
+        }
+        for bad in ["", "verbose", "infoo", "tunnel=loud", "loud=quiet=1", "=info", "info,"] {
+            assert!(!is_filter(bad), "{bad:?}");
+        }
+    }
+}

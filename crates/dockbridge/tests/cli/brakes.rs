@@ -1,0 +1,162 @@
+//! What stops or shows works whatever else is broken: settings, a full disk, no daemon.
+
+use std::process::{Command, Stdio};
+
+use crate::rig::{Desk, signal};
+
+/// Settings that no daemon starts with.
+const BROKEN: &[&str] = &[
+    "activity:\n  idle_timout: 5m\n",
+    "activity: {idle_timeout: 0s}\nkeepalive: {interval: 1h}\n",
+    "hetzner: [\n",
+    "- a list\n",
+    "machine: {provider: hetzner}\nssh: {host: me@x}\n",
+];
+
+#[tokio::test]
+async fn the_brakes_work_with_broken_settings() {
+    for broken in BROKEN {
+        let desk = Desk::new().await;
+        let daemon = desk.start().await;
+        desk.settings(broken);
+        desk.dockbridge(&["start"]).await.failed(1, &["Error: "]);
+        let status = desk.dockbridge(&["status"]).await;
+        status.succeeded().said(&["Profile   default"]);
+        assert!(status.stderr.starts_with("Warning: "), "{status}");
+        assert!(desk.dockbridge(&["status", "--json"]).await.succeeded().json().is_object());
+        for command in [&["why"][..], &["unpin"], &["cost"], &["sweep"], &["server", "list"]] {
+            desk.dockbridge(command).await.succeeded();
+        }
+        desk.dockbridge(&["stop"]).await.succeeded().said(&["The daemon has ended."]);
+        drop(daemon);
+
+        // Without a daemon, the cloud is asked.
+        let identity = desk.identity("default");
+        desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
+        desk.dockbridge(&["status"]).await.failed(3, &["there is a machine all the same"]);
+        let destroyed = desk.dockbridge(&["server", "destroy"]).await;
+        destroyed.succeeded().said(&["The server is gone"]);
+        desk.nothing_was_created().await;
+    }
+}
+
+#[tokio::test]
+async fn a_machine_can_be_destroyed_though_its_login_key_is_unusable() {
+    let desk = Desk::new().await;
+    let identity = desk.identity("default");
+    std::fs::write(desk.path("home/config/ssh_ed25519"), "not a key").unwrap();
+    desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone"]);
+    desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_terminal_ends_the_daemon_in_order() {
+    let desk = Desk::new().await;
+    let mut daemon = desk.start().await;
+    signal(&daemon.child, rustix::process::Signal::HUP);
+    let limit = std::time::Duration::from_secs(20);
+    let ended = tokio::time::timeout(limit, daemon.child.wait()).await.expect("it ends").unwrap();
+    assert!(ended.success(), "{ended}: {}", daemon.said());
+    for name in ["docker.sock", "docker.sock.control"] {
+        let path = desk.path("home/run/default").join(name);
+        assert!(!path.exists(), "{} was left behind", path.display());
+    }
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_is_a_failure() {
+    let desk = Desk::new().await;
+    let daemon = desk.start().await;
+    for arguments in [&["status"][..], &["status", "--json"], &["config", "show"], &["cost", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
+        // `output` would replace the full device.
+        command.args(arguments).stdout(full).stderr(Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("standard output cannot be written: No space left on device"), "{told}");
+    }
+    daemon.stop().await;
+}
+
+/// A file system of a few blocks, unmounted when dropped.
+struct FullDisk(std::path::PathBuf);
+
+impl FullDisk {
+    /// `None`, with the reason said, where none can be mounted.
+    fn at(path: std::path::PathBuf) -> Option<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&path).output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(path)),
+            other => {
+                eprintln!("passed over: no file system can be mounted here: {other:?}");
+                None
+            }
+        }
+    }
+
+    fn fill(&self) {
+        use std::io::Write as _;
+        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
+        while file.write_all(&[0; 512]).is_ok() {}
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_at_the_start_and_keeps_no_machine_alive() {
+    let desk = Desk::new().await;
+    desk.dockbridge(&["init", "--yes", "--no-context"]).await.succeeded();
+    let Some(disk) = FullDisk::at(desk.path("home/state")) else { return };
+    disk.fill();
+    let told = ["state/default", "cannot be written", "Hint: the disk is full: free some space"];
+    desk.dockbridge(&["start", "--detach"]).await.failed(1, &told);
+    let identity = desk.identity("default");
+    desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
+    desk.dockbridge(&["status"]).await.failed(3, &["there is a machine all the same"]);
+    desk.dockbridge(&["sweep"]).await.succeeded();
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone"]);
+    desk.nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn hints_are_commands_that_mean_the_profile_that_was_typed() {
+    let mut desk = Desk::new().await;
+    let told = ["Hint: start it with `dockbridge --profile m start`"];
+    desk.dockbridge(&["--profile", "m", "status"]).await.failed(3, &told);
+    let config = desk.path("my settings.yaml");
+    std::fs::write(&config, "").unwrap();
+    let config = config.to_str().unwrap();
+    let told = format!("Hint: start it with `dockbridge --config '{config}' start`");
+    desk.dockbridge(&["--config", config, "stop"]).await.failed(3, &[&told]);
+    desk.set("DOCKBRIDGE_PROFILE", "m");
+    let told = ["Hint: start it with `dockbridge start`"];
+    desk.dockbridge(&["status"]).await.failed(3, &told);
+    desk.unset("DOCKBRIDGE_PROFILE");
+    let ran = desk.dockbridge(&["--profile", "m", "init", "--yes", "--no-context"]).await;
+    ran.succeeded().said(&["Next: `dockbridge --profile m start`"]);
+}
+
+#[tokio::test]
+async fn a_socket_path_that_is_too_long_is_told_in_numbers() {
+    let desk = Desk::new().await;
+    let base = desk.path("").as_os_str().len();
+    for length in [100, 107, 108, 200] {
+        let path = desk.path(&"s".repeat(length - base));
+        let told = [
+            &format!("has {length} bytes, and 99 are the most: the system allows 107")[..],
+            "Hint: choose a shorter path with `--socket PATH` or `docker.socket_path`",
+        ];
+        desk.dockbridge(&["start", "--socket", path.to_str().unwrap()]).await.failed(1, &told);
+    }
+    desk.nothing_was_created().await;
+}
