@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
-use machine::{Cloud, CloudOptions, Identity, Lease, Owner, Profile, SelfDestruct, Spec};
+use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortCheck, Profile, SelfDestruct, Spec};
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use secrecy::SecretString;
@@ -21,6 +21,10 @@ use crate::settings::{self, Settings};
 
 /// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
 pub const BOOT_LEASE_SECONDS: u64 = 10 * 60;
+
+/// Hosts on the internet whose TCP 22 answers everybody: two, so that one that is down or blocked by
+/// its name does not look like a blocked port.
+const PORT_CHECK: [&str; 2] = ["github.com", "gitlab.com"];
 
 /// Who this process is to machines.
 static CLIENT: OnceLock<String> = OnceLock::new();
@@ -125,6 +129,24 @@ impl Resolved {
         })
     }
 
+    /// How it is found out whether TCP 22 leads out of this network. A local cloud answers at its own
+    /// address in place of the hosts on the internet; on the loopback there is no network to ask about.
+    pub fn port_check(&self) -> PortCheck {
+        if let Some(hosts) = &self.settings.ssh.port_check {
+            return PortCheck { hosts: hosts.clone(), accepts_refusal: false };
+        }
+        if !self.endpoint_is_local() {
+            return PortCheck { hosts: PORT_CHECK.map(str::to_owned).to_vec(), accepts_refusal: false };
+        }
+        let url = self.settings.hetzner.endpoint.parse::<Url>().ok();
+        let host = url.as_ref().and_then(Url::host).filter(|host| match host {
+            url::Host::Domain(name) => *name != "localhost",
+            url::Host::Ipv4(address) => !address.is_loopback(),
+            url::Host::Ipv6(_) => false,
+        });
+        PortCheck { hosts: host.iter().map(ToString::to_string).collect(), accepts_refusal: true }
+    }
+
     fn endpoint_is_local(&self) -> bool {
         self.settings.hetzner.endpoint.starts_with("http://")
     }
@@ -181,6 +203,7 @@ impl Resolved {
             self_destruct,
             resume: self.settings.activity.resume,
             wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
+            port_check: self.port_check(),
         };
         Ok(Cloud::new(client, options))
     }

@@ -196,6 +196,8 @@ impl fmt::Display for SelfDestruct {
 pub struct Ssh {
     /// The private key; `None` for the one that `init` makes.
     pub private_key_path: Option<PathBuf>,
+    /// Hosts whose TCP 22 is known to answer; `None` for the defaults, empty for no check.
+    pub port_check: Option<Vec<String>>,
 }
 
 /// Published ports.

@@ -10,6 +10,7 @@ mod looks;
 mod observe;
 mod orphans;
 mod prices;
+mod probe;
 mod trial;
 mod way;
 
@@ -27,6 +28,7 @@ pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
 pub use orphans::{Orphan, OrphanKind};
 use prices::PriceList;
+pub use probe::PortCheck;
 use way::{Joining, Purpose};
 
 use crate::error::MachineError;
@@ -68,6 +70,8 @@ pub struct CloudOptions {
     pub resume: bool,
     /// How past machines came up, by which the image of the next one is chosen where that is left open.
     pub wakes: Wakes,
+    /// How it is found out whether TCP 22 leads out of this computer's network.
+    pub port_check: PortCheck,
 }
 
 /// A provider over the API of one cloud project.

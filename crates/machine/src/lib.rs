@@ -16,11 +16,12 @@ mod observed;
 mod patience;
 mod plan;
 mod provider;
+mod reach;
 mod wakes;
 
 pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
 pub use choice::{Candidate, Choice, Kind, choose};
-pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct, only_ssh};
+pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, PortCheck, Resized, SelfDestruct, only_ssh};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};
@@ -31,6 +32,7 @@ pub use observed::{Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerStatu
 pub use patience::patience;
 pub use plan::{ImageSetting, Problem, Rung, Spec, Step, plan};
 pub use provider::{Consent, Destroyed, Joined, Lease, Observer, Phase, Provider, Ready, Summary, UsedImage, VolumeSummary};
+pub use reach::{CloudSays, Elsewhere, Hold, Knock, Login, Seen, Verdict, judge, may_remove};
 pub use wakes::{Chosen, History, Stage, Wake, Wakes};
 
 /// An error with its causes, on one line.

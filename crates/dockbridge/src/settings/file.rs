@@ -87,7 +87,7 @@ section!(ActivityLayer {
 });
 section!(LockLayer { action: LockAction, grace: Span });
 section!(KeepaliveLayer { interval: Span, timeout: Span, self_destruct: SelfDestruct });
-section!(SshLayer { private_key_path: PathBuf });
+section!(SshLayer { private_key_path: PathBuf, port_check: List });
 section!(PortsLayer { enabled: bool, bind: IpAddr, on_conflict: Conflict, include: PortRules, exclude: PortRules });
 section!(GatewayLayer { bind_mounts: BindMounts });
 section!(ImageLayer {
@@ -272,7 +272,10 @@ impl Layer {
                 timeout: span(self.keepalive.timeout, 5 * 60),
                 self_destruct: self.keepalive.self_destruct.unwrap_or(SelfDestruct::Token),
             },
-            ssh: Ssh { private_key_path: self.ssh.private_key_path },
+            ssh: Ssh {
+                private_key_path: self.ssh.private_key_path,
+                port_check: self.ssh.port_check.map(|List(hosts)| hosts.into_iter().filter(|host| host != "none").collect()),
+            },
             ports: Ports {
                 enabled: self.ports.enabled.unwrap_or(true),
                 bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
