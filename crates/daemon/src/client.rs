@@ -78,12 +78,17 @@ impl Client {
         self.ask(Method::POST, "/destroy").await
     }
 
+    /// Takes the machine down and ends the daemon with it; answered when the machine is gone.
+    pub async fn destroy_and_stop(&self) -> Result<Answer, ClientError> {
+        self.ask(Method::POST, "/destroy?stop=true").await
+    }
+
     /// Tells it of a volume that has another size now.
     pub async fn volume_is(&self, volume: &VolumeSummary) -> Result<Answer, ClientError> {
         self.send(Method::PUT, "/volume", Some(volume)).await
     }
 
-    /// Ends the daemon.
+    /// Ends the daemon. A wake under way is called off first, and its server deleted; the answer says what became of it.
     pub async fn stop(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/stop").await
     }

@@ -24,7 +24,7 @@ use crate::metrics;
 use crate::pin::PinFile;
 use crate::state::{Situation, State};
 use crate::status::Status;
-use crate::supervisor::Command;
+use crate::supervisor::{Command, DestroyOrder};
 
 /// The machine's own view is worth this much waiting.
 const LONGEST_REPORT: Duration = Duration::from_secs(2);
@@ -103,7 +103,12 @@ async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
 }
 
 async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
-    tell(&control, Command::Stop).await
+    let (answer, answered) = oneshot::channel();
+    if control.commands.send(Command::Stop(Some(answer))).await.is_err() {
+        return stopping();
+    }
+    // Where there is nothing to say, the answer is dropped.
+    (StatusCode::ACCEPTED, Json(Answer { message: answered.await.ok() }))
 }
 
 /// For how long to pin.
@@ -138,9 +143,19 @@ async fn hold_to(control: &Control, done: std::io::Result<Option<String>>) -> (S
     }
 }
 
-async fn destroy(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
+/// What follows a destroy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DestroyQuery {
+    /// The daemon ends with the machine, so that no request that waits makes another.
+    #[serde(default)]
+    stop: bool,
+}
+
+async fn destroy(Shared(control): Shared<Arc<Control>>, Query(query): Query<DestroyQuery>) -> (StatusCode, Json<Answer>) {
     let (answer, answered) = oneshot::channel();
-    if control.commands.send(Command::Destroy(answer)).await.is_err() {
+    let order = DestroyOrder { then_stop: query.stop, answer };
+    if control.commands.send(Command::Destroy(order)).await.is_err() {
         return stopping();
     }
     match answered.await {

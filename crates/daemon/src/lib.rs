@@ -8,6 +8,7 @@
 pub mod client;
 mod containers;
 mod control;
+mod end;
 mod fill;
 mod kept_file;
 mod ledger;
@@ -25,6 +26,7 @@ mod supervisor;
 mod wakes_file;
 mod why;
 
+pub use end::{Actor, EndStatus};
 pub use gateway::{BindMounts, Folders};
 pub use ledger::{Bill, Ledger, Month, ServerBill, VolumeBill};
 pub use ownership::{Ownership, OwnershipError};

@@ -207,7 +207,7 @@ impl Daemon {
         tokio::select! {
             () = shutdown.cancelled() => {
                 // A full queue means that it is being told to stop already.
-                let _ = commands.try_send(Command::Stop);
+                let _ = commands.try_send(Command::Stop(None));
                 let _ = supervised.await;
             }
             _ = &mut supervised => {}

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lifecycle::{Billing, Moment, Tenure};
 use machine::{Phase, Ready, Summary};
 
+use crate::end::End;
 use crate::fill::Fill;
 use crate::remembered::LastKnown;
 
@@ -83,6 +84,8 @@ pub(crate) struct Situation {
     pub(crate) tenure: Option<(Option<u64>, Tenure)>,
     /// The machine as it answered last, by this daemon or a former one, until its end is known.
     pub(crate) last_known: Option<LastKnown>,
+    /// The last server that this daemon has deleted.
+    pub(crate) last_end: Option<End>,
 }
 
 /// A stage on the way to a machine.
@@ -105,6 +108,7 @@ impl Situation {
             report: None,
             tenure: None,
             last_known: None,
+            last_end: None,
         }
     }
 

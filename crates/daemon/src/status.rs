@@ -9,6 +9,7 @@ use machine::Summary;
 use serde::{Deserialize, Serialize};
 use tunnel::AgentState;
 
+use crate::end::EndStatus;
 use crate::fill::Fill;
 use crate::ledger::money;
 use crate::state::{Situation, State};
@@ -37,6 +38,9 @@ pub struct Status {
     /// While no machine answers and the end of the last one is not known: what it was.
     #[serde(default)]
     pub last_known: Option<LastKnownStatus>,
+    /// The last server that this daemon has deleted: who, why, when.
+    #[serde(default)]
+    pub last_end: Option<EndStatus>,
     /// The stages of the last or present way to a machine.
     pub phases: Vec<PhaseStatus>,
     /// What keeps the machine, and what happens next.
@@ -159,6 +163,7 @@ impl Status {
                 .as_ref()
                 .filter(|_| machine.is_none())
                 .map(|last| LastKnownStatus { machine: last.machine.clone(), age_seconds: last.age_seconds(jiff::Timestamp::now()) }),
+            last_end: now.last_end.as_ref().map(|end| end.status(jiff::Timestamp::now())),
             machine,
             phases: now
                 .phases

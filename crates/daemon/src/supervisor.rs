@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 pub(crate) use self::backoff::Backoff;
+use crate::end::{Actor, End};
 use crate::ledger::Accounts;
 use crate::remembered::Remembered;
 use crate::state::{Situation, State};
@@ -29,13 +30,59 @@ pub(crate) enum Command {
     /// A person wants a machine now, whatever failed before.
     Wake,
     /// Take the machine down; answered when it is gone.
-    Destroy(oneshot::Sender<Result<Option<String>, String>>),
+    Destroy(DestroyOrder),
     /// A sign of life to the machine now, if there is one; answered when it has been given.
     SayAlive(Option<oneshot::Sender<()>>),
     /// The volume has another size now.
     Volume(VolumeSummary),
-    /// The daemon ends; the machine is left to its lease.
-    Stop,
+    /// The daemon ends; the machine is left to its lease. Answered where a wake was called off, with
+    /// what became of it.
+    Stop(Option<oneshot::Sender<String>>),
+}
+
+/// What the user who ordered an end is told: what was done, or why it was not.
+type Answer = oneshot::Sender<Result<Option<String>, String>>;
+
+/// An order of the user to take the machine down.
+pub(crate) struct DestroyOrder {
+    /// The daemon ends with the machine.
+    pub(crate) then_stop: bool,
+    pub(crate) answer: Answer,
+}
+
+/// A machine that is to be taken down.
+struct Release {
+    ready: Option<Arc<Ready>>,
+    /// In words for a user.
+    because: String,
+    actor: Actor,
+    consent: Consent,
+    /// Who waits for the end.
+    answer: Vec<Answer>,
+    /// What has been done for it already, for those who wait.
+    done: Option<String>,
+    /// The daemon ends with the machine.
+    then_stop: bool,
+}
+
+impl Release {
+    /// As an order of the user has it.
+    fn ordered(ready: Option<Arc<Ready>>, order: DestroyOrder) -> Self {
+        Self {
+            ready,
+            because: "it was asked for".to_owned(),
+            actor: Actor::User,
+            consent: Consent::Given,
+            answer: vec![order.answer],
+            done: None,
+            then_stop: order.then_stop,
+        }
+    }
+
+    /// For nobody who waits.
+    fn of_itself(ready: Option<Arc<Ready>>, because: String, actor: Actor, consent: Consent) -> Self {
+        Self { ready, because, actor, consent, answer: Vec::new(), done: None, then_stop: false }
+    }
 }
 
 /// The machine of one profile, and everything that moves with it.
@@ -91,9 +138,18 @@ enum Next {
     /// The path is lost; perhaps the machine, too. It is looked for after the pause.
     FindOut { reason: String, pause: Duration },
     /// Take it down.
-    Release { ready: Option<Arc<Ready>>, because: String, consent: Consent, answer: Vec<oneshot::Sender<Result<Option<String>, String>>> },
+    Release(Release),
     /// The daemon ends.
     End,
+}
+
+/// After an order that called requests off, others are answered with it: one docker command makes several,
+/// and the later ones are not to wake another machine.
+const CALLED_OFF_FOR: Duration = Duration::from_secs(5);
+
+/// What a request is told that an order of the user wins over.
+fn called_off(because: &str) -> String {
+    format!("no machine is made for this request: {because}; the next docker command wakes one")
 }
 
 /// While somebody waits for a time to come: how often the time is looked at, which may jump when the computer slept.
@@ -107,7 +163,7 @@ impl Supervisor {
             Beginning::Found => Next::FindOut { reason: "dockbridge has just started".to_owned(), pause: Duration::ZERO },
             Beginning::WantedGone => {
                 let because = "it was asked for before dockbridge was started anew".to_owned();
-                Next::Release { ready: None, because, consent: Consent::Given, answer: Vec::new() }
+                Next::Release(Release::of_itself(None, because, Actor::User, Consent::Given))
             }
         };
         loop {
@@ -116,7 +172,7 @@ impl Supervisor {
                 Next::Wake => self.wake().await,
                 Next::Keep(ready) => self.keep(ready).await,
                 Next::FindOut { reason, pause } => self.find_out(reason, pause).await,
-                Next::Release { ready, because, consent, answer } => self.release(ready, because, consent, answer).await,
+                Next::Release(release) => self.release(release).await,
                 Next::End => return,
             };
         }
@@ -167,6 +223,22 @@ impl Supervisor {
         self.situation.send_modify(|now| now.attempts += 1);
     }
 
+    /// Requests that wait are answered with an order of the user, which wins over them.
+    fn refuse_waiting(&mut self, because: &str) {
+        if self.is_wanted() {
+            let message = called_off(because);
+            self.situation.send_modify(|situation| situation.attempted(Some(message)));
+            self.no_attempt_before = Some(tokio::time::Instant::now() + CALLED_OFF_FOR);
+        }
+    }
+
+    /// This daemon has deleted a server.
+    fn ended(&self, server: Option<u64>, actor: Actor, because: &str) {
+        tracing::info!(server, actor = actor.words(), because, "the server was deleted");
+        let end = End { server, actor, because: because.to_owned(), at: Timestamp::now() };
+        self.situation.send_modify(|situation| situation.last_end = Some(end));
+    }
+
     fn enter(&self, state: State) {
         tracing::info!(state = state.word(), detail = ?detail(&state), "machine");
         let now = self.clock.now();
@@ -193,10 +265,8 @@ fn ordered(command: Option<Command>) -> Option<Next> {
         Some(Command::Wake) => Some(Next::Wake),
         // The next look at the cloud tells the volume's size.
         Some(Command::SayAlive(_) | Command::Volume(_)) => None,
-        Some(Command::Destroy(answer)) => {
-            Some(Next::Release { ready: None, because: "it was asked for".to_owned(), consent: Consent::Given, answer: vec![answer] })
-        }
-        Some(Command::Stop) | None => Some(Next::End),
+        Some(Command::Destroy(order)) => Some(Next::Release(Release::ordered(None, order))),
+        Some(Command::Stop(_)) | None => Some(Next::End),
     }
 }
 

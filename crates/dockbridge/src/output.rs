@@ -108,7 +108,8 @@ pub async fn follow_wake(daemon: &Client, limit: Duration) -> Result<Status, dae
             say(&format!("  {:<40} {:>7}", format!("{}{detail}", phase.words), seconds(phase.seconds)));
             told += 1;
         }
-        let under_way = matches!(status.state.as_str(), "waking" | "absent" | "lost" | "releasing");
+        // A wake that has begun leads to `absent` or `releasing` only where an order called it off.
+        let under_way = matches!(status.state.as_str(), "waking" | "lost");
         if !under_way || begun.elapsed() > limit {
             return Ok(status);
         }

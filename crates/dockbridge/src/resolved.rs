@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
-use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortWindows, Profile, SelfDestruct, Spec};
+use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortCheck, PortWindows, Profile, SelfDestruct, Spec};
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::AgentPlan;
@@ -21,6 +21,10 @@ use crate::settings::{self, Loaded, Problem, Provider, Settings, Severity};
 
 /// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
 pub const BOOT_LEASE_SECONDS: u64 = 10 * 60;
+
+/// Hosts on the internet whose TCP 22 answers everybody: two, so that one that is down or blocked by
+/// its name does not look like a blocked port.
+const PORT_CHECK: [&str; 2] = ["github.com", "gitlab.com"];
 
 /// Who this process is to machines.
 static CLIENT: OnceLock<String> = OnceLock::new();
@@ -107,6 +111,25 @@ impl Resolved {
         (self.settings.machine.provider != Some(Provider::Hetzner)).then_some(host)
     }
 
+    /// How it is found out whether TCP 22 leads out of this network. A local cloud answers at its own
+    /// address in place of the hosts on the internet; on the loopback there is no network to ask about.
+    pub fn port_check(&self) -> PortCheck {
+        if let Some(hosts) = &self.settings.ssh.port_check {
+            return PortCheck { hosts: hosts.clone(), accepts_refusal: false };
+        }
+        let endpoint = self.endpoint();
+        if !endpoint.starts_with("http://") {
+            return PortCheck { hosts: PORT_CHECK.map(str::to_owned).to_vec(), accepts_refusal: false };
+        }
+        let url = endpoint.parse::<Url>().ok();
+        let host = url.as_ref().and_then(Url::host).filter(|host| match host {
+            url::Host::Domain(name) => *name != "localhost",
+            url::Host::Ipv4(address) => !address.is_loopback(),
+            url::Host::Ipv6(_) => false,
+        });
+        PortCheck { hosts: host.iter().map(ToString::to_string).collect(), accepts_refusal: true }
+    }
+
     /// The cloud for a command that looks at this profile's machine or takes it down. Nothing is
     /// written: where there is no owner id yet, nothing in the cloud is this user's.
     pub fn looking(&self) -> Outcome<Cloud> {
@@ -170,6 +193,7 @@ impl Resolved {
             resume: self.settings.activity.resume,
             wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
+            port_check: self.port_check(),
         };
         Cloud::new(client, options)
     }

@@ -257,6 +257,8 @@ pub struct Ssh {
     pub host: Option<String>,
     /// With provider `ssh`: the engine's socket on the host.
     pub remote_socket: Option<PathBuf>,
+    /// Hosts whose TCP 22 is known to answer; `None` for the defaults, empty for no check.
+    pub port_check: Option<Vec<String>>,
 }
 
 /// Published ports.

@@ -10,6 +10,7 @@ mod looks;
 mod observe;
 mod orphans;
 mod prices;
+mod probe;
 mod trial;
 mod way;
 
@@ -27,6 +28,7 @@ pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
 pub use orphans::{Orphan, OrphanKind};
 use prices::PriceList;
+pub use probe::PortCheck;
 use way::{Joining, Purpose};
 
 use crate::error::MachineError;
@@ -71,6 +73,8 @@ pub struct CloudOptions {
     pub wakes: Wakes,
     /// Which numbers the engine chooses for published ports.
     pub port_windows: PortWindows,
+    /// How it is found out whether TCP 22 leads out of this computer's network.
+    pub port_check: PortCheck,
 }
 
 /// A provider over the API of one cloud project.

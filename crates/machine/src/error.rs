@@ -51,6 +51,53 @@ pub enum MachineError {
         /// The last attempt.
         source: Option<Box<ConnectError>>,
     },
+    /// This computer's network lets no TCP 22 out, so that no server could be used.
+    #[error("this network blocks outgoing TCP port 22: {} there while the cloud's API does; {}", unanswering(hosts, kept.as_deref()), left(kept.as_deref(), *created))]
+    PortBlocked {
+        /// Other hosts that do not answer either, although they are known to.
+        hosts: Vec<String>,
+        /// The server that is there and cannot be reached.
+        kept: Option<String>,
+        /// Net price of a started hour, where this wake has created the server.
+        created: Option<f64>,
+    },
+    /// The server does not accept this computer's login key.
+    #[error("server {name} does not accept this computer's login key {key}: another computer of this owner created it")]
+    WrongLogin {
+        /// The server.
+        name: String,
+        /// This computer's key.
+        key: Fingerprint,
+    },
+    /// The cloud calls the server running, and its TCP 22 does not answer. It is kept, since others may use it.
+    #[error("the cloud calls server {name} running, but its TCP port 22 has not answered for {} s{}; the server is kept", waited.as_secs(),
+        if *is_the_server { ", although that of other hosts answers" } else { "" })]
+    Unanswered {
+        /// The server.
+        name: String,
+        /// How long it was tried.
+        waited: Duration,
+        /// Another host's TCP 22 answers: the network is not the cause.
+        is_the_server: bool,
+    },
+    /// The server accepts connections and does not answer on them.
+    #[error("server {name} accepts connections on TCP port 22 and has not answered on them for {} s: it is overloaded, or its SSH server hangs; the server is kept", waited.as_secs())]
+    Overloaded {
+        /// The server.
+        name: String,
+        /// How long it was tried.
+        waited: Duration,
+        /// The last attempt.
+        source: Option<Box<ConnectError>>,
+    },
+    /// An order of the user ended the wake.
+    #[error("the wake was called off{}", after_call_off(*removed, left.as_deref()))]
+    CalledOff {
+        /// The server that the wake had created, and that is deleted again.
+        removed: Option<u64>,
+        /// What could not be deleted, and why.
+        left: Option<String>,
+    },
     /// The way to it failed for good.
     #[error("no way to {name}")]
     Connect {
@@ -122,6 +169,34 @@ pub enum MachineError {
     },
 }
 
+/// Subject and verb of what does not answer.
+fn unanswering(hosts: &[String], server: Option<&str>) -> String {
+    let hosts = hosts.join(" and ");
+    match server {
+        Some(server) => format!("neither server {server} nor {hosts} answers"),
+        None => format!("{hosts} {} not answer", if hosts.contains(" and ") { "do" } else { "does" }),
+    }
+}
+
+/// What a blocked port leaves behind, and what it cost.
+fn left(kept: Option<&str>, created: Option<f64>) -> String {
+    match (kept, created) {
+        (None, _) => "no server was created, and nothing was spent".to_owned(),
+        (Some(_), None) => "the server runs and is kept".to_owned(),
+        (Some(_), Some(hourly)) => format!(
+            "the server was created and is billed for its started hour ({hourly:.4} EUR net); it is used if this computer reaches it within 10 min, and is deleted otherwise"
+        ),
+    }
+}
+
+fn after_call_off(removed: Option<u64>, left: Option<&str>) -> String {
+    match (removed, left) {
+        (_, Some(left)) => format!("; {left}"),
+        (Some(server), None) => format!("; server {server}, which it had created, is deleted and billed for a started hour"),
+        (None, None) => ", and no server was created".to_owned(),
+    }
+}
+
 impl MachineError {
     /// The cloud has answered, and will not do it: the same request would end the same way.
     pub(crate) fn is_refusal(&self) -> bool {
@@ -137,6 +212,7 @@ impl MachineError {
             | MachineError::NotAllowed { .. }
             | MachineError::Docker { .. }
             | MachineError::HostKey { .. }
+            | MachineError::WrongLogin { .. }
             | MachineError::NoVolume
             | MachineError::Shrinks { .. }
             | MachineError::Bootstrap(_)
@@ -144,6 +220,10 @@ impl MachineError {
             MachineError::OutOfStock { .. }
             | MachineError::NeverUp { .. }
             | MachineError::Silent { .. }
+            | MachineError::PortBlocked { .. }
+            | MachineError::Unanswered { .. }
+            | MachineError::Overloaded { .. }
+            | MachineError::CalledOff { .. }
             | MachineError::Connect { .. }
             | MachineError::Agent { .. }
             | MachineError::NotGrown { .. }
@@ -153,7 +233,17 @@ impl MachineError {
 
     /// Whether a server was created for nothing: the next attempt would cost another started hour.
     pub fn has_cost_money(&self) -> bool {
-        matches!(self, MachineError::NeverUp { .. } | MachineError::Silent { .. } | MachineError::Docker { .. })
+        match self {
+            MachineError::NeverUp { .. } | MachineError::Silent { .. } | MachineError::Docker { .. } => true,
+            MachineError::PortBlocked { created, .. } => created.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether it took long to find out, and the next attempt would find the same unless something
+    /// changes: one docker command makes several requests, and each would wait as long.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, MachineError::PortBlocked { .. } | MachineError::Unanswered { .. } | MachineError::Overloaded { .. })
     }
 
     /// Whether the same attempt may succeed later although nobody changes anything: a network that comes back, a server that boots.
@@ -162,7 +252,7 @@ impl MachineError {
             MachineError::Connect { source, .. } => {
                 !matches!(**source, ConnectError::HostKeyRefused { .. } | ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })
             }
-            MachineError::OutOfStock { .. } | MachineError::NeverUp { .. } => false,
+            MachineError::OutOfStock { .. } | MachineError::NeverUp { .. } | MachineError::CalledOff { .. } => false,
             error => !error.is_lasting(),
         }
     }
@@ -188,6 +278,18 @@ impl MachineError {
                 }
                 _ => None,
             },
+            MachineError::PortBlocked { .. } => Some(
+                "use another network or a VPN, or have outgoing TCP port 22 opened; `ssh.port_check` names the hosts that are asked, `none` skips the question",
+            ),
+            MachineError::WrongLogin { .. } => Some(
+                "work on that computer, or use its login key here (`ssh.private_key_path`); `dockbridge server destroy` removes the server and keeps the volume",
+            ),
+            MachineError::HostKey { .. } => Some(
+                "another machine answers at its address, or the server was reinstalled: look at it in the cloud's console; `dockbridge server destroy` removes it and keeps the volume",
+            ),
+            MachineError::Unanswered { .. } | MachineError::Overloaded { .. } => {
+                Some("try again, or look at the server in the cloud's console; `dockbridge server destroy` removes it and keeps the volume")
+            }
             MachineError::NeverUp { .. } => {
                 Some("the cloud's console tells what became of them, its status page what goes on; each may be billed for an hour")
             }

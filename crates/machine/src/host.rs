@@ -82,7 +82,13 @@ impl Provider for Host {
     }
 
     fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>> {
-        Box::pin(self.connect(observer))
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = observer.called_off() => Err(MachineError::CalledOff { removed: None, left: None }),
+                connected = self.connect(observer) => connected,
+            }
+        })
     }
 
     fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {

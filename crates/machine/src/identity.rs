@@ -26,6 +26,9 @@ pub const HOST_KEY: &str = "dockbridge-host-key";
 /// Label of a server whose host key is being replaced: the fingerprint of the next one.
 pub const NEXT_HOST_KEY: &str = "dockbridge-next-host-key";
 
+/// Label of a server that has served: a client has replaced the host key of its creation.
+pub const SETTLED: &str = "dockbridge-settled";
+
 /// A random id made at `init`. Twelve letters of base 32: 60 bits, short enough for host names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(String);

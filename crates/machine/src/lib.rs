@@ -17,11 +17,12 @@ mod patience;
 mod plan;
 mod port_window;
 mod provider;
+mod reach;
 mod wakes;
 
 pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
 pub use choice::{Candidate, Choice, Kind, choose};
-pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct, only_ssh};
+pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, PortCheck, Resized, SelfDestruct, only_ssh};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};
@@ -33,6 +34,7 @@ pub use patience::patience;
 pub use plan::{ImageSetting, Problem, Rung, Spec, Step, plan};
 pub use port_window::PortWindows;
 pub use provider::{Consent, Destroyed, Joined, Lease, Observer, Phase, Provider, Ready, Summary, UsedImage, VolumeSummary};
+pub use reach::{CloudSays, Elsewhere, Hold, Knock, Login, Seen, Verdict, judge, may_remove};
 pub use wakes::{Chosen, History, Stage, Wake, Wakes};
 
 /// An error with its causes, on one line.

@@ -61,8 +61,16 @@ pub trait Observer: Send + Sync {
     }
     /// A server was created: it is billed from here on, whatever becomes of it.
     fn created(&self, _server: &Summary) {}
-    /// A server was deleted.
-    fn deleted(&self, _id: u64) {}
+    /// The wake has deleted a server; the reason is in words for a user.
+    fn deleted(&self, _id: u64, _because: &str) {}
+    /// Whether an order of the user ends the wake. Asked before each step that costs money.
+    fn is_called_off(&self) -> bool {
+        false
+    }
+    /// Resolves when an order of the user ends the wake; never without one.
+    fn called_off(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// A machine, as a person wants to see it.

@@ -54,6 +54,9 @@ impl Supervisor {
 
     /// Why the machine is there no longer.
     pub(super) fn gone_because(&self) -> String {
+        if let Some(because) = self.ended_here() {
+            return because;
+        }
         let silent = self.heard.map(|at| self.clock.now().since(at).as_secs());
         match silent {
             _ if !self.expected => "there is no machine".to_owned(),
@@ -62,6 +65,14 @@ impl Supervisor {
             }
             _ => "it is gone, and nobody here has ended it: it was deleted in the cloud, or by another client".to_owned(),
         }
+    }
+
+    /// Why this daemon has deleted the machine that was known last, if it has.
+    fn ended_here(&self) -> Option<String> {
+        let situation = self.situation.borrow();
+        let (known, end) = (situation.last_known.as_ref()?, situation.last_end.as_ref()?);
+        let is_it = end.server.is_some() && known.machine.id == end.server;
+        is_it.then(|| format!("{} deleted it: {}", end.actor.words(), end.because))
     }
 
     /// Why a machine is off that nobody here has switched off.

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::AgentState;
 
-use super::{Command, Next, Supervisor, with_causes};
+use super::{Command, Next, Release, Supervisor, with_causes};
 use crate::containers;
+use crate::end::Actor;
 use crate::fill::Fill;
 use crate::remembered::LastKnown;
 use crate::state::State;
@@ -47,7 +48,7 @@ impl Told {
 impl Supervisor {
     pub(super) async fn keep(&mut self, ready: Arc<Ready>) -> Next {
         let met = self.clock.now();
-        (self.expected, self.looks) = (true, 0);
+        (self.expected, self.looks, self.no_attempt_before) = (true, 0, None);
         // With the way to it the first sign of life was given.
         self.is_heard(met, self.lease.length);
         self.situation.send_modify(|situation| situation.meet(&ready.summary, Timestamp::now(), met));
@@ -100,13 +101,8 @@ impl Supervisor {
                         self.volume_is(&mut ready, volume);
                         heartbeats.reset_immediately();
                     }
-                    Some(Command::Destroy(answer)) => return Next::Release {
-                        ready: Some(ready.clone()),
-                        because: "it was asked for".to_owned(),
-                        consent: Consent::Given,
-                        answer: vec![answer],
-                    },
-                    Some(Command::Stop) | None => return Next::End,
+                    Some(Command::Destroy(order)) => return Next::Release(Release::ordered(Some(ready.clone()), order)),
+                    Some(Command::Stop(_)) | None => return Next::End,
                 },
                 _ = heartbeats.tick() => told = self.heartbeat(&ready).await,
                 _ = verdicts.tick() => {
@@ -126,12 +122,10 @@ impl Supervisor {
                                 tracing::info!(%others, "kept for another client");
                                 not_before = now.plus(ASK_AGAIN);
                             }
-                            None => return Next::Release {
-                                ready: Some(ready.clone()),
-                                because: verdict.because(),
-                                consent: Consent::UnlessUsed,
-                                answer: Vec::new(),
-                            },
+                            None => {
+                                let release = Release::of_itself(Some(ready.clone()), verdict.because(), Actor::Policy, Consent::UnlessUsed);
+                                return Next::Release(release);
+                            }
                         }
                     }
                 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lifecycle::Moment;
 use machine::{Consent, Joined, MachineError, ServerStatus, Summary, patience, with_causes};
 
-use super::{Backoff, Next, Supervisor, ordered, sleep, until};
+use super::{Backoff, Next, Release, Supervisor, ordered, sleep, until};
+use crate::end::Actor;
 use crate::state::State;
 
 /// Between two looks at something that the cloud is doing, and at this computer's network.
@@ -129,7 +130,7 @@ impl Supervisor {
             Ok((Some(found), None)) => match found.status {
                 // Off for a moment: a new server is, before its first start. One that has served was switched off.
                 ServerStatus::Off if found.is_off_for_good(now) || (self.has_served(&found) && !found.busy) => {
-                    Attempt::Over(Next::Release { ready: None, because: self.off_because(), consent: Consent::Given, answer: Vec::new() })
+                    Attempt::Over(Next::Release(Release::of_itself(None, self.off_because(), Actor::Daemon, Consent::Given)))
                 }
                 _ => Attempt::Passing,
             },

@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lifecycle::Clock;
-use machine::{Consent, MachineError, Observer, Phase, Ready, Summary};
-use tokio::sync::watch;
+use machine::{MachineError, Observer, Phase, Ready, Summary};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Destination};
 
-use super::{Command, Next, Supervisor, with_causes};
+use super::{CALLED_OFF_FOR, Command, DestroyOrder, Next, Release, Supervisor, called_off, with_causes};
+use crate::end::{Actor, End};
 use crate::ledger::Accounts;
 use crate::state::{Situation, State};
 
@@ -18,11 +21,17 @@ use crate::state::{Situation, State};
 /// and each attempt could cost started hours.
 const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
 
+/// How long a verdict on a server that does not answer is the answer to further requests: the network may be mended
+/// at any moment, and one docker command makes several requests within a second.
+const VERDICT_HOLDS: Duration = Duration::from_secs(10);
+
 /// Writes down what happens on the way, as it happens: a way may be cut off at any moment.
 struct Witness<'a> {
     situation: &'a watch::Sender<Situation>,
     clock: &'a dyn Clock,
     accounts: Mutex<&'a mut Accounts>,
+    /// Cancelled by an order of the user.
+    calling_off: CancellationToken,
 }
 
 impl Witness<'_> {
@@ -46,15 +55,41 @@ impl Observer for Witness<'_> {
         self.accounts(|accounts| accounts.sees(server, Timestamp::now()));
     }
 
-    fn deleted(&self, id: u64) {
-        self.accounts(|accounts| accounts.one_ends(id, Timestamp::now()));
+    fn deleted(&self, id: u64, because: &str) {
+        let now = Timestamp::now();
+        self.accounts(|accounts| accounts.one_ends(id, now));
+        let actor = if self.is_called_off() { Actor::User } else { Actor::Daemon };
+        tracing::warn!(server = id, actor = actor.words(), because, "the server was deleted");
+        let end = End { server: Some(id), actor, because: because.to_owned(), at: now };
+        self.situation.send_modify(|situation| situation.last_end = Some(end));
+    }
+
+    fn is_called_off(&self) -> bool {
+        self.calling_off.is_cancelled()
+    }
+
+    fn called_off(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.calling_off.cancelled())
     }
 }
 
-/// What ended the way.
-enum Ended {
-    Arrived(Box<Result<machine::Ready, MachineError>>),
-    Ordered(Next),
+/// What the user ordered while a machine was on its way.
+#[derive(Default)]
+struct Orders {
+    destroy: Vec<DestroyOrder>,
+    /// The daemon is to end; who waits for that.
+    stop: Option<Vec<oneshot::Sender<String>>>,
+}
+
+impl Orders {
+    /// For requests that an order wins over; `None` without an order.
+    fn because(&self) -> Option<&'static str> {
+        match (self.destroy.is_empty(), &self.stop) {
+            (false, _) => Some("the machine is being destroyed by an order of the user"),
+            (true, Some(_)) => Some("dockbridge is stopping"),
+            (true, None) => None,
+        }
+    }
 }
 
 impl Supervisor {
@@ -70,26 +105,56 @@ impl Supervisor {
         }
         self.enter(State::Waking);
         self.situation.send_modify(|now| now.phases.clear());
-        let ended = self.on_the_way().await;
+        let (arrived, orders) = self.on_the_way().await;
         let now = self.clock.now();
-        match ended {
-            Ended::Arrived(arrived) => match *arrived {
-                Ok(ready) => {
-                    // Before anybody who waits hears that the attempt is over.
-                    self.introduce(&ready).await;
-                    self.situation.send_modify(|situation| {
-                        situation.phases_end(now);
-                        situation.attempted(None);
-                    });
-                    Next::Keep(Arc::new(ready))
-                }
-                Err(error) => {
-                    self.situation.send_modify(|situation| situation.phases_end(now));
-                    self.fail(&error)
-                }
-            },
-            Ended::Ordered(next) => next,
+        if orders.because().is_some() {
+            self.situation.send_modify(|situation| situation.phases_end(now));
+            return self.obey(arrived, orders);
         }
+        match arrived {
+            Ok(ready) => {
+                // Before anybody who waits hears that the attempt is over.
+                self.introduce(&ready).await;
+                self.situation.send_modify(|situation| {
+                    situation.phases_end(now);
+                    situation.attempted(None);
+                });
+                Next::Keep(Arc::new(ready))
+            }
+            Err(error) => {
+                self.situation.send_modify(|situation| situation.phases_end(now));
+                self.fail(&error)
+            }
+        }
+    }
+
+    /// A wake that was called off has ended. An order to destroy is carried out to its end, also where
+    /// the machine came up at the last moment.
+    fn obey(&mut self, arrived: Result<Ready, MachineError>, orders: Orders) -> Next {
+        self.no_attempt_before = Some(Instant::now() + CALLED_OFF_FOR);
+        let done = match &arrived {
+            Ok(ready) => {
+                format!("server {} is up, and goes on until its lease ends in {} s", ready.summary.name, self.lease.length.as_secs())
+            }
+            Err(error) => with_causes(error),
+        };
+        tracing::info!(%done, "the wake is over by an order of the user");
+        let Orders { mut destroy, stop } = orders;
+        let is_stopping = stop.is_some();
+        if destroy.is_empty() {
+            for answer in stop.into_iter().flatten() {
+                // Whoever asked may have gone.
+                let _ = answer.send(done.clone());
+            }
+            return Next::End;
+        }
+        let then_stop = is_stopping || destroy.iter().any(|order| order.then_stop);
+        let done = arrived.as_ref().err().map(|_| done);
+        let first = destroy.remove(0);
+        let mut release = Release::ordered(arrived.ok().map(Arc::new), first);
+        release.answer.extend(destroy.into_iter().map(|order| order.answer));
+        (release.done, release.then_stop) = (done, then_stop);
+        Next::Release(release)
     }
 
     /// The engine may be another one than the last machine's, and requests are going to reach it from here on.
@@ -101,6 +166,8 @@ impl Supervisor {
     pub(super) fn fail(&mut self, error: &MachineError) -> Next {
         if error.is_lasting() || error.has_cost_money() {
             self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
+        } else if error.is_verdict() {
+            self.no_attempt_before = Some(Instant::now() + VERDICT_HOLDS);
         }
         self.expected &= error.may_pass();
         let now = self.clock.now();
@@ -132,24 +199,38 @@ impl Supervisor {
         Next::Rest
     }
 
-    async fn on_the_way(&mut self) -> Ended {
-        let Self { provider, situation, clock, commands, accounts, .. } = self;
-        let witness = Witness { situation, clock: &**clock, accounts: Mutex::new(accounts) };
-        let way = provider.ensure(&witness);
-        tokio::pin!(way);
+    /// The wake to its end. An order of the user calls it off: requests that wait are answered at once, and
+    /// the wake ends in order, with no request to the cloud cut off.
+    async fn on_the_way(&mut self) -> (Result<Ready, MachineError>, Orders) {
+        let Self { provider, situation, clock, commands, accounts, wanted, .. } = self;
+        let calling_off = CancellationToken::new();
+        let witness = Witness { situation, clock: &**clock, accounts: Mutex::new(accounts), calling_off: calling_off.clone() };
+        let mut way = provider.ensure(&witness);
+        let (mut orders, mut is_open) = (Orders::default(), true);
         loop {
+            if let Some(because) = orders.because() {
+                let is_waited_for = *wanted.borrow_and_update() > situation.borrow().attempts;
+                if is_waited_for {
+                    situation.send_modify(|situation| situation.attempted(Some(called_off(because))));
+                }
+                if !calling_off.is_cancelled() {
+                    calling_off.cancel();
+                    let state = State::Releasing { because: "an order of the user called the wake off".to_owned(), trouble: None };
+                    situation.send_modify(|situation| situation.enter(state, clock.now()));
+                }
+            }
             tokio::select! {
-                arrived = &mut way => return Ended::Arrived(Box::new(arrived)),
-                command = commands.recv() => match command {
+                arrived = &mut way => return (arrived, orders),
+                command = commands.recv(), if is_open => match command {
                     Some(Command::Wake | Command::SayAlive(_) | Command::Volume(_)) => {}
-                    Some(Command::Destroy(answer)) => return Ended::Ordered(Next::Release {
-                        ready: None,
-                        because: "it was asked for".to_owned(),
-                        consent: Consent::Given,
-                        answer: vec![answer],
-                    }),
-                    Some(Command::Stop) | None => return Ended::Ordered(Next::End),
+                    Some(Command::Destroy(order)) => orders.destroy.push(order),
+                    Some(Command::Stop(answer)) => orders.stop.get_or_insert_default().extend(answer),
+                    None => {
+                        is_open = false;
+                        orders.stop.get_or_insert_default();
+                    }
                 },
+                Ok(()) = wanted.changed(), if calling_off.is_cancelled() => {}
             }
         }
     }

@@ -96,7 +96,7 @@ fn show(resolved: &Resolved) -> String {
          activity:\n  idle_timeout: {}\n  connection_timeout: {}\n  grace_period: {}\n  containers: {}\n  keep_paid_hour: {}\n  resume: {}\n  max_lifetime: {}\n  budget: {}\n\
          lock:\n  action: {}\n  grace: {}\n\
          keepalive:\n  interval: {}\n  timeout: {}\n  self_destruct: {}\n\
-         ssh:\n  private_key_path: {}\n  {host}\n  {remote_socket}\n\
+         ssh:\n  private_key_path: {}\n  {host}\n  {remote_socket}\n  port_check: {}\n\
          ports:\n  enabled: {}\n  bind: {}\n  on_conflict: {}\n  include: {}\n  exclude: {}\n\
          gateway:\n  bind_mounts: {}\n\
          image:\n{image}  factory: {}\n  rescue_timeout: {}\n  stall_timeout: {}\n\
@@ -121,6 +121,10 @@ fn show(resolved: &Resolved) -> String {
         format(settings.keepalive.timeout),
         settings.keepalive.self_destruct,
         key.display(),
+        match resolved.port_check().hosts.as_slice() {
+            [] => "none".to_owned(),
+            hosts => list(hosts),
+        },
         settings.ports.enabled,
         settings.ports.bind,
         settings.ports.on_conflict,

@@ -82,6 +82,11 @@ pub fn print(status: &Status) {
     if let Some(last) = &status.last_known {
         say(&format!("Last seen {}", last_known(&last.machine, last.age_seconds)));
     }
+    if let Some(end) = &status.last_end {
+        let server = end.server.map_or_else(|| "The last server".to_owned(), |id| format!("Server {id}"));
+        let age = duration::format(Duration::from_secs(end.age_seconds));
+        say(&format!("Last end  {server} was deleted by {} {age} ago: {}", end.actor.words(), end.because));
+    }
     if let Some(report) = &status.report {
         let containers = report.containers.map(|counts| format!("{} of {} containers run", counts.running, counts.total));
         #[expect(clippy::cast_precision_loss, reason = "for people")]

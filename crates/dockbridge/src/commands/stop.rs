@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use daemon::client::{Answer, Client, ClientError};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Outcome};
@@ -25,10 +26,17 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_what_holds(global)?;
     let daemon = resolved.daemon();
     let status = daemon.status().await?;
+    let is_waking = status.state == "waking";
     if arguments.destroy {
-        super::server::destroy_through(&daemon).await?;
+        tell(daemon.destroy_and_stop().await?);
+        // An older daemon destroys and goes on.
+        end(&daemon).await?;
+    } else {
+        if is_waking {
+            say("A machine is being made: the wake is called off, and its server deleted.");
+        }
+        tell(daemon.stop().await?);
     }
-    daemon.stop().await?;
     let begun = Instant::now();
     while daemon.status().await.is_ok() {
         if begun.elapsed() > LONGEST_END {
@@ -37,9 +45,37 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         sleep(Duration::from_millis(50)).await;
     }
     say("The daemon has ended.");
-    if !arguments.destroy && status.machine.is_some_and(|machine| machine.id.is_some()) {
+    let machine = status.machine.or(status.last_known.map(|last| last.machine));
+    if let Some(machine) = machine.filter(|machine| !arguments.destroy && machine.id.is_some()) {
         let lease = duration::format(resolved.settings.keepalive.timeout);
-        say(&format!("The machine goes on until its lease ends in {lease}; `dockbridge server destroy` ends it now."));
+        say(&format!(
+            "The machine {} goes on, and is billed, until its lease ends in {lease}; `dockbridge server destroy` ends it now.",
+            machine.name
+        ));
     }
     Ok(())
+}
+
+/// Ends a daemon that may have ended already.
+async fn end(daemon: &Client) -> Outcome {
+    match daemon.stop().await {
+        Ok(answer) => tell(answer),
+        Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn tell(answer: Answer) {
+    if let Some(message) = answer.message {
+        say(&sentence(&message));
+    }
+}
+
+/// With a capital letter and a full stop.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if message.ends_with('.') { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
 }

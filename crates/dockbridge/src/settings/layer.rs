@@ -81,7 +81,7 @@ sections! {
         timeout: Positive,
         self_destruct: SelfDestruct,
     }
-    ssh: SshLayer { private_key_path: LocalPath, host: Words, remote_socket: LocalPath }
+    ssh: SshLayer { private_key_path: LocalPath, host: Words, remote_socket: LocalPath, port_check: List }
     ports: PortsLayer {
         enabled: Switch,
         bind: IpAddr,
@@ -174,6 +174,7 @@ impl Layer {
                 private_key_path: path(self.ssh.private_key_path),
                 host: self.ssh.host.map(|Words(host)| host),
                 remote_socket: path(self.ssh.remote_socket),
+                port_check: self.ssh.port_check.map(|List(hosts)| hosts.into_iter().filter(|host| host != "none").collect()),
             },
             ports: Ports {
                 enabled: on(self.ports.enabled, true),

@@ -5,6 +5,7 @@
 
 mod basics;
 mod docker_cli;
+mod ends;
 mod endurance;
 mod engines;
 mod images;

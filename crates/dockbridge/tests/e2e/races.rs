@@ -3,7 +3,7 @@
 #[path = "../../../signals/tests/bus/rig.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod bus;
-mod cuts;
+pub(crate) mod cuts;
 mod faults;
 mod idleness;
 mod kills;

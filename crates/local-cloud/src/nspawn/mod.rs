@@ -25,6 +25,7 @@ mod dhcp;
 mod disk;
 mod firewall;
 mod folder;
+mod greeter;
 mod initramfs;
 mod machine;
 mod metadata;
@@ -77,7 +78,7 @@ pub struct Nspawn {
     firewall: tokio::sync::Mutex<()>,
     events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
     /// What the machines ask for their metadata and their addresses.
-    services: tokio::task::JoinHandle<((), ())>,
+    services: tokio::task::JoinHandle<((), (), ())>,
     _state_lock: File,
 }
 
@@ -98,9 +99,9 @@ impl Nspawn {
         let furnished = async {
             network::make(claim.place).await?;
             firewall::apply(claim.place, &[]).await?;
-            Ok((metadata::listen(claim.place)?, dhcp::listen(claim.place)?))
+            Ok((metadata::listen(claim.place)?, dhcp::listen(claim.place)?, greeter::listen(claim.place).await))
         };
-        let (listeners, dhcp) = match furnished.await {
+        let (listeners, dhcp, greeter) = match furnished.await {
             Ok(sockets) => sockets,
             Err(failure) => {
                 cleanup::sweep(&claim, &mut CleanReport::default()).await?;
@@ -115,7 +116,7 @@ impl Nspawn {
         let servers = Arc::new(Mutex::new(servers));
         let metadata = metadata::serve(listeners, lookup(claim.place, servers.clone()));
         let dhcp = dhcp::serve(dhcp, claim.place.gateway(), addresses(claim.place, servers.clone()));
-        let services = tokio::spawn(async { tokio::join!(metadata, dhcp) });
+        let services = tokio::spawn(async { tokio::join!(metadata, dhcp, greeter::serve(greeter)) });
         let nspawn = Nspawn {
             claim,
             site,

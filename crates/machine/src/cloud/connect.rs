@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use agent_proto::{Call, DockerState, EndOfLease, Reply};
 use secrecy::ExposeSecret as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
 
 use super::creation::Creation;
+use super::probe::knock;
 use super::way::Purpose;
 use super::{Cloud, SelfDestruct, cloud};
 use crate::bootstrap::{HOST_KEY_SCRIPT, RUN_DIRECTORY};
 use crate::error::MachineError;
 use crate::host_key::parse_public;
-use crate::identity::{HOST_KEY, NEXT_HOST_KEY};
+use crate::identity::{HOST_KEY, NEXT_HOST_KEY, SETTLED};
 use crate::observed::{Observed, Server, ServerStatus, is_young};
 use crate::patience::patience;
 use crate::provider::{Lease, Observer, Phase, Ready};
+use crate::reach::{CloudSays, Elsewhere, Hold, Knock, Login, Seen, Verdict, judge, may_remove};
 
-/// A server that has served before may be cut off from us for as long as a router takes to start anew, while its containers go on.
-const LONGEST_SILENCE: Duration = Duration::from_secs(90);
 /// After this long without an answer the cloud is asked whether the server still exists.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(20);
 /// The same for a server that is being created, counted from the end of its creation: until then its actions say more than a look.
@@ -30,6 +29,10 @@ const LOOK_AGAIN_AFTER_CREATION: Duration = Duration::from_secs(15);
 /// A packet that a booting server did not answer is not answered later: ask anew rather than wait for TCP's own repeats.
 const PROBE: Duration = Duration::from_secs(1);
 const BETWEEN_PROBES: Duration = Duration::from_millis(150);
+/// A server that has not answered for so long is compared with other hosts.
+const COMPARE_AFTER: Duration = Duration::from_secs(2);
+/// After a refused login key: OpenSSH 9.8 and later locks an address out that fails often.
+const BETWEEN_REFUSALS: Duration = Duration::from_secs(1);
 /// Docker starts in seconds, but a volume may be attached late and be checked first.
 const LONGEST_DOCKER_START: Duration = Duration::from_secs(6 * 60);
 /// Whoever waits for the machine waits for the start of what ran before, but not for ever; it goes on.
@@ -45,6 +48,8 @@ pub(super) struct Attempt<'a> {
     pub(super) purpose: Purpose,
     /// Where this way has created the server and not reached it yet.
     pub(super) creation: Option<&'a Creation>,
+    /// The server as this wake has created it.
+    pub(super) fresh: Option<&'a Server>,
 }
 
 impl Attempt<'_> {
@@ -69,6 +74,38 @@ pub(super) enum Lost {
     Replace(String),
     /// The server may be fine; we are not.
     Failed(MachineError),
+}
+
+/// What came of trying to reach a server.
+struct Tried {
+    knock: Knock,
+    elsewhere: Elsewhere,
+    login: Option<Login>,
+    error: Option<ConnectError>,
+    /// For how long.
+    tried: Duration,
+}
+
+impl Tried {
+    fn seen(&self, server: &Server, cloud: CloudSays) -> Seen {
+        // One that has served does not boot any more, however young.
+        let is_young = is_young(server.created, jiff::Timestamp::now().as_second()) && !is_settled(&server.labels);
+        Seen { knock: self.knock, elsewhere: self.elsewhere.clone(), login: self.login, cloud, is_young, tried: self.tried }
+    }
+}
+
+fn says(server: &hetzner::Server) -> CloudSays {
+    match server.status {
+        _ if server.locked => CloudSays::Busy,
+        hetzner::ServerStatus::Running => CloudSays::Running,
+        hetzner::ServerStatus::Off => CloudSays::Off,
+        _ => CloudSays::Busy,
+    }
+}
+
+/// Whether a client has served itself of a server: it replaces the host key of the creation then.
+pub(super) fn is_settled(labels: &hetzner::Labels) -> bool {
+    labels.contains_key(NEXT_HOST_KEY) || labels.contains_key(SETTLED)
 }
 
 impl Cloud {
@@ -109,17 +146,32 @@ impl Cloud {
         Ok(Ready { tunnel, summary })
     }
 
-    /// Waits until something listens on the SSH port.
+    /// Waits until something listens on the SSH port. The answer to why nothing does comes with other
+    /// hosts that are asked meanwhile.
     async fn reach(&self, server: &Server, address: SocketAddr, attempt: Attempt<'_>) -> Result<(), Lost> {
         let mut creation = pin!(self.end_of(attempt.creation));
         let mut is_created = attempt.creation.is_none();
-        let mut look_again = Instant::now() + attempt.look_again_after();
+        let begun = Instant::now();
+        let mut look_again = begun + attempt.look_again_after();
+        let mut comparing = pin!(async {
+            sleep(COMPARE_AFTER).await;
+            self.options.port_check.ask().await
+        });
+        let (mut knocked, mut elsewhere) = (Knock::TimedOut, None::<Elsewhere>);
         while !is_created || Instant::now() < look_again {
             tokio::select! {
-                answer = timeout(PROBE, TcpStream::connect(address)) => {
-                    if let Ok(Ok(_)) = answer {
+                found = &mut comparing, if is_created && elsewhere.is_none() => {
+                    let is_blocked = matches!(found, Elsewhere::Blocked { .. });
+                    elsewhere = Some(found);
+                    if is_blocked {
+                        break;
+                    }
+                }
+                answer = knock(address, PROBE) => {
+                    if answer == Knock::Answers {
                         return Ok(());
                     }
+                    knocked = answer;
                     sleep(BETWEEN_PROBES).await;
                 }
                 end = &mut creation, if !is_created => {
@@ -129,7 +181,12 @@ impl Cloud {
                 }
             }
         }
-        Err(self.silent(server, attempt.begun, None).await)
+        let elsewhere = match elsewhere {
+            Some(elsewhere) => elsewhere,
+            None => comparing.await,
+        };
+        let tried = begun.elapsed();
+        Err(self.lost(server, attempt, Tried { knock: knocked, elsewhere, login: None, error: None, tried }).await)
     }
 
     /// Ends when a creation has left the server without its volume: docker waits for one in vain.
@@ -156,29 +213,40 @@ impl Cloud {
             docker_socket: "/var/run/docker.sock".to_owned(),
         };
         let asked = Instant::now();
-        let mut timed_out = 0;
+        let (mut timed_out, mut key_refused) = (0, false);
         loop {
             let limit = match attempt.purpose {
                 Purpose::Serve => patience(timed_out),
                 Purpose::Join { patience } => patience,
             };
-            match Tunnel::connect_within(options.clone(), limit).await {
+            let error = match Tunnel::connect_within(options.clone(), limit).await {
                 Ok(tunnel) => return Ok(tunnel),
-                // sshd listens before cloud-init has put key and login in place; and another client may just be replacing the host key.
-                Err(error) if asked.elapsed() < attempt.look_again_after() => {
-                    tracing::debug!(%error, "not yet");
-                    timed_out += u32::from(matches!(error, ConnectError::TimedOut { .. }));
-                    if matches!(error, ConnectError::HostKeyRefused { .. }) && self.has_other_host_keys(server).await {
-                        return Err(Lost::LookAgain("the host key was replaced meanwhile".to_owned()));
-                    }
-                    sleep(BETWEEN_PROBES).await;
-                }
-                Err(error @ ConnectError::HostKeyRefused { .. }) => return Err(Lost::Failed(refused(server, error))),
-                Err(error @ (ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })) => {
+                Err(error @ ConnectError::Identity { .. }) => {
                     return Err(Lost::Failed(MachineError::Connect { name: server.name.clone(), source: Box::new(error) }));
                 }
-                Err(error) => return Err(self.silent(server, attempt.begun, Some(error)).await),
+                Err(error) => error,
+            };
+            tracing::debug!(%error, "not yet");
+            timed_out += u32::from(matches!(error, ConnectError::TimedOut { .. }));
+            // Another client may just be replacing the host key.
+            if matches!(error, ConnectError::HostKeyRefused { .. }) && self.has_other_host_keys(server).await {
+                return Err(Lost::LookAgain("the host key was replaced meanwhile".to_owned()));
             }
+            key_refused |= matches!(error, ConnectError::LoginRefused { .. });
+            let login = match &error {
+                ConnectError::HostKeyRefused { .. } => Login::OtherHostKey,
+                // A server that has refused often ends further connections without a word.
+                _ if key_refused => Login::KeyRefused,
+                _ => Login::NoAnswer,
+            };
+            let tried = asked.elapsed();
+            let tried = Tried { knock: Knock::Answers, elsewhere: Elsewhere::Unknown, login: Some(login), error: Some(error), tried };
+            // sshd listens before cloud-init has put key and login in place.
+            if judge(&tried.seen(server, CloudSays::Running)) == Verdict::Passing && tried.tried < attempt.look_again_after() {
+                sleep(if key_refused { BETWEEN_REFUSALS } else { BETWEEN_PROBES }).await;
+                continue;
+            }
+            return Err(self.lost(server, attempt, tried).await);
         }
     }
 
@@ -190,20 +258,41 @@ impl Cloud {
         }
     }
 
-    /// What to make of a server that does not answer: look whether it changed, and give it up when it had long enough.
-    async fn silent(&self, server: &Server, begun: Instant, error: Option<ConnectError>) -> Lost {
-        let booting = is_young(server.created, jiff::Timestamp::now().as_second());
-        let waited = begun.elapsed();
-        if booting || waited < LONGEST_SILENCE || self.changed(server).await {
-            return Lost::LookAgain(format!("server {} does not answer yet", server.name));
-        }
-        Lost::Remove(MachineError::Silent { name: server.name.clone(), waited, source: error.map(Box::new) })
-    }
-
-    async fn changed(&self, server: &Server) -> bool {
-        match self.servers_and_volumes().await {
-            Ok(observed) => !observed.servers.iter().any(|found| found.id == server.id && found.status == server.status),
-            Err(_) => false,
+    /// Judges a server that was tried in vain. The cloud is asked once more: what it says decides.
+    async fn lost(&self, server: &Server, attempt: Attempt<'_>, tried: Tried) -> Lost {
+        let (cloud, labels) = match self.client.servers().get(server.id).await {
+            Ok(None) => (CloudSays::Absent, None),
+            Ok(Some(now)) => (says(&now), Some(now.labels)),
+            Err(_) => (CloudSays::Nothing, None),
+        };
+        let seen = tried.seen(server, cloud);
+        let verdict = judge(&seen);
+        tracing::info!(server = server.id, ?seen, ?verdict, "the server does not serve this computer");
+        let name = server.name.clone();
+        let is_settled = labels.as_ref().is_none_or(is_settled);
+        let hold = Hold { is_fresh: attempt.fresh.is_some(), is_settled };
+        let removes = may_remove(&verdict, hold);
+        match (verdict, tried.error) {
+            (Verdict::Absent | Verdict::Passing, _) => Lost::LookAgain(format!("server {name} does not answer yet")),
+            (Verdict::Blocked { hosts }, _) => Lost::Failed(MachineError::PortBlocked {
+                hosts,
+                kept: Some(name),
+                created: attempt.fresh.and_then(|fresh| fresh.price_hourly),
+            }),
+            (Verdict::WrongLogin, _) => {
+                let key = Fingerprint::of(self.options.login.public_key());
+                Lost::Failed(MachineError::WrongLogin { name, key })
+            }
+            (Verdict::AnotherMachine, Some(error)) => Lost::Failed(refused(server, error)),
+            (Verdict::Silent { .. }, error) if removes => {
+                Lost::Remove(MachineError::Silent { name, waited: attempt.begun.elapsed(), source: error.map(Box::new) })
+            }
+            (Verdict::Silent { is_the_server }, _) => {
+                Lost::Failed(MachineError::Unanswered { name, waited: attempt.begun.elapsed(), is_the_server })
+            }
+            (Verdict::Busy | Verdict::AnotherMachine, error) => {
+                Lost::Failed(MachineError::Overloaded { name, waited: tried.tried, source: error.map(Box::new) })
+            }
         }
     }
 
@@ -275,6 +364,7 @@ impl Cloud {
         ready.tunnel.trust_only(fingerprint);
         labels.remove(NEXT_HOST_KEY);
         labels.insert(HOST_KEY.to_owned(), next);
+        labels.insert(SETTLED.to_owned(), "yes".to_owned());
         self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud("label the server"))?;
         Ok(())
     }

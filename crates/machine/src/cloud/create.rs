@@ -91,6 +91,9 @@ impl Cloud {
             if let Some(volume) = fresh.take_if(|volume| volume.location != rung.location) {
                 self.take_back(&volume).await?;
             }
+            if observer.is_called_off() {
+                break;
+            }
             if full.contains(&rung.location.as_str()) {
                 continue;
             }
@@ -109,7 +112,7 @@ impl Cloud {
             };
             // Each is refused once at most.
             for _ in &rung.images {
-                let Some(choice) = self.choice(rung) else { break };
+                let Some(choice) = self.choice(rung).filter(|_| !observer.is_called_off()) else { break };
                 stopwatch.start();
                 match self.new_server(rung, &choice, key, firewall, volume.id).await? {
                     Tried::Made(None) => return Ok(None),
@@ -139,6 +142,9 @@ impl Cloud {
         }
         if let Some(volume) = fresh {
             self.take_back(&volume).await?;
+        }
+        if observer.is_called_off() {
+            return Ok(None);
         }
         Err(MachineError::OutOfStock { tried: ladder.iter().map(|rung| format!("{} in {}", rung.server_type, rung.location)).collect() })
     }

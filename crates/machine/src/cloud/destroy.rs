@@ -92,11 +92,17 @@ impl Cloud {
             tracing::error!(id, "not deleted: its labels are not ours");
             return Ok(());
         }
+        let (begun, mut looks) = (Instant::now(), Looks::new());
         if server.status != hetzner::ServerStatus::Deleting {
-            let action = servers.delete(id).await.map_err(cloud("delete the server"))?;
+            let action = loop {
+                match servers.delete(id).await {
+                    // An action runs on it, such as its creation: that takes longer than the client repeats a request.
+                    Err(error) if error.is_locked() && begun.elapsed() < LONGEST_DELETE => looks.pause().await,
+                    deleted => break deleted.map_err(cloud("delete the server"))?,
+                }
+            };
             self.settled("delete the server", Ok(action.into_iter().collect())).await?;
         }
-        let (begun, mut looks) = (Instant::now(), Looks::new());
         while servers.get(id).await.map_err(cloud("look at the server"))?.is_some() {
             if begun.elapsed() > LONGEST_DELETE {
                 return Err(MachineError::TimedOut { waited: LONGEST_DELETE, last: format!("deleting server {}", server.name) });

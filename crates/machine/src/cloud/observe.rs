@@ -225,7 +225,7 @@ pub(super) fn server(server: hetzner::Server) -> Server {
     }
 }
 
-fn status(status: &hetzner::ServerStatus) -> ServerStatus {
+pub(super) fn status(status: &hetzner::ServerStatus) -> ServerStatus {
     match status {
         hetzner::ServerStatus::Running => ServerStatus::Running,
         hetzner::ServerStatus::Initializing | hetzner::ServerStatus::Starting => ServerStatus::Starting,

@@ -94,14 +94,14 @@ pub(super) async fn started(stage: &Stage) -> String {
 }
 
 /// All processes on a machine whose name begins so, as this host numbers them; there is one at least.
-pub(super) fn processes_of(server: u64, name: &str) -> Vec<Pid> {
+pub(crate) fn processes_of(server: u64, name: &str) -> Vec<Pid> {
     let found = processes(server, name);
     assert!(!found.is_empty(), "{name} runs on the machine");
     found
 }
 
 /// The same of a machine that may not be there.
-pub(super) fn processes(server: u64, name: &str) -> Vec<Pid> {
+pub(crate) fn processes(server: u64, name: &str) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let read = |process: i32, file: &str| fs::read_to_string(PathBuf::from(format!("/proc/{process}")).join(file)).unwrap_or_default();
     processes
@@ -110,7 +110,7 @@ pub(super) fn processes(server: u64, name: &str) -> Vec<Pid> {
         .collect()
 }
 
-pub(super) fn signal_all(processes: &[Pid], signal: Signal) {
+pub(crate) fn signal_all(processes: &[Pid], signal: Signal) {
     for process in processes {
         // A session may have ended meanwhile.
         let _ = kill_process(*process, signal);

@@ -1,0 +1,169 @@
+//! Knocks at TCP 22: of a server, and of other hosts that are known to answer. The observations
+//! go to [`crate::reach`], which judges them. Nothing is sent.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{sleep, timeout};
+
+use crate::reach::{Elsewhere, Knock};
+
+/// For a name's resolution.
+const LONGEST_LOOKUP: Duration = Duration::from_millis(1_500);
+/// For one greeting. TCP repeats a lost packet after 1 s (RFC 6298), so that one may be lost.
+const LONGEST_GREETING: Duration = Duration::from_millis(2_500);
+/// The next host is asked only when the former has not answered for so long.
+const STAGGER: Duration = Duration::from_millis(700);
+/// Every SSH server begins so (RFC 4253, section 4.2).
+const BANNER: &[u8] = b"SSH-";
+const SSH_PORT: u16 = 22;
+
+/// Hosts whose TCP 22 is known to answer. While one of them answers, this computer's network lets
+/// TCP 22 out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortCheck {
+    /// `host` or `host:port`; empty switches the check off.
+    pub hosts: Vec<String>,
+    /// A host that refuses the connection is taken for one that answers: for a host of which it is
+    /// not known whether an SSH server runs there.
+    pub accepts_refusal: bool,
+}
+
+/// What one of the hosts did.
+enum Found {
+    Answers,
+    Blocked,
+    Unknown,
+}
+
+/// One attempt to open a TCP connection.
+pub(super) async fn knock(address: SocketAddr, limit: Duration) -> Knock {
+    match timeout(limit, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Knock::Answers,
+        Ok(Err(error)) if error.kind() == ErrorKind::TimedOut => Knock::TimedOut,
+        Ok(Err(_)) => Knock::Refused,
+        Err(_) => Knock::TimedOut,
+    }
+}
+
+impl PortCheck {
+    /// Asks all hosts; ends with the first that answers. Takes 5 s at most.
+    pub(super) async fn ask(&self) -> Elsewhere {
+        let asked = (0_u32..).zip(&self.hosts).map(|(position, host)| async move {
+            sleep(STAGGER * position).await;
+            self.ask_one(host).await
+        });
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let mut is_blocked = false;
+        while let Some(found) = asked.next().await {
+            match found {
+                Found::Answers => return Elsewhere::Answers,
+                Found::Blocked => is_blocked = true,
+                Found::Unknown => {}
+            }
+        }
+        match is_blocked {
+            true => Elsewhere::Blocked { hosts: self.hosts.clone() },
+            false => Elsewhere::Unknown,
+        }
+    }
+
+    async fn ask_one(&self, host: &str) -> Found {
+        let named = match host.rsplit_once(':') {
+            Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
+            _ => format!("{host}:{SSH_PORT}"),
+        };
+        // A name that cannot be resolved in time says nothing about the port.
+        let resolved = timeout(LONGEST_LOOKUP, lookup_host(named)).await;
+        let Ok(Ok(addresses)) = resolved else { return Found::Unknown };
+        let attempts = addresses.map(|address| self.greeted_by(address));
+        let found = join_all(attempts).await;
+        // An address family that is missing here is refused at once, and is no block.
+        let answers = found.iter().any(|found| matches!(found, Found::Answers));
+        match (answers, found.is_empty()) {
+            (true, _) => Found::Answers,
+            (false, true) => Found::Unknown,
+            (false, false) => Found::Blocked,
+        }
+    }
+
+    /// A captive portal accepts every connection, so that only a greeting is an answer.
+    async fn greeted_by(&self, address: SocketAddr) -> Found {
+        let greeting = async {
+            let mut stream = TcpStream::connect(address).await?;
+            let mut begin = [0; BANNER.len()];
+            stream.read_exact(&mut begin).await?;
+            Ok::<_, std::io::Error>(begin == BANNER)
+        };
+        match timeout(LONGEST_GREETING, greeting).await {
+            Ok(Ok(true)) => Found::Answers,
+            Ok(Err(error)) if self.accepts_refusal && error.kind() == ErrorKind::ConnectionRefused => Found::Answers,
+            Ok(_) | Err(_) => Found::Blocked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn ask(hosts: &[String], accepts_refusal: bool) -> Elsewhere {
+        PortCheck { hosts: hosts.to_vec(), accepts_refusal }.ask().await
+    }
+
+    /// A host that greets every connection with these words.
+    async fn greets(words: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.write_all(words).await.unwrap();
+            }
+        });
+        address
+    }
+
+    /// Bound and never listening, so that connections are refused.
+    fn refuses() -> (tokio::net::TcpSocket, String) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        (socket, address)
+    }
+
+    #[tokio::test]
+    async fn one_ssh_server_that_answers_is_enough() {
+        let (_bound, refusing) = refuses();
+        let hosts = [refusing, greets(b"SSH-2.0-x\r\n").await];
+        assert_eq!(ask(&hosts, false).await, Elsewhere::Answers);
+    }
+
+    #[tokio::test]
+    async fn a_portal_that_accepts_every_connection_is_no_ssh_server() {
+        let hosts = [greets(b"HTTP/1.1 302 Found\r\n").await];
+        assert_eq!(ask(&hosts, false).await, Elsewhere::Blocked { hosts: hosts.to_vec() });
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_a_block_unless_nothing_is_known_to_listen_there() {
+        let (_bound, refusing) = refuses();
+        let hosts = [refusing];
+        assert_eq!(ask(&hosts, false).await, Elsewhere::Blocked { hosts: hosts.to_vec() });
+        assert_eq!(ask(&hosts, true).await, Elsewhere::Answers);
+    }
+
+    #[tokio::test]
+    async fn names_that_cannot_be_resolved_and_no_hosts_say_nothing() {
+        assert_eq!(ask(&["host.invalid".to_owned()], false).await, Elsewhere::Unknown);
+        assert_eq!(ask(&[], false).await, Elsewhere::Unknown);
+    }
+}
