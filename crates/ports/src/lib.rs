@@ -16,6 +16,7 @@ mod docker;
 mod forward;
 mod listen;
 mod manual;
+mod openings;
 mod placement;
 mod publication;
 mod relay;
@@ -90,6 +91,7 @@ struct Inner {
     options: Options,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
+    openings: openings::Openings,
     state: Mutex<State>,
 }
 
@@ -107,7 +109,15 @@ impl Ports {
     pub fn new(connector: Arc<dyn Connector>, activity: Activity, options: Options) -> Self {
         let state = State { table: Table::new(options.rules.clone()), forwards: BTreeMap::new(), reserved: BTreeMap::new() };
         let places = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self(Arc::new(Inner { connector, activity, options, places, tasks: TaskTracker::new(), state: Mutex::new(state) }))
+        Self(Arc::new(Inner {
+            connector,
+            activity,
+            options,
+            places,
+            tasks: TaskTracker::new(),
+            openings: openings::Openings::default(),
+            state: Mutex::new(state),
+        }))
     }
 
     /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown` comes. To be called each time a path to the
@@ -144,6 +154,7 @@ impl Ports {
 
     /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections.
     pub fn detach(&self) {
+        self.0.openings.cancel();
         let mut state = self.state();
         state.table.clear();
         for (_, forward) in std::mem::take(&mut state.forwards) {
@@ -161,7 +172,12 @@ impl Ports {
     /// A container was asked to end through us: closes its ports before the answer is passed on. Costs nothing for one without open ports.
     /// Failures are left to the events.
     pub async fn settle(&self, reference: &str) {
-        let id = self.state().table.called(reference).map(str::to_owned);
+        self.opened(Some(reference)).await;
+        let id = {
+            let state = self.state();
+            let holds = |id: &&str| state.forwards.keys().any(|slot| slot.container == *id);
+            state.table.called(reference).filter(holds).map(str::to_owned)
+        };
         if let Some(id) = id
             && let Err(error) = self.refresh(&id).await
         {
@@ -204,6 +220,14 @@ impl Ports {
         let id = inspected.as_ref().map_or(reference, |inspected| inspected.id.as_str()).to_owned();
         question.answered(&id, inspected);
         Ok(())
+    }
+
+    /// A container was started, and this is what it asked for.
+    fn observe_started(&self, container: Container) {
+        let mut state = self.state();
+        let ticket = state.table.ask();
+        let actions = state.table.observe(ticket, &container.id.clone(), Some(container));
+        self.carry_out(&mut state, actions);
     }
 
     fn engine(&self) -> Engine<'_> {
