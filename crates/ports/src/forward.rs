@@ -93,7 +93,7 @@ impl Drop for Forward {
 pub(crate) struct Door<S>(Mutex<Vec<S>>);
 
 impl<S> Door<S> {
-    fn new(sockets: Vec<S>) -> Self {
+    pub(crate) fn new(sockets: Vec<S>) -> Self {
         Self(Mutex::new(sockets))
     }
 
@@ -113,7 +113,7 @@ impl<S> Door<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(number).map(work)
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -22,6 +22,7 @@ mod publication;
 mod relay;
 mod reservation;
 mod rules;
+mod sleepers;
 mod status;
 mod table;
 mod tcp;
@@ -100,6 +101,8 @@ struct State {
     forwards: BTreeMap<Slot, Forward>,
     /// Taken for a container that is about to start.
     reserved: BTreeMap<Slot, Reserved>,
+    /// Of a machine that was taken down.
+    sleepers: sleepers::Sleepers,
 }
 
 struct Reserved(Placed<Socket>);
@@ -107,7 +110,12 @@ struct Reserved(Placed<Socket>);
 impl Ports {
     /// Nothing is listened on yet.
     pub fn new(connector: Arc<dyn Connector>, activity: Activity, options: Options) -> Self {
-        let state = State { table: Table::new(options.rules.clone()), forwards: BTreeMap::new(), reserved: BTreeMap::new() };
+        let state = State {
+            table: Table::new(options.rules.clone()),
+            forwards: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            sleepers: sleepers::Sleepers::default(),
+        };
         let places = Arc::new(Semaphore::new(MAX_STREAMS));
         Self(Arc::new(Inner {
             connector,
@@ -152,19 +160,34 @@ impl Ports {
         }
     }
 
-    /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections.
+    /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections. What was published is listed as asleep.
     pub fn detach(&self) {
+        self.end_all(None);
+    }
+
+    /// The same where the machine goes by itself: published TCP ports go on listening, to tell who asks by HTTP that their container is asleep.
+    pub fn fall_asleep(&self) {
+        self.end_all(Some(&self.0.tasks));
+    }
+
+    fn end_all(&self, listening_on: Option<&TaskTracker>) {
         self.0.openings.cancel();
         let mut state = self.state();
+        let ended: Vec<(Listening, Vec<std::net::SocketAddr>)> =
+            state.table.open().filter(|open| !open.listening.slot.by_hand).map(|open| (open.listening.clone(), open.at.clone())).collect();
         state.table.clear();
         for (_, forward) in std::mem::take(&mut state.forwards) {
             forward.cut();
+        }
+        for (listening, at) in ended {
+            state.sleepers.add(listening, at, listening_on);
         }
     }
 
     /// Closes everything, and returns when nothing of it runs any more.
     pub async fn close(&self) {
         self.detach();
+        self.state().sleepers.clear();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -191,7 +214,8 @@ impl Ports {
         let open = state.table.open().map(|open| PortStatus::open(open, state.forwards.get(&open.listening.slot)));
         let missing = state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
         let waiting = state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
-        let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).collect();
+        let asleep = state.sleepers.iter().map(|sleeper| PortStatus::asleep(&sleeper.listening, &sleeper.at));
+        let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).chain(asleep).collect();
         list.sort_by_key(|status| (status.local, status.protocol));
         list
     }
@@ -202,6 +226,8 @@ impl Ports {
             Ok(running) => {
                 let running = running.iter().map(|listed| self.listed(listed)).collect();
                 let mut state = self.state();
+                // Whoever runs again has its port again, and nobody else has one.
+                state.sleepers.clear();
                 let actions = state.table.resync(ticket, running);
                 self.carry_out(&mut state, actions);
                 Ok(())
@@ -281,7 +307,10 @@ impl Ports {
         let slot = &listening.slot;
         let placed = match state.reserved.remove(slot) {
             Some(Reserved(placed)) => placed,
-            None => self.place(&state.table, slot, listening.twin)?,
+            None => {
+                state.sleepers.give_up(slot.wanted.at.port());
+                self.place(&state.table, slot, listening.twin)?
+            }
         };
         let at = placed.addresses();
         let target = Target {

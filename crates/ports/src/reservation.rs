@@ -148,6 +148,7 @@ impl Reservation {
         if state.table.is_open(&slot) || state.reserved.contains_key(&slot) {
             return Ok(());
         }
+        state.sleepers.give_up(slot.wanted.at.port());
         let placed = self.ports.place(&state.table, &slot, publication.twin)?;
         state.reserved.insert(slot.clone(), Reserved(placed));
         self.taken.push(slot);

@@ -22,8 +22,11 @@ impl Supervisor {
         consent: Consent,
         mut answer: Vec<oneshot::Sender<Result<Option<String>, String>>>,
     ) -> Next {
-        if let Some(ports) = &self.ports {
-            ports.detach();
+        match &self.ports {
+            // By itself: whoever comes to a port hears of it.
+            Some(ports) if answer.is_empty() => ports.fall_asleep(),
+            Some(ports) => ports.detach(),
+            None => {}
         }
         // Whatever becomes of this daemon: who asked for it is not asked again.
         if !answer.is_empty() {

@@ -262,7 +262,7 @@ impl Layer {
                 grace_period: span(self.activity.grace_period, 30),
                 containers: self.activity.containers.unwrap_or(Containers::Timeout),
                 keep_paid_hour: self.activity.keep_paid_hour.unwrap_or(true),
-                resume: self.activity.resume.unwrap_or(false),
+                resume: self.activity.resume.unwrap_or(true),
                 max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
                 budget: self.activity.budget.and_then(|Money(limit)| limit),
             },
