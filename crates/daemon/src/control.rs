@@ -81,6 +81,9 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let moment = control.clock.now();
     let snapshot = control.activity.snapshot();
     let verdict = decide(&snapshot, &control.policy, &now.tenure(moment), moment);
+    if let Some(ports) = &control.ports {
+        ports.opened(None).await;
+    }
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);

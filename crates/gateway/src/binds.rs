@@ -1,18 +1,18 @@
-//! Folders of this computer that a container shall see: the engine runs elsewhere and would make an empty folder of that name. Such a
+//! Paths of this computer that a container shall see: the engine runs elsewhere and would make an empty directory of that name. Such a
 //! request is refused, with what to do instead.
 //!
-//! What passes, and why. Named volumes live with the engine. The engine's sockets and folders, the kernel's (`/dev`, `/proc`, `/sys`, modules)
+//! What passes, and why. Named volumes live with the engine. The engine's sockets and directories, the kernel's (`/dev`, `/proc`, `/sys`, modules)
 //! and the clock's zone are asked for by tools that mean the engine's host: kind, minikube, Testcontainers, monitors. Our own socket means
-//! the engine's, so it becomes that. A path that does not exist here cannot mean anything of this computer, and a local engine would make it
-//! where it runs; only inside the home folder it is this computer's all the same: `./data` of a compose project is made by the
-//! first `up`, and on the machine it would be gone with the machine.
+//! the engine's, so it becomes that. `local_path` says which path that does not exist is this computer's all the same.
 
-use std::borrow::Cow;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::bind_advice::{Kind, Refused};
 use crate::classify::Binds;
+use crate::local_path::{self, Whose, normal, same};
+use crate::sources::{Syntax, labels, sources};
 
 /// What to do with a bind mount.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,23 +27,8 @@ pub enum BindMounts {
 /// The engine's socket as its own host knows it.
 const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 
-/// Paths that mean the engine's host whoever asks: these, and what is below those that end in `/`.
-const OF_THE_ENGINE: &[&str] = &[
-    "/run",
-    "/run/docker.sock",
-    "/run/docker/",
-    "/run/containerd/",
-    "/var/lib/docker/",
-    "/var/lib/containerd/",
-    "/dev/",
-    "/proc/",
-    "/sys/",
-    "/lib/modules/",
-    "/usr/lib/modules/",
-    "/boot/",
-    "/etc/localtime",
-    "/etc/timezone",
-];
+/// Where compose mounts a secret.
+const SECRETS: &str = "/run/secrets/";
 
 /// What is known of the folders of this computer.
 #[derive(Debug, Clone, Default)]
@@ -63,129 +48,38 @@ pub(crate) enum Outcome {
     Pass,
     /// It passes with this body.
     Instead(Vec<u8>),
-    /// It is refused, for this path.
-    Refused(String),
+    /// It is refused.
+    Refused(Box<Refused>),
 }
 
 /// Looks at the body of a request. One that is not understood is the engine's to refuse. May ask the file system.
 pub(crate) fn look(binds: Binds, body: &[u8], here: &Folders) -> Outcome {
+    if here.bind_mounts == BindMounts::Remote {
+        return Outcome::Pass;
+    }
     let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return Outcome::Pass };
-    let mut changed = false;
-    for source in sources(binds, &mut body) {
+    let (labels, mut changed) = (labels(binds, &body), false);
+    for mut source in sources(binds, &mut body) {
         let Some(path) = source.path() else { continue };
         let clean = normal(&path);
         if here.socket.as_deref().is_some_and(|socket| same(&clean, socket)) {
-            source.becomes(ENGINE_SOCKET);
-            changed = true;
-        } else if !is_of_the_engine(&clean) && is_of_this_computer(&clean, here) {
-            return Outcome::Refused(path.into_owned());
+            changed |= source.becomes(ENGINE_SOCKET);
+            continue;
         }
+        let missing = match local_path::whose(&path, here, &labels.projects) {
+            Whose::Engines => continue,
+            Whose::Here { missing } => missing,
+        };
+        let kind = match source.syntax {
+            _ if local_path::is_socket(&clean) => Kind::Socket,
+            Syntax::Driver => Kind::Driver,
+            _ if labels.compose && source.target.as_deref().is_some_and(|target| target.starts_with(SECRETS)) => Kind::Secret,
+            Syntax::Mount { read_only: true } if labels.compose && !clean.is_dir() => Kind::Config,
+            _ => Kind::Path,
+        };
+        return Outcome::Refused(Box::new(Refused { path, missing, kind }));
     }
     if changed { serde_json::to_vec(&body).map_or(Outcome::Pass, Outcome::Instead) } else { Outcome::Pass }
-}
-
-/// What is told to whoever asked for it.
-pub(crate) fn explanation(path: &str) -> String {
-    format!(
-        "{path} is on this computer, and the engine is not: a container there cannot see it. Copy it into a named volume (docker volume create, \
-         docker cp) or into an image (docker build). If the machine's own {path} is meant, set gateway.bind_mounts: remote"
-    )
-}
-
-/// The place in the body where a source is written.
-enum Source<'a> {
-    /// `source:destination[:options]`
-    Bind(&'a mut Value),
-    /// `{"Type": "bind", "Source": …}`
-    Mount(&'a mut Value),
-}
-
-impl Source<'_> {
-    /// The path, if it is one.
-    fn path(&self) -> Option<Cow<'_, str>> {
-        let text = match self {
-            Self::Bind(bind) => bind.as_str()?.split_once(':')?.0,
-            Self::Mount(source) => source.as_str()?,
-        };
-        // Anything else is the name of a volume, or no mount at all.
-        text.starts_with('/').then(|| Cow::Owned(text.to_owned()))
-    }
-
-    fn becomes(self, path: &str) {
-        match self {
-            Self::Bind(bind) => {
-                let rest = bind.as_str().and_then(|text| text.split_once(':')).map_or(String::new(), |(_, rest)| format!(":{rest}"));
-                *bind = Value::String(format!("{path}{rest}"));
-            }
-            Self::Mount(source) => *source = Value::String(path.to_owned()),
-        }
-    }
-}
-
-fn sources(binds: Binds, body: &mut Value) -> Vec<Source<'_>> {
-    let mut sources = Vec::new();
-    let specs: Vec<&mut Value> = match binds {
-        Binds::Container => fields(body, "HostConfig").collect(),
-        Binds::Service => fields(body, "TaskTemplate").flat_map(|template| fields(template, "ContainerSpec")).collect(),
-    };
-    for spec in specs {
-        for (name, list) in spec.as_object_mut().into_iter().flatten() {
-            let list = list.as_array_mut().into_iter().flatten();
-            if name.eq_ignore_ascii_case("Binds") {
-                sources.extend(list.map(Source::Bind));
-            } else if name.eq_ignore_ascii_case("Mounts") {
-                let of_type_bind = |mount: &&mut Value| {
-                    let mut types = mount.as_object().into_iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case("Type"));
-                    types.any(|(_, kind)| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bind")))
-                };
-                sources.extend(list.filter(of_type_bind).flat_map(|mount| fields(mount, "Source")).map(Source::Mount));
-            }
-        }
-    }
-    sources
-}
-
-/// Fields of this name in any case, as Go reads JSON.
-fn fields<'a>(value: &'a mut Value, name: &'static str) -> impl Iterator<Item = &'a mut Value> {
-    value.as_object_mut().into_iter().flatten().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
-/// Without `.`, `..`, double slashes, and with `/var/run` by its present name: as far as a path can be read without looking at the disk.
-fn normal(path: &str) -> PathBuf {
-    let mut clean = PathBuf::from("/");
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => {
-                clean.pop();
-            }
-            _ => {}
-        }
-    }
-    match clean.strip_prefix("/var/run") {
-        Ok(rest) => Path::new("/run").join(rest).components().collect(),
-        Err(_) => clean,
-    }
-}
-
-fn is_of_the_engine(path: &Path) -> bool {
-    OF_THE_ENGINE.iter().any(|known| if known.ends_with('/') { path.starts_with(known) } else { path == Path::new(known) })
-}
-
-fn is_of_this_computer(path: &Path, here: &Folders) -> bool {
-    let in_home = here.home.as_deref().is_some_and(|home| home.parent().is_some() && path.starts_with(home));
-    // What may not be looked at is there.
-    let missing = || {
-        std::fs::symlink_metadata(path)
-            .is_err_and(|error| matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory))
-    };
-    in_home || !missing()
-}
-
-/// By name, or by what the names lead to.
-fn same(path: &Path, socket: &Path) -> bool {
-    path == normal(&socket.to_string_lossy())
-        || std::fs::canonicalize(path).is_ok_and(|path| std::fs::canonicalize(socket).is_ok_and(|socket| path == socket))
 }
 
 #[cfg(test)]
@@ -194,6 +88,13 @@ mod tests {
 
     fn outcome(body: &str, here: &Folders) -> Outcome {
         look(Binds::Container, body.as_bytes(), here)
+    }
+
+    fn refused(outcome: Outcome) -> (String, bool, Kind) {
+        match outcome {
+            Outcome::Refused(refused) => (refused.path, refused.missing, refused.kind),
+            other => panic!("it is not refused: {other:?}"),
+        }
     }
 
     fn bind(source: &str) -> Outcome {
@@ -212,46 +113,78 @@ mod tests {
         std::fs::write(folder.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
         for path in [path.to_owned(), format!("{path}/"), format!("{path}/file"), format!("{path}/dangling"), format!("{path}/./x/..")] {
-            assert_eq!(bind(&path), Outcome::Refused(path.clone()), "{path}");
+            assert_eq!(refused(bind(&path)), (path.clone(), false, Kind::Path), "{path}");
         }
         for path in ["/", "/etc", "/tmp", "/etc/../tmp", "//tmp"] {
-            assert_eq!(bind(path), Outcome::Refused(path.to_owned()), "{path}");
+            assert_eq!(refused(bind(path)), (path.to_owned(), false, Kind::Path), "{path}");
         }
-        assert_eq!(bind(&format!("{path}/missing")), Outcome::Pass);
-        assert!(explanation("/x").contains("gateway.bind_mounts: remote"));
-    }
-
-    #[test]
-    fn what_does_not_exist_here_is_the_machines_but_for_the_home_folder() {
+        assert_eq!(refused(bind(&format!("{path}/missing"))), (format!("{path}/missing"), true, Kind::Path));
         assert_eq!(bind("/no-such-folder/data"), Outcome::Pass);
-        assert_eq!(bind("/home/somebody/project/data"), Outcome::Refused("/home/somebody/project/data".to_owned()));
-        assert_eq!(bind("/home/somebody-else/data"), Outcome::Pass);
-        let rooted = Folders { home: Some("/".into()), ..Folders::default() };
-        assert_eq!(outcome(r#"{"HostConfig":{"Binds":["/no-such-folder:/x"]}}"#, &rooted), Outcome::Pass);
+        assert_eq!(bind("/var/run/docker.sock"), Outcome::Pass);
     }
 
     #[test]
-    fn what_means_the_engines_host_passes() {
-        for path in [
-            "/var/run/docker.sock",
-            "//var/run/docker.sock",
-            "/run/docker.sock",
-            "/var/run",
-            "/run/containerd/containerd.sock",
-            "/dev",
-            "/dev/shm",
-            "/proc",
-            "/sys/fs/cgroup",
-            "/lib/modules",
-            "/var/lib/docker/containers",
-            "/etc/localtime",
+    fn a_missing_path_of_a_compose_project_is_refused() {
+        let body = |source: &str| {
+            let labels = serde_json::json!({
+                "com.docker.compose.project": "app",
+                "com.docker.compose.project.working_dir": "/opt/no-such/app",
+                "com.docker.compose.project.config_files": "/opt/no-such/etc/compose.yaml,/opt/no-such/app/more.yaml",
+            });
+            serde_json::json!({ "Labels": labels, "HostConfig": { "Binds": [format!("{source}:/data:rw")] } }).to_string()
+        };
+        for source in ["/opt/no-such/app/data", "/opt/no-such/data", "/opt/no-such/etc/x"] {
+            assert_eq!(refused(outcome(&body(source), &Folders::default())), (source.to_owned(), true, Kind::Path));
+        }
+        assert_eq!(outcome(&body("/mnt/no-such/data"), &Folders::default()), Outcome::Pass);
+    }
+
+    #[test]
+    fn a_volume_whose_driver_binds_is_a_bind_mount() {
+        let volume = |options: &str| look(Binds::Volume, format!("{{\"Name\":\"v\",{options}}}").as_bytes(), &Folders::default());
+        for (options, path) in [
+            (r#""Driver":"local","DriverOpts":{"type":"none","o":"bind","device":"/etc"}"#, "/etc"),
+            (r#""DriverOpts":{"o":"ro, rbind","device":"/tmp/../etc"}"#, "/tmp/../etc"),
+            (r#""driver":"","driveropts":{"type":"bind","device":"./data"}"#, "./data"),
+            (r#""DriverOpts":{"type":"overlay","device":"overlay","o":"lowerdir=/proc:/etc,upperdir=/tmp,workdir=/tmp"}"#, "/etc"),
         ] {
-            assert_eq!(bind(path), Outcome::Pass, "{path}");
+            assert_eq!(refused(volume(options)), (path.to_owned(), false, Kind::Driver), "{options}");
         }
-        for path in ["/devil", "/run/user", "/sys/../etc", "/var/lib/dockerx/../../lib"] {
-            let there = normal(path);
-            assert!(!is_of_the_engine(&there), "{path}");
+        for options in [
+            r#""Driver":"local""#,
+            r#""Driver":"local","DriverOpts":null"#,
+            r#""DriverOpts":{"type":"tmpfs","device":"tmpfs","o":"size=10m"}"#,
+            r#""DriverOpts":{"type":"nfs","device":":/etc","o":"addr=192.0.2.1"}"#,
+            r#""DriverOpts":{"type":"none","o":"bind","device":"/var/lib/docker/x"}"#,
+            r#""Driver":"other","DriverOpts":{"o":"bind","device":"/etc"}"#,
+        ] {
+            assert_eq!(volume(options), Outcome::Pass, "{options}");
         }
+        let mount = r#"{"Type":"volume","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"o":"bind","device":"/etc"}}}}"#;
+        let container = format!("{{\"HostConfig\":{{\"Mounts\":[{mount}]}}}}");
+        assert_eq!(refused(outcome(&container, &Folders::default())).2, Kind::Driver);
+        let service = format!("{{\"TaskTemplate\":{{\"ContainerSpec\":{{\"Mounts\":[{mount}]}}}}}}");
+        assert_eq!(refused(look(Binds::Service, service.as_bytes(), &Folders::default())).2, Kind::Driver);
+        let remote = Folders { bind_mounts: BindMounts::Remote, ..Folders::default() };
+        assert_eq!(outcome(&container, &remote), Outcome::Pass);
+    }
+
+    #[test]
+    fn what_a_path_is_wanted_for_is_known() {
+        let compose = |mount: Value| {
+            let body = serde_json::json!({ "Labels": { "com.docker.compose.project": "app" }, "HostConfig": { "Mounts": [mount] } });
+            refused(outcome(&body.to_string(), &Folders::default())).2
+        };
+        let mount = |target: &str, read_only: bool| serde_json::json!({ "Type": "bind", "Source": "/etc/hostname", "Target": target, "ReadOnly": read_only });
+        assert_eq!(compose(mount("/run/secrets/password", true)), Kind::Secret);
+        assert_eq!(compose(mount("/settings", true)), Kind::Config);
+        assert_eq!(compose(mount("/settings", false)), Kind::Path);
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent.7");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(refused(bind(socket.to_str().unwrap())).2, Kind::Socket);
+        let plain = r#"{"HostConfig":{"Mounts":[{"Type":"bind","Source":"/etc/hostname","Target":"/run/secrets/x","ReadOnly":true}]}}"#;
+        assert_eq!(refused(outcome(plain, &Folders::default())).2, Kind::Path);
     }
 
     #[test]
@@ -271,9 +204,9 @@ mod tests {
 
     #[test]
     fn fields_are_found_as_go_finds_them() {
-        assert_eq!(outcome(r#"{"hostconfig":{"BINDS":["/tmp:/x"]}}"#, &Folders::default()), Outcome::Refused("/tmp".to_owned()));
+        assert_eq!(refused(outcome(r#"{"hostconfig":{"BINDS":["/tmp:/x"]}}"#, &Folders::default())).0, "/tmp");
         let service = r#"{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"type":"bind","source":"/tmp"}]}}}"#;
-        assert_eq!(look(Binds::Service, service.as_bytes(), &Folders::default()), Outcome::Refused("/tmp".to_owned()));
+        assert_eq!(refused(look(Binds::Service, service.as_bytes(), &Folders::default())).0, "/tmp");
     }
 
     #[test]

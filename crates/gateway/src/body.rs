@@ -53,6 +53,11 @@ impl RequestBody {
         Self::of(Source::Read(Box::new(whole)), guard)
     }
 
+    /// None.
+    pub(crate) fn none(guard: Arc<Guard>) -> Self {
+        Self::of(Source::None, guard)
+    }
+
     fn of(inner: Source, guard: Arc<Guard>) -> Self {
         Self { inner, guard, way: None, gate: None, broken: None }
     }

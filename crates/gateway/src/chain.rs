@@ -6,24 +6,26 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::ext::on_informational;
 use lifecycle::Guard;
-use ports::Reservation;
+use ports::{Conflict, Reservation};
 use tunnel::{Class, Connector, OpenError};
 
 use crate::binds::{self, BindMounts, Outcome};
 use crate::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
 use crate::classify::{Binds, PortsStep, Route, classify};
+use crate::created::asks_for_no_port;
 use crate::doors;
 use crate::events;
 use crate::frames;
 use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
 use crate::presence::{Presence, Standing};
+use crate::refused_start;
 use crate::relay::{self, Relay};
 use crate::reply::Failure;
 use crate::room;
@@ -129,20 +131,26 @@ async fn pass(
     let Held { guard, busy, connector } = held;
     let (uri, method) = (request.uri().clone(), request.method().clone());
     room::before(gateway.presence.as_ref(), route).await?;
-    let reservation = before_start(gateway, route).await?;
+    let reservation = match before_start(gateway, route).await {
+        Err(conflict) => {
+            refused_start::clean_up(link, connector, &guard, &conflict.id).await;
+            return Err(conflict.into());
+        }
+        Ok(reservation) => reservation,
+    };
 
     let stops = relay::may_follow(route, &request);
     let (mut parts, body) = request.into_parts();
     let raw = route.hijack && !parts.headers.contains_key(UPGRADE);
     prepare(&mut parts, raw);
-    let body = match (route.binds, gateway.folders.bind_mounts) {
-        (Some(binds), BindMounts::Refuse) => look_at(gateway, binds, &mut parts, body, &guard).await?,
+    let (body, publishes_nothing) = match route.binds {
+        Some(binds) if reads(gateway, binds) => look_at(gateway, binds, &mut parts, body, &guard).await?,
         _ => {
             let mut body = RequestBody::new(body, guard.clone());
             if client.waits {
                 wait_for_the_engines_word(link, &mut parts, &mut body);
             }
-            body
+            (body, false)
         }
     };
     let (mut response, upstream) = exchange(gateway, connector, link, route, Request::from_parts(parts, body), stops).await?;
@@ -150,7 +158,7 @@ async fn pass(
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
     if success {
-        after_start_or_end(gateway, route, reservation).await;
+        before_it_is_told(gateway, route, reservation).await;
     }
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -184,12 +192,15 @@ async fn pass(
     let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording).with_advice(advice);
     let response = Response::from_parts(parts, ReplyBody::Passed(body));
     let response = room::after(gateway.presence.as_ref(), route, response).await?;
+    let response = if publishes_nothing { gateway.created.learn(response).await? } else { response };
     learn(gateway, route, response).await
 }
 
 /// The head as it goes to the engine. `Connection` speaks of the client's connection, except in an upgrade.
 fn prepare(parts: &mut request::Parts, raw: bool) {
     parts.version = Version::HTTP_11;
+    // A client of version 1.0 need not name it; the engine wants one in 1.1.
+    parts.headers.entry(HOST).or_insert(HeaderValue::from_static("docker"));
     if let Some(encoding) = parts.headers.get_mut(TRANSFER_ENCODING) {
         // Nothing else is let in, but clients may write it in capitals.
         *encoding = HeaderValue::from_static("chunked");
@@ -213,14 +224,20 @@ fn lower(reply: &mut Response<ReplyBody>) {
     *reply.body_mut() = ReplyBody::Endless;
 }
 
-/// Folders of this computer are looked for in the body, which is read for that and passes byte for byte.
+/// Whether the body is looked at: for paths of this computer, and for ports, so that nothing has to be asked when the container starts.
+fn reads(gateway: &Gateway, binds: Binds) -> bool {
+    gateway.folders.bind_mounts == BindMounts::Refuse || (binds == Binds::Container && gateway.ports.is_some())
+}
+
+/// Paths of this computer are looked for in the body, which is read for that and passes byte for byte. Tells as well whether it is of a container that
+/// publishes nothing.
 async fn look_at(
     gateway: &Gateway,
     binds: Binds,
     parts: &mut request::Parts,
     body: Incoming,
     guard: &Arc<Guard>,
-) -> Result<RequestBody, Failure> {
+) -> Result<(RequestBody, bool), Failure> {
     let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
         Ok(error) => Failure::BrokeOff(*error),
         Err(_) => Failure::TooLarge,
@@ -228,19 +245,20 @@ async fn look_at(
     let (trailers, data, folders) = (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
     let looked = tokio::task::spawn_blocking({
         let data = data.clone();
-        move || binds::look(binds, &data, &folders)
+        move || (binds::look(binds, &data, &folders), binds == Binds::Container && asks_for_no_port(&data))
     });
-    match looked.await {
-        Ok(Outcome::Pass) => Ok(RequestBody::read(data, trailers, guard.clone())),
-        Ok(Outcome::Instead(data)) => {
+    let (outcome, publishes_nothing) = looked.await.map_err(Failure::Inside)?;
+    let body = match outcome {
+        Outcome::Pass => RequestBody::read(data, trailers, guard.clone()),
+        Outcome::Instead(data) => {
             if parts.headers.contains_key(CONTENT_LENGTH) {
                 parts.headers.insert(CONTENT_LENGTH, data.len().into());
             }
-            Ok(RequestBody::read(data.into(), trailers, guard.clone()))
+            RequestBody::read(data.into(), trailers, guard.clone())
         }
-        Ok(Outcome::Refused(path)) => Err(Failure::Folder(path)),
-        Err(error) => Err(Failure::Inside(error)),
-    }
+        Outcome::Refused(refused) => return Err(Failure::Folder(refused)),
+    };
+    Ok((body, publishes_nothing))
 }
 
 /// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
@@ -324,19 +342,22 @@ fn wait_for_the_engines_word(link: &Link, parts: &mut request::Parts, body: &mut
     parts.extensions.extend(std::mem::take(carrier.extensions_mut()));
 }
 
-/// Ports are taken before the engine hears of the start: a conflict is an error, and nothing runs.
-async fn before_start(gateway: &Gateway, route: &Route) -> Result<Option<Reservation>, Failure> {
+/// Ports are taken before the engine hears of the start: a conflict is an error, and nothing runs. What is known to publish nothing is not asked about.
+async fn before_start(gateway: &Gateway, route: &Route) -> Result<Option<Reservation>, Conflict> {
     match (&gateway.ports, &route.ports) {
-        (Some(ports), PortsStep::Start(container)) => Ok(Some(ports.reserve(container).await?)),
+        (Some(ports), PortsStep::Start(container)) if ports.minds_every_start() || !gateway.created.publishes_nothing(container) => {
+            ports.reserve(container).await.map(Some)
+        }
         _ => Ok(None),
     }
 }
 
-/// Ports answer before the client hears that the container runs, and are free before it hears that it does not.
-async fn after_start_or_end(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) {
+/// Ports answer before the client hears that the container runs, or which numbers the engine chose, and are free before it hears that it does not run.
+async fn before_it_is_told(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) {
     match (&gateway.ports, &route.ports, reservation) {
-        (_, PortsStep::Start(_), Some(reservation)) => reservation.open().await,
+        (_, PortsStep::Start(_), Some(reservation)) => reservation.started().await,
         (Some(ports), PortsStep::End(container), _) => ports.settle(container).await,
+        (Some(ports), PortsStep::Tell(container), _) => ports.opened(container.as_deref()).await,
         _ => {}
     }
 }

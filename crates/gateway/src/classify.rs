@@ -50,6 +50,8 @@ pub(crate) enum Binds {
     Container,
     /// In `TaskTemplate.ContainerSpec`
     Service,
+    /// In `DriverOpts`
+    Volume,
 }
 
 /// What can be answered without the engine, once known.
@@ -72,6 +74,8 @@ pub(crate) enum PortsStep {
     End(String),
     /// Waits for the end of this container: its ports are free when that is told.
     Wait(String),
+    /// Tells the ports of this container, or of all: they are open when it does.
+    Tell(Option<String>),
 }
 
 /// `1.41`
@@ -150,11 +154,14 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["containers", id, "stop" | "kill"] if post => PortsStep::End(id.to_owned()),
         ["containers", id] if method == Method::DELETE => PortsStep::End(id.to_owned()),
         ["containers", id, "wait"] if post => PortsStep::Wait(id.to_owned()),
+        ["containers", "json"] if get => PortsStep::Tell(None),
+        ["containers", id, "json"] if get => PortsStep::Tell(Some(id.to_owned())),
         _ => PortsStep::None,
     };
     let binds = match *segments {
         ["containers", "create"] if post => Some(Binds::Container),
         ["services", "create"] | ["services", _, "update"] if post => Some(Binds::Service),
+        ["volumes", "create"] if post => Some(Binds::Volume),
         _ => None,
     };
     Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, read_only, fills, events, hijack, ports, binds }
@@ -370,6 +377,8 @@ mod tests {
         assert_eq!(route("POST /containers/web/wait").ports, PortsStep::Wait("web".into()));
         // A paused container keeps its ports, as with Docker.
         assert_eq!(route("POST /containers/web/pause").ports, PortsStep::None);
-        assert_eq!(route("GET /containers/json").ports, PortsStep::None);
+        assert_eq!(route("GET /containers/json?all=1").ports, PortsStep::Tell(None));
+        assert_eq!(route("GET /containers/web/json").ports, PortsStep::Tell(Some("web".into())));
+        assert_eq!(route("GET /containers/web/logs").ports, PortsStep::None);
     }
 }

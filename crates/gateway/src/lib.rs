@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bind_advice;
 mod binds;
 mod body;
 mod chain;
@@ -19,6 +20,7 @@ mod chunked;
 mod classify;
 mod client;
 mod connection;
+mod created;
 mod doors;
 mod engine_io;
 mod events;
@@ -28,15 +30,18 @@ mod hijack;
 mod knowledge;
 mod last_known;
 mod link;
+mod local_path;
 mod outflow;
 mod paths;
 mod presence;
+mod refused_start;
 mod relay;
 mod reply;
 mod rest;
 mod room;
 mod serve;
 mod socket;
+mod sources;
 mod spares;
 mod upstream;
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tunnel::OpenError;
 
-use crate::binds;
+use crate::bind_advice::Refused;
 use crate::body::ReplyBody;
 
 /// Why a request got no answer of the engine.
@@ -32,8 +32,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Forbidden(&'static str),
     /// A folder of this computer is asked for.
-    #[error("{}", binds::explanation(_0))]
-    Folder(String),
+    #[error("{0}")]
+    Folder(Box<Refused>),
     /// It has to be read as a whole and is too large for that.
     #[error("the request is too large")]
     TooLarge,

@@ -55,7 +55,7 @@ pub(crate) async fn after(
     Ok(Response::from_parts(parts, ReplyBody::whole(body)))
 }
 
-fn is_short(headers: &HeaderMap) -> bool {
+pub(crate) fn is_short(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     length.is_some_and(|length| length <= MAX_HEAD)
 }

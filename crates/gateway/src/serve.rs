@@ -12,6 +12,7 @@ use tunnel::Connector;
 
 use crate::binds::Folders;
 use crate::connection;
+use crate::created::Created;
 use crate::knowledge::Knowledge;
 use crate::last_known::LastKnown;
 use crate::presence::Presence;
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) last_known: LastKnown,
     pub(crate) spares: Arc<Spares>,
     pub(crate) rest: Arc<Rest>,
+    /// Containers that publish nothing.
+    pub(crate) created: Created,
 }
 
 impl Gateway {
@@ -71,6 +74,7 @@ impl Gateway {
             last_known: LastKnown::default(),
             spares: Arc::default(),
             rest: Arc::default(),
+            created: Created::default(),
         }))
     }
 

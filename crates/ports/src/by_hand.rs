@@ -56,6 +56,7 @@ impl Ports {
             let mut state = self.state();
             let entry = table::ByHand { container: forward.container.clone(), inside: forward.port, twin };
             let Some(actions) = state.table.add(local, entry) else { return Err(AddError::Exists { local }) };
+            state.sleepers.give_up(local.at.port());
             self.carry_out(&mut state, actions);
             if state.table.waiting().any(|(address, _)| address == local)
                 && let Err(error) = listen(local)

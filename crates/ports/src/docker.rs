@@ -78,6 +78,8 @@ pub(crate) struct HostConfig {
     #[serde(default)]
     pub(crate) port_bindings: Option<PortMap>,
     #[serde(default)]
+    pub(crate) publish_all_ports: bool,
+    #[serde(default)]
     network_mode: String,
 }
 
@@ -96,6 +98,13 @@ struct Network {
     address: String,
     #[serde(default, rename = "GlobalIPv6Address")]
     address_v6: String,
+}
+
+impl HostConfig {
+    /// Without a network of its own, a container publishes nothing, whatever it asks for.
+    pub(crate) fn publishes(&self) -> bool {
+        !(matches!(self.network_mode.as_str(), "host" | "none") || self.network_mode.starts_with("container:"))
+    }
 }
 
 /// Where the container's own ports answer, as seen from the machine. `None` without a network.

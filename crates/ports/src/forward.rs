@@ -93,7 +93,7 @@ impl Drop for Forward {
 pub(crate) struct Door<S>(Mutex<Option<S>>);
 
 impl<S> Door<S> {
-    fn new(socket: S) -> Self {
+    pub(crate) fn new(socket: S) -> Self {
         Self(Mutex::new(Some(socket)))
     }
 
@@ -107,7 +107,7 @@ impl<S> Door<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(work)
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

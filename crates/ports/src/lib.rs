@@ -17,11 +17,13 @@ mod forward;
 mod listen;
 mod manual;
 mod opening;
+mod openings;
 mod placement;
 mod publication;
 mod relay;
 mod reservation;
 mod rules;
+mod sleepers;
 mod status;
 mod table;
 mod tcp;
@@ -45,7 +47,7 @@ use listen::Socket;
 use opening::Opened;
 use placement::Placed;
 use publication::{Container, Here, publications};
-use table::{Slot, Table, Ticket};
+use table::{Listening, Slot, Table, Ticket};
 
 pub use address::{Address, Protocol, UnknownProtocol};
 pub use by_hand::AddError;
@@ -91,6 +93,7 @@ struct Inner {
     options: Options,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
+    openings: openings::Openings,
     state: Mutex<State>,
 }
 
@@ -99,6 +102,8 @@ struct State {
     forwards: BTreeMap<Slot, Opened>,
     /// Taken for a container that is about to start.
     reserved: BTreeMap<Slot, Reserved>,
+    /// Of a machine that was taken down.
+    sleepers: sleepers::Sleepers,
 }
 
 struct Reserved(Placed<Socket>);
@@ -106,9 +111,22 @@ struct Reserved(Placed<Socket>);
 impl Ports {
     /// Nothing is listened on yet.
     pub fn new(connector: Arc<dyn Connector>, activity: Activity, options: Options) -> Self {
-        let state = State { table: Table::new(options.rules.clone()), forwards: BTreeMap::new(), reserved: BTreeMap::new() };
+        let state = State {
+            table: Table::new(options.rules.clone()),
+            forwards: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            sleepers: sleepers::Sleepers::default(),
+        };
         let places = Arc::new(Semaphore::new(MAX_STREAMS));
-        Self(Arc::new(Inner { connector, activity, options, places, tasks: TaskTracker::new(), state: Mutex::new(state) }))
+        Self(Arc::new(Inner {
+            connector,
+            activity,
+            options,
+            places,
+            tasks: TaskTracker::new(),
+            openings: openings::Openings::default(),
+            state: Mutex::new(state),
+        }))
     }
 
     /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown` comes. To be called each time a path to the
@@ -142,18 +160,34 @@ impl Ports {
         }
     }
 
-    /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections.
+    /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections. What was published is listed as asleep.
     pub fn detach(&self) {
+        self.end_all(None);
+    }
+
+    /// The same where the machine goes by itself: published TCP ports go on listening, to tell who asks by HTTP that their container is asleep.
+    pub fn fall_asleep(&self) {
+        self.end_all(Some(&self.0.tasks));
+    }
+
+    fn end_all(&self, listening_on: Option<&TaskTracker>) {
+        self.0.openings.cancel();
         let mut state = self.state();
+        let ended: Vec<(Listening, Vec<std::net::SocketAddr>)> =
+            state.table.open().filter(|open| !open.listening.slot.by_hand).map(|open| (open.listening.clone(), open.at.clone())).collect();
         state.table.clear();
         for (_, opened) in std::mem::take(&mut state.forwards) {
             opened.cut();
+        }
+        for (listening, at) in ended {
+            state.sleepers.add(listening, at, listening_on);
         }
     }
 
     /// Closes everything, and returns when nothing of it runs any more.
     pub async fn close(&self) {
         self.detach();
+        self.state().sleepers.clear();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -161,7 +195,12 @@ impl Ports {
     /// A container was asked to end through us: closes its ports before the answer is passed on. Costs nothing for one without open ports.
     /// Failures are left to the events.
     pub async fn settle(&self, reference: &str) {
-        let id = self.state().table.called(reference).map(str::to_owned);
+        self.opened(Some(reference)).await;
+        let id = {
+            let state = self.state();
+            let holds = |id: &&str| state.forwards.keys().any(|slot| slot.container == *id);
+            state.table.called(reference).filter(holds).map(str::to_owned)
+        };
         if let Some(id) = id
             && let Err(error) = self.refresh(&id).await
         {
@@ -175,7 +214,8 @@ impl Ports {
         let open = state.table.open().map(|open| PortStatus::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters)));
         let missing = state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
         let waiting = state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
-        let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).collect();
+        let asleep = state.sleepers.iter().map(|sleeper| PortStatus::asleep(&sleeper.listening, &sleeper.at));
+        let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).chain(asleep).collect();
         list.sort_by_key(|status| (status.local, status.protocol));
         list
     }
@@ -186,6 +226,8 @@ impl Ports {
             Ok(running) => {
                 let running = running.iter().map(|listed| self.listed(listed)).collect();
                 let mut state = self.state();
+                // Whoever runs again has its port again, and nobody else has one.
+                state.sleepers.clear();
                 let actions = state.table.resync(ticket, running);
                 self.carry_out(&mut state, actions);
                 Ok(())
@@ -208,6 +250,14 @@ impl Ports {
 
     fn here(&self) -> Here {
         Here { bind: self.0.options.bind, has: listen::is_here }
+    }
+
+    /// A container was started, and this is what it asked for.
+    fn observe_started(&self, container: Container) {
+        let mut state = self.state();
+        let ticket = state.table.ask();
+        let actions = state.table.observe(ticket, &container.id.clone(), Some(container));
+        self.carry_out(&mut state, actions);
     }
 
     fn engine(&self) -> Engine<'_> {

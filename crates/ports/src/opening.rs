@@ -113,7 +113,10 @@ impl Ports {
         let slot = &listening.slot;
         let placed = match state.reserved.remove(slot) {
             Some(Reserved(placed)) => placed,
-            None => self.place(&state.table, listening)?,
+            None => {
+                state.sleepers.give_up(slot.wanted.at.port());
+                self.place(&state.table, listening)?
+            }
         };
         let at = placed.addresses();
         let target = Arc::new(Target {

@@ -11,7 +11,7 @@ use crate::address::{Address, Protocol};
 use crate::docker::Inspected;
 use crate::listen::reason;
 use crate::placement::NotPlaced;
-use crate::publication::{Claim, PortMap, Publication, publications};
+use crate::publication::{Claim, Container, Here, PortBinding, PortMap, Publication, publications};
 use crate::table::{Listening, Slot};
 use crate::{Ports, Reserved};
 
@@ -35,9 +35,42 @@ pub struct Reservation {
     ports: Ports,
     reference: String,
     taken: Vec<Slot>,
+    asked: Option<Asked>,
+}
+
+/// What a container asks for, which is fixed when it is created.
+struct Asked {
+    id: String,
+    name: String,
+    /// Those with a number.
+    publications: Vec<Publication>,
+    /// As the engine was told.
+    exposes: PortMap,
+    /// The engine chooses numbers when the container starts.
+    chooses: bool,
+}
+
+impl Asked {
+    fn of(inspected: &Inspected, here: Here) -> Self {
+        let published = inspected.host_config.publishes();
+        let bindings = inspected.host_config.port_bindings.clone().filter(|_| published).unwrap_or_default();
+        let is_open = |binding: &PortBinding| !matches!(binding.host_port.parse::<u16>(), Ok(1..));
+        Self {
+            id: inspected.id.clone(),
+            name: inspected.name.trim_start_matches('/').to_owned(),
+            chooses: (published && inspected.host_config.publish_all_ports) || bindings.values().flatten().flatten().any(is_open),
+            publications: publications(&bindings, here, None),
+            exposes: bindings,
+        }
+    }
 }
 
 impl Ports {
+    /// Whether a start matters here although its container publishes nothing: a forward made by hand may wait for it.
+    pub fn minds_every_start(&self) -> bool {
+        self.state().table.has_any_by_hand()
+    }
+
     /// Takes the local ports that a container asks for by number, before it is started. `reference` is its id or name as in the request.
     /// Connections that come early wait.
     ///
@@ -45,7 +78,7 @@ impl Ports {
     /// When one of them is taken. An engine that does not know the container, or does not answer, is no error here: the start itself is
     /// going to tell.
     pub async fn reserve(&self, reference: &str) -> Result<Reservation, Conflict> {
-        let mut reservation = Reservation { ports: self.clone(), reference: reference.to_owned(), taken: Vec::new() };
+        let mut reservation = Reservation { ports: self.clone(), reference: reference.to_owned(), taken: Vec::new(), asked: None };
         match self.engine().inspect(reference).await {
             Ok(Some(inspected)) => reservation.take_all(inspected).await?,
             Ok(None) => {}
@@ -56,6 +89,24 @@ impl Ports {
 }
 
 impl Reservation {
+    /// The container was started. Ports with a number answer when this returns, without a question to the engine; numbers that the engine chose are
+    /// asked for behind it ([`Ports::opened`] waits for them). Where a forward made by hand waits for the container, it is open when this returns.
+    pub async fn started(mut self) {
+        let Some(asked) = &self.asked else { return self.open().await };
+        let Asked { id, name, publications, chooses, .. } = asked;
+        if self.ports.state().table.has_by_hand(id, name) {
+            return self.open().await;
+        }
+        if publications.is_empty() && !chooses {
+            return;
+        }
+        let (id, name) = (id.clone(), name.clone());
+        // Where the container has ended meanwhile, the question behind it closes them again.
+        self.ports.observe_started(Container { id: id.clone(), name: name.clone(), publications: publications.clone(), address: None });
+        self.reference.clone_from(&id);
+        self.ports.clone().open_behind(self, id, name);
+    }
+
     /// The container was started: opens its ports, those whose number the engine chose included. Returns when they answer.
     pub async fn open(self) {
         if let Err(error) = self.ports.refresh(&self.reference).await {
@@ -65,11 +116,11 @@ impl Reservation {
     }
 
     async fn take_all(&mut self, inspected: Inspected) -> Result<(), Conflict> {
-        let Inspected { id, name, host_config, .. } = inspected;
-        let name = name.trim_start_matches('/').to_owned();
-        let bindings = host_config.port_bindings.unwrap_or_default();
-        self.keep_to_this_computer(&name, &id, &bindings).await?;
-        let asked_for = publications(&bindings, self.ports.here(), None);
+        let asked = Asked::of(&inspected, self.ports.here());
+        let (id, name, asked_for) = (asked.id.clone(), asked.name.clone(), asked.publications.clone());
+        let exposes = asked.exposes.clone();
+        self.asked = Some(asked);
+        self.keep_to_this_computer(&name, &id, &exposes).await?;
         let carries_datagrams = self.ports.0.connector.without_datagrams().is_none();
         for publication in asked_for {
             let Address { protocol, at } = publication.wanted;
@@ -128,6 +179,7 @@ impl Reservation {
         if state.table.is_open(&slot) || state.reserved.contains_key(&slot) {
             return Ok(());
         }
+        state.sleepers.give_up(wanted.at.port());
         for own in own {
             let actions = state.table.make_way(&slot, own);
             self.ports.carry_out_now(&mut state, actions);

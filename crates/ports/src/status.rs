@@ -46,6 +46,11 @@ pub enum PortState {
         /// In words for a person.
         why: String,
     },
+    /// It does not: dockbridge has taken its machine down, and the container with it.
+    Asleep {
+        /// In words for a person.
+        why: String,
+    },
     /// It does not yet: it was made by hand, and its container does not run.
     Waiting {
         /// In words for a person.
@@ -68,6 +73,12 @@ impl PortStatus {
 
     pub(crate) fn missing(listening: &Listening, why: &str) -> Self {
         Self::of(listening, PortState::Unavailable { why: why.to_owned() })
+    }
+
+    pub(crate) fn asleep(listening: &Listening, at: &[SocketAddr]) -> Self {
+        let why = "its machine was taken down; any docker command, or `dockbridge wake`, brings it back".to_owned();
+        let local = at.first().copied().unwrap_or(listening.slot.wanted.at);
+        Self { local, ..Self::of(listening, PortState::Asleep { why }) }
     }
 
     pub(crate) fn waiting(address: Address, forward: &ByHand) -> Self {

@@ -265,6 +265,16 @@ impl Table {
             .or_else(|| running().find(|container| !reference.is_empty() && container.id.starts_with(reference)))
     }
 
+    /// Whether a forward made by hand waits for this container.
+    pub(crate) fn has_by_hand(&self, id: &str, name: &str) -> bool {
+        self.by_hand.values().any(|forward| forward.container == name || id.starts_with(&forward.container))
+    }
+
+    /// Whether any forward was made by hand.
+    pub(crate) fn has_any_by_hand(&self) -> bool {
+        !self.by_hand.is_empty()
+    }
+
     /// Open listeners, in order of the address that was asked for.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Open> {
         self.open.values()

@@ -17,8 +17,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 impl Supervisor {
     pub(super) async fn release(&mut self, release: Release) -> Next {
         let Release { ready, because, actor, consent, mut answer, done, mut then_stop } = release;
-        if let Some(ports) = &self.ports {
-            ports.detach();
+        match &self.ports {
+            // By itself: whoever comes to a port hears of it.
+            Some(ports) if answer.is_empty() => ports.fall_asleep(),
+            Some(ports) => ports.detach(),
+            None => {}
         }
         // Whatever becomes of this daemon: who asked for it is not asked again.
         if !answer.is_empty() {

@@ -55,7 +55,14 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             if arguments.json {
                 say(&serde_json::to_string_pretty(&status.ports).map_err(|error| Failure::new(error.to_string()))?);
             } else {
-                print(status.ports.as_array().map_or(&[], Vec::as_slice));
+                let ports = status.ports.as_array().map_or(&[] as &[_], Vec::as_slice);
+                if ports.is_empty() && status.state != "up" {
+                    say(
+                        "No container publishes a port. No machine is up: what ran on the last one is asleep until a docker command, or `dockbridge wake`.",
+                    );
+                } else {
+                    print(ports);
+                }
             }
         }
     }

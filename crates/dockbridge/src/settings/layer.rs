@@ -160,7 +160,7 @@ impl Layer {
                 grace_period: span(self.activity.grace_period, 30),
                 containers: self.activity.containers.unwrap_or(Containers::Timeout),
                 keep_paid_hour: on(self.activity.keep_paid_hour, true),
-                resume: on(self.activity.resume, false),
+                resume: on(self.activity.resume, true),
                 max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
                 budget: self.activity.budget.and_then(|Money(limit)| limit),
             },

@@ -13,6 +13,7 @@ mod machine_side;
 mod own_host;
 mod ports;
 mod races;
+mod raw_api;
 mod real_cloud;
 mod rig;
 mod safety;

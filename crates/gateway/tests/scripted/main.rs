@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod absence;
+mod added;
 mod doors;
 mod ends;
 mod exchange;
@@ -18,4 +19,6 @@ mod rig;
 mod room;
 mod smuggling;
 mod spares;
+mod starts;
 mod trailers;
+mod versions;

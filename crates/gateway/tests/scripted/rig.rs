@@ -11,6 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing};
 use lifecycle::{Activity, FakeClock, Snapshot};
+use ports::Ports;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
@@ -173,26 +174,38 @@ pub fn rig_with(knowledge: Knowledge) -> Rig {
 }
 
 pub fn rig_of(knowledge: Knowledge, folders: Folders) -> Rig {
-    build(knowledge, folders, None, None)
+    build(knowledge, folders, None, None, false)
+}
+
+/// One that follows published ports.
+pub fn rig_with_ports() -> Rig {
+    build(Knowledge::empty(), Folders::default(), None, None, true)
 }
 
 /// One that looks at a machine, which stands as the test says.
 pub fn rig_looking_at(knowledge: Knowledge, standing: watch::Receiver<Standing>) -> Rig {
-    build(knowledge, Folders::default(), Some(standing), None)
+    build(knowledge, Folders::default(), Some(standing), None, false)
 }
 
 /// One whose machine is there, with a disk that stands like this.
 pub fn rig_on(disk: Disk) -> Rig {
-    build(Knowledge::empty(), Folders::default(), Some(watch::channel(Standing::Up).1), Some(disk))
+    build(Knowledge::empty(), Folders::default(), Some(watch::channel(Standing::Up).1), Some(disk), false)
 }
 
-fn build(knowledge: Knowledge, folders: Folders, standing: Option<watch::Receiver<Standing>>, disk: Option<Disk>) -> Rig {
+fn build(
+    knowledge: Knowledge,
+    folders: Folders,
+    standing: Option<watch::Receiver<Standing>>,
+    disk: Option<Disk>,
+    follows_ports: bool,
+) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let (sender, asked) = mpsc::unbounded_channel();
     let script = |wakes| Script { asked: sender.clone(), wakes };
     let clock = Arc::new(FakeClock::default());
     let activity = Activity::new(clock.clone());
-    let mut gateway = Gateway::with_folders(Arc::new(script(true)), activity.clone(), None, knowledge, folders);
+    let ports = follows_ports.then(|| Ports::new(Arc::new(script(true)), activity.clone(), ports::Options::default()));
+    let mut gateway = Gateway::with_folders(Arc::new(script(true)), activity.clone(), ports, knowledge, folders);
     if let Some(standing) = standing {
         gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing, disk }));
     }

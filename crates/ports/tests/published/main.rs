@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod asked_for;
+mod asleep;
 mod connections;
 mod datagrams;
 mod engine;

@@ -110,10 +110,10 @@ fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
 fn what_keeps_a_machine_is_set_in_words_and_checked() {
     let settings = load_text("", &[]).unwrap().activity;
     let kept = (settings.containers, settings.keep_paid_hour, settings.resume, settings.max_lifetime);
-    assert_eq!(kept, (Containers::Timeout, true, false, None));
-    let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: true}\n";
+    assert_eq!(kept, (Containers::Timeout, true, true, None));
+    let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: false}\n";
     let settings = load_text(text, &[("DOCKBRIDGE_ACTIVITY_CONTAINERS", "keep")]).unwrap().activity;
-    assert_eq!((settings.containers, settings.keep_paid_hour, settings.resume), (Containers::Keep, false, true));
+    assert_eq!((settings.containers, settings.keep_paid_hour, settings.resume), (Containers::Keep, false, false));
     assert_eq!(settings.max_lifetime, Some(Duration::from_secs(12 * 3_600)));
     assert_eq!(load_text(text, &[("DOCKBRIDGE_ACTIVITY_MAX_LIFETIME", "none")]).unwrap().activity.max_lifetime, None);
     for (text, budget) in [("20", Some(20_000_000)), ("12.50", Some(12_500_000)), ("none", None)] {

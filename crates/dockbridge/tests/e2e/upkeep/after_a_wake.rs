@@ -1,4 +1,4 @@
-//! Containers that ran on the last machine run on the next one: by their restart policy, or because the person wants all of them. What a person stopped stays down.
+//! Containers that ran on the last machine run on the next one: by their restart policy, or all of them, unless the person wants it otherwise. What a person stopped stays down.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::rig::{Daemon, Stage, pass_over};
 
 const SETTINGS: (&str, &str) = ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "10m");
-const EVERYTHING: (&str, &str) = ("DOCKBRIDGE_ACTIVITY_RESUME", "true");
+const BY_POLICY: (&str, &str) = ("DOCKBRIDGE_ACTIVITY_RESUME", "false");
 
 /// It hears the polite end, and ends well: `on-failure` alone would not start it again.
 const POLITE: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
@@ -21,7 +21,7 @@ const WITH_POLICY: [&str; 3] = ["always", "unless", "polite"];
 #[tokio::test]
 async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let daemon = stage.start(&[SETTINGS]).await;
+    let daemon = stage.start(&[SETTINGS, BY_POLICY]).await;
     stage.make_image("tiny").await;
     runs(&stage, "always", &["--restart", "always", "-p", "28417:7"], SERVING).await;
     runs(&stage, "unless", &["--restart", "unless-stopped"], "sleep 600").await;
@@ -43,7 +43,7 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     assert_eq!(stage.docker(&["exec", "unless", "echo", "here"]).await.succeeded().stdout, "here\n");
     daemon.stop().await;
 
-    let daemon = stage.start(&[SETTINGS, EVERYTHING]).await;
+    let daemon = stage.start(&[SETTINGS]).await;
     stage.docker(&["start", "plain"]).await.succeeded();
     let everything = names(&["always", "unless", "polite", "plain"]);
     goes(&stage, &daemon).await;
