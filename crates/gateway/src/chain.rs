@@ -24,6 +24,7 @@ use crate::frames;
 use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
 use crate::presence::{Presence, Standing};
+use crate::publish::{self, InHostNetwork};
 use crate::relay::{self, Relay};
 use crate::reply::Failure;
 use crate::room;
@@ -135,8 +136,13 @@ async fn pass(
     let (mut parts, body) = request.into_parts();
     let raw = route.hijack && !parts.headers.contains_key(UPGRADE);
     prepare(&mut parts, raw);
-    let body = match (route.binds, gateway.folders.bind_mounts) {
-        (Some(binds), BindMounts::Refuse) => look_at(gateway, binds, &mut parts, body, &guard).await?,
+    let mut in_host_network = None;
+    let body = match route.binds {
+        Some(binds) if binds == Binds::Container || gateway.folders.bind_mounts == BindMounts::Refuse => {
+            let looked = look_at(gateway, binds, &mut parts, body, &guard).await?;
+            in_host_network = looked.in_host_network.filter(|_| gateway.ports.is_some());
+            looked.body
+        }
         _ => {
             let mut body = RequestBody::new(body, guard.clone());
             if client.waits {
@@ -149,8 +155,11 @@ async fn pass(
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    let mut refused = None;
     if success {
-        after_start_or_end(gateway, route, reservation).await;
+        after_start_or_end(gateway, route, reservation).await?;
+    } else {
+        refused = reservation.map(Reservation::refused);
     }
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -184,6 +193,11 @@ async fn pass(
     let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording).with_advice(advice);
     let response = Response::from_parts(parts, ReplyBody::Passed(body));
     let response = room::after(gateway.presence.as_ref(), route, response).await?;
+    let response = match (&in_host_network, &refused) {
+        (Some(network), _) => publish::created(network, route.name.as_deref(), response).await?,
+        (_, Some(asked)) => publish::refused(asked, response).await?,
+        _ => response,
+    };
     learn(gateway, route, response).await
 }
 
@@ -220,7 +234,7 @@ async fn look_at(
     parts: &mut request::Parts,
     body: Incoming,
     guard: &Arc<Guard>,
-) -> Result<RequestBody, Failure> {
+) -> Result<Looked, Failure> {
     let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
         Ok(error) => Failure::BrokeOff(*error),
         Err(_) => Failure::TooLarge,
@@ -228,19 +242,32 @@ async fn look_at(
     let (trailers, data, folders) = (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
     let looked = tokio::task::spawn_blocking({
         let data = data.clone();
-        move || binds::look(binds, &data, &folders)
+        move || {
+            let outcome = match folders.bind_mounts {
+                BindMounts::Refuse => binds::look(binds, &data, &folders),
+                BindMounts::Remote => Outcome::Pass,
+            };
+            (outcome, serde_json::from_slice(&data).ok().and_then(|mut body| InHostNetwork::of(&mut body)))
+        }
     });
-    match looked.await {
-        Ok(Outcome::Pass) => Ok(RequestBody::read(data, trailers, guard.clone())),
-        Ok(Outcome::Instead(data)) => {
+    let (outcome, in_host_network) = looked.await.map_err(Failure::Inside)?;
+    let body = match outcome {
+        Outcome::Pass => RequestBody::read(data, trailers, guard.clone()),
+        Outcome::Instead(data) => {
             if parts.headers.contains_key(CONTENT_LENGTH) {
                 parts.headers.insert(CONTENT_LENGTH, data.len().into());
             }
-            Ok(RequestBody::read(data.into(), trailers, guard.clone()))
+            RequestBody::read(data.into(), trailers, guard.clone())
         }
-        Ok(Outcome::Refused(path)) => Err(Failure::Folder(path)),
-        Err(error) => Err(Failure::Inside(error)),
-    }
+        Outcome::Refused(path) => return Err(Failure::Folder(path)),
+    };
+    Ok(Looked { body, in_host_network })
+}
+
+/// A body that was read as a whole.
+struct Looked {
+    body: RequestBody,
+    in_host_network: Option<InHostNetwork>,
 }
 
 /// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
@@ -333,12 +360,13 @@ async fn before_start(gateway: &Gateway, route: &Route) -> Result<Option<Reserva
 }
 
 /// Ports answer before the client hears that the container runs, and are free before it hears that it does not.
-async fn after_start_or_end(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) {
+async fn after_start_or_end(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) -> Result<(), Failure> {
     match (&gateway.ports, &route.ports, reservation) {
-        (_, PortsStep::Start(_), Some(reservation)) => reservation.open().await,
+        (_, PortsStep::Start(_), Some(reservation)) => reservation.open().await?,
         (Some(ports), PortsStep::End(container), _) => ports.settle(container).await,
         _ => {}
     }
+    Ok(())
 }
 
 /// The head of the answer to `wait` comes at once, its body when the container has ended.

@@ -31,6 +31,7 @@ mod link;
 mod outflow;
 mod paths;
 mod presence;
+mod publish;
 mod relay;
 mod reply;
 mod rest;

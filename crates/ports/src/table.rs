@@ -275,6 +275,15 @@ impl Table {
         self.blocked.values().map(|(listening, why)| (listening, why.as_str()))
     }
 
+    /// An address that a container owns and another has here, with the container's name.
+    pub(crate) fn taken_by_others(&self, container: &str) -> Option<(String, SocketAddr)> {
+        let own = self.blocked.values().filter(|(listening, why)| {
+            let Listening { slot, claim, .. } = listening;
+            slot.container == container && !slot.by_hand && *claim == Claim::Own && why == TAKEN
+        });
+        own.map(|(listening, _)| (listening.name.clone(), listening.slot.wanted.at)).next()
+    }
+
     /// Forwards made by hand whose container does not run, or has no address.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (Address, &ByHand)> {
         let led = |forward: &ByHand| self.running(&forward.container).is_some_and(|container| container.address.is_some());

@@ -6,4 +6,5 @@ mod asked_for;
 mod connections;
 mod datagrams;
 mod engine;
+mod families;
 mod listeners;
