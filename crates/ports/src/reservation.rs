@@ -74,6 +74,23 @@ impl Ports {
     }
 }
 
+impl Ports {
+    /// An address that a container owns and another has here. What is only reserved is not had yet: of two that ask for one number the engine refuses one.
+    fn taken_by_others(&self, id: &str) -> Option<(String, SocketAddr)> {
+        let state = self.state();
+        let reserved = |address: Address| {
+            let mut reserved = state
+                .reserved
+                .iter()
+                .flat_map(|(slot, Reserved(placed))| placed.addresses().into_iter().map(|at| Address { at, ..slot.wanted }));
+            reserved.any(|other| other.overlaps(address))
+        };
+        let mut taken = state.table.taken_by_others(id);
+        let (name, address) = taken.find(|(_, address)| !reserved(*address))?;
+        Some((name.to_owned(), address.at))
+    }
+}
+
 impl Reservation {
     /// The container was started: opens its ports, those whose number the engine chose included. Returns when they answer.
     ///
@@ -88,7 +105,12 @@ impl Reservation {
                 return Ok(());
             }
         };
-        let Some((name, local)) = self.ports.state().table.taken_by_others(&id) else { return Ok(()) };
+        // Who had it may have ended or changed its number a moment ago, as when several are restarted at once.
+        let holders = self.ports.state().table.holders_against(&id);
+        for holder in holders {
+            self.ports.settle(&holder).await;
+        }
+        let Some((name, local)) = self.ports.taken_by_others(&id) else { return Ok(()) };
         if let Err(error) = self.ports.engine().kill(&id).await {
             tracing::warn!(container = %name, %error, "a container without its ports cannot be killed");
         }

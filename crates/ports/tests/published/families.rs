@@ -88,6 +88,25 @@ async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_star
 }
 
 #[tokio::test]
+async fn a_number_that_another_container_gave_back_a_moment_ago_is_had_by_the_one_that_the_engine_gave_it_to() {
+    let (engine, ports, ..) = rig();
+    let port = free_port();
+    for id in ["old", "new"] {
+        engine.create(id, &[0]);
+    }
+    let reservation = ports.reserve("old").await.unwrap();
+    engine.start_silently("old", port);
+    reservation.open().await.unwrap();
+    let reservation = ports.reserve("new").await.unwrap();
+    // Of its end nothing is heard before the other has its number.
+    engine.die_silently("old");
+    engine.start_silently("new", port);
+    reservation.open().await.unwrap();
+    assert_eq!(at(&ports, local(port)).as_deref(), Some("new"));
+    assert!(engine.runs("new"));
+}
+
+#[tokio::test]
 async fn an_address_of_this_computer_answers_only_where_ports_may_be_reached_from_others() {
     let ours = SocketAddr::from(([127, 0, 0, 1], 0));
     // Any address of this computer that is no loopback address.
