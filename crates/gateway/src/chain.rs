@@ -138,9 +138,10 @@ async fn pass(
     prepare(&mut parts, raw);
     let mut in_host_network = None;
     let body = match route.binds {
-        Some(binds) if binds == Binds::Container || gateway.folders.bind_mounts == BindMounts::Refuse => {
+        // A body is read only where something is looked for in it.
+        Some(binds) if looks_at(gateway, binds) => {
             let looked = look_at(gateway, binds, &mut parts, body, &guard).await?;
-            in_host_network = looked.in_host_network.filter(|_| gateway.ports.is_some());
+            in_host_network = looked.in_host_network;
             looked.body
         }
         _ => {
@@ -227,6 +228,11 @@ fn lower(reply: &mut Response<ReplyBody>) {
     *reply.body_mut() = ReplyBody::Endless;
 }
 
+/// Whether something is looked for in a body: folders of this computer, or a container in the machine's network.
+fn looks_at(gateway: &Gateway, binds: Binds) -> bool {
+    gateway.folders.bind_mounts == BindMounts::Refuse || (binds == Binds::Container && gateway.ports.is_some())
+}
+
 /// Folders of this computer are looked for in the body, which is read for that and passes byte for byte.
 async fn look_at(
     gateway: &Gateway,
@@ -240,6 +246,7 @@ async fn look_at(
         Err(_) => Failure::TooLarge,
     })?;
     let (trailers, data, folders) = (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
+    let published = binds == Binds::Container && gateway.ports.is_some();
     let looked = tokio::task::spawn_blocking({
         let data = data.clone();
         move || {
@@ -247,7 +254,8 @@ async fn look_at(
                 BindMounts::Refuse => binds::look(binds, &data, &folders),
                 BindMounts::Remote => Outcome::Pass,
             };
-            (outcome, serde_json::from_slice(&data).ok().and_then(|mut body| InHostNetwork::of(&mut body)))
+            let read = || InHostNetwork::of(&mut serde_json::from_slice(&data).ok()?);
+            (outcome, if published { read() } else { None })
         }
     });
     let (outcome, in_host_network) = looked.await.map_err(Failure::Inside)?;

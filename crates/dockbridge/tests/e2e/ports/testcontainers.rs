@@ -1,4 +1,5 @@
-//! Testcontainers of npm and PyPI, six of each in parallel behind publications of one family alone: each answers as itself, by every name of this computer.
+//! Testcontainers of npm and PyPI, six of each in parallel behind publications of one family alone: each answers as itself.
+//! Their number is the IPv4 one, so that `[::1]` is asked for nothing: with an engine here, too, the same IPv6 number may be another's.
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const one = async (name) => {
   const command = ["sh", "-c", `mkdir -p /w && echo ${name} >/w/name && exec httpd -f -p 80 -h /w`];
   const strategy = Wait.forHttp("/name", 80);
   const container = await new GenericContainer("tiny").withExposedPorts(80).withCommand(command).withWaitStrategy(strategy).start();
-  for (const host of [container.getHost(), "127.0.0.1", "[::1]"]) {
+  for (const host of [container.getHost(), "127.0.0.1"]) {
     const answer = await fetch(`http://${host}:${container.getMappedPort(80)}/name`);
     console.log(name, `${host}:${container.getMappedPort(80)}`, (await answer.text()).trim());
   }
@@ -39,7 +40,7 @@ def one(name):
     command = ["sh", "-c", f"mkdir -p /w && echo {name} >/w/name && exec httpd -f -p 80 -h /w"]
     container = DockerContainer("tiny").with_exposed_ports(80).with_command(command).start()
     port = container.get_exposed_port(80)
-    for host in [container.get_container_host_ip(), "127.0.0.1", "[::1]"]:
+    for host in [container.get_container_host_ip(), "127.0.0.1"]:
         ceiling = time.monotonic() + 20
         while True:
             try:
@@ -68,19 +69,22 @@ fn clients() -> Option<PathBuf> {
     found
 }
 
+// Host programs: node
 async fn through(stage: &Stage, directory: &Path, program: &Path, arguments: &[&str]) -> Ran {
     let mut command = stage.command(program);
     command.args(arguments).current_dir(directory);
     command.env("DOCKER_HOST", format!("unix://{}", stage.socket().display()));
     // Its image is not here; what it removes is removed by the test.
     command.env("TESTCONTAINERS_RYUK_DISABLED", "true");
+    // Where the tests run in a container, both clients would take its gateway for the engine's computer.
+    command.env("TESTCONTAINERS_HOST_OVERRIDE", "localhost");
     run(command, "").await
 }
 
 /// Each line's container is the one that answered.
 fn answered_as_themselves(ran: &Ran) {
     let lines: Vec<Vec<&str>> = ran.succeeded().stdout.lines().map(|line| line.split(' ').collect()).collect();
-    assert_eq!(lines.len(), 18, "six containers, three names of this computer each: {ran}");
+    assert_eq!(lines.len(), 12, "six containers, two names of this computer each: {ran}");
     assert!(lines.iter().all(|line| line.len() == 3 && line[0] == line[2]), "{ran}");
 }
 
