@@ -239,6 +239,7 @@ docker_suites() {
     # Each version speaks the API of the machines' engine (1.45). Later source archives of docker-py come without tests.
     [ -d "$DOCKBRIDGE_TEST_SUITES/docker-py" ] || docker_py 7.0.0 || echo 'The suite of docker-py is not reached: it is passed over'
     [ -d "$DOCKBRIDGE_TEST_SUITES/bollard" ] || bollard 0.17.1 || echo 'The suite of bollard is not reached: it is passed over'
+    [ -d "$DOCKBRIDGE_TEST_SUITES/testcontainers" ] || testcontainers || echo 'Testcontainers is not reached: it is passed over'
     [ -d "$DOCKBRIDGE_TEST_SUITES/registry" ] || registry || echo 'The registry of images is not reached: it is passed over'
 }
 
@@ -256,6 +257,17 @@ docker_py() {
             websocket-client pytest==7.4.2 pytest-timeout==2.1.0 || return
     mv "$work/docker-$1" "$DOCKBRIDGE_TEST_SUITES/docker-py"
     rm -rf "$work"
+}
+
+# The last version that runs on Node.js 18 and 20.
+testcontainers() {
+    echo 'Fetching Testcontainers of npm and PyPI'
+    work=$(mktemp -d)
+    npm install --silent --no-audit --no-fund --prefix "$work" testcontainers@10.28.0 || return
+    python3 -m venv "$work/python" || return
+    "$work/python/bin/pip" install --quiet --disable-pip-version-check testcontainers==4.15.0 || return
+    # Its programs name the directory that they were made in; the interpreter finds its packages wherever it stands.
+    mv "$work" "$DOCKBRIDGE_TEST_SUITES/testcontainers"
 }
 
 bollard() {

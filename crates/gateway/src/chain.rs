@@ -25,6 +25,7 @@ use crate::frames;
 use crate::framing::MAX_HEAD;
 use crate::link::{Busy, Hijacked, Link};
 use crate::presence::{Presence, Standing};
+use crate::publish::{self, InHostNetwork};
 use crate::refused_start;
 use crate::relay::{self, Relay};
 use crate::reply::Failure;
@@ -143,22 +144,30 @@ async fn pass(
     let (mut parts, body) = request.into_parts();
     let raw = route.hijack && !parts.headers.contains_key(UPGRADE);
     prepare(&mut parts, raw);
-    let (body, publishes_nothing) = match route.binds {
-        Some(binds) if reads(gateway, binds) => look_at(gateway, binds, &mut parts, body, &guard).await?,
+    let mut read = None;
+    let body = match route.binds {
+        Some(binds) if reads(gateway, binds) => {
+            let (body, looked) = look_at(gateway, binds, &mut parts, body, &guard).await?;
+            read = Some(looked);
+            body
+        }
         _ => {
             let mut body = RequestBody::new(body, guard.clone());
             if client.waits {
                 wait_for_the_engines_word(link, &mut parts, &mut body);
             }
-            (body, false)
+            body
         }
     };
     let (mut response, upstream) = exchange(gateway, connector, link, route, Request::from_parts(parts, body), stops).await?;
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    let mut refused = None;
     if success {
-        before_it_is_told(gateway, route, reservation).await;
+        before_it_is_told(gateway, route, reservation).await?;
+    } else {
+        refused = reservation.and_then(Reservation::refused);
     }
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -192,7 +201,15 @@ async fn pass(
     let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording).with_advice(advice);
     let response = Response::from_parts(parts, ReplyBody::Passed(body));
     let response = room::after(gateway.presence.as_ref(), route, response).await?;
-    let response = if publishes_nothing { gateway.created.learn(response).await? } else { response };
+    let response = match (&read, &refused) {
+        (Some(Looked { publishes_nothing: true, .. }), _) => gateway.created.learn(response).await?,
+        _ => response,
+    };
+    let response = match (read.and_then(|read| read.in_host_network), &refused) {
+        (Some(network), _) => publish::created(&network, route.name.as_deref(), response).await?,
+        (_, Some(asked)) => publish::refused(asked, response).await?,
+        _ => response,
+    };
     learn(gateway, route, response).await
 }
 
@@ -237,17 +254,26 @@ async fn look_at(
     parts: &mut request::Parts,
     body: Incoming,
     guard: &Arc<Guard>,
-) -> Result<(RequestBody, bool), Failure> {
+) -> Result<(RequestBody, Looked), Failure> {
     let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
         Ok(error) => Failure::BrokeOff(*error),
         Err(_) => Failure::TooLarge,
     })?;
     let (trailers, data, folders) = (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
+    let published = binds == Binds::Container && gateway.ports.is_some();
     let looked = tokio::task::spawn_blocking({
         let data = data.clone();
-        move || (binds::look(binds, &data, &folders), binds == Binds::Container && asks_for_no_port(&data))
+        move || {
+            let outcome = binds::look(binds, &data, &folders);
+            let in_host_network = || InHostNetwork::of(&mut serde_json::from_slice(&data).ok()?);
+            let looked = Looked {
+                publishes_nothing: binds == Binds::Container && asks_for_no_port(&data),
+                in_host_network: if published { in_host_network() } else { None },
+            };
+            (outcome, looked)
+        }
     });
-    let (outcome, publishes_nothing) = looked.await.map_err(Failure::Inside)?;
+    let (outcome, looked) = looked.await.map_err(Failure::Inside)?;
     let body = match outcome {
         Outcome::Pass => RequestBody::read(data, trailers, guard.clone()),
         Outcome::Instead(data) => {
@@ -258,7 +284,13 @@ async fn look_at(
         }
         Outcome::Refused(refused) => return Err(Failure::Folder(refused)),
     };
-    Ok((body, publishes_nothing))
+    Ok((body, looked))
+}
+
+/// What was seen in the body of a creation.
+struct Looked {
+    publishes_nothing: bool,
+    in_host_network: Option<InHostNetwork>,
 }
 
 /// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
@@ -353,13 +385,14 @@ async fn before_start(gateway: &Gateway, route: &Route) -> Result<Option<Reserva
 }
 
 /// Ports answer before the client hears that the container runs, or which numbers the engine chose, and are free before it hears that it does not run.
-async fn before_it_is_told(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) {
+async fn before_it_is_told(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) -> Result<(), Failure> {
     match (&gateway.ports, &route.ports, reservation) {
-        (_, PortsStep::Start(_), Some(reservation)) => reservation.started().await,
+        (_, PortsStep::Start(_), Some(reservation)) => reservation.started().await?,
         (Some(ports), PortsStep::End(container), _) => ports.settle(container).await,
         (Some(ports), PortsStep::Tell(container), _) => ports.opened(container.as_deref()).await,
         _ => {}
     }
+    Ok(())
 }
 
 /// The head of the answer to `wait` comes at once, its body when the container has ended.

@@ -41,6 +41,8 @@ pub(crate) struct Route {
     pub(crate) ports: PortsStep,
     /// Where its body names folders of the engine's host.
     pub(crate) binds: Option<Binds>,
+    /// How a container that it creates is called.
+    pub(crate) name: Option<String>,
 }
 
 /// Where a body names folders of the engine's host.
@@ -164,7 +166,22 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["volumes", "create"] if post => Some(Binds::Volume),
         _ => None,
     };
-    Route { source: format!("{method} {path}"), version, answer, class, kind, lasting, read_only, fills, events, hijack, ports, binds }
+    let name = query.value("name").filter(|name| binds == Some(Binds::Container) && !name.is_empty()).map(str::to_owned);
+    Route {
+        source: format!("{method} {path}"),
+        version,
+        answer,
+        class,
+        kind,
+        lasting,
+        read_only,
+        fills,
+        events,
+        hijack,
+        ports,
+        binds,
+        name,
+    }
 }
 
 impl Route {

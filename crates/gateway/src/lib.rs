@@ -34,6 +34,7 @@ mod local_path;
 mod outflow;
 mod paths;
 mod presence;
+mod publish;
 mod refused_start;
 mod relay;
 mod reply;

@@ -87,7 +87,7 @@ fn message(line: &[u8], advice: &str) -> Option<Vec<u8>> {
 }
 
 /// The answer to a creation, which has a place for warnings.
-fn warned(body: Bytes, warning: &str) -> Bytes {
+pub(crate) fn warned(body: Bytes, warning: &str) -> Bytes {
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(&body) else { return body };
     let warnings = answer.entry("Warnings").or_insert(Value::Null);
     match warnings {

@@ -163,7 +163,7 @@ fn of_options(options: &mut Map<String, Value>) -> Vec<Source<'_>> {
 }
 
 /// Fields of this name in any case, as Go reads JSON.
-fn fields<'a>(value: &'a mut Value, name: &'static str) -> impl Iterator<Item = &'a mut Value> {
+pub(crate) fn fields<'a>(value: &'a mut Value, name: &'static str) -> impl Iterator<Item = &'a mut Value> {
     value.as_object_mut().into_iter().flatten().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 

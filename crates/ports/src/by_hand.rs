@@ -51,7 +51,7 @@ impl Ports {
         if !local.at.ip().is_loopback() && bind.is_loopback() {
             return Err(AddError::Exposed { local });
         }
-        let twin = forward.local.address.is_none().then(|| twin(bind)).flatten().map(|ip| Twin { ip, claim: Claim::Spare, needed: false });
+        let twin = forward.local.address.is_none().then(|| twin(bind)).flatten().map(|ip| Twin { ip, claim: Claim::Spare });
         {
             let mut state = self.state();
             let entry = table::ByHand { container: forward.container.clone(), inside: forward.port, twin };

@@ -4,10 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -17,18 +16,15 @@ use thiserror::Error;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::{Class, Connector, Destination, OpenError};
 
+use crate::news::{EVENTS, Events};
 use crate::publication::{PortBinding, PortMap};
+use crate::swarm::Service;
 
 /// An answer larger than this is not about containers. 10,000 containers in a list are about 10 MB.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// One event is about 1 KB; labels make it longer.
-const MAX_EVENT: usize = 1 << 20;
-
-/// `{"type":["container","network"],"event":["start","die","destroy","rename","connect","disconnect"]}`. A pause is not among it: a paused container
-/// keeps its ports.
-const EVENTS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%2C%22rename%22%2C%22\
-                      connect%22%2C%22disconnect%22%5D%7D";
+/// An error of the engine is a sentence.
+const MAX_REFUSAL: usize = 1 << 20;
 
 /// Why the engine did not say.
 #[derive(Debug, Error)]
@@ -80,6 +76,8 @@ pub(crate) struct HostConfig {
     #[serde(default)]
     pub(crate) publish_all_ports: bool,
     #[serde(default)]
+    pub(crate) auto_remove: bool,
+    #[serde(default)]
     network_mode: String,
 }
 
@@ -98,6 +96,10 @@ struct Network {
     address: String,
     #[serde(default, rename = "GlobalIPv6Address")]
     address_v6: String,
+    #[serde(default, rename = "Gateway")]
+    gateway: String,
+    #[serde(default, rename = "IPv6Gateway")]
+    gateway_v6: String,
 }
 
 impl HostConfig {
@@ -107,18 +109,43 @@ impl HostConfig {
     }
 }
 
-/// Where the container's own ports answer, as seen from the machine. `None` without a network.
-fn own_address(mode: &str, settings: &NetworkSettings) -> Option<IpAddr> {
-    if mode == "host" {
-        return Some(Ipv4Addr::LOCALHOST.into());
+/// Where a container's own ports answer, as seen from the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnAddress {
+    /// Here; `None` without a network.
+    At(Option<IpAddr>),
+    /// None of its networks has a gateway, as overlay networks have none: the machine may reach it through a bridge that `inspect` does not show. Else this one
+    /// is tried.
+    Overlay(IpAddr),
+}
+
+impl OwnAddress {
+    fn of(mode: &str, settings: &NetworkSettings) -> Self {
+        if mode == "host" {
+            return Self::At(Some(Ipv4Addr::LOCALHOST.into()));
+        }
+        let networks = || settings.networks.iter().flat_map(BTreeMap::values);
+        let address = |network: &Network| [&network.address, &network.address_v6].into_iter().find_map(|address| address.parse().ok());
+        let with_gateway = |network: &&Network| !network.gateway.is_empty() || !network.gateway_v6.is_empty();
+        match (networks().filter(with_gateway).find_map(address), networks().find_map(address)) {
+            (Some(address), _) => Self::At(Some(address)),
+            (None, Some(address)) => Self::Overlay(address),
+            (None, None) => Self::At(None),
+        }
     }
-    let networks = settings.networks.iter().flat_map(BTreeMap::values);
-    networks.flat_map(|network| [&network.address, &network.address_v6]).find_map(|address| address.parse().ok())
+
+    /// With what [`Engine::gateway_bridge`] knows of this container.
+    pub(crate) fn with(self, bridged: Option<&IpAddr>) -> Option<IpAddr> {
+        match self {
+            Self::At(address) => address,
+            Self::Overlay(address) => Some(bridged.copied().unwrap_or(address)),
+        }
+    }
 }
 
 impl Inspected {
-    pub(crate) fn address(&self) -> Option<IpAddr> {
-        own_address(&self.host_config.network_mode, &self.network_settings)
+    pub(crate) fn address(&self) -> OwnAddress {
+        OwnAddress::of(&self.host_config.network_mode, &self.network_settings)
     }
 }
 
@@ -155,8 +182,8 @@ impl Listed {
         self.names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/')).unwrap_or(&self.id)
     }
 
-    pub(crate) fn address(&self) -> Option<IpAddr> {
-        own_address(&self.host_config.network_mode, &self.network_settings)
+    pub(crate) fn address(&self) -> OwnAddress {
+        OwnAddress::of(&self.host_config.network_mode, &self.network_settings)
     }
 
     pub(crate) fn port_map(&self) -> PortMap {
@@ -201,6 +228,20 @@ struct IpamConfig {
     gateway: String,
 }
 
+/// `GET /networks/docker_gwbridge`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GatewayBridge {
+    #[serde(default)]
+    containers: BTreeMap<String, BridgeEnd>,
+}
+
+#[derive(Debug, Deserialize)]
+struct BridgeEnd {
+    #[serde(default, rename = "IPv4Address")]
+    address: String,
+}
+
 /// An engine behind a connector.
 #[derive(Clone, Copy)]
 pub(crate) struct Engine<'a>(pub(crate) &'a dyn Connector);
@@ -220,6 +261,29 @@ impl Engine<'_> {
         self.get("/containers/json").await
     }
 
+    /// Kills a container.
+    pub(crate) async fn kill(self, id: &str) -> Result<(), EngineError> {
+        self.send(Method::POST, &format!("/containers/{id}/kill")).await.map(drop)
+    }
+
+    /// The services of a swarm; none where the engine manages no swarm.
+    pub(crate) async fn services(self) -> Result<Vec<Service>, EngineError> {
+        match self.get("/services").await {
+            Err(EngineError::Refused { .. }) => Ok(Vec::new()),
+            answered => answered,
+        }
+    }
+
+    /// By which address the machine reaches a container whose networks are all overlays: by the bridge that is each such container's way out.
+    pub(crate) async fn gateway_bridge(self) -> Result<BTreeMap<String, IpAddr>, EngineError> {
+        let bridge: GatewayBridge = match self.get("/networks/docker_gwbridge").await {
+            Err(EngineError::Refused { .. }) => return Ok(BTreeMap::new()),
+            answered => answered?,
+        };
+        let address = |(id, end): (String, BridgeEnd)| Some((id, end.address.split('/').next()?.parse().ok()?));
+        Ok(bridge.containers.into_iter().filter_map(address).collect())
+    }
+
     /// The addresses that the machine itself has in networks of containers.
     pub(crate) async fn gateways(self) -> Result<BTreeSet<IpAddr>, EngineError> {
         let networks: Vec<ListedNetwork> = self.get("/networks").await?;
@@ -235,17 +299,17 @@ impl Engine<'_> {
 
     /// Containers that start, end, change their name or their networks, from now on.
     pub(crate) async fn events(self) -> Result<Events, EngineError> {
-        let (body, connection) = self.send(&format!("/events?filters={EVENTS}")).await?;
-        Ok(Events { body, buffer: BytesMut::new(), _connection: connection })
+        let (body, connection) = self.send(Method::GET, &format!("/events?filters={EVENTS}")).await?;
+        Ok(Events::new(body, connection))
     }
 
     async fn get<T: DeserializeOwned>(self, path: &str) -> Result<T, EngineError> {
-        let (body, _connection) = self.send(path).await?;
+        let (body, _connection) = self.send(Method::GET, path).await?;
         let bytes = Limited::new(body, MAX_ANSWER).collect().await.map_err(EngineError::Body)?.to_bytes();
         serde_json::from_slice(&bytes).map_err(EngineError::Decode)
     }
 
-    async fn send(self, path: &str) -> Result<(Incoming, AbortOnDropHandle<()>), EngineError> {
+    async fn send(self, method: Method, path: &str) -> Result<(Incoming, AbortOnDropHandle<()>), EngineError> {
         let stream = self.0.open(Destination::Docker, Class::Interactive).await.map_err(EngineError::Open)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(EngineError::Exchange)?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -253,6 +317,7 @@ impl Engine<'_> {
             let _ = connection.await;
         }));
         let mut request = Request::new(Empty::<Bytes>::new());
+        *request.method_mut() = method;
         *request.uri_mut() = path.parse().map_err(|_| EngineError::Refused {
             status: StatusCode::BAD_REQUEST,
             message: format!("{path:?} is no path of the Docker API"),
@@ -266,7 +331,7 @@ impl Engine<'_> {
         if status.is_success() {
             return Ok((response.into_body(), connection));
         }
-        let bytes = Limited::new(response.into_body(), MAX_EVENT).collect().await.map_err(EngineError::Body)?.to_bytes();
+        let bytes = Limited::new(response.into_body(), MAX_REFUSAL).collect().await.map_err(EngineError::Body)?.to_bytes();
         #[derive(Deserialize)]
         struct Refusal {
             message: String,
@@ -274,83 +339,5 @@ impl Engine<'_> {
         let message = serde_json::from_slice(&bytes)
             .map_or_else(|_| String::from_utf8_lossy(&bytes).trim().to_owned(), |refusal: Refusal| refusal.message);
         Err(EngineError::Refused { status, message })
-    }
-}
-
-/// The engine's event stream: ids of containers of which there is news.
-pub(crate) struct Events {
-    body: Incoming,
-    buffer: BytesMut,
-    _connection: AbortOnDropHandle<()>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Event {
-    #[serde(default, rename = "Type")]
-    kind: String,
-    actor: Actor,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Actor {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-}
-
-impl Event {
-    /// An event of a network names the network, and its container beside it.
-    fn container(mut self) -> Option<String> {
-        if self.kind == "network" { self.actor.attributes.remove("container") } else { Some(self.actor.id) }
-    }
-}
-
-impl Events {
-    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the stream. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<BTreeSet<String>>, EngineError> {
-        loop {
-            let ids = self.parse()?;
-            if !ids.is_empty() {
-                return Ok(Some(ids));
-            }
-            if self.buffer.len() > MAX_EVENT {
-                return Err(EngineError::Body("an event of more than 1 MiB".into()));
-            }
-            match Pin::new(&mut self.body).frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(EngineError::Exchange(error)),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes whole events out of the buffer; a half one stays. Chunks need not end where events do.
-    fn parse(&mut self) -> Result<BTreeSet<String>, EngineError> {
-        let mut ids = BTreeSet::new();
-        let mut events = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Event>();
-        let mut read = 0;
-        loop {
-            match events.next() {
-                Some(Ok(event)) => {
-                    ids.extend(event.container());
-                    read = events.byte_offset();
-                }
-                Some(Err(error)) if error.is_eof() => break,
-                Some(Err(error)) => return Err(EngineError::Decode(error)),
-                None => {
-                    read = self.buffer.len();
-                    break;
-                }
-            }
-        }
-        drop(self.buffer.split_to(read));
-        Ok(ids)
     }
 }

@@ -16,6 +16,7 @@ mod docker;
 mod forward;
 mod listen;
 mod manual;
+mod news;
 mod opening;
 mod openings;
 mod placement;
@@ -25,6 +26,7 @@ mod reservation;
 mod rules;
 mod sleepers;
 mod status;
+mod swarm;
 mod table;
 mod tcp;
 mod udp;
@@ -42,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tunnel::Connector;
 
-use docker::{Engine, Inspected, Listed};
+use docker::{Engine, Inspected, Listed, OwnAddress};
 use listen::Socket;
 use opening::Opened;
 use placement::Placed;
@@ -55,7 +57,7 @@ pub use counters::{EndedConnection, Traffic};
 pub use docker::EngineError;
 pub use manual::{ByHand, Local, NotAForward};
 pub use publication::Remote;
-pub use reservation::{Conflict, Reservation};
+pub use reservation::{Asked, Conflict, Reservation};
 pub use rules::{OnConflict, Rule, RuleError, Rules};
 pub use status::{PortState, PortStatus};
 
@@ -145,17 +147,20 @@ impl Ports {
         let mut again = interval(TRY_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let ids = tokio::select! {
-                ids = events.next() => ids?,
+            let news = tokio::select! {
+                news = events.next() => news?,
                 _ = again.tick() => {
                     let mut state = self.state();
                     self.try_again(&mut state);
                     continue;
                 }
             };
-            let Some(ids) = ids else { return Ok(()) };
-            stream::iter(ids.into_iter().map(Ok))
-                .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move { self.refresh(&id).await })
+            let Some(news) = news else { return Ok(()) };
+            if news.services {
+                self.resync().await?;
+            }
+            stream::iter(news.containers.into_iter().map(Ok))
+                .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move { self.refresh(&id).await.map(drop) })
                 .await?;
         }
     }
@@ -222,9 +227,8 @@ impl Ports {
 
     async fn resync(&self) -> Result<(), EngineError> {
         let ticket = self.state().table.ask();
-        match self.engine().list().await {
+        match self.running().await {
             Ok(running) => {
-                let running = running.iter().map(|listed| self.listed(listed)).collect();
                 let mut state = self.state();
                 // Whoever runs again has its port again, and nobody else has one.
                 state.sleepers.clear();
@@ -239,13 +243,19 @@ impl Ports {
         }
     }
 
-    /// Asks about one container and does what follows from it.
-    async fn refresh(&self, reference: &str) -> Result<(), EngineError> {
+    /// Asks about one container and does what follows from it. Returns its full id, where there is one.
+    async fn refresh(&self, reference: &str) -> Result<String, EngineError> {
         let question = Question::new(self);
         let inspected = self.engine().inspect(reference).await?;
         let id = inspected.as_ref().map_or(reference, |inspected| inspected.id.as_str()).to_owned();
-        question.answered(&id, inspected);
-        Ok(())
+        let bridged = match &inspected {
+            Some(inspected) if inspected.state.running && matches!(inspected.address(), OwnAddress::Overlay(_)) => {
+                self.engine().gateway_bridge().await?.remove(&id)
+            }
+            _ => None,
+        };
+        question.answered(&id, inspected, bridged.as_ref());
+        Ok(id)
     }
 
     fn here(&self) -> Here {
@@ -264,8 +274,17 @@ impl Ports {
         Engine(&*self.0.connector)
     }
 
-    fn listed(&self, listed: &Listed) -> Container {
-        let address = listed.address();
+    /// All that publishes ports, or may be forwarded to by hand.
+    async fn running(&self) -> Result<Vec<Container>, EngineError> {
+        let (listed, services) = futures::try_join!(self.engine().list(), self.engine().services())?;
+        let overlays = listed.iter().any(|listed| matches!(listed.address(), OwnAddress::Overlay(_)));
+        let bridged = if overlays { self.engine().gateway_bridge().await? } else { BTreeMap::new() };
+        let containers = listed.iter().map(|listed| self.listed(listed, bridged.get(&listed.id)));
+        Ok(containers.chain(services.iter().map(|service| service.as_container(self.here()))).collect())
+    }
+
+    fn listed(&self, listed: &Listed, bridged: Option<&IpAddr>) -> Container {
+        let address = listed.address().with(bridged);
         let publications = publications(&listed.port_map(), self.here(), address);
         Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address }
     }
@@ -287,17 +306,17 @@ impl<'a> Question<'a> {
         Self { ports, ticket: Some(ports.state().table.ask()) }
     }
 
-    fn answered(mut self, id: &str, inspected: Option<Inspected>) {
+    fn answered(mut self, id: &str, inspected: Option<Inspected>, bridged: Option<&IpAddr>) {
         let Some(ticket) = self.ticket.take() else { return };
-        let running = inspected.filter(|inspected| inspected.state.running).map(|inspected| Container {
-            address: inspected.address(),
-            publications: publications(
-                &inspected.network_settings.ports.clone().unwrap_or_default(),
-                self.ports.here(),
-                inspected.address(),
-            ),
-            name: inspected.name.trim_start_matches('/').to_owned(),
-            id: inspected.id,
+        let running = inspected.filter(|inspected| inspected.state.running).map(|inspected| {
+            let address = inspected.address().with(bridged);
+            let ports = inspected.network_settings.ports.unwrap_or_default();
+            Container {
+                publications: publications(&ports, self.ports.here(), address),
+                name: inspected.name.trim_start_matches('/').to_owned(),
+                id: inspected.id,
+                address,
+            }
         });
         let mut state = self.ports.state();
         let actions = state.table.observe(ticket, id, running);

@@ -75,7 +75,7 @@ fn pair<S>(at: SocketAddr, twin: Option<Twin>, bind: &mut impl FnMut(SocketAddr)
     let another = match twin {
         Some((at, twin)) if twin.claim == Claim::Own || wanted.is_err() => match bind(at) {
             Ok(socket) => Some((at, socket)),
-            Err(error) if wanted.is_ok() && twin.needed && is_taken(&error) => return Err(NotPlaced { at, error }),
+            Err(error) if wanted.is_ok() && twin.claim == Claim::Own && is_taken(&error) => return Err(NotPlaced { at, error }),
             Err(_) => None,
         },
         _ => None,

@@ -49,9 +49,8 @@ pub(crate) struct Publication {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Twin {
     pub(crate) ip: IpAddr,
+    /// What is owned and taken by another is a conflict, as it would be for an engine here. Not having the family at all is never a fault.
     pub(crate) claim: Claim,
-    /// A start fails where the twin is taken, as an engine here would fail. Not having the family at all is never a fault.
-    pub(crate) needed: bool,
 }
 
 /// By which right a container has a local address.
@@ -161,7 +160,7 @@ fn places(hosts: &BTreeSet<Host>, here: Here) -> Vec<Place> {
     let (all_v4, all_v6) = (all || hosts.contains(&Host::AllV4), all || hosts.contains(&Host::AllV6));
     let mut places: Vec<Place> = hosts.iter().filter_map(|host| host.place(here)).collect();
     if all_v4 && all_v6 {
-        let twin = twin(bind).map(|ip| Twin { ip, claim: Claim::Own, needed: all });
+        let twin = twin(bind).map(|ip| Twin { ip, claim: Claim::Own });
         places.push(Place { at: bind, claim: Claim::Own, twin, remote: v4 });
     } else if all_v4 {
         places.push(one_family(bind, false, v4));
@@ -173,7 +172,7 @@ fn places(hosts: &BTreeSet<Host>, here: Here) -> Vec<Place> {
 
 /// A number of one family: its own address here is the one of that family, where there is one.
 fn one_family(bind: IpAddr, is_v6: bool, remote: Behind) -> Place {
-    let lent = |ip| Twin { ip, claim: Claim::Spare, needed: false };
+    let lent = |ip| Twin { ip, claim: Claim::Spare };
     match twin(bind) {
         _ if bind.is_ipv6() == is_v6 => Place { at: bind, claim: Claim::Own, twin: twin(bind).map(lent), remote },
         Some(other) => Place { at: other, claim: Claim::Own, twin: Some(lent(bind)), remote },
@@ -249,7 +248,7 @@ mod tests {
         let told = |publication: Publication| {
             let lent = |claim| if claim == Claim::Spare { " lent" } else { "" };
             let twin = match publication.twin {
-                Some(Twin { ip, claim, needed }) => format!(" and {ip}{}{}", lent(claim), if needed { "" } else { " if possible" }),
+                Some(Twin { ip, claim }) => format!(" and {ip}{}", lent(claim)),
                 None => String::new(),
             };
             let Publication { wanted, claim, remote, inside, .. } = publication;
@@ -268,7 +267,7 @@ mod tests {
         assert_eq!(read(r#"{"80/tcp":[{"HostIp":"","HostPort":"8080"}]}"#), ["127.0.0.1:8080 and ::1 -> 127.0.0.1:8080 (80)"]);
         assert_eq!(
             read(r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}]}"#),
-            ["127.0.0.1:8080 and ::1 if possible -> 127.0.0.1:8080 (80)"]
+            ["127.0.0.1:8080 and ::1 -> 127.0.0.1:8080 (80)"]
         );
     }
 
@@ -276,23 +275,14 @@ mod tests {
     fn different_numbers_for_both_address_families_each_lead_to_their_own() {
         assert_eq!(
             read(r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"49153"},{"HostIp":"::","HostPort":"49154"}]}"#),
-            [
-                "127.0.0.1:49153 and ::1 lent if possible -> 127.0.0.1:49153 (80)",
-                "[::1]:49154 and 127.0.0.1 lent if possible -> [::1]:49154 (80)",
-            ]
+            ["127.0.0.1:49153 and ::1 lent -> 127.0.0.1:49153 (80)", "[::1]:49154 and 127.0.0.1 lent -> [::1]:49154 (80)",]
         );
     }
 
     #[test]
     fn one_number_of_both_families_may_lead_to_two_ports_of_one_container() {
         let json = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}],"81/tcp":[{"HostIp":"::","HostPort":"8080"}]}"#;
-        assert_eq!(
-            read(json),
-            [
-                "127.0.0.1:8080 and ::1 lent if possible -> 127.0.0.1:8080 (80)",
-                "[::1]:8080 and 127.0.0.1 lent if possible -> [::1]:8080 (81)",
-            ]
-        );
+        assert_eq!(read(json), ["127.0.0.1:8080 and ::1 lent -> 127.0.0.1:8080 (80)", "[::1]:8080 and 127.0.0.1 lent -> [::1]:8080 (81)",]);
     }
 
     #[test]
@@ -305,7 +295,7 @@ mod tests {
         assert_eq!(read_at("::1".parse().unwrap(), json), ["[::1]:80 lent -> 127.0.0.1:80 (80)", "[::1]:81 -> [::1]:81 (80)"]);
         assert_eq!(
             read_at(Ipv4Addr::UNSPECIFIED.into(), json),
-            ["0.0.0.0:80 and :: lent if possible -> 127.0.0.1:80 (80)", "[::]:81 and 0.0.0.0 lent if possible -> [::1]:81 (80)"]
+            ["0.0.0.0:80 and :: lent -> 127.0.0.1:80 (80)", "[::]:81 and 0.0.0.0 lent -> [::1]:81 (80)"]
         );
     }
 

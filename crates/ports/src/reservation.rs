@@ -3,17 +3,21 @@
 //! A start that cannot have its ports must fail as Docker's own start fails, and before anything runs.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use thiserror::Error;
 
 use crate::address::{Address, Protocol};
 use crate::docker::Inspected;
-use crate::listen::reason;
+use crate::listen::{TAKEN, reason};
 use crate::placement::NotPlaced;
 use crate::publication::{Claim, Container, Here, PortBinding, PortMap, Publication, publications};
 use crate::table::{Listening, Slot};
 use crate::{Ports, Reserved};
+
+/// Behind dockerd's words, where a number that was free on the machine is taken here.
+const CHOSEN: &str = "The engine chose this number, which is free on the machine and taken on this computer, so the container was killed. Start it again: the engine \
+                      chooses another number";
 
 /// A local port that a container asks for is taken. Displays as dockerd words it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,7 +43,8 @@ pub struct Reservation {
 }
 
 /// What a container asks for, which is fixed when it is created.
-struct Asked {
+#[derive(Debug, Clone)]
+pub struct Asked {
     id: String,
     name: String,
     /// Those with a number.
@@ -48,6 +53,7 @@ struct Asked {
     exposes: PortMap,
     /// The engine chooses numbers when the container starts.
     chooses: bool,
+    removes_itself: bool,
 }
 
 impl Asked {
@@ -61,6 +67,7 @@ impl Asked {
             chooses: (published && inspected.host_config.publish_all_ports) || bindings.values().flatten().flatten().any(is_open),
             publications: publications(&bindings, here, None),
             exposes: bindings,
+            removes_itself: inspected.host_config.auto_remove,
         }
     }
 }
@@ -88,31 +95,77 @@ impl Ports {
     }
 }
 
+impl Ports {
+    /// An address that a container owns and another has here. What is only reserved is not had yet: of two that ask for one number the engine refuses one.
+    fn taken_by_others(&self, id: &str) -> Option<(String, SocketAddr)> {
+        let state = self.state();
+        let reserved = |address: Address| {
+            let mut reserved = state
+                .reserved
+                .iter()
+                .flat_map(|(slot, Reserved(placed))| placed.addresses().into_iter().map(|at| Address { at, ..slot.wanted }));
+            reserved.any(|other| other.overlaps(address))
+        };
+        let mut taken = state.table.taken_by_others(id);
+        let (name, address) = taken.find(|(_, address)| !reserved(*address))?;
+        Some((name.to_owned(), address.at))
+    }
+}
+
 impl Reservation {
-    /// The container was started. Ports with a number answer when this returns, without a question to the engine; numbers that the engine chose are
-    /// asked for behind it ([`Ports::opened`] waits for them). Where a forward made by hand waits for the container, it is open when this returns.
-    pub async fn started(mut self) {
+    /// The container was started. Ports with a number answer when this returns, without a question to the engine; numbers that the engine chose for a container
+    /// that removes itself are asked for behind it ([`Ports::opened`] waits for them), for it may be ending. Any other's are open when this returns, and so is
+    /// a forward made by hand that waits for the container.
+    ///
+    /// # Errors
+    /// Those of [`Reservation::open`].
+    pub async fn started(mut self) -> Result<(), Conflict> {
         let Some(asked) = &self.asked else { return self.open().await };
-        let Asked { id, name, publications, chooses, .. } = asked;
-        if self.ports.state().table.has_by_hand(id, name) {
+        let Asked { id, name, publications, chooses, removes_itself, .. } = asked;
+        if (*chooses && !removes_itself) || self.ports.state().table.has_by_hand(id, name) {
             return self.open().await;
         }
         if publications.is_empty() && !chooses {
-            return;
+            return Ok(());
         }
         let (id, name) = (id.clone(), name.clone());
         // Where the container has ended meanwhile, the question behind it closes them again.
         self.ports.observe_started(Container { id: id.clone(), name: name.clone(), publications: publications.clone(), address: None });
         self.reference.clone_from(&id);
         self.ports.clone().open_behind(self, id, name);
+        Ok(())
     }
 
     /// The container was started: opens its ports, those whose number the engine chose included. Returns when they answer.
-    pub async fn open(self) {
-        if let Err(error) = self.ports.refresh(&self.reference).await {
-            // The events tell it too, as soon as the engine can be asked again.
-            tracing::warn!(container = %self.reference, %error, "the ports of a started container are not known yet");
+    ///
+    /// # Errors
+    /// When another has a number here that the engine has chosen. The container is killed: as with an engine here, nothing runs whose ports are not to be had.
+    pub async fn open(self) -> Result<(), Conflict> {
+        let id = match self.ports.refresh(&self.reference).await {
+            Ok(id) => id,
+            Err(error) => {
+                // The events tell it too, as soon as the engine can be asked again.
+                tracing::warn!(container = %self.reference, %error, "the ports of a started container are not known yet");
+                return Ok(());
+            }
+        };
+        // Who had it may have ended or changed its number a moment ago, as when several are restarted at once.
+        let holders = self.ports.state().table.holders_against(&id);
+        for holder in holders {
+            self.ports.settle(&holder).await;
         }
+        let Some((name, local)) = self.ports.taken_by_others(&id) else { return Ok(()) };
+        if let Err(error) = self.ports.engine().kill(&id).await {
+            tracing::warn!(container = %name, %error, "a container without its ports cannot be killed");
+        }
+        self.ports.settle(&id).await;
+        let why = format!("{TAKEN}. {CHOSEN}");
+        Err(Conflict { name, id, local, why })
+    }
+
+    /// The engine refused the start: gives the ports back.
+    pub fn refused(mut self) -> Option<Asked> {
+        self.asked.take()
     }
 
     async fn take_all(&mut self, inspected: Inspected) -> Result<(), Conflict> {
@@ -200,6 +253,44 @@ impl Reservation {
     }
 }
 
+impl Asked {
+    /// What a person can do about an engine's refusal, if it is about an address of the machine.
+    pub fn advice(&self, refusal: &str) -> Option<String> {
+        let is_taken = refusal.contains("address already in use");
+        if !is_taken && !refusal.contains("cannot assign requested address") {
+            return None;
+        }
+        let bindings = self.exposes.iter().flat_map(|(inside, bindings)| bindings.iter().flatten().map(move |binding| (inside, binding)));
+        let mut named = bindings.filter(|(_, binding)| names(refusal, &binding.host_port));
+        let (inside, PortBinding { host_ip, host_port }) = named.next()?;
+        let (inside, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
+        let suffix = if protocol == "udp" { "/udp" } else { "" };
+        let host = match host_ip.parse::<IpAddr>() {
+            Ok(address) if address.is_unspecified() => String::new(),
+            Ok(address @ IpAddr::V6(_)) => format!("[{address}]:"),
+            Ok(address) => format!("{address}:"),
+            Err(_) => String::new(),
+        };
+        let by_hand = format!("`dockbridge ports add {host}{host_port}:{}:{inside}{suffix}`", self.name);
+        Some(match is_taken {
+            true => format!(
+                "The machine itself uses port {host_port}, for its SSH server, its name service or a container in its own network; this computer does not. Publish \
+                 another port, or start the container without this one and forward it: {by_hand}"
+            ),
+            false => format!(
+                "The machine has no address {host_ip}. Publish without an address, or start the container without this port and forward it: {by_hand}"
+            ),
+        })
+    }
+}
+
+/// Whether an engine's words name this port of the host: `0.0.0.0:22: bind: …` or `0.0.0.0:22:172.17.0.2:80/tcp: …`.
+fn names(refusal: &str, port: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
+    let colon = format!(":{port}");
+    !port.is_empty() && refusal.match_indices(&colon).any(|(at, _)| ends(&refusal[at + colon.len()..]))
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.ports.state();
@@ -209,6 +300,46 @@ impl Drop for Reservation {
         }
         if given_back {
             self.ports.try_again(&mut state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_the_machine_itself_is_told_from_others_by_the_engines_words() {
+        let ports: PortMap = serde_json::from_str(
+            r#"{"53/udp":[{"HostIp":"127.0.0.1","HostPort":"53"}],"80/tcp":[{"HostIp":"","HostPort":"22"}],"81/tcp":[{"HostIp":"192.0.2.9","HostPort":"8080"}]}"#,
+        )
+        .unwrap();
+        let asked = Asked {
+            id: String::new(),
+            name: "web".into(),
+            publications: Vec::new(),
+            exposes: ports,
+            chooses: false,
+            removes_itself: false,
+        };
+        let advice = |words: &str| asked.advice(words);
+        for words in [
+            "Error starting userland proxy: listen tcp4 0.0.0.0:22: bind: address already in use",
+            "failed to bind host port for 0.0.0.0:22:172.17.0.2:80/tcp: address already in use",
+            "failed to bind host port 0.0.0.0:22/tcp: address already in use",
+        ] {
+            let advice = advice(words).unwrap();
+            assert!(advice.contains("machine itself uses port 22") && advice.ends_with("`dockbridge ports add 22:web:80`"), "{advice}");
+        }
+        let datagrams = advice("listen udp4 127.0.0.1:53: bind: address already in use").unwrap();
+        assert!(datagrams.ends_with("`dockbridge ports add 127.0.0.1:53:web:53/udp`"), "{datagrams}");
+        let address = advice("listen tcp4 192.0.2.9:8080: bind: cannot assign requested address").unwrap();
+        assert!(
+            address.starts_with("The machine has no address 192.0.2.9") && address.ends_with("add 192.0.2.9:8080:web:81`"),
+            "{address}"
+        );
+        for words in ["Bind for 0.0.0.0:22 failed: port is already allocated", "listen tcp4 0.0.0.0:220: bind: address already in use"] {
+            assert_eq!(advice(words), None, "{words}");
         }
     }
 }

@@ -285,6 +285,21 @@ impl Table {
         self.blocked.values().map(|(listening, why)| (listening, why.as_str()))
     }
 
+    /// Addresses that a container owns and another has here, with the container's name.
+    pub(crate) fn taken_by_others(&self, container: &str) -> impl Iterator<Item = (&str, Address)> {
+        let own = self.blocked.values().filter(move |(listening, why)| {
+            let Listening { slot, claim, .. } = listening;
+            slot.container == container && !slot.by_hand && *claim == Claim::Own && why == TAKEN
+        });
+        own.map(|(listening, _)| (listening.name.as_str(), listening.slot.wanted))
+    }
+
+    /// The containers that have what this one owns.
+    pub(crate) fn holders_against(&self, container: &str) -> BTreeSet<String> {
+        let taken = self.taken_by_others(container).filter_map(|(_, address)| self.holder(address));
+        taken.filter(|holder| *holder != container).map(str::to_owned).collect()
+    }
+
     /// Forwards made by hand whose container does not run, or has no address.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (Address, &ByHand)> {
         let led = |forward: &ByHand| self.running(&forward.container).is_some_and(|container| container.address.is_some());

@@ -20,7 +20,7 @@ fn tcp(port: u16) -> Address {
 }
 
 fn container_of(id: &str, wanted: &[(Protocol, u16)]) -> Container {
-    let twin = Some(Twin { ip: IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), claim: Claim::Own, needed: true });
+    let twin = Some(Twin { ip: IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), claim: Claim::Own });
     let publications = wanted.iter().map(|(protocol, port)| Publication {
         wanted: address(*protocol, *port),
         claim: Claim::Own,

@@ -11,7 +11,7 @@ use crate::engine::{Engine, eventually, free_port, is_free, local, rig, rig_with
 async fn start(engine: &Engine, ports: &Ports, id: &str) {
     let reservation = ports.reserve(id).await.unwrap();
     engine.start_silently(id, 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
 }
 
 fn v6(port: u16) -> SocketAddr {

@@ -14,7 +14,7 @@ async fn open() -> (Engine, Ports, u16, impl Sized) {
     engine.create("web", &[port]);
     let reservation = ports.reserve("web").await.unwrap();
     engine.start_silently("web", 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     (engine, ports, port, far_ends)
 }
 
@@ -80,7 +80,7 @@ async fn a_port_that_is_asleep_is_given_to_whoever_is_started_with_it() {
     engine.create("other", &[port]);
     let reservation = ports.reserve("other").await.unwrap();
     engine.start_silently("other", 0);
-    reservation.started().await;
+    reservation.started().await.unwrap();
     assert!(ports.list().iter().any(|status| status.container == "other" && status.state == PortState::Open), "{:#?}", ports.list());
     within("everything ends", ports.close()).await;
     assert!(is_free(port));

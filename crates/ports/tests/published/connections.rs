@@ -26,7 +26,7 @@ async fn open() -> Open {
     engine.create("web", &[port]);
     let reservation = ports.reserve("web").await.unwrap();
     engine.start_silently("web", 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     Open { engine, ports, activity, far_ends, port }
 }
 

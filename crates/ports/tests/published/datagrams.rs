@@ -30,7 +30,7 @@ async fn open() -> Open {
     engine.create_with("dns", &[("53/udp", "", port)]);
     let reservation = ports.reserve("dns").await.unwrap();
     engine.start_silently("dns", 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     Open { engine, ports, activity, far_ends, port }
 }
 
@@ -173,7 +173,7 @@ async fn without_an_agent_the_container_starts_and_its_port_says_why_not() {
     engine.create_with("dns", &[("53/udp", "", port)]);
     let reservation = ports.reserve("dns").await.unwrap();
     engine.start_silently("dns", 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     assert_eq!(ports.list()[0].state, PortState::Unavailable { why: "UDP needs the agent".into() });
     UdpSocket::bind(local(port)).await.unwrap();
     // Another path has one.

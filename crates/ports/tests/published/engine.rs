@@ -1,6 +1,6 @@
 //! An engine that knows what the test tells it, and hands the far end of each forwarded connection to the test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -38,6 +38,10 @@ struct State {
     security_options: Vec<&'static str>,
     /// Of the connections to containers.
     classes: Vec<Class>,
+    /// Containers in overlay networks alone.
+    in_overlays: BTreeSet<String>,
+    /// As `GET /services`; null where there is no swarm.
+    services: serde_json::Value,
 }
 
 #[derive(Clone)]
@@ -77,6 +81,20 @@ impl Engine {
         self.state.lock().unwrap().containers.insert(id.into(), (bindings.clone().into(), bindings.into(), false));
     }
 
+    /// Its networks are overlays, which have no gateway.
+    pub fn put_in_an_overlay(&self, id: &str) {
+        self.state.lock().unwrap().in_overlays.insert(id.to_owned());
+    }
+
+    /// The services of a swarm are these; it is told.
+    pub fn serve(&self, services: serde_json::Value) {
+        self.state.lock().unwrap().services = services;
+        let event = format!("{}\n", json!({"Type": "service", "Action": "update", "Actor": {"ID": "q1"}}));
+        for follower in &self.state.lock().unwrap().followers {
+            let _ = follower.unbounded_send(Ok(Frame::data(Bytes::from(event.clone()))));
+        }
+    }
+
     /// No agent runs on the machine.
     pub fn carry_no_datagrams(&self, why: Option<&str>) {
         self.state.lock().unwrap().without_datagrams = why.map(str::to_owned);
@@ -97,6 +115,10 @@ impl Engine {
     pub fn start(&self, id: &str) {
         self.start_silently(id, 0);
         self.tell("start", id);
+    }
+
+    pub fn runs(&self, id: &str) -> bool {
+        self.state.lock().unwrap().containers[id].2
     }
 
     pub fn die_silently(&self, id: &str) {
@@ -166,7 +188,7 @@ impl Engine {
                 let running = state.containers.iter().filter(|(_, (_, _, running))| *running);
                 let list = running.map(|(id, (_, actual, _))| {
                     json!({"Id": id, "Names": [format!("/{id}")], "Ports": network(actual),
-                    "HostConfig": {"NetworkMode": "default"}, "NetworkSettings": {"Networks": own_network()}})
+                    "HostConfig": {"NetworkMode": "default"}, "NetworkSettings": {"Networks": own_network(state.in_overlays.contains(id))}})
                 });
                 whole(StatusCode::OK, list.collect())
             }
@@ -175,6 +197,17 @@ impl Engine {
                 state.followers.push(follower);
                 Response::new(BodyExt::boxed(StreamBody::new(frames.map(|frame| frame))))
             }
+            path if path.ends_with("/kill") => {
+                let id = path.trim_start_matches("/containers/").trim_end_matches("/kill");
+                state.containers.get_mut(id).unwrap().2 = false;
+                whole(StatusCode::NO_CONTENT, json!(null))
+            }
+            "/services" if state.services.is_null() => whole(StatusCode::SERVICE_UNAVAILABLE, json!({"message": "no swarm manager"})),
+            "/services" => whole(StatusCode::OK, state.services.clone()),
+            "/networks" => whole(StatusCode::OK, json!([{"Name": "none"}, {"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}}])),
+            "/networks/docker_gwbridge" => {
+                whole(StatusCode::OK, json!({"Containers": {"task": {"IPv4Address": "172.18.0.3/16"}, "ingress-sbox": {}}}))
+            }
             "/info" => whole(StatusCode::OK, json!({"ServerVersion": "28.5.2", "SecurityOptions": state.security_options})),
             path => {
                 let id = path.trim_start_matches("/containers/").trim_end_matches("/json");
@@ -182,7 +215,7 @@ impl Engine {
                     Some((asked, actual, running)) => whole(
                         StatusCode::OK,
                         json!({"Id": id, "Name": format!("/{id}"), "State": {"Running": running}, "HostConfig": {"PortBindings": asked},
-                               "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }, "Networks": own_network()}}),
+                               "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }, "Networks": own_network(state.in_overlays.contains(id))}}),
                     ),
                     None => whole(StatusCode::NOT_FOUND, json!({"message": format!("No such container: {id}")})),
                 }
@@ -192,8 +225,11 @@ impl Engine {
 }
 
 /// Every container has this address.
-fn own_network() -> serde_json::Value {
-    json!({"bridge": {"IPAddress": "172.17.0.9", "GlobalIPv6Address": ""}})
+fn own_network(is_overlay: bool) -> serde_json::Value {
+    match is_overlay {
+        true => json!({"ingress": {"IPAddress": "10.0.0.9", "Gateway": ""}}),
+        false => json!({"bridge": {"IPAddress": "172.17.0.9", "GlobalIPv6Address": "", "Gateway": "172.17.0.1"}}),
+    }
 }
 
 impl Connector for Engine {

@@ -55,7 +55,7 @@ async fn a_connection_that_comes_before_the_container_waits_and_is_served() {
     let _early = TcpStream::connect(local(port)).await.unwrap();
     assert!(far_ends.try_recv().is_err());
     engine.start_silently("web", 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     within("the early connection", far_ends.recv()).await.unwrap();
 }
 
@@ -66,7 +66,7 @@ async fn a_number_chosen_by_the_engine_is_opened_after_the_start() {
     engine.create("web", &[0]);
     let reservation = ports.reserve("web").await.unwrap();
     engine.start_silently("web", port);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     TcpStream::connect(local(port)).await.unwrap();
 }
 
@@ -77,7 +77,7 @@ async fn a_restart_keeps_the_port_open() {
     engine.create("web", &[port]);
     engine.start_silently("web", 0);
     for _ in 0..2 {
-        ports.reserve("web").await.unwrap().open().await;
+        ports.reserve("web").await.unwrap().open().await.unwrap();
         let _connection = TcpStream::connect(local(port)).await.unwrap();
         within("a connection", far_ends.recv()).await.unwrap();
     }
@@ -92,7 +92,7 @@ async fn the_port_is_free_at_once_when_the_end_is_settled() {
     for _ in 0..20 {
         let reservation = ports.reserve("web").await.unwrap();
         engine.start_silently("web", 0);
-        reservation.open().await;
+        reservation.open().await.unwrap();
         assert!(!is_free(port));
         engine.die_silently("web");
         ports.settle("web").await;
@@ -145,7 +145,7 @@ async fn old_news_changes_nothing() {
     eventually("following", &ports, || engine.is_followed()).await;
     let reservation = ports.reserve("web").await.unwrap();
     engine.start_silently("web", 0);
-    reservation.open().await;
+    reservation.open().await.unwrap();
     let _connection = TcpStream::connect(local(port)).await.unwrap();
     // The end before this start is told only now.
     engine.tell("die", "web");

@@ -7,4 +7,5 @@ mod asleep;
 mod connections;
 mod datagrams;
 mod engine;
+mod families;
 mod listeners;

@@ -1,0 +1,76 @@
+//! Services of a swarm: what they publish belongs to no container, since the machine's ingress network takes it to one of the tasks.
+//!
+//! A service stands in the table as a container of its own. Ports that a service publishes in host mode are those of its tasks' containers.
+
+use serde::Deserialize;
+
+use crate::publication::{Container, Here, PortBinding, PortMap, publications};
+
+/// One entry of `GET /services`, as far as ports are concerned.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Service {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(rename = "Spec")]
+    spec: Spec,
+    #[serde(default, rename = "Endpoint")]
+    endpoint: Endpoint,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Spec {
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Endpoint {
+    #[serde(default)]
+    ports: Option<Vec<Port>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Port {
+    protocol: String,
+    target_port: u16,
+    #[serde(default)]
+    published_port: u16,
+    #[serde(default)]
+    publish_mode: String,
+}
+
+impl Service {
+    /// As the table has it. The ingress network has each number in both families.
+    pub(crate) fn as_container(&self, here: Here) -> Container {
+        let mut ports = PortMap::new();
+        for port in self.endpoint.ports.iter().flatten().filter(|port| port.publish_mode != "host") {
+            let bindings = ports.entry(format!("{}/{}", port.target_port, port.protocol)).or_default().get_or_insert_default();
+            let host_port = port.published_port.to_string();
+            bindings.extend(["0.0.0.0", "::"].map(|host| PortBinding { host_ip: host.to_owned(), host_port: host_port.clone() }));
+        }
+        // Behind all ids of containers, which are hexadecimal: a container's name comes first.
+        let id = format!("service {}", self.id);
+        Container { id, name: self.spec.name.clone(), publications: publications(&ports, here, None), address: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_publishes_by_ingress_answers_here_and_what_its_tasks_publish_is_theirs() {
+        let service = r#"{"ID":"q1","Spec":{"Name":"web"},"Endpoint":{"Ports":[
+            {"Protocol":"tcp","TargetPort":80,"PublishedPort":18203,"PublishMode":"ingress"},
+            {"Protocol":"tcp","TargetPort":81,"PublishedPort":18204,"PublishMode":"host"},
+            {"Protocol":"udp","TargetPort":53,"PublishedPort":30000}]}}"#;
+        let service: Service = serde_json::from_str(service).unwrap();
+        let here = Here { bind: std::net::Ipv4Addr::LOCALHOST.into(), has: |_| false };
+        let container = service.as_container(here);
+        let told = container.publications.iter().map(|one| format!("{} -> {} ({})", one.wanted, one.remote, one.inside));
+        assert_eq!(told.collect::<Vec<_>>(), ["127.0.0.1:18203 -> 127.0.0.1:18203 (80)", "127.0.0.1:30000/udp -> 127.0.0.1:30000 (53)"]);
+        assert!(serde_json::from_str::<Service>(r#"{"ID":"q1","Spec":{"Name":"web"},"Endpoint":{}}"#).is_ok());
+    }
+}
