@@ -79,6 +79,14 @@ async fn hold_containers(machine: &Machine) -> Vec<OwnedFd> {
         crate::complain(&format!("what runs could not be written down: {error}"));
     }
     let inspected = join_all(running.iter().map(|id| machine.docker.inspect(id))).await;
+    // The engine lists a container for a moment after it has told its end. One that a person has just stopped is to stay down.
+    let ended = |id: &String| inspected.iter().flatten().any(|container| container.id == *id && !container.state.running);
+    let still: Vec<String> = running.iter().filter(|id| !ended(id)).cloned().collect();
+    if still.len() < running.len()
+        && let Err(error) = resumption::remember(machine, &still)
+    {
+        crate::complain(&format!("what runs could not be written down: {error}"));
+    }
     let processes = inspected.into_iter().flatten().filter_map(|container| Pid::from_raw(container.state.pid));
     processes.filter_map(|process| pidfd_open(process, PidfdFlags::empty()).ok()).collect()
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::stand_ins::StandIns;
+use crate::stand_ins::{StandIns, Stopped};
 
 #[tokio::test]
 async fn docker_stops_with_its_containers_before_the_mounts_go_and_what_ran_is_written_down() {
@@ -66,6 +66,14 @@ fn a_mount_is_known_by_its_whole_path() {
 async fn what_ran_is_still_written_down_after_a_second_release() {
     let rig = StandIns::new();
     resumption::remember(&rig.machine(), &["aaa".to_owned()]).unwrap();
+    release(&rig.machine()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(rig.paths().ran).unwrap(), "aaa\n");
+}
+
+#[tokio::test]
+async fn a_container_that_the_engine_still_lists_though_it_has_ended_is_not_taken_for_running() {
+    let ended = Stopped { id: "bbb", policy: "unless-stopped", created: "2026-11-01T00:00:00Z" };
+    let rig = StandIns::new().with_containers(&["aaa", "bbb"], &[ended]).await;
     release(&rig.machine()).await.unwrap();
     assert_eq!(std::fs::read_to_string(rig.paths().ran).unwrap(), "aaa\n");
 }

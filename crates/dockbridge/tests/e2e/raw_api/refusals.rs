@@ -89,7 +89,7 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         ("    volumes: ['./data:/data']\n", "does not exist yet"),
         ("    volumes: ['../beside:/data']\n", "does not exist yet"),
         (
-            "    volumes: ['d:/data']\nvolumes: {d: {driver_opts: {type: none, o: bind, device: \"${PWD}/data\"}}}\n",
+            "    volumes: ['files:/data']\nvolumes: {files: {driver_opts: {type: none, o: bind, device: \"${PWD}/data\"}}}\n",
             "`o: bind` is a bind mount",
         ),
         ("    volumes: ['./compose.yaml:/data']\n", watch),

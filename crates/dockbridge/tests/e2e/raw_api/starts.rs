@@ -11,6 +11,8 @@ use crate::rig::pass_over;
 /// How many of each kind are started.
 const ROUNDS: &str = "DOCKBRIDGE_TEST_WAITS";
 const SHORT: usize = 12;
+/// Connections at once.
+const AT_ONCE: usize = 4;
 
 /// What a container publishes: nothing, a number of the engine's choice, or one of its own.
 const KINDS: [&str; 4] = ["nothing", "nothing, by name", "a number of the engine's choice", "a number"];
@@ -37,7 +39,11 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
 
 /// How many of so many waits were answered, and the first that was not.
 fn waits(socket: &Path, kind: &str, rounds: usize) -> (usize, Option<(u16, Value)>) {
-    let answers: Vec<_> = (0..rounds).map(|number| round(socket, kind, number)).collect();
+    let of = |worker: usize| (worker..rounds).step_by(AT_ONCE).map(|number| round(socket, kind, number)).collect::<Vec<_>>();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|worker| scope.spawn(move || of(worker))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
     let good = |answer: &&(u16, Value)| **answer == (200, json!(0));
     (answers.iter().filter(good).count(), answers.iter().find(|answer| !good(answer)).cloned())
 }
