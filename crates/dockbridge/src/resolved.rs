@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use daemon::AuditLog;
 use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
 use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortCheck, Profile, SelfDestruct, Spec};
@@ -121,6 +122,8 @@ impl Resolved {
                 _ => failure,
             }
         })?;
+        let log = AuditLog::in_folder(&self.paths.profile_state(&self.profile), command_line());
+        let client = client.reporting_to(Arc::new(move |change| log.enter(change)));
         // A cloud on this host answers in microseconds and has no rate limit worth sparing.
         Ok(if self.endpoint_is_local() {
             client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
@@ -266,6 +269,12 @@ impl Resolved {
     pub fn daemon(&self) -> daemon::client::Client {
         daemon::client::Client::of(&self.socket)
     }
+}
+
+/// The command that runs, without its options: they may name files.
+fn command_line() -> String {
+    let words = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(2);
+    format!("dockbridge {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Where the agent is: beside our own executable, or where a package or `scripts/build` puts it.

@@ -13,6 +13,7 @@ use super::creation::Creation;
 use super::looks::Looks;
 use super::observe::status;
 use super::trial::{Made, Stopwatch};
+use crate::behalf::{Actor, Behalf};
 use crate::error::MachineError;
 use crate::observed::{Observed, Server};
 use crate::plan::{Step, plan};
@@ -231,10 +232,13 @@ impl Cloud {
     /// Removes a server that cannot become the machine.
     async fn give_up(&self, server: u64, observed: &Observed, observer: &dyn Observer, because: &str) -> Result<(), MachineError> {
         observer.stage(Phase::CleanUp, Some(because.to_owned()));
-        match observed.servers.iter().find(|found| found.id == server) {
-            Some(server) => self.remove_server(server).await?,
-            None => self.delete_server(server).await?,
-        }
+        let removing = async {
+            match observed.servers.iter().find(|found| found.id == server) {
+                Some(server) => self.remove_server(server).await,
+                None => self.delete_server(server).await,
+            }
+        };
+        Behalf::new(Actor::Daemon, because).during(removing).await?;
         observer.deleted(server, because);
         Ok(())
     }
@@ -256,7 +260,7 @@ impl Cloud {
             return kept("is kept, since another client uses it".to_owned());
         }
         let now = Server { status: status(&now.status), ..fresh.clone() };
-        match self.remove_server(&now).await {
+        match Behalf::new(Actor::User, BECAUSE).during(self.remove_server(&now)).await {
             Ok(()) => {
                 observer.deleted(id, BECAUSE);
                 MachineError::CalledOff { removed: Some(id), left: None }
