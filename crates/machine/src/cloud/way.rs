@@ -7,15 +7,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::Cloud;
 use super::connect::{Attempt, Lost, is_settled};
 use super::creation::Creation;
 use super::looks::Looks;
 use super::observe::status;
 use super::trial::{Made, Stopwatch};
+use super::{Cloud, cloud};
 use crate::behalf::{Actor, Behalf};
 use crate::error::MachineError;
-use crate::observed::{Observed, Server};
+use crate::observed::{Observed, Server, ServerStatus};
 use crate::plan::{Step, plan};
 use crate::provider::{Observer, Phase, Ready, Summary};
 use crate::reach::Elsewhere;
@@ -156,6 +156,11 @@ impl Cloud {
                         }
                     }
                 }
+                // A list of the cloud may be late, and a server that another client has started is not off any more.
+                Step::Delete { server, .. } if self.has_come_up(server, &observed).await? => {
+                    "the server has been started meanwhile".clone_into(&mut last);
+                    unless_called_off(observer, looks.pause()).await;
+                }
                 Step::Delete { server, because } => {
                     last = format!("removing server {server}: {because}");
                     self.give_up(server, &observed, observer, &because).await?;
@@ -241,6 +246,15 @@ impl Cloud {
         Behalf::new(Actor::Daemon, because).during(removing).await?;
         observer.deleted(server, because);
         Ok(())
+    }
+
+    /// Whether a server that the list shows off runs by the cloud's answer about that very server.
+    async fn has_come_up(&self, server: u64, observed: &Observed) -> Result<bool, MachineError> {
+        if !observed.servers.iter().any(|found| found.id == server && found.status == ServerStatus::Off) {
+            return Ok(false);
+        }
+        let now = self.client.servers().get(server).await.map_err(cloud("look at the server"))?;
+        Ok(now.is_some_and(|now| matches!(status(&now.status), ServerStatus::Running | ServerStatus::Starting)))
     }
 
     /// Deletes the server that the wake has created, unless another client has taken it into use. It is
