@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use lifecycle::{Activity, Clock, Policy, decide};
-use machine::VolumeSummary;
+use machine::{Provider, VolumeSummary};
 use ports::{AddError, ByHand, Local, Ports};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,7 +23,7 @@ use crate::containers;
 use crate::metrics;
 use crate::pin::PinFile;
 use crate::state::{Situation, State};
-use crate::status::Status;
+use crate::status::{Status, clock_warning};
 use crate::supervisor::{Command, DestroyOrder};
 
 /// The machine's own view is worth this much waiting.
@@ -41,6 +41,7 @@ pub(crate) struct Control {
     pub(crate) ports: Option<Ports>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) pin: PinFile,
+    pub(crate) provider: Arc<dyn Provider>,
 }
 
 /// The answer to what was asked for.
@@ -87,7 +88,8 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);
-    Json(Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports))
+    let status = Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    Json(status.with_warning(control.provider.clock_offset().and_then(clock_warning)))
 }
 
 async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {

@@ -2,30 +2,8 @@
 //! memory for `status`; a server that ends otherwise has no entry.
 
 use jiff::Timestamp;
+use machine::Actor;
 use serde::{Deserialize, Serialize};
-
-/// Who ended a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Actor {
-    /// The user, by `stop --destroy`, `server destroy`, or an order that called a wake off.
-    User,
-    /// The settings: idleness, a locked screen, the age, the budget.
-    Policy,
-    /// This daemon, because the server could not be used.
-    Daemon,
-}
-
-impl Actor {
-    /// For a sentence such as `deleted by the policy`.
-    pub fn words(self) -> &'static str {
-        match self {
-            Actor::User => "an order of the user",
-            Actor::Policy => "the policy",
-            Actor::Daemon => "dockbridge",
-        }
-    }
-}
 
 /// A server that this daemon has deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 pub mod client;
 mod containers;
 mod control;
@@ -26,7 +27,8 @@ mod supervisor;
 mod wakes_file;
 mod why;
 
-pub use end::{Actor, EndStatus};
+pub use audit::{AuditEntry, AuditLog};
+pub use end::EndStatus;
 pub use gateway::{BindMounts, Folders};
 pub use ledger::{Bill, Ledger, Month, ServerBill, VolumeBill};
 pub use ownership::{Ownership, OwnershipError};

@@ -26,6 +26,7 @@ use crate::pin::PinFile;
 use crate::proxy_port;
 use crate::remembered::Remembered;
 use crate::state::{Situation, State};
+use crate::status::clock_warning;
 use crate::supervisor::{Backoff, Beginning, Command, Supervisor};
 
 /// The cloud is asked once before clients are served; a person waits for it.
@@ -113,6 +114,11 @@ impl Daemon {
         self.found.as_ref().map(Option::as_ref).map_err(String::as_str)
     }
 
+    /// What a user should know of this computer's clock, by the cloud's answer to the first look.
+    pub fn clock_warning(&self) -> Option<String> {
+        self.options.provider.clock_offset().and_then(clock_warning)
+    }
+
     /// Serves until `shutdown`, or until it is told to stop over its control socket. The machine is left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { options, ownership, docker, proxies, control, found } = self;
@@ -151,7 +157,7 @@ impl Daemon {
         let policy = options.policy;
         let supervisor = Supervisor {
             accounts,
-            provider: options.provider,
+            provider: options.provider.clone(),
             activity: activity.clone(),
             policy: policy.clone(),
             lease: options.lease,
@@ -197,6 +203,7 @@ impl Daemon {
             ports: ports.clone(),
             commands: commands.clone(),
             pin,
+            provider: options.provider,
         });
         let controlling = CancellationToken::new();
         let controlled = tokio::spawn({

@@ -132,6 +132,11 @@ pub struct BudgetStatus {
 }
 
 impl Status {
+    pub(crate) fn with_warning(mut self, warning: Option<String>) -> Self {
+        self.why.warnings.extend(warning);
+        self
+    }
+
     pub(crate) fn of(
         profile: &str,
         (socket, proxy_port): (PathBuf, Option<NonZeroU16>),
@@ -198,6 +203,22 @@ impl Status {
     }
 }
 
+/// More than this is no delay of an answer, and can make a bill or an age wrong, in seconds.
+const FAR_OFF: u64 = 5 * 60;
+
+/// What a clock means that is `offset` seconds ahead of the cloud's.
+pub(crate) fn clock_warning(offset: i64) -> Option<String> {
+    let far = offset.unsigned_abs();
+    let amount = match far {
+        0..=FAR_OFF => return None,
+        minutes @ 0..7_200 => format!("{} min", minutes / 60),
+        hours @ 0..172_800 => format!("{} h", hours / 3_600),
+        days => format!("{} days", days / 86_400),
+    };
+    let direction = if offset > 0 { "ahead of" } else { "behind" };
+    Some(format!("this computer's clock is {amount} {direction} the cloud's: costs, months and times are wrong until it is set"))
+}
+
 fn reason(state: &State) -> Option<String> {
     match state {
         State::Absent { because } => because.clone(),
@@ -228,4 +249,18 @@ fn cost(machine: &Summary) -> Option<CostStatus> {
     #[expect(clippy::cast_precision_loss, reason = "a machine does not live for 2^52 hours")]
     let so_far = hourly * hours as f64;
     Some(CostStatus { hourly, hours, so_far, volume_monthly: machine.volume.as_ref().and_then(|volume| volume.price_monthly) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_reported_with_how_far() {
+        let said = |offset| clock_warning(offset).unwrap_or_default();
+        assert_eq!([clock_warning(0), clock_warning(-300), clock_warning(i64::from(i16::MAX) / 200)], [None, None, None]);
+        assert!(said(400 * 86_400).contains("400 days ahead of the cloud's"), "{}", said(400 * 86_400));
+        assert!(said(-5 * 3_600).contains("5 h behind the cloud's"), "{}", said(-5 * 3_600));
+        assert!(said(301).contains("5 min ahead"), "{}", said(301));
+    }
 }

@@ -14,13 +14,13 @@ use std::time::Duration;
 use gateway::Knowledge;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
-use machine::{Consent, Lease, Provider, Ready, VolumeSummary, with_causes};
+use machine::{Actor, Consent, Lease, Provider, Ready, VolumeSummary, with_causes};
 use ports::Ports;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 pub(crate) use self::backoff::Backoff;
-use crate::end::{Actor, End};
+use crate::end::End;
 use crate::ledger::Accounts;
 use crate::remembered::Remembered;
 use crate::state::{Situation, State};

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod audit;
 mod config;
 mod context;
 mod cost;
@@ -40,6 +41,8 @@ pub enum Command {
     Unpin,
     /// What a month costs, by the cloud's own prices
     Cost(cost::Args),
+    /// Every call that changed the cloud: when, who, why, what came of it
+    Audit(audit::Args),
     /// End the daemon; the machine goes on until its lease ends
     Stop(stop::Args),
     /// Create or connect the machine now
@@ -76,6 +79,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Pin(arguments) => pin::run(arguments, global).await,
         Command::Unpin => pin::unpin(global).await,
         Command::Cost(arguments) => cost::run(arguments, global),
+        Command::Audit(arguments) => audit::run(arguments, global),
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Wake => wake::run(global).await,
         Command::Ports(arguments) => ports::run(arguments, global).await,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use daemon::AuditLog;
 use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
 use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortCheck, PortWindows, Profile, SelfDestruct, Spec};
@@ -102,7 +103,9 @@ impl Resolved {
 
     /// The API of the cloud project.
     pub fn client(&self, token: SecretString) -> Outcome<Client> {
-        client_at(&self.endpoint(), token)
+        let client = client_at(&self.endpoint(), token)?;
+        let log = AuditLog::in_folder(&self.paths.profile_state(&self.profile), command_line());
+        Ok(client.reporting_to(Arc::new(move |change| log.enter(change))))
     }
 
     /// The host of the user's own on which this profile's machine is, if the settings say so.
@@ -256,6 +259,12 @@ impl Resolved {
     pub fn daemon(&self) -> daemon::client::Client {
         daemon::client::Client::of(&self.socket)
     }
+}
+
+/// The command that runs, without its options: they may name files.
+fn command_line() -> String {
+    let words = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(2);
+    format!("dockbridge {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Where the agent is: beside our own executable, or where a package or `scripts/build` puts it.

@@ -8,8 +8,10 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+use crate::audit::Listener;
 use crate::breaker::{Breaker, Pauses};
 use crate::budget::{Budget, RateLimit};
+use crate::date::ClockOffset;
 use crate::error::{Error, Result};
 use crate::resource::Resources;
 use crate::retry::{Backoff, Policy};
@@ -97,6 +99,8 @@ pub struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) config: Config,
     pub(crate) project: Arc<Project>,
+    /// Who keeps an audit log.
+    pub(crate) listener: Option<Listener>,
 }
 
 pub(crate) struct Project {
@@ -105,6 +109,7 @@ pub(crate) struct Project {
     pub(crate) token: SecretString,
     pub(crate) budgets: Mutex<Budgets>,
     pub(crate) breaker: Mutex<Breaker>,
+    pub(crate) clock: ClockOffset,
 }
 
 /// The API counts requests for actions in a bucket of their own.
@@ -138,13 +143,24 @@ impl Client {
         }
         let http = http.build().map_err(|source| Error::Setup { source })?;
         let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
-        let project = Project { endpoint, token, budgets: Mutex::default(), breaker: Mutex::default() };
-        Ok(Self { http, config: Config::default(), project: Arc::new(project) })
+        let project = Project { endpoint, token, budgets: Mutex::default(), breaker: Mutex::default(), clock: ClockOffset::default() };
+        Ok(Self { http, config: Config::default(), project: Arc::new(project), listener: None })
     }
 
     /// The same client with another patience.
     pub fn with(self, config: Config) -> Self {
         Self { config, ..self }
+    }
+
+    /// The same client; every call that may have changed the cloud is reported to the listener.
+    pub fn reporting_to(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+
+    /// Seconds by which this computer's clock is ahead of the cloud's, by the last answer; negative
+    /// where it is behind.
+    pub fn clock_offset(&self) -> Option<i64> {
+        self.project.clock.seconds()
     }
 
     /// Servers.

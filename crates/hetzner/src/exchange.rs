@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::audit::Change;
 use crate::breaker::{Admission, Came};
 use crate::budget::{Budget, RateLimit};
 use crate::client::{Budgets, Client};
@@ -70,7 +72,13 @@ impl Client {
         let mut repeats = Repeats::default();
         loop {
             self.admitted(request).await;
-            let error = match self.send_once(request).await {
+            let sent = self.send_once(request).await;
+            if let Some(listener) = &self.listener
+                && let Some(change) = Change::of(&request.operation, request.body.as_ref(), &sent)
+            {
+                listener(&change);
+            }
+            let error = match sent {
                 Ok(reply) => {
                     self.learn(Came::Answered);
                     return Ok(reply);
@@ -132,6 +140,8 @@ impl Client {
         }
         let reply = call.send().await.map_err(transport)?;
         let status = reply.status();
+        let date = reply.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        self.project.clock.learn(date, Timestamp::now());
         let rate_limit = RateLimit::from_headers(reply.headers());
         if let Some(rate_limit) = rate_limit {
             self.budgets(|budgets| request.bucket(budgets).learn(rate_limit, Instant::now()));

@@ -23,10 +23,12 @@
 mod open_enum;
 
 mod action;
+mod audit;
 mod breaker;
 mod budget;
 mod client;
 mod creation;
+mod date;
 mod error;
 mod exchange;
 mod firewall;
@@ -42,6 +44,7 @@ mod ssh_key;
 mod volume;
 
 pub use action::{Action, ActionError, ActionResource, ActionStatus};
+pub use audit::{Change, ChangeResult, Listener};
 pub use budget::RateLimit;
 pub use client::{Client, Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, TOKEN_VARIABLE};
 pub use error::{ApiError, Code, Error, Operation, Result};

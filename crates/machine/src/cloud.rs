@@ -91,6 +91,11 @@ impl Cloud {
         Self { client, options: Arc::new(options), prices: Arc::default() }
     }
 
+    /// Seconds since 1970 by the cloud's clock: ages are counted from times that the cloud has set.
+    fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second().saturating_sub(self.client.clock_offset().unwrap_or(0))
+    }
+
     /// Waits for actions that were begun; what was gone already when we came is fine.
     async fn settled(&self, what: &'static str, begun: hetzner::Result<Vec<hetzner::Action>>) -> Result<(), MachineError> {
         let fail = |source| MachineError::Cloud { what, source: Box::new(source) };
@@ -131,6 +136,10 @@ impl Provider for Cloud {
 
     fn priced<'a>(&'a self, machine: &'a Summary) -> BoxFuture<'a, Option<Summary>> {
         Box::pin(self.add_prices(machine))
+    }
+
+    fn clock_offset(&self) -> Option<i64> {
+        self.client.clock_offset()
     }
 
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>> {

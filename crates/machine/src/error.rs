@@ -192,7 +192,9 @@ fn left(kept: Option<&str>, created: Option<f64>) -> String {
 fn after_call_off(removed: Option<u64>, left: Option<&str>) -> String {
     match (removed, left) {
         (_, Some(left)) => format!("; {left}"),
-        (Some(server), None) => format!("; server {server}, which it had created, is deleted and billed for a started hour"),
+        (Some(server), None) => format!(
+            "; server {server}, which it had created, is deleted and billed for a started hour; the volume stays, and is billed until `dockbridge volume delete`"
+        ),
         (None, None) => ", and no server was created".to_owned(),
     }
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod behalf;
 mod bootstrap;
 mod choice;
 mod cloud;
@@ -20,10 +21,12 @@ mod provider;
 mod reach;
 mod wakes;
 
+pub use behalf::{Actor, Behalf};
 pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
 pub use choice::{Candidate, Choice, Kind, choose};
 pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, PortCheck, Resized, SelfDestruct, only_ssh};
 pub use error::MachineError;
+pub use hetzner::{Change, ChangeResult};
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};
 pub use identity::{

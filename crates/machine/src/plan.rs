@@ -228,6 +228,10 @@ fn could_serve(server: &Server, volume: Option<&Volume>) -> bool {
 
 fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem> {
     let Some(volume) = volume else {
+        // Servers and volumes are two lists, and the cloud may be late with one of them: the server has the last word.
+        if !server.volumes.is_empty() {
+            return Ok(Step::Await { what: format!("the list of volumes lacks that of server {}", server.name) });
+        }
         return Ok(delete_or_await(server, "its volume no longer exists"));
     };
     match volume.server {

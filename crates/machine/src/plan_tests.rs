@@ -176,6 +176,15 @@ fn a_server_in_the_making_is_connected_to_before_its_volume_is_attached() {
 }
 
 #[test]
+fn a_server_whose_volume_the_list_lacks_is_kept() {
+    let holder = Server { volumes: vec![5], ..server(1, ServerStatus::Running) };
+    let late = Observed { servers: vec![holder], ..Observed::default() };
+    assert!(matches!(plan(&spec(), &late, &catalogue()), Ok(Step::Await { .. })));
+    let without = Observed { servers: vec![server(1, ServerStatus::Running)], ..Observed::default() };
+    assert!(matches!(plan(&spec(), &without, &catalogue()), Ok(Step::Delete { .. })));
+}
+
+#[test]
 fn a_volume_attached_elsewhere_is_left_there() {
     let observed = Observed { volumes: vec![volume(5, Some(99))], ..Observed::default() };
     assert_eq!(plan(&spec(), &observed, &catalogue()), Err(Problem::VolumeInUse { volume: 5, server: 99 }));

@@ -238,6 +238,11 @@ pub trait Provider: Send + Sync + 'static {
     fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>>;
     /// The machine with its prices, where those could not be read as it came up; `None` while they still cannot.
     fn priced<'a>(&'a self, machine: &'a Summary) -> BoxFuture<'a, Option<Summary>>;
+    /// Seconds by which this computer's clock is ahead of the cloud's; negative where it is behind,
+    /// `None` where it is not known.
+    fn clock_offset(&self) -> Option<i64> {
+        None
+    }
     /// What may follow once it is in use: nobody waits for it.
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
     /// Takes the machine down in order; its volume stays.

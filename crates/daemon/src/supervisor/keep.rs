@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent_proto::{Call, Heartbeat, MachineReport, Reply};
 use jiff::Timestamp;
 use lifecycle::{Moment, Outcome, decide};
-use machine::{Consent, Lease, Ready, Summary, VolumeSummary};
+use machine::{Actor, Behalf, Consent, Lease, Ready, Summary, VolumeSummary};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,7 +15,6 @@ use tunnel::AgentState;
 
 use super::{Command, Next, Release, Supervisor, with_causes};
 use crate::containers;
-use crate::end::Actor;
 use crate::fill::Fill;
 use crate::remembered::LastKnown;
 use crate::state::State;
@@ -289,7 +288,8 @@ impl Supervisor {
     fn settle(&self, ready: Arc<Ready>) -> AbortOnDropHandle<()> {
         let provider = self.provider.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
-            while let Err(error) = provider.settle(&ready).await {
+            let behalf = Behalf::new(Actor::Daemon, "settling a machine that is up");
+            while let Err(error) = behalf.clone().during(provider.settle(&ready)).await {
                 tracing::warn!(error = %with_causes(&error), "the machine is not settled yet");
                 sleep(ASK_AGAIN).await;
             }

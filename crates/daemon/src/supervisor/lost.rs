@@ -5,10 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use lifecycle::Moment;
-use machine::{Consent, Joined, MachineError, ServerStatus, Summary, patience, with_causes};
+use machine::{Actor, Behalf, Consent, Joined, MachineError, ServerStatus, Summary, patience, with_causes};
 
 use super::{Backoff, Next, Release, Supervisor, ordered, sleep, until};
-use crate::end::Actor;
 use crate::state::State;
 
 /// Between two looks at something that the cloud is doing, and at this computer's network.
@@ -106,6 +105,7 @@ impl Supervisor {
             }
             sleep(Backoff::for_a_waiting_client(clock.now().since(begun))).await;
         };
+        let joining = Behalf::new(Actor::Daemon, "connecting to the machine again").during(joining);
         let joined = {
             let (mut joining, mut impatience) = (std::pin::pin!(joining), std::pin::pin!(impatience));
             loop {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine::{Consent, Destroyed, MachineError, Ready};
+use machine::{Actor, Behalf, Consent, Destroyed, MachineError, Ready};
 use tokio::time::{Instant, sleep};
 
 use super::{Answer, Command, Next, Release, Supervisor, with_causes};
-use crate::end::Actor;
 use crate::state::State;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -32,7 +31,7 @@ impl Supervisor {
         let mut pause = FIRST_PAUSE;
         let begun = Instant::now();
         loop {
-            let destroyed = self.destroyed(ready.as_deref(), consent, actor).await;
+            let destroyed = self.destroyed(ready.as_deref(), consent, Behalf::new(actor, because.clone())).await;
             // What was done for those who wait, before this or by this.
             let told = |now: &str| Some(done.clone().unwrap_or_else(|| now.to_owned()));
             let over = if then_stop { Next::End } else { Next::Rest };
@@ -105,9 +104,10 @@ impl Supervisor {
     }
 
     /// One attempt. Requests that come meanwhile are answered at once where the user gave the order.
-    async fn destroyed(&mut self, ready: Option<&Ready>, consent: Consent, actor: Actor) -> Result<Destroyed, MachineError> {
+    async fn destroyed(&mut self, ready: Option<&Ready>, consent: Consent, behalf: Behalf) -> Result<Destroyed, MachineError> {
         let provider = self.provider.clone();
-        let mut destroying = provider.destroy(ready.map(|ready| &ready.tunnel), consent);
+        let actor = behalf.actor;
+        let mut destroying = Box::pin(behalf.during(provider.destroy(ready.map(|ready| &ready.tunnel), consent)));
         loop {
             if actor == Actor::User {
                 self.refuse_waiting("the machine is being destroyed by an order of the user");

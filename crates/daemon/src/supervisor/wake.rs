@@ -6,20 +6,23 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lifecycle::Clock;
-use machine::{MachineError, Observer, Phase, Ready, Summary};
+use machine::{Actor, Behalf, MachineError, Observer, Phase, Ready, Summary};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Destination};
 
 use super::{CALLED_OFF_FOR, Command, DestroyOrder, Next, Release, Supervisor, called_off, with_causes};
-use crate::end::{Actor, End};
+use crate::end::End;
 use crate::ledger::Accounts;
 use crate::state::{Situation, State};
 
 /// How long a failure that will not pass by itself, or that has cost money, answers for further attempts: one docker command may make several requests,
 /// and each attempt could cost started hours.
 const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
+
+/// The reason of a release that follows.
+const CALLED_OFF: &str = "an order of the user called the wake off";
 
 /// How long a verdict on a server that does not answer is the answer to further requests: the network may be mended
 /// at any moment, and one docker command makes several requests within a second.
@@ -154,6 +157,7 @@ impl Supervisor {
         let mut release = Release::ordered(arrived.ok().map(Arc::new), first);
         release.answer.extend(destroy.into_iter().map(|order| order.answer));
         (release.done, release.then_stop) = (done, then_stop);
+        CALLED_OFF.clone_into(&mut release.because);
         Next::Release(release)
     }
 
@@ -205,7 +209,8 @@ impl Supervisor {
         let Self { provider, situation, clock, commands, accounts, wanted, .. } = self;
         let calling_off = CancellationToken::new();
         let witness = Witness { situation, clock: &**clock, accounts: Mutex::new(accounts), calling_off: calling_off.clone() };
-        let mut way = provider.ensure(&witness);
+        let behalf = Behalf::new(Actor::User, "a request or `wake` needs a machine");
+        let mut way = Box::pin(behalf.during(provider.ensure(&witness)));
         let (mut orders, mut is_open) = (Orders::default(), true);
         loop {
             if let Some(because) = orders.because() {
@@ -215,7 +220,7 @@ impl Supervisor {
                 }
                 if !calling_off.is_cancelled() {
                     calling_off.cancel();
-                    let state = State::Releasing { because: "an order of the user called the wake off".to_owned(), trouble: None };
+                    let state = State::Releasing { because: CALLED_OFF.to_owned(), trouble: None };
                     situation.send_modify(|situation| situation.enter(state, clock.now()));
                 }
             }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use machine::{Candidate, Catalogue, ImageSetting, Kind, Observed, Offer, Server, ServerStatus, ServerType, Spec, Step, Volume, plan};
+use machine::{
+    Candidate, Catalogue, ImageSetting, Kind, Observed, Offer, Problem, Server, ServerStatus, ServerType, Spec, Step, Volume, plan,
+};
 use tunnel::Fingerprint;
 
 use crate::lease::Lease;
@@ -22,6 +24,8 @@ pub struct OnServer {
     /// The end of the lease as the dead-man reads it.
     pub written: Duration,
     pub agent_runs: bool,
+    /// A client has served itself of it: its labels say so.
+    pub settled: bool,
 }
 
 #[derive(Debug)]
@@ -81,8 +85,8 @@ impl Cloud {
     }
 
     /// The next step for one who has looked at `seen`, which may be out of date by now.
-    pub fn planned(&self, seen: &Observed) -> Step {
-        plan(&self.spec, seen, &self.catalogue).expect("there is always a way")
+    pub fn planned(&self, seen: &Observed) -> Result<Step, Problem> {
+        plan(&self.spec, seen, &self.catalogue)
     }
 
     /// Carries a step out. `false` where the cloud refused it.
@@ -91,6 +95,10 @@ impl Cloud {
             Step::Create { volume, .. } => self.creates(volume.as_ref().map(|volume| volume.id), now),
             Step::Attach { volume, server } => {
                 let id = *server;
+                // A late list may name a server that is gone.
+                if !self.observed.servers.iter().any(|found| found.id == id) {
+                    return false;
+                }
                 let Some(volume) = self.observed.volumes.iter_mut().find(|found| found.id == *volume && found.server.is_none()) else {
                     return false;
                 };
@@ -141,7 +149,7 @@ impl Cloud {
     }
 
     fn boots(&mut self, now: Duration) {
-        self.on_server = OnServer { booted: now, lease: Lease::default(), written: now + BOOT_LEASE, agent_runs: true };
+        self.on_server = OnServer { booted: now, lease: Lease::default(), written: now + BOOT_LEASE, agent_runs: true, settled: false };
     }
 
     fn powers_on(&mut self, server: u64, now: Duration) -> bool {

@@ -22,6 +22,10 @@ pub struct Computer {
     pub daemon_runs: bool,
     pub asleep: bool,
     pub cut_off: bool,
+    /// Its network lets no TCP 22 out; the API answers.
+    pub blocked: bool,
+    /// The server that its present wake has created.
+    pub fresh: Option<u64>,
     /// A client waits for a machine.
     pub waits: bool,
     /// The server that it is connected to, and since when it knows it.
@@ -35,12 +39,31 @@ impl Computer {
         let activity = Activity::new(clock.clone());
         let told = (clock.now(), Duration::ZERO);
         let open = Vec::new();
-        Self { name, clock, activity, policy, open, daemon_runs: true, asleep: false, cut_off: false, waits: false, connected: None, told }
+        Self {
+            name,
+            clock,
+            activity,
+            policy,
+            open,
+            daemon_runs: true,
+            asleep: false,
+            cut_off: false,
+            blocked: false,
+            fresh: None,
+            waits: false,
+            connected: None,
+            told,
+        }
     }
 
     /// It does something, and what it does arrives.
     pub fn acts(&self) -> bool {
         self.daemon_runs && !self.asleep && !self.cut_off
+    }
+
+    /// What it says to a machine arrives.
+    pub fn reaches_machines(&self) -> bool {
+        self.acts() && !self.blocked
     }
 
     pub fn works(&self) -> bool {
@@ -52,6 +75,7 @@ impl Computer {
         self.daemon_runs = false;
         self.waits = false;
         self.connected = None;
+        self.fresh = None;
     }
 
     pub fn restarts(&mut self) {
@@ -79,7 +103,7 @@ impl Computer {
     /// A heartbeat, when one is due or the machine would take us for idle.
     pub fn says_alive(&mut self, cloud: &mut Cloud, now: Duration) {
         let Some((server, since)) = self.connected.filter(|_| self.acts()) else { return };
-        if cloud.server().map(|server| server.id) != Some(server) || !cloud.runs() {
+        if cloud.server().map(|server| server.id) != Some(server) || !cloud.runs() || self.blocked {
             self.connected = None;
             return;
         }
@@ -110,14 +134,15 @@ impl Computer {
     pub fn connects(&mut self, cloud: &mut Cloud, server: u64, now: Duration) {
         let since = self.clock.now();
         self.connected = Some((server, since));
-        self.waits = false;
+        (self.waits, self.fresh) = (false, None);
+        cloud.on_server.settled = true;
         cloud.on_server.agent_runs = true;
         self.told = (since.minus(INTERVAL), Duration::ZERO);
         self.says_alive(cloud, now);
     }
 
     pub fn verdict(&self) -> Option<Verdict> {
-        let (_, since) = self.connected.filter(|_| self.acts())?;
+        let (_, since) = self.connected.filter(|_| self.reaches_machines())?;
         Some(decide(&self.activity.snapshot(), &self.policy, &self.tenure(since), self.clock.now()))
     }
 

@@ -1,5 +1,5 @@
-//! Daemons, agent, cloud and clock together: their pure parts, driven by chance over simulated time, while computers sleep, networks are cut and
-//! everything is killed. What carries decisions out is replaced by a few lines; what decides is the product's own.
+//! Daemons, agent, cloud and clock together: their pure parts, driven by chance over simulated time, while computers sleep, networks are cut or
+//! block TCP 22, the cloud's lists lag, wakes are called off and everything is killed. What carries decisions out is replaced by a few lines; what decides is the product's own.
 //!
 //! `DOCKBRIDGE_MODEL_SEED` replays the seed that a failure names.
 
@@ -15,13 +15,18 @@ mod world;
 
 use crate::world::World;
 
-/// A quarter of a million steps each, in four processes; a step is up to a minute and a half.
-const STEPS: u32 = 250_000;
+/// Steps of each of four processes; a step is up to a minute and a half. `DOCKBRIDGE_MODEL_STEPS` sets
+/// another number: 250000 make a million together.
+const STEPS: u32 = 50_000;
+
+fn steps() -> u32 {
+    std::env::var("DOCKBRIDGE_MODEL_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(STEPS)
+}
 
 fn plays(seed: u64) {
     let seed = std::env::var("DOCKBRIDGE_MODEL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
     let mut world = World::new(seed);
-    for _ in 0..STEPS {
+    for _ in 0..steps() {
         world.step();
     }
     world.comes_to_rest();
@@ -29,21 +34,21 @@ fn plays(seed: u64) {
 }
 
 #[test]
-fn the_promises_hold_over_a_million_steps_first_part() {
+fn the_promises_hold_over_many_steps_first_part() {
     plays(1);
 }
 
 #[test]
-fn the_promises_hold_over_a_million_steps_second_part() {
+fn the_promises_hold_over_many_steps_second_part() {
     plays(20_261_123);
 }
 
 #[test]
-fn the_promises_hold_over_a_million_steps_third_part() {
+fn the_promises_hold_over_many_steps_third_part() {
     plays(3_141_592_653);
 }
 
 #[test]
-fn the_promises_hold_over_a_million_steps_fourth_part() {
+fn the_promises_hold_over_many_steps_fourth_part() {
     plays(u64::from(std::process::id()));
 }

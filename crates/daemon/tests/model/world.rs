@@ -1,16 +1,19 @@
 //! Chance, time, and what must hold after every step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Cause, Clock as _, Containers, FakeClock, Kind, Lock, LockAction, Moment, Policy};
-use machine::{Observed, ServerStatus, Step};
+use machine::{CloudSays, Elsewhere, Hold, Knock, Observed, Seen, ServerStatus, Step, is_young, judge, may_remove};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::cloud::{Cloud, DEAD_MAN, seconds};
 use crate::computer::{Computer, LEASE};
+
+/// Ticks by which a list of the cloud may be late.
+const LONGEST_LAG: usize = 2;
 
 /// Between two looks at what happens by itself.
 const TICK: Duration = Duration::from_secs(5);
@@ -25,6 +28,9 @@ pub struct World {
     steps: u64,
     /// What has come about, so that a world in which nothing happens is no proof.
     seen: BTreeMap<&'static str, u64>,
+    /// The cloud's former states, newest last: its lists may be as late as the oldest.
+    former: VecDeque<Observed>,
+    lags: bool,
 }
 
 fn policy(lock: LockAction, containers: Containers, max_lifetime: Option<Duration>) -> Policy {
@@ -44,7 +50,18 @@ impl World {
             ),
         ];
         let chance = StdRng::seed_from_u64(seed);
-        Self { seed, chance, clock, cloud: Cloud::new(), computers, volume: None, steps: 0, seen: BTreeMap::new() }
+        Self {
+            seed,
+            chance,
+            clock,
+            cloud: Cloud::new(),
+            computers,
+            volume: None,
+            steps: 0,
+            seen: BTreeMap::new(),
+            former: VecDeque::new(),
+            lags: false,
+        }
     }
 
     fn now(&self) -> Duration {
@@ -121,6 +138,14 @@ impl World {
                 self.cloud.observed.servers.iter_mut().for_each(|server| server.status = ServerStatus::Off);
                 self.note("the power was cut");
             }
+            71..73 => {
+                computer.blocked = true;
+                self.note("a network blocked port 22");
+            }
+            73..78 => computer.blocked = false,
+            78 => self.lags = true,
+            79..83 => self.lags = false,
+            83..92 if awake => self.is_called_off(who),
             65..68 if self.cloud.runs() && computer.connected.is_some() => {
                 self.cloud.data += 1;
                 self.cloud.written += 1;
@@ -131,6 +156,10 @@ impl World {
 
     fn tick(&mut self) {
         let now = self.now();
+        self.former.push_back(self.cloud.observed.clone());
+        if self.former.len() > LONGEST_LAG + 1 {
+            self.former.pop_front();
+        }
         self.cloud.passes(now);
         for computer in &mut self.computers {
             computer.says_alive(&mut self.cloud, now);
@@ -168,23 +197,58 @@ impl World {
 
     /// Both look before either acts, so that they race.
     fn goes_to_the_machine(&mut self, now: Duration) {
-        let seen = Observed { at: seconds(now), ..self.cloud.observed.clone() };
+        let mut seen = Observed { at: seconds(now), ..self.cloud.observed.clone() };
+        if self.lags && !self.former.is_empty() {
+            // Each list is late by itself.
+            let late = |world: &mut Self| world.former[world.chance.random_range(0..world.former.len())].clone();
+            (seen.servers, seen.volumes) = (late(self).servers, late(self).volumes);
+            self.note("a list of the cloud was late");
+        }
         for who in 0..2 {
             let computer = &self.computers[who];
             if !computer.acts() || computer.connected.is_some() {
                 continue;
             }
-            let step = self.cloud.planned(&seen);
+            let step = match self.cloud.planned(&seen) {
+                Ok(step) => step,
+                // A volume that is shown attached to a server that is not shown: only while lists are late.
+                Err(problem) => {
+                    self.holds(&format!("there is a way: {problem}"), self.lags);
+                    self.computers[who].waits = false;
+                    continue;
+                }
+            };
             match &step {
                 // Nothing is made while nobody waits.
                 Step::Create { .. } | Step::PowerOn { .. } if !computer.waits => {}
+                // It is asked before a server is bought.
+                Step::Create { .. } if computer.blocked => {
+                    self.computers[who].waits = false;
+                    self.note("nothing was bought in a network that blocks port 22");
+                }
+                Step::Connect(server) if computer.blocked => {
+                    let id = server.id;
+                    self.is_silent(who, id, now);
+                }
                 Step::Connect(server) if self.cloud.runs() && self.cloud.server().map(|found| found.id) == Some(server.id) => {
                     let id = server.id;
                     self.computers[who].connects(&mut self.cloud, id, now);
                     self.note("a daemon connected");
                 }
                 step => {
+                    // As the product does: it asks once more for one that a list shows off.
+                    let shows_off = seen.servers.first().is_some_and(|found| found.status == ServerStatus::Off);
+                    if matches!(step, Step::Delete { .. }) && shows_off && self.cloud.runs() {
+                        self.note("a late list showed a machine off that runs");
+                        continue;
+                    }
+                    if let Step::Delete { server, because } = step {
+                        self.nobody_holds(*server, &format!("removed since {because}"));
+                    }
                     let done = self.cloud.carries_out(step, now);
+                    if let (Step::Create { .. }, true) = (step, done) {
+                        self.computers[who].fresh = self.cloud.server().map(|server| server.id);
+                    }
                     match (step, done) {
                         (Step::Create { .. }, true) => self.note("a machine was made"),
                         (Step::Create { .. }, false) => self.note("a race was lost"),
@@ -195,6 +259,60 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A server that does not answer this computer: the product's own judgement.
+    fn is_silent(&mut self, who: usize, server: u64, now: Duration) {
+        let Some(found) = self.cloud.server().filter(|found| found.id == server).cloned() else { return };
+        let knows = self.chance.random_ratio(2, 3);
+        let elsewhere = match knows {
+            true => Elsewhere::Blocked { hosts: vec!["github.com".to_owned()] },
+            false => Elsewhere::Unknown,
+        };
+        let seen = Seen {
+            knock: Knock::TimedOut,
+            elsewhere,
+            login: None,
+            cloud: if self.cloud.runs() { CloudSays::Running } else { CloudSays::Off },
+            is_young: is_young(found.created, seconds(now)) && !self.cloud.on_server.settled,
+            tried: Duration::from_secs(self.chance.random_range(0..60)),
+        };
+        let hold = Hold { is_fresh: self.computers[who].fresh == Some(server), is_settled: self.cloud.on_server.settled };
+        if may_remove(&judge(&seen), hold) {
+            self.nobody_holds(server, "removed for its silence");
+            self.cloud.deletes(server);
+        }
+        // Whoever waited is told.
+        self.computers[who].waits = false;
+        self.note("a machine was kept though it did not answer");
+    }
+
+    /// An order of the user while a wake goes on, at whatever step it is.
+    fn is_called_off(&mut self, who: usize) {
+        let computer = &mut self.computers[who];
+        let fresh = computer.fresh.take();
+        if !computer.waits && fresh.is_none() {
+            return;
+        }
+        computer.waits = false;
+        let reaches_the_cloud = !computer.cut_off;
+        self.note("a wake was called off");
+        let Some(server) = fresh.filter(|_| reaches_the_cloud && !self.cloud.on_server.settled) else { return };
+        self.nobody_holds(server, "deleted since its wake was called off");
+        if self.cloud.deletes(server) {
+            self.note("the server of a wake that was called off was deleted");
+        }
+        let is_left = self.cloud.server().is_some_and(|found| found.id == server);
+        self.holds("no order is lost", !is_left);
+    }
+
+    /// No computer uses the server, and none that works there is cut off from it for a moment.
+    fn nobody_holds(&self, server: u64, what: &str) {
+        let is_used = self.computers.iter().any(|computer| computer.connected.is_some_and(|(known, _)| known == server));
+        let runs = self.cloud.runs() && self.cloud.server().is_some_and(|found| found.id == server);
+        self.holds(&format!("a machine that somebody uses is not {what}"), !(is_used && runs));
+        let leased = self.cloud.on_server.lease.ends().is_some_and(|ends| ends > self.now());
+        self.holds(&format!("a machine with a lease is not {what}"), !(leased && runs));
     }
 
     fn must_hold(&mut self, now: Duration) {
@@ -214,12 +332,12 @@ impl World {
             computer.open.clear();
             computer.activity.unpin();
             computer.activity.set_locked(false);
-            (computer.asleep, computer.cut_off) = (false, false);
+            (computer.asleep, computer.cut_off, computer.blocked) = (false, false, false);
             if !computer.daemon_runs {
                 computer.restarts();
             }
         }
-        self.cloud.refuses_the_machine = false;
+        (self.cloud.refuses_the_machine, self.lags) = (false, false);
         let quiet = Duration::from_secs(3 * 3_600) + LEASE;
         let begun = self.now();
         while self.now() - begun < quiet {
@@ -232,6 +350,7 @@ impl World {
 
     /// A world in which this has not come about shows nothing.
     pub fn has_seen_everything(&self) {
+        let least = if self.steps < 250_000 { 1 } else { 10 };
         for what in [
             "a machine was made",
             "a daemon connected",
@@ -245,8 +364,14 @@ impl World {
             "a computer fell asleep",
             "an agent was killed",
             "the power was cut",
+            "a network blocked port 22",
+            "nothing was bought in a network that blocks port 22",
+            "a machine was kept though it did not answer",
+            "a wake was called off",
+            "the server of a wake that was called off was deleted",
+            "a list of the cloud was late",
         ] {
-            assert!(self.seen.get(what).is_some_and(|times| *times >= 10), "{what}: {:?}", self.seen);
+            assert!(self.seen.get(what).is_some_and(|times| *times >= least), "{what}: {:?}", self.seen);
         }
     }
 }

@@ -85,6 +85,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Ok(None) => say("No machine yet: the first docker command creates one."),
         Err(trouble) => say(&format!("The cloud cannot be asked now ({trouble}); docker commands try again.")),
     }
+    if let Some(warning) = daemon.clock_warning() {
+        say(&format!("Note: {warning}."));
+    }
     say(&format!("Point docker here: export DOCKER_HOST=unix://{}", resolved.socket.display()));
     if let Some(port) = resolved.settings.docker.proxy_port {
         say(&format!("Or here, as every program of this computer can: export DOCKER_HOST=tcp://127.0.0.1:{port}"));

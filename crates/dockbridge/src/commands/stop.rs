@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::client::{Answer, Client, ClientError};
+use daemon::client::{Answer, Client};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Outcome};
@@ -30,7 +30,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if arguments.destroy {
         tell(daemon.destroy_and_stop().await?);
         // An older daemon destroys and goes on.
-        end(&daemon).await?;
+        end(&daemon).await;
     } else {
         if is_waking {
             say("A machine is being made: the wake is called off, and its server deleted.");
@@ -56,14 +56,12 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
-/// Ends a daemon that may have ended already.
-async fn end(daemon: &Client) -> Outcome {
-    match daemon.stop().await {
-        Ok(answer) => tell(answer),
-        Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => {}
-        Err(error) => return Err(error.into()),
+/// Ends a daemon that may have ended already, or refuses since it is ending. Whether it has ended is
+/// looked at afterwards.
+async fn end(daemon: &Client) {
+    if let Ok(answer) = daemon.stop().await {
+        tell(answer);
     }
-    Ok(())
 }
 
 fn tell(answer: Answer) {

@@ -1,6 +1,7 @@
 //! Ends and their reasons: what a server that cannot be reached is taken for, and that an order of the user
 //! ends whatever is under way.
 
+mod audit;
 mod blocked;
 mod network;
 mod orders;

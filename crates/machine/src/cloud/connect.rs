@@ -31,6 +31,8 @@ const PROBE: Duration = Duration::from_secs(1);
 const BETWEEN_PROBES: Duration = Duration::from_millis(150);
 /// A server that has not answered for so long is compared with other hosts.
 const COMPARE_AFTER: Duration = Duration::from_secs(2);
+/// And again after so long: the network may change while a server boots.
+const COMPARE_AGAIN: Duration = Duration::from_secs(10);
 /// After a refused login key: OpenSSH 9.8 and later locks an address out that fails often.
 const BETWEEN_REFUSALS: Duration = Duration::from_secs(1);
 /// Docker starts in seconds, but a volume may be attached late and be checked first.
@@ -87,9 +89,10 @@ struct Tried {
 }
 
 impl Tried {
-    fn seen(&self, server: &Server, cloud: CloudSays) -> Seen {
+    /// At a moment of the cloud's clock, in seconds since 1970.
+    fn seen(&self, server: &Server, cloud: CloudSays, now: i64) -> Seen {
         // One that has served does not boot any more, however young.
-        let is_young = is_young(server.created, jiff::Timestamp::now().as_second()) && !is_settled(&server.labels);
+        let is_young = is_young(server.created, now) && !is_settled(&server.labels);
         Seen { knock: self.knock, elsewhere: self.elsewhere.clone(), login: self.login, cloud, is_young, tried: self.tried }
     }
 }
@@ -153,19 +156,22 @@ impl Cloud {
         let mut is_created = attempt.creation.is_none();
         let begun = Instant::now();
         let mut look_again = begun + attempt.look_again_after();
-        let mut comparing = pin!(async {
-            sleep(COMPARE_AFTER).await;
+        let compare = |after: Duration| async move {
+            sleep(after).await;
             self.options.port_check.ask().await
-        });
+        };
+        // Before a server is created the other hosts have just been asked.
+        let mut comparing = pin!(compare(if attempt.fresh.is_some() { COMPARE_AGAIN } else { COMPARE_AFTER }));
         let (mut knocked, mut elsewhere) = (Knock::TimedOut, None::<Elsewhere>);
         while !is_created || Instant::now() < look_again {
             tokio::select! {
-                found = &mut comparing, if is_created && elsewhere.is_none() => {
+                found = &mut comparing => {
                     let is_blocked = matches!(found, Elsewhere::Blocked { .. });
                     elsewhere = Some(found);
                     if is_blocked {
                         break;
                     }
+                    comparing.set(compare(COMPARE_AGAIN));
                 }
                 answer = knock(address, PROBE) => {
                     if answer == Knock::Answers {
@@ -183,7 +189,7 @@ impl Cloud {
         }
         let elsewhere = match elsewhere {
             Some(elsewhere) => elsewhere,
-            None => comparing.await,
+            None => self.options.port_check.ask().await,
         };
         let tried = begun.elapsed();
         Err(self.lost(server, attempt, Tried { knock: knocked, elsewhere, login: None, error: None, tried }).await)
@@ -242,7 +248,7 @@ impl Cloud {
             let tried = asked.elapsed();
             let tried = Tried { knock: Knock::Answers, elsewhere: Elsewhere::Unknown, login: Some(login), error: Some(error), tried };
             // sshd listens before cloud-init has put key and login in place.
-            if judge(&tried.seen(server, CloudSays::Running)) == Verdict::Passing && tried.tried < attempt.look_again_after() {
+            if judge(&tried.seen(server, CloudSays::Running, self.now())) == Verdict::Passing && tried.tried < attempt.look_again_after() {
                 sleep(if key_refused { BETWEEN_REFUSALS } else { BETWEEN_PROBES }).await;
                 continue;
             }
@@ -265,7 +271,7 @@ impl Cloud {
             Ok(Some(now)) => (says(&now), Some(now.labels)),
             Err(_) => (CloudSays::Nothing, None),
         };
-        let seen = tried.seen(server, cloud);
+        let seen = tried.seen(server, cloud, self.now());
         let verdict = judge(&seen);
         tracing::info!(server = server.id, ?seen, ?verdict, "the server does not serve this computer");
         let name = server.name.clone();

@@ -121,7 +121,7 @@ impl Cloud {
                         // Its first actions run, whatever its status says.
                         let server = Server { busy: true, ..server(created.server) };
                         let made = self.made(server.id, rung, choice, fresh_volume);
-                        let (at, volumes) = (Timestamp::now().as_second(), vec![volume]);
+                        let (at, volumes) = (self.now(), vec![volume]);
                         let observed = Observed { at, servers: vec![server], volumes, key: Some(key), firewall: Some(firewall) };
                         observer.created(&self.summary(&observed.servers[0], &observed, pricing.as_deref()));
                         let creation = Creation { server: made.server, actions, begun: Instant::now() };

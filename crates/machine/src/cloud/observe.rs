@@ -55,7 +55,7 @@ impl Cloud {
                 server.busy = !running.map_err(cloud("list the actions of the server"))?.is_empty();
             }
         }
-        Ok(Observed { at: Timestamp::now().as_second(), servers, volumes, key: None, firewall: None })
+        Ok(Observed { at: self.now(), servers, volumes, key: None, firewall: None })
     }
 
     async fn find_login_key(&self) -> Result<Option<u64>, MachineError> {

@@ -7,14 +7,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::Cloud;
 use super::connect::{Attempt, Lost, is_settled};
 use super::creation::Creation;
 use super::looks::Looks;
 use super::observe::status;
 use super::trial::{Made, Stopwatch};
+use super::{Cloud, cloud};
+use crate::behalf::{Actor, Behalf};
 use crate::error::MachineError;
-use crate::observed::{Observed, Server};
+use crate::observed::{Observed, Server, ServerStatus};
 use crate::plan::{Step, plan};
 use crate::provider::{Observer, Phase, Ready, Summary};
 use crate::reach::Elsewhere;
@@ -155,6 +156,11 @@ impl Cloud {
                         }
                     }
                 }
+                // A list of the cloud may be late, and a server that another client has started is not off any more.
+                Step::Delete { server, .. } if self.has_come_up(server, &observed).await? => {
+                    "the server has been started meanwhile".clone_into(&mut last);
+                    unless_called_off(observer, looks.pause()).await;
+                }
                 Step::Delete { server, because } => {
                     last = format!("removing server {server}: {because}");
                     self.give_up(server, &observed, observer, &because).await?;
@@ -231,12 +237,24 @@ impl Cloud {
     /// Removes a server that cannot become the machine.
     async fn give_up(&self, server: u64, observed: &Observed, observer: &dyn Observer, because: &str) -> Result<(), MachineError> {
         observer.stage(Phase::CleanUp, Some(because.to_owned()));
-        match observed.servers.iter().find(|found| found.id == server) {
-            Some(server) => self.remove_server(server).await?,
-            None => self.delete_server(server).await?,
-        }
+        let removing = async {
+            match observed.servers.iter().find(|found| found.id == server) {
+                Some(server) => self.remove_server(server).await,
+                None => self.delete_server(server).await,
+            }
+        };
+        Behalf::new(Actor::Daemon, because).during(removing).await?;
         observer.deleted(server, because);
         Ok(())
+    }
+
+    /// Whether a server that the list shows off runs by the cloud's answer about that very server.
+    async fn has_come_up(&self, server: u64, observed: &Observed) -> Result<bool, MachineError> {
+        if !observed.servers.iter().any(|found| found.id == server && found.status == ServerStatus::Off) {
+            return Ok(false);
+        }
+        let now = self.client.servers().get(server).await.map_err(cloud("look at the server"))?;
+        Ok(now.is_some_and(|now| matches!(status(&now.status), ServerStatus::Running | ServerStatus::Starting)))
     }
 
     /// Deletes the server that the wake has created, unless another client has taken it into use. It is
@@ -256,7 +274,7 @@ impl Cloud {
             return kept("is kept, since another client uses it".to_owned());
         }
         let now = Server { status: status(&now.status), ..fresh.clone() };
-        match self.remove_server(&now).await {
+        match Behalf::new(Actor::User, BECAUSE).during(self.remove_server(&now)).await {
             Ok(()) => {
                 observer.deleted(id, BECAUSE);
                 MachineError::CalledOff { removed: Some(id), left: None }

@@ -1,0 +1,173 @@
+//! The audit log: every call that changed the cloud, as JSON lines in the profile's state folder. Written
+//! by the daemon and by commands, read by `dockbridge audit`; files beyond the bound are rotated.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use machine::{Actor, Behalf, Change, ChangeResult};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A file with more bytes is put aside: about 3,000 calls, which are some hundred machines.
+const LARGEST: u64 = 1024 * 1024;
+/// Files that are kept beside the current one.
+const KEPT: u32 = 4;
+
+/// One call that may have changed the cloud.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When the call was over.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// Why, in words for a user.
+    pub reason: String,
+    /// The process that made the call.
+    pub process: u32,
+    /// `POST`, `PUT` or `DELETE`.
+    pub method: String,
+    /// The path below the API's endpoint.
+    pub path: String,
+    /// The id of what was changed.
+    pub id: Option<u64>,
+    /// What was sent, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Value>,
+    /// `accepted`, `refused` or `unknown`: no reply came, and it may have been carried out.
+    pub result: String,
+    /// The API's answer, where it refused, or why no reply came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The audit log of one profile.
+#[derive(Debug, Clone)]
+pub struct AuditLog {
+    folder: PathBuf,
+    /// For calls of which nobody has said on whose behalf they are.
+    by_default: String,
+}
+
+impl AuditLog {
+    /// Nothing is written yet. `by_default` is the reason of calls on nobody's behalf, such as the
+    /// command that runs.
+    pub fn in_folder(folder: &Path, by_default: impl Into<String>) -> Self {
+        Self { folder: folder.to_owned(), by_default: by_default.into() }
+    }
+
+    /// Enters a call. A log that cannot be written keeps nothing from being done.
+    pub fn enter(&self, change: &Change) {
+        let behalf = Behalf::current().unwrap_or_else(|| Behalf::new(Actor::User, self.by_default.clone()));
+        let (result, message) = match &change.result {
+            ChangeResult::Accepted => ("accepted", None),
+            ChangeResult::Refused(message) => ("refused", Some(message.clone())),
+            ChangeResult::Unknown(message) => ("unknown", Some(message.clone())),
+        };
+        let entry = AuditEntry {
+            at: Timestamp::now(),
+            actor: behalf.actor,
+            reason: behalf.reason,
+            process: std::process::id(),
+            method: change.method.clone(),
+            path: change.path.clone(),
+            id: change.id,
+            request: change.request.clone(),
+            result: result.to_owned(),
+            message,
+        };
+        if let Err(error) = self.append(&entry) {
+            tracing::warn!(%error, folder = %self.folder.display(), "the audit log could not be written");
+        }
+    }
+
+    /// All entries that are kept, oldest first. A line that is damaged is left out.
+    pub fn read(&self) -> Vec<AuditEntry> {
+        let files = (1..=KEPT).rev().map(|number| self.aside(number)).chain([self.current()]);
+        let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+        let lines = |text: String| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>();
+        texts.flat_map(lines).collect()
+    }
+
+    fn append(&self, entry: &AuditEntry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        std::fs::create_dir_all(&self.folder)?;
+        // A command and the daemon may write at once: the lock covers the rotation, too.
+        let lock = self.open("audit.lock")?;
+        lock.lock()?;
+        if self.current().metadata().is_ok_and(|file| file.len() >= LARGEST) {
+            self.rotate()?;
+        }
+        // One write of a file that is only appended to: a reader sees whole lines.
+        self.open("audit.jsonl")?.write_all(&line)
+    }
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(name))
+    }
+
+    fn rotate(&self) -> io::Result<()> {
+        for number in (1..KEPT).rev() {
+            let (from, to) = (self.aside(number), self.aside(number + 1));
+            if from.exists() {
+                std::fs::rename(from, to)?;
+            }
+        }
+        std::fs::rename(self.current(), self.aside(1))
+    }
+
+    fn current(&self) -> PathBuf {
+        self.folder.join("audit.jsonl")
+    }
+
+    fn aside(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("audit.{number}.jsonl"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn change(id: u64, bytes: usize) -> Change {
+        Change {
+            method: "DELETE".to_owned(),
+            path: format!("/servers/{id}"),
+            id: Some(id),
+            request: Some(Value::String("x".repeat(bytes))),
+            result: ChangeResult::Accepted,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_has_the_actor_and_reason_of_the_work_that_made_the_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_folder(folder.path(), "dockbridge sweep");
+        log.enter(&change(1, 1));
+        Behalf::new(Actor::Policy, "idle").during(async { log.enter(&change(2, 1)) }).await;
+        let told: Vec<_> = log.read().into_iter().map(|entry| (entry.id, entry.actor, entry.reason)).collect();
+        let expected = [(Some(1), Actor::User, "dockbridge sweep".to_owned()), (Some(2), Actor::Policy, "idle".to_owned())];
+        assert_eq!(told, expected);
+        let mode = folder.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn files_are_rotated_and_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_folder(folder.path(), "");
+        let half = usize::try_from(LARGEST / 2).unwrap();
+        for id in 1..=14 {
+            log.enter(&change(id, half));
+        }
+        let ids: Vec<u64> = log.read().into_iter().filter_map(|entry| entry.id).collect();
+        assert_eq!(ids, (5..=14).collect::<Vec<_>>(), "two a file, in five files");
+        std::fs::write(folder.path().join("audit.jsonl"), b"{\"at\":").unwrap();
+        assert_eq!(log.read().len(), 8, "a damaged line is left out");
+    }
+}

@@ -1,0 +1,38 @@
+//! `dockbridge audit`: every call that changed the cloud.
+
+use daemon::{AuditEntry, AuditLog};
+
+use crate::failure::{Failure, Outcome};
+use crate::output::say;
+use crate::resolved::{GlobalArgs, Resolved};
+
+/// Arguments of `audit`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// As JSON lines, with what was sent
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+    let resolved = Resolved::load(global)?;
+    let entries = AuditLog::in_folder(&resolved.paths.profile_state(&resolved.profile), "").read();
+    if entries.is_empty() && !arguments.json {
+        say("No call of this profile has changed the cloud.");
+    }
+    for entry in &entries {
+        match arguments.json {
+            true => say(&serde_json::to_string(entry).map_err(|error| Failure::new(error.to_string()))?),
+            false => say(&line(entry)),
+        }
+    }
+    Ok(())
+}
+
+fn line(entry: &AuditEntry) -> String {
+    let at = entry.at.strftime("%Y-%m-%d %H:%M:%S");
+    let id = entry.id.map(|id| format!(" ({id})")).unwrap_or_default();
+    let message = entry.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    format!("{at} UTC  {} {}{id}  {}{message}  by {}: {}", entry.method, entry.path, entry.result, entry.actor.words(), entry.reason)
+}

@@ -1,0 +1,120 @@
+//! Reports every call that may have changed the cloud to whoever keeps an audit log. It must not know
+//! who asks for the change, or where the log is.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Operation};
+
+/// Keys of a request whose values are secret, or may hold a secret: a first host key is in the
+/// user data.
+const SECRET: [&str; 5] = ["user_data", "password", "root_password", "token", "private_key"];
+
+/// A call that may have changed the cloud.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// `POST`, `PUT` or `DELETE`.
+    pub method: String,
+    /// The path below the endpoint, such as `/servers/7`.
+    pub path: String,
+    /// The id of what was changed, from the path or the reply.
+    pub id: Option<u64>,
+    /// What was sent, without secrets.
+    pub request: Option<Value>,
+    /// What came of it.
+    pub result: ChangeResult,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeResult {
+    /// The API accepted it; an action may go on.
+    Accepted,
+    /// The API refused it, with this answer.
+    Refused(String),
+    /// No reply came: it may have been carried out.
+    Unknown(String),
+}
+
+/// Receives changes; called once for each attempt, in order.
+pub type Listener = Arc<dyn Fn(&Change) + Send + Sync>;
+
+impl Change {
+    pub(crate) fn of(operation: &Operation, body: Option<&Value>, outcome: &Result<Value, Error>) -> Option<Self> {
+        if operation.method == Method::GET {
+            return None;
+        }
+        let reply = outcome.as_ref().ok();
+        let result = match outcome {
+            Ok(_) => ChangeResult::Accepted,
+            Err(error @ Error::Api(_)) => ChangeResult::Refused(error.to_string()),
+            Err(error) => ChangeResult::Unknown(error.to_string()),
+        };
+        Some(Self {
+            method: operation.method.to_string(),
+            path: operation.path.clone(),
+            id: id_in(&operation.path).or_else(|| reply.and_then(id_of)),
+            request: body.map(without_secrets),
+            result,
+        })
+    }
+}
+
+/// The id in a path such as `/servers/7/actions/poweron`.
+fn id_in(path: &str) -> Option<u64> {
+    path.split('/').find_map(|part| part.parse().ok())
+}
+
+/// The id of the resource in a reply that also has actions.
+fn id_of(reply: &Value) -> Option<u64> {
+    let resources = reply.as_object()?.iter().filter(|(key, _)| *key != "action");
+    resources.filter_map(|(_, value)| value["id"].as_u64()).next()
+}
+
+fn without_secrets(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().map(|(key, value)| {
+                let value = match (SECRET.contains(&key.as_str()), value) {
+                    (true, Value::String(text)) => json!(format!("({} bytes)", text.len())),
+                    (true, Value::Null) => Value::Null,
+                    (true, _) => json!("(not kept)"),
+                    (false, value) => without_secrets(value),
+                };
+                (key.clone(), value)
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(values) => values.iter().map(without_secrets).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(method: Method, path: &str) -> Operation {
+        Operation { method, path: path.to_owned() }
+    }
+
+    #[test]
+    fn a_creation_is_kept_with_its_id_and_without_its_user_data() {
+        let body = json!({"name": "m", "user_data": "a host key", "labels": {"a": "b"}, "volumes": [{"token": "x"}]});
+        let reply = Ok(json!({"action": {"id": 1}, "server": {"id": 7}, "root_password": null}));
+        let change = Change::of(&operation(Method::POST, "/servers"), Some(&body), &reply).unwrap();
+        assert_eq!((change.id, change.result), (Some(7), ChangeResult::Accepted));
+        let request = change.request.unwrap();
+        assert_eq!(request["user_data"], "(10 bytes)");
+        assert_eq!((&request["volumes"][0]["token"], &request["labels"]["a"]), (&json!("(1 bytes)"), &json!("b")));
+    }
+
+    #[test]
+    fn looking_is_no_change_and_the_id_of_a_deletion_is_in_its_path() {
+        assert_eq!(Change::of(&operation(Method::GET, "/servers/7"), None, &Ok(Value::Null)), None);
+        let change = Change::of(&operation(Method::DELETE, "/servers/7"), None, &Ok(Value::Null)).unwrap();
+        assert_eq!((change.method.as_str(), change.id), ("DELETE", Some(7)));
+    }
+}
