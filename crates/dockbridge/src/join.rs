@@ -33,13 +33,16 @@ impl Invitation {
     }
 }
 
-/// Four letters that a typing error changes (FNV-1a): a wrong owner id would look as if there were no
-/// machine.
+/// Four letters that a typing error changes (FNV-1a, mixed as in SplitMix64, since the last bytes would
+/// change few bits): a wrong owner id would look as if there were no machine.
 fn check(owner: &Owner, endpoint: Option<&str>) -> String {
     let text = format!("{owner}@{}", endpoint.unwrap_or_default());
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    let letter = |at: u32| char::from(b"abcdefghjkmnpqrstuvwxyz023456789"[(hash >> (5 * at) & 31) as usize]);
-    (5..9).map(letter).collect()
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let letter = |at: u32| char::from(b"abcdefghjkmnpqrstuvwxyz023456789"[(hash >> (60 - 5 * at) & 31) as usize]);
+    (1..5).map(letter).collect()
 }
 
 impl fmt::Display for Invitation {
