@@ -5,6 +5,7 @@
 mod commands;
 mod credentials;
 mod failure;
+mod join;
 mod output;
 mod paths;
 mod resolved;

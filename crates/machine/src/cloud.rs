@@ -1,6 +1,7 @@
 //! Machines as servers of a Hetzner Cloud project: observe, plan, apply, until one answers.
 
 mod addresses;
+mod computers;
 mod connect;
 mod create;
 mod creation;
@@ -23,6 +24,7 @@ use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::{AgentPlan, Tunnel};
 
+use computers::Logins;
 pub use connect::Access;
 pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
@@ -83,12 +85,13 @@ pub struct Cloud {
     client: Client,
     options: Arc<CloudOptions>,
     prices: Arc<PriceList>,
+    logins: Arc<Logins>,
 }
 
 impl Cloud {
     /// Nothing is asked or made yet.
     pub fn new(client: Client, options: CloudOptions) -> Self {
-        Self { client, options: Arc::new(options), prices: Arc::default() }
+        Self { client, options: Arc::new(options), prices: Arc::default(), logins: Arc::default() }
     }
 
     /// Seconds since 1970 by the cloud's clock: ages are counted from times that the cloud has set.
@@ -150,6 +153,10 @@ impl Provider for Cloud {
                 None => Ok(()),
             }
         })
+    }
+
+    fn attend<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, ()> {
+        Box::pin(self.admit_others(ready))
     }
 
     fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>> {

@@ -114,6 +114,17 @@ pub enum MachineError {
         /// What it presented.
         presented: Fingerprint,
     },
+    /// Another computer of this owner made it, and it does not know this one yet.
+    #[error(
+        "{name} was made by another computer of this owner, and this computer's login key {login} is \
+         not among those that it admits"
+    )]
+    OtherComputer {
+        /// The machine.
+        name: String,
+        /// The fingerprint of this computer's login key.
+        login: Fingerprint,
+    },
     /// The engine will not start.
     #[error("docker does not start on {name}: {reason}")]
     Docker {
@@ -226,6 +237,7 @@ impl MachineError {
             | MachineError::Unanswered { .. }
             | MachineError::Overloaded { .. }
             | MachineError::CalledOff { .. }
+            | MachineError::OtherComputer { .. }
             | MachineError::Connect { .. }
             | MachineError::Agent { .. }
             | MachineError::NotGrown { .. }
@@ -295,6 +307,10 @@ impl MachineError {
             MachineError::NeverUp { .. } => {
                 Some("the cloud's console tells what became of them, its status page what goes on; each may be billed for an hour")
             }
+            MachineError::OtherComputer { .. } => Some(
+                "the key is in the cloud project now, and dockbridge on the other computer lets it in within 75 s: try again then. \
+                 Where none runs there any more, the machine ends with its lease, or by `dockbridge server destroy`",
+            ),
             MachineError::NoVolume => Some("the first docker command makes one, with the size of `hetzner.volume_size`"),
             MachineError::Shrinks { .. } => {
                 Some("a smaller one has to be made anew: copy what you need, `dockbridge volume delete`, `hetzner.volume_size`")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rand::Rng as _;
+use tunnel::Fingerprint;
 
 /// Label on all that any dockbridge makes.
 pub const MANAGED_BY: &str = "managed-by";
@@ -21,6 +22,12 @@ pub const IMAGE_BUILDER: &str = "image-builder";
 pub const IMAGE: &str = "image";
 /// Label of a snapshot that machines can be made from: what of ours stands in it, in short. Other images of this owner's do not have it, whatever their names are.
 pub const MACHINE_IMAGE: &str = "dockbridge-machine-image";
+/// Role of a key that a computer logs in with.
+pub const LOGIN: &str = "login";
+/// Labels of a server, one for each login key that it admits, begin with this.
+const LOGIN_LABEL: &str = "dockbridge-login-";
+/// So many characters of a fingerprint tell the computers of one owner apart: 50 bits.
+const SHORT_FINGERPRINT: usize = 10;
 /// Label of a server: the fingerprint of its SSH host key.
 pub const HOST_KEY: &str = "dockbridge-host-key";
 /// Label of a server whose host key is being replaced: the fingerprint of the next one.
@@ -154,6 +161,25 @@ impl Identity {
     }
 }
 
+/// The label by which a server says that it admits a login key.
+pub fn login_label(login: &Fingerprint) -> (String, String) {
+    let whole = login.to_label();
+    (format!("{LOGIN_LABEL}{}", &whole[..SHORT_FINGERPRINT]), whole)
+}
+
+/// Whether a server with these labels admits a login key. One that names none was made before servers
+/// did, and may.
+pub fn admits(labels: &BTreeMap<String, String>, login: &Fingerprint) -> bool {
+    let (label, whole) = login_label(login);
+    let names_none = !labels.keys().any(|label| label.starts_with(LOGIN_LABEL));
+    names_none || labels.get(&label) == Some(&whole)
+}
+
+/// The name of a computer's login key in the project.
+pub fn login_key_name(owner: &Owner, login: &Fingerprint) -> String {
+    format!("dockbridge-{owner}-{}", &login.to_label()[..SHORT_FINGERPRINT])
+}
+
 /// Selects what belongs to any profile of this owner.
 pub fn owner_selector(owner: &Owner) -> String {
     format!("{MANAGED_BY}={DOCKBRIDGE},{OWNER}={owner}")
@@ -168,6 +194,20 @@ mod tests {
         let identity = Identity { profile: Profile::parse(&"p".repeat(24)).unwrap(), owner: Owner::random() };
         assert!(identity.name().len() <= 63, "{}", identity.name());
         assert!(identity.labels("data").values().all(|value| value.len() <= 63));
+    }
+
+    #[test]
+    fn a_server_admits_the_login_keys_that_its_labels_name() {
+        let [first, second] = [(); 2].map(|()| crate::host_key::HostKey::generate().unwrap().fingerprint());
+        let mut labels = BTreeMap::from([(ROLE.to_owned(), "machine".to_owned())]);
+        assert!(admits(&labels, &first), "made before there were such labels");
+        labels.extend([login_label(&first)]);
+        assert!(admits(&labels, &first) && !admits(&labels, &second));
+        labels.extend([login_label(&second)]);
+        assert!(admits(&labels, &first) && admits(&labels, &second));
+        assert!(labels.iter().all(|(key, value)| key.len() <= 63 && value.len() <= 63));
+        let owner = Owner::random();
+        assert_ne!(login_key_name(&owner, &first), login_key_name(&owner, &second));
     }
 
     #[test]

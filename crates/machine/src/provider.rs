@@ -245,6 +245,11 @@ pub trait Provider: Send + Sync + 'static {
     }
     /// What may follow once it is in use: nobody waits for it.
     fn settle<'a>(&'a self, ready: &'a Ready) -> BoxFuture<'a, Result<(), MachineError>>;
+    /// What goes on for as long as it is used from here, such as letting in other computers of its
+    /// owner. Ends when it is dropped.
+    fn attend<'a>(&'a self, _ready: &'a Ready) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
     /// Takes the machine down in order; its volume stays.
     fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>>;
 }

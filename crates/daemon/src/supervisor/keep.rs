@@ -294,6 +294,7 @@ impl Supervisor {
                 sleep(ASK_AGAIN).await;
             }
             tracing::debug!("the machine is settled");
+            provider.attend(&ready).await;
         }))
     }
 }

@@ -3,11 +3,13 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use hetzner::{Client, Labels, Query};
+use machine::Owner;
 use secrecy::SecretString;
 
 use super::context;
 use crate::credentials::{refused_token_hints, sendable};
 use crate::failure::{Failure, Outcome, with_causes};
+use crate::join::Invitation;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved, client_at};
 use crate::settings::token::{Source, Token};
@@ -26,6 +28,10 @@ pub struct Args {
     /// Do not make a docker context
     #[arg(long)]
     no_context: bool,
+    /// Join an owner of another computer: the text that `init` printed there. Machines of either
+    /// computer then serve both
+    #[arg(long, value_name = "TEXT")]
+    join: Option<Invitation>,
     /// Name of the docker context, instead of dockbridge or dockbridge-PROFILE
     #[arg(long, value_name = "NAME", conflicts_with = "no_context")]
     context: Option<String>,
@@ -36,10 +42,23 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
     let typed = if arguments.yes { None } else { read_token(&arguments)? };
     let token = typed.clone().map_or_else(|| resolved.token(), Ok)?;
+    if let Some(Invitation { owner, .. }) = &arguments.join {
+        is_free_for(&resolved, owner)?;
+    }
     let endpoint = match &typed {
+        Some(_) if arguments.join.is_some() && resolved.settings.hetzner.endpoint.is_none() => {
+            let there = arguments.join.as_ref().and_then(|join| join.endpoint.clone());
+            there.unwrap_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned())
+        }
         Some(_) => resolved.endpoint_for_new_token(),
         None => resolved.endpoint(),
     };
+    if let Some(there) = arguments.join.as_ref().and_then(|join| join.endpoint.as_ref())
+        && *there != endpoint
+    {
+        return Err(Failure::new(format!("the other computer's machines are at {there}, and this one asks {endpoint}"))
+            .hint(format!("set HCLOUD_ENDPOINT={there}, or give the token with `--token-stdin`")));
+    }
     let client = client_at(&endpoint, token)?;
     let locations = check(&client, typed.is_some()).await?;
     say(&format!("The token is valid; the cloud has {locations} locations."));
@@ -50,14 +69,34 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             say(&format!("Note: {source} is set and wins over it, as long as it is set."));
         }
     }
+    if let Some(Invitation { owner, .. }) = &arguments.join {
+        resolved.keep_owner(owner)?;
+    }
     let owner = resolved.owner()?;
     say(&format!("Owner id: {owner} (it marks what is yours in the cloud project)."));
     resolved.login_key()?;
+    if arguments.join.is_some() {
+        resolved.cloud()?.register_login_key().await?;
+        say("This computer's login key is in the project. A machine that another computer uses now lets it in within 75 s.");
+    } else {
+        let invitation = Invitation::new(owner, &endpoint);
+        say(&format!("On another computer `dockbridge init --join {invitation}` joins this owner."));
+    }
     if !arguments.no_context {
         context::make(&resolved, arguments.context.as_deref());
     }
     say("Next: `dockbridge start`");
     Ok(())
+}
+
+/// Whether this computer can join an owner. Its own would be forgotten, with what it has in a project.
+fn is_free_for(resolved: &Resolved, joined: &Owner) -> Outcome {
+    match resolved.known_owner()? {
+        Some(own) if own != *joined => Err(Failure::new(format!("this computer has the owner id {own}, and what it made carries it"))
+            .hint("`dockbridge sweep` and `dockbridge volume list` show what there is")
+            .hint(format!("once nothing of it is needed, remove {} and join again", resolved.paths.owner().display()))),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the token lets this computer read and write; nothing is made. Returns how many locations

@@ -10,6 +10,7 @@ mod daemon_start;
 mod docker_errors;
 mod forwards;
 mod images;
+mod joining;
 mod kept_apart;
 mod local_cloud_command;
 mod looking;

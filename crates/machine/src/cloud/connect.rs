@@ -120,6 +120,7 @@ impl Cloud {
         observer: &dyn Observer,
     ) -> Result<Ready, Lost> {
         let Some(address) = server.address else { return Err(Lost::LookAgain("the server has no address yet".to_owned())) };
+        self.may_log_in(server).await?;
         observer.stage(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
         self.reach(server, SocketAddr::new(address, SSH_PORT), attempt).await?;
         observer.stage(Phase::Connect, None);
@@ -451,6 +452,7 @@ pub struct Access {
 impl Cloud {
     /// A login for a few commands, without an agent.
     pub(super) async fn plain_login(&self, server: &Server, address: std::net::IpAddr) -> Result<Tunnel, MachineError> {
+        self.is_admitted(server).await?;
         let options = Options {
             endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),

@@ -12,7 +12,7 @@ use crate::bootstrap::Bootstrap;
 use crate::choice::{Choice, Kind, choose};
 use crate::error::MachineError;
 use crate::host_key::HostKey;
-use crate::identity::{DOCKBRIDGE, HOST_KEY, MANAGED_BY, OWNER, ROLE};
+use crate::identity::{HOST_KEY, login_label};
 use crate::observed::{Observed, Server, Volume};
 use crate::plan::{ImageSetting, Rung};
 use crate::provider::{Observer, Phase};
@@ -69,6 +69,10 @@ pub fn only_ssh() -> Vec<FirewallRule> {
         destination_ips: Vec::new(),
         description: Some("SSH".to_owned()),
     }]
+}
+
+fn is_uniqueness(error: &MachineError) -> bool {
+    matches!(error, MachineError::Cloud { source, .. } if source.is_uniqueness())
 }
 
 impl Cloud {
@@ -168,22 +172,12 @@ impl Cloud {
         if let Some(id) = observed.key {
             return Ok(id);
         }
-        // One for all profiles of this owner: a project holds each key once.
-        let owner = &self.options.identity.owner;
-        let labels = [(MANAGED_BY, DOCKBRIDGE.to_owned()), (OWNER, owner.to_string()), (ROLE, "login".to_owned())]
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
-        let public = self.options.login.public_key().to_openssh().map_err(MachineError::Key)?;
-        let created = self.client.ssh_keys().create(&format!("dockbridge-{owner}"), &public, &labels).await;
-        match created {
-            Ok(key) => Ok(key.id),
+        // One for all profiles of this computer: a project holds each key once.
+        match self.new_login_key().await {
+            Ok(id) => Ok(id),
             // Another client of ours was faster; its key is the same.
-            Err(error) if error.is_uniqueness() => {
-                let again = self.observe().await?;
-                again.key.ok_or(MachineError::Cloud { what: "store the login key", source: Box::new(error) })
-            }
-            Err(error) => Err(cloud("store the login key")(error)),
+            Err(error) if is_uniqueness(&error) => self.observe().await?.key.ok_or(error),
+            Err(error) => Err(error),
         }
     }
 
@@ -244,6 +238,10 @@ impl Cloud {
         let host_key = HostKey::generate().map_err(MachineError::Key)?;
         let mut labels = identity.labels("machine");
         labels.insert(HOST_KEY.to_owned(), host_key.fingerprint().to_label());
+        // Each computer of this owner may log in with a key of its own.
+        let others = self.logins.known();
+        labels.extend([login_label(&self.own_login())]);
+        labels.extend(others.iter().map(|login| login_label(&login.fingerprint())));
         let bootstrap = Bootstrap {
             volume,
             host_key: &host_key,
@@ -255,7 +253,7 @@ impl Cloud {
             server_type: rung.server_type.clone(),
             image: choice.image.id.to_string(),
             location: Some(rung.location.clone()),
-            ssh_keys: vec![key],
+            ssh_keys: std::iter::once(key).chain(others.iter().map(|login| login.id)).collect(),
             volumes: vec![volume],
             firewalls: vec![firewall],
             user_data: Some(bootstrap.user_data()?),

@@ -58,12 +58,13 @@ impl Cloud {
         Ok(Observed { at: self.now(), servers, volumes, key: None, firewall: None })
     }
 
-    async fn find_login_key(&self) -> Result<Option<u64>, MachineError> {
+    pub(super) async fn find_login_key(&self) -> Result<Option<u64>, MachineError> {
         let login = self.options.login.public_key();
         // A project holds each key once, whatever its name: one that the user uploaded serves as well.
         let is_login =
             |key: &hetzner::SshKey| crate::host_key::parse_public(&key.public_key).is_ok_and(|found| found.key_data() == login.key_data());
         let keys = self.client.ssh_keys().list(&Query::default()).await.map_err(cloud("list the SSH keys"))?;
+        self.learn_logins(&keys);
         Ok(keys.iter().find(|key| is_login(key)).map(|key| key.id))
     }
 
