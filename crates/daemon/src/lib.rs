@@ -9,7 +9,7 @@ pub mod client;
 mod containers;
 mod control;
 mod fill;
-mod kept_file;
+pub mod kept_file;
 mod ledger;
 mod link;
 mod metrics;
@@ -26,7 +26,7 @@ mod wakes_file;
 mod why;
 
 pub use gateway::{BindMounts, Folders};
-pub use ledger::{Bill, Ledger, Month, ServerBill, VolumeBill};
+pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;
 pub use remembered::LastKnown;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod bills;
 mod config;
 mod cost;
 mod image;

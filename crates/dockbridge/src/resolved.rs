@@ -181,8 +181,19 @@ impl Resolved {
             self_destruct,
             resume: self.settings.activity.resume,
             wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
+            books: self.books(),
         };
         Ok(Cloud::new(client, options))
+    }
+
+    /// The books: of the profile that a server or volume belongs to, else of this one.
+    pub fn books(&self) -> machine::Books {
+        let (paths, own) = (self.paths.clone(), self.profile.clone());
+        let folder = move |named: Option<&str>| {
+            let profile = named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
+            paths.profile_state(&profile)
+        };
+        daemon::books_of(folder, self.settings.keepalive.timeout)
     }
 
     /// What this client says of itself.

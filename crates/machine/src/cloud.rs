@@ -10,10 +10,11 @@ mod looks;
 mod observe;
 mod orphans;
 mod prices;
+mod standing;
 mod trial;
 mod way;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -25,12 +26,16 @@ use tunnel::{AgentPlan, Tunnel};
 pub use connect::Access;
 pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
+pub(crate) use observe::{priced_server, priced_volume};
 pub use orphans::{Orphan, OrphanKind};
 use prices::PriceList;
+pub use standing::{Owned, Standing, Stored, standing};
 use way::{Joining, Purpose};
 
+use crate::books::Books;
 use crate::error::MachineError;
 use crate::identity::Identity;
+use crate::observed::Volume;
 use crate::plan::Spec;
 use crate::provider::{Consent, Destroyed, Joined, Lease, Observer, Provider, Ready, Summary};
 use crate::wakes::Wakes;
@@ -68,6 +73,8 @@ pub struct CloudOptions {
     pub resume: bool,
     /// How past machines came up, by which the image of the next one is chosen where that is left open.
     pub wakes: Wakes,
+    /// Where each server and volume that is made or deleted is reported.
+    pub books: Books,
 }
 
 /// A provider over the API of one cloud project.
@@ -76,12 +83,14 @@ pub struct Cloud {
     client: Client,
     options: Arc<CloudOptions>,
     prices: Arc<PriceList>,
+    /// A volume that this process made and that no server was asked for with yet: the only one that may be taken back.
+    fresh: Arc<Mutex<Option<Volume>>>,
 }
 
 impl Cloud {
     /// Nothing is asked or made yet.
     pub fn new(client: Client, options: CloudOptions) -> Self {
-        Self { client, options: Arc::new(options), prices: Arc::default() }
+        Self { client, options: Arc::new(options), prices: Arc::default(), fresh: Arc::default() }
     }
 
     /// Waits for actions that were begun; what was gone already when we came is fine.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod books;
 mod bootstrap;
 mod choice;
 mod cloud;
@@ -18,9 +19,12 @@ mod plan;
 mod provider;
 mod wakes;
 
+pub use books::{Billed, Books, Posting};
 pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
 pub use choice::{Candidate, Choice, Kind, choose};
-pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Resized, SelfDestruct, only_ssh};
+pub use cloud::{
+    Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Owned, Resized, SelfDestruct, Standing, Stored, only_ssh, standing,
+};
 pub use error::MachineError;
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};

@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod arguments;
+mod books;
 mod cloud_project;
 mod daemon_start;
 mod docker_errors;
