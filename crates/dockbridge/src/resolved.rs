@@ -1,6 +1,7 @@
 //! What the arguments and settings mean to the rooms below: who we are, which cloud, which token, which key.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
@@ -117,6 +118,7 @@ impl Resolved {
                 _ => failure,
             }
         })?;
+        let client = if std::io::stderr().is_terminal() { client.saying(say_that_it_waits) } else { client };
         // A cloud on this host answers in microseconds and has no rate limit worth sparing.
         Ok(if self.endpoint_is_local() {
             client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
@@ -271,6 +273,11 @@ pub fn agent_binaries() -> PathBuf {
 pub fn holds_agent(folder: &Path) -> bool {
     let names = fs::read_dir(folder).into_iter().flatten().flatten();
     names.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("dockbridge-agent"))
+}
+
+/// To whoever waits at a terminal.
+fn say_that_it_waits(endpoint: &str) {
+    crate::output::complain(&format!("Waiting for an answer of {endpoint} …"));
 }
 
 fn run_token_command(command: &str) -> Outcome<SecretString> {

@@ -176,6 +176,12 @@ impl MachineError {
             MachineError::Cloud { source, .. } if source.is_read_only() => {
                 Some("the API token may only read: make one with Read & Write in the cloud console and run `dockbridge init`")
             }
+            MachineError::Cloud { source, .. } if matches!(**source, hetzner::Error::NotTheApi { .. }) => Some(
+                "a login page or proxy of this network may stand before it: open a web page in a browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong",
+            ),
+            MachineError::Cloud { source, .. } if matches!(**source, hetzner::Error::Transport { .. }) => {
+                Some("check the network, HTTPS_PROXY, and that `hetzner.endpoint` or HCLOUD_ENDPOINT is the API's address")
+            }
             MachineError::Problem(Problem::UnknownServerType { .. }) => Some("change `hetzner.server_types` in the settings"),
             MachineError::Problem(Problem::UnknownLocation { .. }) => Some("change `hetzner.locations` in the settings"),
             MachineError::Problem(Problem::UnknownImage { .. }) => Some("change `hetzner.image` in the settings"),

@@ -11,5 +11,6 @@ mod docker_errors;
 mod forwards;
 mod images;
 mod local_cloud_command;
+mod no_api;
 mod rig;
 mod settings;
