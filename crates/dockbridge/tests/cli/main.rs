@@ -14,3 +14,5 @@ mod local_cloud_command;
 mod no_api;
 mod rig;
 mod settings;
+#[path = "../../../agent/tests/web/mod.rs"]
+mod web;
