@@ -188,6 +188,11 @@ impl Resolved {
         Ok(Cloud::new(client, options))
     }
 
+    /// How past machines of this profile came up.
+    pub fn wakes(&self) -> machine::History {
+        daemon::wakes_of(&self.paths.profile_state(&self.profile)).history()
+    }
+
     /// The books: of the profile that a server or volume belongs to, else of this one.
     pub fn books(&self) -> machine::Books {
         let (paths, own) = (self.paths.clone(), self.profile.clone());

@@ -8,7 +8,7 @@ use machine::Summary;
 
 use super::{bills, ports};
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
-use crate::output::{say, seconds};
+use crate::output::{running_stage, say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
 
@@ -34,6 +34,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         say(&serde_json::to_string_pretty(&status).map_err(|error| Failure::new(error.to_string()))?);
     } else {
         print(&status);
+        if let Some(stage) = running_stage(&status, &resolved.wakes()) {
+            say(&format!("Stage     {stage}"));
+        }
         say_bills(&resolved, bills.as_ref());
     }
     Ok(())
