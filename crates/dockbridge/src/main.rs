@@ -9,6 +9,7 @@ mod paths;
 mod resolved;
 mod settings;
 mod signals;
+mod ssh_config;
 
 use std::process::ExitCode;
 

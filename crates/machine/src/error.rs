@@ -159,9 +159,14 @@ impl MachineError {
     /// Whether the same attempt may succeed later although nobody changes anything: a network that comes back, a server that boots.
     pub fn may_pass(&self) -> bool {
         match self {
-            MachineError::Connect { source, .. } => {
-                !matches!(**source, ConnectError::HostKeyRefused { .. } | ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })
-            }
+            MachineError::Connect { source, .. } => !matches!(
+                **source,
+                ConnectError::HostKeyRefused { .. }
+                    | ConnectError::HostKeyKind { .. }
+                    | ConnectError::LoginRefused { .. }
+                    | ConnectError::NoKeyAccepted { .. }
+                    | ConnectError::Identity { .. }
+            ),
             MachineError::OutOfStock { .. } | MachineError::NeverUp { .. } => false,
             error => !error.is_lasting(),
         }
@@ -191,6 +196,10 @@ impl MachineError {
                 ),
                 ConnectError::LoginRefused { .. } => {
                     Some("choose another key with `--identity`, or add this one to ~/.ssh/authorized_keys on the host")
+                }
+                ConnectError::NoKeyAccepted { .. } => Some("`ssh` to the same host shows which key it takes; `--identity` names it"),
+                ConnectError::RouteFailed { .. } => {
+                    Some("the same command by hand shows more; jump hosts have to let you in without a question, by a key or an agent")
                 }
                 _ => None,
             },

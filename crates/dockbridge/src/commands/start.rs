@@ -11,7 +11,7 @@ use daemon::{Daemon, Options};
 use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
 use tracing_subscriber::EnvFilter;
-use tunnel::{AgentPlan, Endpoint, HostKeys, Identity};
+use tunnel::{AgentPlan, Identity};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
@@ -19,6 +19,7 @@ use crate::paths::{make_private_folder, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
 use crate::settings::{Settings, duration};
 use crate::signals::end_of_process;
+use crate::ssh_config::Destination;
 
 /// Set for the process that `--detach` leaves behind.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
@@ -34,12 +35,15 @@ pub struct Args {
     /// Where machines come from
     #[arg(long, value_enum, default_value_t = ProviderKind::Hetzner)]
     provider: ProviderKind,
-    /// With `--provider ssh`: the host, as user@address or user@address:port
-    #[arg(long, value_name = "USER@ADDRESS[:PORT]", required_if_eq("provider", "ssh"))]
+    /// With `--provider ssh`: the host, as user@address[:port], ssh://user@address[:port] or an alias of your ssh_config
+    #[arg(long, value_name = "HOST", required_if_eq("provider", "ssh"))]
     host: Option<String>,
-    /// With `--provider ssh`: the private key, instead of ~/.ssh/id_ed25519
+    /// With `--provider ssh`: the private key, instead of those that ssh would offer
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
+    /// With `--provider ssh`: another ssh_config than your own, as for `ssh -F`
+    #[arg(long, value_name = "FILE")]
+    ssh_config: Option<PathBuf>,
     /// With `--provider ssh`: the engine's socket on the host
     #[arg(long, value_name = "PATH", default_value = tunnel::Options::DOCKER_SOCKET)]
     remote_socket: String,
@@ -118,13 +122,14 @@ fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>>
             Ok(Arc::new(resolved.cloud()?))
         }
         (ProviderKind::Ssh, Some(host)) => {
-            let endpoint = parse_host(host)?;
-            let ssh = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
+            let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+            let target = Destination::parse(host)?.resolve(arguments.ssh_config.as_deref(), &home)?;
             let identity = arguments.identity.clone().or_else(|| resolved.settings.ssh.private_key_path.clone());
             Ok(Arc::new(Host::new(tunnel::Options {
-                endpoint,
-                host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
-                identity: Identity::File(identity.unwrap_or_else(|| ssh.join("id_ed25519"))),
+                endpoint: target.endpoint,
+                host_keys: target.host_keys,
+                identity: identity.map_or(target.identity, Identity::File),
+                route: target.route,
                 agent: Some(AgentPlan {
                     binaries: agent_binaries(),
                     directory: "~/.cache/dockbridge".to_owned(),
@@ -134,22 +139,8 @@ fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>>
                 docker_socket: arguments.remote_socket.clone(),
             })))
         }
-        (ProviderKind::Ssh, None) => Err(Failure::new("--provider ssh needs --host user@address[:port]")),
+        (ProviderKind::Ssh, None) => Err(Failure::new("--provider ssh needs --host")),
     }
-}
-
-fn parse_host(text: &str) -> Outcome<Endpoint> {
-    let wrong = || Failure::new(format!("{text:?} is no host")).hint("write it as user@address or user@address:port, IPv6 in brackets");
-    let (user, rest) = text.split_once('@').filter(|(user, _)| !user.is_empty()).ok_or_else(wrong)?;
-    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
-        None => rest.rsplit_once(':').filter(|(host, _)| !host.contains(':')).map_or((rest, None), |(host, port)| (host, Some(port))),
-    };
-    let port = port.map_or(Ok(22), str::parse).map_err(|_| wrong())?;
-    if host.is_empty() {
-        return Err(wrong());
-    }
-    Ok(Endpoint { host: host.to_owned(), port, user: user.to_owned() })
 }
 
 fn log_to_stderr(settings: &Settings) -> Outcome {
@@ -211,21 +202,4 @@ fn told_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -
     let mut lines = told.lines();
     let failure = Failure::new(lines.next().unwrap_or_default()).code(code);
     lines.filter_map(|line| line.strip_prefix("Hint: ")).fold(failure, Failure::hint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_written_as_for_ssh() {
-        let parsed = |text| parse_host(text).map(|endpoint| endpoint.to_string()).ok();
-        assert_eq!(parsed("me@example.org").as_deref(), Some("me@example.org:22"));
-        assert_eq!(parsed("me@10.0.0.1:2222").as_deref(), Some("me@10.0.0.1:2222"));
-        assert_eq!(parsed("me@[::1]:2222").as_deref(), Some("me@[::1]:2222"));
-        assert_eq!(parsed("me@::1").as_deref(), Some("me@[::1]:22"));
-        for bad in ["", "example.org", "@example.org", "me@", "me@host:port", "me@host:99999"] {
-            assert!(parsed(bad).is_none(), "{bad:?}");
-        }
-    }
 }

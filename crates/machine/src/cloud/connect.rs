@@ -8,7 +8,7 @@ use agent_proto::{Call, DockerState, EndOfLease, Reply};
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
+use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel};
 
 use super::creation::Creation;
 use super::way::Purpose;
@@ -152,6 +152,7 @@ impl Cloud {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
+            route: Route::Direct,
             agent: Some(self.options.agent.clone()),
             docker_socket: "/var/run/docker.sock".to_owned(),
         };
@@ -359,6 +360,7 @@ impl Cloud {
             endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
+            route: Route::Direct,
             agent: None,
             docker_socket: Options::DOCKER_SOCKET.to_owned(),
         };
