@@ -4,6 +4,7 @@
 
 mod commands;
 mod failure;
+mod log;
 mod output;
 mod paths;
 mod resolved;

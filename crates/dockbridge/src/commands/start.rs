@@ -1,7 +1,6 @@
 //! `dockbridge start`: the daemon, in the foreground or detached.
 
 use std::fs::File;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,18 +9,17 @@ use std::time::Duration;
 use daemon::{Daemon, Options};
 use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
-use tracing_subscriber::EnvFilter;
 use tunnel::{AgentPlan, Identity};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::paths::{make_private_folder, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
-use crate::settings::{Settings, duration};
+use crate::settings::duration;
 use crate::signals::end_of_process;
 use crate::ssh_config::Destination;
 
-/// Set for the process that `--detach` leaves behind.
+/// Set for the process that `--detach` leaves behind: the file of its log.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
 /// It is ready in well under a second, or never.
 const LONGEST_START: Duration = Duration::from_secs(10);
@@ -64,7 +62,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if arguments.detach {
         return detach(&resolved).await;
     }
-    log_to_stderr(&resolved.settings)?;
+    crate::log::begin(&resolved.settings, std::env::var_os(DETACHED).map(PathBuf::from))?;
     allow_many_files();
     let provider = provider(&arguments, &resolved)?;
     let folder = resolved.paths.profile_state(&resolved.profile);
@@ -143,15 +141,6 @@ fn provider(arguments: &Args, resolved: &Resolved) -> Outcome<Arc<dyn Provider>>
     }
 }
 
-fn log_to_stderr(settings: &Settings) -> Outcome {
-    let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
-        Failure::new(format!("`logging.level` is not understood: {error}")).hint("write error, warn, info, debug or trace")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let installed = if settings.logging.json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
-    installed.map_err(|error| Failure::new(error.to_string()))
-}
-
 /// Starts this command once more in a session of its own and waits until that one serves.
 async fn detach(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
@@ -168,7 +157,7 @@ async fn detach(resolved: &Resolved) -> Outcome {
     let mut child = tokio::process::Command::new("setsid")
         .arg(std::env::current_exe()?)
         .args(arguments)
-        .env(DETACHED, "1")
+        .env(DETACHED, &log_path)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
