@@ -1,5 +1,6 @@
 //! Machines as servers of a Hetzner Cloud project: observe, plan, apply, until one answers.
 
+mod access;
 mod addresses;
 mod connect;
 mod create;
@@ -23,7 +24,7 @@ use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::{AgentPlan, Tunnel};
 
-pub use connect::Access;
+pub use access::Access;
 pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
 pub(crate) use observe::{priced_server, priced_volume};

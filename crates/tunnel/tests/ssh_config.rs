@@ -1,5 +1,7 @@
 //! Hosts as users have them: known_hosts in any order and of any kind, several keys, agents, jump hosts. With the system's sshd, ssh and ssh-agent.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
+
 mod rig;
 
 use std::path::{Path, PathBuf};

@@ -14,5 +14,6 @@ mod local_cloud_command;
 mod no_api;
 mod rig;
 mod settings;
+mod waiting;
 #[path = "../../../agent/tests/web/mod.rs"]
 mod web;
