@@ -8,6 +8,7 @@
 
 mod call;
 pub mod datagram;
+pub mod foreign;
 mod frame;
 pub mod image;
 

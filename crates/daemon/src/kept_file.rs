@@ -1,4 +1,4 @@
-//! Small files of JSON in the profile's folder: what may be lost, and should not be without need.
+//! Small files of JSON in the profile's directory: what may be lost, and should not be without need.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What it holds. `None` for one that is not there or was damaged.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 /// Writes it. A reader sees the old file or the new one, never half of one.
-pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -3,16 +3,19 @@
 //! A server is billed by started hours from its creation, its address with it, and never more than the price of a month in a month. A volume is
 //! billed by the month, for the hours that it existed. Months are those of UTC.
 
-use std::path::{Path, PathBuf};
+mod accounts;
+mod bill;
+mod file;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
-use lifecycle::Budget;
-use machine::{Summary, VolumeSummary};
+use std::path::Path;
+
+use jiff::Timestamp;
+use machine::{Billed, Summary, VolumeSummary};
 use serde::{Deserialize, Serialize};
 
-use crate::kept_file;
+pub(crate) use self::accounts::Accounts;
+pub use self::bill::{Bill, Month, ServerBill, VolumeBill};
+pub use self::file::books_of;
 
 const HOUR: i64 = 3_600;
 /// Entries are kept for so long after their end, in seconds: two years.
@@ -43,6 +46,19 @@ struct Server {
     /// The price list could not be read yet: the address is missing in the prices.
     #[serde(default)]
     lacks_address: bool,
+    #[serde(default)]
+    purpose: Purpose,
+}
+
+/// What a server is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The machine of a profile, which has a lease.
+    #[default]
+    Machine,
+    /// An image is built on it. It has no lease: it bills until it is deleted.
+    ImageBuilder,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,113 +73,37 @@ struct Volume {
     monthly: u64,
 }
 
-/// A month of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Month {
-    first: Date,
-}
-
-/// What a month costs, net.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Bill {
-    /// Such as `2026-11`.
-    pub month: String,
-    /// ISO 4217.
-    pub currency: String,
-    /// Everything together.
-    pub total: f64,
-    /// Servers with their addresses, oldest first.
-    pub servers: Vec<ServerBill>,
-    /// Volumes.
-    pub volumes: Vec<VolumeBill>,
-}
-
-/// What a server costs in a month.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ServerBill {
-    /// The cloud's id.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-    /// Such as `cx23`.
-    pub server_type: String,
-    /// Such as `fsn1`.
-    pub location: String,
-    /// When it was made.
-    pub from: Timestamp,
-    /// Until when it was there; `None` while it is.
-    pub until: Option<Timestamp>,
-    /// Nobody saw its end: it is taken for the end of its lease.
-    pub estimated: bool,
-    /// Hours that began in the month.
-    pub hours: u64,
-    /// Price of one, address included.
-    pub hourly: f64,
-    /// Price of all of them.
-    pub cost: f64,
-}
-
-/// What a volume costs in a month.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VolumeBill {
-    /// The cloud's id.
-    pub id: u64,
-    /// Its name.
-    pub name: String,
-    /// GB.
-    pub size: u64,
-    /// Such as `fsn1`.
-    pub location: String,
-    /// Hours of the month for which it existed so far.
-    pub hours: u64,
-    /// Price of a month.
-    pub monthly: f64,
-    /// Its share so far.
-    pub cost: f64,
-}
-
-impl Month {
-    /// The month of a moment.
-    pub fn of(moment: Timestamp) -> Self {
-        Self { first: moment.to_zoned(TimeZone::UTC).date().first_of_month() }
-    }
-
-    /// From `2026-11`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (year, month) = text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2)?;
-        Some(Self { first: Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()? })
-    }
-
-    /// Its first second and that of the next, since 1970.
-    fn bounds(self) -> (i64, i64) {
-        let second = |date: Date| date.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_second());
-        (second(self.first), self.first.checked_add(1.month()).map_or(i64::MAX, second))
-    }
-}
-
-impl std::fmt::Display for Month {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:04}-{:02}", self.first.year(), self.first.month())
-    }
-}
-
 impl Ledger {
     /// What is kept in a profile's folder. One that is missing or was damaged is empty.
     pub fn load(folder: &Path) -> Self {
-        kept_file::read(&path(folder)).unwrap_or_default()
+        file::read(folder)
     }
 
     /// A machine is there now. One that was there before it and was not seen to end is taken to have ended with its lease.
     fn sees(&mut self, machine: &Summary, lease: i64, now: i64) {
+        let Some(id) = machine.id else { return };
+        for other in self.machines().filter(|server| server.id != id && server.ended.is_none()) {
+            other.ended = Some(other.seen.saturating_add(lease));
+        }
+        self.enters(machine, Purpose::Machine, now);
+        if let Some(volume) = &machine.volume {
+            self.sees_volume(volume, now);
+        }
+    }
+
+    /// Machines, whose ends are known by their leases.
+    fn machines(&mut self) -> impl Iterator<Item = &mut Server> {
+        self.servers.iter_mut().filter(|server| server.purpose == Purpose::Machine)
+    }
+
+    /// A server is there now. Nothing follows for others.
+    fn enters(&mut self, machine: &Summary, purpose: Purpose, now: i64) {
         let (Some(id), Some(created), Some(hourly), Some(unit)) =
             (machine.id, machine.created, machine.price_hourly, machine.billed_unit_seconds)
         else {
             return;
         };
         self.currency = machine.currency.clone().or(self.currency.take());
-        for other in self.servers.iter_mut().filter(|server| server.id != id && server.ended.is_none()) {
-            other.ended = Some(other.seen.saturating_add(lease));
-        }
         match self.servers.iter_mut().find(|server| server.id == id) {
             Some(server) => (server.seen, server.ended) = (now, None),
             None => self.servers.push(Server {
@@ -178,13 +118,11 @@ impl Ledger {
                 hourly: micros(hourly),
                 monthly: machine.price_monthly.map(micros),
                 lacks_address: machine.currency.is_none(),
+                purpose,
             }),
         }
         if machine.currency.is_some() {
             self.completes_prices(machine, hourly);
-        }
-        if let Some(volume) = &machine.volume {
-            self.sees_volume(volume, now);
         }
         self.servers.retain(|server| server.ended.is_none_or(|ended| now - ended < KEPT_FOR));
         self.volumes.retain(|volume| volume.ended.is_none_or(|ended| now - ended < KEPT_FOR));
@@ -202,10 +140,51 @@ impl Ledger {
         }
     }
 
-    /// One server is there no more.
+    /// One server is there no more. An end that was estimated until now gives way to this one.
     fn one_ends(&mut self, id: u64, now: i64) {
-        for server in self.servers.iter_mut().filter(|server| server.id == id && server.ended.is_none()) {
+        let is_open = |server: &Server| server.ended.is_none_or(|ended| ended > server.seen);
+        for server in self.servers.iter_mut().filter(|server| server.id == id && is_open(server)) {
             (server.seen, server.ended) = (now, Some(now));
+        }
+    }
+
+    /// A volume is there no more.
+    fn volume_ends(&mut self, id: u64, now: i64) {
+        if let Some(volume) = self.volumes.iter_mut().rfind(|volume| volume.id == id) {
+            (volume.seen, volume.ended) = (now, Some(now));
+        }
+    }
+
+    /// What the provider reports, for a lease of so many seconds.
+    fn posts(&mut self, event: &Billed, lease: i64, now: i64) {
+        match event {
+            Billed::Server { server, builds_image: true } => self.enters(server, Purpose::ImageBuilder, now),
+            Billed::Server { server, builds_image: false } => self.sees(server, lease, now),
+            Billed::ServerGone { server, builds_image } => {
+                let purpose = if *builds_image { Purpose::ImageBuilder } else { Purpose::Machine };
+                let ended = server.id.and_then(|id| self.servers.iter().find(|known| known.id == id)).and_then(|known| known.ended);
+                // Its end may have been seen by another process, sooner.
+                if ended.is_none() {
+                    self.enters(server, purpose, now);
+                }
+                if let Some(id) = server.id {
+                    self.one_ends(id, now);
+                }
+            }
+            Billed::Volume(volume) => self.sees_volume(volume, now),
+            Billed::VolumeGone(id) => self.volume_ends(*id, now),
+            Billed::Only { servers, volumes } => self.keeps_only(servers, volumes, lease, now),
+        }
+    }
+
+    /// All that exists is known. What is gone went unseen, at the latest now; a machine ends with its lease.
+    fn keeps_only(&mut self, servers: &[u64], volumes: &[u64], lease: i64, now: i64) {
+        for server in self.servers.iter_mut().filter(|server| server.ended.is_none() && !servers.contains(&server.id)) {
+            let until = if server.purpose == Purpose::Machine { server.seen.saturating_add(lease).min(now) } else { now };
+            server.ended = Some(until.max(server.seen));
+        }
+        for volume in self.volumes.iter_mut().filter(|volume| volume.ended.is_none() && !volumes.contains(&volume.id)) {
+            volume.ended = Some(now);
         }
     }
 
@@ -215,14 +194,20 @@ impl Ledger {
         for other in self.volumes.iter_mut().filter(|known| (known.id, known.size) != (volume.id, volume.size) && known.ended.is_none()) {
             other.ended = Some(if other.id == volume.id { now } else { other.seen });
         }
+        let has_grown = self.volumes.iter().any(|known| known.id == volume.id);
         match self.volumes.iter_mut().find(|known| (known.id, known.size) == (volume.id, volume.size)) {
-            Some(known) => (known.seen, known.ended) = (now, None),
+            Some(known) => {
+                (known.seen, known.ended) = (now, None);
+                if known.monthly == 0 {
+                    known.monthly = monthly;
+                }
+            }
             None => self.volumes.push(Volume {
                 id: volume.id,
                 name: volume.name.clone(),
                 size: volume.size,
                 location: volume.location.clone(),
-                since: now,
+                since: if has_grown { now } else { volume.created.unwrap_or(now) },
                 seen: now,
                 ended: None,
                 monthly,
@@ -232,14 +217,14 @@ impl Ledger {
 
     /// No machine is there any more.
     fn ends(&mut self, now: i64) {
-        for server in self.servers.iter_mut().filter(|server| server.ended.is_none()) {
+        for server in self.machines().filter(|server| server.ended.is_none()) {
             (server.seen, server.ended) = (now, Some(now));
         }
     }
 
     /// No machine is there any more, and nobody saw it go: its end is taken for that of its lease, if that is over.
     fn loses(&mut self, lease: i64, now: i64) {
-        for server in self.servers.iter_mut().filter(|server| server.ended.is_none()) {
+        for server in self.machines().filter(|server| server.ended.is_none()) {
             server.ended = Some(server.seen.saturating_add(lease).min(now).max(server.seen));
         }
     }
@@ -250,20 +235,22 @@ impl Ledger {
         let (begins, ends) = month.bounds();
         let servers: Vec<ServerBill> = self.servers.iter().filter_map(|server| server.bill((begins, ends), lease, now)).collect();
         let volumes: Vec<VolumeBill> = self.volumes.iter().filter_map(|volume| volume.bill((begins, ends), now)).collect();
-        let total = servers.iter().map(|server| server.cost).sum::<f64>() + volumes.iter().map(|volume| volume.cost).sum::<f64>();
+        // From 0.0: the sum of no numbers at all is -0.0.
+        let total =
+            servers.iter().map(|server| server.cost).chain(volumes.iter().map(|volume| volume.cost)).fold(0.0, |sum, cost| sum + cost);
         let currency = self.currency.clone().unwrap_or_else(|| "EUR".to_owned());
         Bill { month: month.to_string(), currency, total, servers, volumes }
     }
 
     /// What a started hour of the last server cost.
     fn last_hourly(&self) -> Option<u64> {
-        self.servers.last().map(|server| server.hourly)
+        self.servers.iter().rfind(|server| server.purpose == Purpose::Machine).map(|server| server.hourly)
     }
 }
 
 impl Server {
     fn bill(&self, (begins, ends): (i64, i64), lease: i64, now: i64) -> Option<ServerBill> {
-        let unheard = self.ended.is_none() && now - self.seen > lease;
+        let unheard = self.purpose == Purpose::Machine && self.ended.is_none() && now - self.seen > lease;
         let until = if unheard { self.seen.saturating_add(lease) } else { self.ended.unwrap_or(now) };
         let lived = until.saturating_sub(self.created).max(1);
         let units = lived.div_euclid(self.unit_seconds) + i64::from(lived % self.unit_seconds != 0);
@@ -282,6 +269,7 @@ impl Server {
             from: at(self.created),
             until: (unheard || self.ended.is_some()).then(|| at(until)),
             estimated: unheard || self.ended.is_some_and(|ended| ended > self.seen),
+            purpose: self.purpose,
             hours,
             hourly: money(self.hourly),
             cost: money(self.monthly.map_or(cost, |most| cost.min(most))),
@@ -319,75 +307,6 @@ fn micros(price: f64) -> u64 {
 #[expect(clippy::cast_precision_loss, reason = "bills are far below 2^52 millionths")]
 pub(crate) fn money(micros: u64) -> f64 {
     micros as f64 / 1e6
-}
-
-fn path(folder: &Path) -> PathBuf {
-    folder.join("ledger.json")
-}
-
-/// The ledger of a running daemon, with the person's budget.
-#[derive(Debug)]
-pub(crate) struct Accounts {
-    folder: PathBuf,
-    ledger: Ledger,
-    /// Seconds that a machine lives unheard.
-    lease: i64,
-    /// For a month, in millionths.
-    limit: Option<u64>,
-}
-
-impl Accounts {
-    pub(crate) fn open(folder: &Path, lease: std::time::Duration, limit: Option<u64>) -> Self {
-        let lease = i64::try_from(lease.as_secs()).unwrap_or(i64::MAX);
-        Self { folder: folder.to_owned(), ledger: Ledger::load(folder), lease, limit }
-    }
-
-    /// A machine is there now.
-    pub(crate) fn sees(&mut self, machine: &Summary, now: Timestamp) {
-        self.ledger.sees(machine, self.lease, now.as_second());
-        self.save();
-    }
-
-    /// One server is there no more; nothing is known of others.
-    pub(crate) fn one_ends(&mut self, id: u64, now: Timestamp) {
-        self.ledger.one_ends(id, now.as_second());
-        self.save();
-    }
-
-    /// No machine is there any more.
-    pub(crate) fn ends(&mut self, now: Timestamp) {
-        self.ledger.ends(now.as_second());
-        self.save();
-    }
-
-    /// No machine is there any more; when it went is not known.
-    pub(crate) fn loses(&mut self, now: Timestamp) {
-        self.ledger.loses(self.lease, now.as_second());
-        self.save();
-    }
-
-    /// How the month stands.
-    pub(crate) fn budget(&self, now: Timestamp) -> Option<Budget> {
-        let spent = micros(self.ledger.bill(Month::of(now), self.lease, now).total);
-        Some(Budget { limit: self.limit?, spent, next_unit: self.ledger.last_hourly().unwrap_or(0) })
-    }
-
-    /// Why no machine may be made now, in words for a person.
-    pub(crate) fn refusal(&self, now: Timestamp) -> Option<String> {
-        let budget = self.budget(now).filter(|budget| !budget.allows_another())?;
-        let currency = self.ledger.currency.as_deref().unwrap_or("EUR");
-        Some(format!(
-            "another hour would exceed this month's budget: {:.2} of {:.2} {currency} are spent, net; raise activity.budget, or wait for the next month",
-            money(budget.spent),
-            money(budget.limit)
-        ))
-    }
-
-    fn save(&self) {
-        if let Err(error) = kept_file::write(&path(&self.folder), &self.ledger) {
-            tracing::warn!(%error, "the cost ledger could not be kept");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -240,7 +240,10 @@ impl Supervisor {
     }
 
     fn enter(&self, state: State) {
-        tracing::info!(state = state.word(), detail = ?detail(&state), "machine");
+        match detail(&state) {
+            Some(detail) => tracing::info!("the machine is {}: {detail}", state.word()),
+            None => tracing::info!("the machine is {}", state.word()),
+        }
         let now = self.clock.now();
         self.situation.send_modify(|situation| situation.enter(state, now));
     }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod audit;
+mod bills;
 mod config;
 mod context;
 mod cost;

@@ -6,11 +6,13 @@ mod commands;
 mod credentials;
 mod failure;
 mod join;
+mod log;
 mod output;
 mod paths;
 mod resolved;
 mod settings;
 mod signals;
+mod ssh_config;
 
 use std::process::ExitCode;
 

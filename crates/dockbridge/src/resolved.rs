@@ -2,6 +2,7 @@
 //! [`crate::credentials`].
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -197,8 +198,24 @@ impl Resolved {
             wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
             port_check: self.port_check(),
+            books: self.books(),
         };
         Cloud::new(client, options)
+    }
+
+    /// How past machines of this profile came up.
+    pub fn wakes(&self) -> machine::History {
+        daemon::wakes_of(&self.paths.profile_state(&self.profile)).history()
+    }
+
+    /// The books: of the profile that a server or volume belongs to, else of this one.
+    pub fn books(&self) -> machine::Books {
+        let (paths, own) = (self.paths.clone(), self.profile.clone());
+        let folder = move |named: Option<&str>| {
+            let profile = named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
+            paths.profile_state(&profile)
+        };
+        daemon::books_of(folder, self.settings.keepalive.timeout)
     }
 
     /// What this client says of itself.
@@ -308,10 +325,16 @@ pub fn client_at(endpoint: &str, token: SecretString) -> Outcome<Client> {
             _ => failure,
         }
     })?;
+    let client = if std::io::stderr().is_terminal() { client.saying(say_that_it_waits) } else { client };
     // A cloud on this host answers in microseconds and has no rate limit worth sparing.
     Ok(if endpoint.starts_with("http://") {
         client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
     } else {
         client
     })
+}
+
+/// To whoever waits at a terminal.
+fn say_that_it_waits(endpoint: &str) {
+    crate::output::complain(&format!("Waiting for an answer of {endpoint} …"));
 }

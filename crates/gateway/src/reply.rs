@@ -105,7 +105,7 @@ impl Failure {
 
     pub(crate) fn into_response(self) -> Response<ReplyBody> {
         let message = self.message();
-        tracing::debug!(status = %self.status(), %message, cause = ?self.source().map(ToString::to_string), "answered with a failure");
+        tracing::debug!(status = %self.status(), %message, cause = self.source().map(ToString::to_string), "answered with a failure");
         docker_error(self.status(), message)
     }
 }

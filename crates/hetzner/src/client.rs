@@ -29,6 +29,9 @@ const USER_AGENT: &str = concat!("dockbridge/", env!("CARGO_PKG_VERSION"));
 /// A connection that is not there by then is not coming: the API answers a handshake in tens of milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Someone who waits at a terminal hears after so long for what.
+pub(crate) const SAID_AFTER: Duration = Duration::from_secs(3);
+
 /// After a pause, a laptop may have slept or changed its network, and a kept connection may be dead without anyone having said so.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -42,8 +45,10 @@ pub struct Config {
     pub longest_poll_interval: Duration,
     /// How long [`Client::wait`] waits for actions in all.
     pub action_timeout: Duration,
-    /// How long one request may take, reply included. A timed-out request may have been carried out.
+    /// How long one request may take, reply included, where the API has sent something. A timed-out request may have been carried out.
     pub request_timeout: Duration,
+    /// A call whose requests get no answer at all is given up after so long, repeats included.
+    pub longest_silence: Duration,
     /// How often a request is repeated after failures of the network, the gateway or the rate limit.
     pub retries: u32,
     /// How often a request is repeated because the resource is locked by an action. With the default backoff eight repeats last
@@ -68,6 +73,7 @@ impl Default for Config {
             longest_poll_interval: Duration::from_secs(5),
             action_timeout: Duration::from_secs(600),
             request_timeout: Duration::from_secs(30),
+            longest_silence: Duration::from_secs(20),
             retries: 5,
             locked_retries: 8,
             backoff: Duration::from_millis(500),
@@ -101,6 +107,8 @@ pub struct Client {
     pub(crate) project: Arc<Project>,
     /// Who keeps an audit log.
     pub(crate) listener: Option<Listener>,
+    /// Called with the endpoint when a call has waited for an answer for [`SAID_AFTER`].
+    pub(crate) waits: Option<fn(&str)>,
 }
 
 pub(crate) struct Project {
@@ -144,7 +152,7 @@ impl Client {
         let http = http.build().map_err(|source| Error::Setup { source })?;
         let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
         let project = Project { endpoint, token, budgets: Mutex::default(), breaker: Mutex::default(), clock: ClockOffset::default() };
-        Ok(Self { http, config: Config::default(), project: Arc::new(project), listener: None })
+        Ok(Self { http, config: Config::default(), project: Arc::new(project), listener: None, waits: None })
     }
 
     /// The same client with another patience.
@@ -161,6 +169,11 @@ impl Client {
     /// where it is behind.
     pub fn clock_offset(&self) -> Option<i64> {
         self.project.clock.seconds()
+    }
+
+    /// The same client, which calls `say` with the API's address each time that a request has waited for an answer for three seconds.
+    pub fn saying(self, say: fn(&str)) -> Self {
+        Self { waits: Some(say), ..self }
     }
 
     /// Servers.

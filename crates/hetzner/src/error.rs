@@ -53,10 +53,12 @@ pub enum Error {
         ids: Vec<u64>,
     },
     /// No reply came. If it was `sent`, the cloud may have done it.
-    #[error("{operation}: {}", if *sent { "the reply was lost" } else { "the cloud cannot be reached" })]
+    #[error("{operation}: {} {endpoint}{}", if *sent { "no usable reply came from" } else { "nothing is reached at" }, likely(source, *sent))]
     Transport {
         /// What was asked.
         operation: Operation,
+        /// Where the API should be.
+        endpoint: String,
         /// Whether any of the request may have reached the other side.
         sent: bool,
         /// Why.
@@ -71,6 +73,16 @@ pub enum Error {
         failures: u32,
         /// Until then no call is made.
         again_in: Duration,
+    },
+    /// Something else than the API answers there: a web page, a redirect, a reply without the API's form.
+    #[error("{operation}: what answers at {endpoint} is not the Hetzner API: {what}")]
+    NotTheApi {
+        /// What was asked.
+        operation: Operation,
+        /// Where the API should be.
+        endpoint: String,
+        /// What was seen, in words for a user.
+        what: String,
     },
     /// The reply is not what the API promises.
     #[error("{operation}: the reply cannot be read")]
@@ -195,10 +207,32 @@ impl Error {
     /// What a call that ended so tells of the API.
     pub(crate) fn came(&self) -> Came {
         match self {
-            Self::Transport { sent: false, .. } => Came::Unsent,
+            Self::Transport { sent: false, .. } | Self::NotTheApi { .. } => Came::Unsent,
             error if error.is_lost_reply() => Came::Unanswered,
             _ => Came::Answered,
         }
+    }
+}
+
+/// What most likely is the matter, for the reader of a message; empty where the cause says enough.
+fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
+    let mut words = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(source);
+    while let Some(error) = cause {
+        words.push_str(&error.to_string().to_lowercase());
+        cause = error.source();
+    }
+    let says = |text: &str| words.contains(text);
+    match () {
+        () if source.is_timeout() && sent => " in time",
+        () if says("dns error") => " (its name cannot be looked up: this computer may be offline)",
+        () if says("tunnel error") || says("proxy") => " (the proxy of HTTPS_PROXY or HTTP_PROXY does not let it through)",
+        () if says("connection refused") => " (nothing listens there)",
+        () if says("certificate") => " (its certificate is not the API's: something stands between)",
+        () if says("invalid http version") || says("corrupt message") || says("invalid contenttype") || says("record overflow") => {
+            " (what listens there speaks another protocol)"
+        }
+        () => "",
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::audit::Change;
 use crate::breaker::{Admission, Came};
 use crate::budget::{Budget, RateLimit};
-use crate::client::{Budgets, Client};
+use crate::client::{Budgets, Client, SAID_AFTER};
 use crate::error::{ApiError, Error, Operation, Result};
 use crate::retry::Repeats;
 
@@ -70,9 +70,11 @@ impl Client {
         let is_trial = self.let_through(request).await?;
         let policy = self.config.policy();
         let mut repeats = Repeats::default();
+        let mut silent_since = Instant::now();
         loop {
             self.admitted(request).await;
-            let sent = self.send_once(request).await;
+            let left = self.config.longest_silence.saturating_sub(silent_since.elapsed());
+            let sent = self.send_once(request, left).await;
             if let Some(listener) = &self.listener
                 && let Some(change) = Change::of(&request.operation, request.body.as_ref(), &sent)
             {
@@ -85,7 +87,12 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            let pause = policy.pause(&mut repeats, &request.operation.method, &error, rand::random()).filter(|_| !is_trial);
+            if !matches!(error, Error::Transport { .. }) {
+                silent_since = Instant::now();
+            }
+            let has_time = |pause: &Duration| silent_since.elapsed() + *pause < self.config.longest_silence;
+            let pause = policy.pause(&mut repeats, &request.operation.method, &error, rand::random());
+            let pause = pause.filter(|pause| !is_trial && has_time(pause));
             let Some(pause) = pause else {
                 self.learn(error.came());
                 return Err(error);
@@ -120,10 +127,12 @@ impl Client {
         }
     }
 
-    async fn send_once(&self, request: &Request) -> Result<Value> {
+    /// One request, which may stay without an answer for `silence`.
+    async fn send_once(&self, request: &Request, silence: Duration) -> Result<Value> {
         let operation = &request.operation;
         let transport = |source: reqwest::Error| Error::Transport {
             operation: operation.clone(),
+            endpoint: self.project.endpoint.clone(),
             sent: !source.is_connect(),
             source: source.without_url(),
         };
@@ -131,14 +140,14 @@ impl Client {
             .http
             .request(operation.method.clone(), format!("{}{}", self.project.endpoint, operation.path))
             .header(reqwest::header::AUTHORIZATION, self.authorization()?)
-            .timeout(self.config.request_timeout);
+            .timeout(self.config.request_timeout.min(silence));
         if !request.query.is_empty() {
             call = call.query(&request.query);
         }
         if let Some(body) = &request.body {
             call = call.json(body);
         }
-        let reply = call.send().await.map_err(transport)?;
+        let reply = self.said(call.send()).await.map_err(transport)?;
         let status = reply.status();
         let date = reply.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
         self.project.clock.learn(date, Timestamp::now());
@@ -146,16 +155,62 @@ impl Client {
         if let Some(rate_limit) = rate_limit {
             self.budgets(|budgets| request.bucket(budgets).learn(rate_limit, Instant::now()));
         }
+        let location = reply.headers().get(reqwest::header::LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
         let request_id = reply.headers().get("x-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let body = reply.bytes().await.map_err(transport)?;
+        let other = |what: String| Error::NotTheApi { operation: operation.clone(), endpoint: self.project.endpoint.clone(), what };
+        if status.is_redirection() {
+            let to = location.map(|to| format!(" to {to}")).unwrap_or_default();
+            return Err(other(format!("it redirects{to} (status {})", status.as_u16())));
+        }
+        if let Some(page) = page(&body) {
+            let is_gateway = matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+            if !is_gateway {
+                return Err(other(format!("it sent a web page{page} (status {})", status.as_u16())));
+            }
+        }
         if !status.is_success() {
             return Err(Error::Api(Box::new(ApiError::read(operation.clone(), status, &body, request_id, rate_limit))));
         }
         if status == StatusCode::NO_CONTENT || body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&body).map_err(|source| Error::Decode { operation: operation.clone(), source })
+        match serde_json::from_slice(&body) {
+            Ok(read) => Ok(read),
+            Err(source) if body.first().is_some_and(|first| *first == b'{' || *first == b'[') => {
+                Err(Error::Decode { operation: operation.clone(), source })
+            }
+            Err(_) => Err(other("its reply is not JSON".to_owned())),
+        }
     }
+
+    /// Says once what is waited for, if that takes long.
+    async fn said<T>(&self, answer: impl Future<Output = T>) -> T {
+        let mut answer = std::pin::pin!(answer);
+        if let Some(say) = self.waits {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = sleep(SAID_AFTER) => say(&self.project.endpoint),
+            }
+        }
+        answer.await
+    }
+}
+
+/// The title of a web page, in words that go behind "a web page"; `None` for what is none.
+fn page(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body.get(..body.len().min(4096)).unwrap_or_default());
+    let lower = text.trim_start().to_ascii_lowercase();
+    if !(lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.starts_with("<head")) {
+        return None;
+    }
+    let title = lower.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title.trim().to_owned());
+    // In the page's own spelling: both texts have the same length in bytes.
+    let own = title.filter(|title| !title.is_empty()).and_then(|title| {
+        let at = lower.find(&title)?;
+        text.trim_start().get(at..at + title.len()).map(|own| own.chars().take(60).collect::<String>())
+    });
+    Some(own.map(|title| format!(" titled {title:?}")).unwrap_or_default())
 }
 
 /// The object under `key` of a reply.

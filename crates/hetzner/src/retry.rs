@@ -153,7 +153,7 @@ mod tests {
             let source = http.get(format!("http://{}", socket.local_addr().unwrap())).send().await.unwrap_err();
             assert!(source.is_connect(), "{source:?}");
             let operation = Operation { method: Method::POST, path: "/servers".into() };
-            let error = Error::Transport { operation, sent, source };
+            let error = Error::Transport { operation, endpoint: String::new(), sent, source };
             assert_eq!((repeats(Method::POST, &error), repeats(Method::DELETE, &error)), (post, 2), "sent: {sent}");
         }
     }

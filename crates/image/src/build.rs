@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agent_proto::image::{Checksum, Compression, Format, Written};
 use hetzner::{Client, Image};
-use machine::Owner;
+use machine::{Books, Owner};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ImageError;
@@ -47,6 +47,8 @@ pub struct Order {
     pub agents: PathBuf,
     /// Folder for the locks that keep builds of one image apart.
     pub locks: PathBuf,
+    /// Where each server that is made or deleted is reported.
+    pub books: Books,
 }
 
 /// What is in an image.

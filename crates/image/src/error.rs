@@ -83,6 +83,14 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
     },
+    /// The source is something else than a disk image.
+    #[error("{origin} {what}")]
+    NoImage {
+        /// Its address or path.
+        origin: String,
+        /// What it is.
+        what: String,
+    },
     /// A local file is not what it should be.
     #[error("{what} has the checksum {found}, not {wanted}")]
     Checksum {
@@ -194,7 +202,7 @@ impl ImageError {
     /// What kind it is.
     pub fn kind(&self) -> Kind {
         match self {
-            ImageError::File { .. } | ImageError::Empty { .. } | ImageError::Checksum { .. } => Kind::Source,
+            ImageError::File { .. } | ImageError::Empty { .. } | ImageError::NoImage { .. } | ImageError::Checksum { .. } => Kind::Source,
             ImageError::Write { kind, .. } => match kind {
                 WriteFailure::Source | WriteFailure::Checksum | WriteFailure::Archive | WriteFailure::TooBig => Kind::Source,
                 WriteFailure::Disk | WriteFailure::Order => Kind::Other,
@@ -228,6 +236,9 @@ impl ImageError {
             ImageError::Silent { .. } | ImageError::Lost { .. } | ImageError::ServerGone { .. } => {
                 Some("run the same command again: it takes over what is left, or begins anew")
             }
+            ImageError::NoImage { .. } => Some(
+                "look at what the address really sends; `qemu-img convert -O raw` makes an image of other formats; `--format raw` writes it as it is",
+            ),
             ImageError::NoBaseImage { .. } => Some("change `hetzner.image` in the settings: it names what the image is made from"),
             ImageError::Write { kind: WriteFailure::Checksum, .. } | ImageError::Checksum { .. } => {
                 Some("compare with the checksum that the publisher gives, and fetch the image again")

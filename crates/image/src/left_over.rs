@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use hetzner::{Client, Query, ServerStatus};
-use machine::Owner;
+use machine::{Books, Owner};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{ImageError, cloud};
 use crate::labels::{self, BUILD, HOST};
 use crate::lock::{self, Lock};
-use crate::steps::{LONGEST_BUILD, age};
+use crate::steps::{self, LONGEST_BUILD, age};
 use crate::wall;
 
 /// A deletion takes seconds.
@@ -76,16 +76,22 @@ fn is_dead(labels: &hetzner::Labels, age: Duration, locks: &Path) -> Result<bool
 }
 
 /// Removes one.
-pub async fn remove_left_over(client: &Client, owner: &Owner, left: &LeftOver) -> Result<(), ImageError> {
+pub async fn remove_left_over(client: &Client, owner: &Owner, books: &Books, left: &LeftOver) -> Result<(), ImageError> {
     match left.kind {
-        "server" => delete_server(client, owner, left.id).await,
+        "server" => delete_server(client, owner, books, left.id).await,
         "firewall" => wall::delete(client, left.id).await,
         _ => client.ssh_keys().delete(left.id).await.map_err(cloud("delete the SSH key")),
     }
 }
 
 /// Removes all that a selector picks: servers first, for they bill. `begins` hears that there is something.
-pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str, begins: impl FnOnce()) -> Result<(), ImageError> {
+pub(crate) async fn remove_all(
+    client: &Client,
+    owner: &Owner,
+    books: &Books,
+    selector: &str,
+    begins: impl FnOnce(),
+) -> Result<(), ImageError> {
     let query = Query::labels(selector);
     let (mut servers, mut firewalls, mut keys) = tokio::try_join!(
         async { client.servers().list(&query).await.map_err(cloud("list the servers")) },
@@ -99,7 +105,7 @@ pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str, b
         begins();
     }
     for server in servers {
-        delete_server(client, owner, server.id).await?;
+        delete_server(client, owner, books, server.id).await?;
     }
     for firewall in firewalls {
         wall::delete(client, firewall.id).await?;
@@ -111,14 +117,24 @@ pub(crate) async fn remove_all(client: &Client, owner: &Owner, selector: &str, b
 }
 
 /// Deletes a server and waits until it is gone. Its labels are read once more: ids are numbers, and this cannot be taken back.
-async fn delete_server(client: &Client, owner: &Owner, id: u64) -> Result<(), ImageError> {
+async fn delete_server(client: &Client, owner: &Owner, books: &Books, id: u64) -> Result<(), ImageError> {
     let servers = client.servers();
     let begun = Instant::now();
+    let mut last = None;
     loop {
-        let Some(server) = servers.get(id).await.map_err(cloud("look at the server"))? else { return Ok(()) };
+        let Some(server) = servers.get(id).await.map_err(cloud("look at the server"))? else {
+            if let Some(server) = last {
+                books.server_gone(&server, steps::prices(client).await.as_ref());
+            }
+            return Ok(());
+        };
         if !labels::is_our_builder(owner, &server.labels) {
             tracing::error!(id, "not deleted: its labels are not ours");
             return Ok(());
+        }
+        // The build that made it may have been killed before it could report it.
+        if last.is_none() {
+            books.server(&server, None);
         }
         if server.status != ServerStatus::Deleting {
             match servers.delete(id).await {
@@ -129,6 +145,7 @@ async fn delete_server(client: &Client, owner: &Owner, id: u64) -> Result<(), Im
         } else if begun.elapsed() > LONGEST_DELETE {
             return Err(ImageError::ServerGone { what: format!("the deletion of server {id} does not end") });
         }
+        last = Some(server);
         sleep(LOOK_AGAIN).await;
     }
 }

@@ -9,6 +9,7 @@
 mod build;
 mod error;
 mod event;
+mod head;
 mod labels;
 mod ladder;
 mod left_over;

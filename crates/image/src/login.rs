@@ -10,7 +10,7 @@ use hetzner::{Architecture, Client, Server, ServerStatus};
 use russh::keys::PrivateKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Tunnel};
+use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Route, Tunnel};
 
 use crate::error::{ImageError, cloud};
 
@@ -43,6 +43,7 @@ pub(crate) async fn connect(client: &Client, server: &Server, door: &Door<'_>) -
         endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
         host_keys,
         identity: Identity::Key(key.clone()),
+        route: Route::Direct,
         agent: None,
         docker_socket: Options::DOCKER_SOCKET.to_owned(),
     };

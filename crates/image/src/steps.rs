@@ -8,7 +8,7 @@ use std::time::Duration;
 use hetzner::{Action, Client, Image, ImageStatus, ImageType, Labels, NewServer, Query, Server, ServerStatus};
 use jiff::Timestamp;
 use russh::keys::PrivateKey;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::build::Order;
@@ -20,6 +20,8 @@ use crate::{left_over, lock, wall};
 
 /// Copying a full disk of the smallest types was seen to take an hour.
 const LONGEST_SNAPSHOT: Duration = Duration::from_secs(2 * 60 * 60);
+/// A build does not wait longer for what its server costs.
+const LONGEST_PRICES: Duration = Duration::from_secs(3);
 /// Between two looks at something that passes by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// What another action has to end within before we take over its server.
@@ -160,6 +162,7 @@ impl<'a> Build<'a> {
             let settled = !left.locked && !matches!(left.status, ServerStatus::Deleting | ServerStatus::Initializing);
             if settled {
                 self.phase(Phase::Create, Some(format!("taking over server {} of an earlier build", left.id)));
+                self.order.books.server(&left, prices(self.client).await.as_ref());
                 wall::ensure_before(self.client, footing.firewall, &left).await?;
                 return Ok(Some(left));
             }
@@ -203,6 +206,7 @@ impl<'a> Build<'a> {
             };
             match self.client.servers().create(&new).await {
                 Ok(created) => {
+                    self.order.books.server(&created.server, prices(self.client).await.as_ref());
                     let actions = created.actions();
                     self.until(async { self.client.wait(actions).await.map_err(cloud("make the server")) }).await?;
                     return Ok(created.server);
@@ -257,7 +261,18 @@ impl<'a> Build<'a> {
             left_over::delete_image(self.client, id).await?;
         }
         let selector = format!("{},{BUILD}={}", labels::builder_selector(&self.order.owner), self.recipe.key());
-        left_over::remove_all(self.client, &self.order.owner, &selector, || self.phase(Phase::CleanUp, None)).await
+        left_over::remove_all(self.client, &self.order.owner, &self.order.books, &selector, || self.phase(Phase::CleanUp, None)).await
+    }
+}
+
+/// The price list for the books. A build does not fail for it: without one the address is missing in the price.
+pub(crate) async fn prices(client: &Client) -> Option<hetzner::Pricing> {
+    match timeout(LONGEST_PRICES, client.pricing()).await {
+        Ok(Ok(pricing)) => Some(pricing),
+        _ => {
+            tracing::warn!("the cloud's prices cannot be read");
+            None
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tunnel::HostKeys;
 use crate::build::{DiskImage, Order};
 use crate::error::{ImageError, cloud};
 use crate::event::{Event, Meter, Phase, Report};
+use crate::head;
 use crate::login::{self, Door};
 use crate::source::{self, Identified, Source};
 use crate::steps::{Blank, Build, MOST_PATHS};
@@ -34,6 +35,7 @@ impl<'a> Writing<'a> {
         if matches!(disk.source, Source::File(_)) {
             report(Event::Phase { phase: Phase::Hash, detail: None });
         }
+        head::look(disk).await?;
         let looked = source::identify(&disk.source, disk.checksum.as_ref(), |read, total| {
             report(meter.progress(read, Some(total), begun.elapsed()));
         });

@@ -1,5 +1,6 @@
 //! Machines as servers of a Hetzner Cloud project: observe, plan, apply, until one answers.
 
+mod access;
 mod addresses;
 mod computers;
 mod connect;
@@ -12,10 +13,11 @@ mod observe;
 mod orphans;
 mod prices;
 mod probe;
+mod standing;
 mod trial;
 mod way;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -24,17 +26,21 @@ use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::{AgentPlan, Tunnel};
 
+pub use access::Access;
 use computers::Logins;
-pub use connect::Access;
 pub use create::only_ssh;
 pub use growth::{FileSystem, Resized};
+pub(crate) use observe::{priced_server, priced_volume};
 pub use orphans::{Orphan, OrphanKind};
 use prices::PriceList;
 pub use probe::PortCheck;
+pub use standing::{Owned, Standing, Stored, standing};
 use way::{Joining, Purpose};
 
+use crate::books::Books;
 use crate::error::MachineError;
 use crate::identity::Identity;
+use crate::observed::Volume;
 use crate::plan::Spec;
 use crate::port_window::PortWindows;
 use crate::provider::{Consent, Destroyed, Joined, Lease, Observer, Provider, Ready, Summary};
@@ -77,6 +83,8 @@ pub struct CloudOptions {
     pub port_windows: PortWindows,
     /// How it is found out whether TCP 22 leads out of this computer's network.
     pub port_check: PortCheck,
+    /// Where each server and volume that is made or deleted is reported.
+    pub books: Books,
 }
 
 /// A provider over the API of one cloud project.
@@ -86,12 +94,14 @@ pub struct Cloud {
     options: Arc<CloudOptions>,
     prices: Arc<PriceList>,
     logins: Arc<Logins>,
+    /// A volume that this process made and that no server was asked for with yet: the only one that may be taken back.
+    fresh: Arc<Mutex<Option<Volume>>>,
 }
 
 impl Cloud {
     /// Nothing is asked or made yet.
     pub fn new(client: Client, options: CloudOptions) -> Self {
-        Self { client, options: Arc::new(options), prices: Arc::default(), logins: Arc::default() }
+        Self { client, options: Arc::new(options), prices: Arc::default(), logins: Arc::default(), fresh: Arc::default() }
     }
 
     /// Seconds since 1970 by the cloud's clock: ages are counted from times that the cloud has set.

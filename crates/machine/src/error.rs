@@ -263,9 +263,14 @@ impl MachineError {
     /// Whether the same attempt may succeed later although nobody changes anything: a network that comes back, a server that boots.
     pub fn may_pass(&self) -> bool {
         match self {
-            MachineError::Connect { source, .. } => {
-                !matches!(**source, ConnectError::HostKeyRefused { .. } | ConnectError::LoginRefused { .. } | ConnectError::Identity { .. })
-            }
+            MachineError::Connect { source, .. } => !matches!(
+                **source,
+                ConnectError::HostKeyRefused { .. }
+                    | ConnectError::HostKeyKind { .. }
+                    | ConnectError::LoginRefused { .. }
+                    | ConnectError::NoKeyAccepted { .. }
+                    | ConnectError::Identity { .. }
+            ),
             MachineError::OutOfStock { .. } | MachineError::NeverUp { .. } | MachineError::CalledOff { .. } => false,
             error => !error.is_lasting(),
         }
@@ -280,6 +285,12 @@ impl MachineError {
             MachineError::Cloud { source, .. } if source.is_read_only() => {
                 Some("the API token may only read: make one with Read & Write in the cloud console and run `dockbridge init`")
             }
+            MachineError::Cloud { source, .. } if matches!(**source, hetzner::Error::NotTheApi { .. }) => Some(
+                "a login page or proxy of this network may stand before it: open a web page in a browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong",
+            ),
+            MachineError::Cloud { source, .. } if matches!(**source, hetzner::Error::Transport { .. }) => {
+                Some("check the network, HTTPS_PROXY, and that `hetzner.endpoint` or HCLOUD_ENDPOINT is the API's address")
+            }
             MachineError::Problem(Problem::UnknownServerType { .. }) => Some("change `hetzner.server_types` in the settings"),
             MachineError::Problem(Problem::UnknownLocation { .. }) => Some("change `hetzner.locations` in the settings"),
             MachineError::Problem(Problem::UnknownImage { .. }) => Some("change `hetzner.image` in the settings"),
@@ -289,6 +300,10 @@ impl MachineError {
                 ),
                 ConnectError::LoginRefused { .. } => {
                     Some("choose another key with `--identity`, or add this one to ~/.ssh/authorized_keys on the host")
+                }
+                ConnectError::NoKeyAccepted { .. } => Some("`ssh` to the same host shows which key it takes; `--identity` names it"),
+                ConnectError::RouteFailed { .. } => {
+                    Some("the same command by hand shows more; jump hosts have to let you in without a question, by a key or an agent")
                 }
                 _ => None,
             },

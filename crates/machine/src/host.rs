@@ -56,7 +56,9 @@ impl Host {
                 Err(error) => error,
             };
             made += 1;
-            if made == ATTEMPTS || !matches!(error, ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. }) {
+            if made == ATTEMPTS
+                || !matches!(error, ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. } | ConnectError::RouteFailed { .. })
+            {
                 return Err(self.no_way(error));
             }
             sleep(FIRST_PAUSE * made).await;

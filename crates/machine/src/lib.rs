@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod behalf;
+mod books;
 mod bootstrap;
 mod choice;
 mod cloud;
@@ -22,9 +23,13 @@ mod reach;
 mod wakes;
 
 pub use behalf::{Actor, Behalf};
+pub use books::{Billed, Books, Posting};
 pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
 pub use choice::{Candidate, Choice, Kind, choose};
-pub use cloud::{Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, PortCheck, Resized, SelfDestruct, only_ssh};
+pub use cloud::{
+    Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Owned, PortCheck, Resized, SelfDestruct, Standing, Stored, only_ssh,
+    standing,
+};
 pub use error::MachineError;
 pub use hetzner::{Change, ChangeResult};
 pub use host::Host;

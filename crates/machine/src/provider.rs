@@ -138,6 +138,9 @@ pub struct VolumeSummary {
     pub server: Option<u64>,
     /// Net price of a month.
     pub price_monthly: Option<f64>,
+    /// Seconds since 1970 when it was made, where the answer of the cloud says so.
+    #[serde(default)]
+    pub created: Option<i64>,
 }
 
 /// A machine that answers.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,17 @@ impl History {
         self.wakes.iter().filter(move |wake| wake.image == image && wake.location == location)
     }
 
+    /// How long a stage usually takes, by its words: the median of the last wakes. `None` for a stage that was never timed.
+    pub fn usual(&self, words: &str) -> Option<Duration> {
+        let took = |wake: &Wake| {
+            let stages = wake.stages.iter().filter(|stage| stage.phase.words() == words);
+            stages.map(|stage| stage.took_ms).reduce(u64::saturating_add)
+        };
+        let mut last: Vec<u64> = self.wakes.iter().rev().filter_map(took).take(KEPT_OF_EACH).collect();
+        last.sort_unstable();
+        last.get(last.len() / 2).copied().map(Duration::from_millis)
+    }
+
     /// When a machine from this image last failed to come up, in seconds since 1970.
     pub fn last_failure(&self, image: u64) -> Option<i64> {
         self.failures.iter().filter(|failure| failure.image == image).map(|failure| failure.at).max()
@@ -170,6 +182,18 @@ mod tests {
         let text = serde_json::to_string(&history).unwrap();
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
         assert_eq!(serde_json::from_str::<History>("{}").unwrap(), History::default());
+    }
+
+    #[test]
+    fn the_usual_time_of_a_stage_is_the_median_of_the_last_wakes() {
+        let mut history = History::default();
+        assert_eq!(history.usual("booting"), None);
+        for (at, boot) in (0..).zip([90_000, 18_000, 20_000, 300_000, 19_000]) {
+            let stages = vec![Stage { phase: Phase::Create, took_ms: 1_000 }, Stage { phase: Phase::Boot, took_ms: boot }];
+            history.woke(Wake { stages, ..wake(1, "fsn1", boot, at) });
+        }
+        assert_eq!(history.usual("booting"), Some(Duration::from_secs(20)));
+        assert_eq!((history.usual("creating the server"), history.usual("connecting")), (Some(Duration::from_secs(1)), None));
     }
 
     proptest! {

@@ -6,19 +6,20 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{self, AuthResult, Handle, Msg};
-use russh::keys::{Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, ChannelId, Disconnect};
+use russh::client::{self, Handle, Msg};
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
+use russh::{AlgorithmKind, Channel, ChannelId, Disconnect};
 use tokio::io::BufReader;
-use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::channel::{ChannelIo, Closings};
 use crate::death::Death;
-use crate::known_hosts::KnownKeys;
+use crate::known_hosts::{CHECKED, KnownKeys};
+use crate::login::{Keys, log_in};
+use crate::route::Opened;
 use crate::wire::{Wire, WireState};
-use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Pins};
+use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Options, Pins};
 
 /// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes about 3 s.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
@@ -84,14 +85,14 @@ impl Connection {
         wire: Arc<WireState>,
     ) -> Result<Self, ConnectError> {
         let endpoint = options.endpoint.clone();
-        let key = load(&options.identity).await?;
+        let keys = Keys::load(&options.identity, &endpoint).await?;
         let trust = Trust::load(&options.host_keys, &endpoint).await;
+        if let Some(reason) = trust.cannot_check(&endpoint) {
+            return Err(ConnectError::HostKeyKind { endpoint, reason });
+        }
         let config = Arc::new(configure(&trust, queue));
 
-        let unreachable = |source| ConnectError::Unreachable { endpoint: endpoint.clone(), source };
-        let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(unreachable)?;
-        tcp.set_nodelay(true).map_err(unreachable)?;
-
+        let Opened { transport, complaint } = Opened::by(&options.route, &endpoint).await?;
         let closings = Arc::new(Closings::default());
         let ended = CancellationToken::new();
         let refusal: Refusal = Arc::default();
@@ -103,7 +104,7 @@ impl Connection {
             _ended: ended.clone().drop_guard(),
         };
         tasks.spawn(bury(death.clone(), ended.clone(), closings.clone(), wire.clone()));
-        let stream = BufReader::with_capacity(READ_BUFFER, Wire::new(tcp, wire.clone()));
+        let stream = BufReader::with_capacity(READ_BUFFER, Wire::new(transport, wire.clone()));
         let protocol = |doing| {
             let endpoint = endpoint.clone();
             move |error: russh::Error| ConnectError::Protocol { endpoint, doing, source: Box::new(error) }
@@ -112,19 +113,20 @@ impl Connection {
             Ok(handle) => handle,
             Err(error) => {
                 let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Err(match refused {
-                    Some((presented, reason)) => ConnectError::HostKeyRefused { endpoint, presented, reason },
-                    None => protocol("exchanging keys")(error),
+                return Err(match (refused, complaint.heard().await, error) {
+                    (Some((presented, reason)), _, _) => ConnectError::HostKeyRefused { endpoint, presented, reason },
+                    (None, Some((command, said)), _) => ConnectError::RouteFailed { endpoint, command, said },
+                    (None, None, russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, ours, theirs }) => {
+                        let reason = not_offered(&endpoint, &ours, &theirs);
+                        ConnectError::HostKeyKind { endpoint, reason }
+                    }
+                    (None, None, error) => protocol("exchanging keys")(error),
                 });
             }
         };
 
-        let ours = Fingerprint::of(key.public_key());
-        let proof = PrivateKeyWithHashAlg::new(key, None);
-        match handle.authenticate_publickey(endpoint.user.as_str(), proof).await.map_err(protocol("logging in"))? {
-            AuthResult::Success => Ok(Self { handle, endpoint, death, wire, closings, tasks, ended }),
-            AuthResult::Failure { .. } => Err(ConnectError::LoginRefused { endpoint, key: ours }),
-        }
+        log_in(&mut handle, &endpoint, keys).await?;
+        Ok(Self { handle, endpoint, death, wire, closings, tasks, ended })
     }
 
     /// A channel for one command.
@@ -286,7 +288,35 @@ impl Trust {
                 }
                 Err(error) => Trust::Unreadable(format!("{} cannot be read: {error}", path.display())),
             },
+            HostKeys::KnownHostsOf { alias, files } => {
+                let mut keys = KnownKeys::default();
+                for path in files {
+                    match tokio::fs::read(path).await.or_else(empty_if_missing) {
+                        Ok(bytes) => {
+                            let text = String::from_utf8_lossy(&bytes);
+                            keys = keys.and(match alias {
+                                Some(name) => KnownKeys::named(name, &text),
+                                None => KnownKeys::of(&endpoint.host, endpoint.port, &text),
+                            });
+                        }
+                        Err(error) => return Trust::Unreadable(format!("{} cannot be read: {error}", path.display())),
+                    }
+                }
+                let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+                Trust::Known { keys, file: names.join(", ") }
+            }
         }
+    }
+
+    /// Why no key of the host could be checked, if so: nothing is sent then.
+    fn cannot_check(&self, endpoint: &Endpoint) -> Option<String> {
+        let Trust::Known { keys, file } = self else { return None };
+        let kinds = keys.only_unchecked()?;
+        Some(format!(
+            "of it {file} knows only {kinds}, and dockbridge checks Ed25519 and ECDSA keys. Log in once with `{}`, compare the fingerprint and confirm \
+             it: that adds the line that is missing",
+            with_checked_kinds(endpoint)
+        ))
     }
 
     fn judge(&self, presented: &PublicKey) -> Result<(), String> {
@@ -306,14 +336,6 @@ fn empty_if_missing(error: io::Error) -> io::Result<Vec<u8>> {
     if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
 
-/// Host keys that we can check, best first. RSA is left out with the crate it needs.
-const HOST_KEYS: &[Algorithm] = &[
-    Algorithm::Ed25519,
-    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 },
-    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP384 },
-    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP521 },
-];
-
 fn configure(trust: &Trust, queue: usize) -> client::Config {
     let mut config = client::Config {
         window_size: WINDOW,
@@ -325,27 +347,31 @@ fn configure(trust: &Trust, queue: usize) -> client::Config {
     // AES-GCM is twice as fast as ChaCha20 on any processor of the last ten years; the last is for hosts that allow nothing else.
     let ciphers = [russh::cipher::AES_128_GCM, russh::cipher::AES_256_GCM, russh::cipher::CHACHA20_POLY1305, russh::cipher::AES_256_CTR];
     config.preferred.cipher = ciphers.to_vec().into();
-    config.preferred.key = HOST_KEYS.into();
+    config.preferred.key = CHECKED.into();
     if let Trust::Known { keys, .. } = trust {
-        let known = keys.algorithms();
-        if !known.is_empty() {
-            config.preferred.key = known.into();
-        }
+        config.preferred.key = keys.algorithms().into();
     }
     config
 }
 
-async fn load(identity: &Identity) -> Result<Arc<PrivateKey>, ConnectError> {
-    let path = match identity {
-        Identity::Key(key) => return Ok(key.clone()),
-        Identity::File(path) => path,
-    };
-    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Identity { path: path.clone(), source };
-    let text = tokio::fs::read_to_string(path).await.map_err(|error| unusable(Box::new(error)))?;
-    let key = russh::keys::decode_secret_key(&text, None).map_err(|error| unusable(Box::new(error)))?;
-    if matches!(key.algorithm(), Algorithm::Rsa { .. } | Algorithm::Dsa) {
-        let source = io::Error::new(io::ErrorKind::Unsupported, "only Ed25519 and ECDSA keys are supported");
-        return Err(unusable(Box::new(source)));
+/// The host has no key of the kinds that were asked for.
+fn not_offered(endpoint: &Endpoint, asked: &[String], offered: &[String]) -> String {
+    let is_checked = |kind: &&String| CHECKED.iter().any(|checked| checked.as_str() == kind.as_str());
+    match offered.iter().find(is_checked) {
+        Some(_) => format!(
+            "{} is known of it, and it offers {}. Log in once with `{}`, compare the fingerprint and confirm it: that adds the line that is missing",
+            asked.join(", "),
+            offered.join(", "),
+            with_checked_kinds(endpoint)
+        ),
+        None => format!(
+            "it offers only {}, and dockbridge checks Ed25519 and ECDSA keys. `ssh-keygen -A` on the host makes one, and sshd offers it after a restart",
+            offered.join(", ")
+        ),
     }
-    Ok(Arc::new(key))
+}
+
+fn with_checked_kinds(endpoint: &Endpoint) -> String {
+    let port = if endpoint.port == 22 { String::new() } else { format!("-p {} ", endpoint.port) };
+    format!("ssh -o HostKeyAlgorithms=ssh-ed25519,ecdsa-sha2-nistp256 {port}{}@{}", endpoint.user, endpoint.host)
 }

@@ -46,6 +46,32 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// Of several keys none was accepted, or none could be used.
+    #[error("{endpoint} lets none of the keys of this computer in: {}", tried.join("; "))]
+    NoKeyAccepted {
+        /// Which host and user.
+        endpoint: Endpoint,
+        /// What became of each key, in words for a user.
+        tried: Vec<String>,
+    },
+    /// The host can prove who it is only by a kind of key that dockbridge does not check.
+    #[error("the host key of {endpoint} cannot be checked: {reason}")]
+    HostKeyKind {
+        /// Which host.
+        endpoint: Endpoint,
+        /// Which kinds are known and offered, and what to do, in words for a user.
+        reason: String,
+    },
+    /// The command that leads to the host failed.
+    #[error("the way to {endpoint} by `{command}` failed: {said}")]
+    RouteFailed {
+        /// Which host.
+        endpoint: Endpoint,
+        /// The command.
+        command: String,
+        /// What it said on standard error, or how it ended.
+        said: String,
+    },
     /// The SSH session failed.
     #[error("the SSH session with {endpoint} failed while {doing}")]
     Protocol {

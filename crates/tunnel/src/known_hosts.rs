@@ -1,6 +1,7 @@
-//! Reads keys from OpenSSH's `known_hosts` form, as sshd(8) describes it: plain and hashed names, patterns, negation, ports, `@revoked`.
+//! Reads keys from OpenSSH's `known_hosts` form, as sshd(8) describes it: plain and hashed names, patterns, negation, ports, `@revoked`, in any order and of any
+//! kind. As in OpenSSH, a host at another port than 22 that is not known with its port is looked for without.
 //!
-//! Nothing is ever written. Certificate authorities are passed over, and so are lines with keys of unknown kinds.
+//! Nothing is ever written. Keys of kinds that cannot be checked are known by their kind only.
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
@@ -12,12 +13,36 @@ use sha1::Sha1;
 pub(crate) struct KnownKeys {
     trusted: Vec<PublicKey>,
     revoked: Vec<PublicKey>,
+    /// Some authority signs keys for this host.
+    has_authority: bool,
 }
+
+/// Host keys that can be checked, best first. RSA is left out with the crate that it needs.
+pub(crate) const CHECKED: &[Algorithm] = &[
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP521 },
+];
 
 impl KnownKeys {
     pub(crate) fn of(host: &str, port: u16, file: &str) -> Self {
         let host = host.to_lowercase();
-        let name = if port == 22 { host } else { format!("[{host}]:{port}") };
+        if port == 22 {
+            return Self::named(&host, file);
+        }
+        let with_port = Self::named(&format!("[{host}]:{port}"), file);
+        if with_port.trusted.is_empty() {
+            let mut without = Self::named(&host, file);
+            without.revoked.extend(with_port.revoked);
+            return without;
+        }
+        with_port
+    }
+
+    /// By the very name that stands in the file.
+    pub(crate) fn named(name: &str, file: &str) -> Self {
+        let name = name.to_lowercase();
         let mut known = Self::default();
         let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         for entry in lines.filter_map(|line| single_spaced(line).parse::<Entry>().ok()) {
@@ -27,7 +52,7 @@ impl KnownKeys {
             match entry.marker() {
                 None => known.trusted.push(entry.public_key().clone()),
                 Some(Marker::Revoked) => known.revoked.push(entry.public_key().clone()),
-                Some(Marker::CertAuthority) => {}
+                Some(Marker::CertAuthority) => known.has_authority = true,
             }
         }
         known
@@ -44,15 +69,32 @@ impl KnownKeys {
         }
     }
 
-    /// The kinds of key that are known: the host should present one of these, not whichever it likes best.
+    /// The kinds of key to ask the host for: those that are known and can be checked, in our order. Where none is known all of ours are asked for, so that the
+    /// refusal can name the key.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
-        let mut algorithms: Vec<Algorithm> = Vec::new();
-        for algorithm in self.trusted.iter().map(PublicKey::algorithm) {
-            if !algorithms.contains(&algorithm) {
-                algorithms.push(algorithm);
-            }
+        let is_known = |algorithm: &&Algorithm| self.trusted.iter().any(|key| key.algorithm() == **algorithm);
+        let known: Vec<Algorithm> = CHECKED.iter().filter(is_known).cloned().collect();
+        if self.trusted.is_empty() { CHECKED.to_vec() } else { known }
+    }
+
+    /// The kinds that are known, where none of them can be checked.
+    pub(crate) fn only_unchecked(&self) -> Option<String> {
+        let mut kinds: Vec<String> = self.trusted.iter().map(|key| key.algorithm().to_string()).collect();
+        if self.trusted.is_empty() && self.has_authority {
+            kinds.push("certificate authority".to_owned());
         }
-        algorithms
+        kinds.sort();
+        kinds.dedup();
+        let none_is_checked = self.trusted.iter().all(|key| !CHECKED.contains(&key.algorithm()));
+        (none_is_checked && !kinds.is_empty()).then(|| kinds.join(" and "))
+    }
+
+    /// What several files say together.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.trusted.extend(other.trusted);
+        self.revoked.extend(other.revoked);
+        self.has_authority |= other.has_authority;
+        self
     }
 }
 
@@ -134,6 +176,30 @@ mod tests {
         let file = format!("|1|{}|{} {A}\n", encode(b"01234567890123456789"), encode(&mac.finalize().into_bytes()));
         assert_eq!(judge(&file, "host", 2222), Ok(()));
         assert!(judge(&file, "host", 22).is_err());
+    }
+
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQ==";
+
+    #[test]
+    fn kinds_that_can_be_checked_are_asked_for_whatever_stands_before_them() {
+        let rsa = RSA.parse::<PublicKey>();
+        let rsa = rsa.map(|_| RSA).unwrap_or_else(|error| panic!("{error}"));
+        let known = |file: &str| KnownKeys::of("host", 22, file);
+        let both = known(&format!("host {rsa}\nhost {A}\n"));
+        assert_eq!((both.algorithms(), both.only_unchecked()), (vec![Algorithm::Ed25519], None));
+        let only = known(&format!("host {rsa}\n"));
+        assert_eq!((only.algorithms(), only.only_unchecked().as_deref()), (vec![], Some("ssh-rsa")));
+        let none = known("");
+        assert_eq!((none.algorithms(), none.only_unchecked()), (CHECKED.to_vec(), None));
+        let authority = known(&format!("@cert-authority * {A}\n"));
+        assert_eq!(authority.only_unchecked().as_deref(), Some("certificate authority"));
+    }
+
+    #[test]
+    fn another_port_is_looked_for_without_it_only_where_it_is_not_known_with_it() {
+        assert_eq!(judge(&format!("host {A}\n"), "host", 2222), Ok(()));
+        assert!(judge(&format!("host {A}\n[host]:2222 {B}\n"), "host", 2222).is_err());
+        assert!(judge(&format!("host {A}\n@revoked [host]:2222 {A}\n"), "host", 2222).is_err());
     }
 
     #[test]

@@ -37,6 +37,24 @@ pub enum HostKeys {
     Pinned(Pins),
     /// A key that this file in OpenSSH's `known_hosts` form has for the host and port.
     KnownHosts(PathBuf),
+    /// The same with several files, as `ssh_config` names them. The last line that fits counts as much as the first.
+    KnownHostsOf {
+        /// Name by which the files know the host, without a port (`HostKeyAlias`); `None` for host and port of the endpoint.
+        alias: Option<String>,
+        /// The files. One that is missing is empty.
+        files: Vec<PathBuf>,
+    },
+}
+
+/// How packets get to the SSH server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Route {
+    /// By TCP.
+    #[default]
+    Direct,
+    /// By a command whose standard input and output are connected to the server, as `ProxyCommand` and `ProxyJump` of `ssh_config` have it. The first word is
+    /// the program.
+    Command(Vec<String>),
 }
 
 /// Keys of a host. Clones share them, so that a tunnel whose host changes its key goes on making connections.
@@ -79,6 +97,15 @@ pub enum Identity {
     Key(Arc<russh::keys::PrivateKey>),
     /// An unencrypted private key file, in OpenSSH's form or PKCS#8.
     File(PathBuf),
+    /// What OpenSSH would offer: the keys of an agent and several files, some of which may be missing.
+    Offered {
+        /// Private keys, in order. The public half may stand beside one as `.pub`.
+        files: Vec<PathBuf>,
+        /// Socket of an agent.
+        agent: Option<PathBuf>,
+        /// Of the agent's keys only those that belong to one of the files (`IdentitiesOnly`).
+        only_files: bool,
+    },
 }
 
 impl fmt::Debug for Identity {
@@ -86,6 +113,7 @@ impl fmt::Debug for Identity {
         match self {
             Identity::Key(_) => f.write_str("Key(..)"),
             Identity::File(path) => f.debug_tuple("File").field(path).finish(),
+            Identity::Offered { files, agent, .. } => f.debug_struct("Offered").field("files", files).field("agent", agent).finish(),
         }
     }
 }
@@ -112,6 +140,8 @@ pub struct Options {
     pub host_keys: HostKeys,
     /// Who we are.
     pub identity: Identity,
+    /// How packets get there.
+    pub route: Route,
     /// How to bring the agent; `None` uses plain SSH channels only.
     pub agent: Option<AgentPlan>,
     /// The Docker socket's path on the machine, usually [`Options::DOCKER_SOCKET`].

@@ -1,4 +1,4 @@
-//! The TCP connection under one SSH session: counted, watched and severable.
+//! The connection under one SSH session: counted, watched and severable.
 //!
 //! The SSH session task reads and writes here and nowhere else. Cutting the wire therefore ends that task even while it waits in a write to
 //! a peer that stopped reading, which the SSH library has no way to do.
@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -45,17 +44,22 @@ impl WireState {
     }
 }
 
+/// What a wire is made of: a TCP connection, or a command.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
 pub(crate) struct Wire {
-    tcp: TcpStream,
+    transport: Box<dyn Transport>,
     state: Arc<WireState>,
     cut_for_reads: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Wire {
-    pub(crate) fn new(tcp: TcpStream, state: Arc<WireState>) -> Self {
+    pub(crate) fn new(transport: Box<dyn Transport>, state: Arc<WireState>) -> Self {
         let waiter = || Box::pin(state.cut.clone().cancelled_owned());
-        Self { tcp, cut_for_reads: waiter(), cut_for_writes: waiter(), state }
+        Self { transport, cut_for_reads: waiter(), cut_for_writes: waiter(), state }
     }
 
     fn poll_cut(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
@@ -73,7 +77,7 @@ impl AsyncRead for Wire {
             return Poll::Ready(Err(error));
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let polled = Pin::new(&mut *self.transport).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.state.hear();
         }
@@ -86,14 +90,14 @@ impl AsyncWrite for Wire {
         if let Poll::Ready(error) = self.poll_cut(cx, false) {
             return Poll::Ready(Err(error));
         }
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        Pin::new(&mut *self.transport).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut *self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut *self.transport).poll_shutdown(cx)
     }
 }

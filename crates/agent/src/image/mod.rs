@@ -98,6 +98,12 @@ fn write(order: &WriteOrder, events: &Events) -> Result<Written, Failure> {
         stream.finish()?;
         return Err(Failure::source("the source is empty"));
     }
+    // What comes out of a compressed source is seen here first.
+    if order.format == Format::Auto
+        && let Some(what) = agent_proto::foreign::foreign(&head)
+    {
+        return Err(Failure::source(format!("the source is {what}, and no disk image; the format raw takes it as it is")));
+    }
     let is_qcow2 = match order.format {
         Format::Raw => false,
         Format::Qcow2 => true,

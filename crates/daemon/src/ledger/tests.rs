@@ -1,3 +1,4 @@
+use lifecycle::Budget;
 use machine::ServerStatus;
 use proptest::prelude::*;
 
@@ -95,6 +96,7 @@ fn a_volume_costs_its_share_of_the_month_whether_a_machine_runs_or_not() {
         location: "fsn1".to_owned(),
         server: None,
         price_monthly: Some(0.044 * size as f64),
+        created: None,
     };
     ledger.sees(&Summary { volume: Some(volume(20)), ..machine(1, created) }, LEASE, created);
     ledger.ends(created + 60);
@@ -159,4 +161,86 @@ fn a_machine_that_went_unseen_is_billed_to_the_end_of_its_lease_and_no_longer() 
         server.until.unwrap().as_second() - created
     };
     assert_eq!((until(8 * 3_600), until(60)), (600 + LEASE, 660));
+}
+
+fn volume(id: u64, created: Option<i64>) -> VolumeSummary {
+    VolumeSummary { id, name: "v".to_owned(), size: 20, location: "fsn1".to_owned(), server: None, price_monthly: Some(0.88), created }
+}
+
+#[test]
+fn an_empty_month_costs_nothing_and_not_less() {
+    assert_eq!(format!("{:.2}", bill(&Ledger::default(), MONTH, november("10T08:00:00")).total), "0.00");
+}
+
+#[test]
+fn an_image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
+    let mut ledger = Ledger::default();
+    let created = november("10T08:00:00");
+    let building = Billed::Server { server: Box::new(machine(1, created)), builds_image: true };
+    ledger.posts(&building, LEASE, created + 5);
+    // A machine comes and goes meanwhile, and its lease says nothing about the builder.
+    ledger.sees(&machine(2, created + 10), LEASE, created + 20);
+    ledger.ends(created + 60);
+    ledger.loses(LEASE, created + 70);
+    let at = |ledger: &Ledger, later| {
+        let bill = bill(ledger, MONTH, created + later);
+        bill.servers.iter().map(|server| (server.id, server.hours, server.until.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(at(&ledger, 9_000), [(1, 3, false), (2, 1, true)]);
+    ledger.posts(&Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: true }, LEASE, created + 9_100);
+    assert_eq!(at(&ledger, 90_000), [(1, 3, true), (2, 1, true)]);
+    assert_eq!(ledger.last_hourly(), Some(8_800), "of a machine");
+}
+
+#[test]
+fn a_server_that_is_only_seen_as_it_is_deleted_is_billed_from_its_creation() {
+    let mut ledger = Ledger::default();
+    let created = november("10T08:00:00");
+    ledger.posts(&Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false }, LEASE, created + 4_000);
+    let bill = bill(&ledger, MONTH, created + 90_000);
+    assert_eq!((bill.servers[0].hours, bill.servers[0].estimated), (2, false));
+}
+
+#[test]
+fn an_end_that_was_estimated_gives_way_to_the_deletion_that_is_seen() {
+    let mut ledger = Ledger::default();
+    let created = november("10T08:00:00");
+    ledger.sees(&machine(1, created), LEASE, created);
+    // A second one is met: the first is taken to have ended with its lease. It stood there off.
+    ledger.sees(&machine(2, created + 5_000), LEASE, created + 5_000);
+    ledger.posts(&Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false }, LEASE, created + 10_000);
+    let bill = bill(&ledger, MONTH, created + 10_010);
+    assert_eq!((bill.servers[0].hours, bill.servers[0].estimated), (3, false));
+}
+
+#[test]
+fn a_volume_is_billed_from_its_creation_to_its_deletion() {
+    let mut ledger = Ledger::default();
+    let created = november("16T00:00:00");
+    ledger.posts(&Billed::Volume(volume(9, Some(created))), LEASE, created + 3 * HOUR);
+    let hours = |ledger: &Ledger| bill(ledger, MONTH, november("30T00:00:00")).volumes[0].hours;
+    assert_eq!(hours(&ledger), 14 * 24);
+    ledger.posts(&Billed::VolumeGone(9), LEASE, created + 10 * HOUR);
+    assert_eq!(hours(&ledger), 10);
+}
+
+#[test]
+fn what_another_process_enters_is_kept_and_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let created = november("10T08:00:00");
+    let moment = |second| Timestamp::from_second(second).unwrap();
+    let mut accounts = Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(10_000));
+    let path = folder.path().to_owned();
+    let books = books_of(move |_| path.clone(), std::time::Duration::from_secs(300));
+    accounts.sees(&machine(1, created), moment(created + 10));
+    accounts.ends(moment(created + 20));
+    assert!(accounts.refusal(moment(created + 30)).is_some(), "one hour more is above the budget");
+    let mut accounts = Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(18_000));
+    assert_eq!(accounts.refusal(moment(created + 30)), None);
+    let server = Box::new(machine(7, created));
+    books.post(machine::Posting { profile: None, event: Billed::Server { server, builds_image: true } });
+    assert!(accounts.refusal(moment(created + 40)).is_some(), "the builder counts against the budget");
+    accounts.sees(&machine(2, created + 50), moment(created + 60));
+    let ids: Vec<u64> = Ledger::load(folder.path()).servers.iter().map(|server| server.id).collect();
+    assert_eq!(ids, [1, 7, 2], "no entry is lost");
 }

@@ -257,8 +257,8 @@ impl Supervisor {
         let AgentState::Running { resident: true } = ready.tunnel.agent() else { return None };
         match timeout(LONGEST_CALL, ready.tunnel.call(call)).await {
             Ok(Ok(Reply::Report(report))) => Some(report),
-            Ok(Ok(other)) => {
-                tracing::warn!(?other, "an unexpected reply of the agent");
+            Ok(Ok(_)) => {
+                tracing::warn!("the agent gave another answer than was asked for");
                 None
             }
             Ok(Err(error)) => {

@@ -45,7 +45,10 @@ impl Witness<'_> {
 
 impl Observer for Witness<'_> {
     fn stage(&self, phase: Phase, detail: Option<String>) {
-        tracing::info!(phase = phase.words(), detail, "machine");
+        match &detail {
+            Some(detail) => tracing::info!("{}: {detail}", phase.words()),
+            None => tracing::info!("{}", phase.words()),
+        }
         let now = self.clock.now();
         self.situation.send_modify(|situation| situation.phase(phase, detail, now));
     }

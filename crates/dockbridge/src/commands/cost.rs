@@ -1,6 +1,6 @@
 //! `dockbridge cost`: what ran in a month, and what it costs.
 
-use daemon::{Bill, Ledger, Month};
+use daemon::{Bill, Ledger, Month, Purpose};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -57,7 +57,8 @@ fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
         let until = server.until.map_or_else(|| "now".to_owned(), minute);
         let note = if server.estimated { " (its end was not seen)" } else { "" };
         let span = format!("{} to {until}{note}", minute(server.from));
-        let what = format!("{} in {} ({})", server.server_type, server.location, server.id);
+        let built = if server.purpose == Purpose::ImageBuilder { ", an image was built on it" } else { "" };
+        let what = format!("{} in {} ({}){built}", server.server_type, server.location, server.id);
         lines.push(format!("  {what}, {span}: {} started h at {:.4}: {:.4}", server.hours, server.hourly, server.cost));
     }
     for volume in &bill.volumes {
@@ -90,6 +91,7 @@ mod tests {
             from: "2026-11-10T08:00:00Z".parse().unwrap(),
             until: Some("2026-11-10T09:05:00Z".parse().unwrap()),
             estimated: true,
+            purpose: Purpose::Machine,
             hours: 2,
             hourly: 0.0096,
             cost: 0.0192,

@@ -128,7 +128,8 @@ async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
         return Err(Failure::new("there is no machine").hint("`dockbridge wake` creates one").code(NOT_RUNNING));
     };
     let known_hosts = resolved.paths.profile_state(&resolved.profile).join("known_hosts");
-    write_private(&known_hosts, format!("{} {}\n", access.address, access.host_key.trim()).as_bytes())?;
+    let lines: String = access.host_keys.iter().map(|key| format!("{} {key}\n", access.address)).collect();
+    write_private(&known_hosts, lines.as_bytes())?;
     let key = resolved.settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
     let error = std::process::Command::new("ssh")
         .args(["-o", &option("IdentityFile", &key), "-o", &option("UserKnownHostsFile", &known_hosts)])

@@ -1,7 +1,7 @@
 //! `dockbridge start`: the daemon, in the foreground or detached.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,8 +10,7 @@ use std::time::Duration;
 use daemon::{Daemon, Options};
 use machine::{Host, Provider};
 use tokio::time::{Instant, sleep};
-use tracing_subscriber::EnvFilter;
-use tunnel::{AgentPlan, Endpoint, HostKeys, Identity};
+use tunnel::{AgentPlan, Identity};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
@@ -19,8 +18,9 @@ use crate::paths::{make_private_folder, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
 use crate::settings::{Provider as Kind, Settings, duration};
 use crate::signals::end_of_process;
+use crate::ssh_config::Destination;
 
-/// Set for the process that `--detach` leaves behind.
+/// Set for the process that `--detach` leaves behind: the file of its log.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
 /// It is ready in well under a second, or never.
 const LONGEST_START: Duration = Duration::from_secs(10);
@@ -34,12 +34,15 @@ pub struct Args {
     /// Where machines come from; with `--host` it is ssh
     #[arg(long, value_enum)]
     provider: Option<Kind>,
-    /// A host of your own, as user@address or user@address:port
-    #[arg(long, value_name = "USER@ADDRESS[:PORT]")]
+    /// A host of your own, as user@address[:port], ssh://user@address[:port] or an alias of your ssh_config
+    #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// With a host of your own: the private key, instead of ~/.ssh/id_ed25519
+    /// With a host of your own: the private key, instead of those that ssh would offer
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
+    /// With a host of your own: another ssh_config than yours, as for `ssh -F`
+    #[arg(long, value_name = "FILE")]
+    ssh_config: Option<PathBuf>,
     /// With a host of your own: the engine's socket there
     #[arg(long, value_name = "PATH")]
     remote_socket: Option<String>,
@@ -52,6 +55,7 @@ impl Args {
             ("--provider", self.provider.is_some()),
             ("--host", self.host.is_some()),
             ("--identity", self.identity.is_some()),
+            ("--ssh-config", self.ssh_config.is_some()),
             ("--remote-socket", self.remote_socket.is_some()),
         ];
         typed.into_iter().find(|(_, is_typed)| *is_typed).map(|(name, _)| name)
@@ -69,7 +73,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if arguments.detach {
         return detach(&resolved).await;
     }
-    log_to_stderr(&resolved.settings)?;
+    crate::log::begin(&resolved.settings, std::env::var_os(DETACHED).map(PathBuf::from))?;
     allow_many_files();
     let provider = provider(&arguments, &resolved, host.as_deref())?;
     let folder = resolved.paths.profile_state(&resolved.profile);
@@ -132,13 +136,13 @@ fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
         }
         (Some(Kind::Ssh), _) | (None, Some(Kind::Ssh)) => match typed.or(set) {
             Some(host) => Ok(Some(host.clone())),
-            None => Err(Failure::new("provider ssh needs a host: --host <USER@ADDRESS[:PORT]>")
+            None => Err(Failure::new("provider ssh needs a host: --host <HOST>")
                 .hint("give it with `--host user@address`, or set `ssh.host`")
                 .code(2)),
         },
         (None, None) if set.is_some() => Ok(set.cloned()),
         (Some(Kind::Hetzner), _) | (None, _) => match arguments.typed() {
-            Some(name @ ("--identity" | "--remote-socket")) => {
+            Some(name @ ("--identity" | "--ssh-config" | "--remote-socket")) => {
                 Err(Failure::new(format!("{name} belongs to a host of your own, and none is named"))
                     .hint("add `--host user@address`, or set `ssh.host`")
                     .code(2))
@@ -177,16 +181,17 @@ fn provider(arguments: &Args, resolved: &Resolved, host: Option<&str>) -> Outcom
         }
         return Ok(Arc::new(resolved.cloud()?));
     };
-    let endpoint = parse_host(host)?;
-    let ssh = Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".ssh");
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let target = Destination::parse(host)?.resolve(arguments.ssh_config.as_deref(), &home)?;
     let settings = &resolved.settings.ssh;
     let identity = arguments.identity.clone().or_else(|| settings.private_key_path.clone());
     let set_socket = settings.remote_socket.as_ref().map(|path| path.display().to_string());
     let socket = arguments.remote_socket.clone().or(set_socket);
     Ok(Arc::new(Host::new(tunnel::Options {
-        endpoint,
-        host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
-        identity: Identity::File(identity.unwrap_or_else(|| ssh.join("id_ed25519"))),
+        endpoint: target.endpoint,
+        host_keys: target.host_keys,
+        identity: identity.map_or(target.identity, Identity::File),
+        route: target.route,
         agent: Some(AgentPlan {
             binaries: agent_binaries(),
             directory: "~/.cache/dockbridge".to_owned(),
@@ -195,29 +200,6 @@ fn provider(arguments: &Args, resolved: &Resolved, host: Option<&str>) -> Outcom
         }),
         docker_socket: socket.unwrap_or_else(|| tunnel::Options::DOCKER_SOCKET.to_owned()),
     })))
-}
-
-fn parse_host(text: &str) -> Outcome<Endpoint> {
-    let wrong = || Failure::new(format!("{text:?} is no host")).hint("write it as user@address or user@address:port, IPv6 in brackets");
-    let (user, rest) = text.split_once('@').filter(|(user, _)| !user.is_empty()).ok_or_else(wrong)?;
-    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':')),
-        None => rest.rsplit_once(':').filter(|(host, _)| !host.contains(':')).map_or((rest, None), |(host, port)| (host, Some(port))),
-    };
-    let port = port.map_or(Ok(22), str::parse).map_err(|_| wrong())?;
-    if host.is_empty() {
-        return Err(wrong());
-    }
-    Ok(Endpoint { host: host.to_owned(), port, user: user.to_owned() })
-}
-
-fn log_to_stderr(settings: &Settings) -> Outcome {
-    let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
-        Failure::new(format!("`logging.level` is not understood: {error}")).hint("write error, warn, info, debug or trace")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let installed = if settings.logging.json { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
-    installed.map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Starts this command once more in a session of its own and waits until that one serves.
@@ -234,7 +216,7 @@ async fn detach(resolved: &Resolved) -> Outcome {
     let mut child = tokio::process::Command::new("setsid")
         .arg(std::env::current_exe()?)
         .args(arguments)
-        .env(DETACHED, "1")
+        .env(DETACHED, &log_path)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -268,21 +250,4 @@ fn told_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -
     let mut lines = told.lines();
     let failure = Failure::new(lines.next().unwrap_or_default()).code(code);
     lines.filter_map(|line| line.strip_prefix("Hint: ")).fold(failure, Failure::hint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_written_as_for_ssh() {
-        let parsed = |text| parse_host(text).map(|endpoint| endpoint.to_string()).ok();
-        assert_eq!(parsed("me@example.org").as_deref(), Some("me@example.org:22"));
-        assert_eq!(parsed("me@10.0.0.1:2222").as_deref(), Some("me@10.0.0.1:2222"));
-        assert_eq!(parsed("me@[::1]:2222").as_deref(), Some("me@[::1]:2222"));
-        assert_eq!(parsed("me@::1").as_deref(), Some("me@[::1]:22"));
-        for bad in ["", "example.org", "@example.org", "me@", "me@host:port", "me@host:99999"] {
-            assert!(parsed(bad).is_none(), "{bad:?}");
-        }
-    }
 }

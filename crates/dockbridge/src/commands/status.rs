@@ -6,9 +6,9 @@ use daemon::client::ClientError;
 use daemon::{LastKnown, Status};
 use machine::Summary;
 
-use super::ports;
+use super::{bills, ports};
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
-use crate::output::{say, seconds};
+use crate::output::{running_stage, say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
 
@@ -28,17 +28,36 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         Err(error @ ClientError::NotRunning { .. }) => return without_daemon(&resolved, error).await,
         Err(error) => return Err(error.into()),
     };
+    let bills = bills::look(&resolved, false).await;
     if arguments.json {
+        let status = WithBills { status: &status, bills: bills.as_ref() };
         say(&serde_json::to_string_pretty(&status).map_err(|error| Failure::new(error.to_string()))?);
     } else {
         print(&status);
+        if let Some(stage) = running_stage(&status, &resolved.wakes()) {
+            say(&format!("Stage     {stage}"));
+        }
+        say_bills(&resolved, bills.as_ref());
     }
     Ok(())
+}
+
+#[derive(serde::Serialize)]
+struct WithBills<'a> {
+    #[serde(flatten)]
+    status: &'a Status,
+    bills: Option<&'a bills::Bills>,
+}
+
+fn say_bills(resolved: &Resolved, bills: Option<&bills::Bills>) {
+    let lines = bills.map(|bills| bills.lines(&resolved.profile.to_string())).unwrap_or_default();
+    lines.iter().for_each(|line| say(&format!("Bills     {line}")));
 }
 
 /// No daemon; perhaps a machine that bills all the same.
 async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     let failure = Failure::from(error).code(NOT_RUNNING);
+    say_bills(resolved, bills::look(resolved, false).await.as_ref());
     let Ok(cloud) = resolved.looking() else { return Err(failure) };
     match cloud.servers().await {
         Ok(servers) => match servers.first() {

@@ -71,12 +71,19 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         }
         let removed = match one {
             Left::Machine(orphan) => cloud.remove_orphan(orphan).await.map_err(|error| with_causes(&error)),
-            Left::Image(left) => image::remove_left_over(&client, &owner, left).await.map_err(|error| with_causes(&error)),
+            Left::Image(left) => {
+                image::remove_left_over(&client, &owner, &resolved.books(), left).await.map_err(|error| with_causes(&error))
+            }
         };
         if let Err(error) = removed {
             failed += 1;
             complain(&format!("It stays: {error}"));
         }
+    }
+    if !arguments.json
+        && let Some(bills) = super::bills::look(&resolved, true).await
+    {
+        bills.lines(&resolved.profile.to_string()).iter().for_each(|line| say(&format!("Bills     {line}")));
     }
     match (arguments.yes, failed) {
         (_, 1..) => Err(Failure::new(format!("{failed} of {} could not be removed", left.len()))),

@@ -10,9 +10,10 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Runs it.
 pub async fn run(global: &GlobalArgs) -> Outcome {
-    let daemon = Resolved::load_what_holds(global)?.daemon();
+    let resolved = Resolved::load_what_holds(global)?;
+    let (daemon, wakes) = (resolved.daemon(), resolved.wakes());
     daemon.wake().await?;
-    let status = follow_wake(&daemon, LONGEST).await?;
+    let status = follow_wake(&daemon, LONGEST, &wakes).await?;
     match status.machine {
         Some(machine) => {
             say(&format!("{} is ready.", machine.name));

@@ -8,7 +8,7 @@ async fn nonsense_is_refused_with_a_usage() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["frobnicate"], &["unrecognized subcommand 'frobnicate'", "--help"]),
         (&["start", "--provider", "azure"], &["invalid value 'azure'", "hetzner, ssh"]),
-        (&["start", "--provider", "ssh"], &["--host <USER@ADDRESS[:PORT]>"]),
+        (&["start", "--provider", "ssh"], &["--host <HOST>"]),
         (&["volume", "delete"], &["<VOLUME>"]),
         (&["try", "--idle-timeout", "soon"], &["write it as 90s, 5m or 1h 30m"]),
         (&["local-cloud", "--listen", "here"], &["invalid value 'here'", "<ADDRESS:PORT>"]),
@@ -28,10 +28,10 @@ async fn nonsense_is_refused_with_a_usage() {
 #[tokio::test]
 async fn a_host_of_ones_own_is_written_as_for_ssh() {
     let desk = Desk::new().await;
-    for host in ["nonsense", "me@", "@example.org", "me@host:99999"] {
-        desk.dockbridge(&["start", "--provider", "ssh", "--host", host])
+    for host in ["me@", "@example.org", "me@host:99999", "-oProxyCommand=x", "ssh://"] {
+        desk.dockbridge(&["start", "--provider", "ssh", &format!("--host={host}")])
             .await
-            .failed(1, &[&format!("Error: {host:?} is no host"), "Hint: write it as user@address or user@address:port"]);
+            .failed(1, &[&format!("Error: {host:?} is no host"), "Hint: write it as user@address, user@address:port"]);
     }
     assert!(!desk.socket().exists(), "nothing is served");
 }

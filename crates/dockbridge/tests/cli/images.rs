@@ -3,6 +3,7 @@
 use hetzner::{ImageType, Labels, NewFirewall, NewServer, Query};
 
 use crate::rig::{Desk, READ_ONLY};
+use crate::web::{Manner, Web};
 
 /// A snapshot in the project, with labels.
 async fn make_snapshot(desk: &Desk, name: &str, labels: &Labels) -> u64 {
@@ -205,7 +206,7 @@ fn put_a_writer(desk: &Desk) {
 async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
     let mut desk = Desk::new().await;
     put_a_writer(&desk);
-    std::fs::write(desk.path("image.raw"), "an image").unwrap();
+    std::fs::write(desk.path("image.raw"), vec![7; 2 << 20]).unwrap();
     let file = desk.path("image.raw").display().to_string();
     let build = ["image", "build", "raw", "--name", "n", "--file", &file];
     let refused = desk.dockbridge(&[&build[..], &["--server-type", "huge,cax11"]].concat()).await;
@@ -215,4 +216,35 @@ async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
     let refused = desk.dockbridge(&build).await;
     refused.failed(1, &["Error: the cloud could not list the images: ", "Hint: the API token is not valid"]);
     assert!(!refused.stderr.contains("in addition") && !refused.stderr.contains("removing"), "nothing was made: {refused}");
+}
+
+/// What is no disk image is refused before anything is made, whatever its name promises; `--format raw` takes it as it is.
+#[tokio::test]
+async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
+    let desk = Desk::new().await;
+    let web = Web::start(std::net::IpAddr::from([127, 0, 0, 1]));
+    let mut vmdk = b"KDMV\x01\0\0\0".to_vec();
+    vmdk.resize(2 << 20, 7);
+    let page = b"<!DOCTYPE html><html><title>404</title>".to_vec();
+    let json = b"{\"error\": \"no such version\"}".to_vec();
+    for (name, content, told) in [
+        ("disk.raw", &vmdk, "is a VMDK disk of VMware, and no disk image"),
+        ("download", &page, "is a web page, and no disk image"),
+        ("metal-amd64.raw.xz", &json, "is called .xz and is not compressed by xz: it is a JSON answer"),
+        ("tiny.img", &vec![0; 512], "has 512 bytes, and no disk image is so small"),
+    ] {
+        let path = desk.path(name);
+        std::fs::write(&path, content).unwrap();
+        let url = web.serve(name, &path, Manner::Good);
+        for source in [["--file", path.to_str().unwrap()], ["--url", &url]] {
+            let arguments = ["image", "build", "raw", "--name", "x", source[0], source[1]];
+            desk.dockbridge(&arguments).await.failed(4, &[told, "--format raw"]);
+        }
+        desk.nothing_was_created().await;
+    }
+    // With `--format raw` it goes on to what is missing here: an agent that could write it.
+    let path = desk.path("disk.raw");
+    let arguments = ["image", "build", "raw", "--name", "x", "--format", "raw", "--file", path.to_str().unwrap()];
+    let forced = desk.dockbridge(&arguments).await;
+    assert!(!forced.status.success() && forced.stderr.contains("dockbridge-agent"), "{forced}");
 }

@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod arguments;
+mod books;
 mod brakes;
 mod cloud_project;
 mod daemon_start;
@@ -14,8 +15,12 @@ mod joining;
 mod kept_apart;
 mod local_cloud_command;
 mod looking;
+mod no_api;
 mod own_host;
 mod rig;
 mod senseless;
 mod settings;
 mod tokens;
+mod waiting;
+#[path = "../../../agent/tests/web/mod.rs"]
+mod web;

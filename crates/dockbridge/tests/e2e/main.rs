@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod basics;
+mod books;
 mod computers;
 mod docker_cli;
 mod ends;

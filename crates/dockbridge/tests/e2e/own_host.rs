@@ -2,6 +2,7 @@
 //! that they order themselves, with docker as its owner set it up.
 
 mod engines;
+mod ssh_config;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

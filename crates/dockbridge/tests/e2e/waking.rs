@@ -1,6 +1,7 @@
 //! The way to a machine where the cloud does not do what it was asked for, or not at once: what is created, what it costs in requests and in money.
 
 mod books;
+mod host_key;
 mod requests;
 mod starts;
 mod stock;

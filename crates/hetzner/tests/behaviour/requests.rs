@@ -5,6 +5,7 @@ use std::time::Duration;
 use hetzner::{Client, Code, Config, Error, Labels, Query};
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::bodies::{action, list, page, server, ssh_key};
 use crate::scripted::{Answer, Cloud, TOKEN, client, fast, refusal, reply};
@@ -63,7 +64,7 @@ async fn a_404_that_is_not_the_apis_own_proves_nothing() {
     let cloud = Cloud::with([reply(404, "<html>not here</html>"), reply(404, "")]).await;
     let client = cloud.client();
     let error = client.servers().get(42).await.unwrap_err();
-    assert_eq!(error.code(), Some(&Code::Other("http 404".into())));
+    assert!(matches!(error, Error::NotTheApi { .. }) && !error.is_not_found(), "{error}");
     client.volumes().delete(42).await.unwrap_err();
 }
 
@@ -183,7 +184,7 @@ async fn a_cloud_that_is_not_there_was_sent_nothing() {
 async fn a_redirect_is_not_followed() {
     let cloud = Cloud::with([reply(307, "").header("Location", "/v1/elsewhere")]).await;
     let error = cloud.client().servers().get(1).await.unwrap_err();
-    assert_eq!(error.api().unwrap().status, StatusCode::TEMPORARY_REDIRECT);
+    assert!(error.to_string().contains("it redirects to /v1/elsewhere (status 307)"), "{error}");
     assert_eq!(cloud.lines(), ["GET /servers/1"]);
 }
 
@@ -226,4 +227,36 @@ async fn labels_and_name_are_changed_alone_or_together() {
     let asked = cloud.asked();
     assert_eq!((asked[0].line.as_str(), &asked[0].body), ("PUT /servers/42", &json!({"labels": {"role": "machine"}})));
     assert_eq!(asked[1].body, json!({"name": "b"}));
+}
+
+/// Not the API: the address that was asked and what was seen instead, at once and without a repeat.
+#[tokio::test]
+async fn what_is_not_the_api_is_named_with_its_address() {
+    let page = "<!DOCTYPE html>\n<html><head><title>Hotel WiFi Login</title></head></html>";
+    for (answer, told) in [
+        (reply(200, page), "a web page titled \"Hotel WiFi Login\" (status 200)"),
+        (reply(403, page), "a web page titled \"Hotel WiFi Login\" (status 403)"),
+        (reply(302, "").header("Location", "https://login.example/"), "it redirects to https://login.example/ (status 302)"),
+        (reply(200, "SSH-2.0-x"), "its reply is not JSON"),
+    ] {
+        let cloud = Cloud::with([answer]).await;
+        let error = cloud.client().servers().list(&Query::default()).await.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, Error::NotTheApi { .. }), "{text}");
+        assert!(text.contains(told) && text.contains("http://127.0.0.1:"), "{text}");
+        assert_eq!(cloud.lines().len(), 1);
+    }
+}
+
+/// However often it could be repeated, silence has an end.
+#[tokio::test]
+async fn a_call_that_is_never_answered_ends_with_the_bound_for_silence() {
+    let cloud = Cloud::with([Answer::Silence, Answer::Silence, Answer::Silence]).await;
+    let patience = Config { longest_silence: Duration::from_millis(400), retries: 50, ..fast() };
+    let begun = Instant::now();
+    let error = cloud.client().with(patience).servers().list(&Query::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { sent: true, .. }), "{error}");
+    assert!(error.to_string().contains("no usable reply came from http://127.0.0.1:"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "fifty repeats of 20 s each were allowed");
+    assert_eq!(Config::default().longest_silence, Duration::from_secs(20));
 }

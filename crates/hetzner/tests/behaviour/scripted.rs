@@ -125,6 +125,7 @@ pub fn fast() -> Config {
         longest_poll_interval: Duration::from_millis(20),
         action_timeout: Duration::from_secs(20),
         request_timeout: Duration::from_secs(20),
+        longest_silence: Duration::from_secs(20),
         retries: 2,
         locked_retries: 3,
         backoff: Duration::from_millis(5),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use agent_proto::{Call, DockerState, EndOfLease, Reply};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, sleep, timeout};
-use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
+use tunnel::{AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel};
 
 use super::creation::Creation;
 use super::probe::knock;
@@ -216,6 +216,7 @@ impl Cloud {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
+            route: Route::Direct,
             agent: Some(self.options.agent.clone()),
             docker_socket: "/var/run/docker.sock".to_owned(),
         };
@@ -333,7 +334,9 @@ impl Cloud {
                     tracing::warn!(%failure, "a container that ran before does not run again");
                 }
             }
-            Ok(Ok(other)) => tracing::warn!(?other, "what ran before on {} may not run again", server.name),
+            Ok(Ok(_)) => {
+                tracing::warn!("what ran before on {} may not run again: the agent gave another answer than was asked for", server.name)
+            }
             Ok(Err(error)) => tracing::warn!(%error, "what ran before on {} may not run again", server.name),
             Err(_) => tracing::warn!("containers that ran before on {} are still being started", server.name),
         }
@@ -377,7 +380,7 @@ impl Cloud {
     }
 }
 
-fn refused(server: &Server, error: ConnectError) -> MachineError {
+pub(super) fn refused(server: &Server, error: ConnectError) -> MachineError {
     match error {
         ConnectError::HostKeyRefused { presented, .. } => MachineError::HostKey { name: server.name.clone(), presented },
         other => MachineError::Connect { name: server.name.clone(), source: Box::new(other) },
@@ -440,15 +443,6 @@ fn renewal_pause(lease: &Lease) -> Duration {
     (lease.length / 3).clamp(Duration::from_secs(1), Duration::from_secs(30))
 }
 
-/// What the system's `ssh` needs to log in to a machine.
-#[derive(Debug, Clone)]
-pub struct Access {
-    /// Where it answers.
-    pub address: std::net::IpAddr,
-    /// Its host key in OpenSSH's public form, read over a connection that was checked against the pinned fingerprint.
-    pub host_key: String,
-}
-
 impl Cloud {
     /// A login for a few commands, without an agent.
     pub(super) async fn plain_login(&self, server: &Server, address: std::net::IpAddr) -> Result<Tunnel, MachineError> {
@@ -457,26 +451,11 @@ impl Cloud {
             endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
+            route: Route::Direct,
             agent: None,
             docker_socket: Options::DOCKER_SOCKET.to_owned(),
         };
         Tunnel::connect(options).await.map_err(|error| refused(server, error))
-    }
-
-    /// How to log in to the machine, if there is one.
-    pub async fn access(&self) -> Result<Option<Access>, MachineError> {
-        let observed = self.observe().await?;
-        let Some((server, address)) = observed.servers.first().and_then(|server| Some((server, server.address?))) else {
-            return Ok(None);
-        };
-        let tunnel = self.plain_login(server, address).await?;
-        let output = tunnel.exec("cat /etc/ssh/ssh_host_ed25519_key.pub", b"").await;
-        tunnel.close().await;
-        let host_key = match output {
-            Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-            Err(error) => return Err(refused(server, error)),
-        };
-        Ok(Some(Access { address, host_key }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Making what is missing, down the ladder until the cloud has one in stock.
 
+use std::sync::{MutexGuard, PoisonError};
+
 use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -76,7 +78,23 @@ fn is_uniqueness(error: &MachineError) -> bool {
 }
 
 impl Cloud {
+    /// Makes what is missing. A volume that was made for it and that no server came to use is taken back: it would bill for nothing.
     pub(super) async fn create(
+        &self,
+        observed: &Observed,
+        volume: Option<Volume>,
+        ladder: &[Rung],
+        stopwatch: &Stopwatch,
+        observer: &dyn Observer,
+    ) -> Result<Option<Created>, MachineError> {
+        let outcome = self.descend(observed, volume, ladder, stopwatch, observer).await;
+        if outcome.is_err() {
+            self.take_back_unused().await;
+        }
+        outcome
+    }
+
+    async fn descend(
         &self,
         observed: &Observed,
         volume: Option<Volume>,
@@ -211,6 +229,8 @@ impl Cloud {
             Ok(created) => {
                 let volume = &created.volume;
                 let made = Volume { id: volume.id, name: volume.name.clone(), location: location.to_owned(), size, server: None };
+                *self.unused() = Some(made.clone());
+                self.options.books.volume(volume, self.prices_soon().await.as_deref());
                 self.settled("create the volume", Ok(created.actions())).await?;
                 Ok(NewVolumeIn::Made(made))
             }
@@ -224,13 +244,33 @@ impl Cloud {
     }
 
     async fn take_back(&self, volume: &Volume) -> Result<(), MachineError> {
+        self.unused().take_if(|unused| unused.id == volume.id);
         let current = self.client.volumes().get(volume.id).await.map_err(cloud("look at the new volume"))?;
         match current {
-            // Somebody attached it meanwhile: it is in use and stays.
+            // Another client attached it meanwhile: it is in use and stays.
             Some(current) if current.server.is_some() => Ok(()),
-            Some(_) => self.client.volumes().delete(volume.id).await.map_err(cloud("take back the new volume")),
+            Some(current) => {
+                self.client.volumes().delete(volume.id).await.map_err(cloud("take back the new volume"))?;
+                self.options.books.volume_gone(volume.id, &current.labels);
+                Ok(())
+            }
             None => Ok(()),
         }
+    }
+
+    /// Takes back the volume that this process made and never asked for a server with. One that stays bills, and `status` shows it.
+    pub(super) async fn take_back_unused(&self) {
+        let Some(volume) = self.unused().take() else { return };
+        match self.take_back(&volume).await {
+            Ok(()) => tracing::info!(volume = volume.id, "the new volume is taken back: no server came to use it"),
+            Err(error) => {
+                tracing::warn!(volume = volume.id, error = crate::with_causes(&error), "the new volume stays, and bills");
+            }
+        }
+    }
+
+    fn unused(&self) -> MutexGuard<'_, Option<Volume>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn new_server(&self, rung: &Rung, choice: &Choice, key: u64, firewall: u64, volume: u64) -> Result<Tried, MachineError> {
@@ -260,7 +300,15 @@ impl Cloud {
             labels,
             ..NewServer::default()
         };
-        match self.client.servers().create(&new).await {
+        // From here on a server may use the volume, also where the reply is lost or nobody waits for it any more.
+        let unused = self.unused().take_if(|unused| unused.id == volume);
+        let created = self.client.servers().create(&new).await;
+        if let Err(hetzner::Error::Api(_)) = &created
+            && created.as_ref().is_err_and(|error| !error.is_lost_reply())
+        {
+            *self.unused() = unused;
+        }
+        match created {
             Ok(created) => Ok(Tried::Made(Some(Box::new(created)))),
             Err(error) if error.is_stock_out() => {
                 tracing::info!(server_type = rung.server_type, location = rung.location, "out of stock");

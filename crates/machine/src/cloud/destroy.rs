@@ -24,6 +24,7 @@ impl Cloud {
     pub(super) async fn take_down(&self, tunnel: Option<&Tunnel>, consent: Consent) -> Result<Destroyed, MachineError> {
         let observed = self.servers_and_volumes().await?;
         if observed.servers.is_empty() {
+            self.take_back_unused().await;
             return Ok(Destroyed::Absent);
         }
         let mut troubles = Vec::new();
@@ -46,6 +47,7 @@ impl Cloud {
             // The cloud detaches its volumes as it deletes it.
             self.delete_server(server.id).await?;
         }
+        self.take_back_unused().await;
         Ok(Destroyed::Gone { troubles })
     }
 
@@ -93,6 +95,8 @@ impl Cloud {
             return Ok(());
         }
         let (begun, mut looks) = (Instant::now(), Looks::new());
+        // Before it is deleted, so that an interrupted deletion leaves it in the books. The deletion waits for no price list.
+        self.options.books.server(&server, self.known_prices().as_deref());
         if server.status != hetzner::ServerStatus::Deleting {
             let action = loop {
                 match servers.delete(id).await {
@@ -109,11 +113,15 @@ impl Cloud {
             }
             looks.pause().await;
         }
+        self.options.books.server_gone(&server, self.prices_soon().await.as_deref());
         Ok(())
     }
 
     /// Deletes a volume with everything on it. For a person who named it.
     pub async fn delete_volume(&self, id: u64) -> Result<(), MachineError> {
-        self.client.volumes().delete(id).await.map_err(cloud("delete the volume"))
+        let labels = self.client.volumes().get(id).await.ok().flatten().map(|volume| volume.labels);
+        self.client.volumes().delete(id).await.map_err(cloud("delete the volume"))?;
+        self.options.books.volume_gone(id, &labels.unwrap_or_default());
+        Ok(())
     }
 }

@@ -127,27 +127,13 @@ impl Cloud {
 
     /// A server as a person wants to see it; with prices where they are known.
     pub(super) fn summary(&self, server: &Server, observed: &Observed, pricing: Option<&Pricing>) -> Summary {
-        let address = pricing.and_then(|pricing| address_price(pricing, &server.location));
         Summary {
-            id: Some(server.id),
-            name: server.name.clone(),
-            address: server.address,
-            status: server.status,
-            busy: server.busy,
-            server_type: Some(server.server_type.clone()),
-            location: Some(server.location.clone()),
-            created: Some(server.created),
-            price_hourly: server.price_hourly.map(|price| price + address.and_then(|price| euros(&price.price_hourly.net)).unwrap_or(0.0)),
-            price_monthly: server
-                .price_monthly
-                .map(|price| price + address.and_then(|price| euros(&price.price_monthly.net)).unwrap_or(0.0)),
-            currency: pricing.map(|pricing| pricing.currency.clone()),
-            billed_unit_seconds: Some(BILLED_UNIT_SECONDS),
             volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
             image: server.image.clone().map(|(id, name)| {
                 let because = self.options.wakes.history().why(server.id).map(str::to_owned);
                 UsedImage { id, name, because }
             }),
+            ..priced(server, pricing)
         }
     }
 
@@ -185,6 +171,40 @@ pub(super) fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> Volu
         location: volume.location.clone(),
         server: volume.server,
         price_monthly: pricing.and_then(|pricing| volume_price(pricing, volume.size)),
+        created: None,
+    }
+}
+
+/// A server as the books want it: with the price of its address where the price list is known, without its volume.
+pub(crate) fn priced_server(found: &hetzner::Server, pricing: Option<&Pricing>) -> Summary {
+    priced(&server(found.clone()), pricing)
+}
+
+/// A volume as the books want it.
+pub(crate) fn priced_volume(found: &hetzner::Volume, pricing: Option<&Pricing>) -> VolumeSummary {
+    VolumeSummary { created: Some(found.created.as_second()), ..volume_summary(&volume(found.clone()), pricing) }
+}
+
+/// A server with its address, priced.
+fn priced(server: &Server, pricing: Option<&Pricing>) -> Summary {
+    let address = pricing.and_then(|pricing| address_price(pricing, &server.location));
+    let hourly = address.and_then(|price| euros(&price.price_hourly.net)).unwrap_or(0.0);
+    let monthly = address.and_then(|price| euros(&price.price_monthly.net)).unwrap_or(0.0);
+    Summary {
+        id: Some(server.id),
+        name: server.name.clone(),
+        address: server.address,
+        status: server.status,
+        busy: server.busy,
+        server_type: Some(server.server_type.clone()),
+        location: Some(server.location.clone()),
+        created: Some(server.created),
+        price_hourly: server.price_hourly.map(|price| price + hourly),
+        price_monthly: server.price_monthly.map(|price| price + monthly),
+        currency: pricing.map(|pricing| pricing.currency.clone()),
+        billed_unit_seconds: Some(BILLED_UNIT_SECONDS),
+        volume: None,
+        image: None,
     }
 }
 

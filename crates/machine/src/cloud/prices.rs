@@ -48,8 +48,13 @@ impl Cloud {
     pub(super) async fn prices_soon(&self) -> Option<Arc<Pricing>> {
         match timeout(LONGEST_WAIT, self.prices()).await {
             Ok(pricing) => pricing,
-            Err(_) => self.prices.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|(_, pricing)| pricing),
+            Err(_) => self.known_prices(),
         }
+    }
+
+    /// The price list as it was read last, without a request.
+    pub(super) fn known_prices(&self) -> Option<Arc<Pricing>> {
+        self.prices.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|(_, pricing)| pricing)
     }
 
     /// A machine whose summary was made without the price list, with it.

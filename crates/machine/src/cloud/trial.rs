@@ -67,7 +67,8 @@ impl Cloud {
         let stages = stopwatch.stages();
         let Some(made) = made.filter(|made| ready.summary.id == Some(made.server) && !stages.is_empty()) else { return };
         let took_ms = stages.iter().map(|stage| stage.took_ms).sum();
-        tracing::info!(image = made.choice.image.name, took_ms, ?stages, "from the request for a server to docker's answer");
+        let each: Vec<String> = stages.iter().map(|stage| format!("{} {} ms", stage.phase.words(), stage.took_ms)).collect();
+        tracing::info!(image = made.choice.image.name, "docker answered {took_ms} ms after the request for a server: {}", each.join(", "));
         if made.fresh_volume {
             return;
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use russh::keys::PrivateKey;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
-use tunnel::{AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Tunnel};
+use tunnel::{AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel};
 
 /// For everything that should take milliseconds; the machine may be busy.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -104,6 +104,7 @@ impl Sshd {
             endpoint: self.endpoint(),
             host_keys: HostKeys::Pinned(vec![Fingerprint::of(self.host_key.public_key())].into()),
             identity: Identity::Key(self.key.clone()),
+            route: Route::Direct,
             agent: None,
             docker_socket: self.path("docker.sock").display().to_string(),
         }

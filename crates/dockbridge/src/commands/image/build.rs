@@ -284,6 +284,7 @@ fn order(opened: &Opened, common: &Common, name: Name, architecture: Architectur
         answer_timeout: settings.image.rescue_timeout,
         agents: agent_binaries(),
         locks: opened.resolved.paths.image_locks(),
+        books: opened.resolved.books(),
     }
 }
 

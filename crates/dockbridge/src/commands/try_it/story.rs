@@ -75,7 +75,7 @@ async fn first_command(stage: &Stage) -> Outcome {
 }
 
 async fn wait_for_wake(stage: &Stage) -> Outcome {
-    let status = follow_wake(&stage.daemon(), LONGEST_WAKE).await?;
+    let status = follow_wake(&stage.daemon(), LONGEST_WAKE, &machine::History::default()).await?;
     check(status.state == "up", || format!("the machine is {}: {}", status.state, status.reason.unwrap_or_default()))
 }
 

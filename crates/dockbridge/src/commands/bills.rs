@@ -1,0 +1,135 @@
+//! What bills now, for the first screen of `status` and for `sweep`: everything of this owner in the project, of all profiles, with its price. A look is kept
+//! for a while, so that a `status` in a loop does not use up the project's requests; an older one is shown with its age where the cloud does not answer.
+
+use std::time::Duration;
+
+use daemon::kept_file;
+use jiff::Timestamp;
+use machine::{Billed, Posting, Standing};
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+
+use crate::failure::with_causes;
+use crate::resolved::Resolved;
+use crate::settings::duration;
+
+/// Nobody waits longer for a look at the prices.
+const LONGEST_LOOK: Duration = Duration::from_secs(4);
+/// Seconds for which a look is good enough. Five requests each time are 600 of the project's 3,600 in an hour.
+const FRESH_FOR: i64 = 30;
+
+/// A look at what bills.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Look {
+    /// Seconds since 1970.
+    at: i64,
+    /// Whose, and in which cloud.
+    of: String,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+/// What is known of what bills.
+#[derive(Debug, Serialize)]
+pub struct Bills {
+    /// `None` where the cloud was never asked.
+    #[serde(flatten)]
+    look: Option<Look>,
+    /// Why the look is not a new one.
+    trouble: Option<String>,
+}
+
+/// Looks, or takes the last look. `None` where there is no owner yet or no token: then there is nothing of ours to ask for. Nothing is made.
+pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
+    if !resolved.paths.owner().exists() {
+        return None;
+    }
+    let (owner, token) = (resolved.owner().ok()?, resolved.token().ok()?);
+    let client = resolved.client(token).ok()?;
+    let path = resolved.paths.profile_state(&resolved.profile).join("bills.json");
+    let (now, of) = (Timestamp::now().as_second(), format!("{owner} {}", resolved.endpoint()));
+    let last = kept_file::read::<Look>(&path).filter(|last| last.of == of);
+    if let Some(last) = last.as_ref().filter(|last| !wants_fresh && (0..FRESH_FOR).contains(&(now - last.at))) {
+        return Some(Bills { look: Some(last.clone()), trouble: None });
+    }
+    match timeout(LONGEST_LOOK, machine::standing(&client, &owner)).await {
+        Ok(Ok(standing)) => {
+            enter(resolved, &standing);
+            let look = Look { at: now, of, standing };
+            // A look that cannot be kept, as on a full disk, is asked for again.
+            let _ = kept_file::write(&path, &look);
+            Some(Bills { look: Some(look), trouble: None })
+        }
+        Ok(Err(error)) => Some(Bills { look: last, trouble: Some(with_causes(&error)) }),
+        Err(_) => {
+            let waited = format!("the cloud does not answer within {}", duration::format(LONGEST_LOOK));
+            Some(Bills { look: last, trouble: Some(waited) })
+        }
+    }
+}
+
+/// What was found belongs in the books of this profile, also where another computer made it or somebody deleted it in the cloud's console.
+fn enter(resolved: &Resolved, standing: &Standing) {
+    let (books, profile) = (resolved.books(), resolved.profile.to_string());
+    let is_own = |named: &Option<String>| named.as_deref() == Some(profile.as_str());
+    let servers = standing.machines.iter().filter(|machine| is_own(&machine.profile));
+    let volumes: Vec<_> = standing.volumes.iter().filter(|volume| is_own(&volume.profile)).collect();
+    let ids = servers.chain(&standing.builders).filter_map(|server| server.thing.id).collect();
+    let post = |event| books.post(Posting { profile: Some(profile.clone()), event });
+    for volume in &volumes {
+        post(Billed::Volume(volume.thing.clone()));
+    }
+    post(Billed::Only { servers: ids, volumes: volumes.iter().map(|volume| volume.thing.id).collect() });
+}
+
+impl Bills {
+    /// One line for each thing that bills, or why that is not known.
+    pub fn lines(&self, own: &str) -> Vec<String> {
+        let now = Timestamp::now().as_second();
+        let age = self.look.as_ref().map(|look| u64::try_from(now - look.at).unwrap_or(0));
+        let mut lines = match (&self.trouble, age) {
+            (Some(trouble), Some(age)) => {
+                let age = duration::format(Duration::from_secs(age));
+                vec![format!("not known ({trouble}); as it was {age} ago:")]
+            }
+            (Some(trouble), None) => return vec![format!("not known ({trouble})")],
+            (None, _) => Vec::new(),
+        };
+        match &self.look {
+            Some(look) if look.standing.is_empty() => lines.push("nothing".to_owned()),
+            Some(look) => lines.extend(all(&look.standing, own)),
+            None => {}
+        }
+        lines
+    }
+}
+
+fn all(standing: &Standing, own: &str) -> Vec<String> {
+    let currency = &standing.currency;
+    let hourly = |price: Option<f64>| price.map_or("price not known".to_owned(), |price| format!("{price:.4} {currency} a started hour"));
+    let monthly = |price: Option<f64>| price.map_or("price not known".to_owned(), |price| format!("{price:.2} {currency} a month"));
+    let of = |profile: &Option<String>| match profile.as_deref() {
+        Some(profile) if profile != own => format!(" of profile {profile}"),
+        _ => String::new(),
+    };
+    let mut lines = Vec::new();
+    for (what, servers) in [("server", &standing.machines), ("image builder", &standing.builders)] {
+        for server in servers {
+            let (machine, profile) = (&server.thing, of(&server.profile));
+            let id = machine.id.map(|id| id.to_string()).unwrap_or_default();
+            let kind = machine.server_type.as_deref().unwrap_or("unknown type");
+            let location = machine.location.as_deref().unwrap_or("unknown location");
+            lines.push(format!("{what} {}{profile} ({id}, {kind} in {location}): {}", machine.name, hourly(machine.price_hourly)));
+        }
+    }
+    for volume in &standing.volumes {
+        let (disk, profile) = (&volume.thing, of(&volume.profile));
+        let attached = if disk.server.is_some() { "" } else { ", not attached" };
+        let price = monthly(disk.price_monthly);
+        lines.push(format!("volume {}{profile} ({}, {} GB in {}{attached}): {price}", disk.name, disk.id, disk.size, disk.location));
+    }
+    for (what, kept) in [("unused primary IP", &standing.addresses), ("snapshot", &standing.snapshots)] {
+        lines.extend(kept.iter().map(|kept| format!("{what} {} ({}): {}", kept.name, kept.id, monthly(kept.price_monthly))));
+    }
+    lines
+}
