@@ -1,4 +1,5 @@
-//! What is said of a path of this computer that a container shall see: why it is refused, and what works instead.
+//! The message about a path of this computer in a request: why it is refused, and what works
+//! instead.
 
 use std::fmt;
 
@@ -21,7 +22,7 @@ pub(crate) enum Kind {
     Driver,
     /// A secret of a compose file.
     Secret,
-    /// A file that is only read, by a service of a compose file: one of its `configs:`, most likely.
+    /// A file that a service of a compose file only reads: most likely one of its `configs:`.
     Config,
     /// A socket of this computer.
     Socket,

@@ -1,4 +1,5 @@
-//! Containers that were created through this endpoint and publish no port: nothing has to be asked before they are started.
+//! Containers that were created through this endpoint and publish no port: their start needs no
+//! inspect.
 //!
 //! What a container publishes is fixed when it is created, and its id is never given to another.
 
@@ -17,7 +18,7 @@ use crate::reply::Failure;
 use crate::room::is_short;
 use crate::sources::seen;
 
-/// About 600 KiB. Who creates more before starting them pays one inspect for each of the oldest.
+/// About 600 KiB. Each of the oldest beyond that costs one inspect when it is started.
 const MOST: usize = 4096;
 
 /// Full ids.
@@ -38,7 +39,8 @@ struct Answer {
 }
 
 impl Created {
-    /// Whether this container publishes nothing, as far as is known. A name may be given to another container, so only a full id is known.
+    /// Whether this container is known to publish nothing. Only full ids are known: another container
+    /// may get the name.
     pub(crate) fn publishes_nothing(&self, reference: &str) -> bool {
         self.inner().ids.contains(reference)
     }

@@ -1,8 +1,9 @@
 //! Whose a path is: of this computer, or of the engine's host.
 //!
-//! What exists here is this computer's, unless it is one of the places that mean the engine's host whoever asks. What does not exist is this computer's
-//! where it would be made for a project here: in the home directory, beside or below a project that the request names, or in a directory that the
-//! machine does not have. Docker would make it on the machine, and it would be gone with the machine.
+//! A path that exists here is this computer's, unless it always means the engine's host. A path
+//! that does not exist is this computer's where a project here would have it: in the home directory,
+//! beside or below a project that the request names, or below a directory that the machine does not
+//! have. Docker would create it on the machine, and it would be deleted with the machine.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
@@ -10,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::binds::Folders;
 
-/// Paths that mean the engine's host whoever asks: these, and what is below those that end in `/`.
+/// Paths that always mean the engine's host: these, and what is below those that end in `/`.
 const OF_THE_ENGINE: &[&str] = &[
     "/run",
     "/run/docker.sock",
@@ -28,7 +29,8 @@ const OF_THE_ENGINE: &[&str] = &[
     "/etc/timezone",
 ];
 
-/// Directories that every Linux system has (hier(7)): that one of them is here, too, makes what is missing in it nobody's.
+/// Directories that every Linux system has (hier(7)). A path that is missing in one of them says
+/// nothing about this computer.
 const EVERYWHERE: &[&str] = &[
     "/",
     "/bin",

@@ -1,7 +1,7 @@
-//! A start that is refused here, because a local port is taken, ends as it ends on the engine: a container that removes itself is gone with it.
+//! The end of a start that is refused here because a local port is taken.
 //!
-//! The engine removes a container with `AutoRemove` whose start fails; without that, a client that waits for the removal (`docker run --rm`) would wait
-//! forever.
+//! The engine removes a container with `AutoRemove` whose start fails, and so does the gateway. A
+//! client that waits for the removal (`docker run --rm`) would wait forever otherwise.
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ struct State {
     running: bool,
 }
 
-/// Removes the container, with its anonymous volumes, if it removes itself and does not run. A failure is logged: the client hears why its start was
-/// refused, whatever becomes of this.
+/// Removes the container, with its anonymous volumes, if it has `AutoRemove` and does not run. A
+/// failure is logged only: the client gets the reason why its start was refused.
 pub(crate) async fn clean_up(link: &Link, connector: &dyn Connector, guard: &Arc<Guard>, container: &str) {
     if let Err(failure) = try_clean_up(link, connector, guard, container).await {
         tracing::warn!(%container, %failure, "a self-removing container whose start was refused may still be there");

@@ -1,5 +1,5 @@
-//! Where the bodies of the Engine API name paths of the engine's host: bind mounts in both forms, and options of volume drivers that are bind mounts by
-//! another name.
+//! Where bodies of the Engine API name paths of the engine's host: bind mounts in both forms, and
+//! options of volume drivers that are bind mounts by another name.
 
 use std::path::PathBuf;
 
@@ -43,7 +43,8 @@ impl Source<'_> {
             Place::Whole(source) => source.as_str()?,
             Place::Within(path) => path,
         };
-        // A volume driver takes any text for a path; elsewhere, what is not absolute is the name of a volume, or no mount at all.
+        // A volume driver takes any text for a path. Elsewhere, text that is not absolute is the
+        // name of a volume, or no mount at all.
         let is_path = text.starts_with('/') || (self.syntax == Syntax::Driver && !text.is_empty());
         is_path.then(|| text.to_owned())
     }

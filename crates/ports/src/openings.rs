@@ -1,7 +1,8 @@
 //! Ports that are still being opened behind the answer to a start.
 //!
-//! A start is answered as soon as the engine has answered it: an inspect in between would wait for a container that is just ending, and a client that
-//! waits for a self-removing container would come too late. Whoever needs the ports of such a container waits here instead.
+//! The gateway passes the answer to a start on at once. An inspect in between would wait for a
+//! container that is just ending, and the client's own wait for a self-removing container would
+//! come too late. Requests that need the ports of a started container wait here instead.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Ports;
 use crate::reservation::Reservation;
 
-/// One inspect takes a round trip, and seconds where a container is just ending. An engine that is silent for longer holds up nobody here.
+/// One inspect takes a round trip, and seconds where a container is just ending. A request waits
+/// no longer for an engine that is silent.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The openings under way.
@@ -23,7 +25,7 @@ pub(crate) struct Openings(Mutex<Vec<Arc<Opening>>>);
 struct Opening {
     id: String,
     name: String,
-    /// Nobody needs it any more.
+    /// The machine is gone.
     cancelled: CancellationToken,
     done: CancellationToken,
 }
@@ -59,7 +61,8 @@ impl Openings {
 }
 
 impl Ports {
-    /// Waits for the openings under way: those of one container, or all of them. Costs nothing where there are none. Waits 10 s at most.
+    /// Waits for the openings under way, 10 s at most: those of one container (by id, the beginning of
+    /// its id, or name), or all of them. Returns at once where there are none.
     pub async fn opened(&self, reference: Option<&str>) {
         let openings: Vec<_> = {
             let under_way = self.0.openings.under_way();

@@ -1,5 +1,6 @@
-//! Published ports whose machine was taken down: they are listed as asleep until a machine is there again, and where it went by itself (idleness, a lock) they
-//! go on listening, to say so to whoever speaks HTTP. Anybody else is disconnected.
+//! Published ports whose machine was taken down. They are listed as asleep until a machine is up
+//! again. Where the machine went by itself (idleness, a lock), they keep listening: an HTTP client
+//! gets a 503 that says so, any other client is disconnected.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use crate::table::Listening;
 
 /// A client that speaks HTTP has asked by then.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Who comes while so many are being answered is disconnected: nobody is served here.
+/// Clients that are answered at once through one port; more are disconnected.
 const MOST: usize = 64;
 
 /// One port that is asleep.

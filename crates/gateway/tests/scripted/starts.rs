@@ -33,7 +33,7 @@ async fn a_port_with_a_number_answers_when_the_start_does_and_nothing_is_asked_b
     let bindings = format!("{{\"80/tcp\":[{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}]}}");
     let mut client = asks_to_start(&mut rig, &bindings, "").await;
     let mut engine = starts(&mut rig, &mut client).await;
-    assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "nobody listens at the port");
+    assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the port is not listened on");
     // Behind it the engine is asked; a container that has ended by then has its port no longer when its end is told.
     let mut question = rig.engine().await;
     assert!(question.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
@@ -68,7 +68,7 @@ async fn whoever_asks_which_number_the_engine_chose_finds_it_open() {
     assert!(client.hears_nothing().await, "the number is told before it answers");
     question.send(&answer("200 OK", &told)).await;
     client.until(&told).await;
-    assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "nobody listens at the port");
+    assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the port is not listened on");
 }
 
 #[tokio::test]
