@@ -131,7 +131,7 @@ impl Provider for Cloud {
 
     fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>> {
         Box::pin(async {
-            match self.way_to_machine(Purpose::Serve, observer).await? {
+            match Box::pin(self.way_to_machine(Purpose::Serve, observer)).await? {
                 Some(ready) => Ok(ready),
                 None => Err(MachineError::TimedOut { waited: Duration::ZERO, last: "there was no machine".to_owned() }),
             }
@@ -140,7 +140,7 @@ impl Provider for Cloud {
 
     fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
         Box::pin(async move {
-            Ok(match self.way_to_machine(Purpose::Join { patience }, &Joining).await? {
+            Ok(match Box::pin(self.way_to_machine(Purpose::Join { patience }, &Joining)).await? {
                 Some(ready) => Joined::Ready(Box::new(ready)),
                 None => Joined::Absent,
             })

@@ -87,7 +87,7 @@ impl Cloud {
         stopwatch: &Stopwatch,
         observer: &dyn Observer,
     ) -> Result<Option<Created>, MachineError> {
-        let outcome = self.descend(observed, volume, ladder, stopwatch, observer).await;
+        let outcome = Box::pin(self.descend(observed, volume, ladder, stopwatch, observer)).await;
         if outcome.is_err() {
             self.take_back_unused().await;
         }
