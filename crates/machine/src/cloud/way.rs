@@ -81,7 +81,7 @@ impl Cloud {
                 }
             }
         };
-        let (mut observed, catalogue) = match Box::pin(unless_called_off(observer, looked)).await {
+        let (mut observed, catalogue) = match unless_called_off(observer, Box::pin(looked)).await {
             Waited::For(looked) => looked?,
             Waited::CalledOff => return Err(MachineError::CalledOff { removed: None, left: None }),
         };
