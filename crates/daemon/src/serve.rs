@@ -150,6 +150,7 @@ impl Daemon {
 
         let policy = options.policy;
         let supervisor = Supervisor {
+            profile: options.profile.clone(),
             accounts,
             provider: options.provider,
             activity: activity.clone(),
