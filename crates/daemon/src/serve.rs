@@ -156,6 +156,7 @@ impl Daemon {
 
         let policy = options.policy;
         let supervisor = Supervisor {
+            profile: options.profile.clone(),
             accounts,
             provider: options.provider.clone(),
             activity: activity.clone(),

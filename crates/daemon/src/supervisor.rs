@@ -87,6 +87,7 @@ impl Release {
 
 /// The machine of one profile, and everything that moves with it.
 pub(crate) struct Supervisor {
+    pub(crate) profile: String,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) activity: Activity,
     pub(crate) policy: Policy,

@@ -98,6 +98,14 @@ impl Orders {
     }
 }
 
+/// A hint whose commands mean this profile: another profile's `init` would change another token.
+fn for_profile(hint: &str, profile: &str) -> String {
+    match profile {
+        "default" => hint.to_owned(),
+        profile => hint.replace("`dockbridge ", &format!("`dockbridge --profile {profile} ")),
+    }
+}
+
 impl Supervisor {
     pub(super) async fn wake(&mut self) -> Next {
         self.no_attempt_before = None;
@@ -181,7 +189,7 @@ impl Supervisor {
         let again = self.expected.then(|| now.plus(self.backoff.failed(rand::random())));
         let mut message = with_causes(error);
         if let Some(hint) = error.hint() {
-            message = format!("{message}; {hint}");
+            message = format!("{message}; {}", for_profile(hint, &self.profile));
         }
         tracing::error!(%message, "no machine");
         if let Some(ports) = &self.ports {

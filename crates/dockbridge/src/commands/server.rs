@@ -54,7 +54,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     }
 }
 
-async fn destroy(resolved: &Resolved) -> Outcome {
+/// Destroys the machine, through the daemon where one runs.
+pub async fn destroy(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
     if daemon.status().await.is_ok() {
         return destroy_through(&daemon).await;

@@ -25,7 +25,11 @@ pub struct Args {
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_what_holds(global)?;
     let daemon = resolved.daemon();
-    let status = daemon.status().await?;
+    let status = match daemon.status().await {
+        // Whoever wants the machine gone gets that without a daemon, too.
+        Err(ClientError::NotRunning { .. }) if arguments.destroy => return super::server::destroy(&resolved).await,
+        status => status?,
+    };
     let is_waking = status.state == "waking";
     if arguments.destroy {
         tell(daemon.destroy_and_stop().await?);

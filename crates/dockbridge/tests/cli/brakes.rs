@@ -51,6 +51,41 @@ async fn a_machine_can_be_destroyed_though_its_login_key_is_unusable() {
 }
 
 #[tokio::test]
+async fn a_machine_is_destroyed_without_a_daemon_whichever_brake_is_pulled() {
+    let desk = Desk::new().await;
+    let identity = desk.identity("default");
+    for brake in [&["stop", "--destroy"][..], &["server", "destroy"], &["sweep", "--yes"]] {
+        // It has no volume, which makes it an orphan for `sweep` as well.
+        desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
+        desk.dockbridge(brake).await.succeeded();
+        desk.nothing_was_created().await;
+    }
+}
+
+#[tokio::test]
+async fn docker_s_errors_name_commands_for_their_profile() {
+    let mut desk = Desk::new().await;
+    if !crate::rig::has_docker() {
+        return eprintln!("passed over: no docker client");
+    }
+    // A daemon starts with it, and learns that it may only read when it makes something.
+    desk.set("HCLOUD_TOKEN", crate::rig::READ_ONLY).set("DOCKBRIDGE_PROFILE", "m");
+    let socket = desk.socket();
+    let mut command = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
+    let log = std::fs::File::create(desk.path("m.log")).unwrap();
+    let arguments = ["start", "--socket", socket.to_str().unwrap()];
+    let _daemon = command.args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    let begun = tokio::time::Instant::now();
+    while !socket.exists() {
+        let said = std::fs::read_to_string(desk.path("m.log")).unwrap();
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "no socket: {said}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let ran = desk.docker(&["ps"]).await.unwrap();
+    ran.failed(1, &["Error response from daemon: ", "run `dockbridge --profile m init`"]);
+}
+
+#[tokio::test]
 async fn the_end_of_the_terminal_ends_the_daemon_in_order() {
     let desk = Desk::new().await;
     let mut daemon = desk.start().await;
