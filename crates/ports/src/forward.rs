@@ -98,8 +98,8 @@ impl<S> Door<S> {
     }
 
     /// What the socket has. Never ready once the door is closed.
-    pub(crate) fn poll<T>(&self, mut poll: impl FnMut(&S) -> Poll<T>) -> Poll<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Poll::Pending, |socket| poll(socket))
+    pub(crate) fn poll<T>(&self, poll: impl FnOnce(&S) -> Poll<T>) -> Poll<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Poll::Pending, poll)
     }
 
     /// The socket, while the door is open.

@@ -213,7 +213,8 @@ impl Table {
         let Listening { slot, .. } = listening;
         let address = Address { at, ..slot.wanted };
         let claimed = !slot.by_hand && self.is_claimed(address);
-        !claimed && !(listening.is_lent(at) && self.owners.other_than(slot, address))
+        let owned_by_another = listening.is_lent(at) && self.owners.other_than(slot, address);
+        !claimed && !owned_by_another
     }
 
     /// An `Open` was carried out.
