@@ -197,7 +197,7 @@ mod tests {
 
     fn user_data() -> String {
         let host_key = HostKey::generate().unwrap();
-        Bootstrap { volume: 4711, host_key: &host_key, boot_lease_seconds: 900, port_window: 35_000..=35_999 }.user_data().unwrap()
+        Bootstrap { volume: 4711, host_key: &host_key, boot_lease_seconds: 900, port_window: 62_500..=62_998 }.user_data().unwrap()
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         let config: serde_json::Value = serde_json::from_str(body).unwrap();
         let script = config["bootcmd"][0][2].as_str().unwrap();
         assert!(script.contains("printf '%s\\n' 4711 >/etc/dockbridge/volume-id"));
-        assert!(script.contains("printf '%s\\n' '35000 35999' >/etc/dockbridge/port-window"));
+        assert!(script.contains("printf '%s\\n' '62500 62998' >/etc/dockbridge/port-window"));
         assert!(script.contains("first_seconds=900\n"));
         assert!(!script.contains("@BOOT_LEASE@"));
     }

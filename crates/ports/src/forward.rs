@@ -98,7 +98,7 @@ impl<S> Door<S> {
     }
 
     /// What the socket has. Never ready once the door is closed.
-    pub(crate) fn poll<T>(&self, poll: impl FnMut(&S) -> Poll<T>) -> Poll<T> {
+    pub(crate) fn poll<T>(&self, poll: impl FnOnce(&S) -> Poll<T>) -> Poll<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(Poll::Pending, poll)
     }
 

@@ -10,7 +10,7 @@ use crate::publication::{Claim, Twin};
 use crate::rules::OnConflict;
 use crate::table::Listening;
 
-/// Where the search for another port begins, above the one that is taken.
+/// Where the search for another port begins, above the one that is taken, or below it where there is none above.
 const STEP: u16 = 1000;
 /// How many are tried.
 const TRIES: u16 = 1000;
@@ -55,7 +55,7 @@ pub(crate) fn place<S>(
         Err(refused) if on_conflict == OnConflict::Increment && is_taken(&refused.error) => refused,
         placed => return placed,
     };
-    for another in (STEP..=STEP.saturating_add(TRIES)).filter_map(|step| port.checked_add(step)) {
+    for another in (STEP..=STEP.saturating_add(TRIES)).filter_map(|step| port.checked_add(step).or_else(|| port.checked_sub(step))) {
         match pair(SocketAddr::new(wanted.at.ip(), another), twin, &mut bind) {
             Err(refused) if is_taken(&refused.error) => {}
             placed => return placed,

@@ -212,9 +212,9 @@ impl Table {
     pub(crate) fn may_have(&self, listening: &Listening, at: SocketAddr) -> bool {
         let Listening { slot, .. } = listening;
         let address = Address { at, ..slot.wanted };
-        let is_claimed = !slot.by_hand && self.is_claimed(address);
-        let is_owned = listening.is_lent(at) && self.owners.other_than(slot, address);
-        !is_claimed && !is_owned
+        let claimed = !slot.by_hand && self.is_claimed(address);
+        let owned_by_another = listening.is_lent(at) && self.owners.other_than(slot, address);
+        !claimed && !owned_by_another
     }
 
     /// An `Open` was carried out.

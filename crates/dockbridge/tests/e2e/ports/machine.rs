@@ -154,26 +154,26 @@ async fn engines_of_two_profiles_never_choose_the_same_number() {
     for name in ["one", "two", "three"] {
         let second_name = format!("other-{name}");
         let (here, there) = tokio::join!(run(&first_socket, name), run(&other, &second_name));
-        assert_ne!(here / 1000, there / 1000, "the engines' numbers are apart: {here}, {there}");
+        assert_ne!(here / 500, there / 500, "the engines' numbers are apart: {here}, {there}");
         assert_eq!(who_answers(local(here)).await.as_deref(), Some(name));
         assert_eq!(who_answers(local(there)).await.as_deref(), Some(second_name.as_str()));
-        assert!(here >= 34_000 && there >= 34_000, "an engine here begins at 32768: {here}, {there}");
+        assert!(here >= 62_000 && there >= 62_000, "an engine here begins at 32768: {here}, {there}");
     }
     // The window holds for dockerd alone, also when that is started again.
     stage.on_machine("systemctl restart docker").await.succeeded();
     let range = stage.on_machine("cat /proc/sys/net/ipv4/ip_local_port_range").await;
     assert_eq!(range.succeeded().stdout.split_whitespace().collect::<Vec<_>>(), ["32768", "60999"]);
     let again = run(&first_socket, "again").await;
-    assert_eq!(again / 1000, shown_window(&stage).await, "{again}");
+    assert_eq!(again / 500, shown_window(&stage).await, "{again}");
     second.stop().await;
     daemon.stop().await;
     stage.close().await;
 }
 
-/// The thousand in which this machine's window begins.
+/// The number of this machine's window.
 async fn shown_window(stage: &Stage) -> u16 {
     let window = stage.on_machine("cat /etc/dockbridge/port-window").await;
-    window.succeeded().stdout.split_whitespace().next().unwrap().parse::<u16>().unwrap() / 1000
+    window.succeeded().stdout.split_whitespace().next().unwrap().parse::<u16>().unwrap() / 500
 }
 
 #[tokio::test(flavor = "multi_thread")]
