@@ -10,18 +10,18 @@ use crate::rig::Desk;
 #[tokio::test]
 async fn status_and_wake_show_the_running_stage_with_its_usual_time() {
     let desk = Desk::new().await;
-    let stages = json!([{"phase": "boot", "took_ms": 18_000}]);
+    let stages = json!([{"phase": "connect", "took_ms": 18_000}]);
     let past = json!({"wakes": [{"image": 1, "server_type": "cx23", "location": "fsn1", "at": 1, "took_ms": 18_000, "stages": stages}]});
     std::fs::create_dir_all(desk.path("home/state/default")).unwrap();
     std::fs::write(desk.path("home/state/default/wakes.json"), past.to_string()).unwrap();
     let daemon = desk.start().await;
-    // Nothing is behind the servers here: one that is made boots for ever.
+    // Nothing is behind the servers here: one that is made never lets anybody in.
     let output = desk.path("wake.out");
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
     let mut wake = wake.arg("wake").stdout(std::fs::File::create(&output).unwrap()).spawn().unwrap();
     let (begun, mut status) = (Instant::now(), String::new());
     let said = || std::fs::read_to_string(&output).unwrap();
-    let shows = |text: &str| text.lines().any(|line| line.contains("booting") && line.ends_with(", usually 18 s"));
+    let shows = |text: &str| text.lines().any(|line| line.contains("connecting") && line.ends_with(", usually 18 s"));
     while !(status.lines().any(|line| line.starts_with("Stage ") && shows(line)) && shows(&said())) {
         assert!(begun.elapsed() < Duration::from_secs(60), "status: {status}\nwake: {}\nlog: {}", said(), daemon.said());
         sleep(Duration::from_millis(200)).await;
