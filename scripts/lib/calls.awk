@@ -2,8 +2,8 @@
 # for shell scripts. mawk and busybox awk read it.
 
 function call(program) {
-    # From rustup, fetched by host.sh, built here, inside images.
-    if (program ~ /^(cargo|rustc|docker|dockbridge|dockbridge-bench|.*run_uhttpd|\/bin\/(sh|peer|echo))$/) return
+    # From rustup, fetched by host.sh, built here, inside images, used only where it is there.
+    if (program ~ /^(cargo|npm|node|rustc|docker|dockbridge|dockbridge-bench|.*run_uhttpd|\/bin\/(sh|peer|echo))$/) return
     print by, FILENAME, program
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::client::{Answer, Client};
+use daemon::client::{Answer, Client, ClientError};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::{Failure, Outcome};

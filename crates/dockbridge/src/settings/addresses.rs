@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn a_path_that_depends_on_the_shell_or_the_directory_is_refused_with_the_right_one() {
-        let told = |text: &str| local_path(text, Some(Path::new("/home/ada"))).unwrap_err();
+        let said = |text: &str| local_path(text, Some(Path::new("/home/ada"))).unwrap_err();
         assert_eq!(local_path("/run/x.sock", None), Ok(()));
-        assert!(told("~/x.sock").ends_with("write /home/ada/x.sock"));
-        assert!(told("./x.sock").ends_with("such as /home/ada/x.sock"));
-        assert!(told("x.sock").contains("is relative"));
-        assert!(told("$HOME/x.sock").contains("variables are not filled in"));
-        assert!(told("unix:///run/x.sock").ends_with("write the path alone, /run/x.sock"));
-        assert!(told(" ").contains("it is empty"));
+        assert!(said("~/x.sock").ends_with("write /home/ada/x.sock"));
+        assert!(said("./x.sock").ends_with("such as /home/ada/x.sock"));
+        assert!(said("x.sock").contains("is relative"));
+        assert!(said("$HOME/x.sock").contains("variables are not filled in"));
+        assert!(said("unix:///run/x.sock").ends_with("write the path alone, /run/x.sock"));
+        assert!(said(" ").contains("it is empty"));
     }
 
     #[test]

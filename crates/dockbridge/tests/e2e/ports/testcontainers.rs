@@ -69,7 +69,6 @@ fn clients() -> Option<PathBuf> {
     found
 }
 
-// Host programs: node
 async fn through(stage: &Stage, directory: &Path, program: &Path, arguments: &[&str]) -> Ran {
     let mut command = stage.command(program);
     command.args(arguments).current_dir(directory);
