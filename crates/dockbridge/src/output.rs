@@ -137,11 +137,14 @@ impl Running {
     }
 }
 
+/// How long a command that is to wake the machine may take to ask for it.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+
 /// Prints the stages of a wake as they end, and the one that goes on with its usual time, until the machine is up or has failed; returns the last status.
 pub async fn follow_wake(daemon: &Client, limit: Duration, wakes: &History) -> Result<Status, daemon::client::ClientError> {
     let begun = tokio::time::Instant::now();
     let mut running = Running { is_terminal: std::io::stdout().is_terminal(), shown: None };
-    let mut told = 0;
+    let (mut told, mut has_begun) = (0, false);
     loop {
         let status = daemon.status().await?;
         if status.phases.iter().filter(|phase| phase.over).count() > told {
@@ -152,8 +155,13 @@ pub async fn follow_wake(daemon: &Client, limit: Duration, wakes: &History) -> R
             say(&format!("  {:<40} {:>7}", format!("{}{detail}", phase.words), seconds(phase.seconds)));
             told += 1;
         }
-        // A wake that has begun leads to `absent` or `releasing` only where an order called it off.
-        let under_way = matches!(status.state.as_str(), "waking" | "lost");
+        has_begun |= matches!(status.state.as_str(), "waking" | "lost");
+        let under_way = match status.state.as_str() {
+            "waking" | "lost" => true,
+            // A wake that has begun leads there only where an order called it off. Who asked for it may be a moment behind.
+            "absent" | "releasing" => !has_begun && begun.elapsed() < BEGINS_WITHIN,
+            _ => false,
+        };
         if !under_way || begun.elapsed() > limit {
             running.clear();
             return Ok(status);

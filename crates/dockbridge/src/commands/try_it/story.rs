@@ -184,8 +184,11 @@ async fn idle(stage: &Stage, port: u16) -> Outcome {
     shown(&format!("gone after {}: {}", seconds(begun.elapsed().as_secs_f64()), status.reason.unwrap_or_default()));
     let counts = stage.counts().await?;
     check(counts.servers == 0 && counts.volumes == 1, || format!("there should be no server and one volume: {counts:?}"))?;
-    let freed = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    check(freed, || format!("port {port} is still taken"))
+    typed(&format!("curl localhost:{port}"));
+    let answer = fetch_once(port).await?;
+    let (head, told) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    shown(told);
+    check(head.starts_with("HTTP/1.1 503") && told.contains("asleep"), || format!("localhost:{port} answers {answer:?}"))
 }
 
 async fn again(stage: &Stage) -> Outcome {
