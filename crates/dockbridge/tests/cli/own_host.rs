@@ -33,7 +33,7 @@ async fn arguments_and_settings_that_contradict_each_other_are_refused() {
     let desk = Desk::new().await;
     let cases: &[(&str, &[&str], i32, &str)] = &[
         ("", &["--provider", "hetzner", "--host", "me@x"], 2, "--host names a host of your own"),
-        ("", &["--provider", "ssh"], 2, "provider ssh needs a host: --host <USER@ADDRESS[:PORT]>"),
+        ("", &["--provider", "ssh"], 2, "provider ssh needs a host: --host <HOST>"),
         ("machine: {provider: ssh}\n", &[], 2, "provider ssh needs a host"),
         ("", &["--identity", "/x"], 2, "--identity belongs to a host of your own"),
         ("", &["--remote-socket", "/x"], 2, "--remote-socket belongs to a host of your own"),

@@ -21,6 +21,7 @@ enum Order {
 }
 
 const LOOKING_UP: &str = "looking up what there is";
+const STAGES: [&str; 4] = [LOOKING_UP, "creating the server", "booting", "starting docker"];
 /// A wake takes a minute at most where all goes well.
 const SOON: Duration = Duration::from_secs(90);
 /// Waiting requests are answered at once.
@@ -99,32 +100,35 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     ever
 }
 
-async fn at_every_stage(order: Order) {
+/// At two stages, or at all of them where `DOCKBRIDGE_TEST_ORDERS` is `all`.
+async fn at_stages(order: Order, two: [usize; 2]) {
     let Some(stage) = Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await else { return pass_over() };
+    let all = std::env::var("DOCKBRIDGE_TEST_ORDERS").is_ok_and(|orders| orders == "all");
+    let stages = if all { vec![0, 1, 2, 3] } else { two.to_vec() };
     let mut ever = 0;
-    for at in [LOOKING_UP, "creating the server", "booting", "starting docker"] {
-        ever = wins(&stage, order, at, ever).await;
+    for at in stages {
+        ever = wins(&stage, order, STAGES[at], ever).await;
     }
-    assert!(ever >= 2, "servers were created before the order: {ever}");
+    assert!(ever >= 1, "servers were created before the order: {ever}");
     stage.close().await;
 }
 
 #[tokio::test]
-async fn a_destroy_wins_over_a_wake_at_every_stage() {
-    at_every_stage(Order::ServerDestroy).await;
+async fn a_destroy_wins_over_a_wake_at_any_stage() {
+    at_stages(Order::ServerDestroy, [0, 2]).await;
 }
 
 #[tokio::test]
-async fn a_stop_with_destroy_wins_over_a_wake_at_every_stage() {
-    at_every_stage(Order::StopDestroy).await;
+async fn a_stop_with_destroy_wins_over_a_wake_at_any_stage() {
+    at_stages(Order::StopDestroy, [1, 3]).await;
 }
 
 #[tokio::test]
-async fn a_stop_wins_over_a_wake_at_every_stage() {
-    at_every_stage(Order::Stop).await;
+async fn a_stop_wins_over_a_wake_at_any_stage() {
+    at_stages(Order::Stop, [0, 3]).await;
 }
 
 #[tokio::test]
-async fn an_interrupt_wins_over_a_wake_at_every_stage() {
-    at_every_stage(Order::Interrupt).await;
+async fn an_interrupt_wins_over_a_wake_at_any_stage() {
+    at_stages(Order::Interrupt, [1, 2]).await;
 }
