@@ -82,7 +82,7 @@ pub const UPKEEP: &[Script<'_>] = &[
         "networks in detail",
         "docker network create --subnet 10.99.0.0/24 --label a=b net >/dev/null; docker network create --subnet 10.99.0.0/24 twice; echo $?; docker run -d --name box --network net --ip 10.99.0.9 --network-alias also tiny sleep 100 >/dev/null; \
          docker network inspect -f '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}' net; docker run --rm --network net tiny ping -c 1 -W 5 also >/dev/null && echo found; docker network connect bridge box; docker inspect -f '{{len .NetworkSettings.Networks}}' box; \
-         docker network disconnect net box; docker network connect net box; docker network rm net; echo $?; docker rm -f box; docker network rm net; docker network ls -q -f label=a=b; docker run --rm --network none tiny ls /sys/class/net; docker run --rm --network host tiny true; echo $?; \
+         docker network disconnect net box; docker network connect net box; docker network rm net; echo $?; docker rm -f box; docker network rm net; docker network ls -q -f label=a=b; docker run --rm --network none tiny ls /sys/class/net; docker run --rm --network host tiny true 2>/dev/null; echo $?; \
          docker run -d --name near tiny sleep 100 >/dev/null; docker run --rm --network container:near tiny hostname | wc -c; docker rm -f near",
         "box 10.99.0.9/24\nfound\n2\n",
     ),
