@@ -29,8 +29,12 @@ const LANES_UP: usize = 2;
 const LANES_DOWN: usize = 1;
 /// How long a bundle without streams is kept: `docker build` and `docker cp` come in rows, and a new one takes ten round trips.
 const KEPT: Duration = Duration::from_secs(600);
+/// How often it is asked whether the bundle is still needed: a path may have seemed long because a processor was busy.
+const TIDY: Duration = Duration::from_secs(10);
 /// How long after a failure nobody tries again; meanwhile bulk streams share the interactive connection.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Round trips that are measured before a path counts as long.
+const PINGS: usize = 3;
 /// A round trip while none was measured: a path of some length.
 const UNKNOWN: Duration = Duration::from_millis(100);
 /// Waiting asks. Each waits for the same bundle; more than this wait at the queue's door.
@@ -98,9 +102,7 @@ impl Owner {
     async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
         let death = self.session.death().clone();
         let serving = async {
-            // How long the path is becomes known by the watchdog's first ping, which is on its way.
-            let known = self.session.call(&Call::Ping).await.is_ok();
-            if known && !self.round_trip.is_near() {
+            if self.is_far().await {
                 self.link().await;
             }
             loop {
@@ -109,7 +111,7 @@ impl Owner {
                         Some(reply) => drop(reply.send(self.link().await)),
                         None => return,
                     },
-                    () = tokio::time::sleep(KEPT / 4), if self.link.is_some() => self.tidy().await,
+                    () = tokio::time::sleep(TIDY), if self.link.is_some() => self.tidy().await,
                 }
             }
         };
@@ -117,6 +119,21 @@ impl Owner {
             () = serving => {}
             _ = death.wait() => {}
         }
+    }
+
+    /// One answer may be late because a processor is busy: a bundle that nobody needs would be four connections.
+    async fn is_far(&self) -> bool {
+        for _ in 0..PINGS {
+            let asked = Instant::now();
+            if self.session.call(&Call::Ping).await.is_err() {
+                return false;
+            }
+            self.round_trip.heard(asked.elapsed());
+            if self.round_trip.is_near() {
+                return false;
+            }
+        }
+        true
     }
 
     async fn link(&mut self) -> Option<Arc<Link>> {
@@ -173,8 +190,8 @@ impl Owner {
         let Some(link) = &self.link else { return };
         if Arc::strong_count(link) > 1 {
             self.used = Instant::now();
-        } else if self.used.elapsed() >= KEPT {
-            link.close("not used for a while").await;
+        } else if self.round_trip.is_near() || self.used.elapsed() >= KEPT {
+            link.close("not used for a while, or not needed").await;
             self.link = None;
         }
     }

@@ -45,7 +45,8 @@ impl RoundTrip {
         self.least().is_some_and(|least| least < NEAR)
     }
 
-    fn set(&self, duration: Duration) {
+    /// One was measured.
+    pub(crate) fn heard(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1);
         self.last.store(micros, Ordering::Relaxed);
         if self.least().is_none_or(|least| duration < least) {
@@ -68,7 +69,7 @@ where
         tokio::select! {
             _ = death.wait() => return,
             answer = ping() => match answer {
-                Ok(()) => last.set(asked.elapsed()),
+                Ok(()) => last.heard(asked.elapsed()),
                 Err(reason) => return death.declare(reason),
             },
             silence = silence(&wires, asked) => {
