@@ -158,7 +158,9 @@ impl Reservation {
         if let Err(error) = self.ports.engine().kill(&id).await {
             tracing::warn!(container = %name, %error, "a container without its ports cannot be killed");
         }
-        self.ports.settle(&id).await;
+        if let Err(error) = self.ports.refresh(&id).await {
+            tracing::debug!(container = %name, %error, "the end of a container without its ports is not known yet");
+        }
         let why = format!("{TAKEN}. {CHOSEN}");
         Err(Conflict { name, id, local, why })
     }

@@ -178,7 +178,7 @@ mod tests {
         assert!(judge(&file, "host", 22).is_err());
     }
 
-    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQDAQABAAAAgQ==";
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC3vWwp9hJUFgxGO4l+n1DIn3PNcnR81euX1rWIHyGsyL655xF7Dsbf5hvjHWZAyDWLPOkV1EuDyHolh4N0r+3fLIdhqkcPJ8oleoZJr8MIc/PFqzWfgTvkr2dEHLU4HOZ5S822EtVXD5H0QGSsPzvIMmeacmtcki31xtVHAQmYsQ==";
 
     #[test]
     fn kinds_that_can_be_checked_are_asked_for_whatever_stands_before_them() {
