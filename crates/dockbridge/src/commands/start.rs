@@ -34,7 +34,7 @@ pub struct Args {
     /// Where machines come from; with `--host` it is ssh
     #[arg(long, value_enum)]
     provider: Option<Kind>,
-    /// A host of your own, as user@address[:port], ssh://user@address[:port] or an alias of your ssh_config
+    /// A host of your own: user@address, with :port if need be, also with ssh:// before it, or an alias of your ssh_config
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// With a host of your own: the private key, instead of those that ssh would offer
