@@ -19,7 +19,7 @@ pub fn answer(status: &str, body: &str) -> String {
 /// An inspected container.
 pub fn inspected(bindings: &str, ports: &str, more: &str) -> String {
     let host_config = format!("{{\"PortBindings\":{bindings},\"NetworkMode\":\"bridge\"{more}}}");
-    let settings = format!("{{\"Ports\":{ports},\"Networks\":{{\"bridge\":{{\"IPAddress\":\"172.17.0.2\"}}}}}}");
+    let settings = format!("{{\"Ports\":{ports},\"Networks\":{{\"bridge\":{{\"IPAddress\":\"172.17.0.2\",\"Gateway\":\"172.17.0.1\"}}}}}}");
     format!(
         "{{\"Id\":\"{ID}\",\"Name\":\"/web\",\"State\":{{\"Running\":{}}},\"HostConfig\":{host_config},\"NetworkSettings\":{settings}}}",
         ports != "{}"

@@ -51,7 +51,9 @@ async fn a_port_with_a_number_answers_when_the_start_does_and_nothing_is_asked_b
 async fn whoever_asks_which_number_the_engine_chose_finds_it_open() {
     let mut rig = rig_with_ports();
     let port = free_port();
-    let mut client = asks_to_start(&mut rig, "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"\"}]}", "").await;
+    // A container that removes itself may be ending: its start is answered first.
+    let chosen = "{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"\"}]}";
+    let mut client = asks_to_start(&mut rig, chosen, ",\"AutoRemove\":true").await;
     let mut engine = starts(&mut rig, &mut client).await;
     let mut question = rig.engine().await;
     assert!(question.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
