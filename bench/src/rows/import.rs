@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Result, ensure};
 
-use super::transfer::{FIRST, RATE};
+use super::transfer::{FIRST, RATE, percent};
 use super::{COMMON, Row, figures, quantile};
 use crate::clock;
 use crate::data::noise;
@@ -22,15 +22,14 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let length = std::fs::metadata(&file)?.len();
     let (mut rates, mut first) = (Vec::new(), 0);
     for _ in 0..stage.repetitions() {
-        first += u32::from(peer.begins_first_transfer());
+        first += usize::from(peer.begins_first_transfer());
         let begun = clock::now();
         let imported = peer.docker().args(["import", "-", "bench/imported"]).stdin(File::open(&file)?).stdout(Stdio::null()).status()?;
         rates.push(length as f64 / begun.elapsed().as_secs_f64() / 1e6);
         ensure!(imported.success(), "`docker import` ended with {imported}");
         peer.docker().args(["rmi", "-f", "bench/imported"]).stdout(Stdio::null()).status()?;
     }
-    let first = 100.0 * f64::from(first) / rates.len() as f64;
-    Ok(figures([(RATE, quantile(&mut rates, 0.5)), (FIRST, first)]))
+    Ok(figures([(FIRST, percent(first, rates.len())), (RATE, quantile(&mut rates, 0.5))]))
 }
 
 /// Those of [`super::save`], too.

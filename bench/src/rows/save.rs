@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 
 use super::import::goals;
-use super::transfer::{FIRST, RATE};
+use super::transfer::{FIRST, RATE, percent};
 use super::{COMMON, Row, figures, quantile};
 use crate::clock;
 use crate::engine::PIECE;
@@ -21,7 +21,7 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let (mut rates, mut first) = (Vec::new(), 0);
     let mut piece = vec![0; PIECE];
     for _ in 0..stage.repetitions() {
-        first += u32::from(peer.begins_first_transfer());
+        first += usize::from(peer.begins_first_transfer());
         let begun = clock::now();
         let mut saving = peer.docker().args(["save", &image]).stdout(Stdio::piped()).spawn()?;
         let mut archive = saving.stdout.take().context("no output")?;
@@ -36,6 +36,5 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
         ensure!(ended.success(), "`docker save` ended with {ended}");
         rates.push(length as f64 / begun.elapsed().as_secs_f64() / 1e6);
     }
-    let first = 100.0 * f64::from(first) / rates.len() as f64;
-    Ok(figures([(RATE, quantile(&mut rates, 0.5)), (FIRST, first)]))
+    Ok(figures([(FIRST, percent(first, rates.len())), (RATE, quantile(&mut rates, 0.5))]))
 }

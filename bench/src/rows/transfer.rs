@@ -79,16 +79,17 @@ fn summary(samples: Vec<Sample>) -> Result<Figures> {
     let mut costs: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu).collect();
     let [slowest, median, fastest] = [0.0, 0.5, 1.0].map(|part| quantile(&mut rates, part));
     let first = samples.iter().filter(|sample| sample.first).count();
-    let mut figures = figures([
-        (RATE, median),
-        ("slowest MB/s", slowest),
-        ("fastest MB/s", fastest),
-        (FIRST, 100.0 * first as f64 / samples.len() as f64),
-    ]);
+    let mut figures =
+        figures([(RATE, median), ("slowest MB/s", slowest), ("fastest MB/s", fastest), (FIRST, percent(first, samples.len()))]);
     if !costs.is_empty() {
         figures.insert(CPU.to_owned(), quantile(&mut costs, 0.5));
     }
     Ok(figures)
+}
+
+/// So many of them, in percent.
+pub fn percent(part: usize, whole: usize) -> f64 {
+    100.0 * part as f64 / whole as f64
 }
 
 /// Sends `length` bytes out of `from` and waits until the engine has all of them.

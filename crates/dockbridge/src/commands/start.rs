@@ -147,8 +147,8 @@ fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
                     .hint("add `--host user@address`, or set `ssh.host`")
                     .code(2))
             }
-            _ if arguments.identity.is_some() || arguments.remote_socket.is_some() => {
-                Err(Failure::new("--identity and --remote-socket belong to a host of your own")
+            _ if arguments.identity.is_some() || arguments.ssh_config.is_some() || arguments.remote_socket.is_some() => {
+                Err(Failure::new("--identity, --ssh-config and --remote-socket belong to a host of your own")
                     .hint("leave them out with `--provider hetzner`")
                     .code(2))
             }

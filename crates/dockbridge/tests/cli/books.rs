@@ -4,18 +4,8 @@
 use hetzner::{Labels, Query};
 use serde_json::{Value, json};
 
+use crate::bill::servers;
 use crate::rig::{Desk, run};
-
-/// Ids, started hours and price in millionths of each server.
-fn servers(bill: &Value, price: &str) -> Vec<(u64, u64, u64)> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and positive")]
-    let micros = |price: &Value| (price.as_f64().unwrap() * 1e6).round() as u64;
-    let each = bill["servers"].as_array().unwrap().iter();
-    let mut all: Vec<_> =
-        each.map(|server| (server["id"].as_u64().unwrap(), server["hours"].as_u64().unwrap(), micros(&server[price]))).collect();
-    all.sort_unstable();
-    all
-}
 
 /// `cost` and the cloud's own bill name the same servers with the same prices.
 async fn equals_the_clouds_bill(desk: &Desk, count: usize) {

@@ -4,6 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod arguments;
+#[path = "../bill/mod.rs"]
+mod bill;
 mod books;
 mod brakes;
 mod cloud_project;

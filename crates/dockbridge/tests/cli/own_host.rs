@@ -38,6 +38,8 @@ async fn arguments_and_settings_that_contradict_each_other_are_refused() {
         ("", &["--identity", "/x"], 2, "--identity belongs to a host of your own"),
         ("", &["--remote-socket", "/x"], 2, "--remote-socket belongs to a host of your own"),
         ("", &["--provider", "hetzner", "--identity", "/x"], 2, "belong to a host of your own"),
+        ("", &["--ssh-config", "/x"], 2, "--ssh-config belongs to a host of your own"),
+        ("", &["--provider", "hetzner", "--ssh-config", "/x"], 2, "belong to a host of your own"),
         ("machine: {provider: hetzner}\nssh: {host: me@x}\n", &[], 1, "would not use this host"),
     ];
     for (settings, arguments, code, told) in cases {

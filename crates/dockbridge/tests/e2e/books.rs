@@ -8,18 +8,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::timeout;
 
+use crate::bill::servers;
 use crate::rig::{LONGEST_COMMAND, Stage, pass_over};
-
-/// Ids, started hours and price in millionths of each server, in the order of ids.
-fn servers(bill: &Value, price: &str) -> Vec<(u64, u64, u64)> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and positive")]
-    let micros = |price: &Value| (price.as_f64().unwrap() * 1e6).round() as u64;
-    let each = bill["servers"].as_array().unwrap().iter();
-    let mut all: Vec<_> =
-        each.map(|server| (server["id"].as_u64().unwrap(), server["hours"].as_u64().unwrap(), micros(&server[price]))).collect();
-    all.sort_unstable();
-    all
-}
 
 async fn equal_the_clouds_bill(stage: &Stage, count: usize) {
     let ours: Value = serde_json::from_str(&stage.dockbridge(&["cost", "--json"]).await.succeeded().stdout).unwrap();

@@ -4,6 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod basics;
+#[path = "../bill/mod.rs"]
+mod bill;
 mod books;
 mod computers;
 mod docker_cli;
