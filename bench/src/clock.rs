@@ -1,5 +1,5 @@
-//! Time for measurements: the monotonic clock and pauses of whole threads. The benchmark has no runtime that a blocked thread could harm, and
-//! runs on a computer that does not go to sleep.
+//! Time for measurements: the monotonic clock and pauses of whole threads. The benchmark has no
+//! runtime that a blocked thread could harm, and runs on a computer that does not go to sleep.
 
 use std::time::{Duration, Instant};
 

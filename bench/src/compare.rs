@@ -1,4 +1,5 @@
-//! The whole comparison: a machine, the links, everything measured behind each of them, the table. Whatever is made for it is gone afterwards.
+//! The whole comparison: a machine, the links, everything measured behind each of them, the table.
+//! Whatever is made for it is gone afterwards.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -31,8 +32,13 @@ pub struct Args {
 
 /// Compares, and prints the table.
 pub fn run(arguments: Args) -> Result<()> {
-    ensure!(rustix::process::geteuid().is_root(), "the comparison runs a real machine and needs root");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "the comparison runs a real machine and needs \
+        root"
+    );
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
@@ -58,11 +64,14 @@ async fn compare(arguments: &Args, machine: &Machine, folder: &Path, data: &Path
     let mut choice = arguments.choice.clone();
     let file = choice.json.get_or_insert_with(|| folder.join("results.jsonl")).clone();
     conditions(machine)?;
-    let links = if arguments.links.is_empty() { Link::ALL.to_vec() } else { arguments.links.clone() };
+    let links =
+        if arguments.links.is_empty() { Link::ALL.to_vec() } else { arguments.links.clone() };
     for link in links {
         let laid = match (&arguments.emulator, link) {
             (_, Link::Plain) => None,
-            (Some(emulator), _) => Some(tokio::task::block_in_place(|| Emulated::lay(emulator, link))?),
+            (Some(emulator), _) => {
+                Some(tokio::task::block_in_place(|| Emulated::lay(emulator, link))?)
+            }
             (None, _) => {
                 complain(&format!("{} is passed over: there is no link emulator", link.title()));
                 continue;
@@ -77,7 +86,13 @@ async fn compare(arguments: &Args, machine: &Machine, folder: &Path, data: &Path
 }
 
 /// In a process of its own, which is behind the link from its first breath. It goes with this one.
-async fn measure(link: Link, laid: Option<&Emulated>, machine: &Machine, data: &Path, choice: &Choice) -> Result<()> {
+async fn measure(
+    link: Link,
+    laid: Option<&Emulated>,
+    machine: &Machine,
+    data: &Path,
+    choice: &Choice,
+) -> Result<()> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]);
     if let Some(laid) = laid {
@@ -87,7 +102,12 @@ async fn measure(link: Link, laid: Option<&Emulated>, machine: &Machine, data: &
         .arg(std::env::current_exe()?)
         .args(["measure", "--link", &link.to_string(), "--host", &machine.address, "--key"])
         .arg(&machine.key);
-    command.arg("--data").arg(data).args(choice.arguments()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .arg("--data")
+        .arg(data)
+        .args(choice.arguments())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let ended = command.status().await?;
     if !ended.success() {
         bail!("measuring on {} ended with {ended}", link.title());
@@ -96,20 +116,31 @@ async fn measure(link: Link, laid: Option<&Emulated>, machine: &Machine, data: &
 }
 
 fn conditions(machine: &Machine) -> Result<()> {
-    let told =
-        machine.run("ssh -V 2>&1; sysctl -n net.ipv4.tcp_congestion_control; docker version --format 'dockerd {{.Server.Version}}'; . /etc/os-release; echo $PRETTY_NAME", None)?;
+    let told = machine.run(
+        "ssh -V 2>&1; sysctl -n net.ipv4.tcp_congestion_control; docker version \
+            --format 'dockerd {{.Server.Version}}'; . /etc/os-release; echo $PRETTY_NAME",
+        None,
+    )?;
     let ours = |command: &str| {
         let output = std::process::Command::new("sh").args(["-c", command]).output();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ")).unwrap_or_default()
+        output
+            .map(|output| String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; "))
+            .unwrap_or_default()
     };
     say(&format!("Machine: {}", told.replace('\n', "; ")));
     say(&format!(
         "Client:  {}",
-        ours("ssh -V 2>&1; docker --version; sysctl -n net.ipv4.tcp_congestion_control net.ipv4.tcp_rmem net.ipv4.tcp_wmem")
+        ours(
+            "ssh -V 2>&1; docker --version; sysctl -n net.ipv4.tcp_congestion_control \
+            net.ipv4.tcp_rmem net.ipv4.tcp_wmem"
+        )
     ));
     say(&format!(
         "Host:    {}",
-        ours("uname -r; nproc; sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1; uptime | sed 's/.*load/load/'")
+        ours(
+            "uname -r; nproc; sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1; uptime | \
+            sed 's/.*load/load/'"
+        )
     ));
     Ok(())
 }

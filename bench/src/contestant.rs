@@ -1,7 +1,9 @@
-//! dockbridge as a contestant: the product's own gateway, tunnel and agent in one process, put together as the daemon does it, with two sockets
-//! over one tunnel, of which one leads to dockerd and the other to the engine that does nothing.
+//! dockbridge as a contestant: the product's own gateway, tunnel and agent in one process, put
+//! together as the daemon does it, with two sockets over one tunnel, of which one leads to dockerd
+//! and the other to the engine that does nothing.
 //!
-//! A daemon would do, but has one engine only. What differs: no supervisor, and the host key is whatever the host shows first.
+//! A daemon would do, but has one engine only. What differs: no supervisor, and the host key is
+//! whatever the host shows first.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +19,8 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tunnel::{
-    AgentPlan, AgentState, Class, Connector, Destination, Endpoint, HostKeys, Identity, OpenError, Options, Route, Stream, Tunnel,
+    AgentPlan, AgentState, Class, Connector, Destination, Endpoint, HostKeys, Identity, OpenError,
+    Options, Route, Stream, Tunnel,
 };
 
 use crate::{clock, machine};
@@ -40,7 +43,8 @@ pub struct Args {
     /// Local socket that leads to the engine that does nothing
     #[arg(long, value_name = "SOCKET")]
     fake: PathBuf,
-    /// Port of this computer that leads to the same engine's port, as the product's published ports do; needs the container that `compare` starts
+    /// Port of this computer that leads to the same engine's port, as the product's published ports
+    /// do; needs the container that `compare` starts
     #[arg(long, value_name = "PORT")]
     web: Option<u16>,
     /// Where that one listens on the machine
@@ -80,16 +84,21 @@ async fn serve(arguments: &Args) -> Result<()> {
     let activity = Activity::new(Arc::new(SuspendClock));
     let serving = CancellationToken::new();
     let to_docker: Arc<dyn Connector> = Arc::new(tunnel.clone());
-    let to_nothing: Arc<dyn Connector> = Arc::new(Elsewhere { tunnel: tunnel.clone(), socket: arguments.remote_fake.clone() });
-    let served = [(to_docker, &arguments.docker, "docker"), (to_nothing, &arguments.fake, "nothing")].map(|(link, socket, name)| {
-        let (activity, serving, kept) = (activity.clone(), serving.clone(), folder.path().join(name));
-        let listener = listen(socket);
-        tokio::spawn(async move {
-            let gateway = Gateway::new(link, activity, None, Knowledge::load(&kept));
-            gateway.serve(listener?, serving).await;
-            Ok::<(), anyhow::Error>(())
-        })
-    });
+    let to_nothing: Arc<dyn Connector> =
+        Arc::new(Elsewhere { tunnel: tunnel.clone(), socket: arguments.remote_fake.clone() });
+    let served =
+        [(to_docker, &arguments.docker, "docker"), (to_nothing, &arguments.fake, "nothing")].map(
+            |(link, socket, name)| {
+                let (activity, serving, kept) =
+                    (activity.clone(), serving.clone(), folder.path().join(name));
+                let listener = listen(socket);
+                tokio::spawn(async move {
+                    let gateway = Gateway::new(link, activity, None, Knowledge::load(&kept));
+                    gateway.serve(listener?, serving).await;
+                    Ok::<(), anyhow::Error>(())
+                })
+            },
+        );
     let ports = Ports::new(Arc::new(tunnel.clone()), activity, ports::Options::default());
     let following = tokio::spawn({
         let (ports, serving) = (ports.clone(), serving.clone());
@@ -113,13 +122,19 @@ async fn serve(arguments: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A forward as one that a container publishes: the container has the machine's own network, in which that engine listens.
+/// A forward as one that a container publishes: the container has the machine's own network, in
+/// which that engine listens.
 async fn publish(ports: &Ports, port: u16) -> Result<()> {
     let forward = format!("{port}:{}:{}", machine::HOST_NETWORK, machine::ENGINE_PORT).parse()?;
     let mut made = ports.add(forward)?;
     let begun = clock::now();
     while !made.first().is_some_and(|made| made.state == PortState::Open) {
-        ensure!(begun.elapsed() < FOLLOWED_WITHIN, "the container {} is not seen to run", machine::HOST_NETWORK);
+        ensure!(
+            begun.elapsed() < FOLLOWED_WITHIN,
+            "the container {} is not seen to \
+            run",
+            machine::HOST_NETWORK
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
         made = ports.list();
     }
@@ -134,7 +149,8 @@ struct Elsewhere {
 
 impl Connector for Elsewhere {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
-        let to = if to == Destination::Docker { Destination::Socket(self.socket.clone()) } else { to };
+        let to =
+            if to == Destination::Docker { Destination::Socket(self.socket.clone()) } else { to };
         Connector::open(&self.tunnel, to, class)
     }
 }
@@ -149,13 +165,18 @@ async fn connect(options: Options) -> Result<Tunnel> {
 
 fn listen(socket: &Path) -> Result<UnixListener> {
     let _ = std::fs::remove_file(socket);
-    UnixListener::bind(socket).with_context(|| format!("{} cannot be listened at", socket.display()))
+    UnixListener::bind(socket)
+        .with_context(|| format!("{} cannot be listened at", socket.display()))
 }
 
-/// Asks the host for its keys and believes it: right for a machine that was made for the benchmark, and for nothing else.
+/// Asks the host for its keys and believes it: right for a machine that was made for the benchmark,
+/// and for nothing else.
 fn believe(host: &str, folder: &Path) -> Result<PathBuf> {
     let known = folder.join("known_hosts");
-    let keys = Command::new("ssh-keyscan").args(["-T", "10", "-t", "ed25519", host]).stderr(Stdio::null()).output();
+    let keys = Command::new("ssh-keyscan")
+        .args(["-T", "10", "-t", "ed25519", host])
+        .stderr(Stdio::null())
+        .output();
     let keys = keys.context("ssh-keyscan cannot be run")?;
     ensure!(!keys.stdout.is_empty(), "{host} shows no key");
     std::fs::write(&known, keys.stdout)?;
@@ -165,6 +186,11 @@ fn believe(host: &str, folder: &Path) -> Result<PathBuf> {
 fn agent(arguments: &Args) -> Result<PathBuf> {
     let beside = std::env::current_exe()?.parent().map(|folder| folder.join("../lib/dockbridge"));
     let folder = arguments.agent.clone().or(beside).unwrap_or_default();
-    ensure!(folder.is_dir(), "there is no agent in {}: build it with scripts/build", folder.display());
+    ensure!(
+        folder.is_dir(),
+        "there is no agent in {}: build it with \
+        scripts/build",
+        folder.display()
+    );
     Ok(folder)
 }

@@ -52,10 +52,17 @@ fn tar(folder: &Path, what: &str, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a build context is like: the sources of the crates that this program was built of, then whatever this host has of that kind.
+/// What a build context is like: the sources of the crates that this program was built of, then
+/// whatever this host has of that kind.
 fn copy_sources(into: &Path, length: u64) -> Result<()> {
-    let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    let mut places = vec![PathBuf::from("/usr/include"), PathBuf::from("/usr/lib/python3"), PathBuf::from("/usr/share/perl")];
+    let cargo = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let mut places = vec![
+        PathBuf::from("/usr/include"),
+        PathBuf::from("/usr/lib/python3"),
+        PathBuf::from("/usr/share/perl"),
+    ];
     if let Some(cargo) = cargo {
         places.insert(0, cargo.join("registry/src"));
     }
@@ -63,11 +70,18 @@ fn copy_sources(into: &Path, length: u64) -> Result<()> {
     ensure!(!places.is_empty(), "there is no source tree on this host");
     let mut file = File::create(into)?;
     let mut left = length;
-    // What there is may be less than what is wanted: it begins again then, farther back than any compressor looks.
+    // What there is may be less than what is wanted: it begins again then, farther back than any
+    // compressor looks.
     while left > 0 {
         let mut tar = Command::new("tar");
-        let mut tar = tar.arg("-cf-").args(&places).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let copied = tar.stdout.take().map(|out| io::copy(&mut out.take(left), &mut file)).transpose()?.unwrap_or(0);
+        let mut tar =
+            tar.arg("-cf-").args(&places).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let copied = tar
+            .stdout
+            .take()
+            .map(|out| io::copy(&mut out.take(left), &mut file))
+            .transpose()?
+            .unwrap_or(0);
         let _ = tar.kill();
         tar.wait()?;
         ensure!(copied > 0, "no sources could be read");

@@ -1,6 +1,7 @@
-//! An engine that does nothing, so that what carries the bytes is all that is measured. It speaks as much HTTP as the benchmark's own clients do:
-//! `POST /sink` takes a body and tells its length, `GET /source/N` gives N bytes that cannot be compressed, `GET /lines/SIZE/MICROSECONDS`
-//! writes records for ever, and every other path is answered with `OK`.
+//! An engine that does nothing, so that what carries the bytes is all that is measured. It speaks
+//! as much HTTP as the benchmark's own clients do: `POST /sink` takes a body and tells its length,
+//! `GET /source/N` gives N bytes that cannot be compressed, `GET /lines/SIZE/MICROSECONDS` writes
+//! records for ever, and every other path is answered with `OK`.
 //!
 //! One thread per connection: nothing that a runtime does is in the figures.
 
@@ -23,7 +24,8 @@ const STACK: usize = 512 * 1024;
 /// A thousand clients come at once.
 const BACKLOG: i32 = 4096;
 
-/// Bytes that cannot be compressed; sent again and again, at distances that no window of a compressor spans.
+/// Bytes that cannot be compressed; sent again and again, at distances that no window of a
+/// compressor spans.
 pub static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -50,7 +52,8 @@ pub struct Args {
 pub fn run(arguments: &Args) -> Result<()> {
     LazyLock::force(&NOISE);
     let _ = std::fs::remove_file(&arguments.unix);
-    let unix = UnixListener::bind(&arguments.unix).with_context(|| arguments.unix.display().to_string())?;
+    let unix = UnixListener::bind(&arguments.unix)
+        .with_context(|| arguments.unix.display().to_string())?;
     rustix::net::listen(&unix, BACKLOG)?;
     if let Some(address) = &arguments.tcp {
         let tcp = TcpListener::bind(address).with_context(|| address.clone())?;
@@ -86,7 +89,13 @@ pub fn serve<S: Read + Write>(mut socket: S) -> io::Result<()> {
                 let body = taken.map_or("OK".to_owned(), |count| count.to_string());
                 let length = body.len();
                 let body = if head.is_head() { "" } else { &body };
-                socket.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())?;
+                socket.write_all(
+                    format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: \
+                    {length}\r\n\r\n{body}"
+                    )
+                    .as_bytes(),
+                )?;
             }
         }
     }
@@ -151,8 +160,12 @@ impl Wish {
         let number = |text: &str| text.parse::<u64>().ok();
         let wish = match words[..] {
             ["source", length] => number(length).map(Self::Source),
-            ["lines", size, pause] => number(size)
-                .and_then(|size| Some(Self::Lines { size: usize::try_from(size).ok()?, pause: Duration::from_micros(number(pause)?) })),
+            ["lines", size, pause] => number(size).and_then(|size| {
+                Some(Self::Lines {
+                    size: usize::try_from(size).ok()?,
+                    pause: Duration::from_micros(number(pause)?),
+                })
+            }),
             _ => None,
         };
         wish.unwrap_or(Self::Other)
@@ -178,7 +191,15 @@ mod tests {
         get(&mut client, "/volumes", false).unwrap();
         assert_eq!(read_answer(&mut client).unwrap(), b"OK");
         let length = 3 * PIECE as u64 + 7;
-        client.write_all(format!("POST /sink HTTP/1.1\r\nHost: d\r\nContent-Length: {length}\r\n\r\n").as_bytes()).unwrap();
+        client
+            .write_all(
+                format!(
+                    "POST /sink HTTP/1.1\r\nHost: d\r\nContent-Length: \
+            {length}\r\n\r\n"
+                )
+                .as_bytes(),
+            )
+            .unwrap();
         send(&mut client, b"0123456", length).unwrap();
         assert_eq!(read_answer(&mut client).unwrap(), length.to_string().as_bytes());
         get(&mut client, &format!("/source/{length}"), false).unwrap();

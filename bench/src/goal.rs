@@ -75,7 +75,9 @@ impl Goal {
         let own = measured.get(&Way::Dockbridge)?;
         let value = *own.get(self.figure)?;
         let largest = |counts: fn(Way) -> bool| {
-            let others = measured.iter().filter(|(way, _)| **way != Way::Dockbridge && **way != Way::ForwardZlib && counts(**way));
+            let others = measured.iter().filter(|(way, _)| {
+                **way != Way::Dockbridge && **way != Way::ForwardZlib && counts(**way)
+            });
             others.filter_map(|(_, figures)| figures.get(self.figure)).copied().reduce(f64::max)
         };
         let reference = match self.of {
@@ -117,7 +119,10 @@ mod tests {
     use super::*;
 
     fn measured(values: &[(Way, f64)]) -> ByWay {
-        values.iter().map(|(way, value)| (*way, Figures::from([("p50 ms".to_owned(), *value)]))).collect()
+        values
+            .iter()
+            .map(|(way, value)| (*way, Figures::from([("p50 ms".to_owned(), *value)])))
+            .collect()
     }
 
     #[test]
@@ -127,13 +132,21 @@ mod tests {
         assert_eq!(goal.judge(Link::Plain, &at(3.0)), Some(Verdict { ratio: 1.5, met: true }));
         assert_eq!(goal.judge(Link::Plain, &at(3.2)), Some(Verdict { ratio: 1.6, met: false }));
         let goal = Goal::at_least("p50 ms", 1.5, Of::Way(Way::Forward));
-        assert!(goal.judge(Link::Plain, &at(3.0)).unwrap().met && !goal.judge(Link::Plain, &at(2.9)).unwrap().met);
+        assert!(
+            goal.judge(Link::Plain, &at(3.0)).unwrap().met
+                && !goal.judge(Link::Plain, &at(2.9)).unwrap().met
+        );
     }
 
     #[test]
     fn the_best_is_the_best_of_the_others() {
-        let all =
-            measured(&[(Way::Dockbridge, 8.0), (Way::Forward, 2.0), (Way::ForwardGcm, 4.0), (Way::ForwardZlib, 16.0), (Way::Tcp, 10.0)]);
+        let all = measured(&[
+            (Way::Dockbridge, 8.0),
+            (Way::Forward, 2.0),
+            (Way::ForwardGcm, 4.0),
+            (Way::ForwardZlib, 16.0),
+            (Way::Tcp, 10.0),
+        ]);
         let ratio = |of| Goal::at_least("p50 ms", 1.0, of).judge(Link::Plain, &all).unwrap().ratio;
         assert_eq!((ratio(Of::BestProtected), ratio(Of::Best)), (2.0, 0.8));
         assert_eq!(ratio(Of::Way(Way::ForwardZlib)), 0.5);
@@ -146,7 +159,13 @@ mod tests {
         assert_eq!(goal.judge(Link::Wan30, &alone), Some(Verdict { ratio: 1.1, met: true }));
         assert_eq!(goal.judge(Link::Plain, &alone), None);
         assert_eq!(goal.judge(Link::Wan30, &measured(&[(Way::Tcp, 61.0)])), None);
-        assert_eq!(Goal::at_most("p50 ms", 1.0, Of::Way(Way::Tcp)).judge(Link::Wan30, &alone), None);
-        assert_eq!(Goal::at_most("p50 ms", 2.0, Of::Own("idle ms")).judge(Link::Wan30, &alone), None);
+        assert_eq!(
+            Goal::at_most("p50 ms", 1.0, Of::Way(Way::Tcp)).judge(Link::Wan30, &alone),
+            None
+        );
+        assert_eq!(
+            Goal::at_most("p50 ms", 2.0, Of::Own("idle ms")).judge(Link::Wan30, &alone),
+            None
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! As much HTTP/1.1 as the benchmark's clients and its engine need of each other and of dockerd. Blocking, with nothing kept behind the caller's
-//! back, so that what is timed is what is written here.
+//! As much HTTP/1.1 as the benchmark's clients and its engine need of each other and of dockerd.
+//! Blocking, with nothing kept behind the caller's back, so that what is timed is what is written
+//! here.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -19,7 +20,12 @@ impl Head {
         let mut lines = text.split("\r\n");
         let first = lines.next().unwrap_or_default().to_owned();
         let headers = lines.filter_map(|line| line.split_once(':'));
-        Self { first, headers: headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect() }
+        Self {
+            first,
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+                .collect(),
+        }
     }
 
     /// The word after the first one: a request's path, an answer's status.
@@ -38,7 +44,8 @@ impl Head {
     }
 
     fn is_chunked(&self) -> bool {
-        self.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+        self.header("transfer-encoding")
+            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -46,7 +53,8 @@ impl Head {
     }
 }
 
-/// The next head, or `None` where the peer has ended between two. What was read beyond it is left in `early`.
+/// The next head, or `None` where the peer has ended between two. What was read beyond it is left
+/// in `early`.
 pub fn read_head(from: &mut impl Read, early: &mut Vec<u8>) -> io::Result<Option<Head>> {
     loop {
         if let Some(end) = find(early, b"\r\n\r\n") {
@@ -142,7 +150,14 @@ mod tests {
     fn answers_are_read_to_their_end_and_bad_ones_are_errors() {
         let answer = |text: &str| read_answer(&mut text.as_bytes());
         assert_eq!(answer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK").unwrap(), b"OK");
-        assert!(answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n").unwrap().starts_with(b"1\r\nx"));
+        assert!(
+            answer(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
+            chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+            )
+            .unwrap()
+            .starts_with(b"1\r\nx")
+        );
         assert!(answer("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK").is_err());
         assert!(answer("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n").is_err());
     }

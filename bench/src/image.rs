@@ -1,5 +1,7 @@
-//! How fast an image comes onto a disk: our writer beside `curl | zstd -d | dd` by hand, by turns, in one rescue system, from one web server, on one disk. Both end
-//! when the disk has been synced; what our writer does more, reading the disk back, is told apart. So is what a knowing hand reaches that skips zeros, as our writer does.
+//! How fast an image comes onto a disk: our writer beside `curl | zstd -d | dd` by hand, by turns,
+//! in one rescue system, from one web server, on one disk. Both end when the disk has been synced;
+//! what our writer does more, reading the disk back, is told apart. So is what a knowing hand
+//! reaches that skips zeros, as our writer does.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -64,7 +66,8 @@ fn measure(rescue: &RescueSystem, image: &Path, arguments: &Args) -> Result<()> 
     rescue.wait()?;
     let url = serve(rescue.gateway, image)?;
     rescue.run("cat >/root/writer && chmod 700 /root/writer", Some(&writer()?))?;
-    let (mut by_hand, mut sparse, mut ours, mut verified) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut by_hand, mut sparse, mut ours, mut verified) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ways = [Way::Hand, Way::SparseHand, Way::Ours];
     for round in 0..arguments.rounds {
         // Who goes first changes: the others may find a warmer host.
@@ -87,13 +90,19 @@ fn measure(rescue: &RescueSystem, image: &Path, arguments: &Args) -> Result<()> 
         seconds.sort_by(f64::total_cmp);
         arguments.mib as f64 * MIB as f64 / 1e6 / seconds[seconds.len() / 2]
     };
-    let (hand, sparse, own, read) = (rate(&mut by_hand), rate(&mut sparse), rate(&mut ours), rate(&mut verified));
+    let (hand, sparse, own, read) =
+        (rate(&mut by_hand), rate(&mut sparse), rate(&mut ours), rate(&mut verified));
     let ratio = own / hand;
-    say(&format!("image of {} MiB, half of it zeros, zstd, medians of {} rounds by turns", arguments.mib, arguments.rounds));
+    say(&format!(
+        "image of {} MiB, half of it zeros, zstd, medians of {} rounds by \
+        turns",
+        arguments.mib, arguments.rounds
+    ));
     say(&format!("curl | zstd -d | dd conv=fsync        {hand:>7.0} MB/s"));
     say(&format!("curl | zstd -d | dd conv=sparse,fsync {sparse:>7.0} MB/s"));
     say(&format!(
-        "write-image, until synced             {own:>7.0} MB/s   {ratio:.2} × by hand (goal ≥ {GOAL}), {:.2} × without zeros",
+        "write-image, until synced             {own:>7.0} MB/s   {ratio:.2} × by hand (goal ≥ \
+            {GOAL}), {:.2} × without zeros",
         own / sparse
     ));
     say(&format!("write-image, reading back             {read:>7.0} MB/s"));
@@ -103,7 +112,8 @@ fn measure(rescue: &RescueSystem, image: &Path, arguments: &Args) -> Result<()> 
 
 fn hand_written(rescue: &RescueSystem, url: &str, conversion: &str) -> Result<f64> {
     let line = format!(
-        "blkdiscard -f /dev/sda; sync; a=$(date +%s.%N); curl -sf {url} | zstd -dc | dd of=/dev/sda bs=1M conv={conversion} status=none; b=$(date +%s.%N); echo $a $b"
+        "blkdiscard -f /dev/sda; sync; a=$(date +%s.%N); curl -sf {url} | zstd -dc | dd \
+            of=/dev/sda bs=1M conv={conversion} status=none; b=$(date +%s.%N); echo $a $b"
     );
     let told = rescue.run(&line, None)?;
     let mut moments = told.split_whitespace().map(str::parse::<f64>);
@@ -121,7 +131,14 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Ours> {
         format: Format::Auto,
         checksum: None,
     };
-    let mut ssh = rescue.ssh("/root/writer write-image").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut ssh = rescue
+        .ssh(
+            "/root/writer \
+        write-image",
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let mut input = ssh.stdin.take().context("no input")?;
     input.write_all(format!("{}\n", serde_json::to_string(&order)?).as_bytes())?;
     let (mut begun, mut synced) = (clock::now(), None);
@@ -132,7 +149,10 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Ours> {
             WriteEvent::Done(_) => {
                 let written = synced.context("nothing was read back")?;
                 ssh.wait()?;
-                return Ok(Ours { written: written.as_secs_f64(), verified: (begun.elapsed() - written).as_secs_f64() });
+                return Ok(Ours {
+                    written: written.as_secs_f64(),
+                    verified: (begun.elapsed() - written).as_secs_f64(),
+                });
             }
             WriteEvent::Failed { message, .. } => bail!(message),
             _ => {}
@@ -142,7 +162,10 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Ours> {
 }
 
 fn writer() -> Result<PathBuf> {
-    let folder = std::env::var_os("DOCKBRIDGE_AGENT_DIR").context("DOCKBRIDGE_AGENT_DIR is not set: run scripts/bench image")?;
+    let folder = std::env::var_os("DOCKBRIDGE_AGENT_DIR").context(
+        "DOCKBRIDGE_AGENT_DIR is not \
+        set: run scripts/bench image",
+    )?;
     Ok(Path::new(&folder).join(format!("dockbridge-agent-{}", std::env::consts::ARCH)))
 }
 
@@ -150,19 +173,23 @@ fn make_image(folder: &Path, mib: usize) -> Result<PathBuf> {
     let (raw, packed) = (folder.join("image.raw"), folder.join("image.raw.zst"));
     let (mut random, mut file) = (File::open("/dev/urandom")?, File::create(&raw)?);
     let zeros = vec![0; 4 * MIB];
-    // A quarter of noise and three of repetition in what is no zero: about what a disk image compresses to.
+    // A quarter of noise and three of repetition in what is no zero: about what a disk image
+    // compresses to.
     let mut piece = vec![0; 4 * MIB];
     for number in 0..mib / 4 {
         if number % 2 == 0 {
             random.read_exact(&mut piece[..MIB])?;
             let (noise, rest) = piece.split_at_mut(MIB);
-            rest.chunks_mut(256).zip(noise.chunks(256).cycle()).for_each(|(to, from)| to.copy_from_slice(from));
+            rest.chunks_mut(256)
+                .zip(noise.chunks(256).cycle())
+                .for_each(|(to, from)| to.copy_from_slice(from));
             file.write_all(&piece)?;
         } else {
             file.write_all(&zeros)?;
         }
     }
-    let packing = Command::new("zstd").args(["-q", "-3", "-T0"]).arg(&raw).arg("-o").arg(&packed).status()?;
+    let packing =
+        Command::new("zstd").args(["-q", "-3", "-T0"]).arg(&raw).arg("-o").arg(&packed).status()?;
     ensure!(packing.success(), "zstd ended with {packing}");
     std::fs::remove_file(raw)?;
     Ok(packed)
@@ -185,7 +212,13 @@ fn serve(on: Ipv4Addr, file: &Path) -> Result<String> {
                 }
                 let mut file = File::open(file)?;
                 let length = file.metadata()?.len();
-                stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n").as_bytes())?;
+                stream.write_all(
+                    format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: \
+                    {length}\r\nConnection: close\r\n\r\n"
+                    )
+                    .as_bytes(),
+                )?;
                 io::copy(&mut file, &mut stream).map(drop)
             });
         }
@@ -203,7 +236,10 @@ struct RescueSystem {
 impl RescueSystem {
     async fn start(folder: &Path) -> Result<Self> {
         let key = folder.join("key");
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status()?;
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(&key)
+            .status()?;
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
         let cloud = Nspawn::start(&folder.join("cloud"), 0, Sshd::Service).await?;
@@ -219,7 +255,10 @@ impl RescueSystem {
             disk: 40,
         };
         cloud.create(server).await?;
-        let rescue = Rescue { ssh_keys: vec![public], until: jiff::Timestamp::now() + Duration::from_secs(3600) };
+        let rescue = Rescue {
+            ssh_keys: vec![public],
+            until: jiff::Timestamp::now() + Duration::from_secs(3600),
+        };
         cloud.set_rescue(1, Some(rescue)).await?;
         cloud.start(1).await?;
         Ok(Self { cloud, address, gateway, key })
@@ -237,10 +276,17 @@ impl RescueSystem {
     }
 
     fn ssh(&self, command: &str) -> Command {
-        let settings =
-            ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=2", "IdentitiesOnly=yes"];
+        let settings = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ConnectTimeout=2",
+            "IdentitiesOnly=yes",
+        ];
         let mut ssh = Command::new("ssh");
-        ssh.args(["-F", "/dev/null", "-i"]).arg(&self.key).args(settings.iter().flat_map(|setting| ["-o", setting]));
+        ssh.args(["-F", "/dev/null", "-i"])
+            .arg(&self.key)
+            .args(settings.iter().flat_map(|setting| ["-o", setting]));
         ssh.arg(format!("root@{}", self.address)).arg(command);
         ssh
     }
@@ -251,7 +297,12 @@ impl RescueSystem {
             None => Stdio::null(),
         };
         let output = self.ssh(command).stdin(input).output()?;
-        ensure!(output.status.success(), "{command}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        ensure!(
+            output.status.success(),
+            "{command}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 

@@ -1,5 +1,6 @@
-//! The paths between client and machine: none to speak of, or an emulated long one. The emulator is a packet-level one that real TCP runs over
-//! (`link.sh`, which makes a network namespace whose only way out it is); it stands outside of this project and may be missing.
+//! The paths between client and machine: none to speak of, or an emulated long one. The emulator is
+//! a packet-level one that real TCP runs over (`link.sh`, which makes a network namespace whose
+//! only way out it is); it stands outside of this project and may be missing.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,7 +74,12 @@ impl Emulated {
         let laid = Self { script, name };
         let output = Command::new(&laid.script).arg("up").arg(&laid.name).args(rates).output();
         let output = output.with_context(|| format!("{} cannot be run", laid.script.display()))?;
-        ensure!(output.status.success(), "the link {} was not laid: {}", laid.name, String::from_utf8_lossy(&output.stderr).trim());
+        ensure!(
+            output.status.success(),
+            "the link {} was not laid: {}",
+            laid.name,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         Ok(laid)
     }
 }

@@ -1,4 +1,5 @@
-//! dockbridge beside other ways to a remote engine, measured in one run. `scripts/bench` builds this and runs it.
+//! dockbridge beside other ways to a remote engine, measured in one run. `scripts/bench` builds
+//! this and runs it.
 
 #![forbid(unsafe_code)]
 
@@ -60,7 +61,9 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
-        Command::Table { file } => record::read(&file).map(|records| output::say(&table::render(&records))),
+        Command::Table { file } => {
+            record::read(&file).map(|records| output::say(&table::render(&records)))
+        }
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Contestant(arguments) => contestant::run(&arguments),
     };

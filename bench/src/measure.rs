@@ -1,5 +1,5 @@
-//! Measures rows on one link, in the network that this process is in: each row by each way before the next row, so that what changes on the host
-//! meanwhile changes for all of them.
+//! Measures rows on one link, in the network that this process is in: each row by each way before
+//! the next row, so that what changes on the host meanwhile changes for all of them.
 
 use std::path::PathBuf;
 
@@ -41,17 +41,26 @@ impl Choice {
         };
         list(&mut arguments, "--rows", self.rows.clone());
         list(&mut arguments, "--ways", self.ways.iter().map(Way::to_string).collect());
-        list(&mut arguments, "--json", self.json.iter().map(|path| path.display().to_string()).collect());
+        list(
+            &mut arguments,
+            "--json",
+            self.json.iter().map(|path| path.display().to_string()).collect(),
+        );
         arguments.extend(self.quick.then(|| "--quick".to_owned()));
         arguments
     }
 
     fn rows(&self) -> impl Iterator<Item = &'static Row> {
-        ROWS.into_iter().filter(|row| self.rows.is_empty() || self.rows.iter().any(|id| id == row.id))
+        ROWS.into_iter()
+            .filter(|row| self.rows.is_empty() || self.rows.iter().any(|id| id == row.id))
     }
 
     fn takes_part(&self, way: Way) -> bool {
-        if self.ways.is_empty() { !(self.quick && way.opens_by_login()) } else { self.ways.contains(&way) }
+        if self.ways.is_empty() {
+            !(self.quick && way.opens_by_login())
+        } else {
+            self.ways.contains(&way)
+        }
     }
 }
 
@@ -86,7 +95,8 @@ pub fn run(arguments: &Args) -> Result<()> {
         data: arguments.data.clone(),
         quick: choice.quick,
     };
-    let wanted = |way: &Way| choice.takes_part(*way) && choice.rows().any(|row| row.ways.contains(way));
+    let wanted =
+        |way: &Way| choice.takes_part(*way) && choice.rows().any(|row| row.ways.contains(way));
     let mut peers = Vec::new();
     for way in Way::ALL.into_iter().filter(wanted) {
         match Peer::start(way, &stage) {
@@ -114,7 +124,13 @@ pub fn run(arguments: &Args) -> Result<()> {
 }
 
 fn progress(record: &Record) -> String {
-    let figures: Vec<String> = record.figures.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
+    let figures: Vec<String> =
+        record.figures.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
     let outcome = record.error.clone().unwrap_or_else(|| figures.join(", "));
-    format!("{:<7}{:<12}{:<24}{outcome}", format!("{:?}", record.link), record.row, record.way.title())
+    format!(
+        "{:<7}{:<12}{:<24}{outcome}",
+        format!("{:?}", record.link),
+        record.row,
+        record.way.title()
+    )
 }

@@ -1,4 +1,5 @@
-//! One way to the engine, brought up and ready: connections through it, the docker command through it, and the processes that carry it.
+//! One way to the engine, brought up and ready: connections through it, the docker command through
+//! it, and the processes that carry it.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -52,15 +53,27 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Brings a way up, in the network of this process. A second one of the same way shares nothing with the first.
+    /// Brings a way up, in the network of this process. A second one of the same way shares nothing
+    /// with the first.
     pub fn start(way: Way, stage: &Stage) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix(&way.to_string()).tempdir_in(&stage.folder)?;
         std::fs::create_dir_all(folder.path().join("docker"))?;
         // Free now, and nobody else is about.
         let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let ssh = stage.ssh_options();
-        let mut peer = Self { way, host: stage.host.clone(), ssh, web, transfers: AtomicU32::new(0), carrier: None, folder };
-        peer.carrier = peer.carrier_command(stage)?.map(|mut command| Ended::spawn(&mut command)).transpose()?;
+        let mut peer = Self {
+            way,
+            host: stage.host.clone(),
+            ssh,
+            web,
+            transfers: AtomicU32::new(0),
+            carrier: None,
+            folder,
+        };
+        peer.carrier = peer
+            .carrier_command(stage)?
+            .map(|mut command| Ended::spawn(&mut command))
+            .transpose()?;
         peer.wait_until_up().with_context(|| format!("{} does not come up", way.title()))?;
         Ok(peer)
     }
@@ -89,9 +102,20 @@ impl Peer {
                 return Ok(None);
             }
             Way::SshMaster => {
-                let control = format!("ControlPath={}", self.folder.path().join("control").display());
-                command.arg("ssh").args(&self.ssh).args(["-o", &control, "-o", "ControlMaster=yes", "-N", &target]);
-                self.ssh.extend(["-o", &control, "-o", "ControlMaster=auto", "-o", "ControlPersist=yes"].map(str::to_owned));
+                let control =
+                    format!("ControlPath={}", self.folder.path().join("control").display());
+                command.arg("ssh").args(&self.ssh).args([
+                    "-o",
+                    &control,
+                    "-o",
+                    "ControlMaster=yes",
+                    "-N",
+                    &target,
+                ]);
+                self.ssh.extend(
+                    ["-o", &control, "-o", "ControlMaster=auto", "-o", "ControlPersist=yes"]
+                        .map(str::to_owned),
+                );
                 self.wrap_ssh()?;
             }
             Way::Forward | Way::ForwardGcm | Way::ForwardZlib => {
@@ -104,7 +128,10 @@ impl Peer {
                 for (local, (remote, _)) in [(&docker, DOCKER), (&nothing, NOTHING)] {
                     command.arg("-L").arg(format!("{}:{remote}", local.display()));
                 }
-                command.arg("-L").arg(format!("127.0.0.1:{}:127.0.0.1:{}", self.web, NOTHING.1)).args(["-N", &target]);
+                command
+                    .arg("-L")
+                    .arg(format!("127.0.0.1:{}:127.0.0.1:{}", self.web, NOTHING.1))
+                    .args(["-N", &target]);
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
@@ -115,7 +142,14 @@ impl Peer {
     fn wrap_ssh(&self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
         let wrapper = self.folder.path().join("ssh");
-        std::fs::write(&wrapper, format!("#!/bin/sh\nexec /usr/bin/ssh {} \"$@\"\n", self.ssh.join(" ")))?;
+        std::fs::write(
+            &wrapper,
+            format!(
+                "#!/bin/sh\nexec /usr/bin/ssh {} \
+            \"$@\"\n",
+                self.ssh.join(" ")
+            ),
+        )?;
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
         Ok(())
     }
@@ -127,7 +161,9 @@ impl Peer {
             Way::SshMaster => vec![self.folder.path().join("control")],
             _ => vec![self.socket(Engine::Docker), self.socket(Engine::Nothing)],
         };
-        let answers = |way: Way| !way.forwards() || TcpStream::connect((Ipv4Addr::LOCALHOST, self.web)).is_ok();
+        let answers = |way: Way| {
+            !way.forwards() || TcpStream::connect((Ipv4Addr::LOCALHOST, self.web)).is_ok()
+        };
         while !signs.iter().all(|sign| sign.exists()) || !answers(self.way) {
             if let Some(carrier) = &mut self.carrier
                 && let Some(status) = carrier.0.try_wait()?
@@ -143,14 +179,20 @@ impl Peer {
     }
 
     fn socket(&self, engine: Engine) -> PathBuf {
-        self.folder.path().join(if engine == Engine::Docker { "docker.sock" } else { "nothing.sock" })
+        self.folder.path().join(if engine == Engine::Docker {
+            "docker.sock"
+        } else {
+            "nothing.sock"
+        })
     }
 
     /// A new connection, as a client makes it.
     pub fn dial(&self, engine: Engine) -> io::Result<Connection> {
         let (path, port) = if engine == Engine::Docker { DOCKER } else { NOTHING };
         let (socket, process) = match self.way {
-            Way::Dockbridge | Way::Forward | Way::ForwardGcm | Way::ForwardZlib if engine == Engine::Published => {
+            Way::Dockbridge | Way::Forward | Way::ForwardGcm | Way::ForwardZlib
+                if engine == Engine::Published =>
+            {
                 let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.web))?;
                 socket.set_nodelay(true)?;
                 (Socket::Tcp(socket), None)
@@ -161,7 +203,8 @@ impl Peer {
                 (Socket::Tcp(socket), None)
             }
             Way::Ssh | Way::SshMaster => {
-                // As the docker command does it: one ssh per connection, whose standard streams are the connection.
+                // As the docker command does it: one ssh per connection, whose standard streams are
+                // the connection.
                 let (ours, theirs) = UnixStream::pair()?;
                 let mut ssh = Command::new("ssh");
                 ssh.args(&self.ssh).arg(format!("root@{}", self.host)).arg("docker");
@@ -187,12 +230,19 @@ impl Peer {
             Way::Ssh | Way::SshMaster => format!("ssh://root@{}", self.host),
             _ => format!("unix://{}", self.socket(Engine::Docker).display()),
         };
-        docker.env("DOCKER_HOST", endpoint).env("DOCKER_CONFIG", self.folder.path().join("docker")).env_remove("DOCKER_CONTEXT");
-        docker.env("PATH", path_with(self.folder.path())).stdin(Stdio::null()).stderr(Stdio::null());
+        docker
+            .env("DOCKER_HOST", endpoint)
+            .env("DOCKER_CONFIG", self.folder.path().join("docker"))
+            .env_remove("DOCKER_CONTEXT");
+        docker
+            .env("PATH", path_with(self.folder.path()))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         docker
     }
 
-    /// A big transfer begins. Whether it is the first of this tunnel: nothing has filled the path yet, nor learned how much it takes.
+    /// A big transfer begins. Whether it is the first of this tunnel: nothing has filled the path
+    /// yet, nor learned how much it takes.
     pub fn begins_first_transfer(&self) -> bool {
         self.transfers.fetch_add(1, Ordering::Relaxed) == 0
     }
@@ -221,7 +271,8 @@ impl Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let begun = clock::now();
@@ -249,8 +300,12 @@ impl Connection {
     /// How long a read or a write may take.
     pub fn time_limit(&self, limit: Duration) -> io::Result<()> {
         match &self.socket {
-            Socket::Unix(socket) => socket.set_read_timeout(Some(limit)).and(socket.set_write_timeout(Some(limit))),
-            Socket::Tcp(socket) => socket.set_read_timeout(Some(limit)).and(socket.set_write_timeout(Some(limit))),
+            Socket::Unix(socket) => {
+                socket.set_read_timeout(Some(limit)).and(socket.set_write_timeout(Some(limit)))
+            }
+            Socket::Tcp(socket) => {
+                socket.set_read_timeout(Some(limit)).and(socket.set_write_timeout(Some(limit)))
+            }
         }
     }
 

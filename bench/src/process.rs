@@ -2,13 +2,19 @@
 
 use std::fs::read_to_string;
 
-/// Processor time of these processes so far, in seconds; those that are gone count nothing. The kernel counts in hundredths.
+/// Processor time of these processes so far, in seconds; those that are gone count nothing. The
+/// kernel counts in hundredths.
 pub fn cpu_seconds(processes: &[u32]) -> f64 {
     let ticks = rustix::param::clock_ticks_per_second() as f64;
-    processes.iter().filter_map(|pid| cpu_ticks(&read_to_string(format!("/proc/{pid}/stat")).ok()?)).map(|spent| spent as f64 / ticks).sum()
+    processes
+        .iter()
+        .filter_map(|pid| cpu_ticks(&read_to_string(format!("/proc/{pid}/stat")).ok()?))
+        .map(|spent| spent as f64 / ticks)
+        .sum()
 }
 
-/// User and system time out of `/proc/PID/stat`. The second field is a name in brackets, which may contain anything.
+/// User and system time out of `/proc/PID/stat`. The second field is a name in brackets, which may
+/// contain anything.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ').skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
@@ -18,7 +24,13 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 pub fn memory_mib(processes: &[u32]) -> f64 {
     let of = |pid: &u32| {
         let rollup = read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?.trim().trim_end_matches(" kB").parse::<f64>().ok()
+        rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:"))?
+            .trim()
+            .trim_end_matches(" kB")
+            .parse::<f64>()
+            .ok()
     };
     processes.iter().filter_map(of).sum::<f64>() / 1024.0
 }

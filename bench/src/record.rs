@@ -54,7 +54,10 @@ pub fn read(path: &Path) -> Result<Vec<Record>> {
 pub fn measured(records: &[Record]) -> Measured {
     let mut measured = Measured::new();
     for record in records.iter().filter(|record| record.error.is_none()) {
-        measured.entry((record.link, record.row.clone())).or_default().insert(record.way, record.figures.clone());
+        measured
+            .entry((record.link, record.row.clone()))
+            .or_default()
+            .insert(record.way, record.figures.clone());
     }
     measured
 }
@@ -74,7 +77,11 @@ mod tests {
             figures: value.map(|value| ("p50 ms".to_owned(), value)).into_iter().collect(),
             error: value.is_none().then(|| "broken".to_owned()),
         };
-        let all = [record(Way::Tcp, Some(61.5)), record(Way::Forward, None), record(Way::Tcp, Some(60.5))];
+        let all = [
+            record(Way::Tcp, Some(61.5)),
+            record(Way::Forward, None),
+            record(Way::Tcp, Some(60.5)),
+        ];
         for record in &all {
             record.append(&path).unwrap();
         }

@@ -1,5 +1,5 @@
-//! The rows of the comparison, one file each. A row says who takes part, measures one way at a time, and tells what dockbridge has to reach.
-//! Another row is another file and another line here.
+//! The rows of the comparison, one file each. A row says who takes part, measures one way at a
+//! time, and tells what dockbridge has to reach. Another row is another file and another line here.
 
 mod busy;
 mod docker_ps;
@@ -66,7 +66,8 @@ pub const ROWS: [&Row; 20] = [
 ];
 
 /// Everybody who takes part where bytes need not be compressible.
-const COMMON: &[Way] = &[Way::Dockbridge, Way::Ssh, Way::SshMaster, Way::Forward, Way::ForwardGcm, Way::Tcp];
+const COMMON: &[Way] =
+    &[Way::Dockbridge, Way::Ssh, Way::SshMaster, Way::Forward, Way::ForwardGcm, Way::Tcp];
 /// Those that carry many connections at once.
 const SHARED: &[Way] = &[Way::Dockbridge, Way::Forward, Way::ForwardGcm, Way::Tcp];
 
@@ -99,7 +100,10 @@ mod tests {
     #[test]
     fn quantiles_are_values_that_were_measured() {
         let mut values: Vec<f64> = (0..=100).rev().map(f64::from).collect();
-        assert_eq!((quantile(&mut values, 0.5), quantile(&mut values, 0.99), quantile(&mut values, 1.0)), (50.0, 99.0, 100.0));
+        assert_eq!(
+            (quantile(&mut values, 0.5), quantile(&mut values, 0.99), quantile(&mut values, 1.0)),
+            (50.0, 99.0, 100.0)
+        );
         assert_eq!(quantile(&mut [7.0], 0.99), 7.0);
         assert!(quantile(&mut [], 0.5).is_nan());
     }

@@ -1,4 +1,5 @@
-//! What every row needs: the machine's address, the link, how much to measure, and the files that are sent.
+//! What every row needs: the machine's address, the link, how much to measure, and the files that
+//! are sent.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,10 +25,21 @@ pub struct Stage {
 impl Stage {
     /// For OpenSSH: nothing of this person's settings, and any host key.
     pub fn ssh_options(&self) -> Vec<String> {
-        let settings =
-            ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=30", "IdentitiesOnly=yes"];
-        let mut options = vec!["-F".to_owned(), "/dev/null".to_owned(), "-i".to_owned(), self.key.display().to_string()];
-        options.extend(settings.iter().flat_map(|setting| ["-o".to_owned(), (*setting).to_owned()]));
+        let settings = [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ConnectTimeout=30",
+            "IdentitiesOnly=yes",
+        ];
+        let mut options = vec![
+            "-F".to_owned(),
+            "/dev/null".to_owned(),
+            "-i".to_owned(),
+            self.key.display().to_string(),
+        ];
+        options
+            .extend(settings.iter().flat_map(|setting| ["-o".to_owned(), (*setting).to_owned()]));
         options
     }
 

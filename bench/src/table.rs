@@ -14,12 +14,25 @@ pub fn render(records: &[Record]) -> String {
     let mut text = String::new();
     for link in Link::ALL {
         if measured.keys().any(|(of, _)| *of == link) {
-            let _ = writeln!(text, "### {}\n\n{}{}", link.title(), align(&cells(link, &measured)), first_transfers(link, &measured));
+            let _ = writeln!(
+                text,
+                "### {}\n\n{}{}",
+                link.title(),
+                align(&cells(link, &measured)),
+                first_transfers(link, &measured)
+            );
         }
     }
     for record in records {
         if let Some(error) = &record.error {
-            let _ = writeln!(text, "Not measured: {}, {}, {:?}: {error}", record.row, record.way.title(), record.link);
+            let _ = writeln!(
+                text,
+                "Not measured: {}, {}, {:?}: \
+                {error}",
+                record.row,
+                record.way.title(),
+                record.link
+            );
         }
     }
     text
@@ -30,25 +43,43 @@ pub fn score(records: &[Record]) -> (usize, usize) {
     let measured = measured(records);
     let verdicts: Vec<bool> = measured
         .iter()
-        .filter_map(|((link, id), by_way)| Some((*link, ROWS.iter().find(|row| row.id == id)?, by_way)))
-        .flat_map(|(link, row, by_way)| (row.goals)(link).into_iter().filter_map(move |goal| Some(goal.judge(link, by_way)?.met)))
+        .filter_map(|((link, id), by_way)| {
+            Some((*link, ROWS.iter().find(|row| row.id == id)?, by_way))
+        })
+        .flat_map(|(link, row, by_way)| {
+            (row.goals)(link)
+                .into_iter()
+                .filter_map(move |goal| Some(goal.judge(link, by_way)?.met))
+        })
         .collect();
     (verdicts.iter().filter(|met| **met).count(), verdicts.len())
 }
 
-/// Which of dockbridge's rates are those of first transfers: they are slower, and with `--quick` it depends on what else was measured.
+/// Which of dockbridge's rates are those of first transfers: they are slower, and with `--quick` it
+/// depends on what else was measured.
 fn first_transfers(link: Link, measured: &Measured) -> String {
     let first = ROWS.iter().filter_map(|row| {
-        let percent = measured.get(&(link, row.id.to_owned()))?.get(&Way::Dockbridge)?.get(FIRST)?;
+        let percent =
+            measured.get(&(link, row.id.to_owned()))?.get(&Way::Dockbridge)?.get(FIRST)?;
         (*percent > 0.0).then(|| format!("{} ({percent:.0} % of the samples)", row.title))
     });
     let first: Vec<String> = first.collect();
-    if first.is_empty() { String::new() } else { format!("\nFirst transfers of their tunnel: {}.\n", first.join("; ")) }
+    if first.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\nFirst transfers of their tunnel: \
+        {}.\n",
+            first.join("; ")
+        )
+    }
 }
 
 fn cells(link: Link, measured: &Measured) -> Vec<Vec<String>> {
-    let ways: Vec<Way> =
-        Way::ALL.into_iter().filter(|way| measured.iter().any(|((of, _), by)| *of == link && by.contains_key(way))).collect();
+    let ways: Vec<Way> = Way::ALL
+        .into_iter()
+        .filter(|way| measured.iter().any(|((of, _), by)| *of == link && by.contains_key(way)))
+        .collect();
     let mut head = vec!["row".to_owned(), "figure".to_owned()];
     head.extend(ways.iter().map(|way| way.title().to_owned()));
     head.extend(["goal", "ratio", "met"].map(str::to_owned));
@@ -62,18 +93,33 @@ fn cells(link: Link, measured: &Measured) -> Vec<Vec<String>> {
 }
 
 /// A line for each figure that somebody has; goals stand beside the figure that they are about.
-fn lines(row: &Row, link: Link, by_way: &crate::goal::ByWay, ways: &[Way], cells: &mut Vec<Vec<String>>) {
+fn lines(
+    row: &Row,
+    link: Link,
+    by_way: &crate::goal::ByWay,
+    ways: &[Way],
+    cells: &mut Vec<Vec<String>>,
+) {
     let goals = (row.goals)(link);
     let mut title = row.title;
     for figure in row.shown {
         if !by_way.values().any(|figures| figures.contains_key(*figure)) {
             continue;
         }
-        let value = |way: &Way| by_way.get(way).and_then(|figures| figures.get(*figure)).map_or("-".to_owned(), |value| short(*value));
+        let value = |way: &Way| {
+            by_way
+                .get(way)
+                .and_then(|figures| figures.get(*figure))
+                .map_or("-".to_owned(), |value| short(*value))
+        };
         let of_figure = goals.iter().filter(|goal| goal.figure == *figure);
         let mut ends: Vec<[String; 3]> = of_figure
             .map(|goal| match goal.judge(link, by_way) {
-                Some(verdict) => [goal.words(), short(verdict.ratio), (if verdict.met { "yes" } else { "**no**" }).to_owned()],
+                Some(verdict) => [
+                    goal.words(),
+                    short(verdict.ratio),
+                    (if verdict.met { "yes" } else { "**no**" }).to_owned(),
+                ],
                 None => [goal.words(), "-".to_owned(), "-".to_owned()],
             })
             .collect();
@@ -105,7 +151,9 @@ fn short(value: f64) -> String {
 
 fn align(cells: &[Vec<String>]) -> String {
     let columns = cells.first().map_or(0, Vec::len);
-    let width = |column: usize| cells.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3);
+    let width = |column: usize| {
+        cells.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(3)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for (at, line) in cells.iter().enumerate() {
@@ -141,17 +189,26 @@ mod tests {
             record("download", Way::Tcp, &[("MB/s", 90.0), ("first transfers %", 50.0)]),
             record("save", Way::Dockbridge, &[("first transfers %", 0.0)]),
         ];
-        records.push(Record { error: Some("it broke".to_owned()), figures: Default::default(), ..record("save", Way::Ssh, &[]) });
+        records.push(Record {
+            error: Some("it broke".to_owned()),
+            figures: Default::default(),
+            ..record("save", Way::Ssh, &[])
+        });
         let text = render(&records);
         let expected = "\
 ### 30 ms, 1 Gbit/s
 
-| row                         | figure | dockbridge | raw TCP | goal               | ratio | met    |
+| row                         | figure | dockbridge | raw TCP | goal               | ratio | \
+            met    |
 |-----------------------------|--------|------------|---------|--------------------|-------|--------|
-| request on a new connection | p50 ms | 31.5       | 61.5    | ≤ 1.1 × round trip | 1.05  | yes    |
-|                             | p99 ms | 40.0       | 70.0    |                    |       |        |
-| download, incompressible    | MB/s   | 99.0       | 90.0    | ≥ 0.95 × raw TCP   | 1.10  | yes    |
-|                             |        |            |         | ≥ 1.2 × raw TCP    | 1.10  | **no** |
+| request on a new connection | p50 ms | 31.5       | 61.5    | ≤ 1.1 × round trip | 1.05  | \
+            yes    |
+|                             | p99 ms | 40.0       | 70.0    |                    |       \
+            |        |
+| download, incompressible    | MB/s   | 99.0       | 90.0    | ≥ 0.95 × raw TCP   | 1.10  | \
+            yes    |
+|                             |        |            |         | ≥ 1.2 × raw TCP    | 1.10  | \
+            **no** |
 
 First transfers of their tunnel: download, incompressible (50 % of the samples).
 

@@ -1,4 +1,5 @@
-//! TCP of this host as Debian 12 ships it, for as long as something is measured: a host that is tuned otherwise would tell little about others.
+//! TCP of this host as Debian 12 ships it, for as long as something is measured: a host that is
+//! tuned otherwise would tell little about others.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,8 @@ use anyhow::{Context as _, Result};
 
 use crate::output::complain;
 
-/// Settings, and what they are in Debian 12. `allowed` admits what the next one asks for, here and in network namespaces.
+/// Settings, and what they are in Debian 12. `allowed` admits what the next one asks for, here and
+/// in network namespaces.
 const SETTINGS: [(&str, Option<&str>); 6] = [
     // From an emulated link to the machine.
     ("ip_forward", Some("1")),
@@ -27,12 +29,16 @@ impl AsShipped {
         let mut changed = Self(Vec::new());
         for (name, value) in SETTINGS {
             let path = PathBuf::from("/proc/sys/net/ipv4").join(name);
-            let before = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let before =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             let value = match value {
                 Some(value) => value.to_owned(),
-                None => std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control")?,
+                None => {
+                    std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control")?
+                }
             };
-            std::fs::write(&path, value.trim()).with_context(|| format!("{} cannot be set to {}", path.display(), value.trim()))?;
+            std::fs::write(&path, value.trim())
+                .with_context(|| format!("{} cannot be set to {}", path.display(), value.trim()))?;
             changed.0.push((path, before));
         }
         Ok(changed)
@@ -43,7 +49,12 @@ impl Drop for AsShipped {
     fn drop(&mut self) {
         while let Some((path, before)) = self.0.pop() {
             if let Err(error) = std::fs::write(&path, before.trim()) {
-                complain(&format!("{} was not put back to {}: {error}", path.display(), before.trim()));
+                complain(&format!(
+                    "{} was not put back to {}: \
+                    {error}",
+                    path.display(),
+                    before.trim()
+                ));
             }
         }
     }

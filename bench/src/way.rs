@@ -4,7 +4,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// A contestant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
     /// dockbridge's gateway, tunnel and agent
@@ -31,7 +33,15 @@ impl std::fmt::Display for Way {
 
 impl Way {
     /// All of them, in the order of the table.
-    pub const ALL: [Way; 7] = [Way::Dockbridge, Way::Ssh, Way::SshMaster, Way::Forward, Way::ForwardGcm, Way::ForwardZlib, Way::Tcp];
+    pub const ALL: [Way; 7] = [
+        Way::Dockbridge,
+        Way::Ssh,
+        Way::SshMaster,
+        Way::Forward,
+        Way::ForwardGcm,
+        Way::ForwardZlib,
+        Way::Tcp,
+    ];
 
     /// As the table calls it.
     pub fn title(self) -> &'static str {
@@ -56,7 +66,8 @@ impl Way {
         matches!(self, Way::Dockbridge | Way::Forward | Way::ForwardGcm | Way::ForwardZlib)
     }
 
-    /// Nobody on the path can read along: what dockbridge has to be compared with where bytes cost processor time.
+    /// Nobody on the path can read along: what dockbridge has to be compared with where bytes cost
+    /// processor time.
     pub fn is_protected(self) -> bool {
         self != Way::Tcp
     }

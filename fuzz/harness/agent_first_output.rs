@@ -1,4 +1,5 @@
-//! What a host prints before the agent speaks: banners, warnings, and our own lines in between, in pieces of any size.
+//! What a host prints before the agent speaks: banners, warnings, and our own lines in between, in
+//! pieces of any size.
 
 use agent_proto::READY_LINE;
 use bytes::BytesMut;
@@ -22,11 +23,19 @@ pub fn run(bytes: &[u8]) {
             let taken = &bytes[..fed - left];
             match found {
                 Marker::Ready => {
-                    assert!(taken.ends_with(READY_LINE.as_bytes()), "the agent's first byte is the one after the line");
+                    assert!(
+                        taken.ends_with(READY_LINE.as_bytes()),
+                        "the agent's first byte is the \
+                        one after the line"
+                    );
                     return;
                 }
                 Marker::Wanted(said) | Marker::Unsuitable(said) => {
-                    assert!(taken.ends_with(b"\n") && !said.contains('\n'), "a line is taken when it is whole");
+                    assert!(
+                        taken.ends_with(b"\n") && !said.contains('\n'),
+                        "a line is taken when \
+                        it is whole"
+                    );
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! The first frame of a stream as the agent reads it, in pieces of any size: it takes the frame and not a byte more, for the rest belongs to whoever the
-//! stream leads to.
+//! The first frame of a stream as the agent reads it, in pieces of any size: it takes the frame and
+//! not a byte more, for the rest belongs to whoever the stream leads to.
 
 use agent_proto::Opening;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

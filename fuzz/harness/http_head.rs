@@ -1,8 +1,10 @@
 //! A client that sends any bytes, the gateway, and an engine that notes what it is asked.
 //!
-//! What must hold: nothing panics or hangs; and what the engine gets is, request for request, what a reader that is not the gateway's finds in
-//! the bytes: the same methods, targets and bodies, in the same order, and none that the client did not send. The gateway may refuse what the
-//! reader understands; it may not understand more. A body that the client did not finish does not end well at the engine.
+//! What must hold: nothing panics or hangs; and what the engine gets is, request for request, what
+//! a reader that is not the gateway's finds in the bytes: the same methods, targets and bodies, in
+//! the same order, and none that the client did not send. The gateway may refuse what the reader
+//! understands; it may not understand more. A body that the client did not finish does not end well
+//! at the engine.
 //!
 //! The first byte says how the bytes are cut on their way.
 
@@ -16,7 +18,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use gateway::{BindMounts, Folders, Gateway, Knowledge};
 use lifecycle::{Activity, FakeClock};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
 use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
@@ -33,18 +37,35 @@ struct Asked {
 /// One case. Panics when something does not hold.
 pub fn run(bytes: &[u8]) {
     let Some((&cut, bytes)) = bytes.split_first() else { return };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     let asked = runtime.block_on(async {
         // Time stands still but while everything waits: this is reached only by a case that hangs.
-        tokio::time::timeout(Duration::from_secs(3600), exchange(cut, bytes)).await.expect("the exchange ends")
+        tokio::time::timeout(Duration::from_secs(3600), exchange(cut, bytes))
+            .await
+            .expect("the exchange ends")
     });
     // These are answered by the gateway once it knows the answer.
-    let counts = |asked: &Asked| !asked.target.contains("_ping") && !asked.target.contains("version");
+    let counts =
+        |asked: &Asked| !asked.target.contains("_ping") && !asked.target.contains("version");
     let sent: Vec<Asked> = read(bytes).into_iter().filter(counts).collect();
     for (n, asked) in asked.iter().filter(|asked| counts(asked)).enumerate() {
-        let Some(sent) = sent.get(n) else { panic!("the engine was asked for what nobody sent: {asked:?}, after {:?}", &sent) };
+        let Some(sent) = sent.get(n) else {
+            panic!(
+                "the engine was asked for what nobody sent: \
+            {asked:?}, after {:?}",
+                &sent
+            )
+        };
         let same = asked.method == sent.method && asked.target.eq_ignore_ascii_case(&sent.target);
-        assert!(same && (!asked.whole || (sent.whole && asked.body == sent.body)), "sent {sent:?}, asked {asked:?}");
+        assert!(
+            same && (!asked.whole || (sent.whole && asked.body == sent.body)),
+            "sent {sent:?}, \
+            asked {asked:?}"
+        );
         assert!(sent.body.starts_with(&asked.body), "sent {sent:?}, asked {asked:?}");
     }
 }
@@ -56,7 +77,13 @@ async fn exchange(cut: u8, bytes: &[u8]) -> Vec<Asked> {
     let (streams, mut opened) = tokio::sync::mpsc::unbounded_channel::<DuplexStream>();
     let activity = Activity::new(Arc::new(FakeClock::default()));
     let folders = Folders { bind_mounts: BindMounts::Remote, ..Folders::default() };
-    let gateway = Gateway::with_folders(Arc::new(Engine(streams)), activity.clone(), None, Knowledge::empty(), folders);
+    let gateway = Gateway::with_folders(
+        Arc::new(Engine(streams)),
+        activity.clone(),
+        None,
+        Knowledge::empty(),
+        folders,
+    );
     let (client, accepted) = duplex(64 * 1024);
     let shutdown = CancellationToken::new();
     let noted = asked.clone();
@@ -97,7 +124,8 @@ async fn exchange(cut: u8, bytes: &[u8]) -> Vec<Asked> {
     std::mem::take(&mut *asked.lock().expect("nobody panicked"))
 }
 
-/// Reads what the gateway writes, strictly: it writes one form only. Answers each request when it has come to its end.
+/// Reads what the gateway writes, strictly: it writes one form only. Answers each request when it
+/// has come to its end.
 async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
     let mut read = Vec::new();
     loop {
@@ -105,25 +133,45 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         let head = String::from_utf8_lossy(&head).into_owned();
         let mut lines = head.trim_end_matches("\r\n").split("\r\n");
         let mut words = lines.next().unwrap_or_default().split(' ');
-        let (method, target) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
-        assert!(words.next() == Some("HTTP/1.1") && words.next().is_none(), "an odd request line: {head:?}");
+        let (method, target) = (
+            words.next().unwrap_or_default().to_owned(),
+            words.next().unwrap_or_default().to_owned(),
+        );
+        assert!(
+            words.next() == Some("HTTP/1.1") && words.next().is_none(),
+            "an odd request line: \
+            {head:?}"
+        );
         let headers: Vec<(&str, &str)> = lines
             .map(|line| {
-                line.split_once(':').map(|(name, value)| (name, value.trim_start())).unwrap_or_else(|| panic!("an odd line {line:?}"))
+                line.split_once(':')
+                    .map(|(name, value)| (name, value.trim_start()))
+                    .unwrap_or_else(|| panic!("an odd line {line:?}"))
             })
             .collect();
-        let values =
-            |name: &str| headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value).collect::<Vec<_>>();
+        let values = |name: &str| {
+            headers
+                .iter()
+                .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+                .map(|(_, value)| *value)
+                .collect::<Vec<_>>()
+        };
         let at = {
             let mut asked = asked.lock().expect("nobody panicked");
             asked.push(Asked { method, target, body: Vec::new(), whole: false });
             asked.len() - 1
         };
-        let note = |bytes: &[u8]| asked.lock().expect("nobody panicked")[at].body.extend_from_slice(bytes);
+        let note =
+            |bytes: &[u8]| asked.lock().expect("nobody panicked")[at].body.extend_from_slice(bytes);
         match (&values("content-length")[..], &values("transfer-encoding")[..]) {
             ([], []) => {}
             ([length], []) => {
-                let mut left: u64 = length.parse().unwrap_or_else(|_| panic!("an odd length: {head:?}"));
+                let mut left: u64 = length.parse().unwrap_or_else(|_| {
+                    panic!(
+                        "an odd length: \
+                    {head:?}"
+                    )
+                });
                 while left > 0 {
                     if read.is_empty() && !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
                         return;
@@ -139,7 +187,10 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
                 let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim_end(), 16)
                     .unwrap_or_else(|_| panic!("an odd size: {line:?}"));
                 if size == 0 {
-                    while until(&mut stream, &mut read, b"\r\n").await.is_some_and(|line| line != b"\r\n") {}
+                    while until(&mut stream, &mut read, b"\r\n")
+                        .await
+                        .is_some_and(|line| line != b"\r\n")
+                    {}
                     break;
                 }
                 while read.len() < size + 2 {
@@ -158,7 +209,17 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         asked.lock().expect("nobody panicked")[at].whole = true;
         // An upgrade is refused, as by a container that does not run.
         let status = if values("upgrade").is_empty() { "200 OK" } else { "409 Conflict" };
-        if stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.is_err() {
+        if stream
+            .write_all(
+                format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: \
+            0\r\n\r\n"
+                )
+                .as_bytes(),
+            )
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -175,7 +236,8 @@ async fn until(stream: &mut DuplexStream, read: &mut Vec<u8>, mark: &[u8]) -> Op
     }
 }
 
-/// The requests in the bytes, up to what no two readers need agree on. By hand and line by line, so that it shares nothing with the gateway.
+/// The requests in the bytes, up to what no two readers need agree on. By hand and line by line, so
+/// that it shares nothing with the gateway.
 fn read(mut bytes: &[u8]) -> Vec<Asked> {
     let mut requests = Vec::new();
     while let Some((request, rest)) = request(bytes) {
@@ -203,11 +265,13 @@ fn request(mut bytes: &[u8]) -> Option<(Asked, &[u8])> {
     }
     let first = String::from_utf8_lossy(first).into_owned();
     let mut words = first.split(' ').filter(|word| !word.is_empty());
-    let (method, target, version) = (words.next()?.to_owned(), words.next()?.to_owned(), words.next()?);
+    let (method, target, version) =
+        (words.next()?.to_owned(), words.next()?.to_owned(), words.next()?);
     if words.next().is_some() || !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
         return None;
     }
-    // What is behind the `#` of a target is nobody's but the client's, and the path of an address without one is `/`.
+    // What is behind the `#` of a target is nobody's but the client's, and the path of an address
+    // without one is `/`.
     let mut target = target.split('#').next().unwrap_or_default().to_owned();
     if let Some(at) = target.find("://").map(|at| at + 3) {
         let end = target[at..].find(['/', '?']).map_or(target.len(), |end| at + end);
@@ -223,7 +287,8 @@ fn request(mut bytes: &[u8]) -> Option<(Asked, &[u8])> {
         }
         let colon = header.iter().position(|byte| *byte == b':')?;
         let name = String::from_utf8_lossy(&header[..colon]).to_ascii_lowercase();
-        let value = String::from_utf8_lossy(&header[colon + 1..]).trim_matches([' ', '\t']).to_owned();
+        let value =
+            String::from_utf8_lossy(&header[colon + 1..]).trim_matches([' ', '\t']).to_owned();
         match &name[..] {
             "content-length" => lengths.push(value.parse::<u64>().ok()?),
             "transfer-encoding" => encodings.push(value.to_ascii_lowercase()),
@@ -241,7 +306,9 @@ fn request(mut bytes: &[u8]) -> Option<(Asked, &[u8])> {
             asked.body = bytes[..taken].to_vec();
             bytes = &bytes[taken..];
         }
-        ([], [encoding]) if encoding == "chunked" => asked.whole = chunks(&mut bytes, &mut asked.body).is_some(),
+        ([], [encoding]) if encoding == "chunked" => {
+            asked.whole = chunks(&mut bytes, &mut asked.body).is_some()
+        }
         _ => return None,
     }
     Some((asked, bytes))
@@ -293,13 +360,21 @@ impl gateway::Socket for Client {
 }
 
 impl AsyncRead for Client {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Client {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
@@ -317,7 +392,11 @@ struct Engine(tokio::sync::mpsc::UnboundedSender<DuplexStream>);
 impl Connector for Engine {
     fn open(&self, _: Destination, _: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
         let (here, there) = duplex(64 * 1024);
-        let opened = self.0.send(here).map(|()| Stream::new(there)).map_err(|_| OpenError::Dead { reason: "the case is over".into() });
+        let opened = self
+            .0
+            .send(here)
+            .map(|()| Stream::new(there))
+            .map_err(|_| OpenError::Dead { reason: "the case is over".into() });
         async move { opened }.boxed()
     }
 }

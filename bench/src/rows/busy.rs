@@ -21,8 +21,15 @@ const WARM_UP: Duration = Duration::from_millis(1500);
 /// Between two requests, as somebody who types.
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub const ROW: Row =
-    Row { id: "busy", title: "request while an upload fills the link", ways: COMMON, shown: &[LOADED, IDLE, "p99 ms"], measure, goals };
+pub const ROW: Row = Row {
+    id: "busy",
+    title: "request while an upload fills the \
+        link",
+    ways: COMMON,
+    shown: &[LOADED, IDLE, "p99 ms"],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let mut connection = peer.dial(Engine::Docker)?;
@@ -54,7 +61,10 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 /// An upload without an end; it is broken off.
 fn fill(peer: &Peer, over: &AtomicBool) -> Result<()> {
     let mut upload = peer.dial(Engine::Nothing)?;
-    upload.write_all(b"POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: 1000000000000\r\n\r\n")?;
+    upload.write_all(
+        b"POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: \
+        1000000000000\r\n\r\n",
+    )?;
     for piece in NOISE.chunks(PIECE).cycle() {
         if over.load(Ordering::Relaxed) {
             break;

@@ -12,7 +12,14 @@ use crate::peer::Peer;
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "ps", title: "`docker ps`", ways: COMMON, shown: &["p50 ms", "p99 ms"], measure, goals };
+pub const ROW: Row = Row {
+    id: "ps",
+    title: "`docker ps`",
+    ways: COMMON,
+    shown: &["p50 ms", "p99 ms"],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let mut seconds = Vec::new();

@@ -10,7 +10,15 @@ use crate::peer::Peer;
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "download", title: "download, incompressible", ways: COMMON, shown: &[RATE, CPU], measure, goals };
+pub const ROW: Row = Row {
+    id: "download",
+    title: "download, \
+    incompressible",
+    ways: COMMON,
+    shown: &[RATE, CPU],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let length = stage.download_mib() << 20;
@@ -20,10 +28,16 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 fn goals(link: Link) -> Vec<Goal> {
     match link {
         Link::Plain => {
-            vec![Goal::at_least(RATE, 1.0, Of::Way(Way::ForwardGcm)), Goal::at_most(CPU, 1.0, Of::Way(Way::ForwardGcm))]
+            vec![
+                Goal::at_least(RATE, 1.0, Of::Way(Way::ForwardGcm)),
+                Goal::at_most(CPU, 1.0, Of::Way(Way::ForwardGcm)),
+            ]
         }
         // The first is for one connection, the second for several of them.
-        Link::Wan30 => vec![Goal::at_least(RATE, 0.95, Of::Way(Way::Tcp)), Goal::at_least(RATE, 1.2, Of::Way(Way::Tcp))],
+        Link::Wan30 => vec![
+            Goal::at_least(RATE, 0.95, Of::Way(Way::Tcp)),
+            Goal::at_least(RATE, 1.2, Of::Way(Way::Tcp)),
+        ],
         Link::Wan25 => vec![Goal::at_least(RATE, 0.99, Of::Best)],
     }
 }

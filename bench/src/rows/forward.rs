@@ -1,4 +1,5 @@
-//! A web server in a container, reached by its published port: requests as fast as sixteen clients can ask, and a big download.
+//! A web server in a container, reached by its published port: requests as fast as sixteen clients
+//! can ask, and a big download.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,15 @@ const CLIENTS: usize = 16;
 const REQUESTS: &str = "requests/s";
 const SHOWN: &[&str] = &[REQUESTS, "p50 ms", "p99 ms"];
 
-pub const NEW: Row =
-    Row { id: "forward", title: "forwarded web server, a connection for each request", ways: SHARED, shown: SHOWN, measure: on_new, goals };
+pub const NEW: Row = Row {
+    id: "forward",
+    title: "forwarded web server, a connection for each \
+        request",
+    ways: SHARED,
+    shown: SHOWN,
+    measure: on_new,
+    goals,
+};
 
 pub const KEPT: Row = Row {
     id: "forward-kept",
@@ -50,8 +58,12 @@ fn on_kept(peer: &Peer, stage: &Stage) -> Result<Figures> {
     })
 }
 
-/// Sixteen clients ask for some seconds, each as soon as it has its answer; `connection` may give back the one that it had.
-fn asked(stage: &Stage, connection: impl Fn(Option<Connection>) -> Result<Connection> + Sync) -> Result<Figures> {
+/// Sixteen clients ask for some seconds, each as soon as it has its answer; `connection` may give
+/// back the one that it had.
+fn asked(
+    stage: &Stage,
+    connection: impl Fn(Option<Connection>) -> Result<Connection> + Sync,
+) -> Result<Figures> {
     let client = |until: Duration, begun: Instant| -> Result<Vec<f64>> {
         let (mut seconds, mut kept) = (Vec::new(), None);
         while begun.elapsed() < until {
@@ -68,8 +80,14 @@ fn asked(stage: &Stage, connection: impl Fn(Option<Connection>) -> Result<Connec
     client(Duration::from_millis(300), clock::now())?;
     let begun = clock::now();
     let answered: Vec<Result<Vec<f64>>> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| client(stage.watch(), begun))).collect();
-        clients.into_iter().map(|client| client.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client panicked")))).collect()
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|_| scope.spawn(|| client(stage.watch(), begun))).collect();
+        clients
+            .into_iter()
+            .map(|client| {
+                client.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client panicked")))
+            })
+            .collect()
     });
     let took = begun.elapsed().as_secs_f64();
     let seconds: Vec<f64> = answered.into_iter().collect::<Result<Vec<_>>>()?.concat();

@@ -15,7 +15,8 @@ use crate::peer::Peer;
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "import", title: "`docker import`", ways: COMMON, shown: &[RATE], measure, goals };
+pub const ROW: Row =
+    Row { id: "import", title: "`docker import`", ways: COMMON, shown: &[RATE], measure, goals };
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let file = noise(&stage.data, stage.file_mib());
@@ -24,7 +25,12 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     for _ in 0..stage.repetitions() {
         first += usize::from(peer.begins_first_transfer());
         let begun = clock::now();
-        let imported = peer.docker().args(["import", "-", "bench/imported"]).stdin(File::open(&file)?).stdout(Stdio::null()).status()?;
+        let imported = peer
+            .docker()
+            .args(["import", "-", "bench/imported"])
+            .stdin(File::open(&file)?)
+            .stdout(Stdio::null())
+            .status()?;
         rates.push(length as f64 / begun.elapsed().as_secs_f64() / 1e6);
         ensure!(imported.success(), "`docker import` ended with {imported}");
         peer.docker().args(["rmi", "-f", "bench/imported"]).stdout(Stdio::null()).status()?;

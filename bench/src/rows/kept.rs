@@ -11,7 +11,15 @@ use crate::peer::{Connection, Engine, Peer};
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "kept", title: "request on a kept connection", ways: COMMON, shown: &["p50 ms", "p99 ms"], measure, goals };
+pub const ROW: Row = Row {
+    id: "kept",
+    title: "request on a kept \
+    connection",
+    ways: COMMON,
+    shown: &["p50 ms", "p99 ms"],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let mut connection = peer.dial(Engine::Docker)?;

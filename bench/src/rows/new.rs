@@ -13,7 +13,15 @@ use crate::peer::{Engine, Peer};
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "new", title: "request on a new connection", ways: COMMON, shown: &["p50 ms", "p99 ms"], measure, goals };
+pub const ROW: Row = Row {
+    id: "new",
+    title: "request on a new \
+    connection",
+    ways: COMMON,
+    shown: &["p50 ms", "p99 ms"],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let times = stage.times(if peer.way.opens_by_login() { 20 } else { 200 });

@@ -16,7 +16,15 @@ use crate::way::Way;
 const IN_FLIGHT: usize = 50;
 const SHOWN: &[&str] = &["s per 1000", "answered %", "per s", "p50 ms", "p99 ms"];
 
-pub const ROW: Row = Row { id: "short", title: "1,000 short requests, 50 in flight", ways: COMMON, shown: SHOWN, measure, goals };
+pub const ROW: Row = Row {
+    id: "short",
+    title: "1,000 short requests, 50 in \
+    flight",
+    ways: COMMON,
+    shown: SHOWN,
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, _: &Stage) -> Result<Figures> {
     // The ones with a login each would take minutes.

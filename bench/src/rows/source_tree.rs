@@ -11,7 +11,15 @@ use crate::peer::Peer;
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "source", title: "upload, source tree", ways: &Way::ALL, shown: &[RATE, CPU], measure, goals };
+pub const ROW: Row = Row {
+    id: "source",
+    title: "upload, source \
+    tree",
+    ways: &Way::ALL,
+    shown: &[RATE, CPU],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let tree = std::fs::read(sources(&stage.data, stage.file_mib()))?;
@@ -23,6 +31,9 @@ fn goals(link: Link) -> Vec<Goal> {
     match link {
         Link::Plain => vec![Goal::at_least(RATE, 1.0, Of::BestProtected)],
         Link::Wan30 => vec![Goal::at_least(RATE, 2.5, Of::Way(Way::Tcp))],
-        Link::Wan25 => vec![Goal::at_least(RATE, 4.0, Of::Best), Goal::at_least(RATE, 1.5, Of::Way(Way::ForwardZlib))],
+        Link::Wan25 => vec![
+            Goal::at_least(RATE, 4.0, Of::Best),
+            Goal::at_least(RATE, 1.5, Of::Way(Way::ForwardZlib)),
+        ],
     }
 }

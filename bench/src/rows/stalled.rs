@@ -31,7 +31,8 @@ pub const ROW: Row = Row {
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let times = stage.times(if stage.link == Link::Plain { 400 } else { 100 });
-    let ask = |times: usize| (0..times).map_while(|_| new::once(peer, LIMIT).ok()).collect::<Vec<f64>>();
+    let ask =
+        |times: usize| (0..times).map_while(|_| new::once(peer, LIMIT).ok()).collect::<Vec<f64>>();
     let mut before = ask(times);
     let mut stalled = peer.dial(Engine::Nothing)?;
     get(&mut stalled, "/lines/100/0", false)?;
@@ -48,5 +49,8 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 }
 
 fn goals(_: Link) -> Vec<Goal> {
-    vec![Goal::at_least("answered %", 1.0, Of::Number(100.0)), Goal::at_most(DISTURBED, 2.0, Of::Own(UNDISTURBED))]
+    vec![
+        Goal::at_least("answered %", 1.0, Of::Number(100.0)),
+        Goal::at_most(DISTURBED, 2.0, Of::Own(UNDISTURBED)),
+    ]
 }

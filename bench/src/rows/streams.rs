@@ -1,4 +1,5 @@
-//! Long streams: the log of a container that writes a line a second, followed by many clients at once.
+//! Long streams: the log of a container that writes a line a second, followed by many clients at
+//! once.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -46,22 +47,32 @@ fn few(_: Link) -> Vec<Goal> {
 }
 
 fn many(_: Link) -> Vec<Goal> {
-    vec![Goal::at_least("flowing", 1.0, Of::Number(1000.0)), Goal::at_most("client MiB", 1.0, Of::Number(40.0))]
+    vec![
+        Goal::at_least("flowing", 1.0, Of::Number(1000.0)),
+        Goal::at_most("client MiB", 1.0, Of::Number(40.0)),
+    ]
 }
 
 fn measure(peer: &Peer, stage: &Stage, count: usize) -> Result<Figures> {
     many_descriptors()?;
     let begun = clock::now();
     let opened: Vec<Connection> = std::thread::scope(|scope| {
-        let opening = (0..count).map(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || open(peer)));
+        let opening = (0..count).map(|_| {
+            std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || open(peer))
+        });
         let opening: Vec<_> = opening.collect();
         opening.into_iter().filter_map(|thread| thread.ok()?.join().ok()?.ok()).collect()
     });
     let opened_in = begun.elapsed().as_secs_f64();
-    let processes: Vec<u32> = peer.processes().into_iter().chain(opened.iter().filter_map(Connection::process)).collect();
+    let processes: Vec<u32> =
+        peer.processes().into_iter().chain(opened.iter().filter_map(Connection::process)).collect();
     let (opened_count, watch) = (opened.len(), stage.watch());
     let (flowing, memory) = watch_lines(opened, watch, || memory_mib(&processes))?;
-    let mut figures = figures([("flowing", flowing as f64), ("opened", opened_count as f64), ("opened in s", opened_in)]);
+    let mut figures = figures([
+        ("flowing", flowing as f64),
+        ("opened", opened_count as f64),
+        ("opened in s", opened_in),
+    ]);
     if !processes.is_empty() {
         figures.insert("client MiB".to_owned(), memory);
     }
@@ -82,7 +93,11 @@ fn open(peer: &Peer) -> Result<Connection> {
 }
 
 /// How many of them bring at least every other line, and what `look` sees in the middle of it.
-fn watch_lines(mut streams: Vec<Connection>, length: Duration, look: impl Fn() -> f64) -> io::Result<(usize, f64)> {
+fn watch_lines(
+    mut streams: Vec<Connection>,
+    length: Duration,
+    look: impl Fn() -> f64,
+) -> io::Result<(usize, f64)> {
     let begun = clock::now();
     let enough = length.as_secs() / 2;
     let mut came = BTreeMap::<usize, u64>::new();
@@ -93,9 +108,15 @@ fn watch_lines(mut streams: Vec<Connection>, length: Duration, look: impl Fn() -
             seen = Some(look());
         }
         let watched: Vec<usize> = (0..streams.len()).filter(|at| !ended[*at]).collect();
-        let mut polled: Vec<_> = watched.iter().map(|at| PollFd::new(&streams[*at], PollFlags::IN)).collect();
+        let mut polled: Vec<_> =
+            watched.iter().map(|at| PollFd::new(&streams[*at], PollFlags::IN)).collect();
         poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 200_000_000 }))?;
-        let ready: Vec<usize> = watched.iter().zip(&polled).filter(|(_, fd)| !fd.revents().is_empty()).map(|(at, _)| *at).collect();
+        let ready: Vec<usize> = watched
+            .iter()
+            .zip(&polled)
+            .filter(|(_, fd)| !fd.revents().is_empty())
+            .map(|(at, _)| *at)
+            .collect();
         for at in ready {
             match streams[at].read(&mut [0; 4096]) {
                 Ok(0) | Err(_) => ended[at] = true,

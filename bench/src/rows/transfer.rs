@@ -1,4 +1,5 @@
-//! What rows about big transfers share: a rate, and the processor time that the client's side spends on it.
+//! What rows about big transfers share: a rate, and the processor time that the client's side
+//! spends on it.
 
 use anyhow::{Result, ensure};
 
@@ -16,11 +17,18 @@ pub const RATE: &str = "MB/s";
 /// Seconds of processor time per GiB, of the processes on this computer that carry the bytes.
 pub const CPU: &str = "client CPU s/GiB";
 
-/// How many of the samples were the first big transfer of their tunnel, in percent. A connection of raw TCP is new each time.
+/// How many of the samples were the first big transfer of their tunnel, in percent. A connection of
+/// raw TCP is new each time.
 pub const FIRST: &str = "first transfers %";
 
-/// Repeats a transfer of `length` bytes to or from the engine that does nothing, each on a connection that is there already.
-pub fn repeat(peer: &Peer, stage: &Stage, length: u64, transfer: impl Fn(&mut Connection) -> Result<()>) -> Result<Figures> {
+/// Repeats a transfer of `length` bytes to or from the engine that does nothing, each on a
+/// connection that is there already.
+pub fn repeat(
+    peer: &Peer,
+    stage: &Stage,
+    length: u64,
+    transfer: impl Fn(&mut Connection) -> Result<()>,
+) -> Result<Figures> {
     repeat_with(Engine::Nothing, peer, stage, length, transfer)
 }
 
@@ -61,7 +69,12 @@ struct Sample {
     first: bool,
 }
 
-fn sample(engine: Engine, peer: &Peer, length: u64, transfer: impl Fn(&mut Connection) -> Result<()>) -> Result<Sample> {
+fn sample(
+    engine: Engine,
+    peer: &Peer,
+    length: u64,
+    transfer: impl Fn(&mut Connection) -> Result<()>,
+) -> Result<Sample> {
     let mut connection = peer.dial(engine)?;
     get(&mut connection, "/ready", false)?;
     read_answer(&mut connection)?;
@@ -71,7 +84,11 @@ fn sample(engine: Engine, peer: &Peer, length: u64, transfer: impl Fn(&mut Conne
     transfer(&mut connection)?;
     let seconds = begun.elapsed().as_secs_f64();
     let cpu = (cpu_seconds(&processes) - spent) * (1_u64 << 30) as f64 / length as f64;
-    Ok(Sample { rate: length as f64 / seconds / 1e6, cpu: (!processes.is_empty()).then_some(cpu), first })
+    Ok(Sample {
+        rate: length as f64 / seconds / 1e6,
+        cpu: (!processes.is_empty()).then_some(cpu),
+        first,
+    })
 }
 
 fn summary(samples: Vec<Sample>) -> Result<Figures> {
@@ -79,8 +96,12 @@ fn summary(samples: Vec<Sample>) -> Result<Figures> {
     let mut costs: Vec<f64> = samples.iter().filter_map(|sample| sample.cpu).collect();
     let [slowest, median, fastest] = [0.0, 0.5, 1.0].map(|part| quantile(&mut rates, part));
     let first = samples.iter().filter(|sample| sample.first).count();
-    let mut figures =
-        figures([(RATE, median), ("slowest MB/s", slowest), ("fastest MB/s", fastest), (FIRST, percent(first, samples.len()))]);
+    let mut figures = figures([
+        (RATE, median),
+        ("slowest MB/s", slowest),
+        ("fastest MB/s", fastest),
+        (FIRST, percent(first, samples.len())),
+    ]);
     if !costs.is_empty() {
         figures.insert(CPU.to_owned(), quantile(&mut costs, 0.5));
     }
@@ -95,10 +116,21 @@ pub fn percent(part: usize, whole: usize) -> f64 {
 /// Sends `length` bytes out of `from` and waits until the engine has all of them.
 pub fn upload(connection: &mut Connection, from: &[u8], length: u64) -> Result<()> {
     use std::io::Write as _;
-    connection.write_all(format!("POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: {length}\r\n\r\n").as_bytes())?;
+    connection.write_all(
+        format!(
+            "POST /sink HTTP/1.1\r\nHost: docker\r\nContent-Length: \
+        {length}\r\n\r\n"
+        )
+        .as_bytes(),
+    )?;
     send(connection, from, length)?;
     let taken = read_answer(connection)?;
-    ensure!(taken == length.to_string().as_bytes(), "{} of {length} bytes arrived", String::from_utf8_lossy(&taken));
+    ensure!(
+        taken == length.to_string().as_bytes(),
+        "{} of {length} bytes \
+        arrived",
+        String::from_utf8_lossy(&taken)
+    );
     Ok(())
 }
 

@@ -11,7 +11,14 @@ use crate::peer::Peer;
 use crate::stage::Stage;
 use crate::way::Way;
 
-pub const ROW: Row = Row { id: "upload", title: "upload, incompressible", ways: COMMON, shown: &[RATE, CPU], measure, goals };
+pub const ROW: Row = Row {
+    id: "upload",
+    title: "upload, incompressible",
+    ways: COMMON,
+    shown: &[RATE, CPU],
+    measure,
+    goals,
+};
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let length = stage.upload_mib() << 20;
@@ -21,7 +28,10 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 fn goals(link: Link) -> Vec<Goal> {
     match link {
         Link::Plain => {
-            vec![Goal::at_least(RATE, 1.0, Of::Way(Way::ForwardGcm)), Goal::at_most(CPU, 1.0, Of::Way(Way::ForwardGcm))]
+            vec![
+                Goal::at_least(RATE, 1.0, Of::Way(Way::ForwardGcm)),
+                Goal::at_most(CPU, 1.0, Of::Way(Way::ForwardGcm)),
+            ]
         }
         Link::Wan30 => vec![Goal::at_least(RATE, 1.25, Of::Way(Way::Tcp))],
         Link::Wan25 => vec![Goal::at_least(RATE, 0.99, Of::Best)],

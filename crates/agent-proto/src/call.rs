@@ -12,16 +12,18 @@ pub enum Call {
     Ping,
     /// Answered with [`Reply::Report`].
     Report,
-    /// Asks for a bundle of lanes beside this session, for big transfers; answered with [`Reply::Lanes`]. Once all have connected and
-    /// said which way they go ([`crate::Direction`]), they carry yamux as one stream, as this session does.
+    /// Asks for a bundle of lanes beside this session, for big transfers; answered with
+    /// [`Reply::Lanes`]. Once all have connected and said which way they go ([`crate::Direction`]),
+    /// they carry yamux as one stream, as this session does.
     Lanes {
         /// How many.
         count: u8,
         /// A round trip to the client, in microseconds.
         round_trip: u32,
     },
-    /// Connects to a TCP port of the machine whose bytes travel aside of this session, by a channel of their own; answered with [`Reply::Lanes`] or
-    /// [`Reply::Refused`]. What connects there carries both directions sealed, so that a break is told from an end.
+    /// Connects to a TCP port of the machine whose bytes travel aside of this session, by a channel
+    /// of their own; answered with [`Reply::Lanes`] or [`Reply::Refused`]. What connects there
+    /// carries both directions sealed, so that a break is told from an end.
     Aside {
         /// Host name or address.
         host: String,
@@ -32,17 +34,19 @@ pub enum Call {
     Heartbeat(Heartbeat),
     /// What to do when the lease ends. Kept in the agent's memory only.
     EndOfLease(EndOfLease),
-    /// Stops containers, then docker and containerd, then unmounts the volume; answered when that is done with
-    /// [`Reply::Done`], or with [`Reply::Failed`], after which the volume may still be mounted. With `unless_used`, refused with [`Reply::InUse`]
-    /// while another client has been active within the idle time that it announced in its own heartbeats.
+    /// Stops containers, then docker and containerd, then unmounts the volume; answered when that
+    /// is done with [`Reply::Done`], or with [`Reply::Failed`], after which the volume may still be
+    /// mounted. With `unless_used`, refused with [`Reply::InUse`] while another client has been
+    /// active within the idle time that it announced in its own heartbeats.
     Release {
         /// The asking client: its own activity does not count.
         client: String,
         /// Ask first whether another client works here.
         unless_used: bool,
     },
-    /// Starts the containers that ran when the volume was last given up and that the engine has not started by itself: those with a restart policy, or all of
-    /// them. Answered with [`Reply::Resumed`]; what was asked for once is done.
+    /// Starts the containers that ran when the volume was last given up and that the engine has not
+    /// started by itself: those with a restart policy, or all of them. Answered with
+    /// [`Reply::Resumed`]; what was asked for once is done.
     Resume {
         /// Those without a restart policy, too.
         all: bool,
@@ -61,9 +65,11 @@ pub struct Heartbeat {
     pub client: String,
     /// The machine may exist for this long from now without hearing from anyone, in seconds.
     pub lease_seconds: u32,
-    /// How long ago this client last saw activity of its own, in seconds; 0 while something is going on.
+    /// How long ago this client last saw activity of its own, in seconds; 0 while something is
+    /// going on.
     pub idle_seconds: u32,
-    /// How long this client may be idle before it gives the machine up, in seconds. Counts for [`Call::Release`] of another client.
+    /// How long this client may be idle before it gives the machine up, in seconds. Counts for
+    /// [`Call::Release`] of another client.
     pub idle_limit_seconds: u32,
 }
 
@@ -88,9 +94,11 @@ impl fmt::Debug for EndOfLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EndOfLease::PowerOff => f.write_str("PowerOff"),
-            EndOfLease::Delete { endpoint, server, .. } => {
-                f.debug_struct("Delete").field("endpoint", endpoint).field("server", server).finish_non_exhaustive()
-            }
+            EndOfLease::Delete { endpoint, server, .. } => f
+                .debug_struct("Delete")
+                .field("endpoint", endpoint)
+                .field("server", server)
+                .finish_non_exhaustive(),
         }
     }
 }
@@ -156,7 +164,8 @@ pub enum DockerState {
     Ready,
     /// Not yet, or for a moment no more.
     Starting,
-    /// It was stopped, and its volume given up: this machine is on its way out, and serves nobody again.
+    /// It was stopped, and its volume given up: this machine is on its way out, and serves nobody
+    /// again.
     Released,
     /// It will not: the volume was refused or a unit failed.
     Failed {
@@ -189,7 +198,11 @@ mod tests {
 
     #[test]
     fn a_token_is_never_printed() {
-        let call = Call::EndOfLease(EndOfLease::Delete { endpoint: "https://e".into(), server: 7, token: "s3cret".into() });
+        let call = Call::EndOfLease(EndOfLease::Delete {
+            endpoint: "https://e".into(),
+            server: 7,
+            token: "s3cret".into(),
+        });
         let printed = format!("{call:?}");
         assert!(printed.contains("server: 7") && !printed.contains("s3cret"), "{printed}");
     }

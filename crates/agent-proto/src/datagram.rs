@@ -1,14 +1,17 @@
-//! Datagrams in a stream: a big-endian `u16` length, then that many bytes, in both directions alike. Pure functions over buffers.
+//! Datagrams in a stream: a big-endian `u16` length, then that many bytes, in both directions
+//! alike. Pure functions over buffers.
 
 /// The longest datagram, in bytes; UDP itself ends a little below.
 pub const MAX: usize = u16::MAX as usize;
 
-/// What stands before a datagram of this length. No longer one exists; of one that did, the beginning would be sent.
+/// What stands before a datagram of this length. No longer one exists; of one that did, the
+/// beginning would be sent.
 pub fn header(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes()
 }
 
-/// The first datagram of `buffer` and how many bytes it took with its header, or `None` while bytes are missing.
+/// The first datagram of `buffer` and how many bytes it took with its header, or `None` while bytes
+/// are missing.
 pub fn split(buffer: &[u8]) -> Option<(&[u8], usize)> {
     let (head, rest) = buffer.split_first_chunk::<2>()?;
     let length = usize::from(u16::from_be_bytes(*head));

@@ -1,4 +1,5 @@
-//! What a disk image is not: formats of other virtual machines, archives, documents and text, told by their first bytes. Pure.
+//! What a disk image is not: formats of other virtual machines, archives, documents and text, told
+//! by their first bytes. Pure.
 //!
 //! A raw image has no head of its own, so whatever is not known to be something else is one.
 
@@ -39,7 +40,8 @@ const TEXT: usize = 512;
 
 /// What these first bytes are, if they are no raw or qcow2 image; in words that go behind "it is".
 pub fn foreign(head: &[u8]) -> Option<&'static str> {
-    let stands = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    let stands =
+        |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
     if let Some((_, _, what)) = FOREIGN.iter().find(|(at, magic, _)| stands(*at, magic)) {
         return Some(what);
     }
@@ -47,12 +49,15 @@ pub fn foreign(head: &[u8]) -> Option<&'static str> {
         return Some("an ISO image that boots from a CD only");
     }
     let start = head.get(..head.len().min(TEXT)).unwrap_or_default();
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80;
+    let is_text =
+        |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || *byte >= 0x80;
     if start.is_empty() || !start.iter().all(is_text) || !is_utf8(start) {
         return None;
     }
     let text = start.trim_ascii_start();
-    let begins = |with: &str| text.len() >= with.len() && text[..with.len()].eq_ignore_ascii_case(with.as_bytes());
+    let begins = |with: &str| {
+        text.len() >= with.len() && text[..with.len()].eq_ignore_ascii_case(with.as_bytes())
+    };
     Some(match () {
         () if begins("<!doctype html") || begins("<html") || begins("<head") => "a web page",
         () if begins("{") || begins("[") => "a JSON answer",

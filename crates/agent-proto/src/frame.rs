@@ -1,9 +1,10 @@
-//! Frames: a big-endian `u32` length, then that many bytes of JSON. Pure functions over buffers; the reading and writing is done by
-//! the two ends.
+//! Frames: a big-endian `u32` length, then that many bytes of JSON. Pure functions over buffers;
+//! the reading and writing is done by the two ends.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Longest frame either side accepts, in bytes. A heartbeat with its report is under 1 KiB; a call that carries a token is the largest.
+/// Longest frame either side accepts, in bytes. A heartbeat with its report is under 1 KiB; a call
+/// that carries a token is the largest.
 pub const MAX_FRAME: usize = 64 * 1024;
 
 /// A frame that cannot be sent or understood.
@@ -29,14 +30,16 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
-/// How many bytes are missing as far as `buffer` tells: first those of the length, then those of the frame. 0 when one frame is whole. Whoever reads
-/// so many and asks again reads not a byte that belongs to what follows.
+/// How many bytes are missing as far as `buffer` tells: first those of the length, then those of
+/// the frame. 0 when one frame is whole. Whoever reads so many and asks again reads not a byte that
+/// belongs to what follows.
 pub fn missing(buffer: &[u8]) -> Result<usize, FrameError> {
     let Some((head, body)) = buffer.split_first_chunk::<4>() else { return Ok(4 - buffer.len()) };
     Ok(length(*head)?.saturating_sub(body.len()))
 }
 
-/// Takes one frame from the front of `buffer`: the value and how many bytes it took, or `None` while bytes are missing.
+/// Takes one frame from the front of `buffer`: the value and how many bytes it took, or `None`
+/// while bytes are missing.
 pub fn decode<T: DeserializeOwned>(buffer: &[u8]) -> Result<Option<(T, usize)>, FrameError> {
     let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
     let length = length(*head)?;
@@ -84,7 +87,8 @@ mod tests {
         let bytes = (MAX_FRAME as u32 + 1).to_be_bytes();
         assert!(matches!(decode::<Opening>(&bytes), Err(FrameError::TooLong(_))));
         assert!(matches!(missing(&bytes), Err(FrameError::TooLong(_))));
-        let long = Opening::Call(Call::Release { client: "x".repeat(MAX_FRAME), unless_used: true });
+        let long =
+            Opening::Call(Call::Release { client: "x".repeat(MAX_FRAME), unless_used: true });
         assert!(matches!(encode(&long), Err(FrameError::TooLong(_))));
     }
 }

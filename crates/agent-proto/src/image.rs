@@ -1,5 +1,7 @@
-//! What a build of a machine image and its writer in the rescue system say to each other. The writer reads one [`WriteOrder`] as a line of JSON on its standard
-//! input, with the bytes of the image after it where they come that way, and prints one [`WriteEvent`] a line until [`WriteEvent::Done`] or [`WriteEvent::Failed`].
+//! What a build of a machine image and its writer in the rescue system say to each other. The
+//! writer reads one [`WriteOrder`] as a line of JSON on its standard input, with the bytes of the
+//! image after it where they come that way, and prints one [`WriteEvent`] a line until
+//! [`WriteEvent::Done`] or [`WriteEvent::Failed`].
 
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +140,8 @@ pub struct Written {
     pub image_sha256: String,
     /// Bytes of the image that are zeros and were not written.
     pub skipped_bytes: u64,
-    /// Bytes that were not zeros on the disk although they had been discarded, and were written after all.
+    /// Bytes that were not zeros on the disk although they had been discarded, and were written
+    /// after all.
     pub repaired_bytes: u64,
 }
 

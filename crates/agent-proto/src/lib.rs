@@ -1,8 +1,9 @@
 //! What client and agent say to each other.
 //!
-//! One SSH channel carries yamux streams. Each stream opens with an [`Opening`] frame from the client and, after it, the bytes
-//! of whatever it leads to; the agent answers with one [`Opened`] frame before its first byte. Both are sent without waiting for the other, so
-//! that a stream costs no round trip of its own. This crate knows the words and their bytes, and does no IO.
+//! One SSH channel carries yamux streams. Each stream opens with an [`Opening`] frame from the
+//! client and, after it, the bytes of whatever it leads to; the agent answers with one [`Opened`]
+//! frame before its first byte. Both are sent without waiting for the other, so that a stream costs
+//! no round trip of its own. This crate knows the words and their bytes, and does no IO.
 
 #![forbid(unsafe_code)]
 
@@ -12,30 +13,37 @@ pub mod foreign;
 mod frame;
 pub mod image;
 
-pub use call::{Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply};
+pub use call::{
+    Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply,
+};
 pub use frame::{FrameError, MAX_FRAME, decode, encode, missing};
 
 use serde::{Deserialize, Serialize};
 
-/// Raised when either side could misunderstand the other. The client starts the agent that it brought, by hash, so the two
-/// differ only while a machine still runs the agent of an older client.
+/// Raised when either side could misunderstand the other. The client starts the agent that it
+/// brought, by hash, so the two differ only while a machine still runs the agent of an older
+/// client.
 pub const PROTOCOL: u32 = 2;
 
-/// Printed by `dockbridge-agent session` on its standard output before the first yamux byte. What a login shell or a banner
-/// prints earlier is skipped up to this line.
+/// Printed by `dockbridge-agent session` on its standard output before the first yamux byte. What a
+/// login shell or a banner prints earlier is skipped up to this line.
 pub const READY_LINE: &str = "dockbridge-agent ready\n";
 
-/// Streams that one session carries at most. The client keeps to it; beyond it the multiplexer would give up the whole session.
+/// Streams that one session carries at most. The client keeps to it; beyond it the multiplexer
+/// would give up the whole session.
 pub const MAX_STREAMS: usize = 1024;
 
-/// The largest piece of a stream that is sent at once, in bytes: with yamux's header of 12 it fills one SSH packet of 32 KiB.
+/// The largest piece of a stream that is sent at once, in bytes: with yamux's header of 12 it fills
+/// one SSH packet of 32 KiB.
 pub const SPLIT: usize = 32 * 1024 - 12;
 
-/// The same in a bundle of lanes, where a chunk has a head of 17 bytes besides. The other side gives credit for whole pieces: with four times as long ones
-/// half of the first credit was never there in time for more, and a path of 5 MB/s was used to two thirds.
+/// The same in a bundle of lanes, where a chunk has a head of 17 bytes besides. The other side
+/// gives credit for whole pieces: with four times as long ones half of the first credit was never
+/// there in time for more, and a path of 5 MB/s was used to two thirds.
 pub const LANES_SPLIT: usize = 32 * 1024 - 17 - 12;
 
-/// How long the agent waits for all lanes of a bundle, in seconds: an SSH login takes ten round trips, and there are several.
+/// How long the agent waits for all lanes of a bundle, in seconds: an SSH login takes ten round
+/// trips, and there are several.
 pub const LANES_WAIT_SECONDS: u64 = 30;
 
 /// Which way the chunks of a lane go. The client says it with the lane's first byte.
@@ -62,8 +70,8 @@ impl Direction {
     }
 }
 
-/// The first frame of a stream, from the client: where it leads. The agent opens streams for [`Opening::Abandon`] and
-/// [`Opening::Broken`] only.
+/// The first frame of a stream, from the client: where it leads. The agent opens streams for
+/// [`Opening::Abandon`] and [`Opening::Broken`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opening {
@@ -81,8 +89,8 @@ pub enum Opening {
         /// Port.
         port: u16,
     },
-    /// A UDP port as seen from the machine. The stream carries datagrams both ways ([`datagram`]) until the client ends it; who answers is heard only if it
-    /// is that port.
+    /// A UDP port as seen from the machine. The stream carries datagrams both ways ([`datagram`])
+    /// until the client ends it; who answers is heard only if it is that port.
     Udp {
         /// Host name or address.
         host: String,
@@ -91,18 +99,21 @@ pub enum Opening {
     },
     /// A call to the agent itself; the reply is one [`Reply`] frame, then the stream ends.
     Call(Call),
-    /// The sender has closed its side of a stream and now drops the rest of it; whatever still comes from the other side is lost.
-    /// yamux has no reset after a FIN, so that the other side would write until its credit is used up and then wait for ever. Not answered.
+    /// The sender has closed its side of a stream and now drops the rest of it; whatever still
+    /// comes from the other side is lost. yamux has no reset after a FIN, so that the other side
+    /// would write until its credit is used up and then wait for ever. Not answered.
     Abandon {
         /// The yamux id of the stream.
         stream: u32,
     },
-    /// What a stream leads to broke off after the client had closed its own side; the agent holds the stream until the client gives it up.
-    /// yamux shows a reset after a FIN as an end, so that what broke off would look whole. Not answered.
+    /// What a stream leads to broke off after the client had closed its own side; the agent holds
+    /// the stream until the client gives it up. yamux shows a reset after a FIN as an end, so that
+    /// what broke off would look whole. Not answered.
     Broken {
         /// The yamux id of the stream.
         stream: u32,
-        /// So many bytes of the stream come before the break: this may be heard earlier than they are.
+        /// So many bytes of the stream come before the break: this may be heard earlier than they
+        /// are.
         after: u64,
     },
 }

@@ -1,5 +1,6 @@
-//! A TCP connection whose bytes travel aside of the session, by a channel of SSH of their own: over a short path that is faster than a stream of the session.
-//! sshd cannot tell a break from an end, so both directions go sealed.
+//! A TCP connection whose bytes travel aside of the session, by a channel of SSH of their own: over
+//! a short path that is faster than a stream of the session. sshd cannot tell a break from an end,
+//! so both directions go sealed.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +22,12 @@ pub async fn carry(mut channel: UnixStream, mut target: TcpStream) {
     let outcome = {
         let (from_client, to_client) = channel.split();
         let (from_target, to_target) = target.split();
-        directions(copy(Sealed::new(from_client), to_target, |_| {}), down(from_target, to_client, &pipe), || 0).await
+        directions(
+            copy(Sealed::new(from_client), to_target, |_| {}),
+            down(from_target, to_client, &pipe),
+            || 0,
+        )
+        .await
     };
     if outcome == Outcome::ClientReset {
         // An orderly end would be a lie.
@@ -46,7 +52,11 @@ impl Pipe {
 
 async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &Pipe) -> End {
     loop {
-        let length = match source.as_ref().async_io(Interest::READABLE, || moved(source.as_ref(), &pipe.to, lanes::LONGEST_PIECE)).await {
+        let length = match source
+            .as_ref()
+            .async_io(Interest::READABLE, || moved(source.as_ref(), &pipe.to, lanes::LONGEST_PIECE))
+            .await
+        {
             Ok(length) => length,
             Err(_) => return End::SourceFailed,
         };
@@ -61,7 +71,11 @@ async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &P
         }
         let mut left = length;
         while left > 0 {
-            match sink.as_ref().async_io(Interest::WRITABLE, || moved(&pipe.from, sink.as_ref(), left)).await {
+            match sink
+                .as_ref()
+                .async_io(Interest::WRITABLE, || moved(&pipe.from, sink.as_ref(), left))
+                .await
+            {
                 Ok(0) | Err(_) => return End::SinkFailed,
                 Ok(moved) => left -= moved,
             }
@@ -112,9 +126,18 @@ mod tests {
             to_target.shutdown().await.unwrap();
         });
         let (mut heard_up, mut heard_down) = (Vec::new(), Vec::new());
-        let (read_up, read_down) = tokio::join!(from_client.read_to_end(&mut heard_up), from_target.read_to_end(&mut heard_down));
+        let (read_up, read_down) = tokio::join!(
+            from_client.read_to_end(&mut heard_up),
+            from_target.read_to_end(&mut heard_down)
+        );
         read_up.and(read_down).unwrap();
-        assert!(heard_up == up && heard_down == down, "{} and {} bytes", heard_up.len(), heard_down.len());
+        assert!(
+            heard_up == up && heard_down == down,
+            "{} and {} \
+            bytes",
+            heard_up.len(),
+            heard_down.len()
+        );
         let (answered, asked, ended) = tokio::join!(answering, asking, carrying);
         answered.and(asked).and(ended).unwrap();
     }
@@ -140,7 +163,10 @@ mod tests {
         let mut half = [0; 7];
         target.read_exact(&mut half).await.unwrap();
         drop(client);
-        assert_eq!(target.read(&mut half).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(
+            target.read(&mut half).await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionReset
+        );
         carrying.await.unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! Time since boot, suspend included: what a lease counts in, and what `/proc/uptime` shows to the shell.
+//! Time since boot, suspend included: what a lease counts in, and what `/proc/uptime` shows to the
+//! shell.
 
 use std::time::Duration;
 

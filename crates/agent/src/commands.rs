@@ -1,4 +1,5 @@
-//! Runs the machine's own programs. Arguments are visible to every process of the machine: secrets go in by standard input.
+//! Runs the machine's own programs. Arguments are visible to every process of the machine: secrets
+//! go in by standard input.
 
 use std::ffi::OsString;
 use std::io;
@@ -35,7 +36,8 @@ impl Ended {
 }
 
 impl Commands {
-    /// The machine's programs. Below another root only stand-ins are run, never a program that could end the machine of a test.
+    /// The machine's programs. Below another root only stand-ins are run, never a program that
+    /// could end the machine of a test.
     pub fn under(root: &Path) -> Self {
         match root == Path::new("/") {
             true => Self { path: PATH.into() },
@@ -44,7 +46,13 @@ impl Commands {
     }
 
     /// Runs one program to its end, or kills it after `limit`.
-    pub async fn run(&self, program: &str, arguments: &[&str], stdin: &[u8], limit: Duration) -> io::Result<Ended> {
+    pub async fn run(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        stdin: &[u8],
+        limit: Duration,
+    ) -> io::Result<Ended> {
         let mut child = Command::new(program)
             .args(arguments)
             .env("PATH", &self.path)
@@ -61,8 +69,13 @@ impl Commands {
             }
             child.wait_with_output().await
         };
-        let output = tokio::time::timeout(limit, running).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let output = tokio::time::timeout(limit, running)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let said = [output.stderr, output.stdout].concat();
-        Ok(Ended { status: output.status.code(), said: String::from_utf8_lossy(&said).trim().to_owned() })
+        Ok(Ended {
+            status: output.status.code(),
+            said: String::from_utf8_lossy(&said).trim().to_owned(),
+        })
     }
 }

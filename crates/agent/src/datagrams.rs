@@ -1,4 +1,5 @@
-//! Datagrams between a client's stream and a UDP port: one stream, one socket of its own, so that answers find their way back.
+//! Datagrams between a client's stream and a UDP port: one stream, one socket of its own, so that
+//! answers find their way back.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +15,11 @@ const BUFFER: usize = 32 * 1024;
 pub async fn connect(host: &str, port: u16) -> io::Result<UdpSocket> {
     let mut refused = io::Error::from(io::ErrorKind::NotFound);
     for address in tokio::net::lookup_host((host, port)).await? {
-        let any: SocketAddr = if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+        let any: SocketAddr = if address.is_ipv4() {
+            (Ipv4Addr::UNSPECIFIED, 0).into()
+        } else {
+            (Ipv6Addr::UNSPECIFIED, 0).into()
+        };
         let socket = UdpSocket::bind(any).await?;
         match socket.connect(address).await {
             Ok(()) => return Ok(socket),
@@ -38,7 +43,8 @@ async fn up(mut client: impl AsyncRead + Unpin, target: &UdpSocket) -> io::Resul
     let mut heard = bytes::BytesMut::with_capacity(BUFFER);
     loop {
         while let Some((one, length)) = datagram::split(&heard) {
-            // That nobody listens, or that it is too long for the path, is lost as it is everywhere with datagrams.
+            // That nobody listens, or that it is too long for the path, is lost as it is everywhere
+            // with datagrams.
             let _ = target.send(one).await;
             let _ = heard.split_to(length);
         }
@@ -48,12 +54,17 @@ async fn up(mut client: impl AsyncRead + Unpin, target: &UdpSocket) -> io::Resul
     }
 }
 
-async fn down(target: &UdpSocket, mut client: impl AsyncWrite + Unpin, greeting: &[u8]) -> io::Result<()> {
+async fn down(
+    target: &UdpSocket,
+    mut client: impl AsyncWrite + Unpin,
+    greeting: &[u8],
+) -> io::Result<()> {
     client.write_all(greeting).await?;
     client.flush().await?;
     let mut buffer = vec![0; 2 + datagram::MAX];
     loop {
-        // An error is the answer to an earlier datagram (nobody listens there), and is taken by being told.
+        // An error is the answer to an earlier datagram (nobody listens there), and is taken by
+        // being told.
         let Ok(length) = target.recv(&mut buffer[2..]).await else { continue };
         buffer[..2].copy_from_slice(&datagram::header(length));
         client.write_all(&buffer[..2 + length]).await?;

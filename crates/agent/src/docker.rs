@@ -78,7 +78,8 @@ impl Docker {
         Self { socket }
     }
 
-    /// Whether it answers. Waits while it accepts and does not: systemd listens for it while it starts.
+    /// Whether it answers. Waits while it accepts and does not: systemd listens for it while it
+    /// starts.
     pub async fn ping(&self) -> io::Result<()> {
         self.request(Method::GET, "/_ping").await.map(drop)
     }
@@ -118,13 +119,23 @@ impl Docker {
 
     async fn request(&self, method: Method, path: &str) -> io::Result<Bytes> {
         let stream = UnixStream::connect(&self.socket).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        let request = Request::builder().method(method).uri(path).header("host", "docker").body(Empty::<Bytes>::new());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "docker")
+            .body(Empty::<Bytes>::new());
         let request = request.map_err(io::Error::other)?;
         let answering = async {
             let response = sender.send_request(request).await.map_err(io::Error::other)?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await.map_err(io::Error::other)?.to_bytes();
+            let body = Limited::new(response.into_body(), MOST_ANSWER)
+                .collect()
+                .await
+                .map_err(io::Error::other)?
+                .to_bytes();
             Ok::<_, io::Error>((status, body))
         };
         // The connection lives as long as its one request, which hears of its end by itself.

@@ -23,8 +23,8 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// Pauses of 1, 2, 4 and 8 s: a server that is locked by another action is free again after seconds. A deleted one was seen to live
-    /// for a few seconds more.
+    /// Pauses of 1, 2, 4 and 8 s: a server that is locked by another action is free again after
+    /// seconds. A deleted one was seen to live for a few seconds more.
     fn default() -> Self {
         Self { retry: Duration::from_secs(1), vanishes: Duration::from_secs(60) }
     }
@@ -51,7 +51,13 @@ pub async fn end(commands: &Commands, how: &EndOfLease, patience: Patience) -> R
     }
 }
 
-async fn delete(commands: &Commands, endpoint: &str, server: u64, token: &str, retry: Duration) -> Result<(), String> {
+async fn delete(
+    commands: &Commands,
+    endpoint: &str,
+    server: u64,
+    token: &str,
+    retry: Duration,
+) -> Result<(), String> {
     let config = curl_config(endpoint, server, token);
     let mut said = String::new();
     for attempt in 0..ATTEMPTS {
@@ -67,13 +73,17 @@ async fn delete(commands: &Commands, endpoint: &str, server: u64, token: &str, r
     Err(format!("the machine could not delete itself: {said}"))
 }
 
-/// Read from standard input by `curl --config -`: arguments could be read by every process of the machine (curl(1), "--config").
+/// Read from standard input by `curl --config -`: arguments could be read by every process of the
+/// machine (curl(1), "--config").
 fn curl_config(endpoint: &str, server: u64, token: &str) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""));
     let url = quoted(&format!("{}/servers/{server}", endpoint.trim_end_matches('/')));
     let header = quoted(&format!("Authorization: Bearer {token}"));
     let limit = REQUEST.as_secs() - 5;
-    format!("request = \"DELETE\"\nurl = {url}\nheader = {header}\nfail\nsilent\nshow-error\nmax-time = {limit}\n")
+    format!(
+        "request = \"DELETE\"\nurl = {url}\nheader = \
+        {header}\nfail\nsilent\nshow-error\nmax-time = {limit}\n"
+    )
 }
 
 #[cfg(test)]
@@ -81,10 +91,15 @@ mod tests {
     use super::*;
     use crate::stand_ins::StandIns;
 
-    const HASTY: Patience = Patience { retry: Duration::from_millis(1), vanishes: Duration::from_millis(1) };
+    const HASTY: Patience =
+        Patience { retry: Duration::from_millis(1), vanishes: Duration::from_millis(1) };
 
     fn delete_order() -> EndOfLease {
-        EndOfLease::Delete { endpoint: "https://api.example/v1/".into(), server: 42, token: "s3cret\"x".into() }
+        EndOfLease::Delete {
+            endpoint: "https://api.example/v1/".into(),
+            server: 42,
+            token: "s3cret\"x".into(),
+        }
     }
 
     fn rig(curl: &str) -> StandIns {
@@ -97,7 +112,15 @@ mod tests {
     async fn the_token_goes_in_by_standard_input_and_never_as_an_argument() {
         let rig = rig("exit 0");
         end(&rig.machine().commands, &delete_order(), HASTY).await.unwrap();
-        assert_eq!(rig.log(), ["curl --config -", "systemctl poweroff"], "powers off when it still lives");
+        assert_eq!(
+            rig.log(),
+            [
+                "curl --config -",
+                "systemctl \
+            poweroff"
+            ],
+            "powers off when it still lives"
+        );
         let config = std::fs::read_to_string(rig.root().join("stdin")).unwrap();
         assert!(config.contains("url = \"https://api.example/v1/servers/42\"\n"), "{config}");
         assert!(config.contains("header = \"Authorization: Bearer s3cret\\\"x\"\n"), "{config}");

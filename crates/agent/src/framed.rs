@@ -1,4 +1,5 @@
-//! Frames of the protocol on a stream, read to the byte: what follows a frame belongs to somebody else.
+//! Frames of the protocol on a stream, read to the byte: what follows a frame belongs to somebody
+//! else.
 
 use std::io;
 
@@ -9,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let mut frame = Vec::new();
     loop {
-        let (heard, missing) = (frame.len(), agent_proto::missing(&frame).map_err(io::Error::other)?);
+        let (heard, missing) =
+            (frame.len(), agent_proto::missing(&frame).map_err(io::Error::other)?);
         if missing == 0 {
             break;
         }
@@ -23,7 +25,10 @@ pub async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin))
 }
 
 /// One frame.
-pub async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), value: &T) -> io::Result<()> {
+pub async fn send<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    value: &T,
+) -> io::Result<()> {
     let frame = agent_proto::encode(value).map_err(io::Error::other)?;
     stream.write_all(&frame).await?;
     stream.flush().await

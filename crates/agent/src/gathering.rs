@@ -69,7 +69,13 @@ impl Gathering {
                 match Direction::of(lane.read_u8().await?) {
                     Some(Direction::Up) => directed.up.push(lane),
                     Some(Direction::Down) => directed.down.push(lane),
-                    None => return Err(io::Error::new(io::ErrorKind::InvalidData, "a lane that does not say which way it goes")),
+                    None => {
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            "a lane that \
+                        does not say which way it goes",
+                        ));
+                    }
                 }
             }
             Ok(directed)
@@ -87,12 +93,17 @@ impl Gathering {
 }
 
 async fn in_time<T>(gathering: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), gathering).await.map_err(|_| io::ErrorKind::TimedOut)?
+    tokio::time::timeout(Duration::from_secs(LANES_WAIT_SECONDS), gathering)
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)?
 }
 
 impl Folder {
     fn create() -> io::Result<Self> {
-        let below = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_dir()) {
+        let below = match std::env::var_os("XDG_RUNTIME_DIR")
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_dir())
+        {
             Some(folder) => folder,
             None => Path::new("/tmp").to_path_buf(),
         };
@@ -102,7 +113,9 @@ impl Folder {
             match DirBuilder::new().mode(0o700).create(&folder) {
                 Ok(()) => return Ok(Self(folder)),
                 // Of an agent that was killed, or of another bundle.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                    attempt += 1
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -120,13 +133,17 @@ mod tests {
     async fn the_socket_is_gone_when_all_lanes_have_come() {
         let gathering = Gathering::begin(2).unwrap();
         let path = PathBuf::from(gathering.path());
-        let (mut down, mut up) = (UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap());
+        let (mut down, mut up) =
+            (UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap());
         for (lane, direction) in [(&mut down, Direction::Down), (&mut up, Direction::Up)] {
             lane.write_u8(direction.byte()).await.unwrap();
         }
         let directed = gathering.directed().await.unwrap();
         assert!(!path.parent().unwrap().exists());
-        let (mut ours, mut theirs) = (Bundle::new(directed.down, directed.up, Duration::ZERO), Bundle::new([up], [down], Duration::ZERO));
+        let (mut ours, mut theirs) = (
+            Bundle::new(directed.down, directed.up, Duration::ZERO),
+            Bundle::new([up], [down], Duration::ZERO),
+        );
         let mut heard = [0; 8];
         theirs.write_all(b"by lanes").await.unwrap();
         theirs.flush().await.unwrap();
@@ -143,7 +160,12 @@ mod tests {
         let gathering = Gathering::begin(1).unwrap();
         let mut lane = UnixStream::connect(gathering.path()).await.unwrap();
         lane.write_u8(0).await.unwrap();
-        assert!(gathering.directed().await.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData));
+        assert!(
+            gathering
+                .directed()
+                .await
+                .is_err_and(|error| error.kind() == io::ErrorKind::InvalidData)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,11 +1,13 @@
-//! The lease: until when the machine may exist, and who uses it. Pure; time comes in as the time since boot.
+//! The lease: until when the machine may exist, and who uses it. Pure; time comes in as the time
+//! since boot.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent_proto::Heartbeat;
 
-/// A client is counted as alive for this long after its last heartbeat: two periods of 30 s and the time of a lost one.
+/// A client is counted as alive for this long after its last heartbeat: two periods of 30 s and the
+/// time of a lost one.
 const FRESH: Duration = Duration::from_secs(75);
 
 /// Until when the machine may exist.
@@ -33,7 +35,8 @@ impl Lease {
             ends: now + seconds(heartbeat.lease_seconds),
         };
         self.clients.insert(heartbeat.client.clone(), client);
-        // Who is long gone counts for nothing; the latest end stays, or the lease would be forgotten with its last client.
+        // Who is long gone counts for nothing; the latest end stays, or the lease would be
+        // forgotten with its last client.
         let ends = self.ends();
         self.clients.retain(|_, client| now < client.ends || Some(client.ends) == ends);
     }
@@ -48,7 +51,8 @@ impl Lease {
         self.ends().map(|ends| ends.saturating_sub(now))
     }
 
-    /// Who but `asking` works here, in words for a person: alive, and within the idle time that it announced.
+    /// Who but `asking` works here, in words for a person: alive, and within the idle time that it
+    /// announced.
     pub fn others(&self, now: Duration, asking: Option<&str>) -> Vec<String> {
         let others = self.clients.iter().filter(|(name, _)| Some(name.as_str()) != asking);
         let using = others.filter_map(|(name, client)| {
@@ -56,7 +60,11 @@ impl Lease {
             let idle = client.idle + age;
             (age < FRESH && idle < client.idle_limit).then(|| match idle.as_secs() {
                 0 => format!("client {name} is active"),
-                idle => format!("client {name} was active {idle} s ago and keeps the machine for {} s", client.idle_limit.as_secs()),
+                idle => format!(
+                    "client {name} was active {idle} s ago and keeps the machine for \
+                    {} s",
+                    client.idle_limit.as_secs()
+                ),
             })
         });
         using.collect()
@@ -69,7 +77,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn heartbeat(client: &str, lease: u32, idle: u32, limit: u32) -> Heartbeat {
-        Heartbeat { client: client.into(), lease_seconds: lease, idle_seconds: idle, idle_limit_seconds: limit }
+        Heartbeat {
+            client: client.into(),
+            lease_seconds: lease,
+            idle_seconds: idle,
+            idle_limit_seconds: limit,
+        }
     }
 
     fn at(seconds: u64) -> Duration {
@@ -86,7 +99,10 @@ mod tests {
         let mut lease = Lease::default();
         lease.renew(at(100), &heartbeat("a", 300, 0, 60));
         lease.renew(at(130), &heartbeat("a", 300, 0, 60));
-        assert_eq!((lease.ends(), lease.left(at(131)), lease.left(at(999))), (Some(at(430)), Some(at(299)), Some(at(0))));
+        assert_eq!(
+            (lease.ends(), lease.left(at(131)), lease.left(at(999))),
+            (Some(at(430)), Some(at(299)), Some(at(0)))
+        );
     }
 
     #[test]
@@ -107,7 +123,11 @@ mod tests {
         assert!(lease.others(at(20), Some("b")).is_empty(), "idle for its whole limit");
         lease.renew(at(100), &heartbeat("a", 300, 0, 3600));
         assert_eq!(lease.others(at(174), Some("b")).len(), 1);
-        assert!(lease.others(at(175), Some("b")).is_empty(), "not heard for two periods and a grace");
+        assert!(
+            lease.others(at(175), Some("b")).is_empty(),
+            "not heard for two periods and a \
+            grace"
+        );
     }
 
     proptest! {

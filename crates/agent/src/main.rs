@@ -1,8 +1,9 @@
 //! The program on the machine.
 //!
-//! `session` speaks the protocol on its standard input and output, as whoever logged in; `resident` runs once on a machine of ours, as root,
-//! and holds what must outlive every session: the lease and what happens when it ends. Neither knows SSH or who is on the other side. `write-image` is for rescue
-//! systems: it puts the image of a machine on a disk.
+//! `session` speaks the protocol on its standard input and output, as whoever logged in; `resident`
+//! runs once on a machine of ours, as root, and holds what must outlive every session: the lease
+//! and what happens when it ends. Neither knows SSH or who is on the other side. `write-image` is
+//! for rescue systems: it puts the image of a machine on a disk.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +37,8 @@ use std::process::ExitCode;
 use paths::Paths;
 
 const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]\n       \
-                     dockbridge-agent resident [--docker-socket PATH]\n       dockbridge-agent write-image\n       dockbridge-agent version\n";
+                     dockbridge-agent resident [--docker-socket PATH]\n       dockbridge-agent \
+    write-image\n       dockbridge-agent version\n";
 
 /// What was asked for on the command line.
 struct Arguments {
@@ -66,7 +68,12 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "session" => runtime.block_on(session::run(parsed.resident, parsed.paths)),
         "resident" => runtime.block_on(resident::run(parsed.paths)),
-        "version" => writeln!(std::io::stdout(), "dockbridge-agent {} protocol {}", env!("CARGO_PKG_VERSION"), agent_proto::PROTOCOL),
+        "version" => writeln!(
+            std::io::stdout(),
+            "dockbridge-agent {} protocol {}",
+            env!("CARGO_PKG_VERSION"),
+            agent_proto::PROTOCOL
+        ),
         _ => return fail(USAGE),
     };
     match outcome {

@@ -1,4 +1,5 @@
-//! Moves bytes between a client's stream and what it leads to, each direction closed on its own. A silent stream holds no buffer.
+//! Moves bytes between a client's stream and what it leads to, each direction closed on its own. A
+//! silent stream holds no buffer.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -13,11 +14,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 /// One read of a direction, in bytes: whole pieces of a lane, and about what it compresses at once.
 const PIECE: usize = 4 * agent_proto::LANES_SPLIT;
 
-/// How long a greeting waits for the target's first byte, to leave with it: an engine answers a short request in a millisecond.
+/// How long a greeting waits for the target's first byte, to leave with it: an engine answers a
+/// short request in a millisecond.
 const TOGETHER: Duration = Duration::from_millis(3);
 
 thread_local! {
-    /// Every stream reads into this one. Nothing is in it between two polls: what the other side does not take at once gets a place of its own.
+    /// Every stream reads into this one. Nothing is in it between two polls: what the other side
+    /// does not take at once gets a place of its own.
     static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
 }
 
@@ -30,7 +33,8 @@ pub enum Outcome {
     ClientReset,
     /// Our side of the stream ended well, but nobody takes the client's bytes any more.
     WritesRefused,
-    /// The client had ended its side before the target broke off: dropping the stream would look like an end.
+    /// The client had ended its side before the target broke off: dropping the stream would look
+    /// like an end.
     Broken {
         /// Bytes that the client was sent.
         after: u64,
@@ -45,9 +49,13 @@ pub enum End {
     SinkFailed,
 }
 
-/// Returns when both directions ended, or one failed in a way that ends the other. `greeting` goes to the client before the target's first byte, and
-/// together with it where that comes soon.
-pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + AsyncWrite, greeting: Vec<u8>) -> Outcome {
+/// Returns when both directions ended, or one failed in a way that ends the other. `greeting` goes
+/// to the client before the target's first byte, and together with it where that comes soon.
+pub async fn pump(
+    client: impl AsyncRead + AsyncWrite,
+    target: impl AsyncRead + AsyncWrite,
+    greeting: Vec<u8>,
+) -> Outcome {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_target, to_target) = tokio::io::split(target);
     let sent = AtomicU64::new(0);
@@ -59,7 +67,11 @@ pub async fn pump(client: impl AsyncRead + AsyncWrite, target: impl AsyncRead + 
 }
 
 /// Drives both directions; `sent` tells how many bytes the client was sent.
-pub async fn directions(up: impl Future<Output = End>, down: impl Future<Output = End>, sent: impl Fn() -> u64) -> Outcome {
+pub async fn directions(
+    up: impl Future<Output = End>,
+    down: impl Future<Output = End>,
+    sent: impl Fn() -> u64,
+) -> Outcome {
     let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
     tokio::select! {
         end = &mut up => match end {
@@ -94,8 +106,11 @@ async fn copy_after(
     mut sink: impl AsyncWrite + Unpin,
     sent: impl Fn(usize),
 ) -> End {
-    let first =
-        tokio::time::timeout(TOGETHER, poll_fn(|cx| poll_piece(cx, &mut source, |_, piece| greeting.extend_from_slice(piece)))).await;
+    let first = tokio::time::timeout(
+        TOGETHER,
+        poll_fn(|cx| poll_piece(cx, &mut source, |_, piece| greeting.extend_from_slice(piece))),
+    )
+    .await;
     if sink.write_all(&greeting).await.is_err() {
         return End::SinkFailed;
     }
@@ -112,12 +127,18 @@ async fn copy_after(
 }
 
 /// Moves one direction to its end.
-pub async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, sent: impl Fn(usize)) -> End {
+pub async fn copy(
+    mut source: impl AsyncRead + Unpin,
+    mut sink: impl AsyncWrite + Unpin,
+    sent: impl Fn(usize),
+) -> End {
     let mut rest = Vec::new();
     loop {
         let moved = poll_fn(|cx| {
             let mut taken = Poll::Ready(Ok(()));
-            match poll_piece(cx, &mut source, |cx, piece| taken = poll_hand_on(cx, &mut sink, piece, &mut rest)) {
+            match poll_piece(cx, &mut source, |cx, piece| {
+                taken = poll_hand_on(cx, &mut sink, piece, &mut rest)
+            }) {
                 Poll::Ready(read) => Poll::Ready(Moved::of(read, taken)),
                 // What the sink keeps back for the next bytes leaves when there are none.
                 Poll::Pending => match Pin::new(&mut sink).poll_flush(cx) {
@@ -183,7 +204,12 @@ fn poll_piece(
 }
 
 /// Writes as much as is taken now. What is not, stands in `rest`.
-fn poll_hand_on(cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin), mut piece: &[u8], rest: &mut Vec<u8>) -> Poll<io::Result<()>> {
+fn poll_hand_on(
+    cx: &mut Context<'_>,
+    sink: &mut (impl AsyncWrite + Unpin),
+    mut piece: &[u8],
+    rest: &mut Vec<u8>,
+) -> Poll<io::Result<()>> {
     while !piece.is_empty() {
         match Pin::new(&mut *sink).poll_write(cx, piece) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

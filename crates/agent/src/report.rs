@@ -29,7 +29,11 @@ pub struct Machine {
 impl Machine {
     /// With everything at its usual place.
     pub fn new(paths: Paths) -> Self {
-        Self { docker: Docker::at(paths.docker_socket.clone()), commands: Commands::under(&paths.root), paths }
+        Self {
+            docker: Docker::at(paths.docker_socket.clone()),
+            commands: Commands::under(&paths.root),
+            paths,
+        }
     }
 
     /// The report, without what only the resident knows.
@@ -38,7 +42,8 @@ impl Machine {
             true => DockerState::Ready,
             false => self.end().await.unwrap_or(DockerState::Starting),
         };
-        let containers = if docker == DockerState::Ready { self.docker.counts().await } else { None };
+        let containers =
+            if docker == DockerState::Ready { self.docker.counts().await } else { None };
         MachineReport {
             protocol: PROTOCOL,
             docker,
@@ -53,7 +58,8 @@ impl Machine {
     /// Returns when dockerd answers, will never, or `limit` has passed.
     pub async fn await_docker(&self, limit: Duration) {
         let answering = async {
-            // A socket that accepts and does not answer is one that systemd holds for a dockerd on its way: the answer itself is waited for.
+            // A socket that accepts and does not answer is one that systemd holds for a dockerd on
+            // its way: the answer itself is waited for.
             while self.docker.ping().await.is_err() {
                 tokio::time::sleep(RETRY).await;
             }
@@ -88,9 +94,15 @@ impl Machine {
             return None;
         }
         for unit in ["dockbridge-volume.service", "containerd.service", "docker.service"] {
-            let asked = self.commands.run("systemctl", &["is-failed", "--quiet", unit], b"", LOOK * 5).await;
+            let asked = self
+                .commands
+                .run("systemctl", &["is-failed", "--quiet", unit], b"", LOOK * 5)
+                .await;
             if asked.is_ok_and(|ended| ended.success()) {
-                return Some(format!("{unit} failed; `journalctl -u {unit}` on the machine says why"));
+                return Some(format!(
+                    "{unit} failed; `journalctl -u {unit}` on the machine says \
+                    why"
+                ));
             }
         }
         None

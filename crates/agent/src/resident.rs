@@ -1,6 +1,8 @@
-//! The resident agent: one for each boot of a machine of ours. It holds the lease and ends the machine when it is over.
+//! The resident agent: one for each boot of a machine of ours. It holds the lease and ends the
+//! machine when it is over.
 //!
-//! Sessions bring calls to its socket, one to a connection. The order for the end, which carries a token, stays in memory.
+//! Sessions bring calls to its socket, one to a connection. The order for the end, which carries a
+//! token, stays in memory.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -89,7 +91,12 @@ async fn serve(listener: UnixListener, resident: Arc<Resident>) -> io::Result<()
 
 impl Resident {
     fn new(machine: Machine) -> Self {
-        Self { machine, state: Mutex::default(), renewed: Notify::new(), releasing: Semaphore::new(1) }
+        Self {
+            machine,
+            state: Mutex::default(),
+            renewed: Notify::new(),
+            releasing: Semaphore::new(1),
+        }
     }
 
     async fn answer(&self, mut stream: UnixStream) -> io::Result<()> {
@@ -101,7 +108,11 @@ impl Resident {
     async fn reply(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
-            Call::Lanes { .. } | Call::Aside { .. } => Reply::Failed { message: "only a session has channels".into() },
+            Call::Lanes { .. } | Call::Aside { .. } => Reply::Failed {
+                message: "only a session \
+                has channels"
+                    .into(),
+            },
             Call::Report => self.report(None).await,
             Call::Heartbeat(heartbeat) => {
                 let client = heartbeat.client.clone();
@@ -140,7 +151,8 @@ impl Resident {
         let mut report = self.machine.report().await;
         let now = uptime();
         self.with(|state| {
-            report.lease_seconds = state.lease.left(now).map(|left| left.as_secs().try_into().unwrap_or(u32::MAX));
+            report.lease_seconds =
+                state.lease.left(now).map(|left| left.as_secs().try_into().unwrap_or(u32::MAX));
             report.others = state.lease.others(now, asking);
         });
         Reply::Report(report)
@@ -156,7 +168,12 @@ impl Resident {
         })?;
         self.renewed.notify_one();
         let Some(ends) = ends else { return Ok(()) };
-        self.write_lease(ends).map_err(|error| format!("the lease could not be written down: {error}"))
+        self.write_lease(ends).map_err(|error| {
+            format!(
+                "the lease could not be written down: \
+            {error}"
+            )
+        })
     }
 
     /// For the dead-man in the shell, whole at every moment.
@@ -192,7 +209,8 @@ impl Resident {
         // Without an order the machine at least stops working; its client's sweep finds it.
         let how = self.with(|state| state.end.clone()).unwrap_or(EndOfLease::PowerOff);
         loop {
-            // A volume that cannot be unmounted was synced as far as it goes, and must not keep the machine.
+            // A volume that cannot be unmounted was synced as far as it goes, and must not keep the
+            // machine.
             if let Err(message) = self.release().await {
                 complain(&message);
             }

@@ -1,7 +1,8 @@
 //! The containers that ran when a machine went, and their start on the next one.
 //!
-//! The engine itself starts most of those that have a restart policy. This remembers what ran, on the volume, and starts what the engine left: one with the policy
-//! `on-failure` that ended well when it was stopped, and on demand those without any policy.
+//! The engine itself starts most of those that have a restart policy. This remembers what ran, on
+//! the volume, and starts what the engine left: one with the policy `on-failure` that ended well
+//! when it was stopped, and on demand those without any policy.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -28,7 +29,8 @@ pub fn remember(machine: &Machine, running: &[String]) -> io::Result<()> {
     std::fs::rename(new, path)
 }
 
-/// Starts what ran and does not run again by itself: what has a restart policy, or everything. It is done once.
+/// Starts what ran and does not run again by itself: what has a restart policy, or everything. It
+/// is done once.
 pub async fn resume(machine: &Machine, all: bool) -> Reply {
     let ran = ran(machine);
     if ran.is_empty() {
@@ -46,7 +48,9 @@ pub async fn resume(machine: &Machine, all: bool) -> Reply {
     // Whoever was made first may be waited for by the others.
     found.sort_by(|one, other| one.created.cmp(&other.created));
     let (mut started, mut failed) = (Vec::new(), Vec::new());
-    for container in found.iter().filter(|container| !container.state.running && (all || has_policy(container))) {
+    for container in
+        found.iter().filter(|container| !container.state.running && (all || has_policy(container)))
+    {
         let name = container.name.trim_start_matches('/').to_owned();
         match tokio::time::timeout(START, machine.docker.start(&container.id)).await {
             Ok(Ok(())) => started.push(name),
@@ -66,7 +70,10 @@ fn has_policy(container: &Inspected) -> bool {
 fn ran(machine: &Machine) -> BTreeSet<String> {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     let text = read(&machine.paths.ran) + &read(&machine.paths.ran_unreleased);
-    text.lines().filter(|line| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_alphanumeric())).map(str::to_owned).collect()
+    text.lines()
+        .filter(|line| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn forget(machine: &Machine) {
@@ -94,7 +101,10 @@ mod tests {
     }
 
     fn resumed(started: &[&str]) -> Reply {
-        Reply::Resumed { started: started.iter().map(|name| (*name).to_owned()).collect(), failed: Vec::new() }
+        Reply::Resumed {
+            started: started.iter().map(|name| (*name).to_owned()).collect(),
+            failed: Vec::new(),
+        }
     }
 
     #[tokio::test]

@@ -24,7 +24,8 @@ use crate::{stdio, summon};
 
 /// How long a TCP port may take to answer; a local one answers at once or never.
 const CONNECTS: Duration = Duration::from_secs(10);
-/// How often a call is brought to the resident: one that is being killed seems to listen for a moment more.
+/// How often a call is brought to the resident: one that is being killed seems to listen for a
+/// moment more.
 const ATTEMPTS: usize = 3;
 /// How long a client may take to read up to the end of what broke off.
 const HEARS: Duration = Duration::from_secs(600);
@@ -35,13 +36,19 @@ struct Session {
     resident: bool,
     /// One at a time looks for the resident and starts it.
     summoning: Semaphore,
-    /// What this client ordered for the end of the lease. A resident that is started anew has forgotten it.
+    /// What this client ordered for the end of the lease. A resident that is started anew has
+    /// forgotten it.
     end: Mutex<Option<EndOfLease>>,
 }
 
 /// Runs until standard input ends.
 pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
-    let session = Arc::new(Session { machine: Machine::new(paths), resident, summoning: Semaphore::new(1), end: Mutex::default() });
+    let session = Arc::new(Session {
+        machine: Machine::new(paths),
+        resident,
+        summoning: Semaphore::new(1),
+        end: Mutex::default(),
+    });
     let summoning = tokio::spawn({
         let session = session.clone();
         async move { session.see_to_the_resident().await }
@@ -49,12 +56,17 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
     let mut output = io::stdout();
     output.write_all(READY_LINE.as_bytes())?;
     output.flush()?;
-    // A task like the streams: the future that the runtime itself waits for is woken by way of the kernel.
-    let serving = streams::serve(stdio::take()?, agent_proto::SPLIT, move |stream, ticket| serve(session.clone(), stream, ticket));
+    // A task like the streams: the future that the runtime itself waits for is woken by way of the
+    // kernel.
+    let serving = streams::serve(stdio::take()?, agent_proto::SPLIT, move |stream, ticket| {
+        serve(session.clone(), stream, ticket)
+    });
     let served = tokio::spawn(serving).await.unwrap_or_else(|error| Err(io::Error::other(error)));
     summoning.abort();
     // Whether the client's end is met by a read or by a write is chance.
-    served.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+    served.or_else(
+        |error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) },
+    )
 }
 
 /// Serves the same by a bundle of lanes.
@@ -62,7 +74,10 @@ async fn serve_lanes(session: Arc<Session>, gathering: Gathering, round_trip: Du
     let served = async {
         let lanes = gathering.directed().await?;
         let bundle = Bundle::new(lanes.down, lanes.up, round_trip);
-        streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| serve(session.clone(), stream, ticket)).await
+        streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| {
+            serve(session.clone(), stream, ticket)
+        })
+        .await
     };
     if let Err(error) = served.await {
         let _ = writeln!(io::stderr(), "dockbridge-agent: a bundle of lanes ended: {error}");
@@ -73,8 +88,12 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
     // A stream that breaks here was given up by the client, or belongs to a session that is over.
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
-        Opening::Docker => drop(join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await),
-        Opening::Socket { path } => drop(join(stream, socket(Path::new(&path)).await, &ticket).await),
+        Opening::Docker => {
+            drop(join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await)
+        }
+        Opening::Socket { path } => {
+            drop(join(stream, socket(Path::new(&path)).await, &ticket).await)
+        }
         Opening::Tcp { host, port } => {
             if acknowledge(&mut stream).await.is_err() {
                 return;
@@ -103,9 +122,13 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             }
         }
         Opening::Call(call) => {
-            if acknowledge(&mut stream).await.is_ok() && send(&mut stream, &Opened::Ready).await.is_ok() {
+            if acknowledge(&mut stream).await.is_ok()
+                && send(&mut stream, &Opened::Ready).await.is_ok()
+            {
                 let reply = match call {
-                    Call::Lanes { count, round_trip } => lanes(&session, count, Duration::from_micros(round_trip.into())),
+                    Call::Lanes { count, round_trip } => {
+                        lanes(&session, count, Duration::from_micros(round_trip.into()))
+                    }
                     Call::Aside { host, port } => open_aside(&host, port).await,
                     call => session.reply(call).await,
                 };
@@ -119,7 +142,8 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
     }
 }
 
-/// Before whatever may take long: yamux opens no more streams while 256 are unacknowledged, not even for a ping.
+/// Before whatever may take long: yamux opens no more streams while 256 are unacknowledged, not
+/// even for a ping.
 async fn acknowledge(stream: &mut AgentStream) -> io::Result<()> {
     stream.write(&[]).await.map(drop)
 }
@@ -133,11 +157,24 @@ async fn port_of(host: &str, port: u16) -> io::Result<TcpStream> {
 
 /// Connecting to a local socket succeeds or fails at once.
 async fn socket(path: &Path) -> io::Result<UnixStream> {
-    let unreached = |error: io::Error| io::Error::new(error.kind(), format!("{} cannot be reached: {error}", path.display()));
+    let unreached = |error: io::Error| {
+        io::Error::new(
+            error.kind(),
+            format!(
+                "{} cannot be reached: \
+        {error}",
+                path.display()
+            ),
+        )
+    };
     UnixStream::connect(path).await.map_err(unreached)
 }
 
-async fn join<T: AsyncRead + AsyncWrite>(mut stream: AgentStream, target: io::Result<T>, ticket: &Ticket) -> Outcome {
+async fn join<T: AsyncRead + AsyncWrite>(
+    mut stream: AgentStream,
+    target: io::Result<T>,
+    ticket: &Ticket,
+) -> Outcome {
     let target = match target {
         Ok(target) => target,
         Err(error) => {
@@ -180,12 +217,16 @@ async fn open_aside(host: &str, port: u16) -> Reply {
     };
     let gathering = match Gathering::begin(1) {
         Ok(gathering) => gathering,
-        Err(error) => return Reply::Failed { message: format!("no socket for a channel: {error}") },
+        Err(error) => {
+            return Reply::Failed { message: format!("no socket for a channel: {error}") };
+        }
     };
     let path = gathering.path();
     // It ends with the channel, and that with the login.
     tokio::spawn(async move {
-        let Some(channel) = gathering.all().await.ok().and_then(|mut all| all.pop()) else { return };
+        let Some(channel) = gathering.all().await.ok().and_then(|mut all| all.pop()) else {
+            return;
+        };
         aside::carry(channel, target).await;
     });
     Reply::Lanes { path }
@@ -196,7 +237,8 @@ fn lanes(session: &Arc<Session>, count: u8, round_trip: Duration) -> Reply {
         Ok(gathering) => {
             let path = gathering.path();
             // Boxed: it serves streams, which may ask for lanes.
-            let serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(serve_lanes(session.clone(), gathering, round_trip));
+            let serving: Pin<Box<dyn Future<Output = ()> + Send>> =
+                Box::pin(serve_lanes(session.clone(), gathering, round_trip));
             // It ends with its lanes, and those with the login.
             tokio::spawn(serving);
             Reply::Lanes { path }
@@ -233,12 +275,18 @@ impl Session {
             }
         }
         match hung_up {
-            Some(error) => Reply::Failed { message: format!("the resident agent hung up: {error}") },
+            Some(error) => Reply::Failed {
+                message: format!(
+                    "the resident agent hung up: \
+                {error}"
+                ),
+            },
             None => self.alone(call).await,
         }
     }
 
-    /// A machine whose resident was killed would end under its client, for nobody renews its lease: the first call that misses it starts another.
+    /// A machine whose resident was killed would end under its client, for nobody renews its lease:
+    /// the first call that misses it starts another.
     async fn see_to_the_resident(&self) {
         if !self.resident {
             return;
@@ -255,7 +303,11 @@ impl Session {
                 }
             }
             Err(message) => {
-                let _ = writeln!(io::stderr(), "dockbridge-agent: the resident agent did not start: {message}");
+                let _ = writeln!(
+                    io::stderr(),
+                    "dockbridge-agent: the resident agent did not \
+                    start: {message}"
+                );
             }
         }
     }
@@ -264,15 +316,20 @@ impl Session {
     async fn alone(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
-            Call::Lanes { .. } | Call::Aside { .. } => {
-                Reply::Failed { message: "channels are asked for on a stream of the session".into() }
-            }
+            Call::Lanes { .. } | Call::Aside { .. } => Reply::Failed {
+                message: "channels are asked for on a stream of the \
+                    session"
+                    .into(),
+            },
             Call::Report => Reply::Report(self.machine.report().await),
             Call::AwaitDocker { seconds } => {
                 self.machine.await_docker(Duration::from_secs(seconds.into())).await;
                 Reply::Report(self.machine.report().await)
             }
-            Call::Heartbeat(_) | Call::EndOfLease(_) | Call::Release { .. } | Call::Resume { .. } => {
+            Call::Heartbeat(_)
+            | Call::EndOfLease(_)
+            | Call::Release { .. }
+            | Call::Resume { .. } => {
                 Reply::Failed { message: "no resident agent runs on this machine".into() }
             }
         }

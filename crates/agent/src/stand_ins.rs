@@ -1,4 +1,5 @@
-//! A machine of stand-ins for tests: programs that write down how they were called, a list of mounts, and a dockerd of few words.
+//! A machine of stand-ins for tests: programs that write down how they were called, a list of
+//! mounts, and a dockerd of few words.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,16 +26,35 @@ impl StandIns {
     pub fn new() -> Self {
         let this = Self(tempfile::tempdir().unwrap());
         let paths = this.paths();
-        for folder in ["programs", "proc/self", "var/run", "run/dockbridge", "run/systemd/system", "mnt/dockbridge"] {
+        for folder in [
+            "programs",
+            "proc/self",
+            "var/run",
+            "run/dockbridge",
+            "run/systemd/system",
+            "mnt/dockbridge",
+        ] {
             std::fs::create_dir_all(this.root().join(folder)).unwrap();
         }
-        let mounts = paths.mounts.iter().map(|path| format!("30 22 8:16 / {} rw - ext4 /dev/sdb rw\n", path.display()));
+        let mounts = paths.mounts.iter().map(|path| {
+            format!(
+                "30 22 8:16 / {} rw - ext4 /dev/sdb \
+            rw\n",
+                path.display()
+            )
+        });
         std::fs::write(&paths.mount_info, mounts.collect::<String>()).unwrap();
         for name in ["systemctl", "sync", "poweroff", "curl"] {
             this.program(name, "exit 0");
         }
         this.program("systemctl", "[ \"$1\" != is-failed ]");
-        this.program("umount", &format!("f={}; grep -v \" $2 \" $f > $f.new; mv $f.new $f", paths.mount_info.display()));
+        this.program(
+            "umount",
+            &format!(
+                "f={}; grep -v \" $2 \" $f > $f.new; mv $f.new $f",
+                paths.mount_info.display()
+            ),
+        );
         this
     }
 
@@ -53,8 +73,15 @@ impl StandIns {
     /// Puts a program in place; it writes its arguments down first.
     pub fn program(&self, name: &str, script: &str) {
         let path = self.root().join("programs").join(name);
-        std::fs::write(&path, format!("#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> {}\n{script}\n", self.log_file().display()))
-            .unwrap();
+        std::fs::write(
+            &path,
+            format!(
+                "#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> \
+            {}\n{script}\n",
+                self.log_file().display()
+            ),
+        )
+        .unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -69,7 +96,8 @@ impl StandIns {
         self.with_containers(running, &[]).await
     }
 
-    /// A dockerd with these containers. The running ones have this process for theirs if its id stands behind a dash.
+    /// A dockerd with these containers. The running ones have this process for theirs if its id
+    /// stands behind a dash.
     pub async fn with_containers(self, containers: &[&str], stopped: &[Stopped]) -> Self {
         let listener = UnixListener::bind(self.paths().docker_socket).unwrap();
         let list: Vec<_> = containers.iter().map(|id| serde_json::json!({ "Id": id })).collect();
@@ -77,13 +105,15 @@ impl StandIns {
         let inspect = |id: &str, running: bool, policy: &str, created: &str| {
             let pid = id.split_once('-').map_or(0, |(_, pid)| pid.parse::<i32>().unwrap());
             let state = serde_json::json!({ "Running": running, "Pid": pid });
-            let host = serde_json::json!({ "RestartPolicy": { "Name": policy, "MaximumRetryCount": 0 } });
+            let host =
+                serde_json::json!({ "RestartPolicy": { "Name": policy, "MaximumRetryCount": 0 } });
             let whole = serde_json::json!({ "Id": id, "Name": format!("/{id}"), "Created": created, "State": state, "HostConfig": host });
             (format!("/containers/{id}/json"), whole.to_string())
         };
         let running = containers.iter().map(|id| inspect(id, true, "always", ""));
-        let inspected: BTreeMap<String, String> =
-            running.chain(stopped.iter().map(|one| inspect(one.id, false, one.policy, one.created))).collect();
+        let inspected: BTreeMap<String, String> = running
+            .chain(stopped.iter().map(|one| inspect(one.id, false, one.policy, one.created)))
+            .collect();
         let info = serde_json::json!({ "Containers": containers.len() + 1, "ContainersRunning": containers.len() }).to_string();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -100,12 +130,17 @@ impl StandIns {
                         None => ("404 Not Found", "{}"),
                     },
                     path => {
-                        let (id, verb) = path.trim_start_matches("/containers/").split_once('/').unwrap();
+                        let (id, verb) =
+                            path.trim_start_matches("/containers/").split_once('/').unwrap();
                         append(&log, &format!("{verb} {id}"));
                         ("204 No Content", "")
                     }
                 };
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: \
+                    close\r\n\r\n{body}",
+                    body.len()
+                );
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });

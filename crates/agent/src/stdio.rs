@@ -1,4 +1,5 @@
-//! Standard input and output as one asynchronous stream. sshd gives a socket or pipes; tokio's own would take a thread for each call.
+//! Standard input and output as one asynchronous stream. sshd gives a socket or pipes; tokio's own
+//! would take a thread for each call.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

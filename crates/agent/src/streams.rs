@@ -1,4 +1,5 @@
-//! yamux on the agent's side: takes streams, hears which ones the client has given up, and says which ones the agent gives up or lost.
+//! yamux on the agent's side: takes streams, hears which ones the client has given up, and says
+//! which ones the agent gives up or lost.
 //!
 //! It knows frames and bytes; what a stream leads to is the session's business.
 
@@ -15,11 +16,13 @@ use tokio::task::JoinSet;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 use tokio_util::sync::CancellationToken;
 
-/// yamux counts a dropped stream until it has told the other side, so its limit stands above the client's.
+/// yamux counts a dropped stream until it has told the other side, so its limit stands above the
+/// client's.
 const YAMUX_STREAMS: usize = 4 * MAX_STREAMS;
 /// Credit of a stream that nobody has read yet, in bytes; yamux's own.
 const FIRST_CREDIT: usize = 256 * 1024;
-/// What all streams together may grow beyond it, in bytes; half of the client's, the machine may be small.
+/// What all streams together may grow beyond it, in bytes; half of the client's, the machine may be
+/// small.
 const GROWTH: usize = 32 * 1024 * 1024;
 /// Several frames to a system call.
 const BUFFER: usize = 64 * 1024;
@@ -47,7 +50,8 @@ impl Ticket {
         let _ = self.news.send(Opening::Abandon { stream: self.id });
     }
 
-    /// What the stream led to broke off behind `after` bytes, and the client has closed its own side.
+    /// What the stream led to broke off behind `after` bytes, and the client has closed its own
+    /// side.
     pub fn broke(&self, after: u64) {
         // Fails only when the session is over.
         let _ = self.news.send(Opening::Broken { stream: self.id, after });
@@ -104,9 +108,16 @@ where
                 Some(Ok(stream)) => {
                     let id = number(stream.id());
                     let abandoned = CancellationToken::new();
-                    streams.lock().unwrap_or_else(PoisonError::into_inner).insert(id, abandoned.clone());
-                    let ticket = Ticket { id, abandoned, streams: streams.clone(), news: news.clone() };
-                    let serving = serve(AgentStream { inner: stream.compat(), finished: false }, ticket.clone());
+                    streams
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(id, abandoned.clone());
+                    let ticket =
+                        Ticket { id, abandoned, streams: streams.clone(), news: news.clone() };
+                    let serving = serve(
+                        AgentStream { inner: stream.compat(), finished: false },
+                        ticket.clone(),
+                    );
                     tasks.spawn(async move {
                         tokio::select! {
                             () = serving => {}
@@ -145,10 +156,18 @@ fn number(id: yamux::StreamId) -> u32 {
 }
 
 impl AsyncRead for AgentStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        if buf.filled().len() == before && buf.remaining() > 0 && !self.finished && self.inner.get_ref().is_closed() {
+        if buf.filled().len() == before
+            && buf.remaining() > 0
+            && !self.finished
+            && self.inner.get_ref().is_closed()
+        {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(Ok(()))
@@ -156,7 +175,11 @@ impl AsyncRead for AgentStream {
 }
 
 impl AsyncWrite for AgentStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 

@@ -19,8 +19,9 @@ const RETRY: Duration = Duration::from_millis(20);
 /// How long systemd may take to start a unit.
 const STARTS: Duration = Duration::from_secs(10);
 
-/// Starts the resident unless one listens, and waits until it does. As a unit of its own where systemd runs, so that it neither belongs to a login nor is
-/// hidden. Says whether it had to be started.
+/// Starts the resident unless one listens, and waits until it does. As a unit of its own where
+/// systemd runs, so that it neither belongs to a login nor is hidden. Says whether it had to be
+/// started.
 pub async fn summon(machine: &Machine) -> Result<bool, String> {
     let Machine { paths, commands, .. } = machine;
     if UnixStream::connect(&paths.socket).await.is_ok() {

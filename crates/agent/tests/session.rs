@@ -1,5 +1,5 @@
-//! The program itself: a session on pipes, and the resident that it starts. All files of the machine lie in a temporary folder, and so do
-//! the programs that the agent may run.
+//! The program itself: a session on pipes, and the resident that it starts. All files of the
+//! machine lie in a temporary folder, and so do the programs that the agent may run.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use agent_proto::{Call, EndOfLease, Heartbeat, Opened, Opening, READY_LINE, RefusalKind, Reply, datagram};
+use agent_proto::{
+    Call, EndOfLease, Heartbeat, Opened, Opening, READY_LINE, RefusalKind, Reply, datagram,
+};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
@@ -48,10 +50,16 @@ impl Session {
         tokio::time::timeout(SOON, stdout.read_exact(&mut ready)).await.unwrap().unwrap();
         assert_eq!(String::from_utf8(ready).unwrap(), READY_LINE);
         let (streams, mut asks) = mpsc::channel::<oneshot::Sender<yamux::Stream>>(8);
-        let mut connection = yamux::Connection::new(tokio::io::join(stdout, stdin).compat(), yamux::Config::default(), yamux::Mode::Client);
+        let mut connection = yamux::Connection::new(
+            tokio::io::join(stdout, stdin).compat(),
+            yamux::Config::default(),
+            yamux::Mode::Client,
+        );
         let multiplexer = tokio::spawn(std::future::poll_fn(move |cx| {
             while let std::task::Poll::Ready(Some(ask)) = asks.poll_recv(cx) {
-                let std::task::Poll::Ready(stream) = connection.poll_new_outbound(cx) else { panic!("a backlog of few streams") };
+                let std::task::Poll::Ready(stream) = connection.poll_new_outbound(cx) else {
+                    panic!("a backlog of few streams")
+                };
                 ask.send(stream.unwrap()).unwrap();
             }
             connection.poll_next_inbound(cx).map(drop)
@@ -85,7 +93,12 @@ async fn receive<T: serde::de::DeserializeOwned>(stream: &mut yamux::Stream) -> 
 }
 
 fn heartbeat(lease_seconds: u32) -> Call {
-    Call::Heartbeat(Heartbeat { client: "a".into(), lease_seconds, idle_seconds: 0, idle_limit_seconds: 300 })
+    Call::Heartbeat(Heartbeat {
+        client: "a".into(),
+        lease_seconds,
+        idle_seconds: 0,
+        idle_limit_seconds: 300,
+    })
 }
 
 #[tokio::test]
@@ -93,13 +106,22 @@ async fn a_session_alone_answers_what_it_can_and_ends_with_its_input() {
     let root = tempfile::tempdir().unwrap();
     let mut session = Session::start(root.path(), &[]).await;
     assert_eq!(session.call(Call::Ping).await, Reply::Done);
-    assert!(matches!(session.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_none()));
+    assert!(
+        matches!(session.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_none())
+    );
     assert!(matches!(session.call(heartbeat(300)).await, Reply::Failed { .. }));
     let (_, opened) = session.open(&Opening::Docker).await;
-    assert!(matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::NotFound), "{opened:?}");
-    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    assert!(
+        matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::NotFound),
+        "{opened:?}"
+    );
+    let free =
+        tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let (_, opened) = session.open(&Opening::Tcp { host: "127.0.0.1".into(), port: free }).await;
-    assert!(matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::ConnectionRefused), "{opened:?}");
+    assert!(
+        matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::ConnectionRefused),
+        "{opened:?}"
+    );
     session.multiplexer.abort();
     let ended = tokio::time::timeout(SOON, session.child.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{ended:?}");
@@ -152,10 +174,25 @@ fn machine() -> tempfile::TempDir {
     }
     std::fs::write(path("proc/self/mountinfo"), "").unwrap();
     for name in ["sync", "systemctl", "curl"] {
-        let script = format!("#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> {}\n", path("log").display());
-        let script = if name == "curl" { format!("{script}cat > /dev/null\nexit 22\n") } else { script };
+        let script = format!(
+            "#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> \
+            {}\n",
+            path("log").display()
+        );
+        let script = if name == "curl" {
+            format!(
+                "{script}cat > /dev/null\nexit \
+            22\n"
+            )
+        } else {
+            script
+        };
         std::fs::write(path("programs").join(name), script).unwrap();
-        std::fs::set_permissions(path("programs").join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(
+            path("programs").join(name),
+            std::fs::Permissions::from_mode(0o755),
+        )
+        .unwrap();
     }
     root
 }
@@ -165,14 +202,23 @@ async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_rene
     let root = machine();
     let path = |name: &str| root.path().join(name);
     let first = Session::start(root.path(), &["--resident"]).await;
-    let order = EndOfLease::Delete { endpoint: "http://api.example/v1".into(), server: 7, token: "s3cret".into() };
+    let order = EndOfLease::Delete {
+        endpoint: "http://api.example/v1".into(),
+        server: 7,
+        token: "s3cret".into(),
+    };
     assert_eq!(first.call(Call::EndOfLease(order)).await, Reply::Done);
-    assert!(matches!(first.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some()));
+    assert!(
+        matches!(first.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some())
+    );
     drop(first);
 
     let second = Session::start(root.path(), &["--resident"]).await;
-    assert!(matches!(second.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)));
-    let written: u64 = std::fs::read_to_string(path("run/dockbridge/lease")).unwrap().trim().parse().unwrap();
+    assert!(
+        matches!(second.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500))
+    );
+    let written: u64 =
+        std::fs::read_to_string(path("run/dockbridge/lease")).unwrap().trim().parse().unwrap();
     assert!(written > 500, "{written}");
     assert!(matches!(second.call(heartbeat(1)).await, Reply::Report(_)));
     drop(second);
@@ -182,7 +228,14 @@ async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_rene
     loop {
         let said = std::fs::read_to_string(path("log")).unwrap_or_default();
         if said.ends_with("systemctl poweroff\n") {
-            assert_eq!(said, format!("sync \n{}systemctl poweroff\n", "curl --config -\n".repeat(5)));
+            assert_eq!(
+                said,
+                format!(
+                    "sync \n{}systemctl \
+                poweroff\n",
+                    "curl --config -\n".repeat(5)
+                )
+            );
             break;
         }
         assert!(tokio::time::Instant::now() < deadline, "no end: {said}");
@@ -191,16 +244,24 @@ async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_rene
 }
 
 #[tokio::test]
-async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_what_to_do_at_the_end() {
+async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_what_to_do_at_the_end()
+ {
     let root = machine();
     let session = Session::start(root.path(), &["--resident"]).await;
-    let order = EndOfLease::Delete { endpoint: "http://api.example/v1".into(), server: 7, token: "s3cret".into() };
+    let order = EndOfLease::Delete {
+        endpoint: "http://api.example/v1".into(),
+        server: 7,
+        token: "s3cret".into(),
+    };
     assert_eq!(session.call(Call::EndOfLease(order)).await, Reply::Done);
-    assert!(matches!(session.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some()));
+    assert!(
+        matches!(session.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some())
+    );
     let before = residents(root.path());
     assert_eq!(before.len(), 1, "{before:?}");
     for _ in 0..2 {
-        rustix::process::kill_process(residents(root.path())[0], rustix::process::Signal::KILL).unwrap();
+        rustix::process::kill_process(residents(root.path())[0], rustix::process::Signal::KILL)
+            .unwrap();
         let killed = tokio::time::Instant::now();
         while !residents(root.path()).is_empty() {
             assert!(killed.elapsed() < SOON, "it is not gone");
@@ -208,7 +269,10 @@ async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_w
         }
         // Its lease is forgotten; it begins anew with this sign of life.
         let reply = session.call(heartbeat(600)).await;
-        assert!(matches!(&reply, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)), "{reply:?}");
+        assert!(
+            matches!(&reply, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)),
+            "{reply:?}"
+        );
     }
     let now = residents(root.path());
     assert!(now.len() == 1 && now != before, "{now:?} after {before:?}");
@@ -227,7 +291,10 @@ async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_w
 
 /// Processes that are the resident of this machine.
 fn residents(root: &Path) -> Vec<rustix::process::Pid> {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let is_resident = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();

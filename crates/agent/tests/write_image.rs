@@ -1,4 +1,5 @@
-//! The writer as a program, with the machine's own curl and decompressors, real transfers, and a file in the place of a disk.
+//! The writer as a program, with the machine's own curl and decompressors, real transfers, and a
+//! file in the place of a disk.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is test code")]
 
@@ -9,7 +10,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use agent_proto::image::{Checksum, Compression, Format, ImageSource, WriteEvent, WriteFailure, WriteOrder, WritePhase, Written};
+use agent_proto::image::{
+    Checksum, Compression, Format, ImageSource, WriteEvent, WriteFailure, WriteOrder, WritePhase,
+    Written,
+};
 use tempfile::TempDir;
 use web::{Manner, Web};
 
@@ -23,7 +27,10 @@ struct Desk {
 
 impl Desk {
     fn new() -> Desk {
-        let desk = Desk { folder: tempfile::tempdir().unwrap(), web: Web::start(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let desk = Desk {
+            folder: tempfile::tempdir().unwrap(),
+            web: Web::start(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        };
         std::fs::write(desk.image(), image()).unwrap();
         std::fs::write(desk.disk(), vec![0xa5; 40 * MIB]).unwrap();
         desk
@@ -45,14 +52,21 @@ impl Desk {
     fn packed(&self, program: &str, suffix: &str) -> PathBuf {
         let path = self.path(&format!("image.raw.{suffix}"));
         let file = std::fs::File::create(&path).unwrap();
-        let status = Command::new(program).arg("--stdout").arg(self.image()).stdout(file).status().unwrap();
+        let status =
+            Command::new(program).arg("--stdout").arg(self.image()).stdout(file).status().unwrap();
         assert!(status.success());
         path
     }
 
     fn order(&self, source: ImageSource) -> WriteOrder {
         let device = self.disk().display().to_string();
-        WriteOrder { device, source, compression: Compression::Auto, format: Format::Auto, checksum: None }
+        WriteOrder {
+            device,
+            source,
+            compression: Compression::Auto,
+            format: Format::Auto,
+            checksum: None,
+        }
     }
 
     fn order_from(&self, file: &Path, manner: Manner) -> WriteOrder {
@@ -65,7 +79,11 @@ impl Desk {
         let disk = std::fs::read(self.disk()).unwrap();
         assert_eq!(disk.len(), 40 * MIB);
         assert!(disk[..image.len()] == *image, "the image is not on the disk");
-        assert!(disk[image.len()..].iter().all(|byte| *byte == 0), "something is left behind the image");
+        assert!(
+            disk[image.len()..].iter().all(|byte| *byte == 0),
+            "something is left behind the \
+            image"
+        );
     }
 }
 
@@ -74,7 +92,8 @@ fn image() -> Vec<u8> {
     let mut bytes = vec![0; 9 * MIB + 300_001];
     let mut state = 1_u64;
     for (at, byte) in bytes.iter_mut().enumerate() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         if !(3 * MIB..=7 * MIB).contains(&at) {
             *byte = (state >> 33) as u8;
         }
@@ -129,17 +148,29 @@ fn sum(program: &str, file: &Path) -> String {
 fn each_compression_arrives_byte_for_byte_from_the_web_and_from_a_file() {
     let desk = Desk::new();
     let image = image();
-    let sources =
-        [desk.image(), desk.packed("xz", "xz"), desk.packed("zstd", "zst"), desk.packed("gzip", "gz"), desk.packed("bzip2", "bz2")];
+    let sources = [
+        desk.image(),
+        desk.packed("xz", "xz"),
+        desk.packed("zstd", "zst"),
+        desk.packed("gzip", "gz"),
+        desk.packed("bzip2", "bz2"),
+    ];
     for file in sources {
         let (name, bytes) = (file.display().to_string(), std::fs::read(&file).unwrap());
         for from_web in [true, false] {
             std::fs::write(desk.disk(), vec![0xa5; 40 * MIB]).unwrap();
-            let order =
-                if from_web { desk.order_from(&file, Manner::Good) } else { desk.order(ImageSource::Input { length: bytes.len() as u64 }) };
+            let order = if from_web {
+                desk.order_from(&file, Manner::Good)
+            } else {
+                desk.order(ImageSource::Input { length: bytes.len() as u64 })
+            };
             let written = written(&order, if from_web { b"" } else { &bytes });
             desk.holds(&image);
-            assert_eq!((written.source_bytes, written.image_bytes), (bytes.len() as u64, image.len() as u64), "{name}");
+            assert_eq!(
+                (written.source_bytes, written.image_bytes),
+                (bytes.len() as u64, image.len() as u64),
+                "{name}"
+            );
             assert_eq!(written.source_sha256, sum("sha256sum", &file), "{name}");
             assert_eq!(written.image_sha256, sum("sha256sum", &desk.image()), "{name}");
             assert!(written.skipped_bytes > 3 * MIB as u64, "{name}: zeros are skipped");
@@ -168,8 +199,12 @@ fn a_qcow2_image_arrives_as_the_disk_that_it_describes() {
     ];
     for form in forms {
         let file = desk.path("image.qcow2");
-        let status =
-            Command::new("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).args(form).arg(desk.image()).arg(&file).status();
+        let status = Command::new("qemu-img")
+            .args(["convert", "-f", "raw", "-O", "qcow2"])
+            .args(form)
+            .arg(desk.image())
+            .arg(&file)
+            .status();
         assert!(status.unwrap().success(), "{form:?}");
         std::fs::write(desk.disk(), vec![0xa5; 40 * MIB]).unwrap();
         let written = written(&desk.order_from(&file, Manner::Good), b"");
@@ -185,18 +220,33 @@ fn a_qcow2_image_arrives_as_the_disk_that_it_describes() {
 
     let (_, message) = {
         let overlay = desk.path("overlay.qcow2");
-        let status = Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(&file).arg(&overlay).status();
+        let status = Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
+            .arg(&file)
+            .arg(&overlay)
+            .status();
         assert!(status.unwrap().success());
         failed(&desk.order_from(&overlay, Manner::Good), b"")
     };
     assert!(message.contains("backing file"), "{message}");
     let huge = desk.path("huge.qcow2");
-    assert!(Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&huge).arg("1T").status().unwrap().success());
+    assert!(
+        Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2"])
+            .arg(&huge)
+            .arg("1T")
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(failed(&desk.order_from(&huge, Manner::Good), b"").0, WriteFailure::TooBig);
     let mut cut = std::fs::read(&file).unwrap();
     cut.truncate(cut.len() / 2);
     std::fs::write(desk.path("cut.qcow2"), &cut).unwrap();
-    assert_eq!(failed(&desk.order_from(&desk.path("cut.qcow2"), Manner::Good), b"").0, WriteFailure::Archive);
+    assert_eq!(
+        failed(&desk.order_from(&desk.path("cut.qcow2"), Manner::Good), b"").0,
+        WriteFailure::Archive
+    );
 }
 
 #[test]
@@ -206,8 +256,12 @@ fn a_download_that_breaks_off_goes_on_where_it_was() {
     let events = tell(&desk.order_from(&file, Manner::Cut(2 * MIB as u64)), b"");
     assert!(matches!(events.last(), Some(WriteEvent::Done(_))), "{events:?}");
     desk.holds(&image());
-    let resumed: Vec<u64> =
-        events.iter().filter_map(|event| if let WriteEvent::Resumed { at, .. } = event { Some(*at) } else { None }).collect();
+    let resumed: Vec<u64> = events
+        .iter()
+        .filter_map(
+            |event| if let WriteEvent::Resumed { at, .. } = event { Some(*at) } else { None },
+        )
+        .collect();
     assert_eq!(resumed, [2 * MIB as u64, 4 * MIB as u64], "{:?}", desk.web.requests());
     assert_eq!(desk.web.sent(), std::fs::metadata(&file).unwrap().len(), "nothing is sent twice");
 }
@@ -239,13 +293,19 @@ fn a_source_that_cannot_be_had_whole_is_told_as_what_it_is() {
         assert_eq!(kind, WriteFailure::Source, "{manner:?}: {message}");
         assert!(message.contains(words), "{manner:?}: {message}");
     }
-    let nobody = ImageSource::Url { url: "http://127.0.0.1:9/x".to_owned(), stall_seconds: 2, attempts: 2 };
+    let nobody =
+        ImageSource::Url { url: "http://127.0.0.1:9/x".to_owned(), stall_seconds: 2, attempts: 2 };
     let (kind, message) = failed(&desk.order(nobody), b"");
     assert!(kind == WriteFailure::Source && message.contains("2 times in a row"), "{message}");
     let bytes = std::fs::read(&file).unwrap();
-    let (kind, message) = failed(&desk.order(ImageSource::Input { length: bytes.len() as u64 + 1 }), &bytes);
+    let (kind, message) =
+        failed(&desk.order(ImageSource::Input { length: bytes.len() as u64 + 1 }), &bytes);
     assert!(kind == WriteFailure::Source && message.contains("broke off"), "{message}");
-    assert_eq!(failed(&desk.order(ImageSource::Input { length: 0 }), b"").0, WriteFailure::Source, "an empty source");
+    assert_eq!(
+        failed(&desk.order(ImageSource::Input { length: 0 }), b"").0,
+        WriteFailure::Source,
+        "an empty source"
+    );
 }
 
 #[test]
@@ -256,10 +316,16 @@ fn a_wrong_checksum_and_a_damaged_archive_are_refused() {
         let file = desk.packed(program, suffix);
         let (right256, right512) = (sum("sha256sum", &file), sum("sha512sum", &file));
         for right in [Checksum::Sha256(right256), Checksum::Sha512(right512)] {
-            written(&WriteOrder { checksum: Some(right), ..desk.order_from(&file, Manner::Good) }, b"");
+            written(
+                &WriteOrder { checksum: Some(right), ..desk.order_from(&file, Manner::Good) },
+                b"",
+            );
         }
         let wrong = Some(Checksum::Sha256("0".repeat(64)));
-        let (kind, message) = failed(&WriteOrder { checksum: wrong.clone(), ..desk.order_from(&file, Manner::Good) }, b"");
+        let (kind, message) = failed(
+            &WriteOrder { checksum: wrong.clone(), ..desk.order_from(&file, Manner::Good) },
+            b"",
+        );
         assert_eq!(kind, WriteFailure::Checksum, "{suffix}: {message}");
 
         let mut bytes = std::fs::read(&file).unwrap();
@@ -285,7 +351,10 @@ fn an_image_that_does_not_fit_is_refused_before_it_comes_where_its_size_is_known
     assert!(kind == WriteFailure::TooBig && message.contains("8388608"), "{message}");
     let disk = std::fs::read(desk.disk()).unwrap();
     assert!(disk.iter().all(|byte| *byte == 0), "nothing was written");
-    assert_eq!(failed(&desk.order_from(&desk.packed("zstd", "zst"), Manner::Good), b"").0, WriteFailure::TooBig);
+    assert_eq!(
+        failed(&desk.order_from(&desk.packed("zstd", "zst"), Manner::Good), b"").0,
+        WriteFailure::TooBig
+    );
 }
 
 #[test]
@@ -295,7 +364,11 @@ fn the_phases_come_in_order_and_a_compression_that_is_named_is_not_guessed() {
         .into_iter()
         .filter_map(|event| if let WriteEvent::Phase(phase) = event { Some(phase) } else { None })
         .collect();
-    assert_eq!(phases, [WritePhase::Discard, WritePhase::Write, WritePhase::Sync, WritePhase::Verify]);
-    let missing = WriteOrder { compression: Compression::Xz, ..desk.order_from(&desk.image(), Manner::Good) };
+    assert_eq!(
+        phases,
+        [WritePhase::Discard, WritePhase::Write, WritePhase::Sync, WritePhase::Verify]
+    );
+    let missing =
+        WriteOrder { compression: Compression::Xz, ..desk.order_from(&desk.image(), Manner::Good) };
     assert_eq!(failed(&missing, b"").0, WriteFailure::Archive, "a raw image is no xz archive");
 }

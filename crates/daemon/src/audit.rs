@@ -1,5 +1,6 @@
-//! The audit log: every call that changed the cloud, as JSON lines in the profile's state folder. Written
-//! by the daemon and by commands, read by `dockbridge audit`; files beyond the bound are rotated.
+//! The audit log: every call that changed the cloud, as JSON lines in the profile's state folder.
+//! Written by the daemon and by commands, read by `dockbridge audit`; files beyond the bound are
+//! rotated.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -60,7 +61,8 @@ impl AuditLog {
 
     /// Enters a call. A log that cannot be written keeps nothing from being done.
     pub fn enter(&self, change: &Change) {
-        let behalf = Behalf::current().unwrap_or_else(|| Behalf::new(Actor::User, self.by_default.clone()));
+        let behalf =
+            Behalf::current().unwrap_or_else(|| Behalf::new(Actor::User, self.by_default.clone()));
         let (result, message) = match &change.result {
             ChangeResult::Accepted => ("accepted", None),
             ChangeResult::Refused(message) => ("refused", Some(message.clone())),
@@ -79,7 +81,8 @@ impl AuditLog {
             message,
         };
         if let Err(error) = self.append(&entry) {
-            tracing::warn!(%error, folder = %self.folder.display(), "the audit log could not be written");
+            tracing::warn!(%error, folder = %self.folder.display(), "the audit log could not be \
+                written");
         }
     }
 
@@ -87,7 +90,9 @@ impl AuditLog {
     pub fn read(&self) -> Vec<AuditEntry> {
         let files = (1..=KEPT).rev().map(|number| self.aside(number)).chain([self.current()]);
         let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
-        let lines = |text: String| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>();
+        let lines = |text: String| {
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()
+        };
         texts.flat_map(lines).collect()
     }
 
@@ -150,8 +155,18 @@ mod tests {
         let log = AuditLog::in_folder(folder.path(), "dockbridge sweep");
         log.enter(&change(1, 1));
         Behalf::new(Actor::Policy, "idle").during(async { log.enter(&change(2, 1)) }).await;
-        let told: Vec<_> = log.read().into_iter().map(|entry| (entry.id, entry.actor, entry.reason)).collect();
-        let expected = [(Some(1), Actor::User, "dockbridge sweep".to_owned()), (Some(2), Actor::Policy, "idle".to_owned())];
+        let told: Vec<_> =
+            log.read().into_iter().map(|entry| (entry.id, entry.actor, entry.reason)).collect();
+        let expected = [
+            (
+                Some(1),
+                Actor::User,
+                "dockbridge \
+            sweep"
+                    .to_owned(),
+            ),
+            (Some(2), Actor::Policy, "idle".to_owned()),
+        ];
         assert_eq!(told, expected);
         let mode = folder.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -64,7 +64,8 @@ impl Client {
 
     /// Pins the machine for a time, or until it is unpinned.
     pub async fn pin(&self, length: Option<Duration>) -> Result<Answer, ClientError> {
-        let query = length.map_or_else(String::new, |length| format!("?seconds={}", length.as_secs()));
+        let query =
+            length.map_or_else(String::new, |length| format!("?seconds={}", length.as_secs()));
         self.ask(Method::POST, &format!("/pin{query}")).await
     }
 
@@ -88,7 +89,8 @@ impl Client {
         self.send(Method::PUT, "/volume", Some(volume)).await
     }
 
-    /// Ends the daemon. A wake under way is called off first, and its server deleted; the answer says what became of it.
+    /// Ends the daemon. A wake under way is called off first, and its server deleted; the answer
+    /// says what became of it.
     pub async fn stop(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/stop").await
     }
@@ -107,7 +109,12 @@ impl Client {
         self.send(method, path, None::<&()>).await
     }
 
-    async fn send<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T, ClientError> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
         let mut request = Request::builder().method(method).uri(path).header("Host", "dockbridge");
         let body = match body {
             Some(body) => {
@@ -117,14 +124,19 @@ impl Client {
             None => Vec::new(),
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(broken)?;
-        let stream =
-            UnixStream::connect(control_socket(&self.socket)).await.map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
+        let stream = UnixStream::connect(control_socket(&self.socket))
+            .await
+            .map_err(|_| ClientError::NotRunning { socket: self.socket.clone() })?;
         tokio::time::timeout(LONGEST_ANSWER, exchange(stream, request)).await.map_err(broken)?
     }
 }
 
-async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: Request<Full<Bytes>>) -> Result<T, ClientError> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+async fn exchange<T: DeserializeOwned>(
+    stream: UnixStream,
+    request: Request<Full<Bytes>>,
+) -> Result<T, ClientError> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
@@ -132,10 +144,19 @@ async fn exchange<T: DeserializeOwned>(stream: UnixStream, request: Request<Full
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(broken);
         }
-        let message = serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
-        Err(ClientError::Refused { message: message.unwrap_or_else(|| format!("the daemon answered {status}")) })
+        let message =
+            serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
+        Err(ClientError::Refused {
+            message: message.unwrap_or_else(|| {
+                format!(
+                    "the daemon answered \
+            {status}"
+                )
+            }),
+        })
     };
-    // A connection that ends first has told the request why, or has brought the answer with its last bytes.
+    // A connection that ends first has told the request why, or has brought the answer with its
+    // last bytes.
     let driven = async {
         let _ = connection.await;
         std::future::pending().await

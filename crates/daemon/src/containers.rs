@@ -41,9 +41,11 @@ pub(crate) async fn running(tunnel: &Tunnel, patience: Duration) -> Option<Vec<C
 
 async fn list(tunnel: &Tunnel) -> Result<Vec<Listed>, Box<dyn std::error::Error + Send + Sync>> {
     let stream = tunnel.open(Destination::Docker, Class::Interactive).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let asked = async {
-        let request = Request::get("/containers/json").header(HOST, "docker").body(Empty::<Bytes>::new())?;
+        let request =
+            Request::get("/containers/json").header(HOST, "docker").body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes();
@@ -52,7 +54,8 @@ async fn list(tunnel: &Tunnel) -> Result<Vec<Listed>, Box<dyn std::error::Error 
         }
         Ok(serde_json::from_slice(&body)?)
     };
-    // A connection that ends first has told the request why, or has brought the answer with its last bytes.
+    // A connection that ends first has told the request why, or has brought the answer with its
+    // last bytes.
     let driven = async {
         let _ = connection.await;
         std::future::pending().await
@@ -65,9 +68,17 @@ async fn list(tunnel: &Tunnel) -> Result<Vec<Listed>, Box<dyn std::error::Error 
 
 fn container(listed: Listed) -> Container {
     // Links of the old kind add names with a second slash; its own has one.
-    let own = listed.names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/'));
-    let keeps = listed.labels.is_some_and(|labels| labels.get(KEEP).is_some_and(|value| !is_false(value)));
-    Container { name: own.map_or_else(|| listed.id.chars().take(12).collect(), str::to_owned), keeps }
+    let own = listed
+        .names
+        .iter()
+        .map(|name| name.trim_start_matches('/'))
+        .find(|name| !name.contains('/'));
+    let keeps =
+        listed.labels.is_some_and(|labels| labels.get(KEEP).is_some_and(|value| !is_false(value)));
+    Container {
+        name: own.map_or_else(|| listed.id.chars().take(12).collect(), str::to_owned),
+        keeps,
+    }
 }
 
 fn is_false(value: &str) -> bool {
@@ -81,7 +92,8 @@ mod tests {
     #[test]
     fn a_label_keeps_unless_it_says_no() {
         let read = |text: &str| container(serde_json::from_str(text).unwrap());
-        let named = r#"{"Id":"4f5a","Names":["/other/alias","/web"],"Labels":{"dockbridge.keep":""}}"#;
+        let named =
+            r#"{"Id":"4f5a","Names":["/other/alias","/web"],"Labels":{"dockbridge.keep":""}}"#;
         assert_eq!(read(named), Container { name: "web".to_owned(), keeps: true });
         let not = r#"{"Id":"0123456789abcdef","Names":[],"Labels":{"dockbridge.keep":" False "}}"#;
         assert_eq!(read(not), Container { name: "0123456789ab".to_owned(), keeps: false });

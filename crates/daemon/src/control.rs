@@ -1,4 +1,5 @@
-//! The daemon's own API, on a Unix socket beside the Docker socket: HTTP with JSON, for the command line and for programs.
+//! The daemon's own API, on a Unix socket beside the Docker socket: HTTP with JSON, for the command
+//! line and for programs.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -70,7 +71,8 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let mut now = control.situation.borrow().clone();
     // The last heartbeat may be half a minute old; a person wants to know now.
     if let State::Up(ready) = &now.state
-        && let Ok(Ok(Reply::Report(report))) = timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
+        && let Ok(Ok(Reply::Report(report))) =
+            timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
     {
         now.report = Some(report);
         if ready.summary.id.is_some()
@@ -88,7 +90,8 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
     let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);
-    let status = Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    let status =
+        Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
     Json(status.with_warning(control.provider.clock_offset().and_then(clock_warning)))
 }
 
@@ -102,7 +105,9 @@ async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
     let before = control.situation.borrow().attempts;
     let told = tell(&control, Command::Wake).await;
     // Whoever asks for the state next is not to read how the last attempt ended.
-    let begun = |now: &Situation| matches!(now.state, State::Waking | State::Up(_)) || now.attempts > before;
+    let begun = |now: &Situation| {
+        matches!(now.state, State::Waking | State::Up(_)) || now.attempts > before
+    };
     let begun = control.situation.clone().wait_for(begun).await.is_ok();
     if begun { told } else { stopping() }
 }
@@ -124,8 +129,15 @@ struct PinQuery {
     seconds: Option<u64>,
 }
 
-async fn pin(Shared(control): Shared<Arc<Control>>, Query(query): Query<PinQuery>) -> (StatusCode, Json<Answer>) {
-    let pinned = control.pin.pin(&control.activity, query.seconds.map(Duration::from_secs), jiff::Timestamp::now());
+async fn pin(
+    Shared(control): Shared<Arc<Control>>,
+    Query(query): Query<PinQuery>,
+) -> (StatusCode, Json<Answer>) {
+    let pinned = control.pin.pin(
+        &control.activity,
+        query.seconds.map(Duration::from_secs),
+        jiff::Timestamp::now(),
+    );
     hold_to(&control, pinned.map(|()| None)).await
 }
 
@@ -135,7 +147,10 @@ async fn unpin(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answe
 }
 
 /// The machine is told at once: its lease depends on the pin.
-async fn hold_to(control: &Control, done: std::io::Result<Option<String>>) -> (StatusCode, Json<Answer>) {
+async fn hold_to(
+    control: &Control,
+    done: std::io::Result<Option<String>>,
+) -> (StatusCode, Json<Answer>) {
     match done {
         Ok(message) => {
             let (status, _) = tell(control, Command::SayAlive(None)).await;
@@ -157,7 +172,10 @@ struct DestroyQuery {
     stop: bool,
 }
 
-async fn destroy(Shared(control): Shared<Arc<Control>>, Query(query): Query<DestroyQuery>) -> (StatusCode, Json<Answer>) {
+async fn destroy(
+    Shared(control): Shared<Arc<Control>>,
+    Query(query): Query<DestroyQuery>,
+) -> (StatusCode, Json<Answer>) {
     let (answer, answered) = oneshot::channel();
     let order = DestroyOrder { then_stop: query.stop, answer };
     if control.commands.send(Command::Destroy(order)).await.is_err() {
@@ -171,34 +189,51 @@ async fn destroy(Shared(control): Shared<Arc<Control>>, Query(query): Query<Dest
 }
 
 /// The volume has another size: what is known of the machine is put right, and the ledger.
-async fn volume(Shared(control): Shared<Arc<Control>>, Json(volume): Json<VolumeSummary>) -> (StatusCode, Json<Answer>) {
+async fn volume(
+    Shared(control): Shared<Arc<Control>>,
+    Json(volume): Json<VolumeSummary>,
+) -> (StatusCode, Json<Answer>) {
     tell(&control, Command::Volume(volume)).await
 }
 
 /// Answered with the forward as it is.
-async fn add_forward(Shared(control): Shared<Arc<Control>>, Json(forward): Json<ByHand>) -> Response {
+async fn add_forward(
+    Shared(control): Shared<Arc<Control>>,
+    Json(forward): Json<ByHand>,
+) -> Response {
     let Some(ports) = &control.ports else { return no_ports() };
     let container = forward.container.clone();
     match ports.add(forward) {
         Ok(made) => (StatusCode::OK, Json(made.first().cloned())).into_response(),
-        Err(error @ (AddError::Exists { .. } | AddError::Taken { .. } | AddError::Exposed { .. })) => {
+        Err(
+            error @ (AddError::Exists { .. } | AddError::Taken { .. } | AddError::Exposed { .. }),
+        ) => {
             tracing::debug!(%container, %error, "a forward was not made");
-            (StatusCode::CONFLICT, Json(Answer { message: Some(error.to_string()) })).into_response()
+            (StatusCode::CONFLICT, Json(Answer { message: Some(error.to_string()) }))
+                .into_response()
         }
     }
 }
 
-async fn remove_forward(Shared(control): Shared<Arc<Control>>, Json(local): Json<Local>) -> Response {
+async fn remove_forward(
+    Shared(control): Shared<Arc<Control>>,
+    Json(local): Json<Local>,
+) -> Response {
     let Some(ports) = &control.ports else { return no_ports() };
     if ports.remove(local) {
         return (StatusCode::OK, Json(Answer { message: None })).into_response();
     }
-    let message = format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
+    let message = format!(
+        "no forward made by hand listens on {local}; `dockbridge ports` lists \
+        them"
+    );
     (StatusCode::NOT_FOUND, Json(Answer { message: Some(message) })).into_response()
 }
 
 fn no_ports() -> Response {
-    let message = "published ports are switched off: set `ports.enabled` to true and start the daemon anew".to_owned();
+    let message = "published ports are switched off: set `ports.enabled` to true and start the \
+        daemon anew"
+        .to_owned();
     (StatusCode::CONFLICT, Json(Answer { message: Some(message) })).into_response()
 }
 
@@ -210,5 +245,14 @@ async fn tell(control: &Control, command: Command) -> (StatusCode, Json<Answer>)
 }
 
 fn stopping() -> (StatusCode, Json<Answer>) {
-    (StatusCode::SERVICE_UNAVAILABLE, Json(Answer { message: Some("the daemon is stopping".to_owned()) }))
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        Json(Answer {
+            message: Some(
+                "the daemon is \
+        stopping"
+                    .to_owned(),
+            ),
+        }),
+    )
 }

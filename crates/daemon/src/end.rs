@@ -33,6 +33,11 @@ impl End {
     /// As a client is told at `now`.
     pub(crate) fn status(&self, now: Timestamp) -> EndStatus {
         let age = now.as_second().saturating_sub(self.at.as_second());
-        EndStatus { server: self.server, actor: self.actor, because: self.because.clone(), age_seconds: u64::try_from(age).unwrap_or(0) }
+        EndStatus {
+            server: self.server,
+            actor: self.actor,
+            because: self.because.clone(),
+            age_seconds: u64::try_from(age).unwrap_or(0),
+        }
     }
 }

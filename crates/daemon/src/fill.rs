@@ -4,7 +4,8 @@ use agent_proto::DiskUsage;
 
 /// From here on a person is warned.
 const WARNING_PERCENT: u64 = 85;
-/// What dockerd needs to go on, and to remove what is not used, is kept from pulls and builds: a fiftieth, and never more than a GiB.
+/// What dockerd needs to go on, and to remove what is not used, is kept from pulls and builds: a
+/// fiftieth, and never more than a GiB.
 const RESERVE_PARTS: u64 = 50;
 const LARGEST_RESERVE: u64 = 1 << 30;
 /// The largest volume that is sold, in GB.
@@ -40,20 +41,36 @@ impl Fill {
     pub(crate) fn advice(self) -> String {
         let prune = "`docker system prune` frees what nobody uses";
         match self.size.saturating_mul(2).min(LARGEST) {
-            larger if larger > self.size => format!("`dockbridge volume resize {larger}` grows it while everything runs, {prune}"),
+            larger if larger > self.size => format!(
+                "`dockbridge volume resize {larger}` grows it \
+                while everything runs, {prune}"
+            ),
             _ => prune.to_owned(),
         }
     }
 
     /// What a person should know, if anything.
     pub(crate) fn warning(self) -> Option<String> {
-        (self.percent() >= WARNING_PERCENT)
-            .then(|| format!("the volume is {} % full, with {} left: {}", self.percent(), amount(self.left()), self.advice()))
+        (self.percent() >= WARNING_PERCENT).then(|| {
+            format!(
+                "the volume is {} % full, with {} left: {}",
+                self.percent(),
+                amount(self.left()),
+                self.advice()
+            )
+        })
     }
 
     /// Why nothing more is put on it, if that is so.
     pub(crate) fn refusal(self) -> Option<String> {
-        self.is_full().then(|| format!("the volume is full, with {} left of {} GB: {}", amount(self.left()), self.size, self.advice()))
+        self.is_full().then(|| {
+            format!(
+                "the volume is full, with {} left of {} GB: {}",
+                amount(self.left()),
+                self.size,
+                self.advice()
+            )
+        })
     }
 }
 
@@ -72,18 +89,29 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn fill(used_percent: u64, size: u64) -> Fill {
-        Fill::of(Some(DiskUsage { used: size * used_percent * GIB / 100, total: size * GIB }), Some(size)).unwrap()
+        Fill::of(
+            Some(DiskUsage { used: size * used_percent * GIB / 100, total: size * GIB }),
+            Some(size),
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_person_is_warned_before_it_is_full_and_told_what_to_do() {
-        assert_eq!(Fill::of(Some(DiskUsage { used: 849, total: 1000 }), Some(10)).unwrap().warning(), None);
+        assert_eq!(
+            Fill::of(Some(DiskUsage { used: 849, total: 1000 }), Some(10)).unwrap().warning(),
+            None
+        );
         let warned = Fill::of(Some(DiskUsage { used: 850, total: 1000 }), Some(10)).unwrap();
-        assert_eq!((warned.percent(), warned.warning().is_some(), warned.refusal()), (85, true, None));
+        assert_eq!(
+            (warned.percent(), warned.warning().is_some(), warned.refusal()),
+            (85, true, None)
+        );
         assert_eq!(
             fill(90, 20).warning().as_deref(),
             Some(
-                "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it while everything runs, `docker system prune` frees what nobody uses"
+                "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it \
+                    while everything runs, `docker system prune` frees what nobody uses"
             )
         );
         assert!(!fill(90, 10_240).advice().contains("resize"), "no larger one is sold");
@@ -94,7 +122,10 @@ mod tests {
         assert_eq!((fill(97, 10).is_full(), fill(99, 10).is_full()), (false, true));
         assert_eq!((fill(99, 10_000).is_full(), fill(100, 10_000).is_full()), (false, true));
         assert!(
-            fill(99, 10).refusal().is_some_and(|told| told.starts_with("the volume is full, with 10") && told.contains("MB left of 10 GB"))
+            fill(99, 10)
+                .refusal()
+                .is_some_and(|told| told.starts_with("the volume is full, with 10")
+                    && told.contains("MB left of 10 GB"))
         );
     }
 

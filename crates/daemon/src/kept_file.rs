@@ -1,4 +1,5 @@
-//! Small files of JSON in the profile's directory: what may be lost, and should not be without need.
+//! Small files of JSON in the profile's directory: what may be lost, and should not be without
+//! need.
 
 use std::io::{self, Write as _};
 use std::path::Path;

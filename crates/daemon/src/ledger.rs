@@ -1,7 +1,8 @@
 //! What ran when, and what it costs by the cloud's own prices. Pure but for the file at the end.
 //!
-//! A server is billed by started hours from its creation, its address with it, and never more than the price of a month in a month. A volume is
-//! billed by the month, for the hours that it existed. Months are those of UTC.
+//! A server is billed by started hours from its creation, its address with it, and never more than
+//! the price of a month in a month. A volume is billed by the month, for the hours that it existed.
+//! Months are those of UTC.
 
 mod accounts;
 mod bill;
@@ -79,7 +80,8 @@ impl Ledger {
         file::read(folder)
     }
 
-    /// A machine is there now. One that was there before it and was not seen to end is taken to have ended with its lease.
+    /// A machine is there now. One that was there before it and was not seen to end is taken to
+    /// have ended with its lease.
     fn sees(&mut self, machine: &Summary, lease: i64, now: i64) {
         let Some(id) = machine.id else { return };
         for other in self.machines().filter(|server| server.id != id && server.ended.is_none()) {
@@ -128,13 +130,15 @@ impl Ledger {
         self.volumes.retain(|volume| volume.ended.is_none_or(|ended| now - ended < KEPT_FOR));
     }
 
-    /// The price list can be read: what was entered without it, and is like this machine, costs as much as it does.
+    /// The price list can be read: what was entered without it, and is like this machine, costs as
+    /// much as it does.
     fn completes_prices(&mut self, machine: &Summary, hourly: f64) {
         let alike = |server: &Server| {
             let kind = (machine.server_type.as_deref(), machine.location.as_deref());
             (Some(server.server_type.as_str()), Some(server.location.as_str())) == kind
         };
-        for server in self.servers.iter_mut().filter(|server| server.lacks_address && alike(server)) {
+        for server in self.servers.iter_mut().filter(|server| server.lacks_address && alike(server))
+        {
             (server.hourly, server.monthly) = (micros(hourly), machine.price_monthly.map(micros));
             server.lacks_address = false;
         }
@@ -158,11 +162,16 @@ impl Ledger {
     /// What the provider reports, for a lease of so many seconds.
     fn posts(&mut self, event: &Billed, lease: i64, now: i64) {
         match event {
-            Billed::Server { server, builds_image: true } => self.enters(server, Purpose::ImageBuilder, now),
+            Billed::Server { server, builds_image: true } => {
+                self.enters(server, Purpose::ImageBuilder, now)
+            }
             Billed::Server { server, builds_image: false } => self.sees(server, lease, now),
             Billed::ServerGone { server, builds_image } => {
                 let purpose = if *builds_image { Purpose::ImageBuilder } else { Purpose::Machine };
-                let ended = server.id.and_then(|id| self.servers.iter().find(|known| known.id == id)).and_then(|known| known.ended);
+                let ended = server
+                    .id
+                    .and_then(|id| self.servers.iter().find(|known| known.id == id))
+                    .and_then(|known| known.ended);
                 // Its end may have been seen by another process, sooner.
                 if ended.is_none() {
                     self.enters(server, purpose, now);
@@ -177,13 +186,26 @@ impl Ledger {
         }
     }
 
-    /// All that exists is known. What is gone went unseen, at the latest now; a machine ends with its lease.
+    /// All that exists is known. What is gone went unseen, at the latest now; a machine ends with
+    /// its lease.
     fn keeps_only(&mut self, servers: &[u64], volumes: &[u64], lease: i64, now: i64) {
-        for server in self.servers.iter_mut().filter(|server| server.ended.is_none() && !servers.contains(&server.id)) {
-            let until = if server.purpose == Purpose::Machine { server.seen.saturating_add(lease).min(now) } else { now };
+        for server in self
+            .servers
+            .iter_mut()
+            .filter(|server| server.ended.is_none() && !servers.contains(&server.id))
+        {
+            let until = if server.purpose == Purpose::Machine {
+                server.seen.saturating_add(lease).min(now)
+            } else {
+                now
+            };
             server.ended = Some(until.max(server.seen));
         }
-        for volume in self.volumes.iter_mut().filter(|volume| volume.ended.is_none() && !volumes.contains(&volume.id)) {
+        for volume in self
+            .volumes
+            .iter_mut()
+            .filter(|volume| volume.ended.is_none() && !volumes.contains(&volume.id))
+        {
             volume.ended = Some(now);
         }
     }
@@ -191,11 +213,17 @@ impl Ledger {
     fn sees_volume(&mut self, volume: &VolumeSummary, now: i64) {
         let monthly = micros(volume.price_monthly.unwrap_or(0.0));
         // A profile has one volume: another one means that the former is gone.
-        for other in self.volumes.iter_mut().filter(|known| (known.id, known.size) != (volume.id, volume.size) && known.ended.is_none()) {
+        for other in self.volumes.iter_mut().filter(|known| {
+            (known.id, known.size) != (volume.id, volume.size) && known.ended.is_none()
+        }) {
             other.ended = Some(if other.id == volume.id { now } else { other.seen });
         }
         let has_grown = self.volumes.iter().any(|known| known.id == volume.id);
-        match self.volumes.iter_mut().find(|known| (known.id, known.size) == (volume.id, volume.size)) {
+        match self
+            .volumes
+            .iter_mut()
+            .find(|known| (known.id, known.size) == (volume.id, volume.size))
+        {
             Some(known) => {
                 (known.seen, known.ended) = (now, None);
                 if known.monthly == 0 {
@@ -222,7 +250,8 @@ impl Ledger {
         }
     }
 
-    /// No machine is there any more, and nobody saw it go: its end is taken for that of its lease, if that is over.
+    /// No machine is there any more, and nobody saw it go: its end is taken for that of its lease,
+    /// if that is over.
     fn loses(&mut self, lease: i64, now: i64) {
         for server in self.machines().filter(|server| server.ended.is_none()) {
             server.ended = Some(server.seen.saturating_add(lease).min(now).max(server.seen));
@@ -233,32 +262,47 @@ impl Ledger {
     pub fn bill(&self, month: Month, lease: i64, now: Timestamp) -> Bill {
         let now = now.as_second();
         let (begins, ends) = month.bounds();
-        let servers: Vec<ServerBill> = self.servers.iter().filter_map(|server| server.bill((begins, ends), lease, now)).collect();
-        let volumes: Vec<VolumeBill> = self.volumes.iter().filter_map(|volume| volume.bill((begins, ends), now)).collect();
+        let servers: Vec<ServerBill> = self
+            .servers
+            .iter()
+            .filter_map(|server| server.bill((begins, ends), lease, now))
+            .collect();
+        let volumes: Vec<VolumeBill> =
+            self.volumes.iter().filter_map(|volume| volume.bill((begins, ends), now)).collect();
         // From 0.0: the sum of no numbers at all is -0.0.
-        let total =
-            servers.iter().map(|server| server.cost).chain(volumes.iter().map(|volume| volume.cost)).fold(0.0, |sum, cost| sum + cost);
+        let total = servers
+            .iter()
+            .map(|server| server.cost)
+            .chain(volumes.iter().map(|volume| volume.cost))
+            .fold(0.0, |sum, cost| sum + cost);
         let currency = self.currency.clone().unwrap_or_else(|| "EUR".to_owned());
         Bill { month: month.to_string(), currency, total, servers, volumes }
     }
 
     /// What a started hour of the last server cost.
     fn last_hourly(&self) -> Option<u64> {
-        self.servers.iter().rfind(|server| server.purpose == Purpose::Machine).map(|server| server.hourly)
+        self.servers
+            .iter()
+            .rfind(|server| server.purpose == Purpose::Machine)
+            .map(|server| server.hourly)
     }
 }
 
 impl Server {
     fn bill(&self, (begins, ends): (i64, i64), lease: i64, now: i64) -> Option<ServerBill> {
-        let unheard = self.purpose == Purpose::Machine && self.ended.is_none() && now - self.seen > lease;
-        let until = if unheard { self.seen.saturating_add(lease) } else { self.ended.unwrap_or(now) };
+        let unheard =
+            self.purpose == Purpose::Machine && self.ended.is_none() && now - self.seen > lease;
+        let until =
+            if unheard { self.seen.saturating_add(lease) } else { self.ended.unwrap_or(now) };
         let lived = until.saturating_sub(self.created).max(1);
         let units = lived.div_euclid(self.unit_seconds) + i64::from(lived % self.unit_seconds != 0);
         let before = |moment: i64| {
-            (moment - self.created).div_euclid(self.unit_seconds) + i64::from((moment - self.created) % self.unit_seconds != 0)
+            (moment - self.created).div_euclid(self.unit_seconds)
+                + i64::from((moment - self.created) % self.unit_seconds != 0)
         };
         let first = before(begins).clamp(0, units);
-        let hours = u64::try_from(before(ends).clamp(0, units) - first).ok().filter(|hours| *hours > 0)?;
+        let hours =
+            u64::try_from(before(ends).clamp(0, units) - first).ok().filter(|hours| *hours > 0)?;
         let cost = hours.saturating_mul(self.hourly);
         let at = |second| Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
         Some(ServerBill {
@@ -284,9 +328,11 @@ impl Volume {
         if self.since >= ends || seconds < 0 || (seconds == 0 && self.since != from) {
             return None;
         }
-        let hours = u64::try_from(seconds / HOUR + i64::from(seconds % HOUR != 0)).unwrap_or(0).max(1);
+        let hours =
+            u64::try_from(seconds / HOUR + i64::from(seconds % HOUR != 0)).unwrap_or(0).max(1);
         let in_month = u64::try_from((ends - begins) / HOUR).unwrap_or(1).max(1);
-        let cost = u128::from(self.monthly) * u128::from(hours.min(in_month)) / u128::from(in_month);
+        let cost =
+            u128::from(self.monthly) * u128::from(hours.min(in_month)) / u128::from(in_month);
         Some(VolumeBill {
             id: self.id,
             name: self.name.clone(),
@@ -299,7 +345,12 @@ impl Volume {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "prices are small and positive")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "prices are small and \
+    positive"
+)]
 fn micros(price: f64) -> u64 {
     (price * 1e6).round() as u64
 }

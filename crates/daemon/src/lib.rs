@@ -1,7 +1,8 @@
 //! One profile's supervisor: it wires the rooms below together and keeps them true to each other.
 //!
-//! A daemon owns one Docker socket. It wakes a machine when a client needs one, keeps the lease while it is used, and gives it up when the policy
-//! says so. What it knows may be lost at any time: everything is found again in the cloud.
+//! A daemon owns one Docker socket. It wakes a machine when a client needs one, keeps the lease
+//! while it is used, and gives it up when the policy says so. What it knows may be lost at any
+//! time: everything is found again in the cloud.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! The connector that everything local uses: it leads to the machine, and waits for one where there is none.
+//! The connector that everything local uses: it leads to the machine, and waits for one where there
+//! is none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(situation: watch::Receiver<Situation>, wanted: Arc<watch::Sender<u64>>) -> Self {
+    pub(crate) fn new(
+        situation: watch::Receiver<Situation>,
+        wanted: Arc<watch::Sender<u64>>,
+    ) -> Self {
         Self { situation, wanted }
     }
 
@@ -62,8 +66,11 @@ impl Link {
         let mut situation = self.situation.clone();
         loop {
             let wish = self.want();
-            let settled = situation.wait_for(|now| ready(now).is_some() || now.attempts >= wish).await;
-            let settled = settled.map(|now| (ready(&now), now.failure.clone())).map_err(|_| "dockbridge is stopping")?;
+            let settled =
+                situation.wait_for(|now| ready(now).is_some() || now.attempts >= wish).await;
+            let settled = settled
+                .map(|now| (ready(&now), now.failure.clone()))
+                .map_err(|_| "dockbridge is stopping")?;
             match settled {
                 (Some(ready), _) => return Ok(ready),
                 (None, Some(message)) => return Err(message),
@@ -108,8 +115,13 @@ impl Presence for Onlooker {
         let now = self.0.borrow();
         match &now.state {
             _ if ready(&now).is_some() => Standing::Up,
-            State::Absent { .. } | State::Waking | State::Releasing { .. } | State::Failed { again: None, .. } => Standing::Absent,
-            State::Up(_) | State::Lost { .. } | State::Failed { again: Some(_), .. } => Standing::Away,
+            State::Absent { .. }
+            | State::Waking
+            | State::Releasing { .. }
+            | State::Failed { again: None, .. } => Standing::Absent,
+            State::Up(_) | State::Lost { .. } | State::Failed { again: Some(_), .. } => {
+                Standing::Away
+            }
         }
     }
 
@@ -121,9 +133,11 @@ impl Presence for Onlooker {
             };
             // Somebody may have made room in the half minute since.
             if fill.is_full()
-                && let Ok(Ok(Reply::Report(report))) = timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
+                && let Ok(Ok(Reply::Report(report))) =
+                    timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
             {
-                fill = Fill::of(report.disk, ready.summary.volume.as_ref().map(|volume| volume.size))?;
+                fill =
+                    Fill::of(report.disk, ready.summary.volume.as_ref().map(|volume| volume.size))?;
             }
             Some(Disk { warning: fill.warning(), refusal: fill.refusal(), advice: fill.advice() })
         })

@@ -1,5 +1,6 @@
-//! One daemon for one Docker socket. A kernel lock says who owns it, so that a killed daemon never stands in the way; the socket file of a dead
-//! one is replaced, anything else in its place is left alone.
+//! One daemon for one Docker socket. A kernel lock says who owns it, so that a killed daemon never
+//! stands in the way; the socket file of a dead one is replaced, anything else in its place is left
+//! alone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -49,7 +50,8 @@ pub enum OwnershipError {
     },
     /// The path is longer than the address of a socket can be.
     #[error(
-        "the path of the socket {} has {} bytes, and {LONGEST_PATH} are the most: the system allows \
+        "the path of the socket {} has {} bytes, and {LONGEST_PATH} are the most: the system \
+            allows \
          {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
         socket.display(), socket.as_os_str().len(), CONTROL.len()
     )]
@@ -68,7 +70,8 @@ pub enum OwnershipError {
 }
 
 impl Ownership {
-    /// Takes the right to listen at `socket`; its folder is made, for its owner only, if it is missing.
+    /// Takes the right to listen at `socket`; its folder is made, for its owner only, if it is
+    /// missing.
     pub fn take(socket: &Path) -> Result<Self, OwnershipError> {
         let fail = |source| OwnershipError::Io { path: socket.to_owned(), source };
         if socket.as_os_str().len() > LONGEST_PATH {
@@ -79,17 +82,30 @@ impl Ownership {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(fail)?;
         }
         let path = with_suffix(socket, ".lock");
-        let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fail)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut process = String::new();
                 let _ = lock.read_to_string(&mut process);
-                return Err(OwnershipError::Served { socket: socket.to_owned(), process: process.trim().to_owned() });
+                return Err(OwnershipError::Served {
+                    socket: socket.to_owned(),
+                    process: process.trim().to_owned(),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }
-        lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(fail)?;
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(fail)?;
         Ok(Self { made: Vec::new(), _lock: lock })
     }
 
@@ -97,7 +113,9 @@ impl Ownership {
     pub fn listen(&mut self, path: &Path) -> Result<UnixListener, OwnershipError> {
         let fail = |source| OwnershipError::Io { path: path.to_owned(), source };
         match fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => return Err(OwnershipError::NoSocket { path: path.to_owned() }),
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(OwnershipError::NoSocket { path: path.to_owned() });
+            }
             Ok(_) if is_dead(path) => fs::remove_file(path).map_err(fail)?,
             Ok(_) => return Err(OwnershipError::Foreign { socket: path.to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -120,7 +138,8 @@ impl Drop for Ownership {
         for socket in &self.made {
             let _ = fs::remove_file(socket);
         }
-        // The lock file stays: removing it would let two later daemons lock two different files of that name.
+        // The lock file stays: removing it would let two later daemons lock two different files of
+        // that name.
     }
 }
 
@@ -159,9 +178,15 @@ mod tests {
         let mut ownership = Ownership::take(&socket).unwrap();
         let _listener = ownership.listen(&socket).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(socket.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(socket.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         let second = Ownership::take(&socket).unwrap_err();
-        assert!(matches!(&second, OwnershipError::Served { process, .. } if *process == std::process::id().to_string()), "{second}");
+        assert!(
+            matches!(&second, OwnershipError::Served { process, .. } if *process == std::process::id().to_string()),
+            "{second}"
+        );
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! What this computer tells of its person, made known to the policy: a lock, and sleep, before which the machine hears of us once more.
+//! What this computer tells of its person, made known to the policy: a lock, and sleep, before
+//! which the machine hears of us once more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

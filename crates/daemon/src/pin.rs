@@ -1,4 +1,5 @@
-//! A person's pin, kept in a file so that it outlives the daemon, by the calendar's time: the clock that counts from boot starts anew.
+//! A person's pin, kept in a file so that it outlives the daemon, by the calendar's time: the clock
+//! that counts from boot starts anew.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,7 +36,12 @@ impl PinFile {
     }
 
     /// Pins for a time, or until it is taken off.
-    pub(crate) fn pin(&self, activity: &Activity, length: Option<Duration>, now: Timestamp) -> std::io::Result<()> {
+    pub(crate) fn pin(
+        &self,
+        activity: &Activity,
+        length: Option<Duration>,
+        now: Timestamp,
+    ) -> std::io::Result<()> {
         let seconds = |length: Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
         let until = length.map(|length| now.as_second().saturating_add(seconds(length)));
         kept_file::write(&self.0, &Kept { until })?;
@@ -73,12 +79,18 @@ mod tests {
             let clock = Arc::new(FakeClock::default());
             let activity = Activity::new(clock.clone());
             file.restore(&activity, at(now));
-            activity.snapshot().pin.map(|pin| pin.until.map(|until| until.since(clock.now()).as_secs()))
+            activity
+                .snapshot()
+                .pin
+                .map(|pin| pin.until.map(|until| until.since(clock.now()).as_secs()))
         };
         let activity = Activity::new(Arc::new(FakeClock::default()));
         assert_eq!(restored(1_000), None);
         file.pin(&activity, Some(Duration::from_secs(600)), at(1_000)).unwrap();
-        assert_eq!([restored(1_100), restored(1_600), restored(5_000)], [Some(Some(500)), None, None]);
+        assert_eq!(
+            [restored(1_100), restored(1_600), restored(5_000)],
+            [Some(Some(500)), None, None]
+        );
         file.pin(&activity, None, at(1_000)).unwrap();
         assert_eq!(restored(999_999), Some(None));
         assert!(file.unpin(&activity).unwrap() && !file.unpin(&activity).unwrap());

@@ -1,4 +1,5 @@
-//! The Docker endpoint on a TCP port, for programs that know no sockets: on this computer only, by both of its addresses.
+//! The Docker endpoint on a TCP port, for programs that know no sockets: on this computer only, by
+//! both of its addresses.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,8 +7,8 @@ use std::num::NonZeroU16;
 
 use tokio::net::TcpListener;
 
-/// Listens on the port. A computer without IPv6 has one listener; a port that somebody else has by either address is an error: half of the
-/// clients would speak to them.
+/// Listens on the port. A computer without IPv6 has one listener; a port that somebody else has by
+/// either address is an error: half of the clients would speak to them.
 pub(crate) async fn listen(port: NonZeroU16) -> io::Result<Vec<TcpListener>> {
     let mut listeners = vec![TcpListener::bind((Ipv4Addr::LOCALHOST, port.get())).await?];
     match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port.get()))).await {

@@ -1,5 +1,6 @@
-//! What one daemon leaves to the next, and to a person while the cloud is away: the machine that was seen last, and that somebody wants it gone. All of it
-//! may be lost; what exists is asked of the cloud.
+//! What one daemon leaves to the next, and to a person while the cloud is away: the machine that
+//! was seen last, and that somebody wants it gone. All of it may be lost; what exists is asked of
+//! the cloud.
 
 use std::path::{Path, PathBuf};
 
@@ -77,7 +78,8 @@ impl Remembered {
 
     fn kept(&self, written: std::io::Result<()>) {
         if let Err(error) = written {
-            tracing::warn!(%error, folder = %self.0.display(), "what is known of the machine could not be kept");
+            tracing::warn!(%error, folder = %self.0.display(), "what is known of the machine could \
+                not be kept");
         }
     }
 }
@@ -132,7 +134,12 @@ mod tests {
         files.sees(&last(130));
         assert_eq!(LastKnown::load(folder.path()), Some(last(130)));
         assert_eq!(last(130).age_seconds(Timestamp::from_second(200).unwrap()), 70);
-        assert_eq!(last(130).age_seconds(Timestamp::from_second(20).unwrap()), 0, "the calendar was set back");
+        assert_eq!(
+            last(130).age_seconds(Timestamp::from_second(20).unwrap()),
+            0,
+            "the calendar \
+            was set back"
+        );
         files.gone();
         assert_eq!(files.machine(), None);
     }

@@ -90,12 +90,15 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Takes the sockets and looks at the cloud once. Clients that connect from now on wait for [`Daemon::run`]. Nothing is made.
+    /// Takes the sockets and looks at the cloud once. Clients that connect from now on wait for
+    /// [`Daemon::run`]. Nothing is made.
     pub async fn bind(options: Options) -> Result<Self, DaemonError> {
         let mut ownership = Ownership::take(&options.socket)?;
         // Before the cloud is asked: it is refused at once, or it is had.
         let proxies = match options.proxy_port {
-            Some(port) => proxy_port::listen(port).await.map_err(|source| DaemonError::Port { port, source })?,
+            Some(port) => proxy_port::listen(port)
+                .await
+                .map_err(|source| DaemonError::Port { port, source })?,
             None => Vec::new(),
         };
         let found = match tokio::time::timeout(FIRST_LOOK, options.provider.find()).await {
@@ -109,7 +112,8 @@ impl Daemon {
         Ok(Self { options, ownership, docker, proxies, control, found })
     }
 
-    /// What the first look found: a machine that is going to be taken over, or why the cloud could not be asked.
+    /// What the first look found: a machine that is going to be taken over, or why the cloud could
+    /// not be asked.
     pub fn found(&self) -> Result<Option<&Summary>, &str> {
         self.found.as_ref().map(Option::as_ref).map_err(String::as_str)
     }
@@ -119,7 +123,8 @@ impl Daemon {
         self.options.provider.clock_offset().and_then(clock_warning)
     }
 
-    /// Serves until `shutdown`, or until it is told to stop over its control socket. The machine is left to its lease.
+    /// Serves until `shutdown`, or until it is told to stop over its control socket. The machine is
+    /// left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { options, ownership, docker, proxies, control, found } = self;
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
@@ -138,7 +143,12 @@ impl Daemon {
             && let Some(last) = begun.last_known.take()
         {
             let age = last.age_seconds(jiff::Timestamp::now());
-            begun.state = State::Absent { because: Some(format!("its machine, which answered {age} s ago, went while no dockbridge ran")) };
+            begun.state = State::Absent {
+                because: Some(format!(
+                    "its machine, which answered {age} \
+                s ago, went while no dockbridge ran"
+                )),
+            };
             accounts.loses(jiff::Timestamp::now());
             remembered.gone();
         }
@@ -149,10 +159,17 @@ impl Daemon {
         let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
         let pin = PinFile::in_folder(&options.state);
         pin.restore(&activity, jiff::Timestamp::now());
-        let ports = options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
+        let ports =
+            options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_folders(link, activity.clone(), ports.clone(), knowledge.clone(), options.folders)
-            .looking_at(Arc::new(Onlooker::new(watched.clone())));
+        let gateway = Gateway::with_folders(
+            link,
+            activity.clone(),
+            ports.clone(),
+            knowledge.clone(),
+            options.folders,
+        )
+        .looking_at(Arc::new(Onlooker::new(watched.clone())));
 
         let policy = options.policy;
         let supervisor = Supervisor {
@@ -209,7 +226,11 @@ impl Daemon {
         let controlling = CancellationToken::new();
         let controlled = tokio::spawn({
             let controlling = controlling.clone();
-            async move { axum::serve(control, router).with_graceful_shutdown(controlling.cancelled_owned()).await }
+            async move {
+                axum::serve(control, router)
+                    .with_graceful_shutdown(controlling.cancelled_owned())
+                    .await
+            }
         });
 
         tokio::select! {

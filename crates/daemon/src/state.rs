@@ -11,7 +11,8 @@ use crate::end::End;
 use crate::fill::Fill;
 use crate::remembered::LastKnown;
 
-/// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest. What takes longer costs an hour once.
+/// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest.
+/// What takes longer costs an hour once.
 const LONGEST_ORDERLY_RELEASE: Duration = Duration::from_secs(90);
 
 /// The daemon's state.
@@ -80,7 +81,8 @@ pub(crate) struct Situation {
     pub(crate) phases: Vec<TimedPhase>,
     /// What the agent said last.
     pub(crate) report: Option<agent_proto::MachineReport>,
-    /// The server that we know, and what its life is counted by. It stays while the path to it is lost.
+    /// The server that we know, and what its life is counted by. It stays while the path to it is
+    /// lost.
     pub(crate) tenure: Option<(Option<u64>, Tenure)>,
     /// The machine as it answered last, by this daemon or a former one, until its end is known.
     pub(crate) last_known: Option<LastKnown>,
@@ -131,17 +133,26 @@ impl Situation {
             return;
         }
         let age = machine.created.map_or(0, |created| wall.as_second().saturating_sub(created));
-        let billing = machine
-            .billed_unit_seconds
-            .map(|seconds| Billing { unit: Duration::from_secs(seconds), release_takes: LONGEST_ORDERLY_RELEASE });
-        let tenure = Tenure { since: now, age: Duration::from_secs(u64::try_from(age).unwrap_or(0)), billing, budget: None };
+        let billing = machine.billed_unit_seconds.map(|seconds| Billing {
+            unit: Duration::from_secs(seconds),
+            release_takes: LONGEST_ORDERLY_RELEASE,
+        });
+        let tenure = Tenure {
+            since: now,
+            age: Duration::from_secs(u64::try_from(age).unwrap_or(0)),
+            billing,
+            budget: None,
+        };
         self.tenure = Some((machine.id, tenure));
     }
 
     /// How full the volume of the machine is, by its last word.
     pub(crate) fn fill(&self) -> Option<Fill> {
         let State::Up(ready) = &self.state else { return None };
-        Fill::of(self.report.as_ref()?.disk, ready.summary.volume.as_ref().map(|volume| volume.size))
+        Fill::of(
+            self.report.as_ref()?.disk,
+            ready.summary.volume.as_ref().map(|volume| volume.size),
+        )
     }
 
     /// What the machine's life is counted by; of none, from now.
@@ -155,7 +166,8 @@ impl Situation {
         self.failure = failure;
     }
 
-    /// What came of the last attempt to find a lost machine, and when the next one begins. It stays lost since when it was.
+    /// What came of the last attempt to find a lost machine, and when the next one begins. It stays
+    /// lost since when it was.
     pub(crate) fn still_lost(&mut self, came_of_it: Option<String>, next: Option<Moment>) {
         if let State::Lost { trouble, again, .. } = &mut self.state {
             *trouble = came_of_it.or(trouble.take());

@@ -1,4 +1,5 @@
-//! What a person or a program is told about the daemon. A stable interface: fields are added, never changed.
+//! What a person or a program is told about the daemon. A stable interface: fields are added, never
+//! changed.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -49,7 +50,8 @@ pub struct Status {
     /// A person's pin, whether there is a machine or not.
     #[serde(default)]
     pub pin: Option<PinStatus>,
-    /// Seconds until a machine that was there is looked for again, where that is so; 0 while an attempt goes on.
+    /// Seconds until a machine that was there is looked for again, where that is so; 0 while an
+    /// attempt goes on.
     #[serde(default)]
     pub next_attempt_seconds: Option<f64>,
     /// What the machine says of itself.
@@ -159,15 +161,16 @@ impl Status {
             reason: reason(&now.state),
             since_seconds: moment.since(now.since).as_secs_f64(),
             cost: machine.as_ref().and_then(cost),
-            budget: now
-                .tenure
-                .and_then(|(_, tenure)| tenure.budget)
-                .map(|budget| BudgetStatus { limit: money(budget.limit), spent: money(budget.spent) }),
-            last_known: now
-                .last_known
-                .as_ref()
-                .filter(|_| machine.is_none())
-                .map(|last| LastKnownStatus { machine: last.machine.clone(), age_seconds: last.age_seconds(jiff::Timestamp::now()) }),
+            budget: now.tenure.and_then(|(_, tenure)| tenure.budget).map(|budget| BudgetStatus {
+                limit: money(budget.limit),
+                spent: money(budget.spent),
+            }),
+            last_known: now.last_known.as_ref().filter(|_| machine.is_none()).map(|last| {
+                LastKnownStatus {
+                    machine: last.machine.clone(),
+                    age_seconds: last.age_seconds(jiff::Timestamp::now()),
+                }
+            }),
             last_end: now.last_end.as_ref().map(|end| end.status(jiff::Timestamp::now())),
             machine,
             phases: now
@@ -182,10 +185,14 @@ impl Status {
                 .collect(),
             why: Why::of(&now.state, verdict, moment)
                 .with_warning(now.fill().and_then(Fill::warning))
-                .with_warning(ready.and_then(|ready| without_agent(&ready.summary, &ready.tunnel.agent()))),
-            pin: pin.filter(|pin| pin.until.is_none_or(|until| until > moment)).map(|pin| PinStatus {
-                age_seconds: moment.since(pin.since).as_secs(),
-                seconds: pin.until.map(|until| until.since(moment).as_secs()),
+                .with_warning(
+                    ready.and_then(|ready| without_agent(&ready.summary, &ready.tunnel.agent())),
+                ),
+            pin: pin.filter(|pin| pin.until.is_none_or(|until| until > moment)).map(|pin| {
+                PinStatus {
+                    age_seconds: moment.since(pin.since).as_secs(),
+                    seconds: pin.until.map(|until| until.since(moment).as_secs()),
+                }
             }),
             next_attempt_seconds: next_attempt(&now.state, moment).map(|left| left.as_secs_f64()),
             report: now.report.clone(),
@@ -216,7 +223,10 @@ pub(crate) fn clock_warning(offset: i64) -> Option<String> {
         days => format!("{} days", days / 86_400),
     };
     let direction = if offset > 0 { "ahead of" } else { "behind" };
-    Some(format!("this computer's clock is {amount} {direction} the cloud's: costs, months and times are wrong until it is set"))
+    Some(format!(
+        "this computer's clock is {amount} {direction} the cloud's: costs, months and \
+        times are wrong until it is set"
+    ))
 }
 
 fn reason(state: &State) -> Option<String> {
@@ -226,7 +236,10 @@ fn reason(state: &State) -> Option<String> {
         State::Lost { reason, trouble: None, .. } => Some(reason.clone()),
         State::Lost { reason, trouble: Some(trouble), .. } => Some(format!("{reason}; {trouble}")),
         State::Releasing { because, trouble: None } => Some(because.clone()),
-        State::Releasing { because, trouble: Some(trouble) } => Some(format!("{because}; {trouble}")),
+        State::Releasing { because, trouble: Some(trouble) } => Some(format!(
+            "{because}; \
+            {trouble}"
+        )),
         State::Failed { message, .. } => Some(message.clone()),
     }
 }
@@ -235,7 +248,8 @@ fn reason(state: &State) -> Option<String> {
 fn without_agent(machine: &Summary, agent: &AgentState) -> Option<String> {
     let (Some(_), AgentState::Absent { reason }) = (machine.id, agent) else { return None };
     Some(format!(
-        "no agent runs on {} ({reason}): it cannot delete itself. When its lease ends it powers off and is billed until dockbridge, \
+        "no agent runs on {} ({reason}): it cannot delete itself. When its lease ends it powers \
+            off and is billed until dockbridge, \
          on this computer or another, removes it; `dockbridge server destroy` removes it at once",
         machine.name
     ))
@@ -248,7 +262,12 @@ fn cost(machine: &Summary) -> Option<CostStatus> {
     let hours = u64::try_from(age).unwrap_or(0) / 3_600 + 1;
     #[expect(clippy::cast_precision_loss, reason = "a machine does not live for 2^52 hours")]
     let so_far = hourly * hours as f64;
-    Some(CostStatus { hourly, hours, so_far, volume_monthly: machine.volume.as_ref().and_then(|volume| volume.price_monthly) })
+    Some(CostStatus {
+        hourly,
+        hours,
+        so_far,
+        volume_monthly: machine.volume.as_ref().and_then(|volume| volume.price_monthly),
+    })
 }
 
 #[cfg(test)]
@@ -258,8 +277,18 @@ mod tests {
     #[test]
     fn a_clock_that_is_far_off_is_reported_with_how_far() {
         let said = |offset| clock_warning(offset).unwrap_or_default();
-        assert_eq!([clock_warning(0), clock_warning(-300), clock_warning(i64::from(i16::MAX) / 200)], [None, None, None]);
-        assert!(said(400 * 86_400).contains("400 days ahead of the cloud's"), "{}", said(400 * 86_400));
+        assert_eq!(
+            [clock_warning(0), clock_warning(-300), clock_warning(i64::from(i16::MAX) / 200)],
+            [None, None, None]
+        );
+        assert!(
+            said(400 * 86_400).contains(
+                "400 days ahead of the \
+            cloud's"
+            ),
+            "{}",
+            said(400 * 86_400)
+        );
         assert!(said(-5 * 3_600).contains("5 h behind the cloud's"), "{}", said(-5 * 3_600));
         assert!(said(301).contains("5 min ahead"), "{}", said(301));
     }

@@ -1,4 +1,5 @@
-//! The one task that decides what happens to the machine. Each state is a function that returns the next; nothing else changes the state.
+//! The one task that decides what happens to the machine. Each state is a function that returns the
+//! next; nothing else changes the state.
 
 mod absence;
 mod backoff;
@@ -25,7 +26,8 @@ use crate::ledger::Accounts;
 use crate::remembered::Remembered;
 use crate::state::{Situation, State};
 
-/// What is asked of the supervisor from outside. (Wishes for a machine come by [`crate::link::Link`].)
+/// What is asked of the supervisor from outside. (Wishes for a machine come by
+/// [`crate::link::Link`].)
 pub(crate) enum Command {
     /// A person wants a machine now, whatever failed before.
     Wake,
@@ -35,8 +37,8 @@ pub(crate) enum Command {
     SayAlive(Option<oneshot::Sender<()>>),
     /// The volume has another size now.
     Volume(VolumeSummary),
-    /// The daemon ends; the machine is left to its lease. Answered where a wake was called off, with
-    /// what became of it.
+    /// The daemon ends; the machine is left to its lease. Answered where a wake was called off,
+    /// with what became of it.
     Stop(Option<oneshot::Sender<String>>),
 }
 
@@ -80,7 +82,12 @@ impl Release {
     }
 
     /// For nobody who waits.
-    fn of_itself(ready: Option<Arc<Ready>>, because: String, actor: Actor, consent: Consent) -> Self {
+    fn of_itself(
+        ready: Option<Arc<Ready>>,
+        because: String,
+        actor: Actor,
+        consent: Consent,
+    ) -> Self {
         Self { ready, because, actor, consent, answer: Vec::new(), done: None, then_stop: false }
     }
 }
@@ -103,11 +110,13 @@ pub(crate) struct Supervisor {
     pub(crate) situation: watch::Sender<Situation>,
     pub(crate) wanted: watch::Receiver<u64>,
     pub(crate) commands: mpsc::Receiver<Command>,
-    /// After a failure that will not pass by itself, wishes of clients are answered with it until then.
+    /// After a failure that will not pass by itself, wishes of clients are answered with it until
+    /// then.
     pub(crate) no_attempt_before: Option<tokio::time::Instant>,
     /// Of attempts to reach a machine that was there.
     pub(crate) backoff: Backoff,
-    /// There was a machine, and nobody has said that it is gone: it is looked for although no client asks.
+    /// There was a machine, and nobody has said that it is gone: it is looked for although no
+    /// client asks.
     pub(crate) expected: bool,
     /// What the next daemon is to know.
     pub(crate) remembered: Remembered,
@@ -144,8 +153,8 @@ enum Next {
     End,
 }
 
-/// After an order that called requests off, others are answered with it: one docker command makes several,
-/// and the later ones are not to wake another machine.
+/// After an order that called requests off, others are answered with it: one docker command makes
+/// several, and the later ones are not to wake another machine.
 const CALLED_OFF_FOR: Duration = Duration::from_secs(5);
 
 /// What a request is told that an order of the user wins over.
@@ -153,7 +162,8 @@ fn called_off(because: &str) -> String {
     format!("no machine is made for this request: {because}; the next docker command wakes one")
 }
 
-/// While somebody waits for a time to come: how often the time is looked at, which may jump when the computer slept.
+/// While somebody waits for a time to come: how often the time is looked at, which may jump when
+/// the computer slept.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Supervisor {
@@ -161,7 +171,12 @@ impl Supervisor {
     pub(crate) async fn run(mut self, beginning: Beginning) {
         let mut next = match beginning {
             Beginning::Absent => Next::Rest,
-            Beginning::Found => Next::FindOut { reason: "dockbridge has just started".to_owned(), pause: Duration::ZERO },
+            Beginning::Found => Next::FindOut {
+                reason: "dockbridge has just \
+                started"
+                    .to_owned(),
+                pause: Duration::ZERO,
+            },
             Beginning::WantedGone => {
                 let because = "it was asked for before dockbridge was started anew".to_owned();
                 Next::Release(Release::of_itself(None, because, Actor::User, Consent::Given))
@@ -185,7 +200,9 @@ impl Supervisor {
         loop {
             if self.is_wanted() {
                 match self.no_attempt_before {
-                    Some(until) if tokio::time::Instant::now() < until => self.answer_with_the_last_failure(),
+                    Some(until) if tokio::time::Instant::now() < until => {
+                        self.answer_with_the_last_failure()
+                    }
                     _ => return Next::Wake,
                 }
             }
@@ -274,7 +291,8 @@ fn ordered(command: Option<Command>) -> Option<Next> {
     }
 }
 
-/// Returns when the time has come; never for `None`. A computer that slept beyond it wakes up to find that it has.
+/// Returns when the time has come; never for `None`. A computer that slept beyond it wakes up to
+/// find that it has.
 async fn until(clock: &dyn Clock, moment: Option<Moment>) {
     let Some(moment) = moment else { return std::future::pending().await };
     loop {

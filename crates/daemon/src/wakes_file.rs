@@ -1,4 +1,5 @@
-//! How machines came up, kept in the profile's folder for the next daemon. It may be lost: what is not known is measured again.
+//! How machines came up, kept in the profile's folder for the next daemon. It may be lost: what is
+//! not known is measured again.
 
 use std::path::Path;
 
@@ -12,7 +13,8 @@ pub fn wakes_of(folder: &Path) -> Wakes {
     let known = kept_file::read(&path).unwrap_or_default();
     Wakes::new(known, move |history| {
         if let Err(error) = kept_file::write(&path, history) {
-            tracing::warn!(%error, path = %path.display(), "how machines come up could not be kept");
+            tracing::warn!(%error, path = %path.display(), "how machines come up could not be \
+                kept");
         }
     })
 }

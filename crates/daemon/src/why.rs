@@ -1,4 +1,5 @@
-//! Why there is a machine or none, and what happens next: the verdict and the supervisor's state in words. Pure. A stable interface, as the status.
+//! Why there is a machine or none, and what happens next: the verdict and the supervisor's state in
+//! words. Pure. A stable interface, as the status.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub struct Why {
 /// One thing that keeps the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReasonStatus {
-    /// `command`, `build`, `transfer`, `stream`, `watch`, `port`, `recent`, `container`, `pin` or `paid_hour`.
+    /// `command`, `build`, `transfer`, `stream`, `watch`, `port`, `recent`, `container`, `pin` or
+    /// `paid_hour`.
     #[serde(default)]
     pub kind: String,
     /// In words for a person.
@@ -65,14 +67,26 @@ impl Why {
                 let left = next_attempt(state, now).unwrap_or_default();
                 match left.is_zero() {
                     true => "connecting again now".to_owned(),
-                    false => format!("connecting again in {:.0} s; a docker command tries at once", left.as_secs_f64().ceil()),
+                    false => format!(
+                        "connecting again in {:.0} s; a docker command tries at \
+                        once",
+                        left.as_secs_f64().ceil()
+                    ),
                 }
             }
-            State::Absent { .. } | State::Failed { .. } => "the next docker command wakes a machine".to_owned(),
+            State::Absent { .. } | State::Failed { .. } => "the next docker command wakes a \
+                machine"
+                .to_owned(),
             State::Waking => "docker commands wait until the machine is ready".to_owned(),
-            State::Releasing { trouble: None, .. } => "the machine is being destroyed; its volume stays".to_owned(),
-            State::Releasing { .. } => "tried again until the machine is gone; its volume stays".to_owned(),
-            State::Up(ready) if ready.summary.id.is_none() => "this host is not ours: it is only connected to".to_owned(),
+            State::Releasing { trouble: None, .. } => "the machine is being destroyed; its volume \
+                stays"
+                .to_owned(),
+            State::Releasing { .. } => "tried again until the machine is gone; its volume \
+                stays"
+                .to_owned(),
+            State::Up(ready) if ready.summary.id.is_none() => "this host is not ours: it is only \
+                connected to"
+                .to_owned(),
             State::Up(_) => return Self::of_machine(verdict),
         };
         Self { next, reasons: Vec::new(), endings: Vec::new(), warnings: verdict.warnings.clone() }
@@ -119,17 +133,34 @@ fn next(verdict: &Verdict) -> String {
     };
     match verdict.outcome {
         Outcome::Destroy => format!("about to be destroyed, since {}", ending.because),
-        Outcome::Grace => format!("destroyed in {} s, since {}; {cancel}", ending.in_another.as_secs(), ending.because),
+        Outcome::Grace => format!(
+            "destroyed in {} s, since {}; \
+            {cancel}",
+            ending.in_another.as_secs(),
+            ending.because
+        ),
         Outcome::Keep if ending.cancelled_by == Cancel::Activity => {
-            format!("destroyed after another {} s without activity, the grace included", ending.in_another.as_secs())
+            format!(
+                "destroyed after another {} s without activity, the grace \
+                included",
+                ending.in_another.as_secs()
+            )
         }
-        Outcome::Keep => format!("destroyed in {} s at the latest: {}; {cancel}", ending.in_another.as_secs(), ending.because),
+        Outcome::Keep => format!(
+            "destroyed in {} s at the latest: {}; \
+            {cancel}",
+            ending.in_another.as_secs(),
+            ending.because
+        ),
     }
 }
 
 /// The word that serde has for it.
 fn word(value: impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 impl ReasonStatus {

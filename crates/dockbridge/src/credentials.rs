@@ -1,5 +1,6 @@
-//! Who this computer is to a cloud project, and what lets it in: owner id, API token, API address and
-//! login key. A command that looks finds what there is; only one that makes something makes them.
+//! Who this computer is to a cloud project, and what lets it in: owner id, API token, API address
+//! and login key. A command that looks finds what there is; only one that makes something makes
+//! them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,9 +37,19 @@ pub fn refused_token_hints(generic: &str) -> Vec<String> {
     };
     match passed_over {
         Some(kept) => {
-            vec![format!("the token comes from {source}, which wins over the one that `init` keeps in {}: {instead}", kept.display())]
+            vec![format!(
+                "the token comes from {source}, which wins over the one that `init` keeps \
+                in {}: {instead}",
+                kept.display()
+            )]
         }
-        None => vec![generic.to_owned(), format!("the token comes from {source}, which wins over one that `init` keeps: {instead}")],
+        None => vec![
+            generic.to_owned(),
+            format!(
+                "the token comes from {source}, which wins over \
+            one that `init` keeps: {instead}"
+            ),
+        ],
     }
 }
 
@@ -57,9 +68,10 @@ impl Resolved {
     pub fn known_owner(&self) -> Outcome<Option<Owner>> {
         let path = self.paths.owner();
         match fs::read_to_string(&path) {
-            Ok(text) => Owner::parse(&text)
-                .map(Some)
-                .map_err(|error| Failure::new(format!("{}: {error}", path.display())).hint("put the id back that `init` printed")),
+            Ok(text) => Owner::parse(&text).map(Some).map_err(|error| {
+                Failure::new(format!("{}: {error}", path.display()))
+                    .hint("put the id back that `init` printed")
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", path.display()))),
         }
@@ -68,7 +80,8 @@ impl Resolved {
     /// Writes the owner's id down.
     pub fn keep_owner(&self, owner: &Owner) -> Outcome {
         let path = self.paths.owner();
-        write_private(&path, format!("{owner}\n").as_bytes()).map_err(|error| unwritable(&path, &error))
+        write_private(&path, format!("{owner}\n").as_bytes())
+            .map_err(|error| unwritable(&path, &error))
     }
 
     /// The API token: settings and environment, a command, or the file that `init` wrote.
@@ -149,7 +162,9 @@ impl Resolved {
             None => fs::read_to_string(self.paths.endpoint(&self.keeper())).ok(),
             Some(_) => None,
         };
-        kept.map(|text| text.trim().to_owned()).filter(|text| api_address(text).is_ok()).unwrap_or_else(|| self.endpoint_of_file())
+        kept.map(|text| text.trim().to_owned())
+            .filter(|text| api_address(text).is_ok())
+            .unwrap_or_else(|| self.endpoint_of_file())
     }
 
     /// The API address for a new token: the one that is set, or the one that the last token had.
@@ -165,7 +180,8 @@ impl Resolved {
         let set = self.settings.hetzner.endpoint.as_ref()?;
         (set.url != self.endpoint()).then(|| {
             format!(
-                "`hetzner.endpoint`: {} is not used: the token that `init` keeps for profile {} was \
+                "`hetzner.endpoint`: {} is not used: the token that `init` keeps for profile {} \
+                    was \
                  checked with {}; `dockbridge init` again changes both",
                 set.url,
                 self.profile,
@@ -185,8 +201,10 @@ impl Resolved {
     pub fn keep_token(&self, token: &SecretString, endpoint: &str) -> Outcome<PathBuf> {
         let (path, address) = (self.paths.token(&self.profile), self.paths.endpoint(&self.profile));
         // Without it, the token would go where the settings lead: it never goes there by mistake.
-        write_private(&address, format!("{endpoint}\n").as_bytes()).map_err(|error| unwritable(&address, &error))?;
-        write_private(&path, token.expose_secret().as_bytes()).map_err(|error| unwritable(&path, &error))?;
+        write_private(&address, format!("{endpoint}\n").as_bytes())
+            .map_err(|error| unwritable(&address, &error))?;
+        write_private(&path, token.expose_secret().as_bytes())
+            .map_err(|error| unwritable(&path, &error))?;
         Ok(path)
     }
 
@@ -212,14 +230,16 @@ impl Resolved {
                 .hint("change `ssh.private_key_path`, or leave it out for a key of our own")
         };
         match fs::read_to_string(path) {
-            Ok(text) => PrivateKey::from_openssh(&text).map(|key| Some(Arc::new(key))).map_err(|error| unusable("used", &error)),
+            Ok(text) => PrivateKey::from_openssh(&text)
+                .map(|key| Some(Arc::new(key)))
+                .map_err(|error| unusable("used", &error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && *path == own => Ok(None),
             Err(error) => Err(unusable("read", &error)),
         }
     }
 
-    /// A login key for a command that takes a machine down without logging in, or fails to: whatever
-    /// is wrong with the real one does not keep a server alive.
+    /// A login key for a command that takes a machine down without logging in, or fails to:
+    /// whatever is wrong with the real one does not keep a server alive.
     pub fn login_key_or_another(&self) -> Outcome<Arc<PrivateKey>> {
         match self.known_login_key() {
             Ok(Some(key)) => Ok(key),
@@ -233,14 +253,19 @@ pub fn sendable(token: &Token) -> Outcome<SecretString> {
     token.sendable().map_err(|error| {
         let failure = Failure::new(error.to_string());
         match token.source {
-            Source::Kept(_) | Source::Input => failure.hint("copy it once more from the Hetzner Cloud console, then run `dockbridge init`"),
+            Source::Kept(_) | Source::Input => failure.hint(
+                "copy it once more from the Hetzner \
+                Cloud console, then run `dockbridge init`",
+            ),
             _ => failure.hint("copy it once more from the Hetzner Cloud console"),
         }
     })
 }
 
 fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
-    let unmade = |error: &dyn std::error::Error| Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)));
+    let unmade = |error: &dyn std::error::Error| {
+        Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)))
+    };
     let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
     let text = key.to_openssh(LineEnding::LF).map_err(|error| unmade(&error))?.to_string();
     Ok((Arc::new(key), text))
@@ -251,7 +276,11 @@ fn run_token_command(command: &str) -> Outcome<Token> {
     let output = Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() || text.trim().is_empty() {
-        return Err(Failure::new("the command of `hetzner.token_command` printed no token").hint("run it by hand to see why"));
+        return Err(Failure::new(
+            "the command of `hetzner.token_command` printed no \
+            token",
+        )
+        .hint("run it by hand to see why"));
     }
     Ok(Token::new(&text, Source::Command))
 }

@@ -1,4 +1,5 @@
-//! What a person is told when a command fails: what happened, with its causes, what to do, and the exit code.
+//! What a person is told when a command fails: what happened, with its causes, what to do, and the
+//! exit code.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -104,7 +105,9 @@ impl From<machine::MachineError> for Failure {
 fn hints_of(error: &machine::MachineError) -> Vec<String> {
     let generic = error.hint();
     match (error, generic) {
-        (machine::MachineError::Cloud { source, .. }, Some(generic)) if source.is_unauthorized() || source.is_read_only() => {
+        (machine::MachineError::Cloud { source, .. }, Some(generic))
+            if source.is_unauthorized() || source.is_read_only() =>
+        {
             refused_token_hints(generic)
         }
         _ => generic.map(str::to_owned).into_iter().collect(),
@@ -130,8 +133,14 @@ impl From<image::FactoryError> for Failure {
     fn from(error: image::FactoryError) -> Self {
         let failure = Self::new(with_causes(&error)).code(BAD_SOURCE);
         match error {
-            image::FactoryError::Unreachable { .. } => failure.hint("`image.factory` in the settings names another one"),
-            image::FactoryError::UnknownVersion { .. } => failure.hint("change `--version` or `image.talos_version`"),
+            image::FactoryError::Unreachable { .. } => failure.hint(
+                "`image.factory` in the \
+                settings names another one",
+            ),
+            image::FactoryError::UnknownVersion { .. } => failure.hint(
+                "change `--version` or \
+                `image.talos_version`",
+            ),
             _ => failure,
         }
     }
@@ -141,8 +150,14 @@ impl From<daemon::client::ClientError> for Failure {
     fn from(error: daemon::client::ClientError) -> Self {
         let failure = Self::new(with_causes(&error));
         match error {
-            daemon::client::ClientError::NotRunning { .. } => failure.hint("start it with `dockbridge start`").code(NOT_RUNNING),
-            daemon::client::ClientError::Refused { .. } | daemon::client::ClientError::Broken(_) => failure,
+            daemon::client::ClientError::NotRunning { .. } => failure
+                .hint(
+                    "start it with \
+                `dockbridge start`",
+                )
+                .code(NOT_RUNNING),
+            daemon::client::ClientError::Refused { .. }
+            | daemon::client::ClientError::Broken(_) => failure,
         }
     }
 }
@@ -154,19 +169,33 @@ impl From<daemon::DaemonError> for Failure {
         match &error {
             DaemonError::Refused(source) => hints_of(source).into_iter().fold(failure, Self::hint),
             DaemonError::Port { .. } => failure.hint("change `docker.proxy_port`, or leave it out"),
-            DaemonError::Socket(OwnershipError::Served { .. }) => failure
-                .hint("`dockbridge status` tells what it does, `dockbridge stop` ends it; another one needs `--socket` or `--profile`"),
-            DaemonError::Socket(OwnershipError::Foreign { .. }) => failure.hint("choose another place with `--socket PATH`"),
+            DaemonError::Socket(OwnershipError::Served { .. }) => failure.hint(
+                "`dockbridge status` tells what it does, `dockbridge stop` ends it; another \
+                    one needs `--socket` or `--profile`",
+            ),
+            DaemonError::Socket(OwnershipError::Foreign { .. }) => failure.hint(
+                "choose another \
+                place with `--socket PATH`",
+            ),
             DaemonError::Socket(OwnershipError::NoSocket { .. }) => {
                 failure.hint("move it away, or choose another place with `--socket PATH`")
             }
-            DaemonError::Socket(OwnershipError::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
-                failure.hint("the disk is full: free some space, or choose another place with `--socket PATH`")
+            DaemonError::Socket(OwnershipError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                failure.hint(
+                    "the disk is full: free some space, or choose another place with \
+                    `--socket PATH`",
+                )
             }
-            DaemonError::Socket(OwnershipError::TooLong { .. }) => {
-                failure.hint("choose a shorter path with `--socket PATH` or `docker.socket_path`, such as /tmp/docker.sock")
-            }
-            DaemonError::Socket(OwnershipError::Io { .. }) => failure.hint("choose a place that you may write to with `--socket PATH`"),
+            DaemonError::Socket(OwnershipError::TooLong { .. }) => failure.hint(
+                "choose a shorter path with `--socket PATH` or `docker.socket_path`, \
+                    such as /tmp/docker.sock",
+            ),
+            DaemonError::Socket(OwnershipError::Io { .. }) => failure.hint(
+                "choose a place that \
+                you may write to with `--socket PATH`",
+            ),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The text that moves an owner to a second computer: the owner id, and the address of the API where
-//! it is not the public one. The token is not in it: it is given to `init` on its own.
+//! The text that moves an owner to a second computer: the owner id, and the address of the API
+//! where it is not the public one. The token is not in it: it is given to `init` on its own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,15 +33,17 @@ impl Invitation {
     }
 }
 
-/// Four letters that a typing error changes (FNV-1a, mixed as in SplitMix64, since the last bytes would
-/// change few bits): a wrong owner id would look as if there were no machine.
+/// Four letters that a typing error changes (FNV-1a, mixed as in SplitMix64, since the last bytes
+/// would change few bits): a wrong owner id would look as if there were no machine.
 fn check(owner: &Owner, endpoint: Option<&str>) -> String {
     let text = format!("{owner}@{}", endpoint.unwrap_or_default());
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let letter = |at: u32| char::from(b"abcdefghjkmnpqrstuvwxyz023456789"[(hash >> (60 - 5 * at) & 31) as usize]);
+    let letter = |at: u32| {
+        char::from(b"abcdefghjkmnpqrstuvwxyz023456789"[(hash >> (60 - 5 * at) & 31) as usize])
+    };
     (1..5).map(letter).collect()
 }
 
@@ -63,8 +65,12 @@ impl FromStr for Invitation {
             Some((who, endpoint)) => (who, Some(endpoint.to_owned())),
             None => (text, None),
         };
-        let (owner, given) =
-            who.split_once('-').ok_or_else(|| wrong("copy the whole text that `dockbridge init` printed on the other computer"))?;
+        let (owner, given) = who.split_once('-').ok_or_else(|| {
+            wrong(
+                "copy the whole text that `dockbridge init` \
+                printed on the other computer",
+            )
+        })?;
         let owner = Owner::parse(owner).map_err(|error| wrong(&error.to_string()))?;
         if let Some(Err(why)) = endpoint.as_deref().map(api_address) {
             return Err(wrong(&why));

@@ -1,4 +1,5 @@
-//! The daemon's log: on standard error, which is the terminal of `start` or the file of `start --detach`. The file is rotated, so that it never fills a disk.
+//! The daemon's log: on standard error, which is the terminal of `start` or the file of `start
+//! --detach`. The file is rotated, so that it never fills a disk.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -16,13 +17,25 @@ const LONGEST: u64 = 5 * 1024 * 1024;
 /// Files behind it, `daemon.log.1` being the newest.
 const KEPT: u32 = 2;
 
-/// Begins to log at the level of the settings. `file` is what standard error goes to, if that is a file to be rotated.
+/// Begins to log at the level of the settings. `file` is what standard error goes to, if that is a
+/// file to be rotated.
 pub fn begin(settings: &Settings, file: Option<PathBuf>) -> Outcome {
     let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
-        Failure::new(format!("`logging.level` is not understood: {error}")).hint("write error, warn, info, debug or trace")
+        Failure::new(format!(
+            "`logging.level` is not understood: \
+            {error}"
+        ))
+        .hint("write error, warn, info, debug or trace")
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(Rotated::new(file, LONGEST));
-    let installed = if settings.logging.json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(Rotated::new(file, LONGEST));
+    let installed = if settings.logging.json {
+        log.json().try_init()
+    } else {
+        log.with_ansi(io::stderr().is_terminal()).try_init()
+    };
     installed.map_err(|error| Failure::new(error.to_string()))
 }
 
@@ -39,7 +52,8 @@ struct Size {
 
 impl Rotated {
     fn new(file: Option<PathBuf>, longest: u64) -> Self {
-        let bytes = file.as_deref().and_then(|file| file.metadata().ok()).map_or(0, |found| found.len());
+        let bytes =
+            file.as_deref().and_then(|file| file.metadata().ok()).map_or(0, |found| found.len());
         Self(Arc::new(Mutex::new(Size { file, longest, bytes })))
     }
 
@@ -49,7 +63,8 @@ impl Rotated {
         if size.bytes < size.longest {
             return;
         }
-        // Where the file cannot be moved aside, as on a full disk, it is tried again after as much again.
+        // Where the file cannot be moved aside, as on a full disk, it is tried again after as much
+        // again.
         size.bytes = 0;
         if let Some(file) = &size.file {
             let _ = rotate(file);
@@ -77,7 +92,8 @@ impl io::Write for Rotated {
     }
 }
 
-/// Copies and empties the file, which this process and its parent hold open for appending: what they write next is at its beginning.
+/// Copies and empties the file, which this process and its parent hold open for appending: what
+/// they write next is at its beginning.
 fn rotate(file: &Path) -> io::Result<()> {
     let numbered = |number: u32| PathBuf::from(format!("{}.{number}", file.display()));
     for number in (1..KEPT).rev() {
@@ -106,9 +122,13 @@ mod tests {
             appending.write_all(text.as_bytes()).unwrap();
             rotated.wrote(text.len());
         }
-        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+        let read =
+            |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
         assert_eq!(read("daemon.log"), "4th");
-        assert_eq!([read("daemon.log.1"), read("daemon.log.2"), read("daemon.log.3")], ["third line", "second line", ""]);
+        assert_eq!(
+            [read("daemon.log.1"), read("daemon.log.2"), read("daemon.log.3")],
+            ["third line", "second line", ""]
+        );
     }
 
     #[test]

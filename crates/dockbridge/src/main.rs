@@ -1,4 +1,5 @@
-//! The command: arguments, output, exit codes. One file per command; what a command does is done by the crates below.
+//! The command: arguments, output, exit codes. One file per command; what a command does is done by
+//! the crates below.
 
 #![forbid(unsafe_code)]
 
@@ -35,8 +36,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let GlobalArgs { profile, config, socket } = &arguments.global;
     output::typed_with(profile, config.as_deref(), socket.as_deref());
-    // The daemon moves bytes on one thread: between threads a request is handed over four times each way, and bytes cost a third more of the
-    // processor. What blocks goes to threads of its own. A local cloud has machines to serve at the same time.
+    // The daemon moves bytes on one thread: between threads a request is handed over four times
+    // each way, and bytes cost a third more of the processor. What blocks goes to threads of its
+    // own. A local cloud has machines to serve at the same time.
     let mut builder = match arguments.command {
         Command::Start(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -52,8 +54,11 @@ fn main() -> ExitCode {
     // A read of the terminal that nobody waits for any more must not keep us.
     runtime.shutdown_background();
     // Whoever keeps the output in a file is not to take half of it for the whole.
-    let outcome = outcome
-        .and_then(|()| output::written().map_err(|error| failure::Failure::new(format!("standard output cannot be written: {error}"))));
+    let outcome = outcome.and_then(|()| {
+        output::written().map_err(|error| {
+            failure::Failure::new(format!("standard output cannot be written: {error}"))
+        })
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

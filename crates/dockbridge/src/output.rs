@@ -65,8 +65,8 @@ fn completed(text: &str, arguments: &str) -> String {
     whole
 }
 
-/// A line on standard output. A reader that went away is no error; whatever else goes wrong ends the
-/// command with an error, see [`written`].
+/// A line on standard output. A reader that went away is no error; whatever else goes wrong ends
+/// the command with an error, see [`written`].
 pub fn say(line: &str) {
     // Programs read JSON, and get texts as they are.
     let is_json = line.starts_with(['{', '[']);
@@ -98,15 +98,20 @@ pub fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
-/// A stage that goes on, with how long it usually takes: `booting (cx23 in fsn1) for 12 s, usually 18 s`.
+/// A stage that goes on, with how long it usually takes: `booting (cx23 in fsn1) for 12 s, usually
+/// 18 s`.
 pub fn running_stage(status: &Status, wakes: &History) -> Option<String> {
     let phase = status.phases.last().filter(|phase| !phase.over)?;
     let detail = phase.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    let usual = wakes.usual(&phase.words).map(|usual| format!(", usually {}", seconds(usual.as_secs_f64()))).unwrap_or_default();
+    let usual = wakes
+        .usual(&phase.words)
+        .map(|usual| format!(", usually {}", seconds(usual.as_secs_f64())))
+        .unwrap_or_default();
     Some(format!("{}{detail} for {}{usual}", phase.words, seconds(phase.seconds)))
 }
 
-/// The stage that goes on, shown in place on a terminal; elsewhere each once, when it has lasted for a while.
+/// The stage that goes on, shown in place on a terminal; elsewhere each once, when it has lasted
+/// for a while.
 struct Running {
     is_terminal: bool,
     /// Stages that have ended when the last one was shown.
@@ -123,7 +128,9 @@ impl Running {
             let mut out = std::io::stdout();
             let _ = write!(out, "\r\x1b[K  {stage}").and_then(|()| out.flush());
             self.shown = Some(ended);
-        } else if self.shown != Some(ended) && status.phases.last().is_some_and(|phase| phase.seconds >= Self::WORTH_A_LINE) {
+        } else if self.shown != Some(ended)
+            && status.phases.last().is_some_and(|phase| phase.seconds >= Self::WORTH_A_LINE)
+        {
             say(&format!("  {stage}"));
             self.shown = Some(ended);
         }
@@ -140,8 +147,13 @@ impl Running {
 /// How long a command that is to wake the machine may take to ask for it.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Prints the stages of a wake as they end, and the one that goes on with its usual time, until the machine is up or has failed; returns the last status.
-pub async fn follow_wake(daemon: &Client, limit: Duration, wakes: &History) -> Result<Status, daemon::client::ClientError> {
+/// Prints the stages of a wake as they end, and the one that goes on with its usual time, until the
+/// machine is up or has failed; returns the last status.
+pub async fn follow_wake(
+    daemon: &Client,
+    limit: Duration,
+    wakes: &History,
+) -> Result<Status, daemon::client::ClientError> {
     let begun = tokio::time::Instant::now();
     let mut running = Running { is_terminal: std::io::stdout().is_terminal(), shown: None };
     let (mut told, mut has_begun) = (0, false);
@@ -151,14 +163,20 @@ pub async fn follow_wake(daemon: &Client, limit: Duration, wakes: &History) -> R
             running.clear();
         }
         for phase in status.phases.iter().filter(|phase| phase.over).skip(told) {
-            let detail = phase.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-            say(&format!("  {:<40} {:>7}", format!("{}{detail}", phase.words), seconds(phase.seconds)));
+            let detail =
+                phase.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+            say(&format!(
+                "  {:<40} {:>7}",
+                format!("{}{detail}", phase.words),
+                seconds(phase.seconds)
+            ));
             told += 1;
         }
         has_begun |= matches!(status.state.as_str(), "waking" | "lost");
         let under_way = match status.state.as_str() {
             "waking" | "lost" => true,
-            // A wake that has begun leads there only where an order called it off. Who asked for it may be a moment behind.
+            // A wake that has begun leads there only where an order called it off. Who asked for it
+            // may be a moment behind.
             "absent" | "releasing" => !has_begun && begun.elapsed() < BEGINS_WITHIN,
             _ => false,
         };
@@ -178,8 +196,20 @@ mod tests {
     #[test]
     fn commands_in_hints_mean_the_profile_that_was_typed() {
         let told = |text| completed(text, "--profile m ");
-        assert_eq!(told("start it with `dockbridge start`"), "start it with `dockbridge --profile m start`");
-        assert_eq!(told("`dockbridge status` or `dockbridge stop`"), "`dockbridge --profile m status` or `dockbridge --profile m stop`");
+        assert_eq!(
+            told(
+                "start it with `dockbridge \
+            start`"
+            ),
+            "start it with `dockbridge --profile m start`"
+        );
+        assert_eq!(
+            told(
+                "`dockbridge status` or `dockbridge \
+            stop`"
+            ),
+            "`dockbridge --profile m status` or `dockbridge --profile m stop`"
+        );
         assert_eq!(told("`dockbridge try` needs no account"), "`dockbridge try` needs no account");
         assert_eq!(told("no dockbridge serves /x"), "no dockbridge serves /x");
     }

@@ -1,5 +1,6 @@
-//! Where our files are. Settings, owner id, token and login key stand in the configuration folder; sockets in the runtime folder, which only their
-//! owner may enter. `DOCKBRIDGE_HOME` puts all of it under one folder.
+//! Where our files are. Settings, owner id, token and login key stand in the configuration folder;
+//! sockets in the runtime folder, which only their owner may enter. `DOCKBRIDGE_HOME` puts all of
+//! it under one folder.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -29,11 +30,16 @@ impl Paths {
     pub fn find() -> Result<Self, NoHome> {
         if let Some(home) = std::env::var_os("DOCKBRIDGE_HOME").filter(|home| !home.is_empty()) {
             let home = std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home));
-            return Ok(Self { config: home.join("config"), state: home.join("state"), run: home.join("run") });
+            return Ok(Self {
+                config: home.join("config"),
+                state: home.join("state"),
+                run: home.join("run"),
+            });
         }
         let base = etcetera::base_strategy::choose_base_strategy()?;
         let state = base.state_dir().unwrap_or_else(|| base.data_dir()).join("dockbridge");
-        let run = base.runtime_dir().map_or_else(|| state.join("run"), |run| run.join("dockbridge"));
+        let run =
+            base.runtime_dir().map_or_else(|| state.join("run"), |run| run.join("dockbridge"));
         Ok(Self { config: base.config_dir().join("dockbridge"), state, run })
     }
 
@@ -105,10 +111,14 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
     let failure = Failure::new(format!("{} cannot be written: {error}", path.display()));
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            failure.hint("the disk is full: free some space, or let DOCKBRIDGE_HOME name a folder on another disk")
-        }
-        _ => failure.hint("let DOCKBRIDGE_HOME name a folder that you may write to; all of our files go there"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint(
+            "the disk is full: free some space, or let DOCKBRIDGE_HOME name a folder \
+                on another disk",
+        ),
+        _ => failure.hint(
+            "let DOCKBRIDGE_HOME name a folder that you may write to; all of our \
+            files go there",
+        ),
     }
 }
 
@@ -120,7 +130,12 @@ pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}", std::process::id()));
     let temporary = path.with_file_name(name);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)
@@ -138,6 +153,9 @@ mod tests {
         let path = folder.path().join("deep/er/token");
         write_private(&path, b"s3cret").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 }

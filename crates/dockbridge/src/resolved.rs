@@ -10,7 +10,10 @@ use std::time::Duration;
 use daemon::AuditLog;
 use hetzner::Client;
 use lifecycle::{Containers, Lock, LockAction, Policy};
-use machine::{Cloud, CloudOptions, Identity, Lease, Owner, PortCheck, PortWindows, Profile, SelfDestruct, Spec};
+use machine::{
+    Cloud, CloudOptions, Identity, Lease, Owner, PortCheck, PortWindows, Profile, SelfDestruct,
+    Spec,
+};
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::AgentPlan;
@@ -21,11 +24,12 @@ use crate::output::complain;
 use crate::paths::Paths;
 use crate::settings::{self, Loaded, Problem, Provider, Settings, Severity};
 
-/// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in seconds.
+/// A server boots in under a minute; a laptop that is closed meanwhile costs at most this, in
+/// seconds.
 pub const BOOT_LEASE_SECONDS: u64 = 10 * 60;
 
-/// Hosts on the internet whose TCP 22 answers everybody: two, so that one that is down or blocked by
-/// its name does not look like a blocked port.
+/// Hosts on the internet whose TCP 22 answers everybody: two, so that one that is down or blocked
+/// by its name does not look like a blocked port.
 const PORT_CHECK: [&str; 2] = ["github.com", "gitlab.com"];
 
 /// Who this process is to machines.
@@ -35,7 +39,13 @@ static CLIENT: OnceLock<String> = OnceLock::new();
 #[derive(Debug, Clone, clap::Args)]
 pub struct GlobalArgs {
     /// Profile: a set of sockets, machine and volume of its own
-    #[arg(long, global = true, env = "DOCKBRIDGE_PROFILE", default_value = "default", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        env = "DOCKBRIDGE_PROFILE",
+        default_value = "default",
+        value_name = "NAME"
+    )]
     pub profile: String,
     /// Settings file, instead of the one in the configuration folder
     #[arg(long, global = true, env = "DOCKBRIDGE_CONFIG", value_name = "FILE")]
@@ -64,7 +74,8 @@ impl Resolved {
     /// Reads the settings for a command that begins something: none of them may be wrong.
     pub fn load(arguments: &GlobalArgs) -> Outcome<Self> {
         let (resolved, problems) = Self::read(arguments)?;
-        let (refused, warned): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.severity == Severity::Refused);
+        let (refused, warned): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|problem| problem.severity == Severity::Refused);
         if !refused.is_empty() {
             return Err(unusable(&refused));
         }
@@ -88,16 +99,28 @@ impl Resolved {
 
     /// Reads the settings, and what is wrong with them.
     pub fn read(arguments: &GlobalArgs) -> Outcome<(Self, Vec<Problem>)> {
-        let paths = Paths::find().map_err(|error| Failure::new(with_causes(&error)).hint("set HOME or DOCKBRIDGE_HOME"))?;
-        let profile = Profile::parse(&arguments.profile).map_err(|error| Failure::new(error.to_string()))?;
+        let paths = Paths::find().map_err(|error| {
+            Failure::new(with_causes(&error)).hint("set HOME or DOCKBRIDGE_HOME")
+        })?;
+        let profile =
+            Profile::parse(&arguments.profile).map_err(|error| Failure::new(error.to_string()))?;
         let settings_file = arguments.config.clone().unwrap_or_else(|| paths.settings());
         if arguments.config.is_some() && !settings_file.exists() {
-            return Err(Failure::new(format!("there is no settings file {}", settings_file.display())));
+            return Err(Failure::new(format!(
+                "there is no settings file {}",
+                settings_file.display()
+            )));
         }
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let Loaded { settings, problems } = settings::load(&settings_file, &arguments.profile, variables);
-        let socket =
-            arguments.socket.clone().or_else(|| settings.docker.socket_path.clone()).unwrap_or_else(|| paths.docker_socket(&profile));
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let Loaded { settings, problems } =
+            settings::load(&settings_file, &arguments.profile, variables);
+        let socket = arguments
+            .socket
+            .clone()
+            .or_else(|| settings.docker.socket_path.clone())
+            .unwrap_or_else(|| paths.docker_socket(&profile));
         let socket = std::path::absolute(&socket)?;
         Ok((Self { paths, settings_file, settings, profile, socket }, problems))
     }
@@ -115,15 +138,19 @@ impl Resolved {
         (self.settings.machine.provider != Some(Provider::Hetzner)).then_some(host)
     }
 
-    /// How it is found out whether TCP 22 leads out of this network. A local cloud answers at its own
-    /// address in place of the hosts on the internet; on the loopback there is no network to ask about.
+    /// How it is found out whether TCP 22 leads out of this network. A local cloud answers at its
+    /// own address in place of the hosts on the internet; on the loopback there is no network to
+    /// ask about.
     pub fn port_check(&self) -> PortCheck {
         if let Some(hosts) = &self.settings.ssh.port_check {
             return PortCheck { hosts: hosts.clone(), accepts_refusal: false };
         }
         let endpoint = self.endpoint();
         if !endpoint.starts_with("http://") {
-            return PortCheck { hosts: PORT_CHECK.map(str::to_owned).to_vec(), accepts_refusal: false };
+            return PortCheck {
+                hosts: PORT_CHECK.map(str::to_owned).to_vec(),
+                accepts_refusal: false,
+            };
         }
         let url = endpoint.parse::<Url>().ok();
         let host = url.as_ref().and_then(Url::host).filter(|host| match host {
@@ -168,11 +195,19 @@ impl Resolved {
         Ok(self.cloud_of(client, token, owner, login))
     }
 
-    fn cloud_of(&self, client: Client, token: SecretString, owner: Owner, login: Arc<PrivateKey>) -> Cloud {
+    fn cloud_of(
+        &self,
+        client: Client,
+        token: SecretString,
+        owner: Owner,
+        login: Arc<PrivateKey>,
+    ) -> Cloud {
         let hetzner = &self.settings.hetzner;
         let self_destruct = match self.settings.keepalive.self_destruct {
             settings::SelfDestruct::PowerOff => SelfDestruct::PowerOff,
-            settings::SelfDestruct::Token => SelfDestruct::Delete { endpoint: self.endpoint(), token },
+            settings::SelfDestruct::Token => {
+                SelfDestruct::Delete { endpoint: self.endpoint(), token }
+            }
         };
         let spec = Spec {
             server_types: hetzner.server_types.clone(),
@@ -212,7 +247,8 @@ impl Resolved {
     pub fn books(&self) -> machine::Books {
         let (paths, own) = (self.paths.clone(), self.profile.clone());
         let folder = move |named: Option<&str>| {
-            let profile = named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
+            let profile =
+                named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
             paths.profile_state(&profile)
         };
         daemon::books_of(folder, self.settings.keepalive.timeout)
@@ -221,10 +257,14 @@ impl Resolved {
     /// What this client says of itself.
     pub fn lease(&self) -> Lease {
         Lease {
-            // One name for all that this process says: the machine is not to take us for somebody else.
+            // One name for all that this process says: the machine is not to take us for somebody
+            // else.
             client: CLIENT.get_or_init(|| format!("{:016x}", rand::random::<u64>())).clone(),
             length: self.settings.keepalive.timeout,
-            idle_limit: self.policy().idle_timeout.saturating_add(self.settings.activity.grace_period),
+            idle_limit: self
+                .policy()
+                .idle_timeout
+                .saturating_add(self.settings.activity.grace_period),
         }
     }
 
@@ -268,8 +308,13 @@ impl Resolved {
     /// How published ports appear on this computer, if they do.
     pub fn ports(&self) -> Option<daemon::ports::Options> {
         let ports = &self.settings.ports;
-        let rules = daemon::ports::Rules { include: ports.include.clone(), exclude: ports.exclude.clone() };
-        ports.enabled.then_some(daemon::ports::Options { bind: ports.bind, on_conflict: ports.on_conflict, rules })
+        let rules =
+            daemon::ports::Rules { include: ports.include.clone(), exclude: ports.exclude.clone() };
+        ports.enabled.then_some(daemon::ports::Options {
+            bind: ports.bind,
+            on_conflict: ports.on_conflict,
+            rules,
+        })
     }
 
     /// The daemon of this profile, running or not.
@@ -298,7 +343,9 @@ pub fn agent_binaries() -> PathBuf {
 /// Whether there is an agent for any architecture.
 pub fn holds_agent(folder: &Path) -> bool {
     let names = fs::read_dir(folder).into_iter().flatten().flatten();
-    names.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("dockbridge-agent"))
+    names
+        .into_iter()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("dockbridge-agent"))
 }
 
 /// What keeps a command from beginning, all of it at once.
@@ -306,29 +353,48 @@ pub fn unusable(problems: &[Problem]) -> Failure {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let failure = match &lines[..] {
         [one] => Failure::new(one),
-        several => Failure::new(format!("{} settings cannot be used:\n  {}", several.len(), several.join("\n  "))),
+        several => Failure::new(format!(
+            "{} settings cannot be used:\n  {}",
+            several.len(),
+            several.join("\n  ")
+        )),
     };
     let mut hints: Vec<&str> = problems.iter().filter_map(Problem::hint).collect();
     hints.dedup();
-    hints.into_iter().chain(["`dockbridge config show` prints all settings with their values"]).fold(failure, Failure::hint)
+    hints
+        .into_iter()
+        .chain(["`dockbridge config show` prints all settings with their \
+        values"])
+        .fold(failure, Failure::hint)
 }
 
 /// The API at an address.
 pub fn client_at(endpoint: &str, token: SecretString) -> Outcome<Client> {
     let url: Url = endpoint.parse().map_err(|error| {
-        Failure::new(format!("{endpoint:?} is no API address: {error}")).hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
+        Failure::new(format!(
+            "{endpoint:?} is no API address: \
+            {error}"
+        ))
+        .hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
     })?;
     let client = Client::new(url, token).map_err(|error| {
         let failure = Failure::new(with_causes(&error));
         match error {
-            hetzner::Error::Endpoint { .. } => failure.hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT"),
+            hetzner::Error::Endpoint { .. } => failure.hint(
+                "change `hetzner.endpoint` or \
+                HCLOUD_ENDPOINT",
+            ),
             _ => failure,
         }
     })?;
-    let client = if std::io::stderr().is_terminal() { client.saying(say_that_it_waits) } else { client };
+    let client =
+        if std::io::stderr().is_terminal() { client.saying(say_that_it_waits) } else { client };
     // A cloud on this host answers in microseconds and has no rate limit worth sparing.
     Ok(if endpoint.starts_with("http://") {
-        client.with(hetzner::Config { backoff: Duration::from_millis(50), ..hetzner::Config::default() })
+        client.with(hetzner::Config {
+            backoff: Duration::from_millis(50),
+            ..hetzner::Config::default()
+        })
     } else {
         client
     })

@@ -1,6 +1,6 @@
 //! What the user set: defaults, under the file, under the file's section of the profile, under the
-//! environment, under flags. This module reads and checks; what the settings mean to the crates below
-//! is decided by [`crate::resolved`].
+//! environment, under flags. This module reads and checks; what the settings mean to the crates
+//! below is decided by [`crate::resolved`].
 
 mod addresses;
 mod check;
@@ -111,7 +111,8 @@ pub struct Image {
     pub schematic: Option<String>,
     /// Where Talos' images come from.
     pub factory: Url,
-    /// Server types to build on, in order of preference; empty for the smallest disk, then the cheapest.
+    /// Server types to build on, in order of preference; empty for the smallest disk, then the
+    /// cheapest.
     pub server_types: Vec<String>,
     /// How long the rescue system may take to answer.
     pub rescue_timeout: Duration,

@@ -1,5 +1,6 @@
-//! A host of the user's own, as OpenSSH reads it: `ssh -G` says what the user's `ssh_config` means for it, aliases, ports, users, jump hosts, identities, agents and
-//! known hosts included. Without an OpenSSH client only what was typed counts.
+//! A host of the user's own, as OpenSSH reads it: `ssh -G` says what the user's `ssh_config` means
+//! for it, aliases, ports, users, jump hosts, identities, agents and known hosts included. Without
+//! an OpenSSH client only what was typed counts.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -34,23 +35,38 @@ impl Destination {
     /// Reads it. An IPv6 address with a port stands in brackets.
     pub fn parse(text: &str) -> Outcome<Self> {
         Self::read(text).ok_or_else(|| {
-            Failure::new(format!("{text:?} is no host"))
-                .hint("write it as user@address, user@address:port or ssh://user@address:port, IPv6 in brackets, or as an alias of your ssh_config")
+            Failure::new(format!("{text:?} is no host")).hint(
+                "write it as user@address, user@address:port or ssh://user@address:port, \
+                    IPv6 in brackets, or as an alias of your ssh_config",
+            )
         })
     }
 
     fn read(text: &str) -> Option<Self> {
-        let text = text.strip_prefix("ssh://").map_or(text, |rest| rest.strip_suffix('/').unwrap_or(rest));
-        let (user, rest) = text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
+        let text =
+            text.strip_prefix("ssh://").map_or(text, |rest| rest.strip_suffix('/').unwrap_or(rest));
+        let (user, rest) =
+            text.rsplit_once('@').map_or((None, text), |(user, rest)| (Some(user), rest));
         let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
             Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
-            None => rest.rsplit_once(':').filter(|(host, _)| !host.contains(':')).map_or((rest, None), |(host, port)| (host, Some(port))),
+            None => rest
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.contains(':'))
+                .map_or((rest, None), |(host, port)| (host, Some(port))),
         };
         // What begins with a dash is an option of `ssh`.
-        let is_word = |word: &str| !word.is_empty() && !word.starts_with('-') && !word.contains(|c: char| c.is_whitespace() || c == '/');
+        let is_word = |word: &str| {
+            !word.is_empty()
+                && !word.starts_with('-')
+                && !word.contains(|c: char| c.is_whitespace() || c == '/')
+        };
         let (user, port) = (user.map(str::to_owned), port.map(str::parse::<u16>).transpose().ok()?);
-        (is_word(host) && port != Some(0) && user.as_deref().is_none_or(is_word)).then(|| Self { user, host: host.to_owned(), port })
+        (is_word(host) && port != Some(0) && user.as_deref().is_none_or(is_word)).then(|| Self {
+            user,
+            host: host.to_owned(),
+            port,
+        })
     }
 
     /// What it means here. `config` is another `ssh_config` than the user's own, as for `ssh -F`.
@@ -65,13 +81,25 @@ impl Destination {
         }
         match ssh.args(["--", &self.host]).output() {
             Ok(output) if output.status.success() => {
-                let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
-                let answer = Answer { text: &String::from_utf8_lossy(&output.stdout), typed: &self.host, home, agent, config };
+                let agent = std::env::var_os("SSH_AUTH_SOCK")
+                    .filter(|path| !path.is_empty())
+                    .map(PathBuf::from);
+                let answer = Answer {
+                    text: &String::from_utf8_lossy(&output.stdout),
+                    typed: &self.host,
+                    home,
+                    agent,
+                    config,
+                };
                 answer.target()
             }
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-                Err(Failure::new(format!("your ssh_config cannot be read: {said}")).hint(format!("try `ssh -G {}`", self.host)))
+                Err(Failure::new(format!(
+                    "your ssh_config cannot be read: \
+                    {said}"
+                ))
+                .hint(format!("try `ssh -G {}`", self.host)))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => self.as_typed(home),
             Err(error) => Err(Failure::new(format!("ssh cannot be run: {error}"))),
@@ -81,15 +109,21 @@ impl Destination {
     /// Without an OpenSSH client there is nothing that reads `ssh_config`.
     fn as_typed(&self, home: &Path) -> Outcome<Target> {
         let user = self.user.clone().ok_or_else(|| {
-            Failure::new(format!("the user of {} is not known", self.host))
-                .hint("write user@host, or install an OpenSSH client, which reads aliases and users from your ssh_config")
+            Failure::new(format!("the user of {} is not known", self.host)).hint(
+                "write user@host, or install an OpenSSH client, which reads aliases and \
+                    users from your ssh_config",
+            )
         })?;
         let ssh = home.join(".ssh");
         Ok(Target {
             endpoint: Endpoint { host: self.host.clone(), port: self.port.unwrap_or(22), user },
             route: Route::Direct,
             host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
-            identity: Identity::Offered { files: vec![ssh.join("id_ed25519"), ssh.join("id_ecdsa")], agent: None, only_files: false },
+            identity: Identity::Offered {
+                files: vec![ssh.join("id_ed25519"), ssh.join("id_ecdsa")],
+                agent: None,
+                only_files: false,
+            },
         })
     }
 }
@@ -109,37 +143,67 @@ impl Answer<'_> {
         let missing = |what: &str| Failure::new(format!("`ssh -G {}` says no {what}", self.typed));
         let endpoint = Endpoint {
             host: self.first("hostname").ok_or_else(|| missing("host name"))?.to_owned(),
-            port: self.first("port").and_then(|port| port.parse().ok()).ok_or_else(|| missing("port"))?,
+            port: self
+                .first("port")
+                .and_then(|port| port.parse().ok())
+                .ok_or_else(|| missing("port"))?,
             user: self.first("user").ok_or_else(|| missing("user"))?.to_owned(),
         };
-        let files = self.all("identityfile").filter(|file| *file != "none").map(|file| self.path(file, &endpoint)).collect();
-        let identity = Identity::Offered { files, agent: self.agent(&endpoint), only_files: self.first("identitiesonly") == Some("yes") };
-        let named = self.all("userknownhostsfile").chain(self.all("globalknownhostsfile")).flat_map(str::split_whitespace);
-        let mut files: Vec<PathBuf> = named.filter(|file| *file != "none").map(|file| self.path(file, &endpoint)).collect();
+        let files = self
+            .all("identityfile")
+            .filter(|file| *file != "none")
+            .map(|file| self.path(file, &endpoint))
+            .collect();
+        let identity = Identity::Offered {
+            files,
+            agent: self.agent(&endpoint),
+            only_files: self.first("identitiesonly") == Some("yes"),
+        };
+        let named = self
+            .all("userknownhostsfile")
+            .chain(self.all("globalknownhostsfile"))
+            .flat_map(str::split_whitespace);
+        let mut files: Vec<PathBuf> =
+            named.filter(|file| *file != "none").map(|file| self.path(file, &endpoint)).collect();
         // OpenSSH asks the system for the home directory and does not look at HOME.
         let own = self.home.join(".ssh/known_hosts");
         if self.config.is_none() && !files.contains(&own) {
             files.push(own);
         }
-        let host_keys = HostKeys::KnownHostsOf { alias: self.first("hostkeyalias").map(str::to_owned), files };
+        let host_keys =
+            HostKeys::KnownHostsOf { alias: self.first("hostkeyalias").map(str::to_owned), files };
         Ok(Target { route: self.route(&endpoint), endpoint, host_keys, identity })
     }
 
     fn route(&self, endpoint: &Endpoint) -> Route {
         if let Some(jumps) = self.first("proxyjump").filter(|jumps| *jumps != "none") {
             // The last one stands before the host; `ssh` finds its way to it over the others.
-            let (before, last) = jumps.rsplit_once(',').map_or((None, jumps), |(before, last)| (Some(before), last));
+            let (before, last) =
+                jumps.rsplit_once(',').map_or((None, jumps), |(before, last)| (Some(before), last));
             let mut words = vec!["ssh".to_owned(), "-o".to_owned(), "BatchMode=yes".to_owned()];
             if let Some(config) = self.config {
                 words.extend(["-F".to_owned(), config.display().to_string()]);
             }
-            words.extend(before.into_iter().flat_map(|before| ["-J".to_owned(), before.to_owned()]));
-            words.extend(["-W".to_owned(), format!("[{}]:{}", endpoint.host, endpoint.port), "--".to_owned()]);
-            words.push(if last.contains("://") { last.to_owned() } else { format!("ssh://{last}") });
+            words
+                .extend(before.into_iter().flat_map(|before| ["-J".to_owned(), before.to_owned()]));
+            words.extend([
+                "-W".to_owned(),
+                format!("[{}]:{}", endpoint.host, endpoint.port),
+                "--".to_owned(),
+            ]);
+            words.push(if last.contains("://") {
+                last.to_owned()
+            } else {
+                format!("ssh://{last}")
+            });
             return Route::Command(words);
         }
         match self.first("proxycommand").filter(|command| *command != "none") {
-            Some(command) => Route::Command(vec!["sh".to_owned(), "-c".to_owned(), format!("exec {}", self.expanded(command, endpoint))]),
+            Some(command) => Route::Command(vec![
+                "sh".to_owned(),
+                "-c".to_owned(),
+                format!("exec {}", self.expanded(command, endpoint)),
+            ]),
             None => Route::Direct,
         }
     }
@@ -157,7 +221,10 @@ impl Answer<'_> {
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.text.lines().filter_map(move |line| line.split_once(' ').filter(|(found, _)| *found == name)).map(|(_, value)| value.trim())
+        self.text
+            .lines()
+            .filter_map(move |line| line.split_once(' ').filter(|(found, _)| *found == name))
+            .map(|(_, value)| value.trim())
     }
 
     fn first(&self, name: &str) -> Option<&str> {
@@ -200,7 +267,9 @@ mod tests {
     #[test]
     fn hosts_are_written_as_for_ssh() {
         let read = |text| Destination::read(text).map(|read| (read.user, read.host, read.port));
-        let is = |user: Option<&str>, host: &str, port| Some((user.map(str::to_owned), host.to_owned(), port));
+        let is = |user: Option<&str>, host: &str, port| {
+            Some((user.map(str::to_owned), host.to_owned(), port))
+        };
         assert_eq!(read("me@example.org"), is(Some("me"), "example.org", None));
         assert_eq!(read("me@10.0.0.1:2222"), is(Some("me"), "10.0.0.1", Some(2222)));
         assert_eq!(read("me@[::1]:2222"), is(Some("me"), "::1", Some(2222)));
@@ -226,22 +295,37 @@ mod tests {
     }
 
     fn target(text: &str) -> Target {
-        let answer = Answer { text, typed: "alias", home: Path::new("/home/me"), agent: Some(PathBuf::from("/run/agent")), config: None };
+        let answer = Answer {
+            text,
+            typed: "alias",
+            home: Path::new("/home/me"),
+            agent: Some(PathBuf::from("/run/agent")),
+            config: None,
+        };
         answer.target().unwrap()
     }
 
-    const PLAIN: &str = "host alias\nuser me\nhostname box.example.org\nport 2222\nidentityfile ~/.ssh/id_rsa\nidentityfile \"/keys/%r@%h\"\n\
-                         globalknownhostsfile /etc/ssh/known\nuserknownhostsfile /home/me/.ssh/known_hosts /home/me/.ssh/known_hosts2\n";
+    const PLAIN: &str = "host alias\nuser me\nhostname box.example.org\nport 2222\nidentityfile \
+        ~/.ssh/id_rsa\nidentityfile \"/keys/%r@%h\"\n\
+                         globalknownhostsfile /etc/ssh/known\nuserknownhostsfile \
+        /home/me/.ssh/known_hosts /home/me/.ssh/known_hosts2\n";
 
     #[test]
     fn an_answer_of_ssh_becomes_a_target() {
         let target = target(PLAIN);
-        assert_eq!((target.endpoint.to_string().as_str(), target.route), ("me@box.example.org:2222", Route::Direct));
+        assert_eq!(
+            (target.endpoint.to_string().as_str(), target.route),
+            ("me@box.example.org:2222", Route::Direct)
+        );
         let Identity::Offered { files, agent, only_files } = target.identity else { panic!() };
         assert_eq!(files, ["/home/me/.ssh/id_rsa", "/keys/me@box.example.org"].map(PathBuf::from));
         assert_eq!((agent, only_files), (Some(PathBuf::from("/run/agent")), false));
         let HostKeys::KnownHostsOf { alias, files } = target.host_keys else { panic!() };
-        assert_eq!(files, ["/home/me/.ssh/known_hosts", "/home/me/.ssh/known_hosts2", "/etc/ssh/known"].map(PathBuf::from));
+        assert_eq!(
+            files,
+            ["/home/me/.ssh/known_hosts", "/home/me/.ssh/known_hosts2", "/etc/ssh/known"]
+                .map(PathBuf::from)
+        );
         assert_eq!(alias, None);
     }
 
@@ -251,9 +335,27 @@ mod tests {
             Route::Command(words) => words.join(" "),
             Route::Direct => "direct".to_owned(),
         };
-        assert_eq!(route("proxyjump jump"), "ssh -o BatchMode=yes -W [box.example.org]:2222 -- ssh://jump");
-        assert_eq!(route("proxyjump a,me@b:23"), "ssh -o BatchMode=yes -J a -W [box.example.org]:2222 -- ssh://me@b:23");
-        assert_eq!(route("proxycommand nc -x proxy %h %p # 100%%"), "sh -c exec nc -x proxy box.example.org 2222 # 100%");
+        assert_eq!(
+            route(
+                "proxyjump \
+            jump"
+            ),
+            "ssh -o BatchMode=yes -W [box.example.org]:2222 -- ssh://jump"
+        );
+        assert_eq!(
+            route(
+                "proxyjump \
+            a,me@b:23"
+            ),
+            "ssh -o BatchMode=yes -J a -W [box.example.org]:2222 -- ssh://me@b:23"
+        );
+        assert_eq!(
+            route(
+                "proxycommand nc -x proxy %h %p # \
+            100%%"
+            ),
+            "sh -c exec nc -x proxy box.example.org 2222 # 100%"
+        );
         assert_eq!(route("proxyjump none"), "direct");
     }
 
@@ -267,7 +369,14 @@ mod tests {
         assert_eq!(agent("identityagent none"), None);
         assert_eq!(agent("identityagent ~/agent.sock"), Some(PathBuf::from("/home/me/agent.sock")));
         assert_eq!(agent("identityagent SSH_AUTH_SOCK"), Some(PathBuf::from("/run/agent")));
-        let HostKeys::KnownHostsOf { alias, .. } = with("hostkeyalias name").host_keys else { panic!() };
+        let HostKeys::KnownHostsOf { alias, .. } = with(
+            "hostkeyalias \
+            name",
+        )
+        .host_keys
+        else {
+            panic!()
+        };
         assert_eq!(alias.as_deref(), Some("name"));
     }
 }

@@ -1,6 +1,8 @@
-//! Where the body of the engine's answer begins, and whether it can travel as it is: in chunks, whose end is seen without reading what they carry.
+//! Where the body of the engine's answer begins, and whether it can travel as it is: in chunks,
+//! whose end is seen without reading what they carry.
 //!
-//! Heads are read by `httparse`, the parser that the HTTP client uses, so that both see the same last byte.
+//! Heads are read by `httparse`, the parser that the HTTP client uses, so that both see the same
+//! last byte.
 
 use std::mem::MaybeUninit;
 
@@ -15,7 +17,8 @@ pub(crate) enum Behind {
     Other,
 }
 
-/// Reads what came of an answer, of which `known` bytes were there the last time. None while its head is not complete; what the engine says before its answer is passed over.
+/// Reads what came of an answer, of which `known` bytes were there the last time. None while its
+/// head is not complete; what the engine says before its answer is passed over.
 pub(crate) fn behind(bytes: &[u8], known: usize) -> Option<Behind> {
     if bytes.len() > MAX_HEAD {
         return Some(Behind::Other);
@@ -28,7 +31,11 @@ pub(crate) fn behind(bytes: &[u8], known: usize) -> Option<Behind> {
     loop {
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut response, &bytes[begin..], &mut headers) {
+        match config.parse_response_with_uninit_headers(
+            &mut response,
+            &bytes[begin..],
+            &mut headers,
+        ) {
             Ok(httparse::Status::Complete(length)) => match response.code {
                 // 101 is an answer.
                 Some(100 | 102..200) => begin += length,
@@ -36,7 +43,8 @@ pub(crate) fn behind(bytes: &[u8], known: usize) -> Option<Behind> {
                 _ => return Some(Behind::Other),
             },
             Ok(httparse::Status::Partial) => return None,
-            // With more headers than that it is no log, and nonsense is the HTTP client's to refuse.
+            // With more headers than that it is no log, and nonsense is the HTTP client's to
+            // refuse.
             Err(_) => return Some(Behind::Other),
         }
     }

@@ -1,9 +1,11 @@
-//! Paths of this computer that a container shall see: the engine runs elsewhere and would make an empty directory of that name. Such a
-//! request is refused, with what to do instead.
+//! Paths of this computer that a container shall see: the engine runs elsewhere and would make an
+//! empty directory of that name. Such a request is refused, with what to do instead.
 //!
-//! What passes, and why. Named volumes live with the engine. The engine's sockets and directories, the kernel's (`/dev`, `/proc`, `/sys`, modules)
-//! and the clock's zone are asked for by tools that mean the engine's host: kind, minikube, Testcontainers, monitors. Our own socket means
-//! the engine's, so it becomes that. `local_path` says which path that does not exist is this computer's all the same.
+//! What passes, and why. Named volumes live with the engine. The engine's sockets and directories,
+//! the kernel's (`/dev`, `/proc`, `/sys`, modules) and the clock's zone are asked for by tools that
+//! mean the engine's host: kind, minikube, Testcontainers, monitors. Our own socket means the
+//! engine's, so it becomes that. `local_path` says which path that does not exist is this
+//! computer's all the same.
 
 use std::path::PathBuf;
 
@@ -52,7 +54,8 @@ pub(crate) enum Outcome {
     Refused(Box<Refused>),
 }
 
-/// Looks at the body of a request. One that is not understood is the engine's to refuse. May ask the file system.
+/// Looks at the body of a request. One that is not understood is the engine's to refuse. May ask
+/// the file system.
 pub(crate) fn look(binds: Binds, body: &[u8], here: &Folders) -> Outcome {
     if here.bind_mounts == BindMounts::Remote {
         return Outcome::Pass;
@@ -73,13 +76,21 @@ pub(crate) fn look(binds: Binds, body: &[u8], here: &Folders) -> Outcome {
         let kind = match source.syntax {
             _ if local_path::is_socket(&clean) => Kind::Socket,
             Syntax::Driver => Kind::Driver,
-            _ if labels.compose && source.target.as_deref().is_some_and(|target| target.starts_with(SECRETS)) => Kind::Secret,
+            _ if labels.compose
+                && source.target.as_deref().is_some_and(|target| target.starts_with(SECRETS)) =>
+            {
+                Kind::Secret
+            }
             Syntax::Mount { read_only: true } if labels.compose && !clean.is_dir() => Kind::Config,
             _ => Kind::Path,
         };
         return Outcome::Refused(Box::new(Refused { path, missing, kind }));
     }
-    if changed { serde_json::to_vec(&body).map_or(Outcome::Pass, Outcome::Instead) } else { Outcome::Pass }
+    if changed {
+        serde_json::to_vec(&body).map_or(Outcome::Pass, Outcome::Instead)
+    } else {
+        Outcome::Pass
+    }
 }
 
 #[cfg(test)]
@@ -112,13 +123,22 @@ mod tests {
         let path = folder.path().to_str().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
-        for path in [path.to_owned(), format!("{path}/"), format!("{path}/file"), format!("{path}/dangling"), format!("{path}/./x/..")] {
+        for path in [
+            path.to_owned(),
+            format!("{path}/"),
+            format!("{path}/file"),
+            format!("{path}/dangling"),
+            format!("{path}/./x/.."),
+        ] {
             assert_eq!(refused(bind(&path)), (path.clone(), false, Kind::Path), "{path}");
         }
         for path in ["/", "/etc", "/tmp", "/etc/../tmp", "//tmp"] {
             assert_eq!(refused(bind(path)), (path.to_owned(), false, Kind::Path), "{path}");
         }
-        assert_eq!(refused(bind(&format!("{path}/missing"))), (format!("{path}/missing"), true, Kind::Path));
+        assert_eq!(
+            refused(bind(&format!("{path}/missing"))),
+            (format!("{path}/missing"), true, Kind::Path)
+        );
         assert_eq!(bind("/no-such-folder/data"), Outcome::Pass);
         assert_eq!(bind("/var/run/docker.sock"), Outcome::Pass);
     }
@@ -134,21 +154,37 @@ mod tests {
             serde_json::json!({ "Labels": labels, "HostConfig": { "Binds": [format!("{source}:/data:rw")] } }).to_string()
         };
         for source in ["/opt/no-such/app/data", "/opt/no-such/data", "/opt/no-such/etc/x"] {
-            assert_eq!(refused(outcome(&body(source), &Folders::default())), (source.to_owned(), true, Kind::Path));
+            assert_eq!(
+                refused(outcome(&body(source), &Folders::default())),
+                (source.to_owned(), true, Kind::Path)
+            );
         }
         assert_eq!(outcome(&body("/mnt/no-such/data"), &Folders::default()), Outcome::Pass);
     }
 
     #[test]
     fn a_volume_whose_driver_binds_is_a_bind_mount() {
-        let volume = |options: &str| look(Binds::Volume, format!("{{\"Name\":\"v\",{options}}}").as_bytes(), &Folders::default());
+        let volume = |options: &str| {
+            look(
+                Binds::Volume,
+                format!("{{\"Name\":\"v\",{options}}}").as_bytes(),
+                &Folders::default(),
+            )
+        };
         for (options, path) in [
             (r#""Driver":"local","DriverOpts":{"type":"none","o":"bind","device":"/etc"}"#, "/etc"),
             (r#""DriverOpts":{"o":"ro, rbind","device":"/tmp/../etc"}"#, "/tmp/../etc"),
             (r#""driver":"","driveropts":{"type":"bind","device":"./data"}"#, "./data"),
-            (r#""DriverOpts":{"type":"overlay","device":"overlay","o":"lowerdir=/proc:/etc,upperdir=/tmp,workdir=/tmp"}"#, "/etc"),
+            (
+                r#""DriverOpts":{"type":"overlay","device":"overlay","o":"lowerdir=/proc:/etc,upperdir=/tmp,workdir=/tmp"}"#,
+                "/etc",
+            ),
         ] {
-            assert_eq!(refused(volume(options)), (path.to_owned(), false, Kind::Driver), "{options}");
+            assert_eq!(
+                refused(volume(options)),
+                (path.to_owned(), false, Kind::Driver),
+                "{options}"
+            );
         }
         for options in [
             r#""Driver":"local""#,
@@ -163,8 +199,12 @@ mod tests {
         let mount = r#"{"Type":"volume","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"o":"bind","device":"/etc"}}}}"#;
         let container = format!("{{\"HostConfig\":{{\"Mounts\":[{mount}]}}}}");
         assert_eq!(refused(outcome(&container, &Folders::default())).2, Kind::Driver);
-        let service = format!("{{\"TaskTemplate\":{{\"ContainerSpec\":{{\"Mounts\":[{mount}]}}}}}}");
-        assert_eq!(refused(look(Binds::Service, service.as_bytes(), &Folders::default())).2, Kind::Driver);
+        let service =
+            format!("{{\"TaskTemplate\":{{\"ContainerSpec\":{{\"Mounts\":[{mount}]}}}}}}");
+        assert_eq!(
+            refused(look(Binds::Service, service.as_bytes(), &Folders::default())).2,
+            Kind::Driver
+        );
         let remote = Folders { bind_mounts: BindMounts::Remote, ..Folders::default() };
         assert_eq!(outcome(&container, &remote), Outcome::Pass);
     }
@@ -204,9 +244,16 @@ mod tests {
 
     #[test]
     fn fields_are_found_as_go_finds_them() {
-        assert_eq!(refused(outcome(r#"{"hostconfig":{"BINDS":["/tmp:/x"]}}"#, &Folders::default())).0, "/tmp");
-        let service = r#"{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"type":"bind","source":"/tmp"}]}}}"#;
-        assert_eq!(refused(look(Binds::Service, service.as_bytes(), &Folders::default())).0, "/tmp");
+        assert_eq!(
+            refused(outcome(r#"{"hostconfig":{"BINDS":["/tmp:/x"]}}"#, &Folders::default())).0,
+            "/tmp"
+        );
+        let service =
+            r#"{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"type":"bind","source":"/tmp"}]}}}"#;
+        assert_eq!(
+            refused(look(Binds::Service, service.as_bytes(), &Folders::default())).0,
+            "/tmp"
+        );
     }
 
     #[test]
@@ -215,8 +262,7 @@ mod tests {
         let socket = folder.path().join("docker.sock");
         std::fs::write(&socket, "").unwrap();
         let here = Folders { socket: Some(socket.clone()), ..Folders::default() };
-        let body =
-            serde_json::json!({ "Image": "ryuk", "HostConfig": { "Binds": [format!("{}:/var/run/docker.sock:rw", socket.display())] } });
+        let body = serde_json::json!({ "Image": "ryuk", "HostConfig": { "Binds": [format!("{}:/var/run/docker.sock:rw", socket.display())] } });
         let Outcome::Instead(body) = outcome(&body.to_string(), &here) else { panic!("it passes") };
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Bodies on their way through: each frame is activity, and the end of an answer frees what it held.
+//! Bodies on their way through: each frame is activity, and the end of an answer frees what it
+//! held.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ pub(crate) struct RequestBody {
 enum Source {
     None,
     Client(Incoming),
-    /// Was read as a whole. Boxed, as few are: hyper keeps room for 32 requests with their bodies for each connection.
+    /// Was read as a whole. Boxed, as few are: hyper keeps room for 32 requests with their bodies
+    /// for each connection.
     Read(Box<Whole>),
 }
 
@@ -87,13 +89,21 @@ impl RequestBody {
         }
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.inner {
             Source::None => Poll::Ready(None),
             Source::Client(incoming) => Pin::new(incoming).poll_frame(cx),
-            Source::Read(whole) => {
-                Poll::Ready(whole.data.take().map(Frame::data).or_else(|| whole.trailers.take().map(Frame::trailers)).map(Ok))
-            }
+            Source::Read(whole) => Poll::Ready(
+                whole
+                    .data
+                    .take()
+                    .map(Frame::data)
+                    .or_else(|| whole.trailers.take().map(Frame::trailers))
+                    .map(Ok),
+            ),
         }
     }
 }
@@ -102,13 +112,17 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if self.gate.as_ref().is_some_and(|gate| !gate.is_open(cx)) {
             return Poll::Pending;
         }
         self.gate = None;
         if self.broken.is_some() {
-            // An error ends the connection, and what was written to it and did not leave yet would be lost.
+            // An error ends the connection, and what was written to it and did not leave yet would
+            // be lost.
             return if self.way.as_ref().is_some_and(|way| way.is_blocked()) {
                 Poll::Pending
             } else {
@@ -143,7 +157,9 @@ impl Body for RequestBody {
         match &self.inner {
             Source::None => SizeHint::with_exact(0),
             Source::Client(incoming) => incoming.size_hint(),
-            Source::Read(whole) => SizeHint::with_exact(whole.data.as_ref().map_or(0, |data| data.len() as u64)),
+            Source::Read(whole) => {
+                SizeHint::with_exact(whole.data.as_ref().map_or(0, |data| data.len() as u64))
+            }
         }
     }
 }
@@ -202,7 +218,8 @@ pub(crate) struct Passed {
     link: Arc<Link>,
 }
 
-/// Has to be done before the first byte is passed on, which is held until then. Few answers have it.
+/// Has to be done before the first byte is passed on, which is held until then. Few answers have
+/// it.
 struct First {
     done: BoxFuture<'static, ()>,
     held: Option<Frame<Bytes>>,
@@ -233,7 +250,15 @@ impl Passed {
     ) -> Self {
         let link = exchange.link.clone();
         let first = first.map(|done| Box::new(First { done, held: None }));
-        let mut passed = Self { inner, exchange: Some(exchange), first, broken: None, recording, advice: None, link };
+        let mut passed = Self {
+            inner,
+            exchange: Some(exchange),
+            first,
+            broken: None,
+            recording,
+            advice: None,
+            link,
+        };
         if passed.inner.is_end_stream() {
             passed.ended();
         }
@@ -253,14 +278,24 @@ impl Passed {
         }
     }
 
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if self.broken.is_some() {
-            // An error ends the connection, and what was written to it and did not leave yet would be lost.
-            return if self.link.told().is_blocked() { Poll::Pending } else { Poll::Ready(self.broken.take().map(Err)) };
+            // An error ends the connection, and what was written to it and did not leave yet would
+            // be lost.
+            return if self.link.told().is_blocked() {
+                Poll::Pending
+            } else {
+                Poll::Ready(self.broken.take().map(Err))
+            };
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         let frame = match &self.advice {
-            Some(advice) => frame.map(|frame| frame.map(|frame| frame.map_data(|data| room::explained(data, advice)))),
+            Some(advice) => frame.map(|frame| {
+                frame.map(|frame| frame.map_data(|data| room::explained(data, advice)))
+            }),
             None => frame,
         };
         match frame {
@@ -292,10 +327,19 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let passed = match &mut *self {
-            Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Events(events) => return events.poll_next_unpin(cx).map(|lines| lines.map(|lines| Ok(Frame::data(lines)))),
+            Self::Whole(bytes) => {
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+            }
+            Self::Events(events) => {
+                return events
+                    .poll_next_unpin(cx)
+                    .map(|lines| lines.map(|lines| Ok(Frame::data(lines))));
+            }
             Self::Endless => return Poll::Ready(None),
             Self::Relayed(relay, link) => {
                 // The head stands in front of it in what hyper writes next.
@@ -331,14 +375,18 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Events(_) | Self::Endless | Self::Relayed(..) => false,
             Self::Passed(passed) => {
-                passed.first.as_ref().is_none_or(|first| first.held.is_none()) && passed.broken.is_none() && passed.inner.is_end_stream()
+                passed.first.as_ref().is_none_or(|first| first.held.is_none())
+                    && passed.broken.is_none()
+                    && passed.inner.is_end_stream()
             }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Self::Events(_) | Self::Endless | Self::Relayed(..) => SizeHint::default(),
             Self::Passed(passed) => passed.inner.size_hint(),
         }

@@ -1,12 +1,17 @@
-//! What happens to a request, step by step: doors, classify, answer here, activity, room, ports, folders, engine, ports again.
+//! What happens to a request, step by step: doors, classify, answer here, activity, room, ports,
+//! folders, engine, ports again.
 //!
-//! The one place where requests are treated differently. A step that has nothing to say to a request lets it pass as it is.
+//! The one place where requests are treated differently. A step that has nothing to say to a
+//! request lets it pass as it is.
 
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    USER_AGENT,
+};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
@@ -33,7 +38,8 @@ use crate::room;
 use crate::serve::Inner as Gateway;
 use crate::upstream::Upstream;
 
-/// What a request that names folders may weigh: it is read as a whole. The biggest that tools send have a few kilobytes.
+/// What a request that names folders may weigh: it is read as a whole. The biggest that tools send
+/// have a few kilobytes.
 const MAX_READ: usize = 4 << 20;
 
 /// What is known of a client beside its request.
@@ -44,8 +50,14 @@ pub(crate) struct Client {
     pub(crate) waits: bool,
 }
 
-/// Answers one request. What goes wrong is an answer too; only an answer of the engine that breaks off ends the client's connection.
-pub(crate) async fn answer(gateway: Arc<Gateway>, link: Arc<Link>, request: Request<Incoming>, client: Client) -> Response<ReplyBody> {
+/// Answers one request. What goes wrong is an answer too; only an answer of the engine that breaks
+/// off ends the client's connection.
+pub(crate) async fn answer(
+    gateway: Arc<Gateway>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+    client: Client,
+) -> Response<ReplyBody> {
     if client.may_be_a_browser
         && let Some(why) = doors::refusal(request.uri(), request.headers())
     {
@@ -58,29 +70,45 @@ pub(crate) async fn answer(gateway: Arc<Gateway>, link: Arc<Link>, request: Requ
     let busy = link.begin();
     if let Some(presence) = gateway.presence.as_ref().filter(|_| route.events) {
         let known = gateway.knowledge.headers();
-        return events::follow(presence.clone(), &request, known, busy).await.unwrap_or_else(Failure::into_response);
+        return events::follow(presence.clone(), &request, known, busy)
+            .await
+            .unwrap_or_else(Failure::into_response);
     }
     let client_name = client_name(&request);
-    if let Some(presence) = gateway.presence.as_ref().filter(|_| is_poll(&gateway, &route, &request, client_name.as_deref())) {
+    if let Some(presence) = gateway
+        .presence
+        .as_ref()
+        .filter(|_| is_poll(&gateway, &route, &request, client_name.as_deref()))
+    {
         return answer_poll(&gateway, &link, &route, request, client, &**presence, busy).await;
     }
     let guard = Arc::new(gateway.activity.begin_for(route.kind, route.source.clone(), client_name));
     let held = Held { guard, busy, connector: &*gateway.connector };
-    pass(&gateway, &link, &route, request, client, held).await.unwrap_or_else(Failure::into_response)
+    pass(&gateway, &link, &route, request, client, held)
+        .await
+        .unwrap_or_else(Failure::into_response)
 }
 
-/// Whether a client asks this again and again. Who polls has to be told from who asks, or a machine that is looked at would never go.
-fn is_poll<B>(gateway: &Gateway, route: &Route, request: &Request<B>, client: Option<&str>) -> bool {
+/// Whether a client asks this again and again. Who polls has to be told from who asks, or a machine
+/// that is looked at would never go.
+fn is_poll<B>(
+    gateway: &Gateway,
+    route: &Route,
+    request: &Request<B>,
+    client: Option<&str>,
+) -> bool {
     if !route.read_only {
         return false;
     }
-    let signature = format!("{} {} {}", client.unwrap_or_default(), request.method(), request.uri());
+    let signature =
+        format!("{} {} {}", client.unwrap_or_default(), request.method(), request.uri());
     let awake = gateway.activity.clock().awake();
     // Every critical section leaves it whole.
     gateway.polling.lock().unwrap_or_else(PoisonError::into_inner).arrives(&signature, awake)
 }
 
-/// The engine's answer while there is one, and its last one otherwise. No activity, and nothing is woken.
+/// The engine's answer while there is one, and its last one otherwise. No activity, and nothing is
+/// woken.
 async fn answer_poll(
     gateway: &Arc<Gateway>,
     link: &Arc<Link>,
@@ -100,9 +128,12 @@ async fn answer_poll(
     }
     let guard = Arc::new(Guard::of_nothing(&gateway.activity));
     // What was never answered before is asked as anybody would ask it.
-    let connector: &dyn Connector = if standing == Standing::Up { presence } else { &*gateway.connector };
+    let connector: &dyn Connector =
+        if standing == Standing::Up { presence } else { &*gateway.connector };
     match pass(gateway, link, route, request, client, Held { guard, busy, connector }).await {
-        Err(failure @ (Failure::Open(_) | Failure::Lost(_))) => last(presence.standing()).unwrap_or_else(|| failure.into_response()),
+        Err(failure @ (Failure::Open(_) | Failure::Lost(_))) => {
+            last(presence.standing()).unwrap_or_else(|| failure.into_response())
+        }
         passed => passed.unwrap_or_else(Failure::into_response),
     }
 }
@@ -159,7 +190,8 @@ async fn pass(
             body
         }
     };
-    let (mut response, upstream) = exchange(gateway, connector, link, route, Request::from_parts(parts, body), stops).await?;
+    let (mut response, upstream) =
+        exchange(gateway, connector, link, route, Request::from_parts(parts, body), stops).await?;
     gateway.knowledge.recognise(response.headers()).await;
 
     let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
@@ -172,8 +204,14 @@ async fn pass(
 
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         guard.becomes(route.lasting_kind());
-        let framed = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == frames::CONTENT_TYPE);
-        link.hijacked(Hijacked { upgrade: hyper::upgrade::on(&mut response), upstream, guard, framed });
+        let framed =
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == frames::CONTENT_TYPE);
+        link.hijacked(Hijacked {
+            upgrade: hyper::upgrade::on(&mut response),
+            upstream,
+            guard,
+            framed,
+        });
         drop(busy);
         let (parts, _) = response.into_parts();
         let mut reply = Response::from_parts(parts, ReplyBody::whole(Bytes::new()));
@@ -194,15 +232,22 @@ async fn pass(
         return Ok(Response::from_parts(parts, ReplyBody::Relayed(Some(relay), link.clone())));
     }
     let remembered = gateway.presence.is_some() && route.read_only && method == Method::GET;
-    let recording = if remembered { gateway.last_known.record(&uri, &response, gateway.activity.clock().now()) } else { None };
+    let recording = if remembered {
+        gateway.last_known.record(&uri, &response, gateway.activity.clock().now())
+    } else {
+        None
+    };
     let advice = room::advice(gateway.presence.as_ref(), route, response.headers()).await;
     let (parts, body) = response.into_parts();
     let exchange = Exchange { guard, upstream, link: link.clone(), busy };
-    let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording).with_advice(advice);
+    let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording)
+        .with_advice(advice);
     let response = Response::from_parts(parts, ReplyBody::Passed(body));
     let response = room::after(gateway.presence.as_ref(), route, response).await?;
     let response = match (&read, &refused) {
-        (Some(Looked { publishes_nothing: true, .. }), _) => gateway.created.learn(response).await?,
+        (Some(Looked { publishes_nothing: true, .. }), _) => {
+            gateway.created.learn(response).await?
+        }
         _ => response,
     };
     let response = match (read.and_then(|read| read.in_host_network), &refused) {
@@ -213,7 +258,8 @@ async fn pass(
     learn(gateway, route, response).await
 }
 
-/// The head as it goes to the engine. `Connection` speaks of the client's connection, except in an upgrade.
+/// The head as it goes to the engine. `Connection` speaks of the client's connection, except in an
+/// upgrade.
 fn prepare(parts: &mut request::Parts, raw: bool) {
     parts.version = Version::HTTP_11;
     // A client of version 1.0 need not name it; the engine wants one in 1.1.
@@ -223,7 +269,8 @@ fn prepare(parts: &mut request::Parts, raw: bool) {
         *encoding = HeaderValue::from_static("chunked");
     }
     if raw {
-        // The engine treats both forms alike, and only this one lets the bytes be told from the next request.
+        // The engine treats both forms alike, and only this one lets the bytes be told from the
+        // next request.
         parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         parts.headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
     } else if !parts.headers.contains_key(UPGRADE) {
@@ -231,7 +278,8 @@ fn prepare(parts: &mut request::Parts, raw: bool) {
     }
 }
 
-/// The answer to a client that did not ask for an upgrade: no length, so whatever follows the head is the stream.
+/// The answer to a client that did not ask for an upgrade: no length, so whatever follows the head
+/// is the stream.
 fn lower(reply: &mut Response<ReplyBody>) {
     *reply.status_mut() = StatusCode::OK;
     *reply.version_mut() = Version::HTTP_10;
@@ -241,13 +289,15 @@ fn lower(reply: &mut Response<ReplyBody>) {
     *reply.body_mut() = ReplyBody::Endless;
 }
 
-/// Whether the body is looked at: for paths of this computer, and for ports, so that nothing has to be asked when the container starts.
+/// Whether the body is looked at: for paths of this computer, and for ports, so that nothing has to
+/// be asked when the container starts.
 fn reads(gateway: &Gateway, binds: Binds) -> bool {
-    gateway.folders.bind_mounts == BindMounts::Refuse || (binds == Binds::Container && gateway.ports.is_some())
+    gateway.folders.bind_mounts == BindMounts::Refuse
+        || (binds == Binds::Container && gateway.ports.is_some())
 }
 
-/// Paths of this computer are looked for in the body, which is read for that and passes byte for byte. Tells as well whether it is of a container that
-/// publishes nothing.
+/// Paths of this computer are looked for in the body, which is read for that and passes byte for
+/// byte. Tells as well whether it is of a container that publishes nothing.
 async fn look_at(
     gateway: &Gateway,
     binds: Binds,
@@ -255,11 +305,14 @@ async fn look_at(
     body: Incoming,
     guard: &Arc<Guard>,
 ) -> Result<(RequestBody, Looked), Failure> {
-    let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
+    let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error
+        .downcast::<hyper::Error>()
+    {
         Ok(error) => Failure::BrokeOff(*error),
         Err(_) => Failure::TooLarge,
     })?;
-    let (trailers, data, folders) = (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
+    let (trailers, data, folders) =
+        (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
     let published = binds == Binds::Container && gateway.ports.is_some();
     let looked = tokio::task::spawn_blocking({
         let data = data.clone();
@@ -293,8 +346,9 @@ struct Looked {
     in_host_network: Option<InHostNetwork>,
 }
 
-/// One request, one answer. A connection that went stale between two requests, or a stream that died before a byte of an answer came, is
-/// replaced once without a word, where nothing can happen twice.
+/// One request, one answer. A connection that went stale between two requests, or a stream that
+/// died before a byte of an answer came, is replaced once without a word, where nothing can happen
+/// twice.
 async fn exchange(
     gateway: &Gateway,
     connector: &dyn Connector,
@@ -304,7 +358,9 @@ async fn exchange(
     stops: bool,
 ) -> Result<(Response<Incoming>, Upstream), Failure> {
     let (parts, body) = request.into_parts();
-    let again = (body.is_end_stream() && (parts.method == Method::GET || parts.method == Method::HEAD)).then(|| parts.clone());
+    let again = (body.is_end_stream()
+        && (parts.method == Method::GET || parts.method == Method::HEAD))
+        .then(|| parts.clone());
     let empty = body.another_empty();
     let passes_end = !parts.headers.contains_key(UPGRADE);
     let mut request = Request::from_parts(parts, body);
@@ -321,7 +377,8 @@ async fn exchange(
             Ok(response) => return Ok((response, upstream)),
             Err(failed) => failed,
         };
-        tracing::debug!(request = %route.source, error = %failed.error(), "a kept connection to the engine was stale");
+        tracing::debug!(request = %route.source, error = %failed.error(), "a kept connection to \
+            the engine was stale");
         request = match (failed.take_message(), &again) {
             (Some(unsent), _) => unsent,
             (None, Some(parts)) => Request::from_parts(parts.clone(), empty.another_empty()),
@@ -339,18 +396,23 @@ async fn exchange(
             Ok(response) => return Ok((response, upstream)),
             Err(failed) => failed,
         };
-        let died = second_chance && matches!(OpenError::of(failed.error()), Some(OpenError::Dead { .. }));
+        let died =
+            second_chance && matches!(OpenError::of(failed.error()), Some(OpenError::Dead { .. }));
         request = match (failed.take_message(), &again) {
             (Some(unsent), _) if died => unsent,
-            (None, Some(parts)) if died => Request::from_parts(parts.clone(), empty.another_empty()),
+            (None, Some(parts)) if died => {
+                Request::from_parts(parts.clone(), empty.another_empty())
+            }
             _ => return Err(Failure::of(failed.into_error())),
         };
-        tracing::debug!(request = %route.source, "a new stream to the engine died; another one is tried");
+        tracing::debug!(request = %route.source, "a new stream to the engine died; another one is \
+            tried");
         second_chance = false;
     }
 }
 
-/// A connection that another client left, while there is an engine to ask: what is ending is not asked any more.
+/// A connection that another client left, while there is an engine to ask: what is ending is not
+/// asked any more.
 async fn spare(gateway: &Gateway, link: &Link) -> Option<Upstream> {
     if gateway.presence.as_ref().is_some_and(|presence| presence.standing() != Standing::Up) {
         return None;
@@ -360,7 +422,8 @@ async fn spare(gateway: &Gateway, link: &Link) -> Option<Upstream> {
     upstream.is_ready().await.then_some(upstream)
 }
 
-/// The client sends its body when it is told to go on, and that is the engine's to say: it may refuse by the head alone.
+/// The client sends its body when it is told to go on, and that is the engine's to say: it may
+/// refuse by the head alone.
 fn wait_for_the_engines_word(link: &Link, parts: &mut request::Parts, body: &mut RequestBody) {
     let gate = Arc::<Gate>::default();
     link.gated_by(gate.clone());
@@ -374,18 +437,26 @@ fn wait_for_the_engines_word(link: &Link, parts: &mut request::Parts, body: &mut
     parts.extensions.extend(std::mem::take(carrier.extensions_mut()));
 }
 
-/// Ports are taken before the engine hears of the start: a conflict is an error, and nothing runs. What is known to publish nothing is not asked about.
+/// Ports are taken before the engine hears of the start: a conflict is an error, and nothing runs.
+/// What is known to publish nothing is not asked about.
 async fn before_start(gateway: &Gateway, route: &Route) -> Result<Option<Reservation>, Conflict> {
     match (&gateway.ports, &route.ports) {
-        (Some(ports), PortsStep::Start(container)) if ports.minds_every_start() || !gateway.created.publishes_nothing(container) => {
+        (Some(ports), PortsStep::Start(container))
+            if ports.minds_every_start() || !gateway.created.publishes_nothing(container) =>
+        {
             ports.reserve(container).await.map(Some)
         }
         _ => Ok(None),
     }
 }
 
-/// Ports answer before the client hears that the container runs, or which numbers the engine chose, and are free before it hears that it does not run.
-async fn before_it_is_told(gateway: &Gateway, route: &Route, reservation: Option<Reservation>) -> Result<(), Failure> {
+/// Ports answer before the client hears that the container runs, or which numbers the engine chose,
+/// and are free before it hears that it does not run.
+async fn before_it_is_told(
+    gateway: &Gateway,
+    route: &Route,
+    reservation: Option<Reservation>,
+) -> Result<(), Failure> {
     match (&gateway.ports, &route.ports, reservation) {
         (_, PortsStep::Start(_), Some(reservation)) => reservation.started().await?,
         (Some(ports), PortsStep::End(container), _) => ports.settle(container).await,
@@ -397,16 +468,25 @@ async fn before_it_is_told(gateway: &Gateway, route: &Route, reservation: Option
 
 /// The head of the answer to `wait` comes at once, its body when the container has ended.
 fn before_end_is_told(gateway: &Gateway, route: &Route) -> Option<BoxFuture<'static, ()>> {
-    let (Some(ports), PortsStep::Wait(container)) = (&gateway.ports, &route.ports) else { return None };
+    let (Some(ports), PortsStep::Wait(container)) = (&gateway.ports, &route.ports) else {
+        return None;
+    };
     let (ports, container) = (ports.clone(), container.clone());
     Some(Box::pin(async move { ports.settle(&container).await }))
 }
 
 /// What the engine says about itself is remembered on its way.
-async fn learn(gateway: &Gateway, route: &Route, response: Response<ReplyBody>) -> Result<Response<ReplyBody>, Failure> {
-    let Some(answer) = route.answer.filter(|_| response.status() == StatusCode::OK) else { return Ok(response) };
+async fn learn(
+    gateway: &Gateway,
+    route: &Route,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Failure> {
+    let Some(answer) = route.answer.filter(|_| response.status() == StatusCode::OK) else {
+        return Ok(response);
+    };
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
+    let body =
+        Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
     gateway.knowledge.learn(answer, &parts.headers, &body).await;
     Ok(Response::from_parts(parts, ReplyBody::whole(body)))
 }

@@ -1,5 +1,6 @@
-//! The end of a chunked body, found without reading what it means: sizes, extensions and trailers pass as they are, to the one parser
-//! that reads them. Takes what hyper takes, and no line that ends in anything but CR LF.
+//! The end of a chunked body, found without reading what it means: sizes, extensions and trailers
+//! pass as they are, to the one parser that reads them. Takes what hyper takes, and no line that
+//! ends in anything but CR LF.
 
 use crate::framing::Refusal;
 
@@ -39,7 +40,8 @@ impl Chunks {
         let mut taken = 0;
         while taken < bytes.len() && self.at != At::End {
             if self.at == At::Data {
-                let data = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - taken);
+                let data =
+                    usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - taken);
                 self.left -= data as u64;
                 taken += data;
                 if self.left == 0 {
@@ -59,7 +61,12 @@ impl Chunks {
             (At::Size | At::MoreSize, digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).map_or(0, u64::from);
                 // hyper reads sixteen digits; nobody has that many bytes.
-                self.left = self.left.checked_mul(16).filter(|left| *left <= i64::MAX as u64).ok_or(BROKEN)? + digit;
+                self.left = self
+                    .left
+                    .checked_mul(16)
+                    .filter(|left| *left <= i64::MAX as u64)
+                    .ok_or(BROKEN)?
+                    + digit;
                 At::MoreSize
             }
             (At::MoreSize | At::Space, b' ' | b'\t') => self.extra(At::Space)?,
@@ -81,7 +88,14 @@ impl Chunks {
 
     fn extra(&mut self, then: At) -> Result<At, Refusal> {
         self.extras += 1;
-        if self.extras > MAX_EXTRAS { Err(Refusal::bad("too much beside the chunks")) } else { Ok(then) }
+        if self.extras > MAX_EXTRAS {
+            Err(Refusal::bad(
+                "too much beside the \
+            chunks",
+            ))
+        } else {
+            Ok(then)
+        }
     }
 }
 
@@ -92,7 +106,10 @@ mod tests {
     /// However it is cut, the end is at the same byte.
     fn end(text: &str) -> Result<Option<usize>, ()> {
         let bytes = text.as_bytes();
-        let whole = Chunks::default().take(bytes).map(|(taken, ended)| ended.then_some(taken)).map_err(|_| ());
+        let whole = Chunks::default()
+            .take(bytes)
+            .map(|(taken, ended)| ended.then_some(taken))
+            .map_err(|_| ());
         let mut chunks = Chunks::default();
         let mut piecewise = Ok(None);
         for (at, byte) in bytes.iter().enumerate() {
@@ -114,9 +131,13 @@ mod tests {
 
     #[test]
     fn the_end_is_behind_the_last_chunk_and_the_trailers() {
-        for body in
-            ["0\r\n\r\n", "3\r\nabc\r\n0\r\n\r\n", "A;x=y\r\n0123456789\r\n00 \r\nX: y\r\nY: z\r\n\r\n", "5\r\n0\r\n\r\n\r\n0\r\n\r\n"]
-        {
+        for body in [
+            "0\r\n\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+            "A;x=y\r\n0123456789\r\n00 \r\nX: y\r\nY: \
+                z\r\n\r\n",
+            "5\r\n0\r\n\r\n\r\n0\r\n\r\n",
+        ] {
             assert_eq!(end(&format!("{body}GET /")), Ok(Some(body.len())), "{body:?}");
             assert_eq!(end(&body[..body.len() - 1]), Ok(None), "{body:?}");
         }

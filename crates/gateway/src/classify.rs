@@ -1,6 +1,8 @@
-//! What kind of request this is, by its method, path and query alone, and by the length that it announces.
+//! What kind of request this is, by its method, path and query alone, and by the length that it
+//! announces.
 //!
-//! The table of the Docker API as far as the gateway treats requests differently. What is not named here is an ordinary request.
+//! The table of the Docker API as far as the gateway treats requests differently. What is not named
+//! here is an ordinary request.
 
 use std::fmt;
 
@@ -11,7 +13,8 @@ use tunnel::Class;
 
 use crate::paths::is_known;
 
-/// A body from here on is a transfer: 1 MiB is a quarter of a second of a 40 Mbit/s uplink, which nobody else should wait for.
+/// A body from here on is a transfer: 1 MiB is a quarter of a second of a 40 Mbit/s uplink, which
+/// nobody else should wait for.
 const LARGE: u64 = 1 << 20;
 
 /// How a request is treated.
@@ -35,7 +38,8 @@ pub(crate) struct Route {
     pub(crate) fills: bool,
     /// It follows what happens, from now on and without an end.
     pub(crate) events: bool,
-    /// The engine may take the connection over as a raw stream, with or without an `Upgrade` header.
+    /// The engine may take the connection over as a raw stream, with or without an `Upgrade`
+    /// header.
     pub(crate) hijack: bool,
     /// What it does to published ports.
     pub(crate) ports: PortsStep,
@@ -138,12 +142,17 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
     let lasting = hijack
         || match *segments {
             ["containers", _, "attach", "ws"] | ["events"] => get,
-            ["containers", _, "logs"] | ["services" | "tasks", _, "logs"] => get && query.is_true("follow", false),
+            ["containers", _, "logs"] | ["services" | "tasks", _, "logs"] => {
+                get && query.is_true("follow", false)
+            }
             ["containers", _, "stats"] => get && query.is_true("stream", true),
             ["containers", _, "wait"] | ["session"] | ["grpc"] => post,
             _ => false,
         };
-    let read_only = (get || method == Method::HEAD) && class == Class::Interactive && !lasting && answer.is_none();
+    let read_only = (get || method == Method::HEAD)
+        && class == Class::Interactive
+        && !lasting
+        && answer.is_none();
     let class = if read_only { Class::Question } else { class };
     let fills = match *segments {
         ["build"] | ["images", "create" | "load"] | ["plugins", "create" | "pull"] => post,
@@ -166,7 +175,10 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["volumes", "create"] if post => Some(Binds::Volume),
         _ => None,
     };
-    let name = query.value("name").filter(|name| binds == Some(Binds::Container) && !name.is_empty()).map(str::to_owned);
+    let name = query
+        .value("name")
+        .filter(|name| binds == Some(Binds::Container) && !name.is_empty())
+        .map(str::to_owned);
     Route {
         source: format!("{method} {path}"),
         version,
@@ -185,7 +197,8 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
 }
 
 impl Route {
-    /// What kind of activity it is once its answer has begun and lasts, or the connection has been taken over.
+    /// What kind of activity it is once its answer has begun and lasts, or the connection has been
+    /// taken over.
     pub(crate) fn lasting_kind(&self) -> Kind {
         match self.kind {
             Kind::Command if self.source.ends_with("/stats") => Kind::Watch,
@@ -196,7 +209,8 @@ impl Route {
 }
 
 fn is_large(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length >= LARGE)
 }
 
@@ -216,14 +230,19 @@ struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
     fn value(&self, name: &str) -> Option<&'a str> {
-        self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.0
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 
     fn has(&self, name: &str) -> bool {
         self.value(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// As dockerd reads booleans: absent, empty, `0`, `no`, `false`, `none` are false, everything else is true.
+    /// As dockerd reads booleans: absent, empty, `0`, `no`, `false`, `none` are false, everything
+    /// else is true.
     fn is_true(&self, name: &str, default: bool) -> bool {
         self.value(name).map_or(default, |value| {
             let value = value.trim();
@@ -282,19 +301,37 @@ mod tests {
         ] {
             assert_eq!(route(line).class, Class::Bulk, "{line}");
         }
-        for line in ["POST /images/create?fromImage=alpine", "POST /commit", "GET /containers/x/logs?follow=1", "GET /events"] {
+        for line in [
+            "POST /images/create?fromImage=alpine",
+            "POST /commit",
+            "GET /containers/x/logs?follow=1",
+            "GET /events",
+        ] {
             assert_eq!(route(line).class, Class::Interactive, "{line}");
         }
-        for line in ["GET /images/json", "HEAD /containers/x/archive?path=/", "GET /containers/x/logs", "GET /volumes"] {
+        for line in [
+            "GET /images/json",
+            "HEAD /containers/x/archive?path=/",
+            "GET /containers/x/logs",
+            "GET /volumes",
+        ] {
             assert_eq!(route(line).class, Class::Question, "{line}");
         }
     }
 
     #[test]
     fn a_body_of_a_megabyte_is_bulk_wherever_it_goes() {
-        for (length, class) in [("1048575", Class::Interactive), ("1048576", Class::Bulk), ("99999999999", Class::Bulk)] {
+        for (length, class) in [
+            ("1048575", Class::Interactive),
+            ("1048576", Class::Bulk),
+            ("99999999999", Class::Bulk),
+        ] {
             let headers = HeaderMap::from_iter([(CONTENT_LENGTH, length.parse().unwrap())]);
-            assert_eq!(classify(&Method::POST, &"/v1.41/configs/create".parse().unwrap(), &headers).class, class, "{length}");
+            assert_eq!(
+                classify(&Method::POST, &"/v1.41/configs/create".parse().unwrap(), &headers).class,
+                class,
+                "{length}"
+            );
         }
     }
 
@@ -354,13 +391,22 @@ mod tests {
 
     #[test]
     fn what_can_be_repeated_in_vain_changes_nothing_and_ends() {
-        for line in
-            ["GET /containers/json?all=1", "GET /v1.41/info", "GET /containers/x/json", "GET /containers/x/logs?stdout=1", "HEAD /info"]
-        {
+        for line in [
+            "GET /containers/json?all=1",
+            "GET /v1.41/info",
+            "GET /containers/x/json",
+            "GET /containers/x/logs?stdout=1",
+            "HEAD /info",
+        ] {
             assert!(route(line).read_only, "{line}");
         }
-        for line in ["GET /_ping", "POST /containers/x/start", "GET /events", "GET /containers/x/logs?follow=1", "GET /containers/x/export"]
-        {
+        for line in [
+            "GET /_ping",
+            "POST /containers/x/start",
+            "GET /events",
+            "GET /containers/x/logs?follow=1",
+            "GET /containers/x/export",
+        ] {
             assert!(!route(line).read_only, "{line}");
         }
         assert!(route("GET /v1.41/events?filters=x").events && route("GET /events?since=5").events);
@@ -378,9 +424,13 @@ mod tests {
         ] {
             assert!(route(line).fills, "{line}");
         }
-        for line in
-            ["GET /containers/x/archive?path=/", "POST /images/x/push", "POST /containers/create", "POST /images/prune", "DELETE /images/x"]
-        {
+        for line in [
+            "GET /containers/x/archive?path=/",
+            "POST /images/x/push",
+            "POST /containers/create",
+            "POST /images/prune",
+            "DELETE /images/x",
+        ] {
             assert!(!route(line).fills, "{line}");
         }
     }

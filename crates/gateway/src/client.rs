@@ -1,5 +1,6 @@
-//! The client's socket as the HTTP server reads it: one request at a time, none that can be read in two ways. And a watch on it: hyper does
-//! not read while an answer is under way, so somebody else has to notice when the client leaves.
+//! The client's socket as the HTTP server reads it: one request at a time, none that can be read in
+//! two ways. And a watch on it: hyper does not read while an answer is under way, so somebody else
+//! has to notice when the client leaves.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::framing::{self, Body, Refusal};
 use crate::socket::Socket;
 
-/// What a client may send ahead of its turn while the watch looks for its end. Enough for any pipelined request; a client that fills it
-/// is certainly there.
+/// What a client may send ahead of its turn while the watch looks for its end. Enough for any
+/// pipelined request; a client that fills it is certainly there.
 const READ_AHEAD: usize = 64 * 1024;
 
 /// One read of a head, on the stack: an idle client holds no buffer.
@@ -30,7 +31,8 @@ struct Shared<S> {
     ahead: BytesMut,
     place: Place,
     ended: bool,
-    /// The server asked to read since the watch last looked: it is going to notice the end by itself.
+    /// The server asked to read since the watch last looked: it is going to notice the end by
+    /// itself.
     asked: bool,
     /// The server is told of trailers that the client did not ask for.
     added: bool,
@@ -78,7 +80,8 @@ fn lock<S>(shared: &Handle<S>) -> MutexGuard<'_, Shared<S>> {
 pub(crate) struct Told {
     /// There is more for the client than its socket takes now.
     blocked: AtomicBool,
-    /// The next answer is of version 1.0 only to have neither length nor chunks. The client is told the engine's version.
+    /// The next answer is of version 1.0 only to have neither length nor chunks. The client is told
+    /// the engine's version.
     raised: AtomicBool,
 }
 
@@ -129,15 +132,16 @@ impl<S: Socket> Watch<S> {
         lock(&self.0).asked = false;
     }
 
-    /// To be called after the server was polled: ready when the client has closed its writing side. Pending for ever while more was sent
-    /// ahead than is taken.
+    /// To be called after the server was polled: ready when the client has closed its writing side.
+    /// Pending for ever while more was sent ahead than is taken.
     pub(crate) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = lock(&self.0);
         loop {
             if shared.ended {
                 return Poll::Ready(());
             }
-            // A body that is not taken is not looked behind: it would be copied once more, and its end is far.
+            // A body that is not taken is not looked behind: it would be copied once more, and its
+            // end is far.
             let in_body = matches!(shared.place, Place::Body(_)) && !shared.expects;
             if shared.asked || in_body || shared.ahead.len() >= READ_AHEAD {
                 return Poll::Pending;
@@ -165,7 +169,8 @@ impl<S: Socket> Watch<S> {
         lock(&self.0).added
     }
 
-    /// The client waits for a word before it sends the body of the request that the server was just given.
+    /// The client waits for a word before it sends the body of the request that the server was just
+    /// given.
     pub(crate) fn waits(&self) -> bool {
         lock(&self.0).expects
     }
@@ -221,7 +226,11 @@ impl<S: Socket> Shared<S> {
         self.place = if body.is_empty() { Place::Head { known: 0 } } else { Place::Body(body) };
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if self.told.raised.swap(false, Ordering::AcqRel) {
             self.version = VERSION;
         }
@@ -253,7 +262,8 @@ impl<S: Socket> Shared<S> {
                                 self.added = head.takes_trailers;
                                 self.expects = head.expects;
                                 let end = if head.takes_trailers { head.end } else { 0 };
-                                self.place = Place::Good { left: head.length - end, end, body: head.body };
+                                self.place =
+                                    Place::Good { left: head.length - end, end, body: head.body };
                                 continue;
                             }
                             Err(refusal) => {
@@ -356,7 +366,11 @@ impl<S: Socket> Shared<S> {
 }
 
 impl<S: Socket> AsyncRead for ClientIo<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut shared = lock(&self.0);
         shared.asked = true;
         if buf.remaining() == 0 {
@@ -367,11 +381,19 @@ impl<S: Socket> AsyncRead for ClientIo<S> {
 }
 
 impl<S: Socket> AsyncWrite for ClientIo<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         lock(&self.0).poll_write(cx, &[io::IoSlice::new(buf)])
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         lock(&self.0).poll_write(cx, bufs)
     }
 

@@ -1,4 +1,5 @@
-//! One client connection from its first byte to its last: HTTP while it is HTTP, a raw stream after an upgrade.
+//! One client connection from its first byte to its last: HTTP while it is HTTP, a raw stream after
+//! an upgrade.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -39,22 +40,35 @@ enum End {
     Relays(Relay),
 }
 
-/// Serves a client until it leaves or, after `shutdown`, until its requests under way are answered. Dropping the future closes the
-/// client's connection and everything upstream at once.
-pub(crate) async fn serve<S: Socket>(gateway: Arc<Gateway>, socket: S, shutdown: CancellationToken) {
+/// Serves a client until it leaves or, after `shutdown`, until its requests under way are answered.
+/// Dropping the future closes the client's connection and everything upstream at once.
+pub(crate) async fn serve<S: Socket>(
+    gateway: Arc<Gateway>,
+    socket: S,
+    shutdown: CancellationToken,
+) {
     socket.connected();
     let may_be_a_browser = socket.is_open_to_browsers();
     let link = Arc::new(Link::default());
     let (mut client, watch) = watched(socket, link.told().clone());
     let mut departure = Departure::default();
     let served = loop {
-        let speaking = speak_http(&gateway, client, &watch, &link, may_be_a_browser, &mut departure, &shutdown);
+        let speaking = speak_http(
+            &gateway,
+            client,
+            &watch,
+            &link,
+            may_be_a_browser,
+            &mut departure,
+            &shutdown,
+        );
         // Boxed, to be gone while an answer is relayed.
         let (end, io) = Box::pin(speaking).await;
         client = io;
         match end {
             End::Served => break client,
-            // Closed without a word more: an answer that broke off must not look like one that ended.
+            // Closed without a word more: an answer that broke off must not look like one that
+            // ended.
             End::Broken => return,
             End::Relays(relay) => {
                 gateway.rest.frees();
@@ -114,7 +128,8 @@ async fn speak_http<S: Socket>(
             ending = true;
             Pin::new(&mut server).graceful_shutdown();
         }
-        // Upstream first, so that an answer that has come is there when the client's side looks; and again for what that sends.
+        // Upstream first, so that an answer that has come is there when the client's side looks;
+        // and again for what that sends.
         link.poll_drivers(cx);
         watch.arm();
         match server.poll_without_shutdown(cx) {
@@ -132,11 +147,13 @@ async fn speak_http<S: Socket>(
         departure.poll(cx, watch, link).map(|()| End::Broken)
     })
     .await;
-    // What is left in its buffer is of a body that nobody wanted: the server is given one request at a time.
+    // What is left in its buffer is of a body that nobody wanted: the server is given one request
+    // at a time.
     (end, server.into_parts().io.into_inner())
 }
 
-/// Tells a client that there is no place for it, once it has asked for something: an answer before that would be taken for noise.
+/// Tells a client that there is no place for it, once it has asked for something: an answer before
+/// that would be taken for noise.
 pub(crate) async fn turn_away(mut socket: impl Socket) {
     socket.connected();
     let mut asked = [0; 4096];
@@ -146,8 +163,9 @@ pub(crate) async fn turn_away(mut socket: impl Socket) {
     take_leave(socket, Failure::Crowded.into_text().as_bytes()).await;
 }
 
-/// A client that still sends, because its request was answered before it was read to its end, must not be met by a broken pipe: it would
-/// not read its answer any more. So what it sends is taken until it has seen the end, as Go's server does.
+/// A client that still sends, because its request was answered before it was read to its end, must
+/// not be met by a broken pipe: it would not read its answer any more. So what it sends is taken
+/// until it has seen the end, as Go's server does.
 async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin, last_words: &[u8]) {
     let leave = async {
         client.write_all(last_words).await?;
@@ -167,8 +185,14 @@ pub(crate) struct Departure {
 }
 
 impl Departure {
-    /// Ready when the client is gone. One that only closed its writing side still waits for its answer, and the engine hears of it.
-    pub(crate) fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, watch: &Watch<S>, link: &Link) -> Poll<()> {
+    /// Ready when the client is gone. One that only closed its writing side still waits for its
+    /// answer, and the engine hears of it.
+    pub(crate) fn poll<S: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        watch: &Watch<S>,
+        link: &Link,
+    ) -> Poll<()> {
         if !link.is_busy() {
             self.noticed = false;
             return Poll::Pending;
@@ -185,7 +209,8 @@ impl Departure {
         }
         if due || (ended && !self.noticed) {
             self.noticed = ended;
-            // Its end can hide behind bytes that nobody takes, and a half-closed client can go altogether.
+            // Its end can hide behind bytes that nobody takes, and a half-closed client can go
+            // altogether.
             if is_gone(ended, watch, link) {
                 tracing::debug!("a client left before it was answered");
                 return Poll::Ready(());
@@ -198,6 +223,7 @@ impl Departure {
 fn is_gone<S: Socket>(ended: bool, watch: &Watch<S>, link: &Link) -> bool {
     let hung_up = watch.hung_up();
     let told = ended && link.client_ended();
-    // While nothing is sent yet there is nobody to tell, and whoever ends now waits for no answer, as dockerd sees it.
+    // While nothing is sent yet there is nobody to tell, and whoever ends now waits for no answer,
+    // as dockerd sees it.
     hung_up == Some(true) || (ended && !told && hung_up.is_none())
 }

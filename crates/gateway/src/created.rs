@@ -39,19 +39,23 @@ struct Answer {
 }
 
 impl Created {
-    /// Whether this container is known to publish nothing. Only full ids are known: another container
-    /// may get the name.
+    /// Whether this container is known to publish nothing. Only full ids are known: another
+    /// container may get the name.
     pub(crate) fn publishes_nothing(&self, reference: &str) -> bool {
         self.inner().ids.contains(reference)
     }
 
     /// Reads the engine's answer to the creation of a container that publishes nothing.
-    pub(crate) async fn learn(&self, response: Response<ReplyBody>) -> Result<Response<ReplyBody>, Failure> {
+    pub(crate) async fn learn(
+        &self,
+        response: Response<ReplyBody>,
+    ) -> Result<Response<ReplyBody>, Failure> {
         if response.status() != StatusCode::CREATED || !is_short(response.headers()) {
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
+        let body =
+            Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
         self.remember(&body);
         Ok(Response::from_parts(parts, ReplyBody::whole(body)))
     }
@@ -75,14 +79,18 @@ impl Created {
     }
 }
 
-/// Whether a container that is created like this publishes nothing. `false` where that is not understood.
+/// Whether a container that is created like this publishes nothing. `false` where that is not
+/// understood.
 pub(crate) fn asks_for_no_port(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
     let host_configs = || seen(&body, "HostConfig");
     let bindings = host_configs().flat_map(|config| seen(config, "PortBindings"));
     let mut publish_all = host_configs().flat_map(|config| seen(config, "PublishAllPorts"));
-    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
-    body.is_object() && bindings.into_iter().all(is_empty) && !publish_all.any(|value| value == &Value::Bool(true))
+    let is_empty =
+        |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    body.is_object()
+        && bindings.into_iter().all(is_empty)
+        && !publish_all.any(|value| value == &Value::Bool(true))
 }
 
 #[cfg(test)]
@@ -118,9 +126,15 @@ mod tests {
             created.remember(&Bytes::from(format!("{{\"Id\":\"{n:064x}\",\"Warnings\":[]}}\n")));
         }
         created.remember(&Bytes::from("no JSON"));
-        assert!(created.publishes_nothing(&format!("{MOST:064x}")) && created.publishes_nothing(&format!("{:064x}", 1)));
+        assert!(
+            created.publishes_nothing(&format!("{MOST:064x}"))
+                && created.publishes_nothing(&format!("{:064x}", 1))
+        );
         assert!(!created.publishes_nothing(&format!("{:064x}", 0)), "the oldest gives way");
-        assert!(!created.publishes_nothing(&format!("{MOST:064x}")[..12]) && !created.publishes_nothing(""));
+        assert!(
+            !created.publishes_nothing(&format!("{MOST:064x}")[..12])
+                && !created.publishes_nothing("")
+        );
         assert_eq!(created.inner().order.len(), MOST);
     }
 }

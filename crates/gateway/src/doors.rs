@@ -1,5 +1,6 @@
-//! Who may ask, where browsers can reach the endpoint as well: a page of any site may send requests to a port of this computer, and a name
-//! of its own may lead there. Programs that are no browsers name the port's own address, and no origin.
+//! Who may ask, where browsers can reach the endpoint as well: a page of any site may send requests
+//! to a port of this computer, and a name of its own may lead there. Programs that are no browsers
+//! name the port's own address, and no origin.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Uri};
@@ -9,22 +10,30 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Why this request is not taken, if it is not.
 pub(crate) fn refusal(uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
-    let hosts =
-        headers.get_all(HOST).iter().map(|host| host.to_str().ok()).chain(uri.authority().map(|authority| Some(authority.as_str())));
+    let hosts = headers
+        .get_all(HOST)
+        .iter()
+        .map(|host| host.to_str().ok())
+        .chain(uri.authority().map(|authority| Some(authority.as_str())));
     let mut named = false;
     for host in hosts {
         named = true;
         if !host.is_some_and(is_this_computer) {
             return Some(
-                "this endpoint is for this computer only: ask for it as localhost, 127.0.0.1 or [::1]. A request under another name may come \
+                "this endpoint is for this computer only: ask for it as localhost, 127.0.0.1 or \
+                    [::1]. A request under another name may come \
                  from a web page",
             );
         }
     }
     if !named {
-        return Some("this endpoint is for this computer only: name it as localhost, 127.0.0.1 or [::1] in the Host header");
+        return Some(
+            "this endpoint is for this computer only: name it as localhost, 127.0.0.1 or \
+            [::1] in the Host header",
+        );
     }
-    let from_a_page = headers.contains_key(ORIGIN) || headers.get(&FETCH_SITE).is_some_and(|site| site != "none");
+    let from_a_page =
+        headers.contains_key(ORIGIN) || headers.get(&FETCH_SITE).is_some_and(|site| site != "none");
     from_a_page.then_some("web pages may not use this endpoint: the request has an origin")
 }
 
@@ -32,7 +41,9 @@ fn is_this_computer(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) if is_port(port) => return address == "::1",
         Some(_) => return false,
-        None => host.split_once(':').map_or(Some(host), |(name, port)| is_port_number(port).then_some(name)),
+        None => host
+            .split_once(':')
+            .map_or(Some(host), |(name, port)| is_port_number(port).then_some(name)),
     };
     name.is_some_and(|name| name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost"))
 }
@@ -50,13 +61,24 @@ mod tests {
     use super::*;
 
     fn asked(uri: &str, headers: &[(&'static str, &str)]) -> bool {
-        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
         refusal(&uri.parse().unwrap(), &headers).is_none()
     }
 
     #[test]
     fn only_this_computers_own_names_are_taken() {
-        for host in ["localhost", "localhost:2375", "LocalHost:1", "127.0.0.1", "127.0.0.1:2375", "[::1]", "[::1]:2375"] {
+        for host in [
+            "localhost",
+            "localhost:2375",
+            "LocalHost:1",
+            "127.0.0.1",
+            "127.0.0.1:2375",
+            "[::1]",
+            "[::1]:2375",
+        ] {
             assert!(asked("/info", &[("host", host)]), "{host}");
         }
         for host in [
@@ -85,8 +107,14 @@ mod tests {
     fn what_a_browser_sends_for_a_page_is_refused() {
         assert!(!asked("/info", &[("host", "localhost"), ("origin", "http://localhost")]));
         assert!(!asked("/info", &[("host", "localhost"), ("origin", "null")]));
-        for (site, taken) in [("cross-site", false), ("same-site", false), ("same-origin", false), ("none", true)] {
-            assert_eq!(asked("/info", &[("host", "localhost"), ("sec-fetch-site", site)]), taken, "{site}");
+        for (site, taken) in
+            [("cross-site", false), ("same-site", false), ("same-origin", false), ("none", true)]
+        {
+            assert_eq!(
+                asked("/info", &[("host", "localhost"), ("sec-fetch-site", site)]),
+                taken,
+                "{site}"
+            );
         }
     }
 }

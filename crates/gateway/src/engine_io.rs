@@ -1,5 +1,6 @@
-//! The engine's stream as the HTTP client reads and writes it: the client's end is passed on behind the request, and an answer that is going to
-//! travel as it is stops behind its head, so that the stream can be had back from the HTTP client at that very byte.
+//! The engine's stream as the HTTP client reads and writes it: the client's end is passed on behind
+//! the request, and an answer that is going to travel as it is stops behind its head, so that the
+//! stream can be had back from the HTTP client at that very byte.
 
 use std::io;
 use std::pin::Pin;
@@ -15,8 +16,9 @@ use crate::upstream::Way;
 
 /// A handle. The stream ends with the last one.
 ///
-/// hyper waits for the answer by reading, so that is where the client's end is passed on. A write that fails is told when reading ends: an
-/// engine may answer before it has read everything and close, and a refusal of the stream itself comes by reading, too.
+/// hyper waits for the answer by reading, so that is where the client's end is passed on. A write
+/// that fails is told when reading ends: an engine may answer before it has read everything and
+/// close, and a refusal of the stream itself comes by reading, too.
 #[derive(Clone)]
 pub(crate) struct EngineIo(Arc<Mutex<Shared>>);
 
@@ -44,7 +46,14 @@ enum Answer {
 
 impl EngineIo {
     pub(crate) fn new(stream: Stream, way: Arc<Way>) -> Self {
-        let shared = Shared { stream: Some(stream), way, answer: Answer::Passes, lost: None, unflushed: false, shut: false };
+        let shared = Shared {
+            stream: Some(stream),
+            way,
+            answer: Answer::Passes,
+            lost: None,
+            unflushed: false,
+            shut: false,
+        };
         Self(Arc::new(Mutex::new(shared)))
     }
 
@@ -53,7 +62,8 @@ impl EngineIo {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before a request is sent: whether reading shall stop behind the head of its answer, if what follows are chunks.
+    /// Before a request is sent: whether reading shall stop behind the head of its answer, if what
+    /// follows are chunks.
     pub(crate) fn stops_behind_head(&self, stops: bool) {
         self.lock().answer = if stops { Answer::Watched(Vec::new()) } else { Answer::Passes };
     }
@@ -138,7 +148,11 @@ impl Shared {
         }
     }
 
-    fn write(&mut self, write: impl FnOnce(Pin<&mut Stream>) -> Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+    fn write(
+        &mut self,
+        write: impl FnOnce(Pin<&mut Stream>) -> Poll<io::Result<usize>>,
+        all: usize,
+    ) -> Poll<io::Result<usize>> {
         if self.lost.is_some() {
             return Poll::Ready(Ok(all));
         }
@@ -175,17 +189,29 @@ impl Shared {
 }
 
 impl AsyncRead for EngineIo {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.lock().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for EngineIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.lock().write(|stream| stream.poll_write(cx, buf), buf.len())
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let all = bufs.iter().map(|buf| buf.len()).sum();
         self.lock().write(|stream| stream.poll_write_vectored(cx, bufs), all)
     }

@@ -1,7 +1,9 @@
-//! `GET /events`, which tools leave open for days: no activity, it wakes nothing, and it outlives the machine.
+//! `GET /events`, which tools leave open for days: no activity, it wakes nothing, and it outlives
+//! the machine.
 //!
-//! The client's stream stays open while there is no engine, and goes on with the next one from the last event that it has told. Events are
-//! passed on as whole lines, so that none breaks off in the middle.
+//! The client's stream stays open while there is no engine, and goes on with the next one from the
+//! last event that it has told. Events are passed on as whole lines, so that none breaks off in the
+//! middle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +41,8 @@ struct Following {
     /// What the client asked for.
     uri: Uri,
     accept: Option<HeaderValue>,
-    /// Where to go on: the time of the last event that was told, or of the stream's beginning, in nanoseconds since 1970.
+    /// Where to go on: the time of the last event that was told, or of the stream's beginning, in
+    /// nanoseconds since 1970.
     since: i128,
     /// No event has been told yet.
     fresh: bool,
@@ -88,20 +91,27 @@ pub(crate) async fn follow(
             let body = Limited::new(body, MAX_HEAD).collect();
             let (body, ()) = futures::join!(body, driver);
             parts.headers.remove(http::header::TRANSFER_ENCODING);
-            return Ok(Response::from_parts(parts, ReplyBody::whole(body.map_err(Failure::Unreadable)?.to_bytes())));
+            return Ok(Response::from_parts(
+                parts,
+                ReplyBody::whole(body.map_err(Failure::Unreadable)?.to_bytes()),
+            ));
         }
         following.open = Some((body, Some(driver)));
         response = Response::from_parts(parts, ());
     }
-    let events = futures::stream::unfold(following, async |mut following| following.next().await.map(|lines| (lines, following)));
+    let events = futures::stream::unfold(following, async |mut following| {
+        following.next().await.map(|lines| (lines, following))
+    });
     Ok(response.map(|()| ReplyBody::Events(events.boxed())))
 }
 
-type Answered = Result<(http::response::Parts, Incoming, Driver), Box<dyn std::error::Error + Send + Sync>>;
+type Answered =
+    Result<(http::response::Parts, Incoming, Driver), Box<dyn std::error::Error + Send + Sync>>;
 
 async fn ask(presence: Arc<dyn Presence>, uri: Uri, accept: Option<HeaderValue>) -> Answered {
     let stream = presence.open(Destination::Docker, Class::Interactive).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut driver: Driver = Box::pin(async move {
         // Its failure is seen by whoever reads the body.
         let _ = connection.await;
@@ -162,7 +172,8 @@ impl Following {
         }
     }
 
-    /// Waits until there is an engine, and asks it for what has happened since. `None` when it refuses.
+    /// Waits until there is an engine, and asks it for what has happened since. `None` when it
+    /// refuses.
     async fn reopen(&mut self) -> Option<()> {
         loop {
             self.presence.until_up().await;
@@ -173,7 +184,8 @@ impl Following {
                     return Some(());
                 }
                 Ok((parts, ..)) if parts.status.is_client_error() => {
-                    tracing::debug!(status = %parts.status, "the engine refuses to go on with events");
+                    tracing::debug!(status = %parts.status, "the engine refuses to go on with \
+                        events");
                     return None;
                 }
                 Ok(_) | Err(_) => sleep(AGAIN).await,
@@ -186,12 +198,18 @@ impl Following {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let asked = url::form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
         // One who wanted the past, and has not been told any of it, still wants it.
-        let wants_the_past = self.fresh && asked.clone().any(|(name, value)| name == "since" && !value.is_empty());
+        let wants_the_past =
+            self.fresh && asked.clone().any(|(name, value)| name == "since" && !value.is_empty());
         query.extend_pairs(asked.filter(|(name, _)| name != "since" || wants_the_past));
         if !wants_the_past {
-            query.append_pair("since", &format!("{}.{:09}", self.since / 1_000_000_000, self.since % 1_000_000_000));
+            query.append_pair(
+                "since",
+                &format!("{}.{:09}", self.since / 1_000_000_000, self.since % 1_000_000_000),
+            );
         }
-        format!("{}?{}", self.uri.path(), query.finish()).parse().unwrap_or_else(|_| self.uri.clone())
+        format!("{}?{}", self.uri.path(), query.finish())
+            .parse()
+            .unwrap_or_else(|_| self.uri.clone())
     }
 
     /// Takes a piece in and gives the whole lines out that are news.
@@ -209,9 +227,13 @@ impl Following {
         for line in whole.split_inclusive(|byte| *byte == b'\n') {
             let text = line.trim_ascii().strip_prefix(b"\x1e").unwrap_or(line);
             match serde_json::from_slice::<Event>(text) {
-                // An engine tells what happened at the very time that it is asked to begin from, too.
+                // An engine tells what happened at the very time that it is asked to begin from,
+                // too.
                 Ok(event) if self.told_until.is_some_and(|until| event.time <= until) => continue,
-                Ok(event) => (self.since, self.fresh) = (if self.fresh { event.time } else { event.time.max(self.since) }, false),
+                Ok(event) => {
+                    (self.since, self.fresh) =
+                        (if self.fresh { event.time } else { event.time.max(self.since) }, false)
+                }
                 Err(_) => {}
             }
             news.extend_from_slice(line);

@@ -1,9 +1,13 @@
-//! The frames of an output that carries standard output and standard error together, as `attach` and `exec` give it without a terminal.
+//! The frames of an output that carries standard output and standard error together, as `attach`
+//! and `exec` give it without a terminal.
 //!
-//! A stream that is taken over has no form in which to say that it broke off: its client takes any end for the end of the output, and the exit status for
-//! that of the command. Frames have one, by which dockerd tells its own failures. It can stand between two frames only, so they are passed on whole.
+//! A stream that is taken over has no form in which to say that it broke off: its client takes any
+//! end for the end of the output, and the exit status for that of the command. Frames have one, by
+//! which dockerd tells its own failures. It can stand between two frames only, so they are passed
+//! on whole.
 //!
-//! Docker Engine API, "Stream format": one byte of type, three of nothing, four of length, big-endian.
+//! Docker Engine API, "Stream format": one byte of type, three of nothing, four of length,
+//! big-endian.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

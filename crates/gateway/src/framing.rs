@@ -1,15 +1,19 @@
-//! Where each of a client's requests begins and ends, decided before hyper reads it: a request that two readers could take for different
-//! ones is refused here, so that neither hyper nor the engine ever has to guess.
+//! Where each of a client's requests begins and ends, decided before hyper reads it: a request that
+//! two readers could take for different ones is refused here, so that neither hyper nor the engine
+//! ever has to guess.
 //!
-//! Heads are read by `httparse`, the parser that hyper uses, so that there is one opinion of what a line is. What is refused although a
-//! reader could live with it: a length beside an encoding, several lengths, any encoding but `chunked`. What Go's server (which dockerd
-//! is) refuses is refused here in its words. A bare line feed ends a line, as it does for Go; what goes on is written anew and has none.
+//! Heads are read by `httparse`, the parser that hyper uses, so that there is one opinion of what a
+//! line is. What is refused although a reader could live with it: a length beside an encoding,
+//! several lengths, any encoding but `chunked`. What Go's server (which dockerd is) refuses is
+//! refused here in its words. A bare line feed ends a line, as it does for Go; what goes on is
+//! written anew and has none.
 
 use std::mem::MaybeUninit;
 
 use crate::chunked::Chunks;
 
-/// Request line and headers, with labels and credentials in them: Go's default of 1 MiB and its slack.
+/// Request line and headers, with labels and credentials in them: Go's default of 1 MiB and its
+/// slack.
 pub(crate) const MAX_HEAD: usize = (1 << 20) + 4096;
 
 /// Header lines. Go has no limit of its own.
@@ -18,7 +22,8 @@ pub(crate) const MAX_HEADERS: usize = 1024;
 /// The longest path and query that hyper's types can hold.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
-/// Heads up to this size are read again with each piece that comes, so that nonsense is refused before it ends.
+/// Heads up to this size are read again with each piece that comes, so that nonsense is refused
+/// before it ends.
 const SMALL: usize = 16 * 1024;
 
 /// Why a request is not taken, in the words that Go's server has for it where it has any.
@@ -41,7 +46,10 @@ impl Refusal {
     pub(crate) fn answer(self) -> String {
         let Self { status, why } = self;
         let said = if why.is_empty() { status.to_owned() } else { format!("{status}: {why}") };
-        format!("HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n{said}")
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: \
+            close\r\n\r\n{said}"
+        )
     }
 }
 
@@ -87,7 +95,8 @@ pub(crate) struct Head {
     pub(crate) expects: bool,
 }
 
-/// Reads the head at the beginning of `bytes`, of which `known` were there the last time. None while it is not complete.
+/// Reads the head at the beginning of `bytes`, of which `known` were there the last time. None
+/// while it is not complete.
 pub(crate) fn head(bytes: &[u8], known: usize) -> Result<Option<Head>, Refusal> {
     const TOO_LARGE: Refusal = Refusal { status: "431 Request Header Fields Too Large", why: "" };
     if bytes.len() > SMALL && !ends_in(bytes, known) {
@@ -103,7 +112,9 @@ pub(crate) fn head(bytes: &[u8], known: usize) -> Result<Option<Head>, Refusal> 
         parsed = request.parse_with_uninit_headers(bytes, &mut many);
     }
     match parsed {
-        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => check(&request, bytes, length).map(Some),
+        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
+            check(&request, bytes, length).map(Some)
+        }
         Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(TOO_LARGE),
         Err(_) => Err(Refusal { status: "400 Bad Request", why: "" }),
@@ -113,10 +124,15 @@ pub(crate) fn head(bytes: &[u8], known: usize) -> Result<Option<Head>, Refusal> 
 /// Whether an empty line is among the bytes that are new.
 pub(crate) fn ends_in(bytes: &[u8], known: usize) -> bool {
     let new = &bytes[known.saturating_sub(3)..];
-    new.windows(2).any(|window| window == b"\n\n") || new.windows(3).any(|window| window == b"\n\r\n")
+    new.windows(2).any(|window| window == b"\n\n")
+        || new.windows(3).any(|window| window == b"\n\r\n")
 }
 
-fn check(request: &httparse::Request<'_, '_>, bytes: &[u8], length: usize) -> Result<Head, Refusal> {
+fn check(
+    request: &httparse::Request<'_, '_>,
+    bytes: &[u8],
+    length: usize,
+) -> Result<Head, Refusal> {
     let modern = request.version == Some(1);
     if request.method == Some("CONNECT") {
         return Err(Refusal::bad("there is nothing to connect to"));
@@ -154,16 +170,28 @@ fn check(request: &httparse::Request<'_, '_>, bytes: &[u8], length: usize) -> Re
     if chunked && size.is_some() {
         return Err(Refusal::bad("both Content-Length and Transfer-Encoding"));
     }
-    let body = if chunked { Body::Chunked(Chunks::default()) } else { Body::Length(size.unwrap_or(0)) };
+    let body =
+        if chunked { Body::Chunked(Chunks::default()) } else { Body::Length(size.unwrap_or(0)) };
     let end = if bytes[..length].ends_with(b"\r\n") { 2 } else { 1 };
-    Ok(Head { length, end, expects: expects && modern && !body.is_empty(), body, takes_trailers: modern && !te })
+    Ok(Head {
+        length,
+        end,
+        expects: expects && modern && !body.is_empty(),
+        body,
+        takes_trailers: modern && !te,
+    })
 }
 
 /// A length as the grammar has it: digits and nothing else.
 fn digits(value: &[u8]) -> Option<u64> {
     // hyper keeps the highest values for itself; nobody has that many bytes.
     let plain = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| plain)?.parse().ok().filter(|length| *length <= i64::MAX as u64)
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| plain)?
+        .parse()
+        .ok()
+        .filter(|length| *length <= i64::MAX as u64)
 }
 
 #[cfg(test)]
@@ -171,7 +199,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Option<Head>, &'static str> {
-        head(text.as_bytes(), 0).map_err(|refusal| if refusal.why.is_empty() { refusal.status } else { refusal.why })
+        head(text.as_bytes(), 0)
+            .map_err(|refusal| if refusal.why.is_empty() { refusal.status } else { refusal.why })
     }
 
     fn body(text: &str) -> Body {
@@ -181,9 +210,27 @@ mod tests {
     #[test]
     fn a_request_ends_where_its_head_says() {
         assert_eq!(body("GET / HTTP/1.1\r\nHost: d\r\n\r\n"), Body::Length(0));
-        assert_eq!(body("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\n\r\n"), Body::Length(12));
-        assert_eq!(body("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\ncontent-length: 12\r\n\r\n"), Body::Length(12));
-        assert_eq!(body("POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: Chunked\r\n\r\n"), Body::Chunked(Chunks::default()));
+        assert_eq!(
+            body(
+                "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: \
+            12\r\n\r\n"
+            ),
+            Body::Length(12)
+        );
+        assert_eq!(
+            body(
+                "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\ncontent-length: \
+            12\r\n\r\n"
+            ),
+            Body::Length(12)
+        );
+        assert_eq!(
+            body(
+                "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
+            Chunked\r\n\r\n"
+            ),
+            Body::Chunked(Chunks::default())
+        );
         assert_eq!(body("GET / HTTP/1.0\r\n\r\n"), Body::Length(0));
         let head = read("\r\nGET / HTTP/1.1\nHost: d\n\nGET /").unwrap().unwrap();
         assert_eq!((head.length, head.end), (26, 1));
@@ -193,9 +240,21 @@ mod tests {
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
         for (lines, why) in [
-            ("Host: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked", "both Content-Length and Transfer-Encoding"),
-            ("Host: d\r\nTransfer-Encoding: chunked\r\nContent-Length: 3", "both Content-Length and Transfer-Encoding"),
-            ("Host: d\r\nContent-Length: 3\r\nContent-Length: 4", "several values of Content-Length"),
+            (
+                "Host: d\r\nContent-Length: 3\r\nTransfer-Encoding: \
+                chunked",
+                "both Content-Length and Transfer-Encoding",
+            ),
+            (
+                "Host: d\r\nTransfer-Encoding: chunked\r\nContent-Length: 3",
+                "both Content-Length \
+                and Transfer-Encoding",
+            ),
+            (
+                "Host: d\r\nContent-Length: 3\r\nContent-Length: 4",
+                "several values of \
+                Content-Length",
+            ),
             ("Host: d\r\nContent-Length: 3, 3", "invalid Content-Length"),
             ("Host: d\r\nContent-Length: +3", "invalid Content-Length"),
             ("Host: d\r\nContent-Length: -3", "invalid Content-Length"),
@@ -205,7 +264,11 @@ mod tests {
             ("Host: d\r\nTransfer-Encoding: gzip, chunked", "unsupported transfer encoding"),
             ("Host: d\r\nTransfer-Encoding: chunked, identity", "unsupported transfer encoding"),
             ("Host: d\r\nTransfer-Encoding: xchunked", "unsupported transfer encoding"),
-            ("Host: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "unsupported transfer encoding"),
+            (
+                "Host: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: \
+                chunked",
+                "unsupported transfer encoding",
+            ),
             ("Host: d\r\nTransfer-Encoding:", "unsupported transfer encoding"),
             ("Host: d\r\nHost: d", "too many Host headers"),
             ("X: y", "missing required Host header"),
@@ -219,22 +282,53 @@ mod tests {
         ] {
             assert_eq!(read(&format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n")), Err(why), "{lines:?}");
         }
-        assert_eq!(read("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err("unsupported transfer encoding"));
+        assert_eq!(
+            read(
+                "POST / HTTP/1.0\r\nTransfer-Encoding: \
+            chunked\r\n\r\n"
+            ),
+            Err("unsupported transfer encoding")
+        );
         assert_eq!(read("GET /a b HTTP/1.1\r\nHost: d\r\n\r\n"), Err("400 Bad Request"));
-        assert_eq!(read("CONNECT d:1 HTTP/1.1\r\nHost: d\r\n\r\n"), Err("there is nothing to connect to"));
+        assert_eq!(
+            read(
+                "CONNECT d:1 HTTP/1.1\r\nHost: \
+            d\r\n\r\n"
+            ),
+            Err("there is nothing to connect to")
+        );
         assert_eq!(read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err("400 Bad Request"));
     }
 
     #[test]
     fn heads_have_the_limits_of_gos_server() {
-        let big = |size: usize| format!("GET / HTTP/1.1\r\nHost: d\r\nX: {}\r\n\r\n", "x".repeat(size));
+        let big = |size: usize| {
+            format!(
+                "GET / HTTP/1.1\r\nHost: d\r\nX: \
+            {}\r\n\r\n",
+                "x".repeat(size)
+            )
+        };
         assert!(read(&big(1 << 20)).unwrap().is_some());
         assert_eq!(read(&big(MAX_HEAD)), Err("431 Request Header Fields Too Large"));
         assert_eq!(read(&big(MAX_HEAD)[..MAX_HEAD]), Err("431 Request Header Fields Too Large"));
-        assert_eq!(read(&format!("GET /{} HTTP/1.1\r\nHost: d\r\n\r\n", "x".repeat(70_000))), Err("414 URI Too Long"));
+        assert_eq!(
+            read(&format!(
+                "GET /{} HTTP/1.1\r\nHost: \
+            d\r\n\r\n",
+                "x".repeat(70_000)
+            )),
+            Err("414 URI Too Long")
+        );
         let many: String = (0..MAX_HEADERS - 1).map(|n| format!("X-{n}: {n}\r\n")).collect();
         assert!(read(&format!("GET / HTTP/1.1\r\nHost: d\r\n{many}\r\n")).unwrap().is_some());
-        assert_eq!(read(&format!("GET / HTTP/1.1\r\nHost: d\r\nX: y\r\n{many}\r\n")), Err("431 Request Header Fields Too Large"));
+        assert_eq!(
+            read(&format!(
+                "GET / HTTP/1.1\r\nHost: d\r\nX: \
+            y\r\n{many}\r\n"
+            )),
+            Err("431 Request Header Fields Too Large")
+        );
     }
 
     #[test]

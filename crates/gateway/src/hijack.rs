@@ -1,4 +1,5 @@
-//! After an upgrade: bytes both ways until both directions have ended, each on its own. A silent stream holds no buffer.
+//! After an upgrade: bytes both ways until both directions have ended, each on its own. A silent
+//! stream holds no buffer.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,8 +19,8 @@ use crate::outflow::Outflow;
 use crate::socket::Socket;
 use crate::upstream::taken_over;
 
-/// How soon a client that is gone without a byte to notice it by is found. One system call each time. And how long the engine has to take
-/// what such a client said last.
+/// How soon a client that is gone without a byte to notice it by is found. One system call each
+/// time. And how long the engine has to take what such a client said last.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
 
 /// One read, on the stack. As much as a socket buffer gives at once under load.
@@ -28,8 +29,14 @@ pub(crate) const PIECE: usize = 64 * 1024;
 /// Reads in a row before others get their turn.
 pub(crate) const TURNS: usize = 16;
 
-/// Joins the client to the engine. Returns when both directions have ended, when one of them breaks, or when the client is gone.
-pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, link: &Link, hijacked: Hijacked) {
+/// Joins the client to the engine. Returns when both directions have ended, when one of them
+/// breaks, or when the client is gone.
+pub(crate) async fn join<S: Socket>(
+    mut client: ClientIo<S>,
+    watch: &Watch<S>,
+    link: &Link,
+    hijacked: Hijacked,
+) {
     let Hijacked { mut upgrade, upstream, guard, framed } = hijacked;
     let upgraded = poll_fn(|cx| {
         link.poll_drivers(cx);
@@ -65,7 +72,8 @@ pub(crate) async fn join<S: Socket>(mut client: ClientIo<S>, watch: &Watch<S>, l
         if !departure.noticed {
             match down.poll(cx, &mut engine, &mut client, &traffic) {
                 Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(Some(error)),
-                // Nobody hears the output any more. What the client said before it left still has to arrive.
+                // Nobody hears the output any more. What the client said before it left still has
+                // to arrive.
                 Poll::Ready(Err(Broken::Writing)) => departure.noticed = true,
                 _ => {}
             }
@@ -162,7 +170,8 @@ impl Direction {
     }
 }
 
-/// A client that is gone altogether. It is looked for: behind input that nobody takes, and after its end, its going makes no sound.
+/// A client that is gone altogether. It is looked for: behind input that nobody takes, and after
+/// its end, its going makes no sound.
 struct Departure {
     interval: Interval,
     noticed: bool,

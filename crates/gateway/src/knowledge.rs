@@ -1,10 +1,13 @@
-//! What the engine said about itself the last time: enough to answer `/_ping` and `/version` without a machine.
+//! What the engine said about itself the last time: enough to answer `/_ping` and `/version`
+//! without a machine.
 //!
-//! Every client opens with `/_ping`; a machine that was woken or kept by that alone would never go. What is replayed are the engine's own
-//! headers and body. Any answer of an engine that differs in what it calls itself voids the knowledge.
+//! Every client opens with `/_ping`; a machine that was woken or kept by that alone would never go.
+//! What is replayed are the engine's own headers and body. Any answer of an engine that differs in
+//! what it calls itself voids the knowledge.
 //!
-//! A client chooses its API version by what `/_ping` said, so it may speak to an older engine in a version that the last one
-//! offered. An engine that has just been met is asked for its own version, and such requests go to it in that one.
+//! A client chooses its API version by what `/_ping` said, so it may speak to an older engine in a
+//! version that the last one offered. An engine that has just been met is asked for its own
+//! version, and such requests go to it in that one.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,9 +27,11 @@ use crate::body::ReplyBody;
 use crate::classify::{Answer, ApiVersion, Route, strip_version};
 
 /// Headers that belong to one transfer or one moment, not to the engine.
-const NOT_REPLAYED: [HeaderName; 4] = [header::DATE, header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING];
+const NOT_REPLAYED: [HeaderName; 4] =
+    [header::DATE, header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING];
 
-/// An engine that has just answered says what it is in milliseconds; a wake does not wait for more than this.
+/// An engine that has just answered says what it is in milliseconds; a wake does not wait for more
+/// than this.
 const LONGEST_QUESTION: Duration = Duration::from_secs(3);
 
 /// Headers by which an engine is recognised; it sends them with every answer.
@@ -72,10 +77,18 @@ impl Knowledge {
         Self::default()
     }
 
-    /// What is kept in a file, and is kept there from now on. A file that is missing or was damaged is an engine not known yet.
+    /// What is kept in a file, and is kept there from now on. A file that is missing or was damaged
+    /// is an engine not known yet.
     pub fn load(path: &Path) -> Self {
-        let known = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self(Arc::new(Inner { path: Some(path.to_owned()), known: Mutex::new(known), ..Inner::default() }))
+        let known = std::fs::read(path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        Self(Arc::new(Inner {
+            path: Some(path.to_owned()),
+            known: Mutex::new(known),
+            ..Inner::default()
+        }))
     }
 
     /// The API version that the engine offers, where known.
@@ -87,12 +100,20 @@ impl Knowledge {
     pub(crate) fn headers(&self) -> HeaderMap {
         let known = self.known();
         let said = known.ping.iter().chain(&known.version).next();
-        let headers = said.into_iter().flat_map(|said| &said.headers).filter(|(name, _)| RECOGNISED_BY.contains(&name.as_str()));
-        headers.filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))).collect()
+        let headers = said
+            .into_iter()
+            .flat_map(|said| &said.headers)
+            .filter(|(name, _)| RECOGNISED_BY.contains(&name.as_str()));
+        headers
+            .filter_map(|(name, value)| {
+                Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+            })
+            .collect()
     }
 
-    /// An engine that requests are going to go to: whether it is another one than before. `open` leads to it, and is not used
-    /// where nothing is known. Costs a round trip; an engine that does not say stays as it was.
+    /// An engine that requests are going to go to: whether it is another one than before. `open`
+    /// leads to it, and is not used where nothing is known. Costs a round trip; an engine that does
+    /// not say stays as it was.
     pub async fn meet(&self, open: impl Future<Output = Result<Stream, OpenError>>) {
         if self.known().ping.is_none() {
             return;
@@ -105,8 +126,8 @@ impl Knowledge {
         }
     }
 
-    /// The same request in the engine's own version, where its client chose a higher one that was offered here. Others are the
-    /// engine's to refuse.
+    /// The same request in the engine's own version, where its client chose a higher one that was
+    /// offered here. Others are the engine's to refuse.
     pub(crate) fn lower(&self, uri: &mut Uri) {
         let highest = self.known().ping.as_ref().and_then(Said::api_version);
         let offered = *self.offered();
@@ -117,7 +138,8 @@ impl Knowledge {
         }
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         if let Ok(lowered) = format!("/v{highest}{path}{query}").parse() {
-            tracing::debug!(%uri, %lowered, "the engine is older than the one whose version the client was offered");
+            tracing::debug!(%uri, %lowered, "the engine is older than the one whose version the \
+                client was offered");
             *uri = lowered;
         }
     }
@@ -136,10 +158,13 @@ impl Knowledge {
             return None;
         }
         self.offers(said);
-        let body = if method == Method::HEAD { Bytes::new() } else { Bytes::from(said.body.clone()) };
+        let body =
+            if method == Method::HEAD { Bytes::new() } else { Bytes::from(said.body.clone()) };
         let mut response = Response::new(ReplyBody::whole(body));
         for (name, value) in &said.headers {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
                 response.headers_mut().append(name, value);
             }
         }
@@ -150,13 +175,16 @@ impl Knowledge {
         Some(response)
     }
 
-    /// An answer of the engine, of any kind: another engine voids what was known. Returns whether it is another one.
+    /// An answer of the engine, of any kind: another engine voids what was known. Returns whether
+    /// it is another one.
     pub(crate) async fn recognise(&self, headers: &HeaderMap) -> bool {
         let another = {
             let mut known = self.known();
             let another = known.ping.as_ref().or(known.version.as_ref()).is_some_and(|said| {
                 RECOGNISED_BY.iter().any(|name| {
-                    headers.get(*name).is_some_and(|value| said.header(name).is_some_and(|known| known.as_bytes() != value.as_bytes()))
+                    headers.get(*name).is_some_and(|value| {
+                        said.header(name).is_some_and(|known| known.as_bytes() != value.as_bytes())
+                    })
                 })
             });
             if another {
@@ -175,7 +203,9 @@ impl Knowledge {
         let headers = headers
             .iter()
             .filter(|(name, _)| !NOT_REPLAYED.contains(name))
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
             .collect();
         let changed = {
             let mut known = self.known();
@@ -227,7 +257,8 @@ impl Known {
         let Ok(body) = serde_json::from_str::<VersionBody>(&said.body) else { return false };
         let highest = body.api_version.as_deref().and_then(ApiVersion::parse);
         let lowest = body.min_api_version.as_deref().and_then(ApiVersion::parse);
-        highest.is_some_and(|highest| version <= highest) && lowest.is_some_and(|lowest| version >= lowest)
+        highest.is_some_and(|highest| version <= highest)
+            && lowest.is_some_and(|lowest| version >= lowest)
     }
 }
 
@@ -243,10 +274,12 @@ impl Said {
 
 /// What an engine calls itself, at the other end of a stream.
 async fn ping(stream: Stream) -> Option<HeaderMap> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     // Its failure is that of the request.
     let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
-    let request = Request::get("/_ping").header(header::HOST, "docker").body(Empty::<Bytes>::new()).ok()?;
+    let request =
+        Request::get("/_ping").header(header::HOST, "docker").body(Empty::<Bytes>::new()).ok()?;
     let response = sender.send_request(request).await.ok()?;
     response.status().is_success().then(|| response.headers().clone())
 }
@@ -292,7 +325,10 @@ mod tests {
         let knowledge = Knowledge::load(&path);
         let reply = ask(&knowledge, Method::GET, "/_ping").unwrap();
         assert_eq!(reply.headers()["api-version"], "1.41");
-        assert!(!reply.headers().contains_key("date") && !reply.headers().contains_key("content-length"));
+        assert!(
+            !reply.headers().contains_key("date")
+                && !reply.headers().contains_key("content-length")
+        );
         assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), "OK");
         let head = ask(&knowledge, Method::HEAD, "/_ping").unwrap();
         assert!(head.into_body().collect().await.unwrap().to_bytes().is_empty());
@@ -304,9 +340,13 @@ mod tests {
         let knowledge = Knowledge::empty();
         let body = Bytes::from_static(br#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#);
         knowledge.learn(Answer::Version, &headers("Docker/1"), &body).await;
-        for (path, answered) in
-            [("/version", true), ("/v1.41/version", true), ("/v1.12/version", true), ("/v1.42/version", false), ("/v1.9/version", false)]
-        {
+        for (path, answered) in [
+            ("/version", true),
+            ("/v1.41/version", true),
+            ("/v1.12/version", true),
+            ("/v1.42/version", false),
+            ("/v1.9/version", false),
+        ] {
             assert_eq!(ask(&knowledge, Method::GET, path).is_some(), answered, "{path}");
         }
     }

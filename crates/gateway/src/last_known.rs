@@ -1,6 +1,8 @@
-//! The engine's last answers to questions that change nothing, for those who repeat them while there is no machine.
+//! The engine's last answers to questions that change nothing, for those who repeat them while
+//! there is no machine.
 //!
-//! A list of containers that ran is told as what became of them: they were stopped with the machine.
+//! A list of containers that ran is told as what became of them: they were stopped with the
+//! machine.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,9 +49,18 @@ pub(crate) struct Recording {
 }
 
 impl LastKnown {
-    /// Remembers the answer to `uri`, if it is one that may be given again; its body is still to come.
-    pub(crate) fn record(&self, uri: &Uri, response: &Response<impl Sized>, at: Moment) -> Option<Box<Recording>> {
-        let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    /// Remembers the answer to `uri`, if it is one that may be given again; its body is still to
+    /// come.
+    pub(crate) fn record(
+        &self,
+        uri: &Uri,
+        response: &Response<impl Sized>,
+        at: Moment,
+    ) -> Option<Box<Recording>> {
+        let is_json = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         (response.status() == StatusCode::OK && is_json).then(|| {
             Box::new(Recording {
                 into: self.clone(),
@@ -67,12 +78,21 @@ impl LastKnown {
     }
 
     /// The last answer to `uri`, as things stand now. Lists of which nothing is known are empty.
-    pub(crate) fn answer(&self, uri: &Uri, standing: Standing, now: Moment) -> Option<Response<ReplyBody>> {
+    pub(crate) fn answer(
+        &self,
+        uri: &Uri,
+        standing: Standing,
+        now: Moment,
+    ) -> Option<Response<ReplyBody>> {
         let (headers, body, age) = {
             let known = self.known();
             match known.iter().rev().find(|known| known.key == key(uri)) {
                 Some(found) => (found.headers.clone(), found.body.clone(), now.since(found.at)),
-                None => (HeaderMap::new(), Bytes::from_static(empty_list(uri)?.as_bytes()), Duration::ZERO),
+                None => (
+                    HeaderMap::new(),
+                    Bytes::from_static(empty_list(uri)?.as_bytes()),
+                    Duration::ZERO,
+                ),
             }
         };
         let body = match standing {
@@ -81,7 +101,10 @@ impl LastKnown {
         };
         let mut response = Response::new(ReplyBody::whole(body));
         *response.headers_mut() = headers;
-        response.headers_mut().entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .entry(header::CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
         Some(response)
     }
 
@@ -104,7 +127,9 @@ impl Recording {
         let mut known = into.known();
         known.retain(|known| known.key != key);
         known.push_back(Known { key, headers, body: body.freeze(), at });
-        while known.len() > MAX_ANSWERS || known.iter().map(|known| known.body.len()).sum::<usize>() > MAX_ALL {
+        while known.len() > MAX_ANSWERS
+            || known.iter().map(|known| known.body.len()).sum::<usize>() > MAX_ALL
+        {
             known.pop_front();
         }
     }
@@ -116,7 +141,14 @@ fn key(uri: &Uri) -> String {
 
 /// Headers that belong to one transfer or one moment.
 fn is_of_the_moment(name: &HeaderName) -> bool {
-    [header::DATE, header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING, header::TRAILER].contains(name)
+    [
+        header::DATE,
+        header::CONTENT_LENGTH,
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::TRAILER,
+    ]
+    .contains(name)
 }
 
 /// The path without the version.
@@ -124,7 +156,12 @@ fn segments(uri: &Uri) -> Vec<&str> {
     let path = uri.path().trim_matches('/');
     let segments: Vec<&str> = path.split('/').collect();
     match segments.first() {
-        Some(first) if first.starts_with('v') && first[1..].starts_with(|digit: char| digit.is_ascii_digit()) => segments[1..].to_vec(),
+        Some(first)
+            if first.starts_with('v')
+                && first[1..].starts_with(|digit: char| digit.is_ascii_digit()) =>
+        {
+            segments[1..].to_vec()
+        }
         _ => segments,
     }
 }
@@ -137,14 +174,19 @@ fn empty_list(uri: &Uri) -> Option<&'static str> {
     }
 }
 
-/// The same answer after the machine has gone. `None` where it stays as it was, or is not understood.
+/// The same answer after the machine has gone. `None` where it stays as it was, or is not
+/// understood.
 fn stopped(uri: &Uri, body: &[u8], age: Duration) -> Option<Bytes> {
     let mut value: Value = serde_json::from_slice(body).ok()?;
     match *segments(uri) {
         ["containers", "json"] => list(&mut value, uri, age)?,
         ["containers", _, "json"] => inspected(&mut value)?,
         ["info"] => info(&mut value)?,
-        ["system", "df"] => value.get_mut("Containers")?.as_array_mut()?.iter_mut().for_each(|container| listed(container, age)),
+        ["system", "df"] => value
+            .get_mut("Containers")?
+            .as_array_mut()?
+            .iter_mut()
+            .for_each(|container| listed(container, age)),
         _ => return None,
     }
     let mut text = serde_json::to_vec(&value).ok()?;
@@ -154,13 +196,25 @@ fn stopped(uri: &Uri, body: &[u8], age: Duration) -> Option<Bytes> {
 
 fn list(value: &mut Value, uri: &Uri, age: Duration) -> Option<()> {
     let containers = value.as_array_mut()?;
-    let query: Vec<(String, String)> = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let given = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let is_true = |value: &str| !["", "0", "no", "false", "none"].iter().any(|word| value.eq_ignore_ascii_case(word));
-    let of_states = given("filters").and_then(|filters| serde_json::from_str::<Value>(filters).ok()).and_then(|filters| states(&filters));
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+            .into_owned()
+            .collect();
+    let given =
+        |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let is_true = |value: &str| {
+        !["", "0", "no", "false", "none"].iter().any(|word| value.eq_ignore_ascii_case(word))
+    };
+    let of_states = given("filters")
+        .and_then(|filters| serde_json::from_str::<Value>(filters).ok())
+        .and_then(|filters| states(&filters));
     let shows_stopped = match of_states {
         Some(states) => states.iter().any(|state| state == "exited"),
-        None => given("all").is_some_and(is_true) || given("limit").is_some_and(|limit| limit.parse().is_ok_and(|limit: i64| limit > 0)),
+        None => {
+            given("all").is_some_and(is_true)
+                || given("limit")
+                    .is_some_and(|limit| limit.parse().is_ok_and(|limit: i64| limit > 0))
+        }
     };
     if shows_stopped {
         containers.iter_mut().for_each(|container| listed(container, age))
@@ -170,10 +224,13 @@ fn list(value: &mut Value, uri: &Uri, age: Duration) -> Option<()> {
     Some(())
 }
 
-/// The states that a filter asks for: `{"status":["running"]}`, or the older `{"status":{"running":true}}`.
+/// The states that a filter asks for: `{"status":["running"]}`, or the older
+/// `{"status":{"running":true}}`.
 fn states(filters: &Value) -> Option<Vec<String>> {
     match filters.get("status")? {
-        Value::Array(states) => Some(states.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        Value::Array(states) => {
+            Some(states.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }
         Value::Object(states) => Some(states.keys().cloned().collect()),
         _ => None,
     }
@@ -188,7 +245,11 @@ fn listed(container: &mut Value, age: Duration) {
         return;
     }
     container["State"] = json!("exited");
-    container["Status"] = json!(format!("Exited ({UNKNOWN_EXIT_CODE}) {} ago", in_dockers_words(age)));
+    container["Status"] = json!(format!(
+        "Exited ({UNKNOWN_EXIT_CODE}) {} \
+        ago",
+        in_dockers_words(age)
+    ));
     // Published ports are those of a running container.
     container["Ports"] = json!([]);
 }
@@ -213,7 +274,9 @@ fn inspected(container: &mut Value) -> Option<()> {
 fn info(info: &mut Value) -> Option<()> {
     let info = info.as_object_mut()?;
     let all = info.get("Containers")?.as_u64()?;
-    for (name, count) in [("ContainersRunning", 0), ("ContainersPaused", 0), ("ContainersStopped", all)] {
+    for (name, count) in
+        [("ContainersRunning", 0), ("ContainersPaused", 0), ("ContainersStopped", all)]
+    {
         info.insert(name.to_owned(), json!(count));
     }
     Some(())
@@ -240,10 +303,20 @@ mod tests {
     use super::*;
 
     fn remember(known: &LastKnown, uri: &str, body: &str) {
-        let response = Response::builder().header("content-type", "application/json").header("date", "x").header("server", "D").body(());
-        let recording = known.record(&uri.parse().unwrap(), &response.unwrap(), Moment::default()).unwrap();
+        let response = Response::builder()
+            .header("content-type", "application/json")
+            .header("date", "x")
+            .header("server", "D")
+            .body(());
+        let recording =
+            known.record(&uri.parse().unwrap(), &response.unwrap(), Moment::default()).unwrap();
         let (first, second) = body.split_at(body.len() / 2);
-        recording.takes(&first.to_owned().into()).unwrap().takes(&second.to_owned().into()).unwrap().ends();
+        recording
+            .takes(&first.to_owned().into())
+            .unwrap()
+            .takes(&second.to_owned().into())
+            .unwrap()
+            .ends();
     }
 
     async fn told(known: &LastKnown, uri: &str, standing: Standing) -> Option<Value> {
@@ -251,7 +324,10 @@ mod tests {
         let response = known.answer(&uri.parse().unwrap(), standing, now)?;
         assert_eq!(response.headers()["content-type"], "application/json");
         assert!(!response.headers().contains_key("date"));
-        Some(serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap())
+        Some(
+            serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes())
+                .unwrap(),
+        )
     }
 
     const RUNNING: &str = r#"[{"Id":"1","State":"running","Status":"Up 2 hours","Ports":[{"PrivatePort":80}]},{"Id":"2","State":"created","Status":"Created","Ports":[]}]"#;
@@ -262,9 +338,17 @@ mod tests {
         let uri = "/v1.41/containers/json?all=1";
         remember(&known, uri, RUNNING);
         let told_now = told(&known, uri, Standing::Absent).await.unwrap();
-        assert_eq!(told_now[0], json!({"Id": "1", "State": "exited", "Status": "Exited (255) 5 minutes ago", "Ports": []}));
+        assert_eq!(
+            told_now[0],
+            json!({"Id": "1", "State": "exited", "Status": "Exited (255) 5 \
+            minutes ago", "Ports": []})
+        );
         assert_eq!(told_now[1]["State"], "created");
-        assert_eq!(told(&known, uri, Standing::Away).await.unwrap()[0]["State"], "running", "it may go on");
+        assert_eq!(
+            told(&known, uri, Standing::Away).await.unwrap()[0]["State"],
+            "running",
+            "it may go on"
+        );
     }
 
     #[tokio::test]
@@ -281,31 +365,53 @@ mod tests {
         ] {
             let uri = format!("/containers/json{query}");
             remember(&known, &uri, RUNNING);
-            assert_eq!(told(&known, &uri, Standing::Absent).await.unwrap().as_array().unwrap().len(), count, "{query}");
+            assert_eq!(
+                told(&known, &uri, Standing::Absent).await.unwrap().as_array().unwrap().len(),
+                count,
+                "{query}"
+            );
         }
     }
 
     #[tokio::test]
     async fn one_container_and_the_counts_are_told_alike_and_images_stay_as_they_were() {
         let known = LastKnown::default();
-        let one =
-            r#"{"Id":"1","State":{"Status":"running","Running":true,"Pid":7,"ExitCode":0},"NetworkSettings":{"Ports":{"80/tcp":[]}}}"#;
+        let one = r#"{"Id":"1","State":{"Status":"running","Running":true,"Pid":7,"ExitCode":0},"NetworkSettings":{"Ports":{"80/tcp":[]}}}"#;
         remember(&known, "/containers/web/json", one);
         let one = told(&known, "/containers/web/json", Standing::Absent).await.unwrap();
-        assert_eq!((&one["State"]["Status"], &one["State"]["Running"], &one["State"]["Pid"]), (&json!("exited"), &json!(false), &json!(0)));
+        assert_eq!(
+            (&one["State"]["Status"], &one["State"]["Running"], &one["State"]["Pid"]),
+            (&json!("exited"), &json!(false), &json!(0))
+        );
         assert_eq!(one["NetworkSettings"]["Ports"], json!({}));
-        remember(&known, "/v1.41/info", r#"{"Containers":3,"ContainersRunning":2,"ContainersPaused":1,"ContainersStopped":0,"ID":"x"}"#);
+        remember(
+            &known,
+            "/v1.41/info",
+            r#"{"Containers":3,"ContainersRunning":2,"ContainersPaused":1,"ContainersStopped":0,"ID":"x"}"#,
+        );
         let info = told(&known, "/v1.41/info", Standing::Absent).await.unwrap();
-        assert_eq!((&info["ContainersRunning"], &info["ContainersStopped"], &info["ID"]), (&json!(0), &json!(3), &json!("x")));
+        assert_eq!(
+            (&info["ContainersRunning"], &info["ContainersStopped"], &info["ID"]),
+            (&json!(0), &json!(3), &json!("x"))
+        );
         remember(&known, "/images/json", r#"[{"Id":"i"}]"#);
-        assert_eq!(told(&known, "/images/json", Standing::Absent).await, Some(json!([{"Id": "i"}])));
+        assert_eq!(
+            told(&known, "/images/json", Standing::Absent).await,
+            Some(json!([{"Id": "i"}]))
+        );
     }
 
     #[tokio::test]
     async fn what_was_never_asked_is_an_empty_list_or_not_known() {
         let known = LastKnown::default();
-        assert_eq!(told(&known, "/v1.41/containers/json?all=1", Standing::Absent).await, Some(json!([])));
-        assert_eq!(told(&known, "/volumes", Standing::Absent).await, Some(json!({"Volumes": [], "Warnings": null})));
+        assert_eq!(
+            told(&known, "/v1.41/containers/json?all=1", Standing::Absent).await,
+            Some(json!([]))
+        );
+        assert_eq!(
+            told(&known, "/volumes", Standing::Absent).await,
+            Some(json!({"Volumes": [], "Warnings": null}))
+        );
         assert_eq!(told(&known, "/info", Standing::Absent).await, None);
     }
 
@@ -320,10 +426,19 @@ mod tests {
         }
         assert_eq!(known.known().len(), MAX_ANSWERS);
         assert_eq!(told(&known, "/info", Standing::Away).await, None);
-        let response = Response::builder().header("content-type", "application/json").body(()).unwrap();
-        let recording = known.record(&"/images/json".parse().unwrap(), &response, Moment::default()).unwrap();
+        let response =
+            Response::builder().header("content-type", "application/json").body(()).unwrap();
+        let recording =
+            known.record(&"/images/json".parse().unwrap(), &response, Moment::default()).unwrap();
         assert!(recording.takes(&vec![b' '; MAX_ANSWER + 1].into()).is_none());
-        let refused = Response::builder().status(404).header("content-type", "application/json").body(()).unwrap();
-        assert!(known.record(&"/info".parse().unwrap(), &refused, Moment::default()).is_none(), "a refusal is not remembered");
+        let refused = Response::builder()
+            .status(404)
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap();
+        assert!(
+            known.record(&"/info".parse().unwrap(), &refused, Moment::default()).is_none(),
+            "a refusal is not remembered"
+        );
     }
 }

@@ -1,11 +1,13 @@
 //! The local Docker endpoint.
 //!
-//! Every request of every Docker client arrives here, and whatever a local dockerd would do with it happens: one HTTP parser on each side,
-//! answers passed on byte by byte as they come, upgrades, half-closed directions, abrupt ends. What is done to a request stands in one
-//! place, `chain`; everything else is transport.
+//! Every request of every Docker client arrives here, and whatever a local dockerd would do with it
+//! happens: one HTTP parser on each side, answers passed on byte by byte as they come, upgrades,
+//! half-closed directions, abrupt ends. What is done to a request stands in one place, `chain`;
+//! everything else is transport.
 //!
-//! The gateway does not know what a machine is or how it is reached: streams come from a [`tunnel::Connector`], which may take as long as a
-//! machine takes to be made. It keeps no state of the engine but [`Knowledge`] and its last answers, for who repeats a question ([`Presence`]).
+//! The gateway does not know what a machine is or how it is reached: streams come from a
+//! [`tunnel::Connector`], which may take as long as a machine takes to be made. It keeps no state
+//! of the engine but [`Knowledge`] and its last answers, for who repeats a question ([`Presence`]).
 //!
 //! A bind mount of a folder of this computer is refused, or means the machine's: `binds`.
 

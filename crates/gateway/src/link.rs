@@ -1,7 +1,8 @@
-//! What one client connection has upstream: connections to the engine that move with it and end with it.
+//! What one client connection has upstream: connections to the engine that move with it and end
+//! with it.
 //!
-//! They are driven by the client connection's own task: nothing is handed from thread to thread on the way of a request, and when the task
-//! is dropped, everything upstream is closed with it.
+//! They are driven by the client connection's own task: nothing is handed from thread to thread on
+//! the way of a request, and when the task is dropped, everything upstream is closed with it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -40,7 +41,8 @@ struct Inner {
 /// How the client's end gets to the engine.
 struct Carrier {
     way: Arc<Way>,
-    /// Behind the request: nothing can follow it. A stream that is going to be taken over passes its end on behind what was said in it.
+    /// Behind the request: nothing can follow it. A stream that is going to be taken over passes
+    /// its end on behind what was said in it.
     passes_end: bool,
 }
 
@@ -78,8 +80,9 @@ impl Link {
         self.inner().requests > 0
     }
 
-    /// An idle connection for a request of this class. What is no big transfer goes by any that is for none; only what `lasts`, and may become a stream, does
-    /// not stay where short questions are asked.
+    /// An idle connection for a request of this class. What is no big transfer goes by any that is
+    /// for none; only what `lasts`, and may become a stream, does not stay where short questions
+    /// are asked.
     pub(crate) async fn idle(&self, class: Class, lasts: bool) -> Option<Upstream> {
         let mut upstream = {
             let mut inner = self.inner();
@@ -95,7 +98,11 @@ impl Link {
     }
 
     /// A new connection. May take as long as a machine takes to be made.
-    pub(crate) async fn dial(&self, connector: &dyn Connector, class: Class) -> Result<Upstream, Failure> {
+    pub(crate) async fn dial(
+        &self,
+        connector: &dyn Connector,
+        class: Class,
+    ) -> Result<Upstream, Failure> {
         let stream = connector.open(Destination::Docker, class).await.map_err(Failure::Open)?;
         let (upstream, driver) = Upstream::over(stream, class).await.map_err(Failure::Lost)?;
         self.adopt(&upstream, driver);
@@ -110,7 +117,12 @@ impl Link {
     /// An idle connection that the client leaves behind for the next one's question.
     pub(crate) fn leave(&self) -> Option<(Upstream, Driver)> {
         let mut inner = self.inner();
-        let of = |wanted| inner.idle.iter().position(|upstream| upstream.class == wanted && upstream.is_worth_leaving());
+        let of = |wanted| {
+            inner
+                .idle
+                .iter()
+                .position(|upstream| upstream.class == wanted && upstream.is_worth_leaving())
+        };
         let at = of(Class::Question).or_else(|| of(Class::Interactive))?;
         let upstream = inner.idle.swap_remove(at);
         let way = upstream.way();
@@ -119,7 +131,8 @@ impl Link {
         Some((upstream, driver))
     }
 
-    /// The request travels on this connection now. A client that has ended meanwhile is passed on as such.
+    /// The request travels on this connection now. A client that has ended meanwhile is passed on
+    /// as such.
     pub(crate) fn carried_by(&self, upstream: &Upstream, passes_end: bool) {
         let carrier = Carrier { way: upstream.way(), passes_end };
         let mut inner = self.inner();

@@ -1,9 +1,10 @@
 //! Whose a path is: of this computer, or of the engine's host.
 //!
 //! A path that exists here is this computer's, unless it always means the engine's host. A path
-//! that does not exist is this computer's where a project here would have it: in the home directory,
-//! beside or below a project that the request names, or below a directory that the machine does not
-//! have. Docker would create it on the machine, and it would be deleted with the machine.
+//! that does not exist is this computer's where a project here would have it: in the home
+//! directory, beside or below a project that the request names, or below a directory that the
+//! machine does not have. Docker would create it on the machine, and it would be deleted with the
+//! machine.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
@@ -67,7 +68,8 @@ const EVERYWHERE: &[&str] = &[
     "/var/tmp",
 ];
 
-/// Sockets of a person's session: of displays, sound and key agents. Docker Desktop has the last one in its own machine.
+/// Sockets of a person's session: of displays, sound and key agents. Docker Desktop has the last
+/// one in its own machine.
 const OF_SOCKETS: &[&str] = &["/tmp/.X11-unix", "/run/user", "/run/host-services/ssh-auth.sock"];
 
 /// Whose a path is.
@@ -104,20 +106,26 @@ fn is_wanted_here(path: &Path, here: &Folders, projects: &[PathBuf]) -> bool {
     here.home.as_deref().is_some_and(below)
         || projects.iter().any(of_project)
         || is_socket(path)
-        || nearest().is_some_and(|nearest| !EVERYWHERE.iter().any(|folder| nearest == Path::new(folder)) && !is_of_the_engine(nearest))
+        || nearest().is_some_and(|nearest| {
+            !EVERYWHERE.iter().any(|folder| nearest == Path::new(folder))
+                && !is_of_the_engine(nearest)
+        })
 }
 
 /// A socket, or a directory of sockets.
 pub(crate) fn is_socket(path: &Path) -> bool {
-    OF_SOCKETS.iter().any(|known| path.starts_with(known)) || std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+    OF_SOCKETS.iter().any(|known| path.starts_with(known))
+        || std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
 /// What may not be looked at is there.
 fn exists(path: &Path) -> bool {
-    !std::fs::symlink_metadata(path).is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+    !std::fs::symlink_metadata(path)
+        .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
-/// Without `.`, `..`, double slashes, and with `/var/run` by its present name: as far as a path can be read without looking at the disk.
+/// Without `.`, `..`, double slashes, and with `/var/run` by its present name: as far as a path can
+/// be read without looking at the disk.
 pub(crate) fn normal(path: &str) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for component in Path::new(path).components() {
@@ -136,13 +144,16 @@ pub(crate) fn normal(path: &str) -> PathBuf {
 }
 
 fn is_of_the_engine(path: &Path) -> bool {
-    OF_THE_ENGINE.iter().any(|known| if known.ends_with('/') { path.starts_with(known) } else { path == Path::new(known) })
+    OF_THE_ENGINE.iter().any(|known| {
+        if known.ends_with('/') { path.starts_with(known) } else { path == Path::new(known) }
+    })
 }
 
 /// By name, or by what the names lead to.
 pub(crate) fn same(path: &Path, socket: &Path) -> bool {
     path == normal(&socket.to_string_lossy())
-        || std::fs::canonicalize(path).is_ok_and(|path| std::fs::canonicalize(socket).is_ok_and(|socket| path == socket))
+        || std::fs::canonicalize(path)
+            .is_ok_and(|path| std::fs::canonicalize(socket).is_ok_and(|socket| path == socket))
 }
 
 #[cfg(test)]
@@ -176,18 +187,38 @@ mod tests {
 
     #[test]
     fn what_is_missing_where_every_system_has_a_directory_is_the_machines() {
-        for path in ["/no-such", "/opt/no-such/data", "/var/lib/no-such", "/srv/no-such", "/mnt/no-such/x", "/home/nobody-here/data"] {
+        for path in [
+            "/no-such",
+            "/opt/no-such/data",
+            "/var/lib/no-such",
+            "/srv/no-such",
+            "/mnt/no-such/x",
+            "/home/nobody-here/data",
+        ] {
             assert_eq!(of(path, &[]), Whose::Engines, "{path}");
         }
     }
 
     #[test]
     fn what_means_the_engines_host_is_the_engines() {
-        for path in ["/var/run/docker.sock", "//var/run/docker.sock", "/run/docker.sock", "/var/run", "/dev/shm", "/proc", "/sys/fs/cgroup"]
-        {
+        for path in [
+            "/var/run/docker.sock",
+            "//var/run/docker.sock",
+            "/run/docker.sock",
+            "/var/run",
+            "/dev/shm",
+            "/proc",
+            "/sys/fs/cgroup",
+        ] {
             assert_eq!(of(path, &[]), Whose::Engines, "{path}");
         }
-        for path in ["/lib/modules", "/var/lib/docker/containers", "/etc/localtime", "/run/containerd/containerd.sock", "/dev"] {
+        for path in [
+            "/lib/modules",
+            "/var/lib/docker/containers",
+            "/etc/localtime",
+            "/run/containerd/containerd.sock",
+            "/dev",
+        ] {
             assert_eq!(of(path, &[]), Whose::Engines, "{path}");
         }
         for path in ["/devil", "/run/user", "/sys/../etc", "/var/lib/dockerx/../../lib"] {

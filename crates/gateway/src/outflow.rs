@@ -1,4 +1,5 @@
-//! Bytes on their way to one side of a connection. What that side does not take at once is held, and nothing else is: it has no buffer of its own.
+//! Bytes on their way to one side of a connection. What that side does not take at once is held,
+//! and nothing else is: it has no buffer of its own.
 
 use std::io;
 use std::pin::Pin;
@@ -27,7 +28,11 @@ impl Outflow {
     }
 
     /// Ready when nothing is held any more.
-    pub(crate) fn poll_held(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_held(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
             let written = ready!(self.poll_write(cx, to, &self.held.clone()))?;
             self.held.advance(written);
@@ -38,7 +43,12 @@ impl Outflow {
     }
 
     /// Ready when all of it was taken. What was not is held. Nothing may be held before.
-    pub(crate) fn poll_pass(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
+        mut bytes: &[u8],
+    ) -> Poll<io::Result<()>> {
         while !bytes.is_empty() {
             match self.poll_write(cx, to, bytes) {
                 Poll::Ready(written) => bytes = &bytes[written?..],
@@ -52,7 +62,11 @@ impl Outflow {
     }
 
     /// Where anything was written since the last time.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
         if self.unflushed {
             ready!(Pin::new(to).poll_flush(cx))?;
             self.unflushed = false;
@@ -60,7 +74,12 @@ impl Outflow {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(to).poll_write(cx, bytes))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));

@@ -27,7 +27,8 @@ pub struct Disk {
     pub advice: String,
 }
 
-/// What is known of the machine, and a way to it for requests that may not wake it. It asks for nothing and waits for nothing.
+/// What is known of the machine, and a way to it for requests that may not wake it. It asks for
+/// nothing and waits for nothing.
 pub trait Presence: Connector + fmt::Debug {
     /// Whether there is an engine to ask.
     fn standing(&self) -> Standing;

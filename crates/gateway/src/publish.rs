@@ -1,5 +1,6 @@
-//! What is said of published ports where the engine's own words do not help: a port that the machine itself uses, and a container in the machine's own network,
-//! whose ports do not appear on this computer.
+//! What is said of published ports where the engine's own words do not help: a port that the
+//! machine itself uses, and a container in the machine's own network, whose ports do not appear on
+//! this computer.
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -30,13 +31,17 @@ impl InHostNetwork {
         let published = fields(config, "PortBindings").find_map(|ports| {
             let (inside, bindings) = ports.as_object()?.iter().next()?;
             let inside = inside.split('/').next()?.to_owned();
-            let host_port = bindings.pointer("/0/HostPort").and_then(Value::as_str).filter(|port| port.parse::<u16>().is_ok());
+            let host_port = bindings
+                .pointer("/0/HostPort")
+                .and_then(Value::as_str)
+                .filter(|port| port.parse::<u16>().is_ok());
             Some((host_port.unwrap_or(&inside).to_owned(), inside))
         });
         drop(configs);
         is_host.then_some(())?;
         let exposed = || {
-            let exposed = fields(body, "ExposedPorts").find_map(|ports| ports.as_object()?.keys().next().cloned())?;
+            let exposed = fields(body, "ExposedPorts")
+                .find_map(|ports| ports.as_object()?.keys().next().cloned())?;
             let port = exposed.split('/').next()?.to_owned();
             Some((port.clone(), port))
         };
@@ -44,9 +49,11 @@ impl InHostNetwork {
     }
 
     fn warning(&self, container: &str) -> String {
-        let (here, inside) = self.named.as_ref().map_or(("PORT", "PORT"), |(here, inside)| (here, inside));
+        let (here, inside) =
+            self.named.as_ref().map_or(("PORT", "PORT"), |(here, inside)| (here, inside));
         format!(
-            "The container uses the machine's own network: what it listens on does not appear on this computer. Forward a port of it with `dockbridge ports add \
+            "The container uses the machine's own network: what it listens on does not appear on \
+                this computer. Forward a port of it with `dockbridge ports add \
              {here}:{container}:{inside}`"
         )
     }
@@ -70,8 +77,12 @@ pub(crate) async fn created(
     .await
 }
 
-/// The engine's refusal of a start, with what can be done where the machine's own addresses are the reason.
-pub(crate) async fn refused(asked: &Asked, response: Response<ReplyBody>) -> Result<Response<ReplyBody>, Failure> {
+/// The engine's refusal of a start, with what can be done where the machine's own addresses are the
+/// reason.
+pub(crate) async fn refused(
+    asked: &Asked,
+    response: Response<ReplyBody>,
+) -> Result<Response<ReplyBody>, Failure> {
     if !is_short(response.headers()) {
         return Ok(response);
     }
@@ -87,9 +98,13 @@ fn explained(body: &Bytes, asked: &Asked) -> Option<Bytes> {
     serde_json::to_vec(&answer).ok().map(Bytes::from)
 }
 
-async fn changed(response: Response<ReplyBody>, change: impl FnOnce(Bytes) -> Bytes) -> Result<Response<ReplyBody>, Failure> {
+async fn changed(
+    response: Response<ReplyBody>,
+    change: impl FnOnce(Bytes) -> Bytes,
+) -> Result<Response<ReplyBody>, Failure> {
     let (mut parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
+    let body =
+        Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
     let body = change(body);
     parts.headers.insert(CONTENT_LENGTH, body.len().into());
     Ok(Response::from_parts(parts, ReplyBody::whole(body)))
@@ -100,19 +115,32 @@ mod tests {
     use super::*;
 
     fn warning(body: &str) -> Option<String> {
-        InHostNetwork::of(&mut serde_json::from_str(body).unwrap()).map(|network| network.warning("web"))
+        InHostNetwork::of(&mut serde_json::from_str(body).unwrap())
+            .map(|network| network.warning("web"))
     }
 
     #[test]
     fn a_container_in_the_machines_network_is_told_how_its_ports_are_reached() {
         let told = |body: &str| warning(body).unwrap();
-        assert!(told(r#"{"HostConfig":{"NetworkMode":"host"}}"#).ends_with("`dockbridge ports add PORT:web:PORT`"));
-        assert!(told(r#"{"hostconfig":{"networkmode":"host"},"ExposedPorts":{"80/tcp":{}}}"#).ends_with("ports add 80:web:80`"));
+        assert!(told(r#"{"HostConfig":{"NetworkMode":"host"}}"#).ends_with(
+            "`dockbridge ports add \
+            PORT:web:PORT`"
+        ));
+        assert!(
+            told(r#"{"hostconfig":{"networkmode":"host"},"ExposedPorts":{"80/tcp":{}}}"#)
+                .ends_with("ports add 80:web:80`")
+        );
         let published = r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}}"#;
         assert!(told(published).ends_with("ports add 8080:web:80`"));
-        let unnamed = r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":[{"HostPort":""}]}}}"#;
+        let unnamed =
+            r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":[{"HostPort":""}]}}}"#;
         assert!(told(unnamed).ends_with("ports add 80:web:80`"));
-        for other in [r#"{"HostConfig":{"NetworkMode":"bridge"}}"#, r#"{"HostConfig":{}}"#, r#"{"HostConfig":null}"#, "[]"] {
+        for other in [
+            r#"{"HostConfig":{"NetworkMode":"bridge"}}"#,
+            r#"{"HostConfig":{}}"#,
+            r#"{"HostConfig":null}"#,
+            "[]",
+        ] {
             assert_eq!(warning(other), None, "{other}");
         }
     }

@@ -42,19 +42,38 @@ struct State {
 
 /// Removes the container, with its anonymous volumes, if it has `AutoRemove` and does not run. A
 /// failure is logged only: the client gets the reason why its start was refused.
-pub(crate) async fn clean_up(link: &Link, connector: &dyn Connector, guard: &Arc<Guard>, container: &str) {
+pub(crate) async fn clean_up(
+    link: &Link,
+    connector: &dyn Connector,
+    guard: &Arc<Guard>,
+    container: &str,
+) {
     if let Err(failure) = try_clean_up(link, connector, guard, container).await {
-        tracing::warn!(%container, %failure, "a self-removing container whose start was refused may still be there");
+        tracing::warn!(%container, %failure, "a self-removing container whose start was refused \
+            may still be there");
     }
 }
 
-async fn try_clean_up(link: &Link, connector: &dyn Connector, guard: &Arc<Guard>, container: &str) -> Result<(), Failure> {
-    let (status, body) = ask(link, connector, guard, Method::GET, &format!("/containers/{container}/json")).await?;
+async fn try_clean_up(
+    link: &Link,
+    connector: &dyn Connector,
+    guard: &Arc<Guard>,
+    container: &str,
+) -> Result<(), Failure> {
+    let (status, body) =
+        ask(link, connector, guard, Method::GET, &format!("/containers/{container}/json")).await?;
     let inspected = serde_json::from_slice::<Inspected>(&body).unwrap_or_default();
     if status != StatusCode::OK || inspected.state.running || !inspected.host_config.auto_remove {
         return Ok(());
     }
-    let (status, body) = ask(link, connector, guard, Method::DELETE, &format!("/containers/{container}?force=1&v=1")).await?;
+    let (status, body) = ask(
+        link,
+        connector,
+        guard,
+        Method::DELETE,
+        &format!("/containers/{container}?force=1&v=1"),
+    )
+    .await?;
     if !status.is_success() && status != StatusCode::NOT_FOUND {
         tracing::warn!(%container, %status, answer = %String::from_utf8_lossy(&body), "a self-removing container could not be removed");
     }
@@ -90,9 +109,11 @@ async fn ask_on(
     *request.method_mut() = method.clone();
     *request.uri_mut() = path.parse::<Uri>().unwrap_or_default();
     request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
-    let response = upstream.send(request, false).await.map_err(|failed| Failure::of(failed.into_error()))?;
+    let response =
+        upstream.send(request, false).await.map_err(|failed| Failure::of(failed.into_error()))?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(Failure::Unreadable)?.to_bytes();
+    let body =
+        Limited::new(body, MAX_ANSWER).collect().await.map_err(Failure::Unreadable)?.to_bytes();
     link.park(upstream);
     Ok((parts.status, body))
 }

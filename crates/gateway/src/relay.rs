@@ -1,5 +1,6 @@
-//! An answer without an end, such as a log that is followed: its chunks pass from the engine to the client byte for byte, and HTTP is spoken again
-//! behind the last of them. Meanwhile neither side's HTTP has buffers: a silent stream holds none.
+//! An answer without an end, such as a log that is followed: its chunks pass from the engine to the
+//! client byte for byte, and HTTP is spoken again behind the last of them. Meanwhile neither side's
+//! HTTP has buffers: a silent stream holds none.
 
 use std::future::poll_fn;
 use std::io;
@@ -26,7 +27,8 @@ use crate::outflow::Outflow;
 use crate::socket::Socket;
 use crate::upstream::{Upstream, Way};
 
-/// Whether the answer to this request may be relayed: nothing is left to do but to pass it on, and nothing but its end can end the connection.
+/// Whether the answer to this request may be relayed: nothing is left to do but to pass it on, and
+/// nothing but its end can end the connection.
 pub(crate) fn may_follow<B: Body>(route: &Route, request: &Request<B>) -> bool {
     let headers = request.headers();
     let keeps = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
@@ -60,10 +62,21 @@ impl Relay {
         // It does not read any more.
         drop(upstream);
         engine.goes_on();
-        Self { engine, way, class, guard, busy, chunks: Chunks::default(), outflow: Outflow::default(), ended: false, clean: true }
+        Self {
+            engine,
+            way,
+            class,
+            guard,
+            busy,
+            chunks: Chunks::default(),
+            outflow: Outflow::default(),
+            ended: false,
+            clean: true,
+        }
     }
 
-    /// Passes it on. True when the client has all of it; otherwise the engine or the client broke off.
+    /// Passes it on. True when the client has all of it; otherwise the engine or the client broke
+    /// off.
     pub(crate) async fn run<S: Socket>(
         mut self,
         client: &mut ClientIo<S>,
@@ -78,7 +91,9 @@ impl Relay {
             if departure.poll(cx, watch, link).is_ready() {
                 return Poll::Ready(false);
             }
-            self.poll(cx, client).map(|passed| passed.inspect_err(|error| tracing::debug!(%error, "an answer broke off")).is_ok())
+            self.poll(cx, client).map(|passed| {
+                passed.inspect_err(|error| tracing::debug!(%error, "an answer broke off")).is_ok()
+            })
         })
         .await;
         if passed {
@@ -87,12 +102,20 @@ impl Relay {
         passed
     }
 
-    fn poll<S: Socket>(&mut self, cx: &mut Context<'_>, client: &mut ClientIo<S>) -> Poll<io::Result<()>> {
+    fn poll<S: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut ClientIo<S>,
+    ) -> Poll<io::Result<()>> {
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         for _ in 0..TURNS {
             ready!(self.outflow.poll_held(cx, client))?;
             let mut buf = ReadBuf::uninit(&mut piece);
-            let read = if self.ended { Poll::Pending } else { Pin::new(&mut self.engine).poll_read(cx, &mut buf) };
+            let read = if self.ended {
+                Poll::Pending
+            } else {
+                Pin::new(&mut self.engine).poll_read(cx, &mut buf)
+            };
             let Poll::Ready(read) = read else {
                 ready!(self.outflow.poll_flush(cx, client))?;
                 return if self.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
@@ -102,8 +125,10 @@ impl Relay {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             self.guard.traffic();
-            let (length, ended) =
-                self.chunks.take(buf.filled()).map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.why()))?;
+            let (length, ended) = self
+                .chunks
+                .take(buf.filled())
+                .map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.why()))?;
             (self.ended, self.clean) = (ended, length == buf.filled().len());
             ready!(self.outflow.poll_pass(cx, client, &buf.filled()[..length]))?;
         }

@@ -20,13 +20,19 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Open(OpenError),
     /// The stream ended before the engine answered. Whether it did what was asked is not known.
-    #[error("the connection to the machine was lost before it answered; the next command connects again")]
+    #[error(
+        "the connection to the machine was lost before it answered; the next command connects \
+        again"
+    )]
     Lost(#[source] hyper::Error),
     /// What the client sent broke off.
     #[error("the request broke off")]
     BrokeOff(#[source] hyper::Error),
     /// The engine's answer broke off where it had to be read as a whole.
-    #[error("the connection to the machine was lost while it answered; the next command connects again")]
+    #[error(
+        "the connection to the machine was lost while it answered; the next command connects \
+        again"
+    )]
     Unreadable(#[source] Box<dyn StdError + Send + Sync>),
     /// A web page may have sent it.
     #[error("{0}")]
@@ -77,14 +83,29 @@ impl Failure {
     /// What the person can do, where the text does not say it by itself.
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Open(OpenError::Dead { .. }) => Some("Try again: the next command connects again"),
-            Self::Crowded => Some("Is there a program that opens connections and never closes them?"),
-            // Where logind keeps what belongs to a user (file-hierarchy(7)).
-            Self::Open(OpenError::NotFound { message } | OpenError::Refused { message }) if message.contains("/run/user/") => Some(
-                "The engine of a user runs while that user is logged in, or always after `loginctl enable-linger USER` there. \
-                 Is it running?",
+            Self::Open(OpenError::Dead { .. }) => Some(
+                "Try again: the next command connects \
+                again",
             ),
-            Self::Open(OpenError::NotFound { .. } | OpenError::Refused { .. }) => Some("Is Docker running on the machine?"),
+            Self::Crowded => Some(
+                "Is there a program that opens connections and never closes \
+                them?",
+            ),
+            // Where logind keeps what belongs to a user (file-hierarchy(7)).
+            Self::Open(OpenError::NotFound { message } | OpenError::Refused { message })
+                if message.contains("/run/user/") =>
+            {
+                Some(
+                    "The engine of a user runs while that user is logged in, or always after \
+                        `loginctl \
+                    enable-linger USER` there. \
+                 Is it running?",
+                )
+            }
+            Self::Open(OpenError::NotFound { .. } | OpenError::Refused { .. }) => Some(
+                "Is Docker \
+                running on the machine?",
+            ),
             _ => None,
         }
     }
@@ -96,11 +117,15 @@ impl Failure {
         }
     }
 
-    /// All of an answer as bytes, and the end of the connection, where no server is there to write it.
+    /// All of an answer as bytes, and the end of the connection, where no server is there to write
+    /// it.
     pub(crate) fn into_text(self) -> String {
         let body = String::from_utf8(error_body(self.message())).unwrap_or_default();
         let (status, length) = (self.status(), body.len());
-        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
+            {length}\r\nConnection: close\r\n\r\n{body}"
+        )
     }
 
     pub(crate) fn into_response(self) -> Response<ReplyBody> {

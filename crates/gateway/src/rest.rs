@@ -1,5 +1,6 @@
-//! When clients rest, memory that their requests used goes back to the system. It lies in pieces between what lives on, and nobody else would give it back: a thousand
-//! streams that opened at once would cost for ever what opening them did.
+//! When clients rest, memory that their requests used goes back to the system. It lies in pieces
+//! between what lives on, and nobody else would give it back: a thousand streams that opened at
+//! once would cost for ever what opening them did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -73,7 +74,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_waits_for_a_rest_but_not_for_ever() {
-        let (soon, row, never) = (Duration::from_secs(3600), Duration::from_secs(2), Duration::from_millis(300));
+        let (soon, row, never) =
+            (Duration::from_secs(3600), Duration::from_secs(2), Duration::from_millis(300));
         assert!((REST..REST * 2).contains(&given_back_after(soon).await));
         assert!((REST..REST * 2).contains(&given_back_after(row).await));
         assert!((AT_LEAST..AT_LEAST + REST).contains(&given_back_after(never).await));

@@ -1,5 +1,7 @@
-//! The disk behind the engine. What would fill it is refused while nearly nothing is left, a new container tells of a disk that fills up, and where the engine itself
-//! says that there is no room, what can be done stands beside its words. How full a disk is, and what can be done, is not known here.
+//! The disk behind the engine. What would fill it is refused while nearly nothing is left, a new
+//! container tells of a disk that fills up, and where the engine itself says that there is no room,
+//! what can be done stands beside its words. How full a disk is, and what can be done, is not known
+//! here.
 
 use std::sync::Arc;
 
@@ -17,11 +19,16 @@ use crate::reply::Failure;
 
 /// ENOSPC, in the words of every program on Linux (errno(3)).
 const NO_ROOM: &str = "no space left on device";
-/// Where the Engine API has a text for a person: in an error, in a stream of progress, and in what both clients and engines made of it before.
+/// Where the Engine API has a text for a person: in an error, in a stream of progress, and in what
+/// both clients and engines made of it before.
 const TEXTS: [&str; 3] = ["/message", "/errorDetail/message", "/error"];
 
-/// Before the engine hears of it. Without a machine there is nothing to look at: the engine says by itself what it thinks.
-pub(crate) async fn before(presence: Option<&Arc<dyn Presence>>, route: &Route) -> Result<(), Failure> {
+/// Before the engine hears of it. Without a machine there is nothing to look at: the engine says by
+/// itself what it thinks.
+pub(crate) async fn before(
+    presence: Option<&Arc<dyn Presence>>,
+    route: &Route,
+) -> Result<(), Failure> {
     let Some(presence) = presence.filter(|_| route.fills) else { return Ok(()) };
     match presence.disk().await.and_then(|disk| disk.refusal) {
         Some(refusal) => Err(Failure::Full(refusal)),
@@ -30,7 +37,11 @@ pub(crate) async fn before(presence: Option<&Arc<dyn Presence>>, route: &Route) 
 }
 
 /// What stands beside the engine's words in an answer that has no length and goes on.
-pub(crate) async fn advice(presence: Option<&Arc<dyn Presence>>, route: &Route, headers: &HeaderMap) -> Option<Arc<str>> {
+pub(crate) async fn advice(
+    presence: Option<&Arc<dyn Presence>>,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Option<Arc<str>> {
     let presence = presence.filter(|_| route.fills && !headers.contains_key(CONTENT_LENGTH))?;
     Some(presence.disk().await?.advice.into())
 }
@@ -43,10 +54,16 @@ pub(crate) async fn after(
 ) -> Result<Response<ReplyBody>, Failure> {
     let created = route.binds == Some(Binds::Container) && response.status() == StatusCode::CREATED;
     let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
-    let Some(presence) = presence.filter(|_| (created || failed) && is_short(response.headers())) else { return Ok(response) };
-    let Some(disk) = presence.disk().await.filter(|disk| failed || disk.warning.is_some()) else { return Ok(response) };
+    let Some(presence) = presence.filter(|_| (created || failed) && is_short(response.headers()))
+    else {
+        return Ok(response);
+    };
+    let Some(disk) = presence.disk().await.filter(|disk| failed || disk.warning.is_some()) else {
+        return Ok(response);
+    };
     let (mut parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
+    let body =
+        Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
     let body = match &disk.warning {
         Some(warning) if created => warned(body, warning),
         _ => explained(body, &disk.advice),
@@ -56,18 +73,22 @@ pub(crate) async fn after(
 }
 
 pub(crate) fn is_short(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let length =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     length.is_some_and(|length| length <= MAX_HEAD)
 }
 
-/// The same with what can be done, where the engine says that there is no room. The engine writes each message of a stream at once, so it comes whole; what does not is left
-/// as it is.
+/// The same with what can be done, where the engine says that there is no room. The engine writes
+/// each message of a stream at once, so it comes whole; what does not is left as it is.
 pub(crate) fn explained(data: Bytes, advice: &str) -> Bytes {
     if !data.windows(NO_ROOM.len()).any(|window| window == NO_ROOM.as_bytes()) {
         return data;
     }
     let lines = data.split_inclusive(|byte| *byte == b'\n');
-    lines.flat_map(|line| message(line, advice).unwrap_or_else(|| line.to_vec())).collect::<Vec<u8>>().into()
+    lines
+        .flat_map(|line| message(line, advice).unwrap_or_else(|| line.to_vec()))
+        .collect::<Vec<u8>>()
+        .into()
 }
 
 fn message(line: &[u8], advice: &str) -> Option<Vec<u8>> {
@@ -102,7 +123,8 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        String::from_utf8(explained(Bytes::copy_from_slice(text.as_bytes()), "make room").to_vec()).unwrap()
+        String::from_utf8(explained(Bytes::copy_from_slice(text.as_bytes()), "make room").to_vec())
+            .unwrap()
     }
 
     #[test]
@@ -112,11 +134,17 @@ mod tests {
             "{\"message\":\"mkdir x: no space left on device; make room\"}\n"
         );
         let stream = "{\"status\":\"Extracting\"}\r\n{\"errorDetail\":{\"message\":\"write y: no space left on device\"},\"error\":\"write y: no space left on device\"}\r\n";
-        let lines: Vec<Value> = told(stream).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<Value> =
+            told(stream).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines[0], serde_json::json!({"status": "Extracting"}));
         assert_eq!(
             (&lines[1]["error"], &lines[1]["errorDetail"]["message"]),
-            (&lines[1]["errorDetail"]["message"], &"write y: no space left on device; make room".into())
+            (
+                &lines[1]["errorDetail"]["message"],
+                &"write y: no space left on device; make \
+                room"
+                    .into()
+            )
         );
         assert!(told(stream).ends_with("}\r\n"));
     }
@@ -136,10 +164,18 @@ mod tests {
 
     #[test]
     fn a_new_container_has_the_warning_among_the_engines() {
-        let warned =
-            |text: &str| -> Value { serde_json::from_slice(&warned(Bytes::copy_from_slice(text.as_bytes()), "it fills up")).unwrap() };
-        assert_eq!(warned("{\"Id\":\"4f\",\"Warnings\":[\"a\"]}\n"), serde_json::json!({"Id": "4f", "Warnings": ["a", "it fills up"]}));
-        assert_eq!(warned("{\"Id\":\"4f\",\"Warnings\":null}")["Warnings"], serde_json::json!(["it fills up"]));
+        let warned = |text: &str| -> Value {
+            serde_json::from_slice(&warned(Bytes::copy_from_slice(text.as_bytes()), "it fills up"))
+                .unwrap()
+        };
+        assert_eq!(
+            warned("{\"Id\":\"4f\",\"Warnings\":[\"a\"]}\n"),
+            serde_json::json!({"Id": "4f", "Warnings": ["a", "it fills up"]})
+        );
+        assert_eq!(
+            warned("{\"Id\":\"4f\",\"Warnings\":null}")["Warnings"],
+            serde_json::json!(["it fills up"])
+        );
         assert_eq!(warned("{\"Id\":\"4f\"}")["Warnings"], serde_json::json!(["it fills up"]));
     }
 }

@@ -20,13 +20,15 @@ use crate::rest::Rest;
 use crate::socket::Socket;
 use crate::spares::Spares;
 
-/// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100 KiB each when busy.
+/// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100
+/// KiB each when busy.
 pub const MAX_CLIENTS: usize = 4096;
 
 /// Clients that are told so at once, when there are too many. More are closed without a word.
 const MAX_TURNED_AWAY: usize = 256;
 
-/// Longer than a short answer takes on a slow link, shorter than a person waits for the daemon to stop.
+/// Longer than a short answer takes on a slow link, shorter than a person waits for the daemon to
+/// stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
 /// The Docker endpoint of one profile. Cheap to clone.
@@ -50,8 +52,14 @@ pub(crate) struct Inner {
 }
 
 impl Gateway {
-    /// Requests go where `connector` leads and are recorded in `activity`. Without `ports`, published ports are the machine's own affair.
-    pub fn new(connector: Arc<dyn Connector>, activity: Activity, ports: Option<Ports>, knowledge: Knowledge) -> Self {
+    /// Requests go where `connector` leads and are recorded in `activity`. Without `ports`,
+    /// published ports are the machine's own affair.
+    pub fn new(
+        connector: Arc<dyn Connector>,
+        activity: Activity,
+        ports: Option<Ports>,
+        knowledge: Knowledge,
+    ) -> Self {
         Self::with_folders(connector, activity, ports, knowledge, Folders::default())
     }
 
@@ -78,8 +86,8 @@ impl Gateway {
         }))
     }
 
-    /// With a look at the machine that asks for none: who repeats a question, or follows events, neither wakes a machine nor keeps one. To be
-    /// said before the gateway is cloned.
+    /// With a look at the machine that asks for none: who repeats a question, or follows events,
+    /// neither wakes a machine nor keeps one. To be said before the gateway is cloned.
     pub fn looking_at(mut self, presence: Arc<dyn Presence>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.presence = Some(presence);
@@ -87,8 +95,9 @@ impl Gateway {
         self
     }
 
-    /// Serves clients until `shutdown`; then requests under way have a few seconds to be answered and everything is closed. Several
-    /// listeners can be served at once. The listener's permissions, and the removal of its socket file, are the caller's.
+    /// Serves clients until `shutdown`; then requests under way have a few seconds to be answered
+    /// and everything is closed. Several listeners can be served at once. The listener's
+    /// permissions, and the removal of its socket file, are the caller's.
     pub async fn serve<L>(&self, mut listener: L, shutdown: CancellationToken)
     where
         L: Listener,
@@ -119,7 +128,9 @@ impl Gateway {
             }
         }
         drop(listener);
-        let answered = tokio::time::timeout(LAST_ANSWERS, async { while clients.join_next().await.is_some() {} });
+        let answered = tokio::time::timeout(LAST_ANSWERS, async {
+            while clients.join_next().await.is_some() {}
+        });
         if answered.await.is_err() {
             clients.shutdown().await;
         }

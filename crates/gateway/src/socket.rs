@@ -8,12 +8,14 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Called once, when the client has connected.
     fn connected(&self) {}
 
-    /// Whether the peer is gone altogether, as opposed to having closed its writing side only. `None` where that cannot be told.
+    /// Whether the peer is gone altogether, as opposed to having closed its writing side only.
+    /// `None` where that cannot be told.
     fn hung_up(&self) -> Option<bool> {
         None
     }
 
-    /// Whether programs that must not give orders can connect to it as well: a browser opens any port of this computer for any page.
+    /// Whether programs that must not give orders can connect to it as well: a browser opens any
+    /// port of this computer for any page.
     fn is_open_to_browsers(&self) -> bool {
         false
     }
@@ -21,14 +23,16 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 
 impl Socket for UnixStream {
     fn hung_up(&self) -> Option<bool> {
-        // Linux reports a hang-up for a Unix socket exactly when the peer has closed it; elsewhere it can mean a closed direction.
+        // Linux reports a hang-up for a Unix socket exactly when the peer has closed it; elsewhere
+        // it can mean a closed direction.
         if cfg!(target_os = "linux") { hang_up(self) } else { None }
     }
 }
 
 impl Socket for TcpStream {
     fn connected(&self) {
-        // Somebody waits for each small answer. A socket that is gone already tells so when it is read.
+        // Somebody waits for each small answer. A socket that is gone already tells so when it is
+        // read.
         let _ = self.set_nodelay(true);
     }
 

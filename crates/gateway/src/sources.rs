@@ -53,7 +53,10 @@ impl Source<'_> {
     pub(crate) fn becomes(&mut self, path: &str) -> bool {
         match &mut self.place {
             Place::Front(bind) => {
-                let rest = bind.as_str().and_then(|text| text.split_once(':')).map_or(String::new(), |(_, rest)| format!(":{rest}"));
+                let rest = bind
+                    .as_str()
+                    .and_then(|text| text.split_once(':'))
+                    .map_or(String::new(), |(_, rest)| format!(":{rest}"));
                 **bind = Value::String(format!("{path}{rest}"));
             }
             Place::Whole(source) => **source = Value::String(path.to_owned()),
@@ -77,16 +80,25 @@ pub(crate) fn labels(binds: Binds, body: &Value) -> Labels {
     let mut told = Labels::default();
     let labelled: Vec<&Value> = match binds {
         Binds::Container | Binds::Volume => vec![body],
-        Binds::Service => seen(body, "TaskTemplate").flat_map(|template| seen(template, "ContainerSpec")).collect(),
+        Binds::Service => seen(body, "TaskTemplate")
+            .flat_map(|template| seen(template, "ContainerSpec"))
+            .collect(),
     };
-    let labels = labelled.into_iter().flat_map(|value| seen(value, "Labels")).filter_map(Value::as_object).flatten();
+    let labels = labelled
+        .into_iter()
+        .flat_map(|value| seen(value, "Labels"))
+        .filter_map(Value::as_object)
+        .flatten();
     for (name, value) in labels {
         let Some(value) = value.as_str() else { continue };
         match name.as_str() {
             "com.docker.compose.project" => told.compose = true,
-            "com.docker.compose.project.working_dir" | "devcontainer.local_folder" => told.projects.push(value.into()),
+            "com.docker.compose.project.working_dir" | "devcontainer.local_folder" => {
+                told.projects.push(value.into())
+            }
             "com.docker.compose.project.config_files" => {
-                let folders = value.split(',').filter_map(|file| std::path::Path::new(file).parent());
+                let folders =
+                    value.split(',').filter_map(|file| std::path::Path::new(file).parent());
                 told.projects.extend(folders.map(PathBuf::from));
             }
             _ => {}
@@ -100,7 +112,9 @@ pub(crate) fn labels(binds: Binds, body: &Value) -> Labels {
 pub(crate) fn sources(binds: Binds, body: &mut Value) -> Vec<Source<'_>> {
     let specs: Vec<&mut Value> = match binds {
         Binds::Container => fields(body, "HostConfig").collect(),
-        Binds::Service => fields(body, "TaskTemplate").flat_map(|template| fields(template, "ContainerSpec")).collect(),
+        Binds::Service => fields(body, "TaskTemplate")
+            .flat_map(|template| fields(template, "ContainerSpec"))
+            .collect(),
         Binds::Volume => return of_driver(body, "Driver", "DriverOpts"),
     };
     let mut sources = Vec::new();
@@ -109,7 +123,8 @@ pub(crate) fn sources(binds: Binds, body: &mut Value) -> Vec<Source<'_>> {
             let list = list.as_array_mut().into_iter().flatten();
             if name.eq_ignore_ascii_case("Binds") {
                 sources.extend(list.map(|bind| {
-                    let target = bind.as_str().and_then(|text| text.split(':').nth(1)).map(str::to_owned);
+                    let target =
+                        bind.as_str().and_then(|text| text.split(':').nth(1)).map(str::to_owned);
                     Source { place: Place::Front(bind), syntax: Syntax::Bind, target }
                 }));
             } else if name.eq_ignore_ascii_case("Mounts") {
@@ -122,11 +137,16 @@ pub(crate) fn sources(binds: Binds, body: &mut Value) -> Vec<Source<'_>> {
 
 fn of_mount(mount: &mut Value) -> Vec<Source<'_>> {
     let text = |name| seen(mount, name).find_map(Value::as_str);
-    let (kind, target) = (text("Type").unwrap_or_default().to_ascii_lowercase(), text("Target").map(str::to_owned));
+    let (kind, target) =
+        (text("Type").unwrap_or_default().to_ascii_lowercase(), text("Target").map(str::to_owned));
     let read_only = seen(mount, "ReadOnly").any(|value| value == &Value::Bool(true));
     match kind.as_str() {
         "bind" => {
-            let source = |value| Source { place: Place::Whole(value), syntax: Syntax::Mount { read_only }, target: target.clone() };
+            let source = |value| Source {
+                place: Place::Whole(value),
+                syntax: Syntax::Mount { read_only },
+                target: target.clone(),
+            };
             fields(mount, "Source").map(source).collect()
         }
         "volume" => fields(mount, "VolumeOptions")
@@ -137,10 +157,17 @@ fn of_mount(mount: &mut Value) -> Vec<Source<'_>> {
     }
 }
 
-/// The driver `local` mounts what its options say, as mount(8) does: a bind mount, or layers of directories.
-fn of_driver<'a>(volume: &'a mut Value, driver: &'static str, options: &'static str) -> Vec<Source<'a>> {
+/// The driver `local` mounts what its options say, as mount(8) does: a bind mount, or layers of
+/// directories.
+fn of_driver<'a>(
+    volume: &'a mut Value,
+    driver: &'static str,
+    options: &'static str,
+) -> Vec<Source<'a>> {
     // It is the one that is taken where none is named.
-    let is_local = seen(volume, driver).filter_map(Value::as_str).all(|name| name.is_empty() || name == "local");
+    let is_local = seen(volume, driver)
+        .filter_map(Value::as_str)
+        .all(|name| name.is_empty() || name == "local");
     if !is_local {
         return Vec::new();
     }
@@ -149,7 +176,8 @@ fn of_driver<'a>(volume: &'a mut Value, driver: &'static str, options: &'static 
 
 fn of_options(options: &mut Map<String, Value>) -> Vec<Source<'_>> {
     let text = |name: &str| options.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (kind, flags): (&str, Vec<&str>) = (text("type"), text("o").split(',').map(str::trim).collect());
+    let (kind, flags): (&str, Vec<&str>) =
+        (text("type"), text("o").split(',').map(str::trim).collect());
     let source = |place| Source { place, syntax: Syntax::Driver, target: None };
     if kind == "bind" || flags.iter().any(|flag| matches!(*flag, "bind" | "rbind")) {
         return options.get_mut("device").map(Place::Whole).map(source).into_iter().collect();
@@ -157,18 +185,35 @@ fn of_options(options: &mut Map<String, Value>) -> Vec<Source<'_>> {
     if kind != "overlay" {
         return Vec::new();
     }
-    let folders =
-        flags.iter().filter_map(|flag| flag.split_once('=')).filter(|(name, _)| matches!(*name, "lowerdir" | "upperdir" | "workdir"));
-    let folders = folders.flat_map(|(_, folders)| folders.split(':')).map(|folder| Place::Within(folder.to_owned()));
+    let folders = flags
+        .iter()
+        .filter_map(|flag| flag.split_once('='))
+        .filter(|(name, _)| matches!(*name, "lowerdir" | "upperdir" | "workdir"));
+    let folders = folders
+        .flat_map(|(_, folders)| folders.split(':'))
+        .map(|folder| Place::Within(folder.to_owned()));
     folders.map(source).collect()
 }
 
 /// Fields of this name in any case, as Go reads JSON.
-pub(crate) fn fields<'a>(value: &'a mut Value, name: &'static str) -> impl Iterator<Item = &'a mut Value> {
-    value.as_object_mut().into_iter().flatten().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+pub(crate) fn fields<'a>(
+    value: &'a mut Value,
+    name: &'static str,
+) -> impl Iterator<Item = &'a mut Value> {
+    value
+        .as_object_mut()
+        .into_iter()
+        .flatten()
+        .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// The same, to be read.
 pub(crate) fn seen<'a>(value: &'a Value, name: &'static str) -> impl Iterator<Item = &'a Value> {
-    value.as_object().into_iter().flatten().filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }

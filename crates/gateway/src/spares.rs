@@ -1,7 +1,9 @@
-//! Connections to the engine that clients left behind in good order, for the next client's question.
+//! Connections to the engine that clients left behind in good order, for the next client's
+//! question.
 //!
-//! Every `docker` command is a new client: a question that finds a connection open spares the machine, the agent and the engine opening one and
-//! closing it. Only what may be asked twice goes by them, for they can be stale in the moment that they are used.
+//! Every `docker` command is a new client: a question that finds a connection open spares the
+//! machine, the agent and the engine opening one and closing it. Only what may be asked twice goes
+//! by them, for they can be stale in the moment that they are used.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -79,7 +81,11 @@ async fn close_old_ones(spares: Weak<Spares>) {
         tokio::time::sleep(KEPT).await;
         let Some(spares) = spares.upgrade() else { return };
         let mut inner = spares.inner();
-        let fresh = inner.spares.iter().position(|spare| spare.since.elapsed() < KEPT).unwrap_or(inner.spares.len());
+        let fresh = inner
+            .spares
+            .iter()
+            .position(|spare| spare.since.elapsed() < KEPT)
+            .unwrap_or(inner.spares.len());
         let old: Vec<Spare> = inner.spares.drain(..fresh).collect();
         inner.watched = !inner.spares.is_empty();
         let over = !inner.watched;

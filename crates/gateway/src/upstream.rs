@@ -38,7 +38,11 @@ impl Upstream {
     }
 
     /// The same on one that was there before, between two requests.
-    pub(crate) async fn on(io: EngineIo, way: Arc<Way>, class: Class) -> Result<(Self, Driver), hyper::Error> {
+    pub(crate) async fn on(
+        io: EngineIo,
+        way: Arc<Way>,
+        class: Class,
+    ) -> Result<(Self, Driver), hyper::Error> {
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .title_case_headers(true)
@@ -50,7 +54,8 @@ impl Upstream {
         let connection = Abortable::new(connection.with_upgrades(), registration);
         let driver = Box::pin(async move {
             if let Ok(Err(error)) = connection.await {
-                // Told to the request or the body that it happened to; here it is only of interest for idle ones.
+                // Told to the request or the body that it happened to; here it is only of interest
+                // for idle ones.
                 tracing::trace!(%error, "a connection to the engine ended");
             }
         });
@@ -62,9 +67,12 @@ impl Upstream {
         self.sender.ready().await.is_ok()
     }
 
-    /// It can be kept for another request: the last one was sent to its end, and the client's end was not passed on.
+    /// It can be kept for another request: the last one was sent to its end, and the client's end
+    /// was not passed on.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.sender.is_closed() && self.way.sent.load(Ordering::Acquire) && !self.way.wanted.load(Ordering::Acquire)
+        !self.sender.is_closed()
+            && self.way.sent.load(Ordering::Acquire)
+            && !self.way.wanted.load(Ordering::Acquire)
     }
 
     /// The same, for another client's request.
@@ -80,7 +88,8 @@ impl Upstream {
         self.io.clone()
     }
 
-    /// Where reading `stops` behind the head of the answer, [`EngineIo::has_stopped`] says whether it did.
+    /// Where reading `stops` behind the head of the answer, [`EngineIo::has_stopped`] says whether
+    /// it did.
     ///
     /// # Errors
     /// With the request itself, where not a byte of it was sent.
@@ -88,7 +97,8 @@ impl Upstream {
         &mut self,
         mut request: Request<RequestBody>,
         stops: bool,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
+    {
         self.io.stops_behind_head(stops);
         request.body_mut().travels_on(self.way());
         self.sender.try_send_request(request)
@@ -101,7 +111,8 @@ impl Drop for Upstream {
     }
 }
 
-/// The stream that a connection was taken over on, without HTTP around it, and what came with the engine's head.
+/// The stream that a connection was taken over on, without HTTP around it, and what came with the
+/// engine's head.
 pub(crate) fn taken_over(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<EngineIo>>().ok()?;
     Some((parts.io.into_inner().take()?, parts.read_buf))
@@ -109,7 +120,8 @@ pub(crate) fn taken_over(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
 
 /// How far a request is on its way to the engine.
 ///
-/// The client's end is passed on once the request is through: a server such as dockerd gives up what nobody waits for.
+/// The client's end is passed on once the request is through: a server such as dockerd gives up
+/// what nobody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     wanted: AtomicBool,
@@ -142,7 +154,9 @@ impl Way {
     }
 
     pub(crate) fn is_due(&self) -> bool {
-        self.wanted.load(Ordering::Acquire) && self.begun.load(Ordering::Acquire) && self.sent.load(Ordering::Acquire)
+        self.wanted.load(Ordering::Acquire)
+            && self.begun.load(Ordering::Acquire)
+            && self.sent.load(Ordering::Acquire)
     }
 
     /// Something of the request is written.

@@ -10,6 +10,7 @@ unsafe extern "C" {
 }
 
 pub(crate) fn trim() {
-    // SAFETY: it takes any number, may be called from any thread at any time, and touches nothing that is in use.
+    // SAFETY: it takes any number, may be called from any thread at any time, and touches nothing
+    // that is in use.
     unsafe { malloc_trim(0) };
 }

@@ -77,14 +77,22 @@ impl Action {
             return None;
         }
         let error = self.error.clone();
-        let error = error.unwrap_or_else(|| ActionError { code: Code::UnknownError, message: "no reason given".into() });
-        Some(Error::Action { id: self.id, command: self.command.clone(), code: error.code, message: error.message })
+        let error = error.unwrap_or_else(|| ActionError {
+            code: Code::UnknownError,
+            message: "no reason given".into(),
+        });
+        Some(Error::Action {
+            id: self.id,
+            command: self.command.clone(),
+            code: error.code,
+            message: error.message,
+        })
     }
 }
 
 impl Client {
-    /// Waits until all actions have succeeded; the first that failed, in the order given, is the error. Waits for
-    /// [`Config::action_timeout`](crate::Config) at most.
+    /// Waits until all actions have succeeded; the first that failed, in the order given, is the
+    /// error. Waits for [`Config::action_timeout`](crate::Config) at most.
     pub async fn wait(&self, actions: Vec<Action>) -> Result<()> {
         self.wait_at_most(actions, self.config.action_timeout).await
     }
@@ -98,7 +106,11 @@ impl Client {
             if let Some(failure) = actions.iter().find_map(Action::failure) {
                 return Err(failure);
             }
-            let running: Vec<u64> = actions.iter().filter(|action| action.is_running()).map(|action| action.id).collect();
+            let running: Vec<u64> = actions
+                .iter()
+                .filter(|action| action.is_running())
+                .map(|action| action.id)
+                .collect();
             if running.is_empty() {
                 return Ok(());
             }
@@ -121,13 +133,14 @@ impl Client {
             let told: Vec<Action> = self.ask(request, "actions").await?;
             found.extend(told);
         }
-        let (ordered, missing) = ids.iter().fold((Vec::new(), Vec::new()), |(mut ordered, mut missing), id| {
-            match found.iter().find(|action| action.id == *id) {
-                Some(action) => ordered.push(action.clone()),
-                None => missing.push(*id),
-            }
-            (ordered, missing)
-        });
+        let (ordered, missing) =
+            ids.iter().fold((Vec::new(), Vec::new()), |(mut ordered, mut missing), id| {
+                match found.iter().find(|action| action.id == *id) {
+                    Some(action) => ordered.push(action.clone()),
+                    None => missing.push(*id),
+                }
+                (ordered, missing)
+            });
         if missing.is_empty() { Ok(ordered) } else { Err(Error::ActionUnknown { ids: missing }) }
     }
 }

@@ -1,5 +1,5 @@
-//! Reports every call that may have changed the cloud to whoever keeps an audit log. It must not know
-//! who asks for the change, or where the log is.
+//! Reports every call that may have changed the cloud to whoever keeps an audit log. It must not
+//! know who asks for the change, or where the log is.
 
 use std::sync::Arc;
 
@@ -42,7 +42,11 @@ pub enum ChangeResult {
 pub type Listener = Arc<dyn Fn(&Change) + Send + Sync>;
 
 impl Change {
-    pub(crate) fn of(operation: &Operation, body: Option<&Value>, outcome: &Result<Value, Error>) -> Option<Self> {
+    pub(crate) fn of(
+        operation: &Operation,
+        body: Option<&Value>,
+        outcome: &Result<Value, Error>,
+    ) -> Option<Self> {
         if operation.method == Method::GET {
             return None;
         }
@@ -108,13 +112,17 @@ mod tests {
         assert_eq!((change.id, change.result), (Some(7), ChangeResult::Accepted));
         let request = change.request.unwrap();
         assert_eq!(request["user_data"], "(10 bytes)");
-        assert_eq!((&request["volumes"][0]["token"], &request["labels"]["a"]), (&json!("(1 bytes)"), &json!("b")));
+        assert_eq!(
+            (&request["volumes"][0]["token"], &request["labels"]["a"]),
+            (&json!("(1 bytes)"), &json!("b"))
+        );
     }
 
     #[test]
     fn looking_is_no_change_and_the_id_of_a_deletion_is_in_its_path() {
         assert_eq!(Change::of(&operation(Method::GET, "/servers/7"), None, &Ok(Value::Null)), None);
-        let change = Change::of(&operation(Method::DELETE, "/servers/7"), None, &Ok(Value::Null)).unwrap();
+        let change =
+            Change::of(&operation(Method::DELETE, "/servers/7"), None, &Ok(Value::Null)).unwrap();
         assert_eq!((change.method.as_str(), change.id), ("DELETE", Some(7)));
     }
 }

@@ -1,11 +1,13 @@
-//! Whether the API is asked at all. After calls in a row that it left without an answer of its own it is spared for a while, and then asked by a single
-//! request that is not repeated; when that is answered, all others follow. Pure: time comes in as an argument.
+//! Whether the API is asked at all. After calls in a row that it left without an answer of its own
+//! it is spared for a while, and then asked by a single request that is not repeated; when that is
+//! answered, all others follow. Pure: time comes in as an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls in a row, each with all its repeats, which take eight seconds on average. Of calls side by side the first that fails usually ends the others.
+/// Calls in a row, each with all its repeats, which take eight seconds on average. Of calls side by
+/// side the first that fails usually ends the others.
 const FAILURES: u32 = 3;
 
 /// What became of a call.
@@ -69,9 +71,14 @@ impl Breaker {
         let pause = match self.state {
             State::Closed => return Admission::Free,
             State::Open { until, .. } if now < until => {
-                return Admission::Refused { failures: self.failures, again_in: until.saturating_duration_since(now) };
+                return Admission::Refused {
+                    failures: self.failures,
+                    again_in: until.saturating_duration_since(now),
+                };
             }
-            State::Trying { since, .. } if now.saturating_duration_since(since) < pauses.trial => return Admission::Wait,
+            State::Trying { since, .. } if now.saturating_duration_since(since) < pauses.trial => {
+                return Admission::Wait;
+            }
             State::Open { pause, .. } | State::Trying { pause, .. } => pause,
         };
         self.state = State::Trying { since: now, pause };
@@ -104,7 +111,11 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    const PAUSES: Pauses = Pauses { first: Duration::from_secs(5), longest: Duration::from_secs(30), trial: Duration::from_secs(30) };
+    const PAUSES: Pauses = Pauses {
+        first: Duration::from_secs(5),
+        longest: Duration::from_secs(30),
+        trial: Duration::from_secs(30),
+    };
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -133,7 +144,10 @@ mod tests {
             breaker.learn(Came::Unsent, PAUSES, now);
         }
         assert_eq!(breaker.admit(PAUSES, now), Admission::Free);
-        assert_eq!(opened(now).admit(PAUSES, now), Admission::Refused { failures: FAILURES, again_in: seconds(5) });
+        assert_eq!(
+            opened(now).admit(PAUSES, now),
+            Admission::Refused { failures: FAILURES, again_in: seconds(5) }
+        );
     }
 
     #[test]
@@ -141,7 +155,9 @@ mod tests {
         let mut now = Instant::now();
         let mut breaker = opened(now);
         for pause in [5, 10, 20, 30, 30] {
-            let Admission::Refused { again_in, .. } = breaker.admit(PAUSES, now) else { panic!("it is open: {breaker:?}") };
+            let Admission::Refused { again_in, .. } = breaker.admit(PAUSES, now) else {
+                panic!("it is open: {breaker:?}")
+            };
             assert_eq!(again_in, seconds(pause));
             now += again_in;
             assert_eq!(breaker.admit(PAUSES, now), Admission::Trial);
@@ -175,7 +191,12 @@ mod tests {
         breaker.learn(Came::Unanswered, PAUSES, now + seconds(4));
         assert_eq!(breaker.admit(PAUSES, now + seconds(5)), Admission::Trial);
         breaker.learn(Came::Unsent, PAUSES, now + seconds(5));
-        assert_eq!(breaker.admit(PAUSES, now + seconds(5)), Admission::Free, "without a network nothing reaches it");
+        assert_eq!(
+            breaker.admit(PAUSES, now + seconds(5)),
+            Admission::Free,
+            "without a network \
+            nothing reaches it"
+        );
         breaker.learn(Came::Unanswered, PAUSES, now + seconds(6));
         assert!(matches!(breaker.admit(PAUSES, now + seconds(6)), Admission::Refused { .. }));
     }

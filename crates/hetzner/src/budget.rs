@@ -1,5 +1,6 @@
-//! How many requests may still be sent. The API counts per project with a bucket that refills steadily and tells its level in every reply; here
-//! the level between replies is estimated, and whoever would spend the last few waits. Time comes in as an argument.
+//! How many requests may still be sent. The API counts per project with a bucket that refills
+//! steadily and tells its level in every reply; here the level between replies is estimated, and
+//! whoever would spend the last few waits. Time comes in as an argument.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-/// The bucket is full after this time, whatever its size: 3600 requests an hour refill at one a second.
+/// The bucket is full after this time, whatever its size: 3600 requests an hour refill at one a
+/// second.
 const REFILL: Duration = Duration::from_secs(3600);
 
 /// What the API tells about its rate limit in every reply.
@@ -22,7 +24,8 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Reads `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`; none without all three.
+    /// Reads `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset`; none without all
+    /// three.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
             headers.get(name)?.to_str().ok()?.trim().parse().ok()
@@ -60,14 +63,17 @@ impl Budget {
         self.told = Some(Told { limit, level: f64::from(limit.remaining), at: now });
     }
 
-    /// Takes one request out of the bucket, or tells how long to wait before asking again. The last `reserve` requests (but never more than a
-    /// tenth of the bucket) are only touched as they refill: others work in the same project too.
+    /// Takes one request out of the bucket, or tells how long to wait before asking again. The last
+    /// `reserve` requests (but never more than a tenth of the bucket) are only touched as they
+    /// refill: others work in the same project too.
     pub(crate) fn admit(&mut self, reserve: u32, now: Instant) -> Result<(), Duration> {
         let Some(told) = &mut self.told else { return Ok(()) };
         let size = f64::from(told.limit.limit);
         let reserve = f64::from(reserve).min(size / 10.0);
         let per_second = size / REFILL.as_secs_f64();
-        told.level = (told.level + now.saturating_duration_since(told.at).as_secs_f64() * per_second).min(size);
+        told.level = (told.level
+            + now.saturating_duration_since(told.at).as_secs_f64() * per_second)
+            .min(size);
         told.at = now;
         let missing = reserve + 1.0 - told.level;
         if missing <= 0.0 || size == 0.0 {
@@ -103,7 +109,11 @@ mod tests {
             assert_eq!(budget.admit(10, start), Ok(()));
         }
         let pause = budget.admit(10, start).unwrap_err();
-        assert!((1.0..1.01).contains(&pause.as_secs_f64()), "one request refills in a second, not in {pause:?}");
+        assert!(
+            (1.0..1.01).contains(&pause.as_secs_f64()),
+            "one request refills in a second, not \
+            in {pause:?}"
+        );
         assert_eq!(budget.admit(10, start + pause), Ok(()));
         assert!(budget.admit(10, start + pause).is_err());
     }
@@ -114,7 +124,11 @@ mod tests {
         let mut budget = Budget::default();
         budget.learn(told(7200, 0), start);
         let pause = budget.admit(9, start).unwrap_err();
-        assert!((5.0..5.01).contains(&pause.as_secs_f64()), "ten requests at two a second, not {pause:?}");
+        assert!(
+            (5.0..5.01).contains(&pause.as_secs_f64()),
+            "ten requests at two a second, not \
+            {pause:?}"
+        );
         assert_eq!(budget.last(), Some(told(7200, 0)));
     }
 
@@ -146,6 +160,9 @@ mod tests {
         assert_eq!(RateLimit::from_headers(&headers), None);
         headers.insert("ratelimit-reset", "1700000000".parse().unwrap());
         let read = RateLimit::from_headers(&headers).unwrap();
-        assert_eq!((read.limit, read.remaining, read.reset.as_second()), (3600, 3599, 1_700_000_000));
+        assert_eq!(
+            (read.limit, read.remaining, read.reset.as_second()),
+            (3600, 3599, 1_700_000_000)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The client itself: where the API is, with which token, and how patient. What is asked lives with each resource.
+//! The client itself: where the API is, with which token, and how patient. What is asked lives with
+//! each resource.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,9 @@ use crate::date::ClockOffset;
 use crate::error::{Error, Result};
 use crate::resource::Resources;
 use crate::retry::{Backoff, Policy};
-use crate::{Firewalls, Images, Locations, Pricing, PrimaryIps, ServerTypes, Servers, SshKeys, Volumes};
+use crate::{
+    Firewalls, Images, Locations, Pricing, PrimaryIps, ServerTypes, Servers, SshKeys, Volumes,
+};
 
 /// The public API.
 pub const DEFAULT_ENDPOINT: &str = "https://api.hetzner.cloud/v1";
@@ -26,43 +29,51 @@ pub const TOKEN_VARIABLE: &str = "HCLOUD_TOKEN";
 
 const USER_AGENT: &str = concat!("dockbridge/", env!("CARGO_PKG_VERSION"));
 
-/// A connection that is not there by then is not coming: the API answers a handshake in tens of milliseconds.
+/// A connection that is not there by then is not coming: the API answers a handshake in tens of
+/// milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Someone who waits at a terminal hears after so long for what.
 pub(crate) const SAID_AFTER: Duration = Duration::from_secs(3);
 
-/// After a pause, a laptop may have slept or changed its network, and a kept connection may be dead without anyone having said so.
+/// After a pause, a laptop may have slept or changed its network, and a kept connection may be dead
+/// without anyone having said so.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How patient a client is.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Pause before the first look at running actions; it doubles with each look, so that a short action is
-    /// seen to end soon and a long one costs few requests.
+    /// Pause before the first look at running actions; it doubles with each look, so that a short
+    /// action is seen to end soon and a long one costs few requests.
     pub poll_interval: Duration,
     /// No pause between two looks at running actions is longer.
     pub longest_poll_interval: Duration,
     /// How long [`Client::wait`] waits for actions in all.
     pub action_timeout: Duration,
-    /// How long one request may take, reply included, where the API has sent something. A timed-out request may have been carried out.
+    /// How long one request may take, reply included, where the API has sent something. A timed-out
+    /// request may have been carried out.
     pub request_timeout: Duration,
     /// A call whose requests get no answer at all is given up after so long, repeats included.
     pub longest_silence: Duration,
-    /// How often a request is repeated after failures of the network, the gateway or the rate limit.
+    /// How often a request is repeated after failures of the network, the gateway or the rate
+    /// limit.
     pub retries: u32,
-    /// How often a request is repeated because the resource is locked by an action. With the default backoff eight repeats last
-    /// 45 s on average, longer than the creation of a server.
+    /// How often a request is repeated because the resource is locked by an action. With the
+    /// default backoff eight repeats last 45 s on average, longer than the creation of a server.
     pub locked_retries: u32,
-    /// Ceiling of the first pause before a repeat; it doubles with each. The pause itself is anything between none and the ceiling.
+    /// Ceiling of the first pause before a repeat; it doubles with each. The pause itself is
+    /// anything between none and the ceiling.
     pub backoff: Duration,
     /// No pause before a repeat is longer.
     pub longest_backoff: Duration,
-    /// Requests of the rate budget that are left to others: below it, we send only as fast as the budget refills.
+    /// Requests of the rate budget that are left to others: below it, we send only as fast as the
+    /// budget refills.
     pub rate_reserve: u32,
-    /// After calls in a row without an answer the API is not asked for so long; then a single request tries, and each that fails doubles the pause.
+    /// After calls in a row without an answer the API is not asked for so long; then a single
+    /// request tries, and each that fails doubles the pause.
     pub outage_pause: Duration,
-    /// No such pause is longer: whoever waits for a machine learns of the end of an outage within this time.
+    /// No such pause is longer: whoever waits for a machine learns of the end of an outage within
+    /// this time.
     pub longest_outage_pause: Duration,
 }
 
@@ -95,11 +106,16 @@ impl Config {
     }
 
     pub(crate) fn pauses(&self) -> Pauses {
-        Pauses { first: self.outage_pause, longest: self.longest_outage_pause, trial: self.request_timeout }
+        Pauses {
+            first: self.outage_pause,
+            longest: self.longest_outage_pause,
+            trial: self.request_timeout,
+        }
     }
 }
 
-/// The API of one project. Clones share connections, the rate budget, and what is known of an outage.
+/// The API of one project. Clones share connections, the rate budget, and what is known of an
+/// outage.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) http: reqwest::Client,
@@ -134,14 +150,16 @@ impl Client {
             return Err(Error::Endpoint { endpoint: endpoint.into() });
         }
         authorization(&token)?;
-        // The API never redirects; following one would send requests, if not the token, to a stranger.
+        // The API never redirects; following one would send requests, if not the token, to a
+        // stranger.
         let mut http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false);
-        // The same for a connection that is in use: without it, an unanswered request lasts until its own timeout.
+        // The same for a connection that is in use: without it, an unanswered request lasts until
+        // its own timeout.
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         {
             http = http.tcp_user_timeout(CONNECT_TIMEOUT);
@@ -151,8 +169,20 @@ impl Client {
         }
         let http = http.build().map_err(|source| Error::Setup { source })?;
         let endpoint = endpoint.as_str().trim_end_matches('/').to_owned();
-        let project = Project { endpoint, token, budgets: Mutex::default(), breaker: Mutex::default(), clock: ClockOffset::default() };
-        Ok(Self { http, config: Config::default(), project: Arc::new(project), listener: None, waits: None })
+        let project = Project {
+            endpoint,
+            token,
+            budgets: Mutex::default(),
+            breaker: Mutex::default(),
+            clock: ClockOffset::default(),
+        };
+        Ok(Self {
+            http,
+            config: Config::default(),
+            project: Arc::new(project),
+            listener: None,
+            waits: None,
+        })
     }
 
     /// The same client with another patience.
@@ -171,7 +201,8 @@ impl Client {
         self.project.clock.seconds()
     }
 
-    /// The same client, which calls `say` with the API's address each time that a request has waited for an answer for three seconds.
+    /// The same client, which calls `say` with the API's address each time that a request has
+    /// waited for an answer for three seconds.
     pub fn saying(self, say: fn(&str)) -> Self {
         Self { waits: Some(say), ..self }
     }
@@ -244,7 +275,10 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("endpoint", &self.project.endpoint).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("endpoint", &self.project.endpoint)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -279,7 +313,12 @@ mod tests {
     #[test]
     fn the_token_is_in_no_debug_output() {
         let client = Client::new(endpoint(), "wohlgehuetet".into()).unwrap();
-        let shown = format!("{client:#?} {:?} {:?}", client.servers(), client.authorization().unwrap());
+        let shown = format!(
+            "{client:#?} {:?} \
+            {:?}",
+            client.servers(),
+            client.authorization().unwrap()
+        );
         assert!(!shown.contains("wohlgehuetet"), "{shown}");
         assert!(shown.contains(DEFAULT_ENDPOINT), "{shown}");
     }
@@ -294,7 +333,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_must_speak_http() {
-        let error = Client::new("ftp://example.com/v1".parse().unwrap(), "token".into()).unwrap_err();
+        let error =
+            Client::new("ftp://example.com/v1".parse().unwrap(), "token".into()).unwrap_err();
         assert!(matches!(error, Error::Endpoint { .. }), "{error}");
     }
 

@@ -1,7 +1,9 @@
-//! Creating a resource whose name is unique, so that a lost reply leaves neither a second one nor an unknown one.
+//! Creating a resource whose name is unique, so that a lost reply leaves neither a second one nor
+//! an unknown one.
 //!
-//! A reply may be lost after the cloud did what was asked. Then the name tells: if it exists with all labels that we asked for, it is ours. If it
-//! does not exist (yet), asking again is safe, for the name cannot be taken twice.
+//! A reply may be lost after the cloud did what was asked. Then the name tells: if it exists with
+//! all labels that we asked for, it is ours. If it does not exist (yet), asking again is safe, for
+//! the name cannot be taken twice.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -32,7 +34,12 @@ pub(crate) enum Creation<T> {
 
 impl<T: Resource> Resources<T> {
     /// Creates a resource, or finds the one that was created when the reply was lost.
-    pub(crate) async fn create_named(&self, name: &str, labels: &Labels, body: &impl Serialize) -> Result<Creation<T>>
+    pub(crate) async fn create_named(
+        &self,
+        name: &str,
+        labels: &Labels,
+        body: &impl Serialize,
+    ) -> Result<Creation<T>>
     where
         T: Labelled,
     {
@@ -49,13 +56,17 @@ impl<T: Resource> Resources<T> {
             if !lost && last_loss.is_none() {
                 return Err(error);
             }
-            // From the first loss on, no refusal tells that nothing was created: only the name does.
+            // From the first loss on, no refusal tells that nothing was created: only the name
+            // does.
             tracing::debug!(%error, name, "looking whether it was created all the same");
             match self.by_name(name).await {
-                Ok(Some(found)) if is_ours(&found, labels) => return Ok(Creation::Found(found, error)),
+                Ok(Some(found)) if is_ours(&found, labels) => {
+                    return Ok(Creation::Found(found, error));
+                }
                 Ok(_) => {}
                 Err(unseen) => {
-                    tracing::debug!(error = %unseen, name, "it cannot be seen whether it was created");
+                    tracing::debug!(error = %unseen, name, "it cannot be seen whether it was \
+                        created");
                     return Err(if lost { error } else { last_loss.unwrap_or(error) });
                 }
             }
@@ -68,10 +79,18 @@ impl<T: Resource> Resources<T> {
         }
     }
 
-    /// The actions that the lost reply would have told of: the one that created, and those that still run.
-    pub(crate) async fn creating_actions(&self, id: u64, command: &str, lost: Error) -> Result<(Action, Vec<Action>)> {
+    /// The actions that the lost reply would have told of: the one that created, and those that
+    /// still run.
+    pub(crate) async fn creating_actions(
+        &self,
+        id: u64,
+        command: &str,
+        lost: Error,
+    ) -> Result<(Action, Vec<Action>)> {
         let mut actions = self.actions(id).await?;
-        let Some(first) = actions.iter().position(|action| action.command == command) else { return Err(lost) };
+        let Some(first) = actions.iter().position(|action| action.command == command) else {
+            return Err(lost);
+        };
         let creating = actions.remove(first);
         actions.retain(Action::is_running);
         Ok((creating, actions))
@@ -80,5 +99,7 @@ impl<T: Resource> Resources<T> {
 
 /// Without any label there is nothing to know our own by.
 fn is_ours<T: Labelled>(found: &T, labels: &Labels) -> bool {
-    !found.is_leaving() && !labels.is_empty() && labels.iter().all(|(key, value)| found.labels().get(key) == Some(value))
+    !found.is_leaving()
+        && !labels.is_empty()
+        && labels.iter().all(|(key, value)| found.labels().get(key) == Some(value))
 }

@@ -1,4 +1,5 @@
-//! What can go wrong, with everything the API told about it. The cause of a failure is its `source`; nothing here is repeated in `Display`.
+//! What can go wrong, with everything the API told about it. The cause of a failure is its
+//! `source`; nothing here is repeated in `Display`.
 
 use std::fmt;
 use std::time::Duration;
@@ -53,7 +54,9 @@ pub enum Error {
         ids: Vec<u64>,
     },
     /// No reply came. If it was `sent`, the cloud may have done it.
-    #[error("{operation}: {} {endpoint}{}", if *sent { "no usable reply came from" } else { "nothing is reached at" }, likely(source, *sent))]
+    #[error("{operation}: {} \
+        {endpoint}{}", if *sent { "no usable reply came \
+            from" } else { "nothing is reached at" }, likely(source, *sent))]
     Transport {
         /// What was asked.
         operation: Operation,
@@ -65,7 +68,8 @@ pub enum Error {
         source: reqwest::Error,
     },
     /// Nothing was sent: the cloud has left calls without an answer, and is spared for a while.
-    #[error("{operation}: not asked, for {failures} calls in a row were not answered; the cloud is asked again in {} s", again_in.as_secs() + 1)]
+    #[error("{operation}: not asked, for {failures} calls in a row were not answered; the cloud is \
+        asked again in {} s", again_in.as_secs() + 1)]
     Suspended {
         /// What was to be asked.
         operation: Operation,
@@ -74,7 +78,8 @@ pub enum Error {
         /// Until then no call is made.
         again_in: Duration,
     },
-    /// Something else than the API answers there: a web page, a redirect, a reply without the API's form.
+    /// Something else than the API answers there: a web page, a redirect, a reply without the API's
+    /// form.
     #[error("{operation}: what answers at {endpoint} is not the Hetzner API: {what}")]
     NotTheApi {
         /// What was asked.
@@ -109,7 +114,8 @@ pub enum Error {
     /// The token is empty or has characters that cannot be sent. (It is not shown.)
     #[error("the API token is empty or has characters that no token has")]
     Token,
-    /// The HTTP client cannot be made, for example because the system's certificates cannot be read.
+    /// The HTTP client cannot be made, for example because the system's certificates cannot be
+    /// read.
     #[error("the HTTP client cannot be made")]
     Setup {
         /// Why.
@@ -133,13 +139,15 @@ impl Error {
 
     /// This server type is not to be had at this location now: another type or location may do.
     ///
-    /// Four refusals mean it: `resource_unavailable`, `placement_error`, and two forms of `invalid_input` that only their messages
-    /// distinguish: the type is not sold at this location, or it was withdrawn.
+    /// Four refusals mean it: `resource_unavailable`, `placement_error`, and two forms of
+    /// `invalid_input` that only their messages distinguish: the type is not sold at this location,
+    /// or it was withdrawn.
     pub fn is_stock_out(&self) -> bool {
         self.api().is_some_and(|error| match error.code {
             Code::ResourceUnavailable | Code::PlacementError => true,
             Code::InvalidInput => {
-                let withdrawn = error.message.starts_with("server type ") && error.message.ends_with(" is deprecated");
+                let withdrawn = error.message.starts_with("server type ")
+                    && error.message.ends_with(" is deprecated");
                 withdrawn || error.message.contains("unsupported location for server type")
             }
             _ => false,
@@ -190,12 +198,14 @@ impl Error {
         self.code() == Some(&Code::InvalidInput)
     }
 
-    /// The resource does not exist. A 404 without the API's own error body does not count: it may come from anything on the way.
+    /// The resource does not exist. A 404 without the API's own error body does not count: it may
+    /// come from anything on the way.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(&Code::NotFound)
     }
 
-    /// It is not known whether the cloud did what was asked: the reply was lost, or a gateway answered in its place.
+    /// It is not known whether the cloud did what was asked: the reply was lost, or a gateway
+    /// answered in its place.
     pub fn is_lost_reply(&self) -> bool {
         match self {
             Self::Transport { sent, .. } => *sent,
@@ -226,10 +236,22 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
     match () {
         () if source.is_timeout() && sent => " in time",
         () if says("dns error") => " (its name cannot be looked up: this computer may be offline)",
-        () if says("tunnel error") || says("proxy") => " (the proxy of HTTPS_PROXY or HTTP_PROXY does not let it through)",
+        () if says("tunnel error") || says("proxy") => {
+            " (the proxy of HTTPS_PROXY or HTTP_PROXY \
+            does not let it through)"
+        }
         () if says("connection refused") => " (nothing listens there)",
-        () if says("certificate") => " (its certificate is not the API's: something stands between)",
-        () if says("invalid http version") || says("corrupt message") || says("invalid contenttype") || says("record overflow") => {
+        () if says("certificate") => {
+            " (its certificate is not the API's: something stands \
+            between)"
+        }
+        () if says(
+            "invalid http \
+            version",
+        ) || says("corrupt message")
+            || says("invalid contenttype")
+            || says("record overflow") =>
+        {
             " (what listens there speaks another protocol)"
         }
         () => "",
@@ -259,7 +281,10 @@ pub struct ApiError {
 impl ApiError {
     /// 502, 503 and 504: said by what stands before the API.
     pub(crate) fn is_gateway(&self) -> bool {
-        matches!(self.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+        matches!(
+            self.status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        )
     }
 
     /// Reads an error reply of any form, with or without the API's envelope.
@@ -285,13 +310,22 @@ impl ApiError {
             Err(_) => (Code::Other(format!("http {}", status.as_u16())), None, None),
         };
         let message = message.filter(|text| !text.is_empty());
-        let message = message.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
+        let message = message.unwrap_or_else(|| {
+            status
+                .canonical_reason()
+                .unwrap_or(
+                    "no reason \
+            given",
+                )
+                .to_owned()
+        });
         Self { operation, status, code, message, details, request_id, rate_limit }
     }
 }
 
 open_enum! {
-    /// Error codes: those of the [API's table](https://docs.hetzner.cloud/reference/cloud#errors) and some more that it was seen to send.
+    /// Error codes: those of the [API's table](https://docs.hetzner.cloud/reference/cloud#errors)
+    /// and some more that it was seen to send.
     Code {
         ActionFailed = "action_failed",
         BadGateway = "bad_gateway",

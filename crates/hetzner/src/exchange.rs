@@ -1,5 +1,5 @@
-//! One request and its reply, repeated where `retry` allows it, held back where `budget` asks for it and not sent where `breaker` forbids it. Knows JSON
-//! and HTTP, no resource.
+//! One request and its reply, repeated where `retry` allows it, held back where `budget` asks for
+//! it and not sent where `breaker` forbids it. Knows JSON and HTTP, no resource.
 
 use std::time::Duration;
 
@@ -38,7 +38,8 @@ impl Request {
     }
 
     pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
-        let body = serde_json::to_value(body).map_err(|source| Error::Decode { operation: self.operation.clone(), source })?;
+        let body = serde_json::to_value(body)
+            .map_err(|source| Error::Decode { operation: self.operation.clone(), source })?;
         self.body = Some(body);
         Ok(self)
     }
@@ -55,7 +56,12 @@ impl Client {
     }
 
     /// POST, and the object under `key`.
-    pub(crate) async fn post<T: DeserializeOwned>(&self, path: String, body: &impl Serialize, key: &str) -> Result<T> {
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: String,
+        body: &impl Serialize,
+        key: &str,
+    ) -> Result<T> {
         self.ask(Request::new(Method::POST, path).body(body)?, key).await
     }
 
@@ -90,8 +96,10 @@ impl Client {
             if !matches!(error, Error::Transport { .. }) {
                 silent_since = Instant::now();
             }
-            let has_time = |pause: &Duration| silent_since.elapsed() + *pause < self.config.longest_silence;
-            let pause = policy.pause(&mut repeats, &request.operation.method, &error, rand::random());
+            let has_time =
+                |pause: &Duration| silent_since.elapsed() + *pause < self.config.longest_silence;
+            let pause =
+                policy.pause(&mut repeats, &request.operation.method, &error, rand::random());
             let pause = pause.filter(|pause| !is_trial && has_time(pause));
             let Some(pause) = pause else {
                 self.learn(error.came());
@@ -110,7 +118,11 @@ impl Client {
                 Admission::Trial => return Ok(true),
                 Admission::Wait => sleep(TRIAL_LOOK).await,
                 Admission::Refused { failures, again_in } => {
-                    return Err(Error::Suspended { operation: request.operation.clone(), failures, again_in });
+                    return Err(Error::Suspended {
+                        operation: request.operation.clone(),
+                        failures,
+                        again_in,
+                    });
                 }
             }
         }
@@ -121,8 +133,11 @@ impl Client {
     }
 
     async fn admitted(&self, request: &Request) {
-        while let Err(pause) = self.budgets(|budgets| request.bucket(budgets).admit(self.config.rate_reserve, Instant::now())) {
-            tracing::info!(operation = %request.operation, ?pause, "the rate budget of the cloud is nearly used up");
+        while let Err(pause) = self.budgets(|budgets| {
+            request.bucket(budgets).admit(self.config.rate_reserve, Instant::now())
+        }) {
+            tracing::info!(operation = %request.operation, ?pause, "the rate budget of the cloud \
+                is nearly used up");
             sleep(pause).await;
         }
     }
@@ -138,7 +153,10 @@ impl Client {
         };
         let mut call = self
             .http
-            .request(operation.method.clone(), format!("{}{}", self.project.endpoint, operation.path))
+            .request(
+                operation.method.clone(),
+                format!("{}{}", self.project.endpoint, operation.path),
+            )
             .header(reqwest::header::AUTHORIZATION, self.authorization()?)
             .timeout(self.config.request_timeout.min(silence));
         if !request.query.is_empty() {
@@ -155,22 +173,48 @@ impl Client {
         if let Some(rate_limit) = rate_limit {
             self.budgets(|budgets| request.bucket(budgets).learn(rate_limit, Instant::now()));
         }
-        let location = reply.headers().get(reqwest::header::LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-        let request_id = reply.headers().get("x-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let location = reply
+            .headers()
+            .get(reqwest::header::LOCATION)
+            .and_then(|to| to.to_str().ok())
+            .map(str::to_owned);
+        let request_id = reply
+            .headers()
+            .get("x-correlation-id")
+            .and_then(|id| id.to_str().ok())
+            .map(str::to_owned);
         let body = reply.bytes().await.map_err(transport)?;
-        let other = |what: String| Error::NotTheApi { operation: operation.clone(), endpoint: self.project.endpoint.clone(), what };
+        let other = |what: String| Error::NotTheApi {
+            operation: operation.clone(),
+            endpoint: self.project.endpoint.clone(),
+            what,
+        };
         if status.is_redirection() {
             let to = location.map(|to| format!(" to {to}")).unwrap_or_default();
             return Err(other(format!("it redirects{to} (status {})", status.as_u16())));
         }
         if let Some(page) = page(&body) {
-            let is_gateway = matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT);
+            let is_gateway = matches!(
+                status,
+                StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT
+            );
             if !is_gateway {
-                return Err(other(format!("it sent a web page{page} (status {})", status.as_u16())));
+                return Err(other(format!(
+                    "it sent a web page{page} (status {})",
+                    status.as_u16()
+                )));
             }
         }
         if !status.is_success() {
-            return Err(Error::Api(Box::new(ApiError::read(operation.clone(), status, &body, request_id, rate_limit))));
+            return Err(Error::Api(Box::new(ApiError::read(
+                operation.clone(),
+                status,
+                &body,
+                request_id,
+                rate_limit,
+            ))));
         }
         if status == StatusCode::NO_CONTENT || body.is_empty() {
             return Ok(Value::Null);
@@ -201,20 +245,34 @@ impl Client {
 fn page(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4096)).unwrap_or_default());
     let lower = text.trim_start().to_ascii_lowercase();
-    if !(lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.starts_with("<head")) {
+    if !(lower.starts_with(
+        "<!doctype \
+        html",
+    ) || lower.starts_with("<html")
+        || lower.starts_with("<head"))
+    {
         return None;
     }
-    let title = lower.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title.trim().to_owned());
+    let title = lower
+        .split_once("<title>")
+        .and_then(|(_, rest)| rest.split_once("</title>"))
+        .map(|(title, _)| title.trim().to_owned());
     // In the page's own spelling: both texts have the same length in bytes.
     let own = title.filter(|title| !title.is_empty()).and_then(|title| {
         let at = lower.find(&title)?;
-        text.trim_start().get(at..at + title.len()).map(|own| own.chars().take(60).collect::<String>())
+        text.trim_start()
+            .get(at..at + title.len())
+            .map(|own| own.chars().take(60).collect::<String>())
     });
     Some(own.map(|title| format!(" titled {title:?}")).unwrap_or_default())
 }
 
 /// The object under `key` of a reply.
-pub(crate) fn take<T: DeserializeOwned>(operation: Operation, mut reply: Value, key: &str) -> Result<T> {
+pub(crate) fn take<T: DeserializeOwned>(
+    operation: Operation,
+    mut reply: Value,
+    key: &str,
+) -> Result<T> {
     let found = reply.get_mut(key).map(Value::take);
     let read = match found {
         Some(found) => serde_json::from_value(found),

@@ -24,7 +24,8 @@ pub struct Firewall {
     pub labels: Labels,
     /// When it was made.
     pub created: Timestamp,
-    /// Without an inbound rule all inbound is dropped; without an outbound rule all outbound is let through.
+    /// Without an inbound rule all inbound is dropped; without an outbound rule all outbound is let
+    /// through.
     #[serde(default)]
     pub rules: Vec<FirewallRule>,
     /// What the rules hold for.
@@ -111,7 +112,11 @@ pub struct LabelSelector {
 impl FirewallTarget {
     /// One server.
     pub fn server(id: u64) -> Self {
-        Self { kind: TargetKind::Server, server: Some(ServerReference { id }), label_selector: None }
+        Self {
+            kind: TargetKind::Server,
+            server: Some(ServerReference { id }),
+            label_selector: None,
+        }
     }
 
     /// All servers that a label selector picks, also those to come.
@@ -160,7 +165,9 @@ impl Firewalls {
     /// Makes a firewall. A lost reply is recovered by the name if the firewall carries all labels.
     pub async fn create(&self, new: &NewFirewall) -> Result<CreatedFirewall> {
         match self.create_named(&new.name, &new.labels, new).await? {
-            Creation::Reply(operation, reply) => serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source }),
+            Creation::Reply(operation, reply) => {
+                serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source })
+            }
             Creation::Found(firewall, _) => {
                 let mut actions = self.actions(firewall.id).await?;
                 actions.retain(Action::is_running);
@@ -181,11 +188,17 @@ impl Firewalls {
 
     /// Takes a firewall away.
     pub async fn remove(&self, firewall: u64, targets: &[FirewallTarget]) -> Result<Vec<Action>> {
-        self.act_on_many(firewall, "remove_from_resources", &json!({ "remove_from": targets })).await
+        self.act_on_many(firewall, "remove_from_resources", &json!({ "remove_from": targets }))
+            .await
     }
 
     /// Replaces name or labels (the whole set).
-    pub async fn update(&self, firewall: u64, name: Option<&str>, labels: Option<&Labels>) -> Result<Firewall> {
+    pub async fn update(
+        &self,
+        firewall: u64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+    ) -> Result<Firewall> {
         self.change(firewall, name, labels).await
     }
 

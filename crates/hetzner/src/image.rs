@@ -84,7 +84,11 @@ impl Resource for Image {
 
 impl Images {
     /// The image of this name for this architecture. (A name alone may mean two images.)
-    pub async fn of_architecture(&self, name: &str, architecture: Architecture) -> Result<Option<Image>> {
+    pub async fn of_architecture(
+        &self,
+        name: &str,
+        architecture: Architecture,
+    ) -> Result<Option<Image>> {
         let query = Query { architecture: Some(architecture), ..Query::named(name) };
         Ok(self.list(&query).await?.into_iter().next())
     }

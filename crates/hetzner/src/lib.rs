@@ -1,7 +1,8 @@
 //! A typed client of the [Hetzner Cloud API](https://docs.hetzner.cloud).
 //!
-//! It answers for the wire: resources, paging, actions, errors, the rate budget, and repeating what is safe to repeat. It knows nothing of what
-//! the resources are for: no names, labels or plans of its own. Values that the API may add later never break a list: enums keep the unknown word,
+//! It answers for the wire: resources, paging, actions, errors, the rate budget, and repeating what
+//! is safe to repeat. It knows nothing of what the resources are for: no names, labels or plans of
+//! its own. Values that the API may add later never break a list: enums keep the unknown word,
 //! unknown fields are passed over.
 //!
 //! ```no_run
@@ -49,18 +50,25 @@ pub use budget::RateLimit;
 pub use client::{Client, Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, TOKEN_VARIABLE};
 pub use error::{ApiError, Code, Error, Operation, Result};
 pub use firewall::{
-    CreatedFirewall, Direction, Firewall, FirewallRule, FirewallTarget, Firewalls, LabelSelector, NewFirewall, Protocol, ServerReference,
-    TargetKind,
+    CreatedFirewall, Direction, Firewall, FirewallRule, FirewallTarget, Firewalls, LabelSelector,
+    NewFirewall, Protocol, ServerReference, TargetKind,
 };
 pub use image::{Image, ImageProtection, ImageStatus, ImageType, Images};
 pub use location::{Location, Locations};
-pub use pricing::{Amount, BackupPricing, IpPrice, IpPricing, LocationPrice, PerGigabyte, Price, Pricing, ServerTypePricing};
+pub use pricing::{
+    Amount, BackupPricing, IpPrice, IpPricing, LocationPrice, PerGigabyte, Price, Pricing,
+    ServerTypePricing,
+};
 pub use primary_ip::{PrimaryIp, PrimaryIps};
 pub use resource::{Labels, Query, Resource, Resources};
 pub use server::{
-    AppliedFirewall, CreatedImage, CreatedServer, Ipv4, Ipv6, NewPublicNet, NewServer, PublicNet, Server, ServerProtection, ServerStatus,
-    Servers,
+    AppliedFirewall, CreatedImage, CreatedServer, Ipv4, Ipv6, NewPublicNet, NewServer, PublicNet,
+    Server, ServerProtection, ServerStatus, Servers,
 };
-pub use server_type::{Architecture, CpuType, Deprecation, ServerType, ServerTypeLocation, ServerTypes};
+pub use server_type::{
+    Architecture, CpuType, Deprecation, ServerType, ServerTypeLocation, ServerTypes,
+};
 pub use ssh_key::{SshKey, SshKeys};
-pub use volume::{CreatedVolume, NewVolume, Volume, VolumeFormat, VolumeProtection, VolumeStatus, Volumes};
+pub use volume::{
+    CreatedVolume, NewVolume, Volume, VolumeFormat, VolumeProtection, VolumeStatus, Volumes,
+};

@@ -1,6 +1,7 @@
 //! Words of the API as enums that never refuse a new word: what is not known is kept as it came.
 
-/// Declares an enum of API words with a last variant `Other(String)`, readable and writable as those words.
+/// Declares an enum of API words with a last variant `Other(String)`, readable and writable as
+/// those words.
 macro_rules! open_enum {
     ($(#[$attribute:meta])* $name:ident { $($variant:ident = $word:literal,)+ }) => {
         $(#[$attribute])*

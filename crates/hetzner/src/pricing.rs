@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Amount(pub String);
 
 impl Amount {
-    /// Millionths of the currency unit, rounded to the nearest: exact for all that Hetzner sells by the hour today (4 decimals net, 6 with 19 %
-    /// VAT). `None` if it is not a decimal number that fits.
+    /// Millionths of the currency unit, rounded to the nearest: exact for all that Hetzner sells by
+    /// the hour today (4 decimals net, 6 with 19 % VAT). `None` if it is not a decimal number that
+    /// fits.
     pub fn micros(&self) -> Option<u64> {
         const DECIMALS: usize = 6;
         let (whole, fraction) = self.0.split_once('.').unwrap_or((&self.0, ""));

@@ -1,4 +1,5 @@
-//! Primary IPs: the public addresses of servers. They come with a server and go with it, unless somebody has said that they stay.
+//! Primary IPs: the public addresses of servers. They come with a server and go with it, unless
+//! somebody has said that they stay.
 
 use serde::Deserialize;
 
@@ -37,7 +38,12 @@ impl Resource for PrimaryIp {
 
 impl PrimaryIps {
     /// Replaces name or labels (the whole set).
-    pub async fn update(&self, id: u64, name: Option<&str>, labels: Option<&Labels>) -> Result<PrimaryIp> {
+    pub async fn update(
+        &self,
+        id: u64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+    ) -> Result<PrimaryIp> {
         self.change(id, name, labels).await
     }
 

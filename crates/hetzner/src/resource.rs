@@ -1,4 +1,5 @@
-//! What all resources have in common: they are listed in pages, found by id and by name, renamed and labelled.
+//! What all resources have in common: they are listed in pages, found by id and by name, renamed
+//! and labelled.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -77,10 +78,16 @@ impl Query {
     fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = Vec::new();
         pairs.extend(self.name.iter().map(|name| ("name", name.clone())));
-        pairs.extend(self.label_selector.iter().map(|selector| ("label_selector", selector.clone())));
+        pairs.extend(
+            self.label_selector.iter().map(|selector| ("label_selector", selector.clone())),
+        );
         pairs.extend(self.status.iter().map(|status| ("status", status.clone())));
-        pairs.extend(self.fingerprint.iter().map(|fingerprint| ("fingerprint", fingerprint.clone())));
-        pairs.extend(self.architecture.iter().map(|architecture| ("architecture", architecture.to_string())));
+        pairs.extend(
+            self.fingerprint.iter().map(|fingerprint| ("fingerprint", fingerprint.clone())),
+        );
+        pairs.extend(
+            self.architecture.iter().map(|architecture| ("architecture", architecture.to_string())),
+        );
         pairs.extend(self.image_type.iter().map(|kind| ("type", kind.to_string())));
         pairs.extend(self.include_deprecated.then(|| ("include_deprecated", "true".to_owned())));
         pairs.extend(self.sort.iter().map(|sort| ("sort", sort.clone())));
@@ -103,7 +110,8 @@ impl<T: Resource> Resources<T> {
         gone_is_none(self.client.read(path::<T>(id), T::ONE).await)
     }
 
-    /// The one with this name; `None` if there is none. Names are unique but for images, see [`Images::of_architecture`](crate::Images).
+    /// The one with this name; `None` if there is none. Names are unique but for images, see
+    /// [`Images::of_architecture`](crate::Images).
     pub async fn by_name(&self, name: &str) -> Result<Option<T>> {
         Ok(self.list(&Query::named(name)).await?.into_iter().next())
     }
@@ -124,12 +132,22 @@ impl<T: Resource> Resources<T> {
     }
 
     /// Begins an action that is carried out on several resources.
-    pub(crate) async fn act_on_many(&self, id: u64, action: &str, body: &impl Serialize) -> Result<Vec<Action>> {
+    pub(crate) async fn act_on_many(
+        &self,
+        id: u64,
+        action: &str,
+        body: &impl Serialize,
+    ) -> Result<Vec<Action>> {
         self.client.post(action_path::<T>(id, action), body, "actions").await
     }
 
     /// Replaces name or labels (the whole set) of the one with this id.
-    pub(crate) async fn change(&self, id: u64, name: Option<&str>, labels: Option<&Labels>) -> Result<T> {
+    pub(crate) async fn change(
+        &self,
+        id: u64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+    ) -> Result<T> {
         #[derive(Serialize)]
         struct Change<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +169,12 @@ impl<T: Resource> Resources<T> {
 
 impl Client {
     /// Everything on all pages of a list.
-    async fn pages<T: DeserializeOwned>(&self, path: &str, key: &str, query: &Query) -> Result<Vec<T>> {
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        query: &Query,
+    ) -> Result<Vec<T>> {
         let mut all = Vec::new();
         let mut page = 1;
         loop {
@@ -167,7 +190,10 @@ impl Client {
                 Ok(Some(next)) if next > page => page = next,
                 // Half a list taken for the whole would make what is missing look deleted.
                 Ok(Some(next)) => {
-                    let source = serde_json::Error::custom(format!("page {page} is followed by page {next}"));
+                    let source = serde_json::Error::custom(format!(
+                        "page {page} is followed by \
+                        page {next}"
+                    ));
                     return Err(Error::Decode { operation: request.operation, source });
                 }
                 Err(source) => return Err(Error::Decode { operation: request.operation, source }),

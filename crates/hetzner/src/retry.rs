@@ -1,7 +1,9 @@
-//! What may be repeated, and after how long. Pure: the failure and the chance come in, a pause comes out.
+//! What may be repeated, and after how long. Pure: the failure and the chance come in, a pause
+//! comes out.
 //!
-//! The API has no idempotency keys. A request that may have been carried out is therefore repeated only if carrying it out twice is the same as
-//! once (GET, PUT, DELETE); a POST only if it certainly was not. `creation` goes further for resources with unique names.
+//! The API has no idempotency keys. A request that may have been carried out is therefore repeated
+//! only if carrying it out twice is the same as once (GET, PUT, DELETE); a POST only if it
+//! certainly was not. `creation` goes further for resources with unique names.
 
 use std::time::Duration;
 
@@ -45,7 +47,13 @@ pub(crate) struct Repeats {
 
 impl Policy {
     /// The pause before the request is sent again, or `None` if it must not be (or not any more).
-    pub(crate) fn pause(&self, repeats: &mut Repeats, method: &Method, error: &Error, chance: f64) -> Option<Duration> {
+    pub(crate) fn pause(
+        &self,
+        repeats: &mut Repeats,
+        method: &Method,
+        error: &Error,
+        chance: f64,
+    ) -> Option<Duration> {
         let (count, most) = match wants(method, error)? {
             Wants::Unlocked => (&mut repeats.locked, self.locked_retries),
             Wants::Better => (&mut repeats.failures, self.retries),
@@ -73,7 +81,9 @@ fn wants(method: &Method, error: &Error) -> Option<Wants> {
     let safe = match error {
         Error::Transport { sent, .. } => repeatable || !sent,
         Error::Api(error) => {
-            error.status == StatusCode::TOO_MANY_REQUESTS || error.code == Code::Conflict || (repeatable && error.is_gateway())
+            error.status == StatusCode::TOO_MANY_REQUESTS
+                || error.code == Code::Conflict
+                || (repeatable && error.is_gateway())
         }
         _ => false,
     };
@@ -87,8 +97,11 @@ mod tests {
     use super::*;
     use crate::error::{ApiError, Operation};
 
-    const POLICY: Policy =
-        Policy { retries: 2, locked_retries: 4, backoff: Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(30) } };
+    const POLICY: Policy = Policy {
+        retries: 2,
+        locked_retries: 4,
+        backoff: Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(30) },
+    };
 
     fn refusal(status: u16, code: &str) -> Error {
         let body = format!(r#"{{"error":{{"code":"{code}","message":"no","details":null}}}}"#);
@@ -105,7 +118,11 @@ mod tests {
     #[test]
     fn a_busy_api_is_asked_again_whatever_the_method() {
         for method in [Method::GET, Method::PUT, Method::DELETE, Method::POST] {
-            assert_eq!(repeats(method.clone(), &refusal(429, "rate_limit_exceeded")), 2, "{method}");
+            assert_eq!(
+                repeats(method.clone(), &refusal(429, "rate_limit_exceeded")),
+                2,
+                "{method}"
+            );
             assert_eq!(repeats(method.clone(), &refusal(409, "conflict")), 2, "{method}");
         }
     }
@@ -150,11 +167,19 @@ mod tests {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         for (sent, post) in [(false, 2), (true, 0)] {
-            let source = http.get(format!("http://{}", socket.local_addr().unwrap())).send().await.unwrap_err();
+            let source = http
+                .get(format!("http://{}", socket.local_addr().unwrap()))
+                .send()
+                .await
+                .unwrap_err();
             assert!(source.is_connect(), "{source:?}");
             let operation = Operation { method: Method::POST, path: "/servers".into() };
             let error = Error::Transport { operation, endpoint: String::new(), sent, source };
-            assert_eq!((repeats(Method::POST, &error), repeats(Method::DELETE, &error)), (post, 2), "sent: {sent}");
+            assert_eq!(
+                (repeats(Method::POST, &error), repeats(Method::DELETE, &error)),
+                (post, 2),
+                "sent: {sent}"
+            );
         }
     }
 

@@ -264,9 +264,12 @@ impl Servers {
     /// Makes a server. A lost reply is recovered by the name if the server carries all labels.
     pub async fn create(&self, new: &NewServer) -> Result<CreatedServer> {
         match self.create_named(&new.name, &new.labels, new).await? {
-            Creation::Reply(operation, reply) => serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source }),
+            Creation::Reply(operation, reply) => {
+                serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source })
+            }
             Creation::Found(server, lost) => {
-                let (action, next_actions) = self.creating_actions(server.id, "create_server", lost).await?;
+                let (action, next_actions) =
+                    self.creating_actions(server.id, "create_server", lost).await?;
                 Ok(CreatedServer { server, action, next_actions })
             }
         }
@@ -274,7 +277,9 @@ impl Servers {
 
     /// Deletes a server; `None` if it is gone already. Volumes are detached and stay.
     pub async fn delete(&self, id: u64) -> Result<Option<Action>> {
-        gone_is_none(self.client.ask(Request::new(Method::DELETE, path::<Server>(id)), "action").await)
+        gone_is_none(
+            self.client.ask(Request::new(Method::DELETE, path::<Server>(id)), "action").await,
+        )
     }
 
     /// What is being done to a server now. One request; a server has few actions at a time.
@@ -303,26 +308,43 @@ impl Servers {
         self.press(id, "reboot").await
     }
 
-    /// Lets the rescue system boot next, with these keys for root; it forgets that after 60 minutes.
+    /// Lets the rescue system boot next, with these keys for root; it forgets that after 60
+    /// minutes.
     pub async fn enable_rescue(&self, id: u64, ssh_keys: &[u64]) -> Result<Action> {
         self.act(id, "enable_rescue", &json!({ "type": "linux64", "ssh_keys": ssh_keys })).await
     }
 
-    /// Makes the disk anew from an image, with other user-data; id and addresses stay, and it is started. The keys that it was made with may come back.
+    /// Makes the disk anew from an image, with other user-data; id and addresses stay, and it is
+    /// started. The keys that it was made with may come back.
     pub async fn rebuild(&self, id: u64, image: u64, user_data: &str) -> Result<Action> {
-        self.act(id, "rebuild", &json!({ "image": image.to_string(), "user_data": user_data })).await
+        self.act(id, "rebuild", &json!({ "image": image.to_string(), "user_data": user_data }))
+            .await
     }
 
-    /// Makes a snapshot of the disk; off is best. The image exists at once, and is complete when the action has succeeded: a copy of a full disk takes an hour.
-    pub async fn create_image(&self, id: u64, description: &str, labels: &Labels) -> Result<CreatedImage> {
-        let request = Request::new(Method::POST, format!("{}/actions/create_image", path::<Server>(id)));
-        let request = request.body(&json!({ "type": "snapshot", "description": description, "labels": labels }))?;
+    /// Makes a snapshot of the disk; off is best. The image exists at once, and is complete when
+    /// the action has succeeded: a copy of a full disk takes an hour.
+    pub async fn create_image(
+        &self,
+        id: u64,
+        description: &str,
+        labels: &Labels,
+    ) -> Result<CreatedImage> {
+        let request =
+            Request::new(Method::POST, format!("{}/actions/create_image", path::<Server>(id)));
+        let request = request
+            .body(&json!({ "type": "snapshot", "description": description, "labels": labels }))?;
         let reply = self.client.send(&request).await?;
-        serde_json::from_value(reply).map_err(|source| Error::Decode { operation: request.operation, source })
+        serde_json::from_value(reply)
+            .map_err(|source| Error::Decode { operation: request.operation, source })
     }
 
     /// Replaces name or labels (the whole set).
-    pub async fn update(&self, id: u64, name: Option<&str>, labels: Option<&Labels>) -> Result<Server> {
+    pub async fn update(
+        &self,
+        id: u64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+    ) -> Result<Server> {
         self.change(id, name, labels).await
     }
 

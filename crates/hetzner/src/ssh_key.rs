@@ -41,7 +41,8 @@ impl Labelled for SshKey {
 }
 
 impl SshKeys {
-    /// Stores a public key. A lost reply is recovered by the name if the key carries all these labels.
+    /// Stores a public key. A lost reply is recovered by the name if the key carries all these
+    /// labels.
     pub async fn create(&self, name: &str, public_key: &str, labels: &Labels) -> Result<SshKey> {
         #[derive(Serialize)]
         struct NewSshKey<'a> {
@@ -56,7 +57,12 @@ impl SshKeys {
     }
 
     /// Replaces name or labels (the whole set).
-    pub async fn update(&self, id: u64, name: Option<&str>, labels: Option<&Labels>) -> Result<SshKey> {
+    pub async fn update(
+        &self,
+        id: u64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+    ) -> Result<SshKey> {
         self.change(id, name, labels).await
     }
 

@@ -116,9 +116,12 @@ impl Volumes {
     /// Makes a volume. A lost reply is recovered by the name if the volume carries all labels.
     pub async fn create(&self, new: &NewVolume) -> Result<CreatedVolume> {
         match self.create_named(&new.name, &new.labels, new).await? {
-            Creation::Reply(operation, reply) => serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source }),
+            Creation::Reply(operation, reply) => {
+                serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source })
+            }
             Creation::Found(volume, lost) => {
-                let (action, next_actions) = self.creating_actions(volume.id, "create_volume", lost).await?;
+                let (action, next_actions) =
+                    self.creating_actions(volume.id, "create_volume", lost).await?;
                 Ok(CreatedVolume { volume, action, next_actions })
             }
         }
@@ -140,11 +143,17 @@ impl Volumes {
     }
 
     /// Replaces name or labels (the whole set).
-    pub async fn update(&self, volume: u64, name: Option<&str>, labels: Option<&Labels>) -> Result<Volume> {
+    pub async fn update(
+        &self,
+        volume: u64,
+        name: Option<&str>,
+        labels: Option<&Labels>,
+    ) -> Result<Volume> {
         self.change(volume, name, labels).await
     }
 
-    /// Deletes a volume and all its data, for good; it must be detached. One that is gone already is fine.
+    /// Deletes a volume and all its data, for good; it must be detached. One that is gone already
+    /// is fine.
     pub async fn delete(&self, volume: u64) -> Result<()> {
         self.erase(volume).await
     }

@@ -1,8 +1,10 @@
-//! A build from its beginning to its end: know what is wanted, look for an equal snapshot, else make one, leave nothing behind. What is done is told by `steps`, and
-//! by `written` and `prepared` for the two kinds of images.
+//! A build from its beginning to its end: know what is wanted, look for an equal snapshot, else
+//! make one, leave nothing behind. What is done is told by `steps`, and by `written` and `prepared`
+//! for the two kinds of images.
 //!
-//! Each step may be cut off anywhere: the next build of the same image finds by labels what there is and goes on from it. Waiting can be interrupted by the
-//! person; what makes something cannot, or we would not know what was made.
+//! Each step may be cut off anywhere: the next build of the same image finds by labels what there
+//! is and goes on from it. Waiting can be interrupted by the person; what makes something cannot,
+//! or we would not know what was made.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,7 +41,8 @@ pub struct Order {
     pub content: Content,
     /// Locations in order of preference.
     pub locations: Vec<String>,
-    /// Only these types, in this order; empty for the one with the smallest disk, then the cheapest.
+    /// Only these types, in this order; empty for the one with the smallest disk, then the
+    /// cheapest.
     pub server_types: Vec<String>,
     /// How long the server, or its rescue system, may take to answer.
     pub answer_timeout: Duration,
@@ -97,12 +100,22 @@ pub struct Built {
     pub written: Option<Written>,
 }
 
-/// Builds an image, unless there is an equal one. When this returns nothing is left but the snapshot, or the error says so.
-pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: &CancellationToken) -> Result<Built, ImageError> {
+/// Builds an image, unless there is an equal one. When this returns nothing is left but the
+/// snapshot, or the error says so.
+pub async fn build(
+    client: &Client,
+    order: &Order,
+    report: &Report<'_>,
+    cancel: &CancellationToken,
+) -> Result<Built, ImageError> {
     let begun = async {
         Ok::<_, ImageError>(match &order.content {
-            Content::Disk(disk) => Way::Written(written::Writing::begin(order, disk, report).await?),
-            Content::Machine(image) => Way::Prepared(Box::new(prepared::Preparation::begin(client, order, image).await?)),
+            Content::Disk(disk) => {
+                Way::Written(written::Writing::begin(order, disk, report).await?)
+            }
+            Content::Machine(image) => {
+                Way::Prepared(Box::new(prepared::Preparation::begin(client, order, image).await?))
+            }
         })
     };
     let way = tokio::select! {
@@ -130,7 +143,9 @@ pub async fn build(client: &Client, order: &Order, report: &Report<'_>, cancel: 
         (Ok(_), Err(error)) => Err(ImageError::LeftOver { because: None, source: Box::new(error) }),
         // Where nothing was made yet there is no second thing to tell.
         (Err(because), Err(_)) if !build.has_begun() => Err(because),
-        (Err(because), Err(error)) => Err(ImageError::LeftOver { because: Some(Box::new(because)), source: Box::new(error) }),
+        (Err(because), Err(error)) => {
+            Err(ImageError::LeftOver { because: Some(Box::new(because)), source: Box::new(error) })
+        }
     }
 }
 
@@ -147,7 +162,9 @@ async fn to_snapshot(build: &Build<'_>, way: &Way<'_>) -> Result<Built, ImageErr
         return Ok(Built { image, existed: true, version, written: None });
     }
     let (image, written) = match way {
-        Way::Written(writing) => writing.to_snapshot(build).await.map(|(image, written)| (image, Some(written)))?,
+        Way::Written(writing) => {
+            writing.to_snapshot(build).await.map(|(image, written)| (image, Some(written)))?
+        }
         Way::Prepared(preparation) => (preparation.to_snapshot(build).await?, None),
     };
     Ok(Built { image, existed: false, version, written })

@@ -107,11 +107,24 @@ impl Meter {
     }
 
     /// What to tell of `bytes` that took so long.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "speeds and times for people")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "speeds and times for people"
+    )]
     pub fn progress(&self, bytes: u64, total: Option<u64>, took: Duration) -> Event {
         let speed = bytes as f64 / took.as_secs_f64().max(0.001);
-        let left = total.filter(|_| speed >= 1.0).map(|total| (total.saturating_sub(bytes) as f64 / speed).ceil() as u64);
-        Event::Progress { phase: self.phase, bytes, total, bytes_per_second: speed as u64, seconds_left: left }
+        let left = total
+            .filter(|_| speed >= 1.0)
+            .map(|total| (total.saturating_sub(bytes) as f64 / speed).ceil() as u64);
+        Event::Progress {
+            phase: self.phase,
+            bytes,
+            total,
+            bytes_per_second: speed as u64,
+            seconds_left: left,
+        }
     }
 }
 
@@ -122,11 +135,17 @@ mod tests {
     #[test]
     fn speed_and_time_left_follow_from_what_is_done() {
         let meter = Meter::new(Phase::Write);
-        let Event::Progress { bytes_per_second, seconds_left, .. } = meter.progress(30, Some(100), Duration::from_secs(3)) else {
+        let Event::Progress { bytes_per_second, seconds_left, .. } =
+            meter.progress(30, Some(100), Duration::from_secs(3))
+        else {
             panic!()
         };
         assert_eq!((bytes_per_second, seconds_left), (10, Some(7)));
-        let Event::Progress { seconds_left, .. } = meter.progress(0, Some(100), Duration::from_secs(3)) else { panic!() };
+        let Event::Progress { seconds_left, .. } =
+            meter.progress(0, Some(100), Duration::from_secs(3))
+        else {
+            panic!()
+        };
         assert_eq!(seconds_left, None, "from nothing no time can be told");
     }
 }

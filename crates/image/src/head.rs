@@ -1,5 +1,5 @@
-//! The first bytes of a source, looked at before anything is made: what is no disk image is refused where `auto` is to find out what it is. `--format raw` takes it as
-//! it is.
+//! The first bytes of a source, looked at before anything is made: what is no disk image is refused
+//! where `auto` is to find out what it is. `--format raw` takes it as it is.
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +46,11 @@ pub(crate) async fn look(disk: &DiskImage) -> Result<(), ImageError> {
             Ok(Some(seen)) => seen,
             Ok(None) => return Ok(()),
             Err(error) => {
-                tracing::debug!(error = machine::with_causes(&error), "the image cannot be looked at from here");
+                tracing::debug!(
+                    error = machine::with_causes(&error),
+                    "the image cannot be looked \
+                    at from here"
+                );
                 return Ok(());
             }
         },
@@ -61,7 +65,8 @@ pub(crate) async fn look(disk: &DiskImage) -> Result<(), ImageError> {
 fn refusal(seen: &Seen, compression: Compression) -> Option<String> {
     let Seen { name, head, length } = seen;
     let found = COMPRESSED.iter().find(|(magic, ..)| head.starts_with(magic));
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    let ending =
+        name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
     let promised = COMPRESSED.iter().find(|(_, endings, _)| endings.contains(&ending.as_str()));
     let is_open = match compression {
         Compression::Auto => found.is_none(),
@@ -75,7 +80,10 @@ fn refusal(seen: &Seen, compression: Compression) -> Option<String> {
             Some(format!("is called .{ending} and is not compressed by {kind}{instead}"))
         }
         (_, _, Some(what)) => Some(format!("is {what}, and no disk image")),
-        _ if is_open && !head.starts_with(b"QFI\xfb") && length.is_some_and(|length| length < LEAST) => {
+        _ if is_open
+            && !head.starts_with(b"QFI\xfb")
+            && length.is_some_and(|length| length < LEAST) =>
+        {
             Some(format!("has {} bytes, and no disk image is so small", length.unwrap_or(0)))
         }
         _ => None,
@@ -91,15 +99,24 @@ async fn of_file(path: &Path) -> Result<Seen, ImageError> {
     Ok(Seen { name: path.display().to_string(), head, length })
 }
 
-/// `None` where the answer is none of success: the server that fetches the image may get another one.
+/// `None` where the answer is none of success: the server that fetches the image may get another
+/// one.
 async fn of_url(url: &Url) -> Result<Option<Seen>, reqwest::Error> {
     let client = reqwest::Client::builder().timeout(LONGEST_LOOK).build()?;
-    let mut reply = client.get(url.clone()).header(RANGE, format!("bytes=0-{}", HEAD - 1)).send().await?;
+    let mut reply =
+        client.get(url.clone()).header(RANGE, format!("bytes=0-{}", HEAD - 1)).send().await?;
     if !reply.status().is_success() {
         return Ok(None);
     }
-    let total = reply.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()?.rsplit_once('/')?.1.parse().ok());
-    let length = total.or(if reply.status() == reqwest::StatusCode::OK { reply.content_length() } else { None });
+    let total = reply
+        .headers()
+        .get(CONTENT_RANGE)
+        .and_then(|range| range.to_str().ok()?.rsplit_once('/')?.1.parse().ok());
+    let length = total.or(if reply.status() == reqwest::StatusCode::OK {
+        reply.content_length()
+    } else {
+        None
+    });
     let mut head = Vec::new();
     while head.len() < HEAD
         && let Some(piece) = reply.chunk().await?
@@ -115,7 +132,10 @@ mod tests {
     use super::*;
 
     fn told(name: &str, head: &[u8], length: u64, compression: Compression) -> Option<String> {
-        refusal(&Seen { name: name.to_owned(), head: head.to_vec(), length: Some(length) }, compression)
+        refusal(
+            &Seen { name: name.to_owned(), head: head.to_vec(), length: Some(length) },
+            compression,
+        )
     }
 
     #[test]
@@ -124,7 +144,13 @@ mod tests {
         let vmdk = auto("disk.raw", b"KDMV\x01\0\0\0", 9 << 20);
         assert_eq!(vmdk.as_deref(), Some("is a VMDK disk of VMware, and no disk image"));
         let json = auto("/x/metal.raw.xz", b"{\"error\": \"no such version\"}", 27);
-        assert_eq!(json.as_deref(), Some("is called .xz and is not compressed by xz: it is a JSON answer"));
+        assert_eq!(
+            json.as_deref(),
+            Some(
+                "is called .xz and is not compressed by xz: it is a JSON \
+            answer"
+            )
+        );
         let plain = auto("metal.raw.zst", &[0; 512], 9 << 20);
         assert_eq!(plain.as_deref(), Some("is called .zst and is not compressed by zstd"));
         let small = auto("disk.img", &[0; 512], 512);
@@ -136,11 +162,26 @@ mod tests {
     #[test]
     fn images_are_taken_under_any_name() {
         let auto = |name: &str, head: &[u8], length| told(name, head, length, Compression::Auto);
-        assert_eq!(auto("disk.raw.xz", b"\xfd7zXZ\0\0\x04", 600), None, "what is compressed may be small");
+        assert_eq!(
+            auto("disk.raw.xz", b"\xfd7zXZ\0\0\x04", 600),
+            None,
+            "what is compressed may be \
+            small"
+        );
         assert_eq!(auto("download", b"\x28\xb5\x2f\xfd\0", 600), None, "a name promises nothing");
         assert_eq!(auto("disk.qcow2", b"QFI\xfb\0\0\0\x03", 200_000), None);
         assert_eq!(auto("disk.raw", &[0; 512], 9 << 20), None);
-        assert_eq!(told("disk.raw.xz", &[0; 512], 9 << 20, Compression::None), None, "said otherwise");
-        assert_eq!(told("x", b"KDMV", 9 << 20, Compression::None).as_deref(), Some("is a VMDK disk of VMware, and no disk image"));
+        assert_eq!(
+            told("disk.raw.xz", &[0; 512], 9 << 20, Compression::None),
+            None,
+            "said otherwise"
+        );
+        assert_eq!(
+            told("x", b"KDMV", 9 << 20, Compression::None).as_deref(),
+            Some(
+                "is a VMDK disk \
+            of VMware, and no disk image"
+            )
+        );
     }
 }

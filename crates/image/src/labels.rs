@@ -1,4 +1,5 @@
-//! What an image is known by: its name, and the labels of its snapshot and of whatever is made on the way to it. Pure.
+//! What an image is known by: its name, and the labels of its snapshot and of whatever is made on
+//! the way to it. Pure.
 
 use std::fmt;
 
@@ -38,13 +39,20 @@ pub struct Name(String);
 
 /// A name that cannot be a label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name for an image: it has to be 1 to 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends")]
+#[error(
+    "{0:?} is no name for an image: it has to be 1 to 63 letters, digits, `-`, `_` and `.`, \
+    with a letter or digit at both ends"
+)]
 pub struct InvalidImageName(String);
 
 impl Name {
     /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, InvalidImageName> {
-        if is_label_value(text) && !text.is_empty() { Ok(Self(text.to_owned())) } else { Err(InvalidImageName(text.to_owned())) }
+        if is_label_value(text) && !text.is_empty() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidImageName(text.to_owned()))
+        }
     }
 }
 
@@ -85,7 +93,14 @@ impl Recipe {
         let mut hash = Sha256::new();
         let version = self.version.as_ref().map(Name::to_string).unwrap_or_default();
         let schematic = self.schematic.clone().unwrap_or_default();
-        for part in [&self.name.0, &self.os.0, &version, &schematic, self.architecture.as_str(), &self.source] {
+        for part in [
+            &self.name.0,
+            &self.os.0,
+            &version,
+            &schematic,
+            self.architecture.as_str(),
+            &self.source,
+        ] {
             hash.update(part);
             hash.update([0]);
         }
@@ -93,7 +108,12 @@ impl Recipe {
     }
 
     /// Labels of the snapshot of a disk image, with the hashes of what came and what was written.
-    pub(crate) fn disk_labels(&self, owner: &Owner, source_sha256: &str, image_sha256: &str) -> Labels {
+    pub(crate) fn disk_labels(
+        &self,
+        owner: &Owner,
+        source_sha256: &str,
+        image_sha256: &str,
+    ) -> Labels {
         let mut labels = self.labels(owner);
         for (key, hex) in [(SOURCE, source_sha256), (CONTENT, image_sha256)] {
             labels.extend(short(hex).map(|value| (key.to_owned(), value)));
@@ -107,14 +127,20 @@ impl Recipe {
         labels.insert(NAME.to_owned(), self.name.to_string());
         labels.insert(OS.to_owned(), self.os.to_string());
         labels.insert(ARCH.to_owned(), self.architecture.to_string());
-        labels.extend(self.version.as_ref().map(|version| (VERSION.to_owned(), version.to_string())));
-        labels.extend(self.schematic.as_ref().map(|id| (SCHEMATIC.to_owned(), id.chars().take(LONGEST_VALUE).collect())));
+        labels
+            .extend(self.version.as_ref().map(|version| (VERSION.to_owned(), version.to_string())));
+        labels.extend(
+            self.schematic
+                .as_ref()
+                .map(|id| (SCHEMATIC.to_owned(), id.chars().take(LONGEST_VALUE).collect())),
+        );
         labels
     }
 
     /// For people.
     pub(crate) fn description(&self) -> String {
-        let version = self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let version =
+            self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         format!("{}: {}{version} for {}", self.name, self.os, self.architecture)
     }
 
@@ -157,15 +183,23 @@ fn is_ours(owner: &Owner, role: &str, labels: &Labels) -> bool {
 }
 
 fn ours(owner: &Owner, role: &str, key: &str) -> Labels {
-    [(MANAGED_BY, DOCKBRIDGE.to_owned()), (OWNER, owner.to_string()), (ROLE, role.to_owned()), (BUILD, key.to_owned())]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+    [
+        (MANAGED_BY, DOCKBRIDGE.to_owned()),
+        (OWNER, owner.to_string()),
+        (ROLE, role.to_owned()),
+        (BUILD, key.to_owned()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect()
 }
 
 /// A hash in hex digits, as a label holds it.
 fn short(hex: &str) -> Option<String> {
-    HEXLOWER.decode(hex.as_bytes()).ok().map(|bytes| BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
+    HEXLOWER
+        .decode(hex.as_bytes())
+        .ok()
+        .map(|bytes| BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -190,7 +224,11 @@ mod tests {
         let owner = Owner::random();
         let hash = "ab".repeat(32);
         let recipe = recipe("x");
-        for (key, value) in recipe.disk_labels(&owner, &hash, &hash).iter().chain(&recipe.builder_labels(&owner, "abc")) {
+        for (key, value) in recipe
+            .disk_labels(&owner, &hash, &hash)
+            .iter()
+            .chain(&recipe.builder_labels(&owner, "abc"))
+        {
             assert!(is_label_value(value) && key.len() <= 63, "{key}={value}");
         }
         assert!(recipe.builder_name(&owner).len() <= 63);
@@ -200,7 +238,10 @@ mod tests {
     fn another_source_is_another_image_and_the_same_is_the_same() {
         assert_eq!(recipe("x").key(), recipe("x").key());
         assert_ne!(recipe("x").key(), recipe("y").key());
-        assert_ne!(recipe("x").key(), Recipe { architecture: Architecture::X86, ..recipe("x") }.key());
+        assert_ne!(
+            recipe("x").key(),
+            Recipe { architecture: Architecture::X86, ..recipe("x") }.key()
+        );
     }
 
     #[test]
@@ -208,7 +249,11 @@ mod tests {
         let (ours, theirs) = (Owner::random(), Owner::random());
         let labels = recipe("x").labels(&theirs);
         assert!(is_our_snapshot(&theirs, &labels) && !is_our_snapshot(&ours, &labels));
-        assert!(!is_our_snapshot(&theirs, &recipe("x").builder_labels(&theirs, "h")), "a builder's server is no snapshot");
+        assert!(
+            !is_our_snapshot(&theirs, &recipe("x").builder_labels(&theirs, "h")),
+            "a builder's \
+            server is no snapshot"
+        );
     }
 
     proptest! {

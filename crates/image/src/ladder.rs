@@ -1,4 +1,5 @@
-//! Which server is used for a build: the smallest disk first, because a snapshot fits only on disks at least as big as the one it was taken from; then the price. Pure.
+//! Which server is used for a build: the smallest disk first, because a snapshot fits only on disks
+//! at least as big as the one it was taken from; then the price. Pure.
 
 use hetzner::{Architecture, ServerType};
 use jiff::Timestamp;
@@ -24,21 +25,33 @@ pub(crate) struct Wanted<'a> {
     pub(crate) only: &'a [String],
 }
 
-/// Best first. What the catalogue believes to be out of stock comes last among its equals, for that belief may be wrong.
+/// Best first. What the catalogue believes to be out of stock comes last among its equals, for that
+/// belief may be wrong.
 pub(crate) fn ladder(wanted: &Wanted<'_>, types: &[ServerType], now: Timestamp) -> Vec<Rung> {
     let mut rungs = Vec::new();
-    for kind in types.iter().filter(|kind| kind.architecture == *wanted.architecture && u64::from(kind.disk) >= wanted.disk) {
+    for kind in types.iter().filter(|kind| {
+        kind.architecture == *wanted.architecture && u64::from(kind.disk) >= wanted.disk
+    }) {
         let preference = wanted.only.iter().position(|name| *name == kind.name);
         if !wanted.only.is_empty() && preference.is_none() {
             continue;
         }
         for (place, location) in wanted.locations.iter().enumerate() {
             let sold = kind.locations.iter().find(|sold| sold.name == *location);
-            let Some(sold) = sold.filter(|sold| sold.deprecation.as_ref().is_none_or(|until| now <= until.unavailable_after)) else {
+            let Some(sold) = sold.filter(|sold| {
+                sold.deprecation.as_ref().is_none_or(|until| now <= until.unavailable_after)
+            }) else {
                 continue;
             };
-            let price = kind.price_at(location).and_then(|price| price.price_hourly.net.micros()).unwrap_or(u64::MAX);
-            let rung = Rung { server_type: kind.name.clone(), location: location.clone(), disk: kind.disk };
+            let price = kind
+                .price_at(location)
+                .and_then(|price| price.price_hourly.net.micros())
+                .unwrap_or(u64::MAX);
+            let rung = Rung {
+                server_type: kind.name.clone(),
+                location: location.clone(),
+                disk: kind.disk,
+            };
             rungs.push(((preference, kind.disk, !sold.available, price, place), rung));
         }
     }
@@ -78,13 +91,20 @@ mod tests {
     fn names(disk: u64, only: &[&str]) -> Vec<String> {
         let locations = ["fsn1", "nbg1"].map(str::to_owned);
         let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
-        let wanted = Wanted { architecture: &Architecture::X86, disk, locations: &locations, only: &only };
-        ladder(&wanted, &types(), Timestamp::UNIX_EPOCH).into_iter().map(|rung| format!("{} {}", rung.server_type, rung.location)).collect()
+        let wanted =
+            Wanted { architecture: &Architecture::X86, disk, locations: &locations, only: &only };
+        ladder(&wanted, &types(), Timestamp::UNIX_EPOCH)
+            .into_iter()
+            .map(|rung| format!("{} {}", rung.server_type, rung.location))
+            .collect()
     }
 
     #[test]
     fn the_smallest_disk_comes_first_then_stock_then_the_price() {
-        assert_eq!(names(0, &[]), ["cheap nbg1", "dear fsn1", "dear nbg1", "cheap fsn1", "big-cheap fsn1"]);
+        assert_eq!(
+            names(0, &[]),
+            ["cheap nbg1", "dear fsn1", "dear nbg1", "cheap fsn1", "big-cheap fsn1"]
+        );
     }
 
     #[test]
@@ -95,6 +115,14 @@ mod tests {
 
     #[test]
     fn who_names_types_gets_those_in_that_order() {
-        assert_eq!(names(0, &["big-cheap", "dear", "arm"]), ["big-cheap fsn1", "dear fsn1", "dear nbg1"]);
+        assert_eq!(
+            names(0, &["big-cheap", "dear", "arm"]),
+            [
+                "big-cheap \
+            fsn1",
+                "dear fsn1",
+                "dear nbg1"
+            ]
+        );
     }
 }

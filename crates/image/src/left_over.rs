@@ -33,8 +33,13 @@ pub struct LeftOver {
     pub because: String,
 }
 
-/// What builds of this owner left: those of this computer that do not live, by their locks, and those of others that are too old to.
-pub async fn left_over(client: &Client, owner: &Owner, locks: &Path) -> Result<Vec<LeftOver>, ImageError> {
+/// What builds of this owner left: those of this computer that do not live, by their locks, and
+/// those of others that are too old to.
+pub async fn left_over(
+    client: &Client,
+    owner: &Owner,
+    locks: &Path,
+) -> Result<Vec<LeftOver>, ImageError> {
     let ours = Query::labels(labels::builder_selector(owner));
     let servers = client.servers().list(&ours).await.map_err(cloud("list the servers"))?;
     let firewalls = client.firewalls().list(&ours).await.map_err(cloud("list the firewalls"))?;
@@ -43,13 +48,27 @@ pub async fn left_over(client: &Client, owner: &Owner, locks: &Path) -> Result<V
     for server in servers.iter().filter(|server| labels::is_our_builder(owner, &server.labels)) {
         if is_dead(&server.labels, age(server), locks)? {
             let because = "an image was built on it, and the build is over".to_owned();
-            left.push(LeftOver { kind: "server", id: server.id, name: server.name.clone(), because });
+            left.push(LeftOver {
+                kind: "server",
+                id: server.id,
+                name: server.name.clone(),
+                because,
+            });
         }
     }
-    for firewall in firewalls.iter().filter(|firewall| labels::is_our_builder(owner, &firewall.labels)) {
+    for firewall in
+        firewalls.iter().filter(|firewall| labels::is_our_builder(owner, &firewall.labels))
+    {
         if is_dead(&firewall.labels, since(firewall.created), locks)? {
-            let because = "it stood before a server on which an image was built, and the build is over".to_owned();
-            left.push(LeftOver { kind: "firewall", id: firewall.id, name: firewall.name.clone(), because });
+            let because = "it stood before a server on which an image was built, and the build is \
+                over"
+                .to_owned();
+            left.push(LeftOver {
+                kind: "firewall",
+                id: firewall.id,
+                name: firewall.name.clone(),
+                because,
+            });
         }
     }
     for key in keys.iter().filter(|key| labels::is_our_builder(owner, &key.labels)) {
@@ -76,7 +95,12 @@ fn is_dead(labels: &hetzner::Labels, age: Duration, locks: &Path) -> Result<bool
 }
 
 /// Removes one.
-pub async fn remove_left_over(client: &Client, owner: &Owner, books: &Books, left: &LeftOver) -> Result<(), ImageError> {
+pub async fn remove_left_over(
+    client: &Client,
+    owner: &Owner,
+    books: &Books,
+    left: &LeftOver,
+) -> Result<(), ImageError> {
     match left.kind {
         "server" => delete_server(client, owner, books, left.id).await,
         "firewall" => wall::delete(client, left.id).await,
@@ -84,7 +108,8 @@ pub async fn remove_left_over(client: &Client, owner: &Owner, books: &Books, lef
     }
 }
 
-/// Removes all that a selector picks: servers first, for they bill. `begins` hears that there is something.
+/// Removes all that a selector picks: servers first, for they bill. `begins` hears that there is
+/// something.
 pub(crate) async fn remove_all(
     client: &Client,
     owner: &Owner,
@@ -116,8 +141,14 @@ pub(crate) async fn remove_all(
     Ok(())
 }
 
-/// Deletes a server and waits until it is gone. Its labels are read once more: ids are numbers, and this cannot be taken back.
-async fn delete_server(client: &Client, owner: &Owner, books: &Books, id: u64) -> Result<(), ImageError> {
+/// Deletes a server and waits until it is gone. Its labels are read once more: ids are numbers, and
+/// this cannot be taken back.
+async fn delete_server(
+    client: &Client,
+    owner: &Owner,
+    books: &Books,
+    id: u64,
+) -> Result<(), ImageError> {
     let servers = client.servers();
     let begun = Instant::now();
     let mut last = None;
@@ -138,25 +169,36 @@ async fn delete_server(client: &Client, owner: &Owner, books: &Books, id: u64) -
         }
         if server.status != ServerStatus::Deleting {
             match servers.delete(id).await {
-                Ok(action) => client.wait(action.into_iter().collect()).await.map_err(cloud("delete the server"))?,
+                Ok(action) => client
+                    .wait(action.into_iter().collect())
+                    .await
+                    .map_err(cloud("delete the server"))?,
                 Err(error) if error.is_locked() && begun.elapsed() < LONGEST_LOCK => {}
                 Err(error) => return Err(cloud("delete the server")(error)),
             }
         } else if begun.elapsed() > LONGEST_DELETE {
-            return Err(ImageError::ServerGone { what: format!("the deletion of server {id} does not end") });
+            return Err(ImageError::ServerGone {
+                what: format!(
+                    "the deletion of server {id} does \
+                not end"
+                ),
+            });
         }
         last = Some(server);
         sleep(LOOK_AGAIN).await;
     }
 }
 
-/// Deletes a snapshot that is of no use; one that is still being made is locked until that has ended.
+/// Deletes a snapshot that is of no use; one that is still being made is locked until that has
+/// ended.
 pub(crate) async fn delete_image(client: &Client, id: u64) -> Result<(), ImageError> {
     let begun = Instant::now();
     loop {
         match client.images().delete(id).await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_locked() && begun.elapsed() < LONGEST_LOCK => sleep(LOOK_AGAIN).await,
+            Err(error) if error.is_locked() && begun.elapsed() < LONGEST_LOCK => {
+                sleep(LOOK_AGAIN).await
+            }
             Err(error) => return Err(cloud("delete the unfinished snapshot")(error)),
         }
     }

@@ -1,8 +1,12 @@
 //! Builds any operating system's disk image into a labelled snapshot of a cloud project.
 //!
-//! The cloud takes no images. So a server is made, its rescue system booted, the image written to its disk by our own writer (the agent's `write-image`), read back
-//! and kept as a snapshot; the server goes. The image that our own machines can be made from is prepared on a server instead that runs the cloud's docker image. Everything is found again by labels: a build that was killed is taken over by the next one of the same image, and a
-//! second build of the same image finds the first one's snapshot. This crate knows the cloud's API and SSH; it knows nothing of arguments, settings or terminals.
+//! The cloud takes no images. So a server is made, its rescue system booted, the image written to
+//! its disk by our own writer (the agent's `write-image`), read back and kept as a snapshot; the
+//! server goes. The image that our own machines can be made from is prepared on a server instead
+//! that runs the cloud's docker image. Everything is found again by labels: a build that was killed
+//! is taken over by the next one of the same image, and a second build of the same image finds the
+//! first one's snapshot. This crate knows the cloud's API and SSH; it knows nothing of arguments,
+//! settings or terminals.
 
 #![forbid(unsafe_code)]
 

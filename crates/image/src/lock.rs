@@ -1,4 +1,5 @@
-//! One build of an image at a time on this computer, by a kernel lock: who has it may take over what an earlier build left, for that one cannot live any more.
+//! One build of an image at a time on this computer, by a kernel lock: who has it may take over
+//! what an earlier build left, for that one cannot live any more.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ impl Lock {
         let path: PathBuf = folder.join(format!("image-{key}.lock"));
         let failed = |source| ImageError::Lock { path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -28,7 +30,8 @@ impl Lock {
     }
 }
 
-/// This computer, for whoever meets a server of a build elsewhere: the lock says nothing about other computers.
+/// This computer, for whoever meets a server of a build elsewhere: the lock says nothing about
+/// other computers.
 pub(crate) fn host() -> String {
     let id = std::fs::read("/etc/machine-id").unwrap_or_default();
     data_encoding::HEXLOWER.encode(&Sha256::digest(id)[..6])

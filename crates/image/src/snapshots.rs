@@ -1,4 +1,5 @@
-//! The snapshots of this owner: what there is, what it costs, which are superfluous. Those of others are never touched.
+//! The snapshots of this owner: what there is, what it costs, which are superfluous. Those of
+//! others are never touched.
 
 use std::time::Duration;
 
@@ -41,10 +42,14 @@ pub struct Snapshot {
 
 /// All of this owner, newest first.
 pub async fn list(client: &Client, owner: &Owner) -> Result<Vec<Snapshot>, ImageError> {
-    let query = Query { image_type: vec![ImageType::Snapshot], ..Query::labels(labels::snapshot_selector(owner)) };
-    let (images, pricing) = tokio::try_join!(async { client.images().list(&query).await.map_err(cloud("list the images")) }, async {
-        client.pricing().await.map_err(cloud("tell its prices"))
-    },)?;
+    let query = Query {
+        image_type: vec![ImageType::Snapshot],
+        ..Query::labels(labels::snapshot_selector(owner))
+    };
+    let (images, pricing) = tokio::try_join!(
+        async { client.images().list(&query).await.map_err(cloud("list the images")) },
+        async { client.pricing().await.map_err(cloud("tell its prices")) },
+    )?;
     let per_gb = micros(&pricing.image.price_per_gb_month.net);
     let ours = images.into_iter().filter(|image| labels::is_our_snapshot(owner, &image.labels));
     let mut snapshots: Vec<Snapshot> = ours.map(|image| snapshot(image, per_gb)).collect();
@@ -75,29 +80,41 @@ fn snapshot(image: Image, per_gb: Option<f64>) -> Snapshot {
     }
 }
 
-/// Deletes a snapshot of this owner. Its labels are read once more: an id is a number, and this cannot be taken back.
+/// Deletes a snapshot of this owner. Its labels are read once more: an id is a number, and this
+/// cannot be taken back.
 pub async fn delete(client: &Client, owner: &Owner, id: u64) -> Result<(), ImageError> {
     let image = client.images().get(id).await.map_err(cloud("look at the image"))?;
     match image {
-        Some(image) if labels::is_our_snapshot(owner, &image.labels) => client.images().delete(id).await.map_err(cloud("delete the image")),
+        Some(image) if labels::is_our_snapshot(owner, &image.labels) => {
+            client.images().delete(id).await.map_err(cloud("delete the image"))
+        }
         _ => Err(ImageError::Unknown { id }),
     }
 }
 
-/// Which are to go: of each name and architecture all but the newest `keep`, if they are older than `older_than`. Protected ones and those that are
-/// still being made stay, and count. Pure.
-pub fn surplus(snapshots: &[Snapshot], keep: usize, older_than: Duration, now: Timestamp) -> Vec<Snapshot> {
+/// Which are to go: of each name and architecture all but the newest `keep`, if they are older than
+/// `older_than`. Protected ones and those that are still being made stay, and count. Pure.
+pub fn surplus(
+    snapshots: &[Snapshot],
+    keep: usize,
+    older_than: Duration,
+    now: Timestamp,
+) -> Vec<Snapshot> {
     let mut newest_first: Vec<&Snapshot> = snapshots.iter().collect();
     newest_first.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.created, snapshot.id)));
     let mut kept: Vec<(&str, &str, usize)> = Vec::new();
     let mut going = Vec::new();
     for snapshot in newest_first {
-        let of_its_kind = kept.iter().position(|(name, arch, _)| (*name, *arch) == (&snapshot.name, &snapshot.architecture));
+        let of_its_kind = kept
+            .iter()
+            .position(|(name, arch, _)| (*name, *arch) == (&snapshot.name, &snapshot.architecture));
         let at = of_its_kind.unwrap_or_else(|| {
             kept.push((&snapshot.name, &snapshot.architecture, 0));
             kept.len() - 1
         });
-        let age = snapshot.created.and_then(|created| Duration::try_from(now.duration_since(created)).ok());
+        let age = snapshot
+            .created
+            .and_then(|created| Duration::try_from(now.duration_since(created)).ok());
         let is_old = age.is_some_and(|age| age > older_than);
         if kept[at].2 >= keep && is_old && !snapshot.protected && snapshot.status == "available" {
             going.push(snapshot.clone());
@@ -135,12 +152,21 @@ mod tests {
 
     fn going(snapshots: &[Snapshot], keep: usize, days: u64) -> Vec<u64> {
         let now = Timestamp::from_second(1_000 * DAY).unwrap();
-        surplus(snapshots, keep, Duration::from_secs(days * 24 * 60 * 60), now).iter().map(|snapshot| snapshot.id).collect()
+        surplus(snapshots, keep, Duration::from_secs(days * 24 * 60 * 60), now)
+            .iter()
+            .map(|snapshot| snapshot.id)
+            .collect()
     }
 
     #[test]
     fn the_newest_of_each_name_stay_and_so_do_the_young() {
-        let all = [aged(1, "a", 50), aged(2, "a", 40), aged(3, "a", 10), aged(4, "a", 1), aged(5, "b", 90)];
+        let all = [
+            aged(1, "a", 50),
+            aged(2, "a", 40),
+            aged(3, "a", 10),
+            aged(4, "a", 1),
+            aged(5, "b", 90),
+        ];
         assert_eq!(going(&all, 1, 30), [2, 1]);
         assert_eq!(going(&all, 3, 30), [1]);
         assert_eq!(going(&all, 0, 30), [2, 1, 5]);

@@ -47,8 +47,13 @@ pub(crate) struct Identified {
     pub(crate) length: Option<u64>,
 }
 
-/// Looks at a source: a file is read once, so that a wrong one is told before anything is made. `progress` hears bytes and total.
-pub(crate) async fn identify(source: &Source, wanted: Option<&Checksum>, progress: impl Fn(u64, u64)) -> Result<Identified, ImageError> {
+/// Looks at a source: a file is read once, so that a wrong one is told before anything is made.
+/// `progress` hears bytes and total.
+pub(crate) async fn identify(
+    source: &Source,
+    wanted: Option<&Checksum>,
+    progress: impl Fn(u64, u64),
+) -> Result<Identified, ImageError> {
     match source {
         Source::Url(url) => {
             let text = wanted.map_or_else(|| url.to_string(), text);
@@ -62,7 +67,11 @@ pub(crate) async fn identify(source: &Source, wanted: Option<&Checksum>, progres
             };
             match wanted {
                 Some(wanted) if *wanted != found => {
-                    return Err(ImageError::Checksum { what: path.display().to_string(), found: text(&found), wanted: text(wanted) });
+                    return Err(ImageError::Checksum {
+                        what: path.display().to_string(),
+                        found: text(&found),
+                        wanted: text(wanted),
+                    });
                 }
                 _ => {}
             }
@@ -71,7 +80,11 @@ pub(crate) async fn identify(source: &Source, wanted: Option<&Checksum>, progres
             }
             // Should it change until it is sent, the writer refuses it.
             let checksum = Some(Checksum::Sha256(sha256.clone()));
-            Ok(Identified { text: text(&wanted.cloned().unwrap_or(Checksum::Sha256(sha256))), checksum, length: Some(length) })
+            Ok(Identified {
+                text: text(&wanted.cloned().unwrap_or(Checksum::Sha256(sha256))),
+                checksum,
+                length: Some(length),
+            })
         }
     }
 }
@@ -83,7 +96,11 @@ fn text(checksum: &Checksum) -> String {
     }
 }
 
-async fn hash(path: &Path, wanted: Option<&Checksum>, progress: impl Fn(u64, u64)) -> Result<(u64, String, String), ImageError> {
+async fn hash(
+    path: &Path,
+    wanted: Option<&Checksum>,
+    progress: impl Fn(u64, u64),
+) -> Result<(u64, String, String), ImageError> {
     let failed = |source| ImageError::File { path: path.to_owned(), source };
     let mut file = File::open(path).await.map_err(failed)?;
     let total = file.metadata().await.map_err(failed)?.len();
@@ -94,7 +111,11 @@ async fn hash(path: &Path, wanted: Option<&Checksum>, progress: impl Fn(u64, u64
     loop {
         let length = file.read(&mut piece).await.map_err(failed)?;
         if length == 0 {
-            return Ok((read, HEXLOWER.encode(&sha256.finalize()), HEXLOWER.encode(&sha512.finalize())));
+            return Ok((
+                read,
+                HEXLOWER.encode(&sha256.finalize()),
+                HEXLOWER.encode(&sha512.finalize()),
+            ));
         }
         sha256.update(&piece[..length]);
         if is_512 {
@@ -120,7 +141,10 @@ mod tests {
         let source = Source::File(path);
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let found = identify(&source, None, |_, _| {}).await.unwrap();
-        assert_eq!((found.text.as_str(), found.length), (format!("sha256:{abc}").as_str(), Some(3)));
+        assert_eq!(
+            (found.text.as_str(), found.length),
+            (format!("sha256:{abc}").as_str(), Some(3))
+        );
         let wrong = Checksum::Sha512("00".repeat(64));
         let error = identify(&source, Some(&wrong), |_, _| {}).await.unwrap_err();
         assert!(matches!(error, ImageError::Checksum { .. }), "{error}");
@@ -129,7 +153,9 @@ mod tests {
     #[tokio::test]
     async fn an_address_with_a_checksum_is_the_same_image_wherever_it_is() {
         let sum = Checksum::Sha256("aa".repeat(32));
-        let at = async |url: &str, sum| identify(&Source::Url(url.parse().unwrap()), sum, |_, _| {}).await.unwrap().text;
+        let at = async |url: &str, sum| {
+            identify(&Source::Url(url.parse().unwrap()), sum, |_, _| {}).await.unwrap().text
+        };
         assert_eq!(at("http://a/x", Some(&sum)).await, at("http://b/y", Some(&sum)).await);
         assert_ne!(at("http://a/x", None).await, at("http://b/y", None).await);
     }

@@ -1,5 +1,6 @@
-//! Talos Linux' image factory: a schematic becomes an id, and id, version and architecture an address. The API is that of the factory's own README
-//! (`POST /schematics`, `GET /versions`, `GET /image/<schematic>/<version>/hcloud-<arch>.raw.xz`).
+//! Talos Linux' image factory: a schematic becomes an id, and id, version and architecture an
+//! address. The API is that of the factory's own README (`POST /schematics`, `GET /versions`, `GET
+//! /image/<schematic>/<version>/hcloud-<arch>.raw.xz`).
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use url::Url;
 pub const DEFAULT_FACTORY: &str = "https://factory.talos.dev";
 /// The schematic without any customisation, from the same README.
 const PLAIN_SCHEMATIC: &str = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
-/// The factory answers both questions at once; it is the image itself that it may have to make first.
+/// The factory answers both questions at once; it is the image itself that it may have to make
+/// first.
 const ANSWERS: Duration = Duration::from_secs(30);
 
 /// A version such as `v1.12.0`.
@@ -27,9 +29,14 @@ impl Version {
     /// Checks the form; whether the factory has it is asked there.
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion(text.to_owned());
-        let (numbers, suffix) = text.strip_prefix('v').map(|rest| rest.split_once('-').unwrap_or((rest, "a"))).ok_or_else(invalid)?;
+        let (numbers, suffix) = text
+            .strip_prefix('v')
+            .map(|rest| rest.split_once('-').unwrap_or((rest, "a")))
+            .ok_or_else(invalid)?;
         let numbers: Vec<&str> = numbers.split('.').collect();
-        let is_number = |text: &&str| !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number = |text: &&str| {
+            !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
         let is_suffix = !suffix.is_empty()
             && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
             && suffix.bytes().last().is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -107,7 +114,8 @@ impl Factory {
     /// Nothing is asked yet.
     pub fn new(base: Url) -> Result<Self, FactoryError> {
         let http = reqwest::Client::builder().timeout(ANSWERS).build();
-        let http = http.map_err(|source| FactoryError::Unreachable { factory: base.to_string(), source })?;
+        let http =
+            http.map_err(|source| FactoryError::Unreachable { factory: base.to_string(), source })?;
         Ok(Self { base, http })
     }
 
@@ -122,23 +130,35 @@ impl Factory {
         struct Stored {
             id: String,
         }
-        let request = self.http.post(self.at("schematics")).header("Content-Type", "application/yaml").body(schematic);
+        let request = self
+            .http
+            .post(self.at("schematics"))
+            .header("Content-Type", "application/yaml")
+            .body(schematic);
         let stored: Stored = self.ask("store the schematic", request).await?;
-        schematic_id(&stored.id).ok_or_else(|| self.answer(format!("{:?} is no schematic id", stored.id)))
+        schematic_id(&stored.id)
+            .ok_or_else(|| self.answer(format!("{:?} is no schematic id", stored.id)))
     }
 
     /// Refuses a version that the factory does not have.
     pub async fn check(&self, version: &Version) -> Result<(), FactoryError> {
-        let versions: Vec<String> = self.ask("list its versions", self.http.get(self.at("versions"))).await?;
+        let versions: Vec<String> =
+            self.ask("list its versions", self.http.get(self.at("versions"))).await?;
         if versions.iter().any(|known| known == version.as_str()) {
             return Ok(());
         }
-        let newest = versions.iter().rev().filter(|known| !known.contains('-')).take(3).cloned().collect();
+        let newest =
+            versions.iter().rev().filter(|known| !known.contains('-')).take(3).cloned().collect();
         Err(FactoryError::UnknownVersion { version: version.as_str().to_owned(), newest })
     }
 
     /// Where the disk image for Hetzner Cloud is.
-    pub fn image(&self, schematic: &str, version: &Version, architecture: &Architecture) -> Result<Url, FactoryError> {
+    pub fn image(
+        &self,
+        schematic: &str,
+        version: &Version,
+        architecture: &Architecture,
+    ) -> Result<Url, FactoryError> {
         let arch = match architecture {
             Architecture::X86 => "amd64",
             Architecture::Arm => "arm64",
@@ -153,15 +173,26 @@ impl Factory {
         url
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(&self, what: &'static str, request: reqwest::RequestBuilder) -> Result<T, FactoryError> {
-        let unreachable =
-            |source: reqwest::Error| FactoryError::Unreachable { factory: self.base.to_string(), source: source.without_url() };
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &'static str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, FactoryError> {
+        let unreachable = |source: reqwest::Error| FactoryError::Unreachable {
+            factory: self.base.to_string(),
+            source: source.without_url(),
+        };
         let reply = request.send().await.map_err(unreachable)?;
         let status = reply.status();
         let body = reply.bytes().await.map_err(unreachable)?;
         if !status.is_success() {
             let message = String::from_utf8_lossy(&body).trim().chars().take(300).collect();
-            return Err(FactoryError::Refused { factory: self.base.to_string(), what, status: status.as_u16(), message });
+            return Err(FactoryError::Refused {
+                factory: self.base.to_string(),
+                what,
+                status: status.as_u16(),
+                message,
+            });
         }
         serde_json::from_slice(&body).map_err(|error| self.answer(error.to_string()))
     }
@@ -180,7 +211,18 @@ mod tests {
         for good in ["v1.12.0", "v1.0.10", "v1.13.0-alpha.1"] {
             assert!(Version::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "1.12.0", "v1.12", "v1.12.x", "v1.12.0-", "v1.12.0-a b", "v1..0", "latest", "v1.12.0/../x", "v1.12.0-."] {
+        for bad in [
+            "",
+            "1.12.0",
+            "v1.12",
+            "v1.12.x",
+            "v1.12.0-",
+            "v1.12.0-a b",
+            "v1..0",
+            "latest",
+            "v1.12.0/../x",
+            "v1.12.0-.",
+        ] {
             assert!(Version::parse(bad).is_err(), "{bad}");
         }
     }
@@ -188,9 +230,22 @@ mod tests {
     #[test]
     fn the_address_is_that_of_the_factorys_readme() {
         let version = Version::parse("v1.12.0").unwrap();
-        let at = |base: &str| Factory::new(base.parse().unwrap()).unwrap().image(PLAIN_SCHEMATIC, &version, &Architecture::Arm).unwrap();
-        assert_eq!(at(DEFAULT_FACTORY).as_str(), format!("https://factory.talos.dev/image/{PLAIN_SCHEMATIC}/v1.12.0/hcloud-arm64.raw.xz"));
-        assert_eq!(at("http://host:1/sub/").as_str(), format!("http://host:1/sub/image/{PLAIN_SCHEMATIC}/v1.12.0/hcloud-arm64.raw.xz"));
+        let at = |base: &str| {
+            Factory::new(base.parse().unwrap())
+                .unwrap()
+                .image(PLAIN_SCHEMATIC, &version, &Architecture::Arm)
+                .unwrap()
+        };
+        assert_eq!(
+            at(DEFAULT_FACTORY).as_str(),
+            format!(
+                "https://factory.talos.dev/image/{PLAIN_SCHEMATIC}/v1.12.0/hcloud-arm64.raw.xz"
+            )
+        );
+        assert_eq!(
+            at("http://host:1/sub/").as_str(),
+            format!("http://host:1/sub/image/{PLAIN_SCHEMATIC}/v1.12.0/hcloud-arm64.raw.xz")
+        );
     }
 
     #[test]

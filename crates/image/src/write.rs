@@ -1,11 +1,14 @@
-//! One writing: our writer goes to the rescue system, gets its order and, for a local file, its bytes, and tells what it does until it is done.
+//! One writing: our writer goes to the rescue system, gets its order and, for a local file, its
+//! bytes, and tells what it does until it is done.
 
 use std::path::Path;
 use std::pin::Pin;
 
 use agent_proto::image::{ImageSource, WriteEvent, WriteFailure, WriteOrder, WritePhase, Written};
 use tokio::fs::File;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
 use tokio::time::Instant;
 use tunnel::Tunnel;
 
@@ -38,10 +41,17 @@ pub(crate) async fn write(
     report: &Report<'_>,
 ) -> Result<Written, ImageError> {
     let lost = |last: String| ImageError::Lost { what: RESCUE, times: 1, last };
-    let put = format!("umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f {WRITER}.new {WRITER}");
-    let sent = tunnel.exec(&put, writer).await.map_err(|error| lost(machine::with_causes(&error)))?;
+    let put = format!(
+        "umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f \
+        {WRITER}.new {WRITER}"
+    );
+    let sent =
+        tunnel.exec(&put, writer).await.map_err(|error| lost(machine::with_causes(&error)))?;
     if !sent.success() {
-        return Err(lost(format!("the writer did not arrive: {}", String::from_utf8_lossy(&sent.stderr).trim())));
+        return Err(lost(format!(
+            "the writer did not arrive: {}",
+            String::from_utf8_lossy(&sent.stderr).trim()
+        )));
     }
     let started = tunnel.start(&format!("exec {WRITER} write-image")).await;
     let mut process = started.map_err(|error| lost(machine::with_causes(&error)))?;
@@ -69,7 +79,12 @@ pub(crate) async fn write(
         match read {
             Ok(0) => break,
             Ok(_) => {
-                let event = serde_json::from_slice(&text).map_err(|error| lost(format!("the writer is not understood: {error}")))?;
+                let event = serde_json::from_slice(&text).map_err(|error| {
+                    lost(format!(
+                        "the writer \
+                    is not understood: {error}"
+                    ))
+                })?;
                 if let Some(end) = hearing.hear(event) {
                     return end;
                 }
@@ -88,9 +103,18 @@ pub(crate) async fn write(
         // It will not be run the next time either.
         Some(CANNOT_EXECUTE | NOT_FOUND) => {
             let why = said.lines().next().unwrap_or_default();
-            Err(ImageError::Write { kind: WriteFailure::Order, message: format!("the writer cannot be run in the rescue system: {why}") })
+            Err(ImageError::Write {
+                kind: WriteFailure::Order,
+                message: format!(
+                    "the writer cannot \
+                be run in the rescue system: {why}"
+                ),
+            })
         }
-        Some(status) => Err(lost(format!("the writer ended with {status} and without a word of its own: {said}"))),
+        Some(status) => Err(lost(format!(
+            "the writer ended with {status} and without a word of its \
+            own: {said}"
+        ))),
         None => Err(lost(format!("the writer was killed: {said}"))),
     }
 }
@@ -100,20 +124,31 @@ fn line(order: &DiskImage, source: &Identified) -> Result<Vec<u8>, ImageError> {
     let write = WriteOrder {
         device: DEVICE.to_owned(),
         source: match &order.source {
-            Source::Url(url) => ImageSource::Url { url: url.to_string(), stall_seconds: stall, attempts: ATTEMPTS },
+            Source::Url(url) => {
+                ImageSource::Url { url: url.to_string(), stall_seconds: stall, attempts: ATTEMPTS }
+            }
             Source::File(_) => ImageSource::Input { length: source.length.unwrap_or_default() },
         },
         compression: order.compression,
         format: order.format,
         checksum: source.checksum.clone(),
     };
-    let mut line = serde_json::to_vec(&write).map_err(|error| ImageError::Lost { what: RESCUE, times: 1, last: error.to_string() })?;
+    let mut line = serde_json::to_vec(&write).map_err(|error| ImageError::Lost {
+        what: RESCUE,
+        times: 1,
+        last: error.to_string(),
+    })?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// The order, then the file. A writer that takes no more tells why by itself, so that only the file's own failures are errors.
-async fn feed(mut input: Pin<Box<dyn AsyncWrite + Send + Sync>>, line: &[u8], file: Option<&Path>) -> Result<(), ImageError> {
+/// The order, then the file. A writer that takes no more tells why by itself, so that only the
+/// file's own failures are errors.
+async fn feed(
+    mut input: Pin<Box<dyn AsyncWrite + Send + Sync>>,
+    line: &[u8],
+    file: Option<&Path>,
+) -> Result<(), ImageError> {
     if input.write_all(line).await.is_err() {
         return Ok(());
     }
@@ -156,12 +191,21 @@ impl Hearing<'_> {
                 self.begun = Instant::now();
                 (self.report)(Event::Phase { phase: self.phase, detail: None });
             }
-            WriteEvent::Progress { done, total } => (self.report)(Meter::new(self.phase).progress(done, total, self.begun.elapsed())),
+            WriteEvent::Progress { done, total } => {
+                (self.report)(Meter::new(self.phase).progress(done, total, self.begun.elapsed()))
+            }
             WriteEvent::Resumed { at, because } => {
-                (self.report)(Event::Note { message: format!("the source is asked again, from byte {at}: {because}") });
+                (self.report)(Event::Note {
+                    message: format!(
+                        "the source is asked again, from byte \
+                    {at}: {because}"
+                    ),
+                });
             }
             WriteEvent::Done(written) => return Some(Ok(written)),
-            WriteEvent::Failed { kind, message } => return Some(Err(ImageError::Write { kind, message })),
+            WriteEvent::Failed { kind, message } => {
+                return Some(Err(ImageError::Write { kind, message }));
+            }
         }
         None
     }

@@ -1,4 +1,5 @@
-//! Disk images: the rescue system of a server that is off otherwise writes the image to the disk, which is read back and kept.
+//! Disk images: the rescue system of a server that is off otherwise writes the image to the disk,
+//! which is read back and kept.
 
 use std::sync::Arc;
 
@@ -29,7 +30,11 @@ pub(crate) struct Writing<'a> {
 
 impl<'a> Writing<'a> {
     /// Looks at the source. Nothing is made.
-    pub(crate) async fn begin(order: &Order, disk: &'a DiskImage, report: &Report<'_>) -> Result<Self, ImageError> {
+    pub(crate) async fn begin(
+        order: &Order,
+        disk: &'a DiskImage,
+        report: &Report<'_>,
+    ) -> Result<Self, ImageError> {
         let meter = Meter::new(Phase::Hash);
         let begun = Instant::now();
         if matches!(disk.source, Source::File(_)) {
@@ -49,20 +54,37 @@ impl<'a> Writing<'a> {
         self.source.text.clone()
     }
 
-    pub(crate) async fn to_snapshot(&self, build: &Build<'_>) -> Result<(Image, Written), ImageError> {
-        let key = Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
+    pub(crate) async fn to_snapshot(
+        &self,
+        build: &Build<'_>,
+    ) -> Result<(Image, Written), ImageError> {
+        let key = Arc::new(
+            machine::generate_key(
+                "dockbridge image \
+            build",
+            )
+            .map_err(ImageError::Key)?,
+        );
         let footing = build.footing(&key).await?;
         let server = match build.left_server(&footing).await? {
             Some(left) => left,
             None => {
-                let blank = Blank { image: self.system_image(build).await?, disk: self.least_disk(), user_data: None };
+                let blank = Blank {
+                    image: self.system_image(build).await?,
+                    disk: self.least_disk(),
+                    user_data: None,
+                };
                 build.create(&footing, &blank).await?
             }
         };
         self.boot_rescue(build, &server, footing.key).await?;
         let written = self.write(build, &server, &key).await?;
         build.power_off(server.id).await?;
-        let labels = build.recipe.disk_labels(&build.order.owner, &written.source_sha256, &written.image_sha256);
+        let labels = build.recipe.disk_labels(
+            &build.order.owner,
+            &written.source_sha256,
+            &written.image_sha256,
+        );
         let image = build.snapshot(server.id, &labels).await?;
         Ok((image, written))
     }
@@ -75,28 +97,65 @@ impl<'a> Writing<'a> {
 
     /// What the server is made from; all of it is overwritten.
     async fn system_image(&self, build: &Build<'_>) -> Result<u64, ImageError> {
-        let query = Query { architecture: Some(build.order.architecture.clone()), image_type: vec![ImageType::System], ..Query::default() };
-        let mut images = build.client.images().list(&query).await.map_err(cloud("list the images"))?;
-        images.retain(|image| image.status == ImageStatus::Available && image.architecture == build.order.architecture);
+        let query = Query {
+            architecture: Some(build.order.architecture.clone()),
+            image_type: vec![ImageType::System],
+            ..Query::default()
+        };
+        let mut images =
+            build.client.images().list(&query).await.map_err(cloud("list the images"))?;
+        images.retain(|image| {
+            image.status == ImageStatus::Available && image.architecture == build.order.architecture
+        });
         images.sort_by_key(|image| (!image.rapid_deploy, image.os_flavor != "debian"));
-        let none = || ImageError::NoSystemImage { architecture: build.order.architecture.to_string() };
+        let none =
+            || ImageError::NoSystemImage { architecture: build.order.architecture.to_string() };
         images.first().map(|image| image.id).ok_or_else(none)
     }
 
-    async fn boot_rescue(&self, build: &Build<'_>, server: &Server, key: u64) -> Result<(), ImageError> {
+    async fn boot_rescue(
+        &self,
+        build: &Build<'_>,
+        server: &Server,
+        key: u64,
+    ) -> Result<(), ImageError> {
         build.phase(Phase::Rescue, Some(format!("server {}", server.id)));
         let servers = build.client.servers();
         build.power_off(server.id).await?;
-        build.settled("enable the rescue system", servers.enable_rescue(server.id, &[key]).await).await?;
+        build
+            .settled(
+                "enable the rescue \
+            system",
+                servers.enable_rescue(server.id, &[key]).await,
+            )
+            .await?;
         build.settled("start the server", servers.power_on(server.id).await).await
     }
 
-    async fn write(&self, build: &Build<'_>, server: &Server, key: &Arc<PrivateKey>) -> Result<Written, ImageError> {
-        let door = Door { what: RESCUE, host_keys: HostKeys::FirstSeen(tunnel::Pins::default()), key, limit: build.order.answer_timeout };
+    async fn write(
+        &self,
+        build: &Build<'_>,
+        server: &Server,
+        key: &Arc<PrivateKey>,
+    ) -> Result<Written, ImageError> {
+        let door = Door {
+            what: RESCUE,
+            host_keys: HostKeys::FirstSeen(tunnel::Pins::default()),
+            key,
+            limit: build.order.answer_timeout,
+        };
         let mut broken = 0;
         loop {
             let connected = build.until(login::connect(build.client, server, &door)).await?;
-            let written = build.until(write::write(&connected, &self.writer, self.disk, &self.source, build.report)).await;
+            let written = build
+                .until(write::write(
+                    &connected,
+                    &self.writer,
+                    self.disk,
+                    &self.source,
+                    build.report,
+                ))
+                .await;
             connected.close().await;
             match written {
                 Err(ImageError::Lost { last, .. }) => {
@@ -104,7 +163,10 @@ impl<'a> Writing<'a> {
                     if broken == MOST_PATHS {
                         return Err(ImageError::Lost { what: RESCUE, times: broken, last });
                     }
-                    build.note(format!("the connection to the rescue system broke: {last}; once more from the beginning"));
+                    build.note(format!(
+                        "the connection to the rescue system broke: {last}; once \
+                        more from the beginning"
+                    ));
                     build.phase(Phase::Rescue, Some("connecting again".to_owned()));
                 }
                 outcome => return outcome,

@@ -53,8 +53,13 @@ struct Incoming<L> {
 }
 
 impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
-    /// Lanes out of here, and lanes that the other side has out of there; each in any order. The path is known to be so long.
-    pub fn new(out: impl IntoIterator<Item = L>, into: impl IntoIterator<Item = L>, round_trip: Duration) -> Self {
+    /// Lanes out of here, and lanes that the other side has out of there; each in any order. The
+    /// path is known to be so long.
+    pub fn new(
+        out: impl IntoIterator<Item = L>,
+        into: impl IntoIterator<Item = L>,
+        round_trip: Duration,
+    ) -> Self {
         Self {
             out: out.into_iter().map(|io| Outgoing { io, outbox: Bytes::new() }).collect(),
             turn: 0,
@@ -63,7 +68,10 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
             speed: Speed::new(),
             demand: Demand::new(round_trip, Instant::now()),
             press: Press::new(),
-            into: into.into_iter().map(|io| Incoming { io, inbox: BytesMut::new(), ended: false }).collect(),
+            into: into
+                .into_iter()
+                .map(|io| Incoming { io, inbox: BytesMut::new(), ended: false })
+                .collect(),
             next_in: 0,
             early: BTreeMap::new(),
             unread: Bytes::new(),
@@ -75,7 +83,10 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
     fn poll_dispatch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let _ = self.poll_outboxes(cx)?;
         let count = if self.demand.one_does() { 1 } else { self.out.len() };
-        let Some(at) = (0..count).map(|step| (self.turn + step) % count).find(|&at| self.out[at].outbox.is_empty()) else {
+        let Some(at) = (0..count)
+            .map(|step| (self.turn + step) % count)
+            .find(|&at| self.out[at].outbox.is_empty())
+        else {
             self.speed.waits();
             return Poll::Pending;
         };
@@ -86,7 +97,8 @@ impl<L: AsyncRead + AsyncWrite + Unpin> Bundle<L> {
         }
         let pressed = self.press.press(&self.open, self.speed.last(), begun)?;
         self.speed.worked(begun.elapsed());
-        let (form, body) = pressed.as_ref().map_or((Form::Plain, &self.open), |(form, pressed)| (*form, pressed));
+        let (form, body) =
+            pressed.as_ref().map_or((Form::Plain, &self.open), |(form, pressed)| (*form, pressed));
         let mut packed = BytesMut::with_capacity(HEAD + body.len());
         chunk::put_head(&mut packed, self.next_out, self.open.len(), body.len(), form);
         packed.extend_from_slice(body);
@@ -168,7 +180,11 @@ impl<L: AsyncRead + Unpin> Incoming<L> {
 }
 
 impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
             if !this.unread.is_empty() {
@@ -181,7 +197,11 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
                 this.next_in += 1;
                 this.unread = match chunk.form {
                     Form::Plain => chunk.body,
-                    form => this.unpress.unpress(form, &chunk.body, chunk.length).map_err(invalid)?.into(),
+                    form => this
+                        .unpress
+                        .unpress(form, &chunk.body, chunk.length)
+                        .map_err(invalid)?
+                        .into(),
                 };
                 continue;
             }
@@ -192,13 +212,21 @@ impl<L: AsyncRead + AsyncWrite + Unpin> AsyncRead for Bundle<L> {
                 return Poll::Pending;
             }
             let whole = this.early.is_empty() && this.into.iter().all(|lane| lane.inbox.is_empty());
-            return Poll::Ready(if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
+            return Poll::Ready(if whole {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            });
         }
     }
 }
 
 impl<L: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Bundle<L> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.open.len() == this.room() {
             ready!(this.poll_dispatch(cx))?;
@@ -243,14 +271,18 @@ mod tests {
     use super::*;
 
     /// A bundle that knows its path to be one that all lanes are needed for.
-    fn fast<L: AsyncRead + AsyncWrite + Unpin>(out: impl IntoIterator<Item = L>, into: impl IntoIterator<Item = L>) -> Bundle<L> {
+    fn fast<L: AsyncRead + AsyncWrite + Unpin>(
+        out: impl IntoIterator<Item = L>,
+        into: impl IntoIterator<Item = L>,
+    ) -> Bundle<L> {
         let mut bundle = Bundle::new(out, into, Duration::from_secs(1));
         bundle.speed = Speed::known(100e6);
         bundle
     }
 
     fn bundles(lanes: usize, room: usize) -> (Bundle<DuplexStream>, Bundle<DuplexStream>) {
-        let (here, mut there): (Vec<_>, Vec<_>) = (0..lanes).map(|_| tokio::io::duplex(room)).unzip();
+        let (here, mut there): (Vec<_>, Vec<_>) =
+            (0..lanes).map(|_| tokio::io::duplex(room)).unzip();
         there.reverse();
         (fast(here, []), fast([], there))
     }
@@ -348,7 +380,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_lane_is_used_where_it_carries_all_that_there_is() {
-        let (ours, mut theirs): (Vec<_>, Vec<_>) = (0..2).map(|_| tokio::io::duplex(1 << 20)).unzip();
+        let (ours, mut theirs): (Vec<_>, Vec<_>) =
+            (0..2).map(|_| tokio::io::duplex(1 << 20)).unzip();
         let mut here = Bundle::new(ours, [], Duration::from_millis(100));
         let mut used = async || {
             for _ in 0..2 {

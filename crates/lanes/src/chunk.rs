@@ -1,4 +1,5 @@
-//! A chunk on a lane: its number, its length, the length of what follows, how to read that, and that. Pure functions over buffers.
+//! A chunk on a lane: its number, its length, the length of what follows, how to read that, and
+//! that. Pure functions over buffers.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

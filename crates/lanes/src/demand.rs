@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 /// How long the stream is watched for one reading.
 const READING: Duration = Duration::from_millis(250);
-/// Round trips that TCP needs to find out what a path takes; before that the stream is slower than it is going to be.
+/// Round trips that TCP needs to find out what a path takes; before that the stream is slower than
+/// it is going to be.
 const UNSETTLED: u32 = 16;
 /// A stream that brings nothing for so long has paused.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -49,8 +50,9 @@ impl Demand {
         }
     }
 
-    /// One lane does: several connections would compete for a slow path, and what came by the one would wait for what is on its way by the other. While nothing is
-    /// known all of them learn together how much the path takes; one that joins later holds up what the others brought.
+    /// One lane does: several connections would compete for a slow path, and what came by the one
+    /// would wait for what is on its way by the other. While nothing is known all of them learn
+    /// together how much the path takes; one that joins later holds up what the others brought.
     pub(crate) fn one_does(&self) -> bool {
         self.rate.is_some_and(|rate| rate < self.enough_for_one)
     }

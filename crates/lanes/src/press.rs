@@ -1,6 +1,8 @@
 //! Whether a chunk is compressed, and the compressing itself.
 //!
-//! It gains where the path is slower than the processor and the bytes have something to give; the second is learned from the last chunks. What is compressed is one stream over all chunks: each finds the words of those before it.
+//! It gains where the path is slower than the processor and the bytes have something to give; the
+//! second is learned from the last chunks. What is compressed is one stream over all chunks: each
+//! finds the words of those before it.
 
 use std::io;
 use std::time::Duration;
@@ -11,12 +13,15 @@ use zstd::stream::raw::{DParameter, Decoder, Encoder, InBuffer, Operation as _, 
 use crate::chunk::{ChunkError, Form, HEAD, LONGEST};
 use crate::speed::Spare;
 
-/// A path that takes more than this is faster than level 1 is on one of the slower processors, in bytes a second.
+/// A path that takes more than this is faster than level 1 is on one of the slower processors, in
+/// bytes a second.
 const FAST: f64 = 300e6;
-/// Levels, and the speed of a path below which there is time for them, in bytes a second; level 1 above all of them. Of source code level 1 makes a fifth, level 3
-/// a sixth, level 6 and 8 a seventh; the last takes 15 ms for a MiB of it.
+/// Levels, and the speed of a path below which there is time for them, in bytes a second; level 1
+/// above all of them. Of source code level 1 makes a fifth, level 3 a sixth, level 6 and 8 a
+/// seventh; the last takes 15 ms for a MiB of it.
 const DENSER: [(f64, i32); 3] = [(6e6, 8), (12e6, 6), (40e6, 3)];
-/// Levels while nothing is known of the path, densest first: a build context has been handed to the buffers of a slow path before they are full.
+/// Levels while nothing is known of the path, densest first: a build context has been handed to the
+/// buffers of a slow path before they are full.
 const UNKNOWN: [i32; 4] = [8, 6, 3, 1];
 /// The first of them.
 const FIRST: usize = 1;
@@ -27,9 +32,11 @@ const LEAST_PASSED_OVER: usize = LONGEST;
 const MOST_PASSED_OVER: usize = 4 << 20;
 /// What comes after a rest is something else, and tried anew.
 const REST: Duration = Duration::from_secs(1);
-/// Bytes of a chunk that is not to be compressed: one packet of SSH with head and all. A longer one holds back what came of it until the rest is there.
+/// Bytes of a chunk that is not to be compressed: one packet of SSH with head and all. A longer one
+/// holds back what came of it until the rest is there.
 const SHORT: usize = 32 * 1024 - HEAD;
-/// What of the stream the other side has to remember at most, as a power of two: more than any of the levels looks back.
+/// What of the stream the other side has to remember at most, as a power of two: more than any of
+/// the levels looks back.
 const WINDOW: u32 = 22;
 /// How long the words of earlier chunks are remembered while nothing is compressed: up to 9 MB.
 const REMEMBERED: Duration = Duration::from_secs(10);
@@ -53,7 +60,13 @@ struct Pressing {
 
 impl Press {
     pub(crate) fn new() -> Self {
-        Self { stream: None, pass_over: 0, next_pass_over: LEAST_PASSED_OVER, last: None, ease: FIRST }
+        Self {
+            stream: None,
+            pass_over: 0,
+            next_pass_over: LEAST_PASSED_OVER,
+            last: None,
+            ease: FIRST,
+        }
     }
 
     /// How long the next chunk may be on a path of this speed. Changes only with [`Press::press`].
@@ -71,8 +84,14 @@ impl Press {
         };
     }
 
-    /// The compressed form, or `None` where the chunk shall travel as it is. Chunks have to be unpressed in the same order.
-    pub(crate) fn press(&mut self, raw: &[u8], speed: Option<f64>, now: Instant) -> io::Result<Option<(Form, Vec<u8>)>> {
+    /// The compressed form, or `None` where the chunk shall travel as it is. Chunks have to be
+    /// unpressed in the same order.
+    pub(crate) fn press(
+        &mut self,
+        raw: &[u8],
+        speed: Option<f64>,
+        now: Instant,
+    ) -> io::Result<Option<(Form, Vec<u8>)>> {
         if self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > REST) {
             (self.pass_over, self.next_pass_over) = (0, LEAST_PASSED_OVER);
         }
@@ -108,7 +127,9 @@ impl Press {
 
     fn level(&self, speed: Option<f64>) -> i32 {
         match speed {
-            Some(speed) => DENSER.iter().find(|(below, _)| speed < *below).map_or(1, |(_, level)| *level),
+            Some(speed) => {
+                DENSER.iter().find(|(below, _)| speed < *below).map_or(1, |(_, level)| *level)
+            }
             None => UNKNOWN[self.ease],
         }
     }
@@ -138,7 +159,12 @@ pub(crate) struct Unpress(Option<Decoder<'static>>);
 
 impl Unpress {
     /// The chunk again, which has to be as long as it said.
-    pub(crate) fn unpress(&mut self, form: Form, body: &[u8], length: usize) -> Result<Vec<u8>, ChunkError> {
+    pub(crate) fn unpress(
+        &mut self,
+        form: Form,
+        body: &[u8],
+        length: usize,
+    ) -> Result<Vec<u8>, ChunkError> {
         let damaged = |_| ChunkError::Damaged;
         if form == Form::Begun {
             let mut decoder = Decoder::new().map_err(damaged)?;
@@ -178,7 +204,12 @@ mod tests {
         pressed_at(press, raw, None, now)
     }
 
-    fn pressed_at(press: &mut Press, raw: &[u8], speed: Option<f64>, now: Instant) -> Option<(Form, Vec<u8>)> {
+    fn pressed_at(
+        press: &mut Press,
+        raw: &[u8],
+        speed: Option<f64>,
+        now: Instant,
+    ) -> Option<(Form, Vec<u8>)> {
         press.press(raw, speed, now).unwrap()
     }
 
@@ -193,7 +224,11 @@ mod tests {
         assert_eq!(unpress(&pressed, text.len() - 1), Err(ChunkError::Damaged));
         assert_eq!(unpress(&pressed, text.len() + 1), Err(ChunkError::Damaged));
         assert_eq!(unpress(b"no zstd at all", 100), Err(ChunkError::Damaged));
-        assert_eq!(Unpress::default().unpress(Form::Continued, &pressed, text.len()), Err(ChunkError::Damaged), "nothing has begun");
+        assert_eq!(
+            Unpress::default().unpress(Form::Continued, &pressed, text.len()),
+            Err(ChunkError::Damaged),
+            "nothing has begun"
+        );
     }
 
     #[test]
@@ -265,11 +300,23 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_rest_is_tried_anew() {
-        let (mut press, begun, text) = (Press::new(), Instant::now(), "the same words again and again, ".repeat(100).into_bytes());
+        let (mut press, begun, text) = (
+            Press::new(),
+            Instant::now(),
+            "the same words again and \
+            again, "
+                .repeat(100)
+                .into_bytes(),
+        );
         for _ in 0..7 {
             pressed(&mut press, &noise(), begun);
         }
-        assert_eq!(pressed(&mut press, &text, begun + REST / 2), None, "more of the same is expected");
+        assert_eq!(
+            pressed(&mut press, &text, begun + REST / 2),
+            None,
+            "more of the same is \
+            expected"
+        );
         assert!(pressed(&mut press, &text, begun + 2 * REST).is_some());
     }
 
@@ -317,7 +364,10 @@ mod tests {
         let mut press = Press::new();
         assert_eq!(press.room(None), LONGEST, "nothing was tried");
         assert!(pressed(&mut press, &noise(), Instant::now()).is_none());
-        assert_eq!([None, Some(10e6), Some(1e9)].map(|speed| press.room(speed)), [SHORT, SHORT, LONGEST]);
+        assert_eq!(
+            [None, Some(10e6), Some(1e9)].map(|speed| press.room(speed)),
+            [SHORT, SHORT, LONGEST]
+        );
         for _ in 0..=LEAST_PASSED_OVER / SHORT {
             assert!(pressed(&mut press, &noise()[..SHORT], Instant::now()).is_none());
         }

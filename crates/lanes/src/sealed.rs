@@ -1,7 +1,8 @@
 //! A stream whose end says that it is one.
 //!
-//! sshd makes an orderly end of whatever happens to what a channel leads to. Here bytes come in pieces with their length in front, and an end is a piece without
-//! bytes: what stops without one has broken off.
+//! sshd makes an orderly end of whatever happens to what a channel leads to. Here bytes come in
+//! pieces with their length in front, and an end is a piece without bytes: what stops without one
+//! has broken off.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -34,7 +35,8 @@ impl Incoming {
     const NEXT: Self = Incoming::Head { bytes: [0; HEAD], known: 0 };
 }
 
-/// What stands in front of a piece of `length` bytes, for whoever moves the bytes themselves by other means.
+/// What stands in front of a piece of `length` bytes, for whoever moves the bytes themselves by
+/// other means.
 pub fn head_of_piece(length: usize) -> [u8; HEAD] {
     debug_assert!((1..=LONGEST).contains(&length), "{length} bytes are no piece");
     (length as u32).to_be_bytes()
@@ -65,7 +67,11 @@ impl<T: AsyncWrite + Unpin> Sealed<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Sealed<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -85,7 +91,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sealed<T> {
                             0 => Incoming::Ended,
                             rest @ 1..=LONGEST => Incoming::Piece { rest },
                             length => {
-                                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, format!("a piece of {length} bytes"))));
+                                return Poll::Ready(Err(io::Error::new(
+                                    io::ErrorKind::InvalidData,
+                                    format!("a piece of {length} bytes"),
+                                )));
                             }
                         };
                     }
@@ -111,7 +120,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sealed<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -124,7 +137,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
         let (head, piece) = (head_of_piece(taken), &buf[..taken]);
         // Most leaves at once, and only what does not has to be kept.
         let gone = match this.io.is_write_vectored() {
-            true => match Pin::new(&mut this.io).poll_write_vectored(cx, &[IoSlice::new(&head), IoSlice::new(piece)]) {
+            true => match Pin::new(&mut this.io)
+                .poll_write_vectored(cx, &[IoSlice::new(&head), IoSlice::new(piece)])
+            {
                 Poll::Ready(written) => written?,
                 Poll::Pending => return Poll::Pending,
             },
@@ -212,7 +227,10 @@ mod tests {
             let mut heard = vec![0; said.len()];
             there.read_exact(&mut heard).await.unwrap();
             assert_eq!(heard, said);
-            assert_eq!(there.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            assert_eq!(
+                there.read(&mut [0]).await.unwrap_err().kind(),
+                io::ErrorKind::ConnectionReset
+            );
         }
     }
 
@@ -222,7 +240,10 @@ mod tests {
         here.write_all(&[0, 0, 0, 5, b'h', b'a']).await.unwrap();
         drop(here);
         let mut heard = Vec::new();
-        assert_eq!(Sealed::new(there).read_to_end(&mut heard).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(
+            Sealed::new(there).read_to_end(&mut heard).await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionReset
+        );
         assert_eq!(heard, b"ha");
     }
 
@@ -243,6 +264,9 @@ mod tests {
     async fn a_piece_that_is_too_long_is_refused() {
         let (mut here, there) = tokio::io::duplex(1024);
         here.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
-        assert_eq!(Sealed::new(there).read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            Sealed::new(there).read(&mut [0]).await.unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 const READING: Duration = Duration::from_millis(250);
 /// With fewer bytes in one reading the path was not used.
 const USED: usize = 512 * 1024;
-/// Parts of a reading that went into compressing: below the first there is time for a denser level, above the second the path waits for the processor.
+/// Parts of a reading that went into compressing: below the first there is time for a denser level,
+/// above the second the path waits for the processor.
 const IDLE: f64 = 0.25;
 const BUSY: f64 = 0.5;
 
@@ -105,13 +106,21 @@ mod tests {
     #[test]
     fn it_is_known_when_somebody_waited_for_the_path() {
         assert_eq!(reading(5_000_000, true, Duration::ZERO), (Some(5e6), Some(Spare::Unknown)));
-        assert_eq!(reading(5_000_000, false, Duration::ZERO).0, None, "much was sent, but the stream had no more to say");
+        assert_eq!(
+            reading(5_000_000, false, Duration::ZERO).0,
+            None,
+            "much was sent, but the \
+            stream had no more to say"
+        );
     }
 
     #[test]
     fn what_the_processor_has_to_spare_is_known_when_the_path_was_used_and_nobody_waited_for_it() {
         let spare = |bytes, percent| reading(bytes, false, SECOND * percent / 100).1.unwrap();
-        assert_eq!([10, 40, 60].map(|percent| spare(1 << 20, percent)), [Spare::Some, Spare::Little, Spare::None]);
+        assert_eq!(
+            [10, 40, 60].map(|percent| spare(1 << 20, percent)),
+            [Spare::Some, Spare::Little, Spare::None]
+        );
         assert_eq!(spare(USED - 1, 10), Spare::Unknown);
     }
 

@@ -1,5 +1,5 @@
-//! What is happening and what happened. Guards are handed out for things with an end, so that a forgotten one cannot keep a machine:
-//! dropping it ends the activity.
+//! What is happening and what happened. Guards are handed out for things with an end, so that a
+//! forgotten one cannot keep a machine: dropping it ends the activity.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,8 @@ pub enum Kind {
     Transfer,
     /// An upgraded or endless stream: `run -it`, `exec`, `logs -f`.
     Stream,
-    /// Figures that go on for ever, such as `stats`: their bytes say that somebody looks, not that anything is done.
+    /// Figures that go on for ever, such as `stats`: their bytes say that somebody looks, not that
+    /// anything is done.
     Watch,
     /// A connection through a published port.
     Forward,
@@ -134,7 +135,12 @@ impl Activity {
     }
 
     /// The same, by a client that has said who it is.
-    pub fn begin_for(&self, kind: Kind, source: impl Into<String>, client: Option<String>) -> Guard {
+    pub fn begin_for(
+        &self,
+        kind: Kind,
+        source: impl Into<String>,
+        client: Option<String>,
+    ) -> Guard {
         let now = self.clock.now();
         let source = source.into();
         let mut inner = self.lock();
@@ -161,7 +167,8 @@ impl Activity {
         self.lock().pin.take().is_some()
     }
 
-    /// The screen is locked or the computer falls asleep, or that is over. A lock that is told twice counts from the first time.
+    /// The screen is locked or the computer falls asleep, or that is over. A lock that is told
+    /// twice counts from the first time.
     pub fn set_locked(&self, locked: bool) {
         let now = self.clock.now();
         let mut inner = self.lock();
@@ -206,7 +213,10 @@ impl Activity {
                     seen.client.clone_from(&this.client);
                 }
             }
-            None => drop(last.insert(this.kind, Seen { at: now, source: this.source.clone(), client: this.client.clone() })),
+            None => drop(last.insert(
+                this.kind,
+                Seen { at: now, source: this.source.clone(), client: this.client.clone() },
+            )),
         }
         if end {
             live.remove(&id);
@@ -223,7 +233,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// For a request that is treated like all others and neither keeps a machine nor is a sign of life.
+    /// For a request that is treated like all others and neither keeps a machine nor is a sign of
+    /// life.
     pub fn of_nothing(activity: &Activity) -> Self {
         Self { activity: activity.clone(), id: None }
     }
@@ -291,7 +302,10 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         guard.traffic();
         let snapshot = activity.snapshot();
-        assert_eq!((snapshot.live[0].last_traffic, snapshot.last_activity().map(|seen| seen.at)), (begun, Some(begun)));
+        assert_eq!(
+            (snapshot.live[0].last_traffic, snapshot.last_activity().map(|seen| seen.at)),
+            (begun, Some(begun))
+        );
         drop(guard);
         assert_eq!(activity.snapshot().last_activity().map(|seen| seen.at), Some(begun));
         assert!(activity.snapshot().live.is_empty());

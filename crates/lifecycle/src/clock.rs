@@ -1,6 +1,7 @@
 //! A clock that goes on while the computer sleeps, and one that tests turn by hand.
 //!
-//! `std::time::Instant` stands still during suspend on Linux and runs on elsewhere: an idle machine would outlive a closed lid by a day.
+//! `std::time::Instant` stands still during suspend on Linux and runs on elsewhere: an idle machine
+//! would outlive a closed lid by a day.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,8 @@ impl Moment {
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Moment;
-    /// The time for which the computer has been awake since it booted. What other programs do every second has this rhythm, sleep or not.
+    /// The time for which the computer has been awake since it booted. What other programs do every
+    /// second has this rhythm, sleep or not.
     fn awake(&self) -> Duration;
 }
 
@@ -48,7 +50,8 @@ impl Clock for SuspendClock {
     fn now(&self) -> Moment {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let id = rustix::time::ClockId::Boottime;
-        // On macOS the monotonic clock counts suspend; the uptime clock is the one that stands still.
+        // On macOS the monotonic clock counts suspend; the uptime clock is the one that stands
+        // still.
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         let id = rustix::time::ClockId::Monotonic;
         Moment(read(id))
@@ -91,7 +94,9 @@ impl Clock for FakeClock {
     }
 
     fn awake(&self) -> Duration {
-        Duration::from_nanos(self.passed.load(Ordering::Relaxed).saturating_sub(self.slept.load(Ordering::Relaxed)))
+        Duration::from_nanos(
+            self.passed.load(Ordering::Relaxed).saturating_sub(self.slept.load(Ordering::Relaxed)),
+        )
     }
 }
 

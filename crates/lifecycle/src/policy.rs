@@ -1,4 +1,5 @@
-//! What the person wants, and what is known of the machine beside its activity: the two other inputs of a decision.
+//! What the person wants, and what is known of the machine beside its activity: the two other
+//! inputs of a decision.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::Moment;
 pub struct Policy {
     /// A machine goes this long after the last command.
     pub idle_timeout: Duration,
-    /// Open but silent connections and running containers keep it this long after the last sign of life.
+    /// Open but silent connections and running containers keep it this long after the last sign of
+    /// life.
     pub connection_timeout: Duration,
     /// Between the verdict and the deed; any activity cancels it.
     pub grace_period: Duration,
@@ -33,7 +35,8 @@ impl Policy {
 /// What running containers mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Containers {
-    /// The same as a silent connection: they keep the machine for `connection_timeout` after the last sign of life.
+    /// The same as a silent connection: they keep the machine for `connection_timeout` after the
+    /// last sign of life.
     #[default]
     Timeout,
     /// They keep it for as long as they run.
@@ -56,7 +59,8 @@ pub struct Lock {
 pub enum LockAction {
     /// The machine goes after the grace, unless work goes on or it is pinned.
     Shutdown,
-    /// Once the grace is over, silent connections, containers and the paid hour keep it no longer than a command does.
+    /// Once the grace is over, silent connections, containers and the paid hour keep it no longer
+    /// than a command does.
     Shorten,
     /// Nothing.
     Ignore,
@@ -79,7 +83,8 @@ impl Default for Policy {
 /// How a provider bills time, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Billing {
-    /// Time is billed in such units, each one whole once it has begun, counted from the machine's creation.
+    /// Time is billed in such units, each one whole once it has begun, counted from the machine's
+    /// creation.
     pub unit: Duration,
     /// What the way down takes, so that it is over before the next unit begins.
     pub release_takes: Duration,
@@ -88,7 +93,9 @@ pub struct Billing {
 impl Billing {
     /// Units that have begun at this age.
     pub fn begun(&self, age: Duration) -> u64 {
-        u64::try_from(age.as_nanos() / self.unit.as_nanos().max(1)).unwrap_or(u64::MAX).saturating_add(1)
+        u64::try_from(age.as_nanos() / self.unit.as_nanos().max(1))
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
     }
 
     /// How old the machine is when the unit that is paid at this age is over.
@@ -158,18 +165,30 @@ impl Tenure {
 mod tests {
     use super::*;
 
-    const HOUR: Billing = Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(60) };
+    const HOUR: Billing =
+        Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(60) };
 
     #[test]
     fn a_unit_is_paid_once_it_has_begun() {
-        let at = |seconds| (HOUR.begun(Duration::from_secs(seconds)), HOUR.paid_until(Duration::from_secs(seconds)).as_secs());
-        assert_eq!([at(0), at(3_599), at(3_600), at(9_000)], [(1, 3_600), (1, 3_600), (2, 7_200), (3, 10_800)]);
+        let at = |seconds| {
+            (
+                HOUR.begun(Duration::from_secs(seconds)),
+                HOUR.paid_until(Duration::from_secs(seconds)).as_secs(),
+            )
+        };
+        assert_eq!(
+            [at(0), at(3_599), at(3_600), at(9_000)],
+            [(1, 3_600), (1, 3_600), (2, 7_200), (3, 10_800)]
+        );
     }
 
     #[test]
     fn a_budget_warns_before_it_ends_and_never_allows_what_would_exceed_it() {
         let spent = |spent| Budget { limit: 1_000, spent, next_unit: 100 };
-        assert_eq!([spent(799).warning(), spent(800).warning(), spent(1_200).warning()], [None, Some(80), Some(120)]);
+        assert_eq!(
+            [spent(799).warning(), spent(800).warning(), spent(1_200).warning()],
+            [None, Some(80), Some(120)]
+        );
         assert_eq!([spent(900).allows_another(), spent(901).allows_another()], [true, false]);
         assert!(!Budget { limit: 0, spent: 0, next_unit: 1 }.allows_another());
     }

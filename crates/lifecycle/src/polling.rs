@@ -1,7 +1,9 @@
-//! Who asks the same again and again. Pure: requests and the time for which the computer has been awake come in.
+//! Who asks the same again and again. Pure: requests and the time for which the computer has been
+//! awake come in.
 //!
-//! IDEs and dashboards ask for lists every second, or every minute, for as long as they are open. That is no work: it neither wakes a machine nor
-//! keeps one. A person who types `docker ps` twice, or nine times in a day, is told from them by rhythm alone, since the docker command is a new
+//! IDEs and dashboards ask for lists every second, or every minute, for as long as they are open.
+//! That is no work: it neither wakes a machine nor keeps one. A person who types `docker ps` twice,
+//! or nine times in a day, is told from them by rhythm alone, since the docker command is a new
 //! process each time.
 
 use std::collections::BTreeMap;
@@ -11,19 +13,24 @@ use std::time::Duration;
 const AT_ONCE: Duration = Duration::from_millis(150);
 /// So many gaps are looked at.
 const GAPS: usize = 3;
-/// Gaps up to here are faster than a person keeps up: Dev Containers asks up to four times a second, Docker views once a second.
+/// Gaps up to here are faster than a person keeps up: Dev Containers asks up to four times a
+/// second, Docker views once a second.
 const RAPID: Duration = Duration::from_secs(10);
-/// A timer's gaps differ by no more than this part of the shortest, and by what a busy computer adds.
+/// A timer's gaps differ by no more than this part of the shortest, and by what a busy computer
+/// adds.
 const JITTER: f64 = 0.2;
 const BUSY: Duration = Duration::from_secs(2);
 /// Rhythms that are slower are not looked for: three gaps of them are most of a working day.
 const SLOWEST: Duration = Duration::from_secs(2 * 60 * 60);
-/// Several windows with a timer each have no rhythm together: so many within this time are polling, too.
+/// Several windows with a timer each have no rhythm together: so many within this time are polling,
+/// too.
 const MANY: usize = 8;
 const MANY_WITHIN: Duration = Duration::from_secs(10 * 60);
-/// What has been found to poll may pause for this long, or for three of its gaps, and is the same still.
+/// What has been found to poll may pause for this long, or for three of its gaps, and is the same
+/// still.
 const PAUSE: Duration = Duration::from_secs(2 * 60);
-/// Different requests that are remembered. IDEs ask for a few lists and for each container; the longest silent one is forgotten first.
+/// Different requests that are remembered. IDEs ask for a few lists and for each container; the
+/// longest silent one is forgotten first.
 const SERIES: usize = 1_024;
 
 /// What has been asked again and again.
@@ -40,7 +47,8 @@ struct Series {
 }
 
 impl Polling {
-    /// A read-only request arrives. `signature` is what makes it the same as another: who asks, and for what. Whether it is one of a poller.
+    /// A read-only request arrives. `signature` is what makes it the same as another: who asks, and
+    /// for what. Whether it is one of a poller.
     pub fn arrives(&mut self, signature: &str, awake: Duration) -> bool {
         if !self.series.contains_key(signature) && self.series.len() >= SERIES {
             self.forget_the_longest_silent();
@@ -49,7 +57,11 @@ impl Polling {
     }
 
     fn forget_the_longest_silent(&mut self) {
-        let longest = self.series.iter().min_by_key(|(_, series)| series.arrivals.last().copied()).map(|(signature, _)| signature.clone());
+        let longest = self
+            .series
+            .iter()
+            .min_by_key(|(_, series)| series.arrivals.last().copied())
+            .map(|(signature, _)| signature.clone());
         if let Some(signature) = longest {
             self.series.remove(&signature);
         }
@@ -91,11 +103,14 @@ impl Series {
             return false;
         }
         let longest = self.longest_gap();
-        longest <= RAPID || (longest <= SLOWEST && longest <= self.shortest_gap().mul_f64(1.0 + JITTER) + BUSY)
+        longest <= RAPID
+            || (longest <= SLOWEST && longest <= self.shortest_gap().mul_f64(1.0 + JITTER) + BUSY)
     }
 
     fn are_many(&self) -> bool {
-        let (Some(first), Some(last)) = (self.arrivals.first(), self.arrivals.last()) else { return false };
+        let (Some(first), Some(last)) = (self.arrivals.first(), self.arrivals.last()) else {
+            return false;
+        };
         self.arrivals.len() == MANY && last.saturating_sub(*first) <= MANY_WITHIN
     }
 }
@@ -111,7 +126,8 @@ mod tests {
 
     const LIST: &str = "Docker-Client/28.2.2 (linux) GET /v1.51/containers/json?all=1";
 
-    /// Whether each of the requests is one of a poller, for requests so many milliseconds after each other.
+    /// Whether each of the requests is one of a poller, for requests so many milliseconds after
+    /// each other.
     fn answers(gaps: &[u64]) -> Vec<bool> {
         let (mut polling, clock) = (Polling::default(), FakeClock::default());
         let mut answers = vec![polling.arrives(LIST, clock.awake())];
@@ -136,7 +152,8 @@ mod tests {
     #[test]
     fn a_dashboard_with_a_timer_of_a_minute_or_of_an_hour_polls() {
         for period in [15_000, 60_000, 300_000, 900_000, 3_600_000] {
-            let answers = answers(&[period, period + period / 20, period - period / 20, period, period]);
+            let answers =
+                answers(&[period, period + period / 20, period - period / 20, period, period]);
             assert_eq!(answers, [false, false, false, true, true, true], "{period} ms");
         }
     }
@@ -150,14 +167,21 @@ mod tests {
     #[test]
     fn ten_commands_at_once_are_no_polling() {
         assert!(answers(&[3; 30]).iter().all(|poll| !poll));
-        assert_eq!(answers(&[3, 1_000, 3, 1_000, 3, 1_000, 3]), [vec![false; 6], vec![true; 2]].concat());
+        assert_eq!(
+            answers(&[3, 1_000, 3, 1_000, 3, 1_000, 3]),
+            [vec![false; 6], vec![true; 2]].concat()
+        );
     }
 
     #[test]
     fn a_person_who_looks_now_and_then_does_not_poll() {
         let minutes = |gaps: &[u64]| gaps.iter().map(|minute| minute * 60_000).collect::<Vec<_>>();
         assert!(answers(&minutes(&[1, 7, 2, 30, 12, 4, 3, 55, 9])).iter().all(|poll| !poll));
-        assert!(answers(&[4_000, 9_000, 95_000, 3_000, 240_000, 15_000, 600_000]).iter().all(|poll| !poll));
+        assert!(
+            answers(&[4_000, 9_000, 95_000, 3_000, 240_000, 15_000, 600_000])
+                .iter()
+                .all(|poll| !poll)
+        );
     }
 
     #[test]
@@ -183,7 +207,8 @@ mod tests {
         let mut polling = Polling::default();
         for turn in 0..4 {
             for container in 0..SERIES * 2 {
-                let poll = polling.arrives(&format!("GET /containers/{container}/json"), clock.awake());
+                let poll =
+                    polling.arrives(&format!("GET /containers/{container}/json"), clock.awake());
                 assert!(!poll, "{container} in turn {turn}: the bound has made it forgotten");
                 assert!(polling.series.len() <= SERIES);
                 clock.advance(Duration::from_millis(1));

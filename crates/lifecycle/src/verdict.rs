@@ -1,7 +1,7 @@
 //! The decision: a plain function of what is known, the person's policy and the present moment.
 //!
-//! Two lists are made: what keeps the machine, and the ways in which it may end. Whatever ends it first decides; a way that starts with a grace says
-//! what cancels it.
+//! Two lists are made: what keeps the machine, and the ways in which it may end. Whatever ends it
+//! first decides; a way that starts with a grace says what cancels it.
 
 mod endings;
 mod holds;
@@ -132,7 +132,8 @@ impl Verdict {
 
     /// In words for a person, once it goes.
     pub fn because(&self) -> String {
-        self.first_ending().map_or_else(|| "nothing keeps it".to_owned(), |ending| ending.because.clone())
+        self.first_ending()
+            .map_or_else(|| "nothing keeps it".to_owned(), |ending| ending.because.clone())
     }
 }
 
@@ -143,10 +144,15 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, tenure: &Tenure, now: Moment
     if policy.keep_paid_hour && !scene.shortened {
         holds.extend(scene.paid_hour(&holds));
     }
-    let mut ways: Vec<Way> = [scene.idle(&holds), scene.lock(&holds), scene.max_lifetime(), scene.budget()].into_iter().flatten().collect();
+    let mut ways: Vec<Way> =
+        [scene.idle(&holds), scene.lock(&holds), scene.max_lifetime(), scene.budget()]
+            .into_iter()
+            .flatten()
+            .collect();
     ways.sort_by_key(|way| way.at);
 
-    let mut reasons: Vec<Reason> = holds.into_iter().filter(|hold| hold.is_on(now)).map(|hold| hold.told(now)).collect();
+    let mut reasons: Vec<Reason> =
+        holds.into_iter().filter(|hold| hold.is_on(now)).map(|hold| hold.told(now)).collect();
     // `None` goes on for ever and comes first.
     reasons.sort_by_key(|reason| Reverse(reason.for_another.unwrap_or(Duration::MAX)));
     let outcome = match ways.first() {
@@ -155,8 +161,21 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, tenure: &Tenure, now: Moment
         _ => Outcome::Keep,
     };
     let warning = tenure.budget.and_then(|budget| budget.warning());
-    let warnings = warning.map(|percent| format!("{percent} % of this month's budget are spent")).into_iter().collect();
-    Verdict { outcome, reasons, endings: ways.into_iter().map(|way| way.told(now)).collect(), warnings }
+    let warnings = warning
+        .map(|percent| {
+            format!(
+                "{percent} % of this month's budget are \
+        spent"
+            )
+        })
+        .into_iter()
+        .collect();
+    Verdict {
+        outcome,
+        reasons,
+        endings: ways.into_iter().map(|way| way.told(now)).collect(),
+        warnings,
+    }
 }
 
 /// Everything that a decision looks at.
@@ -173,8 +192,8 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn of(snapshot: &'a Snapshot, policy: &'a Policy, tenure: &'a Tenure, now: Moment) -> Self {
-        let shortened =
-            policy.lock.action == LockAction::Shorten && snapshot.locked.is_some_and(|locked| now.since(locked) >= policy.lock.grace);
+        let shortened = policy.lock.action == LockAction::Shorten
+            && snapshot.locked.is_some_and(|locked| now.since(locked) >= policy.lock.grace);
         let last = snapshot.last_activity().map_or(tenure.since, |seen| seen.at.max(tenure.since));
         Self { snapshot, policy, tenure, now, shortened, last }
     }
@@ -185,7 +204,11 @@ impl<'a> Scene<'a> {
     }
 
     fn connection_timeout(&self) -> Duration {
-        if self.shortened { self.policy.connection_timeout.min(self.policy.idle_timeout) } else { self.policy.connection_timeout }
+        if self.shortened {
+            self.policy.connection_timeout.min(self.policy.idle_timeout)
+        } else {
+            self.policy.connection_timeout
+        }
     }
 }
 

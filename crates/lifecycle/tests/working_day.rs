@@ -1,10 +1,13 @@
-//! A working day with a burst of a minute every twelve minutes, as a person who builds now and then makes it: what is billed with the paid hour used to
-//! its end, and what without. Time is simulated; a machine takes 40 s to come and 20 s to go.
+//! A working day with a burst of a minute every twelve minutes, as a person who builds now and then
+//! makes it: what is billed with the paid hour used to its end, and what without. Time is
+//! simulated; a machine takes 40 s to come and 20 s to go.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::{Activity, Billing, Clock, FakeClock, Guard, Kind, Moment, Outcome, Policy, Tenure, decide};
+use dockbridge_lifecycle::{
+    Activity, Billing, Clock, FakeClock, Guard, Kind, Moment, Outcome, Policy, Tenure, decide,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -30,7 +33,14 @@ impl Day {
         let clock = Arc::new(FakeClock::default());
         clock.advance(HOUR);
         let policy = Policy { keep_paid_hour, ..Policy::default() };
-        Self { activity: Activity::new(clock.clone()), clock, policy, made: None, lived: Vec::new(), waited: Duration::ZERO }
+        Self {
+            activity: Activity::new(clock.clone()),
+            clock,
+            policy,
+            made: None,
+            lived: Vec::new(),
+            waited: Duration::ZERO,
+        }
     }
 
     /// A second passes, in which somebody may want the engine.
@@ -43,8 +53,15 @@ impl Day {
             }
             None => {}
             Some(made) => {
-                let tenure = Tenure { since: made, age: Duration::ZERO, billing: Some(BILLING), budget: None };
-                if decide(&self.activity.snapshot(), &self.policy, &tenure, now).outcome == Outcome::Destroy {
+                let tenure = Tenure {
+                    since: made,
+                    age: Duration::ZERO,
+                    billing: Some(BILLING),
+                    budget: None,
+                };
+                if decide(&self.activity.snapshot(), &self.policy, &tenure, now).outcome
+                    == Outcome::Destroy
+                {
                     self.lived.push(now.since(made) + GOES);
                     self.made = None;
                 }
@@ -58,10 +75,13 @@ impl Day {
         let begun = self.clock.now();
         let mut command: Option<Guard> = None;
         while self.clock.now().since(begun) < length {
-            let into = Duration::from_secs(self.clock.now().since(begun).as_secs() % EVERY.as_secs());
+            let into =
+                Duration::from_secs(self.clock.now().since(begun).as_secs() % EVERY.as_secs());
             let bursts = into < BURST;
             match bursts {
-                true if command.is_none() => command = Some(self.activity.begin(Kind::Command, "POST /build")),
+                true if command.is_none() => {
+                    command = Some(self.activity.begin(Kind::Command, "POST /build"))
+                }
                 false => command = None,
                 true => {}
             }

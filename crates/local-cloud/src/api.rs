@@ -1,6 +1,7 @@
-//! The API over HTTP. One pipeline for every request, in the order of the original: route (404 before anything else), token (401), budget (429), method
-//! (405), read-only tokens (401), faults, body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the state while the
-//! lock is held. Nothing in here waits for machines.
+//! The API over HTTP. One pipeline for every request, in the order of the original: route (404
+//! before anything else), token (401), budget (429), method (405), read-only tokens (401), faults,
+//! body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the
+//! state while the lock is held. Nothing in here waits for machines.
 
 mod absent;
 mod access;
@@ -105,7 +106,9 @@ impl Api {
             }
         };
         for (name, value) in HEADERS {
-            answer.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let correlation = format!("{:016x}", rand::random::<u64>());
         tracing::debug!(method = %request.method, path = request.path, status = answer.status().as_u16(), correlation, "answered");
@@ -116,13 +119,25 @@ impl Api {
     }
 
     async fn answer_v1(&self, request: &Request) -> Result<Option<Answer>, ApiError> {
-        let Some((route, params)) = routes::find(&request.path) else { return Ok(Some(error::no_such_route())) };
-        let caller = self.tokens.check(request.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()))?;
+        let Some((route, params)) = routes::find(&request.path) else {
+            return Ok(Some(error::no_such_route()));
+        };
+        let caller =
+            self.tokens.check(request.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()))?;
         let now = Timestamp::now();
-        self.counter.lock().unwrap_or_else(PoisonError::into_inner).count(&caller.project, &request.method, route.pattern);
+        self.counter.lock().unwrap_or_else(PoisonError::into_inner).count(
+            &caller.project,
+            &request.method,
+            route.pattern,
+        );
         let allowance = {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-            budgets.spend(&caller.project, routes::budget(route.pattern), self.limits().requests_per_hour, now)
+            budgets.spend(
+                &caller.project,
+                routes::budget(route.pattern),
+                self.limits().requests_per_hour,
+                now,
+            )
         };
         let reply = match allowance.is_spent {
             true => Err(ApiError::rate_limited(self.limits())),
@@ -145,8 +160,13 @@ impl Api {
         caller: &access::Caller,
         now: Timestamp,
     ) -> Result<Option<Answer>, ApiError> {
-        let Some((_, handler)) = route.methods.iter().find(|(method, _)| *method == request.method) else {
-            return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed"));
+        let Some((_, handler)) = route.methods.iter().find(|(method, _)| *method == request.method)
+        else {
+            return Err(ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "method not allowed",
+            ));
         };
         if caller.access == Access::ReadOnly && request.method != Method::GET {
             return Err(ApiError::token_readonly());
@@ -161,10 +181,20 @@ impl Api {
             tokio::time::sleep(fault.delay).await;
         }
         match kind {
-            Some(Kind::Unavailable503) => return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "service unavailable")),
+            Some(Kind::Unavailable503) => {
+                return Err(ApiError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "service unavailable",
+                ));
+            }
             Some(Kind::RateLimit) => return Err(ApiError::rate_limited(self.limits())),
             Some(Kind::ServerError) => {
-                return Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal server error"));
+                return Err(ApiError::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "server_error",
+                    "internal server error",
+                ));
             }
             Some(Kind::Locked) => return Err(ApiError::locked("the resource")),
             _ => {}
@@ -183,7 +213,14 @@ impl Api {
             Some((Kind::StartsLate, delay)) => Mishap::StartsLate(delay),
             _ => Mishap::None,
         };
-        let call = Call { params, query: Query::parse(&request.query), body: body?, fault: kind, late, mishap };
+        let call = Call {
+            params,
+            query: Query::parse(&request.query),
+            body: body?,
+            fault: kind,
+            late,
+            mishap,
+        };
         let reply = match request.method {
             Method::GET => self.look(&caller.project, &call, *handler, now)?,
             _ => self.change(&caller.project, &call, *handler, now)?,
@@ -191,14 +228,26 @@ impl Api {
         Ok((kind != Some(Kind::LostReply)).then(|| respond(request, reply)))
     }
 
-    fn look(&self, name: &str, call: &Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
+    fn look(
+        &self,
+        name: &str,
+        call: &Call,
+        handler: routes::Handler,
+        now: Timestamp,
+    ) -> Result<Reply, ApiError> {
         let mut world = self.engine.world();
         let World { ids, projects } = &mut *world;
         let project = projects.entry(name.to_owned()).or_default();
         handler(&mut Scope::new(name, project, ids, &self.engine, self.limits(), call, now))
     }
 
-    fn change(&self, name: &str, call: &Call, handler: routes::Handler, now: Timestamp) -> Result<Reply, ApiError> {
+    fn change(
+        &self,
+        name: &str,
+        call: &Call,
+        handler: routes::Handler,
+        now: Timestamp,
+    ) -> Result<Reply, ApiError> {
         let (reply, chains, effects) = {
             let mut world = self.engine.world();
             let World { ids, projects } = &mut *world;

@@ -1,5 +1,5 @@
-//! What can be ordered: locations, server types, system images and prices, from a file beside the code. It never changes while the cloud runs and
-//! knows nothing of what was ordered.
+//! What can be ordered: locations, server types, system images and prices, from a file beside the
+//! code. It never changes while the cloud runs and knows nothing of what was ordered.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -31,7 +31,8 @@ pub(crate) struct Entry {
     pub(crate) json: Value,
 }
 
-/// The data centres are gone from the API but for their names, which old clients still expect on servers.
+/// The data centres are gone from the API but for their names, which old clients still expect on
+/// servers.
 #[derive(Debug, Deserialize)]
 struct Datacenter {
     id: u64,
@@ -82,7 +83,8 @@ impl Catalogue {
             }
         }
         if stock == Stock::Captured {
-            let scarce = self.server_types.iter_mut().filter(|t| t.text("category") == "cost_optimized");
+            let scarce =
+                self.server_types.iter_mut().filter(|t| t.text("category") == "cost_optimized");
             let places = scarce.filter_map(|t| t.json["locations"].as_array_mut()).flatten();
             places.for_each(|place| place["available"] = json!(false));
         }
@@ -103,7 +105,10 @@ impl Catalogue {
 
     /// The location that a data centre, by name or id, is in.
     pub(crate) fn location_of_datacenter(&self, name_or_id: &str) -> Option<&Entry> {
-        let found = self.datacenters.iter().find(|d| d.name == name_or_id || d.id.to_string() == name_or_id)?;
+        let found = self
+            .datacenters
+            .iter()
+            .find(|d| d.name == name_or_id || d.id.to_string() == name_or_id)?;
         self.locations.iter().find(|l| l.name == found.location)
     }
 
@@ -113,12 +118,20 @@ impl Catalogue {
     }
 
     /// Whether a server type can be ordered at a location now.
-    pub(crate) fn sold(&self, server_type: &Entry, location: &str, now: Timestamp) -> Result<(), NotSold> {
+    pub(crate) fn sold(
+        &self,
+        server_type: &Entry,
+        location: &str,
+        now: Timestamp,
+    ) -> Result<(), NotSold> {
         let offers = |place: &Value| {
-            let until = place["deprecation"]["unavailable_after"].as_str().and_then(|t| t.parse::<Timestamp>().ok());
+            let until = place["deprecation"]["unavailable_after"]
+                .as_str()
+                .and_then(|t| t.parse::<Timestamp>().ok());
             until.is_none_or(|t| now <= t)
         };
-        let places = server_type.json["locations"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let places =
+            server_type.json["locations"].as_array().map(Vec::as_slice).unwrap_or_default();
         if !places.iter().any(offers) {
             Err(NotSold::Withdrawn)
         } else if !places.iter().any(|p| p["name"] == location && offers(p)) {
@@ -131,17 +144,24 @@ impl Catalogue {
     /// What a server of this type may send each month at a location, in bytes.
     pub(crate) fn included_traffic(&self, server_type: &Entry, location: &str) -> Value {
         let prices = server_type.json["prices"].as_array().map(Vec::as_slice).unwrap_or_default();
-        prices.iter().find(|p| p["location"] == location).map_or(Value::Null, |p| p["included_traffic"].clone())
+        prices
+            .iter()
+            .find(|p| p["location"] == location)
+            .map_or(Value::Null, |p| p["included_traffic"].clone())
     }
 
     /// The old `datacenter` object of a location, in servers and primary IPs until July 2026.
     pub(crate) fn datacenter_json(&self, location: &Entry) -> Value {
-        let Some(datacenter) = self.datacenters.iter().find(|d| d.location == location.name) else { return Value::Null };
+        let Some(datacenter) = self.datacenters.iter().find(|d| d.location == location.name) else {
+            return Value::Null;
+        };
         let here: Vec<u64> = self
             .server_types
             .iter()
             .filter(|t| {
-                t.json["locations"].as_array().is_some_and(|l| l.iter().any(|p| p["name"] == location.name && p["available"] == true))
+                t.json["locations"].as_array().is_some_and(|l| {
+                    l.iter().any(|p| p["name"] == location.name && p["available"] == true)
+                })
             })
             .map(|t| t.id)
             .collect();
@@ -157,19 +177,30 @@ impl Catalogue {
     /// Prices of addresses of this kind by location.
     pub(crate) fn address_prices(&self, kind: &str) -> Value {
         let kinds = self.pricing["primary_ips"].as_array().into_iter().flatten();
-        kinds.filter(|prices| prices["type"] == kind).map(|prices| prices["prices"].clone()).next().unwrap_or_default()
+        kinds
+            .filter(|prices| prices["type"] == kind)
+            .map(|prices| prices["prices"].clone())
+            .next()
+            .unwrap_or_default()
     }
 
     /// Net price of a GB of a volume for a month.
     pub(crate) fn volume_price(&self) -> f64 {
-        self.pricing["volume"]["price_per_gb_month"]["net"].as_str().and_then(|price| price.parse().ok()).unwrap_or(0.0)
+        self.pricing["volume"]["price_per_gb_month"]["net"]
+            .as_str()
+            .and_then(|price| price.parse().ok())
+            .unwrap_or(0.0)
     }
 
     /// `GET /pricing`; the server types' prices are those of the types themselves.
     pub(crate) fn pricing_json(&self) -> Value {
         let mut pricing = self.pricing.clone();
-        pricing["server_types"] =
-            self.server_types.iter().map(|t| json!({"id": t.id, "name": t.name, "prices": t.json["prices"]})).collect::<Vec<_>>().into();
+        pricing["server_types"] = self
+            .server_types
+            .iter()
+            .map(|t| json!({"id": t.id, "name": t.name, "prices": t.json["prices"]}))
+            .collect::<Vec<_>>()
+            .into();
         pricing
     }
 }
@@ -200,7 +231,12 @@ mod tests {
         let catalogue = Catalogue::built_in().unwrap().shown_as(Stock::Captured, false);
         let available = |name: &str| {
             let kind = catalogue.server_types.iter().find(|t| t.name == name).unwrap();
-            kind.json["locations"].as_array().unwrap().iter().filter(|l| l["available"] == true).count()
+            kind.json["locations"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|l| l["available"] == true)
+                .count()
         };
         assert_eq!(["cx23", "cx53", "cax11", "cax41"].map(available), [0; 4]);
         assert_eq!(["cpx22", "ccx13"].map(available), [4, 6]);
@@ -216,10 +252,20 @@ mod tests {
                 assert!(!kind.text(key).is_empty(), "{} has no {key}", kind.name);
             }
             assert!(kind.number("disk") >= 40 && kind.number("cores") >= 1, "{}", kind.name);
-            assert!(kind.json.get("deprecated").is_some(), "old clients cannot decode {} without `deprecated`", kind.name);
+            assert!(
+                kind.json.get("deprecated").is_some(),
+                "old clients cannot decode {} without \
+                `deprecated`",
+                kind.name
+            );
         }
         for location in &catalogue.locations {
-            assert!(!catalogue.availability_zone(location).is_empty(), "{} has no zone", location.name);
+            assert!(
+                !catalogue.availability_zone(location).is_empty(),
+                "{} has no \
+                zone",
+                location.name
+            );
         }
         assert_eq!(catalogue.location_of_datacenter("fsn1-dc14").unwrap().name, "fsn1");
     }

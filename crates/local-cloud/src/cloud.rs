@@ -1,4 +1,5 @@
-//! A running local cloud: takes its folder, wakes what was saved there, listens, saves what changes, and leaves nothing running when it closes.
+//! A running local cloud: takes its folder, wakes what was saved there, listens, saves what
+//! changes, and leaves nothing running when it closes.
 
 use std::fs::File;
 use std::io;
@@ -80,11 +81,16 @@ impl Cloud {
         let state = |source| StartError::State { folder: folder.clone(), source };
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&folder).map_err(state)?;
-        let lock = store::claim(&folder).map_err(state)?.ok_or_else(|| StartError::InUse { folder: folder.clone() })?;
+        let lock = store::claim(&folder)
+            .map_err(state)?
+            .ok_or_else(|| StartError::InUse { folder: folder.clone() })?;
         let tokens = tokens(options.tokens, &folder).map_err(state)?;
-        let catalogue = Catalogue::built_in().map_err(StartError::Catalogue)?.shown_as(options.stock, options.removed_properties);
+        let catalogue = Catalogue::built_in()
+            .map_err(StartError::Catalogue)?
+            .shown_as(options.stock, options.removed_properties);
         // Far from small numbers and from the catalogue's, so that no test comes to rely on either.
-        let mut world = store::load(&folder, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
+        let mut world =
+            store::load(&folder, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
         store::after_a_break(&mut world, Timestamp::now());
 
         let listen = |source| StartError::Listen { address: options.listen, source };
@@ -93,20 +99,28 @@ impl Cloud {
         let (hypervisor, bridge): (Arc<dyn Hypervisor>, Option<IpAddr>) = match options.machines {
             Machines::None => (Arc::new(Nothing::default()), None),
             Machines::Nspawn => {
-                let nspawn = Box::pin(Nspawn::start(&folder, address.port(), options.sshd)).await.map_err(StartError::Machines)?;
+                let nspawn = Box::pin(Nspawn::start(&folder, address.port(), options.sshd))
+                    .await
+                    .map_err(StartError::Machines)?;
                 nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
                 let gateway = nspawn.gateway();
                 (Arc::new(nspawn), Some(gateway.into()))
             }
         };
-        let durations = Durations::new(options.pace, options.pace_seed.unwrap_or_else(rand::random));
+        let durations =
+            Durations::new(options.pace, options.pace_seed.unwrap_or_else(rand::random));
         tracing::info!(seed = durations.seed(), pace = ?options.pace, "actions take their time");
         let engine = Arc::new(Engine::new(world, catalogue, hypervisor, durations));
         let cloud = Cloud {
             engine: engine.clone(),
             address,
             bridge,
-            token: tokens.iter().find(|t| t.access == Access::ReadWrite).or(tokens.first()).map(|t| t.secret.clone()).unwrap_or_default(),
+            token: tokens
+                .iter()
+                .find(|t| t.access == Access::ReadWrite)
+                .or(tokens.first())
+                .map(|t| t.secret.clone())
+                .unwrap_or_default(),
             folder,
             lock: Some(lock),
         };
@@ -118,7 +132,9 @@ impl Cloud {
         // A listener on all addresses is reached over the bridge anyway.
         if let Some(bridge) = bridge.filter(|_| !address.ip().is_unspecified()) {
             let address = SocketAddr::new(bridge, address.port());
-            let beside = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+            let beside = TcpListener::bind(address)
+                .await
+                .map_err(|source| StartError::Listen { address, source })?;
             engine.tasks.spawn(listener::serve(beside, api.clone(), Some(bridge)));
         }
         engine.tasks.spawn(listener::serve(main, api, bridge));
@@ -138,7 +154,8 @@ impl Cloud {
 
     /// The same API on the machines' bridge: reached from this host and from the machines.
     pub fn machine_endpoint(&self) -> Option<String> {
-        self.bridge.map(|bridge| format!("http://{}/v1", SocketAddr::new(bridge, self.address.port())))
+        self.bridge
+            .map(|bridge| format!("http://{}/v1", SocketAddr::new(bridge, self.address.port())))
     }
 
     /// A token that opens the cloud: the first one that may write.
@@ -146,7 +163,8 @@ impl Cloud {
         &self.token
     }
 
-    /// Ends all machines, saves the state and waits until nothing runs any more. Disks and volumes stay in the state folder.
+    /// Ends all machines, saves the state and waits until nothing runs any more. Disks and volumes
+    /// stay in the state folder.
     pub async fn close(mut self) {
         self.engine.stop.cancel();
         self.engine.tasks.close();
@@ -154,7 +172,12 @@ impl Cloud {
             tracing::warn!("some requests did not end in time");
         }
         if let Err(failure) = self.engine.hypervisor.close().await {
-            tracing::warn!(what = failure.what, cause = failure.cause, "the machines did not end cleanly");
+            tracing::warn!(
+                what = failure.what,
+                cause = failure.cause,
+                "the machines did not end \
+                cleanly"
+            );
         }
         save(&self.engine, &self.folder).await;
         self.lock.take();
@@ -165,20 +188,28 @@ impl Drop for Cloud {
     fn drop(&mut self) {
         self.engine.stop.cancel();
         self.engine.tasks.close();
-        let (Some(lock), Ok(runtime)) = (self.lock.take(), tokio::runtime::Handle::try_current()) else { return };
+        let (Some(lock), Ok(runtime)) = (self.lock.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
         let engine = self.engine.clone();
         // The owner did not wait for the end; it comes as soon as the runtime gets to it.
         runtime.spawn(async move {
             if let Err(failure) = engine.hypervisor.close().await {
-                tracing::warn!(what = failure.what, cause = failure.cause, "the machines did not end cleanly");
+                tracing::warn!(
+                    what = failure.what,
+                    cause = failure.cause,
+                    "the machines did not \
+                    end cleanly"
+                );
             }
             drop(lock);
         });
     }
 }
 
-/// Those that were given. If none of them may write, the one in the folder, too, which is made when it
-/// is missing.
+/// Those that were given. If none of them may write, the one in the folder, too, which is made when
+/// it is missing.
 fn tokens(mut given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
     if given.iter().any(|token| token.access == Access::ReadWrite) {
         return Ok(given);
@@ -189,7 +220,8 @@ fn tokens(mut given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {
             // As long as the original's, 64 letters and digits.
-            let secret: String = (0..4).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
+            let secret: String =
+                (0..4).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
             store::write_private(&path, secret.as_bytes())?;
             secret
         }
@@ -212,7 +244,10 @@ async fn save_changes(engine: Arc<Engine>, folder: PathBuf) {
 async fn save(engine: &Engine, folder: &Path) {
     let bytes = serde_json::to_vec(&*engine.world());
     let folder = folder.to_owned();
-    let saved = tokio::task::spawn_blocking(move || store::save(&folder, &bytes.map_err(io::Error::other)?)).await;
+    let saved = tokio::task::spawn_blocking(move || {
+        store::save(&folder, &bytes.map_err(io::Error::other)?)
+    })
+    .await;
     match saved.map_err(io::Error::other) {
         Ok(Ok(())) => {}
         Ok(Err(error)) | Err(error) => tracing::warn!(%error, "the state was not saved"),

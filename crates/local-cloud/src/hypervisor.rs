@@ -1,5 +1,6 @@
-//! Where the servers of the local cloud really run. The API above knows ids, states and locks; what stands behind them is this trait, with two
-//! implementations: `nspawn` (real machines) and `none` (the API alone).
+//! Where the servers of the local cloud really run. The API above knows ids, states and locks; what
+//! stands behind them is this trait, with two implementations: `nspawn` (real machines) and `none`
+//! (the API alone).
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -44,7 +45,8 @@ pub struct Rescue {
 /// Where a disk comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
-    /// The cached base system of this host with the engine of the moment, whatever the image is called.
+    /// The cached base system of this host with the engine of the moment, whatever the image is
+    /// called.
     Base,
     /// A snapshot made by [`Hypervisor::snapshot`], by image id.
     Snapshot(u64),
@@ -59,7 +61,8 @@ pub enum Format {
     Xfs,
 }
 
-/// An inbound rule; what no rule admits is dropped. Without any list (`None` in [`Hypervisor::set_firewall`]) all is admitted.
+/// An inbound rule; what no rule admits is dropped. Without any list (`None` in
+/// [`Hypervisor::set_firewall`]) all is admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundRule {
     /// `tcp`, `udp`, `icmp`, `esp` or `gre`.
@@ -111,18 +114,21 @@ pub struct Failure {
 /// The result of an effect.
 pub type Effect<'a, T = ()> = BoxFuture<'a, Result<T, Failure>>;
 
-/// Carries out what the API promised. Every effect may be asked for twice. Calls for one server or volume never overlap (the API's locks see to it),
-/// calls for different ones do.
+/// Carries out what the API promised. Every effect may be asked for twice. Calls for one server or
+/// volume never overlap (the API's locks see to it), calls for different ones do.
 pub trait Hypervisor: Send + Sync + 'static {
-    /// The address that the server will have, fixed at creation so that the API can tell it at once. Addresses are reused after deletion.
+    /// The address that the server will have, fixed at creation so that the API can tell it at
+    /// once. Addresses are reused after deletion.
     fn reserve_address(&self, server: u64) -> Result<Ipv4Addr, Failure>;
-    /// What runs containers on servers that are made from now on; those from snapshots have what the snapshot has.
+    /// What runs containers on servers that are made from now on; those from snapshots have what
+    /// the snapshot has.
     fn set_engine(&self, engine: ContainerEngine) -> Effect<'_>;
     /// Makes the disk and the data of the server; it is off.
     fn create(&self, server: NewServer) -> Effect<'_>;
     /// Boots it; done when it runs (its sshd need not answer yet).
     fn start(&self, server: u64) -> Effect<'_>;
-    /// Lets the rescue system boot next, once, with the server's disk as `/dev/sda`; `None` takes that back.
+    /// Lets the rescue system boot next, once, with the server's disk as `/dev/sda`; `None` takes
+    /// that back.
     fn set_rescue(&self, server: u64, rescue: Option<Rescue>) -> Effect<'_>;
     /// Presses the power button; returns at once, [`Event::Stopped`] follows if the system obeys.
     fn shutdown(&self, server: u64) -> Effect<'_>;
@@ -140,10 +146,12 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn delete_volume(&self, volume: u64) -> Effect<'_>;
     /// Gives a volume to a server; if that is off, the device is there at the next start.
     fn attach(&self, volume: u64, server: u64) -> Effect<'_>;
-    /// Lets the machine mount an attached volume at `/mnt/HC_Volume_<id>`, now and at each boot, as a package in the original's images does. Nothing where the server is off
-    /// or the volume has no file system.
+    /// Lets the machine mount an attached volume at `/mnt/HC_Volume_<id>`, now and at each boot, as
+    /// a package in the original's images does. Nothing where the server is off or the volume has
+    /// no file system.
     fn mount(&self, volume: u64, server: u64) -> Effect<'_>;
-    /// A fault: the name of the volume leads to another, blank disk in a running machine until [`Hypervisor::attach`] puts it right.
+    /// A fault: the name of the volume leads to another, blank disk in a running machine until
+    /// [`Hypervisor::attach`] puts it right.
     fn show_stranger(&self, volume: u64, server: u64) -> Effect<'_>;
     /// Takes it away; the machine's device is gone even if it was mounted.
     fn detach(&self, volume: u64) -> Effect<'_>;
@@ -151,13 +159,14 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn snapshot(&self, server: u64, image: u64) -> Effect<'_, u64>;
     /// Removes such a copy.
     fn delete_snapshot(&self, image: u64) -> Effect<'_>;
-    /// What a server has used since it booted; `None` where that is unknown, as for one that is off.
-    /// Reads files of the kernel, for milliseconds.
+    /// What a server has used since it booted; `None` where that is unknown, as for one that is
+    /// off. Reads files of the kernel, for milliseconds.
     fn usage(&self, _server: u64) -> Option<Usage> {
         None
     }
     /// What machines do by themselves. Taken once, by the API.
     fn events(&self) -> Option<mpsc::UnboundedReceiver<Event>>;
-    /// Ends all machines and gives everything back to the host; disks and volumes stay in the state folder.
+    /// Ends all machines and gives everything back to the host; disks and volumes stay in the state
+    /// folder.
     fn close(&self) -> Effect<'_>;
 }

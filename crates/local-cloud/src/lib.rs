@@ -1,10 +1,13 @@
-//! The Hetzner Cloud API on one Linux host: stateful, timed, with real machines behind it or none at all.
+//! The Hetzner Cloud API on one Linux host: stateful, timed, with real machines behind it or none
+//! at all.
 //!
-//! The judges of what is right are Hetzner's published OpenAPI file and third-party clients; this crate knows nothing of our own client and shares
-//! no type with it. Three floors: `api` speaks HTTP and decides what is admitted, `state` holds what exists, `work` lets actions take their time and
-//! carries them out through a [`hypervisor::Hypervisor`].
+//! The judges of what is right are Hetzner's published OpenAPI file and third-party clients; this
+//! crate knows nothing of our own client and shares no type with it. Three floors: `api` speaks
+//! HTTP and decides what is admitted, `state` holds what exists, `work` lets actions take their
+//! time and carries them out through a [`hypervisor::Hypervisor`].
 //!
-//! Beside `/v1` every listener that is reached over the loopback or the machines' bridge answers *pokes*, without a token:
+//! Beside `/v1` every listener that is reached over the loopback or the machines' bridge answers
+//! *pokes*, without a token:
 //!
 //! | request | what it does |
 //! |---|---|
@@ -17,7 +20,8 @@
 //! | `DELETE /_local/requests` | the requests are counted from zero; the answer has what was counted |
 //! | `GET /_local/bill` | what each project's servers and volumes cost, by started hours and the catalogue's net prices |
 //!
-//! Kinds of faults. Where nothing else is said they befall every request, and `delay_ms` delays the answer:
+//! Kinds of faults. Where nothing else is said they befall every request, and `delay_ms` delays the
+//! answer:
 //!
 //! | kind | befalls | what happens |
 //! |---|---|---|
@@ -37,11 +41,11 @@
 //! | `slow_attach` | attachments | the device appears `delay_ms` after the action's success |
 //! | `wrong_device` | attachments | the same, and until then a blank disk with another serial stands under the volume's name |
 //!
-//! `path` is a prefix of the path, in which `*` stands for one segment. `match` may have `body`, too: fields that have to be equal, such as
-//! `{"location": "fsn1"}`.
+//! `path` is a prefix of the path, in which `*` stands for one segment. `match` may have `body`,
+//! too: fields that have to be equal, such as `{"location": "fsn1"}`.
 //!
-//! Where it is not like the original is listed in `docs/local-cloud.md`, with every operation of the official OpenAPI file that does not exist here: each
-//! answers 422 `unsupported_error`.
+//! Where it is not like the original is listed in `docs/local-cloud.md`, with every operation of
+//! the official OpenAPI file that does not exist here: each answers 422 `unsupported_error`.
 
 mod api;
 mod catalogue;

@@ -1,4 +1,5 @@
-//! Machines that are not there: every effect succeeds at once. For clients that are only interested in the API.
+//! Machines that are not there: every effect succeeds at once. For clients that are only interested
+//! in the API.
 
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
@@ -6,13 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue};
+use crate::hypervisor::{
+    Effect, Event, Failure, Format, Hypervisor, InboundRule, NewServer, Rescue,
+};
 use crate::options::ContainerEngine;
 
 /// The size that every snapshot is said to have.
 const SNAPSHOT_BYTES: u64 = 1_500_000_000;
 
-/// A hypervisor that does nothing. Its servers have addresses from the benchmark range 198.18.0.0/15, where nobody answers, and obey the power button.
+/// A hypervisor that does nothing. Its servers have addresses from the benchmark range
+/// 198.18.0.0/15, where nobody answers, and obey the power button.
 #[derive(Debug)]
 pub struct Nothing {
     stopped: mpsc::UnboundedSender<Event>,

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// How a local cloud is set up. [`Options::new`] has a value for everything but the state directory.
+/// How a local cloud is set up. [`Options::new`] has a value for everything but the state
+/// directory.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the API listens; port 0 takes a free one.
@@ -17,20 +18,21 @@ pub struct Options {
     pub machines: Machines,
     /// What runs containers on new servers.
     pub engine: ContainerEngine,
-    /// Who may call. A read-write token is made and kept in the state folder when none is among them.
+    /// Who may call. A read-write token is made and kept in the state folder when none is among
+    /// them.
     pub tokens: Vec<Token>,
     /// How long actions take.
     pub pace: Pace,
-    /// What [`Pace::Real`] draws durations from: the same seed draws the same durations for the same
-    /// order of actions. Without one they differ in each run; the log has the seed.
+    /// What [`Pace::Real`] draws durations from: the same seed draws the same durations for the
+    /// same order of actions. Without one they differ in each run; the log has the seed.
     pub pace_seed: Option<u64>,
     /// Which server types are shown as available.
     pub stock: Stock,
     /// What a project may have and ask for.
     pub limits: Limits,
-    /// Answers have the properties that were removed from the API in 2026, too: `datacenter` of servers
-    /// and primary IPs, `deprecated` of server types and images. Orders may name a `datacenter`.
-    /// Clients from before do not decode answers without them.
+    /// Answers have the properties that were removed from the API in 2026, too: `datacenter` of
+    /// servers and primary IPs, `deprecated` of server types and images. Orders may name a
+    /// `datacenter`. Clients from before do not decode answers without them.
     pub removed_properties: bool,
     /// What starts sshd on the machines.
     pub sshd: Sshd,
@@ -64,7 +66,8 @@ pub enum Machines {
     Nspawn,
 }
 
-/// What runs containers on new servers, whatever their app image is called. All but the first are derived from the first one's system.
+/// What runs containers on new servers, whatever their app image is called. All but the first are
+/// derived from the first one's system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerEngine {
@@ -75,9 +78,11 @@ pub enum ContainerEngine {
     /// Docker 28.5, as Debian unstable has it.
     #[serde(rename = "28")]
     Docker28,
-    /// Podman of Debian 13, run by root, with its socket at `/run/podman/podman.sock`. Docker is masked.
+    /// Podman of Debian 13, run by root, with its socket at `/run/podman/podman.sock`. Docker is
+    /// masked.
     Podman,
-    /// Docker 26.1 as the user `u` may run it without root; it is not set up for that user. Docker of the system is masked.
+    /// Docker 26.1 as the user `u` may run it without root; it is not set up for that user. Docker
+    /// of the system is masked.
     Rootless,
 }
 
@@ -148,7 +153,10 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("project", &self.project).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("project", &self.project)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,5 @@
-//! What exists: the resources of every project, their actions and their locks. Plain data that changes only in place; it knows neither HTTP nor
-//! machines, and the time is always handed in.
+//! What exists: the resources of every project, their actions and their locks. Plain data that
+//! changes only in place; it knows neither HTTP nor machines, and the time is always handed in.
 
 pub(crate) mod action;
 pub(crate) mod firewall;
@@ -14,12 +14,15 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use action::{Action, Progress};
 pub(crate) use firewall::Firewall;
-pub(crate) use records::{AddressFacts, FreeAddress, Ipv4, Ipv6, Server, ServerStatus, Snapshot, SshKey, Volume};
+pub(crate) use records::{
+    AddressFacts, FreeAddress, Ipv4, Ipv6, Server, ServerStatus, Snapshot, SshKey, Volume,
+};
 
 /// The API's ids: unique over all kinds and never reused.
 pub(crate) type Id = u64;
 
-/// Finished actions that a project remembers. The original keeps them for long; what waits for one asks within minutes.
+/// Finished actions that a project remembers. The original keeps them for long; what waits for one
+/// asks within minutes.
 const KEPT_ACTIONS: usize = 2000;
 
 /// Everything, of all projects.
@@ -50,8 +53,8 @@ pub(crate) struct Project {
     #[serde(default)]
     pub(crate) addresses: BTreeMap<Id, FreeAddress>,
     pub(crate) actions: BTreeMap<Id, Action>,
-    /// What actions work on, with the action that runs now. Nothing runs when the state is loaded, so
-    /// it is not kept.
+    /// What actions work on, with the action that runs now. Nothing runs when the state is loaded,
+    /// so it is not kept.
     #[serde(skip)]
     pub(crate) locks: BTreeMap<Resource, Id>,
 }
@@ -69,7 +72,10 @@ pub(crate) enum Resource {
 impl Resource {
     pub(crate) fn id(self) -> Id {
         match self {
-            Resource::Server(id) | Resource::Volume(id) | Resource::Image(id) | Resource::Firewall(id) => id,
+            Resource::Server(id)
+            | Resource::Volume(id)
+            | Resource::Image(id)
+            | Resource::Firewall(id) => id,
         }
     }
 
@@ -104,10 +110,20 @@ impl World {
 
 impl Project {
     /// Writes down an action that has just been asked for.
-    pub(crate) fn record(&mut self, id: Id, command: &'static str, resources: &[Resource], now: Timestamp) {
+    pub(crate) fn record(
+        &mut self,
+        id: Id,
+        command: &'static str,
+        resources: &[Resource],
+        now: Timestamp,
+    ) {
         self.actions.insert(id, Action::asked(id, command, resources, now));
         while self.actions.len() > KEPT_ACTIONS {
-            let Some(oldest) = self.actions.values().find(|a| a.progress != Progress::Running).map(|a| a.id) else { break };
+            let Some(oldest) =
+                self.actions.values().find(|a| a.progress != Progress::Running).map(|a| a.id)
+            else {
+                break;
+            };
             self.actions.remove(&oldest);
         }
     }
@@ -118,7 +134,8 @@ impl Project {
     }
 
     /// The property `locked` of a server. Recorded answers say `false` while `create_server` runs,
-    /// though other actions are refused by then, so it is no sign of a server that is on its way up.
+    /// though other actions are refused by then, so it is no sign of a server that is on its way
+    /// up.
     pub(crate) fn shows_locked(&self, server: Id) -> bool {
         let action = self.locks.get(&Resource::Server(server)).and_then(|id| self.actions.get(id));
         action.is_some_and(|a| !matches!(a.command.as_str(), "create_server" | "start_server"))

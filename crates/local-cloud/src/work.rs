@@ -1,5 +1,6 @@
-//! What actions do, in three pure parts around one effect: `begin` says what the machines have to do and changes the status on the way, `finish`
-//! writes down what came of it. Nothing in here waits; [`engine`] does.
+//! What actions do, in three pure parts around one effect: `begin` says what the machines have to
+//! do and changes the status on the way, `finish` writes down what came of it. Nothing in here
+//! waits; [`engine`] does.
 
 pub(crate) mod effect;
 pub(crate) mod engine;
@@ -106,8 +107,8 @@ pub(crate) enum Mishap {
     NotStarted,
     /// The start ends in success, and the server stays off.
     LeftOff,
-    /// The server is shown off for so long: for the first half its making still runs, for the second
-    /// half the start has not begun.
+    /// The server is shown off for so long: for the first half its making still runs, for the
+    /// second half the start has not begun.
     StartsLate(Duration),
 }
 
@@ -131,7 +132,9 @@ impl Mishap {
             (Mishap::First, _) if at == 0 => failed(),
             (Mishap::Attachments, Work::Attach { .. }) => failed(),
             // As in reports of servers that were made and stayed off.
-            (Mishap::NotStarted, Work::Start(_)) => Fate::FailsAlone(ActionError::new("unknown_error", "Unknown Error")),
+            (Mishap::NotStarted, Work::Start(_)) => {
+                Fate::FailsAlone(ActionError::new("unknown_error", "Unknown Error"))
+            }
             (Mishap::LeftOff, Work::Start(_)) => Fate::IsSkipped,
             _ => Fate::IsDone,
         }
@@ -148,7 +151,11 @@ pub(crate) struct Late {
 
 impl Work {
     /// Called when the action's turn comes.
-    pub(crate) fn begin(&self, project: &mut Project, catalogue: &Catalogue) -> Result<Vec<Effect>, ActionError> {
+    pub(crate) fn begin(
+        &self,
+        project: &mut Project,
+        catalogue: &Catalogue,
+    ) -> Result<Vec<Effect>, ActionError> {
         match *self {
             Work::ApplyFirewall { firewall, server, .. } => {
                 let mut firewalls = firewalls_of(project, server);
@@ -161,13 +168,21 @@ impl Work {
                 Ok(vec![Effect::SetFirewall(server, project.inbound_rules(&firewalls))])
             }
             Work::Nothing => Ok(Vec::new()),
-            Work::CreateVolume(_) | Work::Attach { .. } | Work::Detach(_) | Work::Resize { .. } => volumes::begin(self, project),
+            Work::CreateVolume(_) | Work::Attach { .. } | Work::Detach(_) | Work::Resize { .. } => {
+                volumes::begin(self, project)
+            }
             _ => servers::begin(self, project, catalogue),
         }
     }
 
-    /// Called once for every begun or skipped work, with what came of it; a snapshot's effect gives its size.
-    pub(crate) fn finish(&self, project: &mut Project, catalogue: &Catalogue, result: Result<Option<u64>, &ActionError>) {
+    /// Called once for every begun or skipped work, with what came of it; a snapshot's effect gives
+    /// its size.
+    pub(crate) fn finish(
+        &self,
+        project: &mut Project,
+        catalogue: &Catalogue,
+        result: Result<Option<u64>, &ActionError>,
+    ) {
         match *self {
             Work::ApplyFirewall { firewall, server, revision } => {
                 if let (Ok(_), Some(server)) = (result, project.servers.get_mut(&server)) {
@@ -192,33 +207,56 @@ fn firewalls_of(project: &Project, server: Id) -> BTreeSet<Id> {
     project.servers.get(&server).map(|s| s.firewalls.keys().copied().collect()).unwrap_or_default()
 }
 
-/// Brings the firewalls of all servers to what their targets say: a label selector reaches servers that got their labels later. Servers that an
-/// action works on are left for the next time.
+/// Brings the firewalls of all servers to what their targets say: a label selector reaches servers
+/// that got their labels later. Servers that an action works on are left for the next time.
 pub(crate) fn settle_firewalls(
     name: &str,
     project: &mut Project,
     mut action: impl FnMut(&mut Project, &'static str, &[Resource]) -> Id,
 ) -> Vec<Chain> {
     let mut chains = Vec::new();
-    let idle: Vec<Id> = project.servers.values().filter(|s| s.made && !project.is_locked(Resource::Server(s.id))).map(|s| s.id).collect();
+    let idle: Vec<Id> = project
+        .servers
+        .values()
+        .filter(|s| s.made && !project.is_locked(Resource::Server(s.id)))
+        .map(|s| s.id)
+        .collect();
     for server in idle {
         let (missing, surplus) = project.firewall_differences(server);
         let mut steps = Vec::new();
         for firewall in missing {
-            let Some(revision) = project.firewalls.get(&firewall).map(|f| f.revision) else { continue };
+            let Some(revision) = project.firewalls.get(&firewall).map(|f| f.revision) else {
+                continue;
+            };
             if let Some(record) = project.servers.get_mut(&server) {
                 record.firewalls.entry(firewall).or_insert(None);
             }
-            let id = action(project, "apply_firewall", &[Resource::Server(server), Resource::Firewall(firewall)]);
-            steps.push(Step { action: Some(id), work: Work::ApplyFirewall { firewall, server, revision } });
+            let id = action(
+                project,
+                "apply_firewall",
+                &[Resource::Server(server), Resource::Firewall(firewall)],
+            );
+            steps.push(Step {
+                action: Some(id),
+                work: Work::ApplyFirewall { firewall, server, revision },
+            });
         }
         for firewall in surplus {
-            let id = action(project, "remove_firewall", &[Resource::Server(server), Resource::Firewall(firewall)]);
+            let id = action(
+                project,
+                "remove_firewall",
+                &[Resource::Server(server), Resource::Firewall(firewall)],
+            );
             steps.push(Step { action: Some(id), work: Work::RemoveFirewall { firewall, server } });
         }
         if let Some(first) = steps.first().and_then(|s| s.action) {
             project.locks.insert(Resource::Server(server), first);
-            chains.push(Chain { project: name.to_owned(), steps, holds: vec![Resource::Server(server)], mishap: Mishap::None });
+            chains.push(Chain {
+                project: name.to_owned(),
+                steps,
+                holds: vec![Resource::Server(server)],
+                mishap: Mishap::None,
+            });
         }
     }
     chains

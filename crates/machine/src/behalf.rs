@@ -1,5 +1,5 @@
-//! On whose behalf the cloud is changed, and why: carried along with the work itself, so that the call
-//! deep below can be entered in an audit log with its actor and reason.
+//! On whose behalf the cloud is changed, and why: carried along with the work itself, so that the
+//! call deep below can be entered in an audit log with its actor and reason.
 
 use serde::{Deserialize, Serialize};
 

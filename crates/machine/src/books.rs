@@ -1,5 +1,6 @@
-//! Reports to whoever keeps the books: each server and volume that dockbridge makes or deletes, whatever command does it and whatever becomes of the attempt.
-//! It knows the labels that say whose a server is. It does not know how the books are kept.
+//! Reports to whoever keeps the books: each server and volume that dockbridge makes or deletes,
+//! whatever command does it and whatever becomes of the attempt. It knows the labels that say whose
+//! a server is. It does not know how the books are kept.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub enum Billed {
     Volume(VolumeSummary),
     /// A volume is deleted.
     VolumeGone(u64),
-    /// The cloud was asked for all servers and volumes: what is not among these ids is gone, whoever deleted it.
+    /// The cloud was asked for all servers and volumes: what is not among these ids is gone,
+    /// whoever deleted it.
     Only {
         /// Of machines of this profile, and of all image builders.
         servers: Vec<u64>,
@@ -69,13 +71,15 @@ impl Books {
 
     /// A server exists. Without a price list its address is missing in the price.
     pub fn server(&self, server: &hetzner::Server, pricing: Option<&Pricing>) {
-        let (summary, builds_image) = (Box::new(priced_server(server, pricing)), builds_image(&server.labels));
+        let (summary, builds_image) =
+            (Box::new(priced_server(server, pricing)), builds_image(&server.labels));
         self.of(&server.labels, Billed::Server { server: summary, builds_image });
     }
 
     /// A server is deleted.
     pub fn server_gone(&self, server: &hetzner::Server, pricing: Option<&Pricing>) {
-        let (summary, builds_image) = (Box::new(priced_server(server, pricing)), builds_image(&server.labels));
+        let (summary, builds_image) =
+            (Box::new(priced_server(server, pricing)), builds_image(&server.labels));
         self.of(&server.labels, Billed::ServerGone { server: summary, builds_image });
     }
 

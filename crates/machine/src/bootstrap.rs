@@ -1,8 +1,10 @@
-//! The user-data of a new machine: `#cloud-config` as JSON (which is YAML), with our files written by one shell script so that they stand
-//! before docker starts. It carries one secret, a host key that is replaced right after the first connection.
+//! The user-data of a new machine: `#cloud-config` as JSON (which is YAML), with our files written
+//! by one shell script so that they stand before docker starts. It carries one secret, a host key
+//! that is replaced right after the first connection.
 //!
-//! What all machines have alike ([`Furnishing`]) may stand in an image of ours already: a mark there tells which form of it, and the script writes it only
-//! where the mark is not this one. What differs comes by the user-data either way.
+//! What all machines have alike ([`Furnishing`]) may stand in an image of ours already: a mark
+//! there tells which form of it, and the script writes it only where the mark is not this one. What
+//! differs comes by the user-data either way.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -39,12 +41,28 @@ struct File {
 }
 
 const FILES: &[File] = &[
-    File { path: "/usr/local/lib/dockbridge/volume.sh", mode: "755", content: include_str!("bootstrap/volume.sh") },
-    File { path: "/usr/local/lib/dockbridge/dead-man.sh", mode: "755", content: include_str!("bootstrap/dead-man.sh") },
+    File {
+        path: "/usr/local/lib/dockbridge/volume.sh",
+        mode: "755",
+        content: include_str!("bootstrap/volume.sh"),
+    },
+    File {
+        path: "/usr/local/lib/dockbridge/dead-man.sh",
+        mode: "755",
+        content: include_str!("bootstrap/dead-man.sh"),
+    },
     File { path: GROW_SCRIPT, mode: "755", content: include_str!("bootstrap/grow.sh") },
-    File { path: "/usr/local/lib/dockbridge/port-range.sh", mode: "755", content: include_str!("bootstrap/port-range.sh") },
+    File {
+        path: "/usr/local/lib/dockbridge/port-range.sh",
+        mode: "755",
+        content: include_str!("bootstrap/port-range.sh"),
+    },
     File { path: HOST_KEY_SCRIPT, mode: "755", content: include_str!("bootstrap/host-key.sh") },
-    File { path: "/etc/systemd/system/run-dockbridge.mount", mode: "644", content: include_str!("bootstrap/run-dockbridge.mount") },
+    File {
+        path: "/etc/systemd/system/run-dockbridge.mount",
+        mode: "644",
+        content: include_str!("bootstrap/run-dockbridge.mount"),
+    },
     File {
         path: "/etc/systemd/system/dockbridge-volume.service",
         mode: "644",
@@ -75,7 +93,11 @@ const FILES: &[File] = &[
         mode: "644",
         content: include_str!("bootstrap/requires-volume.conf"),
     },
-    File { path: "/etc/ssh/sshd_config.d/dockbridge.conf", mode: "644", content: include_str!("bootstrap/sshd.conf") },
+    File {
+        path: "/etc/ssh/sshd_config.d/dockbridge.conf",
+        mode: "644",
+        content: include_str!("bootstrap/sshd.conf"),
+    },
 ];
 
 /// What differs from machine to machine.
@@ -98,7 +120,10 @@ pub enum BootstrapError {
     #[error("the host key for a new machine cannot be encoded")]
     Key(#[from] russh::keys::ssh_key::Error),
     /// Over the cloud's limit.
-    #[error("the user-data of a new machine has {0} bytes, more than the {MAX_USER_DATA} that the cloud takes")]
+    #[error(
+        "the user-data of a new machine has {0} bytes, more than the {MAX_USER_DATA} that the \
+        cloud takes"
+    )]
     TooLong(usize),
 }
 
@@ -117,7 +142,11 @@ impl Furnishing {
             let directory = path.rsplit_once('/').map_or("/", |(directory, _)| directory);
             let content = content.replace("@BOOT_LEASE@", &boot_lease_seconds.to_string());
             // Writing to a String cannot fail.
-            let _ = write!(files, "mkdir -p {directory}\ncat >{path} <<'{END_OF_FILE}'\n{content}{END_OF_FILE}\nchmod {mode} {path}\n");
+            let _ = write!(
+                files,
+                "mkdir -p {directory}\ncat >{path} \
+                <<'{END_OF_FILE}'\n{content}{END_OF_FILE}\nchmod {mode} {path}\n"
+            );
         }
         let digest = HEXLOWER.encode(&Sha256::digest(&files));
         Self { files, digest }
@@ -133,10 +162,14 @@ impl Furnishing {
         format!("set -e\n{}printf '%s\\n' {} >{MARK}\n", self.files, self.digest)
     }
 
-    /// A shell script that writes it where it does not stand already. Only an image has the mark: a machine that was cut off while it wrote writes again.
+    /// A shell script that writes it where it does not stand already. Only an image has the mark: a
+    /// machine that was cut off while it wrote writes again.
     fn script_unless_there(&self) -> String {
         let Self { files, digest } = self;
-        format!("written=\nif [ \"$(cat {MARK} 2>/dev/null)\" != {digest} ]; then\nwritten=yes\nrm -f {MARK}\n{files}fi\n")
+        format!(
+            "written=\nif [ \"$(cat {MARK} 2>/dev/null)\" != {digest} ]; then\nwritten=yes\nrm \
+            -f {MARK}\n{files}fi\n"
+        )
     }
 }
 
@@ -160,9 +193,13 @@ impl Bootstrap<'_> {
     }
 }
 
-/// The user-data of a server on which an image is prepared: a host key that is known before the first connection, and who may log in. The key comes this way, too,
-/// because a server that is built anew keeps the keys that it was made with.
-pub fn builder_user_data(host_key: &HostKey, login_key: &PublicKey) -> Result<String, BootstrapError> {
+/// The user-data of a server on which an image is prepared: a host key that is known before the
+/// first connection, and who may log in. The key comes this way, too, because a server that is
+/// built anew keeps the keys that it was made with.
+pub fn builder_user_data(
+    host_key: &HostKey,
+    login_key: &PublicKey,
+) -> Result<String, BootstrapError> {
     let mut config = login(host_key)?;
     config["ssh_authorized_keys"] = json!([login_key.to_openssh()?]);
     within_the_limit(&config)
@@ -197,7 +234,14 @@ mod tests {
 
     fn user_data() -> String {
         let host_key = HostKey::generate().unwrap();
-        Bootstrap { volume: 4711, host_key: &host_key, boot_lease_seconds: 900, port_window: 62_500..=62_998 }.user_data().unwrap()
+        Bootstrap {
+            volume: 4711,
+            host_key: &host_key,
+            boot_lease_seconds: 900,
+            port_window: 62_500..=62_998,
+        }
+        .user_data()
+        .unwrap()
     }
 
     #[test]
@@ -218,18 +262,32 @@ mod tests {
         let ours = Furnishing::new(900);
         assert_ne!(ours.digest(), Furnishing::new(901).digest());
         let asked = format!("!= {} ]", ours.digest());
-        assert!(ours.script_unless_there().contains(&asked) && ours.script().ends_with(&format!("{} >{MARK}\n", ours.digest())));
+        assert!(
+            ours.script_unless_there().contains(&asked)
+                && ours.script().ends_with(&format!("{} >{MARK}\n", ours.digest()))
+        );
     }
 
-    /// In a folder instead of `/`: what is written without the mark is what an image gets, and with it nothing is.
+    /// In a folder instead of `/`: what is written without the mark is what an image gets, and with
+    /// it nothing is.
     #[test]
     fn the_files_are_written_unless_the_mark_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().display().to_string();
         let run = |script: String| {
-            let script =
-                ["/usr/local", "/etc/systemd", "/etc/ssh"].iter().fold(script, |text, path| text.replace(path, &format!("{root}{path}")));
-            let output = std::process::Command::new("sh").args(["-c", &format!("{script}\necho \"written=$written\"")]).output().unwrap();
+            let script = ["/usr/local", "/etc/systemd", "/etc/ssh"]
+                .iter()
+                .fold(script, |text, path| text.replace(path, &format!("{root}{path}")));
+            let output = std::process::Command::new("sh")
+                .args([
+                    "-c",
+                    &format!(
+                        "{script}\necho \
+                \"written=$written\""
+                    ),
+                ])
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{output:?}");
             String::from_utf8(output.stdout).unwrap()
         };
@@ -237,7 +295,12 @@ mod tests {
         assert_eq!(run(furnishing.script_unless_there()), "written=yes\n");
         let dead_man = folder.path().join("usr/local/lib/dockbridge/dead-man.sh");
         assert!(std::fs::read_to_string(&dead_man).unwrap().contains("first_seconds=900\n"));
-        assert_eq!(run(furnishing.script_unless_there()), "written=yes\n", "only an image has the mark");
+        assert_eq!(
+            run(furnishing.script_unless_there()),
+            "written=yes\n",
+            "only an image has the \
+            mark"
+        );
         run(furnishing.script());
         std::fs::remove_file(&dead_man).unwrap();
         assert_eq!(run(furnishing.script_unless_there()), "written=\n");
@@ -250,9 +313,13 @@ mod tests {
     fn a_builder_is_entered_with_the_given_key_and_nothing_else_is_done_there() {
         let (host_key, login) = (HostKey::generate().unwrap(), crate::generate_key("x").unwrap());
         let text = builder_user_data(&host_key, login.public_key()).unwrap();
-        let config: Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+        let config: Value =
+            serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
         assert_eq!(config["ssh_authorized_keys"][0], login.public_key().to_openssh().unwrap());
-        assert_eq!(config["ssh_keys"]["ed25519_public"], host_key.private.public_key().to_openssh().unwrap());
+        assert_eq!(
+            config["ssh_keys"]["ed25519_public"],
+            host_key.private.public_key().to_openssh().unwrap()
+        );
         assert!(config.get("bootcmd").is_none());
     }
 
@@ -271,7 +338,11 @@ mod tests {
         std::fs::write(&script, include_str!("bootstrap/port-range.sh")).unwrap();
         let range_after = |moment: &str| {
             let mut command = std::process::Command::new("sh");
-            command.arg(&script).arg(moment).env("DOCKBRIDGE_ETC", folder.path()).env("DOCKBRIDGE_PORT_RANGE", &range);
+            command
+                .arg(&script)
+                .arg(moment)
+                .env("DOCKBRIDGE_ETC", folder.path())
+                .env("DOCKBRIDGE_PORT_RANGE", &range);
             assert!(command.status().unwrap().success(), "{moment}");
             std::fs::read_to_string(&range).unwrap_or_default()
         };
@@ -283,10 +354,17 @@ mod tests {
 
     #[test]
     fn the_scripts_are_valid_posix_sh() {
-        for text in
-            FILES.iter().filter(|file| file.path.ends_with(".sh")).map(|file| file.content).chain([include_str!("bootstrap/boot.sh")])
+        for text in FILES
+            .iter()
+            .filter(|file| file.path.ends_with(".sh"))
+            .map(|file| file.content)
+            .chain([include_str!("bootstrap/boot.sh")])
         {
-            let mut child = std::process::Command::new("sh").arg("-n").stdin(std::process::Stdio::piped()).spawn().unwrap();
+            let mut child = std::process::Command::new("sh")
+                .arg("-n")
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
             std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
             assert!(child.wait().unwrap().success(), "{text}");
         }

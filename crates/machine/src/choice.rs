@@ -1,5 +1,6 @@
-//! Which image the next machine is made from: the one that is set, or a snapshot of our own. A snapshot is not faster by nature (a cloud may take minutes to
-//! copy one to where it is needed), so that what counts is what was measured here. Pure.
+//! Which image the next machine is made from: the one that is set, or a snapshot of our own. A
+//! snapshot is not faster by nature (a cloud may take minutes to copy one to where it is needed),
+//! so that what counts is what was measured here. Pure.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::wakes::{History, Wake};
 const ENOUGH: usize = 2;
 /// What was measured longer ago no longer tells what the cloud does today.
 const COUNTS_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// A snapshot that did not boot is not tried again for so long: each attempt costs a started hour and minutes of waiting.
+/// A snapshot that did not boot is not tried again for so long: each attempt costs a started hour
+/// and minutes of waiting.
 pub(crate) const AVOIDED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An image that a machine could be made from.
@@ -45,13 +47,26 @@ pub struct Choice {
     pub because: String,
 }
 
-/// Chooses among a plain image and a snapshot of ours, either of which may be missing; `None` without any. Other candidates of a kind than the first are not looked at.
-pub fn choose(candidates: &[Candidate], location: &str, history: &History, now: Timestamp) -> Option<Choice> {
+/// Chooses among a plain image and a snapshot of ours, either of which may be missing; `None`
+/// without any. Other candidates of a kind than the first are not looked at.
+pub fn choose(
+    candidates: &[Candidate],
+    location: &str,
+    history: &History,
+    now: Timestamp,
+) -> Option<Choice> {
     let first = |kind: Kind| candidates.iter().find(|candidate| candidate.kind == kind);
     let took = |image: &Candidate, because: String| Some(Choice { image: image.clone(), because });
     let (plain, own) = match (first(Kind::Plain), first(Kind::Own)) {
         (Some(plain), Some(own)) => (plain, own),
-        (Some(plain), None) => return took(plain, "there is no snapshot of our own that fits".to_owned()),
+        (Some(plain), None) => {
+            return took(
+                plain,
+                "there is no snapshot of our own that \
+            fits"
+                    .to_owned(),
+            );
+        }
         (None, Some(own)) => return took(own, "there is nothing else that fits".to_owned()),
         (None, None) => return None,
     };
@@ -67,13 +82,25 @@ pub fn choose(candidates: &[Candidate], location: &str, history: &History, now: 
         history.of(image.id, location).filter(counts).map(|wake| wake.took_ms).collect()
     };
     let (of_plain, of_own) = (measured(plain), measured(own));
-    let fewer = if of_plain.len() < of_own.len() { (plain, of_plain.len()) } else { (own, of_own.len()) };
+    let fewer =
+        if of_plain.len() < of_own.len() { (plain, of_plain.len()) } else { (own, of_own.len()) };
     if let (image, times @ ..ENOUGH) = fewer {
-        return took(image, format!("it is being measured in {location}: {times} of {ENOUGH} wakes are known"));
+        return took(
+            image,
+            format!(
+                "it is being measured in {location}: {times} of {ENOUGH} wakes \
+            are known"
+            ),
+        );
     }
     let (plain_took, own_took) = (median(of_plain), median(of_own));
-    let figures =
-        |one: u64, other: u64| format!("its median wake in {location} took {}, that of the other {}", seconds(one), seconds(other));
+    let figures = |one: u64, other: u64| {
+        format!(
+            "its median wake in {location} took {}, that of the other {}",
+            seconds(one),
+            seconds(other)
+        )
+    };
     match own_took <= plain_took {
         true => took(own, figures(own_took, plain_took)),
         false => took(plain, figures(plain_took, own_took)),
@@ -91,7 +118,9 @@ fn median(mut times: Vec<u64>) -> u64 {
     times.sort_unstable();
     let middle = times.len() / 2;
     match (times.get(middle.wrapping_sub(1)), times.get(middle)) {
-        (Some(below), Some(above)) if times.len().is_multiple_of(2) => u64::midpoint(*below, *above),
+        (Some(below), Some(above)) if times.len().is_multiple_of(2) => {
+            u64::midpoint(*below, *above)
+        }
         (_, Some(above)) => *above,
         _ => 0,
     }
@@ -126,7 +155,14 @@ mod tests {
         let mut history = History::default();
         for (ago, image, location, took_ms) in wakes {
             let (server_type, location) = ("cx23".to_owned(), (*location).to_owned());
-            history.woke(Wake { image: *image, server_type, location, at: NOW - ago, took_ms: *took_ms, stages: Vec::new() });
+            history.woke(Wake {
+                image: *image,
+                server_type,
+                location,
+                at: NOW - ago,
+                took_ms: *took_ms,
+                stages: Vec::new(),
+            });
         }
         history
     }
@@ -138,26 +174,68 @@ mod tests {
 
     #[test]
     fn what_is_not_measured_is_tried_and_told() {
-        assert_eq!(chosen(&History::default()), (2, "it is being measured in fsn1: 0 of 2 wakes are known".to_owned()));
+        assert_eq!(
+            chosen(&History::default()),
+            (
+                2,
+                "it is being measured in fsn1: 0 of 2 wakes \
+            are known"
+                    .to_owned()
+            )
+        );
         let one = history(&[(9, 2, "fsn1", 100)]);
-        assert_eq!(chosen(&one), (1, "it is being measured in fsn1: 0 of 2 wakes are known".to_owned()));
+        assert_eq!(
+            chosen(&one),
+            (
+                1,
+                "it is being measured in fsn1: 0 of 2 wakes are \
+            known"
+                    .to_owned()
+            )
+        );
         let elsewhere = history(&[(9, 2, "hel1", 100), (8, 2, "hel1", 100)]);
         assert_eq!(chosen(&elsewhere).0, 2, "another location tells nothing");
     }
 
     #[test]
     fn the_smaller_median_wins_and_a_tie_goes_to_the_snapshot() {
-        let slow = history(&[(9, 1, "fsn1", 30_000), (8, 1, "fsn1", 31_000), (7, 2, "fsn1", 60_000), (6, 2, "fsn1", 20_000)]);
-        assert_eq!(chosen(&slow), (1, "its median wake in fsn1 took 30.5 s, that of the other 40.0 s".to_owned()));
-        let tie = history(&[(9, 1, "fsn1", 300), (8, 1, "fsn1", 100), (7, 2, "fsn1", 200), (6, 2, "fsn1", 200)]);
+        let slow = history(&[
+            (9, 1, "fsn1", 30_000),
+            (8, 1, "fsn1", 31_000),
+            (7, 2, "fsn1", 60_000),
+            (6, 2, "fsn1", 20_000),
+        ]);
+        assert_eq!(
+            chosen(&slow),
+            (1, "its median wake in fsn1 took 30.5 s, that of the other 40.0 s".to_owned())
+        );
+        let tie = history(&[
+            (9, 1, "fsn1", 300),
+            (8, 1, "fsn1", 100),
+            (7, 2, "fsn1", 200),
+            (6, 2, "fsn1", 200),
+        ]);
         assert_eq!(chosen(&tie).0, 2);
     }
 
     #[test]
     fn a_snapshot_that_did_not_boot_is_left_alone_for_a_day() {
-        let mut fast = history(&[(9, 1, "fsn1", 300), (8, 1, "fsn1", 300), (7, 2, "fsn1", 2), (6, 2, "fsn1", 2)]);
+        let mut fast = history(&[
+            (9, 1, "fsn1", 300),
+            (8, 1, "fsn1", 300),
+            (7, 2, "fsn1", 2),
+            (6, 2, "fsn1", 2),
+        ]);
         fast.failed(2, Timestamp::from_second(NOW - 2 * 3_600).unwrap());
-        assert_eq!(chosen(&fast), (1, "a machine from snapshot 2 did not come up 2 h ago".to_owned()));
+        assert_eq!(
+            chosen(&fast),
+            (
+                1,
+                "a machine from snapshot 2 did not come up 2 h \
+            ago"
+                .to_owned()
+            )
+        );
         fast.failed(1, now());
         assert_eq!(chosen(&fast).0, 1, "there is nothing to fall back on from the plain image");
         let later = now() + AVOIDED_FOR;
@@ -167,15 +245,18 @@ mod tests {
     }
 
     fn some_history() -> impl Strategy<Value = History> {
-        let wake = (0i64..60 * 24 * 3_600, 1u64..4, prop_oneof![Just("fsn1"), Just("hel1")], 1u64..1_000);
+        let wake =
+            (0i64..60 * 24 * 3_600, 1u64..4, prop_oneof![Just("fsn1"), Just("hel1")], 1u64..1_000);
         let failure = (0i64..60 * 24 * 3_600, 1u64..4);
-        (proptest::collection::vec(wake, 0..40), proptest::collection::vec(failure, 0..3)).prop_map(|(wakes, failures)| {
-            let mut history = history(&wakes);
-            for (ago, image) in failures {
-                history.failed(image, Timestamp::from_second(NOW - ago).unwrap());
-            }
-            history
-        })
+        (proptest::collection::vec(wake, 0..40), proptest::collection::vec(failure, 0..3)).prop_map(
+            |(wakes, failures)| {
+                let mut history = history(&wakes);
+                for (ago, image) in failures {
+                    history.failed(image, Timestamp::from_second(NOW - ago).unwrap());
+                }
+                history
+            },
+        )
     }
 
     proptest! {

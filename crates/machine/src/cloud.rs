@@ -75,9 +75,11 @@ pub struct CloudOptions {
     pub lease: Lease,
     /// The end of the lease.
     pub self_destruct: SelfDestruct,
-    /// Whether containers that ran on the last machine run on the next one though they have no restart policy.
+    /// Whether containers that ran on the last machine run on the next one though they have no
+    /// restart policy.
     pub resume: bool,
-    /// How past machines came up, by which the image of the next one is chosen where that is left open.
+    /// How past machines came up, by which the image of the next one is chosen where that is left
+    /// open.
     pub wakes: Wakes,
     /// Which numbers the engine chooses for published ports.
     pub port_windows: PortWindows,
@@ -94,14 +96,21 @@ pub struct Cloud {
     options: Arc<CloudOptions>,
     prices: Arc<PriceList>,
     logins: Arc<Logins>,
-    /// A volume that this process made and that no server was asked for with yet: the only one that may be taken back.
+    /// A volume that this process made and that no server was asked for with yet: the only one that
+    /// may be taken back.
     fresh: Arc<Mutex<Option<Volume>>>,
 }
 
 impl Cloud {
     /// Nothing is asked or made yet.
     pub fn new(client: Client, options: CloudOptions) -> Self {
-        Self { client, options: Arc::new(options), prices: Arc::default(), logins: Arc::default(), fresh: Arc::default() }
+        Self {
+            client,
+            options: Arc::new(options),
+            prices: Arc::default(),
+            logins: Arc::default(),
+            fresh: Arc::default(),
+        }
     }
 
     /// Seconds since 1970 by the cloud's clock: ages are counted from times that the cloud has set.
@@ -110,7 +119,11 @@ impl Cloud {
     }
 
     /// Waits for actions that were begun; what was gone already when we came is fine.
-    async fn settled(&self, what: &'static str, begun: hetzner::Result<Vec<hetzner::Action>>) -> Result<(), MachineError> {
+    async fn settled(
+        &self,
+        what: &'static str,
+        begun: hetzner::Result<Vec<hetzner::Action>>,
+    ) -> Result<(), MachineError> {
         let fail = |source| MachineError::Cloud { what, source: Box::new(source) };
         self.client.wait(begun.map_err(fail)?).await.map_err(fail)
     }
@@ -129,11 +142,19 @@ impl Provider for Cloud {
         })
     }
 
-    fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>> {
+    fn ensure<'a>(
+        &'a self,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Ready, MachineError>> {
         Box::pin(async {
             match Box::pin(self.way_to_machine(Purpose::Serve, observer)).await? {
                 Some(ready) => Ok(ready),
-                None => Err(MachineError::TimedOut { waited: Duration::ZERO, last: "there was no machine".to_owned() }),
+                None => Err(MachineError::TimedOut {
+                    waited: Duration::ZERO,
+                    last: "there was no \
+                    machine"
+                        .to_owned(),
+                }),
             }
         })
     }
@@ -169,7 +190,11 @@ impl Provider for Cloud {
         Box::pin(self.admit_others(ready))
     }
 
-    fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>> {
+    fn destroy<'a>(
+        &'a self,
+        tunnel: Option<&'a Tunnel>,
+        consent: Consent,
+    ) -> BoxFuture<'a, Result<Destroyed, MachineError>> {
         Box::pin(self.take_down(tunnel, consent))
     }
 }

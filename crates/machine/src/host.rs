@@ -1,4 +1,5 @@
-//! A host of the person's own, with an engine that runs already: we connect and let go, and never create or delete.
+//! A host of the person's own, with an engine that runs already: we connect and let go, and never
+//! create or delete.
 
 use std::time::Duration;
 
@@ -57,7 +58,12 @@ impl Host {
             };
             made += 1;
             if made == ATTEMPTS
-                || !matches!(error, ConnectError::Unreachable { .. } | ConnectError::TimedOut { .. } | ConnectError::RouteFailed { .. })
+                || !matches!(
+                    error,
+                    ConnectError::Unreachable { .. }
+                        | ConnectError::TimedOut { .. }
+                        | ConnectError::RouteFailed { .. }
+                )
             {
                 return Err(self.no_way(error));
             }
@@ -68,7 +74,11 @@ impl Host {
     async fn attempt(&self, within: Duration) -> Result<Ready, ConnectError> {
         let tunnel = Tunnel::connect_within(self.options.clone(), within).await?;
         if let AgentState::Absent { reason } = tunnel.agent() {
-            tracing::warn!("no agent runs on {}, every stream is an SSH channel of its own: {reason}", self.options.endpoint);
+            tracing::warn!(
+                "no agent runs on {}, every stream is an SSH channel of its own: \
+                {reason}",
+                self.options.endpoint
+            );
         }
         Ok(Ready { tunnel, summary: self.summary(ServerStatus::Running) })
     }
@@ -83,7 +93,10 @@ impl Provider for Host {
         Box::pin(async { Ok(Some(self.summary(ServerStatus::Running))) })
     }
 
-    fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>> {
+    fn ensure<'a>(
+        &'a self,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Ready, MachineError>> {
         Box::pin(async move {
             tokio::select! {
                 biased;
@@ -110,7 +123,11 @@ impl Provider for Host {
         Box::pin(async { Ok(()) })
     }
 
-    fn destroy<'a>(&'a self, _tunnel: Option<&'a Tunnel>, _consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>> {
+    fn destroy<'a>(
+        &'a self,
+        _tunnel: Option<&'a Tunnel>,
+        _consent: Consent,
+    ) -> BoxFuture<'a, Result<Destroyed, MachineError>> {
         Box::pin(async { Ok(Destroyed::NotOurs) })
     }
 }

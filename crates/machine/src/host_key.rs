@@ -49,7 +49,10 @@ mod tests {
     fn a_fingerprint_fits_a_label_and_comes_back_from_it() {
         let fingerprint = HostKey::generate().unwrap().fingerprint();
         let label = fingerprint.to_label();
-        assert!(label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{label}");
+        assert!(
+            label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            "{label}"
+        );
         assert_eq!(Fingerprint::from_label(&label).unwrap(), fingerprint);
     }
 

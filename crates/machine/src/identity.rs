@@ -1,4 +1,5 @@
-//! Who we are in the cloud: the names and labels from which everything of ours is found again, and nothing of anybody else's.
+//! Who we are in the cloud: the names and labels from which everything of ours is found again, and
+//! nothing of anybody else's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +21,8 @@ pub const ROLE: &str = "dockbridge-role";
 pub const IMAGE_BUILDER: &str = "image-builder";
 /// Role of a finished snapshot.
 pub const IMAGE: &str = "image";
-/// Label of a snapshot that machines can be made from: what of ours stands in it, in short. Other images of this owner's do not have it, whatever their names are.
+/// Label of a snapshot that machines can be made from: what of ours stands in it, in short. Other
+/// images of this owner's do not have it, whatever their names are.
 pub const MACHINE_IMAGE: &str = "dockbridge-machine-image";
 /// Role of a key that a computer logs in with.
 pub const LOGIN: &str = "login";
@@ -48,7 +50,11 @@ impl Owner {
     /// A new one.
     pub fn random() -> Self {
         let mut rng = rand::rng();
-        Self((0..OWNER_LENGTH).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect())
+        Self(
+            (0..OWNER_LENGTH)
+                .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+                .collect(),
+        )
     }
 
     /// Reads one that was written down.
@@ -89,7 +95,9 @@ impl Profile {
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let good = !text.is_empty()
             && text.len() <= 24
-            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !text.starts_with('-')
             && !text.ends_with('-');
         if good {
@@ -98,7 +106,8 @@ impl Profile {
             Err(InvalidName {
                 what: "profile name",
                 given: text.to_owned(),
-                rule: "1 to 24 lower-case letters, digits and hyphens, without a hyphen at either end",
+                rule: "1 to 24 lower-case letters, digits and hyphens, without a hyphen at either \
+                    end",
             })
         }
     }
@@ -136,18 +145,24 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The name of everything of this identity: server, volume, key and firewall are told apart by their kind. Unique in a cloud
-    /// project, so that of two daemons that race to make the same thing one loses and adopts.
+    /// The name of everything of this identity: server, volume, key and firewall are told apart by
+    /// their kind. Unique in a cloud project, so that of two daemons that race to make the same
+    /// thing one loses and adopts.
     pub fn name(&self) -> String {
         format!("dockbridge-{}-{}", self.profile, self.owner)
     }
 
     /// Labels of a resource with this role.
     pub fn labels(&self, role: &str) -> BTreeMap<String, String> {
-        [(MANAGED_BY, DOCKBRIDGE.to_owned()), (PROFILE, self.profile.to_string()), (OWNER, self.owner.to_string()), (ROLE, role.to_owned())]
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
+        [
+            (MANAGED_BY, DOCKBRIDGE.to_owned()),
+            (PROFILE, self.profile.to_string()),
+            (OWNER, self.owner.to_string()),
+            (ROLE, role.to_owned()),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
     }
 
     /// Selects what belongs to this identity.
@@ -155,9 +170,11 @@ impl Identity {
         format!("{},{PROFILE}={}", owner_selector(&self.owner), self.profile)
     }
 
-    /// Whether these labels are ours: selectors are answered by the other side, so what is about to be changed is checked here as well.
+    /// Whether these labels are ours: selectors are answered by the other side, so what is about to
+    /// be changed is checked here as well.
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.owner.owns(labels) && labels.get(PROFILE).is_some_and(|found| *found == self.profile.to_string())
+        self.owner.owns(labels)
+            && labels.get(PROFILE).is_some_and(|found| *found == self.profile.to_string())
     }
 }
 
@@ -167,8 +184,8 @@ pub fn login_label(login: &Fingerprint) -> (String, String) {
     (format!("{LOGIN_LABEL}{}", &whole[..SHORT_FINGERPRINT]), whole)
 }
 
-/// Whether a server with these labels admits a login key. One that names none was made before servers
-/// did, and may.
+/// Whether a server with these labels admits a login key. One that names none was made before
+/// servers did, and may.
 pub fn admits(labels: &BTreeMap<String, String>, login: &Fingerprint) -> bool {
     let (label, whole) = login_label(login);
     let names_none = !labels.keys().any(|label| label.starts_with(LOGIN_LABEL));
@@ -191,14 +208,16 @@ mod tests {
 
     #[test]
     fn names_fit_host_names_and_label_values() {
-        let identity = Identity { profile: Profile::parse(&"p".repeat(24)).unwrap(), owner: Owner::random() };
+        let identity =
+            Identity { profile: Profile::parse(&"p".repeat(24)).unwrap(), owner: Owner::random() };
         assert!(identity.name().len() <= 63, "{}", identity.name());
         assert!(identity.labels("data").values().all(|value| value.len() <= 63));
     }
 
     #[test]
     fn a_server_admits_the_login_keys_that_its_labels_name() {
-        let [first, second] = [(); 2].map(|()| crate::host_key::HostKey::generate().unwrap().fingerprint());
+        let [first, second] =
+            [(); 2].map(|()| crate::host_key::HostKey::generate().unwrap().fingerprint());
         let mut labels = BTreeMap::from([(ROLE.to_owned(), "machine".to_owned())]);
         assert!(admits(&labels, &first), "made before there were such labels");
         labels.extend([login_label(&first)]);

@@ -1,7 +1,8 @@
 //! What a machine is, and how it comes and goes: observe, plan, apply.
 //!
-//! The cloud is the database: all that we make carries our labels and a deterministic name, and everything here works from a fresh look. This crate knows the
-//! cloud's API and the tunnel; it does not know who asks for a machine, why, or for how long.
+//! The cloud is the database: all that we make carries our labels and a deterministic name, and
+//! everything here works from a fresh look. This crate knows the cloud's API and the tunnel; it
+//! does not know who asks for a machine, why, or for how long.
 
 #![forbid(unsafe_code)]
 
@@ -24,24 +25,32 @@ mod wakes;
 
 pub use behalf::{Actor, Behalf};
 pub use books::{Billed, Books, Posting};
-pub use bootstrap::{BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data};
+pub use bootstrap::{
+    BootstrapError, Furnishing, LIBRARY_DIRECTORY, RUN_DIRECTORY, builder_user_data,
+};
 pub use choice::{Candidate, Choice, Kind, choose};
 pub use cloud::{
-    Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Owned, PortCheck, Resized, SelfDestruct, Standing, Stored, only_ssh,
-    standing,
+    Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Owned, PortCheck, Resized,
+    SelfDestruct, Standing, Stored, only_ssh, standing,
 };
 pub use error::MachineError;
 pub use hetzner::{Change, ChangeResult};
 pub use host::Host;
 pub use host_key::{HostKey, generate_key};
 pub use identity::{
-    DOCKBRIDGE, IMAGE, IMAGE_BUILDER, Identity, InvalidName, MACHINE_IMAGE, MANAGED_BY, OWNER, Owner, Profile, ROLE, owner_selector,
+    DOCKBRIDGE, IMAGE, IMAGE_BUILDER, Identity, InvalidName, MACHINE_IMAGE, MANAGED_BY, OWNER,
+    Owner, Profile, ROLE, owner_selector,
 };
-pub use observed::{Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young};
+pub use observed::{
+    Catalogue, LONGEST_BOOT, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young,
+};
 pub use patience::patience;
 pub use plan::{ImageSetting, Problem, Rung, Spec, Step, plan};
 pub use port_window::PortWindows;
-pub use provider::{Consent, Destroyed, Joined, Lease, Observer, Phase, Provider, Ready, Summary, UsedImage, VolumeSummary};
+pub use provider::{
+    Consent, Destroyed, Joined, Lease, Observer, Phase, Provider, Ready, Summary, UsedImage,
+    VolumeSummary,
+};
 pub use reach::{CloudSays, Elsewhere, Hold, Knock, Login, Seen, Verdict, judge, may_remove};
 pub use wakes::{Chosen, History, Stage, Wake, Wakes};
 

@@ -1,4 +1,5 @@
-//! What is there: all of an identity's resources, as one listing of the cloud tells it. Only what decisions need.
+//! What is there: all of an identity's resources, as one listing of the cloud tells it. Only what
+//! decisions need.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,11 +10,12 @@ use tunnel::Fingerprint;
 
 use crate::choice::Candidate;
 
-/// A server answers half a minute after it was created. One that is silent or off for this long after its
-/// creation never will; before that, what its status says may pass by itself.
+/// A server answers half a minute after it was created. One that is silent or off for this long
+/// after its creation never will; before that, what its status says may pass by itself.
 pub const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
 
-/// Whether a server that was created at `created` may still be on its first way up; both in seconds since 1970.
+/// Whether a server that was created at `created` may still be on its first way up; both in seconds
+/// since 1970.
 pub fn is_young(created: i64, now: i64) -> bool {
     u64::try_from(now.saturating_sub(created)).map_or(true, |age| age < LONGEST_BOOT.as_secs())
 }
@@ -60,8 +62,8 @@ pub struct Server {
     pub name: String,
     /// What it does.
     pub status: ServerStatus,
-    /// An action runs on it: what its status says may be passing. The cloud reports a server as not locked while
-    /// it creates and starts it, so this is asked for where it matters.
+    /// An action runs on it: what its status says may be passing. The cloud reports a server as not
+    /// locked while it creates and starts it, so this is asked for where it matters.
     pub busy: bool,
     /// Where it answers.
     pub address: Option<IpAddr>,
@@ -129,13 +131,14 @@ pub struct ServerType {
 pub struct Offer {
     /// Whether the cloud believes that it has some there. The belief has been seen wrong both ways.
     pub available: bool,
-    /// Net price of a started hour in millionths of the project's currency, where the cloud states one.
+    /// Net price of a started hour in millionths of the project's currency, where the cloud states
+    /// one.
     pub hourly: Option<u64>,
 }
 
 impl Offer {
-    /// So much cheaper that it is worth asking for although the cloud believes that there is none: the price holds
-    /// for the machine's whole life, and a refusal costs a request.
+    /// So much cheaper that it is worth asking for although the cloud believes that there is none:
+    /// the price holds for the machine's whole life, and a refusal costs a request.
     pub fn is_far_cheaper_than(self, other: Offer) -> bool {
         matches!((self.hourly, other.hourly), (Some(one), Some(other)) if one.saturating_mul(3) < other.saturating_mul(2))
     }

@@ -1,12 +1,15 @@
 //! How long one attempt to log in may take. Pure.
 //!
-//! The first ones are short, because a packet that was lost while a server boots is not answered later; the later ones leave time for a path that is slow.
+//! The first ones are short, because a packet that was lost while a server boots is not answered
+//! later; the later ones leave time for a path that is slow.
 
 use std::time::Duration;
 
-const STAIRS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30)];
+const STAIRS: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(30)];
 
-/// The limit of an attempt after `before` attempts that came to nothing: 5 s, 15 s, and 30 s from then on.
+/// The limit of an attempt after `before` attempts that came to nothing: 5 s, 15 s, and 30 s from
+/// then on.
 pub fn patience(before: u32) -> Duration {
     let at = usize::try_from(before).map_or(STAIRS.len(), |before| before).min(STAIRS.len() - 1);
     STAIRS[at]

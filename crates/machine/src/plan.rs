@@ -1,10 +1,12 @@
-//! What to do next, as a plain function of what is wanted and what is there. One step at a time: whoever carries it out looks again afterwards,
-//! so a step may be cut off anywhere and done again.
+//! What to do next, as a plain function of what is wanted and what is there. One step at a time:
+//! whoever carries it out looks again afterwards, so a step may be cut off anywhere and done again.
 
 use std::fmt;
 
 use crate::choice::Candidate;
-use crate::observed::{Catalogue, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young};
+use crate::observed::{
+    Catalogue, Observed, Offer, Server, ServerStatus, ServerType, Volume, is_young,
+};
 
 /// The cloud's image with docker in it.
 const DOCKER_IMAGE: &str = "docker-ce";
@@ -16,7 +18,8 @@ pub enum ImageSetting {
     Named(String),
     /// One image, such as a snapshot.
     Id(u64),
-    /// The cloud's image with docker in it, or a snapshot of our own that is measured to be no slower.
+    /// The cloud's image with docker in it, or a snapshot of our own that is measured to be no
+    /// slower.
     Auto,
 }
 
@@ -150,7 +153,8 @@ pub enum Problem {
         server_types: Vec<String>,
     },
     /// None of the types is sold where it has to be.
-    #[error("none of the server types {} is sold in {}{}", server_types.join(", "), locations.join(", "),
+    #[error("none of the server types {} is sold in \
+        {}{}", server_types.join(", "), locations.join(", "),
         if *pinned { ", where the volume is: set another of `hetzner.server_types`" } else { "" })]
     NotSold {
         /// The wanted types.
@@ -161,13 +165,20 @@ pub enum Problem {
         pinned: bool,
     },
     /// More than one volume carries our labels: which is the right one is not for us to guess.
-    #[error("volumes {} all carry the labels of this profile: delete the one that is not wanted, by its id", join(ids))]
+    #[error(
+        "volumes {} all carry the labels of this profile: delete the one that is not wanted, \
+        by its id",
+        join(ids)
+    )]
     SeveralVolumes {
         /// Their ids.
         ids: Vec<u64>,
     },
     /// The volume is attached to a server that is not ours.
-    #[error("volume {volume} is attached to server {server}, which is not this profile's machine: detach it there first")]
+    #[error(
+        "volume {volume} is attached to server {server}, which is not this profile's machine: \
+        detach it there first"
+    )]
     VolumeInUse {
         /// The volume.
         volume: u64,
@@ -185,7 +196,11 @@ pub fn plan(spec: &Spec, observed: &Observed, catalogue: &Catalogue) -> Result<S
     let volume = match observed.volumes.as_slice() {
         [] => None,
         [volume] => Some(volume),
-        several => return Err(Problem::SeveralVolumes { ids: several.iter().map(|volume| volume.id).collect() }),
+        several => {
+            return Err(Problem::SeveralVolumes {
+                ids: several.iter().map(|volume| volume.id).collect(),
+            });
+        }
     };
 
     // The one with the volume, else the oldest, is the one that both of two racing clients keep.
@@ -205,11 +220,31 @@ pub fn plan(spec: &Spec, observed: &Observed, catalogue: &Catalogue) -> Result<S
     };
 
     match server.status {
-        ServerStatus::Deleting => Ok(Step::Await { what: format!("server {} is being deleted", server.name) }),
-        ServerStatus::Stopping => Ok(Step::Await { what: format!("server {} is stopping", server.name) }),
+        ServerStatus::Deleting => Ok(Step::Await {
+            what: format!(
+                "server {} is being \
+            deleted",
+                server.name
+            ),
+        }),
+        ServerStatus::Stopping => Ok(Step::Await {
+            what: format!(
+                "server {} is \
+            stopping",
+                server.name
+            ),
+        }),
         ServerStatus::Other => Ok(Step::Await { what: format!("server {} is busy", server.name) }),
-        ServerStatus::Off if server.busy => Ok(Step::Await { what: format!("server {} is off for a moment", server.name) }),
-        ServerStatus::Off if is_young(server.created, observed.at) && could_serve(server, volume) => {
+        ServerStatus::Off if server.busy => Ok(Step::Await {
+            what: format!(
+                "server {} is off for a \
+            moment",
+                server.name
+            ),
+        }),
+        ServerStatus::Off
+            if is_young(server.created, observed.at) && could_serve(server, volume) =>
+        {
             Ok(Step::PowerOn { server: server.id })
         }
         ServerStatus::Off => Ok(delete_or_await(server, "it is off")),
@@ -228,18 +263,28 @@ fn could_serve(server: &Server, volume: Option<&Volume>) -> bool {
 
 fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem> {
     let Some(volume) = volume else {
-        // Servers and volumes are two lists, and the cloud may be late with one of them: the server has the last word.
+        // Servers and volumes are two lists, and the cloud may be late with one of them: the server
+        // has the last word.
         if !server.volumes.is_empty() {
-            return Ok(Step::Await { what: format!("the list of volumes lacks that of server {}", server.name) });
+            return Ok(Step::Await {
+                what: format!("the list of volumes lacks that of server {}", server.name),
+            });
         }
         return Ok(delete_or_await(server, "its volume no longer exists"));
     };
     match volume.server {
         Some(attached) if attached == server.id => {}
         Some(attached) => return Err(Problem::VolumeInUse { volume: volume.id, server: attached }),
-        None if volume.location != server.location => return Ok(delete_or_await(server, "it is not where its volume is")),
-        // Created with its volume, which comes after the start. The machine itself waits for its disk, and SSH
-        // answers before that: connecting finds out sooner than looking, and costs no requests.
+        None if volume.location != server.location => {
+            return Ok(delete_or_await(
+                server,
+                "it is not \
+            where its volume is",
+            ));
+        }
+        // Created with its volume, which comes after the start. The machine itself waits for its
+        // disk, and SSH answers before that: connecting finds out sooner than looking, and costs no
+        // requests.
         None if server.busy || server.status == ServerStatus::Starting => {}
         None => return Ok(Step::Attach { volume: volume.id, server: server.id }),
     }
@@ -247,28 +292,46 @@ fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem
         return Ok(Step::Await { what: format!("server {} has no address yet", server.name) });
     }
     if server.host_keys.is_empty() {
-        return Ok(delete_or_await(server, "its labels do not tell its host key, and it cannot be trusted without"));
+        return Ok(delete_or_await(
+            server,
+            "its labels do not tell its host key, and it cannot be \
+            trusted without",
+        ));
     }
     Ok(Step::Connect(Box::new(server.clone())))
 }
 
 fn delete_or_await(server: &Server, because: &str) -> Step {
     match server.status {
-        ServerStatus::Deleting => Step::Await { what: format!("server {} is being deleted", server.name) },
+        ServerStatus::Deleting => Step::Await {
+            what: format!(
+                "server {} is being \
+            deleted",
+                server.name
+            ),
+        },
         _ => Step::Delete { server: server.id, because: because.to_owned() },
     }
 }
 
 /// Types × locations that can be ordered, in the order in which they are tried.
-fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result<Vec<Rung>, Problem> {
+fn ladder(
+    spec: &Spec,
+    volume: Option<&Volume>,
+    catalogue: &Catalogue,
+) -> Result<Vec<Rung>, Problem> {
     for name in &spec.locations {
         if !catalogue.locations.contains(name) {
-            return Err(Problem::UnknownLocation { name: name.clone(), known: catalogue.locations.clone() });
+            return Err(Problem::UnknownLocation {
+                name: name.clone(),
+                known: catalogue.locations.clone(),
+            });
         }
     }
     let mut wanted = Vec::new();
     for name in &spec.server_types {
-        let Some(found) = catalogue.server_types.iter().find(|offered| &offered.name == name) else {
+        let Some(found) = catalogue.server_types.iter().find(|offered| &offered.name == name)
+        else {
             let known = catalogue.server_types.iter().map(|offered| offered.name.clone()).collect();
             return Err(Problem::UnknownServerType { name: name.clone(), known });
         };
@@ -278,9 +341,16 @@ fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result
         let of_its_kind = catalogue.images.get(&found.architecture).into_iter().flatten();
         of_its_kind.filter(|image| image.disk <= found.disk).cloned().collect()
     };
-    let with_images: Vec<_> = wanted.into_iter().map(|found| (found, fitting(found))).filter(|(_, images)| !images.is_empty()).collect();
+    let with_images: Vec<_> = wanted
+        .into_iter()
+        .map(|found| (found, fitting(found)))
+        .filter(|(_, images)| !images.is_empty())
+        .collect();
     if with_images.is_empty() {
-        return Err(Problem::UnknownImage { name: spec.image.to_string(), server_types: spec.server_types.clone() });
+        return Err(Problem::UnknownImage {
+            name: spec.image.to_string(),
+            server_types: spec.server_types.clone(),
+        });
     }
     let locations = match volume {
         Some(volume) => vec![volume.location.clone()],
@@ -290,25 +360,34 @@ fn ladder(spec: &Spec, volume: Option<&Volume>, catalogue: &Catalogue) -> Result
     for location in &locations {
         for (found, images) in &with_images {
             if let Some(offer) = found.offers.get(location) {
-                let (server_type, location, images) = (found.name.clone(), location.clone(), images.clone());
+                let (server_type, location, images) =
+                    (found.name.clone(), location.clone(), images.clone());
                 rungs.push(Rung { server_type, location, offer: *offer, images });
             }
         }
     }
     if rungs.is_empty() {
-        return Err(Problem::NotSold { server_types: spec.server_types.clone(), locations, pinned: volume.is_some() });
+        return Err(Problem::NotSold {
+            server_types: spec.server_types.clone(),
+            locations,
+            pinned: volume.is_some(),
+        });
     }
     Ok(in_order(rungs, &spec.server_types))
 }
 
-/// From the order of preference to the order of attempts. What the cloud believes to be out of stock comes last,
-/// since the belief may be wrong; but before a rung that is far dearer, each preferred type is tried everywhere.
+/// From the order of preference to the order of attempts. What the cloud believes to be out of
+/// stock comes last, since the belief may be wrong; but before a rung that is far dearer, each
+/// preferred type is tried everywhere.
 fn in_order(preferred: Vec<Rung>, server_types: &[String]) -> Vec<Rung> {
     let rank = |rung: &Rung| server_types.iter().position(|name| *name == rung.server_type);
-    let (available, mut doubtful): (Vec<Rung>, Vec<Rung>) = preferred.into_iter().partition(|rung| rung.offer.available);
+    let (available, mut doubtful): (Vec<Rung>, Vec<Rung>) =
+        preferred.into_iter().partition(|rung| rung.offer.available);
     let mut ordered = Vec::new();
     for next in available {
-        let goes_first = |rung: &mut Rung| rank(rung) < rank(&next) && rung.offer.is_far_cheaper_than(next.offer);
+        let goes_first = |rung: &mut Rung| {
+            rank(rung) < rank(&next) && rung.offer.is_far_cheaper_than(next.offer)
+        };
         ordered.extend(doubtful.extract_if(.., goes_first));
         ordered.push(next);
     }

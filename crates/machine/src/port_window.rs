@@ -1,7 +1,9 @@
-//! Which numbers a machine's engine chooses for published ports. The ports of all machines meet on the user's computer, so that each machine has a window of its own.
+//! Which numbers a machine's engine chooses for published ports. The ports of all machines meet on
+//! the user's computer, so that each machine has a window of its own.
 //!
-//! A window is claimed by a file in the home's state directory, for as long as the home is there, and held against other homes by a socket, for as long as the
-//! daemon runs. What is lost of that costs no more than two machines with one window.
+//! A window is claimed by a file in the home's state directory, for as long as the home is there,
+//! and held against other homes by a socket, for as long as the daemon runs. What is lost of that
+//! costs no more than two machines with one window.
 
 use std::fs;
 use std::io;
@@ -14,10 +16,12 @@ use sha2::{Digest, Sha256};
 
 use crate::identity::Identity;
 
-/// Behind the numbers that kernels choose for connections (32768 to 60999 by default, ip-sysctl), where an engine on the user's computer begins to count, too: a
-/// connection of any program would keep a listener from the number.
+/// Behind the numbers that kernels choose for connections (32768 to 60999 by default, ip-sysctl),
+/// where an engine on the user's computer begins to count, too: a connection of any program would
+/// keep a listener from the number.
 const FIRST: u16 = 62_000;
-/// Ports that one machine publishes at once under numbers of the engine's choice, and one for the window's holder.
+/// Ports that one machine publishes at once under numbers of the engine's choice, and one for the
+/// window's holder.
 const SIZE: u16 = 500;
 /// As many as there is room for.
 const COUNT: u16 = 7;
@@ -36,12 +40,13 @@ impl PortWindows {
         Self { directory, held: Arc::default() }
     }
 
-    /// The window of this profile: the same each time, unless another home has taken it meanwhile. Without a directory to write to, and when all are taken, it may
-    /// be another profile's, too.
+    /// The window of this profile: the same each time, unless another home has taken it meanwhile.
+    /// Without a directory to write to, and when all are taken, it may be another profile's, too.
     pub(crate) fn claim(&self, identity: &Identity) -> RangeInclusive<u16> {
         let first = preferred(identity);
         let number = self.claimed(first, &identity.profile.to_string()).unwrap_or_else(|error| {
-            tracing::warn!(directory = %self.directory.display(), %error, "no window of ports can be claimed for the machine");
+            tracing::warn!(directory = %self.directory.display(), %error, "no window of ports can \
+                be claimed for the machine");
             None
         });
         range(number.unwrap_or(first))
@@ -51,7 +56,8 @@ impl PortWindows {
     fn claimed(&self, first: u16, profile: &str) -> io::Result<Option<u16>> {
         fs::create_dir_all(&self.directory)?;
         let file = |number: u16| self.directory.join(number.to_string());
-        let is_own = |number: &u16| fs::read_to_string(file(*number)).is_ok_and(|owner| owner == profile);
+        let is_own =
+            |number: &u16| fs::read_to_string(file(*number)).is_ok_and(|owner| owner == profile);
         let own = (0..COUNT).find(is_own);
         if let Some(number) = own.filter(|number| self.hold(*number)) {
             return Ok(Some(number));
@@ -102,7 +108,8 @@ fn range(number: u16) -> RangeInclusive<u16> {
     from..=from + (SIZE - 2)
 }
 
-/// Where the search begins: users and homes that do not know of each other are unlikely to begin alike.
+/// Where the search begins: users and homes that do not know of each other are unlikely to begin
+/// alike.
 fn preferred(identity: &Identity) -> u16 {
     let digest = Sha256::digest(format!("{} {}", identity.owner, identity.profile));
     u16::from_be_bytes([digest[0], digest[1]]) % COUNT
@@ -131,11 +138,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let owner = Owner::random();
         // Other processes of this computer may hold some.
-        let windows: Vec<PortWindows> = (0..3).map(|_| PortWindows::new(folder.path().join("windows"))).collect();
+        let windows: Vec<PortWindows> =
+            (0..3).map(|_| PortWindows::new(folder.path().join("windows"))).collect();
         let claims = || -> Vec<_> {
             std::thread::scope(|scope| {
-                let claim = |(number, windows): (usize, &PortWindows)| windows.claim(&identity(&owner, &format!("p{number}")));
-                let claims: Vec<_> = windows.iter().enumerate().map(|one| scope.spawn(move || claim(one))).collect();
+                let claim = |(number, windows): (usize, &PortWindows)| {
+                    windows.claim(&identity(&owner, &format!("p{number}")))
+                };
+                let claims: Vec<_> =
+                    windows.iter().enumerate().map(|one| scope.spawn(move || claim(one))).collect();
                 claims.into_iter().map(|claim| claim.join().unwrap()).collect()
             })
         };
@@ -152,7 +163,8 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let me = identity(&Owner::random(), "default");
         let first = PortWindows::new(one.path().to_owned()).claim(&me);
-        // The daemon of the first home has ended, and a second home with the same owner begins its search at the same place.
+        // The daemon of the first home has ended, and a second home with the same owner begins its
+        // search at the same place.
         let second = PortWindows::new(two.path().to_owned());
         assert_eq!(second.claim(&me), first);
         let again = PortWindows::new(one.path().to_owned()).claim(&me);

@@ -1,5 +1,5 @@
-//! Where machines come from. Two kinds: servers of a cloud project that we make and delete, and a host of the person's own that we only
-//! connect to.
+//! Where machines come from. Two kinds: servers of a cloud project that we make and delete, and a
+//! host of the person's own that we only connect to.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -50,8 +50,8 @@ impl Phase {
     }
 }
 
-/// What a provider reports on the way to a machine, as it happens: the way may be cut off at any moment, and what
-/// was created until then is billed all the same.
+/// What a provider reports on the way to a machine, as it happens: the way may be cut off at any
+/// moment, and what was created until then is billed all the same.
 pub trait Observer: Send + Sync {
     /// A stage begins, or goes on with another detail such as `cx23 in fsn1`.
     fn stage(&self, phase: Phase, detail: Option<String>);
@@ -98,11 +98,12 @@ pub struct Summary {
     /// The most that all parts cost in a calendar month, net.
     #[serde(default)]
     pub price_monthly: Option<f64>,
-    /// Of the prices, as an ISO 4217 code. `None` where the price list could not be read: the prices are those of
-    /// the server alone then, without its address.
+    /// Of the prices, as an ISO 4217 code. `None` where the price list could not be read: the
+    /// prices are those of the server alone then, without its address.
     #[serde(default)]
     pub currency: Option<String>,
-    /// Time is billed in units of so many seconds, counted from creation, each one whole once it has begun; `None` where time costs nothing.
+    /// Time is billed in units of so many seconds, counted from creation, each one whole once it
+    /// has begun; `None` where time costs nothing.
     #[serde(default)]
     pub billed_unit_seconds: Option<u64>,
     /// The volume with its data.
@@ -214,7 +215,8 @@ impl Lease {
 }
 
 impl Summary {
-    /// Off for good, as far as the cloud tells: a server on its first way up is off for a moment, too.
+    /// Off for good, as far as the cloud tells: a server on its first way up is off for a moment,
+    /// too.
     pub fn is_off_for_good(&self, now: i64) -> bool {
         let is_new = self.created.is_some_and(|created| is_young(created, now));
         self.status == ServerStatus::Off && !self.busy && !is_new
@@ -222,11 +224,15 @@ impl Summary {
 }
 
 impl Lease {
-    /// Renews the lease where no agent does: a shell command that writes its end down for the machine's dead-man.
+    /// Renews the lease where no agent does: a shell command that writes its end down for the
+    /// machine's dead-man.
     pub fn renewal(&self) -> String {
         let end = format!("{RUN_DIRECTORY}/lease");
         let seconds = self.length.as_secs();
-        format!("read -r up rest </proc/uptime && echo $((${{up%.*}} + {seconds})) >{end}.new && mv {end}.new {end}")
+        format!(
+            "read -r up rest </proc/uptime && echo $((${{up%.*}} + {seconds})) >{end}.new && \
+            mv {end}.new {end}"
+        )
     }
 }
 
@@ -235,11 +241,16 @@ pub trait Provider: Send + Sync + 'static {
     /// Whether a machine exists now; nothing is made.
     fn find(&self) -> BoxFuture<'_, Result<Option<Summary>, MachineError>>;
     /// The way to a machine whose engine answers, made if need be.
-    fn ensure<'a>(&'a self, observer: &'a dyn Observer) -> BoxFuture<'a, Result<Ready, MachineError>>;
-    /// The way to a machine that exists, for when nobody waits for one: none is made, and none is given up because it is silent to us.
-    /// One attempt, which takes about `patience` if nothing answers.
+    fn ensure<'a>(
+        &'a self,
+        observer: &'a dyn Observer,
+    ) -> BoxFuture<'a, Result<Ready, MachineError>>;
+    /// The way to a machine that exists, for when nobody waits for one: none is made, and none is
+    /// given up because it is silent to us. One attempt, which takes about `patience` if nothing
+    /// answers.
     fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>>;
-    /// The machine with its prices, where those could not be read as it came up; `None` while they still cannot.
+    /// The machine with its prices, where those could not be read as it came up; `None` while they
+    /// still cannot.
     fn priced<'a>(&'a self, machine: &'a Summary) -> BoxFuture<'a, Option<Summary>>;
     /// Seconds by which this computer's clock is ahead of the cloud's; negative where it is behind,
     /// `None` where it is not known.
@@ -254,7 +265,11 @@ pub trait Provider: Send + Sync + 'static {
         Box::pin(std::future::pending())
     }
     /// Takes the machine down in order; its volume stays.
-    fn destroy<'a>(&'a self, tunnel: Option<&'a Tunnel>, consent: Consent) -> BoxFuture<'a, Result<Destroyed, MachineError>>;
+    fn destroy<'a>(
+        &'a self,
+        tunnel: Option<&'a Tunnel>,
+        consent: Consent,
+    ) -> BoxFuture<'a, Result<Destroyed, MachineError>>;
 }
 
 #[cfg(test)]
@@ -265,12 +280,27 @@ mod tests {
     fn the_renewal_without_agent_writes_what_the_dead_man_reads() {
         let folder = std::env::temp_dir().join(format!("dockbridge-lease-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let lease = Lease { client: "x".into(), length: Duration::from_secs(300), idle_limit: Duration::ZERO };
+        let lease = Lease {
+            client: "x".into(),
+            length: Duration::from_secs(300),
+            idle_limit: Duration::ZERO,
+        };
         let command = lease.renewal().replace(RUN_DIRECTORY, folder.to_str().unwrap());
-        let uptime = || std::fs::read_to_string("/proc/uptime").unwrap().split('.').next().unwrap().parse::<u64>().unwrap();
+        let uptime = || {
+            std::fs::read_to_string("/proc/uptime")
+                .unwrap()
+                .split('.')
+                .next()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
         let before = uptime();
-        assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
-        let end: u64 = std::fs::read_to_string(folder.join("lease")).unwrap().trim().parse().unwrap();
+        assert!(
+            std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success()
+        );
+        let end: u64 =
+            std::fs::read_to_string(folder.join("lease")).unwrap().trim().parse().unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!((before + 300..=uptime() + 300).contains(&end), "{end}");
     }

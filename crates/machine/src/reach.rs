@@ -123,7 +123,9 @@ pub fn judge(seen: &Seen) -> Verdict {
     }
     match (&seen.elsewhere, seen.cloud) {
         // Without the API the whole network may be away, which is no block of one port.
-        (Elsewhere::Blocked { hosts }, CloudSays::Running | CloudSays::Busy) => Verdict::Blocked { hosts: hosts.clone() },
+        (Elsewhere::Blocked { hosts }, CloudSays::Running | CloudSays::Busy) => {
+            Verdict::Blocked { hosts: hosts.clone() }
+        }
         (_, CloudSays::Busy) => Verdict::Passing,
         _ if seen.is_young || seen.tried < PATIENCE => Verdict::Passing,
         (elsewhere, _) => Verdict::Silent { is_the_server: *elsewhere == Elsewhere::Answers },
@@ -210,19 +212,28 @@ mod tests {
 
     fn any_seen() -> impl Strategy<Value = Seen> {
         let knock = prop_oneof![Just(Knock::Answers), Just(Knock::Refused), Just(Knock::TimedOut)];
-        let elsewhere = prop_oneof![Just(Elsewhere::Answers), Just(Elsewhere::Unknown), Just(blocked())];
+        let elsewhere =
+            prop_oneof![Just(Elsewhere::Answers), Just(Elsewhere::Unknown), Just(blocked())];
         let logins = [Login::NoAnswer, Login::KeyRefused, Login::OtherHostKey];
         let login = proptest::option::of(proptest::sample::select(logins.to_vec()));
-        let says = [CloudSays::Running, CloudSays::Busy, CloudSays::Off, CloudSays::Absent, CloudSays::Nothing];
+        let says = [
+            CloudSays::Running,
+            CloudSays::Busy,
+            CloudSays::Off,
+            CloudSays::Absent,
+            CloudSays::Nothing,
+        ];
         let cloud = proptest::sample::select(says.to_vec());
-        (knock, elsewhere, login, cloud, any::<bool>(), 0_u64..400).prop_map(|(knock, elsewhere, login, cloud, is_young, tried)| Seen {
-            knock,
-            elsewhere,
-            login,
-            cloud,
-            is_young,
-            tried: Duration::from_secs(tried),
-        })
+        (knock, elsewhere, login, cloud, any::<bool>(), 0_u64..400).prop_map(
+            |(knock, elsewhere, login, cloud, is_young, tried)| Seen {
+                knock,
+                elsewhere,
+                login,
+                cloud,
+                is_young,
+                tried: Duration::from_secs(tried),
+            },
+        )
     }
 
     proptest! {

@@ -1,5 +1,6 @@
-//! How past machines came up: from which image, in how long, and which images did not. Bounded, and may be lost: it only helps to choose the next image.
-//! Pure but for [`Wakes`], which keeps it where it is told to.
+//! How past machines came up: from which image, in how long, and which images did not. Bounded, and
+//! may be lost: it only helps to choose the next image. Pure but for [`Wakes`], which keeps it
+//! where it is told to.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +74,8 @@ pub struct History {
 impl History {
     /// A machine came up. The oldest of its kind make room.
     pub fn woke(&mut self, wake: Wake) {
-        let is_of_its_kind = |other: &Wake| (other.image, &other.location) == (wake.image, &wake.location);
+        let is_of_its_kind =
+            |other: &Wake| (other.image, &other.location) == (wake.image, &wake.location);
         let of_its_kind = self.wakes.iter().filter(|other| is_of_its_kind(other)).count();
         if of_its_kind >= KEPT_OF_EACH
             && let Some(oldest) = self.wakes.iter().position(is_of_its_kind)
@@ -97,25 +99,34 @@ impl History {
         self.wakes.iter().filter(move |wake| wake.image == image && wake.location == location)
     }
 
-    /// How long a stage usually takes, by its words: the median of the last wakes. `None` for a stage that was never timed.
+    /// How long a stage usually takes, by its words: the median of the last wakes. `None` for a
+    /// stage that was never timed.
     pub fn usual(&self, words: &str) -> Option<Duration> {
         let took = |wake: &Wake| {
             let stages = wake.stages.iter().filter(|stage| stage.phase.words() == words);
             stages.map(|stage| stage.took_ms).reduce(u64::saturating_add)
         };
-        let mut last: Vec<u64> = self.wakes.iter().rev().filter_map(took).take(KEPT_OF_EACH).collect();
+        let mut last: Vec<u64> =
+            self.wakes.iter().rev().filter_map(took).take(KEPT_OF_EACH).collect();
         last.sort_unstable();
         last.get(last.len() / 2).copied().map(Duration::from_millis)
     }
 
     /// When a machine from this image last failed to come up, in seconds since 1970.
     pub fn last_failure(&self, image: u64) -> Option<i64> {
-        self.failures.iter().filter(|failure| failure.image == image).map(|failure| failure.at).max()
+        self.failures
+            .iter()
+            .filter(|failure| failure.image == image)
+            .map(|failure| failure.at)
+            .max()
     }
 
     /// Why this server is made from its image, where that is known.
     pub fn why(&self, server: u64) -> Option<&str> {
-        self.chosen.as_ref().filter(|chosen| chosen.server == server).map(|chosen| chosen.because.as_str())
+        self.chosen
+            .as_ref()
+            .filter(|chosen| chosen.server == server)
+            .map(|chosen| chosen.because.as_str())
     }
 }
 
@@ -171,13 +182,23 @@ mod tests {
     use super::*;
 
     pub(crate) fn wake(image: u64, location: &str, took_ms: u64, at: i64) -> Wake {
-        Wake { image, server_type: "cx23".to_owned(), location: location.to_owned(), at, took_ms, stages: Vec::new() }
+        Wake {
+            image,
+            server_type: "cx23".to_owned(),
+            location: location.to_owned(),
+            at,
+            took_ms,
+            stages: Vec::new(),
+        }
     }
 
     #[test]
     fn it_comes_back_as_it_was_written_and_an_older_file_is_understood() {
         let mut history = History::default();
-        history.woke(Wake { stages: vec![Stage { phase: Phase::Boot, took_ms: 7 }], ..wake(1, "fsn1", 9, 100) });
+        history.woke(Wake {
+            stages: vec![Stage { phase: Phase::Boot, took_ms: 7 }],
+            ..wake(1, "fsn1", 9, 100)
+        });
         history.failed(2, Timestamp::UNIX_EPOCH);
         let text = serde_json::to_string(&history).unwrap();
         assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
@@ -189,11 +210,23 @@ mod tests {
         let mut history = History::default();
         assert_eq!(history.usual("booting"), None);
         for (at, boot) in (0..).zip([90_000, 18_000, 20_000, 300_000, 19_000]) {
-            let stages = vec![Stage { phase: Phase::Create, took_ms: 1_000 }, Stage { phase: Phase::Boot, took_ms: boot }];
+            let stages = vec![
+                Stage { phase: Phase::Create, took_ms: 1_000 },
+                Stage { phase: Phase::Boot, took_ms: boot },
+            ];
             history.woke(Wake { stages, ..wake(1, "fsn1", boot, at) });
         }
         assert_eq!(history.usual("booting"), Some(Duration::from_secs(20)));
-        assert_eq!((history.usual("creating the server"), history.usual("connecting")), (Some(Duration::from_secs(1)), None));
+        assert_eq!(
+            (
+                history.usual(
+                    "creating the \
+            server"
+                ),
+                history.usual("connecting")
+            ),
+            (Some(Duration::from_secs(1)), None)
+        );
     }
 
     proptest! {

@@ -1,5 +1,6 @@
-//! The script that brings the volume to docker, on real loop devices. Each run has a mount namespace of its own, so that its end is the machine's end. Needs
-//! root; each test passes over with its reason where it is missing.
+//! The script that brings the volume to docker, on real loop devices. Each run has a mount
+//! namespace of its own, so that its end is the machine's end. Needs root; each test passes over
+//! with its reason where it is missing.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
@@ -19,15 +20,16 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::SeekFrom;
 use tempfile::TempDir;
 
-// Its own words and the script's:
-// Host programs: awk blkid blockdev cmp dumpe2fs e2fsck findmnt mkfs.ext2 mkfs.ext4 mkswap mount mountpoint resize2fs sfdisk umount
+// Its own words and the script's: Host programs: awk blkid blockdev cmp dumpe2fs e2fsck findmnt
+// mkfs.ext2 mkfs.ext4 mkswap mount mountpoint resize2fs sfdisk umount
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bootstrap/volume.sh");
 const ID: &str = "4711";
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// A machine with one volume: the folders that the script knows, and a loop device that carries the right serial and has its link.
+/// A machine with one volume: the folders that the script knows, and a loop device that carries the
+/// right serial and has its link.
 struct Rig {
     folder: TempDir,
     device: PathBuf,
@@ -40,7 +42,8 @@ impl Rig {
             eprintln!("passed over: loop devices need root");
             return None;
         }
-        let folder = tempfile::Builder::new().prefix("dockbridge-volume-").tempdir_in("/var/tmp").unwrap();
+        let folder =
+            tempfile::Builder::new().prefix("dockbridge-volume-").tempdir_in("/var/tmp").unwrap();
         for name in ["run", "etc", "mnt", "lib", "dev/disk/by-id"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
@@ -85,7 +88,14 @@ impl Rig {
         command
             .args(["--mount", "--propagation", "private", "sh", "-ec"])
             .arg(format!("sh {SCRIPT}\ncd {}\n{then}", self.folder.path().display()));
-        for (name, folder) in [("RUN", "run"), ("ETC", "etc"), ("MNT", "mnt"), ("LIB", "lib"), ("DEV", "dev"), ("SYS", "sys")] {
+        for (name, folder) in [
+            ("RUN", "run"),
+            ("ETC", "etc"),
+            ("MNT", "mnt"),
+            ("LIB", "lib"),
+            ("DEV", "dev"),
+            ("SYS", "sys"),
+        ] {
             command.env(format!("DOCKBRIDGE_{name}"), self.path(folder));
         }
         command.env("DOCKBRIDGE_DOCKER_ETC", self.path("docker"));
@@ -96,8 +106,16 @@ impl Rig {
     /// Boots, does something, and powers off in order.
     fn boots(&self, then: &str) -> String {
         let Output { status, stdout, stderr } = self.machine(then).output().unwrap();
-        let (stdout, stderr) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned());
-        assert!(status.success(), "{status}; state {:?}\nstdout: {stdout}\nstderr: {stderr}", self.state());
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&stdout).into_owned(),
+            String::from_utf8_lossy(&stderr).into_owned(),
+        );
+        assert!(
+            status.success(),
+            "{status}; state {:?}\nstdout: {stdout}\nstderr: \
+            {stderr}",
+            self.state()
+        );
         assert_eq!(self.state(), "ready");
         stdout
     }
@@ -110,7 +128,12 @@ impl Rig {
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         assert!(!status.success(), "it was used");
         let state = self.state();
-        let reason = state.strip_prefix("refused: ").unwrap_or_else(|| panic!("state {state:?}; stderr: {stderr}"));
+        let reason = state.strip_prefix("refused: ").unwrap_or_else(|| {
+            panic!(
+                "state {state:?}; \
+            stderr: {stderr}"
+            )
+        });
         assert!(stderr.contains(reason), "the log tells the same: {stderr}");
         sync(&self.device);
         assert!(content(&self.image()) == before, "its bytes changed");
@@ -132,7 +155,11 @@ impl Rig {
     /// Runs a tool on the device.
     fn tool(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program).args(arguments).arg(&self.device).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(output.status.success(), "{program}: {said}");
         said
     }
@@ -182,13 +209,18 @@ fn content(image: &Path) -> BTreeMap<u64, Vec<u8>> {
 }
 
 fn noise() -> Vec<u8> {
-    (1..=4096_u32).map(|number| u8::try_from(number.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect()
+    (1..=4096_u32)
+        .map(|number| u8::try_from(number.wrapping_mul(2_654_435_761) >> 24).unwrap())
+        .collect()
 }
 
 #[test]
 fn a_blank_volume_is_formatted_once_and_mounted_ever_after() {
     let Some(rig) = Rig::new(GIB) else { return };
-    let mounts = rig.boots("echo precious >lib/docker/data; echo dear >lib/containerd/data; cat /proc/self/mounts");
+    let mounts = rig.boots(
+        "echo precious >lib/docker/data; echo dear >lib/containerd/data; cat \
+        /proc/self/mounts",
+    );
     for place in ["mnt", "lib/docker", "lib/containerd"] {
         let mounted = format!("{} {} ext4 ", rig.device.display(), rig.path(place).display());
         assert!(mounts.contains(&mounted), "{mounted} in {mounts}");
@@ -196,15 +228,29 @@ fn a_blank_volume_is_formatted_once_and_mounted_ever_after() {
     assert_eq!(rig.superblock("Filesystem volume name"), "dockbridge");
     let made = rig.superblock("Filesystem UUID");
 
-    assert_eq!(rig.boots("cat lib/docker/data lib/containerd/data mnt/docker/data"), "precious\ndear\nprecious\n");
+    assert_eq!(
+        rig.boots(
+            "cat lib/docker/data lib/containerd/data \
+        mnt/docker/data"
+        ),
+        "precious\ndear\nprecious\n"
+    );
     assert_eq!(rig.superblock("Filesystem UUID"), made, "it was formatted again");
-    assert!(!rig.path("lib/docker/data").exists(), "the data is on the volume, not below its mount point");
+    assert!(
+        !rig.path("lib/docker/data").exists(),
+        "the data is on the volume, not below its mount \
+        point"
+    );
 }
 
 #[test]
 fn the_script_may_run_twice_in_one_boot() {
     let Some(rig) = Rig::new(GIB) else { return };
-    let mounts = rig.boots(&format!("sh {SCRIPT}; grep -c {} /proc/self/mounts", rig.folder.path().display()));
+    let mounts = rig.boots(&format!(
+        "sh {SCRIPT}; grep -c {} \
+        /proc/self/mounts",
+        rig.folder.path().display()
+    ));
     assert_eq!(mounts, "3\n");
 }
 
@@ -222,11 +268,19 @@ fn foreign_file_systems_and_tables_are_named_and_left_alone() {
         let Some(rig) = Rig::new(GIB) else { return };
         rig.tool(program, arguments);
         let reason = rig.is_refused();
-        assert!(reason.contains(found) && reason.contains("was not formatted"), "{program} {arguments:?}: {reason}");
+        assert!(
+            reason.contains(found) && reason.contains("was not formatted"),
+            "{program} \
+            {arguments:?}: {reason}"
+        );
     }
     for (label, found) in [("gpt", "gpt"), ("dos", "dos")] {
         let Some(rig) = Rig::new(GIB) else { return };
-        let table = format!("printf 'label: {label}\\n,100M\\n' | sfdisk --quiet --no-reread --no-tell-kernel {}", rig.device.display());
+        let table = format!(
+            "printf 'label: {label}\\n,100M\\n' | sfdisk --quiet --no-reread \
+            --no-tell-kernel {}",
+            rig.device.display()
+        );
         assert!(Command::new("sh").args(["-c", &table]).status().unwrap().success());
         let reason = rig.is_refused();
         assert!(reason.contains(&format!("a partition table of type {found}")), "{reason}");
@@ -236,11 +290,23 @@ fn foreign_file_systems_and_tables_are_named_and_left_alone() {
 #[test]
 fn bytes_of_no_known_kind_are_left_alone_wherever_they_are_looked_for() {
     let size = 3 * GIB;
-    for place in [0, 64 * 1024, 16 * MIB - 4096, GIB, 2 * GIB + MIB - 4096, size - MIB, size - 4096] {
+    for place in [0, 64 * 1024, 16 * MIB - 4096, GIB, 2 * GIB + MIB - 4096, size - MIB, size - 4096]
+    {
         let Some(rig) = Rig::new(size) else { return };
-        File::options().write(true).open(&rig.device).unwrap().write_all_at(&noise(), place).unwrap();
+        File::options()
+            .write(true)
+            .open(&rig.device)
+            .unwrap()
+            .write_all_at(&noise(), place)
+            .unwrap();
         let reason = rig.is_refused();
-        assert!(reason.contains("data of an unknown kind") && reason.contains("was not formatted"), "at {place}: {reason}");
+        assert!(
+            reason.contains(
+                "data of an unknown \
+            kind"
+            ) && reason.contains("was not formatted"),
+            "at {place}: {reason}"
+        );
     }
 }
 
@@ -252,7 +318,8 @@ fn a_volume_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     let below = rig.path("below");
     fs::create_dir(&below).unwrap();
     let script = format!(
-        "mount {outer} {below}; truncate -s 512M {below}/inner; inner=$(losetup --find --show {below}/inner); trap 'losetup --detach $inner' EXIT\n\
+        "mount {outer} {below}; truncate -s 512M {below}/inner; inner=$(losetup --find --show \
+            {below}/inner); trap 'losetup --detach $inner' EXIT\n\
          number=${{inner#/dev/loop}}; mkdir -p sys/dev/block/7:$number/device\n\
          cp sys/dev/block/7:{outer_number}/device/vpd_pg80 sys/dev/block/7:$number/device/\n\
          ln -sfn $inner dev/disk/by-id/scsi-0HC_Volume_{ID}\n\
@@ -265,18 +332,40 @@ fn a_volume_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     );
     let mut command = rig.machine("");
     let mut shell = Command::new("unshare");
-    shell.args(["--mount", "--propagation", "private", "sh", "-ec", &script]).current_dir(rig.folder.path());
-    shell.envs(command.env("LC_ALL", "C").get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+        .args(["--mount", "--propagation", "private", "sh", "-ec", &script])
+        .current_dir(rig.folder.path());
+    shell.envs(
+        command.env("LC_ALL", "C").get_envs().filter_map(|(name, value)| Some((name, value?))),
+    );
     let output = shell.output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(!said.contains("readable"), "the rig does not cut it off: {said}");
     let state = rig.state();
-    assert!(state.starts_with("refused: ") && state.contains("cannot be read"), "{state:?}; {said}");
+    assert!(
+        state.starts_with("refused: ")
+            && state.contains(
+                "cannot be \
+        read"
+            ),
+        "{state:?}; {said}"
+    );
 }
 
 #[test]
 fn a_tool_that_fails_is_told_in_its_own_words() {
-    for (program, told) in [("mkfs.ext4", "volume 4711 cannot be formatted: "), ("mount", "volume 4711 cannot be mounted: ")] {
+    for (program, told) in [
+        (
+            "mkfs.ext4",
+            "volume 4711 cannot be \
+        formatted: ",
+        ),
+        ("mount", "volume 4711 cannot be mounted: "),
+    ] {
         let Some(rig) = Rig::new(GIB) else { return };
         let path = rig.stand_in(program, "echo 'no such luck' >&2; exit 32");
         let output = rig.machine("").env("PATH", path).output().unwrap();
@@ -290,7 +379,13 @@ fn a_disk_with_another_serial_is_not_touched() {
     let Some(rig) = Rig::new(GIB) else { return };
     rig.set_serial("4712");
     let reason = rig.is_refused();
-    assert!(reason.contains("has the serial 4712 instead of 4711") && reason.contains("was not touched"), "{reason}");
+    assert!(
+        reason.contains(
+            "has the serial 4712 instead of \
+        4711"
+        ) && reason.contains("was not touched"),
+        "{reason}"
+    );
     assert!(content(&rig.image()).is_empty());
 }
 
@@ -317,10 +412,20 @@ fn a_device_that_appears_late_and_first_leads_elsewhere_is_waited_for() {
     let serial = rig.serial_page();
     fs::remove_file(&serial).unwrap();
     assert!(Command::new("mkfifo").arg(&serial).status().unwrap().success());
-    let mut child = rig.machine("true").env("DOCKBRIDGE_VOLUME_WAIT", "30").stdout(Stdio::null()).spawn().unwrap();
+    let mut child = rig
+        .machine("true")
+        .env("DOCKBRIDGE_VOLUME_WAIT", "30")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let begun = SystemTime::now();
     while rig.state() != "waiting" {
-        assert!(begun.elapsed().unwrap() < Duration::from_secs(20), "it does not wait; state {:?}", rig.state());
+        assert!(
+            begun.elapsed().unwrap() < Duration::from_secs(20),
+            "it does not wait; state \
+            {:?}",
+            rig.state()
+        );
         std::thread::park_timeout(Duration::from_millis(10));
     }
     rig.link();
@@ -337,7 +442,14 @@ fn a_volume_of_ours_is_repaired_after_a_power_cut() {
     let Some(rig) = Rig::new(GIB) else { return };
     // What was synced is in the journal only when the disk is cut off.
     rig.boots("echo precious >lib/docker/data; sync lib/docker/data; xfs_io -r -x -c shutdown mnt");
-    assert!(rig.superblock("Filesystem features").contains("needs_recovery"), "the rig leaves a clean file system");
+    assert!(
+        rig.superblock(
+            "Filesystem \
+        features"
+        )
+        .contains("needs_recovery"),
+        "the rig leaves a clean file system"
+    );
     rig.tool("debugfs", &["-w", "-R", "set_super_value state 2"]);
     assert!(rig.superblock("Filesystem state").contains("with errors"));
 
@@ -348,7 +460,11 @@ fn a_volume_of_ours_is_repaired_after_a_power_cut() {
 
 #[test]
 fn a_formatting_that_was_cut_off_is_done_again() {
-    for cut in ["dd if=/dev/urandom of=\"$device\" bs=64k seek=16 count=4 conv=fsync", "/sbin/mkfs.ext4 \"$@\""] {
+    for cut in [
+        "dd if=/dev/urandom of=\"$device\" bs=64k seek=16 count=4 \
+        conv=fsync",
+        "/sbin/mkfs.ext4 \"$@\"",
+    ] {
         let Some(rig) = Rig::new(GIB) else { return };
         // The power goes while it formats, or just after it.
         let path = rig.stand_in("mkfs.ext4", &format!("for device do :; done\n{cut}\nkill -9 0"));
@@ -359,7 +475,13 @@ fn a_formatting_that_was_cut_off_is_done_again() {
         fs::remove_file(rig.path("mkfs.ext4")).unwrap();
         rig.boots("echo kept >mnt/file");
         assert_eq!(rig.boots("cat mnt/file"), "kept\n");
-        assert!(!content(&rig.image()).values().any(|block| block.starts_with(b"dockbridge is formatting")), "nothing says so any more");
+        assert!(
+            !content(&rig.image()).values().any(|block| block.starts_with(
+                b"dockbridge is \
+            formatting"
+            )),
+            "nothing says so any more"
+        );
     }
 }
 
@@ -368,7 +490,12 @@ fn nothing_that_was_mounted_is_formatted_whatever_its_last_block_says() {
     let Some(rig) = Rig::new(GIB) else { return };
     rig.boots("echo kept >mnt/file");
     let mark = format!("dockbridge is formatting volume {ID}");
-    File::options().write(true).open(&rig.device).unwrap().write_all_at(mark.as_bytes(), GIB - 4096).unwrap();
+    File::options()
+        .write(true)
+        .open(&rig.device)
+        .unwrap()
+        .write_all_at(mark.as_bytes(), GIB - 4096)
+        .unwrap();
     sync(&rig.device);
     assert_eq!(rig.boots("cat mnt/file"), "kept\n");
 }
@@ -381,5 +508,12 @@ fn a_volume_of_ours_that_is_damaged_beyond_repair_is_left_to_the_person() {
     rig.tool("debugfs", &["-w", "-R", "set_super_value state 2"]);
     let Output { status, .. } = rig.machine("").output().unwrap();
     assert!(!status.success());
-    assert!(rig.state().starts_with("refused: the file system of volume 4711 needs repair by hand"), "{}", rig.state());
+    assert!(
+        rig.state().starts_with(
+            "refused: the file system of volume 4711 needs repair by \
+        hand"
+        ),
+        "{}",
+        rig.state()
+    );
 }

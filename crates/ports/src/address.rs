@@ -57,7 +57,9 @@ impl Address {
     pub fn overlaps(self, other: Self) -> bool {
         let (one, two) = (self.at.ip(), other.at.ip());
         let all = one.is_unspecified() || two.is_unspecified();
-        self.protocol == other.protocol && self.at.port() == other.at.port() && (one == two || (all && one.is_ipv4() == two.is_ipv4()))
+        self.protocol == other.protocol
+            && self.at.port() == other.at.port()
+            && (one == two || (all && one.is_ipv4() == two.is_ipv4()))
     }
 }
 

@@ -16,7 +16,10 @@ use crate::table;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddError {
     /// There is one at this address.
-    #[error("a forward made by hand listens on {local} already: `dockbridge ports remove {local}` removes it")]
+    #[error(
+        "a forward made by hand listens on {local} already: `dockbridge ports remove {local}` \
+        removes it"
+    )]
     Exists {
         /// The address.
         local: Address,
@@ -31,7 +34,8 @@ pub enum AddError {
     },
     /// It could be reached from elsewhere.
     #[error(
-        "{local} could be reached from other computers: set `ports.bind` to an address that is no loopback address if that is what you want"
+        "{local} could be reached from other computers: set `ports.bind` to an address that is no \
+            loopback address if that is what you want"
     )]
     Exposed {
         /// The address.
@@ -40,22 +44,33 @@ pub enum AddError {
 }
 
 impl Ports {
-    /// Makes a forward to a port of a container, published or not. It wins over published ports: one that has this address gives it up. It listens while
-    /// its container runs, and holds until it is removed or the daemon ends.
+    /// Makes a forward to a port of a container, published or not. It wins over published ports:
+    /// one that has this address gives it up. It listens while its container runs, and holds until
+    /// it is removed or the daemon ends.
     ///
     /// # Errors
-    /// When the address is not to be had, or could be reached from elsewhere without `bind` allowing that.
+    /// When the address is not to be had, or could be reached from elsewhere without `bind`
+    /// allowing that.
     pub fn add(&self, forward: ByHand) -> Result<Vec<PortStatus>, AddError> {
         let bind = self.0.options.bind;
         let local = forward.local.at(bind);
         if !local.at.ip().is_loopback() && bind.is_loopback() {
             return Err(AddError::Exposed { local });
         }
-        let twin = forward.local.address.is_none().then(|| twin(bind)).flatten().map(|ip| Twin { ip, claim: Claim::Spare });
+        let twin = forward
+            .local
+            .address
+            .is_none()
+            .then(|| twin(bind))
+            .flatten()
+            .map(|ip| Twin { ip, claim: Claim::Spare });
         {
             let mut state = self.state();
-            let entry = table::ByHand { container: forward.container.clone(), inside: forward.port, twin };
-            let Some(actions) = state.table.add(local, entry) else { return Err(AddError::Exists { local }) };
+            let entry =
+                table::ByHand { container: forward.container.clone(), inside: forward.port, twin };
+            let Some(actions) = state.table.add(local, entry) else {
+                return Err(AddError::Exists { local });
+            };
             state.sleepers.give_up(local.at.port());
             self.carry_out(&mut state, actions);
             if state.table.waiting().any(|(address, _)| address == local)
@@ -68,7 +83,8 @@ impl Ports {
             }
         }
         let made = self.at(local.at);
-        if let Some(PortStatus { state: crate::PortState::Unavailable { why }, .. }) = made.first() {
+        if let Some(PortStatus { state: crate::PortState::Unavailable { why }, .. }) = made.first()
+        {
             let why = why.clone();
             self.remove(forward.local);
             return Err(AddError::Taken { local, why });

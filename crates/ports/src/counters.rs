@@ -1,4 +1,5 @@
-//! What passed through a forward: numbers, the last use, and the last connections with how they ended.
+//! What passed through a forward: numbers, the last use, and the last connections with how they
+//! ended.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -91,10 +92,19 @@ impl Counters {
         self.total.fetch_add(1, Ordering::Relaxed);
         let began = SystemTime::now();
         self.past().last_used = Some(began);
-        Use { counters: self.clone(), guard, client, began, bytes_in: AtomicU64::new(0), bytes_out: AtomicU64::new(0), error: None }
+        Use {
+            counters: self.clone(),
+            guard,
+            client,
+            began,
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            error: None,
+        }
     }
 
-    /// Whether the connection that ended last, or one that goes on, is a big transfer: the next one may be, too.
+    /// Whether the connection that ended last, or one that goes on, is a big transfer: the next one
+    /// may be, too.
     pub(crate) fn expects_bulk(&self) -> bool {
         self.expects_bulk.load(Ordering::Relaxed)
     }

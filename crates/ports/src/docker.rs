@@ -1,4 +1,5 @@
-//! The few questions that published ports ask the engine: one container, the running ones, and what happens to them.
+//! The few questions that published ports ask the engine: one container, the running ones, and what
+//! happens to them.
 //!
 //! Each question travels on a stream of its own and is no activity: nobody asked for it.
 
@@ -105,7 +106,8 @@ struct Network {
 impl HostConfig {
     /// Without a network of its own, a container publishes nothing, whatever it asks for.
     pub(crate) fn publishes(&self) -> bool {
-        !(matches!(self.network_mode.as_str(), "host" | "none") || self.network_mode.starts_with("container:"))
+        !(matches!(self.network_mode.as_str(), "host" | "none")
+            || self.network_mode.starts_with("container:"))
     }
 }
 
@@ -114,8 +116,8 @@ impl HostConfig {
 pub(crate) enum OwnAddress {
     /// Here; `None` without a network.
     At(Option<IpAddr>),
-    /// None of its networks has a gateway, as overlay networks have none: the machine may reach it through a bridge that `inspect` does not show. Else this one
-    /// is tried.
+    /// None of its networks has a gateway, as overlay networks have none: the machine may reach it
+    /// through a bridge that `inspect` does not show. Else this one is tried.
     Overlay(IpAddr),
 }
 
@@ -125,8 +127,13 @@ impl OwnAddress {
             return Self::At(Some(Ipv4Addr::LOCALHOST.into()));
         }
         let networks = || settings.networks.iter().flat_map(BTreeMap::values);
-        let address = |network: &Network| [&network.address, &network.address_v6].into_iter().find_map(|address| address.parse().ok());
-        let with_gateway = |network: &&Network| !network.gateway.is_empty() || !network.gateway_v6.is_empty();
+        let address = |network: &Network| {
+            [&network.address, &network.address_v6]
+                .into_iter()
+                .find_map(|address| address.parse().ok())
+        };
+        let with_gateway =
+            |network: &&Network| !network.gateway.is_empty() || !network.gateway_v6.is_empty();
         match (networks().filter(with_gateway).find_map(address), networks().find_map(address)) {
             (Some(address), _) => Self::At(Some(address)),
             (None, Some(address)) => Self::Overlay(address),
@@ -179,7 +186,11 @@ struct ListedPort {
 impl Listed {
     /// Links of the old kind add names of the form `/other/alias`; its own has one slash.
     pub(crate) fn name(&self) -> &str {
-        self.names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/')).unwrap_or(&self.id)
+        self.names
+            .iter()
+            .map(|name| name.trim_start_matches('/'))
+            .find(|name| !name.contains('/'))
+            .unwrap_or(&self.id)
     }
 
     pub(crate) fn address(&self) -> OwnAddress {
@@ -189,9 +200,11 @@ impl Listed {
     pub(crate) fn port_map(&self) -> PortMap {
         let mut map = PortMap::new();
         for port in &self.ports {
-            let bindings = map.entry(format!("{}/{}", port.private_port, port.protocol)).or_default();
+            let bindings =
+                map.entry(format!("{}/{}", port.private_port, port.protocol)).or_default();
             if let Some(public) = port.public_port {
-                let binding = PortBinding { host_ip: port.ip.clone(), host_port: public.to_string() };
+                let binding =
+                    PortBinding { host_ip: port.ip.clone(), host_port: public.to_string() };
                 bindings.get_or_insert_default().push(binding);
             }
         }
@@ -274,44 +287,65 @@ impl Engine<'_> {
         }
     }
 
-    /// By which address the machine reaches a container whose networks are all overlays: by the bridge that is each such container's way out.
+    /// By which address the machine reaches a container whose networks are all overlays: by the
+    /// bridge that is each such container's way out.
     pub(crate) async fn gateway_bridge(self) -> Result<BTreeMap<String, IpAddr>, EngineError> {
         let bridge: GatewayBridge = match self.get("/networks/docker_gwbridge").await {
             Err(EngineError::Refused { .. }) => return Ok(BTreeMap::new()),
             answered => answered?,
         };
-        let address = |(id, end): (String, BridgeEnd)| Some((id, end.address.split('/').next()?.parse().ok()?));
+        let address = |(id, end): (String, BridgeEnd)| {
+            Some((id, end.address.split('/').next()?.parse().ok()?))
+        };
         Ok(bridge.containers.into_iter().filter_map(address).collect())
     }
 
     /// The addresses that the machine itself has in networks of containers.
     pub(crate) async fn gateways(self) -> Result<BTreeSet<IpAddr>, EngineError> {
         let networks: Vec<ListedNetwork> = self.get("/networks").await?;
-        let configs = networks.into_iter().flat_map(|network| network.ipam.config.unwrap_or_default());
+        let configs =
+            networks.into_iter().flat_map(|network| network.ipam.config.unwrap_or_default());
         Ok(configs.filter_map(|config| config.gateway.parse().ok()).collect())
     }
 
-    /// Whether it runs without root, so that its containers' networks are in a namespace of their own.
+    /// Whether it runs without root, so that its containers' networks are in a namespace of their
+    /// own.
     pub(crate) async fn is_rootless(self) -> Result<bool, EngineError> {
         let info: Info = self.get("/info").await?;
-        Ok(info.security_options.iter().flatten().any(|option| option.split(',').any(|part| part == "name=rootless")))
+        Ok(info
+            .security_options
+            .iter()
+            .flatten()
+            .any(|option| option.split(',').any(|part| part == "name=rootless")))
     }
 
     /// Containers that start, end, change their name or their networks, from now on.
     pub(crate) async fn events(self) -> Result<Events, EngineError> {
-        let (body, connection) = self.send(Method::GET, &format!("/events?filters={EVENTS}")).await?;
+        let (body, connection) =
+            self.send(Method::GET, &format!("/events?filters={EVENTS}")).await?;
         Ok(Events::new(body, connection))
     }
 
     async fn get<T: DeserializeOwned>(self, path: &str) -> Result<T, EngineError> {
         let (body, _connection) = self.send(Method::GET, path).await?;
-        let bytes = Limited::new(body, MAX_ANSWER).collect().await.map_err(EngineError::Body)?.to_bytes();
+        let bytes =
+            Limited::new(body, MAX_ANSWER).collect().await.map_err(EngineError::Body)?.to_bytes();
         serde_json::from_slice(&bytes).map_err(EngineError::Decode)
     }
 
-    async fn send(self, method: Method, path: &str) -> Result<(Incoming, AbortOnDropHandle<()>), EngineError> {
-        let stream = self.0.open(Destination::Docker, Class::Interactive).await.map_err(EngineError::Open)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(EngineError::Exchange)?;
+    async fn send(
+        self,
+        method: Method,
+        path: &str,
+    ) -> Result<(Incoming, AbortOnDropHandle<()>), EngineError> {
+        let stream = self
+            .0
+            .open(Destination::Docker, Class::Interactive)
+            .await
+            .map_err(EngineError::Open)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(EngineError::Exchange)?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
             // Its failure is seen by whoever reads the answer.
             let _ = connection.await;
@@ -323,21 +357,28 @@ impl Engine<'_> {
             message: format!("{path:?} is no path of the Docker API"),
         })?;
         request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("docker"));
-        let response = sender.send_request(request).await.map_err(|error| match OpenError::of(&error) {
-            Some(refusal) => EngineError::Open(refusal.clone()),
-            None => EngineError::Exchange(error),
-        })?;
+        let response =
+            sender.send_request(request).await.map_err(|error| match OpenError::of(&error) {
+                Some(refusal) => EngineError::Open(refusal.clone()),
+                None => EngineError::Exchange(error),
+            })?;
         let status = response.status();
         if status.is_success() {
             return Ok((response.into_body(), connection));
         }
-        let bytes = Limited::new(response.into_body(), MAX_REFUSAL).collect().await.map_err(EngineError::Body)?.to_bytes();
+        let bytes = Limited::new(response.into_body(), MAX_REFUSAL)
+            .collect()
+            .await
+            .map_err(EngineError::Body)?
+            .to_bytes();
         #[derive(Deserialize)]
         struct Refusal {
             message: String,
         }
-        let message = serde_json::from_slice(&bytes)
-            .map_or_else(|_| String::from_utf8_lossy(&bytes).trim().to_owned(), |refusal: Refusal| refusal.message);
+        let message = serde_json::from_slice(&bytes).map_or_else(
+            |_| String::from_utf8_lossy(&bytes).trim().to_owned(),
+            |refusal: Refusal| refusal.message,
+        );
         Err(EngineError::Refused { status, message })
     }
 }

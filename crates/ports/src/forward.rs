@@ -1,4 +1,5 @@
-//! One address of an open port: its socket, what it leads to, and its end. How bytes get there is the business of `tcp` and `udp`.
+//! One address of an open port: its socket, what it leads to, and its end. How bytes get there is
+//! the business of `tcp` and `udp`.
 //!
 //! Knows nothing of Docker and not why the port is open.
 
@@ -46,7 +47,8 @@ pub(crate) struct Ending {
     pub(crate) cut: CancellationToken,
 }
 
-/// One address of an open port. Dropping it closes the address; its connections have a moment to end by themselves.
+/// One address of an open port. Dropping it closes the address; its connections have a moment to
+/// end by themselves.
 pub(crate) struct Forward {
     close: Box<dyn Fn() + Send + Sync>,
     ending: Ending,
@@ -54,7 +56,11 @@ pub(crate) struct Forward {
 
 impl Forward {
     /// `tasks` owns what runs from here on.
-    pub(crate) fn open(socket: Socket, target: Arc<Target>, tasks: &TaskTracker) -> io::Result<Self> {
+    pub(crate) fn open(
+        socket: Socket,
+        target: Arc<Target>,
+        tasks: &TaskTracker,
+    ) -> io::Result<Self> {
         let ending = Ending::default();
         let close: Box<dyn Fn() + Send + Sync> = match socket {
             Socket::Tcp(listener) => {
@@ -89,7 +95,8 @@ impl Drop for Forward {
     }
 }
 
-/// The socket of a forward. It is closed by whoever decides so and at once: the next moment somebody else may want the port.
+/// The socket of a forward. It is closed by whoever decides so and at once: the next moment
+/// somebody else may want the port.
 pub(crate) struct Door<S>(Mutex<Option<S>>);
 
 impl<S> Door<S> {

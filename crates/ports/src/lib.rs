@@ -1,11 +1,13 @@
 //! Published container ports on localhost.
 //!
-//! The local port is taken before the container is started, so that a conflict is Docker's own error and nothing runs; it answers before
-//! `start` does, and it is closed when the container dies. The engine's events and a full list after every reconnect keep that true for
-//! containers that were not started through us.
+//! The local port is taken before the container is started, so that a conflict is Docker's own
+//! error and nothing runs; it answers before `start` does, and it is closed when the container
+//! dies. The engine's events and a full list after every reconnect keep that true for containers
+//! that were not started through us.
 //!
-//! `table` decides which listeners there should be and does no IO; `forward` is one listener, `tcp` and `udp` what passes through it; `docker` asks the
-//! engine. Nothing here knows how a machine is reached, nor when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
+//! `table` decides which listeners there should be and does no IO; `forward` is one listener, `tcp`
+//! and `udp` what passes through it; `docker` asks the engine. Nothing here knows how a machine is
+//! reached, nor when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
 
 #![forbid(unsafe_code)]
 
@@ -71,7 +73,8 @@ const MAX_STREAMS: usize = 896;
 /// What a person sets.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where ports without an address of their own appear. Only where this is no loopback address may a forward listen on one that is none.
+    /// Where ports without an address of their own appear. Only where this is no loopback address
+    /// may a forward listen on one that is none.
     pub bind: IpAddr,
     /// What to do when a port is taken here.
     pub on_conflict: OnConflict,
@@ -81,7 +84,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bind: Ipv4Addr::LOCALHOST.into(), on_conflict: OnConflict::default(), rules: Rules::default() }
+        Self {
+            bind: Ipv4Addr::LOCALHOST.into(),
+            on_conflict: OnConflict::default(),
+            rules: Rules::default(),
+        }
     }
 }
 
@@ -131,8 +138,9 @@ impl Ports {
         }))
     }
 
-    /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown` comes. To be called each time a path to the
-    /// engine is there. Listeners stay when it returns: only [`Ports::detach`] and the death of a container close them.
+    /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown`
+    /// comes. To be called each time a path to the engine is there. Listeners stay when it returns:
+    /// only [`Ports::detach`] and the death of a container close them.
     ///
     /// # Errors
     /// When the engine cannot be asked; the caller decides when to call again.
@@ -160,17 +168,21 @@ impl Ports {
                 self.resync().await?;
             }
             stream::iter(news.containers.into_iter().map(Ok))
-                .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move { self.refresh(&id).await.map(drop) })
+                .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move {
+                    self.refresh(&id).await.map(drop)
+                })
                 .await?;
         }
     }
 
-    /// The machine is gone on purpose, and its containers with it: closes every port and resets its connections. What was published is listed as asleep.
+    /// The machine is gone on purpose, and its containers with it: closes every port and resets its
+    /// connections. What was published is listed as asleep.
     pub fn detach(&self) {
         self.end_all(None);
     }
 
-    /// The same where the machine goes by itself: published TCP ports go on listening, to tell who asks by HTTP that their container is asleep.
+    /// The same where the machine goes by itself: published TCP ports go on listening, to tell who
+    /// asks by HTTP that their container is asleep.
     pub fn fall_asleep(&self) {
         self.end_all(Some(&self.0.tasks));
     }
@@ -178,8 +190,12 @@ impl Ports {
     fn end_all(&self, listening_on: Option<&TaskTracker>) {
         self.0.openings.cancel();
         let mut state = self.state();
-        let ended: Vec<(Listening, Vec<std::net::SocketAddr>)> =
-            state.table.open().filter(|open| !open.listening.slot.by_hand).map(|open| (open.listening.clone(), open.at.clone())).collect();
+        let ended: Vec<(Listening, Vec<std::net::SocketAddr>)> = state
+            .table
+            .open()
+            .filter(|open| !open.listening.slot.by_hand)
+            .map(|open| (open.listening.clone(), open.at.clone()))
+            .collect();
         state.table.clear();
         for (_, opened) in std::mem::take(&mut state.forwards) {
             opened.cut();
@@ -197,8 +213,8 @@ impl Ports {
         self.0.tasks.wait().await;
     }
 
-    /// A container was asked to end through us: closes its ports before the answer is passed on. Costs nothing for one without open ports.
-    /// Failures are left to the events.
+    /// A container was asked to end through us: closes its ports before the answer is passed on.
+    /// Costs nothing for one without open ports. Failures are left to the events.
     pub async fn settle(&self, reference: &str) {
         self.opened(Some(reference)).await;
         let id = {
@@ -209,17 +225,25 @@ impl Ports {
         if let Some(id) = id
             && let Err(error) = self.refresh(&id).await
         {
-            tracing::debug!(%id, %error, "the state of a container that was asked to end is not known yet");
+            tracing::debug!(%id, %error, "the state of a container that was asked to end is not \
+                known yet");
         }
     }
 
     /// What is open, and what should be and is not, in order of the local address.
     pub fn list(&self) -> Vec<PortStatus> {
         let state = self.state();
-        let open = state.table.open().map(|open| PortStatus::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters)));
-        let missing = state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
-        let waiting = state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
-        let asleep = state.sleepers.iter().map(|sleeper| PortStatus::asleep(&sleeper.listening, &sleeper.at));
+        let open = state.table.open().map(|open| {
+            PortStatus::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters))
+        });
+        let missing =
+            state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
+        let waiting =
+            state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
+        let asleep = state
+            .sleepers
+            .iter()
+            .map(|sleeper| PortStatus::asleep(&sleeper.listening, &sleeper.at));
         let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).chain(asleep).collect();
         list.sort_by_key(|status| (status.local, status.protocol));
         list
@@ -243,13 +267,17 @@ impl Ports {
         }
     }
 
-    /// Asks about one container and does what follows from it. Returns its full id, where there is one.
+    /// Asks about one container and does what follows from it. Returns its full id, where there is
+    /// one.
     async fn refresh(&self, reference: &str) -> Result<String, EngineError> {
         let question = Question::new(self);
         let inspected = self.engine().inspect(reference).await?;
         let id = inspected.as_ref().map_or(reference, |inspected| inspected.id.as_str()).to_owned();
         let bridged = match &inspected {
-            Some(inspected) if inspected.state.running && matches!(inspected.address(), OwnAddress::Overlay(_)) => {
+            Some(inspected)
+                if inspected.state.running
+                    && matches!(inspected.address(), OwnAddress::Overlay(_)) =>
+            {
                 self.engine().gateway_bridge().await?.remove(&id)
             }
             _ => None,
@@ -276,11 +304,16 @@ impl Ports {
 
     /// All that publishes ports, or may be forwarded to by hand.
     async fn running(&self) -> Result<Vec<Container>, EngineError> {
-        let (listed, services) = futures::try_join!(self.engine().list(), self.engine().services())?;
-        let overlays = listed.iter().any(|listed| matches!(listed.address(), OwnAddress::Overlay(_)));
-        let bridged = if overlays { self.engine().gateway_bridge().await? } else { BTreeMap::new() };
+        let (listed, services) =
+            futures::try_join!(self.engine().list(), self.engine().services())?;
+        let overlays =
+            listed.iter().any(|listed| matches!(listed.address(), OwnAddress::Overlay(_)));
+        let bridged =
+            if overlays { self.engine().gateway_bridge().await? } else { BTreeMap::new() };
         let containers = listed.iter().map(|listed| self.listed(listed, bridged.get(&listed.id)));
-        Ok(containers.chain(services.iter().map(|service| service.as_container(self.here()))).collect())
+        Ok(containers
+            .chain(services.iter().map(|service| service.as_container(self.here())))
+            .collect())
     }
 
     fn listed(&self, listed: &Listed, bridged: Option<&IpAddr>) -> Container {
@@ -289,7 +322,8 @@ impl Ports {
         Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address }
     }
 
-    // Every critical section leaves the table and the sockets in step, so a panic elsewhere does not make them wrong.
+    // Every critical section leaves the table and the sockets in step, so a panic elsewhere does
+    // not make them wrong.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,7 +7,8 @@ use socket2::{Domain, Type};
 
 use crate::address::{Address, Protocol};
 
-/// Connections that have come and are not accepted yet; the kernel's own default for `listen` is the same on current systems.
+/// Connections that have come and are not accepted yet; the kernel's own default for `listen` is
+/// the same on current systems.
 const BACKLOG: i32 = 4096;
 
 /// A socket that is bound, and listens if it is one for connections.
@@ -31,7 +32,8 @@ pub(crate) fn listen(address: Address) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     match protocol {
         Protocol::Tcp => {
-            // As every server does: connections that have ended here are no reason to refuse the port.
+            // As every server does: connections that have ended here are no reason to refuse the
+            // port.
             socket.set_reuse_address(true)?;
             socket.bind(&at.into())?;
             socket.listen(BACKLOG)?;
@@ -57,8 +59,10 @@ pub(crate) fn reason(error: &io::Error, at: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => TAKEN.to_owned(),
         io::ErrorKind::PermissionDenied => format!(
-            "permission denied: this computer lets only root listen on port {0}. Publish a higher port, or allow it with \
-             `sudo sysctl net.ipv4.ip_unprivileged_port_start={0}` or `sudo setcap cap_net_bind_service=+ep` on the dockbridge program",
+            "permission denied: this computer lets only root listen on port {0}. Publish a higher \
+                port, or allow it with \
+             `sudo sysctl net.ipv4.ip_unprivileged_port_start={0}` or `sudo setcap \
+                cap_net_bind_service=+ep` on the dockbridge program",
             at.port()
         ),
         io::ErrorKind::AddrNotAvailable => format!("this computer has no address {}", at.ip()),

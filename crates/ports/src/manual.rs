@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::address::{Address, Protocol};
 
-/// Where a forward made by hand listens: written `[ADDRESS:]PORT[/udp]`. Without an address it is where published ports appear.
+/// Where a forward made by hand listens: written `[ADDRESS:]PORT[/udp]`. Without an address it is
+/// where published ports appear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Local {
     /// Address of this computer.
@@ -40,12 +41,20 @@ pub struct NotAForward {
     form: &'static str,
 }
 
-const FORM: &str = "LOCAL:CONTAINER:PORT, such as 8080:web:80, 127.0.0.2:8080:web:80 or 5353:dns:53/udp";
-const LOCAL: &str = "PORT or ADDRESS:PORT, with /udp for datagrams, such as 8080, [::1]:8080 or 5353/udp";
+const FORM: &str = "LOCAL:CONTAINER:PORT, such as 8080:web:80, 127.0.0.2:8080:web:80 or \
+    5353:dns:53/udp";
+const LOCAL: &str = "PORT or ADDRESS:PORT, with /udp for datagrams, such as 8080, [::1]:8080 or \
+    5353/udp";
 
 fn protocol(text: &str) -> Result<(&str, Protocol), &'static str> {
     match text.rsplit_once('/') {
-        Some((rest, protocol)) => Ok((rest, protocol.parse().map_err(|_| "the protocol is neither tcp nor udp")?)),
+        Some((rest, protocol)) => Ok((
+            rest,
+            protocol.parse().map_err(|_| {
+                "the protocol is neither \
+            tcp nor udp"
+            })?,
+        )),
         None => Ok((text, Protocol::Tcp)),
     }
 }
@@ -81,11 +90,17 @@ impl FromStr for ByHand {
             let (rest, protocol) = protocol(text)?;
             let mut parts = rest.rsplitn(3, ':');
             let (inside, container, here) = (parts.next(), parts.next(), parts.next());
-            let (Some(inside), Some(container), Some(here)) = (inside, container, here) else { return Err("it has three parts") };
+            let (Some(inside), Some(container), Some(here)) = (inside, container, here) else {
+                return Err("it has three parts");
+            };
             if container.is_empty() || container.contains(']') {
                 return Err("the container's name is missing");
             }
-            Ok(Self { local: local(here, protocol)?, container: container.to_owned(), port: port(inside)? })
+            Ok(Self {
+                local: local(here, protocol)?,
+                container: container.to_owned(),
+                port: port(inside)?,
+            })
         };
         parse().map_err(|why| NotAForward { text: text.to_owned(), why, form: FORM })
     }
@@ -93,7 +108,10 @@ impl FromStr for ByHand {
 
 impl Local {
     pub(crate) fn at(self, bind: IpAddr) -> Address {
-        Address { protocol: self.protocol, at: SocketAddr::new(self.address.unwrap_or(bind), self.port) }
+        Address {
+            protocol: self.protocol,
+            at: SocketAddr::new(self.address.unwrap_or(bind), self.port),
+        }
     }
 }
 
@@ -137,10 +155,16 @@ mod tests {
             "8080:web:80/sctp",
             "localhost:80:web:80",
         ] {
-            assert!(bad.parse::<ByHand>().unwrap_err().to_string().contains("such as 8080:web:80"), "{bad:?}");
+            assert!(
+                bad.parse::<ByHand>().unwrap_err().to_string().contains("such as 8080:web:80"),
+                "{bad:?}"
+            );
         }
         for bad in ["", "x", "0", "::1:80", "80/sctp"] {
-            assert!(bad.parse::<Local>().unwrap_err().to_string().contains("such as 8080,"), "{bad:?}");
+            assert!(
+                bad.parse::<Local>().unwrap_err().to_string().contains("such as 8080,"),
+                "{bad:?}"
+            );
         }
     }
 }

@@ -14,10 +14,12 @@ use crate::docker::EngineError;
 /// One event is about 1 KB; labels make it longer.
 const MAX_EVENT: usize = 1 << 20;
 
-/// `{"type":["container","network","service"],"event":["start","die","destroy","rename","connect","disconnect","create","update","remove"]}`. A pause is not
-/// among it: a paused container keeps its ports. The last three are the services' alone, and those of others are passed over.
+/// `{"type":["container","network","service"],"event":["start","die","destroy","rename","connect","disconnect","create","update","remove"]}`.
+/// A pause is not among it: a paused container keeps its ports. The last three are the services'
+/// alone, and those of others are passed over.
 pub(crate) const EVENTS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%2C%22service%22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%2C%22\
-                      rename%22%2C%22connect%22%2C%22disconnect%22%2C%22create%22%2C%22update%22%2C%22remove%22%5D%7D";
+                      \
+    rename%22%2C%22connect%22%2C%22disconnect%22%2C%22create%22%2C%22update%22%2C%22remove%22%5D%7D";
 
 /// Of what there is news.
 #[derive(Debug, Default)]
@@ -71,7 +73,8 @@ impl Events {
         Self { body, buffer: BytesMut::new(), _connection: connection }
     }
 
-    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the stream. Dropping the future loses nothing.
+    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the
+    /// stream. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Option<News>, EngineError> {
         loop {
             let news = self.parse()?;

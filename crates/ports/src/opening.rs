@@ -1,4 +1,5 @@
-//! What the table asks for is done to sockets here: listeners are opened and closed, lent addresses added and given up.
+//! What the table asks for is done to sockets here: listeners are opened and closed, lent addresses
+//! added and given up.
 //!
 //! Decides nothing: which addresses a listener may have is the table's word.
 
@@ -49,7 +50,8 @@ impl Ports {
                     state.forwards.remove(&slot);
                 }
                 Action::Yield(slot, at) => {
-                    tracing::debug!(local = %slot.wanted, lent = %at, "a lent address goes to the container that owns it");
+                    tracing::debug!(local = %slot.wanted, lent = %at, "a lent address goes to the \
+                        container that owns it");
                     if let Some(opened) = state.forwards.get_mut(&slot)
                         && let Some(forward) = opened.forwards.remove(&at)
                     {
@@ -87,7 +89,9 @@ impl Ports {
         let Slot { wanted, .. } = listening.slot;
         let opened = match (wanted.protocol, self.0.connector.without_datagrams()) {
             (Protocol::Udp, Some(why)) => Err(why),
-            _ => self.try_open(state, &listening).map_err(|refused| listen::reason(&refused.error, refused.at)),
+            _ => self
+                .try_open(state, &listening)
+                .map_err(|refused| listen::reason(&refused.error, refused.at)),
         };
         match opened {
             Ok(at) => {
@@ -95,7 +99,9 @@ impl Ports {
                     Some(chosen) => {
                         tracing::warn!(asked_for = %wanted, %chosen, container = %listening.name, "a port is taken here, another was chosen")
                     }
-                    None => tracing::debug!(local = %wanted, container = %listening.name, "port open"),
+                    None => {
+                        tracing::debug!(local = %wanted, container = %listening.name, "port open")
+                    }
                 }
                 state.table.opened(listening, at);
             }
@@ -103,13 +109,18 @@ impl Ports {
                 let (container, told) = (listening.name.clone(), why.clone());
                 // It is tried again and again; that is told once.
                 if state.table.blocked(listening, why) {
-                    tracing::warn!(local = %wanted, %container, why = %told, "a port cannot be opened here");
+                    tracing::warn!(local = %wanted, %container, why = %told, "a port cannot be \
+                        opened here");
                 }
             }
         }
     }
 
-    fn try_open(&self, state: &mut State, listening: &Listening) -> Result<Vec<SocketAddr>, NotPlaced> {
+    fn try_open(
+        &self,
+        state: &mut State,
+        listening: &Listening,
+    ) -> Result<Vec<SocketAddr>, NotPlaced> {
         let slot = &listening.slot;
         let placed = match state.reserved.remove(slot) {
             Some(Reserved(placed)) => placed,
@@ -123,20 +134,30 @@ impl Ports {
             connector: self.0.connector.clone(),
             activity: self.0.activity.clone(),
             places: self.0.places.clone(),
-            source: format!("{}:{}", listening.name, at.first().map_or(slot.wanted.at.port(), SocketAddr::port)),
+            source: format!(
+                "{}:{}",
+                listening.name,
+                at.first().map_or(slot.wanted.at.port(), SocketAddr::port)
+            ),
             remote: listening.remote.clone(),
             is_containers: slot.by_hand,
             counters: Arc::default(),
         });
         let open = |(at, socket)| Ok((at, Forward::open(socket, target.clone(), &self.0.tasks)?));
-        let forwards: io::Result<BTreeMap<SocketAddr, Forward>> = placed.sockets.into_iter().map(open).collect();
+        let forwards: io::Result<BTreeMap<SocketAddr, Forward>> =
+            placed.sockets.into_iter().map(open).collect();
         let forwards = forwards.map_err(|error| NotPlaced { at: slot.wanted.at, error })?;
         state.forwards.insert(slot.clone(), Opened { target, forwards, given_up: Vec::new() });
         Ok(at)
     }
 
-    /// Sockets for what is wanted, or for another port where it is taken and the person wants that. What a person asks for by hand is had or not.
-    pub(crate) fn place(&self, table: &Table, listening: &Listening) -> Result<Placed<Socket>, NotPlaced> {
+    /// Sockets for what is wanted, or for another port where it is taken and the person wants that.
+    /// What a person asks for by hand is had or not.
+    pub(crate) fn place(
+        &self,
+        table: &Table,
+        listening: &Listening,
+    ) -> Result<Placed<Socket>, NotPlaced> {
         let slot = &listening.slot;
         let on_conflict = if slot.by_hand { OnConflict::Error } else { self.0.options.on_conflict };
         place(slot.wanted, listening.twin, on_conflict, |at| {

@@ -39,7 +39,12 @@ impl Opening {
 
 impl Openings {
     fn begin(&self, id: String, name: String) -> Arc<Opening> {
-        let opening = Arc::new(Opening { id, name, cancelled: CancellationToken::new(), done: CancellationToken::new() });
+        let opening = Arc::new(Opening {
+            id,
+            name,
+            cancelled: CancellationToken::new(),
+            done: CancellationToken::new(),
+        });
         self.under_way().push(opening.clone());
         opening
     }
@@ -61,12 +66,16 @@ impl Openings {
 }
 
 impl Ports {
-    /// Waits for the openings under way, 10 s at most: those of one container (by id, the beginning of
-    /// its id, or name), or all of them. Returns at once where there are none.
+    /// Waits for the openings under way, 10 s at most: those of one container (by id, the beginning
+    /// of its id, or name), or all of them. Returns at once where there are none.
     pub async fn opened(&self, reference: Option<&str>) {
         let openings: Vec<_> = {
             let under_way = self.0.openings.under_way();
-            under_way.iter().filter(|opening| reference.is_none_or(|reference| opening.is_of(reference))).cloned().collect()
+            under_way
+                .iter()
+                .filter(|opening| reference.is_none_or(|reference| opening.is_of(reference)))
+                .cloned()
+                .collect()
         };
         if openings.is_empty() {
             return;

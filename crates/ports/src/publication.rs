@@ -1,4 +1,5 @@
-//! From Docker's words for published ports to local addresses: what to listen on here and where that leads on the machine.
+//! From Docker's words for published ports to local addresses: what to listen on here and where
+//! that leads on the machine.
 //!
 //! Knows Docker's JSON for port bindings and the person's bind address; opens nothing.
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Address, Protocol};
 
-/// `PortBindings` and `NetworkSettings.Ports` of the Engine API: container port, such as `80/tcp`, to bindings of the host.
+/// `PortBindings` and `NetworkSettings.Ports` of the Engine API: container port, such as `80/tcp`,
+/// to bindings of the host.
 pub(crate) type PortMap = BTreeMap<String, Option<Vec<PortBinding>>>;
 
 /// One binding of the Engine API. An empty host port, or `0`, asks for any free one.
@@ -45,11 +47,13 @@ pub(crate) struct Publication {
     pub(crate) inside: u16,
 }
 
-/// The same port on the loopback address of the other family: `localhost` is `::1` first for many programs.
+/// The same port on the loopback address of the other family: `localhost` is `::1` first for many
+/// programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Twin {
     pub(crate) ip: IpAddr,
-    /// What is owned and taken by another is a conflict, as it would be for an engine here. Not having the family at all is never a fault.
+    /// What is owned and taken by another is a conflict, as it would be for an engine here. Not
+    /// having the family at all is never a fault.
     pub(crate) claim: Claim,
 }
 
@@ -58,7 +62,8 @@ pub(crate) struct Twin {
 pub(crate) enum Claim {
     /// The engine gave the container this number in this address family.
     Own,
-    /// The engine gave the number to nobody in this family, as far as is known. A container that owns the address gets it.
+    /// The engine gave the number to nobody in this family, as far as is known. A container that
+    /// owns the address gets it.
     Spare,
 }
 
@@ -73,18 +78,23 @@ pub struct Remote {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
-/// What a port map publishes. Bindings without a fixed number (any free port, a range) are left out: the engine chooses those, and its choice is read
-/// after the start.
+/// What a port map publishes. Bindings without a fixed number (any free port, a range) are left
+/// out: the engine chooses those, and its choice is read after the start.
 ///
-/// The engine counts each address family by itself: `0.0.0.0:8080` and `[::]:8080` may belong to two containers, or to two ports of one. Each is
-/// owned on the loopback address of its family, and lent on the other one.
+/// The engine counts each address family by itself: `0.0.0.0:8080` and `[::]:8080` may belong to
+/// two containers, or to two ports of one. Each is owned on the loopback address of its family, and
+/// lent on the other one.
 ///
-/// `own` is the container's own address, as seen from the machine: what is bound to an address of this computer is reached there, since the machine has no
-/// such address.
+/// `own` is the container's own address, as seen from the machine: what is bound to an address of
+/// this computer is reached there, since the machine has no such address.
 pub(crate) fn publications(ports: &PortMap, here: Here, own: Option<IpAddr>) -> Vec<Publication> {
     let mut groups: BTreeMap<(Protocol, u16, u16), BTreeSet<Host>> = BTreeMap::new();
     for (key, of_port) in ports {
@@ -102,13 +112,17 @@ pub(crate) fn publications(ports: &PortMap, here: Here, own: Option<IpAddr>) -> 
         for Place { at, claim, twin, remote } in places(&hosts, here) {
             let wanted = Address { protocol, at: SocketAddr::new(at, port) };
             let remote = match (remote, own) {
-                (Behind::Machine(address), _) | (Behind::Container(address), None) => Remote { host: address.to_string(), port },
+                (Behind::Machine(address), _) | (Behind::Container(address), None) => {
+                    Remote { host: address.to_string(), port }
+                }
                 (Behind::Container(_), Some(own)) => Remote { host: own.to_string(), port: inside },
             };
             let publication = Publication { wanted, claim, twin, remote, inside };
             match publications.entry(wanted) {
                 Entry::Vacant(entry) => drop(entry.insert(publication)),
-                Entry::Occupied(mut entry) if claim < entry.get().claim => drop(entry.insert(publication)),
+                Entry::Occupied(mut entry) if claim < entry.get().claim => {
+                    drop(entry.insert(publication))
+                }
                 Entry::Occupied(_) => {}
             }
         }
@@ -126,7 +140,8 @@ pub(crate) struct Here {
 }
 
 impl Here {
-    /// Addresses of this computer that can be reached from others, and that are asked for although `bind` keeps ports to this computer.
+    /// Addresses of this computer that can be reached from others, and that are asked for although
+    /// `bind` keeps ports to this computer.
     pub(crate) fn exposed(self, ports: &PortMap) -> BTreeSet<IpAddr> {
         let bindings = ports.values().flatten().flatten();
         let exposed = bindings.filter_map(|binding| match Host::of(&binding.host_ip)? {
@@ -155,9 +170,11 @@ enum Behind {
 
 fn places(hosts: &BTreeSet<Host>, here: Here) -> Vec<Place> {
     let bind = here.bind;
-    let (v4, v6) = (Behind::Machine(Ipv4Addr::LOCALHOST.into()), Behind::Machine(Ipv6Addr::LOCALHOST.into()));
+    let (v4, v6) =
+        (Behind::Machine(Ipv4Addr::LOCALHOST.into()), Behind::Machine(Ipv6Addr::LOCALHOST.into()));
     let all = hosts.contains(&Host::All);
-    let (all_v4, all_v6) = (all || hosts.contains(&Host::AllV4), all || hosts.contains(&Host::AllV6));
+    let (all_v4, all_v6) =
+        (all || hosts.contains(&Host::AllV4), all || hosts.contains(&Host::AllV6));
     let mut places: Vec<Place> = hosts.iter().filter_map(|host| host.place(here)).collect();
     if all_v4 && all_v6 {
         let twin = twin(bind).map(|ip| Twin { ip, claim: Claim::Own });
@@ -174,7 +191,9 @@ fn places(hosts: &BTreeSet<Host>, here: Here) -> Vec<Place> {
 fn one_family(bind: IpAddr, is_v6: bool, remote: Behind) -> Place {
     let lent = |ip| Twin { ip, claim: Claim::Spare };
     match twin(bind) {
-        _ if bind.is_ipv6() == is_v6 => Place { at: bind, claim: Claim::Own, twin: twin(bind).map(lent), remote },
+        _ if bind.is_ipv6() == is_v6 => {
+            Place { at: bind, claim: Claim::Own, twin: twin(bind).map(lent), remote }
+        }
         Some(other) => Place { at: other, claim: Claim::Own, twin: Some(lent(bind)), remote },
         None => Place { at: bind, claim: Claim::Spare, twin: None, remote },
     }
@@ -230,7 +249,8 @@ impl Host {
                 true => place(here.bind, Claim::Spare, Behind::Container(address)),
                 false => place(address, Claim::Own, Behind::Container(address)),
             },
-            // It stands in for an address that this computer has not, so it gives way to a container that asked for this one.
+            // It stands in for an address that this computer has not, so it gives way to a
+            // container that asked for this one.
             Self::Other(address) => place(here.bind, Claim::Spare, Behind::Machine(address)),
             Self::All | Self::AllV4 | Self::AllV6 => None,
         }
@@ -255,7 +275,10 @@ mod tests {
             format!("{wanted}{}{twin} -> {remote} ({inside})", lent(claim))
         };
         let has = |address| address == IpAddr::from([192, 168, 7, 1]);
-        publications(&ports, Here { bind, has }, Some("172.17.0.2".parse().unwrap())).into_iter().map(told).collect()
+        publications(&ports, Here { bind, has }, Some("172.17.0.2".parse().unwrap()))
+            .into_iter()
+            .map(told)
+            .collect()
     }
 
     fn read(json: &str) -> Vec<String> {
@@ -264,9 +287,15 @@ mod tests {
 
     #[test]
     fn a_port_for_all_addresses_answers_on_both_loopbacks() {
-        assert_eq!(read(r#"{"80/tcp":[{"HostIp":"","HostPort":"8080"}]}"#), ["127.0.0.1:8080 and ::1 -> 127.0.0.1:8080 (80)"]);
         assert_eq!(
-            read(r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}]}"#),
+            read(r#"{"80/tcp":[{"HostIp":"","HostPort":"8080"}]}"#),
+            ["127.0.0.1:8080 and \
+            ::1 -> 127.0.0.1:8080 (80)"]
+        );
+        assert_eq!(
+            read(
+                r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}]}"#
+            ),
             ["127.0.0.1:8080 and ::1 -> 127.0.0.1:8080 (80)"]
         );
     }
@@ -274,28 +303,53 @@ mod tests {
     #[test]
     fn different_numbers_for_both_address_families_each_lead_to_their_own() {
         assert_eq!(
-            read(r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"49153"},{"HostIp":"::","HostPort":"49154"}]}"#),
-            ["127.0.0.1:49153 and ::1 lent -> 127.0.0.1:49153 (80)", "[::1]:49154 and 127.0.0.1 lent -> [::1]:49154 (80)",]
+            read(
+                r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"49153"},{"HostIp":"::","HostPort":"49154"}]}"#
+            ),
+            [
+                "127.0.0.1:49153 and ::1 lent -> 127.0.0.1:49153 \
+                (80)",
+                "[::1]:49154 and 127.0.0.1 lent -> [::1]:49154 (80)",
+            ]
         );
     }
 
     #[test]
     fn one_number_of_both_families_may_lead_to_two_ports_of_one_container() {
         let json = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}],"81/tcp":[{"HostIp":"::","HostPort":"8080"}]}"#;
-        assert_eq!(read(json), ["127.0.0.1:8080 and ::1 lent -> 127.0.0.1:8080 (80)", "[::1]:8080 and 127.0.0.1 lent -> [::1]:8080 (81)",]);
+        assert_eq!(
+            read(json),
+            [
+                "127.0.0.1:8080 and ::1 lent -> 127.0.0.1:8080 \
+            (80)",
+                "[::1]:8080 and 127.0.0.1 lent -> [::1]:8080 (81)",
+            ]
+        );
     }
 
     #[test]
     fn a_bind_address_without_a_counterpart_is_lent_to_the_other_family() {
-        let json = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"},{"HostIp":"::","HostPort":"81"}]}"#;
+        let json =
+            r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"80"},{"HostIp":"::","HostPort":"81"}]}"#;
         assert_eq!(
             read_at("192.168.7.1".parse().unwrap(), json),
             ["192.168.7.1:80 -> 127.0.0.1:80 (80)", "192.168.7.1:81 lent -> [::1]:81 (80)"]
         );
-        assert_eq!(read_at("::1".parse().unwrap(), json), ["[::1]:80 lent -> 127.0.0.1:80 (80)", "[::1]:81 -> [::1]:81 (80)"]);
+        assert_eq!(
+            read_at("::1".parse().unwrap(), json),
+            [
+                "[::1]:80 lent -> 127.0.0.1:80 \
+            (80)",
+                "[::1]:81 -> [::1]:81 (80)"
+            ]
+        );
         assert_eq!(
             read_at(Ipv4Addr::UNSPECIFIED.into(), json),
-            ["0.0.0.0:80 and :: lent -> 127.0.0.1:80 (80)", "[::]:81 and 0.0.0.0 lent -> [::1]:81 (80)"]
+            [
+                "0.0.0.0:80 and :: lent -> 127.0.0.1:80 \
+                (80)",
+                "[::]:81 and 0.0.0.0 lent -> [::1]:81 (80)"
+            ]
         );
     }
 
@@ -326,8 +380,16 @@ mod tests {
     #[test]
     fn an_address_of_this_computer_is_honored_where_ports_may_leave_it() {
         let json = r#"{"80/tcp":[{"HostIp":"192.168.7.1","HostPort":"8080"}]}"#;
-        assert_eq!(read_at(Ipv4Addr::UNSPECIFIED.into(), json), ["192.168.7.1:8080 -> 172.17.0.2:80 (80)"]);
-        assert_eq!(read_at("192.168.7.1".parse().unwrap(), json), ["192.168.7.1:8080 -> 172.17.0.2:80 (80)"]);
+        assert_eq!(
+            read_at(Ipv4Addr::UNSPECIFIED.into(), json),
+            ["192.168.7.1:8080 -> \
+            172.17.0.2:80 (80)"]
+        );
+        assert_eq!(
+            read_at("192.168.7.1".parse().unwrap(), json),
+            ["192.168.7.1:8080 -> \
+            172.17.0.2:80 (80)"]
+        );
         assert_eq!(read(json), ["127.0.0.1:8080 lent -> 172.17.0.2:80 (80)"]);
     }
 
@@ -335,7 +397,11 @@ mod tests {
     fn the_same_number_is_told_apart_by_protocol() {
         assert_eq!(
             read(r#"{"53/tcp":[{"HostPort":"53"}],"53/udp":[{"HostPort":"53"}]}"#),
-            ["127.0.0.1:53 and ::1 -> 127.0.0.1:53 (53)", "127.0.0.1:53/udp and ::1 -> 127.0.0.1:53 (53)"]
+            [
+                "127.0.0.1:53 and ::1 -> 127.0.0.1:53 \
+                (53)",
+                "127.0.0.1:53/udp and ::1 -> 127.0.0.1:53 (53)"
+            ]
         );
     }
 

@@ -1,4 +1,5 @@
-//! Bytes between a local connection and its stream to the container: each direction ends on its own, and an end is told as what it was.
+//! Bytes between a local connection and its stream to the container: each direction ends on its
+//! own, and an end is told as what it was.
 
 use std::io;
 
@@ -53,7 +54,11 @@ pub(crate) async fn relay(
     }
 }
 
-async fn copy(mut source: impl AsyncRead + Unpin, mut sink: impl AsyncWrite + Unpin, passed: impl Fn(usize)) -> End {
+async fn copy(
+    mut source: impl AsyncRead + Unpin,
+    mut sink: impl AsyncWrite + Unpin,
+    passed: impl Fn(usize),
+) -> End {
     // Zeroed once, not for each read.
     let mut buffer = vec![0; FIRST];
     loop {

@@ -26,7 +26,8 @@ impl fmt::Display for OnConflict {
     }
 }
 
-/// One rule, written `[CONTAINER:]PORT[-PORT][/tcp|/udp]`. The port is the published one; in the container's name `*` stands for any text.
+/// One rule, written `[CONTAINER:]PORT[-PORT][/tcp|/udp]`. The port is the published one; in the
+/// container's name `*` stands for any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     container: Option<String>,
@@ -37,7 +38,10 @@ pub struct Rule {
 
 /// A rule that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{rule:?} is no rule for ports: {why}; write [CONTAINER:]PORT[-PORT][/tcp|/udp], such as 8080, web:8000-8999 or 53/udp")]
+#[error(
+    "{rule:?} is no rule for ports: {why}; write [CONTAINER:]PORT[-PORT][/tcp|/udp], such as \
+    8080, web:8000-8999 or 53/udp"
+)]
 pub struct RuleError {
     rule: String,
     why: &'static str,
@@ -54,11 +58,19 @@ impl FromStr for Rule {
             None => (None, text),
         };
         let (ports, protocol) = match rest.split_once('/') {
-            Some((ports, protocol)) => (ports, Some(protocol.parse().map_err(|_| wrong("the protocol is neither tcp nor udp"))?)),
+            Some((ports, protocol)) => (
+                ports,
+                Some(protocol.parse().map_err(|_| wrong("the protocol is neither tcp nor udp"))?),
+            ),
             None => (rest, None),
         };
         let (from, to) = ports.split_once('-').unwrap_or((ports, ports));
-        let number = |text: &str| text.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong("a port is a number from 1 to 65535"));
+        let number = |text: &str| {
+            text.parse()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or_else(|| wrong("a port is a number from 1 to 65535"))
+        };
         let (from, to) = (number(from)?, number(to)?);
         if from > to {
             return Err(wrong("the range ends before it begins"));
@@ -106,7 +118,8 @@ pub struct Rules {
 
 impl Rules {
     pub(crate) fn admit(&self, container: &str, protocol: Protocol, port: u16) -> bool {
-        let named = |rules: &[Rule]| rules.iter().any(|rule| rule.matches(container, protocol, port));
+        let named =
+            |rules: &[Rule]| rules.iter().any(|rule| rule.matches(container, protocol, port));
         (self.include.is_empty() || named(&self.include)) && !named(&self.exclude)
     }
 }
@@ -121,13 +134,25 @@ mod tests {
 
     #[test]
     fn exclusion_goes_before_inclusion_and_no_inclusion_means_all() {
-        let all = Rules { include: Vec::new(), exclude: rules(&["5432", "db*:6000-6999", "53/udp"]) };
-        assert!(all.admit("web", Protocol::Tcp, 8080) && all.admit("web", Protocol::Tcp, 6379) && all.admit("dns", Protocol::Tcp, 53));
-        assert!(!all.admit("web", Protocol::Tcp, 5432) && !all.admit("db-1", Protocol::Tcp, 6379) && !all.admit("dns", Protocol::Udp, 53));
-        let some = Rules { include: rules(&["8000-8999", "*-api-*:80/tcp"]), exclude: rules(&["8443"]) };
+        let all =
+            Rules { include: Vec::new(), exclude: rules(&["5432", "db*:6000-6999", "53/udp"]) };
+        assert!(
+            all.admit("web", Protocol::Tcp, 8080)
+                && all.admit("web", Protocol::Tcp, 6379)
+                && all.admit("dns", Protocol::Tcp, 53)
+        );
+        assert!(
+            !all.admit("web", Protocol::Tcp, 5432)
+                && !all.admit("db-1", Protocol::Tcp, 6379)
+                && !all.admit("dns", Protocol::Udp, 53)
+        );
+        let some =
+            Rules { include: rules(&["8000-8999", "*-api-*:80/tcp"]), exclude: rules(&["8443"]) };
         assert!(some.admit("x", Protocol::Udp, 8000) && some.admit("a-api-1", Protocol::Tcp, 80));
         assert!(
-            !some.admit("x", Protocol::Tcp, 8443) && !some.admit("a-web-1", Protocol::Tcp, 80) && !some.admit("x", Protocol::Tcp, 9000)
+            !some.admit("x", Protocol::Tcp, 8443)
+                && !some.admit("a-web-1", Protocol::Tcp, 80)
+                && !some.admit("x", Protocol::Tcp, 9000)
         );
     }
 
@@ -137,7 +162,10 @@ mod tests {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }
         for bad in ["", "x", "0", "70000", "90-80", ":80", "80/sctp", "80-", "web:"] {
-            assert!(bad.parse::<Rule>().unwrap_err().to_string().contains("such as 8080"), "{bad:?}");
+            assert!(
+                bad.parse::<Rule>().unwrap_err().to_string().contains("such as 8080"),
+                "{bad:?}"
+            );
         }
     }
 }

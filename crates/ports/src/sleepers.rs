@@ -54,7 +54,12 @@ impl Sleepers {
     }
 
     /// The port's own sockets are closed by now. With `tasks`, it goes on listening where it can.
-    pub(crate) fn add(&mut self, listening: Listening, at: Vec<SocketAddr>, tasks: Option<&TaskTracker>) {
+    pub(crate) fn add(
+        &mut self,
+        listening: Listening,
+        at: Vec<SocketAddr>,
+        tasks: Option<&TaskTracker>,
+    ) {
         self.0.retain(|sleeper| sleeper.listening.slot != listening.slot);
         let of_tcp = listening.slot.wanted.protocol == Protocol::Tcp;
         let listeners = tasks.filter(|_| of_tcp).map(|tasks| listen(&at, &listening.name, tasks));
@@ -63,7 +68,9 @@ impl Sleepers {
 
     /// Somebody else is to have this port.
     pub(crate) fn give_up(&mut self, port: u16) {
-        for sleeper in self.0.iter_mut().filter(|sleeper| sleeper.at.iter().any(|at| at.port() == port)) {
+        for sleeper in
+            self.0.iter_mut().filter(|sleeper| sleeper.at.iter().any(|at| at.port() == port))
+        {
             drop(sleeper.listeners.take());
         }
     }
@@ -76,10 +83,13 @@ impl Sleepers {
 
 fn listen(at: &[SocketAddr], name: &str, tasks: &TaskTracker) -> Listeners {
     let listeners = at.iter().filter_map(|at| {
-        let listener = listen::listen(Address { protocol: Protocol::Tcp, at: *at }).and_then(|socket| match socket {
-            Socket::Tcp(listener) => TcpListener::from_std(listener).map(Some),
-            Socket::Udp(_) => Ok(None),
-        });
+        let listener =
+            listen::listen(Address { protocol: Protocol::Tcp, at: *at }).and_then(|socket| {
+                match socket {
+                    Socket::Tcp(listener) => TcpListener::from_std(listener).map(Some),
+                    Socket::Udp(_) => Ok(None),
+                }
+            });
         listener.unwrap_or_else(|error| {
             tracing::debug!(%at, %error, "a port that is asleep cannot say so");
             None
@@ -133,11 +143,13 @@ fn is_http(asked: &[u8]) -> bool {
 
 fn answer(name: &str) -> String {
     let text = format!(
-        "{name} is asleep: dockbridge has taken its machine down, and the volume stays. `dockbridge wake`, or any docker command, brings both back.\n"
+        "{name} is asleep: dockbridge has taken its machine down, and the volume stays. \
+            `dockbridge wake`, or any docker command, brings both back.\n"
     );
     let length = text.len();
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\nRetry-After: 60\r\n\
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; \
+            charset=utf-8\r\nContent-Length: {length}\r\nRetry-After: 60\r\n\
          Connection: close\r\n\r\n{text}"
     )
 }

@@ -41,7 +41,8 @@ pub struct PortStatus {
 pub enum PortState {
     /// It does.
     Open,
-    /// It does not: the container was started by others, or its number was chosen by the engine, and the port is not to be had here.
+    /// It does not: the container was started by others, or its number was chosen by the engine,
+    /// and the port is not to be had here.
     Unavailable {
         /// In words for a person.
         why: String,
@@ -76,7 +77,10 @@ impl PortStatus {
     }
 
     pub(crate) fn asleep(listening: &Listening, at: &[SocketAddr]) -> Self {
-        let why = "its machine was taken down; any docker command, or `dockbridge wake`, brings it back".to_owned();
+        let why =
+            "its machine was taken down; any docker command, or `dockbridge wake`, brings it \
+            back"
+                .to_owned();
         let local = at.first().copied().unwrap_or(listening.slot.wanted.at);
         Self { local, ..Self::of(listening, PortState::Asleep { why }) }
     }
@@ -92,7 +96,13 @@ impl PortStatus {
             remote: None,
             by_hand: true,
             traffic: Traffic::default(),
-            state: PortState::Waiting { why: format!("no container {} runs with a network of its own", forward.container) },
+            state: PortState::Waiting {
+                why: format!(
+                    "no container {} runs with a network of its \
+                own",
+                    forward.container
+                ),
+            },
         }
     }
 

@@ -1,6 +1,8 @@
-//! Services of a swarm: what they publish belongs to no container, since the machine's ingress network takes it to one of the tasks.
+//! Services of a swarm: what they publish belongs to no container, since the machine's ingress
+//! network takes it to one of the tasks.
 //!
-//! A service stands in the table as a container of its own. Ports that a service publishes in host mode are those of its tasks' containers.
+//! A service stands in the table as a container of its own. Ports that a service publishes in host
+//! mode are those of its tasks' containers.
 
 use serde::Deserialize;
 
@@ -45,14 +47,26 @@ impl Service {
     /// As the table has it. The ingress network has each number in both families.
     pub(crate) fn as_container(&self, here: Here) -> Container {
         let mut ports = PortMap::new();
-        for port in self.endpoint.ports.iter().flatten().filter(|port| port.publish_mode != "host") {
-            let bindings = ports.entry(format!("{}/{}", port.target_port, port.protocol)).or_default().get_or_insert_default();
+        for port in self.endpoint.ports.iter().flatten().filter(|port| port.publish_mode != "host")
+        {
+            let bindings = ports
+                .entry(format!("{}/{}", port.target_port, port.protocol))
+                .or_default()
+                .get_or_insert_default();
             let host_port = port.published_port.to_string();
-            bindings.extend(["0.0.0.0", "::"].map(|host| PortBinding { host_ip: host.to_owned(), host_port: host_port.clone() }));
+            bindings.extend(["0.0.0.0", "::"].map(|host| PortBinding {
+                host_ip: host.to_owned(),
+                host_port: host_port.clone(),
+            }));
         }
         // Behind all ids of containers, which are hexadecimal: a container's name comes first.
         let id = format!("service {}", self.id);
-        Container { id, name: self.spec.name.clone(), publications: publications(&ports, here, None), address: None }
+        Container {
+            id,
+            name: self.spec.name.clone(),
+            publications: publications(&ports, here, None),
+            address: None,
+        }
     }
 }
 
@@ -69,8 +83,21 @@ mod tests {
         let service: Service = serde_json::from_str(service).unwrap();
         let here = Here { bind: std::net::Ipv4Addr::LOCALHOST.into(), has: |_| false };
         let container = service.as_container(here);
-        let told = container.publications.iter().map(|one| format!("{} -> {} ({})", one.wanted, one.remote, one.inside));
-        assert_eq!(told.collect::<Vec<_>>(), ["127.0.0.1:18203 -> 127.0.0.1:18203 (80)", "127.0.0.1:30000/udp -> 127.0.0.1:30000 (53)"]);
-        assert!(serde_json::from_str::<Service>(r#"{"ID":"q1","Spec":{"Name":"web"},"Endpoint":{}}"#).is_ok());
+        let told = container
+            .publications
+            .iter()
+            .map(|one| format!("{} -> {} ({})", one.wanted, one.remote, one.inside));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                "127.0.0.1:18203 -> 127.0.0.1:18203 \
+            (80)",
+                "127.0.0.1:30000/udp -> 127.0.0.1:30000 (53)"
+            ]
+        );
+        assert!(
+            serde_json::from_str::<Service>(r#"{"ID":"q1","Spec":{"Name":"web"},"Endpoint":{}}"#)
+                .is_ok()
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Which listeners there should be: a plain table of what containers publish, what a person forwards by hand and what is open, and the difference as
-//! actions.
+//! Which listeners there should be: a plain table of what containers publish, what a person
+//! forwards by hand and what is open, and the difference as actions.
 //!
-//! It answers for: listeners equal what running containers publish, whatever order news arrives in. It knows no sockets and no
-//! Docker: observations come in with the ticket that was drawn before the question was asked, actions go out.
+//! It answers for: listeners equal what running containers publish, whatever order news arrives in.
+//! It knows no sockets and no Docker: observations come in with the ticket that was drawn before
+//! the question was asked, actions go out.
 
 mod owners;
 #[cfg(test)]
@@ -18,8 +19,8 @@ use crate::rules::Rules;
 
 use owners::Owners;
 
-/// Drawn before the engine is asked. Of two answers about one container the one with the later ticket holds: its question was asked
-/// after the news that caused the earlier one.
+/// Drawn before the engine is asked. Of two answers about one container the one with the later
+/// ticket holds: its question was asked after the news that caused the earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
@@ -34,7 +35,8 @@ pub(crate) enum Action {
     Yield(Slot, SocketAddr),
 }
 
-/// What a listener is known by: who wants it, and where. Two containers may want one address; then one of them has it, or both have another.
+/// What a listener is known by: who wants it, and where. Two containers may want one address; then
+/// one of them has it, or both have another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {
     pub(crate) wanted: Address,
@@ -59,11 +61,14 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Its addresses under this number, the one that is wanted first, and by which right it has each.
+    /// Its addresses under this number, the one that is wanted first, and by which right it has
+    /// each.
     pub(crate) fn places(&self, port: u16) -> impl Iterator<Item = (SocketAddr, Claim)> + use<> {
         let wanted = (self.slot.wanted.at.ip(), self.claim);
         let twin = self.twin.map(|twin| (twin.ip, twin.claim));
-        std::iter::once(wanted).chain(twin).map(move |(ip, claim)| (SocketAddr::new(ip, port), claim))
+        std::iter::once(wanted)
+            .chain(twin)
+            .map(move |(ip, claim)| (SocketAddr::new(ip, port), claim))
     }
 
     /// Whether it has this address without owning it.
@@ -80,7 +85,8 @@ pub(crate) struct Open {
     pub(crate) at: Vec<SocketAddr>,
 }
 
-/// A forward that a person made: it holds while its container runs, and its address is never given to a published port.
+/// A forward that a person made: it holds while its container runs, and its address is never given
+/// to a published port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ByHand {
     pub(crate) container: String,
@@ -91,7 +97,8 @@ pub(crate) struct ByHand {
 #[derive(Debug)]
 struct Entry {
     asked: Ticket,
-    /// `None` once it runs no longer; kept while older questions are under way, so that a late answer cannot bring it back.
+    /// `None` once it runs no longer; kept while older questions are under way, so that a late
+    /// answer cannot bring it back.
     running: Option<Container>,
 }
 
@@ -115,7 +122,8 @@ impl Table {
         Self { rules, ..Self::default() }
     }
 
-    /// To be called before the engine is asked; the ticket goes to exactly one of `observe`, `resync` and `abandon`.
+    /// To be called before the engine is asked; the ticket goes to exactly one of `observe`,
+    /// `resync` and `abandon`.
     pub(crate) fn ask(&mut self) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
@@ -130,9 +138,15 @@ impl Table {
     }
 
     /// What the engine said of one container: `None` when it does not run or is gone.
-    pub(crate) fn observe(&mut self, ticket: Ticket, id: &str, running: Option<Container>) -> Vec<Action> {
+    pub(crate) fn observe(
+        &mut self,
+        ticket: Ticket,
+        id: &str,
+        running: Option<Container>,
+    ) -> Vec<Action> {
         self.asking.remove(&ticket);
-        let outdated = self.floor.is_some_and(|floor| ticket < floor) || self.containers.get(id).is_some_and(|entry| entry.asked > ticket);
+        let outdated = self.floor.is_some_and(|floor| ticket < floor)
+            || self.containers.get(id).is_some_and(|entry| entry.asked > ticket);
         if !outdated {
             self.containers.insert(id.to_owned(), Entry { asked: ticket, running });
         }
@@ -148,7 +162,9 @@ impl Table {
             self.containers.retain(|_, entry| entry.asked > ticket);
             for container in running {
                 let id = container.id.clone();
-                self.containers.entry(id).or_insert(Entry { asked: ticket, running: Some(container) });
+                self.containers
+                    .entry(id)
+                    .or_insert(Entry { asked: ticket, running: Some(container) });
             }
         }
         self.prune();
@@ -181,8 +197,9 @@ impl Table {
         if self.blocked.is_empty() { Vec::new() } else { self.difference() }
     }
 
-    /// Addresses of open listeners that are not listened at and that no container owns: to be tried after actions were carried out, and now and then. A listener
-    /// that had to take another number is tried under that one. Whoever gets one tells it by [`Table::lent`].
+    /// Addresses of open listeners that are not listened at and that no container owns: to be tried
+    /// after actions were carried out, and now and then. A listener that had to take another number
+    /// is tried under that one. Whoever gets one tells it by [`Table::lent`].
     pub(crate) fn lendable(&self) -> Vec<(Slot, SocketAddr)> {
         let mut lendable = Vec::new();
         for (slot, open) in &self.open {
@@ -198,17 +215,20 @@ impl Table {
     pub(crate) fn lent(&mut self, slot: &Slot, at: SocketAddr) {
         if let Some(open) = self.open.get_mut(slot) {
             open.at.push(at);
-            let places: Vec<SocketAddr> = open.listening.places(at.port()).map(|(place, _)| place).collect();
+            let places: Vec<SocketAddr> =
+                open.listening.places(at.port()).map(|(place, _)| place).collect();
             open.at.sort_by_key(|at| places.iter().position(|place| place == at));
         }
     }
 
-    /// A container that is about to start owns this address: whoever has it as a lent one gives it up.
+    /// A container that is about to start owns this address: whoever has it as a lent one gives it
+    /// up.
     pub(crate) fn make_way(&mut self, slot: &Slot, address: Address) -> Vec<Action> {
         self.give_up(|other, at| other != slot && Address { at, ..other.wanted }.overlaps(address))
     }
 
-    /// Whether a listener may have this address: a person has given it to nobody else, and if it is lent, no other owns it.
+    /// Whether a listener may have this address: a person has given it to nobody else, and if it is
+    /// lent, no other owns it.
     pub(crate) fn may_have(&self, listening: &Listening, at: SocketAddr) -> bool {
         let Listening { slot, .. } = listening;
         let address = Address { at, ..slot.wanted };
@@ -223,13 +243,15 @@ impl Table {
         self.open.insert(listening.slot.clone(), Open { listening, at });
     }
 
-    /// An `Open` could not be carried out; it is asked for again with the next news, and by [`Table::again`]. Tells whether the reason is new.
+    /// An `Open` could not be carried out; it is asked for again with the next news, and by
+    /// [`Table::again`]. Tells whether the reason is new.
     pub(crate) fn blocked(&mut self, listening: Listening, why: String) -> bool {
         let before = self.blocked.insert(listening.slot.clone(), (listening, why.clone()));
         before.is_none_or(|(_, before)| before != why)
     }
 
-    /// Whether a published port may not have this address, because a person has given it to another.
+    /// Whether a published port may not have this address, because a person has given it to
+    /// another.
     pub(crate) fn is_claimed(&self, address: Address) -> bool {
         self.by_hand.keys().any(|claimed| claimed.overlaps(address))
     }
@@ -250,10 +272,14 @@ impl Table {
             let overlaps = |at: &SocketAddr| Address { at: *at, ..slot.wanted }.overlaps(address);
             open.at.iter().any(|at| !open.listening.is_lent(*at) && overlaps(at))
         };
-        self.open.iter().find(|(slot, open)| has(slot, open)).map(|(slot, _)| slot.container.as_str())
+        self.open
+            .iter()
+            .find(|(slot, open)| has(slot, open))
+            .map(|(slot, _)| slot.container.as_str())
     }
 
-    /// The running container that is called so: by full id, by name, or by the beginning of the id as Docker accepts it.
+    /// The running container that is called so: by full id, by name, or by the beginning of the id
+    /// as Docker accepts it.
     pub(crate) fn called(&self, reference: &str) -> Option<&str> {
         self.running(reference).map(|container| container.id.as_str())
     }
@@ -263,12 +289,17 @@ impl Table {
         let reference = reference.trim_start_matches('/');
         running()
             .find(|container| container.id == reference || container.name == reference)
-            .or_else(|| running().find(|container| !reference.is_empty() && container.id.starts_with(reference)))
+            .or_else(|| {
+                running()
+                    .find(|container| !reference.is_empty() && container.id.starts_with(reference))
+            })
     }
 
     /// Whether a forward made by hand waits for this container.
     pub(crate) fn has_by_hand(&self, id: &str, name: &str) -> bool {
-        self.by_hand.values().any(|forward| forward.container == name || id.starts_with(&forward.container))
+        self.by_hand
+            .values()
+            .any(|forward| forward.container == name || id.starts_with(&forward.container))
     }
 
     /// Whether any forward was made by hand.
@@ -303,8 +334,13 @@ impl Table {
 
     /// Forwards made by hand whose container does not run, or has no address.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (Address, &ByHand)> {
-        let led = |forward: &ByHand| self.running(&forward.container).is_some_and(|container| container.address.is_some());
-        self.by_hand.iter().filter(move |(_, forward)| !led(forward)).map(|(address, forward)| (*address, forward))
+        let led = |forward: &ByHand| {
+            self.running(&forward.container).is_some_and(|container| container.address.is_some())
+        };
+        self.by_hand
+            .iter()
+            .filter(move |(_, forward)| !led(forward))
+            .map(|(address, forward)| (*address, forward))
     }
 
     fn prune(&mut self) {
@@ -317,9 +353,13 @@ impl Table {
     fn difference(&mut self) -> Vec<Action> {
         let desired = self.desired();
         // Where it leads makes a listener; a new name does not.
-        let wanted = |slot: &Slot, listening: &Listening| desired.get(slot).is_some_and(|desired| desired.remote == listening.remote);
+        let wanted = |slot: &Slot, listening: &Listening| {
+            desired.get(slot).is_some_and(|desired| desired.remote == listening.remote)
+        };
         let displaced = |slot: &Slot, open: &Open| {
-            let claimed = |at: &SocketAddr| !open.listening.is_lent(*at) && self.is_claimed(Address { at: *at, ..slot.wanted });
+            let claimed = |at: &SocketAddr| {
+                !open.listening.is_lent(*at) && self.is_claimed(Address { at: *at, ..slot.wanted })
+            };
             !slot.by_hand && open.at.iter().any(claimed)
         };
         let gone: Vec<Slot> = (self.open.iter())
@@ -340,22 +380,30 @@ impl Table {
         let owners = self.owners.clone();
         let given_up = self.give_up(|slot, at| {
             let address = Address { at, ..slot.wanted };
-            owners.other_than(slot, address) || (!slot.by_hand && claimed.iter().any(|claimed| claimed.overlaps(address)))
+            owners.other_than(slot, address)
+                || (!slot.by_hand && claimed.iter().any(|claimed| claimed.overlaps(address)))
         });
         let open = &self.open;
         gone.into_iter()
             .map(Action::Close)
             .chain(given_up)
-            .chain(desired.into_iter().filter(|(slot, _)| !open.contains_key(slot)).map(|(_, listening)| Action::Open(listening)))
+            .chain(
+                desired
+                    .into_iter()
+                    .filter(|(slot, _)| !open.contains_key(slot))
+                    .map(|(_, listening)| Action::Open(listening)),
+            )
             .collect()
     }
 
-    /// Takes lent addresses away. A listener that has no other is closed, and asked for again with the next news.
+    /// Takes lent addresses away. A listener that has no other is closed, and asked for again with
+    /// the next news.
     fn give_up(&mut self, wanted: impl Fn(&Slot, SocketAddr) -> bool) -> Vec<Action> {
         let mut actions = Vec::new();
         for (slot, open) in &mut self.open {
             let Open { listening, at } = open;
-            let lost: Vec<SocketAddr> = at.extract_if(.., |at| listening.is_lent(*at) && wanted(slot, *at)).collect();
+            let lost: Vec<SocketAddr> =
+                at.extract_if(.., |at| listening.is_lent(*at) && wanted(slot, *at)).collect();
             if at.is_empty() {
                 actions.push(Action::Close(slot.clone()));
                 self.blocked.insert(slot.clone(), (listening.clone(), TAKEN.to_owned()));
@@ -368,17 +416,27 @@ impl Table {
     }
 
     fn desired(&self) -> BTreeMap<Slot, Listening> {
-        let published = self.containers.values().filter_map(|entry| entry.running.as_ref()).flat_map(|container| {
-            let admitted = container.publications.iter().filter(|publication| self.admits(&container.name, publication.wanted));
-            admitted.map(|publication| Listening {
-                slot: Slot { wanted: publication.wanted, container: container.id.clone(), by_hand: false },
-                claim: publication.claim,
-                twin: publication.twin,
-                name: container.name.clone(),
-                remote: publication.remote.clone(),
-                inside: publication.inside,
-            })
-        });
+        let published =
+            self.containers.values().filter_map(|entry| entry.running.as_ref()).flat_map(
+                |container| {
+                    let admitted = container
+                        .publications
+                        .iter()
+                        .filter(|publication| self.admits(&container.name, publication.wanted));
+                    admitted.map(|publication| Listening {
+                        slot: Slot {
+                            wanted: publication.wanted,
+                            container: container.id.clone(),
+                            by_hand: false,
+                        },
+                        claim: publication.claim,
+                        twin: publication.twin,
+                        name: container.name.clone(),
+                        remote: publication.remote.clone(),
+                        inside: publication.inside,
+                    })
+                },
+            );
         let by_hand = self.by_hand.iter().filter_map(|(address, forward)| {
             let container = self.running(&forward.container)?;
             Some(Listening {

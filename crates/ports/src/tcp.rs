@@ -1,4 +1,5 @@
-//! Connections of an open port: accepts them and joins each to a stream of its own to the container's port.
+//! Connections of an open port: accepts them and joins each to a stream of its own to the
+//! container's port.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,17 +16,20 @@ use crate::docker::Engine;
 use crate::forward::{Door, Ending, Target};
 use crate::relay::{Broken, relay};
 
-/// Connections at once through one address of a port. A silent one holds 16 KiB here and a stream of the tunnel with its credit of 256 KiB, so this many are
-/// bounded at about 160 MiB if nobody reads anything; more wait in the kernel's backlog, as with a busy server.
+/// Connections at once through one address of a port. A silent one holds 16 KiB here and a stream
+/// of the tunnel with its credit of 256 KiB, so this many are bounded at about 160 MiB if nobody
+/// reads anything; more wait in the kernel's backlog, as with a busy server.
 const MAX_CONNECTIONS: usize = 600;
 
-/// A container may write its answer and exit at once: what it wrote is still on its way when the port is closed.
+/// A container may write its answer and exit at once: what it wrote is still on its way when the
+/// port is closed.
 const LAST_BYTES: Duration = Duration::from_secs(10);
 
 /// How long a failed connection waits for what the engine says of itself.
 const LONGEST_QUESTION: Duration = Duration::from_secs(5);
 
-const ROOTLESS: &str = "the engine runs rootless, and its host does not reach its containers' network: publish the port (docker run -p)";
+const ROOTLESS: &str = "the engine runs rootless, and its host does not reach its containers' \
+    network: publish the port (docker run -p)";
 
 pub(crate) async fn accept(door: Arc<Door<TcpListener>>, target: Arc<Target>, ending: Ending) {
     let mut connections = JoinSet::new();
@@ -35,15 +39,19 @@ pub(crate) async fn accept(door: Arc<Door<TcpListener>>, target: Arc<Target>, en
             Some(_) = connections.join_next() => {}
             accepted = poll_fn(|cx| door.poll(|listener| listener.poll_accept(cx))), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((local, peer)) => drop(connections.spawn(connection(local, peer, target.clone(), ending.clone()))),
-                // Out of descriptors, or a connection that ended in the backlog. The first needs time.
+                // Out of descriptors, or a connection that ended in the backlog. The first needs
+                // time.
                 Err(error) => {
-                    tracing::warn!(port = %target.source, %error, "a connection could not be accepted");
+                    tracing::warn!(port = %target.source, %error, "a connection could not be \
+                        accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
         }
     }
-    let ended = tokio::time::timeout(LAST_BYTES, async { while connections.join_next().await.is_some() {} });
+    let ended = tokio::time::timeout(LAST_BYTES, async {
+        while connections.join_next().await.is_some() {}
+    });
     if ended.await.is_err() {
         ending.cut.cancel();
         while connections.join_next().await.is_some() {}
@@ -60,12 +68,16 @@ async fn connection(mut local: TcpStream, peer: SocketAddr, target: Arc<Target>,
         Ok(()) => return,
         Err(Broken::ByClient(error)) => (format!("the client broke off: {error}"), false),
         Err(Broken::ByContainer(error)) => match OpenError::of(&error) {
-            Some(refusal) => (refusal.to_string(), matches!(refusal, OpenError::NotFound { .. } | OpenError::Refused { .. })),
+            Some(refusal) => (
+                refusal.to_string(),
+                matches!(refusal, OpenError::NotFound { .. } | OpenError::Refused { .. }),
+            ),
             None => (error.to_string(), false),
         },
     };
     tracing::debug!(port = %target.source, %peer, %why, "a connection was reset");
-    // What comes is a reset, as from a port that refuses, rather than an orderly end that looks like an empty answer.
+    // What comes is a reset, as from a port that refuses, rather than an orderly end that looks
+    // like an empty answer.
     let _ = local.set_zero_linger();
     if !(unreached && target.is_containers) {
         return used.failed(why);
@@ -83,10 +95,12 @@ async fn is_rootless(target: &Target) -> bool {
 }
 
 async fn join(local: &mut TcpStream, target: &Target, used: &Use) -> Result<(), Broken> {
-    // The semaphore is never closed. Commands have streams of their own, so that ports full of connections do not stop `docker ps`.
+    // The semaphore is never closed. Commands have streams of their own, so that ports full of
+    // connections do not stop `docker ps`.
     let _place = target.places.acquire().await.ok();
     let to = Destination::Tcp { host: target.remote.host.clone(), port: target.remote.port };
-    // What comes is not known before it comes: somebody's page, or an image of a gigabyte. The last connection tells best.
+    // What comes is not known before it comes: somebody's page, or an image of a gigabyte. The last
+    // connection tells best.
     let class = if target.counters.expects_bulk() { Class::Bulk } else { Class::Interactive };
     let remote = tokio::select! {
         opened = target.connector.open(to, class) => opened.map_err(|error| Broken::ByContainer(io::Error::other(error)))?,
@@ -98,7 +112,8 @@ async fn join(local: &mut TcpStream, target: &Target, used: &Use) -> Result<(), 
     relay((from_client, to_client), (from_container, to_container), used).await
 }
 
-/// Returns when the client is gone. Bytes that wait are left where they are, and an end alone says only that it has nothing to send.
+/// Returns when the client is gone. Bytes that wait are left where they are, and an end alone says
+/// only that it has nothing to send.
 async fn reset(local: &TcpStream) -> io::Error {
     match local.peek(&mut [0]).await {
         Err(error) => error,

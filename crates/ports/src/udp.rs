@@ -1,4 +1,5 @@
-//! Datagrams of an open port: each client has a stream of its own to the container's port, for as long as something passes.
+//! Datagrams of an open port: each client has a stream of its own to the container's port, for as
+//! long as something passes.
 //!
 //! As everywhere with UDP, what cannot be carried is dropped and not told.
 
@@ -21,10 +22,11 @@ use tunnel::{Class, Destination, OpenError, Stream, datagram};
 use crate::counters::Use;
 use crate::forward::{Door, Ending, Target};
 
-/// A client that is silent for this long in both directions is forgotten: what Docker's own proxy does.
+/// A client that is silent for this long in both directions is forgotten: what Docker's own proxy
+/// does.
 const IDLE: Duration = Duration::from_secs(90);
-/// Clients at once through one port. One more takes the place of the one that has been silent for the longest: a program that asks from a new port each
-/// time leaves one behind with each question.
+/// Clients at once through one port. One more takes the place of the one that has been silent for
+/// the longest: a program that asks from a new port each time leaves one behind with each question.
 const MAX_CLIENTS: usize = 256;
 /// What waits for the path to take it, for each client, in datagrams and in bytes.
 const WAITING: usize = 256;
@@ -47,7 +49,10 @@ struct Shared {
 
 impl Shared {
     fn touch(&self) {
-        self.last.store(u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.last.store(
+            u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     fn last(&self) -> Instant {
@@ -81,20 +86,25 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
                 Ok(received) => received,
                 Err(error) => {
                     // An earlier answer reached nobody.
-                    tracing::trace!(port = %target.source, %error, "a datagram could not be received");
+                    tracing::trace!(port = %target.source, %error, "a datagram could not be \
+                        received");
                     continue;
                 }
             },
         };
         if clients.get(&name).is_none_or(|client| client.queue.is_closed()) {
             if clients.len() >= MAX_CLIENTS
-                && let Some(silent) = clients.iter().min_by_key(|(_, client)| client.shared.last()).map(|(name, _)| *name)
+                && let Some(silent) = clients
+                    .iter()
+                    .min_by_key(|(_, client)| client.shared.last())
+                    .map(|(name, _)| *name)
                 && let Some(client) = clients.remove(&silent)
             {
                 client.task.abort();
             }
             let (queue, waiting) = mpsc::channel(WAITING);
-            let shared = Arc::new(Shared { last: AtomicU64::new(0), opened, waiting: AtomicUsize::new(0) });
+            let shared =
+                Arc::new(Shared { last: AtomicU64::new(0), opened, waiting: AtomicUsize::new(0) });
             shared.touch();
             let back = Back { door: door.clone(), peer: name };
             let task = tasks.spawn(serve(back, target.clone(), waiting, shared.clone()));
@@ -103,7 +113,8 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
         }
         if let Some(client) = clients.get(&name) {
             client.shared.touch();
-            let fits = client.shared.waiting.fetch_add(length, Ordering::Relaxed) + length <= WAITING_BYTES;
+            let fits = client.shared.waiting.fetch_add(length, Ordering::Relaxed) + length
+                <= WAITING_BYTES;
             if !fits || client.queue.try_send(Bytes::copy_from_slice(&buffer[..length])).is_err() {
                 client.shared.waiting.fetch_sub(length, Ordering::Relaxed);
                 target.counters.dropped();
@@ -120,16 +131,28 @@ struct Back {
     peer: SocketAddr,
 }
 
-async fn serve(back: Back, target: Arc<Target>, waiting: mpsc::Receiver<Bytes>, shared: Arc<Shared>) {
+async fn serve(
+    back: Back,
+    target: Arc<Target>,
+    waiting: mpsc::Receiver<Bytes>,
+    shared: Arc<Shared>,
+) {
     let mut used = target.counters.begin(back.peer, target.activity());
     if let Err(error) = carry(&back, &target, waiting, &shared, &used).await {
         let why = OpenError::of(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        tracing::debug!(port = %target.source, peer = %back.peer, %why, "datagrams are not carried any more");
+        tracing::debug!(port = %target.source, peer = %back.peer, %why, "datagrams are not carried \
+            any more");
         used.failed(why);
     }
 }
 
-async fn carry(back: &Back, target: &Target, waiting: mpsc::Receiver<Bytes>, shared: &Shared, used: &Use) -> io::Result<()> {
+async fn carry(
+    back: &Back,
+    target: &Target,
+    waiting: mpsc::Receiver<Bytes>,
+    shared: &Shared,
+    used: &Use,
+) -> io::Result<()> {
     // The semaphore is never closed.
     let _place = target.places.acquire().await.ok();
     let to = Destination::Udp { host: target.remote.host.clone(), port: target.remote.port };
@@ -142,7 +165,12 @@ async fn carry(back: &Back, target: &Target, waiting: mpsc::Receiver<Bytes>, sha
     }
 }
 
-async fn up(mut waiting: mpsc::Receiver<Bytes>, mut writer: tokio::io::WriteHalf<Stream>, shared: &Shared, used: &Use) -> io::Result<()> {
+async fn up(
+    mut waiting: mpsc::Receiver<Bytes>,
+    mut writer: tokio::io::WriteHalf<Stream>,
+    shared: &Shared,
+    used: &Use,
+) -> io::Result<()> {
     let mut together = BytesMut::new();
     while let Some(first) = waiting.recv().await {
         together.clear();
@@ -160,7 +188,13 @@ async fn up(mut waiting: mpsc::Receiver<Bytes>, mut writer: tokio::io::WriteHalf
     Ok(())
 }
 
-async fn down(mut reader: tokio::io::ReadHalf<Stream>, back: &Back, target: &Target, shared: &Shared, used: &Use) -> io::Result<()> {
+async fn down(
+    mut reader: tokio::io::ReadHalf<Stream>,
+    back: &Back,
+    target: &Target,
+    shared: &Shared,
+    used: &Use,
+) -> io::Result<()> {
     let mut heard = BytesMut::with_capacity(TOGETHER);
     loop {
         while let Some((one, length)) = datagram::split(&heard) {
@@ -173,7 +207,11 @@ async fn down(mut reader: tokio::io::ReadHalf<Stream>, back: &Back, target: &Tar
             let _ = heard.split_to(length);
         }
         if reader.read_buf(&mut heard).await? == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the machine ended the stream"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the machine ended the \
+                stream",
+            ));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A thread of its own for a system whose signals come to whoever runs a loop of that system's: it lives as long as somebody listens.
+//! A thread of its own for a system whose signals come to whoever runs a loop of that system's: it
+//! lives as long as somebody listens.
 
 use std::io;
 use std::sync::Arc;
@@ -30,7 +31,10 @@ impl Drop for End {
 }
 
 /// Runs `follow` on a thread until it returns; it has to return soon after it is over.
-pub(crate) async fn on_a_thread(name: &str, follow: impl FnOnce(Over) -> SensorError + Send + 'static) -> SensorError {
+pub(crate) async fn on_a_thread(
+    name: &str,
+    follow: impl FnOnce(Over) -> SensorError + Send + 'static,
+) -> SensorError {
     let over = Over::default();
     let end = End(over.clone());
     let (told, ended) = oneshot::channel();
@@ -64,8 +68,12 @@ mod tests {
         }));
         tokio::task::yield_now().await;
         listening.abort();
-        // Aborted before it was polled, the thread never began, and its end of the channel is gone as well.
-        let _ = tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the thread ends");
+        // Aborted before it was polled, the thread never began, and its end of the channel is gone
+        // as well.
+        let _ = tokio::time::timeout(Duration::from_secs(20), ended).await.expect(
+            "the thread \
+            ends",
+        );
     }
 
     #[tokio::test]

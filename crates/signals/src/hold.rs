@@ -1,4 +1,5 @@
-//! Sleep held up by a callback that does not return: for systems that go on once whoever they told has come back to them.
+//! Sleep held up by a callback that does not return: for systems that go on once whoever they told
+//! has come back to them.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! What this computer tells of its person: the screen is locked or unlocked, the computer is about to sleep or has woken.
+//! What this computer tells of its person: the screen is locked or unlocked, the computer is about
+//! to sleep or has woken.
 //!
-//! A [`Sensor`] is one place to hear it from; there is one for each system service that tells. What is made of it is not known here.
+//! A [`Sensor`] is one place to hear it from; there is one for each system service that tells. What
+//! is made of it is not known here.
 
 #![cfg_attr(not(any(target_os = "macos", windows)), forbid(unsafe_code))]
 
@@ -107,7 +109,8 @@ pub fn all() -> Vec<Box<dyn Sensor>> {
     return Vec::new();
 }
 
-/// Listens to all of them for as long as it is polled, and looks for those that are lost again. Each signal comes with its sensor's name.
+/// Listens to all of them for as long as it is polled, and looks for those that are lost again.
+/// Each signal comes with its sensor's name.
 pub async fn listen(sensors: Vec<Box<dyn Sensor>>, told: mpsc::Sender<(&'static str, Signal)>) {
     let mut listening = JoinSet::new();
     for sensor in sensors {
@@ -115,7 +118,8 @@ pub async fn listen(sensors: Vec<Box<dyn Sensor>>, told: mpsc::Sender<(&'static 
         listening.spawn(async move {
             loop {
                 let error = sensor.listen(told.clone()).await;
-                tracing::debug!(sensor = sensor.name(), %error, "this computer's signals are not heard from here");
+                tracing::debug!(sensor = sensor.name(), %error, "this computer's signals are not \
+                    heard from here");
                 sleep(AGAIN).await;
             }
         });

@@ -1,5 +1,5 @@
-//! systemd-logind on the system bus: the lock of our person's sessions, and sleep, which it holds up for whoever asks
-//! (org.freedesktop.login1(5)).
+//! systemd-logind on the system bus: the lock of our person's sessions, and sleep, which it holds
+//! up for whoever asks (org.freedesktop.login1(5)).
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -7,7 +7,10 @@ use std::num::NonZeroUsize;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
-use zbus::{Connection, MatchRule, Message, MessageStream, OwnedFd, OwnedObjectPath, OwnedVariant, connection, message};
+use zbus::{
+    Connection, MatchRule, Message, MessageStream, OwnedFd, OwnedObjectPath, OwnedVariant,
+    connection, message,
+};
 
 use crate::{Delay, Sensor, SensorError, Signal};
 
@@ -36,7 +39,11 @@ impl Logind {
             Some(address) => connection::Builder::address(address.as_str()).build().await?,
             None => Connection::system().await?,
         };
-        let rule = MatchRule::builder().msg_type(message::Type::Signal).sender(SERVICE).path_namespace(ROOT).build()?;
+        let rule = MatchRule::builder()
+            .msg_type(message::Type::Signal)
+            .sender(SERVICE)
+            .path_namespace(ROOT)
+            .build()?;
         let mut news = MessageStream::for_match_rule(rule, &bus, Some(QUEUE)).await?;
         let owner = MatchRule::builder()
             .msg_type(message::Type::Signal)
@@ -80,8 +87,10 @@ impl Person {
     /// Asks for our sessions and their locks.
     async fn look(&mut self) -> Result<(), SensorError> {
         let ours = rustix::process::getuid().as_raw();
-        let reply = self.bus.call_method(Some(SERVICE), ROOT, Some(MANAGER), "ListSessions", &()).await?;
-        let sessions: Vec<(String, u32, String, String, OwnedObjectPath)> = reply.body().deserialize()?;
+        let reply =
+            self.bus.call_method(Some(SERVICE), ROOT, Some(MANAGER), "ListSessions", &()).await?;
+        let sessions: Vec<(String, u32, String, String, OwnedObjectPath)> =
+            reply.body().deserialize()?;
         self.sessions.clear();
         for (.., path) in sessions.into_iter().filter(|(_, user, ..)| *user == ours) {
             // One may have ended between the two questions.
@@ -94,7 +103,16 @@ impl Person {
 
     async fn is_locked(&self, session: &str) -> Result<bool, SensorError> {
         let asked = (SESSION, "LockedHint");
-        let reply = self.bus.call_method(Some(SERVICE), session, Some("org.freedesktop.DBus.Properties"), "Get", &asked).await?;
+        let reply = self
+            .bus
+            .call_method(
+                Some(SERVICE),
+                session,
+                Some("org.freedesktop.DBus.Properties"),
+                "Get",
+                &asked,
+            )
+            .await?;
         let value: OwnedVariant = reply.body().deserialize()?;
         Ok(bool::try_from(value)?)
     }
@@ -110,20 +128,27 @@ impl Person {
         }
     }
 
-    async fn hear(&mut self, heard: &Message, told: &mpsc::Sender<(&'static str, Signal)>) -> Result<(), SensorError> {
+    async fn hear(
+        &mut self,
+        heard: &Message,
+        told: &mpsc::Sender<(&'static str, Signal)>,
+    ) -> Result<(), SensorError> {
         let header = heard.header();
         let member = header.member().map(|member| member.as_str().to_owned()).unwrap_or_default();
         let path = header.path().map(|path| path.as_str().to_owned()).unwrap_or_default();
         match member.as_str() {
-            // What asks the session to lock is told before its locker has done so; with no locker it is all that is told.
+            // What asks the session to lock is told before its locker has done so; with no locker
+            // it is all that is told.
             "Lock" | "Unlock" if self.sessions.contains_key(&path) => {
                 self.sessions.insert(path, member == "Lock");
                 self.tell(told).await;
             }
             "PropertiesChanged" if self.sessions.contains_key(&path) => {
-                let (interface, changed, _): (String, BTreeMap<String, OwnedVariant>, Vec<String>) = heard.body().deserialize()?;
+                let (interface, changed, _): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
+                    heard.body().deserialize()?;
                 if interface == SESSION
-                    && let Some(locked) = changed.get("LockedHint").and_then(|value| bool::try_from(value).ok())
+                    && let Some(locked) =
+                        changed.get("LockedHint").and_then(|value| bool::try_from(value).ok())
                 {
                     self.sessions.insert(path, locked);
                     self.tell(told).await;
@@ -150,7 +175,8 @@ impl Person {
         Ok(())
     }
 
-    /// One locked session is enough: a person who locks one and works in another is rare, and unlocking any of them tells.
+    /// One locked session is enough: a person who locks one and works in another is rare, and
+    /// unlocking any of them tells.
     async fn tell(&self, told: &mpsc::Sender<(&'static str, Signal)>) {
         let locked = self.sessions.values().any(|locked| *locked);
         // Whoever listened may have gone.

@@ -1,7 +1,9 @@
-//! macOS: the lock, as the window server's description of our person's session tells it, and sleep, by IOKit's notifications of the system's power.
+//! macOS: the lock, as the window server's description of our person's session tells it, and sleep,
+//! by IOKit's notifications of the system's power.
 //!
-//! The distributed notifications of the lock say when to look; they may come to the main thread's loop only, so the session is looked at every two seconds, too. Everything
-//! happens on one thread with a run loop of its own, which is why what its callbacks have to know lies in a thread-local.
+//! The distributed notifications of the lock say when to look; they may come to the main thread's
+//! loop only, so the session is looked at every two seconds, too. Everything happens on one thread
+//! with a run loop of its own, which is why what its callbacks have to know lies in a thread-local.
 
 #![allow(unsafe_code)]
 
@@ -13,13 +15,14 @@ use std::time::Duration;
 use core_foundation_sys::base::{CFIndex, CFRelease, kCFAllocatorDefault};
 use core_foundation_sys::dictionary::{CFDictionaryGetValue, CFDictionaryRef};
 use core_foundation_sys::notification_center::{
-    CFNotificationCenterAddObserver, CFNotificationCenterGetDistributedCenter, CFNotificationCenterRef,
-    CFNotificationCenterRemoveEveryObserver, CFNotificationName, CFNotificationSuspensionBehaviorDeliverImmediately,
+    CFNotificationCenterAddObserver, CFNotificationCenterGetDistributedCenter,
+    CFNotificationCenterRef, CFNotificationCenterRemoveEveryObserver, CFNotificationName,
+    CFNotificationSuspensionBehaviorDeliverImmediately,
 };
 use core_foundation_sys::number::CFBooleanGetValue;
 use core_foundation_sys::runloop::{
-    CFRunLoopAddSource, CFRunLoopGetCurrent, CFRunLoopRemoveSource, CFRunLoopRunInMode, CFRunLoopSourceRef, CFRunLoopStop,
-    kCFRunLoopDefaultMode,
+    CFRunLoopAddSource, CFRunLoopGetCurrent, CFRunLoopRemoveSource, CFRunLoopRunInMode,
+    CFRunLoopSourceRef, CFRunLoopStop, kCFRunLoopDefaultMode,
 };
 use core_foundation_sys::string::{CFStringCreateWithBytes, CFStringRef, kCFStringEncodingUTF8};
 use futures::FutureExt as _;
@@ -41,12 +44,18 @@ const CAN_SYSTEM_SLEEP: u32 = 0xe000_0270;
 const SYSTEM_WILL_SLEEP: u32 = 0xe000_0280;
 const SYSTEM_HAS_POWERED_ON: u32 = 0xe000_0300;
 
-type PowerCallback = extern "C" fn(context: *mut c_void, service: u32, message: u32, argument: *mut c_void);
+type PowerCallback =
+    extern "C" fn(context: *mut c_void, service: u32, message: u32, argument: *mut c_void);
 
 // IOKit/pwr_mgt/IOPMLib.h and IOKitLib.h
 #[link(name = "IOKit", kind = "framework")]
 unsafe extern "C" {
-    fn IORegisterForSystemPower(context: *mut c_void, port: *mut *mut c_void, callback: PowerCallback, notifier: *mut u32) -> u32;
+    fn IORegisterForSystemPower(
+        context: *mut c_void,
+        port: *mut *mut c_void,
+        callback: PowerCallback,
+        notifier: *mut u32,
+    ) -> u32;
     fn IODeregisterForSystemPower(notifier: *mut u32) -> i32;
     fn IOAllowPowerChange(root: u32, notification: isize) -> i32;
     fn IONotificationPortGetRunLoopSource(port: *mut c_void) -> CFRunLoopSourceRef;
@@ -85,14 +94,24 @@ thread_local! {
 }
 
 fn follow(told: &mpsc::Sender<(&'static str, Signal)>, over: &Over) -> SensorError {
-    let Some(power) = Power::register() else { return SensorError::NotThere { service: "IOKit's power management" } };
-    LISTENER.with_borrow_mut(|place| *place = Some(Listener { told: told.clone(), root: power.root }));
+    let Some(power) = Power::register() else {
+        return SensorError::NotThere { service: "IOKit's power management" };
+    };
+    LISTENER
+        .with_borrow_mut(|place| *place = Some(Listener { told: told.clone(), root: power.root }));
     let notices = Notices::observe();
     let mut before = None;
     let outcome = loop {
-        let Some(locked) = is_locked() else { break SensorError::NotThere { service: "a graphical session" } };
+        let Some(locked) = is_locked() else {
+            break SensorError::NotThere {
+                service: "a graphical \
+            session",
+            };
+        };
         if before.replace(locked) != Some(locked)
-            && told.blocking_send((NAME, if locked { Signal::Locked } else { Signal::Unlocked })).is_err()
+            && told
+                .blocking_send((NAME, if locked { Signal::Locked } else { Signal::Unlocked }))
+                .is_err()
         {
             break SensorError::Ended;
         }
@@ -161,7 +180,8 @@ impl Notices {
     fn observe() -> Self {
         for name in ["com.apple.screenIsLocked", "com.apple.screenIsUnlocked"] {
             let name = Text::of(name);
-            // SAFETY: the callback lives as long as the process and takes nothing from its arguments; the observer is only compared.
+            // SAFETY: the callback lives as long as the process and takes nothing from its
+            // arguments; the observer is only compared.
             unsafe {
                 CFNotificationCenterAddObserver(
                     CFNotificationCenterGetDistributedCenter(),
@@ -180,11 +200,22 @@ impl Notices {
 impl Drop for Notices {
     fn drop(&mut self) {
         // SAFETY: the observer is the one that was added.
-        unsafe { CFNotificationCenterRemoveEveryObserver(CFNotificationCenterGetDistributedCenter(), (&raw const OBSERVER).cast()) };
+        unsafe {
+            CFNotificationCenterRemoveEveryObserver(
+                CFNotificationCenterGetDistributedCenter(),
+                (&raw const OBSERVER).cast(),
+            )
+        };
     }
 }
 
-extern "C" fn look_now(_: CFNotificationCenterRef, _: *mut c_void, _: CFNotificationName, _: *const c_void, _: CFDictionaryRef) {
+extern "C" fn look_now(
+    _: CFNotificationCenterRef,
+    _: *mut c_void,
+    _: CFNotificationName,
+    _: *const c_void,
+    _: CFDictionaryRef,
+) {
     // On whichever thread it comes: ours looks at once, another one's loop runs on by itself.
     if LISTENER.with_borrow(Option::is_some) {
         // SAFETY: the loop is this thread's own.
@@ -203,7 +234,8 @@ struct Power {
 impl Power {
     fn register() -> Option<Self> {
         let (mut port, mut notifier) = (null_mut(), 0);
-        // SAFETY: both places are ours; the callback lives as long as the process; the source belongs to the port.
+        // SAFETY: both places are ours; the callback lives as long as the process; the source
+        // belongs to the port.
         unsafe {
             let root = IORegisterForSystemPower(null_mut(), &mut port, changes, &mut notifier);
             if root == 0 {

@@ -1,4 +1,5 @@
-//! Screen savers on the session bus, each of which tells the same by a name of its own: freedesktop's (KDE has it too), GNOME's, Cinnamon's and MATE's.
+//! Screen savers on the session bus, each of which tells the same by a name of its own:
+//! freedesktop's (KDE has it too), GNOME's, Cinnamon's and MATE's.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -39,13 +40,19 @@ impl ScreenSaver {
             Some(address) => connection::Builder::address(address.as_str()).build().await?,
             None => Connection::session().await?,
         };
-        let rule = MatchRule::builder().msg_type(message::Type::Signal).member("ActiveChanged").build()?;
+        let rule =
+            MatchRule::builder().msg_type(message::Type::Signal).member("ActiveChanged").build()?;
         let mut news = MessageStream::for_match_rule(rule, &bus, Some(QUEUE)).await?;
         let mut active = BTreeSet::new();
         for (name, path) in SAVERS {
             // A call would start a service that is only installed.
-            let has_owner =
-                bus.call_method(Some("org.freedesktop.DBus"), "/org/freedesktop/DBus", Some("org.freedesktop.DBus"), "NameHasOwner", &name);
+            let has_owner = bus.call_method(
+                Some("org.freedesktop.DBus"),
+                "/org/freedesktop/DBus",
+                Some("org.freedesktop.DBus"),
+                "NameHasOwner",
+                &name,
+            );
             if !has_owner.await?.body().deserialize::<bool>()? {
                 continue;
             }
@@ -61,12 +68,19 @@ impl ScreenSaver {
                 let _ = told.send(("screen saver", signal)).await;
             }
             let heard = news.next().await.ok_or(SensorError::Ended)??;
-            let interface = heard.header().interface().map(|interface| interface.as_str().to_owned()).unwrap_or_default();
-            let Some((name, _)) = SAVERS.into_iter().find(|(name, _)| *name == interface) else { continue };
+            let interface = heard
+                .header()
+                .interface()
+                .map(|interface| interface.as_str().to_owned())
+                .unwrap_or_default();
+            let Some((name, _)) = SAVERS.into_iter().find(|(name, _)| *name == interface) else {
+                continue;
+            };
             match heard.body().deserialize::<bool>() {
                 Ok(true) => drop(active.insert(name)),
                 Ok(false) => drop(active.remove(name)),
-                Err(error) => tracing::debug!(%error, name, "a screen saver's signal is not understood"),
+                Err(error) => tracing::debug!(%error, name, "a screen saver's signal is not \
+                    understood"),
             }
         }
     }

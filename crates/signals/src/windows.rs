@@ -1,7 +1,9 @@
-//! Windows: the lock of this session (WTSRegisterSessionNotification) and sleep (RegisterSuspendResumeNotification), both as messages to a window that is
-//! never shown. A message-only window is not told of sleep by every version, so it is an ordinary one.
+//! Windows: the lock of this session (WTSRegisterSessionNotification) and sleep
+//! (RegisterSuspendResumeNotification), both as messages to a window that is never shown. A
+//! message-only window is not told of sleep by every version, so it is an ordinary one.
 //!
-//! Everything of the window happens on one thread, which is why what it has to know lies in a thread-local.
+//! Everything of the window happens on one thread, which is why what it has to know lies in a
+//! thread-local.
 
 #![allow(unsafe_code)]
 
@@ -14,15 +16,19 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use windows_sys::Win32::Foundation::{HWND, LPARAM, LRESULT, WPARAM};
 use windows_sys::Win32::System::LibraryLoader::GetModuleHandleW;
-use windows_sys::Win32::System::Power::{RegisterSuspendResumeNotification, UnregisterSuspendResumeNotification};
+use windows_sys::Win32::System::Power::{
+    RegisterSuspendResumeNotification, UnregisterSuspendResumeNotification,
+};
 use windows_sys::Win32::System::RemoteDesktop::{
-    NOTIFY_FOR_THIS_SESSION, WTS_CURRENT_SERVER_HANDLE, WTS_CURRENT_SESSION, WTS_SESSIONSTATE_LOCK, WTSFreeMemory, WTSINFOEXW,
-    WTSQuerySessionInformationW, WTSRegisterSessionNotification, WTSSessionInfoEx, WTSUnRegisterSessionNotification,
+    NOTIFY_FOR_THIS_SESSION, WTS_CURRENT_SERVER_HANDLE, WTS_CURRENT_SESSION, WTS_SESSIONSTATE_LOCK,
+    WTSFreeMemory, WTSINFOEXW, WTSQuerySessionInformationW, WTSRegisterSessionNotification,
+    WTSSessionInfoEx, WTSUnRegisterSessionNotification,
 };
 use windows_sys::Win32::UI::WindowsAndMessaging::{
-    CreateWindowExW, DEVICE_NOTIFY_WINDOW_HANDLE, DefWindowProcW, DestroyWindow, DispatchMessageW, GetMessageW, MSG,
-    PBT_APMRESUMEAUTOMATIC, PBT_APMRESUMESUSPEND, PBT_APMSUSPEND, PostQuitMessage, RegisterClassExW, SetTimer, WM_POWERBROADCAST, WM_TIMER,
-    WM_WTSSESSION_CHANGE, WNDCLASSEXW, WTS_SESSION_LOCK, WTS_SESSION_UNLOCK,
+    CreateWindowExW, DEVICE_NOTIFY_WINDOW_HANDLE, DefWindowProcW, DestroyWindow, DispatchMessageW,
+    GetMessageW, MSG, PBT_APMRESUMEAUTOMATIC, PBT_APMRESUMESUSPEND, PBT_APMSUSPEND,
+    PostQuitMessage, RegisterClassExW, SetTimer, WM_POWERBROADCAST, WM_TIMER, WM_WTSSESSION_CHANGE,
+    WNDCLASSEXW, WTS_SESSION_LOCK, WTS_SESSION_UNLOCK,
 };
 use windows_sys::core::w;
 
@@ -69,7 +75,9 @@ impl Listener {
 }
 
 fn follow(told: mpsc::Sender<(&'static str, Signal)>, over: Over) -> SensorError {
-    let Some(window) = Window::create() else { return SensorError::NotThere { service: "a window station" } };
+    let Some(window) = Window::create() else {
+        return SensorError::NotThere { service: "a window station" };
+    };
     let listener = Listener { told, over, asleep: false };
     if let Some(locked) = is_locked() {
         listener.tell(if locked { Signal::Locked } else { Signal::Unlocked });
@@ -96,7 +104,8 @@ struct Window {
 impl Window {
     fn create() -> Option<Self> {
         let class = w!("dockbridge-signals");
-        // SAFETY: the class and its procedure live as long as the process; a class that is registered already is used as it is; every handle is checked before use.
+        // SAFETY: the class and its procedure live as long as the process; a class that is
+        // registered already is used as it is; every handle is checked before use.
         unsafe {
             let instance = GetModuleHandleW(std::ptr::null());
             let description = WNDCLASSEXW {
@@ -107,13 +116,29 @@ impl Window {
                 ..WNDCLASSEXW::default()
             };
             RegisterClassExW(&description);
-            let handle = CreateWindowExW(0, class, w!("dockbridge"), 0, 0, 0, 0, 0, null_mut(), null_mut(), instance, std::ptr::null());
+            let handle = CreateWindowExW(
+                0,
+                class,
+                w!("dockbridge"),
+                0,
+                0,
+                0,
+                0,
+                0,
+                null_mut(),
+                null_mut(),
+                instance,
+                std::ptr::null(),
+            );
             if handle.is_null() {
                 return None;
             }
-            let power = RegisterSuspendResumeNotification(handle.cast(), DEVICE_NOTIFY_WINDOW_HANDLE);
+            let power =
+                RegisterSuspendResumeNotification(handle.cast(), DEVICE_NOTIFY_WINDOW_HANDLE);
             let window = Self { handle, power };
-            (WTSRegisterSessionNotification(handle, NOTIFY_FOR_THIS_SESSION) != 0 && SetTimer(handle, 1, LOOK, None) != 0).then_some(window)
+            (WTSRegisterSessionNotification(handle, NOTIFY_FOR_THIS_SESSION) != 0
+                && SetTimer(handle, 1, LOOK, None) != 0)
+                .then_some(window)
         }
     }
 }
@@ -134,9 +159,16 @@ impl Drop for Window {
 /// How things stand; `None` where Windows does not say.
 fn is_locked() -> Option<bool> {
     let (mut buffer, mut length) = (null_mut(), 0);
-    // SAFETY: on success the buffer holds `length` bytes of the structure that was asked for, until it is given back.
+    // SAFETY: on success the buffer holds `length` bytes of the structure that was asked for, until
+    // it is given back.
     unsafe {
-        let asked = WTSQuerySessionInformationW(WTS_CURRENT_SERVER_HANDLE, WTS_CURRENT_SESSION, WTSSessionInfoEx, &mut buffer, &mut length);
+        let asked = WTSQuerySessionInformationW(
+            WTS_CURRENT_SERVER_HANDLE,
+            WTS_CURRENT_SESSION,
+            WTSSessionInfoEx,
+            &mut buffer,
+            &mut length,
+        );
         if asked == 0 || buffer.is_null() {
             return None;
         }
@@ -151,7 +183,12 @@ fn is_locked() -> Option<bool> {
 }
 
 /// Messages to the window. Those of sleep hold it up until they are answered.
-unsafe extern "system" fn procedure(window: HWND, message: u32, word: WPARAM, long: LPARAM) -> LRESULT {
+unsafe extern "system" fn procedure(
+    window: HWND,
+    message: u32,
+    word: WPARAM,
+    long: LPARAM,
+) -> LRESULT {
     let kind = u32::try_from(word).unwrap_or_default();
     match message {
         WM_WTSSESSION_CHANGE => LISTENER.with_borrow(|listener| match (listener, kind) {
@@ -165,7 +202,10 @@ unsafe extern "system" fn procedure(window: HWND, message: u32, word: WPARAM, lo
             }
         }),
         WM_TIMER => LISTENER.with_borrow(|listener| {
-            if listener.as_ref().is_some_and(|listener| listener.over.is_over() || listener.told.is_closed()) {
+            if listener
+                .as_ref()
+                .is_some_and(|listener| listener.over.is_over() || listener.told.is_closed())
+            {
                 // SAFETY: it takes nothing but a number.
                 unsafe { PostQuitMessage(0) };
             }

@@ -1,5 +1,5 @@
-//! The way for big transfers over a long path: a bundle of lanes over connections of its own, made ahead and kept while it is used. While it carries none, a
-//! crowd of questions may use it.
+//! The way for big transfers over a long path: a bundle of lanes over connections of its own, made
+//! ahead and kept while it is used. While it carries none, a crowd of questions may use it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -20,18 +20,23 @@ use crate::pool::keep_awake;
 use crate::watchdog::RoundTrip;
 use crate::{Options, tunnel};
 
-/// Connections of a bundle for each direction. One fills three quarters of a gigabit at 30 ms with Debian's buffers, two fill it (87 and 113 of 119 MB/s).
-/// A connection that has carried a big transfer one way is slow the other way: what queues makes TCP take the path for full (`ssthresh`), and it
-/// needs two seconds to find out that it is not.
+/// Connections of a bundle for each direction. One fills three quarters of a gigabit at 30 ms with
+/// Debian's buffers, two fill it (87 and 113 of 119 MB/s). A connection that has carried a big
+/// transfer one way is slow the other way: what queues makes TCP take the path for full
+/// (`ssthresh`), and it needs two seconds to find out that it is not.
 const CONNECTIONS: usize = 2;
-/// Lanes on each connection that carries uploads: sshd's window is 2 MiB for a channel, and 30 ms at a gigabit hold 4 MiB. Ours is as long as TCP's.
+/// Lanes on each connection that carries uploads: sshd's window is 2 MiB for a channel, and 30 ms
+/// at a gigabit hold 4 MiB. Ours is as long as TCP's.
 const LANES_UP: usize = 2;
 const LANES_DOWN: usize = 1;
-/// How long a bundle without streams is kept: `docker build` and `docker cp` come in rows, and a new one takes ten round trips.
+/// How long a bundle without streams is kept: `docker build` and `docker cp` come in rows, and a
+/// new one takes ten round trips.
 const KEPT: Duration = Duration::from_secs(600);
-/// How often it is asked whether the bundle is still needed: a path may have seemed long because a processor was busy.
+/// How often it is asked whether the bundle is still needed: a path may have seemed long because a
+/// processor was busy.
 const TIDY: Duration = Duration::from_secs(10);
-/// How long after a failure nobody tries again; meanwhile bulk streams share the interactive connection.
+/// How long after a failure nobody tries again; meanwhile bulk streams share the interactive
+/// connection.
 const PAUSE: Duration = Duration::from_secs(30);
 /// Round trips that are measured before a path counts as long.
 const PINGS: usize = 3;
@@ -60,10 +65,24 @@ impl Drop for Transfer {
 }
 
 impl Bulk {
-    pub(crate) fn start(options: Options, session: Arc<Link>, round_trip: Arc<RoundTrip>, tasks: &TaskTracker) -> Self {
+    pub(crate) fn start(
+        options: Options,
+        session: Arc<Link>,
+        round_trip: Arc<RoundTrip>,
+        tasks: &TaskTracker,
+    ) -> Self {
         let (sender, asks) = mpsc::channel(ASKS);
         let (publish, made) = watch::channel(Weak::new());
-        let owner = Owner { options, session, round_trip, tasks: tasks.clone(), link: None, publish, used: Instant::now(), failed: None };
+        let owner = Owner {
+            options,
+            session,
+            round_trip,
+            tasks: tasks.clone(),
+            link: None,
+            publish,
+            used: Instant::now(),
+            failed: None,
+        };
         tasks.spawn(owner.run(asks));
         Self { asks: sender, made, transfers: Arc::default() }
     }
@@ -121,7 +140,8 @@ impl Owner {
         }
     }
 
-    /// One answer may be late because a processor is busy: a bundle that nobody needs would be four connections.
+    /// One answer may be late because a processor is busy: a bundle that nobody needs would be four
+    /// connections.
     async fn is_far(&self) -> bool {
         for _ in 0..PINGS {
             let asked = Instant::now();
@@ -162,7 +182,9 @@ impl Owner {
     async fn connect(&self) -> Result<Link, String> {
         let death = self.session.death().child();
         let login = || async {
-            let connection = Connection::open(&self.options, death.clone(), self.tasks.clone(), tunnel::QUEUE).await;
+            let connection =
+                Connection::open(&self.options, death.clone(), self.tasks.clone(), tunnel::QUEUE)
+                    .await;
             let connection = Arc::new(connection.map_err(|error| error.to_string())?);
             let keeper = keep_awake(&connection).await;
             Ok::<_, String>((connection, keeper))
@@ -171,14 +193,20 @@ impl Owner {
         let round_trip = self.round_trip.least().unwrap_or(UNKNOWN);
         let path = self.socket(round_trip).await?;
         let (for_up, for_down) = connections.split_at(CONNECTIONS);
-        let (up, down) =
-            tokio::try_join!(lanes(for_up, LANES_UP, &path, Direction::Up), lanes(for_down, LANES_DOWN, &path, Direction::Down))?;
+        let (up, down) = tokio::try_join!(
+            lanes(for_up, LANES_UP, &path, Direction::Up),
+            lanes(for_down, LANES_DOWN, &path, Direction::Down)
+        )?;
         Ok(Link::of_lanes(Bundle::new(up, down, round_trip), connections, death, &self.tasks))
     }
 
     async fn socket(&self, round_trip: Duration) -> Result<String, String> {
         let round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
-        match self.session.call(&Call::Lanes { count: (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8, round_trip }).await {
+        match self
+            .session
+            .call(&Call::Lanes { count: (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8, round_trip })
+            .await
+        {
             Ok(Reply::Lanes { path }) => Ok(path),
             Ok(Reply::Failed { message }) => Err(message),
             Ok(_) => Err("the agent does not know lanes".into()),
@@ -198,14 +226,25 @@ impl Owner {
 }
 
 /// So many on each of the connections, which take turns.
-async fn lanes(connections: &[Awake], each: usize, path: &str, direction: Direction) -> Result<Vec<ChannelIo>, String> {
+async fn lanes(
+    connections: &[Awake],
+    each: usize,
+    path: &str,
+    direction: Direction,
+) -> Result<Vec<ChannelIo>, String> {
     let lane = |connection: Arc<Connection>| async move {
         let mut lane = connection.streamlocal(path).await.map_err(|error| match error {
-            ChannelError::Refused(reason) => format!("the host opens no channel to a socket: {reason}"),
+            ChannelError::Refused(reason) => format!(
+                "the host opens no channel to a socket: \
+                {reason}"
+            ),
             ChannelError::Dead(reason) => reason,
         })?;
         lane.write_u8(direction.byte()).await.map_err(|error| error.to_string())?;
         Ok(lane)
     };
-    try_join_all((0..each).flat_map(|_| connections).map(|(connection, _)| lane(connection.clone()))).await
+    try_join_all(
+        (0..each).flat_map(|_| connections).map(|(connection, _)| lane(connection.clone())),
+    )
+    .await
 }

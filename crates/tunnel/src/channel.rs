@@ -1,7 +1,8 @@
 //! One SSH channel as bytes.
 //!
-//! russh's own stream keeps taking bytes after the other side closed, and leaves a writer that waits for window asleep for ever. Here the
-//! close is heard out of band (from the session's handler) and fails both; standard error and the exit status are kept apart from the bytes.
+//! russh's own stream keeps taking bytes after the other side closed, and leaves a writer that
+//! waits for window asleep for ever. Here the close is heard out of band (from the session's
+//! handler) and fails both; standard error and the exit status are kept apart from the bytes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,13 +18,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// How much of standard error is kept, in bytes: enough for the last words of a command that failed.
+/// How much of standard error is kept, in bytes: enough for the last words of a command that
+/// failed.
 const STDERR_KEPT: usize = 4 * 1024;
 
 /// Packets that are handed over with one read, in bytes.
 const TOGETHER: usize = 128 * 1024;
 
-/// The session waits, inside its only loop, for room in the queue of a channel; taking the reader away releases it.
+/// The session waits, inside its only loop, for room in the queue of a channel; taking the reader
+/// away releases it.
 type Reader = Mutex<Option<ChannelReadHalf>>;
 
 /// Who has to hear that the other side closed a channel, or that the session is given up.
@@ -37,7 +40,8 @@ struct Registered {
 }
 
 impl Closings {
-    /// From the session's handler: the other side closed `id`, perhaps before anybody registered it.
+    /// From the session's handler: the other side closed `id`, perhaps before anybody registered
+    /// it.
     pub(crate) fn close(&self, id: ChannelId) {
         self.lock().entry(id).or_default().closed.cancel();
     }
@@ -112,14 +116,19 @@ impl ChannelIo {
         }
     }
 
-    /// The writing side on its own, for who reads messages meanwhile. The channel takes no more bytes itself.
+    /// The writing side on its own, for who reads messages meanwhile. The channel takes no more
+    /// bytes itself.
     pub(crate) fn take_writer(&mut self) -> Pin<Box<dyn AsyncWrite + Send + Sync>> {
         std::mem::replace(&mut self.writer, Box::pin(tokio::io::sink()))
     }
 
     /// Puts bytes back that were read too far.
     pub(crate) fn push_back(&mut self, bytes: Bytes) {
-        self.unread = if self.unread.is_empty() { bytes } else { [bytes.as_ref(), self.unread.as_ref()].concat().into() };
+        self.unread = if self.unread.is_empty() {
+            bytes
+        } else {
+            [bytes.as_ref(), self.unread.as_ref()].concat().into()
+        };
     }
 
     /// The last words on standard error.
@@ -132,7 +141,8 @@ impl ChannelIo {
         self.exit_status
     }
 
-    /// The next message, with what lies beside the bytes already put away. `None` when the channel is closed.
+    /// The next message, with what lies beside the bytes already put away. `None` when the channel
+    /// is closed.
     pub(crate) async fn next(&mut self) -> Option<ChannelMsg> {
         let message = std::future::poll_fn(|cx| self.poll_message(cx)).await?;
         self.put_away(&message);
@@ -161,7 +171,11 @@ impl ChannelIo {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.closed.is_cancelled() || self.closed_for_writes.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(io::Error::new(io::ErrorKind::BrokenPipe, "the other side closed the channel"));
+            return Poll::Ready(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the other side closed \
+                the channel",
+            ));
         }
         Poll::Pending
     }
@@ -181,7 +195,11 @@ impl Drop for ChannelIo {
 }
 
 impl AsyncRead for ChannelIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -195,7 +213,8 @@ impl AsyncRead for ChannelIo {
                 None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
             }
         }
-        // As many packets as have come and fit: whoever reads has less to do for one piece of 128 KiB than for four.
+        // As many packets as have come and fit: whoever reads has less to do for one piece of 128
+        // KiB than for four.
         let begun = buf.filled().len();
         loop {
             let length = buf.remaining().min(this.unread.len());
@@ -216,7 +235,11 @@ impl AsyncRead for ChannelIo {
 }
 
 impl AsyncWrite for ChannelIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(error) = self.poll_closed(cx) {
             return Poll::Ready(Err(error));
         }

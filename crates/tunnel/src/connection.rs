@@ -1,6 +1,8 @@
-//! One SSH connection: made within a bound, with a host that proved its key; channels opened on it; closed without a trace.
+//! One SSH connection: made within a bound, with a host that proved its key; channels opened on it;
+//! closed without a trace.
 //!
-//! It does not know what the channels are for. Its death is heard when the session's task ends, for whatever reason.
+//! It does not know what the channels are for. Its death is heard when the session's task ends, for
+//! whatever reason.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,11 +23,13 @@ use crate::route::Opened;
 use crate::wire::{Wire, WireState};
 use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Options, Pins};
 
-/// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes about 3 s.
+/// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes
+/// about 3 s.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
-/// What a host may send into a channel before we grant more, in bytes; russh does when half of it is used. Half of it is what TCP lets be on its way with Debian's
-/// buffers (2.7 MiB), so that TCP decides. What is more than that lies in sshd, which moves all of it for each 128 KiB that its buffer grows: with 16 MiB
-/// the first download of a connection had 3 MB/s for seconds.
+/// What a host may send into a channel before we grant more, in bytes; russh does when half of it
+/// is used. Half of it is what TCP lets be on its way with Debian's buffers (2.7 MiB), so that TCP
+/// decides. What is more than that lies in sshd, which moves all of it for each 128 KiB that its
+/// buffer grows: with 16 MiB the first download of a connection had 3 MB/s for seconds.
 const WINDOW: u32 = 6 * 1024 * 1024;
 /// Largest packet we take, in bytes. sshd sends no larger ones; bigger ones measured no faster.
 const PACKET: u32 = 32 * 1024;
@@ -54,8 +58,14 @@ pub(crate) enum ChannelError {
 }
 
 impl Connection {
-    /// One attempt. `queue` is how many packets of an unread channel are kept before the session waits for its reader.
-    pub(crate) async fn open(options: &Options, death: Death, tasks: TaskTracker, queue: usize) -> Result<Self, ConnectError> {
+    /// One attempt. `queue` is how many packets of an unread channel are kept before the session
+    /// waits for its reader.
+    pub(crate) async fn open(
+        options: &Options,
+        death: Death,
+        tasks: TaskTracker,
+        queue: usize,
+    ) -> Result<Self, ConnectError> {
         Self::open_within(options, death, tasks, queue, ATTEMPT).await
     }
 
@@ -107,16 +117,28 @@ impl Connection {
         let stream = BufReader::with_capacity(READ_BUFFER, Wire::new(transport, wire.clone()));
         let protocol = |doing| {
             let endpoint = endpoint.clone();
-            move |error: russh::Error| ConnectError::Protocol { endpoint, doing, source: Box::new(error) }
+            move |error: russh::Error| ConnectError::Protocol {
+                endpoint,
+                doing,
+                source: Box::new(error),
+            }
         };
         let mut handle = match client::connect_stream(config, stream, session).await {
             Ok(handle) => handle,
             Err(error) => {
                 let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
                 return Err(match (refused, complaint.heard().await, error) {
-                    (Some((presented, reason)), _, _) => ConnectError::HostKeyRefused { endpoint, presented, reason },
-                    (None, Some((command, said)), _) => ConnectError::RouteFailed { endpoint, command, said },
-                    (None, None, russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, ours, theirs }) => {
+                    (Some((presented, reason)), _, _) => {
+                        ConnectError::HostKeyRefused { endpoint, presented, reason }
+                    }
+                    (None, Some((command, said)), _) => {
+                        ConnectError::RouteFailed { endpoint, command, said }
+                    }
+                    (
+                        None,
+                        None,
+                        russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, ours, theirs },
+                    ) => {
                         let reason = not_offered(&endpoint, &ours, &theirs);
                         ConnectError::HostKeyKind { endpoint, reason }
                     }
@@ -136,23 +158,35 @@ impl Connection {
     }
 
     /// A channel to a Unix socket of the host.
-    pub(crate) async fn streamlocal(self: &Arc<Self>, path: &str) -> Result<ChannelIo, ChannelError> {
+    pub(crate) async fn streamlocal(
+        self: &Arc<Self>,
+        path: &str,
+    ) -> Result<ChannelIo, ChannelError> {
         let (this, path) = (self.clone(), path.to_owned());
         self.channel(async move { this.handle.channel_open_direct_streamlocal(path).await }).await
     }
 
     /// A channel to a TCP port as seen from the host.
-    pub(crate) async fn tcpip(self: &Arc<Self>, host: &str, port: u16) -> Result<ChannelIo, ChannelError> {
+    pub(crate) async fn tcpip(
+        self: &Arc<Self>,
+        host: &str,
+        port: u16,
+    ) -> Result<ChannelIo, ChannelError> {
         let (this, host) = (self.clone(), host.to_owned());
-        self.channel(async move { this.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await }).await
+        self.channel(async move {
+            this.handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await
+        })
+        .await
     }
 
-    /// Opening goes on in a task of its own: a channel that is granted after its asker gave up is closed, not leaked.
+    /// Opening goes on in a task of its own: a channel that is granted after its asker gave up is
+    /// closed, not leaked.
     async fn channel(
         &self,
         opening: impl Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
     ) -> Result<ChannelIo, ChannelError> {
-        let (closings, tasks, death) = (self.closings.clone(), self.tasks.clone(), self.death.clone());
+        let (closings, tasks, death) =
+            (self.closings.clone(), self.tasks.clone(), self.death.clone());
         let opening = self.tasks.spawn(async move {
             tokio::select! {
                 opened = opening => opened.map(|channel| ChannelIo::new(channel, closings, tasks)),
@@ -161,8 +195,12 @@ impl Connection {
         });
         match opening.await {
             Ok(Ok(channel)) => Ok(channel),
-            Ok(Err(_)) | Err(_) if self.death.is_declared() => Err(ChannelError::Dead(self.death.epitaph())),
-            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(ChannelError::Refused(format!("{reason:?}"))),
+            Ok(Err(_)) | Err(_) if self.death.is_declared() => {
+                Err(ChannelError::Dead(self.death.epitaph()))
+            }
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
+                Err(ChannelError::Refused(format!("{reason:?}")))
+            }
             Ok(Err(error)) => Err(ChannelError::Dead(error.to_string())),
             Err(error) => Err(ChannelError::Dead(error.to_string())),
         }
@@ -183,8 +221,14 @@ impl Connection {
     }
 }
 
-/// Owns the end of a session's task: after death it may say goodbye, then everything that it could wait for is taken away.
-async fn bury(death: Death, ended: CancellationToken, closings: Arc<Closings>, wire: Arc<WireState>) {
+/// Owns the end of a session's task: after death it may say goodbye, then everything that it could
+/// wait for is taken away.
+async fn bury(
+    death: Death,
+    ended: CancellationToken,
+    closings: Arc<Closings>,
+    wire: Arc<WireState>,
+) {
     death.wait().await;
     closings.sever();
     if tokio::time::timeout(FAREWELL, ended.cancelled()).await.is_err() {
@@ -230,23 +274,34 @@ struct Session {
 impl client::Handler for Session {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+    async fn check_server_key(
+        &mut self,
+        presented: &PublicKeyOrCertificate,
+    ) -> Result<bool, russh::Error> {
         let PublicKeyOrCertificate::PublicKey { key, .. } = presented else { return Ok(false) };
         match self.trust.judge(key) {
             Ok(()) => Ok(true),
             Err(reason) => {
-                *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((Fingerprint::of(key), reason));
+                *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((Fingerprint::of(key), reason));
                 Ok(false)
             }
         }
     }
 
-    async fn channel_close(&mut self, channel: ChannelId, _: &mut client::Session) -> Result<(), russh::Error> {
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _: &mut client::Session,
+    ) -> Result<(), russh::Error> {
         self.closings.close(channel);
         Ok(())
     }
 
-    async fn disconnected(&mut self, reason: client::DisconnectReason<russh::Error>) -> Result<(), russh::Error> {
+    async fn disconnected(
+        &mut self,
+        reason: client::DisconnectReason<russh::Error>,
+    ) -> Result<(), russh::Error> {
         match reason {
             client::DisconnectReason::ReceivedDisconnect(info) => {
                 self.death.declare(format!("the host closed the connection: {}", info.message));
@@ -281,13 +336,23 @@ impl Trust {
         match host_keys {
             HostKeys::Pinned(pins) => Trust::Pinned(pins.get()),
             HostKeys::FirstSeen(pins) => Trust::FirstSeen(pins.clone()),
-            HostKeys::KnownHosts(path) => match tokio::fs::read(path).await.or_else(empty_if_missing) {
-                Ok(bytes) => {
-                    let keys = KnownKeys::of(&endpoint.host, endpoint.port, &String::from_utf8_lossy(&bytes));
-                    Trust::Known { keys, file: path.display().to_string() }
+            HostKeys::KnownHosts(path) => {
+                match tokio::fs::read(path).await.or_else(empty_if_missing) {
+                    Ok(bytes) => {
+                        let keys = KnownKeys::of(
+                            &endpoint.host,
+                            endpoint.port,
+                            &String::from_utf8_lossy(&bytes),
+                        );
+                        Trust::Known { keys, file: path.display().to_string() }
+                    }
+                    Err(error) => Trust::Unreadable(format!(
+                        "{} cannot be read: \
+                    {error}",
+                        path.display()
+                    )),
                 }
-                Err(error) => Trust::Unreadable(format!("{} cannot be read: {error}", path.display())),
-            },
+            }
             HostKeys::KnownHostsOf { alias, files } => {
                 let mut keys = KnownKeys::default();
                 for path in files {
@@ -299,10 +364,17 @@ impl Trust {
                                 None => KnownKeys::of(&endpoint.host, endpoint.port, &text),
                             });
                         }
-                        Err(error) => return Trust::Unreadable(format!("{} cannot be read: {error}", path.display())),
+                        Err(error) => {
+                            return Trust::Unreadable(format!(
+                                "{} cannot be read: \
+                            {error}",
+                                path.display()
+                            ));
+                        }
                     }
                 }
-                let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+                let names: Vec<String> =
+                    files.iter().map(|path| path.display().to_string()).collect();
                 Trust::Known { keys, file: names.join(", ") }
             }
         }
@@ -313,7 +385,8 @@ impl Trust {
         let Trust::Known { keys, file } = self else { return None };
         let kinds = keys.only_unchecked()?;
         Some(format!(
-            "of it {file} knows only {kinds}, and dockbridge checks Ed25519 and ECDSA keys. Log in once with `{}`, compare the fingerprint and confirm \
+            "of it {file} knows only {kinds}, and dockbridge checks Ed25519 and ECDSA keys. Log in \
+                once with `{}`, compare the fingerprint and confirm \
              it: that adds the line that is missing",
             with_checked_kinds(endpoint)
         ))
@@ -325,7 +398,9 @@ impl Trust {
             Trust::Pinned(_) => Err("it is not the key that this machine was given".into()),
             Trust::FirstSeen(pins) if pins.is_or_becomes(Fingerprint::of(presented)) => Ok(()),
             Trust::FirstSeen(_) => Err("it is not the key that this host presented first".into()),
-            Trust::Known { keys, file } => keys.judge(presented).map_err(|reason| format!("{reason} in {file}")),
+            Trust::Known { keys, file } => {
+                keys.judge(presented).map_err(|reason| format!("{reason} in {file}"))
+            }
             Trust::Unreadable(reason) => Err(reason.clone()),
         }
     }
@@ -344,8 +419,14 @@ fn configure(trust: &Trust, queue: usize) -> client::Config {
         nodelay: true,
         ..client::Config::default()
     };
-    // AES-GCM is twice as fast as ChaCha20 on any processor of the last ten years; the last is for hosts that allow nothing else.
-    let ciphers = [russh::cipher::AES_128_GCM, russh::cipher::AES_256_GCM, russh::cipher::CHACHA20_POLY1305, russh::cipher::AES_256_CTR];
+    // AES-GCM is twice as fast as ChaCha20 on any processor of the last ten years; the last is for
+    // hosts that allow nothing else.
+    let ciphers = [
+        russh::cipher::AES_128_GCM,
+        russh::cipher::AES_256_GCM,
+        russh::cipher::CHACHA20_POLY1305,
+        russh::cipher::AES_256_CTR,
+    ];
     config.preferred.cipher = ciphers.to_vec().into();
     config.preferred.key = CHECKED.into();
     if let Trust::Known { keys, .. } = trust {
@@ -356,16 +437,19 @@ fn configure(trust: &Trust, queue: usize) -> client::Config {
 
 /// The host has no key of the kinds that were asked for.
 fn not_offered(endpoint: &Endpoint, asked: &[String], offered: &[String]) -> String {
-    let is_checked = |kind: &&String| CHECKED.iter().any(|checked| checked.as_str() == kind.as_str());
+    let is_checked =
+        |kind: &&String| CHECKED.iter().any(|checked| checked.as_str() == kind.as_str());
     match offered.iter().find(is_checked) {
         Some(_) => format!(
-            "{} is known of it, and it offers {}. Log in once with `{}`, compare the fingerprint and confirm it: that adds the line that is missing",
+            "{} is known of it, and it offers {}. Log in once with `{}`, compare the fingerprint \
+                and confirm it: that adds the line that is missing",
             asked.join(", "),
             offered.join(", "),
             with_checked_kinds(endpoint)
         ),
         None => format!(
-            "it offers only {}, and dockbridge checks Ed25519 and ECDSA keys. `ssh-keygen -A` on the host makes one, and sshd offers it after a restart",
+            "it offers only {}, and dockbridge checks Ed25519 and ECDSA keys. `ssh-keygen -A` on \
+                the host makes one, and sshd offers it after a restart",
             offered.join(", ")
         ),
     }
@@ -373,5 +457,9 @@ fn not_offered(endpoint: &Endpoint, asked: &[String], offered: &[String]) -> Str
 
 fn with_checked_kinds(endpoint: &Endpoint) -> String {
     let port = if endpoint.port == 22 { String::new() } else { format!("-p {} ", endpoint.port) };
-    format!("ssh -o HostKeyAlgorithms=ssh-ed25519,ecdsa-sha2-nistp256 {port}{}@{}", endpoint.user, endpoint.host)
+    format!(
+        "ssh -o HostKeyAlgorithms=ssh-ed25519,ecdsa-sha2-nistp256 \
+        {port}{}@{}",
+        endpoint.user, endpoint.host
+    )
 }

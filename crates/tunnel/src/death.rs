@@ -1,6 +1,8 @@
-//! The end of a path, said once and heard by everybody: streams, calls, tasks and whoever waits for it.
+//! The end of a path, said once and heard by everybody: streams, calls, tasks and whoever waits for
+//! it.
 //!
-//! It knows nothing of what ends. The first reason stands; a child ends with its parent and takes over its reason.
+//! It knows nothing of what ends. The first reason stands; a child ends with its parent and takes
+//! over its reason.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +20,11 @@ struct Inner {
 
 impl Death {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Inner { reason: OnceLock::new(), token: CancellationToken::new(), parent: None }))
+        Self(Arc::new(Inner {
+            reason: OnceLock::new(),
+            token: CancellationToken::new(),
+            parent: None,
+        }))
     }
 
     /// Ends with its parent, or alone.

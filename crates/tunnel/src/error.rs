@@ -20,7 +20,8 @@ pub enum ConnectError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The host showed a key that is not the one expected: it was reinstalled, or somebody else answers.
+    /// The host showed a key that is not the one expected: it was reinstalled, or somebody else
+    /// answers.
     #[error("{endpoint} presented the host key {presented}, which is refused: {reason}")]
     HostKeyRefused {
         /// Which host.

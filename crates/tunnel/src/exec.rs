@@ -1,7 +1,8 @@
 //! Runs one command on a host and collects what it says.
 //!
-//! Both directions move at once, or a command that talks while it still reads would stop both sides. The status is waited for after the end
-//! of the output, in whichever order the host sends them.
+//! Both directions move at once, or a command that talks while it still reads would stop both
+//! sides. The status is waited for after the end of the output, in whichever order the host sends
+//! them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use tokio::io::AsyncWriteExt as _;
 use crate::ConnectError;
 use crate::connection::{ChannelError, Connection};
 
-/// What a command may print on each of its outputs, in bytes: it is for questions and small files, transfers have streams.
+/// What a command may print on each of its outputs, in bytes: it is for questions and small files,
+/// transfers have streams.
 const MOST_OUTPUT: usize = 16 * 1024 * 1024;
 
 /// How a command ended.
@@ -33,7 +35,11 @@ impl ExecOutput {
     }
 }
 
-pub(crate) async fn exec(connection: &Arc<Connection>, command: &str, stdin: &[u8]) -> Result<ExecOutput, ConnectError> {
+pub(crate) async fn exec(
+    connection: &Arc<Connection>,
+    command: &str,
+    stdin: &[u8],
+) -> Result<ExecOutput, ConnectError> {
     let failed = |message: String| ConnectError::Protocol {
         endpoint: connection.endpoint.clone(),
         doing: "running a command",
@@ -56,7 +62,13 @@ pub(crate) async fn exec(connection: &Arc<Connection>, command: &str, stdin: &[u
             match message {
                 ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
                 ChannelMsg::ExtendedData { data, .. } => output.stderr.extend_from_slice(&data),
-                ChannelMsg::Failure => return Err(failed("the host refuses to run commands".into())),
+                ChannelMsg::Failure => {
+                    return Err(failed(
+                        "the host refuses to run \
+                    commands"
+                            .into(),
+                    ));
+                }
                 ChannelMsg::Close => break,
                 _ => {}
             }

@@ -24,7 +24,8 @@ impl Fingerprint {
         Self(Sha256::digest(key.public_key_bytes()).into())
     }
 
-    /// In lower-case base32, 52 characters: allowed in a Hetzner label, whose values end at 63 and know no `+`, `/` or `:`.
+    /// In lower-case base32, 52 characters: allowed in a Hetzner label, whose values end at 63 and
+    /// know no `+`, `/` or `:`.
     pub fn to_label(&self) -> String {
         BASE32_NOPAD.encode(&self.0).to_ascii_lowercase()
     }
@@ -32,7 +33,10 @@ impl Fingerprint {
     /// The reverse of [`Fingerprint::to_label`].
     pub fn from_label(label: &str) -> Result<Self, NotAFingerprint> {
         let bytes = BASE32_NOPAD.decode(label.to_ascii_uppercase().as_bytes()).ok();
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| NotAFingerprint(label.into()))
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| NotAFingerprint(label.into()))
     }
 }
 
@@ -40,8 +44,13 @@ impl FromStr for Fingerprint {
     type Err = NotAFingerprint;
 
     fn from_str(text: &str) -> Result<Self, NotAFingerprint> {
-        let bytes = text.strip_prefix("SHA256:").and_then(|base64| BASE64_NOPAD.decode(base64.as_bytes()).ok());
-        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| NotAFingerprint(text.into()))
+        let bytes = text
+            .strip_prefix("SHA256:")
+            .and_then(|base64| BASE64_NOPAD.decode(base64.as_bytes()).ok());
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or_else(|| NotAFingerprint(text.into()))
     }
 }
 
@@ -62,12 +71,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const KEY: &str = "ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
     #[test]
     fn it_is_what_ssh_keygen_shows() {
         let key = PublicKey::from_openssh(KEY).unwrap();
-        assert_eq!(Fingerprint::of(&key).to_string(), key.fingerprint(russh::keys::HashAlg::Sha256).to_string());
+        assert_eq!(
+            Fingerprint::of(&key).to_string(),
+            key.fingerprint(russh::keys::HashAlg::Sha256).to_string()
+        );
     }
 
     proptest! {

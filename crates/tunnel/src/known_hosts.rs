@@ -1,5 +1,6 @@
-//! Reads keys from OpenSSH's `known_hosts` form, as sshd(8) describes it: plain and hashed names, patterns, negation, ports, `@revoked`, in any order and of any
-//! kind. As in OpenSSH, a host at another port than 22 that is not known with its port is looked for without.
+//! Reads keys from OpenSSH's `known_hosts` form, as sshd(8) describes it: plain and hashed names,
+//! patterns, negation, ports, `@revoked`, in any order and of any kind. As in OpenSSH, a host at
+//! another port than 22 that is not known with its port is looked for without.
 //!
 //! Nothing is ever written. Keys of kinds that cannot be checked are known by their kind only.
 
@@ -44,7 +45,8 @@ impl KnownKeys {
     pub(crate) fn named(name: &str, file: &str) -> Self {
         let name = name.to_lowercase();
         let mut known = Self::default();
-        let lines = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines =
+            file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         for entry in lines.filter_map(|line| single_spaced(line).parse::<Entry>().ok()) {
             if !matches(entry.host_patterns(), &name) {
                 continue;
@@ -60,7 +62,8 @@ impl KnownKeys {
 
     /// Whether this key is the host's, else why not.
     pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), &'static str> {
-        let among = |keys: &[PublicKey]| keys.iter().any(|key| key.key_data() == presented.key_data());
+        let among =
+            |keys: &[PublicKey]| keys.iter().any(|key| key.key_data() == presented.key_data());
         match () {
             () if among(&self.revoked) => Err("it is marked as revoked among the known hosts"),
             () if among(&self.trusted) => Ok(()),
@@ -69,17 +72,19 @@ impl KnownKeys {
         }
     }
 
-    /// The kinds of key to ask the host for: those that are known and can be checked, in our order. Where none is known all of ours are asked for, so that the
-    /// refusal can name the key.
+    /// The kinds of key to ask the host for: those that are known and can be checked, in our order.
+    /// Where none is known all of ours are asked for, so that the refusal can name the key.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
-        let is_known = |algorithm: &&Algorithm| self.trusted.iter().any(|key| key.algorithm() == **algorithm);
+        let is_known =
+            |algorithm: &&Algorithm| self.trusted.iter().any(|key| key.algorithm() == **algorithm);
         let known: Vec<Algorithm> = CHECKED.iter().filter(is_known).cloned().collect();
         if self.trusted.is_empty() { CHECKED.to_vec() } else { known }
     }
 
     /// The kinds that are known, where none of them can be checked.
     pub(crate) fn only_unchecked(&self) -> Option<String> {
-        let mut kinds: Vec<String> = self.trusted.iter().map(|key| key.algorithm().to_string()).collect();
+        let mut kinds: Vec<String> =
+            self.trusted.iter().map(|key| key.algorithm().to_string()).collect();
         if self.trusted.is_empty() && self.has_authority {
             kinds.push("certificate authority".to_owned());
         }
@@ -105,9 +110,8 @@ fn single_spaced(line: &str) -> String {
 
 fn matches(patterns: &HostPatterns, name: &str) -> bool {
     match patterns {
-        HostPatterns::HashedName { salt, hash } => {
-            Hmac::<Sha1>::new_from_slice(salt).is_ok_and(|mac| mac.chain_update(name).verify_slice(hash).is_ok())
-        }
+        HostPatterns::HashedName { salt, hash } => Hmac::<Sha1>::new_from_slice(salt)
+            .is_ok_and(|mac| mac.chain_update(name).verify_slice(hash).is_ok()),
         HostPatterns::Patterns(patterns) => {
             let hit = |pattern: &str| wildcard(pattern.to_lowercase().as_bytes(), name.as_bytes());
             let refused = patterns.iter().any(|pattern| pattern.strip_prefix('!').is_some_and(hit));
@@ -145,8 +149,10 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-    const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G1sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
+    const A: &str = "ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+    const B: &str = "ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIA6rWI3G1sz07DnfFlrouTcysQlj2P+jpNSOEWD9OJ3X";
 
     fn judge(file: &str, host: &str, port: u16) -> Result<(), &'static str> {
         KnownKeys::of(host, port, file).judge(&PublicKey::from_openssh(A).unwrap())
@@ -173,7 +179,11 @@ mod tests {
         let mut mac = Hmac::<Sha1>::new_from_slice(b"01234567890123456789").unwrap();
         mac.update(b"[host]:2222");
         let encode = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
-        let file = format!("|1|{}|{} {A}\n", encode(b"01234567890123456789"), encode(&mac.finalize().into_bytes()));
+        let file = format!(
+            "|1|{}|{} {A}\n",
+            encode(b"01234567890123456789"),
+            encode(&mac.finalize().into_bytes())
+        );
         assert_eq!(judge(&file, "host", 2222), Ok(()));
         assert!(judge(&file, "host", 22).is_err());
     }
@@ -188,7 +198,10 @@ mod tests {
         let both = known(&format!("host {rsa}\nhost {A}\n"));
         assert_eq!((both.algorithms(), both.only_unchecked()), (vec![Algorithm::Ed25519], None));
         let only = known(&format!("host {rsa}\n"));
-        assert_eq!((only.algorithms(), only.only_unchecked().as_deref()), (vec![], Some("ssh-rsa")));
+        assert_eq!(
+            (only.algorithms(), only.only_unchecked().as_deref()),
+            (vec![], Some("ssh-rsa"))
+        );
         let none = known("");
         assert_eq!((none.algorithms(), none.only_unchecked()), (CHECKED.to_vec(), None));
         let authority = known(&format!("@cert-authority * {A}\n"));
@@ -211,12 +224,25 @@ mod tests {
     fn patterns_and_their_negation_count() {
         let file = format!("*.example.org,!bad.example.org {A}\n");
         assert_eq!(judge(&file, "good.example.org", 22), Ok(()));
-        assert!(judge(&file, "bad.example.org", 22).is_err() && judge(&file, "example.org", 22).is_err());
+        assert!(
+            judge(&file, "bad.example.org", 22).is_err()
+                && judge(&file, "example.org", 22).is_err()
+        );
         assert!(wildcard(b"a?c*", b"abcd") && wildcard(b"*", b"") && !wildcard(b"a?c", b"ac"));
     }
 
     #[test]
     fn a_line_that_is_not_understood_does_not_hide_the_others() {
-        assert_eq!(judge(&format!("host sk-unknown@example.org AAAA\nhost\nhost {A}\n"), "host", 22), Ok(()));
+        assert_eq!(
+            judge(
+                &format!(
+                    "host sk-unknown@example.org AAAA\nhost\nhost \
+            {A}\n"
+                ),
+                "host",
+                22
+            ),
+            Ok(())
+        );
     }
 }

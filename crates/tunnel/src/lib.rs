@@ -1,7 +1,8 @@
 //! Pinned SSH connections to a machine and the streams in them.
 //!
-//! A [`Tunnel`] is one attempt that succeeded: a host that proved its key, and a way for streams, through the agent where it runs and
-//! by plain SSH channels where it does not. It knows nothing of Docker's protocol, of clouds, or of when to connect again.
+//! A [`Tunnel`] is one attempt that succeeded: a host that proved its key, and a way for streams,
+//! through the agent where it runs and by plain SSH channels where it does not. It knows nothing of
+//! Docker's protocol, of clouds, or of when to connect again.
 
 #![forbid(unsafe_code)]
 

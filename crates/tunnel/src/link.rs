@@ -18,7 +18,8 @@ use crate::promised::Promised;
 use crate::watchdog::{self, RoundTrip};
 use crate::{CallError, OpenError};
 
-/// A connection, and a command on it that does nothing where no other command keeps sshd from delaying small packets.
+/// A connection, and a command on it that does nothing where no other command keeps sshd from
+/// delaying small packets.
 pub(crate) type Awake = (Arc<Connection>, Option<ChannelIo>);
 
 pub(crate) struct Link {
@@ -28,19 +29,29 @@ pub(crate) struct Link {
     held_back: Arc<Semaphore>,
 }
 
-/// Streams whose request to open may wait for the first bytes. Until it leaves, yamux counts them as not acknowledged, and opens nothing more, not even
-/// for a ping, when those are 256.
+/// Streams whose request to open may wait for the first bytes. Until it leaves, yamux counts them
+/// as not acknowledged, and opens nothing more, not even for a ping, when those are 256.
 const HELD_BACK: usize = 64;
 
 impl Link {
     /// Takes over a session that has said that it is ready, and watches it.
-    pub(crate) fn of_session(connection: Arc<Connection>, channel: ChannelIo, tasks: &TaskTracker, last: Arc<RoundTrip>) -> Self {
+    pub(crate) fn of_session(
+        connection: Arc<Connection>,
+        channel: ChannelIo,
+        tasks: &TaskTracker,
+        last: Arc<RoundTrip>,
+    ) -> Self {
         let death = connection.death.clone();
         Self::start(channel, agent_proto::SPLIT, vec![(connection, None)], death, tasks, last)
     }
 
     /// Takes over a bundle whose lanes go by these connections, which end with `death`.
-    pub(crate) fn of_lanes(bundle: Bundle<ChannelIo>, connections: Vec<Awake>, death: Death, tasks: &TaskTracker) -> Self {
+    pub(crate) fn of_lanes(
+        bundle: Bundle<ChannelIo>,
+        connections: Vec<Awake>,
+        death: Death,
+        tasks: &TaskTracker,
+    ) -> Self {
         Self::start(bundle, agent_proto::LANES_SPLIT, connections, death, tasks, Arc::default())
     }
 
@@ -81,12 +92,15 @@ impl Link {
 
     /// A stream to `to`. What the agent thinks of it is told by the first read.
     pub(crate) async fn open(&self, to: &Opening) -> Result<Promised, OpenError> {
-        let opening = agent_proto::encode(to).map_err(|error| OpenError::Refused { message: error.to_string() })?;
+        let opening = agent_proto::encode(to)
+            .map_err(|error| OpenError::Refused { message: error.to_string() })?;
         let stream = self.mux.stream().await.map_err(|reason| OpenError::Dead { reason })?;
         let held_back = self.held_back.clone().try_acquire_owned().ok();
-        Promised::new(stream, opening, held_back).await.map_err(|error| match self.death().reason() {
-            Some(reason) => OpenError::Dead { reason },
-            None => OpenError::Refused { message: error.to_string() },
+        Promised::new(stream, opening, held_back).await.map_err(|error| {
+            match self.death().reason() {
+                Some(reason) => OpenError::Dead { reason },
+                None => OpenError::Refused { message: error.to_string() },
+            }
         })
     }
 
@@ -121,7 +135,8 @@ async fn send(stream: &mut MuxStream, opening: &Opening) -> io::Result<()> {
 async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let mut frame = Vec::new();
     loop {
-        let (heard, missing) = (frame.len(), agent_proto::missing(&frame).map_err(io::Error::other)?);
+        let (heard, missing) =
+            (frame.len(), agent_proto::missing(&frame).map_err(io::Error::other)?);
         if missing == 0 {
             break;
         }

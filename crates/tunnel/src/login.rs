@@ -1,4 +1,5 @@
-//! Who logs in: one key, or what OpenSSH would offer. Keys of an agent that belong to the named files come first, then the files, then the agent's other keys.
+//! Who logs in: one key, or what OpenSSH would offer. Keys of an agent that belong to the named
+//! files come first, then the files, then the agent's other keys.
 
 use std::error::Error as StdError;
 use std::io;
@@ -16,8 +17,9 @@ use crate::{ConnectError, Endpoint, Fingerprint, Identity};
 /// sshd hangs up after six refused keys unless it is told otherwise (`MaxAuthTries`).
 const MOST_KEYS: usize = 5;
 
-const RSA: &str =
-    "is an RSA key, which dockbridge does not use: make another with `ssh-keygen -t ed25519` and bring it to the host with `ssh-copy-id`";
+const RSA: &str = "is an RSA key, which dockbridge does not use: make another with `ssh-keygen -t \
+    ed25519` and \
+        bring it to the host with `ssh-copy-id`";
 
 /// The keys of one attempt.
 pub(crate) enum Keys {
@@ -38,18 +40,27 @@ enum Key {
 }
 
 impl Keys {
-    pub(crate) async fn load(identity: &Identity, endpoint: &Endpoint) -> Result<Self, ConnectError> {
+    pub(crate) async fn load(
+        identity: &Identity,
+        endpoint: &Endpoint,
+    ) -> Result<Self, ConnectError> {
         match identity {
             Identity::Key(key) => Ok(Keys::One(key.clone())),
-            Identity::File(path) => {
-                Ok(Keys::One(read(path).await.map_err(|source| ConnectError::Identity { path: path.clone(), source })?))
-            }
+            Identity::File(path) => Ok(Keys::One(
+                read(path)
+                    .await
+                    .map_err(|source| ConnectError::Identity { path: path.clone(), source })?,
+            )),
             Identity::Offered { files, agent, only_files } => {
                 let offer = Offer::collect(files, agent.as_deref(), *only_files).await;
                 if offer.keys.is_empty() {
                     let mut tried = offer.unusable;
                     if tried.is_empty() {
-                        tried.push("there is none: `ssh-keygen -t ed25519` makes one, `ssh-copy-id` brings it to the host".to_owned());
+                        tried.push(
+                            "there is none: `ssh-keygen -t ed25519` makes one, \
+                            `ssh-copy-id` brings it to the host"
+                                .to_owned(),
+                        );
                     }
                     return Err(ConnectError::NoKeyAccepted { endpoint: endpoint.clone(), tried });
                 }
@@ -67,7 +78,11 @@ impl Offer {
         if let Some(socket) = socket {
             match agent_at(socket).await {
                 Ok((client, public)) => (agent, held) = (Some(client), public),
-                Err(error) => unusable.push(format!("the agent at {} does not answer: {error}", socket.display())),
+                Err(error) => unusable.push(format!(
+                    "the agent at {} does not answer: \
+                    {error}",
+                    socket.display()
+                )),
             }
         }
         for path in files {
@@ -76,8 +91,17 @@ impl Offer {
                 unusable.push(format!("{} ({}) {RSA}", path.display(), public.algorithm()));
                 continue;
             }
-            if let Some(at) = public.and_then(|public| held.iter().position(|key| key.key_data() == public.key_data())) {
-                keys.push((format!("{} of the agent", path.display()), Key::Agent(held.remove(at))));
+            if let Some(at) = public
+                .and_then(|public| held.iter().position(|key| key.key_data() == public.key_data()))
+            {
+                keys.push((
+                    format!(
+                        "{} of the \
+                    agent",
+                        path.display()
+                    ),
+                    Key::Agent(held.remove(at)),
+                ));
                 continue;
             }
             match read(path).await {
@@ -89,7 +113,8 @@ impl Offer {
         for key in held.into_iter().filter(|_| !only_files) {
             match is_rsa(&key) {
                 true => unusable.push(format!("the agent's key {} {RSA}", Fingerprint::of(&key))),
-                false => keys.push((format!("the agent's key {}", Fingerprint::of(&key)), Key::Agent(key))),
+                false => keys
+                    .push((format!("the agent's key {}", Fingerprint::of(&key)), Key::Agent(key))),
             }
         }
         keys.truncate(MOST_KEYS);
@@ -98,16 +123,29 @@ impl Offer {
 }
 
 /// Proves one key after the other until one is accepted.
-pub(crate) async fn log_in<H: Handler>(handle: &mut Handle<H>, endpoint: &Endpoint, keys: Keys) -> Result<(), ConnectError> {
-    let failed =
-        |source: Box<dyn StdError + Send + Sync>| ConnectError::Protocol { endpoint: endpoint.clone(), doing: "logging in", source };
+pub(crate) async fn log_in<H: Handler>(
+    handle: &mut Handle<H>,
+    endpoint: &Endpoint,
+    keys: Keys,
+) -> Result<(), ConnectError> {
+    let failed = |source: Box<dyn StdError + Send + Sync>| ConnectError::Protocol {
+        endpoint: endpoint.clone(),
+        doing: "logging in",
+        source,
+    };
     let mut offer = match keys {
         Keys::One(key) => {
             let ours = Fingerprint::of(key.public_key());
             let proof = PrivateKeyWithHashAlg::new(key, None);
-            return match handle.authenticate_publickey(endpoint.user.as_str(), proof).await.map_err(|error| failed(Box::new(error)))? {
+            return match handle
+                .authenticate_publickey(endpoint.user.as_str(), proof)
+                .await
+                .map_err(|error| failed(Box::new(error)))?
+            {
                 AuthResult::Success => Ok(()),
-                AuthResult::Failure { .. } => Err(ConnectError::LoginRefused { endpoint: endpoint.clone(), key: ours }),
+                AuthResult::Failure { .. } => {
+                    Err(ConnectError::LoginRefused { endpoint: endpoint.clone(), key: ours })
+                }
             };
         }
         Keys::Several(offer) => offer,
@@ -118,7 +156,10 @@ pub(crate) async fn log_in<H: Handler>(handle: &mut Handle<H>, endpoint: &Endpoi
         let result = match key {
             Key::File(key) => {
                 let proof = PrivateKeyWithHashAlg::new(key, None);
-                handle.authenticate_publickey(user, proof).await.map_err(|error| failed(Box::new(error)))?
+                handle
+                    .authenticate_publickey(user, proof)
+                    .await
+                    .map_err(|error| failed(Box::new(error)))?
             }
             Key::Agent(key) => {
                 let Some(agent) = &mut offer.agent else { continue };
@@ -140,7 +181,9 @@ pub(crate) async fn log_in<H: Handler>(handle: &mut Handle<H>, endpoint: &Endpoi
     Err(ConnectError::NoKeyAccepted { endpoint: endpoint.clone(), tried })
 }
 
-async fn agent_at(socket: &Path) -> Result<(AgentClient<UnixStream>, Vec<PublicKey>), russh::keys::Error> {
+async fn agent_at(
+    socket: &Path,
+) -> Result<(AgentClient<UnixStream>, Vec<PublicKey>), russh::keys::Error> {
     let mut client = AgentClient::connect_uds(socket).await?;
     let held = client.request_identities().await?;
     let plain = held.into_iter().filter_map(|identity| match identity {
@@ -150,7 +193,8 @@ async fn agent_at(socket: &Path) -> Result<(AgentClient<UnixStream>, Vec<PublicK
     Ok((client, plain.collect()))
 }
 
-/// Of `id_x` that is `id_x.pub`; `IdentityFile` may also name the public half itself, for a key that only the agent has.
+/// Of `id_x` that is `id_x.pub`; `IdentityFile` may also name the public half itself, for a key
+/// that only the agent has.
 async fn public_half(path: &Path) -> Option<PublicKey> {
     let beside = PathBuf::from(format!("{}.pub", path.display()));
     for path in [path, &beside] {
@@ -175,9 +219,21 @@ async fn read(path: &Path) -> Result<Arc<PrivateKey>, Box<dyn StdError + Send + 
     let key = match russh::keys::decode_secret_key(&text, None) {
         Ok(key) => key,
         Err(russh::keys::Error::KeyIsEncrypted) => {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "is locked by a passphrase: `ssh-add` gives it to an agent").into());
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "is locked by a passphrase: \
+                `ssh-add` gives it to an agent",
+            )
+            .into());
         }
-        Err(_) if text.contains("BEGIN RSA PRIVATE KEY") => return Err(io::Error::new(io::ErrorKind::Unsupported, RSA).into()),
+        Err(_)
+            if text.contains(
+                "BEGIN RSA PRIVATE \
+            KEY",
+            ) =>
+        {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, RSA).into());
+        }
         Err(error) => return Err(error.into()),
     };
     if matches!(key.algorithm(), Algorithm::Rsa { .. } | Algorithm::Dsa) {

@@ -19,14 +19,18 @@ pub(crate) enum Marker {
     Unsuitable(String),
 }
 
-/// Finds our next line, wherever it begins: noise may end without a newline. What stands before it is thrown away.
+/// Finds our next line, wherever it begins: noise may end without a newline. What stands before it
+/// is thrown away.
 pub(crate) fn take_marker(heard: &mut BytesMut) -> Option<Marker> {
-    let found = |needle: &str| heard.windows(needle.len()).position(|window| window == needle.as_bytes());
+    let found =
+        |needle: &str| heard.windows(needle.len()).position(|window| window == needle.as_bytes());
     if let Some(at) = found(READY_LINE) {
         let _ = heard.split_to(at + READY_LINE.len());
         return Some(Marker::Ready);
     }
-    let (at, prefix) = found(WANTED).map(|at| (at, WANTED)).or_else(|| found(UNSUITABLE).map(|at| (at, UNSUITABLE)))?;
+    let (at, prefix) = found(WANTED)
+        .map(|at| (at, WANTED))
+        .or_else(|| found(UNSUITABLE).map(|at| (at, UNSUITABLE)))?;
     let length = heard[at..].iter().position(|&byte| byte == b'\n')?;
     let line = heard.split_to(at + length + 1);
     let rest = String::from_utf8_lossy(&line[at + prefix.len()..at + length]).trim().to_owned();

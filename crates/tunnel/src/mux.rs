@@ -1,6 +1,8 @@
-//! yamux in one channel: streams with their own credit, so that a reader who rests holds up nobody else.
+//! yamux in one channel: streams with their own credit, so that a reader who rests holds up nobody
+//! else.
 //!
-//! One task drives it and always reads the channel. It knows frames of the protocol, and not what they ask for.
+//! One task drives it and always reads the channel. It knows frames of the protocol, and not what
+//! they ask for.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,16 +23,20 @@ use crate::death::Death;
 
 /// Credit of a stream that nobody has read yet, in bytes; yamux's own.
 const FIRST_CREDIT: usize = 256 * 1024;
-/// What all streams together may grow beyond it while they are read fast, in bytes: a download at 30 ms and 1 Gbit/s takes 4 MiB.
+/// What all streams together may grow beyond it while they are read fast, in bytes: a download at
+/// 30 ms and 1 Gbit/s takes 4 MiB.
 const GROWTH: usize = 64 * 1024 * 1024;
-/// Calls at once. They have places of their own, or a tunnel full of streams could not be pinged and would be taken for dead.
+/// Calls at once. They have places of their own, or a tunnel full of streams could not be pinged
+/// and would be taken for dead.
 const CALLS: usize = 64;
-/// yamux counts a dropped stream until it has told the other side, so its own limit stands above ours.
+/// yamux counts a dropped stream until it has told the other side, so its own limit stands above
+/// ours.
 const YAMUX_STREAMS: usize = 2 * MAX_STREAMS;
 /// Header and body of a frame leave in one packet.
 const WRITE_BUFFER: usize = 64 * 1024;
 
-/// Requests to the driver. Each holds the place of a stream or call, which is the bound of the queue.
+/// Requests to the driver. Each holds the place of a stream or call, which is the bound of the
+/// queue.
 enum Request {
     Open(oneshot::Sender<yamux::Stream>),
     Abandon(u32, OwnedSemaphorePermit),
@@ -71,7 +77,8 @@ impl Mux {
             death: death.clone(),
         };
         tasks.spawn(driver.run());
-        let (streams, calls) = (Arc::new(Semaphore::new(MAX_STREAMS)), Arc::new(Semaphore::new(CALLS)));
+        let (streams, calls) =
+            (Arc::new(Semaphore::new(MAX_STREAMS)), Arc::new(Semaphore::new(CALLS)));
         Self { requests, told, streams, calls, death }
     }
 
@@ -157,7 +164,11 @@ impl Told {
                     news.reader.wake();
                 }
             }
-            Opening::Docker | Opening::Socket { .. } | Opening::Tcp { .. } | Opening::Udp { .. } | Opening::Call(_) => {}
+            Opening::Docker
+            | Opening::Socket { .. }
+            | Opening::Tcp { .. }
+            | Opening::Udp { .. }
+            | Opening::Call(_) => {}
         }
     }
 }
@@ -195,7 +206,12 @@ impl<T: futures::AsyncRead + futures::AsyncWrite + Unpin> Driver<T> {
                         self.serve(stream);
                         continue;
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(format!("the agent's session broke: {error}")),
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(format!(
+                            "the agent's session \
+                        broke: {error}"
+                        ));
+                    }
                     Poll::Pending => {}
                 }
             }
@@ -203,7 +219,12 @@ impl<T: futures::AsyncRead + futures::AsyncWrite + Unpin> Driver<T> {
                 Some(Ok(stream)) => {
                     self.tasks.spawn(listen(stream, self.told.clone(), self.death.clone()));
                 }
-                Some(Err(error)) => return Poll::Ready(format!("the agent's session broke: {error}")),
+                Some(Err(error)) => {
+                    return Poll::Ready(format!(
+                        "the agent's session broke: \
+                    {error}"
+                    ));
+                }
                 None => return Poll::Ready("the agent's session ended".into()),
             }
         }
@@ -250,7 +271,11 @@ struct Announced<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Announced<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
         if read.is_err() || buf.filled().len() == before {
@@ -261,7 +286,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Announced<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Announced<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
         if written.is_err() {
             self.death.declare("the agent's session ended");
@@ -310,11 +339,16 @@ impl Drop for MuxStream {
 }
 
 impl AsyncRead for MuxStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.news.reader.register(cx.waker());
         let room = buf.remaining();
-        // By packets, not into a slice: that would have to be zeroed first, and a buffer of a stream in which nothing comes would be memory in use.
+        // By packets, not into a slice: that would have to be zeroed first, and a buffer of a
+        // stream in which nothing comes would be memory in use.
         while buf.remaining() > 0 {
             if let Some((packet, taken)) = &mut this.unread {
                 let rest = &packet.as_ref()[*taken..];
@@ -333,7 +367,9 @@ impl AsyncRead for MuxStream {
                 _ if buf.remaining() < room => break,
                 Poll::Pending => {
                     return match this.news.broken.get() {
-                        Some(after) if *after <= this.read => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                        Some(after) if *after <= this.read => {
+                            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+                        }
                         _ => Poll::Pending,
                     };
                 }
@@ -352,7 +388,11 @@ impl AsyncRead for MuxStream {
 }
 
 impl AsyncWrite for MuxStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.news.writer.register(cx.waker());
         if self.news.given_up.load(Ordering::Acquire) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));

@@ -27,19 +27,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How the host proves who it is. A key that is not known beforehand is refused, with one exception.
+/// How the host proves who it is. A key that is not known beforehand is refused, with one
+/// exception.
 #[derive(Debug, Clone)]
 pub enum HostKeys {
-    /// The first key that it presents, and from then on no other. Only for a host whose key nobody can know, such as a cloud's rescue system, which makes one
-    /// as it boots: who stands in between at that moment is believed. Not for anything that is told a secret.
+    /// The first key that it presents, and from then on no other. Only for a host whose key nobody
+    /// can know, such as a cloud's rescue system, which makes one as it boots: who stands in
+    /// between at that moment is believed. Not for anything that is told a secret.
     FirstSeen(Pins),
     /// One of these keys.
     Pinned(Pins),
     /// A key that this file in OpenSSH's `known_hosts` form has for the host and port.
     KnownHosts(PathBuf),
-    /// The same with several files, as `ssh_config` names them. The last line that fits counts as much as the first.
+    /// The same with several files, as `ssh_config` names them. The last line that fits counts as
+    /// much as the first.
     KnownHostsOf {
-        /// Name by which the files know the host, without a port (`HostKeyAlias`); `None` for host and port of the endpoint.
+        /// Name by which the files know the host, without a port (`HostKeyAlias`); `None` for host
+        /// and port of the endpoint.
         alias: Option<String>,
         /// The files. One that is missing is empty.
         files: Vec<PathBuf>,
@@ -52,12 +56,13 @@ pub enum Route {
     /// By TCP.
     #[default]
     Direct,
-    /// By a command whose standard input and output are connected to the server, as `ProxyCommand` and `ProxyJump` of `ssh_config` have it. The first word is
-    /// the program.
+    /// By a command whose standard input and output are connected to the server, as `ProxyCommand`
+    /// and `ProxyJump` of `ssh_config` have it. The first word is the program.
     Command(Vec<String>),
 }
 
-/// Keys of a host. Clones share them, so that a tunnel whose host changes its key goes on making connections.
+/// Keys of a host. Clones share them, so that a tunnel whose host changes its key goes on making
+/// connections.
 #[derive(Debug, Clone, Default)]
 pub struct Pins(Arc<RwLock<Vec<Fingerprint>>>);
 
@@ -97,7 +102,8 @@ pub enum Identity {
     Key(Arc<russh::keys::PrivateKey>),
     /// An unencrypted private key file, in OpenSSH's form or PKCS#8.
     File(PathBuf),
-    /// What OpenSSH would offer: the keys of an agent and several files, some of which may be missing.
+    /// What OpenSSH would offer: the keys of an agent and several files, some of which may be
+    /// missing.
     Offered {
         /// Private keys, in order. The public half may stand beside one as `.pub`.
         files: Vec<PathBuf>,
@@ -113,7 +119,9 @@ impl fmt::Debug for Identity {
         match self {
             Identity::Key(_) => f.write_str("Key(..)"),
             Identity::File(path) => f.debug_tuple("File").field(path).finish(),
-            Identity::Offered { files, agent, .. } => f.debug_struct("Offered").field("files", files).field("agent", agent).finish(),
+            Identity::Offered { files, agent, .. } => {
+                f.debug_struct("Offered").field("files", files).field("agent", agent).finish()
+            }
         }
     }
 }
@@ -125,7 +133,8 @@ pub struct AgentPlan {
     pub binaries: PathBuf,
     /// Folder on the machine that keeps it. `~/` at its front is the login's home.
     pub directory: String,
-    /// Folder on the machine that may hold it already, because its image was made with it; see [`crate::installed_agent`].
+    /// Folder on the machine that may hold it already, because its image was made with it; see
+    /// [`crate::installed_agent`].
     pub installed: Option<String>,
     /// The machine is ours: start the resident agent, too.
     pub resident: bool,

@@ -1,8 +1,11 @@
-//! Connections for plain SSH channels: where there is no agent, and for big transfers and questions over a short path.
+//! Connections for plain SSH channels: where there is no agent, and for big transfers and questions
+//! over a short path.
 //!
-//! An SSH channel has no credit of its own here: russh grants window on receipt, and once the queue of an unread channel is full the whole
-//! connection waits for its reader. So a stream gets a connection to itself while there are fewer than [`MOST_CONNECTIONS`]; only beyond that do interactive
-//! streams share, at most [`MOST_SHARED`] to a connection. That is the bound: below it a resting reader disturbs nobody, above it his neighbours wait.
+//! An SSH channel has no credit of its own here: russh grants window on receipt, and once the queue
+//! of an unread channel is full the whole connection waits for its reader. So a stream gets a
+//! connection to itself while there are fewer than [`MOST_CONNECTIONS`]; only beyond that do
+//! interactive streams share, at most [`MOST_SHARED`] to a connection. That is the bound: below it
+//! a resting reader disturbs nobody, above it his neighbours wait.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,16 +32,20 @@ const MOST_CONNECTIONS: usize = 16;
 const MOST_SHARED: usize = 8;
 /// Logins at once: from the tenth on, OpenSSH refuses some at random (`MaxStartups 10:30:100`).
 const MOST_LOGINS: usize = 4;
-/// How long a connection without streams is kept. One is kept always, so that the next stream does not wait for a login.
+/// How long a connection without streams is kept. One is kept always, so that the next stream does
+/// not wait for a login.
 const KEPT: Duration = Duration::from_secs(60);
-/// How long after a failed login none is made ahead of need. Who waits for one has it tried at once.
+/// How long after a failed login none is made ahead of need. Who waits for one has it tried at
+/// once.
 const PAUSE: Duration = Duration::from_secs(30);
-/// Packets of 32 KiB at most that an unread channel holds before its connection waits, where streams may have to share one: 8 MiB.
+/// Packets of 32 KiB at most that an unread channel holds before its connection waits, where
+/// streams may have to share one: 8 MiB.
 const DEEP: usize = 256;
-/// The same where a connection carries one big transfer, and what is encrypted and sent at once: half a megabyte stays in the processor's cache on its
-/// way through all hands, eight did not.
+/// The same where a connection carries one big transfer, and what is encrypted and sent at once:
+/// half a megabyte stays in the processor's cache on its way through all hands, eight did not.
 const SHALLOW: usize = 16;
-/// Connections for questions: as many as are likely to be asked at the same time by one person. Whatever exceeds them goes by the agent.
+/// Connections for questions: as many as are likely to be asked at the same time by one person.
+/// Whatever exceeds them goes by the agent.
 pub(crate) const FOR_QUESTIONS: usize = 4;
 /// Asks that wait at the owner's door.
 const ASKS: usize = 64;
@@ -90,8 +97,8 @@ impl Pool {
         Self::start(options, Size { connections: FOR_QUESTIONS, queue: SHALLOW }, death, tasks)
     }
 
-    /// Makes no connection before the first stream is asked for: many a tunnel runs a command and is closed, and a login that is cut off counts
-    /// as an attack with OpenSSH from 9.8 on.
+    /// Makes no connection before the first stream is asked for: many a tunnel runs a command and
+    /// is closed, and a login that is cut off counts as an attack with OpenSSH from 9.8 on.
     fn start(options: Options, size: Size, death: Death, tasks: &TaskTracker) -> Self {
         let (sender, asks) = mpsc::channel(ASKS);
         let owner = Owner {
@@ -126,7 +133,8 @@ impl Pool {
         }
     }
 
-    /// A connection that is idle now, for one stream alone. The error says whether there will be another one soon.
+    /// A connection that is idle now, for one stream alone. The error says whether there will be
+    /// another one soon.
     pub(crate) async fn lease_at_once(&self) -> Result<Lease, Soon> {
         let (reply, lease) = oneshot::channel();
         let asked = self.asks.send(Ask::AtOnce(reply)).await;
@@ -153,7 +161,12 @@ impl Lease {
             Class::Bulk => MOST_SHARED,
         };
         entry.streams.fetch_add(weight, Ordering::Relaxed);
-        Self { connection: entry.connection.clone(), streams: entry.streams.clone(), weight, released: released.clone() }
+        Self {
+            connection: entry.connection.clone(),
+            streams: entry.streams.clone(),
+            weight,
+            released: released.clone(),
+        }
     }
 }
 
@@ -166,7 +179,8 @@ impl Drop for Lease {
 
 struct Entry {
     connection: Arc<Connection>,
-    /// A command that does nothing: sshd sends small packets without delay only while a command runs.
+    /// A command that does nothing: sshd sends small packets without delay only while a command
+    /// runs.
     _keeper: Option<ChannelIo>,
     streams: Arc<AtomicUsize>,
     used: Instant,
@@ -237,7 +251,10 @@ impl Owner {
             }
             let full = self.entries.len() >= self.size.connections;
             let least = self.entries.iter_mut().min_by_key(|entry| entry.load());
-            let fits = |entry: &Entry| entry.load() == 0 || (full && ask.class != Class::Bulk && entry.load() < MOST_SHARED);
+            let fits = |entry: &Entry| {
+                entry.load() == 0
+                    || (full && ask.class != Class::Bulk && entry.load() < MOST_SHARED)
+            };
             match least.filter(|entry| fits(entry)) {
                 Some(entry) => {
                     entry.used = Instant::now();
@@ -250,7 +267,10 @@ impl Owner {
     }
 
     fn serve_at_once(&mut self, reply: oneshot::Sender<Result<Lease, Soon>>) {
-        let idle = self.entries.iter_mut().find(|entry| entry.load() == 0 && !entry.connection.death.is_declared());
+        let idle = self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.load() == 0 && !entry.connection.death.is_declared());
         let answer = match idle {
             Some(entry) => {
                 entry.used = Instant::now();
@@ -272,7 +292,12 @@ impl Owner {
         let wanted = (self.waiting.len() + usize::from(ahead)).saturating_sub(idle);
         let room = self.size.connections.saturating_sub(self.entries.len());
         while self.logins.len() < wanted.min(room).min(MOST_LOGINS) {
-            self.logins.spawn(login(self.options.clone(), self.size.queue, self.death.child(), self.tasks.clone()));
+            self.logins.spawn(login(
+                self.options.clone(),
+                self.size.queue,
+                self.death.child(),
+                self.tasks.clone(),
+            ));
         }
     }
 
@@ -281,7 +306,11 @@ impl Owner {
         tracing::debug!(%reason, "a connection for plain channels was not made");
         self.failed = Some(Instant::now());
         let Some(ask) = self.waiting.pop_front() else { return };
-        let least = self.entries.iter().filter(|entry| entry.load() < MOST_SHARED).min_by_key(|entry| entry.load());
+        let least = self
+            .entries
+            .iter()
+            .filter(|entry| entry.load() < MOST_SHARED)
+            .min_by_key(|entry| entry.load());
         let answer = match least {
             Some(entry) => Ok(Lease::on(entry, ask.class, &self.released)),
             None => Err(reason.to_owned()),
@@ -302,14 +331,21 @@ impl Owner {
     }
 }
 
-async fn login(options: Options, queue: usize, death: Death, tasks: TaskTracker) -> Result<Entry, String> {
-    let connection = Connection::open(&options, death, tasks, queue).await.map_err(|error| error.to_string())?;
+async fn login(
+    options: Options,
+    queue: usize,
+    death: Death,
+    tasks: TaskTracker,
+) -> Result<Entry, String> {
+    let connection =
+        Connection::open(&options, death, tasks, queue).await.map_err(|error| error.to_string())?;
     let connection = Arc::new(connection);
     let keeper = keep_awake(&connection).await;
     Ok(Entry { connection, _keeper: keeper, streams: Arc::default(), used: Instant::now() })
 }
 
-/// Starts a command that does nothing until its channel is closed. A host that runs no commands works without, only slower.
+/// Starts a command that does nothing until its channel is closed. A host that runs no commands
+/// works without, only slower.
 pub(crate) async fn keep_awake(connection: &Arc<Connection>) -> Option<ChannelIo> {
     let channel = connection.session().await.ok()?;
     channel.exec("exec cat > /dev/null").await.ok()?;
@@ -323,13 +359,21 @@ pub(crate) struct Direct {
 }
 
 impl AsyncRead for Direct {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.channel).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Direct {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.channel).poll_write(cx, buf)
     }
 

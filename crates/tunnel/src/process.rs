@@ -12,7 +12,8 @@ use crate::ConnectError;
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
 
-/// A command that runs. Reading gives its standard output; dropping it closes its channel, upon which the host ends its input and output.
+/// A command that runs. Reading gives its standard output; dropping it closes its channel, upon
+/// which the host ends its input and output.
 pub struct Process {
     channel: ChannelIo,
     connection: Arc<Connection>,
@@ -35,7 +36,10 @@ impl std::fmt::Debug for Process {
     }
 }
 
-pub(crate) async fn start(connection: &Arc<Connection>, command: &str) -> Result<Process, ConnectError> {
+pub(crate) async fn start(
+    connection: &Arc<Connection>,
+    command: &str,
+) -> Result<Process, ConnectError> {
     let failed = |message: String| ConnectError::Protocol {
         endpoint: connection.endpoint.clone(),
         doing: "starting a command",
@@ -45,7 +49,11 @@ pub(crate) async fn start(connection: &Arc<Connection>, command: &str) -> Result
         ChannelError::Refused(message) | ChannelError::Dead(message) => failed(message),
     })?;
     channel.exec(command).await.map_err(|error| failed(error.to_string()))?;
-    Ok(Process { channel, death: Box::pin(connection.death.waiter()), connection: connection.clone() })
+    Ok(Process {
+        channel,
+        death: Box::pin(connection.death.waiter()),
+        connection: connection.clone(),
+    })
 }
 
 impl Process {
@@ -66,11 +74,15 @@ impl Process {
 }
 
 impl AsyncRead for Process {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.channel).poll_read(cx, buf) {
-            Poll::Pending if self.death.as_mut().poll(cx).is_ready() => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, self.connection.death.epitaph())))
-            }
+            Poll::Pending if self.death.as_mut().poll(cx).is_ready() => Poll::Ready(Err(
+                io::Error::new(io::ErrorKind::ConnectionAborted, self.connection.death.epitaph()),
+            )),
             polled => polled,
         }
     }

@@ -1,6 +1,8 @@
-//! A stream that is used before the agent has said that it leads anywhere, so that opening one costs no round trip.
+//! A stream that is used before the agent has said that it leads anywhere, so that opening one
+//! costs no round trip.
 //!
-//! The request to open leaves together with the first bytes, and the agent's answer comes in front of the first bytes that are read; a refusal is the error of that read.
+//! The request to open leaves together with the first bytes, and the agent's answer comes in front
+//! of the first bytes that are read; a refusal is the error of that read.
 
 use std::io;
 use std::pin::Pin;
@@ -37,13 +39,24 @@ enum Answer {
 }
 
 impl Promised {
-    /// `opening` is the encoded request to open. It is held back until the first bytes are written, if `held_back` allows it.
-    pub(crate) async fn new(mut stream: MuxStream, mut opening: Vec<u8>, held_back: Option<OwnedSemaphorePermit>) -> io::Result<Self> {
+    /// `opening` is the encoded request to open. It is held back until the first bytes are written,
+    /// if `held_back` allows it.
+    pub(crate) async fn new(
+        mut stream: MuxStream,
+        mut opening: Vec<u8>,
+        held_back: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Self> {
         if held_back.is_none() {
             stream.write_all(&opening).await?;
             opening = Vec::new();
         }
-        Ok(Self { stream, unsent: opening, held_back, deferred: false, answer: Answer::Awaited(Vec::new()) })
+        Ok(Self {
+            stream,
+            unsent: opening,
+            held_back,
+            deferred: false,
+            answer: Answer::Awaited(Vec::new()),
+        })
     }
 
     fn poll_send_opening(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -67,10 +80,16 @@ impl Promised {
             let mut buf = ReadBuf::new(&mut piece[..missing.min(PIECE)]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
-                return Poll::Ready(Err(refused(OpenError::Refused { message: "the agent gave up the stream".into() })));
+                return Poll::Ready(Err(refused(OpenError::Refused {
+                    message: "the agent gave up \
+                    the stream"
+                        .into(),
+                })));
             }
             heard.extend_from_slice(buf.filled());
-            if let Some((opened, _)) = agent_proto::decode::<Opened>(heard).map_err(io::Error::other)? {
+            if let Some((opened, _)) =
+                agent_proto::decode::<Opened>(heard).map_err(io::Error::other)?
+            {
                 self.answer = match opened {
                     Opened::Ready => Answer::Ready,
                     Opened::Refused(refusal) => Answer::Refused(refusal.into()),
@@ -93,13 +112,19 @@ impl From<Refusal> for OpenError {
     fn from(refusal: Refusal) -> Self {
         match refusal.kind {
             RefusalKind::NotFound => OpenError::NotFound { message: refusal.message },
-            RefusalKind::ConnectionRefused | RefusalKind::Other => OpenError::Refused { message: refusal.message },
+            RefusalKind::ConnectionRefused | RefusalKind::Other => {
+                OpenError::Refused { message: refusal.message }
+            }
         }
     }
 }
 
 impl AsyncRead for Promised {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.unsent.is_empty() {
             if !std::mem::replace(&mut this.deferred, true) {
@@ -120,7 +145,11 @@ impl AsyncRead for Promised {
 }
 
 impl AsyncWrite for Promised {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.unsent.is_empty() || buf.is_empty() {
             return Pin::new(&mut this.stream).poll_write(cx, buf);

@@ -1,4 +1,5 @@
-//! How packets get to the SSH server: by TCP, or by a command that connects its standard input and output to it.
+//! How packets get to the SSH server: by TCP, or by a command that connects its standard input and
+//! output to it.
 
 use std::io;
 use std::process::Stdio;
@@ -40,8 +41,11 @@ impl Opened {
     pub(crate) async fn by(route: &Route, endpoint: &Endpoint) -> Result<Self, ConnectError> {
         match route {
             Route::Direct => {
-                let unreachable = |source| ConnectError::Unreachable { endpoint: endpoint.clone(), source };
-                let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(unreachable)?;
+                let unreachable =
+                    |source| ConnectError::Unreachable { endpoint: endpoint.clone(), source };
+                let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
+                    .await
+                    .map_err(unreachable)?;
                 tcp.set_nodelay(true).map_err(unreachable)?;
                 Ok(Self { transport: Box::new(tcp), complaint: Complaint::default() })
             }
@@ -64,7 +68,8 @@ fn start(words: &[String]) -> io::Result<Opened> {
         .kill_on_drop(true)
         .spawn()?;
     let missing = || io::Error::other("it has no standard streams");
-    let (input, output) = (child.stdin.take().ok_or_else(missing)?, child.stdout.take().ok_or_else(missing)?);
+    let (input, output) =
+        (child.stdin.take().ok_or_else(missing)?, child.stdout.take().ok_or_else(missing)?);
     let mut errors = child.stderr.take().ok_or_else(missing)?;
     let said: Arc<Mutex<Vec<u8>>> = Arc::default();
     let kept = said.clone();
@@ -78,8 +83,12 @@ fn start(words: &[String]) -> io::Result<Opened> {
         }
     });
     let child = Arc::new(child);
-    let transport = Box::new(Piped { streams: tokio::io::join(output, input), _child: child.clone() });
-    Ok(Opened { transport, complaint: Complaint(Some(Heard { command: words.join(" "), said, reader, _child: child })) })
+    let transport =
+        Box::new(Piped { streams: tokio::io::join(output, input), _child: child.clone() });
+    Ok(Opened {
+        transport,
+        complaint: Complaint(Some(Heard { command: words.join(" "), said, reader, _child: child })),
+    })
 }
 
 impl Complaint {
@@ -111,15 +120,25 @@ impl tokio::io::AsyncRead for Piped {
 }
 
 impl tokio::io::AsyncWrite for Piped {
-    fn poll_write(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>, buf: &[u8]) -> std::task::Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
         std::pin::Pin::new(&mut self.streams).poll_write(cx, buf)
     }
 
-    fn poll_flush(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+    fn poll_flush(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
         std::pin::Pin::new(&mut self.streams).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
+    fn poll_shutdown(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
         std::pin::Pin::new(&mut self.streams).poll_shutdown(cx)
     }
 }

@@ -1,7 +1,8 @@
-//! Brings the agent to a host and starts it: one command, which asks for the binary only when the host has not got it.
+//! Brings the agent to a host and starts it: one command, which asks for the binary only when the
+//! host has not got it.
 //!
-//! The host may greet, warn and print what it likes before; only our own lines count. Several clients may do this at once: each
-//! writes a file of its own and renames it into place.
+//! The host may greet, warn and print what it likes before; only our own lines count. Several
+//! clients may do this at once: each writes a file of its own and renames it into place.
 
 use std::io;
 use std::path::Path;
@@ -25,8 +26,9 @@ const TRAVELS: Duration = Duration::from_secs(30);
 /// What a login shell may print before our first line, in bytes.
 const MOST_NOISE: usize = 64 * 1024;
 
-/// Arguments: folder, Docker socket, `--resident` or nothing, folder of the image or nothing, then `arch:hash:size` for each binary. No single quote may stand
-/// in it. What came with the image is taken only if it is what we would send.
+/// Arguments: folder, Docker socket, `--resident` or nothing, folder of the image or nothing, then
+/// `arch:hash:size` for each binary. No single quote may stand in it. What came with the image is
+/// taken only if it is what we would send.
 const SCRIPT: &str = r#"umask 077
 d=$1; socket=$2; resident=$3; installed=$4; shift 4
 case $d in "~/"*) d=$HOME/${d#??};; esac
@@ -73,7 +75,13 @@ pub(crate) enum Started {
 
 /// All agents of a folder. The name only finds them; the kind of machine is read from the file.
 pub(crate) async fn binaries(folder: &Path) -> Result<Vec<Binary>, String> {
-    let unreadable = |error: io::Error| format!("the agent's folder {} cannot be read: {error}", folder.display());
+    let unreadable = |error: io::Error| {
+        format!(
+            "the agent's folder {} cannot be read: \
+        {error}",
+            folder.display()
+        )
+    };
     let mut entries = tokio::fs::read_dir(folder).await.map_err(unreadable)?;
     let mut found: Vec<Binary> = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
@@ -85,8 +93,14 @@ pub(crate) async fn binaries(folder: &Path) -> Result<Vec<Binary>, String> {
         }
         let Ok(bytes) = tokio::fs::read(entry.path()).await else { continue };
         let Some(arch) = arch(&bytes) else { continue };
-        if suffix.strip_prefix('-').is_none_or(|named| named == arch) && found.iter().all(|binary| binary.arch != arch) {
-            found.push(Binary { arch, digest: HEXLOWER.encode(&Sha256::digest(&bytes)), bytes: bytes.into() });
+        if suffix.strip_prefix('-').is_none_or(|named| named == arch)
+            && found.iter().all(|binary| binary.arch != arch)
+        {
+            found.push(Binary {
+                arch,
+                digest: HEXLOWER.encode(&Sha256::digest(&bytes)),
+                bytes: bytes.into(),
+            });
         }
     }
     match found.is_empty() {
@@ -109,7 +123,12 @@ fn arch(elf: &[u8]) -> Option<&'static str> {
 }
 
 /// Starts the agent, after sending it where it is missing.
-pub(crate) async fn start(connection: &Arc<Connection>, plan: &AgentPlan, socket: &str, binaries: &[Binary]) -> Result<Started, String> {
+pub(crate) async fn start(
+    connection: &Arc<Connection>,
+    plan: &AgentPlan,
+    socket: &str,
+    binaries: &[Binary],
+) -> Result<Started, String> {
     let mut channel = connection.session().await.map_err(|error| match error {
         ChannelError::Refused(message) => format!("the host runs no commands: {message}"),
         ChannelError::Dead(reason) => reason,
@@ -138,7 +157,12 @@ pub(crate) async fn start(connection: &Arc<Connection>, plan: &AgentPlan, socket
 fn command(plan: &AgentPlan, socket: &str, binaries: &[Binary]) -> String {
     let resident = if plan.resident { "--resident" } else { "" };
     let installed = quoted(plan.installed.as_deref().unwrap_or_default());
-    let mut command = format!("exec sh -c '{SCRIPT}' dockbridge {} {} '{resident}' {installed}", quoted(&plan.directory), quoted(socket));
+    let mut command = format!(
+        "exec sh -c '{SCRIPT}' dockbridge {} {} '{resident}' \
+        {installed}",
+        quoted(&plan.directory),
+        quoted(socket)
+    );
     for Binary { arch, digest, bytes } in binaries {
         command.push_str(&format!(" {arch}:{digest}:{}", bytes.len()));
     }
@@ -163,14 +187,18 @@ impl Talk<'_> {
                     return Ok(marker);
                 }
                 if self.heard.len() > MOST_NOISE {
-                    return Err("the host's shell prints too much before it starts a command".to_owned());
+                    return Err("the host's shell prints too much before it starts a \
+                        command"
+                        .to_owned());
                 }
                 if !matches!(self.channel.read_buf(&mut self.heard).await, Ok(1..)) {
                     return Err(self.last_words().await);
                 }
             }
         });
-        found.await.unwrap_or_else(|_| Err(format!("the agent did not come up within {} s", COMES_UP.as_secs())))
+        found.await.unwrap_or_else(|_| {
+            Err(format!("the agent did not come up within {} s", COMES_UP.as_secs()))
+        })
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! A stream to a machine, and what opens one.
 //!
-//! Everything above the tunnel speaks to a [`Connector`] and reads and writes a [`Stream`]; neither says by which path the bytes travel.
+//! Everything above the tunnel speaks to a [`Connector`] and reads and writes a [`Stream`]; neither
+//! says by which path the bytes travel.
 
 use std::any::Any;
 use std::io;
@@ -25,7 +26,8 @@ pub enum Destination {
         /// Port.
         port: u16,
     },
-    /// A UDP port. The stream carries datagrams ([`crate::datagram`]), and needs the agent: SSH itself forwards none.
+    /// A UDP port. The stream carries datagrams ([`crate::datagram`]), and needs the agent: SSH
+    /// itself forwards none.
     Udp {
         /// Host name or address.
         host: String,
@@ -34,12 +36,14 @@ pub enum Destination {
     },
 }
 
-/// What a stream is for, so that a big transfer does not stand in the way of what a person waits for.
+/// What a stream is for, so that a big transfer does not stand in the way of what a person waits
+/// for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Somebody waits for each byte.
     Interactive,
-    /// As interactive, and short: a question whose answer is read at once. Over a short path it may have a connection to itself.
+    /// As interactive, and short: a question whose answer is read at once. Over a short path it may
+    /// have a connection to itself.
     Question,
     /// Many bytes; throughput counts.
     Bulk,
@@ -75,7 +79,8 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The refusal that is told as the error of a stream's first read, wherever in the chain of causes it stands.
+    /// The refusal that is told as the error of a stream's first read, wherever in the chain of
+    /// causes it stands.
     pub fn of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -95,11 +100,13 @@ impl OpenError {
 
 /// Opens streams to a machine.
 pub trait Connector: Send + Sync + 'static {
-    /// One stream, as soon as bytes can be written to it; whether it leads where it should may be told by its first read only ([`OpenError::of`]).
-    /// It may take as long as the machine takes to be made; dropping the future gives up.
+    /// One stream, as soon as bytes can be written to it; whether it leads where it should may be
+    /// told by its first read only ([`OpenError::of`]). It may take as long as the machine takes to
+    /// be made; dropping the future gives up.
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>>;
 
-    /// Why [`Destination::Udp`] cannot be opened on the present path, if it cannot, in words for a person.
+    /// Why [`Destination::Udp`] cannot be opened on the present path, if it cannot, in words for a
+    /// person.
     fn without_datagrams(&self) -> Option<String> {
         None
     }
@@ -112,7 +119,8 @@ trait ReadWrite: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 
-/// Bytes to and from the machine. Shutting it down closes the writing side only; reads fail when the path is lost.
+/// Bytes to and from the machine. Shutting it down closes the writing side only; reads fail when
+/// the path is lost.
 pub struct Stream {
     io: Pin<Box<dyn ReadWrite>>,
     makeshift: bool,
@@ -146,7 +154,9 @@ impl Stream {
         // Reading nothing waits for the answer and for no byte after it.
         match self.read(&mut []).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(OpenError::of(&error).cloned().unwrap_or_else(|| OpenError::Dead { reason: error.to_string() })),
+            Err(error) => Err(OpenError::of(&error)
+                .cloned()
+                .unwrap_or_else(|| OpenError::Dead { reason: error.to_string() })),
         }
     }
 }
@@ -158,18 +168,32 @@ impl std::fmt::Debug for Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.io.as_mut().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.io.as_mut().poll_write(cx, buf)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let Some(first) = bufs.iter().find(|buf| !buf.is_empty()) else { return self.io.as_mut().poll_write(cx, &[]) };
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(first) = bufs.iter().find(|buf| !buf.is_empty()) else {
+            return self.io.as_mut().poll_write(cx, &[]);
+        };
         if first.len() >= TOGETHER {
             return self.io.as_mut().poll_write(cx, first);
         }
@@ -180,7 +204,8 @@ impl AsyncWrite for Stream {
         self.io.as_mut().poll_write(cx, &together)
     }
 
-    /// So that whoever has a long body at hand gives it as it is, rather than copying it behind its head.
+    /// So that whoever has a long body at hand gives it as it is, rather than copying it behind its
+    /// head.
     fn is_write_vectored(&self) -> bool {
         true
     }

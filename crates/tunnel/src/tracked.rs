@@ -37,7 +37,8 @@ impl<T> Tracked<T> {
     fn poll_dead(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
         let waiter = if reading { &mut self.dead_for_reads } else { &mut self.dead_for_writes };
         if self.death.is_declared() || waiter.as_mut().poll(cx).is_ready() {
-            let message = format!("the connection to the machine is lost: {}", self.death.epitaph());
+            let message =
+                format!("the connection to the machine is lost: {}", self.death.epitaph());
             return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, message));
         }
         Poll::Pending
@@ -51,7 +52,11 @@ impl<T> Drop for Tracked<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Poll::Ready(error) = self.poll_dead(cx, true) {
             return Poll::Ready(Err(error));
         }
@@ -71,7 +76,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(error) = self.poll_dead(cx, false) {
             return Poll::Ready(Err(error));
         }

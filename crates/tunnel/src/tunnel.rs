@@ -20,9 +20,13 @@ use crate::process;
 use crate::start::{self, Started};
 use crate::watchdog::{self, RoundTrip};
 use crate::ways::{Way, Ways, no_datagrams};
-use crate::{CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError, Options, Process, Stream};
+use crate::{
+    CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError,
+    Options, Process, Stream,
+};
 
-/// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections are always read.
+/// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections
+/// are always read.
 pub(crate) const QUEUE: usize = 64;
 /// Commands at once beside the agent: OpenSSH allows 10 sessions (`MaxSessions`).
 const COMMANDS: usize = 8;
@@ -55,8 +59,9 @@ pub struct Statistics {
     pub round_trip: Option<Duration>,
 }
 
-/// Pinned SSH connections to one machine. Clones are the same tunnel; it ends with the last of them, by [`Tunnel::close`], or when the path
-/// is lost, and is not mended: who wants another connects again.
+/// Pinned SSH connections to one machine. Clones are the same tunnel; it ends with the last of
+/// them, by [`Tunnel::close`], or when the path is lost, and is not mended: who wants another
+/// connects again.
 #[derive(Clone)]
 pub struct Tunnel(Arc<Inner>);
 
@@ -82,8 +87,8 @@ impl std::fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// One attempt: a login within 15 s, then the agent if one is planned. Where the agent does not come up, streams go by plain SSH channels
-    /// and [`Tunnel::agent`] says why.
+    /// One attempt: a login within 15 s, then the agent if one is planned. Where the agent does not
+    /// come up, streams go by plain SSH channels and [`Tunnel::agent`] says why.
     pub async fn connect(options: Options) -> Result<Tunnel, ConnectError> {
         Self::connect_within(options, ATTEMPT).await
     }
@@ -92,13 +97,19 @@ impl Tunnel {
     pub async fn connect_within(options: Options, limit: Duration) -> Result<Tunnel, ConnectError> {
         let (death, tasks) = (Death::new(), TaskTracker::new());
         let unfinished = DeclareOnDrop(Some(death.clone()));
-        let control = Arc::new(Connection::open_within(&options, death.clone(), tasks.clone(), QUEUE, limit).await?);
+        let control = Arc::new(
+            Connection::open_within(&options, death.clone(), tasks.clone(), QUEUE, limit).await?,
+        );
         let round_trip = Arc::new(RoundTrip::default());
         let way = match agent(&control, &options, &death, &tasks, &round_trip).await {
             Ok(way) => way,
             Err(reason) if death.is_declared() => {
                 let source = Box::new(io::Error::other(format!("{}; {reason}", death.epitaph())));
-                return Err(ConnectError::Protocol { endpoint: options.endpoint, doing: "starting the agent", source });
+                return Err(ConnectError::Protocol {
+                    endpoint: options.endpoint,
+                    doing: "starting the agent",
+                    source,
+                });
             }
             Err(reason) => direct(&control, &options, &death, &tasks, &round_trip, reason).await,
         };
@@ -112,10 +123,18 @@ impl Tunnel {
             docker_socket,
             few: Arc::new(Semaphore::new(FOR_QUESTIONS)),
         };
-        Ok(Tunnel(Arc::new(Inner { control, ways, death, tasks, commands: Semaphore::new(COMMANDS), host_keys })))
+        Ok(Tunnel(Arc::new(Inner {
+            control,
+            ways,
+            death,
+            tasks,
+            commands: Semaphore::new(COMMANDS),
+            host_keys,
+        })))
     }
 
-    /// A stream. With an agent it costs no round trip: whether it leads there is told by the first read, or by [`Stream::opened`].
+    /// A stream. With an agent it costs no round trip: whether it leads there is told by the first
+    /// read, or by [`Stream::opened`].
     pub async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         let inner = &*self.0;
         tokio::select! {
@@ -144,14 +163,16 @@ impl Tunnel {
         process::start(&self.0.control, command).await
     }
 
-    /// The host is going to present this key: connections that are made from now on accept it, too. Without effect where the keys stand in a file.
+    /// The host is going to present this key: connections that are made from now on accept it, too.
+    /// Without effect where the keys stand in a file.
     pub fn trust_also(&self, key: Fingerprint) {
         if let HostKeys::Pinned(pins) = &self.0.host_keys {
             pins.add(key);
         }
     }
 
-    /// The host presents this key from now on, and no other is accepted any more. Without effect where the keys stand in a file.
+    /// The host presents this key from now on, and no other is accepted any more. Without effect
+    /// where the keys stand in a file.
     pub fn trust_only(&self, key: Fingerprint) {
         if let HostKeys::Pinned(pins) = &self.0.host_keys {
             pins.be_only(key);
@@ -220,7 +241,8 @@ async fn agent(
     let binaries = start::binaries(&plan.binaries).await?;
     match start::start(control, plan, &options.docker_socket, &binaries).await? {
         Started::Running(channel) => {
-            let link = Arc::new(Link::of_session(control.clone(), channel, tasks, round_trip.clone()));
+            let link =
+                Arc::new(Link::of_session(control.clone(), channel, tasks, round_trip.clone()));
             let bulk = Bulk::start(options.clone(), link.clone(), round_trip.clone(), tasks);
             let plain = Pool::for_bulk(options.clone(), death.clone(), tasks);
             let questions = Pool::for_questions(options.clone(), death.clone(), tasks);
@@ -239,18 +261,28 @@ async fn direct(
     reason: String,
 ) -> Way {
     let pinged = Arc::downgrade(control);
-    // Before anything is asked of the host: one that vanishes right behind its login would be waited for without end.
-    tasks.spawn(watchdog::watch(death.clone(), vec![control.wire.clone()], round_trip.clone(), move || {
-        let pinged = pinged.clone();
-        async move {
-            match pinged.upgrade() {
-                Some(connection) => connection.ping().await,
-                None => Err("the tunnel was dropped".into()),
+    // Before anything is asked of the host: one that vanishes right behind its login would be
+    // waited for without end.
+    tasks.spawn(watchdog::watch(
+        death.clone(),
+        vec![control.wire.clone()],
+        round_trip.clone(),
+        move || {
+            let pinged = pinged.clone();
+            async move {
+                match pinged.upgrade() {
+                    Some(connection) => connection.ping().await,
+                    None => Err("the tunnel was dropped".into()),
+                }
             }
-        }
-    }));
+        },
+    ));
     let keeper = keep_awake(control).await;
-    Way::Direct { pool: Pool::for_all(options.clone(), death.clone(), tasks), reason, _keeper: keeper }
+    Way::Direct {
+        pool: Pool::for_all(options.clone(), death.clone(), tasks),
+        reason,
+        _keeper: keeper,
+    }
 }
 
 /// An attempt that was given up leaves nothing behind.

@@ -1,4 +1,5 @@
-//! Finds out that a path is dead although nobody says so. Runs outside the SSH session's task, which may itself be stuck.
+//! Finds out that a path is dead although nobody says so. Runs outside the SSH session's task,
+//! which may itself be stuck.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,15 +12,19 @@ use crate::wire::WireState;
 
 /// Between two pings.
 const PERIOD: Duration = Duration::from_secs(2);
-/// A path is dead when a ping is unanswered and not one byte has arrived for this long. Bytes count because a ping waits behind an
-/// upload that fills the uplink, whose acknowledged windows still come back.
+/// A path is dead when a ping is unanswered and not one byte has arrived for this long. Bytes count
+/// because a ping waits behind an upload that fills the uplink, whose acknowledged windows still
+/// come back.
 const SILENCE: Duration = Duration::from_secs(6);
-/// A ping that is unanswered for this long is enough, whatever else arrives: the other end of the session hangs.
+/// A ping that is unanswered for this long is enough, whatever else arrives: the other end of the
+/// session hangs.
 const UNANSWERED: Duration = Duration::from_secs(30);
-/// A timer that is later than this was not late because others were served first: this process slept, or was stopped.
-/// The answer may have arrived long ago, with nobody awake to read it; and a network takes seconds to wake up, too.
+/// A timer that is later than this was not late because others were served first: this process
+/// slept, or was stopped. The answer may have arrived long ago, with nobody awake to read it; and a
+/// network takes seconds to wake up, too.
 const OVERSLEPT: Duration = Duration::from_secs(1);
-/// A round trip below which a path is short: 2 MiB over 3 ms are 700 MB/s, more than a gigabit takes.
+/// A round trip below which a path is short: 2 MiB over 3 ms are 700 MB/s, more than a gigabit
+/// takes.
 const NEAR: Duration = Duration::from_millis(3);
 
 /// Round trips, in microseconds; 0 before the first.
@@ -60,8 +65,12 @@ fn read(micros: &AtomicU64) -> Option<Duration> {
 }
 
 /// Pings until `death`, and declares it.
-pub(crate) async fn watch<F>(death: Death, wires: Vec<Arc<WireState>>, last: Arc<RoundTrip>, mut ping: impl FnMut() -> F + Send)
-where
+pub(crate) async fn watch<F>(
+    death: Death,
+    wires: Vec<Arc<WireState>>,
+    last: Arc<RoundTrip>,
+    mut ping: impl FnMut() -> F + Send,
+) where
     F: Future<Output = Result<(), String>> + Send,
 {
     loop {
@@ -104,7 +113,8 @@ mod tests {
     use super::*;
 
     async fn watched(answers: impl Fn(u32) -> bool + Send + Sync) -> Duration {
-        let (death, wire, last) = (Death::new(), vec![WireState::new()], Arc::new(RoundTrip::default()));
+        let (death, wire, last) =
+            (Death::new(), vec![WireState::new()], Arc::new(RoundTrip::default()));
         let started = Instant::now();
         let mut pings = 0;
         watch(death.clone(), wire, last, || {
@@ -131,11 +141,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failed_ping_is_the_end_at_once() {
         let death = Death::new();
-        watch(death.clone(), vec![WireState::new()], Arc::default(), || async { Err("gone".to_owned()) }).await;
+        watch(death.clone(), vec![WireState::new()], Arc::default(), || async {
+            Err("gone".to_owned())
+        })
+        .await;
         assert_eq!(death.reason().as_deref(), Some("gone"));
     }
 
-    /// The clock jumps by a hundred seconds while the second ping is on its way; every timer is late then. Returns when the path was given up after that.
+    /// The clock jumps by a hundred seconds while the second ping is on its way; every timer is
+    /// late then. Returns when the path was given up after that.
     async fn given_up_after_a_sleep(answer: Option<Duration>) -> Option<Duration> {
         let (death, woken) = (Death::new(), std::sync::Mutex::new(Instant::now()));
         let mut pings = 0;

@@ -1,4 +1,5 @@
-//! By which way a stream goes: through the agent's session, by a bundle of lanes, or by a plain SSH channel, alone or with the agent behind it.
+//! By which way a stream goes: through the agent's session, by a bundle of lanes, or by a plain SSH
+//! channel, alone or with the agent behind it.
 
 use std::io;
 use std::pin::Pin;
@@ -46,9 +47,11 @@ impl Ways {
             }
             Way::Agent { link, plain, .. } if class == Class::Bulk && self.is_near() => {
                 let near = match &to {
-                    // A reset of a TCP port reaches us through the agent only: sshd makes an orderly end of it.
+                    // A reset of a TCP port reaches us through the agent only: sshd makes an
+                    // orderly end of it.
                     Destination::Tcp { host, port } => self.aside(link, plain, host, *port).await?,
-                    // The host may allow no channels of this kind; the agent knows better why something cannot be reached.
+                    // The host may allow no channels of this kind; the agent knows better why
+                    // something cannot be reached.
                     _ => self.plain(plain.lease(class).await, &to).await.ok(),
                 };
                 match near {
@@ -57,8 +60,11 @@ impl Ways {
                 }
             }
             Way::Agent { link, questions, .. } if class == Class::Question && self.is_near() => {
-                // The session carries those of a crowd in fewer packets than connections of their own do, and a crowd is no time for logins.
-                let Ok(place) = self.few.clone().try_acquire_owned() else { return self.linked(link.clone(), to).await };
+                // The session carries those of a crowd in fewer packets than connections of their
+                // own do, and a crowd is no time for logins.
+                let Ok(place) = self.few.clone().try_acquire_owned() else {
+                    return self.linked(link.clone(), to).await;
+                };
                 let soon = match questions.lease_at_once().await {
                     Ok(lease) => match self.plain(Ok(lease), &to).await {
                         Ok(stream) => return Ok(stream.holding(place)),
@@ -76,10 +82,13 @@ impl Ways {
                 match class {
                     Class::Interactive => self.linked(link.clone(), to).await,
                     Class::Bulk => match bulk.link().await {
-                        Some((link, transfer)) => Ok(self.linked(link, to).await?.holding(transfer)),
+                        Some((link, transfer)) => {
+                            Ok(self.linked(link, to).await?.holding(transfer))
+                        }
                         None => self.linked(link.clone(), to).await,
                     },
-                    // What a crowd is answered is more than a connection that has rested sends at once; there it is compressed and goes by several.
+                    // What a crowd is answered is more than a connection that has rested sends at
+                    // once; there it is compressed and goes by several.
                     Class::Question => match self.few.clone().try_acquire_owned() {
                         Ok(place) => Ok(self.linked(link.clone(), to).await?.holding(place)),
                         Err(_) => match bulk.idle() {
@@ -93,7 +102,8 @@ impl Ways {
         }
     }
 
-    /// One window of sshd holds more than is on its way, so that a channel alone fills the path; without the agent in between it costs the least.
+    /// One window of sshd holds more than is on its way, so that a channel alone fills the path;
+    /// without the agent in between it costs the least.
     fn is_near(&self) -> bool {
         self.round_trip.is_near()
     }
@@ -110,24 +120,41 @@ impl Ways {
         Ok(Stream::new(Tracked::new(Linked { stream, _link: link }, death, self.counts.clone())))
     }
 
-    async fn plain(&self, lease: Result<Lease, String>, to: &Destination) -> Result<Stream, OpenError> {
+    async fn plain(
+        &self,
+        lease: Result<Lease, String>,
+        to: &Destination,
+    ) -> Result<Stream, OpenError> {
         let lease = lease.map_err(|message| self.not_made(message))?;
         let channel = self.channel(&lease.connection, to).await?;
         let death = lease.connection.death.clone();
         Ok(Stream::new(Tracked::new(Direct { channel, _lease: lease }, death, self.counts.clone())))
     }
 
-    /// A TCP port through the agent, by a channel of its own rather than as one of many streams. `None` where the host or its agent has no such channels.
-    async fn aside(&self, link: &Link, pool: &Pool, host: &str, port: u16) -> Result<Option<Stream>, OpenError> {
+    /// A TCP port through the agent, by a channel of its own rather than as one of many streams.
+    /// `None` where the host or its agent has no such channels.
+    async fn aside(
+        &self,
+        link: &Link,
+        pool: &Pool,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Stream>, OpenError> {
         let path = match link.call(&Call::Aside { host: host.to_owned(), port }).await {
             Ok(Reply::Lanes { path }) => path,
             Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
             Ok(_) | Err(_) => return Ok(None),
         };
         let Ok(lease) = pool.lease(Class::Bulk).await else { return Ok(None) };
-        let Ok(channel) = self.channel(&lease.connection, &Destination::Socket(path)).await else { return Ok(None) };
+        let Ok(channel) = self.channel(&lease.connection, &Destination::Socket(path)).await else {
+            return Ok(None);
+        };
         let death = lease.connection.death.clone();
-        Ok(Some(Stream::new(Tracked::new(Sealed::new(Direct { channel, _lease: lease }), death, self.counts.clone()))))
+        Ok(Some(Stream::new(Tracked::new(
+            Sealed::new(Direct { channel, _lease: lease }),
+            death,
+            self.counts.clone(),
+        ))))
     }
 
     fn not_made(&self, message: String) -> OpenError {
@@ -137,23 +164,39 @@ impl Ways {
         }
     }
 
-    async fn channel(&self, connection: &Arc<Connection>, to: &Destination) -> Result<ChannelIo, OpenError> {
+    async fn channel(
+        &self,
+        connection: &Arc<Connection>,
+        to: &Destination,
+    ) -> Result<ChannelIo, OpenError> {
         let opened = match to {
             Destination::Docker => connection.streamlocal(&self.docker_socket).await,
             Destination::Socket(path) => connection.streamlocal(path).await,
             Destination::Tcp { host, port } => connection.tcpip(host, *port).await,
-            Destination::Udp { .. } => Err(ChannelError::Refused("SSH carries no datagrams".to_owned())),
+            Destination::Udp { .. } => Err(ChannelError::Refused(
+                "SSH carries no \
+                datagrams"
+                    .to_owned(),
+            )),
         };
         opened.map_err(|error| match (error, to) {
             (ChannelError::Dead(reason), _) => OpenError::Dead { reason },
-            // sshd does not say whether the socket is missing or nobody listens; dockerd that has not started is the usual case.
-            (ChannelError::Refused(reason), Destination::Docker) => {
-                OpenError::NotFound { message: format!("{} cannot be reached: {reason}", self.docker_socket) }
-            }
+            // sshd does not say whether the socket is missing or nobody listens; dockerd that has
+            // not started is the usual case.
+            (ChannelError::Refused(reason), Destination::Docker) => OpenError::NotFound {
+                message: format!(
+                    "{} cannot be reached: \
+                    {reason}",
+                    self.docker_socket
+                ),
+            },
             (ChannelError::Refused(reason), Destination::Socket(path)) => {
                 OpenError::NotFound { message: format!("{path} cannot be reached: {reason}") }
             }
-            (ChannelError::Refused(reason), Destination::Tcp { host, port } | Destination::Udp { host, port }) => {
+            (
+                ChannelError::Refused(reason),
+                Destination::Tcp { host, port } | Destination::Udp { host, port },
+            ) => {
                 OpenError::Refused { message: format!("{host}:{port} cannot be reached: {reason}") }
             }
         })
@@ -172,13 +215,21 @@ struct Linked {
 }
 
 impl AsyncRead for Linked {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Linked {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

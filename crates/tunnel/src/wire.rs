@@ -1,7 +1,8 @@
 //! The connection under one SSH session: counted, watched and severable.
 //!
-//! The SSH session task reads and writes here and nowhere else. Cutting the wire therefore ends that task even while it waits in a write to
-//! a peer that stopped reading, which the SSH library has no way to do.
+//! The SSH session task reads and writes here and nowhere else. Cutting the wire therefore ends
+//! that task even while it waits in a write to a peer that stopped reading, which the SSH library
+//! has no way to do.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +26,11 @@ pub(crate) struct WireState {
 
 impl WireState {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { born: Instant::now(), heard: AtomicU64::new(0), cut: CancellationToken::new() })
+        Arc::new(Self {
+            born: Instant::now(),
+            heard: AtomicU64::new(0),
+            cut: CancellationToken::new(),
+        })
     }
 
     /// When the last byte arrived, or when the wire was made.
@@ -65,14 +70,22 @@ impl Wire {
     fn poll_cut(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
         let waiter = if reading { &mut self.cut_for_reads } else { &mut self.cut_for_writes };
         if self.state.cut.is_cancelled() || waiter.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up"));
+            return Poll::Ready(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the connection \
+                was given up",
+            ));
         }
         Poll::Pending
     }
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Poll::Ready(error) = self.poll_cut(cx, true) {
             return Poll::Ready(Err(error));
         }
@@ -86,7 +99,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(error) = self.poll_cut(cx, false) {
             return Poll::Ready(Err(error));
         }

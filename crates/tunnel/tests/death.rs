@@ -7,11 +7,11 @@ mod rig;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
+use dockbridge_tunnel::{AgentState, CallError, Class, Destination, OpenError, Stream, Tunnel};
 use rig::{Peer, Sshd, connect, docker, soon, tcp};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
-use tunnel::{AgentState, CallError, Class, Destination, OpenError, Stream, Tunnel};
 
 /// Streams that wait in a read and in a write.
 async fn waiting_streams(tunnel: &Tunnel, deaf: u16) -> (Stream, Stream) {
@@ -42,7 +42,8 @@ async fn a_killed_sshd_is_noticed_at_once() {
     for with_agent in [true, false] {
         let Some(sshd) = Sshd::start().await else { return };
         let deaf = tcp(&sshd, Peer::Deaf).await;
-        let tunnel = connect(if with_agent { sshd.options_with_agent() } else { sshd.options() }).await;
+        let tunnel =
+            connect(if with_agent { sshd.options_with_agent() } else { sshd.options() }).await;
         let streams = waiting_streams(&tunnel, deaf).await;
         let failing = all_fail(&tunnel, streams, "killed");
         let killed = Instant::now();
@@ -59,13 +60,18 @@ async fn a_path_that_falls_silent_is_found_by_the_watchdog() {
     for with_agent in [true, false] {
         let Some(sshd) = Sshd::start().await else { return };
         let deaf = tcp(&sshd, Peer::Deaf).await;
-        let tunnel = connect(if with_agent { sshd.options_with_agent() } else { sshd.options() }).await;
+        let tunnel =
+            connect(if with_agent { sshd.options_with_agent() } else { sshd.options() }).await;
         let streams = waiting_streams(&tunnel, deaf).await;
         let stopped = Instant::now();
         sshd.signal(Signal::STOP);
         let reason = soon("dead", tunnel.dead()).await;
         let took = stopped.elapsed();
-        assert!(took > Duration::from_secs(4) && took < Duration::from_secs(9), "took {took:?}: {reason}");
+        assert!(
+            took > Duration::from_secs(4) && took < Duration::from_secs(9),
+            "took {took:?}: \
+            {reason}"
+        );
         assert!(reason.contains("no answer"), "{reason}");
         all_fail(&tunnel, streams, "stopped").await;
         soon("close", tunnel.close()).await;
@@ -75,9 +81,17 @@ async fn a_path_that_falls_silent_is_found_by_the_watchdog() {
 #[tokio::test]
 async fn an_agent_that_hangs_is_found_by_the_watchdog_and_one_that_dies_at_once() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (signal, limit) in [(Signal::STOP, Duration::from_secs(9)), (Signal::KILL, Duration::from_secs(2))] {
+    for (signal, limit) in
+        [(Signal::STOP, Duration::from_secs(9)), (Signal::KILL, Duration::from_secs(2))]
+    {
         let tunnel = connect(sshd.options_with_agent()).await;
-        let agents = soon("exec", tunnel.exec(&format!("pgrep -f '^{}/remote/agent-'", sshd.folder.path().display()), b"")).await.unwrap();
+        let agents = soon(
+            "exec",
+            tunnel
+                .exec(&format!("pgrep -f '^{}/remote/agent-'", sshd.folder.path().display()), b""),
+        )
+        .await
+        .unwrap();
         let agents = String::from_utf8(agents.stdout).unwrap();
         let started = Instant::now();
         for pid in agents.split_whitespace() {
@@ -140,7 +154,11 @@ async fn an_idle_tunnel_stays_alive_and_knows_its_round_trip() {
         let tunnel = connect(options).await;
         let outlived = tokio::time::timeout(Duration::from_secs(7), tunnel.dead()).await;
         assert!(outlived.is_err(), "{way}: {outlived:?}");
-        assert!(tunnel.statistics().round_trip.is_some_and(|trip| trip < Duration::from_secs(1)), "{way}: {:?}", tunnel.statistics());
+        assert!(
+            tunnel.statistics().round_trip.is_some_and(|trip| trip < Duration::from_secs(1)),
+            "{way}: {:?}",
+            tunnel.statistics()
+        );
         tunnel.close().await;
     }
 }
@@ -153,20 +171,34 @@ async fn where_the_agent_cannot_run_streams_go_without_and_calls_say_why() {
     // An agent for the right machine that ends at once, and one for another kind of machine.
     let mut broken = b"\x7fELF\x02\x01\x01".to_vec();
     broken.resize(18, 0);
-    let (ours, other): ([u8; 2], [u8; 2]) = if cfg!(target_arch = "x86_64") { ([62, 0], [183, 0]) } else { ([183, 0], [62, 0]) };
+    let (ours, other): ([u8; 2], [u8; 2]) =
+        if cfg!(target_arch = "x86_64") { ([62, 0], [183, 0]) } else { ([183, 0], [62, 0]) };
     for machine in [ours, other] {
-        std::fs::write(elsewhere.path().join("dockbridge-agent"), [broken.as_slice(), &machine, b"rest"].concat()).unwrap();
+        std::fs::write(
+            elsewhere.path().join("dockbridge-agent"),
+            [broken.as_slice(), &machine, b"rest"].concat(),
+        )
+        .unwrap();
         let mut options = sshd.options_with_agent();
         options.agent.as_mut().unwrap().binaries = elsewhere.path().into();
         let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
-        let AgentState::Absent { reason } = tunnel.agent() else { panic!("an agent that cannot run") };
+        let AgentState::Absent { reason } = tunnel.agent() else {
+            panic!(
+                "an agent that cannot \
+            run"
+            )
+        };
         assert!(reason.contains("did not start") || reason.contains("no agent for"), "{reason}");
-        let mut stream = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();
+        let mut stream =
+            soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();
         stream.write_all(b"word").await.unwrap();
         let mut word = [0; 4];
         soon("read", stream.read_exact(&mut word)).await.unwrap();
         let called = soon("call", tunnel.call(Call::Report)).await;
-        assert!(matches!(&called, Err(CallError::NoAgent { reason: why }) if *why == reason), "{called:?}");
+        assert!(
+            matches!(&called, Err(CallError::NoAgent { reason: why }) if *why == reason),
+            "{called:?}"
+        );
         tunnel.close().await;
     }
 }
@@ -177,6 +209,9 @@ async fn the_agent_answers_calls() {
     let tunnel = connect(sshd.options_with_agent()).await;
     assert_eq!(soon("call", tunnel.call(Call::Ping)).await, Ok(Reply::Done));
     let reply = soon("call", tunnel.call(Call::Report)).await;
-    assert!(matches!(&reply, Ok(Reply::Report(report)) if report.protocol == agent_proto::PROTOCOL), "{reply:?}");
+    assert!(
+        matches!(&reply, Ok(Reply::Report(report)) if report.protocol == agent_proto::PROTOCOL),
+        "{reply:?}"
+    );
     tunnel.close().await;
 }

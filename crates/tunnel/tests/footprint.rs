@@ -1,5 +1,5 @@
-//! What streams cost while they are open, on both sides, and that nothing of them is left when they have gone. A process of its own: memory and tasks are
-//! counted for all of it.
+//! What streams cost while they are open, on both sides, and that nothing of them is left when they
+//! have gone. A process of its own: memory and tasks are counted for all of it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -7,17 +7,20 @@ mod rig;
 
 use std::path::Path;
 
+use dockbridge_tunnel::{Class, Destination, Stream, Tunnel};
 use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tunnel::{Class, Destination, Stream, Tunnel};
 
 const STREAMS: usize = 1_000;
-/// A stream that is open and silent costs no more than this on either side, in bytes: bookkeeping, and no buffer. Measured were 10.2 and 10.9 KB.
+/// A stream that is open and silent costs no more than this on either side, in bytes: bookkeeping,
+/// and no buffer. Measured were 10.2 and 10.9 KB.
 const MOST_IDLE: usize = 12 * 1024;
-/// One that nobody reads costs its credit of 256 KiB here and what is on its way there. Measured were 330 to 338 and 62 to 105 KB.
+/// One that nobody reads costs its credit of 256 KiB here and what is on its way there. Measured
+/// were 330 to 338 and 62 to 105 KB.
 const MOST_STALLED: usize = 400 * 1024;
 
-/// Tasks and descriptors that a tunnel makes meanwhile and keeps, such as a second connection: some, however many streams there were.
+/// Tasks and descriptors that a tunnel makes meanwhile and keeps, such as a second connection:
+/// some, however many streams there were.
 const KEPT: usize = 20;
 
 /// What a process holds in memory that is its own, in bytes.
@@ -38,7 +41,8 @@ fn tasks() -> usize {
 /// The agent's process of the only session.
 fn agent(sshd: &Sshd) -> String {
     let is_agent = |pid: &i32| {
-        let program = std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).unwrap_or_default();
+        let program = std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe"))
+            .unwrap_or_default();
         program.to_string_lossy().contains("/remote/agent-")
     };
     let agents: Vec<i32> = sshd.processes().into_iter().filter(is_agent).collect();
@@ -86,8 +90,15 @@ async fn a_thousand_streams_cost_little_while_they_are_open_and_nothing_afterwar
     for _ in 0..STREAMS {
         streams.push(open(&tunnel, &Destination::Docker).await);
     }
-    let each = [memory("self").saturating_sub(here) / STREAMS, memory(&agent).saturating_sub(there) / STREAMS];
-    println!("an idle stream costs {} bytes in this process (its far end included) and {} in the agent", each[0], each[1]);
+    let each = [
+        memory("self").saturating_sub(here) / STREAMS,
+        memory(&agent).saturating_sub(there) / STREAMS,
+    ];
+    println!(
+        "an idle stream costs {} bytes in this process (its far end included) and {} in the \
+        agent",
+        each[0], each[1]
+    );
     assert!(each.iter().all(|cost| *cost < MOST_IDLE), "{each:?} bytes for each idle stream");
     assert_eq!(tunnel.statistics().open, STREAMS as u64);
     // Half are dropped, half are ended in order: neither way leaves anything.
@@ -109,7 +120,8 @@ async fn streams_that_nobody_reads_cost_their_credit_and_leave_nothing_when_they
     let stalled = async |count: usize| {
         let mut streams = Vec::new();
         for _ in 0..count {
-            let mut stream = soon("open", tunnel.open(flood.clone(), Class::Interactive)).await.unwrap();
+            let mut stream =
+                soon("open", tunnel.open(flood.clone(), Class::Interactive)).await.unwrap();
             soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
             streams.push(stream);
         }
@@ -127,11 +139,21 @@ async fn streams_that_nobody_reads_cost_their_credit_and_leave_nothing_when_they
     // It may fill for a while; it must never be more.
     for _ in 0..40 {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        let each = [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
-        assert!(each.iter().all(|cost| *cost < MOST_STALLED), "{each:?} bytes for each stalled stream");
+        let each =
+            [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
+        assert!(
+            each.iter().all(|cost| *cost < MOST_STALLED),
+            "{each:?} bytes for each stalled \
+            stream"
+        );
     }
-    let each = [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
-    println!("a stalled stream costs {} bytes in this process (its far end included) and {} in the agent", each[0], each[1]);
+    let each =
+        [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
+    println!(
+        "a stalled stream costs {} bytes in this process (its far end included) and {} in the \
+        agent",
+        each[0], each[1]
+    );
     drop(streams);
     nothing_is_left(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
     tunnel.close().await;

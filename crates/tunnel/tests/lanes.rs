@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dockbridge_tunnel::{Class, Destination, Options, Tunnel};
 use rig::{Peer, Sshd, connect, docker, eventually, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tunnel::{Class, Destination, Options, Tunnel};
 
 /// One way. The round trip is well above what counts as near, and far below what a test could feel.
 const DELAY: Duration = Duration::from_millis(5);
@@ -41,7 +41,8 @@ async fn far(to: u16) -> Far {
             for socket in [&client, &server] {
                 socket.set_nodelay(true).unwrap();
             }
-            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+            let ((from_client, to_client), (from_server, to_server)) =
+                (client.into_split(), server.into_split());
             let carried = Arc::new(Carried::default());
             connections.lock().unwrap().push(carried.clone());
             let (up, down) = (carried.clone(), carried);
@@ -56,7 +57,11 @@ async fn far(to: u16) -> Far {
     far
 }
 
-async fn delay(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, carries: impl Fn(u64) + Send + 'static) {
+async fn delay(
+    mut from: tcp::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+    carries: impl Fn(u64) + Send + 'static,
+) {
     let (sender, mut queue) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];
@@ -87,7 +92,8 @@ async fn tunnel_by(sshd: &Sshd, far: &Far) -> Tunnel {
     connect(options).await
 }
 
-/// sshd and each login's processes: the session alone is fewer than a session and the connections of a bundle.
+/// sshd and each login's processes: the session alone is fewer than a session and the connections
+/// of a bundle.
 async fn logins(sshd: &Sshd, more_than: usize) -> Vec<i32> {
     eventually("the lanes' logins", async || match sshd.processes() {
         processes if processes.len() > more_than => Ok(processes),
@@ -98,14 +104,25 @@ async fn logins(sshd: &Sshd, more_than: usize) -> Vec<i32> {
 
 /// Neither all alike nor all noise.
 fn bytes(length: usize) -> Vec<u8> {
-    (0..length).map(|at| if at / 100_000 % 2 == 0 { (at / 1000) as u8 } else { (at.wrapping_mul(2_654_435_761) >> 13) as u8 }).collect()
+    (0..length)
+        .map(|at| {
+            if at / 100_000 % 2 == 0 {
+                (at / 1000) as u8
+            } else {
+                (at.wrapping_mul(2_654_435_761) >> 13) as u8
+            }
+        })
+        .collect()
 }
 
 async fn echoed(tunnel: &Tunnel, sent: Vec<u8>) {
     let mut stream = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
     let (mut reader, mut writer) = tokio::io::split(&mut stream);
     let mut heard = vec![0; sent.len()];
-    let (written, read) = soon("an echo", async { tokio::join!(writer.write_all(&sent), reader.read_exact(&mut heard)) }).await;
+    let (written, read) = soon("an echo", async {
+        tokio::join!(writer.write_all(&sent), reader.read_exact(&mut heard))
+    })
+    .await;
     written.unwrap();
     read.unwrap();
     assert!(heard == sent, "the bytes that come back are the bytes that went");
@@ -144,22 +161,43 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
     let tunnel = far_tunnel(&sshd).await;
     logins(&sshd, session).await;
     let mut big = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
-    let mut small = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();
+    let mut small =
+        soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();
     for stream in [&mut big, &mut small] {
         soon("write", stream.write_all(b"word")).await.unwrap();
         soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
     }
     // The youngest login belongs to the bundle, which was made after the session.
-    let is_login = |process: &i32| std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.starts_with("sshd"));
+    let is_login = |process: &i32| {
+        std::fs::read_to_string(format!("/proc/{process}/comm"))
+            .is_ok_and(|name| name.starts_with("sshd"))
+    };
     // Process ids start again from the bottom, so that the highest need not be the youngest.
     let started = |process: &i32| -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19)?.parse().ok()).unwrap_or(0)
+        stat.rsplit_once(") ")
+            .and_then(|(_, fields)| fields.split(' ').nth(19)?.parse().ok())
+            .unwrap_or(0)
     };
-    let youngest = sshd.processes().into_iter().filter(is_login).max_by_key(started).and_then(rustix::process::Pid::from_raw).unwrap();
+    let youngest = sshd
+        .processes()
+        .into_iter()
+        .filter(is_login)
+        .max_by_key(started)
+        .and_then(rustix::process::Pid::from_raw)
+        .unwrap();
     rustix::process::kill_process(youngest, rustix::process::Signal::KILL).unwrap();
 
-    assert!(soon("the end of the big one", big.read(&mut [0; 16])).await.is_err(), "an end would look like a whole answer");
+    assert!(
+        soon(
+            "the end of the big \
+        one",
+            big.read(&mut [0; 16])
+        )
+        .await
+        .is_err(),
+        "an end would look like a whole answer"
+    );
     soon("write", small.write_all(b"word")).await.unwrap();
     soon("read", small.read_exact(&mut [0; 4])).await.unwrap();
     assert_eq!(tunnel.is_dead(), None);
@@ -178,11 +216,19 @@ async fn what_goes_up_and_what_comes_down_have_connections_of_their_own() {
     echoed(&tunnel, noise).await;
     let carried: Vec<(u64, u64)> = {
         let connections = far.connections.lock().unwrap();
-        connections.iter().map(|carried| (carried.up.load(Ordering::Relaxed), carried.down.load(Ordering::Relaxed))).collect()
+        connections
+            .iter()
+            .map(|carried| {
+                (carried.up.load(Ordering::Relaxed), carried.down.load(Ordering::Relaxed))
+            })
+            .collect()
     };
     let much = |bytes: u64| bytes > 1_000_000;
     assert!(carried.iter().all(|(up, down)| !(much(*up) && much(*down))), "{carried:?}");
-    assert!(carried.iter().any(|(up, _)| much(*up)) && carried.iter().any(|(_, down)| much(*down)), "{carried:?}");
+    assert!(
+        carried.iter().any(|(up, _)| much(*up)) && carried.iter().any(|(_, down)| much(*down)),
+        "{carried:?}"
+    );
     tunnel.close().await;
 }
 
@@ -192,7 +238,8 @@ async fn a_crowd_of_questions_goes_by_the_bundle_unless_a_big_transfer_does() {
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = far_tunnel(&sshd).await;
     let question = async || {
-        let mut stream = soon("open", tunnel.open(Destination::Docker, Class::Question)).await.unwrap();
+        let mut stream =
+            soon("open", tunnel.open(Destination::Docker, Class::Question)).await.unwrap();
         soon("write", stream.write_all(b"word")).await.unwrap();
         soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
         stream

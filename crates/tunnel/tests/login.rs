@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dockbridge_tunnel::{
+    AgentState, Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Pins,
+    Tunnel,
+};
 use rig::{Peer, Sshd, connect, docker, eventually, generate, soon, write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tunnel::{AgentState, Class, ConnectError, Destination, Fingerprint, HostKeys, Identity, Options, Pins, Tunnel};
 
 #[tokio::test]
 async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
@@ -23,11 +26,18 @@ async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
 
     options.host_keys = HostKeys::Pinned(vec![other].into());
     let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
-    assert!(matches!(&error, ConnectError::HostKeyRefused { presented: shown, .. } if *shown == presented), "{error:?}");
+    assert!(
+        matches!(&error, ConnectError::HostKeyRefused { presented: shown, .. } if *shown == presented),
+        "{error:?}"
+    );
 
     options.host_keys = HostKeys::Pinned(Vec::new().into());
     let error = soon("refusal", Tunnel::connect(options)).await.unwrap_err();
-    assert!(matches!(error, ConnectError::HostKeyRefused { .. }), "an empty list trusts nobody: {error:?}");
+    assert!(
+        matches!(error, ConnectError::HostKeyRefused { .. }),
+        "an empty list trusts nobody: \
+        {error:?}"
+    );
 }
 
 #[tokio::test]
@@ -40,27 +50,35 @@ async fn where_no_key_can_be_known_the_first_one_is_the_only_one() {
     connect(options.clone()).await.close().await;
     sshd.change_host_key().await;
     let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
-    assert!(matches!(&error, ConnectError::HostKeyRefused { reason, .. } if reason.contains("presented first")), "{error:?}");
+    assert!(
+        matches!(&error, ConnectError::HostKeyRefused { reason, .. } if reason.contains("presented \
+            first")),
+        "{error:?}"
+    );
     options.host_keys = HostKeys::FirstSeen(Pins::default());
     connect(options).await.close().await;
 }
 
-/// An image may hold the agent: it is started from there if it is what would be sent, whatever its name says.
+/// An image may hold the agent: it is started from there if it is what would be sent, whatever its
+/// name says.
 #[tokio::test]
 async fn an_agent_that_came_with_the_image_is_not_sent_unless_it_is_another() {
     let Some(sshd) = Sshd::start().await else { return };
     let agent = std::fs::read_dir(rig::agent_folder()).unwrap().flatten().map(|entry| entry.path());
     let of_this_host = format!("dockbridge-agent-{}", std::env::consts::ARCH);
-    let is_agent = |path: &std::path::PathBuf| path.ends_with(&of_this_host) || path.ends_with("dockbridge-agent");
+    let is_agent = |path: &std::path::PathBuf| {
+        path.ends_with(&of_this_host) || path.ends_with("dockbridge-agent")
+    };
     let binary = std::fs::read(agent.into_iter().find(is_agent).unwrap()).unwrap();
     let (image, sent) = (sshd.path("image"), sshd.path("remote"));
     std::fs::create_dir(&image).unwrap();
-    let installed = image.join(tunnel::installed_agent(&binary));
+    let installed = image.join(dockbridge_tunnel::installed_agent(&binary));
     let mut options = sshd.options_with_agent();
     options.agent.as_mut().unwrap().installed = Some(image.display().to_string());
     for (content, from_image) in [(&b"#!/bin/sh\necho not the agent"[..], false), (&binary, true)] {
         std::fs::write(&installed, content).unwrap();
-        std::fs::set_permissions(&installed, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&installed, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
         let tunnel = connect(options.clone()).await;
         assert_eq!(tunnel.agent(), AgentState::Running { resident: false }, "{from_image}");
         let was_sent = std::fs::read_dir(&sent).is_ok_and(|mut entries| entries.next().is_some());
@@ -105,7 +123,8 @@ async fn who_reads_from_a_command_hears_that_the_path_is_lost() {
     assert!(heard.is_err(), "{heard:?}");
 }
 
-/// Plain channels and big transfers have connections of their own, which are made long after the first.
+/// Plain channels and big transfers have connections of their own, which are made long after the
+/// first.
 #[tokio::test]
 async fn a_tunnel_whose_host_changes_its_key_makes_further_connections_once_it_is_told() {
     let Some(sshd) = Sshd::start().await else { return };
@@ -117,7 +136,9 @@ async fn a_tunnel_whose_host_changes_its_key_makes_further_connections_once_it_i
     assert!(error.to_string().contains("not the key that this machine was given"), "{error}");
     tunnel.trust_also(next);
     // A login that was begun before may still be under way.
-    let mut stream = eventually("a connection", || async { open().await.map_err(|error| error.to_string()) }).await;
+    let mut stream =
+        eventually("a connection", || async { open().await.map_err(|error| error.to_string()) })
+            .await;
     tunnel.trust_only(Fingerprint::of(generate().public_key()));
     soon("write", stream.write_all(b"word")).await.unwrap();
     soon("read", stream.read_exact(&mut [0; 4])).await.unwrap();
@@ -130,7 +151,10 @@ async fn a_host_that_lets_nobody_in_any_more_is_not_asked_without_end() {
     let Some(sshd) = Sshd::start().await else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = sshd.options();
-    let to = ("127.0.0.1", std::mem::replace(&mut options.endpoint.port, listener.local_addr().unwrap().port()));
+    let to = (
+        "127.0.0.1",
+        std::mem::replace(&mut options.endpoint.port, listener.local_addr().unwrap().port()),
+    );
     let asked = Arc::new(AtomicUsize::new(0));
     let door = tokio::spawn({
         let asked = asked.clone();
@@ -152,7 +176,11 @@ async fn a_host_that_lets_nobody_in_any_more_is_not_asked_without_end() {
     // Nothing to wait for: what shall not happen would happen at once and many times.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = asked.load(Ordering::Relaxed);
-    assert!((2..=8).contains(&asked), "asked {asked} times for the login, three streams and a few ahead");
+    assert!(
+        (2..=8).contains(&asked),
+        "asked {asked} times for the login, three streams and a few \
+        ahead"
+    );
     tunnel.close().await;
     door.abort();
 }
@@ -168,14 +196,41 @@ async fn known_hosts_are_trusted_by_name_and_nobody_on_first_use() {
         other => panic!("{other:?}"),
     };
 
-    assert!(refused(options.clone()).await.contains("not among the known hosts"), "before the first login there is no file");
-    let folder = Options { host_keys: HostKeys::KnownHosts(file.parent().unwrap().to_owned()), ..options.clone() };
+    assert!(
+        refused(options.clone()).await.contains(
+            "not among the known \
+        hosts"
+        ),
+        "before the first login there is no file"
+    );
+    let folder = Options {
+        host_keys: HostKeys::KnownHosts(file.parent().unwrap().to_owned()),
+        ..options.clone()
+    };
     assert!(refused(folder).await.contains("cannot be read"));
     write(&file, "", 0o600);
     assert!(refused(options.clone()).await.contains("not among the known hosts"));
-    write(&file, &format!("[127.0.0.1]:{} {}\n", sshd.port, generate().public_key().to_openssh().unwrap()), 0o600);
+    write(
+        &file,
+        &format!(
+            "[127.0.0.1]:{} \
+        {}\n",
+            sshd.port,
+            generate().public_key().to_openssh().unwrap()
+        ),
+        0o600,
+    );
     assert!(refused(options.clone()).await.contains("another key is known"));
-    write(&file, &format!("[127.0.0.1]:{} {}\n", sshd.port, sshd.host_key.public_key().to_openssh().unwrap()), 0o600);
+    write(
+        &file,
+        &format!(
+            "[127.0.0.1]:{} \
+        {}\n",
+            sshd.port,
+            sshd.host_key.public_key().to_openssh().unwrap()
+        ),
+        0o600,
+    );
     connect(options.clone()).await.close().await;
     let hashed = std::process::Command::new("ssh-keygen").arg("-H").arg("-f").arg(&file).output();
     if hashed.is_ok_and(|hashed| hashed.status.success()) {
@@ -192,7 +247,10 @@ async fn a_key_that_the_host_does_not_know_is_refused_and_named() {
     let fingerprint = Fingerprint::of(stranger.public_key());
     options.identity = Identity::Key(stranger.into());
     let error = soon("refusal", Tunnel::connect(options)).await.unwrap_err();
-    assert!(matches!(&error, ConnectError::LoginRefused { key, .. } if *key == fingerprint), "{error:?}");
+    assert!(
+        matches!(&error, ConnectError::LoginRefused { key, .. } if *key == fingerprint),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -205,7 +263,10 @@ async fn a_key_file_works_and_a_bad_one_is_named() {
     for bad in ["absent", "sshd_config"] {
         options.identity = Identity::File(sshd.path(bad));
         let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
-        assert!(matches!(&error, ConnectError::Identity { path, .. } if path.ends_with(bad)), "{error:?}");
+        assert!(
+            matches!(&error, ConnectError::Identity { path, .. } if path.ends_with(bad)),
+            "{error:?}"
+        );
     }
 }
 
@@ -224,8 +285,13 @@ async fn a_command_brings_back_its_status_and_both_outputs() {
     let Some(sshd) = Sshd::start().await else { return };
     for (way, options) in sshd.both_ways() {
         let tunnel = connect(options).await;
-        let output = soon("exec", tunnel.exec("cat; echo oops >&2; exit 7", b"input")).await.unwrap();
-        assert_eq!((output.status, &output.stdout[..], &output.stderr[..]), (Some(7), &b"input"[..], &b"oops\n"[..]), "{way}");
+        let output =
+            soon("exec", tunnel.exec("cat; echo oops >&2; exit 7", b"input")).await.unwrap();
+        assert_eq!(
+            (output.status, &output.stdout[..], &output.stderr[..]),
+            (Some(7), &b"input"[..], &b"oops\n"[..]),
+            "{way}"
+        );
         let large = vec![b'x'; 3_000_000];
         let output = soon("exec", tunnel.exec("cat", &large)).await.unwrap();
         assert!(output.success() && output.stdout == large, "{way}: {} bytes", output.stdout.len());

@@ -1,4 +1,5 @@
-//! What differs over a short path: big transfers and questions have connections to themselves, and behave as if they had not.
+//! What differs over a short path: big transfers and questions have connections to themselves, and
+//! behave as if they had not.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -8,14 +9,15 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use dockbridge_tunnel::{Class, Destination, OpenError, Stream, Tunnel};
 use rig::{Peer, SAID, Sshd, connect, docker, eventually, soon, tcp};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tunnel::{Class, Destination, OpenError, Stream, Tunnel};
 
-/// An answer that has to come although somebody stands still; shorter than the silence after which a tunnel gives its path up.
+/// An answer that has to come although somebody stands still; shorter than the silence after which
+/// a tunnel gives its path up.
 const MEANWHILE: Duration = Duration::from_secs(1);
 /// The tunnel's own measure.
 const SHORT: Duration = Duration::from_millis(3);
@@ -53,7 +55,8 @@ struct Stopped(Pid);
 impl Stopped {
     fn agent_of(sshd: &Sshd) -> Self {
         let is_agent = |pid: &i32| {
-            let program = std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe")).unwrap_or_default();
+            let program = std::fs::read_link(Path::new("/proc").join(pid.to_string()).join("exe"))
+                .unwrap_or_default();
             program.to_string_lossy().contains("/remote/agent-")
         };
         let agents: Vec<i32> = sshd.processes().into_iter().filter(is_agent).collect();
@@ -85,8 +88,17 @@ async fn a_question_does_not_pass_the_agent_once_there_is_a_connection_for_it() 
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
     // The first one is not kept waiting for a login.
-    eventually("a question has a connection to itself", async || by_which_way(&sshd, &tunnel, Class::Question).await).await;
-    assert!(by_which_way(&sshd, &tunnel, Class::Interactive).await.is_err(), "or this test cannot tell");
+    eventually(
+        "a question has a connection to \
+        itself",
+        async || by_which_way(&sshd, &tunnel, Class::Question).await,
+    )
+    .await;
+    assert!(
+        by_which_way(&sshd, &tunnel, Class::Interactive).await.is_err(),
+        "or this test cannot \
+        tell"
+    );
     tunnel.close().await;
 }
 
@@ -96,7 +108,12 @@ async fn the_first_question_finds_a_connection_that_was_made_while_another_strea
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
     let idle = Keepers::of(&sshd);
-    assert_eq!(idle, Keepers(0), "a tunnel that runs commands only makes no connection that it might cut off");
+    assert_eq!(
+        idle,
+        Keepers(0),
+        "a tunnel that runs commands only makes no connection that it \
+        might cut off"
+    );
     echoes(&mut open(&tunnel, Destination::Docker, Class::Interactive).await).await.unwrap();
     eventually("a connection is made ahead", async || match Keepers::of(&sshd) {
         Keepers(0) => Err("none yet".to_owned()),
@@ -113,7 +130,8 @@ struct Keepers(usize);
 
 impl Keepers {
     fn of(sshd: &Sshd) -> Self {
-        let program = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let program =
+            |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         Self(sshd.processes().iter().filter(|pid| program(pid).trim() == "cat").count())
     }
 }
@@ -124,7 +142,10 @@ async fn more_questions_than_connections_are_answered_all_the_same() {
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
     for _ in 0..3 {
-        let mut asked = futures::future::join_all((0..40).map(|_| open(&tunnel, Destination::Docker, Class::Question))).await;
+        let mut asked = futures::future::join_all(
+            (0..40).map(|_| open(&tunnel, Destination::Docker, Class::Question)),
+        )
+        .await;
         for stream in &mut asked {
             soon("an answer", echoes(stream)).await.unwrap();
         }
@@ -137,7 +158,12 @@ async fn a_crowd_of_questions_goes_by_the_session_and_makes_no_connections() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
-    eventually("a question has a connection to itself", async || by_which_way(&sshd, &tunnel, Class::Question).await).await;
+    eventually(
+        "a question has a connection to \
+        itself",
+        async || by_which_way(&sshd, &tunnel, Class::Question).await,
+    )
+    .await;
     // Each is answered before the next: all four are there, and hold their places.
     let mut few = Vec::new();
     for _ in 0..4 {
@@ -148,9 +174,18 @@ async fn a_crowd_of_questions_goes_by_the_session_and_makes_no_connections() {
     let mut fifth = open(&tunnel, Destination::Docker, Class::Question).await;
     echoes(&mut fifth).await.unwrap();
     assert!(!fifth.is_makeshift(), "it is as good as any for the next one of a crowd");
-    assert!(by_which_way(&sshd, &tunnel, Class::Question).await.is_err(), "a connection to itself, though there is a crowd");
+    assert!(
+        by_which_way(&sshd, &tunnel, Class::Question).await.is_err(),
+        "a connection to itself, \
+        though there is a crowd"
+    );
     drop((few, fifth));
-    eventually("a question has a connection to itself again", async || by_which_way(&sshd, &tunnel, Class::Question).await).await;
+    eventually(
+        "a question has a connection to itself \
+        again",
+        async || by_which_way(&sshd, &tunnel, Class::Question).await,
+    )
+    .await;
     tunnel.close().await;
 }
 
@@ -168,9 +203,15 @@ async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
             stream.shutdown().await.unwrap();
         }
         let mut said = Vec::new();
-        let read = soon("the break", stream.read_to_end(&mut said)).await.map_err(|error| error.kind());
+        let read =
+            soon("the break", stream.read_to_end(&mut said)).await.map_err(|error| error.kind());
         // A reset takes with it what has not left.
-        assert!(read == Err(ErrorKind::ConnectionReset) && said.len() <= SAID, "half closed {half_closed}: {read:?} after {}", said.len());
+        assert!(
+            read == Err(ErrorKind::ConnectionReset) && said.len() <= SAID,
+            "half closed \
+            {half_closed}: {read:?} after {}",
+            said.len()
+        );
     }
     tunnel.close().await;
 }
@@ -186,7 +227,10 @@ async fn a_big_transfer_that_is_dropped_resets_what_it_led_to() {
     let mut half = [0; 10];
     soon("what was written", peer.read_exact(&mut half)).await.unwrap();
     drop(stream);
-    assert_eq!(soon("the end", peer.read(&mut half)).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        soon("the end", peer.read(&mut half)).await.unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
     tunnel.close().await;
 }
 
@@ -209,12 +253,18 @@ async fn a_big_transfer_does_not_hold_up_the_agents_session() {
     let mut unread = open(&tunnel, port(flood), Class::Bulk).await;
     soon("first bytes", unread.read_exact(&mut [0; 1024])).await.unwrap();
     for _ in 0..20 {
-        soon("an answer", echoes(&mut open(&tunnel, Destination::Docker, Class::Interactive).await)).await.unwrap();
+        soon(
+            "an answer",
+            echoes(&mut open(&tunnel, Destination::Docker, Class::Interactive).await),
+        )
+        .await
+        .unwrap();
     }
     tunnel.close().await;
 }
 
-/// What a sealed stream has taken and could not send at once must not wait for bytes that never come.
+/// What a sealed stream has taken and could not send at once must not wait for bytes that never
+/// come.
 #[tokio::test]
 async fn all_of_a_big_answer_arrives_though_who_gave_it_stays() {
     let Some(sshd) = Sshd::start().await else { return };

@@ -1,4 +1,5 @@
-//! Hosts as users have them: known_hosts in any order and of any kind, several keys, agents, jump hosts. With the system's sshd, ssh and ssh-agent.
+//! Hosts as users have them: known_hosts in any order and of any kind, several keys, agents, jump
+//! hosts. With the system's sshd, ssh and ssh-agent.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
 
@@ -7,14 +8,18 @@ mod rig;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use dockbridge_tunnel::{ConnectError, HostKeys, Identity, Options, Route, Tunnel};
 use rig::{Sshd, connect, eventually, generate, soon, write};
 use russh::keys::PrivateKey;
-use tunnel::{ConnectError, HostKeys, Identity, Options, Route, Tunnel};
 
 /// A key that OpenSSH makes; `None`, with the reason printed, where it cannot.
 fn keygen(path: &Path, kind: &str, passphrase: &str) -> Option<String> {
     let mut command = Command::new("ssh-keygen");
-    let made = command.args(["-q", "-t", kind, "-N", passphrase, "-f"]).arg(path).stdin(Stdio::null()).status();
+    let made = command
+        .args(["-q", "-t", kind, "-N", passphrase, "-f"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .status();
     if !made.is_ok_and(|status| status.success()) {
         println!("passed over: ssh-keygen makes no {kind} key here");
         return None;
@@ -32,13 +37,21 @@ async fn a_known_hosts_file_with_an_rsa_line_first_is_read_for_the_key_that_can_
     let Some(rsa) = keygen(&sshd.path("rsa"), "rsa", "") else { return };
     let (name, file) = (format!("[127.0.0.1]:{}", sshd.port), sshd.path("known_hosts"));
     let ed25519 = sshd.host_key.public_key().to_openssh().unwrap();
-    let options = Options { host_keys: HostKeys::KnownHostsOf { alias: None, files: vec![file.clone()] }, ..sshd.options() };
+    let options = Options {
+        host_keys: HostKeys::KnownHostsOf { alias: None, files: vec![file.clone()] },
+        ..sshd.options()
+    };
 
     write(&file, &format!("{name} {rsa}\n{name} {ed25519}\n"), 0o600);
     connect(options.clone()).await.close().await;
     write(&file, &format!("{name} {rsa}\n"), 0o600);
     let told = refused(&options).await;
-    for part in ["knows only ssh-rsa", "ssh -o HostKeyAlgorithms=ssh-ed25519", &format!("-p {} root@127.0.0.1", sshd.port)] {
+    for part in [
+        "knows only \
+        ssh-rsa",
+        "ssh -o HostKeyAlgorithms=ssh-ed25519",
+        &format!("-p {} root@127.0.0.1", sshd.port),
+    ] {
         assert!(told.contains(part), "{told}");
     }
     // The key under another name, in the second file.
@@ -48,7 +61,10 @@ async fn a_known_hosts_file_with_an_rsa_line_first_is_read_for_the_key_that_can_
     let by_name = HostKeys::KnownHostsOf { alias: Some("name".to_owned()), files: files.clone() };
     connect(Options { host_keys: by_name, ..options.clone() }).await.close().await;
     let by_address = HostKeys::KnownHostsOf { alias: None, files };
-    assert!(refused(&Options { host_keys: by_address, ..options }).await.contains("knows only ssh-rsa"));
+    assert!(refused(&Options { host_keys: by_address, ..options }).await.contains(
+        "knows only \
+        ssh-rsa"
+    ));
 }
 
 #[tokio::test]
@@ -58,7 +74,13 @@ async fn a_host_that_offers_no_known_kind_of_key_is_named_with_the_cure() {
     let file = sshd.path("known_hosts");
     write(&file, &format!("[127.0.0.1]:{} {ecdsa}\n", sshd.port), 0o600);
     let told = refused(&Options { host_keys: HostKeys::KnownHosts(file), ..sshd.options() }).await;
-    assert!(told.contains("ecdsa-sha2-nistp256 is known of it, and it offers ssh-ed25519"), "{told}");
+    assert!(
+        told.contains(
+            "ecdsa-sha2-nistp256 is known of it, and it offers \
+        ssh-ed25519"
+        ),
+        "{told}"
+    );
     assert!(told.contains("that adds the line that is missing"), "{told}");
 }
 
@@ -71,11 +93,26 @@ struct Agent {
 impl Agent {
     async fn with(sshd: &Sshd, key: &Path) -> Self {
         let socket = sshd.path("agent.sock");
-        let child = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        let child = Command::new("ssh-agent")
+            .args(["-D", "-a"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         eventually("the agent takes the key", async || {
             let mut add = Command::new("ssh-add");
-            let added = add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).stdin(Stdio::null()).output().unwrap();
-            if added.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&added.stderr).into_owned()) }
+            let added = add
+                .arg("-q")
+                .arg(key)
+                .env("SSH_AUTH_SOCK", &socket)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            if added.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&added.stderr).into_owned())
+            }
         })
         .await;
         Self { child, socket }
@@ -90,7 +127,11 @@ impl Drop for Agent {
 }
 
 fn offered(files: &[PathBuf], agent: Option<&Agent>, only_files: bool) -> Identity {
-    Identity::Offered { files: files.to_vec(), agent: agent.map(|agent| agent.socket.clone()), only_files }
+    Identity::Offered {
+        files: files.to_vec(),
+        agent: agent.map(|agent| agent.socket.clone()),
+        only_files,
+    }
 }
 
 fn write_key(path: &Path, key: &PrivateKey) {
@@ -105,12 +146,21 @@ async fn keys_of_files_and_agents_are_offered_until_one_is_accepted() {
     write_key(&stranger, &generate());
     let with = |identity| Options { identity, ..sshd.options() };
     let missing = sshd.path("missing");
-    connect(with(offered(&[missing.clone(), stranger.clone(), good.clone()], None, false))).await.close().await;
+    connect(with(offered(&[missing.clone(), stranger.clone(), good.clone()], None, false)))
+        .await
+        .close()
+        .await;
 
     let agent = Agent::with(&sshd, &good).await;
     connect(with(offered(std::slice::from_ref(&missing), Some(&agent), false))).await.close().await;
     let told = refused(&with(offered(std::slice::from_ref(&stranger), Some(&agent), true))).await;
-    assert!(told.contains("stranger is not accepted") && !told.contains("agent"), "only the files' keys: {told}");
+    assert!(
+        told.contains(
+            "stranger is not \
+        accepted"
+        ) && !told.contains("agent"),
+        "only the files' keys: {told}"
+    );
     // A public half alone names a key that only the agent has.
     let public = sshd.path("only.pub");
     write(&public, &sshd.key.public_key().to_openssh().unwrap(), 0o644);
@@ -124,15 +174,26 @@ async fn keys_that_cannot_be_used_are_named_with_the_cure() {
     if keygen(&rsa, "rsa", "").is_none() || keygen(&locked, "ed25519", "secret words").is_none() {
         return;
     }
-    let with = |files: &[PathBuf]| Options { identity: offered(files, None, false), ..sshd.options() };
+    let with =
+        |files: &[PathBuf]| Options { identity: offered(files, None, false), ..sshd.options() };
     let told = refused(&with(&[rsa.clone(), locked.clone()])).await;
-    for part in ["id_rsa (ssh-rsa) is an RSA key", "ssh-keygen -t ed25519", "ssh-copy-id", "id_locked is locked by a passphrase: `ssh-add`"]
-    {
+    for part in [
+        "id_rsa (ssh-rsa) is an RSA \
+        key",
+        "ssh-keygen -t ed25519",
+        "ssh-copy-id",
+        "id_locked is locked by a passphrase: \
+            `ssh-add`",
+    ] {
         assert!(told.contains(part), "{part:?} is missing: {told}");
     }
     let told = refused(&with(&[sshd.path("missing")])).await;
     assert!(told.contains("there is none: `ssh-keygen -t ed25519` makes one"), "{told}");
-    let dead = Identity::Offered { files: vec![], agent: Some(sshd.path("nowhere.sock")), only_files: false };
+    let dead = Identity::Offered {
+        files: vec![],
+        agent: Some(sshd.path("nowhere.sock")),
+        only_files: false,
+    };
     let told = refused(&Options { identity: dead, ..sshd.options() }).await;
     assert!(told.contains("nowhere.sock does not answer"), "{told}");
     connect(with(&[rsa, locked, sshd.path("key")])).await.close().await;
@@ -142,13 +203,31 @@ async fn keys_that_cannot_be_used_are_named_with_the_cure() {
 async fn a_host_behind_another_is_reached_through_it() {
     let (Some(sshd), Some(jump)) = (Sshd::start().await, Sshd::start().await) else { return };
     let known = jump.path("known");
-    write(&known, &format!("[127.0.0.1]:{} {}\n", jump.port, jump.host_key.public_key().to_openssh().unwrap()), 0o600);
+    write(
+        &known,
+        &format!(
+            "[127.0.0.1]:{} \
+        {}\n",
+            jump.port,
+            jump.host_key.public_key().to_openssh().unwrap()
+        ),
+        0o600,
+    );
     let by = |key: &str| {
-        let options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"].map(str::to_owned);
+        let options = ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"]
+            .map(str::to_owned);
         let mut words = vec!["ssh".to_owned()];
         words.extend(options);
-        words.extend([jump.path(key).display().to_string(), "-o".to_owned(), format!("UserKnownHostsFile={}", known.display())]);
-        words.extend(["-W".to_owned(), format!("[127.0.0.1]:{}", sshd.port), format!("ssh://root@127.0.0.1:{}", jump.port)]);
+        words.extend([
+            jump.path(key).display().to_string(),
+            "-o".to_owned(),
+            format!("UserKnownHostsFile={}", known.display()),
+        ]);
+        words.extend([
+            "-W".to_owned(),
+            format!("[127.0.0.1]:{}", sshd.port),
+            format!("ssh://root@127.0.0.1:{}", jump.port),
+        ]);
         Options { route: Route::Command(words), ..sshd.options_with_agent() }
     };
     let tunnel = connect(by("key")).await;
@@ -157,7 +236,18 @@ async fn a_host_behind_another_is_reached_through_it() {
     tunnel.close().await;
 
     let told = soon("refusal", Tunnel::connect(by("nothing"))).await.unwrap_err();
-    assert!(matches!(&told, ConnectError::RouteFailed { said, .. } if said.contains("Permission denied")), "{told}");
-    let missing = Options { route: Route::Command(vec!["/nowhere/ssh".to_owned()]), ..sshd.options() };
-    assert!(refused(&missing).await.contains("`/nowhere/ssh` failed: No such file"), "a program that is missing is named");
+    assert!(
+        matches!(&told, ConnectError::RouteFailed { said, .. } if said.contains("Permission \
+        denied")),
+        "{told}"
+    );
+    let missing =
+        Options { route: Route::Command(vec!["/nowhere/ssh".to_owned()]), ..sshd.options() };
+    assert!(
+        refused(&missing).await.contains(
+            "`/nowhere/ssh` failed: No such \
+        file"
+        ),
+        "a program that is missing is named"
+    );
 }

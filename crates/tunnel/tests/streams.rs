@@ -11,9 +11,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
+use dockbridge_tunnel::{
+    AgentState, Class, Connector as _, Destination, OpenError, Stream, Tunnel, datagram,
+};
 use rig::{Peer, SAID, Sshd, connect, docker, eventually, soon, tcp};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
-use tunnel::{AgentState, Class, Connector as _, Destination, OpenError, Stream, Tunnel, datagram};
 
 fn port(port: u16) -> Destination {
     Destination::Tcp { host: "127.0.0.1".into(), port }
@@ -84,7 +86,9 @@ async fn the_agent_is_brought_once_and_then_found() {
     assert_eq!(first.agent(), AgentState::Running { resident: false });
     let installed = || -> Vec<_> {
         let names = std::fs::read_dir(sshd.path("remote")).unwrap().map(|entry| entry.unwrap());
-        names.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect()
+        names
+            .map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap()))
+            .collect()
     };
     let before = installed();
     assert_eq!(before.len(), 1, "{before:?}");
@@ -98,11 +102,15 @@ async fn the_agent_is_brought_once_and_then_found() {
 #[tokio::test]
 async fn clients_that_bring_the_agent_at_the_same_time_do_not_disturb_each_other() {
     let Some(sshd) = Sshd::start().await else { return };
-    let tunnels = futures::future::join_all((0..6).map(|_| connect(sshd.options_with_agent()))).await;
+    let tunnels =
+        futures::future::join_all((0..6).map(|_| connect(sshd.options_with_agent()))).await;
     for tunnel in &tunnels {
         assert_eq!(tunnel.agent(), AgentState::Running { resident: false });
     }
-    let left: Vec<_> = std::fs::read_dir(sshd.path("remote")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(sshd.path("remote"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left.len(), 1, "{left:?}");
     futures::future::join_all(tunnels.iter().map(Tunnel::close)).await;
 }
@@ -150,10 +158,14 @@ async fn each_side_of_a_stream_is_closed_on_its_own() {
                 assert_eq!(read_to_end(&mut stream).await, b"word", "{way}");
                 stream.write_all(b"afterwards").await.unwrap();
                 stream.shutdown().await.unwrap();
-                eventually("the last words arrive", async || match std::fs::read(sshd.path("report")) {
-                    Ok(said) if said == b"afterwards" => Ok(()),
-                    other => Err(format!("{way}: {other:?}")),
-                })
+                eventually(
+                    "the last words \
+                    arrive",
+                    async || match std::fs::read(sshd.path("report")) {
+                        Ok(said) if said == b"afterwards" => Ok(()),
+                        other => Err(format!("{way}: {other:?}")),
+                    },
+                )
                 .await;
             }
         }
@@ -200,7 +212,11 @@ async fn a_writer_does_not_fill_the_memory_when_nobody_reads_at_the_far_end() {
                 stream.write_all(&chunk).await.unwrap();
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(3), writing).await.is_err(), "{way}: 128 MiB went nowhere");
+        assert!(
+            tokio::time::timeout(Duration::from_secs(3), writing).await.is_err(),
+            "{way}: 128 \
+            MiB went nowhere"
+        );
         assert!(tunnel.statistics().up < 64 << 20, "{way}: {:?}", tunnel.statistics());
         tunnel.close().await;
     }
@@ -236,7 +252,14 @@ async fn writes_fail_after_the_far_end_hung_up() {
         let mut stream = open(&tunnel, Destination::Docker).await;
         assert_eq!(read_to_end(&mut stream).await, b"word", "{way}");
         let chunk = vec![0; 64 * 1024];
-        let written = soon(&format!("{way}: a failing write"), async { while stream.write_all(&chunk).await.is_ok() {} }).await;
+        let written = soon(
+            &format!(
+                "{way}: a failing \
+            write"
+            ),
+            async { while stream.write_all(&chunk).await.is_ok() {} },
+        )
+        .await;
         assert_eq!((written, tunnel.is_dead()), ((), None), "{way}");
         tunnel.close().await;
     }
@@ -271,7 +294,8 @@ async fn a_stream_that_is_dropped_ends_the_far_side_even_after_half_of_it_was_cl
     }
 }
 
-/// yamux alone shows a reset after the end of our own side as an end, and sshd tells any reset as one.
+/// yamux alone shows a reset after the end of our own side as an end, and sshd tells any reset as
+/// one.
 #[tokio::test]
 async fn what_breaks_off_does_not_look_as_if_it_had_ended() {
     let Some(sshd) = Sshd::start().await else { return };
@@ -287,7 +311,11 @@ async fn what_breaks_off_does_not_look_as_if_it_had_ended() {
         let mut said = Vec::new();
         let read = soon("the break", stream.read_to_end(&mut said)).await;
         let kind = read.map_err(|error| error.kind());
-        assert_eq!((kind, said.len()), (Err(std::io::ErrorKind::ConnectionReset), SAID), "half closed {half_closed}");
+        assert_eq!(
+            (kind, said.len()),
+            (Err(std::io::ErrorKind::ConnectionReset), SAID),
+            "half closed {half_closed}"
+        );
     }
     eventually("no stream is counted", async || match tunnel.statistics().open {
         0 => Ok(()),
@@ -310,7 +338,11 @@ async fn a_read_that_finds_nothing_touches_no_memory() {
         let mut buf = ReadBuf::uninit(&mut space);
         let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut buf))).await;
         assert!(read.is_pending(), "{way}");
-        assert!(buf.initialized().is_empty(), "{way}: what is zeroed is memory in use, for each stream that is silent");
+        assert!(
+            buf.initialized().is_empty(),
+            "{way}: what is zeroed is memory in use, for each \
+            stream that is silent"
+        );
         tunnel.close().await;
     }
 }
@@ -321,7 +353,8 @@ async fn many_streams_at_once_all_flow() {
     let _docker = docker(&sshd, Peer::Echo);
     for ((way, options), count) in sshd.both_ways().into_iter().zip([1024, 100]) {
         let tunnel = connect(options).await;
-        let mut streams = futures::future::join_all((0..count).map(|_| open(&tunnel, Destination::Docker))).await;
+        let mut streams =
+            futures::future::join_all((0..count).map(|_| open(&tunnel, Destination::Docker))).await;
         for (at, stream) in streams.iter_mut().enumerate() {
             stream.write_all(format!("{at:04}").as_bytes()).await.unwrap();
         }
@@ -345,7 +378,8 @@ async fn many_streams_at_once_all_flow() {
 async fn large_transfers_arrive_whole_in_both_directions_at_once() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
-    let sent: Vec<u8> = (0..24_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent: Vec<u8> =
+        (0..24_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for (way, options) in sshd.both_ways() {
         let tunnel = connect(options).await;
         let stream = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();

@@ -16,10 +16,12 @@ use super::events::Events;
 use super::{Failure, PIECE};
 use crate::commands::PATH;
 
-/// What is written or skipped as one, in bytes: file systems have zeros in such lengths, and disks discard nothing much shorter.
+/// What is written or skipped as one, in bytes: file systems have zeros in such lengths, and disks
+/// discard nothing much shorter.
 const BLOCK: usize = 64 * 1024;
 
-/// The disk appears shortly after sshd, and another writer whose login is lost ends within its stall limit.
+/// The disk appears shortly after sshd, and another writer whose login is lost ends within its
+/// stall limit.
 const APPEARS: Duration = Duration::from_secs(90);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -47,7 +49,12 @@ impl Disk {
     }
 
     fn try_open(path: &str) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::disk(format!("{path} cannot be opened: {error}"));
+        let failed = |error: std::io::Error| {
+            Failure::disk(format!(
+                "{path} cannot be opened: \
+            {error}"
+            ))
+        };
         let file = File::options().read(true).write(true).open(Path::new(path)).map_err(failed)?;
         let kind = file.metadata().map_err(failed)?.file_type();
         // A file is for tests; a program that finds none must never make one.
@@ -63,7 +70,8 @@ impl Disk {
         Ok(Self { file, path: path.to_owned(), size })
     }
 
-    /// Empties it: what is skipped later is meant to read as zeros, and a snapshot does not carry what was there before.
+    /// Empties it: what is skipped later is meant to read as zeros, and a snapshot does not carry
+    /// what was there before.
     pub fn discard(&self) -> Result<(), Failure> {
         self.discard_from(0)
     }
@@ -73,19 +81,43 @@ impl Disk {
         let is_file = self.file.metadata().is_ok_and(|metadata| metadata.is_file());
         if is_file {
             let emptied = self.file.set_len(offset).and_then(|()| self.file.set_len(self.size));
-            return emptied.map_err(|error| Failure::disk(format!("{} cannot be emptied: {error}", self.path)));
+            return emptied.map_err(|error| {
+                Failure::disk(format!(
+                    "{} cannot be emptied: \
+                {error}",
+                    self.path
+                ))
+            });
         }
         let offset = offset.to_string();
         // Where it cannot forget, it is filled.
-        let (first, second) = (self.blkdiscard(&["--force", "--offset", &offset]), &["--zeroout", "--force", "--offset", &offset]);
-        first.or_else(|_| self.blkdiscard(second)).map_err(|said| Failure::disk(format!("{} cannot be emptied: {said}", self.path)))
+        let (first, second) = (
+            self.blkdiscard(&["--force", "--offset", &offset]),
+            &["--zeroout", "--force", "--offset", &offset],
+        );
+        first.or_else(|_| self.blkdiscard(second)).map_err(|said| {
+            Failure::disk(format!(
+                "{} cannot \
+            be emptied: {said}",
+                self.path
+            ))
+        })
     }
 
     fn blkdiscard(&self, arguments: &[&str]) -> Result<(), String> {
         let mut command = Command::new("blkdiscard");
-        let output =
-            command.args(arguments).arg(&self.path).env("PATH", PATH).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+        let output = command
+            .args(arguments)
+            .arg(&self.path)
+            .env("PATH", PATH)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+        }
     }
 
     /// Refuses an image that is bigger than the disk.
@@ -98,9 +130,13 @@ impl Disk {
     }
 
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|error| Failure::disk(format!("{} cannot be written at {offset}: {error}", self.path)))
+        self.file.write_all_at(bytes, offset).map_err(|error| {
+            Failure::disk(format!(
+                "{} cannot be written at {offset}: \
+                {error}",
+                self.path
+            ))
+        })
     }
 
     /// What lies there, for who reads it in any order.
@@ -115,16 +151,28 @@ impl Disk {
 
     /// All that was written is on the disk when this returns.
     pub fn sync(&self) -> Result<(), Failure> {
-        self.file.sync_all().map_err(|error| Failure::disk(format!("{} does not keep what was written: {error}", self.path)))
+        self.file.sync_all().map_err(|error| {
+            Failure::disk(format!(
+                "{} does not keep what was \
+            written: {error}",
+                self.path
+            ))
+        })
     }
 
-    /// Reads the image back and compares. What was skipped and is no zero is written after all: not every disk forgets what is discarded. Returns how
-    /// many bytes that were.
+    /// Reads the image back and compares. What was skipped and is no zero is written after all: not
+    /// every disk forgets what is discarded. Returns how many bytes that were.
     pub fn verify(&self, image: &Image, events: &Events) -> Result<u64, Failure> {
         // From the disk, not from memory. Where that is refused it is read from memory.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
         let _ = fadvise(&self.file, 0, None, Advice::Sequential);
-        let failed = |error: std::io::Error| Failure::disk(format!("{} cannot be read back: {error}", self.path));
+        let failed = |error: std::io::Error| {
+            Failure::disk(format!(
+                "{} cannot be read back: \
+            {error}",
+                self.path
+            ))
+        };
         let (mut hash, mut piece, mut at, mut repaired) = (Sha256::new(), vec![0; PIECE], 0, 0);
         while at < image.length {
             let length = PIECE.min(usize::try_from(image.length - at).unwrap_or(PIECE));
@@ -149,7 +197,11 @@ impl Disk {
         if read == image.sha256() {
             return Ok(repaired);
         }
-        Err(Failure::disk(format!("{} does not hold what was written to it: {read} instead of {}", self.path, image.sha256())))
+        Err(Failure::disk(format!(
+            "{} does not hold what was written to it: {read} instead of {}",
+            self.path,
+            image.sha256()
+        )))
     }
 }
 
@@ -216,7 +268,11 @@ impl Writer<'_> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let start = self.image.length;
         if start + bytes.len() as u64 > self.disk.size {
-            let message = format!("the image is bigger than the disk, which has {} bytes", self.disk.size);
+            let message = format!(
+                "the image is bigger than the disk, which has {} \
+                bytes",
+                self.disk.size
+            );
             return Err(Failure::new(WriteFailure::TooBig, message));
         }
         self.hash.update(bytes);

@@ -1,5 +1,6 @@
-//! A source on the web, fetched by the machine's own `curl`, which knows TLS, redirects and proxies. What breaks off or stalls is asked for from where it
-//! ended, if the server can do that and still has the same file.
+//! A source on the web, fetched by the machine's own `curl`, which knows TLS, redirects and
+//! proxies. What breaks off or stalls is asked for from where it ended, if the server can do that
+//! and still has the same file.
 
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::PathBuf;
@@ -51,9 +52,21 @@ struct Seen {
 
 impl Download {
     pub fn new(url: &str, stall_seconds: u32, attempts: u32, events: Events) -> Self {
-        let headers = std::env::temp_dir().join(format!("dockbridge-headers-{}", std::process::id()));
+        let headers =
+            std::env::temp_dir().join(format!("dockbridge-headers-{}", std::process::id()));
         let url = url.to_owned();
-        Self { url, stall_seconds, attempts, events, headers, transfer: None, came: 0, failures: 0, seen: None, over: false }
+        Self {
+            url,
+            stall_seconds,
+            attempts,
+            events,
+            headers,
+            transfer: None,
+            came: 0,
+            failures: 0,
+            seen: None,
+            over: false,
+        }
     }
 
     fn begin(&self) -> io::Result<Transfer> {
@@ -61,9 +74,31 @@ impl Download {
         std::fs::write(&self.headers, "")?;
         let stall = self.stall_seconds.to_string();
         let mut command = Command::new("curl");
-        command.env("PATH", PATH).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.args(["--config", "-", "--silent", "--show-error", "--fail", "--location", "--connect-timeout", CONNECT_SECONDS]);
-        command.args(["--proto", "=http,https", "--proto-redir", "=http,https", "--speed-limit", "1", "--speed-time", &stall]);
+        command
+            .env("PATH", PATH)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.args([
+            "--config",
+            "-",
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--location",
+            "--connect-timeout",
+            CONNECT_SECONDS,
+        ]);
+        command.args([
+            "--proto",
+            "=http,https",
+            "--proto-redir",
+            "=http,https",
+            "--speed-limit",
+            "1",
+            "--speed-time",
+            &stall,
+        ]);
         command.arg("--dump-header").arg(&self.headers);
         if self.came > 0 {
             command.args(["--continue-at", &self.came.to_string()]);
@@ -71,8 +106,15 @@ impl Download {
                 command.args(["--header", &format!("If-Range: {validator}")]);
             }
         }
-        let mut curl = command.spawn().map_err(|error| io::Error::other(format!("`curl` cannot be run in the rescue system: {error}")))?;
-        let (Some(mut config), Some(body), Some(errors)) = (curl.stdin.take(), curl.stdout.take(), curl.stderr.take()) else {
+        let mut curl = command.spawn().map_err(|error| {
+            io::Error::other(format!(
+                "`curl` cannot be \
+            run in the rescue system: {error}"
+            ))
+        })?;
+        let (Some(mut config), Some(body), Some(errors)) =
+            (curl.stdin.take(), curl.stdout.take(), curl.stderr.take())
+        else {
             return Err(ErrorKind::BrokenPipe.into());
         };
         // A link may be a secret by itself: arguments are seen by every process.
@@ -105,11 +147,21 @@ impl Download {
         let text = std::fs::read(&self.headers).unwrap_or_default();
         let answered = seen(&String::from_utf8_lossy(&text)).map(|seen| seen.status);
         let because = match status.code() {
-            Some(0) => format!("it ended after {} of {} bytes", self.came, total.unwrap_or_default()),
-            Some(28) if said.contains("too slow") => format!("it sent nothing for {} s", self.stall_seconds),
+            Some(0) => format!(
+                "it ended after {} of {} \
+                bytes",
+                self.came,
+                total.unwrap_or_default()
+            ),
+            Some(28) if said.contains("too slow") => {
+                format!("it sent nothing for {} s", self.stall_seconds)
+            }
             Some(33) => {
-                let message =
-                    format!("the source broke off after {} bytes and cannot be asked for the rest, or has changed meanwhile", self.came);
+                let message = format!(
+                    "the source broke off after {} bytes and cannot be asked for the rest, \
+                        or has changed meanwhile",
+                    self.came
+                );
                 return Err(io::Error::other(message));
             }
             _ => said,
@@ -120,7 +172,11 @@ impl Download {
         self.failures += 1;
         if self.failures >= self.attempts {
             let times = self.failures;
-            return Err(io::Error::other(format!("the source failed {times} times in a row after {} bytes: {because}", self.came)));
+            return Err(io::Error::other(format!(
+                "the source failed {times} times in a row after {} \
+                bytes: {because}",
+                self.came
+            )));
         }
         self.events.tell(&WriteEvent::Resumed { at: self.came, because })?;
         pause(FIRST_PAUSE * 2u32.saturating_pow(self.failures - 1));
@@ -172,10 +228,13 @@ impl Drop for Download {
     }
 }
 
-/// What will be the same the next time: an address that is none, a file that is not there, a certificate that is not trusted (curl's list of exit codes).
+/// What will be the same the next time: an address that is none, a file that is not there, a
+/// certificate that is not trusted (curl's list of exit codes).
 fn is_final(code: Option<i32>, answered: Option<u16>) -> bool {
     match code {
-        Some(22) => answered.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)),
+        Some(22) => answered.is_some_and(|status| {
+            (400..500).contains(&status) && !matches!(status, 408 | 425 | 429)
+        }),
         Some(1 | 3 | 35 | 47 | 51 | 53 | 54 | 58 | 59 | 60 | 66 | 77 | 83 | 90 | 91) => true,
         _ => false,
     }
@@ -191,11 +250,15 @@ fn seen(headers: &str) -> Option<Seen> {
             seen = Some(Seen { status, ..Seen::default() });
             continue;
         }
-        let (Some((name, value)), Some(seen)) = (line.split_once(':'), seen.as_mut()) else { continue };
+        let (Some((name, value)), Some(seen)) = (line.split_once(':'), seen.as_mut()) else {
+            continue;
+        };
         let value = value.trim();
         match name.trim().to_ascii_lowercase().as_str() {
             "content-length" if seen.status == 200 => seen.length = value.parse().ok(),
-            "content-range" => seen.length = value.rsplit('/').next().and_then(|length| length.parse().ok()),
+            "content-range" => {
+                seen.length = value.rsplit('/').next().and_then(|length| length.parse().ok())
+            }
             // A weak one does not promise the same bytes (RFC 9110, 13.1.5).
             "etag" if !value.starts_with("W/") => seen.validator = Some(value.to_owned()),
             "last-modified" if seen.validator.is_none() => seen.validator = Some(value.to_owned()),
@@ -216,9 +279,14 @@ mod tests {
 
     #[test]
     fn the_last_answer_counts_and_tells_length_and_validator() {
-        let text = "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 5\r\n\r\nHTTP/2 200 \r\ncontent-length: 1234\r\nlast-modified: Mon\r\netag: \"a\"\r\n\r\n";
-        assert_eq!(seen(text), Some(Seen { status: 200, length: Some(1234), validator: Some("\"a\"".to_owned()) }));
-        let text = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 10-19/20\r\nContent-Length: 10\r\nETag: W/\"weak\"\r\n\r\n";
+        let text = "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 5\r\n\r\nHTTP/2 200 \
+            \r\ncontent-length: 1234\r\nlast-modified: Mon\r\netag: \"a\"\r\n\r\n";
+        assert_eq!(
+            seen(text),
+            Some(Seen { status: 200, length: Some(1234), validator: Some("\"a\"".to_owned()) })
+        );
+        let text = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes \
+            10-19/20\r\nContent-Length: 10\r\nETag: W/\"weak\"\r\n\r\n";
         assert_eq!(seen(text), Some(Seen { status: 206, length: Some(20), validator: None }));
         assert_eq!(seen(""), None);
     }

@@ -1,4 +1,5 @@
-//! What the writer tells, one line of JSON each. When nobody listens any more the writing ends: whoever ordered it is gone.
+//! What the writer tells, one line of JSON each. When nobody listens any more the writing ends:
+//! whoever ordered it is gone.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 
 use super::Failure;
 
-/// Between two reports of progress: often enough for a person, seldom enough for a line that carries the image as well.
+/// Between two reports of progress: often enough for a person, seldom enough for a line that
+/// carries the image as well.
 const BETWEEN: Duration = Duration::from_millis(250);
 
 /// Where events go.

@@ -40,7 +40,14 @@ enum Wanted {
 
 impl Feed {
     pub fn new(origin: impl Origin + 'static, events: Events) -> Self {
-        Self { origin: Box::new(origin), peeked: Vec::new(), bytes: 0, sha256: Sha256::new(), wanted: None, events }
+        Self {
+            origin: Box::new(origin),
+            peeked: Vec::new(),
+            bytes: 0,
+            sha256: Sha256::new(),
+            wanted: None,
+            events,
+        }
     }
 
     /// What it has to be.
@@ -82,7 +89,11 @@ impl Feed {
             Some(Wanted::Sha512(hash, wanted)) => (hex(&hash.finalize()), wanted),
         };
         if is != wanted {
-            let message = format!("the source of {} bytes has the checksum {is}, not {wanted}", self.bytes);
+            let message = format!(
+                "the source of {} bytes has the checksum {is}, not \
+                {wanted}",
+                self.bytes
+            );
             return Err(Failure::new(WriteFailure::Checksum, message));
         }
         Ok(Source { bytes: self.bytes, sha256 })
@@ -132,7 +143,11 @@ impl<R: Read + Send> Read for Upload<R> {
         }
         let length = self.input.read(&mut buffer[..wanted])?;
         if length == 0 {
-            return Err(io::Error::other(format!("the file broke off after {} of {} bytes", self.came, self.length)));
+            return Err(io::Error::other(format!(
+                "the file broke off after {} of {} \
+                bytes",
+                self.came, self.length
+            )));
         }
         self.came += length as u64;
         Ok(length)

@@ -1,7 +1,9 @@
-//! Writes a machine image to a disk, in a rescue system: source → checksum → decompression → disk, in pieces, with bounded memory, and reads the disk back.
+//! Writes a machine image to a disk, in a rescue system: source → checksum → decompression → disk,
+//! in pieces, with bounded memory, and reads the disk back.
 //!
-//! The machine's own `curl` and decompressors do their part in processes of their own, so that they run side by side and this program stays small.
-//! Knows nothing of clouds, snapshots or SSH: an order comes in by standard input, events go out by standard output.
+//! The machine's own `curl` and decompressors do their part in processes of their own, so that they
+//! run side by side and this program stays small. Knows nothing of clouds, snapshots or SSH: an
+//! order comes in by standard input, events go out by standard output.
 
 mod disk;
 mod download;
@@ -12,14 +14,17 @@ mod unpack;
 
 use std::io::{self, Read};
 
-use agent_proto::image::{Format, ImageSource, WriteEvent, WriteFailure, WriteOrder, WritePhase, Written};
+use agent_proto::image::{
+    Format, ImageSource, WriteEvent, WriteFailure, WriteOrder, WritePhase, Written,
+};
 
 use disk::{Disk, Image};
 use events::Events;
 use feed::Feed;
 use unpack::Unpacked;
 
-/// Read and written at once, in bytes: long enough for any disk, and a few of them stay far below the memory that any rescue system has.
+/// Read and written at once, in bytes: long enough for any disk, and a few of them stay far below
+/// the memory that any rescue system has.
 const PIECE: usize = 1 << 20;
 
 /// An order is a few hundred bytes; a URL may be long.
@@ -50,7 +55,8 @@ impl Failure {
     }
 }
 
-/// Carries out the order on standard input. What went wrong with the image is told as an event; an error is that nobody could be told.
+/// Carries out the order on standard input. What went wrong with the image is told as an event; an
+/// error is that nobody could be told.
 pub fn run() -> io::Result<()> {
     let events = Events::new();
     let end = match order(&mut io::stdin()).and_then(|order| write(&order, &events)) {
@@ -68,7 +74,10 @@ fn order(input: &mut impl Read) -> Result<WriteOrder, Failure> {
     while line.len() < LONGEST_ORDER {
         match input.read(&mut byte) {
             Ok(0) => return Err(refuse("the order broke off".into())),
-            Ok(_) if byte[0] == b'\n' => return serde_json::from_slice(&line).map_err(|error| refuse(format!("no order: {error}"))),
+            Ok(_) if byte[0] == b'\n' => {
+                return serde_json::from_slice(&line)
+                    .map_err(|error| refuse(format!("no order: {error}")));
+            }
             Ok(_) => line.push(byte[0]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(refuse(format!("the order cannot be read: {error}"))),
@@ -83,10 +92,13 @@ fn write(order: &WriteOrder, events: &Events) -> Result<Written, Failure> {
     disk.discard()?;
     events.phase(WritePhase::Write)?;
     let feed = match &order.source {
-        ImageSource::Url { url, stall_seconds, attempts } => {
-            Feed::new(download::Download::new(url, *stall_seconds, *attempts, events.clone()), events.clone())
+        ImageSource::Url { url, stall_seconds, attempts } => Feed::new(
+            download::Download::new(url, *stall_seconds, *attempts, events.clone()),
+            events.clone(),
+        ),
+        ImageSource::Input { length } => {
+            Feed::new(feed::Upload::new(io::stdin(), *length), events.clone())
         }
-        ImageSource::Input { length } => Feed::new(feed::Upload::new(io::stdin(), *length), events.clone()),
     };
     let feed = feed.with_checksum(order.checksum.as_ref());
     let mut stream = unpack::unpack(feed, order.compression)?;
@@ -102,14 +114,18 @@ fn write(order: &WriteOrder, events: &Events) -> Result<Written, Failure> {
     if order.format == Format::Auto
         && let Some(what) = agent_proto::foreign::foreign(&head)
     {
-        return Err(Failure::source(format!("the source is {what}, and no disk image; the format raw takes it as it is")));
+        return Err(Failure::source(format!(
+            "the source is {what}, and no disk image; the format \
+            raw takes it as it is"
+        )));
     }
     let is_qcow2 = match order.format {
         Format::Raw => false,
         Format::Qcow2 => true,
         Format::Auto => head.starts_with(qcow2::MAGIC),
     };
-    let (image, source) = if is_qcow2 { from_qcow2(&disk, head, stream, events)? } else { raw(&disk, head, stream)? };
+    let (image, source) =
+        if is_qcow2 { from_qcow2(&disk, head, stream, events)? } else { raw(&disk, head, stream)? };
     events.phase(WritePhase::Sync)?;
     disk.sync()?;
     events.phase(WritePhase::Verify)?;
@@ -140,9 +156,15 @@ fn raw(disk: &Disk, head: Vec<u8>, mut stream: Unpacked) -> Result<(Image, feed:
     Ok((writer.finish(), source))
 }
 
-/// The tables of a qcow2 file may stand anywhere in it, so that it cannot be taken apart as it comes. It is put on the end of the disk, which is not used by the
-/// image, and taken apart from there.
-fn from_qcow2(disk: &Disk, head: Vec<u8>, mut stream: Unpacked, events: &Events) -> Result<(Image, feed::Source), Failure> {
+/// The tables of a qcow2 file may stand anywhere in it, so that it cannot be taken apart as it
+/// comes. It is put on the end of the disk, which is not used by the image, and taken apart from
+/// there.
+fn from_qcow2(
+    disk: &Disk,
+    head: Vec<u8>,
+    mut stream: Unpacked,
+    events: &Events,
+) -> Result<(Image, feed::Source), Failure> {
     let header = qcow2::Header::read(&head)?;
     disk.fits(header.size)?;
     let stage = header.size.next_multiple_of(PIECE as u64);
@@ -150,8 +172,11 @@ fn from_qcow2(disk: &Disk, head: Vec<u8>, mut stream: Unpacked, events: &Events)
     let mut piece = head;
     while !piece.is_empty() {
         if at + piece.len() as u64 > disk.size {
-            let message =
-                format!("the disk of {} bytes has no room for the qcow2 file beside its image of {} bytes", disk.size, header.size);
+            let message = format!(
+                "the disk of {} bytes has no room for the qcow2 file beside its image of \
+                    {} bytes",
+                disk.size, header.size
+            );
             return Err(Failure::new(WriteFailure::TooBig, message));
         }
         disk.write_at(&piece, at)?;

@@ -1,5 +1,6 @@
-//! QEMU's qcow2 images, versions 2 and 3, taken apart into the bytes of the disk. The format is that of QEMU's `docs/interop/qcow2.rst`. Images that are only a
-//! part of something else (backing files, external data, encryption) are refused.
+//! QEMU's qcow2 images, versions 2 and 3, taken apart into the bytes of the disk. The format is
+//! that of QEMU's `docs/interop/qcow2.rst`. Images that are only a part of something else (backing
+//! files, external data, encryption) are refused.
 
 use std::io::Read as _;
 
@@ -14,7 +15,8 @@ pub const MAGIC: &[u8] = b"QFI\xfb";
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const COMPRESSED: u64 = 1 << 62;
 const READS_AS_ZEROS: u64 = 1;
-/// An L1 table of this many entries covers 32 TiB at the usual cluster of 64 KiB. It is kept in memory.
+/// An L1 table of this many entries covers 32 TiB at the usual cluster of 64 KiB. It is kept in
+/// memory.
 const MOST_L1: u32 = 1 << 16;
 
 /// Features that a reader has to know.
@@ -42,9 +44,13 @@ fn refused(what: &str) -> Failure {
 impl Header {
     /// Reads and checks it.
     pub fn read(head: &[u8]) -> Result<Self, Failure> {
-        let bytes = |at: usize, length: usize| head.get(at..at + length).ok_or_else(|| refused("ends within its header"));
-        let u32_at = |at: usize| Ok(u32::from_be_bytes(bytes(at, 4)?.try_into().unwrap_or_default()));
-        let u64_at = |at: usize| Ok(u64::from_be_bytes(bytes(at, 8)?.try_into().unwrap_or_default()));
+        let bytes = |at: usize, length: usize| {
+            head.get(at..at + length).ok_or_else(|| refused("ends within its header"))
+        };
+        let u32_at =
+            |at: usize| Ok(u32::from_be_bytes(bytes(at, 4)?.try_into().unwrap_or_default()));
+        let u64_at =
+            |at: usize| Ok(u64::from_be_bytes(bytes(at, 8)?.try_into().unwrap_or_default()));
         if bytes(0, 4)? != MAGIC {
             return Err(Failure::archive("the source is no qcow2 image"));
         }
@@ -53,25 +59,48 @@ impl Header {
             return Err(refused(&format!("has version {version}, which is not known")));
         }
         if u64_at(8)? != 0 {
-            return Err(refused("has a backing file: flatten it with `qemu-img convert -O qcow2` first"));
+            return Err(refused(
+                "has a backing file: flatten it with `qemu-img convert -O qcow2` \
+                first",
+            ));
         }
         if u32_at(32)? != 0 {
             return Err(refused("is encrypted"));
         }
         let features = if version == 3 { u64_at(72)? } else { 0 };
-        for (bit, what) in
-            [(CORRUPT, "is marked as corrupt"), (EXTERNAL_DATA, "has its data in another file"), (EXTENDED_L2, "has subclusters")]
-        {
+        for (bit, what) in [
+            (
+                CORRUPT,
+                "is marked as \
+                corrupt",
+            ),
+            (
+                EXTERNAL_DATA,
+                "has its data in another \
+                    file",
+            ),
+            (EXTENDED_L2, "has subclusters"),
+        ] {
             if features & bit != 0 {
-                return Err(refused(&format!("{what}: make a plain one with `qemu-img convert -O qcow2`")));
+                return Err(refused(&format!(
+                    "{what}: make a plain one with `qemu-img convert -O \
+                    qcow2`"
+                )));
             }
         }
         if features & !(DIRTY | COMPRESSION_TYPE) != 0 {
             return Err(refused("has features that are not known"));
         }
         let zstd = features & COMPRESSION_TYPE != 0 && bytes(104, 1)? == [1];
-        let header = Self { size: u64_at(24)?, cluster_bits: u32_at(20)?, l1_size: u32_at(36)?, l1_offset: u64_at(40)?, zstd };
-        if !(9..=21).contains(&header.cluster_bits) || header.l1_size > MOST_L1 || header.size == 0 {
+        let header = Self {
+            size: u64_at(24)?,
+            cluster_bits: u32_at(20)?,
+            l1_size: u32_at(36)?,
+            l1_offset: u64_at(40)?,
+            zstd,
+        };
+        if !(9..=21).contains(&header.cluster_bits) || header.l1_size > MOST_L1 || header.size == 0
+        {
             return Err(refused("has a header that cannot be right"));
         }
         let needed = header.size.div_ceil(header.l2_covers());
@@ -92,7 +121,12 @@ impl Header {
 }
 
 /// Writes the disk that lies in `file`.
-pub fn convert(header: &Header, file: &Region<'_>, mut writer: Writer<'_>, events: &Events) -> Result<Image, Failure> {
+pub fn convert(
+    header: &Header,
+    file: &Region<'_>,
+    mut writer: Writer<'_>,
+    events: &Events,
+) -> Result<Image, Failure> {
     let l1 = table(file, header.l1_offset, header.l1_size as usize)?;
     let cluster = header.cluster();
     let (mut loaded, mut l2): (Option<u64>, Vec<u64>) = (None, Vec::new());
@@ -142,7 +176,12 @@ fn fill(header: &Header, file: &Region<'_>, entry: u64, into: &mut [u8]) -> Resu
     read(file, &mut into[..there], offset)
 }
 
-fn decompress(header: &Header, file: &Region<'_>, entry: u64, into: &mut [u8]) -> Result<(), Failure> {
+fn decompress(
+    header: &Header,
+    file: &Region<'_>,
+    entry: u64,
+    into: &mut [u8],
+) -> Result<(), Failure> {
     let split = 62 - (header.cluster_bits - 8);
     let offset = entry & ((1 << split) - 1);
     let sectors = (entry & (COMPRESSED - 1)) >> split;
@@ -151,7 +190,9 @@ fn decompress(header: &Header, file: &Region<'_>, entry: u64, into: &mut [u8]) -
     let mut packed = vec![0; usize::try_from(length).unwrap_or_default()];
     read(file, &mut packed, offset)?;
     let whole = match header.zstd {
-        true => zstd::stream::read::Decoder::new(packed.as_slice()).and_then(|decoder| decoder.single_frame().read_exact(into)).is_ok(),
+        true => zstd::stream::read::Decoder::new(packed.as_slice())
+            .and_then(|decoder| decoder.single_frame().read_exact(into))
+            .is_ok(),
         // Without zlib's head.
         false => flate2::read::DeflateDecoder::new(packed.as_slice()).read_exact(into).is_ok(),
     };
@@ -161,7 +202,10 @@ fn decompress(header: &Header, file: &Region<'_>, entry: u64, into: &mut [u8]) -
 fn table(file: &Region<'_>, offset: u64, entries: usize) -> Result<Vec<u64>, Failure> {
     let mut bytes = vec![0; entries * 8];
     read(file, &mut bytes, offset)?;
-    Ok(bytes.chunks_exact(8).map(|entry| u64::from_be_bytes(entry.try_into().unwrap_or_default())).collect())
+    Ok(bytes
+        .chunks_exact(8)
+        .map(|entry| u64::from_be_bytes(entry.try_into().unwrap_or_default()))
+        .collect())
 }
 
 fn read(file: &Region<'_>, into: &mut [u8], offset: u64) -> Result<(), Failure> {

@@ -1,4 +1,5 @@
-//! Decompression by the machine's own programs, each in a process of its own: one thread feeds it, whoever reads takes what comes out.
+//! Decompression by the machine's own programs, each in a process of its own: one thread feeds it,
+//! whoever reads takes what comes out.
 
 use std::io::{self, ErrorKind, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -10,7 +11,8 @@ use super::Failure;
 use super::feed::{Feed, Source};
 use crate::commands::PATH;
 
-/// What a pipe holds, in bytes: both sides work in pieces that are worth waking up for. The kernel gives an unprivileged process no more.
+/// What a pipe holds, in bytes: both sides work in pieces that are worth waking up for. The kernel
+/// gives an unprivileged process no more.
 const PIPE: usize = 1 << 20;
 
 /// Magic numbers, from the formats' own descriptions.
@@ -53,7 +55,10 @@ pub fn unpack(mut feed: Feed, compression: Compression) -> Result<Unpacked, Fail
     let compression = match compression {
         Compression::Auto => {
             let head = feed.peek(6).map_err(|error| Failure::source(error.to_string()))?;
-            MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map_or(Compression::None, |(_, found)| *found)
+            MAGIC
+                .iter()
+                .find(|(magic, _)| head.starts_with(magic))
+                .map_or(Compression::None, |(_, found)| *found)
         }
         given => given,
     };
@@ -66,8 +71,21 @@ pub fn unpack(mut feed: Feed, compression: Compression) -> Result<Unpacked, Fail
         Compression::Bzip2 => ("bzip2", &["--decompress", "--stdout"]),
     };
     let mut command = Command::new(name);
-    command.args(arguments).env("PATH", PATH).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let missing = |error: io::Error| Failure::new(WriteFailure::Order, format!("`{name}` cannot be run in the rescue system: {error}"));
+    command
+        .args(arguments)
+        .env("PATH", PATH)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let missing = |error: io::Error| {
+        Failure::new(
+            WriteFailure::Order,
+            format!(
+                "`{name}` cannot be \
+        run in the rescue system: {error}"
+            ),
+        )
+    };
     let mut child = command.spawn().map_err(missing)?;
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(missing(ErrorKind::BrokenPipe.into()));
@@ -121,18 +139,29 @@ impl Unpacked {
 impl Program {
     fn finish(mut self) -> Result<Source, Failure> {
         let fed = self.feeding.take().map(JoinHandle::join);
-        let (status, said) = self.ended().map_err(|error| Failure::archive(format!("`{}` cannot be waited for: {error}", self.name)))?;
+        let (status, said) = self.ended().map_err(|error| {
+            Failure::archive(format!(
+                "`{}` cannot be \
+            waited for: {error}",
+                self.name
+            ))
+        })?;
         let name = self.name;
         match fed {
             // What the program says of a source that broke off is no news.
             Some(Ok(Fed::Failed(error))) => Err(Failure::source(error.to_string())),
-            Some(Ok(Fed::Whole(feed) | Fed::Refused(feed))) if is_fine(name, status) => feed.finish(),
+            Some(Ok(Fed::Whole(feed) | Fed::Refused(feed))) if is_fine(name, status) => {
+                feed.finish()
+            }
             Some(Ok(Fed::Whole(feed))) => {
                 // A wrong checksum says more than what is wrong with the archive.
                 feed.finish()?;
                 Err(Failure::archive(format!("the source cannot be decompressed: {said}")))
             }
-            Some(Ok(Fed::Refused(_))) => Err(Failure::archive(format!("the source cannot be decompressed: {said}"))),
+            Some(Ok(Fed::Refused(_))) => Err(Failure::archive(format!(
+                "the source cannot be \
+                decompressed: {said}"
+            ))),
             Some(Err(_)) | None => Err(Failure::archive(format!("`{name}` was not fed"))),
         }
     }
@@ -145,7 +174,12 @@ impl Program {
             let _ = errors.read_to_string(&mut said);
         }
         let status = self.child.wait()?;
-        let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim().to_owned();
+        let said = said
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it said nothing")
+            .trim()
+            .to_owned();
         Ok((status, format!("{said} ({status})")))
     }
 }

@@ -43,7 +43,8 @@ async fn a_mount_that_stays_busy_is_named_and_nothing_below_it_is_touched() {
 }
 
 #[tokio::test]
-async fn a_unit_that_does_not_stop_keeps_the_volume_mounted_and_one_that_does_not_exist_does_not_matter() {
+async fn a_unit_that_does_not_stop_keeps_the_volume_mounted_and_one_that_does_not_exist_does_not_matter()
+ {
     let rig = StandIns::new();
     rig.program("systemctl", "echo no such unit; exit 5");
     release(&rig.machine()).await.unwrap();
@@ -57,7 +58,8 @@ async fn a_unit_that_does_not_stop_keeps_the_volume_mounted_and_one_that_does_no
 
 #[test]
 fn a_mount_is_known_by_its_whole_path() {
-    let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:16 / /mnt/dock\\040bridge rw - ext4 /dev/sdb rw\n";
+    let info = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 8:16 / /mnt/dock\\040bridge rw - ext4 \
+        /dev/sdb rw\n";
     assert!(is_mounted(info, Path::new("/mnt/dock bridge")) && is_mounted(info, Path::new("/")));
     assert!(!is_mounted(info, Path::new("/mnt")) && !is_mounted(info, Path::new("/mnt/dock")));
 }
@@ -84,7 +86,11 @@ async fn a_container_that_does_not_stop_is_killed_and_docker_with_it_goes() {
     let id = format!("stubborn-{}", stubborn.id());
     let rig = StandIns::new().with_docker(&[&id]).await;
     // A dead child is still there until it is waited for, as a zombie.
-    let gone = format!("while grep -qs '^State:.[^ZX]' /proc/{}/status; do sleep 0.05; done", stubborn.id());
+    let gone = format!(
+        "while grep -qs '^State:.[^ZX]' /proc/{}/status; do sleep 0.05; \
+        done",
+        stubborn.id()
+    );
     rig.program("systemctl", &format!("[ \"$2\" != docker.service ] || {gone}"));
     let machine = rig.machine();
     let released = release_within(&machine, Duration::from_millis(200));

@@ -5,7 +5,12 @@ use agent_proto::{ContainerCounts, DiskUsage, DockerState, Heartbeat, MachineRep
 use crate::stand_ins::StandIns;
 
 fn heartbeat(client: &str, lease_seconds: u32, idle_seconds: u32) -> Call {
-    Call::Heartbeat(Heartbeat { client: client.into(), lease_seconds, idle_seconds, idle_limit_seconds: 300 })
+    Call::Heartbeat(Heartbeat {
+        client: client.into(),
+        lease_seconds,
+        idle_seconds,
+        idle_limit_seconds: 300,
+    })
 }
 
 fn release(client: &str, unless_used: bool) -> Call {
@@ -66,10 +71,15 @@ async fn a_release_that_failed_says_what_failed() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_over_releases_the_volume_then_deletes_the_machine_and_takes_no_more_heartbeats() {
+async fn a_lease_that_is_over_releases_the_volume_then_deletes_the_machine_and_takes_no_more_heartbeats()
+ {
     let rig = StandIns::new();
     let resident = Resident::new(rig.machine());
-    let order = EndOfLease::Delete { endpoint: "http://api.example/v1".into(), server: 7, token: "s3cret".into() };
+    let order = EndOfLease::Delete {
+        endpoint: "http://api.example/v1".into(),
+        server: 7,
+        token: "s3cret".into(),
+    };
     assert_eq!(resident.reply(Call::EndOfLease(order)).await, Reply::Done);
     resident.reply(heartbeat("a", 1, 0)).await;
     let deleted = async {
@@ -82,8 +92,18 @@ async fn a_lease_that_is_over_releases_the_volume_then_deletes_the_machine_and_t
         ended = tokio::time::timeout(Duration::from_secs(20), deleted) => ended.unwrap_or_else(|_| panic!("{:?}", rig.log())),
     }
     let said = rig.log();
-    let at = |prefix: &str| said.iter().position(|line| line.starts_with(prefix)).unwrap_or_else(|| panic!("no {prefix}: {said:?}"));
-    assert!(at("systemctl stop") < at("umount") && at("umount") < at("curl --config -"), "{said:?}");
+    let at = |prefix: &str| {
+        said.iter()
+            .position(|line| line.starts_with(prefix))
+            .unwrap_or_else(|| panic!("no {prefix}: {said:?}"))
+    };
+    assert!(
+        at("systemctl \
+        stop")
+            < at("umount")
+            && at("umount") < at("curl --config -"),
+        "{said:?}"
+    );
     assert!(!said.iter().any(|line| line.contains("s3cret")), "{said:?}");
     let late = resident.reply(heartbeat("a", 300, 0)).await;
     assert!(matches!(&late, Reply::Failed { message } if message.contains("over")), "{late:?}");
@@ -123,13 +143,19 @@ async fn who_comes_after_a_release_is_told_that_docker_will_not_come_back() {
 async fn waiting_for_docker_ends_as_soon_as_it_answers() {
     let rig = StandIns::new();
     let resident = Resident::new(rig.machine());
-    assert_eq!(reported(resident.reply(Call::AwaitDocker { seconds: 0 }).await).docker, DockerState::Starting);
+    assert_eq!(
+        reported(resident.reply(Call::AwaitDocker { seconds: 0 }).await).docker,
+        DockerState::Starting
+    );
     let waiting = resident.reply(Call::AwaitDocker { seconds: 600 });
     let starting = async {
         tokio::task::yield_now().await;
         rig.with_docker(&[]).await
     };
-    let (reply, _rig) = tokio::time::timeout(Duration::from_secs(20), futures::future::join(waiting, starting)).await.unwrap();
+    let (reply, _rig) =
+        tokio::time::timeout(Duration::from_secs(20), futures::future::join(waiting, starting))
+            .await
+            .unwrap();
     assert_eq!(reported(reply).docker, DockerState::Ready);
 }
 
@@ -146,10 +172,15 @@ async fn calls_arrive_by_the_socket_and_a_second_resident_leaves_at_once() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(matches!(tokio::time::timeout(Duration::from_secs(20), asking).await, Ok(Ok(Reply::Done))));
+    assert!(matches!(
+        tokio::time::timeout(Duration::from_secs(20), asking).await,
+        Ok(Ok(Reply::Done))
+    ));
     tokio::time::timeout(Duration::from_secs(20), hold(paths.clone())).await.unwrap().unwrap();
     assert!(!first.is_finished());
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(paths.socket).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(paths.socket).unwrap().permissions(),
+    );
     assert_eq!(mode & 0o777, 0o600, "nobody else may call: {mode:o}");
     first.abort();
 }

@@ -1,4 +1,5 @@
-//! A web server for images, with the manners of good and bad ones: ranges or none, cut, stalled, slow, changed.
+//! A web server for images, with the manners of good and bad ones: ranges or none, cut, stalled,
+//! slow, changed.
 
 #![allow(dead_code, reason = "each test binary needs a part of it")]
 
@@ -49,17 +50,27 @@ impl Web {
     pub fn start(on: IpAddr) -> Web {
         let listener = TcpListener::bind((on, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let web = Web { address, files: Arc::default(), requests: Arc::default(), sent: Arc::default(), over: Arc::default() };
-        let (files, requests, sent, over) = (web.files.clone(), web.requests.clone(), web.sent.clone(), web.over.clone());
+        let web = Web {
+            address,
+            files: Arc::default(),
+            requests: Arc::default(),
+            sent: Arc::default(),
+            over: Arc::default(),
+        };
+        let (files, requests, sent, over) =
+            (web.files.clone(), web.requests.clone(), web.sent.clone(), web.over.clone());
         std::thread::spawn(move || {
             for (number, stream) in listener.incoming().enumerate() {
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let (files, requests, sent, over) = (files.clone(), requests.clone(), sent.clone(), over.clone());
+                let (files, requests, sent, over) =
+                    (files.clone(), requests.clone(), sent.clone(), over.clone());
                 // Who hangs up is no failure of ours.
-                std::thread::spawn(move || drop(answer(stream, number as u64, &files, &requests, &sent, &over)));
+                std::thread::spawn(move || {
+                    drop(answer(stream, number as u64, &files, &requests, &sent, &over))
+                });
             }
         });
         web
@@ -121,14 +132,43 @@ fn answer(
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     requests.lock().unwrap().push(
-        format!("{} {path} {from} {}", first.split(' ').next().unwrap_or_default(), String::from_utf8_lossy(&body)).trim().to_owned(),
+        format!(
+            "{} {path} {from} {}",
+            first.split(' ').next().unwrap_or_default(),
+            String::from_utf8_lossy(&body)
+        )
+        .trim()
+        .to_owned(),
     );
     let found = files.lock().unwrap().get(&path).cloned();
-    let Some((file, manner)) = found else { return head(&mut stream, 404, "Content-Length: 0\r\n") };
+    let Some((file, manner)) = found else {
+        return head(
+            &mut stream,
+            404,
+            "Content-Length: \
+        0\r\n",
+        );
+    };
     match manner {
         Manner::Status(status) => return head(&mut stream, status, "Content-Length: 0\r\n"),
-        Manner::BusyFor(times) if number < times => return head(&mut stream, 503, "Content-Length: 0\r\n"),
-        Manner::Elsewhere(to) => return head(&mut stream, 302, &format!("Location: {to}\r\nContent-Length: 0\r\n")),
+        Manner::BusyFor(times) if number < times => {
+            return head(
+                &mut stream,
+                503,
+                "Content-Length: \
+            0\r\n",
+            );
+        }
+        Manner::Elsewhere(to) => {
+            return head(
+                &mut stream,
+                302,
+                &format!(
+                    "Location: \
+            {to}\r\nContent-Length: 0\r\n"
+                ),
+            );
+        }
         Manner::Says(text) => {
             head(&mut stream, 201, &format!("Content-Length: {}\r\n", text.len()))?;
             return stream.write_all(text.as_bytes());
@@ -146,7 +186,12 @@ fn answer(
         head(
             &mut stream,
             206,
-            &format!("ETag: {tag}\r\nContent-Range: bytes {from}-{}/{total}\r\nContent-Length: {}\r\n", total - 1, total - from),
+            &format!(
+                "ETag: {tag}\r\nContent-Range: bytes {from}-{}/{total}\r\nContent-Length: \
+                {}\r\n",
+                total - 1,
+                total - from
+            ),
         )?;
     } else {
         head(&mut stream, 200, &format!("ETag: {tag}\r\nContent-Length: {total}\r\n"))?;
@@ -155,7 +200,9 @@ fn answer(
     let (mut at, begun) = (from, std::time::SystemTime::now());
     loop {
         let most = match manner {
-            Manner::Cut(most) | Manner::CutWithoutRanges(most) | Manner::CutAndChanged(most) => most - (at - from),
+            Manner::Cut(most) | Manner::CutWithoutRanges(most) | Manner::CutAndChanged(most) => {
+                most - (at - from)
+            }
             Manner::StalledAt(most) => most.saturating_sub(at),
             _ => u64::MAX,
         };
@@ -174,7 +221,9 @@ fn answer(
         at += read as u64;
         sent.fetch_add(read as u64, Ordering::Relaxed);
         if let Manner::Slow(speed) = manner {
-            while (at - from) * 1000 > speed * u64::try_from(begun.elapsed().unwrap_or_default().as_millis()).unwrap() {
+            while (at - from) * 1000
+                > speed * u64::try_from(begun.elapsed().unwrap_or_default().as_millis()).unwrap()
+            {
                 pause(Duration::from_millis(5));
             }
         }
@@ -182,7 +231,13 @@ fn answer(
 }
 
 fn head(stream: &mut TcpStream, status: u16, headers: &str) -> std::io::Result<()> {
-    stream.write_all(format!("HTTP/1.1 {status} X\r\n{headers}Connection: close\r\n\r\n").as_bytes())
+    stream.write_all(
+        format!(
+            "HTTP/1.1 {status} X\r\n{headers}Connection: \
+        close\r\n\r\n"
+        )
+        .as_bytes(),
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own for each connection")]

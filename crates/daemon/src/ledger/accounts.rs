@@ -25,7 +25,13 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub(crate) fn open(folder: &Path, lease: std::time::Duration, limit: Option<u64>) -> Self {
         let lease = i64::try_from(lease.as_secs()).unwrap_or(i64::MAX);
-        Self { folder: folder.to_owned(), ledger: Ledger::load(folder), is_kept: true, lease, limit }
+        Self {
+            folder: folder.to_owned(),
+            ledger: Ledger::load(folder),
+            is_kept: true,
+            lease,
+            limit,
+        }
     }
 
     /// A machine is there now.
@@ -53,7 +59,11 @@ impl Accounts {
     /// How the month stands.
     pub(crate) fn budget(&self, now: Timestamp) -> Option<Budget> {
         let spent = micros(self.ledger.bill(Month::of(now), self.lease, now).total);
-        Some(Budget { limit: self.limit?, spent, next_unit: self.ledger.last_hourly().unwrap_or(0) })
+        Some(Budget {
+            limit: self.limit?,
+            spent,
+            next_unit: self.ledger.last_hourly().unwrap_or(0),
+        })
     }
 
     /// Why no machine may be made now, in words for a user. What other processes entered counts.
@@ -64,7 +74,8 @@ impl Accounts {
         let budget = self.budget(now).filter(|budget| !budget.allows_another())?;
         let currency = self.ledger.currency.as_deref().unwrap_or("EUR");
         Some(format!(
-            "another hour would exceed this month's budget: {:.2} of {:.2} {currency} are spent, net; raise activity.budget, or wait for the next month",
+            "another hour would exceed this month's budget: {:.2} of {:.2} {currency} are spent, \
+                net; raise activity.budget, or wait for the next month",
             money(budget.spent),
             money(budget.limit)
         ))

@@ -82,13 +82,16 @@ impl Month {
 
     /// From `2026-11`.
     pub fn parse(text: &str) -> Option<Self> {
-        let (year, month) = text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2)?;
+        let (year, month) =
+            text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2)?;
         Some(Self { first: Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()? })
     }
 
     /// Its first second and that of the next, since 1970.
     pub(super) fn bounds(self) -> (i64, i64) {
-        let second = |date: Date| date.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_second());
+        let second = |date: Date| {
+            date.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_second())
+        };
         (second(self.first), self.first.checked_add(1.month()).map_or(i64::MAX, second))
     }
 }

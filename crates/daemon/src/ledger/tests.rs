@@ -57,8 +57,13 @@ fn an_hour_belongs_to_the_month_in_which_it_begins() {
     let created = at("2026-10-31T22:30:00Z");
     ledger.sees(&machine(1, created), LEASE, created);
     ledger.ends(november("01T02:00:00"));
-    let hours = |month| bill(&ledger, month, november("05T00:00:00")).servers.first().map(|server| server.hours);
-    assert_eq!([hours("2026-09"), hours("2026-10"), hours(MONTH), hours("2026-12")], [None, Some(2), Some(2), None]);
+    let hours = |month| {
+        bill(&ledger, month, november("05T00:00:00")).servers.first().map(|server| server.hours)
+    };
+    assert_eq!(
+        [hours("2026-09"), hours("2026-10"), hours(MONTH), hours("2026-12")],
+        [None, Some(2), Some(2), None]
+    );
 }
 
 #[test]
@@ -80,7 +85,11 @@ fn a_server_whose_end_nobody_saw_ended_with_its_lease() {
     ledger.sees(&machine(2, created + 90_000), LEASE, created + 90_010);
     let replaced = bill(&ledger, MONTH, created + 90_020);
     assert_eq!(
-        replaced.servers.iter().map(|server| (server.id, server.hours, server.estimated)).collect::<Vec<_>>(),
+        replaced
+            .servers
+            .iter()
+            .map(|server| (server.id, server.hours, server.estimated))
+            .collect::<Vec<_>>(),
         [(1, 2, true), (2, 1, false)]
     );
 }
@@ -105,8 +114,16 @@ fn a_volume_costs_its_share_of_the_month_whether_a_machine_runs_or_not() {
     assert!((whole.total - 0.4488).abs() < 1e-9);
     assert_eq!(bill(&ledger, "2026-10", created).volumes, []);
     // It has grown: two prices, one after the other.
-    ledger.sees(&Summary { volume: Some(volume(40)), ..machine(2, created) }, LEASE, november("26T00:00:00"));
-    let grown: Vec<(u64, u64)> = bill(&ledger, MONTH, november("30T00:00:00")).volumes.iter().map(|v| (v.size, v.hours)).collect();
+    ledger.sees(
+        &Summary { volume: Some(volume(40)), ..machine(2, created) },
+        LEASE,
+        november("26T00:00:00"),
+    );
+    let grown: Vec<(u64, u64)> = bill(&ledger, MONTH, november("30T00:00:00"))
+        .volumes
+        .iter()
+        .map(|v| (v.size, v.hours))
+        .collect();
     assert_eq!(grown, [(20, 240), (40, 96)]);
 }
 
@@ -121,14 +138,18 @@ fn months_are_written_in_one_way() {
 #[test]
 fn a_budget_that_is_spent_makes_no_machine_and_a_new_month_does() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |limit| Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(limit));
+    let open =
+        |limit| Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(limit));
     let created = november("10T08:00:00");
     let moment = |second| Timestamp::from_second(second).unwrap();
     let mut accounts = open(20_000);
     assert_eq!(accounts.refusal(moment(created)), None, "nothing is known yet");
     accounts.sees(&machine(1, created), moment(created + 10));
     accounts.ends(moment(created + 7_000));
-    assert_eq!(accounts.budget(moment(created + 8_000)), Some(Budget { limit: 20_000, spent: 17_600, next_unit: 8_800 }));
+    assert_eq!(
+        accounts.budget(moment(created + 8_000)),
+        Some(Budget { limit: 20_000, spent: 17_600, next_unit: 8_800 })
+    );
     let refusal = open(20_000).refusal(moment(created + 8_000)).expect("it is kept in a file");
     assert!(refusal.contains("0.02 of 0.02 EUR are spent"), "{refusal}");
     assert_eq!(open(30_000).refusal(moment(created + 8_000)), None);
@@ -164,12 +185,23 @@ fn a_machine_that_went_unseen_is_billed_to_the_end_of_its_lease_and_no_longer() 
 }
 
 fn volume(id: u64, created: Option<i64>) -> VolumeSummary {
-    VolumeSummary { id, name: "v".to_owned(), size: 20, location: "fsn1".to_owned(), server: None, price_monthly: Some(0.88), created }
+    VolumeSummary {
+        id,
+        name: "v".to_owned(),
+        size: 20,
+        location: "fsn1".to_owned(),
+        server: None,
+        price_monthly: Some(0.88),
+        created,
+    }
 }
 
 #[test]
 fn an_empty_month_costs_nothing_and_not_less() {
-    assert_eq!(format!("{:.2}", bill(&Ledger::default(), MONTH, november("10T08:00:00")).total), "0.00");
+    assert_eq!(
+        format!("{:.2}", bill(&Ledger::default(), MONTH, november("10T08:00:00")).total),
+        "0.00"
+    );
 }
 
 #[test]
@@ -184,10 +216,17 @@ fn an_image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
     ledger.loses(LEASE, created + 70);
     let at = |ledger: &Ledger, later| {
         let bill = bill(ledger, MONTH, created + later);
-        bill.servers.iter().map(|server| (server.id, server.hours, server.until.is_some())).collect::<Vec<_>>()
+        bill.servers
+            .iter()
+            .map(|server| (server.id, server.hours, server.until.is_some()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(at(&ledger, 9_000), [(1, 3, false), (2, 1, true)]);
-    ledger.posts(&Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: true }, LEASE, created + 9_100);
+    ledger.posts(
+        &Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: true },
+        LEASE,
+        created + 9_100,
+    );
     assert_eq!(at(&ledger, 90_000), [(1, 3, true), (2, 1, true)]);
     assert_eq!(ledger.last_hourly(), Some(8_800), "of a machine");
 }
@@ -196,7 +235,11 @@ fn an_image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
 fn a_server_that_is_only_seen_as_it_is_deleted_is_billed_from_its_creation() {
     let mut ledger = Ledger::default();
     let created = november("10T08:00:00");
-    ledger.posts(&Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false }, LEASE, created + 4_000);
+    ledger.posts(
+        &Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false },
+        LEASE,
+        created + 4_000,
+    );
     let bill = bill(&ledger, MONTH, created + 90_000);
     assert_eq!((bill.servers[0].hours, bill.servers[0].estimated), (2, false));
 }
@@ -208,7 +251,11 @@ fn an_end_that_was_estimated_gives_way_to_the_deletion_that_is_seen() {
     ledger.sees(&machine(1, created), LEASE, created);
     // A second one is met: the first is taken to have ended with its lease. It stood there off.
     ledger.sees(&machine(2, created + 5_000), LEASE, created + 5_000);
-    ledger.posts(&Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false }, LEASE, created + 10_000);
+    ledger.posts(
+        &Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false },
+        LEASE,
+        created + 10_000,
+    );
     let bill = bill(&ledger, MONTH, created + 10_010);
     assert_eq!((bill.servers[0].hours, bill.servers[0].estimated), (3, false));
 }
@@ -229,18 +276,28 @@ fn what_another_process_enters_is_kept_and_counts() {
     let folder = tempfile::tempdir().unwrap();
     let created = november("10T08:00:00");
     let moment = |second| Timestamp::from_second(second).unwrap();
-    let mut accounts = Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(10_000));
+    let mut accounts =
+        Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(10_000));
     let path = folder.path().to_owned();
     let books = books_of(move |_| path.clone(), std::time::Duration::from_secs(300));
     accounts.sees(&machine(1, created), moment(created + 10));
     accounts.ends(moment(created + 20));
     assert!(accounts.refusal(moment(created + 30)).is_some(), "one hour more is above the budget");
-    let mut accounts = Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(18_000));
+    let mut accounts =
+        Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(18_000));
     assert_eq!(accounts.refusal(moment(created + 30)), None);
     let server = Box::new(machine(7, created));
-    books.post(machine::Posting { profile: None, event: Billed::Server { server, builds_image: true } });
-    assert!(accounts.refusal(moment(created + 40)).is_some(), "the builder counts against the budget");
+    books.post(machine::Posting {
+        profile: None,
+        event: Billed::Server { server, builds_image: true },
+    });
+    assert!(
+        accounts.refusal(moment(created + 40)).is_some(),
+        "the builder counts against the \
+        budget"
+    );
     accounts.sees(&machine(2, created + 50), moment(created + 60));
-    let ids: Vec<u64> = Ledger::load(folder.path()).servers.iter().map(|server| server.id).collect();
+    let ids: Vec<u64> =
+        Ledger::load(folder.path()).servers.iter().map(|server| server.id).collect();
     assert_eq!(ids, [1, 7, 2], "no entry is lost");
 }

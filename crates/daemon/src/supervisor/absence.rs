@@ -1,5 +1,6 @@
-//! While there is no machine: what became of the last one, as far as can be told from here, and a look round for one that nobody here knows of. An attempt
-//! that failed may have left one half made, and a machine that could not delete itself is off and billed.
+//! While there is no machine: what became of the last one, as far as can be told from here, and a
+//! look round for one that nobody here knows of. An attempt that failed may have left one half
+//! made, and a machine that could not delete itself is off and billed.
 
 use std::time::Duration;
 
@@ -11,19 +12,23 @@ use crate::state::State;
 
 /// After a failure; it doubles with each look.
 const FIRST_LOOK_ROUND: Duration = Duration::from_secs(30);
-/// A started hour is lost in this time at most six times over, and the cloud is asked as often as no limit minds.
+/// A started hour is lost in this time at most six times over, and the cloud is asked as often as
+/// no limit minds.
 const LONGEST_LOOK_ROUND: Duration = Duration::from_secs(10 * 60);
 
 /// The pause before look number `looks` (from 0) since a machine was last there.
 fn pause(has_failed: bool, looks: u32) -> Duration {
     match has_failed {
-        true => FIRST_LOOK_ROUND.saturating_mul(2_u32.saturating_pow(looks)).min(LONGEST_LOOK_ROUND),
+        true => {
+            FIRST_LOOK_ROUND.saturating_mul(2_u32.saturating_pow(looks)).min(LONGEST_LOOK_ROUND)
+        }
         false => LONGEST_LOOK_ROUND,
     }
 }
 
-/// Whether it is ours to care for. One that runs belongs to another client, or its lease ends it; after a failure of ours it may be what that left.
-/// One that is new and off may be on another client's way to a machine.
+/// Whether it is ours to care for. One that runs belongs to another client, or its lease ends it;
+/// after a failure of ours it may be what that left. One that is new and off may be on another
+/// client's way to a machine.
 fn concerns_us(found: &Summary, has_failed: bool) -> bool {
     found.id.is_some() && (has_failed || found.is_off_for_good(Timestamp::now().as_second()))
 }
@@ -37,7 +42,11 @@ impl Supervisor {
             let due = clock.now().plus(pause(has_failed, looks));
             until(&*clock, Some(due)).await;
             match provider.find().await {
-                Ok(Some(found)) if concerns_us(&found, has_failed) => Some(format!("{} was found in the cloud", found.name)),
+                Ok(Some(found)) if concerns_us(&found, has_failed) => Some(format!(
+                    "{} was found \
+                    in the cloud",
+                    found.name
+                )),
                 Ok(_) => None,
                 Err(error) => {
                     tracing::debug!(error = %machine::with_causes(&error), "no look round");
@@ -61,9 +70,14 @@ impl Supervisor {
         match silent {
             _ if !self.expected => "there is no machine".to_owned(),
             Some(silent) if self.lease_is_over() => {
-                format!("it ended itself with its lease: it heard nothing of this computer, which slept or was cut off, for {silent} s")
+                format!(
+                    "it ended itself with its lease: it heard nothing of this computer, which \
+                    slept or was cut off, for {silent} s"
+                )
             }
-            _ => "it is gone, and nobody here has ended it: it was deleted in the cloud, or by another client".to_owned(),
+            _ => "it is gone, and nobody here has ended it: it was deleted in the cloud, or by \
+                another client"
+                .to_owned(),
         }
     }
 

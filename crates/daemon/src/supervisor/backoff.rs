@@ -1,7 +1,9 @@
-//! When to try again to reach a machine that was there. Pure: what happened and a chance come in, a pause comes out.
+//! When to try again to reach a machine that was there. Pure: what happened and a chance come in, a
+//! pause comes out.
 //!
-//! A path that held for a while is looked for at once when it is lost; each failure after that doubles the pause, and so does a path that is lost
-//! again as soon as it is found. Somebody who waits shortens a pause, but cannot make attempts follow each other without one.
+//! A path that held for a while is looked for at once when it is lost; each failure after that
+//! doubles the pause, and so does a path that is lost again as soon as it is found. Somebody who
+//! waits shortens a pause, but cannot make attempts follow each other without one.
 
 use std::time::Duration;
 
@@ -11,7 +13,8 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// A path that held this long was a good one: its loss is no failure of the attempt that made it.
 const HELD: Duration = Duration::from_secs(30);
-/// A pause is changed by up to this part of itself, so that many clients of one network do not come back in step.
+/// A pause is changed by up to this part of itself, so that many clients of one network do not come
+/// back in step.
 const JITTER: f64 = 0.25;
 
 /// Attempts that failed in a row.
@@ -21,7 +24,8 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// A path that held for `held` is lost. Returns the pause before the first attempt to find it again.
+    /// A path that held for `held` is lost. Returns the pause before the first attempt to find it
+    /// again.
     pub(crate) fn lost(&mut self, held: Duration, chance: f64) -> Duration {
         if held >= HELD {
             *self = Self::default();
@@ -61,14 +65,24 @@ mod tests {
 
     #[test]
     fn pauses_double_from_one_second_to_a_minute() {
-        assert_eq!(seconds(&mut Backoff::default(), 0.5), [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
+        assert_eq!(
+            seconds(&mut Backoff::default(), 0.5),
+            [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+        );
     }
 
     #[test]
     fn chance_spreads_a_pause_by_a_quarter_and_never_beyond_a_minute() {
         assert_eq!(seconds(&mut Backoff::default(), 0.0)[..4], [0.75, 1.5, 3.0, 6.0]);
-        assert_eq!(seconds(&mut Backoff::default(), 1.0), [1.25, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0]);
-        assert_eq!(Backoff::default().failed(f64::MAX), Duration::from_millis(1_250), "a chance out of its range changes nothing");
+        assert_eq!(
+            seconds(&mut Backoff::default(), 1.0),
+            [1.25, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0]
+        );
+        assert_eq!(
+            Backoff::default().failed(f64::MAX),
+            Duration::from_millis(1_250),
+            "a chance out of its range changes nothing"
+        );
     }
 
     #[test]
@@ -77,7 +91,8 @@ mod tests {
         seconds(&mut backoff, 0.5);
         assert_eq!(backoff.lost(LOST_LATE, 0.5), Duration::ZERO);
         assert_eq!(backoff.attempt(), 0, "and what failed before it is forgotten");
-        let flapping: Vec<u64> = (0..4).map(|_| backoff.lost(Duration::from_millis(200), 0.5).as_secs()).collect();
+        let flapping: Vec<u64> =
+            (0..4).map(|_| backoff.lost(Duration::from_millis(200), 0.5).as_secs()).collect();
         assert_eq!(flapping, [1, 2, 4, 8]);
     }
 
@@ -93,6 +108,9 @@ mod tests {
     fn who_waits_is_served_at_once_unless_an_attempt_has_just_begun() {
         assert_eq!(Backoff::for_a_waiting_client(Duration::from_secs(40)), Duration::ZERO);
         assert_eq!(Backoff::for_a_waiting_client(Duration::ZERO), FIRST);
-        assert_eq!(Backoff::for_a_waiting_client(Duration::from_millis(400)), Duration::from_millis(600));
+        assert_eq!(
+            Backoff::for_a_waiting_client(Duration::from_millis(400)),
+            Duration::from_millis(600)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! While the machine answers: signs of life to it, the policy's verdict every second, its ports, and a watch on the path.
+//! While the machine answers: signs of life to it, the policy's verdict every second, its ports,
+//! and a watch on the path.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use crate::state::State;
 
 /// How often the policy is asked: the shortest time-outs that people set are a few seconds.
 const VERDICT_EVERY: Duration = Duration::from_secs(1);
-/// An end that nobody sees is known to this, and then by the lease. The budget is looked at as often: well before an hour is over.
+/// An end that nobody sees is known to this, and then by the lease. The budget is looked at as
+/// often: well before an hour is over.
 const BOOK_EVERY: Duration = Duration::from_secs(30);
 /// An agent that does not answer for this long is the watchdog's affair.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
@@ -29,7 +31,8 @@ const LONGEST_CALL: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
-/// What the machine was told of this client's idleness. It lets another client take it down by this, and goes on counting by itself.
+/// What the machine was told of this client's idleness. It lets another client take it down by
+/// this, and goes on counting by itself.
 #[derive(Debug, Clone, Copy)]
 struct Told {
     at: Moment,
@@ -37,7 +40,8 @@ struct Told {
 }
 
 impl Told {
-    /// Whether it is time to correct the machine's picture: it comes near the end of our patience although we have been at work since.
+    /// Whether it is time to correct the machine's picture: it comes near the end of our patience
+    /// although we have been at work since.
     fn misleads(self, now: Moment, idle: Duration, limit: Duration) -> bool {
         let believed = self.idle + now.since(self.at);
         believed >= limit / 2 && idle + VERDICT_EVERY < believed
@@ -50,7 +54,8 @@ impl Supervisor {
         (self.expected, self.looks, self.no_attempt_before) = (true, 0, None);
         // With the way to it the first sign of life was given.
         self.is_heard(met, self.lease.length);
-        self.situation.send_modify(|situation| situation.meet(&ready.summary, Timestamp::now(), met));
+        self.situation
+            .send_modify(|situation| situation.meet(&ready.summary, Timestamp::now(), met));
         self.book(&ready);
         self.enter(State::Up(ready.clone()));
         let ending = CancellationToken::new();
@@ -150,7 +155,8 @@ impl Supervisor {
         self.book(ready);
     }
 
-    /// The machine with its prices, as soon as the cloud says them; never where they are known, or where it costs nothing.
+    /// The machine with its prices, as soon as the cloud says them; never where they are known, or
+    /// where it costs nothing.
     fn priced(&self, ready: &Ready) -> impl Future<Output = Summary> + use<> {
         let (provider, summary) = (self.provider.clone(), ready.summary.clone());
         async move {
@@ -194,7 +200,8 @@ impl Supervisor {
         now.since(snapshot.last_activity().map_or(since, |seen| seen.at.max(since)))
     }
 
-    /// What this client says of itself now. A pin with an end holds though this computer be switched off: the lease lasts as long.
+    /// What this client says of itself now. A pin with an end holds though this computer be
+    /// switched off: the lease lasts as long.
     fn alive(&self, idle: Duration) -> Heartbeat {
         let pinned_until = self.activity.snapshot().pin.and_then(|pin| pin.until);
         let left = pinned_until.map_or(Duration::ZERO, |until| until.since(self.clock.now()));
@@ -239,9 +246,18 @@ impl Supervisor {
     async fn renew_without_agent(&self, ready: &Ready) -> bool {
         match timeout(LONGEST_CALL, ready.tunnel.exec(&self.lease.renewal(), b"")).await {
             Ok(Ok(output)) if output.success() => return true,
-            Ok(Ok(output)) => tracing::warn!(said = %String::from_utf8_lossy(&output.stderr), "the lease could not be written down"),
-            Ok(Err(error)) => tracing::warn!(error = %with_causes(&error), "the lease could not be written down"),
-            Err(_) => tracing::warn!("the lease could not be written down within {} s", LONGEST_CALL.as_secs()),
+            Ok(Ok(output)) => {
+                tracing::warn!(said = %String::from_utf8_lossy(&output.stderr), "the lease could \
+                    not be written down")
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = %with_causes(&error), "the lease could not be \
+                written down")
+            }
+            Err(_) => tracing::warn!(
+                "the lease could not be written down within {} s",
+                LONGEST_CALL.as_secs()
+            ),
         }
         false
     }
@@ -277,7 +293,8 @@ impl Supervisor {
         Some(AbortOnDropHandle::new(tokio::spawn(async move {
             while !ending.is_cancelled() {
                 if let Err(error) = ports.run(ending.clone()).await {
-                    tracing::debug!(error = %with_causes(&error), "the engine's events cannot be followed");
+                    tracing::debug!(error = %with_causes(&error), "the engine's events cannot be \
+                        followed");
                 }
                 ending.run_until_cancelled(sleep(FOLLOW_AGAIN)).await;
             }

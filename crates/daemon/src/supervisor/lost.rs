@@ -1,11 +1,14 @@
-//! While the path is lost: the machine is looked for again and again, with growing pauses. Nothing is made here, and no machine is removed for its silence:
-//! what keeps us from it may be this computer's network. A client that waits gets more than that, by [`Next::Wake`].
+//! While the path is lost: the machine is looked for again and again, with growing pauses. Nothing
+//! is made here, and no machine is removed for its silence: what keeps us from it may be this
+//! computer's network. A client that waits gets more than that, by [`Next::Wake`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use lifecycle::Moment;
-use machine::{Actor, Behalf, Consent, Joined, MachineError, ServerStatus, Summary, patience, with_causes};
+use machine::{
+    Actor, Behalf, Consent, Joined, MachineError, ServerStatus, Summary, patience, with_causes,
+};
 
 use super::{Backoff, Next, Release, Supervisor, ordered, sleep, until};
 use crate::state::State;
@@ -13,7 +16,8 @@ use crate::state::State;
 /// Between two looks at something that the cloud is doing, and at this computer's network.
 const PASSES: Duration = Duration::from_secs(1);
 
-/// The longest pause between two looks at what the cloud is doing: each costs requests of the project's allowance.
+/// The longest pause between two looks at what the cloud is doing: each costs requests of the
+/// project's allowance.
 const LONGEST_PASSING: Duration = Duration::from_secs(10);
 
 /// What came of one attempt.
@@ -58,12 +62,21 @@ impl Supervisor {
         }
     }
 
-    /// Ends with the time, with a client that waits, when the computer wakes up or changes its network, or with an order.
-    async fn pause(&mut self, pause: Duration, begun: Option<Moment>, address: Option<IpAddr>) -> Option<Next> {
+    /// Ends with the time, with a client that waits, when the computer wakes up or changes its
+    /// network, or with an order.
+    async fn pause(
+        &mut self,
+        pause: Duration,
+        begun: Option<Moment>,
+        address: Option<IpAddr>,
+    ) -> Option<Next> {
         let clock = self.clock.clone();
         let due = clock.now().plus(pause);
-        // An attempt that has just begun was meant for this client, too; and a client that comes back at once is no reason for a storm.
-        let due_for_clients = begun.map_or(clock.now(), |begun| clock.now().plus(Backoff::for_a_waiting_client(clock.now().since(begun))));
+        // An attempt that has just begun was meant for this client, too; and a client that comes
+        // back at once is no reason for a storm.
+        let due_for_clients = begun.map_or(clock.now(), |begun| {
+            clock.now().plus(Backoff::for_a_waiting_client(clock.now().since(begun)))
+        });
         let source = address.and_then(source_towards);
         loop {
             let wanted = self.is_wanted();
@@ -91,7 +104,9 @@ impl Supervisor {
             let found: Option<Summary> = provider.find().await?;
             *address = found.as_ref().and_then(|found| found.address);
             match found {
-                Some(found) if matches!(found.status, ServerStatus::Running | ServerStatus::Starting) => {
+                Some(found)
+                    if matches!(found.status, ServerStatus::Running | ServerStatus::Starting) =>
+                {
                     *expected = true;
                     Ok((Some(found), Some(provider.join(limit).await?)))
                 }
@@ -107,7 +122,8 @@ impl Supervisor {
         };
         let joining = Behalf::new(Actor::Daemon, "connecting to the machine again").during(joining);
         let joined = {
-            let (mut joining, mut impatience) = (std::pin::pin!(joining), std::pin::pin!(impatience));
+            let (mut joining, mut impatience) =
+                (std::pin::pin!(joining), std::pin::pin!(impatience));
             loop {
                 tokio::select! {
                     joined = &mut joining => break joined,
@@ -128,9 +144,17 @@ impl Supervisor {
                 Attempt::Over(Next::Rest)
             }
             Ok((Some(found), None)) => match found.status {
-                // Off for a moment: a new server is, before its first start. One that has served was switched off.
-                ServerStatus::Off if found.is_off_for_good(now) || (self.has_served(&found) && !found.busy) => {
-                    Attempt::Over(Next::Release(Release::of_itself(None, self.off_because(), Actor::Daemon, Consent::Given)))
+                // Off for a moment: a new server is, before its first start. One that has served
+                // was switched off.
+                ServerStatus::Off
+                    if found.is_off_for_good(now) || (self.has_served(&found) && !found.busy) =>
+                {
+                    Attempt::Over(Next::Release(Release::of_itself(
+                        None,
+                        self.off_because(),
+                        Actor::Daemon,
+                        Consent::Given,
+                    )))
                 }
                 _ => Attempt::Passing,
             },
@@ -149,14 +173,16 @@ impl Supervisor {
 
 /// Which address of this computer its packets to `address` would carry. Nothing is sent.
 fn source_towards(address: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).ok()?;
     // Any port: a datagram socket is connected without a packet.
     socket.connect((address, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Resolves when this computer reaches the machine from another address than before, such as after a change of networks.
+/// Resolves when this computer reaches the machine from another address than before, such as after
+/// a change of networks.
 async fn network_change(address: Option<IpAddr>, before: Option<IpAddr>) {
     let Some(address) = address else { return std::future::pending().await };
     loop {

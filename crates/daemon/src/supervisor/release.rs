@@ -1,4 +1,5 @@
-//! Taking the machine down. It bills until it is gone, so this goes on until it is, or until its lease has certainly ended it.
+//! Taking the machine down. It bills until it is gone, so this goes on until it is, or until its
+//! lease has certainly ended it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,9 @@ impl Supervisor {
         let mut pause = FIRST_PAUSE;
         let begun = Instant::now();
         loop {
-            let destroyed = self.destroyed(ready.as_deref(), consent, Behalf::new(actor, because.clone())).await;
+            let destroyed = self
+                .destroyed(ready.as_deref(), consent, Behalf::new(actor, because.clone()))
+                .await;
             // What was done for those who wait, before this or by this.
             let told = |now: &str| Some(done.clone().unwrap_or_else(|| now.to_owned()));
             let over = if then_stop { Next::End } else { Next::Rest };
@@ -59,7 +62,14 @@ impl Supervisor {
                 }
                 Ok(Destroyed::NotOurs) => {
                     self.close(ready).await;
-                    reply(&mut answer, &Ok(Some("This host is not ours: it was let go of, and goes on.".to_owned())));
+                    reply(
+                        &mut answer,
+                        &Ok(Some(
+                            "This host is not ours: it was let go of, and goes \
+                        on."
+                            .to_owned(),
+                        )),
+                    );
                     self.leave_machine(&because);
                     return over;
                 }
@@ -75,8 +85,17 @@ impl Supervisor {
                     let trouble = with_causes(&error);
                     tracing::error!(%trouble, "the machine is not gone yet");
                     // A person who waits is told; the daemon goes on trying.
-                    reply(&mut answer, &Err(format!("{trouble}; dockbridge goes on trying, also when it is started anew")));
-                    self.enter(State::Releasing { because: because.clone(), trouble: Some(trouble) });
+                    reply(
+                        &mut answer,
+                        &Err(format!(
+                            "{trouble}; dockbridge goes on trying, also \
+                        when it is started anew"
+                        )),
+                    );
+                    self.enter(State::Releasing {
+                        because: because.clone(),
+                        trouble: Some(trouble),
+                    });
                 }
             }
             tokio::select! {
@@ -95,19 +114,30 @@ impl Supervisor {
                 changed = self.wanted.changed(), if actor == Actor::User => if changed.is_err() { return Next::End },
             }
             if actor == Actor::User {
-                self.refuse_waiting("the machine is to be destroyed by an order of the user, and the cloud has not done it yet");
+                self.refuse_waiting(
+                    "the machine is to be destroyed by an order of the user, and \
+                    the cloud has not done it yet",
+                );
             } else if self.is_wanted() && begun.elapsed() > LONGEST_PAUSE {
-                // A client waits, and the cloud did not let the machine go: it may be as good as new.
+                // A client waits, and the cloud did not let the machine go: it may be as good as
+                // new.
                 return Next::Wake;
             }
         }
     }
 
-    /// One attempt. Requests that come meanwhile are answered at once where the user gave the order.
-    async fn destroyed(&mut self, ready: Option<&Ready>, consent: Consent, behalf: Behalf) -> Result<Destroyed, MachineError> {
+    /// One attempt. Requests that come meanwhile are answered at once where the user gave the
+    /// order.
+    async fn destroyed(
+        &mut self,
+        ready: Option<&Ready>,
+        consent: Consent,
+        behalf: Behalf,
+    ) -> Result<Destroyed, MachineError> {
         let provider = self.provider.clone();
         let actor = behalf.actor;
-        let mut destroying = Box::pin(behalf.during(provider.destroy(ready.map(|ready| &ready.tunnel), consent)));
+        let mut destroying =
+            Box::pin(behalf.during(provider.destroy(ready.map(|ready| &ready.tunnel), consent)));
         loop {
             if actor == Actor::User {
                 self.refuse_waiting("the machine is being destroyed by an order of the user");
@@ -122,7 +152,8 @@ impl Supervisor {
 
     /// The server that is taken down, as far as it is known.
     fn known_server(&self, ready: Option<&Ready>) -> Option<u64> {
-        let last_known = || self.situation.borrow().last_known.as_ref().and_then(|last| last.machine.id);
+        let last_known =
+            || self.situation.borrow().last_known.as_ref().and_then(|last| last.machine.id);
         ready.map_or_else(last_known, |ready| ready.summary.id)
     }
 

@@ -12,20 +12,24 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Destination};
 
-use super::{CALLED_OFF_FOR, Command, DestroyOrder, Next, Release, Supervisor, called_off, with_causes};
+use super::{
+    CALLED_OFF_FOR, Command, DestroyOrder, Next, Release, Supervisor, called_off, with_causes,
+};
 use crate::end::End;
 use crate::ledger::Accounts;
 use crate::state::{Situation, State};
 
-/// How long a failure that will not pass by itself, or that has cost money, answers for further attempts: one docker command may make several requests,
-/// and each attempt could cost started hours.
+/// How long a failure that will not pass by itself, or that has cost money, answers for further
+/// attempts: one docker command may make several requests, and each attempt could cost started
+/// hours.
 const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
 
 /// The reason of a release that follows.
 const CALLED_OFF: &str = "an order of the user called the wake off";
 
-/// How long a verdict on a server that does not answer is the answer to further requests: the network may be mended
-/// at any moment, and one docker command makes several requests within a second.
+/// How long a verdict on a server that does not answer is the answer to further requests: the
+/// network may be mended at any moment, and one docker command makes several requests within a
+/// second.
 const VERDICT_HOLDS: Duration = Duration::from_secs(10);
 
 /// Writes down what happens on the way, as it happens: a way may be cut off at any moment.
@@ -142,13 +146,17 @@ impl Supervisor {
         }
     }
 
-    /// A wake that was called off has ended. An order to destroy is carried out to its end, also where
-    /// the machine came up at the last moment.
+    /// A wake that was called off has ended. An order to destroy is carried out to its end, also
+    /// where the machine came up at the last moment.
     fn obey(&mut self, arrived: Result<Ready, MachineError>, orders: Orders) -> Next {
         self.no_attempt_before = Some(Instant::now() + CALLED_OFF_FOR);
         let done = match &arrived {
             Ok(ready) => {
-                format!("server {} is up, and goes on until its lease ends in {} s", ready.summary.name, self.lease.length.as_secs())
+                format!(
+                    "server {} is up, and goes on until its lease ends in {} s",
+                    ready.summary.name,
+                    self.lease.length.as_secs()
+                )
             }
             Err(error) => with_causes(error),
         };
@@ -172,12 +180,14 @@ impl Supervisor {
         Next::Release(release)
     }
 
-    /// The engine may be another one than the last machine's, and requests are going to reach it from here on.
+    /// The engine may be another one than the last machine's, and requests are going to reach it
+    /// from here on.
     pub(super) async fn introduce(&self, ready: &Ready) {
         self.knowledge.meet(ready.tunnel.open(Destination::Docker, Class::Interactive)).await;
     }
 
-    /// Everybody who waits is told. A machine that was there is looked for again, unless that cannot help.
+    /// Everybody who waits is told. A machine that was there is looked for again, unless that
+    /// cannot help.
     pub(super) fn fail(&mut self, error: &MachineError) -> Next {
         if error.is_lasting() || error.has_cost_money() {
             self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
@@ -214,12 +224,17 @@ impl Supervisor {
         Next::Rest
     }
 
-    /// The wake to its end. An order of the user calls it off: requests that wait are answered at once, and
-    /// the wake ends in order, with no request to the cloud cut off.
+    /// The wake to its end. An order of the user calls it off: requests that wait are answered at
+    /// once, and the wake ends in order, with no request to the cloud cut off.
     async fn on_the_way(&mut self) -> (Result<Ready, MachineError>, Orders) {
         let Self { provider, situation, clock, commands, accounts, wanted, .. } = self;
         let calling_off = CancellationToken::new();
-        let witness = Witness { situation, clock: &**clock, accounts: Mutex::new(accounts), calling_off: calling_off.clone() };
+        let witness = Witness {
+            situation,
+            clock: &**clock,
+            accounts: Mutex::new(accounts),
+            calling_off: calling_off.clone(),
+        };
         let behalf = Behalf::new(Actor::User, "a request or `wake` needs a machine");
         let mut way = Box::pin(behalf.during(provider.ensure(&witness)));
         let (mut orders, mut is_open) = (Orders::default(), true);
@@ -227,7 +242,8 @@ impl Supervisor {
             if let Some(because) = orders.because() {
                 let is_waited_for = *wanted.borrow_and_update() > situation.borrow().attempts;
                 if is_waited_for {
-                    situation.send_modify(|situation| situation.attempted(Some(called_off(because))));
+                    situation
+                        .send_modify(|situation| situation.attempted(Some(called_off(because))));
                 }
                 if !calling_off.is_cancelled() {
                     calling_off.cancel();

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use lifecycle::{Activity, Billing, Budget, Clock as _, Container, Containers, FakeClock, Guard, Kind, Policy, Tenure, decide};
+use lifecycle::{
+    Activity, Billing, Budget, Clock as _, Container, Containers, FakeClock, Guard, Kind, Policy,
+    Tenure, decide,
+};
 
 use super::*;
 
-const HOUR: Billing = Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(90) };
+const HOUR: Billing =
+    Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(90) };
 const CLIENT: &str = "Docker-Client/28.2.2 (linux)";
 
 struct Stage {
@@ -31,7 +35,12 @@ impl Stage {
 
     fn after(&self, seconds: u64) -> Why {
         self.clock.advance(Duration::from_secs(seconds));
-        Why::of_machine(&decide(&self.activity.snapshot(), &self.policy, &self.tenure, self.clock.now()))
+        Why::of_machine(&decide(
+            &self.activity.snapshot(),
+            &self.policy,
+            &self.tenure,
+            self.clock.now(),
+        ))
     }
 
     /// Of a state without a machine that answers.
@@ -64,7 +73,10 @@ fn two_a_silent_build_and_a_pull_beside_it() {
     let _pull = stage.begin(Kind::Transfer, "POST /images/create");
     let why = stage.after(4_000);
     let kinds: Vec<&str> = why.reasons.iter().map(|reason| reason.kind.as_str()).collect();
-    assert_eq!((kinds, why.next.as_str()), (vec!["build", "transfer"], "kept while 2 things go on"));
+    assert_eq!(
+        (kinds, why.next.as_str()),
+        (vec!["build", "transfer"], "kept while 2 things go on")
+    );
 }
 
 #[test]
@@ -91,7 +103,11 @@ fn four_a_connection_through_a_published_port() {
 #[test]
 fn five_containers_that_run() {
     let stage = Stage::new();
-    stage.activity.set_containers(["db", "web", "mail"].map(|name| Container { name: name.to_owned(), keeps: false }).to_vec());
+    stage.activity.set_containers(
+        ["db", "web", "mail"]
+            .map(|name| Container { name: name.to_owned(), keeps: false })
+            .to_vec(),
+    );
     let why = stage.after(600);
     assert_eq!(first(&why), ("container", "containers db, web and 1 more are running", None));
     assert_eq!(why.reasons[0].seconds, Some(1_200));
@@ -131,7 +147,11 @@ fn nine_nothing_but_the_grace() {
     drop(stage.begin(Kind::Command, "GET /info"));
     let why = stage.after(310);
     assert!(why.reasons.is_empty());
-    assert_eq!(why.next, "destroyed in 20 s, since nothing has used it for 5 min; any activity cancels it");
+    assert_eq!(
+        why.next,
+        "destroyed in 20 s, since nothing has used it for 5 min; any activity \
+        cancels it"
+    );
     assert_eq!((why.endings[0].cause.as_str(), why.endings[0].grace_seconds), ("idle", 0));
 }
 
@@ -144,7 +164,11 @@ fn ten_a_locked_screen() {
     stage.activity.set_locked(true);
     drop(stage.begin(Kind::Stream, "POST /containers/x/attach"));
     let why = stage.after(280);
-    assert_eq!(why.next, "destroyed in 20 s, since the screen has been locked for 4 min; unlocking the screen cancels it");
+    assert_eq!(
+        why.next,
+        "destroyed in 20 s, since the screen has been locked for 4 min; unlocking \
+        the screen cancels it"
+    );
     assert_eq!((why.endings[0].cause.as_str(), why.endings[1].cause.as_str()), ("lock", "idle"));
     assert_eq!(first(&why).0, "recent", "what would keep it if the screen were not locked");
 }
@@ -157,13 +181,17 @@ fn eleven_an_age_and_a_budget_that_end_it_under_work() {
     stage.tenure.budget = Some(Budget { limit: 1_000, spent: 900, next_unit: 9 });
     let _build = stage.begin(Kind::Build, "POST /build");
     let why = stage.after(3_600);
-    let hard =
-        "destroyed in 10800 s at the latest: it is as old as activity.max_lifetime allows (4 h); nothing but other settings cancels it";
+    let hard = "destroyed in 10800 s at the latest: it is as old as activity.max_lifetime allows \
+        (4 h); \
+            nothing but other settings cancels it";
     assert_eq!((why.next.as_str(), first(&why).0), (hard, "build"));
     assert_eq!(why.warnings, ["90 % of this month's budget are spent"]);
     stage.tenure.budget = Some(Budget { limit: 1_000, spent: 995, next_unit: 9 });
     let why = stage.after(0);
-    assert_eq!((why.endings[0].cause.as_str(), why.endings[0].seconds, why.endings[1].cause.as_str()), ("budget", 3_510, "max_lifetime"));
+    assert_eq!(
+        (why.endings[0].cause.as_str(), why.endings[0].seconds, why.endings[1].cause.as_str()),
+        ("budget", 3_510, "max_lifetime")
+    );
 }
 
 #[test]
@@ -173,16 +201,32 @@ fn twelve_no_machine_that_answers() {
     for (state, next) in [
         (State::Absent { because: None }, "the next docker command wakes a machine"),
         (State::Waking, "docker commands wait until the machine is ready"),
-        (State::Lost { reason: String::new(), trouble: None, again }, "connecting again in 7 s; a docker command tries at once"),
+        (
+            State::Lost { reason: String::new(), trouble: None, again },
+            "connecting again in 7 s; a \
+            docker command tries at once",
+        ),
         (State::Lost { reason: String::new(), trouble: None, again: None }, "connecting again now"),
-        (State::Releasing { because: String::new(), trouble: None }, "the machine is being destroyed; its volume stays"),
+        (
+            State::Releasing { because: String::new(), trouble: None },
+            "the machine is being \
+            destroyed; its volume stays",
+        ),
         (
             State::Releasing { because: String::new(), trouble: Some("no answer".to_owned()) },
             "tried again until the machine is gone; its volume stays",
         ),
-        (State::Failed { message: String::new(), again: None }, "the next docker command wakes a machine"),
+        (
+            State::Failed { message: String::new(), again: None },
+            "the next docker command wakes a \
+            machine",
+        ),
     ] {
         let why = stage.without(&state);
-        assert_eq!((why.next.as_str(), why.reasons.len(), why.endings.len()), (next, 0, 0), "{state:?}");
+        assert_eq!(
+            (why.next.as_str(), why.reasons.len(), why.endings.len()),
+            (next, 0, 0),
+            "{state:?}"
+        );
     }
 }

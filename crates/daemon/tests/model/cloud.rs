@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use machine::{
-    Candidate, Catalogue, ImageSetting, Kind, Observed, Offer, Problem, Server, ServerStatus, ServerType, Spec, Step, Volume, plan,
+    Candidate, Catalogue, ImageSetting, Kind, Observed, Offer, Problem, Server, ServerStatus,
+    ServerType, Spec, Step, Volume, plan,
 };
 use tunnel::Fingerprint;
 
@@ -62,7 +63,12 @@ impl Cloud {
                 boot_lease_seconds: BOOT_LEASE.as_secs(),
             },
             catalogue: Catalogue {
-                server_types: vec![ServerType { name: "cx23".to_owned(), architecture: "x86".to_owned(), disk: 40, offers }],
+                server_types: vec![ServerType {
+                    name: "cx23".to_owned(),
+                    architecture: "x86".to_owned(),
+                    disk: 40,
+                    offers,
+                }],
                 locations: vec!["fsn1".to_owned()],
                 images: BTreeMap::from([("x86".to_owned(), vec![image])]),
             },
@@ -92,14 +98,21 @@ impl Cloud {
     /// Carries a step out. `false` where the cloud refused it.
     pub fn carries_out(&mut self, step: &Step, now: Duration) -> bool {
         match step {
-            Step::Create { volume, .. } => self.creates(volume.as_ref().map(|volume| volume.id), now),
+            Step::Create { volume, .. } => {
+                self.creates(volume.as_ref().map(|volume| volume.id), now)
+            }
             Step::Attach { volume, server } => {
                 let id = *server;
                 // A late list may name a server that is gone.
                 if !self.observed.servers.iter().any(|found| found.id == id) {
                     return false;
                 }
-                let Some(volume) = self.observed.volumes.iter_mut().find(|found| found.id == *volume && found.server.is_none()) else {
+                let Some(volume) = self
+                    .observed
+                    .volumes
+                    .iter_mut()
+                    .find(|found| found.id == *volume && found.server.is_none())
+                else {
                     return false;
                 };
                 volume.server = Some(id);
@@ -113,12 +126,20 @@ impl Cloud {
 
     fn creates(&mut self, volume: Option<u64>, now: Duration) -> bool {
         // Names are unique: of two who race, one loses.
-        if !self.observed.servers.is_empty() || (volume.is_none() && !self.observed.volumes.is_empty()) {
+        if !self.observed.servers.is_empty()
+            || (volume.is_none() && !self.observed.volumes.is_empty())
+        {
             return false;
         }
         let volume = volume.unwrap_or_else(|| {
             self.next += 1;
-            let made = Volume { id: self.next, name: "v".to_owned(), location: "fsn1".to_owned(), size: 20, server: None };
+            let made = Volume {
+                id: self.next,
+                name: "v".to_owned(),
+                location: "fsn1".to_owned(),
+                size: 20,
+                server: None,
+            };
             self.observed.volumes.push(made);
             // A new one is formatted once.
             (self.data, self.written) = (0, 0);
@@ -126,7 +147,11 @@ impl Cloud {
         });
         self.next += 1;
         let id = self.next;
-        self.observed.volumes.iter_mut().filter(|found| found.id == volume).for_each(|found| found.server = Some(id));
+        self.observed
+            .volumes
+            .iter_mut()
+            .filter(|found| found.id == volume)
+            .for_each(|found| found.server = Some(id));
         self.observed.servers.push(Server {
             id,
             name: "m".to_owned(),
@@ -149,7 +174,13 @@ impl Cloud {
     }
 
     fn boots(&mut self, now: Duration) {
-        self.on_server = OnServer { booted: now, lease: Lease::default(), written: now + BOOT_LEASE, agent_runs: true, settled: false };
+        self.on_server = OnServer {
+            booted: now,
+            lease: Lease::default(),
+            written: now + BOOT_LEASE,
+            agent_runs: true,
+            settled: false,
+        };
     }
 
     fn powers_on(&mut self, server: u64, now: Duration) -> bool {
@@ -163,14 +194,25 @@ impl Cloud {
     pub fn deletes(&mut self, server: u64) -> bool {
         let before = self.observed.servers.len();
         self.observed.servers.retain(|found| found.id != server);
-        self.observed.volumes.iter_mut().filter(|volume| volume.server == Some(server)).for_each(|volume| volume.server = None);
+        self.observed
+            .volumes
+            .iter_mut()
+            .filter(|volume| volume.server == Some(server))
+            .for_each(|volume| volume.server = None);
         before != self.observed.servers.len()
     }
 
     /// What happens on the server by itself.
     pub fn passes(&mut self, now: Duration) {
-        let Some(id) = self.server().filter(|server| server.status == ServerStatus::Running).map(|server| server.id) else { return };
-        let agent_ends = self.on_server.agent_runs && self.on_server.lease.ends().is_some_and(|ends| now >= ends);
+        let Some(id) = self
+            .server()
+            .filter(|server| server.status == ServerStatus::Running)
+            .map(|server| server.id)
+        else {
+            return;
+        };
+        let agent_ends = self.on_server.agent_runs
+            && self.on_server.lease.ends().is_some_and(|ends| now >= ends);
         let dead_man_ends = now >= self.on_server.written + DEAD_MAN;
         if agent_ends && !self.refuses_the_machine {
             self.deletes(id);

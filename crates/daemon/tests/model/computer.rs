@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::Heartbeat;
-use lifecycle::{Activity, Billing, Clock as _, FakeClock, Guard, Kind, Moment, Outcome, Policy, Tenure, Verdict, decide};
+use lifecycle::{
+    Activity, Billing, Clock as _, FakeClock, Guard, Kind, Moment, Outcome, Policy, Tenure,
+    Verdict, decide,
+};
 
 use crate::cloud::Cloud;
 
 pub const LEASE: Duration = Duration::from_secs(300);
 const INTERVAL: Duration = Duration::from_secs(30);
-const HOUR: Billing = Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(90) };
+const HOUR: Billing =
+    Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(90) };
 
 pub struct Computer {
     pub name: &'static str,
@@ -109,7 +113,8 @@ impl Computer {
         }
         let (moment, idle) = (self.clock.now(), self.idle(since));
         let believed = self.told.1 + moment.since(self.told.0);
-        let misleads = believed >= self.idle_limit() / 2 && idle + Duration::from_secs(1) < believed;
+        let misleads =
+            believed >= self.idle_limit() / 2 && idle + Duration::from_secs(1) < believed;
         if moment.since(self.told.0) < INTERVAL && !misleads {
             return;
         }

@@ -1,5 +1,7 @@
-//! Daemons, agent, cloud and clock together: their pure parts, driven by chance over simulated time, while computers sleep, networks are cut or
-//! block TCP 22, the cloud's lists lag, wakes are called off and everything is killed. What carries decisions out is replaced by a few lines; what decides is the product's own.
+//! Daemons, agent, cloud and clock together: their pure parts, driven by chance over simulated
+//! time, while computers sleep, networks are cut or block TCP 22, the cloud's lists lag, wakes are
+//! called off and everything is killed. What carries decisions out is replaced by a few lines; what
+//! decides is the product's own.
 //!
 //! `DOCKBRIDGE_MODEL_SEED` replays the seed that a failure names.
 
@@ -15,16 +17,22 @@ mod world;
 
 use crate::world::World;
 
-/// Steps of each of four processes; a step is up to a minute and a half. `DOCKBRIDGE_MODEL_STEPS` sets
-/// another number: 250000 make a million together.
+/// Steps of each of four processes; a step is up to a minute and a half. `DOCKBRIDGE_MODEL_STEPS`
+/// sets another number: 250000 make a million together.
 const STEPS: u32 = 50_000;
 
 fn steps() -> u32 {
-    std::env::var("DOCKBRIDGE_MODEL_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(STEPS)
+    std::env::var("DOCKBRIDGE_MODEL_STEPS")
+        .ok()
+        .and_then(|steps| steps.parse().ok())
+        .unwrap_or(STEPS)
 }
 
 fn plays(seed: u64) {
-    let seed = std::env::var("DOCKBRIDGE_MODEL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(seed);
+    let seed = std::env::var("DOCKBRIDGE_MODEL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(seed);
     let mut world = World::new(seed);
     for _ in 0..steps() {
         world.step();

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::{Cause, Clock as _, Containers, FakeClock, Kind, Lock, LockAction, Moment, Policy};
-use machine::{CloudSays, Elsewhere, Hold, Knock, Observed, Seen, ServerStatus, Step, is_young, judge, may_remove};
+use machine::{
+    CloudSays, Elsewhere, Hold, Knock, Observed, Seen, ServerStatus, Step, is_young, judge,
+    may_remove,
+};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -34,7 +37,12 @@ pub struct World {
 }
 
 fn policy(lock: LockAction, containers: Containers, max_lifetime: Option<Duration>) -> Policy {
-    Policy { lock: Lock { action: lock, grace: Duration::from_secs(120) }, containers, max_lifetime, ..Policy::default() }
+    Policy {
+        lock: Lock { action: lock, grace: Duration::from_secs(120) },
+        containers,
+        max_lifetime,
+        ..Policy::default()
+    }
 }
 
 impl World {
@@ -42,11 +50,22 @@ impl World {
         let clock = Arc::new(FakeClock::default());
         clock.advance(Duration::from_secs(10_000));
         let computers = [
-            Computer::new("one", clock.clone(), policy(LockAction::Shutdown, Containers::Timeout, None)),
+            Computer::new(
+                "one",
+                clock.clone(),
+                policy(LockAction::Shutdown, Containers::Timeout, None),
+            ),
             Computer::new(
                 "two",
                 clock.clone(),
-                Policy { keep_paid_hour: false, ..policy(LockAction::Shorten, Containers::Ignore, Some(Duration::from_secs(20 * 60))) },
+                Policy {
+                    keep_paid_hour: false,
+                    ..policy(
+                        LockAction::Shorten,
+                        Containers::Ignore,
+                        Some(Duration::from_secs(20 * 60)),
+                    )
+                },
             ),
         ];
         let chance = StdRng::seed_from_u64(seed);
@@ -94,15 +113,23 @@ impl World {
 
     fn something_happens(&mut self, who: usize) {
         let what = self.chance.random_range(0..100);
-        let kind = [Kind::Command, Kind::Build, Kind::Transfer, Kind::Stream, Kind::Watch, Kind::Forward][self.chance.random_range(0..6)];
+        let kind =
+            [Kind::Command, Kind::Build, Kind::Transfer, Kind::Stream, Kind::Watch, Kind::Forward]
+                [self.chance.random_range(0..6)];
         let minutes = self.chance.random_range(1..120);
         let computer = &mut self.computers[who];
         let awake = computer.daemon_runs && !computer.asleep;
         match what {
             // Two people begin their day together.
             70 => {
-                for computer in self.computers.iter_mut().filter(|computer| computer.daemon_runs && !computer.asleep) {
-                    computer.open.push((computer.activity.begin(Kind::Command, "x"), Kind::Command));
+                for computer in self
+                    .computers
+                    .iter_mut()
+                    .filter(|computer| computer.daemon_runs && !computer.asleep)
+                {
+                    computer
+                        .open
+                        .push((computer.activity.begin(Kind::Command, "x"), Kind::Command));
                     computer.waits = computer.connected.is_none();
                 }
             }
@@ -135,7 +162,11 @@ impl World {
             59 => self.cloud.refuses_the_machine = true,
             60..64 => self.cloud.refuses_the_machine = false,
             64 if self.cloud.runs() => {
-                self.cloud.observed.servers.iter_mut().for_each(|server| server.status = ServerStatus::Off);
+                self.cloud
+                    .observed
+                    .servers
+                    .iter_mut()
+                    .for_each(|server| server.status = ServerStatus::Off);
                 self.note("the power was cut");
             }
             71..73 => {
@@ -175,8 +206,14 @@ impl World {
             let cause = verdict.first_ending().expect("there is a reason").cause;
             let (mine, other) = (&self.computers[who], &self.computers[1 - who]);
             let (server, _) = mine.connected.expect("it is connected");
-            self.holds("nobody's own work is destroyed but for its age", !mine.works() || cause == Cause::MaxLifetime);
-            let others_works = other.acts() && other.connected.is_some_and(|(known, _)| known == server) && other.works();
+            self.holds(
+                "nobody's own work is destroyed but for its \
+                age",
+                !mine.works() || cause == Cause::MaxLifetime,
+            );
+            let others_works = other.acts()
+                && other.connected.is_some_and(|(known, _)| known == server)
+                && other.works();
             self.holds("another computer's work is not destroyed", !others_works);
             self.cloud.deletes(server);
             self.note(match cause {
@@ -185,13 +222,14 @@ impl World {
                 Cause::MaxLifetime => "it went for its age",
                 Cause::Budget => "it went for the budget",
             });
-            self.computers.iter_mut().filter(|computer| computer.connected.is_some_and(|(known, _)| known == server)).for_each(
-                |computer| {
+            self.computers
+                .iter_mut()
+                .filter(|computer| computer.connected.is_some_and(|(known, _)| known == server))
+                .for_each(|computer| {
                     // Who was idle there finds it gone; who comes back to it wakes another.
                     computer.connected = None;
                     computer.waits = computer.works();
-                },
-            );
+                });
         }
     }
 
@@ -200,7 +238,9 @@ impl World {
         let mut seen = Observed { at: seconds(now), ..self.cloud.observed.clone() };
         if self.lags && !self.former.is_empty() {
             // Each list is late by itself.
-            let late = |world: &mut Self| world.former[world.chance.random_range(0..world.former.len())].clone();
+            let late = |world: &mut Self| {
+                world.former[world.chance.random_range(0..world.former.len())].clone()
+            };
             (seen.servers, seen.volumes) = (late(self).servers, late(self).volumes);
             self.note("a list of the cloud was late");
         }
@@ -211,7 +251,8 @@ impl World {
             }
             let step = match self.cloud.planned(&seen) {
                 Ok(step) => step,
-                // A volume that is shown attached to a server that is not shown: only while lists are late.
+                // A volume that is shown attached to a server that is not shown: only while lists
+                // are late.
                 Err(problem) => {
                     self.holds(&format!("there is a way: {problem}"), self.lags);
                     self.computers[who].waits = false;
@@ -230,14 +271,18 @@ impl World {
                     let id = server.id;
                     self.is_silent(who, id, now);
                 }
-                Step::Connect(server) if self.cloud.runs() && self.cloud.server().map(|found| found.id) == Some(server.id) => {
+                Step::Connect(server)
+                    if self.cloud.runs()
+                        && self.cloud.server().map(|found| found.id) == Some(server.id) =>
+                {
                     let id = server.id;
                     self.computers[who].connects(&mut self.cloud, id, now);
                     self.note("a daemon connected");
                 }
                 step => {
                     // As the product does: it asks once more for one that a list shows off.
-                    let shows_off = seen.servers.first().is_some_and(|found| found.status == ServerStatus::Off);
+                    let shows_off =
+                        seen.servers.first().is_some_and(|found| found.status == ServerStatus::Off);
                     if matches!(step, Step::Delete { .. }) && shows_off && self.cloud.runs() {
                         self.note("a late list showed a machine off that runs");
                         continue;
@@ -253,7 +298,10 @@ impl World {
                         (Step::Create { .. }, true) => self.note("a machine was made"),
                         (Step::Create { .. }, false) => self.note("a race was lost"),
                         (Step::Delete { .. }, true) => self.note("one that was off was removed"),
-                        (Step::PowerOn { .. }, true) => self.note("one that was left off was started"),
+                        (Step::PowerOn { .. }, true) => self.note(
+                            "one that was left off was \
+                            started",
+                        ),
                         _ => {}
                     }
                 }
@@ -263,7 +311,9 @@ impl World {
 
     /// A server that does not answer this computer: the product's own judgement.
     fn is_silent(&mut self, who: usize, server: u64, now: Duration) {
-        let Some(found) = self.cloud.server().filter(|found| found.id == server).cloned() else { return };
+        let Some(found) = self.cloud.server().filter(|found| found.id == server).cloned() else {
+            return;
+        };
         let knows = self.chance.random_ratio(2, 3);
         let elsewhere = match knows {
             true => Elsewhere::Blocked { hosts: vec!["github.com".to_owned()] },
@@ -277,7 +327,10 @@ impl World {
             is_young: is_young(found.created, seconds(now)) && !self.cloud.on_server.settled,
             tried: Duration::from_secs(self.chance.random_range(0..60)),
         };
-        let hold = Hold { is_fresh: self.computers[who].fresh == Some(server), is_settled: self.cloud.on_server.settled };
+        let hold = Hold {
+            is_fresh: self.computers[who].fresh == Some(server),
+            is_settled: self.cloud.on_server.settled,
+        };
         if may_remove(&judge(&seen), hold) {
             self.nobody_holds(server, "removed for its silence");
             self.cloud.deletes(server);
@@ -297,7 +350,10 @@ impl World {
         computer.waits = false;
         let reaches_the_cloud = !computer.cut_off;
         self.note("a wake was called off");
-        let Some(server) = fresh.filter(|_| reaches_the_cloud && !self.cloud.on_server.settled) else { return };
+        let Some(server) = fresh.filter(|_| reaches_the_cloud && !self.cloud.on_server.settled)
+        else {
+            return;
+        };
         self.nobody_holds(server, "deleted since its wake was called off");
         if self.cloud.deletes(server) {
             self.note("the server of a wake that was called off was deleted");
@@ -308,7 +364,10 @@ impl World {
 
     /// No computer uses the server, and none that works there is cut off from it for a moment.
     fn nobody_holds(&self, server: u64, what: &str) {
-        let is_used = self.computers.iter().any(|computer| computer.connected.is_some_and(|(known, _)| known == server));
+        let is_used = self
+            .computers
+            .iter()
+            .any(|computer| computer.connected.is_some_and(|(known, _)| known == server));
         let runs = self.cloud.runs() && self.cloud.server().is_some_and(|found| found.id == server);
         self.holds(&format!("a machine that somebody uses is not {what}"), !(is_used && runs));
         let leased = self.cloud.on_server.lease.ends().is_some_and(|ends| ends > self.now());
@@ -323,7 +382,11 @@ impl World {
         self.volume = volume;
         self.holds("nothing of its data is lost", self.cloud.data == self.cloud.written);
         let bound = self.cloud.ends() + DEAD_MAN + TICK;
-        self.holds("no machine runs on beyond its lease and a minute", !self.cloud.runs() || now <= bound);
+        self.holds(
+            "no machine runs on beyond its lease and a \
+            minute",
+            !self.cloud.runs() || now <= bound,
+        );
     }
 
     /// Everybody closes everything and goes on for a day: nothing is left but the volume.
@@ -371,7 +434,11 @@ impl World {
             "the server of a wake that was called off was deleted",
             "a list of the cloud was late",
         ] {
-            assert!(self.seen.get(what).is_some_and(|times| *times >= least), "{what}: {:?}", self.seen);
+            assert!(
+                self.seen.get(what).is_some_and(|times| *times >= least),
+                "{what}: {:?}",
+                self.seen
+            );
         }
     }
 }

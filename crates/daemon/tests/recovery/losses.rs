@@ -1,4 +1,5 @@
-//! Each kind of loss: how soon a running call is told, that idle clients notice nothing, and that the next call works.
+//! Each kind of loss: how soon a running call is told, that idle clients notice nothing, and that
+//! the next call works.
 
 use std::time::Duration;
 
@@ -72,12 +73,23 @@ async fn survives(loss: Loss, with_agent: bool) {
     let mut following = stage.client().await;
     let mut events = following.open("GET", "/events").await.into_body();
     assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "{}\n");
-    stage.until("the call is under way", |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 3)).await;
+    stage
+        .until(
+            "the call is under \
+        way",
+            |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 3),
+        )
+        .await;
 
     let struck = Instant::now();
     loss.strike(&stage).await;
-    let lost =
-        stage.until("the loss is noticed", |status| status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64()).await;
+    let lost = stage
+        .until(
+            "the loss is \
+            noticed",
+            |status| status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64(),
+        )
+        .await;
     let (answer, told) = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
     assert!(docker_error(&answer).contains("the connection to the machine"), "{answer:?}");
     let told = told - struck;
@@ -90,7 +102,8 @@ async fn survives(loss: Loss, with_agent: bool) {
     assert_eq!(idle.ask("POST", "/v1.41/volumes/prune").await, (200, "[]".to_owned()));
     let recovered = if loss.is_told() { struck } else { mended }.elapsed();
     eprintln!(
-        "{loss:?}, {}: noticed after {:.2} s, the running call told after {:.2} s, the next answered {:.2} s after {}",
+        "{loss:?}, {}: noticed after {:.2} s, the running call told after {:.2} s, the next \
+            answered {:.2} s after {}",
         if with_agent { "with agent" } else { "without agent" },
         lost.1.as_secs_f64(),
         told.as_secs_f64(),
@@ -100,7 +113,11 @@ async fn survives(loss: Loss, with_agent: bool) {
     let limit = Duration::from_secs(if loss.is_told() { 5 } else { 15 });
     assert!(told < limit, "told after {told:?}");
     // What follows events was not told of any of this, and goes on.
-    let more = timeout(LONGEST, events.frame()).await.expect("the stream of events goes on").unwrap().unwrap();
+    let more = timeout(LONGEST, events.frame())
+        .await
+        .expect("the stream of events goes on")
+        .unwrap()
+        .unwrap();
     assert_eq!(more.into_data().unwrap(), "{}\n");
     let (status, _) = stage.until("it is up", |status| status.state == "up").await;
     assert_eq!((status.reason, status.next_attempt_seconds), (None, None));
@@ -143,7 +160,8 @@ async fn a_cut_network_without_agent() {
     survives(Loss::NetworkCut, false).await;
 }
 
-/// The path is fine: nothing is connected again, and whoever asks meanwhile hears what a local socket without a dockerd says.
+/// The path is fine: nothing is connected again, and whoever asks meanwhile hears what a local
+/// socket without a dockerd says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_engine() {
     for with_agent in [true, false] {
@@ -152,18 +170,30 @@ async fn a_restarted_engine() {
         assert_eq!(idle.ask("GET", "/v1.41/containers/json").await.0, 200);
         let mut running = stage.client().await;
         let running = tokio::spawn(async move { running.ask("GET", "/slow").await });
-        stage.until("the call is under way", |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 2)).await;
+        stage
+            .until(
+                "the call is under \
+            way",
+                |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 2),
+            )
+            .await;
         let since = Instant::now();
         stage.engine.stop();
         let answer = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
-        eprintln!("engine stopped: the running call told after {:.2} s", since.elapsed().as_secs_f64());
+        eprintln!(
+            "engine stopped: the running call told after {:.2} s",
+            since.elapsed().as_secs_f64()
+        );
         docker_error(&answer);
         let refused = docker_error(&idle.ask("GET", "/v1.41/containers/json").await);
         assert!(refused.contains("Is Docker running on the machine?"), "{refused}");
         stage.engine.restart();
         assert_eq!(idle.ask("POST", "/v1.41/volumes/prune").await.0, 200);
         let status = stage.status().await;
-        assert!(status.state == "up" && status.since_seconds > since.elapsed().as_secs_f64(), "{status:?}");
+        assert!(
+            status.state == "up" && status.since_seconds > since.elapsed().as_secs_f64(),
+            "{status:?}"
+        );
         stage.close().await;
     }
 }

@@ -1,7 +1,13 @@
-//! What becomes of a daemon and its clients when the way to the machine is lost, and how it comes back. The machine is a real sshd on this host, with the
-//! real agent; the engine behind it is a few lines of the test.
+//! What becomes of a daemon and its clients when the way to the machine is lost, and how it comes
+//! back. The machine is a real sshd on this host, with the real agent; the engine behind it is a
+//! few lines of the test.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests count as tests, and figures are for people")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests count as tests, and \
+    figures are for people"
+)]
 
 #[path = "../../../tunnel/tests/rig/mod.rs"]
 mod machine;

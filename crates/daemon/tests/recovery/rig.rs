@@ -1,10 +1,11 @@
-//! A daemon in this process, an engine of a few lines, a relay between both that can be cut, and a client that keeps its connection.
+//! A daemon in this process, an engine of a few lines, a relay between both that can be cut, and a
+//! client that keeps its connection.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use daemon::{Daemon, Options, Status};
+use dockbridge_daemon::{Daemon, Options, Status};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
@@ -59,7 +60,7 @@ impl Stage {
             heartbeat: Duration::from_secs(1),
             socket: folder.path().join("docker.sock"),
             proxy_port: None,
-            folders: daemon::Folders::default(),
+            folders: dockbridge_daemon::Folders::default(),
             state: folder.path().join("state"),
             ports: None,
         };
@@ -74,7 +75,7 @@ impl Stage {
     }
 
     pub async fn status(&self) -> Status {
-        daemon::client::Client::of(&self.socket()).status().await.unwrap()
+        dockbridge_daemon::client::Client::of(&self.socket()).status().await.unwrap()
     }
 
     /// Polls until the status is as wanted; returns it with the time that it took.
@@ -109,7 +110,8 @@ pub struct Client {
 impl Client {
     async fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -118,17 +120,32 @@ impl Client {
 
     /// The head of an answer, and its body as it comes.
     pub async fn open(&mut self, method: &str, path: &str) -> Response<Incoming> {
-        let request = Request::builder().method(method).uri(path).header("Host", "docker").body(Empty::new()).unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("Host", "docker")
+            .body(Empty::new())
+            .unwrap();
         // After an answer the client's side takes a moment to be ready for the next request.
-        timeout(LONGEST, self.sender.ready()).await.expect("it is ready").expect("the client's connection holds");
-        timeout(LONGEST, self.sender.send_request(request)).await.expect("an answer").expect("the client's connection holds")
+        timeout(LONGEST, self.sender.ready()).await.expect("it is ready").expect(
+            "the client's \
+            connection holds",
+        );
+        timeout(LONGEST, self.sender.send_request(request))
+            .await
+            .expect("an answer")
+            .expect("the client's connection holds")
     }
 
     /// Status and body.
     pub async fn ask(&mut self, method: &str, path: &str) -> (u16, String) {
         let response = self.open(method, path).await;
         let status = response.status().as_u16();
-        let body = timeout(LONGEST, response.into_body().collect()).await.expect("a body").unwrap().to_bytes();
+        let body = timeout(LONGEST, response.into_body().collect())
+            .await
+            .expect("a body")
+            .unwrap()
+            .to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 }
@@ -136,11 +153,13 @@ impl Client {
 /// An error as Docker words it.
 pub fn docker_error((status, body): &(u16, String)) -> String {
     assert!(*status >= 500, "{status}: {body}");
-    let error: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {body}"));
+    let error: serde_json::Value =
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {body}"));
     error["message"].as_str().unwrap_or_else(|| panic!("no message: {body}")).to_owned()
 }
 
-/// Speaks as much of the API as is asked here: `/events` never ends, `/slow` is never answered, everything else is.
+/// Speaks as much of the API as is asked here: `/events` never ends, `/slow` is never answered,
+/// everything else is.
 pub struct Engine {
     path: PathBuf,
     serving: Option<AbortOnDropHandle<()>>,
@@ -185,7 +204,10 @@ async fn serve(stream: UnixStream) -> std::io::Result<()> {
         }
         let answer = match request.split(' ').nth(1).unwrap_or_default() {
             "/slow" => std::future::pending().await,
-            events if events.starts_with("/events") => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n",
+            events if events.starts_with("/events") => {
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
+                chunked\r\n\r\n3\r\n{}\n\r\n"
+            }
             _ => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]",
         };
         stream.write_all(answer.as_bytes()).await?;
@@ -215,7 +237,8 @@ impl Relay {
     async fn start(to: u16, mode: Mode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (mode, generation) = (Arc::new(watch::Sender::new(mode)), Arc::new(watch::Sender::new(0)));
+        let (mode, generation) =
+            (Arc::new(watch::Sender::new(mode)), Arc::new(watch::Sender::new(0)));
         let relaying = tokio::spawn(relay(listener, port, to, mode.clone(), generation.clone()));
         Self { port, mode, generation, _relaying: AbortOnDropHandle::new(relaying) }
     }
@@ -230,8 +253,15 @@ impl Relay {
     }
 }
 
-async fn relay(listener: TcpListener, port: u16, to: u16, mode: Arc<watch::Sender<Mode>>, generation: Arc<watch::Sender<u64>>) {
-    let (mut listener, mut connections, mut modes) = (Some(listener), JoinSet::new(), mode.subscribe());
+async fn relay(
+    listener: TcpListener,
+    port: u16,
+    to: u16,
+    mode: Arc<watch::Sender<Mode>>,
+    generation: Arc<watch::Sender<u64>>,
+) {
+    let (mut listener, mut connections, mut modes) =
+        (Some(listener), JoinSet::new(), mode.subscribe());
     loop {
         if *modes.borrow_and_update() == Mode::Refusing {
             (listener, connections) = (None, JoinSet::new());
@@ -250,7 +280,12 @@ async fn relay(listener: TcpListener, port: u16, to: u16, mode: Arc<watch::Sende
     }
 }
 
-async fn carry(mut client: TcpStream, to: u16, mut mode: watch::Receiver<Mode>, mut generation: watch::Receiver<u64>) {
+async fn carry(
+    mut client: TcpStream,
+    to: u16,
+    mut mode: watch::Receiver<Mode>,
+    mut generation: watch::Receiver<u64>,
+) {
     let mine = *generation.borrow();
     let _ = mode.wait_for(|mode| *mode == Mode::Passing).await;
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", to)).await else { return };

@@ -23,7 +23,10 @@ pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     }
     for entry in &entries {
         match arguments.json {
-            true => say(&serde_json::to_string(entry).map_err(|error| Failure::new(error.to_string()))?),
+            true => {
+                say(&serde_json::to_string(entry)
+                    .map_err(|error| Failure::new(error.to_string()))?)
+            }
             false => say(&line(entry)),
         }
     }
@@ -34,5 +37,12 @@ fn line(entry: &AuditEntry) -> String {
     let at = entry.at.strftime("%Y-%m-%d %H:%M:%S");
     let id = entry.id.map(|id| format!(" ({id})")).unwrap_or_default();
     let message = entry.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-    format!("{at} UTC  {} {}{id}  {}{message}  by {}: {}", entry.method, entry.path, entry.result, entry.actor.words(), entry.reason)
+    format!(
+        "{at} UTC  {} {}{id}  {}{message}  by {}: {}",
+        entry.method,
+        entry.path,
+        entry.result,
+        entry.actor.words(),
+        entry.reason
+    )
 }

@@ -1,5 +1,7 @@
-//! What bills now, for the first screen of `status` and for `sweep`: everything of this owner in the project, of all profiles, with its price. A look is kept
-//! for a while, so that a `status` in a loop does not use up the project's requests; an older one is shown with its age where the cloud does not answer.
+//! What bills now, for the first screen of `status` and for `sweep`: everything of this owner in
+//! the project, of all profiles, with its price. A look is kept for a while, so that a `status` in
+//! a loop does not use up the project's requests; an older one is shown with its age where the
+//! cloud does not answer.
 
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use crate::settings::duration;
 
 /// Nobody waits longer for a look at the prices.
 const LONGEST_LOOK: Duration = Duration::from_secs(4);
-/// Seconds for which a look is good enough. Five requests each time are 600 of the project's 3,600 in an hour.
+/// Seconds for which a look is good enough. Five requests each time are 600 of the project's 3,600
+/// in an hour.
 const FRESH_FOR: i64 = 30;
 
 /// A look at what bills.
@@ -39,7 +42,8 @@ pub struct Bills {
     trouble: Option<String>,
 }
 
-/// Looks, or takes the last look. `None` where there is no owner yet or no token: then there is nothing of ours to ask for. Nothing is made.
+/// Looks, or takes the last look. `None` where there is no owner yet or no token: then there is
+/// nothing of ours to ask for. Nothing is made.
 pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
     if !resolved.paths.owner().exists() {
         return None;
@@ -49,7 +53,9 @@ pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
     let path = resolved.paths.profile_state(&resolved.profile).join("bills.json");
     let (now, of) = (Timestamp::now().as_second(), format!("{owner} {}", resolved.endpoint()));
     let last = kept_file::read::<Look>(&path).filter(|last| last.of == of);
-    if let Some(last) = last.as_ref().filter(|last| !wants_fresh && (0..FRESH_FOR).contains(&(now - last.at))) {
+    if let Some(last) =
+        last.as_ref().filter(|last| !wants_fresh && (0..FRESH_FOR).contains(&(now - last.at)))
+    {
         return Some(Bills { look: Some(last.clone()), trouble: None });
     }
     match timeout(LONGEST_LOOK, machine::standing(&client, &owner)).await {
@@ -62,24 +68,30 @@ pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
         }
         Ok(Err(error)) => Some(Bills { look: last, trouble: Some(with_causes(&error)) }),
         Err(_) => {
-            let waited = format!("the cloud does not answer within {}", duration::format(LONGEST_LOOK));
+            let waited =
+                format!("the cloud does not answer within {}", duration::format(LONGEST_LOOK));
             Some(Bills { look: last, trouble: Some(waited) })
         }
     }
 }
 
-/// What was found belongs in the books of this profile, also where another computer made it or somebody deleted it in the cloud's console.
+/// What was found belongs in the books of this profile, also where another computer made it or
+/// somebody deleted it in the cloud's console.
 fn enter(resolved: &Resolved, standing: &Standing) {
     let (books, profile) = (resolved.books(), resolved.profile.to_string());
     let is_own = |named: &Option<String>| named.as_deref() == Some(profile.as_str());
     let servers = standing.machines.iter().filter(|machine| is_own(&machine.profile));
-    let volumes: Vec<_> = standing.volumes.iter().filter(|volume| is_own(&volume.profile)).collect();
+    let volumes: Vec<_> =
+        standing.volumes.iter().filter(|volume| is_own(&volume.profile)).collect();
     let ids = servers.chain(&standing.builders).filter_map(|server| server.thing.id).collect();
     let post = |event| books.post(Posting { profile: Some(profile.clone()), event });
     for volume in &volumes {
         post(Billed::Volume(volume.thing.clone()));
     }
-    post(Billed::Only { servers: ids, volumes: volumes.iter().map(|volume| volume.thing.id).collect() });
+    post(Billed::Only {
+        servers: ids,
+        volumes: volumes.iter().map(|volume| volume.thing.id).collect(),
+    });
 }
 
 impl Bills {
@@ -106,8 +118,22 @@ impl Bills {
 
 fn all(standing: &Standing, own: &str) -> Vec<String> {
     let currency = &standing.currency;
-    let hourly = |price: Option<f64>| price.map_or("price not known".to_owned(), |price| format!("{price:.4} {currency} a started hour"));
-    let monthly = |price: Option<f64>| price.map_or("price not known".to_owned(), |price| format!("{price:.2} {currency} a month"));
+    let hourly = |price: Option<f64>| {
+        price.map_or(
+            "price not \
+        known"
+                .to_owned(),
+            |price| format!("{price:.4} {currency} a started hour"),
+        )
+    };
+    let monthly = |price: Option<f64>| {
+        price.map_or(
+            "price not \
+        known"
+                .to_owned(),
+            |price| format!("{price:.2} {currency} a month"),
+        )
+    };
     let of = |profile: &Option<String>| match profile.as_deref() {
         Some(profile) if profile != own => format!(" of profile {profile}"),
         _ => String::new(),
@@ -119,17 +145,29 @@ fn all(standing: &Standing, own: &str) -> Vec<String> {
             let id = machine.id.map(|id| id.to_string()).unwrap_or_default();
             let kind = machine.server_type.as_deref().unwrap_or("unknown type");
             let location = machine.location.as_deref().unwrap_or("unknown location");
-            lines.push(format!("{what} {}{profile} ({id}, {kind} in {location}): {}", machine.name, hourly(machine.price_hourly)));
+            lines.push(format!(
+                "{what} {}{profile} ({id}, {kind} in {location}): {}",
+                machine.name,
+                hourly(machine.price_hourly)
+            ));
         }
     }
     for volume in &standing.volumes {
         let (disk, profile) = (&volume.thing, of(&volume.profile));
         let attached = if disk.server.is_some() { "" } else { ", not attached" };
         let price = monthly(disk.price_monthly);
-        lines.push(format!("volume {}{profile} ({}, {} GB in {}{attached}): {price}", disk.name, disk.id, disk.size, disk.location));
+        lines.push(format!(
+            "volume {}{profile} ({}, {} GB in {}{attached}): \
+            {price}",
+            disk.name, disk.id, disk.size, disk.location
+        ));
     }
-    for (what, kept) in [("unused primary IP", &standing.addresses), ("snapshot", &standing.snapshots)] {
-        lines.extend(kept.iter().map(|kept| format!("{what} {} ({}): {}", kept.name, kept.id, monthly(kept.price_monthly))));
+    for (what, kept) in
+        [("unused primary IP", &standing.addresses), ("snapshot", &standing.snapshots)]
+    {
+        lines.extend(kept.iter().map(|kept| {
+            format!("{what} {} ({}): {}", kept.name, kept.id, monthly(kept.price_monthly))
+        }));
     }
     lines
 }

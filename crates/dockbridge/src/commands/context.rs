@@ -38,14 +38,18 @@ pub fn make(resolved: &Resolved, chosen: Option<&str>) {
         Found::Ours => docker(&["update", &name], &host, &mark),
         Found::Foreign { host } => {
             say(&format!(
-                "Docker context {name:?} leads to {host}, which is not this profile: it stays as it \
+                "Docker context {name:?} leads to {host}, which is not this profile: it stays as \
+                    it \
                  is. `dockbridge init --yes --context {name}-2` makes another."
             ));
             false
         }
     };
     if made {
-        say(&format!("Docker context {name:?} leads here: `docker context use {name}` makes it the default."));
+        say(&format!(
+            "Docker context {name:?} leads here: `docker context use {name}` makes it the \
+            default."
+        ));
     } else {
         say(&format!("Point docker here with: export DOCKER_HOST={host}"));
     }
@@ -57,7 +61,11 @@ fn mark(owner: &Path) -> String {
 }
 
 fn inspect(name: &str, host: &str, mark: &str) -> Found {
-    let output = Command::new("docker").args(["context", "inspect", name]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let output = Command::new("docker")
+        .args(["context", "inspect", name])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
     match output {
         Ok(output) if output.status.success() => found(&output.stdout, host, mark),
         Ok(_) | Err(_) => Found::Nothing,

@@ -59,7 +59,8 @@ pub enum Command {
 /// Which cloud project.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Project {
-    /// API token; `-` reads it from standard input. Better there or in HCLOUD_TOKEN: arguments are seen by every process
+    /// API token; `-` reads it from standard input. Better there or in HCLOUD_TOKEN: arguments are
+    /// seen by every process
     #[arg(long, value_name = "TOKEN", value_parser = secret)]
     token: Option<SecretString>,
 }
@@ -75,7 +76,8 @@ impl Project {
     fn open(&self, global: &GlobalArgs) -> Outcome<Opened> {
         let mut resolved = Resolved::load(global)?;
         if let Some(token) = &self.token {
-            resolved.settings.hetzner.api_token = Some(Token::new(given(token)?.expose_secret(), Source::Argument));
+            resolved.settings.hetzner.api_token =
+                Some(Token::new(given(token)?.expose_secret(), Source::Argument));
         }
         let client = resolved.client(resolved.token()?)?;
         let owner = resolved.owner_or_nobody()?;
@@ -113,7 +115,8 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
             let Opened { client, owner, .. } = project.open(global)?;
             let snapshots = image::list(&client, &owner).await?;
             if json {
-                say(&serde_json::to_string_pretty(&snapshots).map_err(|error| Failure::new(error.to_string()))?);
+                say(&serde_json::to_string_pretty(&snapshots)
+                    .map_err(|error| Failure::new(error.to_string()))?);
                 return Ok(());
             }
             if snapshots.is_empty() {
@@ -134,19 +137,36 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         }
         Command::Prune { keep, older_than, dry_run, project } => {
             let Opened { client, owner, .. } = project.open(global)?;
-            let going = image::surplus(&image::list(&client, &owner).await?, keep, older_than, Timestamp::now());
+            let going = image::surplus(
+                &image::list(&client, &owner).await?,
+                keep,
+                older_than,
+                Timestamp::now(),
+            );
             if going.is_empty() {
                 say("No image is old enough to go.");
             }
             let mut failed = 0;
             for snapshot in &going {
-                say(&format!("{}{}", describe(snapshot), if dry_run { " would go" } else { " goes" }));
+                say(&format!(
+                    "{}{}",
+                    describe(snapshot),
+                    if dry_run { " would go" } else { " goes" }
+                ));
                 if !dry_run && let Err(error) = image::delete(&client, &owner, snapshot.id).await {
                     failed += 1;
                     complain(&format!("It stays: {}", with_causes(&error)));
                 }
             }
-            if failed > 0 { Err(Failure::new(format!("{failed} of {} could not be deleted", going.len()))) } else { Ok(()) }
+            if failed > 0 {
+                Err(Failure::new(format!(
+                    "{failed} of {} could not be \
+                deleted",
+                    going.len()
+                )))
+            } else {
+                Ok(())
+            }
         }
     }
 }
@@ -155,20 +175,33 @@ fn find<'a>(snapshots: &'a [Snapshot], wanted: &str) -> Outcome<&'a Snapshot> {
     if let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.id.to_string() == wanted) {
         return Ok(snapshot);
     }
-    let named: Vec<&Snapshot> = snapshots.iter().filter(|snapshot| snapshot.name == wanted).collect();
+    let named: Vec<&Snapshot> =
+        snapshots.iter().filter(|snapshot| snapshot.name == wanted).collect();
     match named.as_slice() {
         [one] => Ok(one),
-        [] => Err(Failure::new(format!("there is no image {wanted:?} of ours")).hint("`dockbridge image list` shows them")),
+        [] => Err(Failure::new(format!(
+            "there is no image {wanted:?} of \
+            ours"
+        ))
+        .hint("`dockbridge image list` shows them")),
         several => {
             let ids: Vec<String> = several.iter().map(|snapshot| snapshot.id.to_string()).collect();
-            Err(Failure::new(format!("several images are called {wanted:?}")).hint(format!("name one by its id: {}", ids.join(", "))))
+            Err(Failure::new(format!(
+                "several images are called \
+                {wanted:?}"
+            ))
+            .hint(format!("name one by its id: {}", ids.join(", "))))
         }
     }
 }
 
 fn describe(snapshot: &Snapshot) -> String {
-    let version = snapshot.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-    format!("{} ({}): {}{version} for {}", snapshot.name, snapshot.id, snapshot.os, snapshot.architecture)
+    let version =
+        snapshot.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    format!(
+        "{} ({}): {}{version} for {}",
+        snapshot.name, snapshot.id, snapshot.os, snapshot.architecture
+    )
 }
 
 /// One line each, and what all of them cost.
@@ -176,11 +209,38 @@ fn table(snapshots: &[Snapshot]) -> Vec<String> {
     let mut lines: Vec<String> = snapshots
         .iter()
         .map(|snapshot| {
-            let made = snapshot.created.map(|created| created.strftime(", %Y-%m-%d %H:%M").to_string()).unwrap_or_default();
+            let made = snapshot
+                .created
+                .map(|created| {
+                    created
+                        .strftime(
+                            ", %Y-%m-%d \
+                %H:%M",
+                        )
+                        .to_string()
+                })
+                .unwrap_or_default();
             let size = snapshot.size.map(|size| format!(", {size:.2} GB")).unwrap_or_default();
-            let price = snapshot.price_monthly.map(|price| format!(", {price:.4} EUR net a month")).unwrap_or_default();
-            let state = if snapshot.status == "available" { String::new() } else { format!(", {}", snapshot.status) };
-            format!("{}{made}{size}, disk of {} GB{price}{state}", describe(snapshot), snapshot.disk)
+            let price = snapshot
+                .price_monthly
+                .map(|price| {
+                    format!(
+                        ", {price:.4} EUR net a \
+                month"
+                    )
+                })
+                .unwrap_or_default();
+            let state = if snapshot.status == "available" {
+                String::new()
+            } else {
+                format!(", {}", snapshot.status)
+            };
+            format!(
+                "{}{made}{size}, disk of {} \
+                GB{price}{state}",
+                describe(snapshot),
+                snapshot.disk
+            )
         })
         .collect();
     if snapshots.len() > 1 {
@@ -216,8 +276,10 @@ mod tests {
         assert_eq!(
             table(&[snapshot(1, "a"), snapshot(2, "a")]),
             [
-                "a (1): talos v1.12.0 for x86, 2026-11-10 08:00, 0.15 GB, disk of 40 GB, 0.0021 EUR net a month",
-                "a (2): talos v1.12.0 for x86, 2026-11-10 08:00, 0.15 GB, disk of 40 GB, 0.0021 EUR net a month",
+                "a (1): talos v1.12.0 for x86, 2026-11-10 08:00, 0.15 GB, disk of 40 GB, 0.0021 \
+                    EUR net a month",
+                "a (2): talos v1.12.0 for x86, 2026-11-10 08:00, 0.15 GB, disk of 40 GB, 0.0021 \
+                    EUR net a month",
                 "2 images, 0.0042 EUR net a month",
             ]
         );

@@ -56,8 +56,11 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if let Some(there) = arguments.join.as_ref().and_then(|join| join.endpoint.as_ref())
         && *there != endpoint
     {
-        return Err(Failure::new(format!("the other computer's machines are at {there}, and this one asks {endpoint}"))
-            .hint(format!("set HCLOUD_ENDPOINT={there}, or give the token with `--token-stdin`")));
+        return Err(Failure::new(format!(
+            "the other computer's machines are at {there}, and this \
+            one asks {endpoint}"
+        ))
+        .hint(format!("set HCLOUD_ENDPOINT={there}, or give the token with `--token-stdin`")));
     }
     let client = client_at(&endpoint, token)?;
     let locations = check(&client, typed.is_some()).await?;
@@ -77,10 +80,16 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     resolved.login_key()?;
     if arguments.join.is_some() {
         resolved.cloud()?.register_login_key().await?;
-        say("This computer's login key is in the project. A machine that another computer uses now lets it in within 75 s.");
+        say(
+            "This computer's login key is in the project. A machine that another computer uses now \
+            lets it in within 75 s.",
+        );
     } else {
         let invitation = Invitation::new(owner, &endpoint);
-        say(&format!("On another computer `dockbridge init --join {invitation}` joins this owner."));
+        say(&format!(
+            "On another computer `dockbridge init --join {invitation}` joins this \
+            owner."
+        ));
     }
     if !arguments.no_context {
         context::make(&resolved, arguments.context.as_deref());
@@ -89,12 +98,20 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
-/// Whether this computer can join an owner. Its own would be forgotten, with what it has in a project.
+/// Whether this computer can join an owner. Its own would be forgotten, with what it has in a
+/// project.
 fn is_free_for(resolved: &Resolved, joined: &Owner) -> Outcome {
     match resolved.known_owner()? {
-        Some(own) if own != *joined => Err(Failure::new(format!("this computer has the owner id {own}, and what it made carries it"))
-            .hint("`dockbridge sweep` and `dockbridge volume list` show what there is")
-            .hint(format!("once nothing of it is needed, remove {} and join again", resolved.paths.owner().display()))),
+        Some(own) if own != *joined => Err(Failure::new(format!(
+            "this computer has the owner id \
+            {own}, and what it made carries it"
+        ))
+        .hint("`dockbridge sweep` and `dockbridge volume list` show what there is")
+        .hint(format!(
+            "once nothing of it is needed, remove {} and join \
+                again",
+            resolved.paths.owner().display()
+        ))),
         _ => Ok(()),
     }
 }
@@ -117,7 +134,10 @@ async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
     // A key without a name and without a key: it is refused for that, and before that for a token
     // that may only read.
     match client.ssh_keys().create("", "", &Labels::new()).await {
-        Err(error) if error.is_read_only() => Err(with_hints(Failure::new("this token may only read, and machines are made and deleted"))),
+        Err(error) if error.is_read_only() => Err(with_hints(Failure::new(
+            "this token may only \
+            read, and machines are made and deleted",
+        ))),
         Err(error) if error.api().is_none() => Err(unchecked(&error)),
         _ => Ok(locations),
     }
@@ -133,7 +153,8 @@ fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
         if !stdin.is_terminal() {
             return Ok(None);
         }
-        say("Paste an API token with Read & Write (Hetzner Cloud console, Security, API tokens), or \
+        say("Paste an API token with Read & Write (Hetzner Cloud console, Security, API tokens), \
+            or \
              press Enter to use the environment's:");
     }
     let mut line = String::new();

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use local_cloud::{Access, Cloud, ContainerEngine, Limits, Machines, Options, Pace, Sshd, StartError, Stock, Token};
+use local_cloud::{
+    Access, Cloud, ContainerEngine, Limits, Machines, Options, Pace, Sshd, StartError, Stock, Token,
+};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
@@ -25,8 +27,14 @@ pub struct Args {
     /// Folder that everything lives in
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// A token with read and write access, instead of one made at the first start (DOCKBRIDGE_LOCAL_CLOUD_TOKEN keeps it from the process list)
-    #[arg(long, env = "DOCKBRIDGE_LOCAL_CLOUD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    /// A token with read and write access, instead of one made at the first start
+    /// (DOCKBRIDGE_LOCAL_CLOUD_TOKEN keeps it from the process list)
+    #[arg(
+        long,
+        env = "DOCKBRIDGE_LOCAL_CLOUD_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     token: Option<String>,
     /// A file with a token that may only read
     #[arg(long, value_name = "FILE")]
@@ -126,10 +134,15 @@ enum SshdKind {
 pub async fn run(arguments: Args) -> Outcome {
     let real = arguments.machines == MachinesKind::Nspawn || arguments.clean || arguments.prepare;
     if real && !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("real machines need root").hint("run it as root, or the API alone with --machines none"));
+        return Err(Failure::new(
+            "real machines need \
+            root",
+        )
+        .hint("run it as root, or the API alone with --machines none"));
     }
     if arguments.clean {
-        let report = local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()))?;
+        let report =
+            local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()))?;
         say(&format!("Removed: {report}."));
         return Ok(());
     }
@@ -163,7 +176,10 @@ pub async fn run(arguments: Args) -> Outcome {
             StockKind::Full => Stock::Full,
             StockKind::Captured => Stock::Captured,
         },
-        limits: Limits { requests_per_hour: arguments.requests_per_hour, servers: arguments.server_limit },
+        limits: Limits {
+            requests_per_hour: arguments.requests_per_hour,
+            servers: arguments.server_limit,
+        },
         removed_properties: arguments.removed_properties,
         sshd: match arguments.sshd {
             SshdKind::Socket => Sshd::Socket,
@@ -175,12 +191,21 @@ pub async fn run(arguments: Args) -> Outcome {
     let cloud = Cloud::start(options).await.map_err(not_started)?;
     say(&format!("A Hetzner Cloud answers at {}", cloud.endpoint()));
     if real_pace {
-        say(&format!("Durations of actions are drawn; --pace-seed {seed} draws the same ones again"));
+        say(&format!(
+            "Durations of actions are drawn; --pace-seed {seed} draws the same ones \
+            again"
+        ));
     }
     if let Some(endpoint) = cloud.machine_endpoint() {
-        say(&format!("Its machines reach it at   {endpoint}  (use this one for machines that delete themselves)"));
+        say(&format!(
+            "Its machines reach it at   {endpoint}  (use this one for machines that \
+            delete themselves)"
+        ));
     }
-    say(&format!("export HCLOUD_ENDPOINT={}", cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint())));
+    say(&format!(
+        "export HCLOUD_ENDPOINT={}",
+        cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint())
+    ));
     if !given {
         say(&format!("export HCLOUD_TOKEN=\"$(cat {})\"", state.join("token").display()));
     }
@@ -193,10 +218,17 @@ pub async fn run(arguments: Args) -> Outcome {
 /// The tokens that the arguments name. A read-only one is read from its file, so that it is in no
 /// process list.
 fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<Token>, Failure> {
-    let mut tokens: Vec<Token> = read_write.into_iter().map(|secret| Token::new(secret, "default", Access::ReadWrite)).collect();
+    let mut tokens: Vec<Token> = read_write
+        .into_iter()
+        .map(|secret| Token::new(secret, "default", Access::ReadWrite))
+        .collect();
     if let Some(file) = read_only {
         let secret = std::fs::read_to_string(file).map_err(|error| {
-            let failure = Failure::new(format!("cannot read the token in {}: {error}", file.display()));
+            let failure = Failure::new(format!(
+                "cannot read the token in {}: \
+                {error}",
+                file.display()
+            ));
             failure.hint("write a token of your choice into the file")
         })?;
         if secret.trim().is_empty() {
@@ -217,14 +249,19 @@ pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
         say("Making the base system of machines (once, about a minute):");
     }
     let progress = |line: &str| say(&format!("  {line}"));
-    local_cloud::nspawn::base::ensure_of(&cache, engine, &progress).await.map_err(|failure| Failure::new(failure.to_string()))?;
+    local_cloud::nspawn::base::ensure_of(&cache, engine, &progress)
+        .await
+        .map_err(|failure| Failure::new(failure.to_string()))?;
     Ok(())
 }
 
 fn not_started(error: StartError) -> Failure {
     let hint = match &error {
         StartError::InUse { .. } => Some("end that one, or choose another folder with --state DIR"),
-        StartError::Listen { .. } => Some("choose another address with --listen ADDRESS:PORT; port 0 takes a free one"),
+        StartError::Listen { .. } => Some(
+            "choose another address with --listen ADDRESS:PORT; port \
+            0 takes a free one",
+        ),
         StartError::State { .. } => Some("choose a folder that you may write to with --state DIR"),
         StartError::Machines(_) | StartError::Catalogue(_) => None,
     };

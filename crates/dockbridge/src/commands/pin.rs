@@ -17,7 +17,9 @@ pub struct Args {
 
 fn length(text: &str) -> Result<Duration, String> {
     match duration::parse(text)? {
-        length if length < Duration::from_secs(1) => Err("a pin lasts for a second at least".to_owned()),
+        length if length < Duration::from_secs(1) => Err("a pin lasts for a second at \
+            least"
+            .to_owned()),
         length => Ok(length),
     }
 }
@@ -27,8 +29,14 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let daemon = Resolved::load_what_holds(global)?.daemon();
     daemon.pin(arguments.length).await?;
     let status = daemon.status().await?;
-    let until =
-        arguments.length.map_or_else(|| "until `dockbridge unpin`".to_owned(), |length| format!("for {}", duration::format(length)));
+    let until = arguments.length.map_or_else(
+        || {
+            "until `dockbridge \
+            unpin`"
+                .to_owned()
+        },
+        |length| format!("for {}", duration::format(length)),
+    );
     say(&format!("Pinned {until}."));
     if arguments.length.is_none() {
         say("It bills for as long; the lease still ends it when this daemon is not heard of.");

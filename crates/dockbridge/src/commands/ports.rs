@@ -43,7 +43,11 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             let made = daemon.add_forward(&forward).await?;
             say(&match state(&made) {
                 "open" => format!("{} leads to {}.", local(&made), target(&made)),
-                _ => format!("{} is going to lead to {}:{} when that container runs.", forward.local, forward.container, forward.port),
+                _ => format!(
+                    "{} is going to lead to {}:{} when that container \
+                    runs.",
+                    forward.local, forward.container, forward.port
+                ),
             });
         }
         Some(Command::Remove { local }) => {
@@ -53,12 +57,14 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         None => {
             let status = daemon.status().await?;
             if arguments.json {
-                say(&serde_json::to_string_pretty(&status.ports).map_err(|error| Failure::new(error.to_string()))?);
+                say(&serde_json::to_string_pretty(&status.ports)
+                    .map_err(|error| Failure::new(error.to_string()))?);
             } else {
                 let ports = status.ports.as_array().map_or(&[] as &[_], Vec::as_slice);
                 if ports.is_empty() && status.state != "up" {
                     say(
-                        "No container publishes a port. No machine is up: what ran on the last one is asleep until a docker command, or `dockbridge wake`.",
+                        "No container publishes a port. No machine is up: what ran on the last one \
+                            is asleep until a docker command, or `dockbridge wake`.",
                     );
                 } else {
                     print(ports);
@@ -74,12 +80,14 @@ fn print(ports: &[Value]) {
     if ports.is_empty() {
         return say("No container publishes a port.");
     }
-    let head = ["LOCAL", "CONTAINER", "STATE", "NOW", "ALL", "IN", "OUT", "LAST USED"].map(str::to_owned);
+    let head =
+        ["LOCAL", "CONTAINER", "STATE", "NOW", "ALL", "IN", "OUT", "LAST USED"].map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(head).chain(ports.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; 8] = std::array::from_fn(width);
     for (number, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         say(cells.join("  ").trim_end());
         if let Some(port) = number.checked_sub(1).and_then(|number| ports.get(number)) {
             notes(port).iter().for_each(|note| say(&format!("  {note}")));
@@ -89,7 +97,9 @@ fn print(ports: &[Value]) {
 
 fn row(port: &Value) -> [String; 8] {
     let number = |key: &str| port[key].as_u64().unwrap_or(0);
-    let used = port["last_used_seconds"].as_f64().map_or("never".to_owned(), |ago| format!("{} ago", seconds(ago)));
+    let used = port["last_used_seconds"]
+        .as_f64()
+        .map_or("never".to_owned(), |ago| format!("{} ago", seconds(ago)));
     [
         local(port),
         target(port),
@@ -106,7 +116,11 @@ fn row(port: &Value) -> [String; 8] {
 fn notes(port: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(asked_for) = port["asked_for"].as_str() {
-        notes.push(format!("{asked_for} is taken on this computer; {} was chosen instead", local(port)));
+        notes.push(format!(
+            "{asked_for} is taken on this computer; {} was chosen \
+            instead",
+            local(port)
+        ));
     }
     if let Some(why) = port["state"]["why"].as_str() {
         notes.push(why.to_owned());
@@ -114,10 +128,16 @@ fn notes(port: &Value) -> Vec<String> {
     if port["by_hand"] == true {
         notes.push("added by hand".to_owned());
     }
-    let failed = port["recent"].as_array().into_iter().flatten().filter(|ended| ended["error"].is_string());
+    let failed =
+        port["recent"].as_array().into_iter().flatten().filter(|ended| ended["error"].is_string());
     notes.extend(failed.take(3).map(|ended| {
         let text = |key: &str| ended[key].as_str().unwrap_or_default();
-        format!("{} ago from {}: {}", seconds(ended["seconds_ago"].as_f64().unwrap_or(0.0)), text("client"), text("error"))
+        format!(
+            "{} ago from {}: {}",
+            seconds(ended["seconds_ago"].as_f64().unwrap_or(0.0)),
+            text("client"),
+            text("error")
+        )
     }));
     notes
 }

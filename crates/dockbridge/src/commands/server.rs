@@ -45,7 +45,12 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Status { json } => {
             let servers = resolved.looking()?.servers().await?;
             let Some(server) = servers.first() else {
-                return Err(Failure::new("there is no machine").hint("the next docker command creates one").code(NOT_RUNNING));
+                return Err(Failure::new(
+                    "there is no \
+                    machine",
+                )
+                .hint("the next docker command creates one")
+                .code(NOT_RUNNING));
             };
             print(std::slice::from_ref(server), json)
         }
@@ -70,7 +75,10 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
             say("There is no server.");
             Ok(())
         }
-        Destroyed::InUse { reason } => Err(Failure::new(format!("another client works on it: {reason}"))),
+        Destroyed::InUse { reason } => Err(Failure::new(format!(
+            "another client works on it: \
+            {reason}"
+        ))),
     }
 }
 
@@ -85,7 +93,8 @@ pub async fn destroy_through(daemon: &daemon::client::Client) -> Outcome {
 
 fn print(servers: &[Summary], json: bool) -> Outcome {
     if json {
-        let text = serde_json::to_string_pretty(servers).map_err(|error| Failure::new(error.to_string()))?;
+        let text = serde_json::to_string_pretty(servers)
+            .map_err(|error| Failure::new(error.to_string()))?;
         say(&text);
         return Ok(());
     }
@@ -101,10 +110,15 @@ fn print(servers: &[Summary], json: bool) -> Outcome {
 /// One line about a machine.
 pub fn describe(machine: &Summary) -> String {
     let mut line = machine.name.clone();
-    if let (Some(id), Some(server_type), Some(location)) = (machine.id, &machine.server_type, &machine.location) {
+    if let (Some(id), Some(server_type), Some(location)) =
+        (machine.id, &machine.server_type, &machine.location)
+    {
         line.push_str(&format!(" ({id}, {server_type} in {location})"));
     }
-    let status = serde_json::to_value(machine.status).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+    let status = serde_json::to_value(machine.status)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default();
     line.push_str(&format!(", {status}"));
     if let Some(address) = machine.address {
         line.push_str(&format!(", {address}"));
@@ -118,7 +132,8 @@ pub fn describe(machine: &Summary) -> String {
 /// What a machine was made from, and why.
 pub fn image(machine: &Summary) -> Option<String> {
     let image = machine.image.as_ref()?;
-    let because = image.because.as_ref().map(|because| format!(", since {because}")).unwrap_or_default();
+    let because =
+        image.because.as_ref().map(|because| format!(", since {because}")).unwrap_or_default();
     Some(format!("{} ({}){because}", image.name, image.id))
 }
 
@@ -126,15 +141,38 @@ pub fn image(machine: &Summary) -> Option<String> {
 async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
     let cloud = resolved.looking()?;
     let Some(access) = cloud.access().await? else {
-        return Err(Failure::new("there is no machine").hint("`dockbridge wake` creates one").code(NOT_RUNNING));
+        return Err(Failure::new(
+            "there is no \
+            machine",
+        )
+        .hint("`dockbridge wake` creates one")
+        .code(NOT_RUNNING));
     };
     let known_hosts = resolved.paths.profile_state(&resolved.profile).join("known_hosts");
-    let lines: String = access.host_keys.iter().map(|key| format!("{} {key}\n", access.address)).collect();
+    let lines: String =
+        access.host_keys.iter().map(|key| format!("{} {key}\n", access.address)).collect();
     write_private(&known_hosts, lines.as_bytes())?;
-    let key = resolved.settings.ssh.private_key_path.clone().unwrap_or_else(|| resolved.paths.private_key());
+    let key = resolved
+        .settings
+        .ssh
+        .private_key_path
+        .clone()
+        .unwrap_or_else(|| resolved.paths.private_key());
     let error = std::process::Command::new("ssh")
-        .args(["-o", &option("IdentityFile", &key), "-o", &option("UserKnownHostsFile", &known_hosts)])
-        .args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null"])
+        .args([
+            "-o",
+            &option("IdentityFile", &key),
+            "-o",
+            &option("UserKnownHostsFile", &known_hosts),
+        ])
+        .args([
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "GlobalKnownHostsFile=/dev/null",
+        ])
         .args(["-l", "root"])
         .arg(access.address.to_string())
         .args(command)
@@ -145,7 +183,8 @@ async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
 /// An option of `ssh` that holds a path: blanks end a value that is not quoted, and `%` begins a
 /// token (ssh_config(5)).
 fn option(name: &str, path: &std::path::Path) -> String {
-    let path = path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
+    let path =
+        path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
     format!("{name}=\"{path}\"")
 }
 
@@ -163,7 +202,8 @@ mod tests {
             return eprintln!("passed over: no OpenSSH client");
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let line = text.lines().find(|line| line.starts_with("userknownhostsfile ")).unwrap_or(&text);
+        let line =
+            text.lines().find(|line| line.starts_with("userknownhostsfile ")).unwrap_or(&text);
         assert_eq!(line.replace("%%", "%"), format!("userknownhostsfile {}", path.display()));
     }
 }

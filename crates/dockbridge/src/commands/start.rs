@@ -34,7 +34,8 @@ pub struct Args {
     /// Where machines come from; with `--host` it is ssh
     #[arg(long, value_enum)]
     provider: Option<Kind>,
-    /// A host of your own: user@address, with :port if need be, also with ssh:// before it, or an alias of your ssh_config
+    /// A host of your own: user@address, with :port if need be, also with ssh:// before it, or an
+    /// alias of your ssh_config
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// With a host of your own: the private key, instead of those that ssh would offer
@@ -80,27 +81,43 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
     let begun = Instant::now();
     let daemon = Daemon::bind(options(&resolved, provider)).await?;
-    say(&format!("Ready in {:.2} s. Docker socket: unix://{}", begun.elapsed().as_secs_f64(), resolved.socket.display()));
+    say(&format!(
+        "Ready in {:.2} s. Docker socket: \
+        unix://{}",
+        begun.elapsed().as_secs_f64(),
+        resolved.socket.display()
+    ));
     match daemon.found() {
-        Ok(Some(machine)) if machine.id.is_none() => {
-            say(&format!("Docker runs on {}, a host of your own: it is only connected to.", machine.name))
+        Ok(Some(machine)) if machine.id.is_none() => say(&format!(
+            "Docker runs on {}, a host of your own: it is only connected \
+                to.",
+            machine.name
+        )),
+        Ok(Some(machine)) => {
+            say(&format!("There is a machine already: {}", super::server::describe(machine)))
         }
-        Ok(Some(machine)) => say(&format!("There is a machine already: {}", super::server::describe(machine))),
         Ok(None) => say("No machine yet: the first docker command creates one."),
-        Err(trouble) => say(&format!("The cloud cannot be asked now ({trouble}); docker commands try again.")),
+        Err(trouble) => say(&format!(
+            "The cloud cannot be asked now ({trouble}); docker commands \
+            try again."
+        )),
     }
     if let Some(warning) = daemon.clock_warning() {
         say(&format!("Note: {warning}."));
     }
     say(&format!("Point docker here: export DOCKER_HOST=unix://{}", resolved.socket.display()));
     if let Some(port) = resolved.settings.docker.proxy_port {
-        say(&format!("Or here, as every program of this computer can: export DOCKER_HOST=tcp://127.0.0.1:{port}"));
+        say(&format!(
+            "Or here, as every program of this computer can: export \
+            DOCKER_HOST=tcp://127.0.0.1:{port}"
+        ));
     }
     daemon.run(end_of_process()?).await;
     Ok(())
 }
 
-/// A client takes a descriptor, its stream may take another, and sessions begin with a limit of 1,024, which is for programs that cannot do with more.
+/// A client takes a descriptor, its stream may take another, and sessions begin with a limit of
+/// 1,024, which is for programs that cannot do with more.
 fn allow_many_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -124,16 +141,17 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
     }
 }
 
-/// The host of the user's own that is asked for; `None` for machines from the cloud. Whoever names a
-/// host gets no server: what does not fit together is refused.
+/// The host of the user's own that is asked for; `None` for machines from the cloud. Whoever names
+/// a host gets no server: what does not fit together is refused.
 fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
     let (typed, set) = (arguments.host.as_ref(), settings.ssh.host.as_ref());
     match (arguments.provider.or_else(|| typed.map(|_| Kind::Ssh)), settings.machine.provider) {
-        (Some(Kind::Hetzner), _) if typed.is_some() => {
-            Err(Failure::new("--host names a host of your own, and --provider hetzner creates servers")
-                .hint("leave one of both out: --host alone connects to the host")
-                .code(2))
-        }
+        (Some(Kind::Hetzner), _) if typed.is_some() => Err(Failure::new(
+            "--host names a host of your own, and --provider hetzner creates \
+                servers",
+        )
+        .hint("leave one of both out: --host alone connects to the host")
+        .code(2)),
         (Some(Kind::Ssh), _) | (None, Some(Kind::Ssh)) => match typed.or(set) {
             Some(host) => Ok(Some(host.clone())),
             None => Err(Failure::new("provider ssh needs a host: --host <HOST>")
@@ -142,15 +160,21 @@ fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
         },
         (None, None) if set.is_some() => Ok(set.cloned()),
         (Some(Kind::Hetzner), _) | (None, _) => match arguments.typed() {
-            Some(name @ ("--identity" | "--ssh-config" | "--remote-socket")) => {
-                Err(Failure::new(format!("{name} belongs to a host of your own, and none is named"))
-                    .hint("add `--host user@address`, or set `ssh.host`")
-                    .code(2))
-            }
-            _ if arguments.identity.is_some() || arguments.ssh_config.is_some() || arguments.remote_socket.is_some() => {
-                Err(Failure::new("--identity, --ssh-config and --remote-socket belong to a host of your own")
-                    .hint("leave them out with `--provider hetzner`")
-                    .code(2))
+            Some(name @ ("--identity" | "--ssh-config" | "--remote-socket")) => Err(Failure::new(
+                format!("{name} belongs to a host of your own, and none is named"),
+            )
+            .hint("add `--host user@address`, or set `ssh.host`")
+            .code(2)),
+            _ if arguments.identity.is_some()
+                || arguments.ssh_config.is_some()
+                || arguments.remote_socket.is_some() =>
+            {
+                Err(Failure::new(
+                    "--identity, --ssh-config and --remote-socket belong to a host of \
+                    your own",
+                )
+                .hint("leave them out with `--provider hetzner`")
+                .code(2))
             }
             _ => Ok(None),
         },
@@ -162,22 +186,40 @@ async fn is_running(arguments: &Args, resolved: &Resolved) -> Outcome<bool> {
     let Ok(status) = resolved.daemon().status().await else { return Ok(false) };
     let socket = resolved.socket.display();
     if status.profile != resolved.profile.to_string() {
-        return Err(Failure::new(format!("dockbridge (process {}) serves {socket} for profile {}", status.process, status.profile))
-            .hint("choose another place with `--socket PATH`"));
+        return Err(Failure::new(format!(
+            "dockbridge (process {}) serves {socket} for profile {}",
+            status.process, status.profile
+        ))
+        .hint("choose another place with `--socket PATH`"));
     }
     if let Some(name) = arguments.typed() {
-        return Err(Failure::new(format!("dockbridge (process {}) is already running, and {name} would change nothing", status.process))
-            .hint("`dockbridge stop` ends it; then start it with other arguments"));
+        return Err(Failure::new(format!(
+            "dockbridge (process {}) is already running, and {name} \
+            would change nothing",
+            status.process
+        ))
+        .hint("`dockbridge stop` ends it; then start it with other arguments"));
     }
-    say(&format!("dockbridge is already running (process {}). Docker socket: unix://{socket}", status.process));
+    say(&format!(
+        "dockbridge is already running (process {}). Docker socket: \
+        unix://{socket}",
+        status.process
+    ));
     Ok(true)
 }
 
-fn provider(arguments: &Args, resolved: &Resolved, host: Option<&str>) -> Outcome<Arc<dyn Provider>> {
+fn provider(
+    arguments: &Args,
+    resolved: &Resolved,
+    host: Option<&str>,
+) -> Outcome<Arc<dyn Provider>> {
     let Some(host) = host else {
         if !holds_agent(&agent_binaries()) {
-            return Err(Failure::new(format!("there is no dockbridge-agent in {}", agent_binaries().display()))
-                .hint("it belongs beside dockbridge: install both, or set DOCKBRIDGE_AGENT_DIR"));
+            return Err(Failure::new(format!(
+                "there is no dockbridge-agent in {}",
+                agent_binaries().display()
+            ))
+            .hint("it belongs beside dockbridge: install both, or set DOCKBRIDGE_AGENT_DIR"));
         }
         return Ok(Arc::new(resolved.cloud()?));
     };
@@ -208,9 +250,15 @@ async fn detach(resolved: &Resolved) -> Outcome {
     let folder = resolved.paths.profile_state(&resolved.profile);
     make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
     let log_path = folder.join("daemon.log");
-    let mut log = File::options().create(true).append(true).open(&log_path).map_err(|error| unwritable(&log_path, &error))?;
+    let mut log = File::options()
+        .create(true)
+        .append(true)
+        .open(&log_path)
+        .map_err(|error| unwritable(&log_path, &error))?;
     // A daemon that cannot say why it does not start is not started.
-    writeln!(log, "-- start at {}", jiff::Timestamp::now()).and_then(|()| log.sync_all()).map_err(|error| unwritable(&log_path, &error))?;
+    writeln!(log, "-- start at {}", jiff::Timestamp::now())
+        .and_then(|()| log.sync_all())
+        .map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut child = tokio::process::Command::new("setsid")
@@ -224,7 +272,12 @@ async fn detach(resolved: &Resolved) -> Outcome {
     let begun = Instant::now();
     loop {
         if daemon.status().await.is_ok() {
-            say(&format!("Ready in {:.2} s. Docker socket: unix://{}", begun.elapsed().as_secs_f64(), resolved.socket.display()));
+            say(&format!(
+                "Ready in {:.2} s. Docker socket: \
+                unix://{}",
+                begun.elapsed().as_secs_f64(),
+                resolved.socket.display()
+            ));
             say(&format!("Log: {}", log_path.display()));
             return Ok(());
         }
@@ -232,8 +285,11 @@ async fn detach(resolved: &Resolved) -> Outcome {
             return Err(told_by_child(&log_path, begins_at, status));
         }
         if begun.elapsed() > LONGEST_START {
-            return Err(Failure::new(format!("the daemon does not answer after {}", duration::format(LONGEST_START)))
-                .hint(format!("its log is {}", log_path.display())));
+            return Err(Failure::new(format!(
+                "the daemon does not answer after {}",
+                duration::format(LONGEST_START)
+            ))
+            .hint(format!("its log is {}", log_path.display())));
         }
         sleep(Duration::from_millis(20)).await;
     }
@@ -242,10 +298,18 @@ async fn detach(resolved: &Resolved) -> Outcome {
 /// The child's own words, as if it had not been detached.
 fn told_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -> Failure {
     let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or_default()).into_owned();
+    let text = String::from_utf8_lossy(
+        text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or_default(),
+    )
+    .into_owned();
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     let Some((_, told)) = text.rsplit_once("Error: ") else {
-        return Failure::new(format!("the daemon ended with {status}")).hint(format!("its log is {}", log.display())).code(code);
+        return Failure::new(format!(
+            "the daemon ended with \
+            {status}"
+        ))
+        .hint(format!("its log is {}", log.display()))
+        .code(code);
     };
     let mut lines = told.lines();
     let failure = Failure::new(lines.next().unwrap_or_default()).code(code);

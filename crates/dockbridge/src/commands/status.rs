@@ -25,13 +25,16 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_what_holds(global)?;
     let status = match resolved.daemon().status().await {
         Ok(status) => status,
-        Err(error @ ClientError::NotRunning { .. }) => return without_daemon(&resolved, error).await,
+        Err(error @ ClientError::NotRunning { .. }) => {
+            return without_daemon(&resolved, error).await;
+        }
         Err(error) => return Err(error.into()),
     };
     let bills = bills::look(&resolved, false).await;
     if arguments.json {
         let status = WithBills { status: &status, bills: bills.as_ref() };
-        say(&serde_json::to_string_pretty(&status).map_err(|error| Failure::new(error.to_string()))?);
+        say(&serde_json::to_string_pretty(&status)
+            .map_err(|error| Failure::new(error.to_string()))?);
     } else {
         print(&status);
         if let Some(stage) = running_stage(&status, &resolved.wakes()) {
@@ -61,23 +64,33 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     let Ok(cloud) = resolved.looking() else { return Err(failure) };
     match cloud.servers().await {
         Ok(servers) => match servers.first() {
-            Some(server) => Err(failure.hint(format!("there is a machine all the same: {}", super::server::describe(server)))),
+            Some(server) => Err(failure.hint(format!(
+                "there is a machine all the same: {}",
+                super::server::describe(server)
+            ))),
             None => Err(failure),
         },
-        Err(error) => Err(match LastKnown::load(&resolved.paths.profile_state(&resolved.profile)) {
-            Some(last) => failure.hint(format!(
-                "the cloud does not tell ({}); there may be a machine: {}",
-                crate::failure::with_causes(&error),
-                last_known(&last.machine, last.age_seconds(jiff::Timestamp::now()))
-            )),
-            None => failure,
-        }),
+        Err(error) => {
+            Err(match LastKnown::load(&resolved.paths.profile_state(&resolved.profile)) {
+                Some(last) => failure.hint(format!(
+                    "the cloud does not tell ({}); there may be a machine: {}",
+                    crate::failure::with_causes(&error),
+                    last_known(&last.machine, last.age_seconds(jiff::Timestamp::now()))
+                )),
+                None => failure,
+            })
+        }
     }
 }
 
 /// What a machine was that cannot be asked now.
 fn last_known(machine: &Summary, age: u64) -> String {
-    format!("{}, as it answered {} ago", super::server::describe(machine), duration::format(Duration::from_secs(age)))
+    format!(
+        "{}, as it answered {} \
+        ago",
+        super::server::describe(machine),
+        duration::format(Duration::from_secs(age))
+    )
 }
 
 /// For a person.
@@ -95,43 +108,95 @@ pub fn print(status: &Status) {
             say(&format!("Image     {image}"));
         }
         if let Some(volume) = &machine.volume {
-            say(&format!("Volume    {} ({}, {} GB in {})", volume.name, volume.id, volume.size, volume.location));
+            say(&format!(
+                "Volume    {} ({}, {} GB in \
+                {})",
+                volume.name, volume.id, volume.size, volume.location
+            ));
         }
     }
     if let Some(last) = &status.last_known {
         say(&format!("Last seen {}", last_known(&last.machine, last.age_seconds)));
     }
     if let Some(end) = &status.last_end {
-        let server = end.server.map_or_else(|| "The last server".to_owned(), |id| format!("Server {id}"));
+        let server =
+            end.server.map_or_else(|| "The last server".to_owned(), |id| format!("Server {id}"));
         let age = duration::format(Duration::from_secs(end.age_seconds));
-        say(&format!("Last end  {server} was deleted by {} {age} ago: {}", end.actor.words(), end.because));
+        say(&format!(
+            "Last end  {server} was deleted by {} {age} ago: {}",
+            end.actor.words(),
+            end.because
+        ));
     }
     if let Some(report) = &status.report {
-        let containers = report.containers.map(|counts| format!("{} of {} containers run", counts.running, counts.total));
+        let containers = report.containers.map(|counts| {
+            format!(
+                "{} of {} containers \
+            run",
+                counts.running, counts.total
+            )
+        });
         #[expect(clippy::cast_precision_loss, reason = "for people")]
-        let disk = report.disk.map(|disk| format!("volume {:.1} % full", disk.used as f64 / disk.total.max(1) as f64 * 100.0));
+        let disk = report.disk.map(|disk| {
+            format!(
+                "volume {:.1} % \
+            full",
+                disk.used as f64 / disk.total.max(1) as f64 * 100.0
+            )
+        });
         let lease = report.lease_seconds.map(|seconds| format!("lease {seconds} s"));
         let told: Vec<String> = [containers, disk, lease].into_iter().flatten().collect();
         say(&format!("Docker    {}", told.join(", ")));
     }
     if let Some(tunnel) = &status.tunnel {
-        let round_trip = tunnel.round_trip_ms.map(|time| format!(", round trip {time:.1} ms")).unwrap_or_default();
-        say(&format!("Tunnel    {} streams, {} bytes up, {} down{round_trip}", tunnel.streams, tunnel.up, tunnel.down));
+        let round_trip = tunnel
+            .round_trip_ms
+            .map(|time| format!(", round trip {time:.1} ms"))
+            .unwrap_or_default();
+        say(&format!(
+            "Tunnel    {} streams, {} bytes up, {} \
+            down{round_trip}",
+            tunnel.streams, tunnel.up, tunnel.down
+        ));
     }
     for port in status.ports.as_array().into_iter().flatten() {
         let (local, target) = (ports::local(port), ports::target(port));
-        say(&match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
-            ("open", None, _) => format!("Port      {local} leads to {target}"),
-            ("open", Some(asked_for), _) => format!("Port      {local} leads to {target}, since {asked_for} is taken here"),
-            (_, _, why) => format!("Port      {local} does not lead to {target}: {}", why.unwrap_or_default()),
-        });
+        say(
+            &match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
+                ("open", None, _) => format!("Port      {local} leads to {target}"),
+                ("open", Some(asked_for), _) => format!(
+                    "Port      {local} leads to {target}, since \
+                {asked_for} is taken here"
+                ),
+                (_, _, why) => format!(
+                    "Port      {local} does not lead to {target}: {}",
+                    why.unwrap_or_default()
+                ),
+            },
+        );
     }
     if let Some(cost) = &status.cost {
-        let volume = cost.volume_monthly.map(|price| format!("; the volume {price:.2} EUR a month")).unwrap_or_default();
-        say(&format!("Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all net", cost.so_far, cost.hours, cost.hourly));
+        let volume = cost
+            .volume_monthly
+            .map(|price| {
+                format!(
+                    "; the volume {price:.2} EUR a \
+            month"
+                )
+            })
+            .unwrap_or_default();
+        say(&format!(
+            "Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all \
+            net",
+            cost.so_far, cost.hours, cost.hourly
+        ));
     }
     if let Some(budget) = &status.budget {
-        say(&format!("Budget    {:.2} of {:.2} EUR of this month spent; net", budget.spent, budget.limit));
+        say(&format!(
+            "Budget    {:.2} of {:.2} EUR of this month spent; \
+            net",
+            budget.spent, budget.limit
+        ));
     }
     for reason in &status.why.reasons {
         say(&format!("Kept by   {}", super::why::describe(reason)));
@@ -140,7 +205,14 @@ pub fn print(status: &Status) {
         say(&format!("Note      {warning}"));
     }
     if let Some(pin) = status.pin.as_ref().filter(|_| status.state != "up") {
-        let left = pin.seconds.map_or_else(|| "until it is taken off".to_owned(), |left| format!("for another {left} s"));
+        let left = pin.seconds.map_or_else(
+            || {
+                "until it is taken \
+            off"
+                .to_owned()
+            },
+            |left| format!("for another {left} s"),
+        );
         say(&format!("Pinned    {left}, once there is a machine"));
     }
     if !status.why.next.is_empty() {

@@ -27,7 +27,9 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let daemon = resolved.daemon();
     let status = match daemon.status().await {
         // Whoever wants the machine gone gets that without a daemon, too.
-        Err(ClientError::NotRunning { .. }) if arguments.destroy => return super::server::destroy(&resolved).await,
+        Err(ClientError::NotRunning { .. }) if arguments.destroy => {
+            return super::server::destroy(&resolved).await;
+        }
         status => status?,
     };
     let is_waking = status.state == "waking";
@@ -44,7 +46,12 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let begun = Instant::now();
     while daemon.status().await.is_ok() {
         if begun.elapsed() > LONGEST_END {
-            return Err(Failure::new(format!("the daemon (process {}) does not end", status.process)).hint("see its log, or kill it"));
+            return Err(Failure::new(format!(
+                "the daemon (process {}) does not \
+                end",
+                status.process
+            ))
+            .hint("see its log, or kill it"));
         }
         sleep(Duration::from_millis(50)).await;
     }
@@ -53,15 +60,16 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if let Some(machine) = machine.filter(|machine| !arguments.destroy && machine.id.is_some()) {
         let lease = duration::format(resolved.settings.keepalive.timeout);
         say(&format!(
-            "The machine {} goes on, and is billed, until its lease ends in {lease}; `dockbridge server destroy` ends it now.",
+            "The machine {} goes on, and is billed, until its lease ends in {lease}; `dockbridge \
+                server destroy` ends it now.",
             machine.name
         ));
     }
     Ok(())
 }
 
-/// Ends a daemon that may have ended already, or refuses since it is ending. Whether it has ended is
-/// looked at afterwards.
+/// Ends a daemon that may have ended already, or refuses since it is ending. Whether it has ended
+/// is looked at afterwards.
 async fn end(daemon: &Client) {
     if let Ok(answer) = daemon.stop().await {
         tell(answer);

@@ -52,11 +52,21 @@ impl Left {
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_what_holds(global)?;
-    let (cloud, client, owner) = (resolved.looking_at_project()?, resolved.client(resolved.token()?)?, resolved.owner_or_nobody()?);
+    let (cloud, client, owner) = (
+        resolved.looking_at_project()?,
+        resolved.client(resolved.token()?)?,
+        resolved.owner_or_nobody()?,
+    );
     let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
-    left.extend(image::left_over(&client, &owner, &resolved.paths.image_locks()).await?.into_iter().map(Left::Image));
+    left.extend(
+        image::left_over(&client, &owner, &resolved.paths.image_locks())
+            .await?
+            .into_iter()
+            .map(Left::Image),
+    );
     if arguments.json {
-        let text = serde_json::to_string_pretty(&left).map_err(|error| Failure::new(error.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(&left).map_err(|error| Failure::new(error.to_string()))?;
         say(&text);
     } else if left.is_empty() {
         say("Nothing is left over.");
@@ -70,10 +80,12 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             continue;
         }
         let removed = match one {
-            Left::Machine(orphan) => cloud.remove_orphan(orphan).await.map_err(|error| with_causes(&error)),
-            Left::Image(left) => {
-                image::remove_left_over(&client, &owner, &resolved.books(), left).await.map_err(|error| with_causes(&error))
+            Left::Machine(orphan) => {
+                cloud.remove_orphan(orphan).await.map_err(|error| with_causes(&error))
             }
+            Left::Image(left) => image::remove_left_over(&client, &owner, &resolved.books(), left)
+                .await
+                .map_err(|error| with_causes(&error)),
         };
         if let Err(error) = removed {
             failed += 1;
@@ -83,7 +95,12 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if !arguments.json
         && let Some(bills) = super::bills::look(&resolved, true).await
     {
-        bills.lines(&resolved.profile.to_string()).iter().for_each(|line| say(&format!("Bills     {line}")));
+        bills.lines(&resolved.profile.to_string()).iter().for_each(|line| {
+            say(&format!(
+                "Bills     \
+            {line}"
+            ))
+        });
     }
     match (arguments.yes, failed) {
         (_, 1..) => Err(Failure::new(format!("{failed} of {} could not be removed", left.len()))),

@@ -1,4 +1,5 @@
-//! `dockbridge try`: the whole story on a local cloud, each step checked. What it makes is in one temporary folder and goes in any case.
+//! `dockbridge try`: the whole story on a local cloud, each step checked. What it makes is in one
+//! temporary folder and goes in any case.
 
 mod stage;
 mod story;
@@ -31,9 +32,12 @@ pub async fn run(arguments: Args) -> Outcome {
 
     let folder = stage::temporary_folder()?;
     let ending = end_of_process()?;
-    let cloud = Cloud::start(Options { machines: Machines::Nspawn, ..Options::new(folder.path().join("cloud")) })
-        .await
-        .map_err(super::local_cloud::started)?;
+    let cloud = Cloud::start(Options {
+        machines: Machines::Nspawn,
+        ..Options::new(folder.path().join("cloud"))
+    })
+    .await
+    .map_err(super::local_cloud::started)?;
     let stage = Stage::new(folder.path(), &cloud, arguments.idle_timeout);
 
     let told = match stage {
@@ -62,7 +66,11 @@ pub async fn run(arguments: Args) -> Outcome {
     say("Nothing is left on this host.");
     say(&format!("The whole story took {:.0} s.", begun.elapsed().as_secs_f64()));
     if prepared > Duration::from_secs(5) {
-        say(&format!("(Making the base system took {:.0} s before that; it is kept.)", prepared.as_secs_f64()));
+        say(&format!(
+            "(Making the base system took {:.0} s before that; it is \
+            kept.)",
+            prepared.as_secs_f64()
+        ));
     }
     Ok(())
 }

@@ -19,6 +19,10 @@ pub async fn run(global: &GlobalArgs) -> Outcome {
             say(&format!("{} is ready.", machine.name));
             Ok(())
         }
-        None => Err(Failure::new(status.reason.unwrap_or_else(|| "there is no machine".to_owned()))),
+        None => Err(Failure::new(status.reason.unwrap_or_else(|| {
+            "there is no \
+            machine"
+                .to_owned()
+        }))),
     }
 }

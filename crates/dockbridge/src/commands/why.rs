@@ -33,8 +33,10 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if arguments.json {
         let Status { state, reason, since_seconds, why, machine, .. } = &status;
         let image = machine.as_ref().and_then(|machine| machine.image.as_ref());
-        let told = Told { state, reason: reason.as_deref(), since_seconds: *since_seconds, why, image };
-        say(&serde_json::to_string_pretty(&told).map_err(|error| Failure::new(error.to_string()))?);
+        let told =
+            Told { state, reason: reason.as_deref(), since_seconds: *since_seconds, why, image };
+        say(&serde_json::to_string_pretty(&told)
+            .map_err(|error| Failure::new(error.to_string()))?);
         return Ok(());
     }
     for line in lines(&status) {
@@ -68,7 +70,8 @@ fn lines(status: &Status) -> Vec<String> {
 
 fn state(status: &Status) -> String {
     let since = seconds(status.since_seconds as u64);
-    let name = status.machine.as_ref().map(|machine| format!(" ({})", machine.name)).unwrap_or_default();
+    let name =
+        status.machine.as_ref().map(|machine| format!(" ({})", machine.name)).unwrap_or_default();
     let because = status.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     match status.state.as_str() {
         "up" => format!("The machine{name} has answered for {since}."),
@@ -80,14 +83,23 @@ fn state(status: &Status) -> String {
 /// One line about a reason: what, since when, whose, and how long it counts.
 pub fn describe(reason: &ReasonStatus) -> String {
     let mut line = format!("{:<9} {}", reason.kind.replace('_', " "), reason.what);
-    let silent = reason.silent_seconds.filter(|silent| *silent > 0 && matches!(reason.kind.as_str(), "stream" | "port"));
+    let silent = reason
+        .silent_seconds
+        .filter(|silent| *silent > 0 && matches!(reason.kind.as_str(), "stream" | "port"));
     let facts = [
-        reason
-            .age_seconds
-            .map(|age| if reason.kind == "recent" { format!("{} ago", seconds(age)) } else { format!("for {}", seconds(age)) }),
+        reason.age_seconds.map(|age| {
+            if reason.kind == "recent" {
+                format!("{} ago", seconds(age))
+            } else {
+                format!("for {}", seconds(age))
+            }
+        }),
         silent.map(|silent| format!("silent for {}", seconds(silent))),
         reason.client.as_ref().map(|client| format!("by {client}")),
-        Some(reason.seconds.map_or_else(|| "as long as it goes on".to_owned(), |left| format!("counts another {}", seconds(left)))),
+        Some(reason.seconds.map_or_else(
+            || "as long as it goes on".to_owned(),
+            |left| format!("counts another {}", seconds(left)),
+        )),
     ];
     for fact in facts.into_iter().flatten() {
         line.push_str(", ");
@@ -106,7 +118,13 @@ fn end(ending: &EndingStatus) -> String {
         0 => "in its grace".to_owned(),
         later => format!("its grace begins in {}", seconds(later)),
     };
-    format!("{:<9} in {} ({grace}), since {}; {cancel}", ending.cause.replace('_', " "), seconds(ending.seconds), ending.because)
+    format!(
+        "{:<9} in {} ({grace}), since {}; \
+        {cancel}",
+        ending.cause.replace('_', " "),
+        seconds(ending.seconds),
+        ending.because
+    )
 }
 
 fn seconds(seconds: u64) -> String {
@@ -143,11 +161,13 @@ mod tests {
             [
                 "The machine has answered for 1m 1s.",
                 "Kept by:",
-                "  build     POST /build, for 3m 20s, by Docker-Client/28.2.2 (linux), as long as it goes on",
+                "  build     POST /build, for 3m 20s, by Docker-Client/28.2.2 (linux), as long as \
+                    it goes on",
                 "  port      web:8080, for 21m 40s, silent for 6m 40s, counts another 23m 20s",
                 "  paid hour the hour is paid for another 50 min, counts another 48m",
                 "It would end:",
-                "  max lifetime in 3h (its grace begins in 2h 59m 30s), since it is old; nothing but other settings cancels it",
+                "  max lifetime in 3h (its grace begins in 2h 59m 30s), since it is old; nothing \
+                    but other settings cancels it",
                 "Note: 84 % of this month's budget are spent.",
                 "Next: kept while one thing goes on.",
             ]
@@ -156,11 +176,23 @@ mod tests {
 
     #[test]
     fn without_a_machine_it_tells_why_there_is_none() {
-        let mut status = status(r#"{"next":"the next docker command wakes a machine","reasons":[]}"#);
-        (status.state, status.reason) = ("absent".to_owned(), Some("nothing has used it for 5 min".to_owned()));
+        let mut status =
+            status(r#"{"next":"the next docker command wakes a machine","reasons":[]}"#);
+        (status.state, status.reason) = (
+            "absent".to_owned(),
+            Some(
+                "nothing has used it for 5 \
+            min"
+                .to_owned(),
+            ),
+        );
         assert_eq!(
             lines(&status),
-            ["There is no machine, for 1m 1s: nothing has used it for 5 min.", "Next: the next docker command wakes a machine."]
+            [
+                "There is no machine, for 1m 1s: nothing has used it for 5 \
+                min.",
+                "Next: the next docker command wakes a machine."
+            ]
         );
     }
 }

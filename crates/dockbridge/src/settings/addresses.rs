@@ -22,7 +22,10 @@ impl<'de> Deserialize<'de> for WebAddress {
         let text = String::deserialize(deserializer)?;
         match text.parse::<Url>() {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
-            _ => Err(D::Error::custom(format!("{text:?} is no address: write it as https://factory.example"))),
+            _ => Err(D::Error::custom(format!(
+                "{text:?} is no address: write it as \
+                https://factory.example"
+            ))),
         }
     }
 }
@@ -43,7 +46,10 @@ pub fn api_address(text: &str) -> Result<(), String> {
     let url = text.parse::<Url>().ok();
     match url {
         Some(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => Ok(()),
-        _ if text.contains("://") && !text.starts_with("http") => Err(format!("{text:?} is not an http(s) address")),
+        _ if text.contains("://") && !text.starts_with("http") => Err(format!(
+            "{text:?} is not an \
+            http(s) address"
+        )),
         _ => {
             let is_here = ["localhost", "127.", "[::1]"].iter().any(|here| text.starts_with(here));
             let scheme = if is_here { "http" } else { "https" };

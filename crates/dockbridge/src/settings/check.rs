@@ -15,7 +15,8 @@ pub(super) fn check(settings: &Settings, places: &Places) -> Vec<Problem> {
         severity,
     };
     let keepalive = &settings.keepalive;
-    let (interval, timeout) = (duration::format(keepalive.interval), duration::format(keepalive.timeout));
+    let (interval, timeout) =
+        (duration::format(keepalive.interval), duration::format(keepalive.timeout));
     if keepalive.interval >= keepalive.timeout {
         problems.push(problem(
             "keepalive",
@@ -59,7 +60,10 @@ pub(super) fn check(settings: &Settings, places: &Places) -> Vec<Problem> {
             "ports",
             "bind",
             Severity::Warned,
-            format!("other computers can connect to published ports, which listen on {}", settings.ports.bind),
+            format!(
+                "other computers can connect to published ports, which listen on {}",
+                settings.ports.bind
+            ),
         ));
     }
     match (settings.machine.provider, &settings.ssh.host) {
@@ -75,7 +79,9 @@ pub(super) fn check(settings: &Settings, places: &Places) -> Vec<Problem> {
             "machine",
             "provider",
             Severity::Warned,
-            "no host is set: write `ssh.host: user@address`, or give `--host` to `start`".to_owned(),
+            "no host is set: write `ssh.host: user@address`, or give `--host` to \
+                `start`"
+                .to_owned(),
         )),
         _ => {}
     }

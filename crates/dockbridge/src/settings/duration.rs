@@ -21,7 +21,8 @@ pub fn parse_long(text: &str) -> Result<Duration, String> {
 
 /// Writes one the same way.
 pub fn format(duration: Duration) -> String {
-    SignedDuration::try_from(duration).map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
+    SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
 }
 
 #[cfg(test)]

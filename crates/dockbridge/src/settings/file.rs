@@ -1,6 +1,6 @@
 //! Reading the settings: the YAML file, in it the section of the profile over the rest, then
-//! `DOCKBRIDGE_<SECTION>_<KEY>` from the environment over it. Each value is read on its own, so that
-//! everything that is wrong is said at once and what is right can be used all the same.
+//! `DOCKBRIDGE_<SECTION>_<KEY>` from the environment over it. Each value is read on its own, so
+//! that everything that is wrong is said at once and what is right can be used all the same.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,7 +25,11 @@ pub struct Loaded {
 }
 
 /// Reads the file, if it is there, and the environment.
-pub fn load(path: &Path, profile: &str, environment: impl Iterator<Item = (String, String)>) -> Loaded {
+pub fn load(
+    path: &Path,
+    profile: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Loaded {
     let mut reading = Reading::default();
     let place = |line| Place::File { path: path.to_owned(), line };
     let root = match std::fs::read_to_string(path) {
@@ -73,7 +77,12 @@ impl Reading {
 
     fn warn(&mut self, place: Place, setting: &str, message: String) {
         let setting = Some(setting.to_owned());
-        self.problems.push(Problem { place: Some(place), setting, message, severity: Severity::Warned });
+        self.problems.push(Problem {
+            place: Some(place),
+            setting,
+            message,
+            severity: Severity::Warned,
+        });
     }
 
     fn file(&mut self, path: &Path, profile: &str, root: Node) {
@@ -124,14 +133,22 @@ impl Reading {
             Node::Scalar(_) | Node::List(_) => {
                 let line = name.map(|name| name.referenced.line());
                 let place = Place::File { path: path.to_owned(), line };
-                let of = name.map_or_else(|| "the file".to_owned(), |name| format!("`{}`", name.value));
+                let of =
+                    name.map_or_else(|| "the file".to_owned(), |name| format!("`{}`", name.value));
                 self.refuse(Some(place), None, format!("{of} has to hold {what}"));
                 None
             }
         }
     }
 
-    fn section(&mut self, path: &Path, prefix: &str, name: &Spanned<String>, node: Spanned<Node>, origin: Origin) {
+    fn section(
+        &mut self,
+        path: &Path,
+        prefix: &str,
+        name: &Spanned<String>,
+        node: Spanned<Node>,
+        origin: Origin,
+    ) {
         let at = |line: u64| Place::File { path: path.to_owned(), line: Some(line) };
         let section = name.value.as_str();
         let known: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).chain(["profiles"]).collect();
@@ -145,7 +162,12 @@ impl Reading {
             let place = at(key.referenced.line());
             let Some(found) = find(section, &key.value) else {
                 let names = names(section);
-                let message = format!("`{section}` has no setting `{}`{}", key.value, meant(&key.value, &names));
+                let message = format!(
+                    "`{section}` has no setting \
+                    `{}`{}",
+                    key.value,
+                    meant(&key.value, &names)
+                );
                 self.refuse(Some(place), None, message);
                 continue;
             };
@@ -164,7 +186,11 @@ impl Reading {
         let both = [("hetzner", "api_token"), ("hetzner", "token_command")];
         if both.iter().all(|key| seen.contains_key(key)) {
             let message = "it is not run, since `hetzner.api_token` is set as well".to_owned();
-            self.warn(at(name.referenced.line()), &format!("{prefix}hetzner.token_command"), message);
+            self.warn(
+                at(name.referenced.line()),
+                &format!("{prefix}hetzner.token_command"),
+                message,
+            );
         }
     }
 
@@ -187,14 +213,19 @@ impl Reading {
         let Ok(found) = std::fs::metadata(path) else { return };
         let mode = found.permissions().mode() & 0o777;
         if self.has_token && mode & 0o077 != 0 {
-            let message = format!("the token in this file can be read by others (mode {mode:04o}): chmod 600 {}", path.display());
+            let message = format!(
+                "the token in this file can be read by others (mode {mode:04o}): \
+                chmod 600 {}",
+                path.display()
+            );
             let place = Place::File { path: path.to_owned(), line: None };
             self.warn(place, "hetzner.api_token", message);
         }
     }
 
     fn environment(&mut self, environment: impl Iterator<Item = (String, String)>) {
-        let mut variables: Vec<(String, String)> = environment.filter(|(_, value)| !value.is_empty()).collect();
+        let mut variables: Vec<(String, String)> =
+            environment.filter(|(_, value)| !value.is_empty()).collect();
         // What every tool of this cloud reads comes first, so that ours are over it.
         let rank = |name: &str| SHARED.iter().position(|(shared, _)| *shared == name);
         variables.sort_by_key(|(name, _)| (rank(name).unwrap_or(SHARED.len()), name.clone()));
@@ -225,7 +256,12 @@ impl Reading {
                 }
                 Named::Nearly { meant } => {
                     let message = format!("it is no setting; did you mean {meant}?");
-                    self.problems.push(Problem { place: Some(place), setting: None, message, severity: Severity::Warned });
+                    self.problems.push(Problem {
+                        place: Some(place),
+                        setting: None,
+                        message,
+                        severity: Severity::Warned,
+                    });
                 }
                 Named::Other => {}
             }
@@ -268,7 +304,9 @@ fn variable(rest: &str) -> Named {
     let Some((given, key)) = lower.split_once('_') else { return Named::Other };
     let sections: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
     match nearest(given, &sections).filter(|section| find(section, key).is_some()) {
-        Some(section) => Named::Nearly { meant: format!("DOCKBRIDGE_{section}_{key}").to_ascii_uppercase() },
+        Some(section) => {
+            Named::Nearly { meant: format!("DOCKBRIDGE_{section}_{key}").to_ascii_uppercase() }
+        }
         None => Named::Other,
     }
 }

@@ -13,10 +13,13 @@ use super::addresses::{ApiAddress, LocalPath, LogFilter, WebAddress};
 use super::place::Place;
 use super::spans::{Lifetime, Patience, Positive, Span};
 use super::token::{Source, Token};
-use super::values::{Conflict, Gigabytes, ImageName, List, MachineImage, Money, Port, PortRules, Switch, TalosVersion, Words};
+use super::values::{
+    Conflict, Gigabytes, ImageName, List, MachineImage, Money, Port, PortRules, Switch,
+    TalosVersion, Words,
+};
 use super::{
-    Activity, BindMounts, Containers, Docker, Endpoint, Gateway, Hetzner, Image, Keepalive, Lock, LockAction, Logging, Machine, Origin,
-    Ports, Provider, SelfDestruct, Settings, Ssh,
+    Activity, BindMounts, Containers, Docker, Endpoint, Gateway, Hetzner, Image, Keepalive, Lock,
+    LockAction, Logging, Machine, Origin, Ports, Provider, SelfDestruct, Settings, Ssh,
 };
 
 /// A section and a key.
@@ -103,7 +106,8 @@ sections! {
 }
 
 /// Another way to write a list of one.
-const ALIASES: &[(&str, &str, &str)] = &[("hetzner", "server_type", "server_types"), ("hetzner", "location", "locations")];
+const ALIASES: &[(&str, &str, &str)] =
+    &[("hetzner", "server_type", "server_types"), ("hetzner", "location", "locations")];
 
 /// The key under which a setting is kept, if there is one of this name.
 pub(super) fn find(section: &str, key: &str) -> Option<Key> {
@@ -133,9 +137,12 @@ impl Layer {
     /// Fills in what holds where nothing is set.
     pub(super) fn with_defaults(self, places: &Places) -> Settings {
         let on = |set: Option<Switch>, default| set.map_or(default, |Switch(on)| on);
-        let positive = |set: Option<Positive>, default| set.map_or(seconds(default), |Positive(span)| span);
+        let positive =
+            |set: Option<Positive>, default| set.map_or(seconds(default), |Positive(span)| span);
         let span = |set: Option<Span>, default| set.map_or(seconds(default), |Span(span)| span);
-        let patience = |set: Option<Patience>, default| set.map_or(Some(seconds(default)), |Patience(patience)| patience);
+        let patience = |set: Option<Patience>, default| {
+            set.map_or(Some(seconds(default)), |Patience(patience)| patience)
+        };
         let path = |set: Option<LocalPath>| set.map(|LocalPath(path)| path);
         let source = match places.get(&("hetzner", "api_token")) {
             Some((Place::Variable(name), _)) => Source::Variable(name.clone()),
@@ -149,11 +156,17 @@ impl Layer {
                 token_command: self.hetzner.token_command.map(|Words(command)| command),
                 server_types: list(self.hetzner.server_types, &["cx23", "cpx22", "cax11"]),
                 locations: list(self.hetzner.locations, &["fsn1", "nbg1", "hel1"]),
-                image: self.hetzner.image.map_or_else(ImageSetting::default, |MachineImage(image)| image),
+                image: self
+                    .hetzner
+                    .image
+                    .map_or_else(ImageSetting::default, |MachineImage(image)| image),
                 volume_size: self.hetzner.volume_size.map_or(20, |Gigabytes(size)| size),
                 endpoint: self.hetzner.endpoint.map(|ApiAddress(url)| Endpoint { url, origin }),
             },
-            docker: Docker { socket_path: path(self.docker.socket_path), proxy_port: self.docker.proxy_port.map(|Port(port)| port) },
+            docker: Docker {
+                socket_path: path(self.docker.socket_path),
+                proxy_port: self.docker.proxy_port.map(|Port(port)| port),
+            },
             activity: Activity {
                 idle_timeout: patience(self.activity.idle_timeout, 5 * 60),
                 connection_timeout: patience(self.activity.connection_timeout, 30 * 60),
@@ -164,7 +177,10 @@ impl Layer {
                 max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
                 budget: self.activity.budget.and_then(|Money(limit)| limit),
             },
-            lock: Lock { action: self.lock.action.unwrap_or(LockAction::Shutdown), grace: span(self.lock.grace, 5 * 60) },
+            lock: Lock {
+                action: self.lock.action.unwrap_or(LockAction::Shutdown),
+                grace: span(self.lock.grace, 5 * 60),
+            },
             keepalive: Keepalive {
                 interval: positive(self.keepalive.interval, 30),
                 timeout: positive(self.keepalive.timeout, 5 * 60),
@@ -174,27 +190,41 @@ impl Layer {
                 private_key_path: path(self.ssh.private_key_path),
                 host: self.ssh.host.map(|Words(host)| host),
                 remote_socket: path(self.ssh.remote_socket),
-                port_check: self.ssh.port_check.map(|List(hosts)| hosts.into_iter().filter(|host| host != "none").collect()),
+                port_check: self
+                    .ssh
+                    .port_check
+                    .map(|List(hosts)| hosts.into_iter().filter(|host| host != "none").collect()),
             },
             ports: Ports {
                 enabled: on(self.ports.enabled, true),
                 bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
-                on_conflict: self.ports.on_conflict.map_or(OnConflict::Error, |Conflict(what)| what),
+                on_conflict: self
+                    .ports
+                    .on_conflict
+                    .map_or(OnConflict::Error, |Conflict(what)| what),
                 include: self.ports.include.map_or_else(Vec::new, |PortRules(rules)| rules),
                 exclude: self.ports.exclude.map_or_else(Vec::new, |PortRules(rules)| rules),
             },
-            gateway: Gateway { bind_mounts: self.gateway.bind_mounts.unwrap_or(BindMounts::Refuse) },
+            gateway: Gateway {
+                bind_mounts: self.gateway.bind_mounts.unwrap_or(BindMounts::Refuse),
+            },
             image: Image {
                 name: self.image.name.map(|ImageName(name)| name),
                 talos_version: self.image.talos_version.map(|TalosVersion(version)| version),
                 schematic: self.image.schematic.map(|Words(schematic)| schematic),
-                factory: self.image.factory.map_or_else(|| WebAddress::default().0, |WebAddress(url)| url),
+                factory: self
+                    .image
+                    .factory
+                    .map_or_else(|| WebAddress::default().0, |WebAddress(url)| url),
                 server_types: list(self.image.server_types, &[]),
                 rescue_timeout: positive(self.image.rescue_timeout, 5 * 60),
                 stall_timeout: positive(self.image.stall_timeout, 60),
             },
             logging: Logging {
-                level: self.logging.level.map_or_else(|| "info".to_owned(), |LogFilter(level)| level),
+                level: self
+                    .logging
+                    .level
+                    .map_or_else(|| "info".to_owned(), |LogFilter(level)| level),
                 json: on(self.logging.json, false),
             },
         }

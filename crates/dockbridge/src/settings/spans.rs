@@ -41,7 +41,9 @@ pub(super) struct Positive(pub(super) Duration);
 impl<'de> Deserialize<'de> for Positive {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match read(deserializer)? {
-            (text, span) if span < Duration::from_secs(1) => Err(D::Error::custom(format!("{text:?} is too short: write 1s or more"))),
+            (text, span) if span < Duration::from_secs(1) => {
+                Err(D::Error::custom(format!("{text:?} is too short: write 1s or more")))
+            }
             (_, span) => Ok(Self(span)),
         }
     }
@@ -57,9 +59,10 @@ impl<'de> Deserialize<'de> for Patience {
             return Ok(Self(None));
         }
         match within_reason(&text) {
-            Ok(span) if span < Duration::from_secs(1) => {
-                Err(D::Error::custom(format!("{text:?} would end each machine at once: write 1s or more, or none to switch it off")))
-            }
+            Ok(span) if span < Duration::from_secs(1) => Err(D::Error::custom(format!(
+                "{text:?} would end each machine at once: write 1s or \
+                    more, or none to switch it off"
+            ))),
             Ok(span) => Ok(Self(Some(span))),
             Err(error) => Err(D::Error::custom(format!("{error}, or none"))),
         }
@@ -76,7 +79,10 @@ impl<'de> Deserialize<'de> for Lifetime {
             return Ok(Self(None));
         }
         match within_reason(&text).map_err(D::Error::custom)? {
-            limit if limit < SHORTEST_LIFETIME => Err(D::Error::custom(format!("{text:?} is too short for a machine: choose 10m or more"))),
+            limit if limit < SHORTEST_LIFETIME => Err(D::Error::custom(format!(
+                "{text:?} is too \
+                short for a machine: choose 10m or more"
+            ))),
             limit => Ok(Self(Some(limit))),
         }
     }

@@ -70,7 +70,8 @@ impl Token {
     /// Takes the text as it was found, with blanks and line ends around it.
     pub fn new(text: &str, source: Source) -> Self {
         // A byte order mark and zero-width characters come with texts that were copied.
-        let around = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}');
+        let around =
+            |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}');
         Self { secret: SecretString::from(text.trim_matches(around).to_owned()), source }
     }
 
@@ -82,7 +83,11 @@ impl Token {
         }
         match text.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
             None => Ok(self.secret.clone()),
-            Some((at, c)) => Err(Unsendable::Character { found_in: self.source.clone(), character: name_of(c), position: at + 1 }),
+            Some((at, c)) => Err(Unsendable::Character {
+                found_in: self.source.clone(),
+                character: name_of(c),
+                position: at + 1,
+            }),
         }
     }
 }
@@ -106,7 +111,8 @@ mod tests {
     #[test]
     fn blanks_around_a_token_are_no_part_of_it_whatever_its_source() {
         let variable = Source::Variable("HCLOUD_TOKEN".to_owned());
-        for source in [variable, Source::Setting, Source::Command, Source::Argument, Source::Input] {
+        for source in [variable, Source::Setting, Source::Command, Source::Argument, Source::Input]
+        {
             for text in ["abc", "abc\n", "abc\r\n", "\u{feff}abc \t", " abc\n\n"] {
                 let token = Token::new(text, source.clone()).sendable().unwrap();
                 assert_eq!(token.expose_secret(), "abc", "{text:?} in {source}");

@@ -1,5 +1,5 @@
-//! The settings file as YAML, taken apart into single values with their lines, so that each value is
-//! read and refused on its own. This module knows YAML and no setting.
+//! The settings file as YAML, taken apart into single values with their lines, so that each value
+//! is read and refused on its own. This module knows YAML and no setting.
 
 use std::fmt;
 
@@ -36,8 +36,10 @@ pub(super) fn parse(text: &str) -> Result<Node, Syntax> {
     if text.lines().all(is_comment) {
         return Ok(Node::Null);
     }
-    let mut found: Spanned<Node> = serde_saphyr::from_str(text)
-        .map_err(|error| Syntax { line: error.location().map(|location| location.line()), message: first_line(&error.to_string()) })?;
+    let mut found: Spanned<Node> = serde_saphyr::from_str(text).map_err(|error| Syntax {
+        line: error.location().map(|location| location.line()),
+        message: first_line(&error.to_string()),
+    })?;
     written_as(text, &mut found);
     Ok(found.value)
 }
@@ -166,8 +168,12 @@ mod tests {
                 format!("[{}]", items.join(", "))
             }
             Node::Map(entries) => {
-                let entries: Vec<_> =
-                    entries.iter().map(|(key, value)| format!("{}@{}={}", key.value, key.referenced.line(), flat(&value.value))).collect();
+                let entries: Vec<_> = entries
+                    .iter()
+                    .map(|(key, value)| {
+                        format!("{}@{}={}", key.value, key.referenced.line(), flat(&value.value))
+                    })
+                    .collect();
                 format!("{{{}}}", entries.join(", "))
             }
         }
@@ -175,7 +181,8 @@ mod tests {
 
     #[test]
     fn values_are_kept_as_they_are_written_with_the_lines_of_their_keys() {
-        let text = "a:\n  money: 12.50\n  size: 20\n  text: '07'\n  on: true\n  none:\nb: {c: [1, x]}\n";
+        let text = "a:\n  money: 12.50\n  size: 20\n  text: '07'\n  on: true\n  none:\nb: \
+            {c: [1, x]}\n";
         assert_eq!(
             flat(&parse(text).unwrap()),
             r#"{a@1={money@2="12.50", size@3="20", text@4="07", on@5="true", none@6=null}, b@7={c@7=["1", "x"]}}"#

@@ -1,4 +1,5 @@
-//! Values as they stand in the settings: how each is written, and what is said of one that cannot be.
+//! Values as they stand in the settings: how each is written, and what is said of one that cannot
+//! be.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -24,7 +25,12 @@ impl<'de> Deserialize<'de> for List {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List, E> {
-                Ok(List(text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()))
+                Ok(List(
+                    text.split(',')
+                        .map(|name| name.trim().to_owned())
+                        .filter(|name| !name.is_empty())
+                        .collect(),
+                ))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<List, A::Error> {
@@ -36,7 +42,14 @@ impl<'de> Deserialize<'de> for List {
             }
         }
         let List(names) = deserializer.deserialize_any(Names)?;
-        if names.is_empty() { Err(D::Error::custom("at least one name is needed")) } else { Ok(List(names)) }
+        if names.is_empty() {
+            Err(D::Error::custom(
+                "at least one name is \
+            needed",
+            ))
+        } else {
+            Ok(List(names))
+        }
     }
 }
 
@@ -58,7 +71,14 @@ impl<'de> Deserialize<'de> for MachineImage {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MachineImage, E> {
-                if text.trim().is_empty() { Err(E::custom("a name is needed")) } else { Ok(MachineImage(text.trim().into())) }
+                if text.trim().is_empty() {
+                    Err(E::custom(
+                        "a name is \
+                    needed",
+                    ))
+                } else {
+                    Ok(MachineImage(text.trim().into()))
+                }
             }
         }
         deserializer.deserialize_any(Image)
@@ -85,7 +105,10 @@ pub(super) struct Words(pub(super) String);
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)? {
-            text if text.trim().is_empty() => Err(D::Error::custom("it is empty: leave the setting out, or write a value")),
+            text if text.trim().is_empty() => Err(D::Error::custom(
+                "it is empty: leave the setting \
+                out, or write a value",
+            )),
             text => Ok(Self(text)),
         }
     }
@@ -122,7 +145,12 @@ impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = String::deserialize(deserializer)?;
         let port = number.parse::<u16>().ok().and_then(NonZeroU16::new);
-        port.map(Port).ok_or_else(|| D::Error::custom(format!("{number} is no port: choose 1 to 65535")))
+        port.map(Port).ok_or_else(|| {
+            D::Error::custom(format!(
+                "{number} is no port: choose 1 to \
+            65535"
+            ))
+        })
     }
 }
 
@@ -174,7 +202,11 @@ impl<'de> Deserialize<'de> for PortRules {
         };
         let texts = given.into_iter().flat_map(|one| match one {
             One::Port(port) => vec![port.to_string()],
-            One::Text(text) => text.split(',').map(|rule| rule.trim().to_owned()).filter(|rule| !rule.is_empty()).collect(),
+            One::Text(text) => text
+                .split(',')
+                .map(|rule| rule.trim().to_owned())
+                .filter(|rule| !rule.is_empty())
+                .collect(),
         });
         texts.map(|text| text.parse().map_err(D::Error::custom)).collect::<Result<_, _>>().map(Self)
     }
@@ -194,7 +226,9 @@ pub(super) struct TalosVersion(pub(super) image::Version);
 
 impl<'de> Deserialize<'de> for TalosVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        image::Version::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+        image::Version::parse(&String::deserialize(deserializer)?)
+            .map(Self)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -216,26 +250,46 @@ impl<'de> Deserialize<'de> for Money {
                     "none" => Ok(Money(None)),
                     amount => amount
                         .parse()
-                        .map_err(|_| E::custom(format!("{text:?} is no amount: write it as 20 or 12.50")))
+                        .map_err(|_| {
+                            E::custom(format!(
+                                "{text:?} is no amount: write it as 20 or \
+                            12.50"
+                            ))
+                        })
                         .and_then(|n| self.visit_f64(n)),
                 }
             }
 
             fn visit_u64<E: serde::de::Error>(self, amount: u64) -> Result<Money, E> {
-                #[expect(clippy::cast_precision_loss, reason = "what would be imprecise is refused")]
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "what would be imprecise is \
+                    refused"
+                )]
                 self.visit_f64(amount as f64)
             }
 
             fn visit_i64<E: serde::de::Error>(self, amount: i64) -> Result<Money, E> {
-                #[expect(clippy::cast_precision_loss, reason = "what would be imprecise is refused")]
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "what would be imprecise is \
+                    refused"
+                )]
                 self.visit_f64(amount as f64)
             }
 
             fn visit_f64<E: serde::de::Error>(self, amount: f64) -> Result<Money, E> {
                 if !(0.01..=1e6).contains(&amount) {
-                    return Err(E::custom(format!("{amount} is no budget: choose 0.01 to 1000000, or none")));
+                    return Err(E::custom(format!(
+                        "{amount} is no budget: choose 0.01 to 1000000, \
+                        or none"
+                    )));
                 }
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds above")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "within the bounds above"
+                )]
                 Ok(Money(Some((amount * 1e6).round() as u64)))
             }
         }
@@ -249,7 +303,10 @@ impl<'de> Deserialize<'de> for LockAction {
             "shutdown" => Ok(LockAction::Shutdown),
             "shorten" => Ok(LockAction::Shorten),
             "ignore" => Ok(LockAction::Ignore),
-            other => Err(D::Error::custom(format!("{other:?} is none of `shutdown`, `shorten` and `ignore`"))),
+            other => Err(D::Error::custom(format!(
+                "{other:?} is none of `shutdown`, `shorten` and \
+                `ignore`"
+            ))),
         }
     }
 }
@@ -260,7 +317,10 @@ impl<'de> Deserialize<'de> for Containers {
             "timeout" => Ok(Containers::Timeout),
             "keep" => Ok(Containers::Keep),
             "ignore" => Ok(Containers::Ignore),
-            other => Err(D::Error::custom(format!("{other:?} is none of `timeout`, `keep` and `ignore`"))),
+            other => Err(D::Error::custom(format!(
+                "{other:?} is none of `timeout`, `keep` and \
+                `ignore`"
+            ))),
         }
     }
 }

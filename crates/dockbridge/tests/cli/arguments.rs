@@ -12,8 +12,22 @@ async fn nonsense_is_refused_with_a_usage() {
         (&["volume", "delete"], &["<VOLUME>"]),
         (&["try", "--idle-timeout", "soon"], &["write it as 90s, 5m or 1h 30m"]),
         (&["local-cloud", "--listen", "here"], &["invalid value 'here'", "<ADDRESS:PORT>"]),
-        (&["ports", "add", "8080:web"], &["\"8080:web\" is no forward: it has three parts", "such as 8080:web:80"]),
-        (&["ports", "remove", "web"], &["\"web\" is no forward: a port is a number from 1 to 65535", "such as 8080,"]),
+        (
+            &["ports", "add", "8080:web"],
+            &[
+                "\"8080:web\" is no forward: it has three \
+            parts",
+                "such as 8080:web:80",
+            ],
+        ),
+        (
+            &["ports", "remove", "web"],
+            &[
+                "\"web\" is no forward: a port is a number from 1 to \
+            65535",
+                "such as 8080,",
+            ],
+        ),
         (&["statsu"], &["some similar subcommands exist: 'start', 'status'"]),
     ];
     for (arguments, told) in cases {
@@ -29,9 +43,16 @@ async fn nonsense_is_refused_with_a_usage() {
 async fn a_host_of_ones_own_is_written_as_for_ssh() {
     let desk = Desk::new().await;
     for host in ["me@", "@example.org", "me@host:99999", "-oProxyCommand=x", "ssh://"] {
-        desk.dockbridge(&["start", "--provider", "ssh", &format!("--host={host}")])
-            .await
-            .failed(1, &[&format!("Error: {host:?} is no host"), "Hint: write it as user@address, user@address:port"]);
+        desk.dockbridge(&["start", "--provider", "ssh", &format!("--host={host}")]).await.failed(
+            1,
+            &[
+                &format!(
+                    "Error: {host:?} is no \
+                host"
+                ),
+                "Hint: write it as user@address, user@address:port",
+            ],
+        );
     }
     assert!(!desk.socket().exists(), "nothing is served");
 }
@@ -39,11 +60,22 @@ async fn a_host_of_ones_own_is_written_as_for_ssh() {
 #[tokio::test]
 async fn real_machines_without_root_are_refused_at_once() {
     let desk = Desk::new().await;
-    desk.dockbridge_as_nobody(&["try"])
-        .await
-        .failed(1, &["Error: the local cloud runs real machines and needs root", "Hint: run it with sudo"]);
-    let told = ["Error: real machines need root", "Hint: run it as root, or the API alone with --machines none"];
-    for arguments in [&["local-cloud"][..], &["local-cloud", "--clean"], &["local-cloud", "--prepare"]] {
+    desk.dockbridge_as_nobody(&["try"]).await.failed(
+        1,
+        &[
+            "Error: the local cloud runs real machines and needs \
+            root",
+            "Hint: run it with sudo",
+        ],
+    );
+    let told = [
+        "Error: real machines need \
+        root",
+        "Hint: run it as root, or the API alone with --machines none",
+    ];
+    for arguments in
+        [&["local-cloud"][..], &["local-cloud", "--clean"], &["local-cloud", "--prepare"]]
+    {
         desk.dockbridge_as_nobody(arguments).await.failed(1, &told);
     }
 }
@@ -57,7 +89,12 @@ async fn the_story_needs_a_docker_client() {
     let empty = desk.path("empty");
     std::fs::create_dir(&empty).unwrap();
     desk.set("PATH", empty.to_str().unwrap());
-    desk.dockbridge(&["try"])
-        .await
-        .failed(1, &["Error: there is no docker client", "Hint: install one (Debian: docker-cli); no engine is needed"]);
+    desk.dockbridge(&["try"]).await.failed(
+        1,
+        &[
+            "Error: there is no docker \
+            client",
+            "Hint: install one (Debian: docker-cli); no engine is needed",
+        ],
+    );
 }

@@ -74,7 +74,8 @@ async fn docker_s_errors_name_commands_for_their_profile() {
     let mut command = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
     let log = std::fs::File::create(desk.path("m.log")).unwrap();
     let arguments = ["start", "--socket", socket.to_str().unwrap()];
-    let _daemon = command.args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    let _daemon =
+        command.args(arguments).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
     let begun = tokio::time::Instant::now();
     while !socket.exists() {
         let said = std::fs::read_to_string(desk.path("m.log")).unwrap();
@@ -103,7 +104,9 @@ async fn the_end_of_the_terminal_ends_the_daemon_in_order() {
 async fn output_that_cannot_be_written_is_a_failure() {
     let desk = Desk::new().await;
     let daemon = desk.start().await;
-    for arguments in [&["status"][..], &["status", "--json"], &["config", "show"], &["cost", "--json"]] {
+    for arguments in
+        [&["status"][..], &["status", "--json"], &["config", "show"], &["cost", "--json"]]
+    {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let mut command = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
         // `output` would replace the full device.
@@ -111,7 +114,13 @@ async fn output_that_cannot_be_written_is_a_failure() {
         let output = command.spawn().unwrap().wait_with_output().await.unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
-        assert!(told.contains("standard output cannot be written: No space left on device"), "{told}");
+        assert!(
+            told.contains(
+                "standard output cannot be written: No space left on \
+            device"
+            ),
+            "{told}"
+        );
     }
     daemon.stop().await;
 }

@@ -1,4 +1,5 @@
-//! Looking at the cloud project and tidying it up: what is ours, what is left over, and nothing of anybody else's.
+//! Looking at the cloud project and tidying it up: what is ours, what is left over, and nothing of
+//! anybody else's.
 
 use hetzner::{Labels, Query};
 
@@ -10,27 +11,62 @@ async fn servers_and_volumes_are_listed_for_people_and_for_programs() {
     let identity = desk.identity("default");
     desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
     desk.dockbridge(&["volume", "list"]).await.succeeded().said(&["There is no volume."]);
-    assert_eq!(desk.dockbridge(&["server", "list", "--json"]).await.succeeded().json(), serde_json::json!([]));
-    desk.dockbridge(&["server", "status"]).await.failed(3, &["Error: there is no machine", "Hint: the next docker command creates one"]);
-    desk.dockbridge(&["server", "ssh", "true"]).await.failed(3, &["Error: there is no machine", "Hint: `dockbridge wake` creates one"]);
+    assert_eq!(
+        desk.dockbridge(&["server", "list", "--json"]).await.succeeded().json(),
+        serde_json::json!([])
+    );
+    desk.dockbridge(&["server", "status"]).await.failed(
+        3,
+        &[
+            "Error: there is no \
+        machine",
+            "Hint: the next docker command creates one",
+        ],
+    );
+    desk.dockbridge(&["server", "ssh", "true"]).await.failed(
+        3,
+        &[
+            "Error: there is no \
+        machine",
+            "Hint: `dockbridge wake` creates one",
+        ],
+    );
     desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["There is no server."]);
 
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
-    let server = desk.make_server(&identity.name(), identity.labels("machine"), vec![volume.id], true).await;
+    let server =
+        desk.make_server(&identity.name(), identity.labels("machine"), vec![volume.id], true).await;
     let other = desk.identity("other");
     desk.make_volume(&other.name(), other.labels("data")).await;
     desk.make_server("strange", Labels::new(), Vec::new(), true).await;
 
     let servers = desk.dockbridge(&["server", "list", "--json"]).await.succeeded().json();
     assert_eq!(servers.as_array().unwrap().len(), 1, "{servers}");
-    assert_eq!((&servers[0]["id"], &servers[0]["location"]), (&server.id.into(), &"fsn1".into()), "{servers}");
+    assert_eq!(
+        (&servers[0]["id"], &servers[0]["location"]),
+        (&server.id.into(), &"fsn1".into()),
+        "{servers}"
+    );
     let volumes = desk.dockbridge(&["volume", "list", "--json"]).await.succeeded().json();
     assert_eq!(volumes.as_array().unwrap().len(), 1, "{volumes}");
-    assert_eq!((&volumes[0]["id"], &volumes[0]["server"]), (&volume.id.into(), &server.id.into()), "{volumes}");
-    let line = format!("{} ({}, 10 GB in fsn1), attached to server {}", volume.name, volume.id, server.id);
+    assert_eq!(
+        (&volumes[0]["id"], &volumes[0]["server"]),
+        (&volume.id.into(), &server.id.into()),
+        "{volumes}"
+    );
+    let line =
+        format!("{} ({}, 10 GB in fsn1), attached to server {}", volume.name, volume.id, server.id);
     desk.dockbridge(&["volume", "list"]).await.succeeded().said(&[&line, "EUR net a month"]);
-    desk.dockbridge(&["server", "list"]).await.succeeded().said(&[&format!("{} ({}, cx23 in fsn1), running", server.name, server.id)]);
-    let others = desk.dockbridge(&["--profile", "other", "volume", "list", "--json"]).await.succeeded().json();
+    desk.dockbridge(&["server", "list"]).await.succeeded().said(&[&format!(
+        "{} ({}, cx23 in fsn1), \
+        running",
+        server.name, server.id
+    )]);
+    let others = desk
+        .dockbridge(&["--profile", "other", "volume", "list", "--json"])
+        .await
+        .succeeded()
+        .json();
     assert_eq!(others[0]["name"], other.name(), "{others}");
 }
 
@@ -45,22 +81,43 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
     let strange = desk.make_volume("strange", Labels::new()).await;
     let name = volume.name.as_str();
     for wanted in ["mine", "strange", &strange.id.to_string()] {
-        desk.dockbridge(&["volume", "delete", wanted, "--yes"])
-            .await
-            .failed(1, &[&format!("Error: there is no volume {wanted:?}"), &format!("Hint: this profile has {name}")]);
+        desk.dockbridge(&["volume", "delete", wanted, "--yes"]).await.failed(
+            1,
+            &[
+                &format!(
+                    "Error: there is no volume \
+                {wanted:?}"
+                ),
+                &format!("Hint: this profile has {name}"),
+            ],
+        );
     }
-    desk.dockbridge(&["volume", "delete", name])
-        .await
-        .failed(1, &["Error: nobody is there to confirm", "Hint: add --yes to delete without being asked"]);
+    desk.dockbridge(&["volume", "delete", name]).await.failed(
+        1,
+        &[
+            "Error: nobody is there to \
+            confirm",
+            "Hint: add --yes to delete without being asked",
+        ],
+    );
 
-    let server = desk.make_server(&identity.name(), identity.labels("machine"), vec![volume.id], true).await;
-    desk.dockbridge(&["volume", "delete", name, "--yes"])
-        .await
-        .failed(1, &[&format!("Error: volume {name} is attached to server {}", server.id), "Hint: `dockbridge server destroy` first"]);
+    let server =
+        desk.make_server(&identity.name(), identity.labels("machine"), vec![volume.id], true).await;
+    desk.dockbridge(&["volume", "delete", name, "--yes"]).await.failed(
+        1,
+        &[
+            &format!("Error: volume {name} is attached to server {}", server.id),
+            "Hint: `dockbridge server destroy` first",
+        ],
+    );
     assert_eq!(desk.inventory().await.iter().filter(|name| name.starts_with("volume ")).count(), 2);
 
-    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone; the volume stays."]);
-    desk.dockbridge(&["volume", "delete", name, "--yes"]).await.succeeded().said(&[&format!("Volume {name} is gone.")]);
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone; the \
+        volume stays."]);
+    desk.dockbridge(&["volume", "delete", name, "--yes"])
+        .await
+        .succeeded()
+        .said(&[&format!("Volume {name} is gone.")]);
     assert_eq!(desk.inventory().await, ["volume strange"]);
 }
 
@@ -72,8 +129,10 @@ async fn a_sweep_removes_what_is_left_over_and_nothing_else() {
     desk.dockbridge(&["sweep"]).await.succeeded().said(&["Nothing is left over."]);
 
     let volume = desk.make_volume(&other.name(), other.labels("data")).await;
-    let off = desk.make_server(&other.name(), other.labels("machine"), vec![volume.id], false).await;
-    let empty = desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
+    let off =
+        desk.make_server(&other.name(), other.labels("machine"), vec![volume.id], false).await;
+    let empty =
+        desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
     desk.make_server("strange", Labels::new(), Vec::new(), false).await;
     let mut theirs = identity.labels("machine");
     theirs.insert("dockbridge-owner".to_owned(), "somebodyelse".to_owned());
@@ -96,8 +155,23 @@ async fn a_sweep_removes_what_is_left_over_and_nothing_else() {
     desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["Removed."]);
     let mut left = desk.inventory().await;
     left.sort();
-    assert_eq!(left, ["server strange".to_owned(), "server theirs".to_owned(), format!("volume {}", volume.name)]);
-    let addresses: Vec<u64> = desk.api.primary_ips().list(&Query::default()).await.unwrap().into_iter().map(|found| found.id).collect();
+    assert_eq!(
+        left,
+        [
+            "server strange".to_owned(),
+            "server theirs".to_owned(),
+            format!("volume {}", volume.name)
+        ]
+    );
+    let addresses: Vec<u64> = desk
+        .api
+        .primary_ips()
+        .list(&Query::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|found| found.id)
+        .collect();
     assert!(!addresses.contains(&kept) && addresses.contains(&used), "{addresses:?}");
     desk.dockbridge(&["sweep"]).await.succeeded().said(&["Nothing is left over."]);
 }

@@ -13,10 +13,17 @@ async fn without_a_token_nothing_starts() {
     desk.unset("HCLOUD_TOKEN");
     let told = [
         "Error: there is no Hetzner API token",
-        "Hint: make one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` or set HCLOUD_TOKEN",
+        "Hint: make one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` \
+            or set HCLOUD_TOKEN",
         "Hint: `dockbridge try` needs no account",
     ];
-    for command in [&["start"][..], &["start", "--detach"], &["server", "list"], &["volume", "list"], &["sweep"]] {
+    for command in [
+        &["start"][..],
+        &["start", "--detach"],
+        &["server", "list"],
+        &["volume", "list"],
+        &["sweep"],
+    ] {
         desk.dockbridge(command).await.failed(1, &told);
     }
     assert!(!desk.socket().exists(), "nothing is served");
@@ -27,17 +34,25 @@ async fn without_a_token_nothing_starts() {
 async fn a_wrong_token_is_told_at_the_start() {
     let mut desk = Desk::new().await;
     desk.set("HCLOUD_TOKEN", "wrong");
-    let hint = "Hint: the API token is not valid: make one in the cloud console and run `dockbridge init`";
+    let hint = "Hint: the API token is not valid: make one in the cloud console and run \
+        `dockbridge init`";
     for command in [&["start"][..], &["start", "--detach"]] {
         desk.dockbridge(command).await.failed(1, &["Error: the cloud does not let us in", hint]);
     }
-    for command in [&["server", "list"][..], &["volume", "list"], &["sweep"], &["server", "destroy"]] {
+    for command in
+        [&["server", "list"][..], &["volume", "list"], &["sweep"], &["server", "destroy"]]
+    {
         desk.dockbridge(command).await.failed(1, &["Error: the cloud could not ", hint]);
     }
     desk.set("HCLOUD_TOKEN", "not a token");
-    desk.dockbridge(&["start"])
-        .await
-        .failed(1, &["characters that no token has", "Hint: copy it once more from the Hetzner Cloud console"]);
+    desk.dockbridge(&["start"]).await.failed(
+        1,
+        &[
+            "characters that no token \
+            has",
+            "Hint: copy it once more from the Hetzner Cloud console",
+        ],
+    );
     assert!(!desk.socket().exists(), "nothing is served");
     desk.set("HCLOUD_TOKEN", crate::rig::TOKEN).nothing_was_created().await;
 }
@@ -48,7 +63,8 @@ async fn a_read_only_token_can_look_but_its_docker_commands_tell() {
     desk.set("HCLOUD_TOKEN", READ_ONLY);
     desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
     let daemon = desk.start().await;
-    let told = "the API token may only read: make one with Read & Write in the cloud console and run `dockbridge init`";
+    let told = "the API token may only read: make one with Read & Write in the cloud console and \
+        run `dockbridge init`";
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: the cloud could not ", told]);
     }
@@ -63,18 +79,32 @@ async fn a_port_of_this_computer_leads_to_docker_too_and_no_web_page_gets_in() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     desk.settings(&format!("docker:\n  proxy_port: {port}\n"));
-    let told =
-        [&format!("Error: port {port} of this computer cannot be listened on")[..], "Hint: change `docker.proxy_port`, or leave it out"];
+    let told = [
+        &format!("Error: port {port} of this computer cannot be listened on")[..],
+        "Hint: change \
+            `docker.proxy_port`, or leave it out",
+    ];
     for command in [&["start"][..], &["start", "--detach"]] {
         desk.dockbridge(command).await.failed(1, &told);
     }
     drop(taken);
     let daemon = desk.start().await;
-    assert!(daemon.said().contains(&format!("export DOCKER_HOST=tcp://127.0.0.1:{port}")), "{}", daemon.said());
-    desk.dockbridge(&["status"]).await.succeeded().said(&[&format!("tcp://127.0.0.1:{port} leads to the same")]);
+    assert!(
+        daemon.said().contains(&format!("export DOCKER_HOST=tcp://127.0.0.1:{port}")),
+        "{}",
+        daemon.said()
+    );
+    desk.dockbridge(&["status"]).await.succeeded().said(&[&format!(
+        "tcp://127.0.0.1:{port} leads \
+        to the same"
+    )]);
     assert_eq!(desk.dockbridge(&["status", "--json"]).await.json()["proxy_port"], port);
     let mut page = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    page.write_all(b"POST /containers/create HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").unwrap();
+    page.write_all(
+        b"POST /containers/create HTTP/1.1\r\nHost: evil.example\r\nConnection: \
+        close\r\nContent-Length: 0\r\n\r\n",
+    )
+    .unwrap();
     let mut answer = String::new();
     page.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
@@ -90,16 +120,29 @@ async fn a_socket_that_is_taken_stays_with_its_owner() {
     let path = socket.to_str().unwrap();
     let theirs = UnixListener::bind(&socket).unwrap();
     for command in [&["start", "--socket", path][..], &["start", "--detach", "--socket", path]] {
-        desk.dockbridge(command)
-            .await
-            .failed(1, &[&format!("Error: another program listens at {path}"), "Hint: choose another place with `--socket PATH`"]);
+        desk.dockbridge(command).await.failed(
+            1,
+            &[
+                &format!(
+                    "Error: another program listens at \
+                {path}"
+                ),
+                "Hint: choose another place with `--socket PATH`",
+            ],
+        );
     }
     drop(theirs);
     std::fs::remove_file(&socket).unwrap();
     std::fs::write(&socket, "precious").unwrap();
     desk.dockbridge(&["start", "--socket", path]).await.failed(
         1,
-        &[&format!("Error: {path} exists and is no socket"), "Hint: move it away, or choose another place with `--socket PATH`"],
+        &[
+            &format!(
+                "Error: {path} exists and is no \
+            socket"
+            ),
+            "Hint: move it away, or choose another place with `--socket PATH`",
+        ],
     );
     assert_eq!(std::fs::read_to_string(&socket).unwrap(), "precious");
     desk.nothing_was_created().await;
@@ -116,14 +159,28 @@ async fn a_second_start_finds_the_daemon_running_and_changes_nothing() {
     }
     // With other arguments it would be another daemon.
     let told = [
-        &format!("Error: dockbridge (process {process}) is already running, and --host would change nothing")[..],
+        &format!(
+            "Error: dockbridge (process {process}) is already running, and --host would \
+            change nothing"
+        )[..],
         "Hint: `dockbridge stop` ends it",
     ];
     desk.dockbridge(&["start", "--host", "me@example.org"]).await.failed(1, &told);
     let socket = desk.socket();
-    let told = format!("Error: dockbridge (process {process}) serves {} for profile default", socket.display());
+    let told = format!(
+        "Error: dockbridge (process {process}) serves {} for profile \
+        default",
+        socket.display()
+    );
     let other = ["--profile", "m", "start", "--detach", "--socket", socket.to_str().unwrap()];
-    desk.dockbridge(&other).await.failed(1, &[&told, "Hint: choose another place with `--socket PATH`"]);
+    desk.dockbridge(&other).await.failed(
+        1,
+        &[
+            &told,
+            "Hint: choose another place with `--socket \
+        PATH`",
+        ],
+    );
     desk.dockbridge(&["status"]).await.succeeded();
     desk.dockbridge(&["stop"]).await.succeeded().said(&["The daemon has ended."]);
     drop(daemon);
@@ -143,7 +200,13 @@ async fn a_folder_for_the_socket_that_cannot_be_written_is_told() {
         let socket = socket.to_str().unwrap();
         desk.dockbridge_as_nobody(&["start", "--socket", socket]).await.failed(
             1,
-            &[&format!("Error: the socket {socket} cannot be made"), "Hint: choose a place that you may write to with `--socket PATH`"],
+            &[
+                &format!(
+                    "Error: the socket {socket} cannot be \
+                made"
+                ),
+                "Hint: choose a place that you may write to with `--socket PATH`",
+            ],
         );
     }
     desk.nothing_was_created().await;
@@ -155,20 +218,45 @@ async fn a_cloud_that_cannot_be_reached_is_told_and_asked_again_later() {
     desk.set("HCLOUD_ENDPOINT", "http://127.0.0.1:1/v1");
     let daemon = desk.start().await;
     let said = daemon.said();
-    assert!(said.contains("The cloud cannot be asked now (") && said.contains("docker commands try again."), "{said}");
+    assert!(
+        said.contains("The cloud cannot be asked now (")
+            && said.contains(
+                "docker commands try \
+        again."
+            ),
+        "{said}"
+    );
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: the cloud could not list the "]);
     }
-    desk.dockbridge(&["server", "list"]).await.failed(1, &["Error: the cloud could not tell its prices"]);
+    desk.dockbridge(&["server", "list"]).await.failed(
+        1,
+        &["Error: the cloud could not tell its \
+        prices"],
+    );
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn an_address_that_is_none_is_told() {
     let mut desk = Desk::new().await;
-    for (endpoint, told) in [("nowhere", "\"nowhere\" is no API address"), ("ftp://example.org/v1", "is not an http(s) address")] {
+    for (endpoint, told) in [
+        (
+            "nowhere",
+            "\"nowhere\" is no API \
+        address",
+        ),
+        ("ftp://example.org/v1", "is not an http(s) address"),
+    ] {
         desk.set("HCLOUD_ENDPOINT", endpoint);
-        desk.dockbridge(&["start"]).await.failed(1, &[told, "Hint: change `hetzner.endpoint` or HCLOUD_ENDPOINT"]);
+        desk.dockbridge(&["start"]).await.failed(
+            1,
+            &[
+                told,
+                "Hint: change `hetzner.endpoint` or \
+            HCLOUD_ENDPOINT",
+            ],
+        );
     }
 }
 
@@ -178,17 +266,43 @@ async fn a_login_key_that_cannot_be_used_is_told() {
     let key = desk.path("key");
     desk.set("DOCKBRIDGE_SSH_PRIVATE_KEY_PATH", key.to_str().unwrap());
     let hint = "Hint: change `ssh.private_key_path`, or leave it out for a key of our own";
-    desk.dockbridge(&["start"]).await.failed(1, &[&format!("Error: the private key {} cannot be read", key.display()), hint]);
+    desk.dockbridge(&["start"]).await.failed(
+        1,
+        &[
+            &format!(
+                "Error: the private key {} cannot be \
+        read",
+                key.display()
+            ),
+            hint,
+        ],
+    );
     std::fs::write(&key, "not a key").unwrap();
-    desk.dockbridge(&["start"]).await.failed(1, &[&format!("Error: the private key {} cannot be used", key.display()), hint]);
+    desk.dockbridge(&["start"]).await.failed(
+        1,
+        &[
+            &format!(
+                "Error: the private key {} cannot be \
+        used",
+                key.display()
+            ),
+            hint,
+        ],
+    );
     assert_eq!(std::fs::read_to_string(&key).unwrap(), "not a key");
 }
 
 #[tokio::test]
 async fn without_a_daemon_its_commands_say_so_with_a_code_of_their_own() {
     let desk = Desk::new().await;
-    let told = [&format!("Error: no dockbridge serves {}", desk.socket().display()), "Hint: start it with `dockbridge start`"];
-    for command in [&["status"][..], &["status", "--json"], &["stop"], &["wake"], &["server", "create"]] {
+    let told = [
+        &format!("Error: no dockbridge serves {}", desk.socket().display()),
+        "Hint: start \
+        it with `dockbridge start`",
+    ];
+    for command in
+        [&["status"][..], &["status", "--json"], &["stop"], &["wake"], &["server", "create"]]
+    {
         desk.dockbridge(command).await.failed(3, &told);
     }
     desk.nothing_was_created().await;
@@ -196,5 +310,12 @@ async fn without_a_daemon_its_commands_say_so_with_a_code_of_their_own() {
     // A machine that bills all the same is told.
     let identity = desk.identity("default");
     desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
-    desk.dockbridge(&["status"]).await.failed(3, &[&format!("Hint: there is a machine all the same: {}", identity.name())]);
+    desk.dockbridge(&["status"]).await.failed(
+        3,
+        &[&format!(
+            "Hint: there is a machine all the \
+        same: {}",
+            identity.name()
+        )],
+    );
 }

@@ -11,8 +11,20 @@ async fn what_the_cloud_does_not_have_is_told_to_docker_before_anything_is_made(
             "there is no server type \"cx999\"; the cloud sells ",
             "change `hetzner.server_types` in the settings",
         ),
-        ("HETZNER_LOCATIONS", "mars", "there is no location \"mars\"; the cloud has fsn1", "change `hetzner.locations` in the settings"),
-        ("HETZNER_IMAGE", "windows", "there is no image \"windows\" for cx23", "change `hetzner.image` in the settings"),
+        (
+            "HETZNER_LOCATIONS",
+            "mars",
+            "there is no location \"mars\"; the cloud has \
+            fsn1",
+            "change `hetzner.locations` in the settings",
+        ),
+        (
+            "HETZNER_IMAGE",
+            "windows",
+            "there is no image \"windows\" for \
+            cx23",
+            "change `hetzner.image` in the settings",
+        ),
     ];
     for (setting, value, what, hint) in cases {
         let mut desk = Desk::new().await;
@@ -30,7 +42,8 @@ async fn what_the_cloud_does_not_have_is_told_to_docker_before_anything_is_made(
     }
 }
 
-/// Each server that was begun is billed for an hour: a cloud that gives all of them up is not asked for ever.
+/// Each server that was begun is billed for an hour: a cloud that gives all of them up is not asked
+/// for ever.
 #[tokio::test]
 async fn a_cloud_that_gives_every_server_up_is_not_asked_for_ever() {
     let desk = Desk::new().await;
@@ -57,8 +70,11 @@ async fn two_volumes_of_one_profile_are_left_to_the_person() {
     let one = desk.make_volume("one", identity.labels("data")).await;
     let two = desk.make_volume("two", identity.labels("data")).await;
     let daemon = desk.start().await;
-    let told =
-        format!("volumes {} and {} all carry the labels of this profile: delete the one that is not wanted, by its id", one.id, two.id);
+    let told = format!(
+        "volumes {} and {} all carry the labels of this profile: delete the one that is \
+            not wanted, by its id",
+        one.id, two.id
+    );
     desk.dockbridge(&["wake"]).await.failed(1, &[&told]);
     assert_eq!(desk.inventory().await, ["volume one", "volume two"]);
     daemon.stop().await;
@@ -71,8 +87,11 @@ async fn a_volume_at_a_strangers_server_stays_there() {
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
     let server = desk.make_server("strange", hetzner::Labels::new(), vec![volume.id], true).await;
     let daemon = desk.start().await;
-    let told =
-        format!("volume {} is attached to server {}, which is not this profile's machine: detach it there first", volume.id, server.id);
+    let told = format!(
+        "volume {} is attached to server {}, which is not this profile's machine: detach \
+            it there first",
+        volume.id, server.id
+    );
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: ", &told]);
     }

@@ -7,7 +7,14 @@ use crate::rig::{Desk, run};
 #[tokio::test]
 async fn forwards_are_kept_for_a_container_that_is_to_come_and_no_machine_is_made_for_them() {
     let desk = Desk::new().await;
-    desk.dockbridge(&["ports"]).await.failed(3, &["no dockbridge serves", "start it with `dockbridge start`"]);
+    desk.dockbridge(&["ports"]).await.failed(
+        3,
+        &[
+            "no dockbridge \
+        serves",
+            "start it with `dockbridge start`",
+        ],
+    );
     let daemon = desk.start().await;
     desk.dockbridge(&["ports"]).await.succeeded().said(&["No container publishes a port."]);
 
@@ -15,24 +22,55 @@ async fn forwards_are_kept_for_a_container_that_is_to_come_and_no_machine_is_mad
     let forward = format!("{port}:web:80");
     let told = format!("{port} is going to lead to web:80 when that container runs.");
     desk.dockbridge(&["ports", "add", &forward]).await.succeeded().said(&[&told]);
-    desk.dockbridge(&["ports", "add", &forward]).await.failed(1, &["a forward made by hand listens on", "dockbridge ports remove"]);
+    desk.dockbridge(&["ports", "add", &forward])
+        .await
+        .failed(1, &["a forward made by hand listens on", "dockbridge ports remove"]);
     let listed = desk.dockbridge(&["ports"]).await;
-    listed.succeeded().said(&[&format!("127.0.0.1:{port}"), "web:80", "waiting", "no container web runs"]);
+    listed.succeeded().said(&[
+        &format!("127.0.0.1:{port}"),
+        "web:80",
+        "waiting",
+        "no container web \
+        runs",
+    ]);
     let json = desk.dockbridge(&["status", "--json"]).await.succeeded().json();
     let port_status = &json["ports"][0];
-    assert_eq!((&port_status["state"]["state"], &port_status["by_hand"]), (&"waiting".into(), &true.into()), "{json}");
+    assert_eq!(
+        (&port_status["state"]["state"], &port_status["by_hand"]),
+        (&"waiting".into(), &true.into()),
+        "{json}"
+    );
     TcpListener::bind(("127.0.0.1", port)).unwrap();
     let mut scrape = desk.command("curl");
-    scrape.args(["-sS", "--fail", "--unix-socket"]).arg(format!("{}.control", desk.socket().display())).arg("http://dockbridge/metrics");
-    let labels = format!("{{container=\"web\",port=\"80\",protocol=\"tcp\",local=\"127.0.0.1:{port}\"}} 0");
+    scrape
+        .args(["-sS", "--fail", "--unix-socket"])
+        .arg(format!("{}.control", desk.socket().display()))
+        .arg("http://dockbridge/metrics");
+    let labels =
+        format!("{{container=\"web\",port=\"80\",protocol=\"tcp\",local=\"127.0.0.1:{port}\"}} 0");
     let scraped = run(scrape, "").await;
-    scraped.succeeded().said(&["# TYPE dockbridge_forward_connections_total counter", &format!("dockbridge_forward_up{labels}")]);
+    scraped.succeeded().said(&[
+        "# TYPE dockbridge_forward_connections_total \
+        counter",
+        &format!("dockbridge_forward_up{labels}"),
+    ]);
 
-    desk.dockbridge(&["ports", "remove", &port.to_string()]).await.succeeded().said(&["leads nowhere any more"]);
-    desk.dockbridge(&["ports", "remove", &port.to_string()]).await.failed(1, &["no forward made by hand listens on"]);
+    desk.dockbridge(&["ports", "remove", &port.to_string()])
+        .await
+        .succeeded()
+        .said(&["leads nowhere any more"]);
+    desk.dockbridge(&["ports", "remove", &port.to_string()]).await.failed(
+        1,
+        &["no forward made by \
+        hand listens on"],
+    );
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let forward = format!("{}:web:80", taken.local_addr().unwrap().port());
-    desk.dockbridge(&["ports", "add", &forward]).await.failed(1, &["cannot be listened on: port is already allocated"]);
+    desk.dockbridge(&["ports", "add", &forward]).await.failed(
+        1,
+        &["cannot be listened on: port is \
+        already allocated"],
+    );
     desk.nothing_was_created().await;
     daemon.stop().await;
 }

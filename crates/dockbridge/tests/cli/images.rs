@@ -1,4 +1,5 @@
-//! `dockbridge image` without machines: strict settings and arguments, and the snapshots that there are.
+//! `dockbridge image` without machines: strict settings and arguments, and the snapshots that there
+//! are.
 
 use hetzner::{ImageType, Labels, NewFirewall, NewServer, Query};
 
@@ -58,19 +59,50 @@ async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
         (raw(&["--url", "https://a/x", "--compression", "rar"]), &["invalid value 'rar'", "zstd"]),
         (vec!["image", "build", "docker", "--arch", "mips"], &["invalid value 'mips'", "arm64"]),
         (raw(&["--url", "https://a/x", "--arch", "both"]), &["one image is for one architecture"]),
-        (vec!["image", "build", "talos", "--version", "1.12.0"], &["is no version of Talos: write it as v1.12.0"]),
+        (
+            vec!["image", "build", "talos", "--version", "1.12.0"],
+            &["is no version of Talos: write \
+            it as v1.12.0"],
+        ),
         (vec!["image", "prune", "--keep", "3"], &["--older-than <AGE>"]),
-        (vec!["image", "prune", "--keep", "3", "--older-than", "soon"], &["write it as 90s, 5m or 1h 30m, or 30d"]),
+        (
+            vec!["image", "prune", "--keep", "3", "--older-than", "soon"],
+            &["write it as 90s, 5m or \
+            1h 30m, or 30d"],
+        ),
     ] {
         desk.dockbridge(&arguments).await.failed(2, told);
     }
-    desk.dockbridge(&raw(&["--url", "https://a/x"])).await.failed(1, &["Error: the image has no name", "Hint: give it one with `--name`"]);
-    desk.dockbridge(&["image", "build", "talos"]).await.failed(1, &["Error: the version of Talos is missing", "`image.talos_version`"]);
-    desk.dockbridge(&raw(&["--file", "/no/such", "--name", "n"])).await.failed(4, &["Error: /no/such cannot be read"]);
+    desk.dockbridge(&raw(&["--url", "https://a/x"])).await.failed(
+        1,
+        &[
+            "Error: the image has no \
+        name",
+            "Hint: give it one with `--name`",
+        ],
+    );
+    desk.dockbridge(&["image", "build", "talos"]).await.failed(
+        1,
+        &[
+            "Error: the version of Talos \
+        is missing",
+            "`image.talos_version`",
+        ],
+    );
+    desk.dockbridge(&raw(&["--file", "/no/such", "--name", "n"]))
+        .await
+        .failed(4, &["Error: /no/such cannot be read"]);
     desk.dockbridge(&raw(&["--url", "https://a/x", "--name", "n"]))
         .await
         .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
-    desk.dockbridge(&["image", "build", "docker"]).await.failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
+    desk.dockbridge(&["image", "build", "docker"]).await.failed(
+        1,
+        &[
+            "holds no dockbridge-agent \
+        for",
+            "DOCKBRIDGE_AGENT_DIR",
+        ],
+    );
 
     for (settings, told) in [
         ("image: {talos_version: '1.12'}\n", "\"1.12\" is no version of Talos"),
@@ -85,8 +117,16 @@ async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
     desk.settings("");
     desk.unset("HCLOUD_TOKEN");
     desk.dockbridge(&["image", "list"]).await.failed(1, &["Error: there is no Hetzner API token"]);
-    desk.dockbridge(&["image", "list", "--token", "-"]).await.failed(1, &["Error: there is no token on standard input"]);
-    desk.dockbridge(&["image", "list", "--token", "wrong"]).await.failed(1, &["the API token is not valid"]);
+    desk.dockbridge(&["image", "list", "--token", "-"]).await.failed(
+        1,
+        &["Error: there is no \
+        token on standard input"],
+    );
+    desk.dockbridge(&["image", "list", "--token", "wrong"]).await.failed(
+        1,
+        &["the API token is \
+        not valid"],
+    );
     desk.nothing_was_created().await;
 }
 
@@ -103,17 +143,43 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
     let theirs = make_snapshot(&desk, "theirs", &labels("abcdefghjkmn", "image", "a")).await;
     let plain = make_snapshot(&desk, "plain", &Labels::new()).await;
 
-    let shown = desk.dockbridge_with_input(&[&list[..], &["--json"]].concat(), token).await.succeeded().json();
+    let shown = desk
+        .dockbridge_with_input(&[&list[..], &["--json"]].concat(), token)
+        .await
+        .succeeded()
+        .json();
     assert_eq!(shown.as_array().unwrap().len(), 2, "{shown}");
     assert!(shown[0]["price_monthly"].as_f64().is_some_and(|price| price > 0.0), "{shown}");
-    desk.dockbridge_with_input(&list, token).await.succeeded().said(&["a (", "noise for x86", "2 images", "EUR net a month"]);
+    desk.dockbridge_with_input(&list, token).await.succeeded().said(&[
+        "a (",
+        "noise for \
+        x86",
+        "2 images",
+        "EUR net a month",
+    ]);
 
     desk.set("HCLOUD_TOKEN", token);
     for other in [theirs, plain] {
-        desk.dockbridge(&["image", "delete", &other.to_string()]).await.failed(1, &["there is no image", "`dockbridge image list`"]);
+        desk.dockbridge(&["image", "delete", &other.to_string()]).await.failed(
+            1,
+            &[
+                "there is no \
+            image",
+                "`dockbridge image list`",
+            ],
+        );
     }
-    desk.dockbridge(&["image", "delete", "a"]).await.failed(1, &["several images are called \"a\"", "name one by its id"]);
-    let prune = |more: &[&'static str]| [&["image", "prune", "--keep", "1", "--older-than", "0s"], more].concat();
+    desk.dockbridge(&["image", "delete", "a"]).await.failed(
+        1,
+        &[
+            "several images are called \
+        \"a\"",
+            "name one by its id",
+        ],
+    );
+    let prune = |more: &[&'static str]| {
+        [&["image", "prune", "--keep", "1", "--older-than", "0s"], more].concat()
+    };
     desk.dockbridge(&prune(&["--dry-run"])).await.succeeded().said(&["would go"]);
     assert_eq!(snapshots(&desk).await.len(), 4);
     let one_second = std::time::Duration::from_secs(1);
@@ -129,7 +195,10 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
         all.sort_unstable();
         all
     });
-    desk.dockbridge(&["image", "delete", &newest.to_string()]).await.succeeded().said(&["is gone."]);
+    desk.dockbridge(&["image", "delete", &newest.to_string()])
+        .await
+        .succeeded()
+        .said(&["is gone."]);
     desk.set("HCLOUD_TOKEN", READ_ONLY);
     desk.dockbridge(&["image", "list"]).await.succeeded();
 }
@@ -145,20 +214,33 @@ async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() 
     };
     make_snapshot(&desk, "theirs", &for_machines(labels("abcdefghjkmn", "image", "docker"))).await;
     make_snapshot(&desk, "called-so", &labels(&owner, "image", "docker")).await;
-    make_snapshot(&desk, "of-a-builder", &for_machines(labels(&owner, "image-builder", "docker"))).await;
+    make_snapshot(&desk, "of-a-builder", &for_machines(labels(&owner, "image-builder", "docker")))
+        .await;
     desk.settings("hetzner: {image: auto}\n");
     assert_eq!(image_of_a_new_machine(&desk).await.name.as_deref(), Some("docker-ce"));
 
     let id = make_snapshot(&desk, "older", &for_machines(labels(&owner, "image", "docker"))).await;
-    let newest = make_snapshot(&desk, "ours", &for_machines(labels(&owner, "image", "docker"))).await;
+    let newest =
+        make_snapshot(&desk, "ours", &for_machines(labels(&owner, "image", "docker"))).await;
     assert_eq!(image_of_a_new_machine(&desk).await.id, newest);
     desk.settings(&format!("hetzner: {{image: {id}}}\n"));
     assert_eq!(image_of_a_new_machine(&desk).await.id, id);
     desk.settings("");
-    assert_eq!(image_of_a_new_machine(&desk).await.name.as_deref(), Some("docker-ce"), "the default");
+    assert_eq!(
+        image_of_a_new_machine(&desk).await.name.as_deref(),
+        Some("docker-ce"),
+        "the default"
+    );
     desk.settings("hetzner: {image: 123456789}\n");
     let daemon = desk.start().await;
-    desk.dockbridge(&["wake"]).await.failed(1, &["there is no image \"123456789\" for cx23", "change `hetzner.image`"]);
+    desk.dockbridge(&["wake"]).await.failed(
+        1,
+        &[
+            "there is no image \"123456789\" for \
+        cx23",
+            "change `hetzner.image`",
+        ],
+    );
     daemon.stop().await;
 }
 
@@ -166,13 +248,24 @@ async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() 
 async fn image_of_a_new_machine(desk: &Desk) -> hetzner::Image {
     let daemon = desk.start().await;
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
-    let waking = wake.arg("wake").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let waking = wake
+        .arg("wake")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
     let begun = tokio::time::Instant::now();
     let server = loop {
-        if let Some(server) = desk.api.servers().list(&Query::default()).await.unwrap().into_iter().next() {
+        if let Some(server) =
+            desk.api.servers().list(&Query::default()).await.unwrap().into_iter().next()
+        {
             break server;
         }
-        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "no server is made: {}", daemon.said());
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(20),
+            "no server is made: {}",
+            daemon.said()
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     desk.dockbridge(&["server", "destroy"]).await.succeeded();
@@ -185,7 +278,13 @@ async fn image_of_a_new_machine(desk: &Desk) -> hetzner::Image {
 async fn what_a_killed_build_left_is_swept_and_not_taken_for_a_machine() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
-    desk.make_server("builder", labels(&identity.owner.to_string(), "image-builder", "a"), Vec::new(), true).await;
+    desk.make_server(
+        "builder",
+        labels(&identity.owner.to_string(), "image-builder", "a"),
+        Vec::new(),
+        true,
+    )
+    .await;
     let labels = labels(&identity.owner.to_string(), "image-builder", "a");
     let firewall = NewFirewall { name: "wall".to_owned(), labels, ..NewFirewall::default() };
     desk.api.firewalls().create(&firewall).await.unwrap();
@@ -194,7 +293,8 @@ async fn what_a_killed_build_left_is_swept_and_not_taken_for_a_machine() {
     assert_eq!(desk.inventory().await, ["server builder", "firewall wall"]);
 }
 
-/// No machine is here that could run it: only its head is looked at (e_machine at 18: 62 for x86-64).
+/// No machine is here that could run it: only its head is looked at (e_machine at 18: 62 for
+/// x86-64).
 fn put_a_writer(desk: &Desk) {
     let mut elf = b"\x7fELF\x02\x01".to_vec();
     elf.resize(18, 0);
@@ -210,15 +310,33 @@ async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
     let file = desk.path("image.raw").display().to_string();
     let build = ["image", "build", "raw", "--name", "n", "--file", &file];
     let refused = desk.dockbridge(&[&build[..], &["--server-type", "huge,cax11"]].concat()).await;
-    refused.failed(5, &["Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, hel1", "`--server-type`"]);
+    refused.failed(
+        5,
+        &[
+            "Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, \
+        hel1",
+            "`--server-type`",
+        ],
+    );
     desk.nothing_was_created().await;
     desk.set("HCLOUD_TOKEN", "wrong");
     let refused = desk.dockbridge(&build).await;
-    refused.failed(1, &["Error: the cloud could not list the images: ", "Hint: the API token is not valid"]);
-    assert!(!refused.stderr.contains("in addition") && !refused.stderr.contains("removing"), "nothing was made: {refused}");
+    refused.failed(
+        1,
+        &[
+            "Error: the cloud could not list the \
+        images: ",
+            "Hint: the API token is not valid",
+        ],
+    );
+    assert!(
+        !refused.stderr.contains("in addition") && !refused.stderr.contains("removing"),
+        "nothing was made: {refused}"
+    );
 }
 
-/// What is no disk image is refused before anything is made, whatever its name promises; `--format raw` takes it as it is.
+/// What is no disk image is refused before anything is made, whatever its name promises; `--format
+/// raw` takes it as it is.
 #[tokio::test]
 async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
     let desk = Desk::new().await;
@@ -230,7 +348,12 @@ async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
     for (name, content, told) in [
         ("disk.raw", &vmdk, "is a VMDK disk of VMware, and no disk image"),
         ("download", &page, "is a web page, and no disk image"),
-        ("metal-amd64.raw.xz", &json, "is called .xz and is not compressed by xz: it is a JSON answer"),
+        (
+            "metal-amd64.raw.xz",
+            &json,
+            "is called .xz and is not compressed by xz: it is a JSON \
+            answer",
+        ),
         ("tiny.img", &vec![0; 512], "has 512 bytes, and no disk image is so small"),
     ] {
         let path = desk.path(name);
@@ -244,7 +367,17 @@ async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
     }
     // With `--format raw` it goes on to what is missing here: an agent that could write it.
     let path = desk.path("disk.raw");
-    let arguments = ["image", "build", "raw", "--name", "x", "--format", "raw", "--file", path.to_str().unwrap()];
+    let arguments = [
+        "image",
+        "build",
+        "raw",
+        "--name",
+        "x",
+        "--format",
+        "raw",
+        "--file",
+        path.to_str().unwrap(),
+    ];
     let forced = desk.dockbridge(&arguments).await;
     assert!(!forced.status.success() && forced.stderr.contains("dockbridge-agent"), "{forced}");
 }

@@ -21,7 +21,9 @@ async fn a_second_computer_joins_an_owner_and_has_a_login_key_of_its_own() {
     let join = ["init", "--token-stdin", "--no-context", "--join", &text];
     let joined = desk.dockbridge_with_input(&join, TOKEN).await;
     joined.succeeded().said(&["This computer's login key is in the project."]);
-    let read = |home: &str, name: &str| std::fs::read_to_string(desk.path(home).join("config").join(name)).unwrap();
+    let read = |home: &str, name: &str| {
+        std::fs::read_to_string(desk.path(home).join("config").join(name)).unwrap()
+    };
     assert_eq!(read("home", "owner"), read("second", "owner"));
     assert_ne!(read("home", "ssh_ed25519"), read("second", "ssh_ed25519"));
     let keys = desk.inventory().await;
@@ -36,7 +38,10 @@ async fn a_second_computer_joins_an_owner_and_has_a_login_key_of_its_own() {
     desk.set("DOCKBRIDGE_HOME", third.to_str().unwrap()).set("HCLOUD_ENDPOINT", &endpoint);
     desk.dockbridge_with_input(&["init", "--token-stdin", "--no-context"], TOKEN).await.succeeded();
     let own = std::fs::read_to_string(third.join("config/owner")).unwrap();
-    let told = format!("Error: this computer has the owner id {}, and what it made carries it", own.trim());
+    let told = format!(
+        "Error: this computer has the owner id {}, and what it made carries it",
+        own.trim()
+    );
     desk.dockbridge_with_input(&join, TOKEN).await.failed(1, &[&told]);
     assert_eq!(std::fs::read_to_string(third.join("config/owner")).unwrap(), own);
 }

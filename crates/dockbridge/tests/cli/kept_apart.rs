@@ -13,9 +13,12 @@ fn kept(desk: &Desk, name: &str) -> String {
 
 /// Another cloud, with a token of its own.
 async fn other_cloud(desk: &Desk) -> Cloud {
-    Cloud::start(Options { tokens: vec![Token::new(OTHER, "default", Access::ReadWrite)], ..Options::new(desk.path("other-cloud")) })
-        .await
-        .unwrap()
+    Cloud::start(Options {
+        tokens: vec![Token::new(OTHER, "default", Access::ReadWrite)],
+        ..Options::new(desk.path("other-cloud"))
+    })
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
@@ -25,12 +28,28 @@ async fn a_profile_s_token_goes_to_its_own_cloud_and_leaves_the_other_profiles_a
     desk.unset("HCLOUD_TOKEN");
     let first = desk.cloud.endpoint();
     desk.dockbridge_with_input(&["init", "--token-stdin", "--no-context"], TOKEN).await.succeeded();
-    let before = (kept(&desk, "token"), kept(&desk, "owner"), kept(&desk, "ssh_ed25519"), kept(&desk, "endpoint"));
+    let before = (
+        kept(&desk, "token"),
+        kept(&desk, "owner"),
+        kept(&desk, "ssh_ed25519"),
+        kept(&desk, "endpoint"),
+    );
     desk.set("HCLOUD_ENDPOINT", &other.endpoint());
     let init = ["--profile", "m", "init", "--token-stdin", "--no-context"];
     desk.dockbridge_with_input(&init, OTHER).await.succeeded();
-    assert_eq!((kept(&desk, "token"), kept(&desk, "owner"), kept(&desk, "ssh_ed25519"), kept(&desk, "endpoint")), before);
-    assert_eq!((kept(&desk, "profiles/m/token"), kept(&desk, "token")), (OTHER.to_owned(), TOKEN.to_owned()));
+    assert_eq!(
+        (
+            kept(&desk, "token"),
+            kept(&desk, "owner"),
+            kept(&desk, "ssh_ed25519"),
+            kept(&desk, "endpoint")
+        ),
+        before
+    );
+    assert_eq!(
+        (kept(&desk, "profiles/m/token"), kept(&desk, "token")),
+        (OTHER.to_owned(), TOKEN.to_owned())
+    );
     assert_eq!(mode(&desk.path("home/config/profiles/m/token")), 0o600);
 
     // From now on nothing in the environment says where a token belongs.
@@ -78,12 +97,16 @@ async fn a_docker_context_of_another_home_is_left_alone() {
         return eprintln!("passed over: no docker client");
     }
     let mut desk = Desk::new().await;
-    let [first, second] = ["home", "second"].map(|of| format!("unix://{}", desk.path(of).join("run/default/docker.sock").display()));
+    let [first, second] = ["home", "second"]
+        .map(|of| format!("unix://{}", desk.path(of).join("run/default/docker.sock").display()));
     desk.dockbridge(&["init", "--yes"]).await.succeeded().said(&["docker context use dockbridge"]);
     let second_home = desk.path("second").display().to_string();
     desk.set("DOCKBRIDGE_HOME", &second_home);
     let ran = desk.dockbridge(&["init", "--yes"]).await;
-    let told = format!("Docker context \"dockbridge\" leads to {first}, which is not this profile: it stays");
+    let told = format!(
+        "Docker context \"dockbridge\" leads to {first}, which is not this profile: \
+        it stays"
+    );
     ran.succeeded().said(&[&told, "`dockbridge init --yes --context dockbridge-2` makes another"]);
     ran.said(&[&format!("export DOCKER_HOST={second}")]);
     desk.dockbridge(&["init", "--yes", "--context", "dockbridge-2"]).await.succeeded();

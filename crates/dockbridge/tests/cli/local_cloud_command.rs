@@ -28,7 +28,14 @@ async fn start(desk: &Desk, arguments: &[&str]) -> Running {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut endpoint = None;
     while endpoint.is_none() {
-        let line = timeout(PATIENCE, lines.next_line()).await.expect("it tells its endpoint").unwrap().expect("it goes on");
+        let line = timeout(PATIENCE, lines.next_line())
+            .await
+            .expect(
+                "it tells its \
+            endpoint",
+            )
+            .unwrap()
+            .expect("it goes on");
         endpoint = line.strip_prefix("export HCLOUD_ENDPOINT=").map(str::to_owned);
     }
     Running { child, endpoint: endpoint.unwrap(), lines }
@@ -65,7 +72,14 @@ async fn it_serves_until_it_is_asked_to_end_and_remembers() {
         if by == Signal::INT {
             api.ssh_keys().create("kept", &public_key(), &hetzner::Labels::new()).await.unwrap();
         }
-        let keys: Vec<String> = api.ssh_keys().list(&Query::default()).await.unwrap().into_iter().map(|key| key.name).collect();
+        let keys: Vec<String> = api
+            .ssh_keys()
+            .list(&Query::default())
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|key| key.name)
+            .collect();
         assert_eq!(keys, ["kept"], "after {by:?}");
         cloud.ends_clean(by).await;
     }
@@ -80,8 +94,24 @@ async fn a_token_of_ones_own_is_not_printed() {
     let mut desk = Desk::new().await;
     desk.set("DOCKBRIDGE_LOCAL_CLOUD_TOKEN", "a-token-of-ones-own");
     let mut cloud = start(&desk, &["--state", desk.path("own-cloud").to_str().unwrap()]).await;
-    assert!(!cloud.api("a-token-of-ones-own").server_types().list(&Query::default()).await.unwrap().is_empty());
-    assert!(cloud.api("another").server_types().list(&Query::default()).await.unwrap_err().is_unauthorized());
+    assert!(
+        !cloud
+            .api("a-token-of-ones-own")
+            .server_types()
+            .list(&Query::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        cloud
+            .api("another")
+            .server_types()
+            .list(&Query::default())
+            .await
+            .unwrap_err()
+            .is_unauthorized()
+    );
     signal(&cloud.child, Signal::TERM);
     while let Some(line) = cloud.lines.next_line().await.unwrap() {
         assert!(!line.contains("a-token-of-ones-own"), "{line}");
@@ -95,23 +125,65 @@ async fn a_read_only_token_and_limits_are_given_by_options() {
     let file = desk.path("read-only");
     std::fs::write(&file, "a-token-that-looks\n").unwrap();
     let (state, file) = (desk.path("own-cloud"), file.to_str().unwrap().to_owned());
-    let arguments = ["--state", state.to_str().unwrap(), "--read-only-token-file", &file, "--server-limit", "0"];
-    let more = ["--requests-per-hour", "7200", "--stock", "captured", "--pace", "real", "--pace-seed", "5"];
+    let arguments = [
+        "--state",
+        state.to_str().unwrap(),
+        "--read-only-token-file",
+        &file,
+        "--server-limit",
+        "0",
+    ];
+    let more = [
+        "--requests-per-hour",
+        "7200",
+        "--stock",
+        "captured",
+        "--pace",
+        "real",
+        "--pace-seed",
+        "5",
+    ];
     let cloud = start(&desk, &[&arguments[..], &more].concat()).await;
     let looks = cloud.api("a-token-that-looks");
-    let cx23 = looks.server_types().list(&Query::default()).await.unwrap().into_iter().find(|kind| kind.name == "cx23").unwrap();
+    let cx23 = looks
+        .server_types()
+        .list(&Query::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .find(|kind| kind.name == "cx23")
+        .unwrap();
     assert!(cx23.locations.iter().all(|place| !place.available), "{:?}", cx23.locations);
-    let refused = looks.ssh_keys().create("k", &public_key(), &hetzner::Labels::new()).await.unwrap_err();
+    let refused =
+        looks.ssh_keys().create("k", &public_key(), &hetzner::Labels::new()).await.unwrap_err();
     assert!(refused.is_read_only() && !refused.is_unauthorized(), "{refused}");
     let token = std::fs::read_to_string(desk.path("own-cloud/token")).unwrap();
-    let order = NewServer { name: "s".into(), server_type: "cx23".into(), image: "debian-12".into(), ..NewServer::default() };
+    let order = NewServer {
+        name: "s".into(),
+        server_type: "cx23".into(),
+        image: "debian-12".into(),
+        ..NewServer::default()
+    };
     let ordered = cloud.api(token.trim()).servers().create(&order).await.unwrap_err();
     assert_eq!(ordered.code(), Some(&Code::ResourceLimitExceeded), "{ordered}");
     cloud.ends_clean(Signal::TERM).await;
     let missing = desk.path("missing");
-    desk.dockbridge(&["local-cloud", "--machines", "none", "--read-only-token-file", missing.to_str().unwrap()])
-        .await
-        .failed(1, &["Error: cannot read the token in ", "Hint: write a token of your choice into the file"]);
+    desk.dockbridge(&[
+        "local-cloud",
+        "--machines",
+        "none",
+        "--read-only-token-file",
+        missing.to_str().unwrap(),
+    ])
+    .await
+    .failed(
+        1,
+        &[
+            "Error: cannot read the token \
+            in ",
+            "Hint: write a token of your choice into the file",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -123,18 +195,64 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
     let own = own.to_str().unwrap();
     desk.dockbridge(&["local-cloud", "--machines", "none", "--listen", &address, "--state", own])
         .await
-        .failed(1, &[&format!("Error: cannot listen on {address}"), "Hint: choose another address with --listen ADDRESS:PORT"]);
+        .failed(
+            1,
+            &[
+                &format!(
+                    "Error: cannot listen on \
+            {address}"
+                ),
+                "Hint: choose another address with --listen ADDRESS:PORT",
+            ],
+        );
     let used = desk.path("cloud");
     let used = used.to_str().unwrap();
-    desk.dockbridge(&["local-cloud", "--machines", "none", "--listen", "127.0.0.1:0", "--state", used])
-        .await
-        .failed(1, &[&format!("Error: another local cloud uses {used}"), "Hint: end that one, or choose another folder with --state DIR"]);
+    desk.dockbridge(&[
+        "local-cloud",
+        "--machines",
+        "none",
+        "--listen",
+        "127.0.0.1:0",
+        "--state",
+        used,
+    ])
+    .await
+    .failed(
+        1,
+        &[
+            &format!(
+                "Error: another local cloud uses \
+            {used}"
+            ),
+            "Hint: end that one, or choose another folder with --state DIR",
+        ],
+    );
     std::fs::create_dir(desk.path("closed")).unwrap();
-    std::fs::set_permissions(desk.path("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    std::fs::set_permissions(
+        desk.path("closed"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o555),
+    )
+    .unwrap();
     let closed = desk.path("closed/cloud");
     let closed = closed.to_str().unwrap();
-    desk.dockbridge_as_nobody(&["local-cloud", "--machines", "none", "--listen", "127.0.0.1:0", "--state", closed]).await.failed(
+    desk.dockbridge_as_nobody(&[
+        "local-cloud",
+        "--machines",
+        "none",
+        "--listen",
+        "127.0.0.1:0",
+        "--state",
+        closed,
+    ])
+    .await
+    .failed(
         1,
-        &[&format!("Error: cannot use the state folder {closed}"), "Hint: choose a folder that you may write to with --state DIR"],
+        &[
+            &format!(
+                "Error: cannot use the state folder \
+            {closed}"
+            ),
+            "Hint: choose a folder that you may write to with --state DIR",
+        ],
     );
 }

@@ -45,7 +45,8 @@ async fn looking_creates_nothing_in_a_fresh_home() {
 #[tokio::test]
 async fn who_looks_from_a_fresh_home_sees_nothing_of_others() {
     let desk = Desk::new().await;
-    let others = machine::Identity { profile: machine::Profile::default(), owner: machine::Owner::random() };
+    let others =
+        machine::Identity { profile: machine::Profile::default(), owner: machine::Owner::random() };
     desk.make_server(&others.name(), others.labels("machine"), Vec::new(), true).await;
     desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
     desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["There is no server."]);

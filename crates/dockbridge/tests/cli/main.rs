@@ -1,5 +1,5 @@
-//! The command without machines: what it says and how it ends, over a local cloud that is only the API. What needs root or a docker client passes over with
-//! its reason where they are missing.
+//! The command without machines: what it says and how it ends, over a local cloud that is only the
+//! API. What needs root or a docker client passes over with its reason where they are missing.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 

@@ -1,4 +1,5 @@
-//! Where the API should be and something else is, or nothing: the address that was asked, what is likely the matter, and what to do.
+//! Where the API should be and something else is, or nothing: the address that was asked, what is
+//! likely the matter, and what to do.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -26,17 +27,28 @@ fn answering(bytes: &'static [u8]) -> String {
 
 #[tokio::test]
 async fn what_answers_instead_of_the_api_is_named_with_its_address() {
-    let page =
-        b"HTTP/1.1 200 OK\r\nContent-Length: 61\r\nConnection: close\r\n\r\n<!DOCTYPE html><html><title>Hotel</title>Log in first.</html>";
-    let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let page = b"HTTP/1.1 200 OK\r\nContent-Length: 61\r\nConnection: close\r\n\r\n<!DOCTYPE \
+            html><html><title>Hotel</title>Log in first.</html>";
+    let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\nContent-Length: \
+        0\r\nConnection: close\r\n\r\n";
     for (bytes, told, hint) in [
         (
             &page[..],
             "is not the Hetzner API: it sent a web page titled \"Hotel\"",
             "a login page or proxy of this network may stand before it",
         ),
-        (redirect, "is not the Hetzner API: it redirects to http://login.example/", "HCLOUD_ENDPOINT is wrong"),
-        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "what listens there speaks another protocol", "check the network"),
+        (
+            redirect,
+            "is not the Hetzner API: it redirects to \
+            http://login.example/",
+            "HCLOUD_ENDPOINT is wrong",
+        ),
+        (
+            b"SSH-2.0-OpenSSH_9.2p1\r\n",
+            "what listens there speaks another \
+            protocol",
+            "check the network",
+        ),
     ] {
         let mut desk = Desk::new().await;
         let address = answering(bytes);
@@ -52,11 +64,23 @@ async fn an_api_that_is_not_there_is_named_with_the_likely_cause() {
     drop(listener);
     let mut desk = Desk::new().await;
     desk.set("HCLOUD_ENDPOINT", &nobody);
-    desk.dockbridge(&["server", "list"]).await.failed(1, &[&nobody, "nothing listens there", "HCLOUD_ENDPOINT is the API's address"]);
+    desk.dockbridge(&["server", "list"]).await.failed(
+        1,
+        &[
+            &nobody,
+            "nothing listens \
+        there",
+            "HCLOUD_ENDPOINT is the API's address",
+        ],
+    );
     desk.set("HCLOUD_ENDPOINT", "https://no-such-name.invalid/v1");
-    desk.dockbridge(&["server", "list"]).await.failed(1, &["https://no-such-name.invalid/v1", "cannot be looked up"]);
+    desk.dockbridge(&["server", "list"])
+        .await
+        .failed(1, &["https://no-such-name.invalid/v1", "cannot be looked up"]);
     desk.set("HCLOUD_ENDPOINT", "https://api.example.invalid/v1").set("HTTPS_PROXY", &nobody);
-    desk.dockbridge(&["server", "list"]).await.failed(1, &["https://api.example.invalid/v1", "HTTPS_PROXY"]);
+    desk.dockbridge(&["server", "list"])
+        .await
+        .failed(1, &["https://api.example.invalid/v1", "HTTPS_PROXY"]);
 }
 
 /// A terminal, by `script`: what is waited for is said before the answer comes or fails.

@@ -33,7 +33,10 @@ impl Desk {
     pub async fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("dockbridge-cli-").tempdir().unwrap();
         let cloud = Cloud::start(Options {
-            tokens: vec![Token::new(TOKEN, "default", Access::ReadWrite), Token::new(READ_ONLY, "default", Access::ReadOnly)],
+            tokens: vec![
+                Token::new(TOKEN, "default", Access::ReadWrite),
+                Token::new(READ_ONLY, "default", Access::ReadOnly),
+            ],
             ..Options::new(folder.path().join("cloud"))
         })
         .await
@@ -86,7 +89,11 @@ impl Desk {
     /// A program in this person's environment, which has nothing else than what a shell needs.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).envs(&self.environment).kill_on_drop(true);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(&self.environment)
+            .kill_on_drop(true);
         command
     }
 
@@ -100,13 +107,17 @@ impl Desk {
         run(command, input).await
     }
 
-    /// Runs dockbridge as somebody who is not root, with a copy of the program that everybody may run.
+    /// Runs dockbridge as somebody who is not root, with a copy of the program that everybody may
+    /// run.
     pub async fn dockbridge_as_nobody(&self, arguments: &[&str]) -> Ran {
         let program = self.path("dockbridge");
         if !program.exists() {
-            std::fs::set_permissions(self.folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+            std::fs::set_permissions(self.folder.path(), std::fs::Permissions::from_mode(0o755))
+                .unwrap();
             let built = env!("CARGO_BIN_EXE_dockbridge");
-            std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(drop)).unwrap();
+            std::fs::hard_link(built, &program)
+                .or_else(|_| std::fs::copy(built, &program).map(drop))
+                .unwrap();
         }
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = self.command("setpriv");
@@ -119,7 +130,8 @@ impl Desk {
         run(command, "").await
     }
 
-    /// Runs docker against the default socket; `None`, with the reason said, where there is no docker.
+    /// Runs docker against the default socket; `None`, with the reason said, where there is no
+    /// docker.
     pub async fn docker(&self, arguments: &[&str]) -> Option<Ran> {
         if !has_docker() {
             eprintln!("passed over: no docker client");
@@ -130,7 +142,8 @@ impl Desk {
         Some(run(command, "").await)
     }
 
-    /// Asks the local cloud beside its API: `POST` with a body, which orders a misfortune, and `GET` without.
+    /// Asks the local cloud beside its API: `POST` with a body, which orders a misfortune, and
+    /// `GET` without.
     pub async fn poke(&self, path: &str, body: Option<&str>) -> serde_json::Value {
         let endpoint = self.cloud.endpoint();
         let base = endpoint.strip_suffix("/v1").unwrap();
@@ -147,7 +160,13 @@ impl Desk {
         let log = self.path("daemon.log");
         let file = std::fs::File::create(&log).unwrap();
         let mut command = self.command(env!("CARGO_BIN_EXE_dockbridge"));
-        let child = command.arg("start").stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let child = command
+            .arg("start")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
         let mut daemon = Daemon { child, log };
         let client = daemon::client::Client::of(&self.socket());
         let begun = Instant::now();
@@ -155,7 +174,11 @@ impl Desk {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("the daemon ended with {status}: {}", daemon.said());
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "the daemon does not answer: {}", daemon.said());
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "the daemon does not answer: {}",
+                daemon.said()
+            );
             sleep(Duration::from_millis(20)).await;
         }
         daemon
@@ -165,10 +188,42 @@ impl Desk {
     pub async fn inventory(&self) -> Vec<String> {
         let all = Query::default();
         let mut names: Vec<String> = Vec::new();
-        names.extend(self.api.servers().list(&all).await.unwrap().into_iter().map(|server| format!("server {}", server.name)));
-        names.extend(self.api.volumes().list(&all).await.unwrap().into_iter().map(|volume| format!("volume {}", volume.name)));
-        names.extend(self.api.ssh_keys().list(&all).await.unwrap().into_iter().map(|key| format!("SSH key {}", key.name)));
-        names.extend(self.api.firewalls().list(&all).await.unwrap().into_iter().map(|firewall| format!("firewall {}", firewall.name)));
+        names.extend(
+            self.api
+                .servers()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|server| format!("server {}", server.name)),
+        );
+        names.extend(
+            self.api
+                .volumes()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|volume| format!("volume {}", volume.name)),
+        );
+        names.extend(
+            self.api
+                .ssh_keys()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|key| format!("SSH key {}", key.name)),
+        );
+        names.extend(
+            self.api
+                .firewalls()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|firewall| format!("firewall {}", firewall.name)),
+        );
         names
     }
 
@@ -183,12 +238,21 @@ impl Desk {
             std::fs::create_dir_all(self.path("home/config")).unwrap();
             std::fs::write(&path, Owner::random().to_string()).unwrap();
         }
-        Identity { profile: Profile::parse(profile).unwrap(), owner: Owner::parse(&std::fs::read_to_string(path).unwrap()).unwrap() }
+        Identity {
+            profile: Profile::parse(profile).unwrap(),
+            owner: Owner::parse(&std::fs::read_to_string(path).unwrap()).unwrap(),
+        }
     }
 
     /// A volume in the project.
     pub async fn make_volume(&self, name: &str, labels: Labels) -> Volume {
-        let new = NewVolume { name: name.to_owned(), size: 10, location: "fsn1".to_owned(), format: None, labels };
+        let new = NewVolume {
+            name: name.to_owned(),
+            size: 10,
+            location: "fsn1".to_owned(),
+            format: None,
+            labels,
+        };
         let created = self.api.volumes().create(&new).await.unwrap();
         self.api.wait(created.actions()).await.unwrap();
         created.volume
@@ -199,20 +263,45 @@ impl Desk {
         let server = self.make_server(of, Labels::new(), Vec::new(), false).await;
         let addresses = self.api.primary_ips();
         let found = addresses.list(&Query::default()).await.unwrap();
-        let id = found.iter().find(|address| address.assignee_id == Some(server.id) && address.kind == "ipv4").unwrap().id;
+        let id = found
+            .iter()
+            .find(|address| address.assignee_id == Some(server.id) && address.kind == "ipv4")
+            .unwrap()
+            .id;
         addresses.update(id, None, Some(&labels)).await.unwrap();
-        // Said by the person who wanted to keep the address; the client of ours has no need to say it.
+        // Said by the person who wanted to keep the address; the client of ours has no need to say
+        // it.
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail-with-body", "-X", "PUT", "-H", &format!("Authorization: Bearer {}", self.cloud.token())]);
+        command.args([
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            "PUT",
+            "-H",
+            &format!(
+                "Authorization: \
+            Bearer {}",
+                self.cloud.token()
+            ),
+        ]);
         command.args(["-H", "Content-Type: application/json", "-d", r#"{"auto_delete": false}"#]);
         command.arg(format!("{}/primary_ips/{id}", self.cloud.endpoint()));
         run(command, "").await.succeeded();
-        self.api.wait(self.api.servers().delete(server.id).await.unwrap().into_iter().collect()).await.unwrap();
+        self.api
+            .wait(self.api.servers().delete(server.id).await.unwrap().into_iter().collect())
+            .await
+            .unwrap();
         id
     }
 
     /// A server in the project, running or off.
-    pub async fn make_server(&self, name: &str, labels: Labels, volumes: Vec<u64>, running: bool) -> Server {
+    pub async fn make_server(
+        &self,
+        name: &str,
+        labels: Labels,
+        volumes: Vec<u64>,
+        running: bool,
+    ) -> Server {
         let new = NewServer {
             name: name.to_owned(),
             server_type: "cx23".to_owned(),
@@ -223,14 +312,20 @@ impl Desk {
             start_after_create: running,
             ..NewServer::default()
         };
-        let CreatedServer { server, action, next_actions, .. } = self.api.servers().create(&new).await.unwrap();
+        let CreatedServer { server, action, next_actions, .. } =
+            self.api.servers().create(&new).await.unwrap();
         self.api.wait(std::iter::once(action).chain(next_actions).collect()).await.unwrap();
         server
     }
 }
 
 pub fn has_docker() -> bool {
-    std::process::Command::new("docker").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    std::process::Command::new("docker")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 /// Sends a signal to a process of ours.
@@ -252,7 +347,13 @@ impl Daemon {
 
     pub async fn stop(mut self) {
         signal(&self.child, rustix::process::Signal::TERM);
-        timeout(Duration::from_secs(20), self.child.wait()).await.expect("the daemon ends").unwrap();
+        timeout(Duration::from_secs(20), self.child.wait())
+            .await
+            .expect(
+                "the daemon \
+            ends",
+            )
+            .unwrap();
     }
 }
 
@@ -272,7 +373,8 @@ impl Ran {
         self
     }
 
-    /// Panics with all it said unless it ended with this code and told all of this on standard error.
+    /// Panics with all it said unless it ended with this code and told all of this on standard
+    /// error.
     #[track_caller]
     pub fn failed(&self, code: i32, told: &[&str]) -> &Self {
         assert_eq!(self.status.code(), Some(code), "{self}");
@@ -306,13 +408,26 @@ impl fmt::Display for Ran {
 /// Runs a command to its end.
 pub async fn run(mut command: Command, input: &str) -> Ran {
     let line = format!("{:?}", command.as_std());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A command that does not read its input is fine.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let ended = timeout(LONGEST_COMMAND, child.wait_with_output()).await;
-    let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("`{line}` did not end")).unwrap();
+    let Output { status, stdout, stderr } = ended
+        .unwrap_or_else(|_| {
+            panic!(
+                "`{line}` did not \
+        end"
+            )
+        })
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { line, status, stdout: text(stdout), stderr: text(stderr) }
 }

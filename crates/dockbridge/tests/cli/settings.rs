@@ -7,12 +7,22 @@ async fn an_unknown_setting_is_told_with_its_line_and_the_nearest_name() {
     let mut desk = Desk::new().await;
     desk.settings("hetzner:\n  image: docker-ce\nactivity:\n  idle_timout: 5m\n");
     let hint = "Hint: `dockbridge config show` prints all settings with their values";
-    for command in [&["start"][..], &["init", "--yes"], &["config", "validate"], &["config", "show"]] {
-        desk.dockbridge(command).await.failed(1, &["config.yaml: ", "line 4", "`idle_timout`", "did you mean `idle_timeout`?", hint]);
+    for command in
+        [&["start"][..], &["init", "--yes"], &["config", "validate"], &["config", "show"]]
+    {
+        desk.dockbridge(command).await.failed(
+            1,
+            &["config.yaml: ", "line 4", "`idle_timout`", "did you mean `idle_timeout`?", hint],
+        );
     }
     desk.settings("");
     desk.set("DOCKBRIDGE_HETZNER_LOCATON", "fsn1");
-    let told = ["environment variable DOCKBRIDGE_HETZNER_LOCATON", "did you mean DOCKBRIDGE_HETZNER_LOCATION?", hint];
+    let told = [
+        "environment variable \
+        DOCKBRIDGE_HETZNER_LOCATON",
+        "did you mean DOCKBRIDGE_HETZNER_LOCATION?",
+        hint,
+    ];
     desk.dockbridge(&["start"]).await.failed(1, &told);
     desk.nothing_was_created().await;
 }
@@ -30,9 +40,14 @@ async fn a_value_that_cannot_be_is_told_with_what_can() {
         ("ports: {on_conflict: perhaps}", "\"perhaps\" is neither `error` nor `increment`"),
         (
             "ports: {exclude: [80, 90-80]}",
-            "\"90-80\" is no rule for ports: the range ends before it begins; write [CONTAINER:]PORT[-PORT][/tcp|/udp]",
+            "\"90-80\" is no rule for ports: the range ends before it begins; write \
+                [CONTAINER:]PORT[-PORT][/tcp|/udp]",
         ),
-        ("ports: {include: 70000}", "\"70000\" is no rule for ports: a port is a number from 1 to 65535"),
+        (
+            "ports: {include: 70000}",
+            "\"70000\" is no rule for ports: a port is a number from 1 to \
+            65535",
+        ),
         ("hetzner: [", "config.yaml: "),
     ];
     for (text, told) in cases {
@@ -41,7 +56,14 @@ async fn a_value_that_cannot_be_is_told_with_what_can() {
         desk.dockbridge(&["config", "validate"]).await.failed(1, &[told]);
     }
     desk.settings("logging: {level: loud=quiet=1}");
-    desk.dockbridge(&["start"]).await.failed(1, &["`logging.level` is not understood", "Hint: write error, warn, info, debug or trace"]);
+    desk.dockbridge(&["start"]).await.failed(
+        1,
+        &[
+            "`logging.level` is not \
+        understood",
+            "Hint: write error, warn, info, debug or trace",
+        ],
+    );
     assert!(!desk.socket().exists(), "nothing is served");
     desk.nothing_was_created().await;
 }
@@ -50,12 +72,26 @@ async fn a_value_that_cannot_be_is_told_with_what_can() {
 async fn the_environment_is_told_by_its_own_names() {
     let mut desk = Desk::new().await;
     for (name, value, told) in [
-        ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "soon", "\"soon\" is no duration: write it as 90s, 5m or 1h 30m"),
+        (
+            "DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT",
+            "soon",
+            "\"soon\" is no duration: write it as 90s, 5m \
+            or 1h 30m",
+        ),
         ("DOCKBRIDGE_HETZNER_VOLUME_SIZE", "9", "no volume has 9 GB: choose 10 to 10240"),
         ("DOCKBRIDGE_PORTS_BIND", "nowhere", "IP address"),
     ] {
         desk.set(name, value);
-        desk.dockbridge(&["start"]).await.failed(1, &[&format!("environment variable {name}: "), told]);
+        desk.dockbridge(&["start"]).await.failed(
+            1,
+            &[
+                &format!(
+                    "environment variable \
+            {name}: "
+                ),
+                told,
+            ],
+        );
         desk.unset(name);
     }
 }
@@ -64,14 +100,32 @@ async fn the_environment_is_told_by_its_own_names() {
 async fn config_shows_what_holds_without_the_token() {
     let desk = Desk::new().await;
     desk.settings(
-        "hetzner: {location: nbg1}\nactivity: {idle_timeout: 90s}\nports: {on_conflict: increment, include: [8080, 'web-*:80-90/tcp'], exclude: 53/udp}\n",
+        "hetzner: {location: nbg1}\nactivity: {idle_timeout: 90s}\nports: \
+            {on_conflict: increment, include: [8080, 'web-*:80-90/tcp'], exclude: 53/udp}\n",
     );
     let path = desk.path("home/config/config.yaml");
-    assert_eq!(desk.dockbridge(&["config", "path"]).await.succeeded().stdout.trim(), path.to_str().unwrap());
-    desk.dockbridge(&["config", "validate"]).await.succeeded().said(&[&format!("{} is understood.", path.display())]);
+    assert_eq!(
+        desk.dockbridge(&["config", "path"]).await.succeeded().stdout.trim(),
+        path.to_str().unwrap()
+    );
+    desk.dockbridge(&["config", "validate"])
+        .await
+        .succeeded()
+        .said(&[&format!("{} is understood.", path.display())]);
     let shown = desk.dockbridge(&["config", "show"]).await;
-    shown.succeeded().said(&["on_conflict: increment", "include: [\"8080\", \"web-*:80-90/tcp\"]", "exclude: [\"53/udp\"]"]);
-    shown.said(&["locations: [nbg1]", "idle_timeout: 1m 30s", "# api_token: set, not shown", &desk.cloud.endpoint()]);
+    shown.succeeded().said(&[
+        "on_conflict: \
+        increment",
+        "include: [\"8080\", \"web-*:80-90/tcp\"]",
+        "exclude: [\"53/udp\"]",
+    ]);
+    shown.said(&[
+        "locations: \
+        [nbg1]",
+        "idle_timeout: 1m 30s",
+        "# api_token: set, not shown",
+        &desk.cloud.endpoint(),
+    ]);
     assert!(!shown.stdout.contains(TOKEN), "{shown}");
 
     // What is shown is a settings file that means the same.
@@ -80,9 +134,12 @@ async fn config_shows_what_holds_without_the_token() {
 
     let absent = desk.path("absent.yaml");
     let absent = absent.to_str().unwrap();
-    desk.dockbridge(&["--config", absent, "config", "show"]).await.failed(1, &[&format!("there is no settings file {absent}")]);
+    desk.dockbridge(&["--config", absent, "config", "show"])
+        .await
+        .failed(1, &[&format!("there is no settings file {absent}")]);
     std::fs::remove_file(path).unwrap();
-    desk.dockbridge(&["config", "validate"]).await.succeeded().said(&["does not exist: the defaults hold."]);
+    desk.dockbridge(&["config", "validate"]).await.succeeded().said(&["does not exist: the \
+        defaults hold."]);
 }
 
 #[tokio::test]
@@ -90,7 +147,13 @@ async fn init_keeps_the_token_to_itself() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN");
     let ran = desk.dockbridge_with_input(&["init", "--token-stdin"], &format!("{TOKEN}\n")).await;
-    ran.succeeded().said(&["The token is valid", "readable by you alone", "Owner id: ", "Next: `dockbridge start`"]);
+    ran.succeeded().said(&[
+        "The token is \
+        valid",
+        "readable by you alone",
+        "Owner id: ",
+        "Next: `dockbridge start`",
+    ]);
     assert!(!ran.stdout.contains(TOKEN) && !ran.stderr.contains(TOKEN), "{ran}");
     let config = desk.path("home/config");
     assert_eq!(std::fs::read_to_string(config.join("token")).unwrap(), TOKEN);
@@ -98,18 +161,28 @@ async fn init_keeps_the_token_to_itself() {
         assert_eq!(mode(&config.join(name)), 0o600, "{name}");
     }
     assert_eq!(mode(&config), 0o700);
-    desk.dockbridge(&["config", "show"]).await.succeeded().said(&["# api_token: kept by init, not shown"]);
+    desk.dockbridge(&["config", "show"])
+        .await
+        .succeeded()
+        .said(&["# api_token: kept by init, not \
+        shown"]);
     if has_docker() {
         ran.said(&["docker context use dockbridge"]);
         let host = format!("unix://{}", desk.socket().display());
-        let context = desk.docker(&["context", "inspect", "dockbridge", "--format", "{{.Endpoints.docker.Host}}"]).await.unwrap();
+        let context = desk
+            .docker(&["context", "inspect", "dockbridge", "--format", "{{.Endpoints.docker.Host}}"])
+            .await
+            .unwrap();
         assert_eq!(context.succeeded().stdout.trim(), host);
     }
 
     // Once more changes neither who one is nor how one logs in.
     let before = ["owner", "ssh_ed25519"].map(|name| std::fs::read(config.join(name)).unwrap());
     desk.dockbridge_with_input(&["init", "--token-stdin"], TOKEN).await.succeeded();
-    assert_eq!(["owner", "ssh_ed25519"].map(|name| std::fs::read(config.join(name)).unwrap()), before);
+    assert_eq!(
+        ["owner", "ssh_ed25519"].map(|name| std::fs::read(config.join(name)).unwrap()),
+        before
+    );
     desk.nothing_was_created().await;
 }
 
@@ -118,11 +191,28 @@ async fn init_refuses_a_token_that_does_not_work() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN");
     let console = "Hint: make one with Read & Write in the Hetzner Cloud console";
-    desk.dockbridge_with_input(&["init", "--token-stdin"], "wrong\n").await.failed(1, &["Error: the cloud refuses this token", console]);
-    desk.dockbridge_with_input(&["init", "--token-stdin"], "\n").await.failed(1, &["Error: there is no token on standard input"]);
-    desk.dockbridge(&["init", "--yes"]).await.failed(1, &["Error: there is no Hetzner API token", console]);
+    desk.dockbridge_with_input(&["init", "--token-stdin"], "wrong\n")
+        .await
+        .failed(1, &["Error: the cloud refuses this token", console]);
+    desk.dockbridge_with_input(&["init", "--token-stdin"], "\n").await.failed(
+        1,
+        &["Error: there \
+        is no token on standard input"],
+    );
+    desk.dockbridge(&["init", "--yes"]).await.failed(
+        1,
+        &[
+            "Error: there is no Hetzner API \
+        token",
+            console,
+        ],
+    );
     desk.set("HCLOUD_ENDPOINT", "http://127.0.0.1:1/v1");
-    desk.dockbridge_with_input(&["init", "--token-stdin"], TOKEN).await.failed(1, &["Error: the token could not be checked"]);
+    desk.dockbridge_with_input(&["init", "--token-stdin"], TOKEN).await.failed(
+        1,
+        &["Error: the \
+        token could not be checked"],
+    );
     assert!(!desk.path("home/config/token").exists(), "it was kept");
 }
 
@@ -131,12 +221,18 @@ async fn a_folder_that_cannot_be_written_is_named() {
     let mut desk = Desk::new().await;
     let home = desk.path("closed/home");
     std::fs::create_dir(desk.path("closed")).unwrap();
-    std::fs::set_permissions(desk.path("closed"), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+    std::fs::set_permissions(
+        desk.path("closed"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o555),
+    )
+    .unwrap();
     desk.set("DOCKBRIDGE_HOME", home.to_str().unwrap());
     let hint = "Hint: let DOCKBRIDGE_HOME name a folder that you may write to";
-    for (command, path) in
-        [(&["start"][..], "config/owner"), (&["start", "--detach"], "state/default"), (&["init", "--yes"], "config/owner")]
-    {
+    for (command, path) in [
+        (&["start"][..], "config/owner"),
+        (&["start", "--detach"], "state/default"),
+        (&["init", "--yes"], "config/owner"),
+    ] {
         let told = format!("Error: {} cannot be written: ", home.join(path).display());
         desk.dockbridge_as_nobody(command).await.failed(1, &[&told, hint]);
     }

@@ -11,9 +11,13 @@ async fn a_line_end_is_no_part_of_a_token_whatever_its_source() {
         desk.dockbridge(&["server", "list"]).await.succeeded();
         desk.unset(name);
     }
-    for settings in
-        [format!("hetzner:\n  api_token: |\n    {TOKEN}\n"), format!("hetzner: {{token_command: \"printf '{TOKEN}\\\\n\\\\n'\"}}\n")]
-    {
+    for settings in [
+        format!(
+            "hetzner:\n  api_token: |\n    \
+            {TOKEN}\n"
+        ),
+        format!("hetzner: {{token_command: \"printf '{TOKEN}\\\\n\\\\n'\"}}\n"),
+    ] {
         desk.settings(&settings);
         desk.dockbridge(&["server", "list"]).await.succeeded();
     }
@@ -36,7 +40,9 @@ async fn a_token_that_cannot_be_sent_is_told_with_its_source_and_the_character()
     desk.unset("HCLOUD_TOKEN").settings(&format!("hetzner: {{api_token: {bad}}}\n"));
     desk.dockbridge(&["sweep"]).await.failed(1, &["`hetzner.api_token`", told]);
     desk.settings("");
-    desk.dockbridge_with_input(&["init", "--token-stdin"], bad).await.failed(1, &[&format!("the API token in standard input {told}")]);
+    desk.dockbridge_with_input(&["init", "--token-stdin"], bad)
+        .await
+        .failed(1, &[&format!("the API token in standard input {told}")]);
 }
 
 #[tokio::test]

@@ -15,12 +15,15 @@ pub struct Computer<'a> {
 impl<'a> Computer<'a> {
     /// The one that the stage has, and one that joins its owner.
     pub async fn pair(stage: &'a Stage) -> [Self; 2] {
-        let [first, second] = ["home", "second"].map(|name| Self { stage, home: stage.folder.path().join(name) });
+        let [first, second] =
+            ["home", "second"].map(|name| Self { stage, home: stage.folder.path().join(name) });
         let told = first.dockbridge(&["init", "--yes", "--no-context"]).await;
         let text = told.succeeded().stdout.split_once("--join ").expect("a text to join").1;
         let text = text.split('`').next().unwrap().to_owned();
         second.dockbridge(&["init", "--yes", "--no-context", "--join", &text]).await.succeeded();
-        let read = |computer: &Self, name: &str| std::fs::read_to_string(computer.home.join("config").join(name)).unwrap();
+        let read = |computer: &Self, name: &str| {
+            std::fs::read_to_string(computer.home.join("config").join(name)).unwrap()
+        };
         assert_eq!(read(&first, "owner"), read(&second, "owner"));
         assert_ne!(read(&first, "ssh_ed25519"), read(&second, "ssh_ed25519"));
         [first, second]

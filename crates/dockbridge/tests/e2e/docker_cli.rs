@@ -1,5 +1,6 @@
-//! The real docker command through the whole product, compared with the same command on the machine's engine itself: output, errors and exit codes.
-//! Both ways lead to one engine. Knows nothing of how machines come and go.
+//! The real docker command through the whole product, compared with the same command on the
+//! machine's engine itself: output, errors and exit codes. Both ways lead to one engine. Knows
+//! nothing of how machines come and go.
 
 mod builds;
 mod compose;
@@ -26,7 +27,8 @@ await() {
 }
 "#;
 
-/// A name, a script, and what must be in its output, so that two equal failures are not taken for success.
+/// A name, a script, and what must be in its output, so that two equal failures are not taken for
+/// success.
 pub type Script<'a> = (&'a str, &'a str, &'a str);
 
 /// A machine with two ways to its engine.
@@ -46,7 +48,8 @@ impl Comparison {
     }
 
     pub async fn on(stage: Stage) -> Self {
-        // The daemon sees nothing of what goes straight to the engine, and would take the machine for idle.
+        // The daemon sees nothing of what goes straight to the engine, and would take the machine
+        // for idle.
         let daemon = stage.start(&[("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "3h")]).await;
         stage.make_image("tiny").await;
         let direct = stage.folder.path().join("engine.sock");
@@ -54,7 +57,8 @@ impl Comparison {
         Self::of(stage, daemon, direct, forward)
     }
 
-    /// Of two sockets that lead to one engine: the daemon's, and one that something else brings here.
+    /// Of two sockets that lead to one engine: the daemon's, and one that something else brings
+    /// here.
     pub fn of(stage: Stage, daemon: Daemon, direct: PathBuf, forward: Child) -> Self {
         let blob = stage.folder.path().join("blob");
         fs::write(&blob, noise(8 << 20)).unwrap();
@@ -64,24 +68,45 @@ impl Comparison {
     /// Runs each script on the engine and through dockbridge, and tells all that differs.
     async fn compare(&self, scripts: &[Script<'_>]) {
         let differences = self.differences(scripts).await;
-        assert!(differences.is_empty(), "{} of {} differ\n{}", differences.len(), scripts.len(), differences.join("\n\n"));
+        assert!(
+            differences.is_empty(),
+            "{} of {} differ\n{}",
+            differences.len(),
+            scripts.len(),
+            differences.join("\n\n")
+        );
     }
 
-    /// Runs each script on the engine and through dockbridge; returns what differs, or is missing on the engine itself.
+    /// Runs each script on the engine and through dockbridge; returns what differs, or is missing
+    /// on the engine itself.
     pub async fn differences(&self, scripts: &[Script<'_>]) -> Vec<String> {
         let only = std::env::var("ONLY").ok();
         let mut differences = Vec::new();
-        for (name, script, told) in scripts.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| name.contains(only))) {
+        for (name, script, told) in scripts
+            .iter()
+            .filter(|(name, ..)| only.as_deref().is_none_or(|only| name.contains(only)))
+        {
             let directly = self.run(&self.direct, script).await;
             let through = self.run(&self.stage.socket(), script).await;
-            eprintln!("{:.1} s, {:.1} s: {name}", directly.took.as_secs_f64(), through.took.as_secs_f64());
+            eprintln!(
+                "{:.1} s, {:.1} s: \
+                {name}",
+                directly.took.as_secs_f64(),
+                through.took.as_secs_f64()
+            );
             if only.is_some() {
                 eprintln!("{name}: {directly}\n{through}");
             }
             if !directly.stdout.contains(told) {
-                differences.push(format!("{name}: {told:?} is missing on the engine itself: {directly}"));
+                differences.push(format!(
+                    "{name}: {told:?} is missing on the engine itself: \
+                    {directly}"
+                ));
             } else if seen(&directly) != seen(&through) {
-                differences.push(format!("{name}\non the engine {directly}\nthrough dockbridge {through}"));
+                differences.push(format!(
+                    "{name}\non the engine {directly}\nthrough dockbridge \
+                    {through}"
+                ));
             }
         }
         differences
@@ -92,16 +117,23 @@ impl Comparison {
         let work = tempfile::tempdir_in(self.stage.folder.path()).unwrap();
         let mut command = self.stage.command("sh");
         command.args(["-c", &format!("{PRELUDE}{script}")]).current_dir(work.path());
-        command.env("DOCKER_HOST", format!("unix://{}", socket.display())).env("DOCKER_CLI_HINTS", "false").env("BLOB", &self.blob);
+        command
+            .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+            .env("DOCKER_CLI_HINTS", "false")
+            .env("BLOB", &self.blob);
         // A published port is on the machine, or here.
-        let curl =
-            if socket == self.direct { format!("{} server ssh curl -s", env!("CARGO_BIN_EXE_dockbridge")) } else { "curl -s".to_owned() };
+        let curl = if socket == self.direct {
+            format!("{} server ssh curl -s", env!("CARGO_BIN_EXE_dockbridge"))
+        } else {
+            "curl -s".to_owned()
+        };
         command.env("ASK", curl);
         run_within(LONGEST_SCRIPT, command, "").await
     }
 
     pub async fn close(mut self) {
-        // The machine has another host key since its first login, and big transfers make connections later than that.
+        // The machine has another host key since its first login, and big transfers make
+        // connections later than that.
         let log = self.stage.daemon_log();
         assert!(!log.contains("presented the host key"), "a connection was refused:\n{log}");
         self.forward.kill().await.unwrap();
@@ -115,11 +147,28 @@ async fn forward(stage: &Stage, local: &Path) -> Child {
     let home = stage.folder.path().join("home");
     let known_hosts = home.join("state/default/known_hosts");
     // The first login is followed by a new host key: until that is in place, ssh is refused.
-    stage.eventually("a login by ssh", Duration::from_secs(20), async || stage.on_machine("true").await.status.success()).await;
+    stage
+        .eventually(
+            "a login by \
+        ssh",
+            Duration::from_secs(20),
+            async || stage.on_machine("true").await.status.success(),
+        )
+        .await;
     let known = fs::read_to_string(&known_hosts).unwrap();
     let address = known.split_whitespace().next().unwrap();
     let mut command = Command::new("ssh");
-    command.args(["-N", "-l", "root", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ExitOnForwardFailure=yes"]);
+    command.args([
+        "-N",
+        "-l",
+        "root",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-o",
+        "ExitOnForwardFailure=yes",
+    ]);
     command.arg("-o").arg(format!("UserKnownHostsFile={}", known_hosts.display()));
     command.arg("-i").arg(home.join("config/ssh_ed25519"));
     command.arg("-L").arg(format!("{}:/var/run/docker.sock", local.display())).arg(address);
@@ -134,24 +183,33 @@ fn seen(ran: &Ran) -> (Option<i32>, String, String) {
     (ran.status.code(), mask(&ran.stdout), mask(&ran.stderr))
 }
 
-/// Ids differ from run to run: hexadecimal words of at least twelve digits become `<id>`. And whether the client's own archiver is still packing when
-/// a refusal comes, and complains, is a matter of pace.
+/// Ids differ from run to run: hexadecimal words of at least twelve digits become `<id>`. And
+/// whether the client's own archiver is still packing when a refusal comes, and complains, is a
+/// matter of pace.
 fn mask(text: &str) -> String {
     let separator = |c: char| !c.is_ascii_alphanumeric();
-    let lines = text.split_inclusive('\n').filter(|line| !line.contains("io: read/write on closed pipe"));
+    let lines = text.split_inclusive('\n').filter(|line| {
+        !line.contains(
+            "io: read/write on closed \
+        pipe",
+        )
+    });
     let masked = |piece: &str| {
         let word = piece.trim_end_matches(separator);
-        let is_id = word.len() >= 12 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_id =
+            word.len() >= 12 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if is_id { format!("<id>{}", &piece[word.len()..]) } else { piece.to_owned() }
     };
     lines.collect::<String>().split_inclusive(separator).map(masked).collect()
 }
 
-/// Bytes without a pattern, always the same (a linear congruential generator with Knuth's constants).
+/// Bytes without a pattern, always the same (a linear congruential generator with Knuth's
+/// constants).
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
     std::iter::repeat_with(next).take(length).collect()
@@ -159,7 +217,9 @@ pub fn noise(length: usize) -> Vec<u8> {
 
 /// Gives the docker client a plugin, if the folder that `DOCKBRIDGE_TEST_PLUGINS` names holds it.
 pub fn plug_in(stage: &Stage, name: &str) -> bool {
-    let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_PLUGINS").map(|folder| Path::new(&folder).join(name)).filter(|path| path.exists())
+    let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_PLUGINS")
+        .map(|folder| Path::new(&folder).join(name))
+        .filter(|path| path.exists())
     else {
         eprintln!("passed over: DOCKBRIDGE_TEST_PLUGINS names no folder with {name}");
         return false;

@@ -1,5 +1,5 @@
-//! Ends and their reasons: what a server that cannot be reached is taken for, and that an order of the user
-//! ends whatever is under way.
+//! Ends and their reasons: what a server that cannot be reached is taken for, and that an order of
+//! the user ends whatever is under way.
 
 mod audit;
 mod blocked;
@@ -14,7 +14,10 @@ use crate::rig::Stage;
 /// The ids of all servers that the project was ever billed for, by the cloud's own account.
 async fn billed(stage: &Stage) -> Vec<u64> {
     let bill = stage.told_by_the_cloud("bill").await;
-    let servers = bill.as_object().and_then(|projects| projects.values().next()).map(|project| project["servers"].clone());
+    let servers = bill
+        .as_object()
+        .and_then(|projects| projects.values().next())
+        .map(|project| project["servers"].clone());
     let servers = servers.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
     servers.iter().map(|server| server["id"].as_u64().unwrap()).collect()
 }
@@ -22,7 +25,8 @@ async fn billed(stage: &Stage) -> Vec<u64> {
 /// The only server of the project.
 async fn only_server(stage: &Stage) -> u64 {
     let look = stage.look().await;
-    let ids: Vec<u64> = look["server_ids"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    let ids: Vec<u64> =
+        look["server_ids"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
     assert_eq!(ids.len(), 1, "one server: {look}");
     ids[0]
 }

@@ -1,5 +1,6 @@
-//! Mixed load on one machine for as long as is asked for, while the network to it is cut every minute. Each failure must be told in Docker's way and fall
-//! into a cut, and nothing may be left at the end: two minutes of it belong to the tests, `scripts/endure MINUTES` runs it longer.
+//! Mixed load on one machine for as long as is asked for, while the network to it is cut every
+//! minute. Each failure must be told in Docker's way and fall into a cut, and nothing may be left
+//! at the end: two minutes of it belong to the tests, `scripts/endure MINUTES` runs it longer.
 
 mod figures;
 mod load;
@@ -19,21 +20,44 @@ use crate::rig::{Daemon, Stage, pass_over, set_link};
 const FIRST_CUT: Duration = Duration::from_secs(15);
 const EVERY: Duration = Duration::from_secs(60);
 /// How long the network is cut, in turn: shorter and longer than what the watchdog waits for.
-const CUTS: &[Duration] = &[Duration::from_secs(12), Duration::from_secs(20), Duration::from_secs(2), Duration::from_secs(7)];
-/// A command works again this long after a cut: the longest wait between two attempts, and a login on a busy computer.
+const CUTS: &[Duration] = &[
+    Duration::from_secs(12),
+    Duration::from_secs(20),
+    Duration::from_secs(2),
+    Duration::from_secs(7),
+];
+/// A command works again this long after a cut: the longest wait between two attempts, and a login
+/// on a busy computer.
 const BACK_WITHIN: Duration = Duration::from_secs(45);
-/// What ended with the load is gone this long after it: a sshd of before the last cut finds out by its own pings.
+/// What ended with the load is gone this long after it: a sshd of before the last cut finds out by
+/// its own pings.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothing_leaks() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let minutes: u64 = std::env::var("DOCKBRIDGE_ENDURE_MINUTES").map_or(2, |minutes| minutes.parse().expect("a number of minutes"));
+    let minutes: u64 = std::env::var("DOCKBRIDGE_ENDURE_MINUTES")
+        .map_or(2, |minutes| minutes.parse().expect("a number of minutes"));
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
     std::fs::write(stage.folder.path().join("blob"), noise(4 << 20)).unwrap();
     let count = "i=0; while :; do echo $((i=i+1)); sleep 0.1; done";
-    stage.docker(&["run", "--detach", "--init", "--stop-timeout", "1", "--name", "web", "tiny", "sh", "-c", count]).await.succeeded();
+    stage
+        .docker(&[
+            "run",
+            "--detach",
+            "--init",
+            "--stop-timeout",
+            "1",
+            "--name",
+            "web",
+            "tiny",
+            "sh",
+            "-c",
+            count,
+        ])
+        .await
+        .succeeded();
     let stage = Arc::new(stage);
     let outages = Arc::new(Outages::default());
     let jobs: Vec<&'static Job> = LOAD.iter().filter(|job| job.can_run(&stage)).collect();
@@ -48,7 +72,8 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
     eprintln!("before: {before}");
 
     let end = Instant::now() + Duration::from_secs(60 * minutes);
-    let mut workers: JoinSet<Tally> = jobs.iter().map(|job| job.until(end, stage.clone(), outages.clone())).collect();
+    let mut workers: JoinSet<Tally> =
+        jobs.iter().map(|job| job.until(end, stage.clone(), outages.clone())).collect();
     let samples = cuts(&stage, &daemon, &outages, end).await;
     while let Some(worker) = workers.join_next().await {
         tally.add(worker.unwrap());
@@ -60,20 +85,32 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
 
     let after = settled(&stage, &daemon, |now| now.left_over(&before).is_empty()).await;
     eprintln!("after: {after}");
-    assert_eq!(after.left_over(&before), Vec::<String>::new(), "left over; before {before}; after {after}");
+    assert_eq!(
+        after.left_over(&before),
+        Vec::<String>::new(),
+        "left over; before {before}; after \
+        {after}"
+    );
     figures::flat(&samples);
     let wrong = tally.told_wrongly();
     if !wrong.is_empty() {
         let log = std::env::temp_dir().join("dockbridge-endurance.log");
         std::fs::write(&log, stage.daemon_log()).unwrap();
-        panic!("{} failures are wrong; the daemon's log is kept as {}:\n{}", wrong.len(), log.display(), wrong.join("\n"));
+        panic!(
+            "{} failures are wrong; the daemon's log is kept as \
+            {}:\n{}",
+            wrong.len(),
+            log.display(),
+            wrong.join("\n")
+        );
     }
     assert_eq!(stage.counts().await, (1, 1), "one machine served all of it");
     daemon.stop().await;
     Arc::into_inner(stage).unwrap().close().await;
 }
 
-/// Cuts the network again and again, waits for commands to work again, and samples the daemon in between.
+/// Cuts the network again and again, waits for commands to work again, and samples the daemon in
+/// between.
 async fn cuts(stage: &Stage, daemon: &Daemon, outages: &Outages, end: Instant) -> Vec<Figures> {
     let (begun, link) = (Instant::now(), stage.link());
     let mut samples = Vec::new();
@@ -90,12 +127,24 @@ async fn cuts(stage: &Stage, daemon: &Daemon, outages: &Outages, end: Instant) -
         sleep(*length).await;
         set_link(&link, "up").await;
         let mended = Instant::now();
-        let works = async { while !stage.docker(&["exec", "web", "echo", "there"]).await.status.success() {} };
+        let works = async {
+            while !stage.docker(&["exec", "web", "echo", "there"]).await.status.success() {}
+        };
         let back = timeout(BACK_WITHIN, works).await;
-        assert!(back.is_ok(), "no command works {} s after a cut:\n{}", BACK_WITHIN.as_secs(), stage.daemon_log());
+        assert!(
+            back.is_ok(),
+            "no command works {} s after a \
+            cut:\n{}",
+            BACK_WITHIN.as_secs(),
+            stage.daemon_log()
+        );
         outages.end(outage);
         let (cut, back) = (length.as_secs(), mended.elapsed().as_secs_f64());
-        eprintln!("cut {} of {cut} s, back after {back:.1} s; before it: {}", turn + 1, samples.last().unwrap());
+        eprintln!(
+            "cut {} of {cut} s, back after {back:.1} s; before it: {}",
+            turn + 1,
+            samples.last().unwrap()
+        );
     }
     tokio::time::sleep_until(end).await;
     samples
@@ -109,8 +158,15 @@ async fn settled(stage: &Stage, daemon: &Daemon, good: impl Fn(&Figures) -> bool
         sleep(Duration::from_secs(2)).await;
         let now = Figures::of(stage, daemon).await;
         match (last, now) {
-            (Ok(last), Ok(now)) if (now.same_counts(&last) && good(&now)) || begun.elapsed() > GONE_WITHIN => return now,
-            (_, Err(said)) if begun.elapsed() > GONE_WITHIN => panic!("no login to look at the machine: {said}"),
+            (Ok(last), Ok(now))
+                if (now.same_counts(&last) && good(&now)) || begun.elapsed() > GONE_WITHIN =>
+            {
+                return now;
+            }
+            (_, Err(said)) if begun.elapsed() > GONE_WITHIN => panic!(
+                "no login to look at the \
+                machine: {said}"
+            ),
             (_, now) => last = now,
         }
     }

@@ -1,5 +1,5 @@
-//! More than one engine and more than one client: a volume that engines of several versions open in turn, and old and new
-//! docker commands before old and new engines.
+//! More than one engine and more than one client: a volume that engines of several versions open in
+//! turn, and old and new docker commands before old and new engines.
 
 mod clients;
 
@@ -10,9 +10,12 @@ use local_cloud::ContainerEngine;
 use crate::rig::{Daemon, Stage, has_engine, pass_over};
 
 /// Turns containerd's image store on for an empty volume, as engine 29 does by itself.
-const BEGIN_AS_29: &str = "systemctl stop docker.socket docker containerd && rm -rf /var/lib/docker/* /var/lib/containerd/* && mkdir -p /etc/docker && \
-                           echo '{\"features\": {\"containerd-snapshotter\": true}}' >/etc/docker/daemon.json && \
-                           systemctl start docker.socket docker && docker info --format '{{.Driver}}'";
+const BEGIN_AS_29: &str = "systemctl stop docker.socket docker containerd && rm -rf \
+    /var/lib/docker/* /var/lib/containerd/* && mkdir -p /etc/docker && \
+                           echo '{\"features\": {\"containerd-snapshotter\": true}}' \
+    >/etc/docker/daemon.json && \
+                           systemctl start docker.socket docker && docker info --format \
+    '{{.Driver}}'";
 
 /// A profile whose machines come and go with one volume.
 struct Profile {
@@ -37,7 +40,8 @@ impl Profile {
         self.stage.dockbridge(&["server", "destroy"]).await.succeeded();
         assert_eq!(self.stage.counts().await, (0, 1), "only the volume is left");
         self.stage.poke("engine", &format!("{{\"engine\": \"{engine}\"}}")).await;
-        // The client chooses its API version by what the last engine said, and the next one may be older.
+        // The client chooses its API version by what the last engine said, and the next one may be
+        // older.
         self.docker(&["run", "--rm", "tiny", "true"]).await;
         let version = self.docker(&["info", "--format", "{{.ServerVersion}}"]).await;
         assert!(version.starts_with(&format!("{engine}.")), "{version}");
@@ -53,7 +57,22 @@ impl Profile {
         self.docker(&["commit", &ended, &image]).await;
         let (bind, name) = (format!("data-{mark}:/data"), format!("runs-{mark}"));
         let write = format!("echo {mark} >>/data/starts; exec sleep 10000");
-        self.docker(&["run", "-d", "--init", "--restart", "always", "-v", &bind, "--name", &name, &image, "sh", "-c", &write]).await;
+        self.docker(&[
+            "run",
+            "-d",
+            "--init",
+            "--restart",
+            "always",
+            "-v",
+            &bind,
+            "--name",
+            &name,
+            &image,
+            "sh",
+            "-c",
+            &write,
+        ])
+        .await;
     }
 
     /// All that [`Profile::leaves`] left for each mark is there, works, and runs again.
@@ -65,8 +84,10 @@ impl Profile {
             names
         };
         let all = |prefixes: &[&str]| {
-            let mut names: Vec<String> =
-                marks.iter().flat_map(|mark| prefixes.iter().map(move |prefix| format!("{prefix}-{mark}"))).collect();
+            let mut names: Vec<String> = marks
+                .iter()
+                .flat_map(|mark| prefixes.iter().map(move |prefix| format!("{prefix}-{mark}")))
+                .collect();
             names.sort();
             names
         };
@@ -78,9 +99,12 @@ impl Profile {
         let running = async || names(&["ps", "--format", "{{.Names}}"]).await == all(&["runs"]);
         self.stage.eventually("what ran runs again", Duration::from_secs(30), running).await;
         for mark in marks {
-            let starts = self.docker(&["exec", &format!("runs-{mark}"), "cat", "/made", "/data/starts"]).await;
+            let starts = self
+                .docker(&["exec", &format!("runs-{mark}"), "cat", "/made", "/data/starts"])
+                .await;
             assert!(starts.starts_with(&format!("{mark}\n{mark}\n")), "{starts}");
-            let fresh = self.docker(&["run", "--rm", &format!("made-{mark}"), "cat", "/made"]).await;
+            let fresh =
+                self.docker(&["run", "--rm", &format!("made-{mark}"), "cat", "/made"]).await;
             assert_eq!(fresh, format!("{mark}\n"));
         }
     }
@@ -113,7 +137,14 @@ async fn a_volume_begun_with_containerds_image_store_hides_nothing_from_other_en
     let stage = &profile.stage;
     profile.docker(&["version"]).await;
     // The first login is followed by a new host key: until that is in place, ssh is refused.
-    stage.eventually("a login by ssh", Duration::from_secs(20), async || stage.on_machine("true").await.status.success()).await;
+    stage
+        .eventually(
+            "a login by \
+        ssh",
+            Duration::from_secs(20),
+            async || stage.on_machine("true").await.status.success(),
+        )
+        .await;
     let driver = stage.on_machine(BEGIN_AS_29).await;
     assert_eq!(driver.succeeded().stdout, "overlayfs\n", "{driver}");
     let answers = async || stage.docker(&["version"]).await.status.success();

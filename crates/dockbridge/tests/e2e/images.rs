@@ -1,4 +1,5 @@
-//! `dockbridge image` on a local cloud with real machines: rescue systems, block devices, a web server as the source.
+//! `dockbridge image` on a local cloud with real machines: rescue systems, block devices, a web
+//! server as the source.
 
 mod boots;
 mod both;
@@ -29,7 +30,8 @@ const LONGEST_PACKING: Duration = Duration::from_secs(15 * 60);
 
 /// Bytes of the images here: `DOCKBRIDGE_TEST_IMAGE_MIB=2048` for the full measure.
 fn image_bytes() -> usize {
-    std::env::var("DOCKBRIDGE_TEST_IMAGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128) * MIB
+    std::env::var("DOCKBRIDGE_TEST_IMAGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128)
+        * MIB
 }
 
 /// A stage with an image, and a web server that the machines reach.
@@ -42,7 +44,8 @@ impl Site {
     async fn new() -> Option<Self> {
         let mut stage = Stage::new().await?;
         let endpoint = stage.cloud.machine_endpoint().unwrap();
-        let bridge: IpAddr = endpoint.trim_start_matches("http://").split(':').next().unwrap().parse().unwrap();
+        let bridge: IpAddr =
+            endpoint.trim_start_matches("http://").split(':').next().unwrap().parse().unwrap();
         stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "60s".to_owned()));
         stage.environment.push(("DOCKBRIDGE_IMAGE_STALL_TIMEOUT".to_owned(), "2s".to_owned()));
         Some(Self { stage, web: Web::start(bridge) })
@@ -61,7 +64,9 @@ impl Site {
             let mut piece = vec![0; (4 * MIB).min(bytes - number * 4 * MIB)];
             if number % 2 == 0 {
                 for word in piece.chunks_exact_mut(8) {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     word.copy_from_slice(&(state ^ state >> 29).to_le_bytes());
                 }
             }
@@ -120,7 +125,10 @@ impl Site {
         let keys = self.stage.api.ssh_keys().list(&all).await.unwrap();
         let servers = servers.into_iter().map(|server| format!("server {}", server.name));
         let firewalls = firewalls.into_iter().map(|firewall| format!("firewall {}", firewall.name));
-        servers.chain(firewalls).chain(keys.into_iter().map(|key| format!("key {}", key.name))).collect()
+        servers
+            .chain(firewalls)
+            .chain(keys.into_iter().map(|key| format!("key {}", key.name)))
+            .collect()
     }
 
     /// The bytes of a snapshot, where the local cloud keeps them.
@@ -138,7 +146,10 @@ struct Building {
 impl Building {
     /// The next event; `None` when it has ended.
     async fn event(&mut self) -> Option<Value> {
-        let line = timeout(LONGEST_COMMAND, self.lines.next_line()).await.expect("the build goes on").unwrap()?;
+        let line = timeout(LONGEST_COMMAND, self.lines.next_line())
+            .await
+            .expect("the build goes on")
+            .unwrap()?;
         Some(serde_json::from_str(&line).unwrap())
     }
 
@@ -169,13 +180,17 @@ impl Building {
     }
 }
 
-/// Whether a file begins with another one and has nothing but zeros behind it, without reading holes.
+/// Whether a file begins with another one and has nothing but zeros behind it, without reading
+/// holes.
 async fn holds(disk: &Path, image: &Path) -> bool {
     let bytes = std::fs::metadata(image).unwrap().len();
     let mut same = Command::new("cmp");
     same.args(["--bytes", &bytes.to_string()]).arg(disk).arg(image);
-    let behind =
-        format!("dd if={} bs=1M skip={} status=none | head -c 100M | tr -d '\\0' | head -c 1", disk.display(), bytes.div_ceil(MIB as u64));
+    let behind = format!(
+        "dd if={} bs=1M skip={} status=none | head -c 100M | tr -d '\\0' | head -c 1",
+        disk.display(),
+        bytes.div_ceil(MIB as u64)
+    );
     let mut rest = Command::new("sh");
     rest.args(["-c", &behind]);
     run(same, "").await.status.success() && run(rest, "").await.stdout.is_empty()

@@ -1,5 +1,6 @@
-//! A host of the person's own: used, let go of, never created and never deleted; and no cloud is asked for anything. The host of these tests is a server
-//! that they order themselves, with docker as its owner set it up.
+//! A host of the person's own: used, let go of, never created and never deleted; and no cloud is
+//! asked for anything. The host of these tests is a server that they order themselves, with docker
+//! as its owner set it up.
 
 mod engines;
 mod ssh_config;
@@ -99,19 +100,47 @@ impl OwnHost {
     }
 
     /// The person's daemon on a socket, logged in there as this user.
-    async fn start_as(&self, user: &str, socket: &Path, more: &[&str], settings: &[(&str, &str)]) -> Daemon {
+    async fn start_as(
+        &self,
+        user: &str,
+        socket: &Path,
+        more: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Daemon {
         let host = format!("{user}@{}", self.address);
-        let arguments = [&["--provider", "ssh", "--host", &host, "--identity", self.identity.to_str().unwrap()], more].concat();
+        let arguments = [
+            &["--provider", "ssh", "--host", &host, "--identity", self.identity.to_str().unwrap()],
+            more,
+        ]
+        .concat();
         self.stage.start_with(socket, &arguments, settings).await
     }
 
     /// Runs a command on the host, by the system's ssh.
     async fn on_host(&self, command: &str) -> Ran {
         let known = self.stage.folder.path().join("landlord.known");
-        std::fs::write(&known, format!("{} {}\n", self.address, self.host_key.to_openssh().unwrap())).unwrap();
+        std::fs::write(
+            &known,
+            format!("{} {}\n", self.address, self.host_key.to_openssh().unwrap()),
+        )
+        .unwrap();
         let mut ssh = Command::new("ssh");
-        ssh.args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-l", "root", "-i"]);
-        ssh.arg(&self.landlord).arg("-o").arg(format!("UserKnownHostsFile={}", known.display())).arg(&self.address).arg(command);
+        ssh.args([
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "ConnectTimeout=5",
+            "-l",
+            "root",
+            "-i",
+        ]);
+        ssh.arg(&self.landlord)
+            .arg("-o")
+            .arg(format!("UserKnownHostsFile={}", known.display()))
+            .arg(&self.address)
+            .arg(command);
         run(ssh, "").await
     }
 
@@ -122,10 +151,18 @@ impl OwnHost {
     /// Ends it all, after making sure that the host is as it was and that no cloud was asked.
     async fn close(self) {
         let server = self.stage.api.servers().get(self.server).await.unwrap();
-        assert_eq!(server.map(|server| server.status), Some(ServerStatus::Running), "the host is not ours");
+        assert_eq!(
+            server.map(|server| server.status),
+            Some(ServerStatus::Running),
+            "the host is \
+            not ours"
+        );
         assert_eq!(self.stage.counts().await, (1, 1), "nothing was made");
         let knocked = self.cloud.accept();
-        assert!(knocked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "the cloud was asked");
+        assert!(
+            knocked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+            "the cloud was asked"
+        );
         self.stage.close().await;
     }
 }
@@ -140,12 +177,23 @@ fn write_key(path: &Path, key: &PrivateKey) -> PathBuf {
 }
 
 /// Orders the host from the cloud, as anybody could.
-async fn order(stage: &Stage, logins: &[&PrivateKey], host_key: &PrivateKey, set_up: &str) -> (u64, String) {
+async fn order(
+    stage: &Stage,
+    logins: &[&PrivateKey],
+    host_key: &PrivateKey,
+    set_up: &str,
+) -> (u64, String) {
     let (api, labels, location) = (&stage.api, Labels::new(), "fsn1".to_owned());
     let mut ssh_keys = Vec::new();
     for login in logins {
         let public = login.public_key().to_openssh().unwrap();
-        ssh_keys.push(api.ssh_keys().create(login.comment().as_str_lossy(), &public, &labels).await.unwrap().id);
+        ssh_keys.push(
+            api.ssh_keys()
+                .create(login.comment().as_str_lossy(), &public, &labels)
+                .await
+                .unwrap()
+                .id,
+        );
     }
     let volume = NewVolume {
         name: "data".to_owned(),
@@ -193,7 +241,8 @@ fn answers(port: u16) -> bool {
 async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     let Some(host) = OwnHost::new().await else { return pass_over() };
     let stage = &host.stage;
-    let idle = [("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "1s"), ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s")];
+    let idle =
+        [("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "1s"), ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s")];
     let daemon = host.start(&stage.socket(), &[], &idle).await;
 
     stage.make_image("tiny").await;
@@ -201,8 +250,21 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     assert_eq!((three.status.code(), three.stdout.as_str()), (Some(3), "out\n"), "{three}");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let publish = format!("{port}:80");
-    stage.docker(&["run", "-d", "--name", "web", "-p", &publish, "tiny", "httpd", "-f", "-p", "80", "-h", "/bin"]).await.succeeded();
-    stage.eventually("the published port answers here", Duration::from_secs(10), async || answers(port)).await;
+    stage
+        .docker(&[
+            "run", "-d", "--name", "web", "-p", &publish, "tiny", "httpd", "-f", "-p", "80", "-h",
+            "/bin",
+        ])
+        .await
+        .succeeded();
+    stage
+        .eventually(
+            "the published port answers \
+        here",
+            Duration::from_secs(10),
+            async || answers(port),
+        )
+        .await;
     let agents = host.on_host("ls ~/.cache/dockbridge").await;
     assert!(agents.succeeded().stdout.starts_with("agent-"), "{agents}");
 
@@ -211,23 +273,56 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(5) {
         let status = daemon.client().status().await.unwrap();
-        assert_eq!((status.state.as_str(), status.why.next.as_str()), ("up", "this host is not ours: it is only connected to"));
+        assert_eq!(
+            (status.state.as_str(), status.why.next.as_str()),
+            (
+                "up",
+                "this host is not \
+            ours: it is only connected to"
+            )
+        );
         sleep(Duration::from_millis(200)).await;
     }
     stage.docker(&["start", "web"]).await.succeeded();
 
     let woken = stage.dockbridge(&["wake"]).await;
-    assert!(woken.succeeded().stdout.contains(&format!("root@{}:22 is ready.", host.address)), "{woken}");
+    assert!(
+        woken.succeeded().stdout.contains(&format!(
+            "root@{}:22 is \
+        ready.",
+            host.address
+        )),
+        "{woken}"
+    );
     let status = stage.dockbridge(&["status"]).await;
-    assert!(status.succeeded().stdout.contains(&format!("Machine   root@{}:22, running", host.address)), "{status}");
+    assert!(
+        status.succeeded().stdout.contains(&format!(
+            "Machine   root@{}:22, \
+        running",
+            host.address
+        )),
+        "{status}"
+    );
     assert!(!status.stdout.contains("EUR"), "{status}");
 
     let destroyed = stage.dockbridge(&["server", "destroy"]).await;
-    assert_eq!(destroyed.succeeded().stdout, "This host is not ours: it was let go of, and goes on.\n", "{destroyed}");
+    assert_eq!(
+        destroyed.succeeded().stdout,
+        "This host is not ours: it was let go of, and goes \
+        on.\n",
+        "{destroyed}"
+    );
     assert!(!answers(port), "its ports are let go of, too");
     let names = stage.docker(&["ps", "--format", "{{.Names}}"]).await;
     assert_eq!(names.succeeded().stdout, "web\n", "{names}");
-    stage.eventually("the published port answers here again", Duration::from_secs(10), async || answers(port)).await;
+    stage
+        .eventually(
+            "the published port answers here \
+        again",
+            Duration::from_secs(10),
+            async || answers(port),
+        )
+        .await;
 
     let stopped = stage.dockbridge(&["stop", "--destroy"]).await;
     assert!(stopped.succeeded().stdout.contains("This host is not ours"), "{stopped}");
@@ -245,10 +340,23 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
     let daemon = host.start(&stage.socket(), &[], &[]).await;
     let presented = host.host_key.fingerprint(HashAlg::Sha256).to_string();
     let stranger = stage.docker(&["ps"]).await;
-    stranger.failed_with("the host is not among the known hosts").failed_with(&presented).failed_with("nothing was sent to it");
+    stranger
+        .failed_with(
+            "the host is not among the known \
+        hosts",
+        )
+        .failed_with(&presented)
+        .failed_with("nothing was sent to it");
     stage.dockbridge(&["wake"]).await.failed_with("the host is not among the known hosts");
     host.know(key("another").public_key());
-    stage.docker(&["ps"]).await.failed_with("another key is known for this host").failed_with(&presented);
+    stage
+        .docker(&["ps"])
+        .await
+        .failed_with(
+            "another key is known for this \
+        host",
+        )
+        .failed_with(&presented);
     let logins = host.on_host("journalctl --no-pager -o cat | grep '^Accepted publickey'").await;
     assert!(!logins.succeeded().stdout.contains(&host.fingerprint), "somebody logged in: {logins}");
 
@@ -263,7 +371,8 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
     let wrong = write_key(&stage.folder.path().join("other"), &other);
     let refused = async |arguments: &[&str]| {
         let socket = host.socket("refused.sock");
-        let daemon = stage.start_with(&socket, &[&["--provider", "ssh"], arguments].concat(), &[]).await;
+        let daemon =
+            stage.start_with(&socket, &[&["--provider", "ssh"], arguments].concat(), &[]).await;
         let refused = stage.docker_at(&socket, &["ps"], "").await;
         assert!(refused.took < Duration::from_secs(15), "{refused}");
         daemon.stop().await;
@@ -271,10 +380,17 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
     };
     let own = format!("root@{}", host.address);
     let login = refused(&["--host", &own, "--identity", wrong.to_str().unwrap()]).await;
-    login.failed_with(&format!("{own}:22 does not accept the key {}", other.fingerprint(HashAlg::Sha256))).failed_with("--identity");
+    login
+        .failed_with(&format!(
+            "{own}:22 does not accept the key {}",
+            other.fingerprint(HashAlg::Sha256)
+        ))
+        .failed_with("--identity");
     let missing = refused(&["--host", &own, "--identity", "/nowhere/key"]).await;
     missing.failed_with("the private key /nowhere/key cannot be used: ");
-    let silent = refused(&["--host", &format!("{own}:9"), "--identity", host.identity.to_str().unwrap()]).await;
+    let silent =
+        refused(&["--host", &format!("{own}:9"), "--identity", host.identity.to_str().unwrap()])
+            .await;
     silent.failed_with(&format!("{own}:9 cannot be reached: "));
     host.close().await;
 }
@@ -284,28 +400,49 @@ async fn another_socket_of_the_host_and_a_home_that_runs_no_programs() {
     let Some(host) = OwnHost::new().await else { return pass_over() };
     let stage = &host.stage;
     // In a network of its own: with `--bridge none` it takes the other's bridge away.
-    let second = "systemd-run --unit second -p PrivateNetwork=yes dockerd -H unix:///run/second/docker.sock --data-root /srv/docker/second --exec-root /run/second \
-                  --pidfile /run/second.pid --containerd-namespace second --containerd-plugins-namespace second-plugins --bridge none --iptables=false \
+    let second = "systemd-run --unit second -p PrivateNetwork=yes dockerd -H \
+        unix:///run/second/docker.sock --data-root /srv/docker/second --exec-root /run/second \
+                  --pidfile /run/second.pid --containerd-namespace second \
+        --containerd-plugins-namespace second-plugins --bridge none --iptables=false \
                   --ip6tables=false --label which=second";
     host.on_host(second).await.succeeded();
     let socket = host.socket("second.sock");
     let daemon = host.start(&socket, &["--remote-socket", "/run/second/docker.sock"], &[]).await;
     let labels = async || stage.docker_at(&socket, &["info", "--format", "{{.Labels}}"], "").await;
-    stage.eventually("the second engine answers", Duration::from_secs(30), async || labels().await.stdout == "[which=second]\n").await;
+    stage
+        .eventually(
+            "the second engine \
+        answers",
+            Duration::from_secs(30),
+            async || labels().await.stdout == "[which=second]\n",
+        )
+        .await;
     daemon.stop().await;
 
     let daemon = host.start(&socket, &["--remote-socket", "/run/nowhere.sock"], &[]).await;
     let nowhere = stage.docker_at(&socket, &["ps"], "").await;
-    nowhere.failed_with("/run/nowhere.sock cannot be reached: ").failed_with("Is Docker running on the machine?");
+    nowhere
+        .failed_with(
+            "/run/nowhere.sock cannot be \
+        reached: ",
+        )
+        .failed_with("Is Docker running on the machine?");
     daemon.stop().await;
 
     host.on_host("mount -t tmpfs -o noexec tmpfs /root/.cache").await.succeeded();
     let daemon = host.start(&stage.socket(), &[], &[]).await;
     stage.make_image("tiny").await;
-    let echoed = stage.docker_at(&stage.socket(), &["run", "--rm", "-i", "tiny", "sh", "-c", "cat; exit 4"], "in and out").await;
+    let echoed = stage
+        .docker_at(
+            &stage.socket(),
+            &["run", "--rm", "-i", "tiny", "sh", "-c", "cat; exit 4"],
+            "in and out",
+        )
+        .await;
     assert_eq!((echoed.status.code(), echoed.stdout.as_str()), (Some(4), "in and out"), "{echoed}");
     let why = format!(
-        "no agent runs on root@{}:22, every stream is an SSH channel of its own: the agent did not start (status 126)",
+        "no agent runs on root@{}:22, every stream is an SSH channel of its own: the agent did not \
+            start (status 126)",
         host.address
     );
     assert!(stage.daemon_log().contains(&why), "{}", stage.daemon_log());

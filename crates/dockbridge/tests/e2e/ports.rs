@@ -1,4 +1,5 @@
-//! Ports of containers on this computer, as if the containers were here: what people do with them, over the real docker client.
+//! Ports of containers on this computer, as if the containers were here: what people do with them,
+//! over the real docker client.
 
 mod behaviour;
 mod crowd;
@@ -48,8 +49,8 @@ fn is_free(at: SocketAddr) -> bool {
     TcpListener::bind(at).is_ok()
 }
 
-/// The port must accept at the first try. The program behind it may need a moment more to listen, as with Docker's own proxy, which accepts and then has
-/// nobody to pass the connection to.
+/// The port must accept at the first try. The program behind it may need a moment more to listen,
+/// as with Docker's own proxy, which accepts and then has nobody to pass the connection to.
 fn fetch(port: u16) -> String {
     let begun = Instant::now();
     loop {
@@ -79,7 +80,8 @@ async fn fetched(port: u16) {
     assert!(answer.starts_with("HTTP/1."), "{answer}");
 }
 
-/// A datagram is given back. One may be lost while the program behind the port is not there yet; that nobody listens here is a failure at any time.
+/// A datagram is given back. One may be lost while the program behind the port is not there yet;
+/// that nobody listens here is a failure at any time.
 fn send_and_answer(at: SocketAddr) {
     let from: SocketAddr = if at.is_ipv4() { local(0) } else { local_v6(0) };
     let socket = UdpSocket::bind(from).unwrap();
@@ -106,7 +108,8 @@ async fn sent_and_answered(at: SocketAddr) {
 fn echo(at: SocketAddr) -> TcpStream {
     let begun = Instant::now();
     loop {
-        let stream = TcpStream::connect_timeout(&at, Duration::from_secs(5)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        let stream = TcpStream::connect_timeout(&at, Duration::from_secs(5))
+            .unwrap_or_else(|error| panic!("{at}: {error}"));
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         if round_trip(&stream).is_ok() {
             return stream;
@@ -142,7 +145,8 @@ async fn make_peer(stage: &Stage) {
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
-    let dockerfile = "FROM scratch\nCOPY busybox peer /bin/\nEXPOSE 7/tcp 7/udp\nCMD [\"/bin/peer\"]\n";
+    let dockerfile = "FROM scratch\nCOPY busybox peer /bin/\nEXPOSE 7/tcp 7/udp\nCMD \
+        [\"/bin/peer\"]\n";
     std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     stage.docker(&["build", "--quiet", "-t", "peer", context.to_str().unwrap()]).await.succeeded();
 }
@@ -153,8 +157,9 @@ async fn listed(stage: &Stage) -> Vec<serde_json::Value> {
     serde_json::from_str(&told.succeeded().stdout).unwrap()
 }
 
-/// Starts a container whose ports' numbers the engine chooses. Another stage's machine may have the same window of numbers, since it knows nothing of this one:
-/// then `run` says so, and the next container gets the next numbers.
+/// Starts a container whose ports' numbers the engine chooses. Another stage's machine may have the
+/// same window of numbers, since it knows nothing of this one: then `run` says so, and the next
+/// container gets the next numbers.
 async fn run_any(stage: &Stage, arguments: &[&str], name: &str) {
     for _ in 0..50 {
         let ran = stage.docker(&[&["run", "-d", "--name", name, "-P"], arguments].concat()).await;

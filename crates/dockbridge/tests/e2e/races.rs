@@ -1,4 +1,5 @@
-//! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the network between them.
+//! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the
+//! network between them.
 
 #[path = "../../../signals/tests/bus/rig.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use more of it")]
@@ -39,10 +40,31 @@ impl Holdings {
     async fn of(stage: &Stage) -> Self {
         let (api, all) = (&stage.api, Query::default());
         Self {
-            servers: api.servers().list(&all).await.unwrap().into_iter().map(|server| server.id).collect(),
-            volumes: api.volumes().list(&all).await.unwrap().into_iter().map(|volume| volume.id).collect(),
+            servers: api
+                .servers()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|server| server.id)
+                .collect(),
+            volumes: api
+                .volumes()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|volume| volume.id)
+                .collect(),
             keys: api.ssh_keys().list(&all).await.unwrap().into_iter().map(|key| key.id).collect(),
-            firewalls: api.firewalls().list(&all).await.unwrap().into_iter().map(|firewall| firewall.id).collect(),
+            firewalls: api
+                .firewalls()
+                .list(&all)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|firewall| firewall.id)
+                .collect(),
         }
     }
 
@@ -61,7 +83,8 @@ impl Holdings {
     }
 }
 
-/// Runs all at once while looking at the cloud again and again; what they said, and everything that existed at any moment.
+/// Runs all at once while looking at the cloud again and again; what they said, and everything that
+/// existed at any moment.
 async fn at_once(stage: &Stage, commands: Vec<Command>) -> (Vec<Ran>, Holdings) {
     let mut running: JoinSet<Ran> = commands.into_iter().map(|command| run(command, "")).collect();
     let mut ended = Vec::new();

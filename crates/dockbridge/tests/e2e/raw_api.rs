@@ -1,4 +1,5 @@
-//! The Engine API as programs without the docker command speak it: over connections of their own, to a machine's engine and through dockbridge.
+//! The Engine API as programs without the docker command speak it: over connections of their own,
+//! to a machine's engine and through dockbridge.
 
 mod refusals;
 mod starts;
@@ -23,15 +24,19 @@ pub struct Connection(BufReader<UnixStream>);
 
 impl Connection {
     pub fn to(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+        let stream = UnixStream::connect(socket)
+            .unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Self(BufReader::new(stream))
     }
 
     pub fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: d\r\nContent-Type: \
+                application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         self.0.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
         self.answer()
     }

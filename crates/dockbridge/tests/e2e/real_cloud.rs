@@ -1,6 +1,7 @@
-//! The first runs in a cloud project that costs money, where `HCLOUD_TOKEN_E2E` is set: an image, and the main job. Each is done by the commands, verified by a client of
-//! its own that only reads, undone by the commands, and whatever happens nothing is left. Without the variable the same code runs on the local cloud: endpoint and token
-//! are all that differs.
+//! The first runs in a cloud project that costs money, where `HCLOUD_TOKEN_E2E` is set: an image,
+//! and the main job. Each is done by the commands, verified by a client of its own that only reads,
+//! undone by the commands, and whatever happens nothing is left. Without the variable the same code
+//! runs on the local cloud: endpoint and token are all that differs.
 
 mod budget;
 mod main_job;
@@ -21,7 +22,8 @@ use tokio::time::{Instant, sleep};
 use crate::rig::{Ran, Stage, agent_folder, pass_over, run, run_within};
 use reader::{Reader, id};
 
-/// The owner of all that these tests make, wherever they run: so what a killed run left is known by the next one.
+/// The owner of all that these tests make, wherever they run: so what a killed run left is known by
+/// the next one.
 pub const OWNER: &str = "e2e0e2e0e2e0";
 const REAL: &str = "https://api.hetzner.cloud/v1";
 /// Rescue system, writing and the snapshot of a disk take minutes on real hardware.
@@ -42,16 +44,21 @@ struct Project {
 }
 
 impl Project {
-    /// The real one where its token is set, else one of the local cloud; `None` where neither can be had.
+    /// The real one where its token is set, else one of the local cloud; `None` where neither can
+    /// be had.
     async fn open() -> Option<Self> {
         match std::env::var("HCLOUD_TOKEN_E2E").ok().filter(|token| !token.is_empty()) {
             Some(token) => {
-                let endpoint = std::env::var("HCLOUD_ENDPOINT_E2E").unwrap_or_else(|_| REAL.to_owned());
+                let endpoint =
+                    std::env::var("HCLOUD_ENDPOINT_E2E").unwrap_or_else(|_| REAL.to_owned());
                 eprintln!("this runs against {endpoint} and costs money: {}", budget::COST);
                 Some(Self::of(endpoint, token, None))
             }
             None => {
-                eprintln!("HCLOUD_TOKEN_E2E is not set: this runs against the local cloud and shows nothing of the real one");
+                eprintln!(
+                    "HCLOUD_TOKEN_E2E is not set: this runs against the local cloud and \
+                    shows nothing of the real one"
+                );
                 Self::open_local().await
             }
         }
@@ -59,11 +66,16 @@ impl Project {
 
     async fn open_local() -> Option<Self> {
         let stage = Stage::new().await?;
-        Some(Self::of(stage.cloud.machine_endpoint().unwrap(), stage.cloud.token().to_owned(), Some(stage)))
+        Some(Self::of(
+            stage.cloud.machine_endpoint().unwrap(),
+            stage.cloud.token().to_owned(),
+            Some(stage),
+        ))
     }
 
     fn of(endpoint: String, token: String, local: Option<Stage>) -> Self {
-        let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
+        let folder =
+            tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
         std::fs::create_dir_all(folder.path().join("home/config")).unwrap();
         std::fs::write(folder.path().join("home/config/owner"), OWNER).unwrap();
         Self { endpoint, token, folder, local }
@@ -78,8 +90,12 @@ impl Project {
         for name in ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "HETZNER_API_TOKEN"] {
             command.env_remove(name);
         }
-        command.env("DOCKBRIDGE_HOME", self.folder.path().join("home")).env("DOCKBRIDGE_AGENT_DIR", agent_folder());
-        command.env("DOCKBRIDGE_HETZNER_ENDPOINT", &self.endpoint).env("DOCKBRIDGE_HETZNER_API_TOKEN", &self.token);
+        command
+            .env("DOCKBRIDGE_HOME", self.folder.path().join("home"))
+            .env("DOCKBRIDGE_AGENT_DIR", agent_folder());
+        command
+            .env("DOCKBRIDGE_HETZNER_ENDPOINT", &self.endpoint)
+            .env("DOCKBRIDGE_HETZNER_API_TOKEN", &self.token);
         command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
@@ -91,8 +107,9 @@ impl Project {
     /// An image of noise and its SHA-256.
     async fn image(&self) -> (PathBuf, String) {
         let path = self.folder.path().join("image.raw");
-        let noise: Vec<u8> =
-            (0..IMAGE_BYTES as u64 / 8).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).to_le_bytes()).collect();
+        let noise: Vec<u8> = (0..IMAGE_BYTES as u64 / 8)
+            .flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).to_le_bytes())
+            .collect();
         std::fs::write(&path, noise).unwrap();
         let mut sum = Command::new("sha256sum");
         sum.arg(&path);
@@ -104,12 +121,15 @@ impl Project {
     async fn ours(&self) -> Vec<String> {
         let mut ours = Vec::new();
         for kind in KINDS {
-            ours.extend(self.reader().ours(kind).await.iter().map(|one| format!("{kind}/{}", id(one))));
+            ours.extend(
+                self.reader().ours(kind).await.iter().map(|one| format!("{kind}/{}", id(one))),
+            );
         }
         ours
     }
 
-    /// Removes all that these tests have in the project, whatever its state, with nothing of the product.
+    /// Removes all that these tests have in the project, whatever its state, with nothing of the
+    /// product.
     async fn empty(&self) {
         let begun = Instant::now();
         loop {
@@ -117,7 +137,11 @@ impl Project {
             if ours.is_empty() {
                 return;
             }
-            assert!(begun.elapsed() < LONGEST_EMPTYING, "delete it by hand, it may be billed: {ours:?}");
+            assert!(
+                begun.elapsed() < LONGEST_EMPTYING,
+                "delete it by hand, it may be billed: \
+                {ours:?}"
+            );
             for one in &ours {
                 self.reader().delete(one).await;
             }
@@ -125,11 +149,14 @@ impl Project {
         }
     }
 
-    /// Refuses what could hurt somebody or cost more than is said; removes what a killed run left. Returns the server types that may be used.
+    /// Refuses what could hurt somebody or cost more than is said; removes what a killed run left.
+    /// Returns the server types that may be used.
     async fn prepare(&self) -> Vec<String> {
         let reader = self.reader();
-        let (servers, types) = (reader.list("servers", "").await, reader.list("server_types", "").await);
-        budget::may_begin(&servers, jiff::Timestamp::now()).unwrap_or_else(|why| panic!("not begun: {why}"));
+        let (servers, types) =
+            (reader.list("servers", "").await, reader.list("server_types", "").await);
+        budget::may_begin(&servers, jiff::Timestamp::now())
+            .unwrap_or_else(|why| panic!("not begun: {why}"));
         self.empty().await;
         budget::affordable(&types).unwrap_or_else(|why| panic!("not begun: {why}"))
     }
@@ -157,27 +184,62 @@ async fn an_image_is_built_verified_by_another_client_and_deleted() {
     project
         .visit(async |project, types| {
             let (image, sha256) = project.image().await;
-            let build = ["image", "build", "raw", "--json", "--name", "e2e", "--os", "noise", "--version", "1.0"];
-            let from = ["--file", image.to_str().unwrap(), "--sha256", &sha256, "--server-type", types];
+            let build = [
+                "image",
+                "build",
+                "raw",
+                "--json",
+                "--name",
+                "e2e",
+                "--os",
+                "noise",
+                "--version",
+                "1.0",
+            ];
+            let from =
+                ["--file", image.to_str().unwrap(), "--sha256", &sha256, "--server-type", types];
             let arguments = [&build[..], &from].concat();
             let built = last_event(&project.run(&arguments).await);
-            assert_eq!((&built["event"], &built["existed"]), (&"built".into(), &false.into()), "{built}");
+            assert_eq!(
+                (&built["event"], &built["existed"]),
+                (&"built".into(), &false.into()),
+                "{built}"
+            );
 
             let images = project.reader().ours("images").await;
             let [image] = images.as_slice() else { panic!("one image: {images:?}") };
-            assert_eq!((id(image), image["type"].as_str()), (built["id"].as_u64().unwrap(), Some("snapshot")), "{image}");
-            assert_eq!((image["status"].as_str(), image["architecture"].as_str()), (Some("available"), Some("x86")), "{image}");
+            assert_eq!(
+                (id(image), image["type"].as_str()),
+                (built["id"].as_u64().unwrap(), Some("snapshot")),
+                "{image}"
+            );
+            assert_eq!(
+                (image["status"].as_str(), image["architecture"].as_str()),
+                (Some("available"), Some("x86")),
+                "{image}"
+            );
             let labels = &image["labels"];
-            for (key, value) in [("os", "noise"), ("version", "1.0"), ("arch", "x86"), ("dockbridge-image", "e2e")] {
+            for (key, value) in
+                [("os", "noise"), ("version", "1.0"), ("arch", "x86"), ("dockbridge-image", "e2e")]
+            {
                 assert_eq!(labels[key].as_str(), Some(value), "{labels}");
             }
             assert_eq!(labels["image-sha256"].as_str(), Some(base32(&sha256).as_str()), "{labels}");
-            assert_eq!(project.ours().await, [format!("images/{}", id(image))], "server, firewall and key are gone");
+            assert_eq!(
+                project.ours().await,
+                [format!("images/{}", id(image))],
+                "server, firewall \
+                and key are gone"
+            );
 
             let again = last_event(&project.run(&arguments).await);
             assert_eq!((&again["id"], &again["existed"]), (&built["id"], &true.into()), "{again}");
             let listed = project.run(&["image", "list"]).await;
-            assert!(listed.succeeded().stdout.contains("e2e (") && listed.stdout.contains("EUR net a month"), "{listed}");
+            assert!(
+                listed.succeeded().stdout.contains("e2e (")
+                    && listed.stdout.contains("EUR net a month"),
+                "{listed}"
+            );
             project.run(&["image", "delete", "e2e"]).await.succeeded();
             assert_eq!(project.ours().await, Vec::<String>::new());
         })
@@ -191,7 +253,17 @@ async fn a_run_that_panics_in_the_middle_leaves_nothing() {
     let Some(project) = Project::open_local().await else { return pass_over() };
     let panicking = project.visit(async |project, types| {
         let (image, _) = project.image().await;
-        let mut build = project.dockbridge(&["image", "build", "raw", "--json", "--name", "e2e", "--server-type", types, "--file"]);
+        let mut build = project.dockbridge(&[
+            "image",
+            "build",
+            "raw",
+            "--json",
+            "--name",
+            "e2e",
+            "--server-type",
+            types,
+            "--file",
+        ]);
         let mut child = build.arg(&image).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {

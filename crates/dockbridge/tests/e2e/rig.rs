@@ -1,4 +1,5 @@
-//! Where the tests play: a local cloud with real machines, a folder for one person's files, and the commands that this person types.
+//! Where the tests play: a local cloud with real machines, a folder for one person's files, and the
+//! commands that this person types.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -30,7 +31,8 @@ pub fn agent_folder() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_dockbridge")).parent().unwrap().join("../lib/dockbridge")
 }
 
-/// Leaves only an agent for another kind of machine: the head of an ELF file (e_machine at 18: 62 for x86-64, 183 for AArch64).
+/// Leaves only an agent for another kind of machine: the head of an ELF file (e_machine at 18: 62
+/// for x86-64, 183 for AArch64).
 pub fn foreign_agent(stage: &mut Stage) {
     let folder = stage.folder.path().join("agents");
     std::fs::create_dir(&folder).unwrap();
@@ -43,12 +45,17 @@ pub fn foreign_agent(stage: &mut Stage) {
 }
 
 fn can_run() -> bool {
-    let docker = std::process::Command::new("docker").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let docker = std::process::Command::new("docker")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
     rustix::process::geteuid().is_root() && docker && agent_folder().is_dir()
 }
 
-/// Whether machines can have this engine here; made where it is not there yet. Debian unstable may be out of reach, or have
-/// moved on.
+/// Whether machines can have this engine here; made where it is not there yet. Debian unstable may
+/// be out of reach, or have moved on.
 pub async fn has_engine(engine: ContainerEngine) -> bool {
     use local_cloud::nspawn::base;
     let made = base::ensure_of(&base::cache(), engine, &|step| eprintln!("{step}")).await;
@@ -92,10 +99,14 @@ impl Stage {
             return None;
         }
         // What the cloud has to complain of is seen with a test that fails.
-        let _ =
-            tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).with_writer(std::io::stderr).try_init();
-        let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
-        let mut options = Options { machines: Machines::Nspawn, ..Options::new(folder.path().join("cloud")) };
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_writer(std::io::stderr)
+            .try_init();
+        let folder =
+            tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
+        let mut options =
+            Options { machines: Machines::Nspawn, ..Options::new(folder.path().join("cloud")) };
         change(&mut options);
         if !has_engine(options.engine).await {
             return None;
@@ -127,10 +138,19 @@ impl Stage {
 
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        for name in ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "HETZNER_API_TOKEN", "DOCKER_CONTEXT", "DOCKER_HOST"] {
+        for name in [
+            "HCLOUD_TOKEN",
+            "HCLOUD_ENDPOINT",
+            "HETZNER_API_TOKEN",
+            "DOCKER_CONTEXT",
+            "DOCKER_HOST",
+        ] {
             command.env_remove(name);
         }
-        command.envs(self.environment.iter().map(|(name, value)| (name, value))).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         command
     }
 
@@ -164,7 +184,12 @@ impl Stage {
     }
 
     /// A daemon on a socket, with arguments of its own, ready.
-    pub async fn start_with(&self, socket: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Daemon {
+    pub async fn start_with(
+        &self,
+        socket: &Path,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Daemon {
         let log_path = self.folder.path().join("daemon.log");
         let log = std::fs::File::options().create(true).append(true).open(&log_path).unwrap();
         let child = self
@@ -184,7 +209,12 @@ impl Stage {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("the daemon ended with {status}:\n{}", self.daemon_log());
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "the daemon does not answer:\n{}", self.daemon_log());
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "the daemon does not \
+                answer:\n{}",
+                self.daemon_log()
+            );
             sleep(Duration::from_millis(20)).await;
         }
         daemon
@@ -198,20 +228,34 @@ impl Stage {
     /// Servers and volumes in the cloud project.
     pub async fn counts(&self) -> (usize, usize) {
         let all = Query::default();
-        (self.api.servers().list(&all).await.unwrap().len(), self.api.volumes().list(&all).await.unwrap().len())
+        (
+            self.api.servers().list(&all).await.unwrap().len(),
+            self.api.volumes().list(&all).await.unwrap().len(),
+        )
     }
 
     /// Polls until it holds.
-    pub async fn eventually(&self, what: &str, ceiling: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    pub async fn eventually(
+        &self,
+        what: &str,
+        ceiling: Duration,
+        mut holds: impl AsyncFnMut() -> bool,
+    ) {
         let begun = Instant::now();
         while !holds().await {
             let state = async { format!("{}; log:\n{}", self.look().await, self.daemon_log()) };
-            assert!(begun.elapsed() < ceiling, "not within {} s: {what}; {}", ceiling.as_secs(), state.await);
+            assert!(
+                begun.elapsed() < ceiling,
+                "not within {} s: {what}; {}",
+                ceiling.as_secs(),
+                state.await
+            );
             sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// The cloud's own look at itself, which meets no fault and is free: so many requests would exhaust the project's allowance.
+    /// The cloud's own look at itself, which meets no fault and is free: so many requests would
+    /// exhaust the project's allowance.
     pub async fn look(&self) -> serde_json::Value {
         look_at(&self.cloud.endpoint()).await
     }
@@ -220,7 +264,9 @@ impl Stage {
     pub async fn end_faults(&self) {
         let endpoint = self.cloud.endpoint();
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail-with-body", "-X", "DELETE"]).arg(format!("{}/_local/faults", endpoint.strip_suffix("/v1").unwrap()));
+        command
+            .args(["-sS", "--fail-with-body", "-X", "DELETE"])
+            .arg(format!("{}/_local/faults", endpoint.strip_suffix("/v1").unwrap()));
         run(command, "").await.succeeded();
     }
 
@@ -234,7 +280,17 @@ impl Stage {
         let endpoint = self.cloud.endpoint();
         let base = endpoint.strip_suffix("/v1").unwrap();
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail-with-body", "-X", "POST", "-H", "Content-Type: application/json", "-d", body]);
+        command.args([
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            "POST",
+            "-H",
+            "Content-Type: \
+            application/json",
+            "-d",
+            body,
+        ]);
         command.arg(format!("{base}/_local/{path}"));
         run(command, "").await.succeeded();
     }
@@ -243,7 +299,9 @@ impl Stage {
     pub async fn told_by_the_cloud(&self, of: &str) -> serde_json::Value {
         let endpoint = self.cloud.endpoint();
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail-with-body"]).arg(format!("{}/_local/{of}", endpoint.strip_suffix("/v1").unwrap()));
+        command
+            .args(["-sS", "--fail-with-body"])
+            .arg(format!("{}/_local/{of}", endpoint.strip_suffix("/v1").unwrap()));
         serde_json::from_str(&run(command, "").await.succeeded().stdout).unwrap()
     }
 
@@ -252,7 +310,8 @@ impl Stage {
         let context = self.folder.path().join(format!("context-{name}"));
         std::fs::create_dir_all(&context).unwrap();
         std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
-        let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
+        let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \
+            \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
         std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
         self.docker(&["build", "--quiet", "-t", name, context.to_str().unwrap()]).await.succeeded();
     }
@@ -260,7 +319,8 @@ impl Stage {
     /// The same image where nothing can be built.
     pub async fn import_image(&self, name: &str) {
         let script = format!(
-            "mkdir -p root/bin && cp /bin/busybox root/bin/ && for name in $(busybox --list | grep -v '^busybox$'); do ln -s busybox root/bin/$name; done && \
+            "mkdir -p root/bin && cp /bin/busybox root/bin/ && for name in $(busybox --list | grep \
+                -v '^busybox$'); do ln -s busybox root/bin/$name; done && \
              tar -c -C root . | docker import -c 'CMD [\"sh\"]' - {name} && rm -r root"
         );
         let mut command = self.command("sh");
@@ -277,7 +337,16 @@ impl Stage {
     /// Brings a file to the machine.
     pub async fn send(&self, file: &Path, to: &str) {
         let mut command = self.command("sh");
-        command.args(["-c", &format!("\"$0\" server ssh 'cat >{to}' <\"$1\"")]).arg(env!("CARGO_BIN_EXE_dockbridge")).arg(file);
+        command
+            .args([
+                "-c",
+                &format!(
+                    "\"$0\" server ssh 'cat >{to}' \
+            <\"$1\""
+                ),
+            ])
+            .arg(env!("CARGO_BIN_EXE_dockbridge"))
+            .arg(file);
         run(command, "").await.succeeded();
     }
 
@@ -301,7 +370,10 @@ impl Stage {
 pub async fn look_at(endpoint: &str) -> serde_json::Value {
     let address = endpoint.trim_start_matches("http://").trim_end_matches("/v1");
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /_local/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET /_local/state HTTP/1.1\r\nHost: {address}\r\nConnection: \
+        close\r\n\r\n"
+    );
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
@@ -326,9 +398,16 @@ impl Daemon {
 
     /// As `dockbridge stop` would.
     pub async fn stop(mut self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
+            .unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        timeout(Duration::from_secs(20), self.child.wait()).await.expect("the daemon ends").unwrap();
+        timeout(Duration::from_secs(20), self.child.wait())
+            .await
+            .expect(
+                "the daemon \
+            ends",
+            )
+            .unwrap();
     }
 }
 
@@ -350,7 +429,11 @@ impl Ran {
 
     /// Panics with all it said unless it failed with this text in its errors.
     pub fn failed_with(&self, text: &str) -> &Self {
-        assert!(!self.status.success() && self.stderr.contains(text), "expected a failure with {text:?}: {self}");
+        assert!(
+            !self.status.success() && self.stderr.contains(text),
+            "expected a failure with \
+            {text:?}: {self}"
+        );
         self
     }
 }
@@ -358,7 +441,12 @@ impl Ran {
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, status, stdout, stderr, took } = self;
-        write!(f, "`{line}` ended with {status} after {:.1} s\nstdout: {stdout}\nstderr: {stderr}", took.as_secs_f64())
+        write!(
+            f,
+            "`{line}` ended with {status} after {:.1} s\nstdout: {stdout}\nstderr: \
+            {stderr}",
+            took.as_secs_f64()
+        )
     }
 }
 
@@ -378,14 +466,21 @@ pub async fn run(command: Command, input: &str) -> Ran {
 pub async fn run_within(longest: Duration, mut command: Command, input: &str) -> Ran {
     let line = format!("{:?}", command.as_std());
     let begun = Instant::now();
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // A command that does not read its input is fine.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let ended = timeout(longest, child.wait_with_output()).await;
-    let Output { status, stdout, stderr } =
-        ended.unwrap_or_else(|_| panic!("`{line}` did not end within {} s", longest.as_secs())).unwrap();
+    let Output { status, stdout, stderr } = ended
+        .unwrap_or_else(|_| panic!("`{line}` did not end within {} s", longest.as_secs()))
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { line, status, stdout: text(stdout), stderr: text(stderr), took: begun.elapsed() }
 }

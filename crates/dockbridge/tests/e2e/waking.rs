@@ -1,4 +1,5 @@
-//! The way to a machine where the cloud does not do what it was asked for, or not at once: what is created, what it costs in requests and in money.
+//! The way to a machine where the cloud does not do what it was asked for, or not at once: what is
+//! created, what it costs in requests and in money.
 
 mod books;
 mod host_key;
@@ -13,7 +14,10 @@ use crate::rig::Stage;
 /// The ids of all servers that the project was ever billed for, by the cloud's own account.
 async fn billed(stage: &Stage) -> Vec<u64> {
     let bill = stage.told_by_the_cloud("bill").await;
-    let servers = bill.as_object().and_then(|projects| projects.values().next()).map(|project| project["servers"].clone());
+    let servers = bill
+        .as_object()
+        .and_then(|projects| projects.values().next())
+        .map(|project| project["servers"].clone());
     let servers = servers.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
     servers.iter().map(|server| server["id"].as_u64().unwrap()).collect()
 }

@@ -1,4 +1,5 @@
-//! The corpus of the fuzz target for heads, case by case, and cuts and mixtures of its cases by chance.
+//! The corpus of the fuzz target for heads, case by case, and cuts and mixtures of its cases by
+//! chance.
 
 #[path = "../../../../fuzz/harness/http_head.rs"]
 mod http_head;
@@ -26,21 +27,31 @@ fn every_case_of_the_corpus_holds() {
     let cases = corpus();
     assert!(cases.len() >= 30, "{} cases", cases.len());
     for (name, bytes) in cases {
-        catch_unwind(|| http_head::run(&bytes)).unwrap_or_else(|_| panic!("{name}: {:?}", String::from_utf8_lossy(&bytes)));
+        catch_unwind(|| http_head::run(&bytes))
+            .unwrap_or_else(|_| panic!("{name}: {:?}", String::from_utf8_lossy(&bytes)));
     }
 }
 
 #[test]
 fn mixtures_of_the_corpus_hold() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand::random::<u64>);
     println!("SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);
     let cases = corpus();
-    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2_000);
+    let rounds =
+        std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2_000);
     for round in 0..rounds {
         let bytes = mixture(&mut chance, &cases);
-        catch_unwind(|| http_head::run(&bytes))
-            .unwrap_or_else(|_| panic!("SEED={seed}, round {round}: {:?}", String::from_utf8_lossy(&bytes)));
+        catch_unwind(|| http_head::run(&bytes)).unwrap_or_else(|_| {
+            panic!(
+                "SEED={seed}, round {round}: \
+                {:?}",
+                String::from_utf8_lossy(&bytes)
+            )
+        });
     }
 }
 
@@ -50,7 +61,11 @@ fn mixture(chance: &mut StdRng, cases: &[(String, Vec<u8>)]) -> Vec<u8> {
     for _ in 0..chance.random_range(1..4) {
         let case = &cases.choose(chance).expect("there are cases").1[1..];
         let from = if chance.random_bool(0.7) { 0 } else { chance.random_range(0..=case.len()) };
-        let to = if chance.random_bool(0.7) { case.len() } else { chance.random_range(from..=case.len()) };
+        let to = if chance.random_bool(0.7) {
+            case.len()
+        } else {
+            chance.random_range(from..=case.len())
+        };
         bytes.extend_from_slice(&case[from..to]);
     }
     for _ in 0..chance.random_range(0..4) {

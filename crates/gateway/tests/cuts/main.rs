@@ -1,8 +1,10 @@
-//! Ten thousand exchanges, each cut at a byte chosen by chance, by either side, in order or by a reset.
+//! Ten thousand exchanges, each cut at a byte chosen by chance, by either side, in order or by a
+//! reset.
 //!
-//! What must hold: nothing hangs; what arrives is the beginning of what was sent, and all of it up to the cut where the cut was no reset of the
-//! client; what was cut never ends well; and when both sides are gone nothing is left in the gateway: no activity, no stream, no client.
-//! `SEED=…` repeats a run.
+//! What must hold: nothing hangs; what arrives is the beginning of what was sent, and all of it up
+//! to the cut where the cut was no reset of the client; what was cut never ends well; and when both
+//! sides are gone nothing is left in the gateway: no activity, no stream, no client. `SEED=…`
+//! repeats a run.
 
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
@@ -11,7 +13,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Gateway, Knowledge};
+use dockbridge_gateway::{Gateway, Knowledge};
 use lifecycle::{Activity, FakeClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -45,7 +47,8 @@ enum How {
     Reset,
 }
 
-/// What is going to happen. Positions count the bytes of a side; a client that is not cut half-closes behind its last byte.
+/// What is going to happen. Positions count the bytes of a side; a client that is not cut
+/// half-closes behind its last byte.
 #[derive(Debug)]
 struct Case {
     kind: Kind,
@@ -77,16 +80,23 @@ impl Case {
                 "200 OK\r\nContent-Length: 2\r\n\r\n".to_owned(),
             ),
             Kind::Upgrade => (
-                format!("POST /exec/x/start HTTP/1.1\r\nHost: d\r\n{upgrade}Content-Length: 0\r\n\r\n"),
+                format!(
+                    "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n{upgrade}Content-Length: \
+                    0\r\n\r\n"
+                ),
                 format!("101 UPGRADED\r\n{upgrade}\r\n"),
             ),
-            Kind::Raw => {
-                ("POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n".to_owned(), format!("101 UPGRADED\r\n{upgrade}\r\n"))
-            }
+            Kind::Raw => (
+                "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: \
+                    0\r\n\r\n"
+                    .to_owned(),
+                format!("101 UPGRADED\r\n{upgrade}\r\n"),
+            ),
         };
         answer.insert_str(0, "HTTP/1.1 ");
         let (request_head, answer_head) = (request.len(), answer.len());
-        let (mut request, mut answer) = (std::mem::take(&mut request).into_bytes(), std::mem::take(&mut answer).into_bytes());
+        let (mut request, mut answer) =
+            (std::mem::take(&mut request).into_bytes(), std::mem::take(&mut answer).into_bytes());
         match kind {
             Kind::Download => answer.extend(chunked(&down, chance)),
             Kind::Upload => {
@@ -107,7 +117,18 @@ impl Case {
             ((request.len(), How::Orderly), Some((chance.random_range(0..=engines_bytes), how)))
         };
         let piece = [1, 10, 100, 10_000][chance.random_range(0..4)];
-        Self { kind, up, down, request, request_head, answer, answer_head, client_ends, engine_ends, piece }
+        Self {
+            kind,
+            up,
+            down,
+            request,
+            request_head,
+            answer,
+            answer_head,
+            client_ends,
+            engine_ends,
+            piece,
+        }
     }
 
     /// What the client can have said in order.
@@ -121,7 +142,10 @@ impl Case {
 
     /// What the engine can have said.
     fn told(&self) -> Vec<u8> {
-        let end = self.engine_ends.filter(|_| self.kind != Kind::Upload).map_or(self.answer.len(), |(at, _)| at);
+        let end = self
+            .engine_ends
+            .filter(|_| self.kind != Kind::Upload)
+            .map_or(self.answer.len(), |(at, _)| at);
         let body = &self.answer[..end][self.answer_head.min(end)..];
         match self.kind {
             Kind::Download => unchunked(body).0,
@@ -136,9 +160,14 @@ impl Case {
         // Upwards.
         let got = engine_got.unwrap_or_default();
         let (head, body) = split(got);
-        let (body, ended) = if self.kind == Kind::Upload { unchunked(body) } else { (body.to_vec(), false) };
+        let (body, ended) =
+            if self.kind == Kind::Upload { unchunked(body) } else { (body.to_vec(), false) };
         assert!(self.up.starts_with(&body), "the engine got other bytes than were sent");
-        assert!(!head || self.client_ends.0 >= self.request_head, "the engine got a head that was not sent");
+        assert!(
+            !head || self.client_ends.0 >= self.request_head,
+            "the engine got a head that was \
+            not sent"
+        );
         if self.engine_ends.is_none() && !reset {
             assert_eq!(head, self.client_ends.0 >= self.request_head, "a head is lost");
             if head {
@@ -152,18 +181,29 @@ impl Case {
         let (head, body) = split(client_got);
         let engine_answered = match (self.kind, self.engine_ends) {
             (Kind::Upload, ends) => ends.is_none() && !client_cut,
-            (_, ends) => ends.is_none_or(|(at, _)| at >= self.answer_head) && self.client_ends.0 >= self.request_head,
+            (_, ends) => {
+                ends.is_none_or(|(at, _)| at >= self.answer_head)
+                    && self.client_ends.0 >= self.request_head
+            }
         };
         if reset {
             return;
         }
         let first = String::from_utf8_lossy(&client_got[..client_got.len().min(14)]).into_owned();
         if !engine_answered {
-            assert!(!first.contains(" 200 ") && !first.contains(" 101 "), "an answer that nobody gave: {first}");
+            assert!(
+                !first.contains(" 200 ") && !first.contains(" 101 "),
+                "an answer that nobody \
+                gave: {first}"
+            );
             assert_eq!(head, self.client_ends.0 >= self.request_head, "no error was told: {first}");
             return;
         }
-        assert!(head && (first.contains(" 200 ") || first.contains(" 101 ")), "the answer is lost: {first:?}");
+        assert!(
+            head && (first.contains(" 200 ") || first.contains(" 101 ")),
+            "the answer is lost: \
+            {first:?}"
+        );
         match self.kind {
             Kind::Download => {
                 let (body, ended) = unchunked(body);
@@ -196,7 +236,9 @@ fn chunked(bytes: &[u8], chance: &mut StdRng) -> Vec<u8> {
 fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut read = Vec::new();
     loop {
-        let Some(at) = bytes.windows(2).position(|window| window == b"\r\n") else { return (read, false) };
+        let Some(at) = bytes.windows(2).position(|window| window == b"\r\n") else {
+            return (read, false);
+        };
         let size = usize::from_str_radix(std::str::from_utf8(&bytes[..at]).unwrap(), 16).unwrap();
         bytes = &bytes[at + 2..];
         if size == 0 {
@@ -297,15 +339,23 @@ async fn engine(mut end: End, case: &Case) -> Vec<u8> {
 
 #[allow(clippy::print_stdout, reason = "what a failed run is repeated by")]
 fn cut(kind: Kind) {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand::random::<u64>);
     println!("SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let (opened, mut streams) = mpsc::unbounded_channel();
         let (connect, clients) = mpsc::unbounded_channel();
         let activity = Activity::new(Arc::new(FakeClock::default()));
-        let gateway = Gateway::new(Arc::new(Engines(opened)), activity.clone(), None, Knowledge::empty());
+        let gateway =
+            Gateway::new(Arc::new(Engines(opened)), activity.clone(), None, Knowledge::empty());
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();
@@ -313,7 +363,10 @@ fn cut(kind: Kind) {
         });
         for n in 0..CASES {
             let case = Case::by_chance(kind, &mut chance);
-            let told = format!("SEED={seed}, case {n}: {:?} {:?} {:?}, pieces of {}", kind, case.client_ends, case.engine_ends, case.piece);
+            let told = format!(
+                "SEED={seed}, case {n}: {:?} {:?} {:?}, pieces of {}",
+                kind, case.client_ends, case.engine_ends, case.piece
+            );
             let (here, there, left) = wire();
             connect.send(there).unwrap();
             let mut stream_left = None;
@@ -334,8 +387,12 @@ fn cut(kind: Kind) {
                     }
                 }
             };
-            let (engine_got, client_got) = tokio::time::timeout(CEILING, both).await.unwrap_or_else(|_| panic!("hangs: {told}"));
-            let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| case.judge(engine_got.as_deref(), &client_got)));
+            let (engine_got, client_got) = tokio::time::timeout(CEILING, both)
+                .await
+                .unwrap_or_else(|_| panic!("hangs: {told}"));
+            let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                case.judge(engine_got.as_deref(), &client_got)
+            }));
             judged.unwrap_or_else(|_| {
                 panic!(
                     "{told}\nthe engine got {} bytes, the client {:?}",
@@ -343,11 +400,19 @@ fn cut(kind: Kind) {
                     String::from_utf8_lossy(&client_got)
                 )
             });
-            let is_left =
-                || !activity.snapshot().live.is_empty() || left.is_there() || stream_left.as_ref().is_some_and(wire::Left::is_there);
+            let is_left = || {
+                !activity.snapshot().live.is_empty()
+                    || left.is_there()
+                    || stream_left.as_ref().is_some_and(wire::Left::is_there)
+            };
             let since = tokio::time::Instant::now();
             while is_left() {
-                assert!(since.elapsed() < CEILING, "something is left: {told}: {:?}", activity.snapshot().live);
+                assert!(
+                    since.elapsed() < CEILING,
+                    "something is left: {told}: \
+                    {:?}",
+                    activity.snapshot().live
+                );
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             assert!(streams.try_recv().is_err(), "a second stream: {told}");

@@ -1,4 +1,5 @@
-//! A connection between two tasks that can be reset, and that knows whether both of its ends are dropped.
+//! A connection between two tasks that can be reset, and that knows whether both of its ends are
+//! dropped.
 
 use std::io;
 use std::pin::Pin;
@@ -48,7 +49,11 @@ pub fn wire() -> (End, Theirs, Left) {
     let state = Arc::<State>::default();
     let held = Arc::new(());
     let left = Left(Arc::downgrade(&held));
-    (End { halves: Some(tokio::io::split(here)), state: state.clone() }, Theirs { io: there, state, _held: held }, left)
+    (
+        End { halves: Some(tokio::io::split(here)), state: state.clone() },
+        Theirs { io: there, state, _held: held },
+        left,
+    )
 }
 
 /// Makes the end of a connection a reset.
@@ -74,10 +79,17 @@ impl Drop for End {
 }
 
 impl AsyncRead for Theirs {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.remaining();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if matches!(read, Poll::Ready(Ok(()))) && buf.remaining() == before && self.state.reset.load(Ordering::Acquire) {
+        if matches!(read, Poll::Ready(Ok(())))
+            && buf.remaining() == before
+            && self.state.reset.load(Ordering::Acquire)
+        {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         read
@@ -85,7 +97,11 @@ impl AsyncRead for Theirs {
 }
 
 impl AsyncWrite for Theirs {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -98,7 +114,7 @@ impl AsyncWrite for Theirs {
     }
 }
 
-impl gateway::Socket for Theirs {
+impl dockbridge_gateway::Socket for Theirs {
     fn hung_up(&self) -> Option<bool> {
         Some(self.state.gone.load(Ordering::Acquire))
     }

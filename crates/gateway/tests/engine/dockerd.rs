@@ -1,4 +1,5 @@
-//! A dockerd with folders and a network namespace of its own, and a gateway in front of it. Both end with the test and leave nothing.
+//! A dockerd with folders and a network namespace of its own, and a gateway in front of it. Both
+//! end with the test and leave nothing.
 
 use std::fs::File;
 use std::io;
@@ -8,9 +9,9 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dockbridge_gateway::{Gateway, Knowledge};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{Gateway, Knowledge};
 use lifecycle::{Activity, SuspendClock};
 use ports::Ports;
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,8 +52,10 @@ impl Dockerd {
         // Host programs: dockerd iptables ip
         // A network namespace of its own: its bridge and its rules are not ours.
         let script = format!(
-            "ip link set lo up; exec dockerd --data-root {path}/data --exec-root {path}/exec --pidfile {path}/pid \
-             -H unix://{path}/engine.sock --storage-driver vfs --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent {}",
+            "ip link set lo up; exec dockerd --data-root {path}/data --exec-root {path}/exec \
+                --pidfile {path}/pid \
+             -H unix://{path}/engine.sock --storage-driver vfs --exec-opt \
+                native.cgroupdriver=cgroupfs --cgroup-parent {}",
             control_group(&folder)
         );
         let child = std::process::Command::new("unshare")
@@ -63,7 +66,8 @@ impl Dockerd {
             .spawn()
             .unwrap();
 
-        let connector = Arc::new(Direct { socket: folder.path().join("engine.sock"), pid: child.id() });
+        let connector =
+            Arc::new(Direct { socket: folder.path().join("engine.sock"), pid: child.id() });
         let activity = Activity::new(Arc::new(SuspendClock));
         let ports = Ports::new(connector.clone(), activity.clone(), ports::Options::default());
         let shutdown = CancellationToken::new();
@@ -101,8 +105,15 @@ impl Dockerd {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output =
-            tokio::time::timeout(CEILING, output).await.unwrap_or_else(|_| panic!("does not end through {socket}: {script}")).unwrap();
+        let output = tokio::time::timeout(CEILING, output)
+            .await
+            .unwrap_or_else(|_| {
+                panic!(
+                    "does not end \
+                through {socket}: {script}"
+                )
+            })
+            .unwrap();
         Outcome {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -127,10 +138,30 @@ impl Dockerd {
         let bin = self.folder.path().join("root/bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::copy(busybox().unwrap(), bin.join("busybox")).unwrap();
-        for name in ["sh", "cat", "echo", "httpd", "nc", "sleep", "seq", "tty", "stty", "wc", "touch", "ls", "kill", "true", "sha256sum"] {
+        for name in [
+            "sh",
+            "cat",
+            "echo",
+            "httpd",
+            "nc",
+            "sleep",
+            "seq",
+            "tty",
+            "stty",
+            "wc",
+            "touch",
+            "ls",
+            "kill",
+            "true",
+            "sha256sum",
+        ] {
             symlink("busybox", bin.join(name)).unwrap();
         }
-        let script = format!("tar -C {} -c . | docker import - tiny", self.folder.path().join("root").display());
+        let script = format!(
+            "tar -C {} -c . | docker import - \
+            tiny",
+            self.folder.path().join("root").display()
+        );
         let outcome = self.directly(&script).await;
         assert_eq!(outcome.code, Some(0), "{outcome:?}\n{}", self.log());
     }
@@ -147,7 +178,11 @@ impl Drop for Dockerd {
         let _ = self.child.wait();
         // One folder for each hierarchy, or one for all of them; empty by now.
         let name = control_group(&self.folder);
-        let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path().join(&name));
+        let hierarchies = std::fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path().join(&name));
         for group in hierarchies.chain([Path::new("/sys/fs/cgroup").join(&name)]) {
             let _ = std::fs::remove_dir(group);
         }
@@ -155,7 +190,10 @@ impl Drop for Dockerd {
 }
 
 fn control_group(folder: &TempDir) -> String {
-    format!("dockbridge-test{}", folder.path().file_name().unwrap().to_string_lossy().replace('.', "-"))
+    format!(
+        "dockbridge-test{}",
+        folder.path().file_name().unwrap().to_string_lossy().replace('.', "-")
+    )
 }
 
 /// To the engine's socket, and to ports as seen from its network namespace.
@@ -170,7 +208,9 @@ impl Connector for Direct {
             let opened = match to {
                 Destination::Docker => UnixStream::connect(&self.socket).await.map(Stream::new),
                 Destination::Socket(path) => UnixStream::connect(path).await.map(Stream::new),
-                Destination::Tcp { host, port } => connect_inside(self.pid, host, port).await.map(Stream::new),
+                Destination::Tcp { host, port } => {
+                    connect_inside(self.pid, host, port).await.map(Stream::new)
+                }
                 Destination::Udp { .. } => Err(std::io::ErrorKind::Unsupported.into()),
             };
             opened.map_err(|error| OpenError::Refused { message: error.to_string() })
@@ -185,7 +225,10 @@ async fn connect_inside(pid: u32, host: String, port: u16) -> io::Result<TcpStre
     std::thread::spawn(move || {
         let connect = || {
             let namespace = File::open(Path::new("/proc").join(pid.to_string()).join("ns/net"))?;
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network))?;
+            move_into_link_name_space(
+                std::os::fd::AsFd::as_fd(&namespace),
+                Some(LinkNameSpaceType::Network),
+            )?;
             let stream = std::net::TcpStream::connect((host.as_str(), port))?;
             stream.set_nonblocking(true)?;
             Ok(stream)

@@ -1,8 +1,15 @@
-//! The real `docker` command through the gateway to a real dockerd, compared with the same command on the engine itself.
+//! The real `docker` command through the gateway to a real dockerd, compared with the same command
+//! on the engine itself.
 //!
-//! Needs root, `dockerd`, `docker` and a static `busybox`; where one is missing the tests pass over and say so.
+//! Needs root, `dockerd`, `docker` and a static `busybox`; where one is missing the tests pass over
+//! and say so.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test tells by panicking, and why it was passed over")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test tells by panicking, and why \
+    it was passed over"
+)]
 
 mod cli;
 mod dockerd;

@@ -1,4 +1,5 @@
-//! Published ports of real containers: they answer here when `docker run` returns, and are free when the container is gone.
+//! Published ports of real containers: they answer here when `docker run` returns, and are free
+//! when the container is gone.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,15 +17,19 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The port must accept at once, without a second try. The program behind it may need a moment more to listen, as with Docker's own
-/// proxy, which accepts and then has nobody to pass the connection to.
+/// The port must accept at once, without a second try. The program behind it may need a moment more
+/// to listen, as with Docker's own proxy, which accepts and then has nobody to pass the connection
+/// to.
 fn fetch(local: SocketAddr) -> std::io::Result<String> {
     let since = std::time::SystemTime::now();
     loop {
         let stream = TcpStream::connect_timeout(&local, Duration::from_secs(5))?;
         match ask(stream) {
             Ok(answer) if !answer.is_empty() => return Ok(answer),
-            other => assert!(since.elapsed().is_ok_and(|waited| waited.as_secs() < 20), "no answer: {other:?}"),
+            other => assert!(
+                since.elapsed().is_ok_and(|waited| waited.as_secs() < 20),
+                "no answer: {other:?}"
+            ),
         }
     }
 }
@@ -51,7 +56,12 @@ async fn run(engine: &Dockerd, script: &str) -> String {
 async fn eventually(what: &str, engine: &Dockerd, is: impl Fn() -> bool) {
     let since = tokio::time::Instant::now();
     while !is() {
-        assert!(since.elapsed().as_secs() < 20, "waited in vain for {what}: {:#?}", engine.ports.list());
+        assert!(
+            since.elapsed().as_secs() < 20,
+            "waited in vain for {what}: \
+            {:#?}",
+            engine.ports.list()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -78,22 +88,41 @@ async fn a_taken_port_is_dockers_own_error_and_nothing_runs() {
     let Some(engine) = engine().await else { return };
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
-    let outcome = engine.through_the_gateway(&format!("docker run -d --name web -p {port}:80 tiny {WEB}")).await;
+    let outcome = engine
+        .through_the_gateway(&format!(
+            "docker run -d --name web -p {port}:80 tiny \
+        {WEB}"
+        ))
+        .await;
     assert_eq!(outcome.code, Some(125), "{outcome:?}");
-    let expected = "docker: Error response from daemon: driver failed programming external connectivity on endpoint web (";
+    let expected = "docker: Error response from daemon: driver failed programming external \
+        connectivity on endpoint web (";
     assert!(outcome.stderr.starts_with(expected), "{outcome:?}");
-    assert!(outcome.stderr.contains(&format!("): Bind for 127.0.0.1:{port} failed: port is already allocated")), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains(&format!(
+            "): Bind for 127.0.0.1:{port} failed: port is already \
+        allocated"
+        )),
+        "{outcome:?}"
+    );
     assert_eq!(run(&engine, "docker inspect -f '{{.State.Status}}' web").await, "created");
 
     // The same from a container that has it, until that is gone.
     drop(taken);
     run(&engine, "docker start web").await;
-    let outcome = engine.through_the_gateway(&format!("docker run -d --name other -p {port}:80 tiny {WEB}")).await;
+    let outcome = engine
+        .through_the_gateway(&format!(
+            "docker run -d --name other -p {port}:80 \
+        tiny {WEB}"
+        ))
+        .await;
     assert_eq!(outcome.code, Some(125), "{outcome:?}");
     // Killed behind our back: the news is looked for when the port is asked for.
     engine.directly("docker rm -f web").await;
     run(&engine, "docker start other").await;
-    assert!(fetched(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap().starts_with("HTTP/1."));
+    assert!(
+        fetched(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap().starts_with("HTTP/1.")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +132,10 @@ async fn a_port_chosen_by_the_engine_is_the_one_that_answers_here_also_after_a_r
     for _ in 0..2 {
         let shown = run(&engine, "docker port web 80/tcp | head -n 1").await;
         let port: u16 = shown.rsplit(':').next().unwrap().parse().unwrap();
-        assert!(fetched(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap().starts_with("HTTP/1."), "{shown}");
+        assert!(
+            fetched(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap().starts_with("HTTP/1."),
+            "{shown}"
+        );
         run(&engine, "docker restart -t 0 web").await;
     }
 }
@@ -118,11 +150,19 @@ async fn containers_that_others_start_and_end_are_followed() {
         let (ports, following) = (engine.ports.clone(), following.clone());
         async move { ports.run(following).await }
     });
-    let open = |port: u16| engine.ports.list().iter().any(|status| status.local == SocketAddr::from(([127, 0, 0, 1], port)));
+    let open = |port: u16| {
+        engine
+            .ports
+            .list()
+            .iter()
+            .any(|status| status.local == SocketAddr::from(([127, 0, 0, 1], port)))
+    };
     eventually("the port of a container that ran before", &engine, || open(before)).await;
     engine.directly(&format!("docker run -d --name after -p {after}:80 tiny {WEB}")).await;
     eventually("the port of a container that was started", &engine, || open(after)).await;
-    assert!(fetched(SocketAddr::from(([127, 0, 0, 1], after))).await.unwrap().starts_with("HTTP/1."));
+    assert!(
+        fetched(SocketAddr::from(([127, 0, 0, 1], after))).await.unwrap().starts_with("HTTP/1.")
+    );
     engine.directly("docker kill before").await;
     eventually("the end of a port", &engine, || !open(before)).await;
     assert!(open(after));
@@ -130,7 +170,8 @@ async fn containers_that_others_start_and_end_are_followed() {
     run.await.unwrap().unwrap();
     assert!(open(after), "a path that is lost closes nothing");
     engine.ports.detach();
-    let asleep = |status: &ports::PortStatus| matches!(status.state, ports::PortState::Asleep { .. });
+    let asleep =
+        |status: &ports::PortStatus| matches!(status.state, ports::PortState::Asleep { .. });
     assert!(engine.ports.list().iter().all(asleep), "{:#?}", engine.ports.list());
 }
 
@@ -143,10 +184,18 @@ async fn a_container_that_answers_and_exits_is_heard_to_its_last_byte() {
         async move { ports.run(following).await }
     });
     let port = free_port();
-    run(&engine, &format!("docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | nc -l -p 80'")).await;
+    run(
+        &engine,
+        &format!(
+            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | \
+        nc -l -p 80'"
+        ),
+    )
+    .await;
     let read = tokio::task::spawn_blocking(move || {
         let since = std::time::SystemTime::now();
-        // nc needs a moment before it listens; the port answers earlier than that, as with Docker's own proxy.
+        // nc needs a moment before it listens; the port answers earlier than that, as with Docker's
+        // own proxy.
         loop {
             let mut text = String::new();
             let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -1,16 +1,19 @@
-//! Who repeats a question, and who follows events: with a machine, without one, and over the lives of several.
+//! Who repeats a question, and who follows events: with a machine, without one, and over the lives
+//! of several.
 
 use std::time::Duration;
 
-use gateway::{Knowledge, Standing};
+use dockbridge_gateway::{Knowledge, Standing};
 use lifecycle::Snapshot;
 use tokio::sync::watch;
 
 use crate::rig::{Peer, Rig, rig_looking_at};
 
-const LIST: &str = "GET /v1.41/containers/json?all=1 HTTP/1.1\r\nHost: d\r\nUser-Agent: Docker-Client/28.2.2 (linux)\r\n\r\n";
+const LIST: &str = "GET /v1.41/containers/json?all=1 HTTP/1.1\r\nHost: d\r\nUser-Agent: \
+    Docker-Client/28.2.2 (linux)\r\n\r\n";
 const RUNNING: &str = r#"[{"Id":"1","State":"running","Status":"Up 2 hours","Ports":[]}]"#;
-const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \
+    chunked\r\n\r\n";
 
 fn machine(standing: Standing) -> (Rig, watch::Sender<Standing>) {
     let (set, standing) = watch::channel(standing);
@@ -74,7 +77,13 @@ async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_
     for _ in 0..20 {
         client.send(LIST).await;
         let answer = client.until("}]\n").await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(r#""State":"exited""#), "{answer}");
+        assert!(
+            answer.starts_with(
+                "HTTP/1.1 200 \
+            OK\r\n"
+            ) && answer.contains(r#""State":"exited""#),
+            "{answer}"
+        );
         rig.clock.advance(Duration::from_secs(1));
     }
     assert!(rig.asks_no_more(), "nothing is woken");
@@ -114,7 +123,11 @@ async fn events_stay_open_without_a_machine_and_wake_none() {
     assert!(!asked.wakes);
     let mut engine = asked.engine();
     let head = engine.head().await;
-    assert!(head.starts_with("GET /v1.41/events?filters=%7B%7D&since=1"), "what happened since it was asked: {head}");
+    assert!(
+        head.starts_with("GET /v1.41/events?filters=%7B%7D&since=1"),
+        "what happened since it \
+        was asked: {head}"
+    );
     engine.send(&format!("{STREAM}{}", chunk(&event(5, "start")))).await;
     client.until("\"start\"").await;
     assert_eq!(rig.activity.snapshot(), Snapshot::default());
@@ -132,7 +145,11 @@ async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
     client.until("\"stop\"").await;
     machine.send(Standing::Absent).unwrap();
     drop(engine);
-    assert!(client.hears_nothing().await && rig.asks_no_more(), "open, and nothing of half an event");
+    assert!(
+        client.hears_nothing().await && rig.asks_no_more(),
+        "open, and nothing of half an \
+        event"
+    );
 
     machine.send(Standing::Up).unwrap();
     let mut engine = rig.engine().await;
@@ -151,7 +168,12 @@ async fn what_the_engine_says_to_events_is_passed_on_and_a_client_that_leaves_is
     client.send("GET /events?filters=nonsense HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;
     engine.head().await;
-    engine.send("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n{\"message\":\"oops\"}").await;
+    engine
+        .send(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: \
+        18\r\n\r\n{\"message\":\"oops\"}",
+        )
+        .await;
     let answer = client.until("oops\"}").await;
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
 

@@ -1,4 +1,5 @@
-//! What the gateway asks the engine beside a client's own request: nothing, but where ARCHITECTURE.md lists it.
+//! What the gateway asks the engine beside a client's own request: nothing, but where
+//! ARCHITECTURE.md lists it.
 
 use std::net::TcpListener;
 
@@ -13,13 +14,19 @@ pub fn request(line: &str, body: &str) -> String {
 
 /// An answer with a body.
 pub fn answer(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
+        {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// An inspected container.
 pub fn inspected(bindings: &str, ports: &str, more: &str) -> String {
     let host_config = format!("{{\"PortBindings\":{bindings},\"NetworkMode\":\"bridge\"{more}}}");
-    let settings = format!("{{\"Ports\":{ports},\"Networks\":{{\"bridge\":{{\"IPAddress\":\"172.17.0.2\",\"Gateway\":\"172.17.0.1\"}}}}}}");
+    let settings = format!(
+        "{{\"Ports\":{ports},\"Networks\":{{\"bridge\":{{\"IPAddress\":\"172.17.0.2\",\"Gateway\":\"172.17.0.1\"}}}}}}"
+    );
     format!(
         "{{\"Id\":\"{ID}\",\"Name\":\"/web\",\"State\":{{\"Running\":{}}},\"HostConfig\":{host_config},\"NetworkSettings\":{settings}}}",
         ports != "{}"
@@ -35,7 +42,11 @@ pub fn free_port() -> u16 {
 async fn exchange(client: &mut Peer, engine: &mut Peer, line: &str, body: &str, answered: &str) {
     client.send(&request(line, body)).await;
     let head = engine.head().await;
-    assert!(head.starts_with(&format!("{line} HTTP/1.1\r\n")), "{line}: the engine is asked {head}");
+    assert!(
+        head.starts_with(&format!("{line} HTTP/1.1\r\n")),
+        "{line}: the engine is asked \
+        {head}"
+    );
     if !body.is_empty() {
         engine.until(body).await;
     }
@@ -78,10 +89,17 @@ async fn a_request_that_needs_nothing_has_nothing_on_its_way() {
         exchange(&mut client, &mut engine, line, body, OK).await;
     }
     // All that `docker run --rm IMAGE` does.
-    exchange(&mut client, &mut engine, "POST /v1.41/containers/create", "{\"Image\":\"a\",\"HostConfig\":{\"AutoRemove\":true}}", &created)
-        .await;
+    exchange(
+        &mut client,
+        &mut engine,
+        "POST /v1.41/containers/create",
+        "{\"Image\":\"a\",\"HostConfig\":{\"AutoRemove\":true}}",
+        &created,
+    )
+    .await;
     for verb in ["start", "restart", "wait"] {
-        exchange(&mut client, &mut engine, &format!("POST /v1.41/containers/{ID}/{verb}"), "", OK).await;
+        exchange(&mut client, &mut engine, &format!("POST /v1.41/containers/{ID}/{verb}"), "", OK)
+            .await;
     }
     exchange(&mut client, &mut engine, &format!("DELETE /v1.41/containers/{ID}"), "", OK).await;
     assert!(rig.asks_no_more(), "the gateway asked for a stream of its own");

@@ -26,7 +26,16 @@ async fn programs_of_this_computer_are_served() {
     let mut rig = rig();
     let address = listening(&rig).await;
     for host in ["localhost".to_owned(), address.to_string(), format!("[::1]:{}", address.port())] {
-        let asking = tokio::spawn(async move { asked(address, &format!("GET /info HTTP/1.1\r\nHost: {host}\r\n")).await });
+        let asking = tokio::spawn(async move {
+            asked(
+                address,
+                &format!(
+                    "GET /info \
+            HTTP/1.1\r\nHost: {host}\r\n"
+                ),
+            )
+            .await
+        });
         let mut engine = rig.engine().await;
         engine.head().await;
         engine.send(OK).await;
@@ -47,7 +56,14 @@ async fn web_pages_are_refused() {
         // Also what would be answered here.
         for request in ["POST /containers/create", "GET /_ping"] {
             let answer = asked(address, &format!("{request} HTTP/1.1\r\n{lines}")).await;
-            assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains("\r\n\r\n{\"message\":\""), "{lines:?}: {answer}");
+            assert!(
+                answer.starts_with(
+                    "HTTP/1.1 403 \
+                Forbidden\r\n"
+                ) && answer.contains("\r\n\r\n{\"message\":\""),
+                "{lines:?}: \
+                    {answer}"
+            );
         }
     }
     assert!(rig.asks_no_more());

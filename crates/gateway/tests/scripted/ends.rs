@@ -1,4 +1,5 @@
-//! How an exchange ends before its time: either side breaks off, leaves, closes one direction, or the gateway is told to stop.
+//! How an exchange ends before its time: either side breaks off, leaves, closes one direction, or
+//! the gateway is told to stop.
 
 use std::time::Duration;
 
@@ -11,7 +12,12 @@ use crate::rig::{OK, Peer, eventually, rig, within};
 async fn a_client_that_goes_on_sending_after_its_answer_is_not_met_by_a_broken_pipe() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 100000000\r\n\r\n").await;
+    client
+        .send(
+            "PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        100000000\r\n\r\n",
+        )
+        .await;
     let mut engine = rig.engine().await;
     engine.head().await;
     engine.send("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno").await;
@@ -89,12 +95,20 @@ async fn a_client_that_leaves_in_the_middle_of_an_answer_is_gone_for_the_engine_
 async fn a_client_that_leaves_while_its_upload_stalls_is_found_out() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    client
+        .send(
+            "POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
+        chunked\r\n\r\n",
+        )
+        .await;
     let mut engine = rig.engine().await;
     engine.head().await;
     // The engine reads no more; the client writes until nothing moves.
     let chunk = format!("{:x}\r\n{}\r\n", 60_000, "x".repeat(60_000));
-    while tokio::time::timeout(Duration::from_millis(300), client.io.write_all(chunk.as_bytes())).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(300), client.io.write_all(chunk.as_bytes()))
+        .await
+        .is_ok()
+    {}
     drop(client);
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
     engine.rest().await;
@@ -120,7 +134,12 @@ async fn a_client_that_only_ends_its_sending_still_gets_its_answer_and_the_engin
     client.half_close().await;
     let mut engine = rig.engine().await;
     engine.head().await;
-    assert_eq!(engine.rest().await, "", "dockerd gives up what nobody waits for when it reads the end");
+    assert_eq!(
+        engine.rest().await,
+        "",
+        "dockerd gives up what nobody waits for when it reads the \
+        end"
+    );
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nlog\r\n0\r\n\r\n").await;
     assert!(client.rest().await.ends_with("3\r\nlog\r\n0\r\n\r\n"));
 }

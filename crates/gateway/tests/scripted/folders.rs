@@ -1,6 +1,6 @@
 //! Containers that ask for folders of this computer.
 
-use gateway::{BindMounts, Folders, Knowledge};
+use dockbridge_gateway::{BindMounts, Folders, Knowledge};
 
 use crate::rig::{OK, rig, rig_of};
 
@@ -16,13 +16,29 @@ async fn a_folder_of_this_computer_is_refused_with_what_to_do_instead() {
     let body = create(folder.path().to_str().unwrap());
     for framed in [
         format!("Content-Length: {}\r\n\r\n{body}", body.len()),
-        format!("Transfer-Encoding: chunked\r\n\r\n9\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", &body[..9], body.len() - 9, &body[9..]),
+        format!(
+            "Transfer-Encoding: \
+            chunked\r\n\r\n9\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+            &body[..9],
+            body.len() - 9,
+            &body[9..]
+        ),
     ] {
-        client.send(&format!("POST /v1.41/containers/create?name=x HTTP/1.1\r\nHost: d\r\n{framed}")).await;
+        client
+            .send(&format!(
+                "POST /v1.41/containers/create?name=x HTTP/1.1\r\nHost: \
+            d\r\n{framed}"
+            ))
+            .await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
         let told = client.until("\"}\n").await;
-        for words in [folder.path().to_str().unwrap(), "docker cp", "docker build", "gateway.bind_mounts: remote"] {
+        for words in [
+            folder.path().to_str().unwrap(),
+            "docker cp",
+            "docker build",
+            "gateway.bind_mounts: remote",
+        ] {
             assert!(told.contains(words), "{words} in {told}");
         }
     }
@@ -35,8 +51,20 @@ async fn what_passes_passes_byte_for_byte() {
     let mut rig = rig();
     let mut client = rig.client().await;
     let mut engine = None;
-    for body in [create("volume"), create("/var/run/docker.sock"), create("/no-such-folder"), "{ \"broken\": ".to_owned(), String::new()] {
-        client.send(&format!("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    for body in [
+        create("volume"),
+        create("/var/run/docker.sock"),
+        create("/no-such-folder"),
+        "{ \"broken\": ".to_owned(),
+        String::new(),
+    ] {
+        client
+            .send(&format!(
+                "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
+            {}\r\n\r\n{body}",
+                body.len()
+            ))
+            .await;
         if engine.is_none() {
             engine = Some(rig.engine().await);
         }
@@ -52,7 +80,8 @@ async fn what_passes_passes_byte_for_byte() {
     let body = create("volume");
     client
         .send(&format!(
-            "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
+                chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
             body.len()
         ))
         .await;
@@ -63,10 +92,19 @@ async fn what_passes_passes_byte_for_byte() {
 
 #[tokio::test]
 async fn the_machines_own_paths_pass_where_they_are_meant() {
-    let mut rig = rig_of(Knowledge::empty(), Folders { bind_mounts: BindMounts::Remote, ..Folders::default() });
+    let mut rig = rig_of(
+        Knowledge::empty(),
+        Folders { bind_mounts: BindMounts::Remote, ..Folders::default() },
+    );
     let mut client = rig.client().await;
     let body = create("/tmp");
-    client.send(&format!("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    client
+        .send(&format!(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
     let mut engine = rig.engine().await;
     engine.until(&body).await;
 }
@@ -76,10 +114,17 @@ async fn our_own_socket_becomes_the_engines() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     std::fs::write(&socket, "").unwrap();
-    let mut rig = rig_of(Knowledge::empty(), Folders { socket: Some(socket.clone()), ..Folders::default() });
+    let mut rig =
+        rig_of(Knowledge::empty(), Folders { socket: Some(socket.clone()), ..Folders::default() });
     let mut client = rig.client().await;
     let body = create(socket.to_str().unwrap());
-    client.send(&format!("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    client
+        .send(&format!(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     let passed = engine.until("\"a\"}").await;
@@ -91,7 +136,12 @@ async fn our_own_socket_becomes_the_engines() {
 async fn a_body_that_is_too_large_to_be_read_is_refused() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 5000000\r\n\r\n").await;
+    client
+        .send(
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        5000000\r\n\r\n",
+        )
+        .await;
     for _ in 0..50 {
         client.send(&" ".repeat(100_000)).await;
     }

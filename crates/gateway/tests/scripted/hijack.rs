@@ -7,21 +7,34 @@ use lifecycle::Kind;
 use tokio::io::AsyncWriteExt;
 use tunnel::Class;
 
-const ATTACH: &str =
-    "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
-const SWITCH: &str =
-    "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+const ATTACH: &str = "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: \
+    Upgrade\r\nUpgrade: \
+        tcp\r\nContent-Length: 0\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 UPGRADED\r\nContent-Type: \
+    application/vnd.docker.raw-stream\r\nConnection: \
+        Upgrade\r\nUpgrade: tcp\r\n\r\n";
 
 async fn attached(rig: &mut Rig) -> (Peer, Peer) {
     let mut client = rig.client().await;
     client.send(ATTACH).await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
-    assert!(head.contains("\r\nConnection: Upgrade\r\n") && head.contains("\r\nUpgrade: tcp\r\n"), "{head}");
+    assert!(
+        head.contains(
+            "\r\nConnection: \
+        Upgrade\r\n"
+        ) && head.contains("\r\nUpgrade: tcp\r\n"),
+        "{head}"
+    );
     engine.send(SWITCH).await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    for line in ["Content-Type: application/vnd.docker.raw-stream", "Connection: Upgrade", "Upgrade: tcp"] {
+    for line in [
+        "Content-Type: \
+        application/vnd.docker.raw-stream",
+        "Connection: Upgrade",
+        "Upgrade: tcp",
+    ] {
         assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} in {head}");
     }
     (client, engine)
@@ -38,7 +51,10 @@ async fn bytes_pass_both_ways_and_are_activity() {
         client.until("out").await;
     }
     let live = rig.activity.snapshot().live;
-    assert!(matches!(&live[..], [live] if live.kind == Kind::Stream && live.source == "POST /containers/x/attach"), "{live:?}");
+    assert!(
+        matches!(&live[..], [live] if live.kind == Kind::Stream && live.source == "POST /containers/x/attach"),
+        "{live:?}"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +132,10 @@ async fn a_client_that_is_gone_behind_input_that_nobody_takes_ends_the_stream() 
     let mut rig = rig();
     let (mut client, mut engine) = attached(&mut rig).await;
     let input = "x".repeat(60_000);
-    while tokio::time::timeout(Duration::from_millis(300), client.io.write_all(input.as_bytes())).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(300), client.io.write_all(input.as_bytes()))
+        .await
+        .is_ok()
+    {}
     drop(client);
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
     engine.rest().await;
@@ -128,7 +147,8 @@ async fn an_engine_that_is_gone_ends_the_client() {
     let (mut client, engine) = attached(&mut rig).await;
     drop(engine);
     assert_eq!(client.rest().await, "");
-    // What the client sends from now on has nowhere to go; it is told so rather than left to write for ever.
+    // What the client sends from now on has nowhere to go; it is told so rather than left to write
+    // for ever.
     let refused = async {
         while client.io.write_all(b"input").await.is_ok() {
             tokio::task::yield_now().await
@@ -163,14 +183,29 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     client.head().await;
 
     let body = r#"{"Detach":false}"#;
-    client.send(&format!("POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}early in,", body.len())).await;
+    client
+        .send(&format!(
+            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        {}\r\n\r\n{body}early in,",
+            body.len()
+        ))
+        .await;
     let head = engine.head().await;
     assert!(head.contains("\r\nUpgrade: tcp\r\n"), "{head}");
     engine.until(body).await;
     engine.send(&format!("{SWITCH}early out,")).await;
     let head = client.head().await;
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"), "{head}");
-    assert!(!head.contains("Upgrade") && !head.contains("Content-Length") && !head.contains("chunked"), "{head}");
+    assert!(
+        head.starts_with(
+            "HTTP/1.1 200 OK\r\nContent-Type: \
+        application/vnd.docker.raw-stream\r\n"
+        ),
+        "{head}"
+    );
+    assert!(
+        !head.contains("Upgrade") && !head.contains("Content-Length") && !head.contains("chunked"),
+        "{head}"
+    );
     client.until("early out,").await;
     engine.until("early in,").await;
     client.send("in").await;
@@ -202,17 +237,32 @@ async fn an_upgrade_to_another_protocol_passes_as_it_is() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send("POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n")
+        .send(
+            "POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: \
+            h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n",
+        )
         .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
-    assert!(head.contains("\r\nUpgrade: h2c\r\n") && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"), "{head}");
-    engine.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI").await;
+    assert!(
+        head.contains(
+            "\r\nUpgrade: \
+        h2c\r\n"
+        ) && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"),
+        "{head}"
+    );
+    engine
+        .send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \
+        h2c\r\n\r\nPRI",
+        )
+        .await;
     assert!(client.head().await.contains("\r\nUpgrade: h2c\r\n"));
     client.until("PRI").await;
 }
 
-/// The ways to take a connection over beside `attach` and `exec`: what an upgrade asks for and is answered with passes as it is, and so does every byte after it.
+/// The ways to take a connection over beside `attach` and `exec`: what an upgrade asks for and is
+/// answered with passes as it is, and so does every byte after it.
 #[tokio::test]
 async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
     let ways = [
@@ -220,21 +270,32 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
         ("POST /v1.43/session", "Upgrade: h2c\r\nX-Docker-Expose-Session-Name: s", "Upgrade: h2c"),
         (
             "GET /v1.43/containers/x/attach/ws?stream=1&stdin=1&stdout=1",
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://localhost",
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \
+                dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://localhost",
             "Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
         ),
     ];
     for (line, asks, answers) in ways {
         let mut rig = rig();
         let mut client = rig.client().await;
-        client.send(&format!("{line} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\n{asks}\r\n\r\nearly in,")).await;
+        client
+            .send(&format!(
+                "{line} HTTP/1.1\r\nHost: d\r\nConnection: \
+            Upgrade\r\n{asks}\r\n\r\nearly in,"
+            ))
+            .await;
         let mut engine = rig.engine().await;
         let head = engine.head().await;
         assert!(head.starts_with(&format!("{line} HTTP/1.1\r\n")), "{head}");
         for asked in asks.split("\r\n") {
             assert!(head.contains(&format!("\r\n{asked}\r\n")), "{line}: {asked} in {head}");
         }
-        engine.send(&format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{answers}\r\n\r\nearly out,")).await;
+        engine
+            .send(&format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: \
+            Upgrade\r\n{answers}\r\n\r\nearly out,"
+            ))
+            .await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{line}: {head}");
         for answered in answers.split("\r\n") {
@@ -242,7 +303,8 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
         }
         client.until("early out,").await;
         engine.until("early in,").await;
-        // What would be a frame of an output that is cut at its frames, and half of one of another protocol.
+        // What would be a frame of an output that is cut at its frames, and half of one of another
+        // protocol.
         engine.send("\u{1}\0\0\0\0\0\0\u{9}half").await;
         client.until("\u{9}half").await;
         client.send("\0\0\u{4}in").await;
@@ -283,7 +345,12 @@ async fn an_output_in_frames_that_ends_is_passed_on_to_its_last_byte() {
     let mut engine = rig.engine().await;
     engine.head().await;
     // The first frame comes together with the head.
-    engine.send(&format!("{}\u{1}\0\0\0\0\0\0\u{4}word\u{1}\0", SWITCH.replace("raw-stream", "multiplexed-stream"))).await;
+    engine
+        .send(&format!(
+            "{}\u{1}\0\0\0\0\0\0\u{4}word\u{1}\0",
+            SWITCH.replace("raw-stream", "multiplexed-stream")
+        ))
+        .await;
     client.head().await;
     engine.send("\0\0\0\0\0\u{4}half").await;
     client.until("half").await;

@@ -8,13 +8,21 @@ use crate::rig::{rig, rig_with};
 async fn a_command_is_activity_until_its_answer_has_ended() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("POST /v1.41/images/create?fromImage=a HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
+    client
+        .send(
+            "POST /v1.41/images/create?fromImage=a HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        0\r\n\r\n",
+        )
+        .await;
     let mut engine = rig.engine().await;
     engine.head().await;
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n").await;
     client.until("{}\r\n").await;
     let live = rig.activity.snapshot().live;
-    assert!(matches!(&live[..], [live] if live.kind == Kind::Transfer && live.source == "POST /images/create"), "{live:?}");
+    assert!(
+        matches!(&live[..], [live] if live.kind == Kind::Transfer && live.source == "POST /images/create"),
+        "{live:?}"
+    );
     engine.send("0\r\n\r\n").await;
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
 }
@@ -23,22 +31,34 @@ async fn a_command_is_activity_until_its_answer_has_ended() {
 async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("engine.json");
-    let headers = "Api-Version: 1.41\r\nBuilder-Version: 1\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Docker/20.10\r\n";
+    let headers = "Api-Version: 1.41\r\nBuilder-Version: 1\r\nDocker-Experimental: \
+        false\r\nOstype: linux\r\nServer: Docker/20.10\r\n";
     let version = r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#;
     {
-        let mut rig = rig_with(gateway::Knowledge::load(&path));
+        let mut rig = rig_with(dockbridge_gateway::Knowledge::load(&path));
         let mut client = rig.client().await;
         client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
         let mut engine = rig.engine().await;
         engine.head().await;
-        engine.send(&format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\nContent-Type: text/plain\r\n\r\n")).await;
+        engine
+            .send(&format!(
+                "HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\nContent-Type: \
+            text/plain\r\n\r\n"
+            ))
+            .await;
         client.head().await;
         client.send("GET /version HTTP/1.1\r\nHost: d\r\n\r\n").await;
         engine.head().await;
-        engine.send(&format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{version}", version.len())).await;
+        engine
+            .send(&format!(
+                "HTTP/1.1 200 OK\r\n{headers}Content-Length: \
+            {}\r\n\r\n{version}",
+                version.len()
+            ))
+            .await;
         client.until(version).await;
     }
-    let mut rig = rig_with(gateway::Knowledge::load(&path));
+    let mut rig = rig_with(dockbridge_gateway::Knowledge::load(&path));
     let mut client = rig.client().await;
     client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let head = client.head().await;
@@ -55,13 +75,18 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
 
 #[tokio::test]
 async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_by_an_older_one() {
-    let knowledge = gateway::Knowledge::empty();
+    let knowledge = dockbridge_gateway::Knowledge::empty();
     let mut rig = rig_with(knowledge.clone());
     let mut client = rig.client().await;
     client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut newer = rig.engine().await;
     newer.head().await;
-    newer.send("HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nServer: Docker/28\r\nContent-Length: 0\r\n\r\n").await;
+    newer
+        .send(
+            "HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nServer: Docker/28\r\nContent-Length: \
+        0\r\n\r\n",
+        )
+        .await;
     client.head().await;
     drop(newer);
 
@@ -74,7 +99,13 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
         let mut asked = [0; 14];
         there.read_exact(&mut asked).await.unwrap();
         assert_eq!(&asked, b"GET /_ping HTT");
-        there.write_all(b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: 2\r\n\r\nOK").await.unwrap();
+        there
+            .write_all(
+                b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: \
+            Docker/26\r\nContent-Length: 2\r\n\r\nOK",
+            )
+            .await
+            .unwrap();
         there
     };
     let _open = tokio::join!(met, says).1;
@@ -93,7 +124,12 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
         let mut older = rig.engine().await;
         let head = older.head().await;
         assert!(head.starts_with(&format!("GET {passed} HTTP/1.1\r\n")), "{asked}: {head}");
-        older.send("HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await;
+        older
+            .send(
+                "HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: \
+            2\r\nConnection: close\r\n\r\n{}",
+            )
+            .await;
         client.until("{}").await;
     }
 }

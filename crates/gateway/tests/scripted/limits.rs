@@ -20,12 +20,19 @@ async fn a_head_that_is_too_large_is_refused_as_gos_server_refuses_it() {
 async fn one_client_too_many_is_told_so_and_the_others_go_on() {
     let mut rig = rig();
     // Each of them costs two descriptors here.
-    if rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.is_some_and(|most| most < 10_000) {
+    if rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .maximum
+        .is_some_and(|most| most < 10_000)
+    {
         println!("passed over: too few files may be open at once");
         return;
     }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit }).unwrap();
+    rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        rustix::process::Rlimit { current: limit.maximum, ..limit },
+    )
+    .unwrap();
     let mut clients: Vec<Peer> = Vec::new();
     for _ in 0..gateway::MAX_CLIENTS {
         clients.push(rig.client().await);
@@ -33,9 +40,18 @@ async fn one_client_too_many_is_told_so_and_the_others_go_on() {
     let mut surplus = rig.client().await;
     surplus.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let head = surplus.head().await;
-    assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && head.contains("\r\nConnection: close\r\n"), "{head}");
+    assert!(
+        head.starts_with(
+            "HTTP/1.1 503 Service \
+        Unavailable\r\n"
+        ) && head.contains("\r\nConnection: close\r\n"),
+        "{head}"
+    );
     let body = surplus.rest().await;
-    assert!(body.starts_with("{\"message\":\"too many connections at once") && body.ends_with("\"}\n"), "{body}");
+    assert!(
+        body.starts_with("{\"message\":\"too many connections at once") && body.ends_with("\"}\n"),
+        "{body}"
+    );
 
     clients[7].send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;

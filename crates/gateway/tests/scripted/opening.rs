@@ -1,4 +1,5 @@
-//! Streams to the engine: which request gets which, what happens when one has gone stale, died, or never led anywhere.
+//! Streams to the engine: which request gets which, what happens when one has gone stale, died, or
+//! never led anywhere.
 
 use tunnel::{Class, OpenError};
 
@@ -12,7 +13,12 @@ async fn a_client_connection_keeps_its_engine_connection() {
     let mut engine = rig.engine().await;
     for round in 0..5 {
         if round > 0 {
-            client.send("POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
+            client
+                .send(
+                    "POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: \
+                0\r\n\r\n",
+                )
+                .await;
         }
         engine.head().await;
         engine.send(OK).await;
@@ -101,8 +107,18 @@ async fn a_machine_that_cannot_be_reached_is_a_docker_error() {
     let mut rig = rig();
     let mut client = rig.client().await;
     for (error, status, words) in [
-        (OpenError::Dead { reason: "no answer for 6 s".into() }, "503 Service Unavailable", "no answer for 6 s"),
-        (OpenError::Refused { message: "no such \"socket\"".into() }, "503 Service Unavailable", "no such \\\"socket\\\""),
+        (
+            OpenError::Dead { reason: "no answer for 6 s".into() },
+            "503 Service \
+            Unavailable",
+            "no answer for 6 s",
+        ),
+        (
+            OpenError::Refused { message: "no such \"socket\"".into() },
+            "503 Service \
+            Unavailable",
+            "no such \\\"socket\\\"",
+        ),
     ] {
         client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
         assert!(rig.asked().await.answer.send(Err(error)).is_ok());
@@ -119,17 +135,43 @@ async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
     let mut rig = rig();
     let mut client = rig.client().await;
     for (method, error, words) in [
-        ("GET", OpenError::NotFound { message: "no socket there".into() }, "no socket there. Is Docker running on the machine?"),
-        ("POST", OpenError::Refused { message: "connection refused".into() }, "connection refused. Is Docker running on the machine?"),
         (
             "GET",
-            OpenError::NotFound { message: "/run/user/1000/docker.sock cannot be reached: No such file or directory".into() },
-            "/run/user/1000/docker.sock cannot be reached: No such file or directory. The engine of a user runs while that user is \
+            OpenError::NotFound {
+                message: "no socket \
+            there"
+                    .into(),
+            },
+            "no socket there. Is Docker running on the machine?",
+        ),
+        (
+            "POST",
+            OpenError::Refused {
+                message: "connection \
+            refused"
+                    .into(),
+            },
+            "connection refused. Is Docker running on the machine?",
+        ),
+        (
+            "GET",
+            OpenError::NotFound {
+                message: "/run/user/1000/docker.sock cannot be reached: No such \
+                file or directory"
+                    .into(),
+            },
+            "/run/user/1000/docker.sock cannot be reached: No such file or directory. The engine \
+                of a user runs while that user is \
              logged in, or always after `loginctl enable-linger USER` there. Is it running?",
         ),
         ("POST", OpenError::NoMachine { message: "none to be had".into() }, "none to be had"),
     ] {
-        client.send(&format!("{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody")).await;
+        client
+            .send(&format!(
+                "{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: \
+            4\r\n\r\nbody"
+            ))
+            .await;
         rig.asked().await.refused_by_reading(error);
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
@@ -169,12 +211,22 @@ async fn a_read_on_a_new_stream_that_died_is_asked_once_more() {
 async fn a_request_that_announces_a_megabyte_is_bulk() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: 1048576\r\n\r\n").await;
+    client
+        .send(
+            "POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        1048576\r\n\r\n",
+        )
+        .await;
     assert_eq!(rig.asked().await.class, Class::Bulk);
     let mut client = rig.client().await;
     client.send("GET /libpod/info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     assert_eq!(rig.asked().await.class, Class::Bulk);
     let mut client = rig.client().await;
-    client.send("POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: 1048575\r\n\r\n").await;
+    client
+        .send(
+            "POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        1048575\r\n\r\n",
+        )
+        .await;
     assert_eq!(rig.asked().await.class, Class::Interactive);
 }

@@ -2,7 +2,8 @@
 
 use crate::rig::{OK, rig};
 
-const ATTACH: &str = "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
+const ATTACH: &str = "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nConnection: \
+    Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
 const NEXT: &str = "GET /info?next=1 HTTP/1.1\r\nHost: d\r\n\r\n";
 
 #[tokio::test]
@@ -12,8 +13,14 @@ async fn requests_sent_ahead_are_answered_in_their_order() {
     let requests: String = (0..50)
         .map(|n| match n % 3 {
             0 => format!("GET /images/{n}/json HTTP/1.1\r\nHost: d\r\n\r\n"),
-            1 => format!("POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nContent-Length: 6\r\n\r\nbody{n:02}"),
-            _ => format!("POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbody{n:02}\r\n0\r\n\r\n"),
+            1 => format!(
+                "POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nContent-Length: \
+                6\r\n\r\nbody{n:02}"
+            ),
+            _ => format!(
+                "POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
+                chunked\r\n\r\n6\r\nbody{n:02}\r\n0\r\n\r\n"
+            ),
         })
         .collect();
     client.send(&requests).await;
@@ -30,7 +37,10 @@ async fn requests_sent_ahead_are_answered_in_their_order() {
         engine.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nanswer{n:02}")).await;
     }
     for n in 0..50 {
-        assert!(client.until(&format!("answer{n:02}")).await.matches("HTTP/1.1 200 OK").count() == 1, "{n}");
+        assert!(
+            client.until(&format!("answer{n:02}")).await.matches("HTTP/1.1 200 OK").count() == 1,
+            "{n}"
+        );
     }
     assert!(rig.asks_no_more());
 }
@@ -38,8 +48,17 @@ async fn requests_sent_ahead_are_answered_in_their_order() {
 #[tokio::test]
 async fn a_request_right_behind_a_hijack_is_bytes_for_the_stream() {
     let mut rig = rig();
-    for (head, answer) in [(ATTACH.to_owned(), "HTTP/1.1 101 "), (ATTACH.replace("Connection: Upgrade\r\nUpgrade: tcp\r\n", ""), "HTTP/1.")]
-    {
+    for (head, answer) in [
+        (ATTACH.to_owned(), "HTTP/1.1 101 "),
+        (
+            ATTACH.replace(
+                "Connection: \
+        Upgrade\r\nUpgrade: tcp\r\n",
+                "",
+            ),
+            "HTTP/1.",
+        ),
+    ] {
         let mut client = rig.client().await;
         client.send(&format!("{head}{NEXT}")).await;
         let mut engine = rig.engine().await;

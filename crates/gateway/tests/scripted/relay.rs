@@ -1,4 +1,5 @@
-//! Answers without an end: their chunks pass as they are, and HTTP is spoken on both sides before and behind them.
+//! Answers without an end: their chunks pass as they are, and HTTP is spoken on both sides before
+//! and behind them.
 
 use std::time::Duration;
 
@@ -33,7 +34,13 @@ async fn chunks_pass_as_they_are_and_both_connections_go_on() {
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine.send(HEAD).await;
     let head = client.head().await;
-    assert!(head.contains("\r\nX-Odd: 1\r\n") && head.contains("\r\nTransfer-Encoding: chunked\r\n"), "{head}");
+    assert!(
+        head.contains(
+            "\r\nX-Odd: \
+        1\r\n"
+        ) && head.contains("\r\nTransfer-Encoding: chunked\r\n"),
+        "{head}"
+    );
     for piece in ["5;x=y\r\nhe", "llo\r\n", "0a\r\n0123456789\r\n", "0\r\nX-Sum: 1\r\n\r\n"] {
         engine.send(piece).await;
         assert_eq!(client.until(piece).await, piece);
@@ -67,7 +74,14 @@ async fn an_answer_that_comes_bytewise_passes() {
 #[tokio::test]
 async fn a_request_that_was_sent_ahead_is_answered_behind_the_end() {
     let mut rig = rig();
-    let (mut client, mut engine) = asked(&mut rig, &format!("{FOLLOW}GET /info HTTP/1.1\r\nHost: d\r\n\r\n")).await;
+    let (mut client, mut engine) = asked(
+        &mut rig,
+        &format!(
+            "{FOLLOW}GET /info HTTP/1.1\r\nHost: \
+        d\r\n\r\n"
+        ),
+    )
+    .await;
     engine.send(&format!("{HEAD}3\r\nlog\r\n")).await;
     client.until("3\r\nlog\r\n").await;
     assert!(engine.hears_nothing().await, "one request after the other");
@@ -87,7 +101,9 @@ async fn a_client_that_rests_holds_the_engine_up_and_loses_nothing() {
     let mut sent = 0;
     // A write that does not fit is broken off somewhere, so the rest of it is sent afterwards.
     let mut rest = chunk.as_bytes();
-    while let Ok(written) = tokio::time::timeout(Duration::from_millis(300), engine.io.write(rest)).await {
+    while let Ok(written) =
+        tokio::time::timeout(Duration::from_millis(300), engine.io.write(rest)).await
+    {
         rest = &rest[written.unwrap()..];
         if rest.is_empty() {
             (sent, rest) = (sent + 1, chunk.as_bytes());
@@ -100,7 +116,12 @@ async fn a_client_that_rests_holds_the_engine_up_and_loses_nothing() {
     };
     let all = chunk.repeat(sent + 1) + "0\r\n\r\n";
     let mut heard = vec![0; all.len()];
-    let (_, read) = within("the whole answer", async { tokio::join!(telling, client.io.read_exact(&mut heard)) }).await;
+    let (_, read) = within(
+        "the whole \
+        answer",
+        async { tokio::join!(telling, client.io.read_exact(&mut heard)) },
+    )
+    .await;
     read.unwrap();
     assert!(heard == all.as_bytes(), "other bytes than were sent");
     goes_on(&mut client, &mut engine).await;
@@ -162,7 +183,12 @@ async fn a_client_that_wants_its_connection_closed_or_knows_no_chunks_is_served_
 async fn an_answer_that_is_no_stream_of_chunks_is_passed_on_as_ever() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
-    engine.send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n").await;
+    engine
+        .send(
+            "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: \
+        chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+        )
+        .await;
     assert!(client.until("2\r\nno\r\n0\r\n\r\n").await.starts_with("HTTP/1.1 404 Not Found\r\n"));
     goes_on(&mut client, &mut engine).await;
     client.send(FOLLOW).await;
@@ -198,7 +224,14 @@ async fn a_head_that_the_client_does_not_take_yet_is_not_lost() {
     let reading = async {
         for n in 0..REQUESTS {
             let heard = client.until("\r\n0\r\n\r\n").await;
-            assert!(heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.contains(&line), "answer {n}: {} bytes", heard.len());
+            assert!(
+                heard.starts_with(
+                    "HTTP/1.1 200 \
+                OK\r\n"
+                ) && heard.contains(&line),
+                "answer {n}: {} bytes",
+                heard.len()
+            );
         }
     };
     tokio::join!(answering, reading);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use dockbridge_gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing};
 use lifecycle::{Activity, FakeClock, Snapshot};
 use ports::Ports;
 use tempfile::TempDir;
@@ -75,7 +75,11 @@ struct Refused {
 }
 
 impl AsyncRead for Refused {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.told {
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -85,7 +89,11 @@ impl AsyncRead for Refused {
 }
 
 impl AsyncWrite for Refused {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.told = true;
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -112,7 +120,16 @@ impl Connector for Script {
         assert_eq!(to, Destination::Docker);
         let (answer, answered) = futures::channel::oneshot::channel();
         self.asked.send(Asked { class, wakes: self.wakes, answer }).unwrap();
-        async move { answered.await.unwrap_or_else(|_| Err(OpenError::Dead { reason: "the test is over".into() })) }.boxed()
+        async move {
+            answered.await.unwrap_or_else(|_| {
+                Err(OpenError::Dead {
+                    reason: "the test is \
+            over"
+                        .into(),
+                })
+            })
+        }
+        .boxed()
     }
 }
 
@@ -189,7 +206,13 @@ pub fn rig_looking_at(knowledge: Knowledge, standing: watch::Receiver<Standing>)
 
 /// One whose machine is there, with a disk that stands like this.
 pub fn rig_on(disk: Disk) -> Rig {
-    build(Knowledge::empty(), Folders::default(), Some(watch::channel(Standing::Up).1), Some(disk), false)
+    build(
+        Knowledge::empty(),
+        Folders::default(),
+        Some(watch::channel(Standing::Up).1),
+        Some(disk),
+        false,
+    )
 }
 
 fn build(
@@ -204,8 +227,10 @@ fn build(
     let script = |wakes| Script { asked: sender.clone(), wakes };
     let clock = Arc::new(FakeClock::default());
     let activity = Activity::new(clock.clone());
-    let ports = follows_ports.then(|| Ports::new(Arc::new(script(true)), activity.clone(), ports::Options::default()));
-    let mut gateway = Gateway::with_folders(Arc::new(script(true)), activity.clone(), ports, knowledge, folders);
+    let ports = follows_ports
+        .then(|| Ports::new(Arc::new(script(true)), activity.clone(), ports::Options::default()));
+    let mut gateway =
+        Gateway::with_folders(Arc::new(script(true)), activity.clone(), ports, knowledge, folders);
     if let Some(standing) = standing {
         gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing, disk }));
     }
@@ -239,7 +264,12 @@ impl Rig {
 
     /// Polls the record of activity until it is as described.
     pub async fn activity_is(&self, what: &str, is: impl Fn(&Snapshot) -> bool) {
-        eventually(what, || is(&self.activity.snapshot()), || format!("{:?}", self.activity.snapshot())).await;
+        eventually(
+            what,
+            || is(&self.activity.snapshot()),
+            || format!("{:?}", self.activity.snapshot()),
+        )
+        .await;
     }
 }
 
@@ -261,11 +291,18 @@ impl Peer {
     /// Reads up to and including `mark`.
     pub async fn until(&mut self, mark: &str) -> String {
         loop {
-            if let Some(at) = self.read.windows(mark.len()).position(|window| window == mark.as_bytes()) {
+            if let Some(at) =
+                self.read.windows(mark.len()).position(|window| window == mark.as_bytes())
+            {
                 return String::from_utf8(self.read.drain(..at + mark.len()).collect()).unwrap();
             }
             let read = within(mark, self.io.read_buf(&mut self.read)).await;
-            assert!(matches!(read, Ok(1..)), "the peer ended before {mark:?}: {:?}", String::from_utf8_lossy(&self.read));
+            assert!(
+                matches!(read, Ok(1..)),
+                "the peer ended before {mark:?}: \
+                {:?}",
+                String::from_utf8_lossy(&self.read)
+            );
         }
     }
 
@@ -275,7 +312,9 @@ impl Peer {
 
     /// True after a while without a byte. Only a test that fails by it may be wrong by pace.
     pub async fn hears_nothing(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(200), self.io.read_buf(&mut self.read)).await.is_err()
+        tokio::time::timeout(Duration::from_millis(200), self.io.read_buf(&mut self.read))
+            .await
+            .is_err()
     }
 
     /// Everything up to the peer's end. A reset is an end too.
@@ -296,7 +335,12 @@ impl Peer {
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| {
+        panic!(
+            "waited in vain for: \
+        {what}"
+        )
+    })
 }
 
 pub async fn eventually(what: &str, mut is: impl FnMut() -> bool, state: impl Fn() -> String) {

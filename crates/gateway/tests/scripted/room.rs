@@ -1,6 +1,6 @@
 //! An engine whose disk fills up, and is full.
 
-use gateway::Disk;
+use dockbridge_gateway::Disk;
 
 use crate::rig::{OK, rig_on};
 
@@ -9,7 +9,11 @@ const CREATED: &str = "{\"Id\":\"4f\",\"Warnings\":[]}\n";
 
 fn disk(warning: bool, refusal: bool) -> Disk {
     let told = |so: bool, words: &str| so.then(|| words.to_owned());
-    Disk { warning: told(warning, "it fills up"), refusal: told(refusal, "it is full"), advice: ADVICE.to_owned() }
+    Disk {
+        warning: told(warning, "it fills up"),
+        refusal: told(refusal, "it is full"),
+        advice: ADVICE.to_owned(),
+    }
 }
 
 fn request(line: &str) -> String {
@@ -17,14 +21,23 @@ fn request(line: &str) -> String {
 }
 
 fn answer(status: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
+        {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 #[tokio::test]
 async fn what_would_fill_a_full_disk_is_refused_and_the_engine_hears_nothing_of_it() {
     let mut rig = rig_on(disk(true, true));
     let mut client = rig.client().await;
-    for line in ["POST /v1.41/images/create?fromImage=a", "POST /images/load", "POST /build?t=x", "PUT /containers/x/archive?path=/"] {
+    for line in [
+        "POST /v1.41/images/create?fromImage=a",
+        "POST /images/load",
+        "POST /build?t=x",
+        "PUT /containers/x/archive?path=/",
+    ] {
         client.send(&request(line)).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 507 Insufficient Storage\r\n"), "{line}: {head}");
@@ -39,7 +52,9 @@ async fn what_would_fill_a_full_disk_is_refused_and_the_engine_hears_nothing_of_
 
 #[tokio::test]
 async fn a_new_container_tells_of_a_disk_that_fills_up() {
-    for (warning, told) in [(true, "{\"Id\":\"4f\",\"Warnings\":[\"it fills up\"]}"), (false, CREATED)] {
+    for (warning, told) in
+        [(true, "{\"Id\":\"4f\",\"Warnings\":[\"it fills up\"]}"), (false, CREATED)]
+    {
         let mut rig = rig_on(disk(warning, false));
         let mut client = rig.client().await;
         client.send(&request("POST /v1.41/containers/create")).await;
@@ -57,16 +72,36 @@ async fn where_the_engine_has_no_room_what_can_be_done_stands_beside_its_words()
     client.send(&request("POST /containers/x/start")).await;
     let mut engine = rig.engine().await;
     engine.head().await;
-    engine.send(&answer("500 Internal Server Error", "{\"message\":\"mkdir: no space left on device\"}\n")).await;
+    engine
+        .send(&answer(
+            "500 Internal Server \
+        Error",
+            "{\"message\":\"mkdir: no space left on device\"}\n",
+        ))
+        .await;
     client.until("{\"message\":\"mkdir: no space left on device; make room\"}\n").await;
 
     client.send(&request("POST /images/create?fromImage=a")).await;
     engine.head().await;
-    engine.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").await;
-    for line in ["{\"status\":\"Extracting\"}\r\n", "{\"error\":\"write: no space left on device\"}\r\n"] {
+    engine
+        .send(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \
+        chunked\r\n\r\n",
+        )
+        .await;
+    for line in
+        ["{\"status\":\"Extracting\"}\r\n", "{\"error\":\"write: no space left on device\"}\r\n"]
+    {
         engine.send(&format!("{:x}\r\n{line}\r\n", line.len())).await;
     }
     engine.send("0\r\n\r\n").await;
     let told = client.until("0\r\n\r\n").await;
-    assert!(told.contains("{\"status\":\"Extracting\"}\r\n") && told.contains("no space left on device; make room\"}\r\n"), "{told}");
+    assert!(
+        told.contains("{\"status\":\"Extracting\"}\r\n")
+            && told.contains(
+                "no space left on \
+        device; make room\"}\r\n"
+            ),
+        "{told}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Requests that can be read in two ways: none of them, and nothing behind them, reaches the engine.
+//! Requests that can be read in two ways: none of them, and nothing behind them, reaches the
+//! engine.
 
 use crate::rig::{OK, rig};
 
@@ -21,9 +22,20 @@ async fn an_ambiguous_request_is_refused_and_the_connection_ends() {
         "X: no host",
     ] {
         let mut client = rig.client().await;
-        client.send(&format!("POST /containers/create HTTP/1.1\r\n{lines}\r\n\r\n0\r\n\r\n{NEXT}")).await;
+        client
+            .send(&format!(
+                "POST /containers/create \
+            HTTP/1.1\r\n{lines}\r\n\r\n0\r\n\r\n{NEXT}"
+            ))
+            .await;
         let answer = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.contains("\r\nConnection: close\r\n"), "{lines:?}: {answer}");
+        assert!(
+            answer.starts_with(
+                "HTTP/1.1 400 Bad \
+            Request\r\n"
+            ) && answer.contains("\r\nConnection: close\r\n"),
+            "{lines:?}: {answer}"
+        );
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{lines:?}: {answer}");
     }
     assert!(rig.asks_no_more());
@@ -38,24 +50,44 @@ async fn a_refused_request_comes_after_the_answers_to_good_ones() {
     engine.head().await;
     engine.send(OK).await;
     let answers = client.rest().await;
-    assert!(answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.ends_with("\r\n\r\n400 Bad Request"), "{answers}");
+    assert!(
+        answers.starts_with(
+            "HTTP/1.1 200 \
+        OK\r\n"
+        ) && answers.ends_with("\r\n\r\n400 Bad Request"),
+        "{answers}"
+    );
     assert_eq!(engine.rest().await, "");
 }
 
 #[tokio::test]
 async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
     let mut rig = rig();
-    for body in
-        [format!("3\r\nabcX\r\n0\r\n\r\n{NEXT}"), format!("0\n\n{NEXT}"), format!("3\nabc\n0\n\n{NEXT}"), format!("0\r\nX: y\n\r\n{NEXT}")]
-    {
+    for body in [
+        format!("3\r\nabcX\r\n0\r\n\r\n{NEXT}"),
+        format!("0\n\n{NEXT}"),
+        format!("3\nabc\n0\n\n{NEXT}"),
+        format!("0\r\nX: y\n\r\n{NEXT}"),
+    ] {
         let mut client = rig.client().await;
-        client.send(&format!("POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n{body}")).await;
+        client
+            .send(&format!(
+                "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
+            chunked\r\n\r\n{body}"
+            ))
+            .await;
         let mut engine = rig.engine().await;
         let seen = engine.rest().await;
         assert_eq!(seen.matches(" HTTP/1.1\r\n").count(), 1, "{body:?}: {seen}");
         assert!(!seen.ends_with("0\r\n\r\n"), "{body:?} ended well: {seen}");
         let answer = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.matches("HTTP/1.1 ").count() == 1, "{body:?}: {answer}");
+        assert!(
+            answer.starts_with(
+                "HTTP/1.1 400 Bad \
+            Request\r\n"
+            ) && answer.matches("HTTP/1.1 ").count() == 1,
+            "{body:?}: {answer}"
+        );
         assert!(rig.asks_no_more());
     }
 }
@@ -66,7 +98,8 @@ async fn what_looks_like_a_request_in_a_body_stays_a_body() {
     let mut client = rig.client().await;
     client
         .send(&format!(
-            "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{NEXT}GET /info HTTP/1.1\r\nHost: d\r\n\r\n",
+            "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{NEXT}GET /info \
+                HTTP/1.1\r\nHost: d\r\n\r\n",
             NEXT.len()
         ))
         .await;
@@ -86,7 +119,11 @@ async fn lines_may_end_as_they_may_for_the_engine_and_go_on_in_one_form() {
     let mut client = rig.client().await;
     client.send("\r\nPOST /auth HTTP/1.1\nHost: d\nContent-Length: 2\n\nhi").await;
     let mut engine = rig.engine().await;
-    assert_eq!(engine.until("hi").await, "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(
+        engine.until("hi").await,
+        "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: \
+        2\r\n\r\nhi"
+    );
     engine.send(OK).await;
     client.until("\r\n\r\nok").await;
 }

@@ -1,6 +1,6 @@
 //! Connections to the engine that one client leaves to the next.
 
-use gateway::{Knowledge, Standing};
+use dockbridge_gateway::{Knowledge, Standing};
 use tokio::sync::watch;
 use tunnel::{Class, OpenError};
 
@@ -125,7 +125,16 @@ async fn an_engine_that_is_going_away_is_not_asked_any_more() {
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     let asked = rig.asked().await;
-    assert!(asked.answer.send(Err(OpenError::NoMachine { message: "none is made now".into() })).is_ok());
+    assert!(
+        asked
+            .answer
+            .send(Err(OpenError::NoMachine {
+                message: "none is made \
+        now"
+                .into()
+            }))
+            .is_ok()
+    );
     assert!(client.head().await.starts_with("HTTP/1.1 50"));
 }
 

@@ -1,4 +1,5 @@
-//! Starts of containers with published ports: what is answered when, and how one ends whose port is taken here.
+//! Starts of containers with published ports: what is answered when, and how one ends whose port is
+//! taken here.
 
 use std::net::TcpListener;
 
@@ -17,7 +18,8 @@ async fn asks_to_start(rig: &mut Rig, bindings: &str, more: &str) -> Peer {
     client
 }
 
-/// The engine starts it, and the client hears of it. What the gateway asks behind that is left unanswered.
+/// The engine starts it, and the client hears of it. What the gateway asks behind that is left
+/// unanswered.
 async fn starts(rig: &mut Rig, client: &mut Peer) -> Peer {
     let mut engine = rig.engine().await;
     assert!(engine.head().await.starts_with("POST /containers/web/start "));
@@ -34,7 +36,8 @@ async fn a_port_with_a_number_answers_when_the_start_does_and_nothing_is_asked_b
     let mut client = asks_to_start(&mut rig, &bindings, "").await;
     let mut engine = starts(&mut rig, &mut client).await;
     assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the port is not listened on");
-    // Behind it the engine is asked; a container that has ended by then has its port no longer when its end is told.
+    // Behind it the engine is asked; a container that has ended by then has its port no longer when
+    // its end is told.
     let mut question = rig.engine().await;
     assert!(question.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
     client.send(&request("POST /containers/web/wait", "")).await;
@@ -57,7 +60,11 @@ async fn whoever_asks_which_number_the_engine_chose_finds_it_open() {
     let mut engine = starts(&mut rig, &mut client).await;
     let mut question = rig.engine().await;
     assert!(question.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
-    let told = inspected("{}", &format!("{{\"80/tcp\":[{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}]}}"), "");
+    let told = inspected(
+        "{}",
+        &format!("{{\"80/tcp\":[{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}]}}"),
+        "",
+    );
     // Others are not held up.
     for (path, waits) in [("/containers/other/json", false), ("/containers/web/json", true)] {
         client.send(&request(&format!("GET {path}"), "")).await;
@@ -85,13 +92,21 @@ async fn a_self_removing_container_whose_port_is_taken_is_removed_as_the_engine_
         assert!(engine.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
         engine.send(&answer("200 OK", &inspected(&bindings, "{}", more))).await;
         if removed {
-            assert!(engine.head().await.starts_with(&format!("DELETE /containers/{ID}?force=1&v=1 ")));
+            assert!(
+                engine.head().await.starts_with(&format!("DELETE /containers/{ID}?force=1&v=1 "))
+            );
             engine.send(STARTED).await;
         }
         let refused = client.head().await;
         assert!(refused.starts_with("HTTP/1.1 500 "), "{refused}");
         let said = client.until("}\n").await;
-        assert!(said.contains(&format!("Bind for 127.0.0.1:{port} failed: port is already allocated")), "{said}");
+        assert!(
+            said.contains(&format!(
+                "Bind for 127.0.0.1:{port} failed: port is already \
+            allocated"
+            )),
+            "{said}"
+        );
         // The engine never heard of the start.
         assert!(engine.hears_nothing().await && rig.asks_no_more());
     }

@@ -7,14 +7,28 @@ async fn trailers_pass_both_ways() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send("POST /commit HTTP/1.1\r\nHost: d\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n")
+        .send(
+            "POST /commit HTTP/1.1\r\nHost: d\r\nTrailer: X-Sum\r\nTransfer-Encoding: \
+            chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
+        )
         .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
-    assert!(head.contains("\r\nTrailer: X-Sum\r\n") && !head.to_lowercase().contains("\r\nte:"), "{head}");
+    assert!(
+        head.contains(
+            "\r\nTrailer: \
+        X-Sum\r\n"
+        ) && !head.to_lowercase().contains("\r\nte:"),
+        "{head}"
+    );
     assert_eq!(engine.until("\r\n\r\n").await, "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
     // Go's server sends them whether or not they were asked for.
-    engine.send("HTTP/1.1 200 OK\r\nTrailer: X-End\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-End: 2\r\n\r\n").await;
+    engine
+        .send(
+            "HTTP/1.1 200 OK\r\nTrailer: X-End\r\nTransfer-Encoding: \
+        chunked\r\n\r\n2\r\nok\r\n0\r\nX-End: 2\r\n\r\n",
+        )
+        .await;
     let head = client.head().await;
     assert!(head.contains("\r\nTrailer: X-End\r\n"), "{head}");
     assert_eq!(client.until("\r\n\r\n").await, "2\r\nok\r\n0\r\nX-End: 2\r\n\r\n");
@@ -31,7 +45,8 @@ async fn trailers_pass_both_ways() {
 async fn a_body_that_waits_for_a_word_waits_for_the_engines() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    let expecting = "POST /images/load HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    let expecting = "POST /images/load HTTP/1.1\r\nHost: d\r\nExpect: \
+        100-continue\r\nContent-Length: 4\r\n\r\n";
     client.send(expecting).await;
     let mut engine = rig.engine().await;
     assert!(engine.head().await.contains("\r\nExpect: 100-continue\r\n"));
@@ -48,7 +63,12 @@ async fn a_body_that_waits_for_a_word_waits_for_the_engines() {
 async fn a_body_that_is_not_wanted_is_never_asked_for() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("PUT /containers/nobody/archive HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 4000000\r\n\r\n").await;
+    client
+        .send(
+            "PUT /containers/nobody/archive HTTP/1.1\r\nHost: d\r\nExpect: \
+        100-continue\r\nContent-Length: 4000000\r\n\r\n",
+        )
+        .await;
     let mut engine = rig.engine().await;
     engine.head().await;
     engine.send("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").await;
@@ -60,7 +80,12 @@ async fn a_body_that_is_not_wanted_is_never_asked_for() {
 async fn a_body_that_comes_without_a_word_passes() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    client.send("POST /images/load HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n").await;
+    client
+        .send(
+            "POST /images/load HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: \
+        4\r\n\r\n",
+        )
+        .await;
     let mut engine = rig.engine().await;
     engine.head().await;
     client.send("data").await;

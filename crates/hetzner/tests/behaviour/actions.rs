@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hetzner::{Action, Code, CreatedServer, Error};
+use dockbridge_hetzner::{Action, Code, CreatedServer, Error};
 use serde_json::{Value, json};
 
 use crate::bodies::{action, server};
@@ -66,7 +66,9 @@ async fn what_follows_the_creation_is_waited_for_too() {
     ])
     .await;
     let error = cloud.client().wait(created.actions()).await.unwrap_err();
-    let Error::Action { id: 3, command, code: Code::ActionFailed, .. } = &error else { panic!("{error:?}") };
+    let Error::Action { id: 3, command, code: Code::ActionFailed, .. } = &error else {
+        panic!("{error:?}")
+    };
     assert_eq!(command, "attach_volume");
     assert_eq!(error.to_string(), "action attach_volume (3) failed: Action failed (action_failed)");
     assert_eq!(cloud.lines(), [ids(1..=3), ids(2..=3)]);
@@ -76,7 +78,8 @@ async fn what_follows_the_creation_is_waited_for_too() {
 async fn of_several_failures_the_first_in_order_is_told() {
     let cloud =
         Cloud::with([reply(200, json!({"actions": [action(9, "start_server", "error"), action(4, "create_server", "error")]}))]).await;
-    let begun = actions(&[action(4, "create_server", "running"), action(9, "start_server", "running")]);
+    let begun =
+        actions(&[action(4, "create_server", "running"), action(9, "start_server", "running")]);
     let error = cloud.client().wait(begun).await.unwrap_err();
     assert!(matches!(error, Error::Action { id: 4, .. }), "{error:?}");
 }
@@ -84,7 +87,8 @@ async fn of_several_failures_the_first_in_order_is_told() {
 #[tokio::test]
 async fn an_action_that_failed_at_once_is_an_error_without_asking() {
     let cloud = Cloud::with([]).await;
-    let error = cloud.client().wait(actions(&[action(1, "create_volume", "error")])).await.unwrap_err();
+    let error =
+        cloud.client().wait(actions(&[action(1, "create_volume", "error")])).await.unwrap_err();
     assert!(matches!(error, Error::Action { id: 1, .. }), "{error:?}");
 }
 
@@ -97,14 +101,20 @@ async fn an_action_that_the_cloud_forgot_is_an_error() {
 
 #[tokio::test]
 async fn an_unknown_state_is_not_an_end() {
-    let cloud = Cloud::with([reply(200, told([1], "paused")), reply(200, told([1], "success"))]).await;
+    let cloud =
+        Cloud::with([reply(200, told([1], "paused")), reply(200, told([1], "success"))]).await;
     cloud.client().wait(running([1])).await.unwrap();
     assert_eq!(cloud.asked().len(), 2);
 }
 
 #[tokio::test]
 async fn waiting_has_an_end_that_names_what_still_runs() {
-    let cloud = Cloud::with([reply(200, json!({"actions": [action(1, "a", "success"), action(2, "b", "running")]}))]).await;
-    let error = cloud.client().wait_at_most(running([1, 2]), Duration::from_millis(1)).await.unwrap_err();
+    let cloud = Cloud::with([reply(
+        200,
+        json!({"actions": [action(1, "a", "success"), action(2, "b", "running")]}),
+    )])
+    .await;
+    let error =
+        cloud.client().wait_at_most(running([1, 2]), Duration::from_millis(1)).await.unwrap_err();
     assert!(matches!(&error, Error::TimedOut { ids, .. } if *ids == [2]), "{error:?}");
 }

@@ -86,7 +86,8 @@ pub fn firewall(id: u64, name: &str, labels: Value) -> Value {
 }
 
 pub fn action(id: u64, command: &str, status: &str) -> Value {
-    let error = (status == "error").then(|| json!({"code": "action_failed", "message": "Action failed"}));
+    let error =
+        (status == "error").then(|| json!({"code": "action_failed", "message": "Action failed"}));
     let finished = (status != "running").then_some("2026-01-30T23:56:00Z");
     json!({
         "id": id, "command": command, "status": status, "started": "2026-01-30T23:55:00Z", "finished": finished,

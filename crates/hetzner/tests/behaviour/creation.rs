@@ -1,6 +1,8 @@
 //! Creating under a name, with replies that get lost.
 
-use hetzner::{ActionStatus, Client, Error, FirewallTarget, Labels, NewFirewall, NewServer, NewVolume};
+use dockbridge_hetzner::{
+    ActionStatus, Client, Error, FirewallTarget, Labels, NewFirewall, NewServer, NewVolume,
+};
 use serde_json::{Value, json};
 
 use crate::bodies::{action, firewall, list, server, ssh_key, volume};
@@ -13,11 +15,21 @@ fn ours() -> Labels {
 }
 
 fn new_server() -> NewServer {
-    NewServer { name: "dockbridge-a".into(), server_type: "cx23".into(), image: "docker-ce".into(), labels: ours(), ..NewServer::default() }
+    NewServer {
+        name: "dockbridge-a".into(),
+        server_type: "cx23".into(),
+        image: "docker-ce".into(),
+        labels: ours(),
+        ..NewServer::default()
+    }
 }
 
 fn our_server() -> Value {
-    server(42, "dockbridge-a", json!({"managed-by": "dockbridge", "owner": "o1", "more": "does not matter"}))
+    server(
+        42,
+        "dockbridge-a",
+        json!({"managed-by": "dockbridge", "owner": "o1", "more": "does not matter"}),
+    )
 }
 
 fn created() -> Answer {
@@ -41,11 +53,15 @@ fn taken() -> Answer {
 }
 
 fn its_actions() -> Answer {
-    let actions = vec![action(1, "create_server", "running"), action(2, "start_server", "running"), action(3, "attach_volume", "error")];
+    let actions = vec![
+        action(1, "create_server", "running"),
+        action(2, "start_server", "running"),
+        action(3, "attach_volume", "error"),
+    ];
     reply(200, list("actions", actions))
 }
 
-async fn create(client: Client) -> hetzner::Result<hetzner::CreatedServer> {
+async fn create(client: Client) -> dockbridge_hetzner::Result<dockbridge_hetzner::CreatedServer> {
     client.servers().create(&new_server()).await
 }
 
@@ -81,8 +97,15 @@ async fn a_server_whose_reply_was_lost_is_found_by_its_name() {
         let cloud = Cloud::with([lost, found(our_server()), its_actions()]).await;
         let created = create(cloud.client()).await.unwrap();
         assert_eq!((created.server.id, created.action.id), (42, 1));
-        assert_eq!(created.next_actions.iter().map(|action| action.id).collect::<Vec<_>>(), [2], "only those that still run");
-        assert_eq!(cloud.lines(), ["POST /servers", BY_NAME, "GET /servers/42/actions?sort=id%3Aasc&page=1&per_page=50"]);
+        assert_eq!(
+            created.next_actions.iter().map(|action| action.id).collect::<Vec<_>>(),
+            [2],
+            "only those that still run"
+        );
+        assert_eq!(
+            cloud.lines(),
+            ["POST /servers", BY_NAME, "GET /servers/42/actions?sort=id%3Aasc&page=1&per_page=50"]
+        );
     }
 }
 
@@ -95,7 +118,9 @@ async fn a_server_that_was_not_created_is_created_again() {
 
 #[tokio::test]
 async fn a_server_that_appears_late_is_ours_if_its_labels_say_so() {
-    let cloud = Cloud::with([Answer::HangUp, not_found(), taken(), found(our_server()), its_actions()]).await;
+    let cloud =
+        Cloud::with([Answer::HangUp, not_found(), taken(), found(our_server()), its_actions()])
+            .await;
     let created = create(cloud.client()).await.unwrap();
     assert_eq!((created.server.id, &created.action.status), (42, &ActionStatus::Running));
     assert_eq!(cloud.asked().len(), 5);
@@ -103,7 +128,11 @@ async fn a_server_that_appears_late_is_ours_if_its_labels_say_so() {
 
 #[tokio::test]
 async fn a_server_with_other_labels_is_never_taken_for_ours() {
-    for labels in [json!({}), json!({"managed-by": "dockbridge"}), json!({"managed-by": "dockbridge", "owner": "o2"})] {
+    for labels in [
+        json!({}),
+        json!({"managed-by": "dockbridge"}),
+        json!({"managed-by": "dockbridge", "owner": "o2"}),
+    ] {
         let other = || found(server(7, "dockbridge-a", labels.clone()));
         let cloud = Cloud::with([Answer::HangUp, other(), taken(), other()]).await;
         let error = create(cloud.client()).await.unwrap_err();
@@ -147,7 +176,15 @@ async fn a_refusal_is_told_at_once() {
 
 #[tokio::test]
 async fn replies_that_are_always_lost_end_in_the_loss() {
-    let cloud = Cloud::with([Answer::HangUp, not_found(), Answer::HangUp, not_found(), Answer::HangUp, not_found()]).await;
+    let cloud = Cloud::with([
+        Answer::HangUp,
+        not_found(),
+        Answer::HangUp,
+        not_found(),
+        Answer::HangUp,
+        not_found(),
+    ])
+    .await;
     let error = create(cloud.client()).await.unwrap_err();
     assert!(error.is_lost_reply(), "{error:?}");
     assert_eq!(cloud.asked().len(), 6);
@@ -156,7 +193,8 @@ async fn replies_that_are_always_lost_end_in_the_loss() {
 #[tokio::test]
 async fn after_a_loss_any_refusal_leads_to_a_look_at_the_name() {
     let out = || refusal(412, "resource_unavailable", "error during placement");
-    let cloud = Cloud::with([Answer::HangUp, not_found(), out(), found(our_server()), its_actions()]).await;
+    let cloud =
+        Cloud::with([Answer::HangUp, not_found(), out(), found(our_server()), its_actions()]).await;
     assert_eq!(create(cloud.client()).await.unwrap().server.id, 42);
     assert_eq!(cloud.asked().len(), 5);
 
@@ -168,7 +206,9 @@ async fn after_a_loss_any_refusal_leads_to_a_look_at_the_name() {
 #[tokio::test]
 async fn a_loss_that_cannot_be_looked_into_stays_a_loss() {
     let blind = || refusal(500, "server_error", "");
-    for answers in [vec![Answer::HangUp, blind()], vec![Answer::HangUp, not_found(), taken(), blind()]] {
+    for answers in
+        [vec![Answer::HangUp, blind()], vec![Answer::HangUp, not_found(), taken(), blind()]]
+    {
         let cloud = Cloud::with(answers).await;
         let error = create(cloud.client()).await.unwrap_err();
         assert!(error.is_lost_reply(), "{error:?}");
@@ -178,7 +218,9 @@ async fn a_loss_that_cannot_be_looked_into_stays_a_loss() {
 
 #[tokio::test]
 async fn a_server_that_cannot_tell_its_creation_leaves_the_loss_to_the_caller() {
-    let cloud = Cloud::with([Answer::HangUp, found(our_server()), reply(200, list("actions", vec![]))]).await;
+    let cloud =
+        Cloud::with([Answer::HangUp, found(our_server()), reply(200, list("actions", vec![]))])
+            .await;
     let error = create(cloud.client()).await.unwrap_err();
     assert!(matches!(error, Error::Transport { sent: true, .. }), "{error:?}");
 }
@@ -194,24 +236,57 @@ async fn volumes_keys_and_firewalls_are_found_by_their_names_too() {
         reply(200, list("ssh_keys", vec![ssh_key(5, "key", labels.clone())])),
         Answer::HangUp,
         reply(200, list("firewalls", vec![firewall(38, "wall", labels)])),
-        reply(200, list("actions", vec![action(2, "set_firewall_rules", "success"), action(3, "apply_firewall", "running")])),
+        reply(
+            200,
+            list(
+                "actions",
+                vec![
+                    action(2, "set_firewall_rules", "success"),
+                    action(3, "apply_firewall", "running"),
+                ],
+            ),
+        ),
     ])
     .await;
     let client = cloud.client();
-    let new = NewVolume { name: "data".into(), size: 10, location: "fsn1".into(), format: None, labels: ours() };
+    let new = NewVolume {
+        name: "data".into(),
+        size: 10,
+        location: "fsn1".into(),
+        format: None,
+        labels: ours(),
+    };
     let volume = client.volumes().create(&new).await.unwrap();
     assert_eq!((volume.volume.id, volume.action.id, volume.next_actions.len()), (4711, 1, 0));
     assert_eq!(client.ssh_keys().create("key", "ssh-ed25519 AAAA", &ours()).await.unwrap().id, 5);
-    let new = NewFirewall { name: "wall".into(), labels: ours(), apply_to: vec![FirewallTarget::server(42)], ..NewFirewall::default() };
+    let new = NewFirewall {
+        name: "wall".into(),
+        labels: ours(),
+        apply_to: vec![FirewallTarget::server(42)],
+        ..NewFirewall::default()
+    };
     let firewall = client.firewalls().create(&new).await.unwrap();
-    assert_eq!((firewall.firewall.id, firewall.actions.iter().map(|action| action.id).collect::<Vec<_>>()), (38, vec![3]));
+    assert_eq!(
+        (firewall.firewall.id, firewall.actions.iter().map(|action| action.id).collect::<Vec<_>>()),
+        (38, vec![3])
+    );
 
     let asked = cloud.asked();
     let labels = json!({"managed-by": "dockbridge", "owner": "o1"});
-    assert_eq!(asked[0].body, json!({"name": "data", "size": 10, "location": "fsn1", "labels": labels}));
-    assert_eq!(asked[3].body, json!({"name": "key", "public_key": "ssh-ed25519 AAAA", "labels": labels}));
+    assert_eq!(
+        asked[0].body,
+        json!({"name": "data", "size": 10, "location": "fsn1", "labels": labels})
+    );
+    assert_eq!(
+        asked[3].body,
+        json!({"name": "key", "public_key": "ssh-ed25519 \
+        AAAA", "labels": labels})
+    );
     let target = json!({"type": "server", "server": {"id": 42}});
-    assert_eq!(asked[5].body, json!({"name": "wall", "rules": [], "labels": labels, "apply_to": [target]}));
+    assert_eq!(
+        asked[5].body,
+        json!({"name": "wall", "rules": [], "labels": labels, "apply_to": [target]})
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The client against a server that answers by a script, so that every failure comes exactly when it is wanted.
+//! The client against a server that answers by a script, so that every failure comes exactly when
+//! it is wanted.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -1,6 +1,6 @@
 //! A cloud that has gone away is spared, and found again.
 
-use hetzner::{Error, Query};
+use dockbridge_hetzner::{Error, Query};
 
 use crate::bodies::list;
 use crate::scripted::{Answer, Cloud, fast, refusal, reply};
@@ -16,7 +16,8 @@ fn back() -> Answer {
 #[tokio::test]
 async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_request() {
     let (calls, requests) = (3, 3 * (fast().retries as usize + 1));
-    let script = std::iter::repeat_with(away).take(requests).chain([away(), back(), back(), back()]);
+    let script =
+        std::iter::repeat_with(away).take(requests).chain([away(), back(), back(), back()]);
     let cloud = Cloud::with(script).await;
     let client = cloud.client();
     for _ in 0..calls {
@@ -35,13 +36,22 @@ async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_reques
     let (servers, all) = (client.servers(), Query::default());
     let (trial, waits) = tokio::join!(servers.list(&all), servers.list(&all));
     let failed = [trial.unwrap_err(), waits.unwrap_err()];
-    assert_eq!(failed.iter().filter(|error| matches!(error, Error::Suspended { .. })).count(), 1, "{failed:?}");
+    assert_eq!(
+        failed.iter().filter(|error| matches!(error, Error::Suspended { .. })).count(),
+        1,
+        "{failed:?}"
+    );
     let second = spared().await;
     assert!(second > fast().outage_pause, "the pause grows: {second:?}");
 
     tokio::time::sleep(second).await;
-    let (trial, waits, also) = tokio::join!(servers.list(&all), servers.list(&all), servers.list(&all));
-    assert!(trial.is_ok() && waits.is_ok() && also.is_ok(), "all follow the trial that is answered");
+    let (trial, waits, also) =
+        tokio::join!(servers.list(&all), servers.list(&all), servers.list(&all));
+    assert!(
+        trial.is_ok() && waits.is_ok() && also.is_ok(),
+        "all follow the trial that is \
+        answered"
+    );
     assert_eq!(cloud.asked().len(), requests + 4);
 }
 
@@ -49,7 +59,10 @@ async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_reques
 async fn refusals_and_passing_failures_spare_nobody() {
     let refused = || refusal(422, "invalid_input", "no");
     let twice_away = || [away(), away(), back()];
-    let script = (0..12).flat_map(|_| twice_away()).chain(std::iter::repeat_with(refused).take(12)).chain([back()]);
+    let script = (0..12)
+        .flat_map(|_| twice_away())
+        .chain(std::iter::repeat_with(refused).take(12))
+        .chain([back()]);
     let cloud = Cloud::with(script).await;
     let client = cloud.client();
     for _ in 0..12 {

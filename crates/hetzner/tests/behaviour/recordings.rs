@@ -1,13 +1,19 @@
-//! Answers of the live API that were recorded and published, as facts: fields and values, in today's shape.
+//! Answers of the live API that were recorded and published, as facts: fields and values, in
+//! today's shape.
 
-use hetzner::{ActionStatus, Code, Labels, NewServer, ServerStatus};
+use dockbridge_hetzner::{ActionStatus, Code, Labels, NewServer, ServerStatus};
 use serde_json::{Value, json};
 
 use crate::bodies::server;
 use crate::scripted::{Answer, Cloud, reply};
 
 fn new_server() -> NewServer {
-    NewServer { name: "s".into(), server_type: "cx23".into(), image: "docker-ce".into(), ..NewServer::default() }
+    NewServer {
+        name: "s".into(),
+        server_type: "cx23".into(),
+        image: "docker-ce".into(),
+        ..NewServer::default()
+    }
 }
 
 fn running(id: u64, command: &str, started: &str, resources: Value) -> Value {
@@ -17,13 +23,14 @@ fn running(id: u64, command: &str, started: &str, resources: Value) -> Value {
 
 /// An error as the API writes it: on several lines, the message first.
 fn written(status: u16, message: &str, code: &str, details: &str) -> Answer {
-    let body =
-        format!("{{\n  \"error\": {{\n    \"message\": \"{message}\",\n    \"code\": \"{code}\",\n    \"details\": {details}\n  }}\n}}\n");
+    let body = format!(
+        "{{\n  \"error\": {{\n    \"message\": \"{message}\",\n    \"code\": \"{code}\",\n    \"details\": {details}\n  }}\n}}\n"
+    );
     reply(status, body).header("content-type", "application/json")
 }
 
-/// 2020-07-01: `locked` is false while the server is made, times have an offset, and the start has a lower
-/// id than the creation.
+/// 2020-07-01: `locked` is false while the server is made, times have an offset, and the start has
+/// a lower id than the creation.
 #[tokio::test]
 async fn a_server_that_was_just_ordered() {
     const STARTED: &str = "2020-07-01T09:24:39+00:00";
@@ -48,20 +55,35 @@ async fn a_server_that_was_just_ordered() {
     )])
     .await;
     let created = cloud.client().servers().create(&new_server()).await.unwrap();
-    assert_eq!((&created.server.status, created.server.locked), (&ServerStatus::Initializing, false));
+    assert_eq!(
+        (&created.server.status, created.server.locked),
+        (&ServerStatus::Initializing, false)
+    );
     assert_eq!(created.server.created.to_string(), "2020-07-01T09:24:39Z");
     let ids: Vec<u64> = created.actions().iter().map(|action| action.id).collect();
     assert_eq!(ids, [74_738_062, 74_738_060], "the creation first, whatever the ids are");
-    assert!(created.actions().iter().all(|action| action.status == ActionStatus::Running && action.error.is_none()));
+    assert!(
+        created
+            .actions()
+            .iter()
+            .all(|action| action.status == ActionStatus::Running && action.error.is_none())
+    );
 }
 
 /// 2018-03-02: without `next_actions`.
 #[tokio::test]
 async fn a_server_whose_answer_names_no_further_actions() {
     const STARTED: &str = "2018-03-02T08:44:07+00:00";
-    let action = running(279_192, "create_server", STARTED, json!([{"id": 544_037, "type": "server"}]));
+    let action =
+        running(279_192, "create_server", STARTED, json!([{"id": 544_037, "type": "server"}]));
     let body = json!({"server": server(544_037, "test", json!({})), "action": action, "root_password": null});
-    let created = Cloud::with([reply(201, body)]).await.client().servers().create(&new_server()).await.unwrap();
+    let created = Cloud::with([reply(201, body)])
+        .await
+        .client()
+        .servers()
+        .create(&new_server())
+        .await
+        .unwrap();
     assert_eq!((created.server.id, created.actions().len()), (544_037, 1));
 }
 
@@ -70,17 +92,28 @@ async fn a_server_whose_answer_names_no_further_actions() {
 async fn actions_that_follow_a_creation() {
     const STARTED: &str = "2023-01-27T12:51:55+00:00";
     let on_server = json!([{"id": 28_067_295, "type": "server"}]);
-    let on_both = json!([{"id": 28_067_295, "type": "server"}, {"id": 2_450_993, "type": "network"}]);
-    let next =
-        [running(881_261_022, "start_server", STARTED, on_server.clone()), running(881_261_023, "attach_to_network", STARTED, on_both)];
+    let on_both =
+        json!([{"id": 28_067_295, "type": "server"}, {"id": 2_450_993, "type": "network"}]);
+    let next = [
+        running(881_261_022, "start_server", STARTED, on_server.clone()),
+        running(881_261_023, "attach_to_network", STARTED, on_both),
+    ];
     let action = running(881_261_021, "create_server", STARTED, on_server);
     let body = json!({"server": server(28_067_295, "s", json!({})), "action": action, "next_actions": next, "root_password": null});
-    let created = Cloud::with([reply(201, body)]).await.client().servers().create(&new_server()).await.unwrap();
-    let commands: Vec<&str> = created.next_actions.iter().map(|action| action.command.as_str()).collect();
+    let created = Cloud::with([reply(201, body)])
+        .await
+        .client()
+        .servers()
+        .create(&new_server())
+        .await
+        .unwrap();
+    let commands: Vec<&str> =
+        created.next_actions.iter().map(|action| action.command.as_str()).collect();
     assert_eq!(commands, ["start_server", "attach_to_network"]);
 }
 
-/// 2022-04-13 (412) and 2022-02-17 (403), with the headers of those answers; December 2025 to March 2026 (412).
+/// 2022-04-13 (412) and 2022-02-17 (403), with the headers of those answers; December 2025 to March
+/// 2026 (412).
 #[tokio::test]
 async fn refusals_with_their_headers() {
     let with_headers = |answer: Answer, remaining: u32, reset: u64| {
@@ -113,7 +146,14 @@ async fn refusals_with_their_headers() {
         assert_eq!(refusal.rate_limit.unwrap().remaining, left);
         assert_eq!(cloud.lines(), ["POST /servers"], "it is not repeated");
     }
-    let disabled = Cloud::with([written(412, "server location disabled", "resource_unavailable", "{}")]).await;
+    let disabled = Cloud::with([written(
+        412,
+        "server location \
+        disabled",
+        "resource_unavailable",
+        "{}",
+    )])
+    .await;
     let error = disabled.client().servers().create(&new_server()).await.unwrap_err();
     assert!(error.is_stock_out(), "another location may do: {error}");
 }
@@ -121,8 +161,20 @@ async fn refusals_with_their_headers() {
 /// Documented: a read-only token is refused with the status of an invalid one, and is valid.
 #[tokio::test]
 async fn a_read_only_token() {
-    let refused = written(401, "token is only allowed to perform GET requests", "token_readonly", "null");
-    let error = Cloud::with([refused]).await.client().ssh_keys().create("k", "ssh-ed25519 A", &Labels::new()).await.unwrap_err();
+    let refused = written(
+        401,
+        "token is only allowed to perform GET \
+        requests",
+        "token_readonly",
+        "null",
+    );
+    let error = Cloud::with([refused])
+        .await
+        .client()
+        .ssh_keys()
+        .create("k", "ssh-ed25519 A", &Labels::new())
+        .await
+        .unwrap_err();
     assert!(error.is_read_only() && !error.is_unauthorized(), "{error}");
 }
 

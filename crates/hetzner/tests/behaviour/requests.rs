@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hetzner::{Client, Code, Config, Error, Labels, Query};
+use dockbridge_hetzner::{Client, Code, Config, Error, Labels, Query};
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
@@ -12,17 +12,28 @@ use crate::scripted::{Answer, Cloud, TOKEN, client, fast, refusal, reply};
 
 #[tokio::test]
 async fn a_list_holds_all_pages() {
-    let keys = |ids: std::ops::Range<u64>| ids.map(|id| ssh_key(id, &format!("key-{id}"), json!({}))).collect();
+    let keys = |ids: std::ops::Range<u64>| {
+        ids.map(|id| ssh_key(id, &format!("key-{id}"), json!({}))).collect()
+    };
     let cloud = Cloud::with([
         reply(200, page("ssh_keys", keys(0..50), 1, Some(2))),
         reply(200, page("ssh_keys", keys(50..100), 2, Some(3))),
         reply(200, page("ssh_keys", keys(100..101), 3, None)),
     ])
     .await;
-    let found = cloud.client().ssh_keys().list(&Query::labels("managed-by=dockbridge,role in (a,b)")).await.unwrap();
+    let found = cloud
+        .client()
+        .ssh_keys()
+        .list(&Query::labels(
+            "managed-by=dockbridge,role in \
+        (a,b)",
+        ))
+        .await
+        .unwrap();
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), (0..101).collect::<Vec<_>>());
     let selector = "label_selector=managed-by%3Ddockbridge%2Crole+in+%28a%2Cb%29";
-    let expected: Vec<String> = (1..=3).map(|page| format!("GET /ssh_keys?{selector}&page={page}&per_page=50")).collect();
+    let expected: Vec<String> =
+        (1..=3).map(|page| format!("GET /ssh_keys?{selector}&page={page}&per_page=50")).collect();
     assert_eq!(cloud.lines(), expected);
 }
 
@@ -74,7 +85,10 @@ async fn a_refusal_keeps_everything_that_was_told() {
         "code": "invalid_input", "message": "invalid input in field 'size'",
         "details": {"fields": [{"name": "size", "messages": ["is too small"]}]}
     }});
-    let cloud = Cloud::with([reply(422, body).header("X-Correlation-ID", "0123456789abcdef").budget(3600, 3412)]).await;
+    let cloud = Cloud::with([reply(422, body)
+        .header("X-Correlation-ID", "0123456789abcdef")
+        .budget(3600, 3412)])
+    .await;
     let client = cloud.client();
     let error = client.volumes().resize(7, 9).await.unwrap_err();
     let refusal = error.api().unwrap();
@@ -84,22 +98,59 @@ async fn a_refusal_keeps_everything_that_was_told() {
     assert_eq!(refusal.request_id.as_deref(), Some("0123456789abcdef"));
     assert_eq!(refusal.rate_limit.map(|limit| (limit.limit, limit.remaining)), Some((3600, 3412)));
     assert_eq!(refusal.rate_limit, client.rate_limit());
-    assert_eq!(error.to_string(), "POST /volumes/7/actions/resize: invalid input in field 'size' (invalid_input)");
+    assert_eq!(
+        error.to_string(),
+        "POST /volumes/7/actions/resize: invalid input in field 'size' \
+        (invalid_input)"
+    );
     assert_eq!(cloud.asked()[0].body, json!({"size": 9}));
 }
 
 #[tokio::test]
 async fn refusals_are_told_apart() {
     async fn error(status: u16, code: &str, message: &str) -> Error {
-        Cloud::with([refusal(status, code, message)]).await.client().servers().reboot(1).await.unwrap_err()
+        Cloud::with([refusal(status, code, message)])
+            .await
+            .client()
+            .servers()
+            .reboot(1)
+            .await
+            .unwrap_err()
     }
     assert!(error(412, "resource_unavailable", "error during placement").await.is_stock_out());
     assert!(error(422, "placement_error", "").await.is_stock_out());
-    assert!(error(422, "invalid_input", "unsupported location for server type").await.is_stock_out());
+    assert!(
+        error(
+            422,
+            "invalid_input",
+            "unsupported location for server \
+        type"
+        )
+        .await
+        .is_stock_out()
+    );
     assert!(!error(422, "invalid_input", "invalid input in field 'name'").await.is_stock_out());
-    assert!(error(401, "unauthorized", "the token you have provided is invalid").await.is_unauthorized());
+    assert!(
+        error(
+            401,
+            "unauthorized",
+            "the token you have provided is \
+        invalid"
+        )
+        .await
+        .is_unauthorized()
+    );
     assert!(error(403, "token_readonly", "").await.is_read_only());
-    assert!(error(403, "forbidden", "insufficient permissions for this request").await.is_read_only());
+    assert!(
+        error(
+            403,
+            "forbidden",
+            "insufficient permissions for this \
+        request"
+        )
+        .await
+        .is_read_only()
+    );
     assert!(!error(403, "resource_limit_exceeded", "primary_ip_limit").await.is_read_only());
     assert!(!error(423, "protected", "").await.is_locked());
     assert!(error(409, "uniqueness_error", "").await.is_uniqueness());
@@ -110,7 +161,13 @@ async fn refusals_are_told_apart() {
 #[tokio::test]
 async fn a_busy_api_is_asked_again_even_by_post() {
     let cloud = Cloud::with([
-        refusal(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached").budget(360_000, 0),
+        refusal(
+            429,
+            "rate_limit_exceeded",
+            "limit of 3600 requests per hour \
+            reached",
+        )
+        .budget(360_000, 0),
         refusal(409, "conflict", "conflict"),
         reply(201, json!({"action": action(1, "reboot_server", "running")})).budget(360_000, 3599),
     ])
@@ -124,7 +181,12 @@ async fn a_busy_api_is_asked_again_even_by_post() {
 #[tokio::test]
 async fn a_lock_is_waited_out_but_not_for_ever() {
     let locked = || refusal(423, "locked", "cannot perform operation because server is locked");
-    let cloud = Cloud::with([locked(), locked(), reply(200, json!({"action": action(1, "delete_server", "running")}))]).await;
+    let cloud = Cloud::with([
+        locked(),
+        locked(),
+        reply(200, json!({"action": action(1, "delete_server", "running")})),
+    ])
+    .await;
     assert_eq!(cloud.client().servers().delete(1).await.unwrap().unwrap().id, 1);
     assert_eq!(cloud.asked().len(), 3);
 
@@ -136,8 +198,19 @@ async fn a_lock_is_waited_out_but_not_for_ever() {
 
 #[tokio::test]
 async fn reading_survives_every_kind_of_lost_reply() {
-    for lost in [Answer::HangUp, Answer::Cut, reply(502, "<html>bad gateway</html>"), refusal(503, "unavailable", ""), reply(504, "")] {
-        let cloud = Cloud::with([lost, reply(200, json!({"server": server(42, "a", json!({}))}))]).await;
+    for lost in [
+        Answer::HangUp,
+        Answer::Cut,
+        reply(
+            502,
+            "<html>bad \
+        gateway</html>",
+        ),
+        refusal(503, "unavailable", ""),
+        reply(504, ""),
+    ] {
+        let cloud =
+            Cloud::with([lost, reply(200, json!({"server": server(42, "a", json!({}))}))]).await;
         assert_eq!(cloud.client().servers().get(42).await.unwrap().unwrap().id, 42);
         assert_eq!(cloud.asked().len(), 2);
     }
@@ -154,7 +227,8 @@ async fn repeats_end() {
 #[tokio::test]
 async fn a_reply_that_does_not_come_is_not_waited_for() {
     let cloud = Cloud::with([Answer::Silence, reply(200, list("servers", vec![]))]).await;
-    let client = cloud.client().with(Config { request_timeout: Duration::from_millis(200), ..fast() });
+    let client =
+        cloud.client().with(Config { request_timeout: Duration::from_millis(200), ..fast() });
     assert_eq!(client.servers().list(&Query::default()).await.unwrap(), []);
     assert_eq!(cloud.asked().len(), 2);
 }
@@ -174,7 +248,11 @@ async fn a_cloud_that_is_not_there_was_sent_nothing() {
     // Bound, so that nobody else gets the port, but not listening.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let error = client(&format!("http://{}/v1", socket.local_addr().unwrap())).servers().power_on(1).await.unwrap_err();
+    let error = client(&format!("http://{}/v1", socket.local_addr().unwrap()))
+        .servers()
+        .power_on(1)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Transport { sent: false, .. }), "{error:?}");
     assert!(!error.is_lost_reply());
     assert!(!format!("{error:?}").contains(TOKEN));
@@ -212,7 +290,10 @@ async fn the_budget_of_actions_holds_up_nothing_else() {
     .await;
     let client = cloud.client();
     client.actions(&[1]).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(10), client.servers().list(&Query::default())).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), client.servers().list(&Query::default()))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(client.rate_limit().unwrap().remaining, 0);
     assert_eq!(cloud.asked().len(), 2);
 }
@@ -225,7 +306,10 @@ async fn labels_and_name_are_changed_alone_or_together() {
     cloud.client().servers().update(42, None, Some(&labels)).await.unwrap();
     cloud.client().servers().update(42, Some("b"), None).await.unwrap();
     let asked = cloud.asked();
-    assert_eq!((asked[0].line.as_str(), &asked[0].body), ("PUT /servers/42", &json!({"labels": {"role": "machine"}})));
+    assert_eq!(
+        (asked[0].line.as_str(), &asked[0].body),
+        ("PUT /servers/42", &json!({"labels": {"role": "machine"}}))
+    );
     assert_eq!(asked[1].body, json!({"name": "b"}));
 }
 
@@ -236,7 +320,11 @@ async fn what_is_not_the_api_is_named_with_its_address() {
     for (answer, told) in [
         (reply(200, page), "a web page titled \"Hotel WiFi Login\" (status 200)"),
         (reply(403, page), "a web page titled \"Hotel WiFi Login\" (status 403)"),
-        (reply(302, "").header("Location", "https://login.example/"), "it redirects to https://login.example/ (status 302)"),
+        (
+            reply(302, "").header("Location", "https://login.example/"),
+            "it redirects to \
+            https://login.example/ (status 302)",
+        ),
         (reply(200, "SSH-2.0-x"), "its reply is not JSON"),
     ] {
         let cloud = Cloud::with([answer]).await;

@@ -1,10 +1,11 @@
-//! A server that gives the answers of a script, one for each request, and remembers what it was asked.
+//! A server that gives the answers of a script, one for each request, and remembers what it was
+//! asked.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hetzner::{Client, Config};
+use dockbridge_hetzner::{Client, Config};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,7 +46,9 @@ impl Answer {
     }
 
     pub fn budget(self, limit: u32, remaining: u32) -> Self {
-        self.header("RateLimit-Limit", limit).header("RateLimit-Remaining", remaining).header("RateLimit-Reset", 1_900_000_000)
+        self.header("RateLimit-Limit", limit)
+            .header("RateLimit-Remaining", remaining)
+            .header("RateLimit-Reset", 1_900_000_000)
     }
 }
 
@@ -61,7 +64,10 @@ pub struct Asked {
 
 impl Asked {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -81,7 +87,10 @@ impl Cloud {
     pub async fn with(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/v1", listener.local_addr().unwrap());
-        let script = Arc::new(Mutex::new(Script { answers: answers.into_iter().collect(), asked: Vec::new() }));
+        let script = Arc::new(Mutex::new(Script {
+            answers: answers.into_iter().collect(),
+            asked: Vec::new(),
+        }));
         let shared = script.clone();
         let listening = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
@@ -100,7 +109,13 @@ impl Cloud {
     /// All that was asked, once every answer of the script was given.
     pub fn asked(&self) -> Vec<Asked> {
         let script = self.script.lock().unwrap();
-        assert!(script.answers.is_empty(), "{} answers were not asked for; asked was {:#?}", script.answers.len(), script.asked);
+        assert!(
+            script.answers.is_empty(),
+            "{} answers were not asked for; asked was \
+            {:#?}",
+            script.answers.len(),
+            script.asked
+        );
         script.asked.clone()
     }
 
@@ -142,15 +157,27 @@ async fn answer(stream: TcpStream, script: Arc<Mutex<Script>>) {
     let answer = {
         let mut script = script.lock().unwrap();
         script.asked.push(asked);
-        script.answers.pop_front().unwrap_or_else(|| refusal(500, "script_ended", "the script has no more answers"))
+        script.answers.pop_front().unwrap_or_else(|| {
+            refusal(
+                500,
+                "script_ended",
+                "the script has \
+            no more answers",
+            )
+        })
     };
     let text = match answer {
         Answer::HangUp => return,
         Answer::Silence => return std::future::pending().await,
         Answer::Cut => "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"ser".to_owned(),
         Answer::Reply { status, headers, body } => {
-            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            format!("HTTP/1.1 {status} Scripted\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+            let headers: String =
+                headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            format!(
+                "HTTP/1.1 {status} Scripted\r\n{headers}connection: close\r\ncontent-length: \
+                {}\r\n\r\n{body}",
+                body.len()
+            )
         }
     };
     // A client that went away has had its answer as far as it wanted it.
@@ -169,8 +196,11 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
         }
     }
     let line = lines.first()?.trim_end_matches(" HTTP/1.1").replacen(" /v1/", " /", 1);
-    let headers: Vec<(String, String)> =
-        lines[1..].iter().filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.into(), value.into())).collect();
+    let headers: Vec<(String, String)> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     let mut asked = Asked { line, headers, body: Value::Null, at: Instant::now() };
     let length = asked.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];

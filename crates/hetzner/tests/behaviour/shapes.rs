@@ -1,12 +1,15 @@
 //! Resources as the API shows them, those that it may show one day, and bodies as it wants them.
 
-use hetzner::{
-    Architecture, CpuType, Direction, Firewall, FirewallRule, FirewallTarget, Image, ImageStatus, ImageType, Location, NewVolume, Pricing,
-    Protocol, Query, Server, ServerStatus, ServerType, SshKey, TargetKind, Volume, VolumeFormat, VolumeStatus,
+use dockbridge_hetzner::{
+    Architecture, CpuType, Direction, Firewall, FirewallRule, FirewallTarget, Image, ImageStatus,
+    ImageType, Location, NewVolume, Pricing, Protocol, Query, Server, ServerStatus, ServerType,
+    SshKey, TargetKind, Volume, VolumeFormat, VolumeStatus,
 };
 use serde_json::{Value, json};
 
-use crate::bodies::{action, firewall, image, list, location, price, server, server_type, ssh_key, volume};
+use crate::bodies::{
+    action, firewall, image, list, location, price, server, server_type, ssh_key, volume,
+};
 use crate::scripted::{Cloud, reply};
 
 fn read<T: serde::de::DeserializeOwned>(body: Value) -> T {
@@ -15,7 +18,8 @@ fn read<T: serde::de::DeserializeOwned>(body: Value) -> T {
 
 #[test]
 fn a_server_is_read_whole() {
-    let server: Server = read(server(42, "dockbridge-a", json!({"role": "machine", "just-a-key": ""})));
+    let server: Server =
+        read(server(42, "dockbridge-a", json!({"role": "machine", "just-a-key": ""})));
     assert_eq!(server.status, ServerStatus::Initializing);
     assert_eq!(server.created.to_string(), "2026-01-30T23:55:00Z");
     assert_eq!(server.public_net.ipv4.unwrap().ip.to_string(), "203.0.113.7");
@@ -48,29 +52,44 @@ fn server_types_tell_price_and_places() {
     assert_eq!(price.price_hourly.gross.micros(), Some(10_472));
     assert_eq!(cx23.price_at("sin"), None);
     assert!(cx23.locations[0].available && cx23.locations[0].deprecation.is_none());
-    assert_eq!(cx23.locations[1].deprecation.as_ref().unwrap().unavailable_after.to_string(), "2025-12-31T23:59:59Z");
+    assert_eq!(
+        cx23.locations[1].deprecation.as_ref().unwrap().unavailable_after.to_string(),
+        "2025-12-31T23:59:59Z"
+    );
 }
 
 #[test]
 fn images_are_read_before_and_after_the_end_of_the_old_deprecation() {
     let old: Image = read(image());
-    assert_eq!((&old.kind, &old.status, old.disk_size), (&ImageType::App, &ImageStatus::Available, 20.0));
+    assert_eq!(
+        (&old.kind, &old.status, old.disk_size),
+        (&ImageType::App, &ImageStatus::Available, 20.0)
+    );
     let mut new = image();
     new.as_object_mut().unwrap().remove("deprecated");
-    new["deprecation"] = json!({"announced": "2026-08-01T00:00:00Z", "unavailable_after": "2026-11-30T00:00:00Z"});
+    new["deprecation"] =
+        json!({"announced": "2026-08-01T00:00:00Z", "unavailable_after": "2026-11-30T00:00:00Z"});
     assert!(read::<Image>(new).deprecation.is_some());
     let mut snapshot = image();
-    (snapshot["type"], snapshot["name"], snapshot["image_size"]) = (json!("snapshot"), Value::Null, json!(2.3));
+    (snapshot["type"], snapshot["name"], snapshot["image_size"]) =
+        (json!("snapshot"), Value::Null, json!(2.3));
     let snapshot: Image = read(snapshot);
-    assert_eq!((snapshot.kind, snapshot.name, snapshot.image_size), (ImageType::Snapshot, None, Some(2.3)));
+    assert_eq!(
+        (snapshot.kind, snapshot.name, snapshot.image_size),
+        (ImageType::Snapshot, None, Some(2.3))
+    );
 }
 
 #[test]
 fn volumes_keys_and_locations_are_read() {
     let mut attached = volume(4711, "data", json!({}));
-    (attached["server"], attached["format"], attached["status"]) = (json!(42), json!("ext4"), json!("available"));
+    (attached["server"], attached["format"], attached["status"]) =
+        (json!(42), json!("ext4"), json!("available"));
     let attached: Volume = read(attached);
-    assert_eq!((attached.server, attached.format, attached.status), (Some(42), Some(VolumeFormat::Ext4), VolumeStatus::Available));
+    assert_eq!(
+        (attached.server, attached.format, attached.status),
+        (Some(42), Some(VolumeFormat::Ext4), VolumeStatus::Available)
+    );
     assert_eq!(attached.linux_device, "/dev/disk/by-id/scsi-0HC_Volume_4711");
     assert_eq!(read::<SshKey>(ssh_key(5, "key", json!({}))).fingerprint.len(), 47);
     assert_eq!(read::<Location>(location()).network_zone, "eu-central");
@@ -87,12 +106,21 @@ fn firewalls_are_read_with_rules_and_targets() {
         destination_ips: vec![],
         description: None,
     };
-    assert_eq!(wall.applied_to, [FirewallTarget::server(42), FirewallTarget::label_selector("role=machine")]);
+    assert_eq!(
+        wall.applied_to,
+        [FirewallTarget::server(42), FirewallTarget::label_selector("role=machine")]
+    );
     let written = serde_json::to_value(&rule).unwrap();
-    assert_eq!(written, json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]}));
+    assert_eq!(
+        written,
+        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]})
+    );
     assert_eq!(wall.rules, [rule]);
     let written = serde_json::to_value(FirewallTarget::label_selector("role=machine")).unwrap();
-    assert_eq!(written, json!({"type": "label_selector", "label_selector": {"selector": "role=machine"}}));
+    assert_eq!(
+        written,
+        json!({"type": "label_selector", "label_selector": {"selector": "role=machine"}})
+    );
 }
 
 #[test]
@@ -109,7 +137,8 @@ fn words_and_fields_of_tomorrow_break_nothing() {
     assert_eq!(tomorrow.server_type.cpu_type.as_str(), "burst");
     assert_eq!(tomorrow.image.unwrap().kind, ImageType::Other("oci".into()));
     let mut wall = firewall(38, "wall", json!({}));
-    (wall["rules"][0]["protocol"], wall["applied_to"][0]) = (json!("sctp"), json!({"type": "network", "network": {"id": 1}}));
+    (wall["rules"][0]["protocol"], wall["applied_to"][0]) =
+        (json!("sctp"), json!({"type": "network", "network": {"id": 1}}));
     let wall: Firewall = read(wall);
     assert_eq!(wall.rules[0].protocol, Protocol::Other("sctp".into()));
     assert_eq!(wall.applied_to[0].kind, TargetKind::Other("network".into()));
@@ -120,8 +149,17 @@ fn words_and_fields_of_tomorrow_break_nothing() {
 
 #[test]
 fn a_blank_volume_asks_for_no_format() {
-    let mut new = NewVolume { name: "data".into(), size: 10, location: "fsn1".into(), format: None, labels: Default::default() };
-    assert_eq!(serde_json::to_value(&new).unwrap(), json!({"name": "data", "size": 10, "location": "fsn1", "labels": {}}));
+    let mut new = NewVolume {
+        name: "data".into(),
+        size: 10,
+        location: "fsn1".into(),
+        format: None,
+        labels: Default::default(),
+    };
+    assert_eq!(
+        serde_json::to_value(&new).unwrap(),
+        json!({"name": "data", "size": 10, "location": "fsn1", "labels": {}})
+    );
     new.format = Some(VolumeFormat::Ext4);
     assert_eq!(serde_json::to_value(&new).unwrap()["format"], "ext4");
 }
@@ -148,11 +186,21 @@ async fn prices_are_read() {
 
 #[tokio::test]
 async fn images_are_found_by_name_and_architecture() {
-    let cloud = Cloud::with([reply(200, list("images", vec![image()])), reply(200, list("images", vec![]))]).await;
+    let cloud = Cloud::with([
+        reply(200, list("images", vec![image()])),
+        reply(200, list("images", vec![])),
+    ])
+    .await;
     let client = cloud.client();
-    assert!(client.images().of_architecture("docker-ce", Architecture::X86).await.unwrap().is_some());
-    let query =
-        Query { image_type: vec![ImageType::Snapshot], status: vec!["available".into()], include_deprecated: true, ..Query::default() };
+    assert!(
+        client.images().of_architecture("docker-ce", Architecture::X86).await.unwrap().is_some()
+    );
+    let query = Query {
+        image_type: vec![ImageType::Snapshot],
+        status: vec!["available".into()],
+        include_deprecated: true,
+        ..Query::default()
+    };
     client.images().list(&query).await.unwrap();
     let expected = [
         "GET /images?name=docker-ce&architecture=x86&page=1&per_page=50",
@@ -168,13 +216,20 @@ async fn firewall_calls_go_where_the_api_wants_them() {
     let client = cloud.client();
     client.firewalls().set_rules(38, &[]).await.unwrap();
     client.firewalls().apply(38, &[FirewallTarget::server(42)]).await.unwrap();
-    assert_eq!(client.firewalls().remove(38, &[FirewallTarget::server(42)]).await.unwrap().len(), 1);
-    let asked: Vec<(String, Value)> = cloud.asked().into_iter().map(|asked| (asked.line, asked.body)).collect();
+    assert_eq!(
+        client.firewalls().remove(38, &[FirewallTarget::server(42)]).await.unwrap().len(),
+        1
+    );
+    let asked: Vec<(String, Value)> =
+        cloud.asked().into_iter().map(|asked| (asked.line, asked.body)).collect();
     let target = json!([{"type": "server", "server": {"id": 42}}]);
     let expected = [
         ("POST /firewalls/38/actions/set_rules".to_owned(), json!({"rules": []})),
         ("POST /firewalls/38/actions/apply_to_resources".to_owned(), json!({"apply_to": target})),
-        ("POST /firewalls/38/actions/remove_from_resources".to_owned(), json!({"remove_from": target})),
+        (
+            "POST /firewalls/38/actions/remove_from_resources".to_owned(),
+            json!({"remove_from": target}),
+        ),
     ];
     assert_eq!(asked, expected);
 }

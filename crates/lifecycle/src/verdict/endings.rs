@@ -1,4 +1,5 @@
-//! The ways in which a machine may end: idleness, a lock, an age, a budget, each with what takes it back once its grace has begun.
+//! The ways in which a machine may end: idleness, a lock, an age, a budget, each with what takes it
+//! back once its grace has begun.
 
 use super::holds::{Hold, end_of};
 use super::{Cancel, Cause, Ending, Scene, in_words};
@@ -39,16 +40,22 @@ impl Scene<'_> {
     }
 
     pub(super) fn lock(&self, holds: &[Hold]) -> Option<Way> {
-        let locked = self.snapshot.locked.filter(|_| self.policy.lock.action == LockAction::Shutdown)?;
+        let locked =
+            self.snapshot.locked.filter(|_| self.policy.lock.action == LockAction::Shutdown)?;
         let work: Vec<&Hold> = holds.iter().filter(|hold| hold.withstands_lock).collect();
         if work.iter().any(|hold| hold.until.is_none()) {
             return None;
         }
         // Work that has ended under the lock is followed by the ordinary grace at least.
-        let worked_until = work.iter().filter_map(|hold| hold.until_under_lock(self.policy.lock.grace)).max();
+        let worked_until =
+            work.iter().filter_map(|hold| hold.until_under_lock(self.policy.lock.grace)).max();
         let ended = self.snapshot.last_activity().map(|seen| seen.at).filter(|at| *at > locked);
         let by_lock = (locked, locked.plus(self.policy.lock.grace));
-        let after_work = worked_until.into_iter().chain(ended).max().map(|end| (end, end.plus(self.policy.grace_period)));
+        let after_work = worked_until
+            .into_iter()
+            .chain(ended)
+            .max()
+            .map(|end| (end, end.plus(self.policy.grace_period)));
         let (grace_from, at) = after_work.filter(|(_, at)| *at > by_lock.1).unwrap_or(by_lock);
         Some(Way {
             cause: Cause::Lock,
@@ -62,7 +69,15 @@ impl Scene<'_> {
     pub(super) fn max_lifetime(&self) -> Option<Way> {
         let limit = self.policy.max_lifetime?;
         let at = self.tenure.when_aged(limit);
-        Some(self.hard(Cause::MaxLifetime, format!("it is as old as activity.max_lifetime allows ({})", in_words(limit)), at))
+        Some(self.hard(
+            Cause::MaxLifetime,
+            format!(
+                "it is as old as activity.max_lifetime allows \
+            ({})",
+                in_words(limit)
+            ),
+            at,
+        ))
     }
 
     pub(super) fn budget(&self) -> Option<Way> {
@@ -71,10 +86,24 @@ impl Scene<'_> {
             return None;
         }
         let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(self.now)));
-        Some(self.hard(Cause::Budget, "another hour would exceed this month's budget".to_owned(), over.minus(billing.release_takes)))
+        Some(
+            self.hard(
+                Cause::Budget,
+                "another hour would exceed this month's \
+            budget"
+                    .to_owned(),
+                over.minus(billing.release_takes),
+            ),
+        )
     }
 
     fn hard(&self, cause: Cause, because: String, at: Moment) -> Way {
-        Way { cause, because, grace_from: at.minus(self.policy.grace_period), at, cancelled_by: Cancel::Nothing }
+        Way {
+            cause,
+            because,
+            grace_from: at.minus(self.policy.grace_period),
+            at,
+            cancelled_by: Cancel::Nothing,
+        }
     }
 }

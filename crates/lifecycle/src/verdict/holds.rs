@@ -1,4 +1,5 @@
-//! What keeps a machine: each activity, the last sign of life, containers, a pin, and the rest of the paid hour, each until a moment or without an end.
+//! What keeps a machine: each activity, the last sign of life, containers, a pin, and the rest of
+//! the paid hour, each until a moment or without an end.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ impl Hold {
         }
     }
 
-    /// When it stops being work: under a lock, a connection counts for as long as the lock itself would wait.
+    /// When it stops being work: under a lock, a connection counts for as long as the lock itself
+    /// would wait.
     pub(super) fn until_under_lock(&self, grace: Duration) -> Option<Moment> {
         match self.last_traffic {
             Some(last) => Some(last.plus(grace)),
@@ -79,7 +81,9 @@ impl Scene<'_> {
         Hold {
             kind: ReasonKind::Recent,
             what: match seen {
-                _ if self.policy.idle_timeout == Policy::UNLIMITED => "idleness ends no machine (activity.idle_timeout: none)".to_owned(),
+                _ if self.policy.idle_timeout == Policy::UNLIMITED => "idleness ends no machine \
+                    (activity.idle_timeout: none)"
+                    .to_owned(),
                 None => "the machine has just been made".to_owned(),
                 Some(seen) => format!("last activity: {}", seen.source),
             },
@@ -105,18 +109,36 @@ impl Scene<'_> {
         let mut holds: Vec<Hold> = running
             .iter()
             .filter(|container| container.keeps)
-            .map(|container| hold(format!("container {} has the label dockbridge.keep", container.name), None, true))
+            .map(|container| {
+                hold(
+                    format!(
+                        "container {} has the label \
+                dockbridge.keep",
+                        container.name
+                    ),
+                    None,
+                    true,
+                )
+            })
             .collect();
         let names = match &running[..] {
             [] => return holds,
             [one] => format!("container {} is running", one.name),
             [first, second] => format!("containers {} and {} are running", first.name, second.name),
-            [first, second, rest @ ..] => format!("containers {}, {} and {} more are running", first.name, second.name, rest.len()),
+            [first, second, rest @ ..] => format!(
+                "containers {}, {} and {} more are \
+                running",
+                first.name,
+                second.name,
+                rest.len()
+            ),
         };
         match self.policy.containers {
             Containers::Ignore => {}
             Containers::Keep => holds.push(hold(names, None, false)),
-            Containers::Timeout => holds.push(hold(names, Self::over(self.last, self.connection_timeout()), false)),
+            Containers::Timeout => {
+                holds.push(hold(names, Self::over(self.last, self.connection_timeout()), false))
+            }
         }
         holds
     }
@@ -139,7 +161,8 @@ impl Scene<'_> {
         let billing = self.tenure.billing?;
         let end = end_of(holds)?.max(self.tenure.since);
         let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(end)));
-        // From the end, the grace and the way down have to fit in; what ends later than that goes at once, and with luck costs nothing more.
+        // From the end, the grace and the way down have to fit in; what ends later than that goes
+        // at once, and with luck costs nothing more.
         let latest = over.minus(billing.release_takes.saturating_add(self.policy.grace_period));
         let what = format!("the hour is paid for another {}", in_words(over.since(self.now)));
         (latest > end).then_some(Hold {
@@ -156,5 +179,8 @@ impl Scene<'_> {
 
 /// When the last of them ends; `None` while one has no end.
 pub(super) fn end_of(holds: &[Hold]) -> Option<Moment> {
-    holds.iter().map(|hold| hold.until).try_fold(Moment::default(), |last, until| Some(last.max(until?)))
+    holds
+        .iter()
+        .map(|hold| hold.until)
+        .try_fold(Moment::default(), |last, until| Some(last.max(until?)))
 }

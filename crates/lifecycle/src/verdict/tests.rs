@@ -3,9 +3,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Activity, Billing, Budget, Clock, Container, Containers, FakeClock, Guard, Kind, Lock};
+use crate::{
+    Activity, Billing, Budget, Clock, Container, Containers, FakeClock, Guard, Kind, Lock,
+};
 
-const HOUR: Billing = Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(60) };
+const HOUR: Billing =
+    Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(60) };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -51,7 +54,9 @@ impl Stage {
     }
 
     fn containers(&self, names: &[&str], keeps: bool) {
-        self.activity.set_containers(names.iter().map(|name| Container { name: (*name).to_owned(), keeps }).collect());
+        self.activity.set_containers(
+            names.iter().map(|name| Container { name: (*name).to_owned(), keeps }).collect(),
+        );
     }
 
     /// How long until it goes, if nothing happens any more, looked at every second.
@@ -59,7 +64,12 @@ impl Stage {
         let begun = self.clock.now();
         while self.verdict().outcome != Outcome::Destroy {
             self.clock.advance(seconds(1));
-            assert!(self.clock.now().since(begun) < seconds(1_000_000), "it never goes: {:?}", self.verdict());
+            assert!(
+                self.clock.now().since(begun) < seconds(1_000_000),
+                "it never goes: \
+                {:?}",
+                self.verdict()
+            );
         }
         self.clock.now().since(begun).as_secs()
     }
@@ -94,7 +104,11 @@ fn work_keeps_it_for_as_long_as_it_goes_on() {
         let stage = Stage::new(by_time_outs());
         let work = stage.activity.begin(kind, "x");
         let verdict = stage.pass(100_000);
-        assert_eq!((verdict.outcome, verdict.reasons[0].for_another, verdict.first_ending()), (Outcome::Keep, None, None), "{kind:?}");
+        assert_eq!(
+            (verdict.outcome, verdict.reasons[0].for_another, verdict.first_ending()),
+            (Outcome::Keep, None, None),
+            "{kind:?}"
+        );
         drop(work);
         assert_eq!(stage.lives_for(), 330, "{kind:?}");
     }
@@ -105,15 +119,23 @@ fn what_running_containers_mean_is_the_persons_choice() {
     let lives = |containers| {
         let stage = Stage::new(Policy { containers, ..by_time_outs() });
         stage.containers(&["web"], false);
-        stage.pass(100_000).outcome == Outcome::Keep || stage.activity.snapshot().containers.is_empty()
+        stage.pass(100_000).outcome == Outcome::Keep
+            || stage.activity.snapshot().containers.is_empty()
     };
-    assert_eq!([lives(Containers::Timeout), lives(Containers::Keep), lives(Containers::Ignore)], [false, true, false]);
+    assert_eq!(
+        [lives(Containers::Timeout), lives(Containers::Keep), lives(Containers::Ignore)],
+        [false, true, false]
+    );
     let stage = Stage::new(Policy { containers: Containers::Ignore, ..by_time_outs() });
     stage.containers(&["web"], false);
     assert_eq!(stage.lives_for(), 330);
     stage.containers(&["web"], true);
     let verdict = stage.pass(100_000);
-    assert_eq!((verdict.outcome, verdict.reasons[0].kind), (Outcome::Keep, ReasonKind::Container), "a label of its own");
+    assert_eq!(
+        (verdict.outcome, verdict.reasons[0].kind),
+        (Outcome::Keep, ReasonKind::Container),
+        "a label of its own"
+    );
     assert!(verdict.reasons[0].what.contains("web"), "{verdict:?}");
 }
 
@@ -121,7 +143,10 @@ fn what_running_containers_mean_is_the_persons_choice() {
 fn activity_within_the_grace_cancels_the_end() {
     let stage = Stage::new(by_time_outs());
     let verdict = stage.pass(310);
-    assert_eq!((verdict.outcome, verdict.first_ending().map(|ending| ending.in_another)), (Outcome::Grace, Some(seconds(20))));
+    assert_eq!(
+        (verdict.outcome, verdict.first_ending().map(|ending| ending.in_another)),
+        (Outcome::Grace, Some(seconds(20)))
+    );
     assert_eq!(verdict.first_ending().map(|ending| ending.cancelled_by), Some(Cancel::Activity));
     stage.command();
     assert_eq!(stage.verdict().outcome, Outcome::Keep);
@@ -161,7 +186,11 @@ fn a_paid_hour_is_used_until_the_grace_and_the_way_down_just_fit_in() {
     let stage = Stage::billed(Policy::default());
     stage.command();
     let verdict = stage.pass(400);
-    assert_eq!((verdict.outcome, verdict.reasons[0].kind), (Outcome::Keep, ReasonKind::PaidHour), "{verdict:?}");
+    assert_eq!(
+        (verdict.outcome, verdict.reasons[0].kind),
+        (Outcome::Keep, ReasonKind::PaidHour),
+        "{verdict:?}"
+    );
     assert_eq!(400 + stage.lives_for(), 3_540);
 
     let stage = Stage::billed(Policy::default());
@@ -172,7 +201,12 @@ fn a_paid_hour_is_used_until_the_grace_and_the_way_down_just_fit_in() {
     let stage = Stage::billed(Policy::default());
     stage.clock.advance(seconds(3_250));
     stage.command();
-    assert_eq!(stage.lives_for(), 330, "too late for this hour: at once, which may still be in time");
+    assert_eq!(
+        stage.lives_for(),
+        330,
+        "too late for this hour: at once, which may still be in \
+        time"
+    );
 }
 
 #[test]
@@ -189,7 +223,10 @@ fn no_machine_gets_older_than_max_lifetime_whatever_it_does() {
     stage.activity.pin(None);
     let verdict = stage.pass(9_980);
     let ending = verdict.first_ending().unwrap();
-    assert_eq!((verdict.outcome, ending.cause, ending.cancelled_by), (Outcome::Grace, Cause::MaxLifetime, Cancel::Nothing));
+    assert_eq!(
+        (verdict.outcome, ending.cause, ending.cancelled_by),
+        (Outcome::Grace, Cause::MaxLifetime, Cancel::Nothing)
+    );
     assert_eq!(stage.lives_for(), 20);
 }
 
@@ -213,7 +250,10 @@ fn a_locked_screen_ends_the_machine_after_the_grace_and_unlocking_cancels_it() {
     stage.activity.set_locked(true);
     let verdict = stage.pass(290);
     let lock = verdict.endings.iter().find(|ending| ending.cause == Cause::Lock).unwrap();
-    assert_eq!((verdict.outcome, lock.in_another, lock.cancelled_by), (Outcome::Grace, seconds(10), Cancel::Unlock));
+    assert_eq!(
+        (verdict.outcome, lock.in_another, lock.cancelled_by),
+        (Outcome::Grace, seconds(10), Cancel::Unlock)
+    );
     stage.activity.set_locked(false);
     assert_eq!(stage.pass(60).outcome, Outcome::Keep);
     stage.activity.set_locked(true);
@@ -247,13 +287,17 @@ fn work_and_pins_withstand_a_lock_and_are_followed_by_the_ordinary_grace() {
 #[test]
 fn what_a_lock_means_is_the_persons_choice() {
     let lives = |action| {
-        let stage = Stage::new(Policy { lock: Lock { action, grace: seconds(60) }, ..by_time_outs() });
+        let stage =
+            Stage::new(Policy { lock: Lock { action, grace: seconds(60) }, ..by_time_outs() });
         stage.containers(&["db"], false);
         stage.command();
         stage.activity.set_locked(true);
         stage.lives_for()
     };
-    assert_eq!([lives(LockAction::Shutdown), lives(LockAction::Shorten), lives(LockAction::Ignore)], [60, 330, 1_830]);
+    assert_eq!(
+        [lives(LockAction::Shutdown), lives(LockAction::Shorten), lives(LockAction::Ignore)],
+        [60, 330, 1_830]
+    );
 }
 
 #[derive(Debug, Clone)]
@@ -295,8 +339,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
-    let action = prop_oneof![Just(LockAction::Shutdown), Just(LockAction::Shorten), Just(LockAction::Ignore)];
-    let containers = prop_oneof![Just(Containers::Timeout), Just(Containers::Keep), Just(Containers::Ignore)];
+    let action = prop_oneof![
+        Just(LockAction::Shutdown),
+        Just(LockAction::Shorten),
+        Just(LockAction::Ignore)
+    ];
+    let containers =
+        prop_oneof![Just(Containers::Timeout), Just(Containers::Keep), Just(Containers::Ignore)];
     (any::<bool>(), containers, action, prop::option::weighted(0.3, 2_000..40_000u64)).prop_map(
         |(keep_paid_hour, containers, action, max_lifetime)| Policy {
             keep_paid_hour,
@@ -379,7 +428,8 @@ proptest! {
             match verdict.outcome {
                 Outcome::Keep => {
                     prop_assert!(!verdict.reasons.is_empty());
-                    prop_assert!(used || (policy.keep_paid_hour && !shortened), "kept without a reason: {:?}", verdict);
+                    prop_assert!(used || (policy.keep_paid_hour && !shortened), "kept without a \
+                        reason: {:?}", verdict);
                 }
                 Outcome::Grace => prop_assert!(!verdict.endings.is_empty()),
                 Outcome::Destroy => {

@@ -1,6 +1,6 @@
-//! Operations of the original that the local cloud does not have. All of them answer one error, which no
-//! client takes for the absence of a resource (404) nor repeats (5xx, 429). Lists of what it does not
-//! have are there and empty, so that clients which look for it go on.
+//! Operations of the original that the local cloud does not have. All of them answer one error,
+//! which no client takes for the absence of a resource (404) nor repeats (5xx, 429). Lists of what
+//! it does not have are there and empty, so that clients which look for it go on.
 
 use http::Method;
 
@@ -21,7 +21,16 @@ macro_rules! empty {
     )*};
 }
 
-empty!(networks, floating_ips, load_balancers, load_balancer_types, placement_groups, certificates, isos, zones);
+empty!(
+    networks,
+    floating_ips,
+    load_balancers,
+    load_balancer_types,
+    placement_groups,
+    certificates,
+    isos,
+    zones
+);
 
 fn no_actions(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     super::actions::none(scope)

@@ -15,16 +15,29 @@ pub(super) struct Caller {
 
 impl Tokens {
     pub(super) fn new(tokens: &[Token]) -> Tokens {
-        let known = |token: &Token| (digest(&token.secret), Caller { project: token.project.clone(), access: token.access });
+        let known = |token: &Token| {
+            (digest(&token.secret), Caller { project: token.project.clone(), access: token.access })
+        };
         Tokens(tokens.iter().map(known).collect())
     }
 
     pub(super) fn check(&self, authorization: Option<&str>) -> Result<&Caller, ApiError> {
-        let shown = authorization.filter(|h| !h.trim().is_empty()).ok_or_else(|| ApiError::unauthorized("token is required"))?;
+        let shown = authorization
+            .filter(|h| !h.trim().is_empty())
+            .ok_or_else(|| ApiError::unauthorized("token is required"))?;
         let (scheme, secret) = shown.split_once(' ').unwrap_or((shown, ""));
         let digest = digest(secret.trim());
-        let found = self.0.iter().find(|(known, _)| *known == digest).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
-        found.map(|(_, caller)| caller).ok_or_else(|| ApiError::unauthorized("the token you have provided is invalid"))
+        let found = self
+            .0
+            .iter()
+            .find(|(known, _)| *known == digest)
+            .filter(|_| scheme.eq_ignore_ascii_case("bearer"));
+        found.map(|(_, caller)| caller).ok_or_else(|| {
+            ApiError::unauthorized(
+                "the token you have \
+            provided is invalid",
+            )
+        })
     }
 }
 
@@ -38,7 +51,10 @@ mod tests {
 
     #[test]
     fn only_a_known_bearer_token_opens_its_project() {
-        let tokens = Tokens::new(&[Token::new("one", "p1", Access::ReadWrite), Token::new("two", "p2", Access::ReadOnly)]);
+        let tokens = Tokens::new(&[
+            Token::new("one", "p1", Access::ReadWrite),
+            Token::new("two", "p2", Access::ReadOnly),
+        ]);
         assert_eq!(tokens.check(Some("Bearer two")).map(|c| c.project.as_str()), Ok("p2"));
         for (header, message) in [
             (None, "token is required"),
@@ -47,7 +63,11 @@ mod tests {
             (Some("Basic one"), "the token you have provided is invalid"),
             (Some("one"), "the token you have provided is invalid"),
         ] {
-            assert_eq!(tokens.check(header).err().map(|e| e.message), Some(message.to_owned()), "{header:?}");
+            assert_eq!(
+                tokens.check(header).err().map(|e| e.message),
+                Some(message.to_owned()),
+                "{header:?}"
+            );
         }
     }
 }

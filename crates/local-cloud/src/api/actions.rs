@@ -8,7 +8,11 @@ use super::scope::{Reply, Scope};
 use super::view;
 use crate::state::{Action, Resource};
 
-const ACTIONS: Listing = Listing { plural: "actions", sort: &["id", "command", "status", "started", "finished"], equal: &["id", "status"] };
+const ACTIONS: Listing = Listing {
+    plural: "actions",
+    sort: &["id", "command", "status", "started", "finished"],
+    equal: &["id", "status"],
+};
 
 /// `GET /actions?id=1&id=2`. Without ids it was removed in January 2025. It has no pages.
 pub(super) fn by_ids(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -18,9 +22,20 @@ pub(super) fn by_ids(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     }
     let ids: Vec<u64> = asked
         .iter()
-        .map(|id| id.parse().map_err(|_| ApiError::invalid_field("id", format!("Not a valid integer: {id}"))))
+        .map(|id| {
+            id.parse().map_err(|_| {
+                ApiError::invalid_field(
+                    "id",
+                    format!(
+                        "Not a valid \
+            integer: {id}"
+                    ),
+                )
+            })
+        })
         .collect::<Result<_, _>>()?;
-    let mut reply = scope.list(&Listing { equal: &["status"], ..ACTIONS }, shown(scope, |a| ids.contains(&a.id)))?;
+    let mut reply = scope
+        .list(&Listing { equal: &["status"], ..ACTIONS }, shown(scope, |a| ids.contains(&a.id)))?;
     reply.page = None;
     if let Some(body) = reply.body.as_mut().and_then(Value::as_object_mut) {
         body.remove("meta");
@@ -34,8 +49,14 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 
 /// `GET /servers/{id}/actions/{action_id}`, the old form.
 pub(super) fn get_of_resource(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let [resource, action] = scope.call.params[..] else { return Err(ApiError::not_found("action", 0)) };
-    let belongs = scope.project.actions.get(&action).is_some_and(|a| a.resources.iter().any(|r| r.id() == resource));
+    let [resource, action] = scope.call.params[..] else {
+        return Err(ApiError::not_found("action", 0));
+    };
+    let belongs = scope
+        .project
+        .actions
+        .get(&action)
+        .is_some_and(|a| a.resources.iter().any(|r| r.id() == resource));
     if belongs { one(scope, action) } else { Err(ApiError::not_found("action", action)) }
 }
 
@@ -47,7 +68,13 @@ fn one(scope: &Scope<'_>, id: u64) -> Result<Reply, ApiError> {
 }
 
 fn shown(scope: &Scope<'_>, wanted: impl Fn(&Action) -> bool) -> Vec<Value> {
-    scope.project.actions.values().filter(|a| wanted(a)).map(|a| view::action(a, scope.now)).collect()
+    scope
+        .project
+        .actions
+        .values()
+        .filter(|a| wanted(a))
+        .map(|a| view::action(a, scope.now))
+        .collect()
 }
 
 pub(super) fn none(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -62,7 +89,10 @@ fn list_of(scope: &Scope<'_>, resource: Resource, exists: bool) -> Result<Reply,
     if !exists {
         return Err(ApiError::not_found(resource.kind(), resource.id()));
     }
-    scope.list(&Listing { equal: &["status"], ..ACTIONS }, shown(scope, |a| a.resources.contains(&resource)))
+    scope.list(
+        &Listing { equal: &["status"], ..ACTIONS },
+        shown(scope, |a| a.resources.contains(&resource)),
+    )
 }
 
 pub(super) fn list_of_servers(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -90,10 +120,15 @@ pub(super) fn list_of_volume(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 }
 
 pub(super) fn list_of_image(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let exists = scope.project.snapshots.contains_key(&scope.id()) || scope.catalogue.image(scope.id()).is_some();
+    let exists = scope.project.snapshots.contains_key(&scope.id())
+        || scope.catalogue.image(scope.id()).is_some();
     list_of(scope, Resource::Image(scope.id()), exists)
 }
 
 pub(super) fn list_of_firewall(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    list_of(scope, Resource::Firewall(scope.id()), scope.project.firewalls.contains_key(&scope.id()))
+    list_of(
+        scope,
+        Resource::Firewall(scope.id()),
+        scope.project.firewalls.contains_key(&scope.id()),
+    )
 }

@@ -1,5 +1,5 @@
-//! Request bodies, read field by field: what is missing, of the wrong type, out of range or unknown is collected and refused together, each field by
-//! its name.
+//! Request bodies, read field by field: what is missing, of the wrong type, out of range or unknown
+//! is collected and refused together, each field by its name.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Null) => Ok(Value::Object(Map::new())),
         Ok(Value::Object(map)) => Ok(Value::Object(map)),
-        _ => Err(ApiError::new(http::StatusCode::BAD_REQUEST, "json_error", "cannot parse the request body as a JSON object")),
+        _ => Err(ApiError::new(
+            http::StatusCode::BAD_REQUEST,
+            "json_error",
+            "cannot parse the \
+            request body as a JSON object",
+        )),
     }
 }
 
@@ -75,7 +80,8 @@ impl Fields {
         }
     }
 
-    /// A field that has to be there. The default stands in until [`Fields::finish`] refuses the request.
+    /// A field that has to be there. The default stands in until [`Fields::finish`] refuses the
+    /// request.
     pub(super) fn required<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
         if self.unread.get(name).is_none_or(Value::is_null) {
             self.unread.remove(name);
@@ -123,13 +129,17 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_told_together() {
-        let mut fields = Fields::of(&json!({"size": "ten", "name": null, "colour": 1, "labels": {"-": "v"}}));
+        let mut fields =
+            Fields::of(&json!({"size": "ten", "name": null, "colour": 1, "labels": {"-": "v"}}));
         let _: u64 = fields.required("size");
         let _: String = fields.required("name");
         fields.labels();
         let error = fields.finish().unwrap_err();
         assert_eq!(error.message, "invalid input in field(s) 'colour', 'labels', 'name', 'size'");
-        assert_eq!(error.details["fields"][0], json!({"name": "colour", "messages": ["Unknown field."]}));
+        assert_eq!(
+            error.details["fields"][0],
+            json!({"name": "colour", "messages": ["Unknown field."]})
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How many requests a project may still make: a bucket that refills by one each second. Asking for actions has a bucket of its own, as at the original.
+//! How many requests a project may still make: a bucket that refills by one each second. Asking for
+//! actions has a bucket of its own, as at the original.
 
 use std::collections::BTreeMap;
 
@@ -35,10 +36,17 @@ pub(super) struct Allowance {
 impl Budgets {
     /// Takes one request out of a project's bucket, if there is one left. The bucket holds `limit`
     /// requests and refills within an hour.
-    pub(super) fn spend(&mut self, project: &str, purse: Purse, limit: u32, now: Timestamp) -> Allowance {
+    pub(super) fn spend(
+        &mut self,
+        project: &str,
+        purse: Purse,
+        limit: u32,
+        now: Timestamp,
+    ) -> Allowance {
         let full = f64::from(limit);
         let refill = full / SECONDS_PER_HOUR;
-        let bucket = self.0.entry((project.to_owned(), purse)).or_insert(Bucket { level: full, at: now });
+        let bucket =
+            self.0.entry((project.to_owned(), purse)).or_insert(Bucket { level: full, at: now });
         let passed = now.duration_since(bucket.at).as_secs_f64().max(0.0);
         bucket.level = (bucket.level + passed * refill).min(full);
         bucket.at = now;
@@ -47,8 +55,14 @@ impl Budgets {
             bucket.level -= 1.0;
         }
         // Without any limit left to refill, it is never full.
-        let until_full = if refill > 0.0 { ((full - bucket.level) / refill).ceil() as i64 } else { 0 };
-        Allowance { is_spent, limit, remaining: bucket.level as u32, reset: now.as_second() + until_full }
+        let until_full =
+            if refill > 0.0 { ((full - bucket.level) / refill).ceil() as i64 } else { 0 };
+        Allowance {
+            is_spent,
+            limit,
+            remaining: bucket.level as u32,
+            reset: now.as_second() + until_full,
+        }
     }
 }
 
@@ -75,9 +89,25 @@ mod tests {
             assert!(!budgets.spend("p", Purse::Everything, LIMIT, now).is_spent);
         }
         let empty = budgets.spend("p", Purse::Everything, LIMIT, now);
-        assert_eq!(empty, Allowance { is_spent: true, limit: LIMIT, remaining: 0, reset: now.as_second() + i64::from(LIMIT) });
-        assert!(!budgets.spend("p", Purse::Actions, LIMIT, now).is_spent, "actions have their own bucket");
-        assert!(!budgets.spend("q", Purse::Everything, LIMIT, now).is_spent, "another project has its own bucket");
+        assert_eq!(
+            empty,
+            Allowance {
+                is_spent: true,
+                limit: LIMIT,
+                remaining: 0,
+                reset: now.as_second() + i64::from(LIMIT)
+            }
+        );
+        assert!(
+            !budgets.spend("p", Purse::Actions, LIMIT, now).is_spent,
+            "actions have their own \
+            bucket"
+        );
+        assert!(
+            !budgets.spend("q", Purse::Everything, LIMIT, now).is_spent,
+            "another project has \
+            its own bucket"
+        );
         let later = now + Duration::from_secs(1);
         assert!(!budgets.spend("p", Purse::Everything, LIMIT, later).is_spent);
         assert!(budgets.spend("p", Purse::Everything, LIMIT, later).is_spent);
@@ -93,6 +123,8 @@ mod tests {
         }
         assert!(budgets.spend("p", Purse::Everything, 2, now).is_spent);
         assert!(budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1799)).is_spent);
-        assert!(!budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1801)).is_spent);
+        assert!(
+            !budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1801)).is_spent
+        );
     }
 }

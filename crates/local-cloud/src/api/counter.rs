@@ -20,7 +20,12 @@ impl Counter {
     /// As `GET /_local/state` shows it: by project, `{total, by_route: {"GET servers": 12}}`.
     pub(super) fn json(&self) -> Value {
         let of = |routes: &BTreeMap<String, u64>| json!({"total": routes.values().sum::<u64>(), "by_route": routes});
-        Value::Object(self.0.iter().map(|(project, routes)| (project.clone(), of(routes))).collect::<Map<_, _>>())
+        Value::Object(
+            self.0
+                .iter()
+                .map(|(project, routes)| (project.clone(), of(routes)))
+                .collect::<Map<_, _>>(),
+        )
     }
 
     /// Begins at zero again. Returns what was counted so far.
@@ -38,9 +43,12 @@ mod tests {
     #[test]
     fn requests_are_counted_by_project_and_route() {
         let mut counter = Counter::default();
-        for (project, method, pattern) in
-            [("p", Method::GET, "servers"), ("p", Method::GET, "servers"), ("p", Method::POST, "servers"), ("q", Method::GET, "volumes")]
-        {
+        for (project, method, pattern) in [
+            ("p", Method::GET, "servers"),
+            ("p", Method::GET, "servers"),
+            ("p", Method::POST, "servers"),
+            ("q", Method::GET, "volumes"),
+        ] {
             counter.count(project, &method, pattern);
         }
         let expected = json!({

@@ -1,4 +1,5 @@
-//! The error envelope, and the errors that more than one route answers. Messages that were seen live are kept as they were.
+//! The error envelope, and the errors that more than one route answers. Messages that were seen
+//! live are kept as they were.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -20,7 +21,11 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> ApiError {
         ApiError { status, code, message: message.into(), details: Value::Null }
     }
 
@@ -30,7 +35,12 @@ impl ApiError {
 
     /// 401 by the documentation of errors; a client must not take the token for an invalid one.
     pub(crate) fn token_readonly() -> ApiError {
-        ApiError::new(StatusCode::UNAUTHORIZED, "token_readonly", "token is only allowed to perform GET requests")
+        ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "token_readonly",
+            "token is only allowed to \
+            perform GET requests",
+        )
     }
 
     pub(crate) fn rate_limited(limits: Limits) -> ApiError {
@@ -46,13 +56,25 @@ impl ApiError {
 
     /// An endpoint that was removed, with the entry of the changelog that announced it.
     pub(crate) fn removed(announcement: &str) -> ApiError {
-        let mut error = ApiError::new(StatusCode::GONE, "deprecated_api_endpoint", "API functionality was removed");
-        error.details = json!({"announcement": format!("https://docs.hetzner.cloud/changelog#{announcement}")});
+        let mut error = ApiError::new(
+            StatusCode::GONE,
+            "deprecated_api_endpoint",
+            "API functionality was removed",
+        );
+        error.details =
+            json!({"announcement": format!("https://docs.hetzner.cloud/changelog#{announcement}")});
         error
     }
 
     pub(crate) fn not_found(what: &str, id: u64) -> ApiError {
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("{what} with ID '{id}' not found"))
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!(
+                "{what} with ID '{id}' not \
+            found"
+            ),
+        )
     }
 
     pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> ApiError {
@@ -67,13 +89,14 @@ impl ApiError {
         ApiError::invalid_fields([(name.to_owned(), vec![message.into()])])
     }
 
-    pub(crate) fn invalid_fields(fields: impl IntoIterator<Item = (String, Vec<String>)>) -> ApiError {
+    pub(crate) fn invalid_fields(
+        fields: impl IntoIterator<Item = (String, Vec<String>)>,
+    ) -> ApiError {
         let fields: Vec<_> = fields.into_iter().collect();
         let names: Vec<String> = fields.iter().map(|(name, _)| format!("'{name}'")).collect();
         let word = if names.len() == 1 { "field" } else { "field(s)" };
         let mut error = ApiError::invalid(format!("invalid input in {word} {}", names.join(", ")));
-        error.details =
-            json!({"fields": fields.into_iter().map(|(name, messages)| json!({"name": name, "messages": messages})).collect::<Vec<_>>()});
+        error.details = json!({"fields": fields.into_iter().map(|(name, messages)| json!({"name": name, "messages": messages})).collect::<Vec<_>>()});
         error
     }
 
@@ -84,7 +107,14 @@ impl ApiError {
     }
 
     pub(crate) fn locked(what: &str) -> ApiError {
-        ApiError::new(StatusCode::LOCKED, "locked", format!("cannot perform operation because {what} is locked"))
+        ApiError::new(
+            StatusCode::LOCKED,
+            "locked",
+            format!(
+                "cannot perform operation because \
+            {what} is locked"
+            ),
+        )
     }
 
     pub(crate) fn protected(what: &str) -> ApiError {
@@ -93,7 +123,11 @@ impl ApiError {
 
     /// Seen from December 2025 to March 2026, with `details` of this form.
     pub(crate) fn location_disabled() -> ApiError {
-        let mut error = ApiError::new(StatusCode::PRECONDITION_FAILED, "resource_unavailable", "server location disabled");
+        let mut error = ApiError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "resource_unavailable",
+            "server location disabled",
+        );
         error.details = json!({});
         error
     }
@@ -105,9 +139,14 @@ impl ApiError {
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
         // What stands in front of the API writes its refusals of tokens on one line.
         if self.code == "unauthorized" {
-            return json_response(self.status, &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}));
+            return json_response(
+                self.status,
+                &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}),
+            );
         }
-        let envelope = Envelope { error: Content { message: &self.message, code: self.code, details: &self.details } };
+        let envelope = Envelope {
+            error: Content { message: &self.message, code: self.code, details: &self.details },
+        };
         let text = serde_json::to_string_pretty(&envelope).unwrap_or_default();
         json_text(self.status, format!("{text}\n"))
     }
@@ -128,10 +167,15 @@ struct Content<'a> {
 
 /// Written by the layer in front of the API, with a content type of its own.
 pub(super) fn no_such_route() -> Response<Full<Bytes>> {
-    const BODY: &str =
-        "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";
+    const BODY: &str = "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";
     let mut answer = Response::new(Full::new(Bytes::from_static(BODY.as_bytes())));
     *answer.status_mut() = StatusCode::NOT_FOUND;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(
+            "application/json; \
+        charset=UTF-8",
+        ),
+    );
     answer
 }

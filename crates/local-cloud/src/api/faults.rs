@@ -75,7 +75,9 @@ pub(super) struct Faults(pub(super) Vec<Fault>);
 impl Faults {
     /// The oldest ordered fault that this request meets, if any; it counts as met.
     pub(super) fn meet(&mut self, method: &Method, path: &str, body: &Value) -> Option<Met> {
-        let at = self.0.iter().position(|f| f.kind.can_befall(method, path) && f.matching.matches(method, path, body))?;
+        let at = self.0.iter().position(|f| {
+            f.kind.can_befall(method, path) && f.matching.matches(method, path, body)
+        })?;
         let fault = &mut self.0[at];
         let met = Met { kind: fault.kind, delay: Duration::from_millis(fault.delay_ms) };
         fault.times = fault.times.saturating_sub(1);
@@ -106,7 +108,9 @@ impl Kind {
             Kind::LocationDisabled => is_post && matches!(path, "/v1/servers" | "/v1/volumes"),
             Kind::NoSpaceLeft => is_post && path == "/v1/volumes",
             Kind::SlowAttach | Kind::WrongDevice | Kind::AttachError => {
-                is_post && (matches!(path, "/v1/servers" | "/v1/volumes") || path.starts_with("/v1/volumes/") && path.ends_with("/attach"))
+                is_post
+                    && (matches!(path, "/v1/servers" | "/v1/volumes")
+                        || path.starts_with("/v1/volumes/") && path.ends_with("/attach"))
             }
             Kind::ActionError | Kind::ActionHang | Kind::Locked => method != Method::GET,
             Kind::Unavailable503 | Kind::ServerError | Kind::RateLimit | Kind::LostReply => true,
@@ -127,7 +131,9 @@ fn starts_with(path: &str, pattern: &str) -> bool {
         return path.starts_with(pattern);
     }
     let mut segments = path.split('/');
-    pattern.split('/').all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == segment))
+    pattern
+        .split('/')
+        .all(|wanted| segments.next().is_some_and(|segment| wanted == "*" || wanted == segment))
 }
 
 #[cfg(test)]
@@ -142,7 +148,9 @@ mod tests {
 
     #[test]
     fn a_fault_is_met_as_often_as_it_was_ordered() {
-        let mut it = faults(json!({"kind": "unavailable_503", "match": {"method": "get", "path": "/v1/servers/*/actions"}, "times": 2}));
+        let mut it = faults(
+            json!({"kind": "unavailable_503", "match": {"method": "get", "path": "/v1/servers/*/actions"}, "times": 2}),
+        );
         let mut meets = |method: &Method, path: &str| it.meet(method, path, &Value::Null).is_some();
         assert!(!meets(&Method::GET, "/v1/servers/5"));
         assert!(!meets(&Method::POST, "/v1/servers/5/actions/poweron"));
@@ -160,16 +168,26 @@ mod tests {
         }
         for kind in ["attach_error", "wrong_device"] {
             let mut it = faults(json!({"kind": kind}));
-            assert!(it.meet(&Method::POST, "/v1/volumes/5/actions/detach", &Value::Null).is_none(), "{kind}");
-            assert!(it.meet(&Method::POST, "/v1/volumes/5/actions/attach", &Value::Null).is_some(), "{kind}");
+            assert!(
+                it.meet(&Method::POST, "/v1/volumes/5/actions/detach", &Value::Null).is_none(),
+                "{kind}"
+            );
+            assert!(
+                it.meet(&Method::POST, "/v1/volumes/5/actions/attach", &Value::Null).is_some(),
+                "{kind}"
+            );
         }
     }
 
     #[test]
     fn a_stock_fault_hits_only_the_server_that_it_is_meant_for() {
-        let mut it = faults(json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}}));
+        let mut it =
+            faults(json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}}));
         assert!(it.meet(&Method::POST, "/v1/volumes", &json!({"server_type": "cx23"})).is_none());
         assert!(it.meet(&Method::POST, "/v1/servers", &json!({"server_type": "cpx22"})).is_none());
-        assert_eq!(it.meet(&Method::POST, "/v1/servers", &json!({"server_type": "cx23"})).map(|m| m.kind), Some(Kind::StockOut));
+        assert_eq!(
+            it.meet(&Method::POST, "/v1/servers", &json!({"server_type": "cx23"})).map(|m| m.kind),
+            Some(Kind::StockOut)
+        );
     }
 }

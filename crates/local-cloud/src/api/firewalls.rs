@@ -13,7 +13,8 @@ use crate::state::labels::Selector;
 use crate::state::{Firewall, Id, Resource};
 use crate::work::Work;
 
-const FIREWALLS: Listing = Listing { plural: "firewalls", sort: &["id", "name", "created"], equal: &["name"] };
+const FIREWALLS: Listing =
+    Listing { plural: "firewalls", sort: &["id", "name", "created"], equal: &["name"] };
 
 /// Rules of a firewall, at most.
 const MOST_RULES: usize = 50;
@@ -41,7 +42,10 @@ struct SelectorRef {
 }
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    scope.list(&FIREWALLS, scope.project.firewalls.values().map(|f| view::firewall(scope.project, f)).collect())
+    scope.list(
+        &FIREWALLS,
+        scope.project.firewalls.values().map(|f| view::firewall(scope.project, f)).collect(),
+    )
 }
 
 pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -50,7 +54,11 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 }
 
 fn find<'s>(scope: &'s Scope<'_>) -> Result<&'s Firewall, ApiError> {
-    scope.project.firewalls.get(&scope.id()).ok_or_else(|| ApiError::not_found("firewall", scope.id()))
+    scope
+        .project
+        .firewalls
+        .get(&scope.id())
+        .ok_or_else(|| ApiError::not_found("firewall", scope.id()))
 }
 
 pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -68,13 +76,18 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let id = scope.new_id();
     let has_rules = !rules.is_empty();
     let targets = targets.into_iter().collect();
-    scope.project.firewalls.insert(id, Firewall { id, name, created: scope.now, labels, rules, revision: 1, targets });
+    scope
+        .project
+        .firewalls
+        .insert(id, Firewall { id, name, created: scope.now, labels, rules, revision: 1, targets });
     let mut actions = Vec::new();
     if has_rules {
         actions.push(note_rules(scope, id));
     }
     actions.extend(scope.settle_firewalls());
-    Ok(Reply::created(json!({"firewall": scope.firewall_json(id), "actions": scope.actions_json(&actions)})))
+    Ok(Reply::created(
+        json!({"firewall": scope.firewall_json(id), "actions": scope.actions_json(&actions)}),
+    ))
 }
 
 pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -82,7 +95,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut fields = Fields::of(&scope.call.body);
     let name: Option<String> = fields.optional("name");
     let labels = fields.labels();
-    fields.refuse_unless(name.as_deref().is_none_or(is_name), "name", "Length must be between 1 and 128.");
+    fields.refuse_unless(
+        name.as_deref().is_none_or(is_name),
+        "name",
+        "Length must be between 1 \
+        and 128.",
+    );
     fields.finish()?;
     if let Some(name) = &name {
         ensure_name_is_free(scope, name, Some(id))?;
@@ -99,7 +117,13 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let id = firewall.id;
     let is_on_a_server = scope.project.servers.values().any(|s| s.firewalls.contains_key(&id));
     if !firewall.targets.is_empty() || is_on_a_server {
-        return Err(ApiError::unprocessable("resource_in_use", format!("firewall with ID '{id}' is still in use")));
+        return Err(ApiError::unprocessable(
+            "resource_in_use",
+            format!(
+                "firewall with ID '{id}' is \
+            still in use"
+            ),
+        ));
     }
     scope.project.firewalls.remove(&id);
     Ok(Reply::nothing())
@@ -123,14 +147,18 @@ pub(super) fn set_rules(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 pub(super) fn apply(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     change_targets(scope, "apply_to", |before, target| {
         let is_new = before.targets.insert(target);
-        is_new.then_some(()).ok_or_else(|| ApiError::unprocessable("firewall_already_applied", "firewall is already applied"))
+        is_new.then_some(()).ok_or_else(|| {
+            ApiError::unprocessable("firewall_already_applied", "firewall is already applied")
+        })
     })
 }
 
 pub(super) fn remove(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     change_targets(scope, "remove_from", |before, target| {
         let was_there = before.targets.remove(&target);
-        was_there.then_some(()).ok_or_else(|| ApiError::unprocessable("firewall_already_removed", "firewall is already removed"))
+        was_there.then_some(()).ok_or_else(|| {
+            ApiError::unprocessable("firewall_already_removed", "firewall is already removed")
+        })
     })
 }
 
@@ -160,15 +188,30 @@ fn note_rules(scope: &mut Scope<'_>, firewall: Id) -> Id {
 
 fn targets(scope: &Scope<'_>, bodies: Vec<TargetBody>) -> Result<Vec<Target>, ApiError> {
     let target = |body: TargetBody| match (body.r#type.as_str(), body.server, body.label_selector) {
-        ("server", Some(server), None) if scope.project.servers.contains_key(&server.id) => Ok(Target::Server(server.id)),
-        ("server", Some(server), None) => {
-            Err(ApiError::unprocessable("firewall_resource_not_found", format!("server with ID '{}' not found", server.id)))
+        ("server", Some(server), None) if scope.project.servers.contains_key(&server.id) => {
+            Ok(Target::Server(server.id))
         }
-        ("label_selector", None, Some(SelectorRef { selector })) => match Selector::parse(&selector) {
-            Ok(_) => Ok(Target::Selector(selector)),
-            Err(problem) => Err(ApiError::invalid(format!("invalid label_selector: {problem}"))),
-        },
-        _ => Err(ApiError::invalid_field("type", "Must be one of: server, label_selector, with the part that it names.")),
+        ("server", Some(server), None) => Err(ApiError::unprocessable(
+            "firewall_resource_not_found",
+            format!(
+                "server with ID \
+                '{}' not found",
+                server.id
+            ),
+        )),
+        ("label_selector", None, Some(SelectorRef { selector })) => {
+            match Selector::parse(&selector) {
+                Ok(_) => Ok(Target::Selector(selector)),
+                Err(problem) => {
+                    Err(ApiError::invalid(format!("invalid label_selector: {problem}")))
+                }
+            }
+        }
+        _ => Err(ApiError::invalid_field(
+            "type",
+            "Must be one of: server, label_selector, with the \
+            part that it names.",
+        )),
     };
     bodies.into_iter().map(target).collect()
 }
@@ -193,7 +236,8 @@ fn check_rules(fields: &mut Fields, rules: &[Rule]) {
 }
 
 fn check_rule(rule: &Rule) -> Result<(), &'static str> {
-    let networks = if rule.direction == Direction::In { &rule.source_ips } else { &rule.destination_ips };
+    let networks =
+        if rule.direction == Direction::In { &rule.source_ips } else { &rule.destination_ips };
     if networks.is_empty() {
         return Err("inbound rules need source_ips, outbound rules destination_ips");
     }

@@ -38,7 +38,8 @@ pub(super) struct Listing {
     pub(super) plural: &'static str,
     /// Fields that it can be ordered by.
     pub(super) sort: &'static [&'static str],
-    /// Parameters that have to be equal to the field of the same name; several values mean any of them.
+    /// Parameters that have to be equal to the field of the same name; several values mean any of
+    /// them.
     pub(super) equal: &'static [&'static str],
 }
 
@@ -52,11 +53,12 @@ pub(crate) struct Page {
 
 impl Page {
     fn of(query: &Query, entries: usize) -> Result<Page, ApiError> {
-        let number = |name: &str, default: usize| match query.first(name).filter(|v| !v.is_empty()) {
+        let number = |name: &str, default: usize| match query.first(name).filter(|v| !v.is_empty())
+        {
             None => Ok(default),
-            Some(text) => {
-                text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| ApiError::invalid_field(name, "Must be greater than or equal to 1."))
-            }
+            Some(text) => text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| {
+                ApiError::invalid_field(name, "Must be greater than or equal to 1.")
+            }),
         };
         let page = number("page", 1)?;
         let per_page = number("per_page", DEFAULT_PER_PAGE)?.min(MOST_PER_PAGE);
@@ -76,22 +78,35 @@ impl Page {
         if self.last <= 1 && self.page == 1 {
             return None;
         }
-        let others: String = query.split('&').filter(|p| !p.is_empty() && !p.starts_with("page=") && !p.starts_with("per_page=")).fold(
-            String::new(),
-            |mut text, part| {
+        let others: String = query
+            .split('&')
+            .filter(|p| !p.is_empty() && !p.starts_with("page=") && !p.starts_with("per_page="))
+            .fold(String::new(), |mut text, part| {
                 text.push('&');
                 text.push_str(part);
                 text
-            },
-        );
-        let to = |page: usize, rel: &str| format!("<http://{host}{path}?page={page}&per_page={}{others}>; rel={rel}", self.per_page);
-        let links = [self.previous().map(|p| to(p, "prev")), self.next().map(|p| to(p, "next")), Some(to(self.last, "last"))];
+            });
+        let to = |page: usize, rel: &str| {
+            format!(
+                "<http://{host}{path}?page={page}&per_page={}{others}>; rel={rel}",
+                self.per_page
+            )
+        };
+        let links = [
+            self.previous().map(|p| to(p, "prev")),
+            self.next().map(|p| to(p, "next")),
+            Some(to(self.last, "last")),
+        ];
         Some(links.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
 }
 
 /// Answers a list request.
-pub(super) fn list(query: &Query, listing: &Listing, mut items: Vec<Value>) -> Result<Reply, ApiError> {
+pub(super) fn list(
+    query: &Query,
+    listing: &Listing,
+    mut items: Vec<Value>,
+) -> Result<Reply, ApiError> {
     for name in listing.equal {
         let wanted: Vec<&str> = query.all(name).filter(|v| !v.is_empty()).collect();
         if !wanted.is_empty() {
@@ -99,10 +114,18 @@ pub(super) fn list(query: &Query, listing: &Listing, mut items: Vec<Value>) -> R
         }
     }
     if let Some(text) = query.first("label_selector").filter(|t| !t.is_empty()) {
-        let selector = Selector::parse(text).map_err(|problem| ApiError::invalid(format!("invalid label_selector: {problem}")))?;
-        items.retain(|item| serde_json::from_value(item["labels"].clone()).is_ok_and(|labels| selector.matches(&labels)));
+        let selector = Selector::parse(text)
+            .map_err(|problem| ApiError::invalid(format!("invalid label_selector: {problem}")))?;
+        items.retain(|item| {
+            serde_json::from_value(item["labels"].clone())
+                .is_ok_and(|labels| selector.matches(&labels))
+        });
     }
-    let order = query.all("sort").filter(|t| !t.is_empty()).map(|text| order_by(listing, text)).collect::<Result<Vec<_>, _>>()?;
+    let order = query
+        .all("sort")
+        .filter(|t| !t.is_empty())
+        .map(|text| order_by(listing, text))
+        .collect::<Result<Vec<_>, _>>()?;
     items.sort_by(|a, b| {
         let by = |(field, descends): &(&str, bool)| {
             let ordering = compare(&a[*field], &b[*field]);
@@ -112,7 +135,11 @@ pub(super) fn list(query: &Query, listing: &Listing, mut items: Vec<Value>) -> R
     });
     let page = Page::of(query, items.len())?;
     let total = items.len();
-    let shown: Vec<Value> = items.into_iter().skip((page.page - 1).saturating_mul(page.per_page)).take(page.per_page).collect();
+    let shown: Vec<Value> = items
+        .into_iter()
+        .skip((page.page - 1).saturating_mul(page.per_page))
+        .take(page.per_page)
+        .collect();
     let pagination = json!({
         "page": page.page,
         "per_page": page.per_page,
@@ -173,7 +200,10 @@ mod tests {
         assert_eq!(ids("page=3"), (51..=60).collect::<Vec<_>>());
         assert_eq!(ids("per_page=80").len(), 50);
         let meta = numbers("page=9").unwrap().body.unwrap()["meta"]["pagination"].clone();
-        assert_eq!(meta, json!({"page": 9, "per_page": 25, "previous_page": 8, "next_page": null, "last_page": 3, "total_entries": 60}));
+        assert_eq!(
+            meta,
+            json!({"page": 9, "per_page": 25, "previous_page": 8, "next_page": null, "last_page": 3, "total_entries": 60})
+        );
         assert!(numbers("page=0").is_err());
         assert!(numbers("page=18446744073709551615&per_page=50").is_ok());
     }
@@ -181,17 +211,30 @@ mod tests {
     #[test]
     fn order_and_filters_work_together() {
         assert_eq!(ids("sort=name:desc&sort=id:desc&per_page=2"), [59, 57]);
-        assert_eq!(ids("name=n0&label_selector=third%3D0&sort=id"), [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]);
+        assert_eq!(
+            ids("name=n0&label_selector=third%3D0&sort=id"),
+            [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]
+        );
         assert_eq!(ids("label_selector=third+in+(1,2),!x&per_page=1"), [1]);
         assert_eq!(numbers("sort=colour").err().map(|e| e.code), Some("invalid_input"));
-        assert!(numbers("label_selector=a,,b").err().is_some_and(|e| e.message.starts_with("invalid label_selector: ")));
+        assert!(
+            numbers("label_selector=a,,b")
+                .err()
+                .is_some_and(|e| e.message.starts_with("invalid label_selector: "))
+        );
     }
 
     #[test]
     fn links_keep_the_filters() {
         let page = numbers("page=2&name=n0&per_page=10").unwrap().page.unwrap();
         let link = page.link("h:1", "/v1/numbers", "page=2&name=n0&per_page=10").unwrap();
-        assert!(link.starts_with("<http://h:1/v1/numbers?page=1&per_page=10&name=n0>; rel=prev, <http://h:1/v1/numbers?page=3&"), "{link}");
+        assert!(
+            link.starts_with(
+                "<http://h:1/v1/numbers?page=1&per_page=10&name=n0>; rel=prev, \
+            <http://h:1/v1/numbers?page=3&"
+            ),
+            "{link}"
+        );
         assert!(link.ends_with("rel=last"), "{link}");
     }
 }

@@ -29,7 +29,9 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<I
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => drop(api.engine.tasks.spawn(Box::pin(connection(stream, api.clone(), bridge)))),
+            Ok((stream, _)) => {
+                drop(api.engine.tasks.spawn(Box::pin(connection(stream, api.clone(), bridge))))
+            }
             Err(error) => {
                 // Out of file descriptors, or the peer was gone already.
                 tracing::warn!(%error, "a connection was not accepted");
@@ -40,7 +42,8 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<I
 }
 
 async fn connection(stream: TcpStream, api: Arc<Api>, bridge: Option<IpAddr>) {
-    let is_local = stream.local_addr().is_ok_and(|a| a.ip().is_loopback() || Some(a.ip()) == bridge);
+    let is_local =
+        stream.local_addr().is_ok_and(|a| a.ip().is_loopback() || Some(a.ip()) == bridge);
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
@@ -49,7 +52,9 @@ async fn connection(stream: TcpStream, api: Arc<Api>, bridge: Option<IpAddr>) {
         let api = api.clone();
         async move { answer(&api, request, is_local).await }
     });
-    let mut connection = std::pin::pin!(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let mut connection = std::pin::pin!(
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service)
+    );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
@@ -62,10 +67,18 @@ async fn connection(stream: TcpStream, api: Arc<Api>, bridge: Option<IpAddr>) {
     }
 }
 
-async fn answer(api: &Api, request: http::Request<Incoming>, is_local: bool) -> Result<http::Response<Full<Bytes>>, LostReply> {
+async fn answer(
+    api: &Api,
+    request: http::Request<Incoming>,
+    is_local: bool,
+) -> Result<http::Response<Full<Bytes>>, LostReply> {
     let (head, body) = request.into_parts();
     // A body that is too long or breaks off is refused like one that is not JSON.
-    let body = Limited::new(body, LONGEST_BODY).collect().await.map(|b| b.to_bytes()).unwrap_or_else(|_| Bytes::from_static(b"\0"));
+    let body = Limited::new(body, LONGEST_BODY)
+        .collect()
+        .await
+        .map(|b| b.to_bytes())
+        .unwrap_or_else(|_| Bytes::from_static(b"\0"));
     let request = Request {
         method: head.method,
         path: head.uri.path().to_owned(),

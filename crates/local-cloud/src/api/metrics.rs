@@ -40,7 +40,13 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let query = &scope.call.query;
     let time = |name: &str| {
         let text = query.first(name).unwrap_or_default();
-        text.parse::<Timestamp>().map_err(|_| ApiError::invalid_field(name, "Not a valid datetime."))
+        text.parse::<Timestamp>().map_err(|_| {
+            ApiError::invalid_field(
+                name,
+                "Not a valid \
+            datetime.",
+            )
+        })
     };
     let (start, end) = (time("start")?, time("end")?);
     let span = end.as_second() - start.as_second();
@@ -59,13 +65,26 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if wanted.is_empty() {
         return Err(ApiError::invalid_field("type", "Missing data for required field."));
     }
-    let step = query.first("step").and_then(|s| s.parse::<i64>().ok()).unwrap_or(0).max(span / MOST_POINTS + 1);
+    let step = query
+        .first("step")
+        .and_then(|s| s.parse::<i64>().ok())
+        .unwrap_or(0)
+        .max(span / MOST_POINTS + 1);
     let points = points(scope, id, start, span, step);
     let values = |of: fn(&Rates) -> f64| -> Value {
-        points.iter().map(|(at, rates)| json!([at, format!("{:.3}", of(rates))])).collect::<Vec<_>>().into()
+        points
+            .iter()
+            .map(|(at, rates)| json!([at, format!("{:.3}", of(rates))]))
+            .collect::<Vec<_>>()
+            .into()
     };
-    let series: Map<String, Value> = wanted.iter().map(|(name, of)| ((*name).to_owned(), json!({"values": values(*of)}))).collect();
-    Ok(Reply::ok(json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}})))
+    let series: Map<String, Value> = wanted
+        .iter()
+        .map(|(name, of)| ((*name).to_owned(), json!({"values": values(*of)})))
+        .collect();
+    Ok(Reply::ok(
+        json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}}),
+    ))
 }
 
 /// Unix seconds, and what the server did in the step before.

@@ -7,7 +7,8 @@ use super::list::Listing;
 use super::scope::{Reply, Scope};
 use crate::catalogue::Entry;
 
-const SERVER_TYPES: Listing = Listing { plural: "server_types", sort: &["id", "name"], equal: &["name", "architecture"] };
+const SERVER_TYPES: Listing =
+    Listing { plural: "server_types", sort: &["id", "name"], equal: &["name", "architecture"] };
 const LOCATIONS: Listing = Listing { plural: "locations", sort: &["id", "name"], equal: &["name"] };
 
 fn shown(entries: &[Entry]) -> Vec<Value> {
@@ -19,7 +20,10 @@ pub(super) fn server_types(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 }
 
 pub(super) fn server_type(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let found = scope.catalogue.server_type(scope.id()).ok_or_else(|| ApiError::not_found("server_type", scope.id()))?;
+    let found = scope
+        .catalogue
+        .server_type(scope.id())
+        .ok_or_else(|| ApiError::not_found("server_type", scope.id()))?;
     Ok(Reply::ok(json!({"server_type": found.json})))
 }
 
@@ -28,7 +32,10 @@ pub(super) fn locations(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 }
 
 pub(super) fn location(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let found = scope.catalogue.location(scope.id()).ok_or_else(|| ApiError::not_found("location", scope.id()))?;
+    let found = scope
+        .catalogue
+        .location(scope.id())
+        .ok_or_else(|| ApiError::not_found("location", scope.id()))?;
     Ok(Reply::ok(json!({"location": found.json})))
 }
 

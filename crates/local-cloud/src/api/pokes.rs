@@ -1,4 +1,5 @@
-//! What can be done to the local cloud but not to the original: faults, power cuts, a look inside. See the crate's head for the requests.
+//! What can be done to the local cloud but not to the original: faults, power cuts, a look inside.
+//! See the crate's head for the requests.
 
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
@@ -25,7 +26,8 @@ pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes:
         (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
         (&Method::PUT, ["limits"]) => set_limits(api, &request.body),
         (&Method::DELETE, ["requests"]) => {
-            let counted = api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reset();
+            let counted =
+                api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reset();
             json_response(StatusCode::OK, &json!({"requests": counted}))
         }
         (&Method::GET, ["bill"]) => json_response(StatusCode::OK, &bill(api)),
@@ -50,7 +52,10 @@ fn set_limits(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
         Ok(new) => {
             limits.requests_per_hour = new.requests_per_hour.unwrap_or(limits.requests_per_hour);
             limits.servers = new.servers.unwrap_or(limits.servers);
-            json_response(StatusCode::OK, &json!({"requests_per_hour": limits.requests_per_hour, "servers": limits.servers}))
+            json_response(
+                StatusCode::OK,
+                &json!({"requests_per_hour": limits.requests_per_hour, "servers": limits.servers}),
+            )
         }
         Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
@@ -96,10 +101,13 @@ async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {
 
 /// Counts over all projects, the requests of each project, and the faults that are still to be met.
 fn summary(api: &Api) -> Value {
-    let faults = serde_json::to_value(&api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0);
+    let faults = serde_json::to_value(
+        &api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0,
+    );
     let requests = api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).json();
     let world = api.engine.world();
-    let count = |of: fn(&crate::state::Project) -> usize| world.projects.values().map(of).sum::<usize>();
+    let count =
+        |of: fn(&crate::state::Project) -> usize| world.projects.values().map(of).sum::<usize>();
     json!({
         "servers": count(|p| p.servers.len()),
         "server_ids": world.projects.values().flat_map(|p| p.servers.keys()).collect::<Vec<_>>(),
@@ -121,7 +129,9 @@ fn summary(api: &Api) -> Value {
 /// Of each project, by its name.
 fn bill(api: &Api) -> Value {
     let world = api.engine.world();
-    let bills = world.projects.iter().map(|(name, project)| (name.clone(), bill::of(project, &api.engine.catalogue, Timestamp::now())));
+    let bills = world.projects.iter().map(|(name, project)| {
+        (name.clone(), bill::of(project, &api.engine.catalogue, Timestamp::now()))
+    });
     Value::Object(bills.collect())
 }
 

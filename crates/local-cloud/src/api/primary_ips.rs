@@ -9,7 +9,8 @@ use super::scope::{Reply, Scope};
 use super::view;
 use crate::state::{AddressFacts, Id, Server};
 
-const PRIMARY_IPS: Listing = Listing { plural: "primary_ips", sort: &["id", "created"], equal: &["name", "ip"] };
+const PRIMARY_IPS: Listing =
+    Listing { plural: "primary_ips", sort: &["id", "created"], equal: &["name", "ip"] };
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     scope.list(&PRIMARY_IPS, all(scope))
@@ -27,7 +28,10 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let auto_delete: Option<bool> = fields.optional("auto_delete");
     let labels = fields.labels();
     fields.finish()?;
-    if name.as_ref().is_some_and(|name| all(scope).iter().any(|ip| ip["id"] != id && ip["name"] == **name)) {
+    if name
+        .as_ref()
+        .is_some_and(|name| all(scope).iter().any(|ip| ip["id"] != id && ip["name"] == **name))
+    {
         return Err(ApiError::taken("name", "name is already used"));
     }
     if let Some(facts) = facts(scope, id) {
@@ -49,12 +53,19 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let id = scope.id();
     match scope.project.addresses.remove(&id) {
         Some(_) => Ok(Reply::nothing()),
-        None => Err(ApiError::unprocessable("must_be_unassigned", "the primary IP is assigned to a server")),
+        None => Err(ApiError::unprocessable(
+            "must_be_unassigned",
+            "the primary IP is assigned to a \
+            server",
+        )),
     }
 }
 
 fn find(scope: &Scope<'_>) -> Result<Value, ApiError> {
-    all(scope).into_iter().find(|ip| ip["id"] == scope.id()).ok_or_else(|| ApiError::not_found("primary_ip", scope.id()))
+    all(scope)
+        .into_iter()
+        .find(|ip| ip["id"] == scope.id())
+        .ok_or_else(|| ApiError::not_found("primary_ip", scope.id()))
 }
 
 fn facts<'s>(scope: &'s mut Scope<'_>, id: Id) -> Option<&'s mut AddressFacts> {
@@ -69,8 +80,14 @@ fn facts<'s>(scope: &'s mut Scope<'_>, id: Id) -> Option<&'s mut AddressFacts> {
 
 fn all(scope: &Scope<'_>) -> Vec<Value> {
     let free = scope.project.addresses.iter().map(|(id, address)| {
-        let of =
-            Of { id: *id, kind: &address.kind, ip: address.ip.clone(), location: address.location, created: address.created, server: None };
+        let of = Of {
+            id: *id,
+            kind: &address.kind,
+            ip: address.ip.clone(),
+            location: address.location,
+            created: address.created,
+            server: None,
+        };
         shown(scope, of, &address.facts, json!([]))
     });
     scope.project.servers.values().flat_map(|server| of(scope, server)).chain(free).collect()
@@ -79,12 +96,30 @@ fn all(scope: &Scope<'_>) -> Vec<Value> {
 fn of(scope: &Scope<'_>, server: &Server) -> Vec<Value> {
     let (location, created) = (server.location, server.created);
     let ipv4 = server.ipv4.as_ref().map(|a| {
-        let of = Of { id: a.id, kind: "ipv4", ip: a.ip.to_string(), location, created, server: Some(server.id) };
+        let of = Of {
+            id: a.id,
+            kind: "ipv4",
+            ip: a.ip.to_string(),
+            location,
+            created,
+            server: Some(server.id),
+        };
         shown(scope, of, &a.facts, json!([{"ip": a.ip, "dns_ptr": a.reverse_name()}]))
     });
     let ipv6 = server.ipv6.as_ref().map(|a| {
-        let names = a.dns_ptr.iter().map(|(ip, name)| json!({"ip": ip, "dns_ptr": name})).collect::<Vec<_>>();
-        let of = Of { id: a.id, kind: "ipv6", ip: format!("{}/64", a.network), location, created, server: Some(server.id) };
+        let names = a
+            .dns_ptr
+            .iter()
+            .map(|(ip, name)| json!({"ip": ip, "dns_ptr": name}))
+            .collect::<Vec<_>>();
+        let of = Of {
+            id: a.id,
+            kind: "ipv6",
+            ip: format!("{}/64", a.network),
+            location,
+            created,
+            server: Some(server.id),
+        };
         shown(scope, of, &a.facts, names.into())
     });
     ipv4.into_iter().chain(ipv6).collect()

@@ -1,12 +1,15 @@
-//! The table of all routes; those that the local cloud does not have stand in `absent`. `{id}` stands
-//! for digits, `{name}` for anything; the first pattern that fits is taken.
+//! The table of all routes; those that the local cloud does not have stand in `absent`. `{id}`
+//! stands for digits, `{name}` for anything; the first pattern that fits is taken.
 
 use http::Method;
 
 use super::budget::Purse;
 use super::error::ApiError;
 use super::scope::{Reply, Scope};
-use super::{absent, actions, firewalls, images, metrics, ordering, primary_ips, server_actions, servers, ssh_keys, volumes};
+use super::{
+    absent, actions, firewalls, images, metrics, ordering, primary_ips, server_actions, servers,
+    ssh_keys, volumes,
+};
 
 pub(super) type Handler = fn(&mut Scope<'_>) -> Result<Reply, ApiError>;
 
@@ -122,12 +125,29 @@ mod tests {
         let pattern = |path: &str| find(path).map(|(route, ids)| (route.pattern, ids));
         assert_eq!(pattern("/v1/servers"), Some(("servers", vec![])));
         assert_eq!(pattern("/v1/servers/actions"), Some(("servers/actions", vec![])));
-        assert_eq!(pattern("/v1/servers/5/actions/6"), Some(("servers/{id}/actions/{id}", vec![5, 6])));
-        assert_eq!(pattern("/v1/servers/5/actions/poweron"), Some(("servers/{id}/actions/poweron", vec![5])));
-        assert_eq!(pattern("/v1/zones/example.com/rrsets/www/A"), Some(("zones/{name}/rrsets/{name}/{name}", vec![])));
-        for unknown in
-            ["/v1/zones/", "/v1", "/v1/", "/servers", "/v1/servers/", "/v1/servers/five", "/v1/nothing", "/v2/servers", "/v1/servers/-5"]
-        {
+        assert_eq!(
+            pattern("/v1/servers/5/actions/6"),
+            Some(("servers/{id}/actions/{id}", vec![5, 6]))
+        );
+        assert_eq!(
+            pattern("/v1/servers/5/actions/poweron"),
+            Some(("servers/{id}/actions/poweron", vec![5]))
+        );
+        assert_eq!(
+            pattern("/v1/zones/example.com/rrsets/www/A"),
+            Some(("zones/{name}/rrsets/{name}/{name}", vec![]))
+        );
+        for unknown in [
+            "/v1/zones/",
+            "/v1",
+            "/v1/",
+            "/servers",
+            "/v1/servers/",
+            "/v1/servers/five",
+            "/v1/nothing",
+            "/v2/servers",
+            "/v1/servers/-5",
+        ] {
             assert_eq!(pattern(unknown), None, "{unknown}");
         }
     }

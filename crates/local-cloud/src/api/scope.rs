@@ -1,4 +1,5 @@
-//! What a route's function works with: one project, locked for the moment, and the means to start actions in it.
+//! What a route's function works with: one project, locked for the moment, and the means to start
+//! actions in it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -103,7 +104,11 @@ impl<'a> Scope<'a> {
     }
 
     pub(super) fn ensure_unlocked(&self, resource: Resource) -> Result<(), ApiError> {
-        if self.project.is_locked(resource) { Err(ApiError::locked(resource.kind())) } else { Ok(()) }
+        if self.project.is_locked(resource) {
+            Err(ApiError::locked(resource.kind()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes down an action; it runs once it is part of a [`Scope::start`].
@@ -113,18 +118,29 @@ impl<'a> Scope<'a> {
         id
     }
 
-    /// Locks what the actions work on and lets them run, one after the other, once the request is answered.
+    /// Locks what the actions work on and lets them run, one after the other, once the request is
+    /// answered.
     pub(super) fn start(&mut self, steps: Vec<(Id, Work)>, holds: Vec<Resource>) {
         let Some((first, _)) = steps.first() else { return };
         for held in &holds {
             self.project.locks.insert(*held, *first);
         }
         let steps = steps.into_iter().map(|(id, work)| Step { action: Some(id), work }).collect();
-        self.chains.push(Chain { project: self.name.to_owned(), steps, holds, mishap: self.call.mishap });
+        self.chains.push(Chain {
+            project: self.name.to_owned(),
+            steps,
+            holds,
+            mishap: self.call.mishap,
+        });
     }
 
     /// One action on resources that it locks meanwhile.
-    pub(super) fn start_one(&mut self, command: &'static str, resources: &[Resource], work: Work) -> Result<Value, ApiError> {
+    pub(super) fn start_one(
+        &mut self,
+        command: &'static str,
+        resources: &[Resource],
+        work: Work,
+    ) -> Result<Value, ApiError> {
         for resource in resources {
             self.ensure_unlocked(*resource)?;
         }
@@ -160,7 +176,10 @@ impl<'a> Scope<'a> {
     }
 
     pub(super) fn server_json(&self, id: Id) -> Value {
-        self.project.servers.get(&id).map_or(Value::Null, |s| view::server(self.project, self.catalogue, s, self.now))
+        self.project
+            .servers
+            .get(&id)
+            .map_or(Value::Null, |s| view::server(self.project, self.catalogue, s, self.now))
     }
 
     pub(super) fn volume_json(&self, id: Id) -> Value {
@@ -172,7 +191,12 @@ impl<'a> Scope<'a> {
     }
 
     /// The answer of most action routes.
-    pub(super) fn answer_action(&mut self, command: &'static str, resources: &[Resource], work: Work) -> Result<Reply, ApiError> {
+    pub(super) fn answer_action(
+        &mut self,
+        command: &'static str,
+        resources: &[Resource],
+        work: Work,
+    ) -> Result<Reply, ApiError> {
         Ok(Reply::created(json!({"action": self.start_one(command, resources, work)?})))
     }
 }

@@ -16,7 +16,11 @@ use crate::work::Work;
 /// The rescue system is forgotten when nobody boots it by then.
 const RESCUE_WAITS: Duration = Duration::from_secs(60 * 60);
 
-fn simple(scope: &mut Scope<'_>, command: &'static str, work: fn(u64) -> Work) -> Result<Reply, ApiError> {
+fn simple(
+    scope: &mut Scope<'_>,
+    command: &'static str,
+    work: fn(u64) -> Work,
+) -> Result<Reply, ApiError> {
     let id = servers::find(scope)?.id;
     Fields::of(&scope.call.body).finish()?;
     scope.answer_action(command, &[Resource::Server(id)], work(id))
@@ -52,10 +56,16 @@ pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut fields = Fields::of(&scope.call.body);
     let kind: Option<String> = fields.optional("type");
     let keys: Vec<u64> = fields.optional("ssh_keys").unwrap_or_default();
-    fields.refuse_unless(matches!(kind.as_deref(), None | Some("linux64")), "type", "Must be one of: linux64.");
+    fields.refuse_unless(
+        matches!(kind.as_deref(), None | Some("linux64")),
+        "type",
+        "Must be one \
+        of: linux64.",
+    );
     fields.finish()?;
     let keys: Vec<IdOrName> = keys.into_iter().map(IdOrName::Id).collect();
-    let rescue = Rescue { ssh_keys: servers::find_keys(scope, &keys)?, until: scope.now + RESCUE_WAITS };
+    let rescue =
+        Rescue { ssh_keys: servers::find_keys(scope, &keys)?, until: scope.now + RESCUE_WAITS };
     let work = Work::SetRescue { server: id, rescue: Some(rescue) };
     let action = scope.start_one("enable_rescue", &[Resource::Server(id)], work)?;
     let root_password = servers::root_password();
@@ -69,7 +79,10 @@ pub(super) fn disable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let server = servers::find(scope)?;
     let (id, is_protected, has_keys) = (server.id, server.protected, !server.ssh_keys.is_empty());
-    let server_type = scope.catalogue.server_type(server.server_type).ok_or_else(|| ApiError::invalid("unknown server type"))?;
+    let server_type = scope
+        .catalogue
+        .server_type(server.server_type)
+        .ok_or_else(|| ApiError::invalid("unknown server type"))?;
     let mut fields = Fields::of(&scope.call.body);
     let image: IdOrName = fields.required("image");
     let user_data: Option<String> = fields.optional("user_data");
@@ -80,7 +93,11 @@ pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         return Err(ApiError::protected("server"));
     }
     let image = images::find_for(scope, &image, server_type)?;
-    let action = scope.start_one("rebuild_server", &[Resource::Server(id)], Work::Rebuild { server: id, image })?;
+    let action = scope.start_one(
+        "rebuild_server",
+        &[Resource::Server(id)],
+        Work::Rebuild { server: id, image },
+    )?;
     if let (Some(server), Some(_)) = (scope.project.servers.get_mut(&id), &user_data) {
         server.user_data = user_data;
     }
@@ -96,22 +113,44 @@ pub(super) fn change_type(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.finish()?;
     scope.ensure_unlocked(Resource::Server(server.id))?;
     let to = servers::find_server_type(scope, &wanted)?;
-    let from = scope.catalogue.server_type(server.server_type).ok_or_else(|| ApiError::invalid("unknown server type"))?;
+    let from = scope
+        .catalogue
+        .server_type(server.server_type)
+        .ok_or_else(|| ApiError::invalid("unknown server type"))?;
     if to.id == from.id {
-        return Err(ApiError::unprocessable("invalid_server_type", "server already has this server type"));
+        return Err(ApiError::unprocessable(
+            "invalid_server_type",
+            "server already has this server \
+            type",
+        ));
     }
     if to.text("architecture") != from.text("architecture") {
-        return Err(ApiError::unprocessable("invalid_server_type", "server types have different architectures"));
+        return Err(ApiError::unprocessable(
+            "invalid_server_type",
+            "server types have different \
+            architectures",
+        ));
     }
     if to.number("disk") < server.disk {
-        return Err(ApiError::unprocessable("invalid_server_type", "the disk of the server type is too small"));
+        return Err(ApiError::unprocessable(
+            "invalid_server_type",
+            "the disk of the server type is \
+            too small",
+        ));
     }
     if server.status != ServerStatus::Off {
         return Err(ApiError::unprocessable("server_not_stopped", "server must be powered off"));
     }
-    let location = scope.catalogue.location(server.location).ok_or_else(|| ApiError::invalid("unknown location"))?;
+    let location = scope
+        .catalogue
+        .location(server.location)
+        .ok_or_else(|| ApiError::invalid("unknown location"))?;
     servers::place(scope, to, location)?;
-    let work = Work::ChangeType { server: server.id, server_type: to.id, disk: upgrade_disk.then(|| to.number("disk")) };
+    let work = Work::ChangeType {
+        server: server.id,
+        server_type: to.id,
+        disk: upgrade_disk.then(|| to.number("disk")),
+    };
     scope.answer_action("change_server_type", &[Resource::Server(server.id)], work)
 }
 
@@ -126,7 +165,8 @@ pub(super) fn create_image(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.finish()?;
     scope.ensure_unlocked(Resource::Server(server.id))?;
     let origin = images::describe(scope, server.image);
-    let architecture = scope.catalogue.server_type(server.server_type).map_or("x86", |t| t.text("architecture"));
+    let architecture =
+        scope.catalogue.server_type(server.server_type).map_or("x86", |t| t.text("architecture"));
     let id = scope.new_id();
     let snapshot = Snapshot {
         id,
@@ -145,8 +185,14 @@ pub(super) fn create_image(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     };
     scope.project.snapshots.insert(id, snapshot);
     let resources = [Resource::Server(server.id), Resource::Image(id)];
-    let action = scope.start_one("create_image", &resources, Work::CreateImage { server: server.id, image: id })?;
-    Ok(Reply::created(json!({"image": view::image_by_id(scope.project, scope.catalogue, id), "action": action})))
+    let action = scope.start_one(
+        "create_image",
+        &resources,
+        Work::CreateImage { server: server.id, image: id },
+    )?;
+    Ok(Reply::created(
+        json!({"image": view::image_by_id(scope.project, scope.catalogue, id), "action": action}),
+    ))
 }
 
 pub(super) fn change_protection(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -176,7 +222,10 @@ pub(super) fn change_dns_ptr(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let server = servers::find(scope)?;
     let is_its = match ip {
         IpAddr::V4(ip) => server.ipv4.as_ref().is_some_and(|a| a.ip == ip),
-        IpAddr::V6(ip) => server.ipv6.as_ref().is_some_and(|a| u128::from(a.network) >> 64 == u128::from(ip) >> 64),
+        IpAddr::V6(ip) => server
+            .ipv6
+            .as_ref()
+            .is_some_and(|a| u128::from(a.network) >> 64 == u128::from(ip) >> 64),
     };
     if !is_its {
         return Err(not_its());

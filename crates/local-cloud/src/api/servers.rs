@@ -1,4 +1,5 @@
-//! Servers: listing, ordering, changing, deleting. What is done to one later is in `server_actions`.
+//! Servers: listing, ordering, changing, deleting. What is done to one later is in
+//! `server_actions`.
 
 use std::net::Ipv6Addr;
 
@@ -16,7 +17,8 @@ use crate::catalogue::{Entry, NotSold};
 use crate::state::{Id, Ipv4, Ipv6, Resource, Server, ServerStatus};
 use crate::work::Work;
 
-const SERVERS: Listing = Listing { plural: "servers", sort: &["id", "name", "created"], equal: &["name", "status"] };
+const SERVERS: Listing =
+    Listing { plural: "servers", sort: &["id", "name", "created"], equal: &["name", "status"] };
 
 /// The most user data that is taken, in bytes.
 pub(super) const MOST_USER_DATA: usize = 32 * 1024;
@@ -25,7 +27,15 @@ pub(super) const MOST_USER_DATA: usize = 32 * 1024;
 const NETWORKS: u128 = 0x2001_0db8_u128 << 96;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    scope.list(&SERVERS, scope.project.servers.values().map(|s| view::server(scope.project, scope.catalogue, s, scope.now)).collect())
+    scope.list(
+        &SERVERS,
+        scope
+            .project
+            .servers
+            .values()
+            .map(|s| view::server(scope.project, scope.catalogue, s, scope.now))
+            .collect(),
+    )
 }
 
 pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -60,7 +70,8 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let image: IdOrName = fields.required("image");
     let location: Option<IdOrName> = fields.optional("location");
     // Unknown since July 2026, as any other unknown field.
-    let datacenter: Option<IdOrName> = scope.catalogue.removed_properties.then(|| fields.optional("datacenter")).flatten();
+    let datacenter: Option<IdOrName> =
+        scope.catalogue.removed_properties.then(|| fields.optional("datacenter")).flatten();
     let starts = fields.optional("start_after_create").unwrap_or(true);
     let key_refs: Vec<IdOrName> = fields.optional("ssh_keys").unwrap_or_default();
     let volumes: Vec<Id> = fields.optional("volumes").unwrap_or_default();
@@ -72,13 +83,35 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let placement_group: Option<Id> = fields.optional("placement_group");
     let public_net: PublicNet = fields.optional("public_net").unwrap_or_default();
     fields.refuse_unless(is_host_name(&name), "name", "Name is not a valid hostname.");
-    fields.refuse_unless(user_data.as_ref().is_none_or(|d| d.len() <= MOST_USER_DATA), "user_data", "Longer than maximum length 32768.");
-    fields.refuse_unless(location.is_none() || datacenter.is_none(), "location", "location and datacenter exclude each other.");
-    fields.refuse_unless(!automount || !volumes.is_empty(), "automount", "automount is only possible with volumes.");
-    let (has_ipv4, has_ipv6) = (public_net.enable_ipv4.unwrap_or(true), public_net.enable_ipv6.unwrap_or(true));
+    fields.refuse_unless(
+        user_data.as_ref().is_none_or(|d| d.len() <= MOST_USER_DATA),
+        "user_data",
+        "Longer than maximum length 32768.",
+    );
+    fields.refuse_unless(
+        location.is_none() || datacenter.is_none(),
+        "location",
+        "location and \
+        datacenter exclude each other.",
+    );
+    fields.refuse_unless(
+        !automount || !volumes.is_empty(),
+        "automount",
+        "automount is only \
+        possible with volumes.",
+    );
+    let (has_ipv4, has_ipv6) =
+        (public_net.enable_ipv4.unwrap_or(true), public_net.enable_ipv6.unwrap_or(true));
     fields.finish()?;
-    if !networks.is_empty() || placement_group.is_some() || public_net.ipv4.is_some() || public_net.ipv6.is_some() {
-        return Err(ApiError::unsupported("the local cloud has no networks, placement groups or reserved addresses"));
+    if !networks.is_empty()
+        || placement_group.is_some()
+        || public_net.ipv4.is_some()
+        || public_net.ipv6.is_some()
+    {
+        return Err(ApiError::unsupported(
+            "the local cloud has no networks, placement groups or \
+            reserved addresses",
+        ));
     }
     if starts && !has_ipv4 && !has_ipv6 {
         return Err(without_an_address());
@@ -91,7 +124,14 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     check_volumes(scope, &volumes, location)?;
     for firewall in &firewalls {
         if !scope.project.firewalls.contains_key(&firewall.firewall) {
-            return Err(ApiError::invalid_field("firewalls", format!("firewall {} not found", firewall.firewall)));
+            return Err(ApiError::invalid_field(
+                "firewalls",
+                format!(
+                    "firewall {} not \
+                found",
+                    firewall.firewall
+                ),
+            ));
         }
     }
     ensure_name_is_free(scope, &name, None)?;
@@ -100,10 +140,21 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 
     let id = scope.new_id();
     let reserved = scope.hypervisor.reserve_address(id).map_err(|failure| {
-        tracing::warn!(server = id, what = failure.what, cause = failure.cause, "no address for a new server");
+        tracing::warn!(
+            server = id,
+            what = failure.what,
+            cause = failure.cause,
+            "no address for a \
+            new server"
+        );
         ApiError::limit_exceeded("Primary IP limit exceeded", "primary_ip_limit")
     })?;
-    let ipv4 = has_ipv4.then(|| Ipv4 { id: scope.new_id(), ip: reserved, dns_ptr: None, facts: Default::default() });
+    let ipv4 = has_ipv4.then(|| Ipv4 {
+        id: scope.new_id(),
+        ip: reserved,
+        dns_ptr: None,
+        facts: Default::default(),
+    });
     let ipv6 = has_ipv6.then(|| Ipv6 {
         id: scope.new_id(),
         network: Ipv6Addr::from(NETWORKS | (u128::from(id & 0xffff_ffff) << 64)),
@@ -142,7 +193,13 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 /// Writes down the actions of a new server: firewalls before the start, so that it is never seen
 /// without; volumes after it, as at the original. The id of `start_server` is lower than that of
 /// `create_server`, as was recorded: ids say nothing about the order.
-fn order(scope: &mut Scope<'_>, id: Id, starts: bool, (volumes, automount): (&[Id], bool), root_password: Option<String>) -> Reply {
+fn order(
+    scope: &mut Scope<'_>,
+    id: Id,
+    starts: bool,
+    (volumes, automount): (&[Id], bool),
+    root_password: Option<String>,
+) -> Reply {
     let server = Resource::Server(id);
     let started = starts.then(|| scope.action("start_server", &[server]));
     let created = scope.action("create_server", &[server]);
@@ -178,7 +235,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut fields = Fields::of(&scope.call.body);
     let name: Option<String> = fields.optional("name");
     let labels = fields.labels();
-    fields.refuse_unless(name.as_deref().is_none_or(is_host_name), "name", "Name is not a valid hostname.");
+    fields.refuse_unless(
+        name.as_deref().is_none_or(is_host_name),
+        "name",
+        "Name is not a valid \
+        hostname.",
+    );
     fields.finish()?;
     if let Some(name) = &name {
         ensure_name_is_free(scope, name, Some(id))?;
@@ -196,7 +258,8 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         return Err(ApiError::protected("server"));
     }
     scope.ensure_unlocked(Resource::Server(id))?;
-    let volumes: Vec<Resource> = scope.project.volumes_of(id).into_iter().map(Resource::Volume).collect();
+    let volumes: Vec<Resource> =
+        scope.project.volumes_of(id).into_iter().map(Resource::Volume).collect();
     for volume in &volumes {
         scope.ensure_unlocked(*volume)?;
     }
@@ -206,9 +269,21 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::ok(json!({"action": scope.action_json(action)})))
 }
 
-pub(super) fn find_server_type<'a>(scope: &Scope<'a>, wanted: &IdOrName) -> Result<&'a Entry, ApiError> {
+pub(super) fn find_server_type<'a>(
+    scope: &Scope<'a>,
+    wanted: &IdOrName,
+) -> Result<&'a Entry, ApiError> {
     let found = scope.catalogue.server_types.iter().find(|t| wanted.is(t.id, &t.name));
-    found.ok_or_else(|| ApiError::invalid_field("server_type", format!("server type {} not found", wanted.text())))
+    found.ok_or_else(|| {
+        ApiError::invalid_field(
+            "server_type",
+            format!(
+                "server type {} not \
+        found",
+                wanted.text()
+            ),
+        )
+    })
 }
 
 /// The location asked for; else where the volumes are; else the first where the type is sold.
@@ -222,19 +297,49 @@ fn choose_location<'a>(
     let catalogue = scope.catalogue;
     if let Some(wanted) = location {
         let found = catalogue.locations.iter().find(|l| wanted.is(l.id, &l.name));
-        return found.ok_or_else(|| ApiError::invalid_field("location", format!("location {} not found", wanted.text())));
+        return found.ok_or_else(|| {
+            ApiError::invalid_field(
+                "location",
+                format!(
+                    "location {} not \
+            found",
+                    wanted.text()
+                ),
+            )
+        });
     }
     if let Some(wanted) = datacenter {
         let found = catalogue.location_of_datacenter(&wanted.text());
-        return found.ok_or_else(|| ApiError::invalid_field("datacenter", format!("datacenter {} not found", wanted.text())));
+        return found.ok_or_else(|| {
+            ApiError::invalid_field(
+                "datacenter",
+                format!(
+                    "datacenter {} \
+            not found",
+                    wanted.text()
+                ),
+            )
+        });
     }
-    let of_volume = volumes.first().and_then(|id| scope.project.volumes.get(id)).and_then(|v| catalogue.location(v.location));
-    let sold = || catalogue.locations.iter().find(|l| catalogue.sold(server_type, &l.name, scope.now).is_ok());
-    of_volume.or_else(sold).or(catalogue.locations.first()).ok_or_else(|| ApiError::invalid("no location"))
+    let of_volume = volumes
+        .first()
+        .and_then(|id| scope.project.volumes.get(id))
+        .and_then(|v| catalogue.location(v.location));
+    let sold = || {
+        catalogue.locations.iter().find(|l| catalogue.sold(server_type, &l.name, scope.now).is_ok())
+    };
+    of_volume
+        .or_else(sold)
+        .or(catalogue.locations.first())
+        .ok_or_else(|| ApiError::invalid("no location"))
 }
 
 /// Whether the type is sold there, and whether the stock is said to have it.
-pub(super) fn place(scope: &Scope<'_>, server_type: &Entry, location: &Entry) -> Result<(), ApiError> {
+pub(super) fn place(
+    scope: &Scope<'_>,
+    server_type: &Entry,
+    location: &Entry,
+) -> Result<(), ApiError> {
     let not_here = || ApiError::invalid("unsupported location for server type");
     let deprecated = || ApiError::invalid(format!("server type {} is deprecated", server_type.id));
     match scope.catalogue.sold(server_type, &location.name, scope.now) {
@@ -243,11 +348,20 @@ pub(super) fn place(scope: &Scope<'_>, server_type: &Entry, location: &Entry) ->
         Ok(()) => {}
     }
     match scope.call.fault {
-        Some(Kind::StockOut) => Err(ApiError::new(StatusCode::PRECONDITION_FAILED, "resource_unavailable", "error during placement")),
+        Some(Kind::StockOut) => Err(ApiError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "resource_unavailable",
+            "error during placement",
+        )),
         Some(Kind::UnsupportedLocation) => Err(not_here()),
         Some(Kind::TypeDeprecated) => Err(deprecated()),
         Some(Kind::LocationDisabled) => Err(ApiError::location_disabled()),
-        Some(Kind::ImageGone) => Err(ApiError::invalid_field("image", "image not found".to_owned())),
+        Some(Kind::ImageGone) => Err(ApiError::invalid_field(
+            "image",
+            "image not \
+            found"
+                .to_owned(),
+        )),
         _ => Ok(()),
     }
 }
@@ -255,7 +369,16 @@ pub(super) fn place(scope: &Scope<'_>, server_type: &Entry, location: &Entry) ->
 pub(super) fn find_keys(scope: &Scope<'_>, wanted: &[IdOrName]) -> Result<Vec<String>, ApiError> {
     let find = |wanted: &IdOrName| {
         let found = scope.project.ssh_keys.values().find(|k| wanted.is(k.id, &k.name));
-        let missing = || ApiError::invalid_field("ssh_keys", format!("SSH key {} not found", wanted.text()));
+        let missing = || {
+            ApiError::invalid_field(
+                "ssh_keys",
+                format!(
+                    "SSH key {} not \
+            found",
+                    wanted.text()
+                ),
+            )
+        };
         found.map(|k| k.public_key.clone()).ok_or_else(missing)
     };
     wanted.iter().map(find).collect()
@@ -266,7 +389,10 @@ fn check_volumes(scope: &Scope<'_>, volumes: &[Id], location: &Entry) -> Result<
         let missing = || ApiError::invalid_field("volumes", format!("volume {id} not found"));
         let volume = scope.project.volumes.get(id).ok_or_else(missing)?;
         if volume.location != location.id {
-            return Err(ApiError::invalid_field("volumes", format!("volume {id} is not in location {}", location.name)));
+            return Err(ApiError::invalid_field(
+                "volumes",
+                format!("volume {id} is not in location {}", location.name),
+            ));
         }
         if volume.server.is_some() {
             return Err(super::volumes::already_attached());
@@ -283,7 +409,10 @@ fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<Id>) -> Res
 
 /// Such a server can be made, and cannot be started.
 pub(super) fn without_an_address() -> ApiError {
-    ApiError::invalid("server must be attached to at least one of: primary_ipv4, primary_ipv6, private_network")
+    ApiError::invalid(
+        "server must be attached to at least one of: primary_ipv4, primary_ipv6, \
+        private_network",
+    )
 }
 
 /// Twenty letters and digits, as the original's.
@@ -292,8 +421,17 @@ pub(super) fn root_password() -> String {
 }
 
 fn ensure_below_limit(scope: &Scope<'_>) -> Result<(), ApiError> {
-    let is_reached = scope.limits.servers.is_some_and(|most| scope.project.servers.len() >= most as usize);
-    if is_reached { Err(ApiError::limit_exceeded("server limit exceeded", "server_limit")) } else { Ok(()) }
+    let is_reached =
+        scope.limits.servers.is_some_and(|most| scope.project.servers.len() >= most as usize);
+    if is_reached {
+        Err(ApiError::limit_exceeded(
+            "server limit \
+        exceeded",
+            "server_limit",
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 /// RFC 1123.

@@ -12,7 +12,8 @@ use super::scope::{Reply, Scope};
 use super::view;
 use crate::state::SshKey;
 
-const SSH_KEYS: Listing = Listing { plural: "ssh_keys", sort: &["id", "name"], equal: &["name", "fingerprint"] };
+const SSH_KEYS: Listing =
+    Listing { plural: "ssh_keys", sort: &["id", "name"], equal: &["name", "fingerprint"] };
 
 /// Key types that OpenSSH writes into `authorized_keys`.
 const TYPES: [&str; 8] = [
@@ -31,7 +32,11 @@ pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 }
 
 pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let key = scope.project.ssh_keys.get(&scope.id()).ok_or_else(|| ApiError::not_found("ssh_key", scope.id()))?;
+    let key = scope
+        .project
+        .ssh_keys
+        .get(&scope.id())
+        .ok_or_else(|| ApiError::not_found("ssh_key", scope.id()))?;
     Ok(Reply::ok(json!({"ssh_key": view::ssh_key(key)})))
 }
 
@@ -46,11 +51,22 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.finish()?;
     let fingerprint = fingerprint.unwrap_or_default();
     if scope.project.ssh_keys.values().any(|k| k.fingerprint == fingerprint) {
-        return Err(ApiError::taken("public_key", "SSH key with the same fingerprint already exists"));
+        return Err(ApiError::taken(
+            "public_key",
+            "SSH key with the same fingerprint already \
+            exists",
+        ));
     }
     ensure_name_is_free(scope, &name, None)?;
     let id = scope.new_id();
-    let key = SshKey { id, name, created: scope.now, fingerprint, public_key: public_key.trim().to_owned(), labels };
+    let key = SshKey {
+        id,
+        name,
+        created: scope.now,
+        fingerprint,
+        public_key: public_key.trim().to_owned(),
+        labels,
+    };
     let reply = Reply::created(json!({"ssh_key": view::ssh_key(&key)}));
     scope.project.ssh_keys.insert(id, key);
     Ok(reply)
@@ -62,7 +78,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut fields = Fields::of(&scope.call.body);
     let name: Option<String> = fields.optional("name");
     let labels = fields.labels();
-    fields.refuse_unless(name.as_deref().is_none_or(|n| !n.trim().is_empty()), "name", "Name must not be empty.");
+    fields.refuse_unless(
+        name.as_deref().is_none_or(|n| !n.trim().is_empty()),
+        "name",
+        "Name must \
+        not be empty.",
+    );
     fields.finish()?;
     if let Some(name) = &name {
         ensure_name_is_free(scope, name, Some(id))?;
@@ -76,7 +97,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
 
 pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let id = scope.id();
-    scope.project.ssh_keys.remove(&id).map(|_| Reply::nothing()).ok_or_else(|| ApiError::not_found("ssh_key", id))
+    scope
+        .project
+        .ssh_keys
+        .remove(&id)
+        .map(|_| Reply::nothing())
+        .ok_or_else(|| ApiError::not_found("ssh_key", id))
 }
 
 fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<u64>) -> Result<(), ApiError> {
@@ -95,26 +121,37 @@ fn fingerprint(public_key: &str) -> Option<String> {
     let length = usize::try_from(u32::from_be_bytes(blob.get(..4)?.try_into().ok()?)).ok()?;
     let inner = blob.get(4..length.checked_add(4)?)?;
     let well_formed = TYPES.contains(&kind) && inner == kind.as_bytes() && blob.len() > length + 8;
-    well_formed.then(|| Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"))
+    well_formed.then(|| {
+        Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl name@host";
+    const KEY: &str = "ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl name@host";
 
     #[test]
     fn the_fingerprint_is_that_of_ssh_keygen() {
         // `ssh-keygen -E md5 -lf`
-        assert_eq!(fingerprint(KEY).as_deref(), Some("65:96:2d:fc:e8:d5:a9:11:64:0c:0f:ea:00:6e:5b:bd"));
+        assert_eq!(
+            fingerprint(KEY).as_deref(),
+            Some("65:96:2d:fc:e8:d5:a9:11:64:0c:0f:ea:00:6e:5b:bd")
+        );
     }
 
     #[test]
     fn malformed_keys_have_none() {
-        for bad in
-            ["", "ssh-ed25519", "ssh-ed25519 AAAA", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl", "x y z"]
-        {
+        for bad in [
+            "",
+            "ssh-ed25519",
+            "ssh-ed25519 \
+                AAAA",
+            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+            "x y z",
+        ] {
             assert_eq!(fingerprint(bad), None, "{bad}");
         }
         assert_eq!(fingerprint(&format!("{KEY}\n{KEY}")), None);

@@ -31,10 +31,17 @@ pub(super) fn action(action: &Action, now: Timestamp) -> Value {
     })
 }
 
-pub(super) fn server(project: &Project, catalogue: &Catalogue, server: &Server, now: Timestamp) -> Value {
+pub(super) fn server(
+    project: &Project,
+    catalogue: &Catalogue,
+    server: &Server,
+    now: Timestamp,
+) -> Value {
     let location = catalogue.location(server.location);
     let server_type = catalogue.server_type(server.server_type);
-    let included = location.zip(server_type).map_or(Value::Null, |(l, t)| catalogue.included_traffic(t, &l.name));
+    let included = location
+        .zip(server_type)
+        .map_or(Value::Null, |(l, t)| catalogue.included_traffic(t, &l.name));
     let firewalls = server.firewalls.iter().map(|(id, in_force)| {
         let status = if in_force.is_some() { "applied" } else { "pending" };
         json!({"id": id, "status": status})
@@ -169,8 +176,13 @@ fn target(project: &Project, target: &Target) -> Value {
     match target {
         Target::Server(id) => json!({"type": "server", "server": {"id": id}}),
         Target::Selector(text) => {
-            let matches = |server: &&Server| Selector::parse(text).is_ok_and(|s| s.matches(&server.labels));
-            let servers = project.servers.values().filter(matches).map(|s| json!({"type": "server", "server": {"id": s.id}}));
+            let matches =
+                |server: &&Server| Selector::parse(text).is_ok_and(|s| s.matches(&server.labels));
+            let servers = project
+                .servers
+                .values()
+                .filter(matches)
+                .map(|s| json!({"type": "server", "server": {"id": s.id}}));
             json!({"type": "label_selector", "label_selector": {"selector": text}, "applied_to_resources": servers.collect::<Vec<_>>()})
         }
     }

@@ -12,13 +12,17 @@ use crate::state::{Id, Resource, Server, Volume};
 use crate::work::Work;
 use crate::work::effect::Effect;
 
-const VOLUMES: Listing = Listing { plural: "volumes", sort: &["id", "name", "created"], equal: &["name", "status"] };
+const VOLUMES: Listing =
+    Listing { plural: "volumes", sort: &["id", "name", "created"], equal: &["name", "status"] };
 
 /// Sizes that are sold, in GB.
 const SIZES: std::ops::RangeInclusive<u64> = 10..=10240;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    scope.list(&VOLUMES, scope.project.volumes.values().map(|v| view::volume(scope.catalogue, v)).collect())
+    scope.list(
+        &VOLUMES,
+        scope.project.volumes.values().map(|v| view::volume(scope.catalogue, v)).collect(),
+    )
 }
 
 pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -35,7 +39,11 @@ fn find_server<'s>(scope: &'s Scope<'_>, id: Id) -> Result<&'s Server, ApiError>
 }
 
 pub(super) fn already_attached() -> ApiError {
-    ApiError::unprocessable("volume_already_attached", "volume is already attached to a server, please detach it first")
+    ApiError::unprocessable(
+        "volume_already_attached",
+        "volume is already attached to a server, \
+        please detach it first",
+    )
 }
 
 pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -49,9 +57,23 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let automount: bool = fields.optional("automount").unwrap_or_default();
     fields.refuse_unless(SIZES.contains(&size), "size", "Must be between 10 and 10240.");
     fields.refuse_unless(is_name(&name), "name", "Length must be between 1 and 64.");
-    fields.refuse_unless(matches!(format.as_deref(), None | Some("ext4" | "xfs")), "format", "Must be one of: xfs, ext4.");
-    fields.refuse_unless(location.is_some() != server.is_some(), "location", "Exactly one of location and server is required.");
-    fields.refuse_unless(!automount || server.is_some(), "automount", "automount is only possible with a server.");
+    fields.refuse_unless(
+        matches!(format.as_deref(), None | Some("ext4" | "xfs")),
+        "format",
+        "Must be one of: xfs, ext4.",
+    );
+    fields.refuse_unless(
+        location.is_some() != server.is_some(),
+        "location",
+        "Exactly one of \
+        location and server is required.",
+    );
+    fields.refuse_unless(
+        !automount || server.is_some(),
+        "automount",
+        "automount is only possible \
+        with a server.",
+    );
     fields.finish()?;
     let location = match (&location, server) {
         (_, Some(server)) => {
@@ -61,7 +83,18 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         }
         (Some(wanted), None) => {
             let found = scope.catalogue.locations.iter().find(|l| wanted.is(l.id, &l.name));
-            found.ok_or_else(|| ApiError::invalid_field("location", format!("location {} not found", wanted.text())))?.id
+            found
+                .ok_or_else(|| {
+                    ApiError::invalid_field(
+                        "location",
+                        format!(
+                            "location {} not \
+                found",
+                            wanted.text()
+                        ),
+                    )
+                })?
+                .id
         }
         (None, None) => return Err(ApiError::invalid("no location")),
     };
@@ -69,20 +102,36 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     match scope.call.fault {
         // The documentation has the code; nobody recorded the message.
         Some(Kind::NoSpaceLeft) => {
-            return Err(ApiError::unprocessable("no_space_left_in_location", "no space left in location"));
+            return Err(ApiError::unprocessable(
+                "no_space_left_in_location",
+                "no space left in \
+                location",
+            ));
         }
         Some(Kind::LocationDisabled) => return Err(ApiError::location_disabled()),
         _ => {}
     }
     let (id, created) = (scope.new_id(), scope.now);
-    let volume = Volume { id, name, created, location, size, server: None, format, labels, protected: false, available: false };
+    let volume = Volume {
+        id,
+        name,
+        created,
+        location,
+        size,
+        server: None,
+        format,
+        labels,
+        protected: false,
+        available: false,
+    };
     scope.project.volumes.insert(id, volume);
 
     let action = scope.action("create_volume", &[Resource::Volume(id)]);
     let mut steps = vec![(action, Work::CreateVolume(id))];
     let mut holds = vec![Resource::Volume(id)];
     if let Some(server) = server {
-        let attach = scope.action("attach_volume", &[Resource::Server(server), Resource::Volume(id)]);
+        let attach =
+            scope.action("attach_volume", &[Resource::Server(server), Resource::Volume(id)]);
         steps.push((attach, Work::Attach { volume: id, server, late: scope.call.late, automount }));
         holds.push(Resource::Server(server));
     }
@@ -100,7 +149,12 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut fields = Fields::of(&scope.call.body);
     let name: Option<String> = fields.optional("name");
     let labels = fields.labels();
-    fields.refuse_unless(name.as_deref().is_none_or(is_name), "name", "Length must be between 1 and 64.");
+    fields.refuse_unless(
+        name.as_deref().is_none_or(is_name),
+        "name",
+        "Length must be between 1 \
+        and 64.",
+    );
     fields.finish()?;
     if let Some(name) = &name {
         ensure_name_is_free(scope, name, Some(id))?;
@@ -119,7 +173,11 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         return Err(ApiError::protected("volume"));
     }
     if volume.server.is_some() {
-        return Err(ApiError::unprocessable("service_error", "volume is attached to a server, please detach it first"));
+        return Err(ApiError::unprocessable(
+            "service_error",
+            "volume is attached to a server, \
+            please detach it first",
+        ));
     }
     scope.ensure_unlocked(Resource::Volume(id))?;
     scope.project.volumes.remove(&id);
@@ -138,18 +196,36 @@ pub(super) fn attach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         return Err(already_attached());
     }
     if to.location != volume.location {
-        return Err(ApiError::invalid_field("server", "server and volume are in different locations"));
+        return Err(ApiError::invalid_field(
+            "server",
+            "server and volume are in different \
+            locations",
+        ));
     }
     let work = Work::Attach { volume: volume.id, server, late: scope.call.late, automount };
-    scope.answer_action("attach_volume", &[Resource::Server(server), Resource::Volume(volume.id)], work)
+    scope.answer_action(
+        "attach_volume",
+        &[Resource::Server(server), Resource::Volume(volume.id)],
+        work,
+    )
 }
 
 pub(super) fn detach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let volume = find(scope)?.clone();
     Fields::of(&scope.call.body).finish()?;
     scope.ensure_unlocked(Resource::Volume(volume.id))?;
-    let server = volume.server.ok_or_else(|| ApiError::unprocessable("service_error", "volume is not attached to a server"))?;
-    scope.answer_action("detach_volume", &[Resource::Server(server), Resource::Volume(volume.id)], Work::Detach(volume.id))
+    let server = volume.server.ok_or_else(|| {
+        ApiError::unprocessable(
+            "service_error",
+            "volume is \
+        not attached to a server",
+        )
+    })?;
+    scope.answer_action(
+        "detach_volume",
+        &[Resource::Server(server), Resource::Volume(volume.id)],
+        Work::Detach(volume.id),
+    )
 }
 
 pub(super) fn resize(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {

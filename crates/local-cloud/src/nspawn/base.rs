@@ -1,6 +1,8 @@
-//! The base system that every server's disk begins as: Debian with docker, root login by key and cloud-init, as the `docker-ce` app image has it.
-//! Made once per recipe and kept in a cache folder; machines only read it. The packages come from where this host gets its own (`DOCKBRIDGE_BASE_MIRROR`
-//! names another place). `derived` makes the ones with another engine from it. Knows nothing of servers.
+//! The base system that every server's disk begins as: Debian with docker, root login by key and
+//! cloud-init, as the `docker-ce` app image has it. Made once per recipe and kept in a cache
+//! folder; machines only read it. The packages come from where this host gets its own
+//! (`DOCKBRIDGE_BASE_MIRROR` names another place). `derived` makes the ones with another engine
+//! from it. Knows nothing of servers.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -46,22 +48,34 @@ const PACKAGES: &[&str] = &[
 
 /// Files written into the root after the packages.
 const FILES: &[(&str, &str)] = &[
-    // Empty, not "uninitialized": each machine gets its own id, but systemd does not go through its first-boot presets, which would enable
-    // again what is switched off here.
+    // Empty, not "uninitialized": each machine gets its own id, but systemd does not go through its
+    // first-boot presets, which would enable again what is switched off here.
     ("etc/machine-id", ""),
     ("etc/hostname", "debian\n"),
     ("etc/fstab", ""),
     (
         "etc/cloud/cloud.cfg.d/90_server.cfg",
-        "datasource_list: [NoCloud, None]\ndisable_root: false\nusers: []\nssh_genkeytypes: [ed25519, ecdsa]\nssh_quiet_keygen: true\n",
+        "datasource_list: [NoCloud, None]\ndisable_root: false\nusers: []\nssh_genkeytypes: \
+            [ed25519, ecdsa]\nssh_quiet_keygen: true\n",
     ),
-    // A test opens many connections at once; the default throttle would drop some of them at random.
-    ("etc/ssh/sshd_config.d/10-server.conf", "UseDNS no\nPermitRootLogin prohibit-password\nMaxStartups 100:30:200\n"),
-    // Duplicate address detection on the link-local address keeps the network "not online" for 1.5 s, and there is no other host on the link.
-    ("etc/sysctl.d/90-server.conf", "net.ipv6.conf.host0.accept_dad=0\nnet.ipv6.conf.host0.dad_transmits=0\n"),
+    // A test opens many connections at once; the default throttle would drop some of them at
+    // random.
+    (
+        "etc/ssh/sshd_config.d/10-server.conf",
+        "UseDNS no\nPermitRootLogin \
+        prohibit-password\nMaxStartups 100:30:200\n",
+    ),
+    // Duplicate address detection on the link-local address keeps the network "not online" for 1.5
+    // s, and there is no other host on the link.
+    (
+        "etc/sysctl.d/90-server.conf",
+        "net.ipv6.conf.host0.accept_dad=0\nnet.ipv6.conf.host0.dad_transmits=0\n",
+    ),
     (
         "etc/systemd/system/fstab-volumes.service",
-        "[Unit]\nDescription=Volumes of /etc/fstab\nDefaultDependencies=no\nAfter=systemd-remount-fs.service local-fs-pre.target\n\
+        "[Unit]\nDescription=Volumes of \
+            /etc/fstab\nDefaultDependencies=no\nAfter=systemd-remount-fs.service \
+            local-fs-pre.target\n\
          Conflicts=umount.target\nBefore=umount.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
          ExecStart=/bin/sh /usr/local/sbin/mount-fstab-volumes\n\n[Install]\nWantedBy=local-fs.target\n",
     ),
@@ -70,7 +84,13 @@ const FILES: &[(&str, &str)] = &[
     ("etc/systemd/system.conf.d/10-server.conf", "[Manager]\nDefaultTimeoutStopSec=15s\n"),
 ];
 
-const ENABLED: &[&str] = &["systemd-networkd.service", "docker.service", "containerd.service", "ssh.socket", "fstab-volumes.service"];
+const ENABLED: &[&str] = &[
+    "systemd-networkd.service",
+    "docker.service",
+    "containerd.service",
+    "ssh.socket",
+    "fstab-volumes.service",
+];
 
 /// What its package enabled: sshd is started by its socket.
 const DISABLED: &[&str] = &["ssh.service"];
@@ -102,7 +122,8 @@ const MASKED: &[&str] = &[
 
 /// The folder for base systems: `DOCKBRIDGE_BASE_CACHE`, or one below `/var/cache`.
 pub fn cache() -> PathBuf {
-    std::env::var_os("DOCKBRIDGE_BASE_CACHE").map_or_else(|| PathBuf::from("/var/cache/dockbridge/base"), PathBuf::from)
+    std::env::var_os("DOCKBRIDGE_BASE_CACHE")
+        .map_or_else(|| PathBuf::from("/var/cache/dockbridge/base"), PathBuf::from)
 }
 
 /// Whether the base system is there.
@@ -127,24 +148,39 @@ pub fn status_of(cache: &Path, engine: ContainerEngine) -> Status {
     Status { root, ready }
 }
 
-/// Makes the base system unless it is there, and returns its root. Two callers do not make it twice. `progress` gets one line per step.
-pub async fn ensure(cache: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<PathBuf, Failure> {
+/// Makes the base system unless it is there, and returns its root. Two callers do not make it
+/// twice. `progress` gets one line per step.
+pub async fn ensure(
+    cache: &Path,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<PathBuf, Failure> {
     ensure_of(cache, ContainerEngine::default(), progress).await
 }
 
 /// [`ensure`] for the base system with this engine.
-pub async fn ensure_of(cache: &Path, engine: ContainerEngine, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<PathBuf, Failure> {
+pub async fn ensure_of(
+    cache: &Path,
+    engine: ContainerEngine,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<PathBuf, Failure> {
     let wanted = status_of(cache, engine);
     if wanted.ready {
         return Ok(wanted.root);
     }
     std::fs::create_dir_all(cache).during(format!("make {}", cache.display()))?;
-    let lock = File::options().create(true).truncate(false).read(true).write(true).open(cache.join("lock"));
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(cache.join("lock"));
     let lock = lock.during("open the lock of the base system")?;
-    let lock = tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock))
-        .await
-        .during("wait for another maker of the base system")?
-        .during("wait for another maker of the base system")?;
+    let lock = tokio::task::spawn_blocking(move || {
+        flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
+    })
+    .await
+    .during("wait for another maker of the base system")?
+    .during("wait for another maker of the base system")?;
     let first = status(cache);
     if !first.ready {
         place(&first.root, async |building| make(building, cache, &lock, progress).await).await?;
@@ -152,13 +188,19 @@ pub async fn ensure_of(cache: &Path, engine: ContainerEngine, progress: &(dyn Fn
     if let Some(recipe) = derived::Recipe::of(engine)
         && !status_of(cache, engine).ready
     {
-        place(&wanted.root, async |building| recipe.make(building, &first.root, &lock, progress).await).await?;
+        place(&wanted.root, async |building| {
+            recipe.make(building, &first.root, &lock, progress).await
+        })
+        .await?;
     }
     Ok(wanted.root)
 }
 
 /// Makes a root beside its place, and moves it there when it is whole.
-async fn place(root: &Path, make: impl AsyncFnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+async fn place(
+    root: &Path,
+    make: impl AsyncFnOnce(&Path) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
     let building = root.with_file_name(format!(".making-{name}"));
     remove_tree(&building).during("remove a half-made base system")?;
@@ -169,10 +211,13 @@ async fn place(root: &Path, make: impl AsyncFnOnce(&Path) -> Result<(), Failure>
     std::fs::rename(&building, root).during("put the base system in its place")
 }
 
-/// The recipe in short: another recipe is another base system, and disks made from the old one keep it.
+/// The recipe in short: another recipe is another base system, and disks made from the old one keep
+/// it.
 fn name() -> String {
     let mut hash = Sha256::new();
-    for part in [std::env::consts::ARCH].iter().chain(PACKAGES).chain(ENABLED).chain(DISABLED).chain(MASKED) {
+    for part in
+        [std::env::consts::ARCH].iter().chain(PACKAGES).chain(ENABLED).chain(DISABLED).chain(MASKED)
+    {
         hash.update(part);
         hash.update([0]);
     }
@@ -186,12 +231,18 @@ fn name() -> String {
     format!("{SUITE}-{}", &digest[..12])
 }
 
-async fn make(root: &Path, cache: &Path, lock: &File, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), Failure> {
+async fn make(
+    root: &Path,
+    cache: &Path,
+    lock: &File,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<(), Failure> {
     let mirror = mirror()?;
     let options = cache.join("apt.conf");
     std::fs::write(&options, host_apt_options().await?).during("write apt options")?;
     progress(&format!("base system: {} packages of Debian {SUITE} from {mirror}", PACKAGES.len()));
-    // The lock as its standard input (an empty file): should we be killed, the next maker waits until this one has let go of the folder, too.
+    // The lock as its standard input (an empty file): should we be killed, the next maker waits
+    // until this one has let go of the folder, too.
     let made = command("mmdebstrap")
         .arg("--quiet")
         .arg("--variant=minbase")
@@ -208,10 +259,15 @@ async fn make(root: &Path, cache: &Path, lock: &File, progress: &(dyn Fn(&str) +
     settle(root).await
 }
 
-/// The host's keyring may be older than the suite; mmdebstrap then says NO_PUBKEY and the way out is not obvious.
+/// The host's keyring may be older than the suite; mmdebstrap then says NO_PUBKEY and the way out
+/// is not obvious.
 fn explain_keys(failure: Failure) -> Failure {
     if failure.cause.contains("NO_PUBKEY") {
-        let cause = format!("{}; update the keys with: apt-get install --only-upgrade debian-archive-keyring", failure.cause);
+        let cause = format!(
+            "{}; update the keys with: apt-get install --only-upgrade \
+            debian-archive-keyring",
+            failure.cause
+        );
         return Failure { cause, ..failure };
     }
     failure
@@ -233,13 +289,26 @@ async fn settle(root: &Path) -> Result<(), Failure> {
         }
     }
     let systemctl = |verb: &str, units: &[&str]| {
-        let mut args = vec!["--quiet".to_owned(), format!("--root={}", root.display()), verb.to_owned()];
+        let mut args =
+            vec!["--quiet".to_owned(), format!("--root={}", root.display()), verb.to_owned()];
         args.extend(units.iter().map(|unit| (*unit).to_owned()));
         args
     };
     run("choose the services of the base system", "systemctl", &systemctl("mask", MASKED)).await?;
-    run("choose the services of the base system", "systemctl", &systemctl("disable", DISABLED)).await?;
-    run("choose the services of the base system", "systemctl", &systemctl("enable", ENABLED)).await?;
+    run(
+        "choose the services of the base \
+        system",
+        "systemctl",
+        &systemctl("disable", DISABLED),
+    )
+    .await?;
+    run(
+        "choose the services of the base \
+        system",
+        "systemctl",
+        &systemctl("enable", ENABLED),
+    )
+    .await?;
     stamp(root)
 }
 
@@ -259,19 +328,35 @@ pub(super) fn mirror() -> Result<String, Failure> {
     let codename = std::fs::read_to_string("/etc/os-release")
         .unwrap_or_default()
         .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME=").map(|name| name.trim_matches('"').to_owned()))
+        .find_map(|line| {
+            line.strip_prefix("VERSION_CODENAME=").map(|name| name.trim_matches('"').to_owned())
+        })
         .unwrap_or_else(|| "stable".to_owned());
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
-    let mut more: Vec<PathBuf> =
-        std::fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut more: Vec<PathBuf> = std::fs::read_dir("/etc/apt/sources.list.d")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     more.sort();
     files.extend(more);
-    files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).find_map(|text| mirror_in(&text, &codename)).ok_or_else(|| {
-        failure("find a Debian mirror", "the apt sources of this host name none; set DOCKBRIDGE_BASE_MIRROR to the address of one")
-    })
+    files
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .find_map(|text| mirror_in(&text, &codename))
+        .ok_or_else(|| {
+            failure(
+                "find a Debian \
+            mirror",
+                "the apt sources of this host name none; set DOCKBRIDGE_BASE_MIRROR to the \
+                address of one",
+            )
+        })
 }
 
-/// The address that an apt source file, in either of the two forms, gives for a suite's own packages (not its updates, not other projects').
+/// The address that an apt source file, in either of the two forms, gives for a suite's own
+/// packages (not its updates, not other projects').
 fn mirror_in(text: &str, codename: &str) -> Option<String> {
     let suits = |suite: &str| suite == codename || suite == "stable";
     let web = |uri: &&str| uri.starts_with("http://") || uri.starts_with("https://");
@@ -291,7 +376,8 @@ fn mirror_in(text: &str, codename: &str) -> Option<String> {
     }
     for paragraph in text.split("\n\n") {
         let field = |name: &str| {
-            let line = paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let line =
+                paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_default().split_whitespace().collect::<Vec<_>>()
         };
         if field("Suites").iter().any(|suite| suits(suite))
@@ -304,12 +390,15 @@ fn mirror_in(text: &str, codename: &str) -> Option<String> {
     None
 }
 
-/// What the host's apt knows of proxies, certificates and clocks, for the apt that fills the new root.
+/// What the host's apt knows of proxies, certificates and clocks, for the apt that fills the new
+/// root.
 pub(super) async fn host_apt_options() -> Result<String, Failure> {
     let all = run("read the host's apt settings", "apt-config", &["dump", "Acquire"]).await?;
     let wanted = |line: &&str| {
         let line = line.to_ascii_lowercase();
-        ["proxy", "cainfo", "verify-peer", "check-valid-until", "check-date", "retries"].iter().any(|key| line.contains(key))
+        ["proxy", "cainfo", "verify-peer", "check-valid-until", "check-date", "retries"]
+            .iter()
+            .any(|key| line.contains(key))
     };
     Ok(all.lines().filter(wanted).map(|line| format!("{line}\n")).collect())
 }
@@ -327,16 +416,36 @@ mod tests {
 
     #[test]
     fn the_mirror_is_read_from_both_forms_of_apt_sources() {
-        let one_line = "# comment\ndeb [signed-by=/k.gpg arch=amd64] https://mirror.example/debian bookworm main contrib\n";
-        assert_eq!(mirror_in(one_line, "bookworm").as_deref(), Some("https://mirror.example/debian"));
-        let fields = "Types: deb\nURIs: http://security.example\nSuites: bookworm-security\nComponents: main\n\nTypes: deb\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n";
+        let one_line = "# comment\ndeb [signed-by=/k.gpg arch=amd64] https://mirror.example/debian \
+            bookworm main contrib\n";
+        assert_eq!(
+            mirror_in(one_line, "bookworm").as_deref(),
+            Some("https://mirror.example/debian")
+        );
+        let fields = "Types: deb\nURIs: http://security.example\nSuites: \
+            bookworm-security\nComponents: main\n\nTypes: deb\nURIs: \
+            http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n";
         assert_eq!(mirror_in(fields, "bookworm").as_deref(), Some("http://mirror.example/debian"));
     }
 
     #[test]
     fn sources_of_other_projects_are_no_mirror() {
-        assert_eq!(mirror_in("deb https://packages.example/apt tool-bookworm main\n", "bookworm"), None);
-        assert_eq!(mirror_in("deb http://mirror.example/debian bookworm contrib\n", "bookworm"), None);
+        assert_eq!(
+            mirror_in(
+                "deb https://packages.example/apt tool-bookworm \
+            main\n",
+                "bookworm"
+            ),
+            None
+        );
+        assert_eq!(
+            mirror_in(
+                "deb http://mirror.example/debian bookworm \
+            contrib\n",
+                "bookworm"
+            ),
+            None
+        );
         assert_eq!(mirror_in("deb cdrom:[x]/ bookworm main\n", "bookworm"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! A control group of its own for each machine. Without one, nspawn would put all machines into the same group below ours, where each one's systemd finds the
-//! others' services. Groups are empty when a machine is dead, but do not go by themselves.
+//! A control group of its own for each machine. Without one, nspawn would put all machines into the
+//! same group below ours, where each one's systemd finds the others' services. Groups are empty
+//! when a machine is dead, but do not go by themselves.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,11 +18,16 @@ const EMPTY_LIMIT: Duration = Duration::from_secs(2);
 pub(super) fn make(name: &str) -> Result<Vec<PathBuf>, Failure> {
     let roots = roots();
     if roots.is_empty() {
-        return Err(failure("make a control group", "no cgroup2 file system is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup)"));
+        return Err(failure(
+            "make a control \
+            group",
+            "no cgroup2 file system is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup)",
+        ));
     }
     let groups: Vec<PathBuf> = roots.into_iter().map(|root| root.join(name)).collect();
     for group in &groups {
-        std::fs::create_dir_all(group).during(format!("make the control group {}", group.display()))?;
+        std::fs::create_dir_all(group)
+            .during(format!("make the control group {}", group.display()))?;
     }
     Ok(groups)
 }
@@ -32,7 +38,10 @@ pub(super) async fn remove(name: &str) -> Result<(), Failure> {
         let deadline = Instant::now() + EMPTY_LIMIT;
         while let Err(error) = remove_tree(&group) {
             if Instant::now() > deadline {
-                return Err(failure(format!("remove the control group {}", group.display()), error));
+                return Err(failure(
+                    format!("remove the control group {}", group.display()),
+                    error,
+                ));
             }
             sleep(Duration::from_millis(10)).await;
         }
@@ -44,27 +53,36 @@ pub(super) async fn remove(name: &str) -> Result<(), Failure> {
 pub(super) fn processes(name: &str) -> Vec<i32> {
     let mut found = Vec::new();
     // Every hierarchy has all of them.
-    let mut folders: Vec<PathBuf> = roots().into_iter().take(1).map(|root| root.join(name)).collect();
+    let mut folders: Vec<PathBuf> =
+        roots().into_iter().take(1).map(|root| root.join(name)).collect();
     while let Some(folder) = folders.pop() {
         let listed = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
         found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        folders.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
+        folders.extend(
+            entries
+                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                .map(|entry| entry.path()),
+        );
     }
     found
 }
 
 /// Names of groups that begin like this.
 pub(super) fn named(prefix: &str) -> Vec<String> {
-    let folders = roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();
-    let mut names: Vec<String> =
-        folders.filter_map(|folder| folder.file_name().into_string().ok()).filter(|name| name.starts_with(prefix)).collect();
+    let folders =
+        roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();
+    let mut names: Vec<String> = folders
+        .filter_map(|folder| folder.file_name().into_string().ok())
+        .filter(|name| name.starts_with(prefix))
+        .collect();
     names.sort();
     names.dedup();
     names
 }
 
-/// Where hierarchies without controllers, which only tell processes apart, are mounted: version 2, and systemd's own of version 1.
+/// Where hierarchies without controllers, which only tell processes apart, are mounted: version 2,
+/// and systemd's own of version 1.
 fn roots() -> Vec<PathBuf> {
     roots_in(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
 }
@@ -73,7 +91,8 @@ fn roots_in(mountinfo: &str) -> Vec<PathBuf> {
     let mut roots: Vec<PathBuf> = Vec::new();
     for line in mountinfo.lines() {
         let Some((place, kind)) = line.split_once(" - ") else { continue };
-        let counts = kind.starts_with("cgroup2 ") || (kind.starts_with("cgroup ") && kind.ends_with("name=systemd"));
+        let counts = kind.starts_with("cgroup2 ")
+            || (kind.starts_with("cgroup ") && kind.ends_with("name=systemd"));
         if let Some(point) = place.split(' ').nth(4).map(PathBuf::from).filter(|_| counts)
             && !roots.contains(&point)
         {
@@ -109,8 +128,12 @@ mod tests {
         let mixed = "1 0 0:1 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                      2 0 0:2 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
                      3 0 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(roots_in(mixed), [PathBuf::from("/sys/fs/cgroup/systemd"), PathBuf::from("/sys/fs/cgroup/unified")]);
-        let unified = "3 0 0:3 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(
+            roots_in(mixed),
+            [PathBuf::from("/sys/fs/cgroup/systemd"), PathBuf::from("/sys/fs/cgroup/unified")]
+        );
+        let unified = "3 0 0:3 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 \
+            rw,nsdelegate\n";
         assert_eq!(roots_in(unified), [PathBuf::from("/sys/fs/cgroup")]);
     }
 }

@@ -1,5 +1,6 @@
-//! Which of the host's numbered places this local cloud has. Everything that a local cloud leaves in the host's own view carries its number, so that what
-//! a dead one left can be told from what a live one uses: the live one holds a lock. Knows nothing of machines.
+//! Which of the host's numbered places this local cloud has. Everything that a local cloud leaves
+//! in the host's own view carries its number, so that what a dead one left can be told from what a
+//! live one uses: the live one holds a lock. Knows nothing of machines.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -96,7 +97,12 @@ impl Claim {
     pub(super) fn try_take(place: Place) -> Result<Option<Claim>, Failure> {
         std::fs::create_dir_all(FOLDER).during(format!("make {FOLDER}"))?;
         // Opened close-on-exec, so that no machine inherits the lock.
-        let lock = File::options().create(true).truncate(false).write(true).open(place.lock_file()).during("open the lock of a place")?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(place.lock_file())
+            .during("open the lock of a place")?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Claim { place, _lock: lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -119,7 +125,9 @@ impl Claim {
 /// Places that ever had a holder since the host started.
 pub(super) fn known() -> Vec<Place> {
     let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Place::of(entry.file_name().to_str()?.strip_suffix(".lock")?, "")).collect()
+    entries
+        .filter_map(|entry| Place::of(entry.file_name().to_str()?.strip_suffix(".lock")?, ""))
+        .collect()
 }
 
 #[cfg(test)]
@@ -135,6 +143,10 @@ mod tests {
         assert_eq!(Place::of("dbcloud999", "dbcloud"), None);
         assert_eq!(Place::of("docker0", "dbcloud"), None);
         assert!(!Place(1).machine_prefix().starts_with(&place.machine_prefix()));
-        assert!(!place.machine_prefix().starts_with(&Place(1).machine_prefix()), "dbc1- is no prefix of dbc17-");
+        assert!(
+            !place.machine_prefix().starts_with(&Place(1).machine_prefix()),
+            "dbc1- is no \
+            prefix of dbc17-"
+        );
     }
 }

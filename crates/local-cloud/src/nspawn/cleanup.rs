@@ -1,4 +1,5 @@
-//! Removes what local clouds left on this host that ended without saying good-bye. Touches nothing of those that live: their places are locked.
+//! Removes what local clouds left on this host that ended without saying good-bye. Touches nothing
+//! of those that live: their places are locked.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -50,7 +51,10 @@ impl fmt::Display for CleanReport {
             ("links", &self.links),
             ("tables", &self.tables),
         ];
-        let told = groups.iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| format!("{kind}: {}", names.join(", ")));
+        let told = groups
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(kind, names)| format!("{kind}: {}", names.join(", ")));
         f.write_str(&told.collect::<Vec<_>>().join("; "))
     }
 }
@@ -93,7 +97,8 @@ pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(),
     Ok(())
 }
 
-/// nspawn is the first process of the machine's process namespace: with it everything in there dies, and its mounts go with the last of them.
+/// nspawn is the first process of the machine's process namespace: with it everything in there
+/// dies, and its mounts go with the last of them.
 async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Failure> {
     let mark = format!("--machine={}", place.machine_prefix());
     // In a machine on this host another local cloud may run, whose places have the same numbers.
@@ -101,12 +106,22 @@ async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Fai
     let network = std::fs::read_link("/proc/self/ns/net").ok();
     let mut dying = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
+        let Some(pid) =
+            entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw)
+        else {
+            continue;
+        };
         let Ok(arguments) = std::fs::read(entry.path().join("cmdline")) else { continue };
         let mut arguments = arguments.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         let program = arguments.next().unwrap_or_default();
-        let ours = ["systemd-nspawn", "unshare", "setpriv", "sh"].contains(&program.rsplit('/').next().unwrap_or_default());
-        let Some(name) = arguments.find_map(|argument| Some(argument.strip_prefix(&mark)?.to_owned())).filter(|_| ours) else { continue };
+        let ours = ["systemd-nspawn", "unshare", "setpriv", "sh"]
+            .contains(&program.rsplit('/').next().unwrap_or_default());
+        let Some(name) = arguments
+            .find_map(|argument| Some(argument.strip_prefix(&mark)?.to_owned()))
+            .filter(|_| ours)
+        else {
+            continue;
+        };
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         if std::fs::read_link(entry.path().join("ns/net")).ok() != network {
             continue;
@@ -121,17 +136,30 @@ async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Fai
     }
     let gone = tokio::task::spawn_blocking(move || {
         let limit = Timespec::try_from(DEATH_LIMIT).ok();
-        dying.iter().all(|process| poll(&mut [PollFd::new(process, PollFlags::IN)], limit.as_ref()).is_ok_and(|ready| ready == 1))
+        dying.iter().all(|process| {
+            poll(&mut [PollFd::new(process, PollFlags::IN)], limit.as_ref())
+                .is_ok_and(|ready| ready == 1)
+        })
     });
     match gone.await {
         Ok(true) => Ok(()),
-        _ => Err(failure("end the machines of a dead local cloud", "a killed process does not go away")),
+        _ => Err(failure(
+            "end the machines of a dead local \
+            cloud",
+            "a killed process does not go away",
+        )),
     }
 }
 
 /// They go by themselves with the last user; this is for one that was just being made.
 async fn detach_loops(state: &Path, report: &mut CleanReport) -> Result<(), Failure> {
-    let said = run("look for loop devices", "losetup", &["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"]).await?;
+    let said = run(
+        "look for loop \
+        devices",
+        "losetup",
+        &["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"],
+    )
+    .await?;
     for line in said.lines() {
         let Some((device, file)) = line.split_once(' ') else { continue };
         if Path::new(file.trim()).starts_with(state) {

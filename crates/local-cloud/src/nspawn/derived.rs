@@ -1,6 +1,6 @@
-//! Base systems with another container engine: a copy of the first base system with packages added or replaced by
-//! apt, some of them from Debian unstable. A copy and an installation take a quarter of the time of a whole system.
-//! Does not know where base systems are kept, nor who uses them.
+//! Base systems with another container engine: a copy of the first base system with packages added
+//! or replaced by apt, some of them from Debian unstable. A copy and an installation take a quarter
+//! of the time of a whole system. Does not know where base systems are kept, nor who uses them.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,8 @@ pub(super) struct Recipe {
     name: &'static str,
     /// As apt takes them; `/sid` behind a name takes the package from Debian unstable.
     packages: &'static [&'static str],
-    /// A package and how its version has to begin: unstable moves on, and tests name the engine that they mean.
+    /// A package and how its version has to begin: unstable moves on, and tests name the engine
+    /// that they mean.
     expected: Option<(&'static str, &'static str)>,
     enabled: &'static [&'static str],
     masked: &'static [&'static str],
@@ -75,7 +76,12 @@ impl Recipe {
     /// The recipe in short, with the name of what it is derived from.
     pub(super) fn name(&self, first: &str) -> String {
         let mut hash = Sha256::new();
-        for part in [first, self.script, INSTALL].iter().chain(self.packages).chain(self.enabled).chain(self.masked) {
+        for part in [first, self.script, INSTALL]
+            .iter()
+            .chain(self.packages)
+            .chain(self.enabled)
+            .chain(self.masked)
+        {
             hash.update(part);
             hash.update([0]);
         }
@@ -83,7 +89,8 @@ impl Recipe {
         format!("{}-{}", self.name, &digest[..12])
     }
 
-    /// Makes it at `root`. Whoever holds `lock` keeps others from making it, even after this process was killed.
+    /// Makes it at `root`. Whoever holds `lock` keeps others from making it, even after this
+    /// process was killed.
     pub(super) async fn make(
         &self,
         root: &Path,
@@ -96,15 +103,25 @@ impl Recipe {
         run(&what, "cp", &[Path::new("-a"), Path::new("--reflink=auto"), first, root]).await?;
         self.install(&what, root, lock).await?;
         if let Some((package, version)) = self.expected {
-            let args = ["--root", &root.display().to_string(), "--show", "--showformat=${Version}", package];
+            let args = [
+                "--root",
+                &root.display().to_string(),
+                "--show",
+                "--showformat=${Version}",
+                package,
+            ];
             let found = run(&what, "dpkg-query", &args).await?;
             if !found.starts_with(version) {
-                let cause = format!("Debian {UNSTABLE} has {package} {found}, and {version}x is wanted");
+                let cause = format!(
+                    "Debian {UNSTABLE} has {package} {found}, and {version}x is \
+                    wanted"
+                );
                 return Err(failure(what, cause));
             }
         }
         let systemctl = |verb: &str, units: &[&str]| {
-            let mut args = vec!["--quiet".to_owned(), format!("--root={}", root.display()), verb.to_owned()];
+            let mut args =
+                vec!["--quiet".to_owned(), format!("--root={}", root.display()), verb.to_owned()];
             args.extend(units.iter().map(|unit| (*unit).to_owned()));
             args
         };
@@ -120,11 +137,27 @@ impl Recipe {
         let settings = root.join("tmp/apt");
         std::fs::create_dir(&settings).during(what)?;
         let write = |name: &str, text: &str| std::fs::write(settings.join(name), text).during(what);
-        let (mirror, keys) = (mirror()?, root.join("usr/share/keyrings/debian-archive-keyring.gpg"));
-        let source = |suite: &str| format!("deb [signed-by={}] {mirror} {suite} main\n", keys.display());
+        let (mirror, keys) =
+            (mirror()?, root.join("usr/share/keyrings/debian-archive-keyring.gpg"));
+        let source = |suite: &str| {
+            format!(
+                "deb [signed-by={}] {mirror} {suite} \
+            main\n",
+                keys.display()
+            )
+        };
         write("sources", &format!("{}{}", source(SUITE), source(UNSTABLE)))?;
-        write("preferences", &format!("Package: *\nPin: release n={UNSTABLE}\nPin-Priority: 100\n"))?;
-        write("conf", &format!("{}{}", host_apt_options().await?, own_apt_options(root, &settings)))?;
+        write(
+            "preferences",
+            &format!(
+                "Package: *\nPin: release n={UNSTABLE}\nPin-Priority: \
+            100\n"
+            ),
+        )?;
+        write(
+            "conf",
+            &format!("{}{}", host_apt_options().await?, own_apt_options(root, &settings)),
+        )?;
         // As Debian's policy for a chroot: no package starts its services.
         let policy = root.join("usr/sbin/policy-rc.d");
         std::fs::write(&policy, "#!/bin/sh\nexit 101\n").during(what)?;
@@ -163,11 +196,14 @@ rm -rf "$root/var/lib/apt/lists" "$root/var/cache/apt"/*.bin
 fn own_apt_options(root: &Path, settings: &Path) -> String {
     let (root, settings) = (root.display(), settings.display());
     format!(
-        "Dir \"{root}\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\nDPkg::Chroot-Directory \"{root}\";\nDPkg::Use-Pty \"false\";\n\
+        "Dir \"{root}\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\nDPkg::Chroot-Directory \
+            \"{root}\";\nDPkg::Use-Pty \"false\";\n\
          Dir::Etc::SourceList \"{settings}/sources\";\nDir::Etc::SourceParts \"/dev/null\";\n\
-         Dir::Etc::Preferences \"{settings}/preferences\";\nDir::Etc::PreferencesParts \"/dev/null\";\n\
+         Dir::Etc::Preferences \"{settings}/preferences\";\nDir::Etc::PreferencesParts \
+            \"/dev/null\";\n\
          Dir::Etc::Main \"/dev/null\";\nDir::Etc::Parts \"/dev/null\";\n\
-         APT::Sandbox::User \"root\";\nAPT::Install-Recommends \"false\";\nAcquire::Languages \"none\";\n"
+         APT::Sandbox::User \"root\";\nAPT::Install-Recommends \"false\";\nAcquire::Languages \
+            \"none\";\n"
     )
 }
 

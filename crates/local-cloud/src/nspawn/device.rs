@@ -1,5 +1,6 @@
-//! How a volume looks inside a running machine: a disk node `/dev/sdX`, its link by id, and the SCSI serial in sysfs, as in the real cloud. All of it stands in
-//! the machine's own mount namespace. Knows nothing of the bytes.
+//! How a volume looks inside a running machine: a disk node `/dev/sdX`, its link by id, and the
+//! SCSI serial in sysfs, as in the real cloud. All of it stands in the machine's own mount
+//! namespace. Knows nothing of the bytes.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -9,8 +10,9 @@ use super::tool::{During, run};
 use super::volume::Loop;
 use crate::hypervisor::Failure;
 
-/// Arguments: node, loop number, serial, volume under whose name it is found. The loop device's folder in sysfs is overlaid with `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then the
-/// serial), which a loop device has not, and everything else in it stays live.
+/// Arguments: node, loop number, serial, volume under whose name it is found. The loop device's
+/// folder in sysfs is overlaid with `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then
+/// the serial), which a loop device has not, and everything else in it stays live.
 const PLUG: &str = r#"
 set -eu
 node=/dev/$1; loop=$2; volume=$3; name=$4; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
@@ -31,7 +33,8 @@ mknod -m 660 /dev/sda b 7 "$1"
 chgrp disk /dev/sda
 "#;
 
-/// The same arguments. Every mount goes lazily: what still has files open there must not hold up the cloud.
+/// The same arguments. Every mount goes lazily: what still has files open there must not hold up
+/// the cloud.
 const UNPLUG: &str = r#"
 node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
 while target=$(awk -v dev="7:$loop" '$3 == dev { last = $5 } END { print last }' /proc/self/mountinfo) && [ -n "$target" ]; do
@@ -59,12 +62,24 @@ pub(super) async fn plug(init: i32, node: char, device: &Loop, volume: u64) -> R
 }
 
 /// Makes a disk appear whose serial is not that of the volume under whose name it is found.
-pub(super) async fn plug_as(init: i32, node: char, device: &Loop, serial: u64, volume: u64) -> Result<(), Failure> {
+pub(super) async fn plug_as(
+    init: i32,
+    node: char,
+    device: &Loop,
+    serial: u64,
+    volume: u64,
+) -> Result<(), Failure> {
     inside(init, PLUG, node, device, (serial, volume)).await
 }
 
-/// Takes it out, mounted or not. A mounted file system is cut off first, so that what still has it open gets errors and writes nothing more.
-pub(super) async fn unplug(init: i32, node: char, device: &Loop, volume: u64) -> Result<(), Failure> {
+/// Takes it out, mounted or not. A mounted file system is cut off first, so that what still has it
+/// open gets errors and writes nothing more.
+pub(super) async fn unplug(
+    init: i32,
+    node: char,
+    device: &Loop,
+    volume: u64,
+) -> Result<(), Failure> {
     cut_off(hold_mounts(init, &[device.number])).await;
     inside(init, UNPLUG, node, device, (volume, volume)).await
 }
@@ -72,7 +87,13 @@ pub(super) async fn unplug(init: i32, node: char, device: &Loop, volume: u64) ->
 /// Writes a volume with a file system into `/etc/fstab` and mounts it.
 pub(super) async fn automount(init: i32, volume: u64) -> Result<(), Failure> {
     let (target, volume) = (format!("--target={init}"), volume.to_string());
-    run("mount the volume", "nsenter", &[&target, "--mount", "--pid", "--", "/bin/sh", "-c", AUTOMOUNT, "sh", &volume]).await.map(drop)
+    run(
+        "mount the volume",
+        "nsenter",
+        &[&target, "--mount", "--pid", "--", "/bin/sh", "-c", AUTOMOUNT, "sh", &volume],
+    )
+    .await
+    .map(drop)
 }
 
 /// Makes the server's own disk appear in the rescue system.
@@ -82,14 +103,25 @@ pub(super) async fn plug_disk(init: i32, device: &Loop) -> Result<(), Failure> {
     run("show the disk to the rescue system", "nsenter", &args).await.map(drop)
 }
 
-async fn inside(init: i32, script: &str, node: char, device: &Loop, (serial, volume): (u64, u64)) -> Result<(), Failure> {
+async fn inside(
+    init: i32,
+    script: &str,
+    node: char,
+    device: &Loop,
+    (serial, volume): (u64, u64),
+) -> Result<(), Failure> {
     let (target, node) = (format!("--target={init}"), format!("sd{node}"));
-    let (number, serial, volume) = (device.number.to_string(), serial.to_string(), volume.to_string());
-    let args = [&target, "--mount", "--pid", "--", "/bin/sh", "-c", script, "sh", &node, &number, &serial, &volume];
+    let (number, serial, volume) =
+        (device.number.to_string(), serial.to_string(), volume.to_string());
+    let args = [
+        &target, "--mount", "--pid", "--", "/bin/sh", "-c", script, "sh", &node, &number, &serial,
+        &volume,
+    ];
     run("show the volume to the machine", "nsenter", &args).await.map(drop)
 }
 
-/// Holds a folder of every file system that a machine has mounted from these loop devices, so that it can be cut off even after the machine is dead.
+/// Holds a folder of every file system that a machine has mounted from these loop devices, so that
+/// it can be cut off even after the machine is dead.
 pub(super) fn hold_mounts(init: i32, loops: &[u32]) -> Vec<File> {
     let mounts = std::fs::read_to_string(format!("/proc/{init}/mountinfo")).unwrap_or_default();
     let mut held: Vec<(u32, File)> = Vec::new();
@@ -97,7 +129,8 @@ pub(super) fn hold_mounts(init: i32, loops: &[u32]) -> Vec<File> {
         let Some((number, point)) = loop_mount(line) else { continue };
         if loops.contains(&number)
             && !held.iter().any(|(other, _)| *other == number)
-            && let Ok(folder) = File::open(format!("/proc/{init}/root{}", point.display())).during("open a mount point")
+            && let Ok(folder) = File::open(format!("/proc/{init}/root{}", point.display()))
+                .during("open a mount point")
         {
             held.push((number, folder));
         }
@@ -105,18 +138,27 @@ pub(super) fn hold_mounts(init: i32, loops: &[u32]) -> Vec<File> {
     held.into_iter().map(|(_, folder)| folder).collect()
 }
 
-/// Stops file systems at once without writing back what is not on the disk yet: what a power cut does. A clean unmount, which the kernel does when the last
-/// process of a machine dies, would show nobody what a missing `sync` costs.
+/// Stops file systems at once without writing back what is not on the disk yet: what a power cut
+/// does. A clean unmount, which the kernel does when the last process of a machine dies, would show
+/// nobody what a missing `sync` costs.
 pub(super) async fn cut_off(mounts: Vec<File>) {
     for folder in mounts {
         let path = format!("/proc/{}/fd/{}", std::process::id(), folder.as_raw_fd());
-        if let Err(failure) = run("cut off a file system", "xfs_io", &["-r", "-x", "-c", "shutdown", &path]).await {
+        if let Err(failure) = run(
+            "cut off a file \
+            system",
+            "xfs_io",
+            &["-r", "-x", "-c", "shutdown", &path],
+        )
+        .await
+        {
             tracing::debug!(%failure, "file system is not cut off");
         }
     }
 }
 
-/// Loop number and mount point of a line of mountinfo that is a mount from a loop device (major number 7, fixed in the kernel).
+/// Loop number and mount point of a line of mountinfo that is a mount from a loop device (major
+/// number 7, fixed in the kernel).
 fn loop_mount(line: &str) -> Option<(u32, PathBuf)> {
     let mut fields = line.split(' ');
     let number = fields.nth(2)?.strip_prefix("7:")?.parse().ok()?;

@@ -1,6 +1,7 @@
-//! The DHCP server of the machines' network. Each machine gets the one address that it was made with, as
-//! a single address behind a gateway, for a day; it asks for it again and again, sooner than in the real
-//! cloud, so that what stands in the way of a renewal is met. Knows nothing of how a machine is found.
+//! The DHCP server of the machines' network. Each machine gets the one address that it was made
+//! with, as a single address behind a gateway, for a day; it asks for it again and again, sooner
+//! than in the real cloud, so that what stands in the way of a renewal is met. Knows nothing of how
+//! a machine is found.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -86,7 +87,11 @@ fn answer(message: &[u8], gateway: Ipv4Addr, lookup: &Lookup) -> Option<(Vec<u8>
     let mut buffer = [0; LONGEST_MESSAGE];
     let bytes = reply.encode(&mut buffer).ok()?.to_vec();
     // Who has no address yet is reached by nothing else.
-    let to = if request.ciaddr.is_unspecified() || given.is_none() { Ipv4Addr::BROADCAST } else { request.ciaddr };
+    let to = if request.ciaddr.is_unspecified() || given.is_none() {
+        Ipv4Addr::BROADCAST
+    } else {
+        request.ciaddr
+    };
     Some((bytes, to))
 }
 
@@ -102,7 +107,11 @@ mod tests {
     const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 1);
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 10);
 
-    fn asked(mac: [u8; 6], has: Option<Ipv4Addr>, options: &[DhcpOption<'_>]) -> Option<(Vec<u8>, Ipv4Addr)> {
+    fn asked(
+        mac: [u8; 6],
+        has: Option<Ipv4Addr>,
+        options: &[DhcpOption<'_>],
+    ) -> Option<(Vec<u8>, Ipv4Addr)> {
         let lookup: Lookup = Arc::new(|mac| (mac == MAC).then_some(ADDRESS));
         let mut buffer = [0; LONGEST_MESSAGE];
         let message = Packet::new_request(mac, 7, 0, has, false, Options::new(options));
@@ -111,24 +120,33 @@ mod tests {
 
     fn kind(reply: &[u8]) -> (MessageType, Ipv4Addr) {
         let packet = Packet::decode(reply).unwrap();
-        let kind = packet.options.iter().find_map(|option| if let DhcpOption::MessageType(kind) = option { Some(kind) } else { None });
+        let kind = packet.options.iter().find_map(|option| {
+            if let DhcpOption::MessageType(kind) = option { Some(kind) } else { None }
+        });
         (kind.unwrap(), packet.yiaddr)
     }
 
     #[test]
     fn a_machine_gets_the_address_that_it_was_made_with() {
-        let (offer, to) = asked(MAC, None, &[DhcpOption::MessageType(MessageType::Discover)]).unwrap();
+        let (offer, to) =
+            asked(MAC, None, &[DhcpOption::MessageType(MessageType::Discover)]).unwrap();
         assert_eq!((kind(&offer), to), ((MessageType::Offer, ADDRESS), Ipv4Addr::BROADCAST));
-        let wish = |address| [DhcpOption::MessageType(MessageType::Request), DhcpOption::RequestedIpAddress(address)];
+        let wish = |address| {
+            [DhcpOption::MessageType(MessageType::Request), DhcpOption::RequestedIpAddress(address)]
+        };
         let (ack, to) = asked(MAC, None, &wish(ADDRESS)).unwrap();
         assert_eq!((kind(&ack), to), ((MessageType::Ack, ADDRESS), Ipv4Addr::BROADCAST));
         let (nak, to) = asked(MAC, None, &wish(Ipv4Addr::new(10, 213, 0, 11))).unwrap();
-        assert_eq!((kind(&nak), to), ((MessageType::Nak, Ipv4Addr::UNSPECIFIED), Ipv4Addr::BROADCAST));
+        assert_eq!(
+            (kind(&nak), to),
+            ((MessageType::Nak, Ipv4Addr::UNSPECIFIED), Ipv4Addr::BROADCAST)
+        );
     }
 
     #[test]
     fn a_renewal_is_answered_to_the_address_that_it_renews() {
-        let (ack, to) = asked(MAC, Some(ADDRESS), &[DhcpOption::MessageType(MessageType::Request)]).unwrap();
+        let (ack, to) =
+            asked(MAC, Some(ADDRESS), &[DhcpOption::MessageType(MessageType::Request)]).unwrap();
         assert_eq!((kind(&ack), to), ((MessageType::Ack, ADDRESS), ADDRESS));
         let packet = Packet::decode(&ack).unwrap();
         let renewal = DhcpOption::Unrecognized(RENEWAL_TIME, &[0, 0, 0, 15]);

@@ -1,5 +1,6 @@
-//! The disk of a server: a writable layer in the state folder over the base system, so that it takes milliseconds to make and survives power off.
-//! Also what is remembered of the server beside it, and copies of disks (snapshots). Does not mount anything: a running machine does, in its own
+//! The disk of a server: a writable layer in the state folder over the base system, so that it
+//! takes milliseconds to make and survives power off. Also what is remembered of the server beside
+//! it, and copies of disks (snapshots). Does not mount anything: a running machine does, in its own
 //! mount namespace, so that nothing is left when it dies.
 
 use std::path::{Path, PathBuf};
@@ -101,7 +102,12 @@ impl Disk {
     }
 
     /// Makes the disk, from the base or from a copy; returns the root that it lies over.
-    pub(super) async fn make(&self, state: &Path, base: &Path, image: &ImageSource) -> Result<PathBuf, Failure> {
+    pub(super) async fn make(
+        &self,
+        state: &Path,
+        base: &Path,
+        image: &ImageSource,
+    ) -> Result<PathBuf, Failure> {
         self.remove().await?;
         for folder in [self.work(), self.root(), self.seed()] {
             std::fs::create_dir_all(&folder).during(format!("make {}", folder.display()))?;
@@ -114,12 +120,16 @@ impl Disk {
             ImageSource::Snapshot(image) => {
                 let folder = image_folder(state, *image);
                 RawDisk::at(folder.join("disk.img")).copy_to(&self.raw()).await?;
-                let below = std::fs::read_to_string(folder.join("base")).during(format!("read image {image}"))?;
+                let below = std::fs::read_to_string(folder.join("base"))
+                    .during(format!("read image {image}"))?;
                 let below = PathBuf::from(below.trim());
                 if !below.is_dir() {
                     return Err(failure(
                         format!("make a disk from image {image}"),
-                        format!("the base system that it was taken from is gone: {}", below.display()),
+                        format!(
+                            "the base system that it was taken from is gone: {}",
+                            below.display()
+                        ),
                     ));
                 }
                 copy(&folder.join("upper"), &self.upper()).await?;
@@ -137,16 +147,26 @@ impl Disk {
 /// The servers that the state folder holds.
 pub(super) fn records(state: &Path) -> Vec<Record> {
     let folders = std::fs::read_dir(state.join("servers")).into_iter().flatten().flatten();
-    folders.filter_map(|folder| serde_json::from_slice(&std::fs::read(folder.path().join("server.json")).ok()?).ok()).collect()
+    folders
+        .filter_map(|folder| {
+            serde_json::from_slice(&std::fs::read(folder.path().join("server.json")).ok()?).ok()
+        })
+        .collect()
 }
 
 /// Copies the disk of a server to an image; returns how much it weighs, with the base system below.
-pub(super) async fn snapshot(state: &Path, server: u64, base: &Path, image: u64) -> Result<u64, Failure> {
+pub(super) async fn snapshot(
+    state: &Path,
+    server: u64,
+    base: &Path,
+    image: u64,
+) -> Result<u64, Failure> {
     let folder = image_folder(state, image);
     remove_tree(&folder).await?;
     std::fs::create_dir_all(&folder).during("make an image")?;
     let disk = Disk::of(state, server);
-    std::fs::write(folder.join("base"), base.display().to_string()).during("write down the image")?;
+    std::fs::write(folder.join("base"), base.display().to_string())
+        .during("write down the image")?;
     if disk.raw().is_written() {
         std::fs::create_dir(folder.join("upper")).during("make an image")?;
         let copy = RawDisk::at(folder.join("disk.img"));
@@ -168,14 +188,24 @@ fn image_folder(state: &Path, image: u64) -> PathBuf {
 
 /// With owners, attributes and the overlay's marks for removed files.
 async fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
-    let args = [Path::new("-a"), Path::new("--reflink=auto"), Path::new("--sparse=auto"), Path::new("-T"), from, to];
+    let args = [
+        Path::new("-a"),
+        Path::new("--reflink=auto"),
+        Path::new("--sparse=auto"),
+        Path::new("-T"),
+        from,
+        to,
+    ];
     run("copy a disk", "cp", &args).await.map(drop)
 }
 
 async fn weight(folder: &Path) -> Result<u64, Failure> {
     let args = [Path::new("-s"), Path::new("-x"), Path::new("--block-size=1"), folder];
     let said = run("weigh a disk", "du", &args).await?;
-    said.split_whitespace().next().and_then(|word| word.parse().ok()).ok_or_else(|| failure("weigh a disk", "du told no number"))
+    said.split_whitespace()
+        .next()
+        .and_then(|word| word.parse().ok())
+        .ok_or_else(|| failure("weigh a disk", "du told no number"))
 }
 
 async fn remove_tree(path: &Path) -> Result<(), Failure> {

@@ -1,8 +1,10 @@
-//! The servers' firewalls, outside the machines: one nft table per local cloud, on the host's way to them. It sees what comes from the host itself (output)
-//! and what the host passes on, from a neighbour or from elsewhere (forward). Replies to what a machine began are admitted.
+//! The servers' firewalls, outside the machines: one nft table per local cloud, on the host's way
+//! to them. It sees what comes from the host itself (output) and what the host passes on, from a
+//! neighbour or from elsewhere (forward). Replies to what a machine began are admitted.
 //!
-//! Not covered: outbound rules, and IPv6 (machines have link-local addresses only, and the bridge keeps them apart). Where the host's own firewall drops
-//! forwarded packets, machines do not reach each other whatever the rules here say.
+//! Not covered: outbound rules, and IPv6 (machines have link-local addresses only, and the bridge
+//! keeps them apart). Where the host's own firewall drops forwarded packets, machines do not reach
+//! each other whatever the rules here say.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -23,16 +25,34 @@ pub(super) async fn apply(place: Place, servers: &[(Ipv4Addr, Vec<Rule>)]) -> Re
 pub(super) async fn remove(place: Place) -> Result<(), Failure> {
     // Adding first makes deletion succeed whether it was there or not.
     let table = place.table();
-    feed("remove the firewall", "nft", &["-f", "-"], &format!("table inet {table}\ndelete table inet {table}\n")).await.map(drop)
+    feed(
+        "remove the firewall",
+        "nft",
+        &["-f", "-"],
+        &format!(
+            "table inet {table}\ndelete table \
+        inet {table}\n"
+        ),
+    )
+    .await
+    .map(drop)
 }
 
 /// Places whose table is there.
 pub(super) async fn places() -> Vec<Place> {
-    let tables = run("look for firewalls", "nft", &["list", "tables", "inet"]).await.unwrap_or_default();
-    tables.lines().filter_map(|line| Place::of(line.strip_prefix("table inet ")?.trim(), "dockbridge_")).collect()
+    let tables =
+        run("look for firewalls", "nft", &["list", "tables", "inet"]).await.unwrap_or_default();
+    tables
+        .lines()
+        .filter_map(|line| Place::of(line.strip_prefix("table inet ")?.trim(), "dockbridge_"))
+        .collect()
 }
 
-fn script(place: Place, servers: &[(Ipv4Addr, Vec<Rule>)], host_routes: bool) -> Result<String, Failure> {
+fn script(
+    place: Place,
+    servers: &[(Ipv4Addr, Vec<Rule>)],
+    host_routes: bool,
+) -> Result<String, Failure> {
     let (table, bridge) = (place.table(), place.bridge());
     let network = format!("{}/24", place.address(0));
     let mut chains = String::new();
@@ -48,8 +68,17 @@ fn script(place: Place, servers: &[(Ipv4Addr, Vec<Rule>)], host_routes: bool) ->
         }
         let _ = writeln!(chains, "    drop\n  }}");
     }
-    let dispatch = if guarded.is_empty() { String::new() } else { format!("    ip daddr vmap {{ {} }}\n", guarded.join(", ")) };
-    // Where the host is a router, machines reach what it reaches, under its name; elsewhere they are told at once instead of waiting for an answer.
+    let dispatch = if guarded.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "    ip daddr vmap \
+        {{ {} }}\n",
+            guarded.join(", ")
+        )
+    };
+    // Where the host is a router, machines reach what it reaches, under its name; elsewhere they
+    // are told at once instead of waiting for an answer.
     let outside = if host_routes {
         format!(
             "  chain outside {{\n    type nat hook postrouting priority srcnat;\n    ip saddr {network} oifname != \"{bridge}\" masquerade\n  }}\n"
@@ -60,17 +89,23 @@ fn script(place: Place, servers: &[(Ipv4Addr, Vec<Rule>)], host_routes: bool) ->
     let refuse = if host_routes {
         String::new()
     } else {
-        format!("    iifname \"{bridge}\" oifname != \"{bridge}\" reject with icmp net-unreachable\n")
+        format!(
+            "    iifname \"{bridge}\" oifname != \"{bridge}\" reject with icmp \
+            net-unreachable\n"
+        )
     };
     Ok(format!(
-        "table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n  chain output {{\n    type filter hook output priority filter;\n    \
-         oifname \"{bridge}\" jump inbound\n  }}\n  chain forward {{\n    type filter hook forward priority filter;\n{refuse}    \
-         oifname \"{bridge}\" jump inbound\n  }}\n  chain inbound {{\n    ct state established,related accept\n{dispatch}  }}\n{chains}{outside}}}\n"
+        "table inet {table}\ndelete table inet {table}\ntable inet {table} \
+            {{\n  chain output {{\n    type filter hook output priority filter;\n    \
+         oifname \"{bridge}\" jump inbound\n  }}\n  chain forward {{\n    type filter hook forward \
+            priority filter;\n{refuse}    \
+         oifname \"{bridge}\" jump inbound\n  }}\n  chain inbound {{\n    ct state \
+            established,related accept\n{dispatch}  }}\n{chains}{outside}}}\n"
     ))
 }
 
-/// The nft matches of a rule; one per source, none when all sources are IPv6. Everything is read and written again, so that nothing of the client's text
-/// reaches nft.
+/// The nft matches of a rule; one per source, none when all sources are IPv6. Everything is read
+/// and written again, so that nothing of the client's text reaches nft.
 fn matches(rule: &Rule) -> Result<Vec<String>, Failure> {
     let ports = match rule.ports {
         Some((first, last)) if first == last => format!(" th dport {first}"),
@@ -98,7 +133,11 @@ fn ipv4(source: &str) -> Result<Option<(Ipv4Addr, u8)>, Failure> {
     match address.parse::<std::net::IpAddr>().map_err(|_| bad())? {
         std::net::IpAddr::V6(_) => Ok(None),
         std::net::IpAddr::V4(address) => {
-            let length = if length.is_empty() { 32 } else { length.parse().ok().filter(|bits| *bits <= 32).ok_or_else(bad)? };
+            let length = if length.is_empty() {
+                32
+            } else {
+                length.parse().ok().filter(|bits| *bits <= 32).ok_or_else(bad)?
+            };
             Ok(Some((address, length)))
         }
     }
@@ -109,7 +148,11 @@ mod tests {
     use super::*;
 
     fn rule(protocol: &str, ports: Option<(u16, u16)>, sources: &[&str]) -> Rule {
-        Rule { protocol: protocol.to_owned(), ports, sources: sources.iter().map(|source| (*source).to_owned()).collect() }
+        Rule {
+            protocol: protocol.to_owned(),
+            ports,
+            sources: sources.iter().map(|source| (*source).to_owned()).collect(),
+        }
     }
 
     #[test]
@@ -117,14 +160,23 @@ mod tests {
         let ssh = rule("tcp", Some((22, 22)), &["0.0.0.0/0", "::/0"]);
         let text = script(Place(3), &[(Ipv4Addr::new(10, 213, 3, 9), vec![ssh])], false).unwrap();
         assert!(text.contains("ip daddr vmap { 10.213.3.9 : jump server_9 }"), "{text}");
-        assert!(text.contains("    ip saddr 0.0.0.0/0 meta l4proto tcp th dport 22 accept\n    drop\n"), "{text}");
+        assert!(
+            text.contains(
+                "    ip saddr 0.0.0.0/0 meta l4proto tcp th dport 22 accept\n    \
+            drop\n"
+            ),
+            "{text}"
+        );
         assert!(!text.contains("masquerade"), "{text}");
     }
 
     #[test]
     fn without_firewalls_nothing_is_dropped() {
         let text = script(Place(3), &[], true).unwrap();
-        assert!(!text.contains("drop") && !text.contains("vmap") && text.contains("masquerade"), "{text}");
+        assert!(
+            !text.contains("drop") && !text.contains("vmap") && text.contains("masquerade"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -132,7 +184,14 @@ mod tests {
         assert!(matches(&rule("tcp", None, &["0.0.0.0/0 accept; drop"])).is_err());
         assert!(matches(&rule("tcp accept", None, &["0.0.0.0/0"])).is_err());
         assert!(matches(&rule("udp", Some((1, 2)), &["10.0.0.0/33"])).is_err());
-        assert_eq!(matches(&rule("icmp", None, &["10.0.0.1"])).unwrap(), ["ip saddr 10.0.0.1/32 meta l4proto icmp"]);
-        assert_eq!(matches(&rule("udp", Some((1, 2)), &["fe80::/10"])).unwrap(), Vec::<String>::new());
+        assert_eq!(
+            matches(&rule("icmp", None, &["10.0.0.1"])).unwrap(),
+            ["ip saddr 10.0.0.1/32 \
+            meta l4proto icmp"]
+        );
+        assert_eq!(
+            matches(&rule("udp", Some((1, 2)), &["fe80::/10"])).unwrap(),
+            Vec::<String>::new()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The state folder as a whole: whether it can carry disks, who uses it, and what it holds from before. What lies in it is the matter of `disk` and `volume`.
+//! The state folder as a whole: whether it can carry disks, who uses it, and what it holds from
+//! before. What lies in it is the matter of `disk` and `volume`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,7 +18,13 @@ use crate::hypervisor::Failure;
 pub(super) fn check(state: &Path) -> Result<(), Failure> {
     let text = state.display().to_string();
     if text.contains([',', ':', '\\', '"']) || state.to_str().is_none() {
-        return Err(failure(format!("use {text} for disks"), "mount options cannot carry a path with such characters; choose a plain one"));
+        return Err(failure(
+            format!(
+                "use {text} for \
+            disks"
+            ),
+            "mount options cannot carry a path with such characters; choose a plain one",
+        ));
     }
     /// `OVERLAYFS_SUPER_MAGIC` of the kernel's `uapi/linux/magic.h`.
     const OVERLAYFS: i64 = 0x794c_7630;
@@ -26,7 +33,8 @@ pub(super) fn check(state: &Path) -> Result<(), Failure> {
     if kind as i64 == OVERLAYFS {
         return Err(failure(
             format!("use {} for disks", state.display()),
-            "it lies on an overlay file system, as in a container, and those cannot be stacked; choose a state folder on a disk, a volume or a tmpfs",
+            "it lies on an overlay file system, as in a container, and those cannot be stacked; \
+                choose a state folder on a disk, a volume or a tmpfs",
         ));
     }
     Ok(())
@@ -42,14 +50,17 @@ pub(super) fn lock(state: &Path) -> Result<File, Failure> {
         .during("open the lock of the state folder")?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(failure(format!("use {}", state.display()), "another local cloud uses it; choose another state folder"))
-        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(failure(
+            format!("use {}", state.display()),
+            "another local cloud uses it; choose \
+                another state folder",
+        )),
         Err(error) => Err(failure("lock the state folder", error)),
     }
 }
 
-/// The place that the disks of this folder had before if it is free, so that servers keep their addresses; else any.
+/// The place that the disks of this folder had before if it is free, so that servers keep their
+/// addresses; else any.
 pub(super) fn claim_place(state: &Path) -> Result<Claim, Failure> {
     let note = state.join("place");
     let before = std::fs::read_to_string(&note).ok().and_then(|text| Place::of(text.trim(), ""));
@@ -73,10 +84,18 @@ pub(super) fn found(site: &Arc<Site>) -> Found {
     let records = disk::records(&site.state);
     let hosts = records.iter().map(|record| (record.id, record.host)).collect();
     let exists = |server: &u64| records.iter().any(|record| record.id == *server);
-    let volumes: BTreeMap<u64, Option<u64>> =
-        volume::records(&site.state).into_iter().map(|(id, record)| (id, record.server.filter(exists))).collect();
-    let attached = |server: u64| volumes.iter().filter(|(_, at)| **at == Some(server)).map(|(id, _)| *id).collect::<Vec<_>>();
-    let servers =
-        records.iter().map(|record| (record.id, Arc::new(Server::new(site.clone(), record.clone(), &attached(record.id))))).collect();
+    let volumes: BTreeMap<u64, Option<u64>> = volume::records(&site.state)
+        .into_iter()
+        .map(|(id, record)| (id, record.server.filter(exists)))
+        .collect();
+    let attached = |server: u64| {
+        volumes.iter().filter(|(_, at)| **at == Some(server)).map(|(id, _)| *id).collect::<Vec<_>>()
+    };
+    let servers = records
+        .iter()
+        .map(|record| {
+            (record.id, Arc::new(Server::new(site.clone(), record.clone(), &attached(record.id))))
+        })
+        .collect();
     (servers, hosts, volumes)
 }

@@ -1,6 +1,6 @@
-//! A host whose TCP 22 is known to answer, in place of those on the internet: the host's address on the
-//! machines' network greets as an SSH server and hangs up. A client that reaches neither a machine
-//! nor this address is in a network that blocks TCP 22.
+//! A host whose TCP 22 is known to answer, in place of those on the internet: the host's address on
+//! the machines' network greets as an SSH server and hangs up. A client that reaches neither a
+//! machine nor this address is in a network that blocks TCP 22.
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;

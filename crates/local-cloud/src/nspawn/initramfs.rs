@@ -4,8 +4,8 @@
 use super::tool::run;
 use crate::hypervisor::Failure;
 
-/// Mounts `/run` as initramfs-tools does on Debian 12, Debian 13 and Ubuntu up to 24.04: nothing below
-/// it may execute. `init` is the process id of the machine's init on this host.
+/// Mounts `/run` as initramfs-tools does on Debian 12, Debian 13 and Ubuntu up to 24.04: nothing
+/// below it may execute. `init` is the process id of the machine's init on this host.
 pub(super) async fn restrict_run(init: i32) -> Result<(), Failure> {
     let target = format!("--target={init}");
     let options = "remount,bind,noexec,nosuid,nodev,relatime";

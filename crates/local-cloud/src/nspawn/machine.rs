@@ -1,6 +1,7 @@
-//! One machine as processes on this host. It is built so that nothing outlives us: `setpriv` binds it to the thread that started it, `unshare` gives it
-//! a process namespace that the kernel empties when its first process dies, and a mount namespace that holds its disk and goes with it.
-//! Knows nothing of servers, volumes or firewalls.
+//! One machine as processes on this host. It is built so that nothing outlives us: `setpriv` binds
+//! it to the thread that started it, `unshare` gives it a process namespace that the kernel empties
+//! when its first process dies, and a mount namespace that holds its disk and goes with it. Knows
+//! nothing of servers, volumes or firewalls.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,17 +21,20 @@ use super::rescue::Layers;
 use super::tool::{During, command, failure};
 use crate::hypervisor::Failure;
 
-/// How nspawn says, when it does not restart it by itself, that the system inside wants to come up again (`EXIT_FORCE_RESTART` of systemd).
+/// How nspawn says, when it does not restart it by itself, that the system inside wants to come up
+/// again (`EXIT_FORCE_RESTART` of systemd).
 pub(super) const REBOOT: i32 = 133;
 
-/// An nspawn that has not come to the system's own init by then never will; seen are 0.1 s, and 1 s on a busy host.
+/// An nspawn that has not come to the system's own init by then never will; seen are 0.1 s, and 1 s
+/// on a busy host.
 const INIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// How the launch says that a disk holds no system that could boot here.
 const NOTHING_TO_BOOT: i32 = 64;
 
-/// Arguments: control groups, `--`, what to mount (`disk` or `rescue`: lower, upper and work; `device`: its path and two empty words), root, then nspawn's. Run in the
-/// machine's own mount namespace, where nspawn also keeps its notes. A rescue system makes its host key as it boots.
+/// Arguments: control groups, `--`, what to mount (`disk` or `rescue`: lower, upper and work;
+/// `device`: its path and two empty words), root, then nspawn's. Run in the machine's own mount
+/// namespace, where nspawn also keeps its notes. A rescue system makes its host key as it boots.
 const LAUNCH: &str = r#"
 while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done
 shift
@@ -92,7 +96,11 @@ impl Machine {
     /// Asks the system inside to power off (nspawn passes it on as its `--kill-signal`).
     pub(super) fn press_power_button(&self) -> Result<(), Failure> {
         match pidfd_send_signal(&self.nspawn, Signal::TERM) {
-            Err(error) if error != rustix::io::Errno::SRCH => Err(failure("press the power button", error)),
+            Err(error) if error != rustix::io::Errno::SRCH => Err(failure(
+                "press the power \
+                button",
+                error,
+            )),
             _ => Ok(()),
         }
     }
@@ -106,7 +114,8 @@ impl Machine {
     }
 }
 
-/// Starts machines from one thread that lives as long as this, because the kernel takes the death of the starting *thread* for the death of the parent.
+/// Starts machines from one thread that lives as long as this, because the kernel takes the death
+/// of the starting *thread* for the death of the parent.
 #[derive(Debug)]
 pub(super) struct Starter {
     orders: mpsc::UnboundedSender<Order>,
@@ -148,10 +157,16 @@ impl Starter {
                 if status.code() == Some(NOTHING_TO_BOOT) {
                     return Ok(Booted::Nothing);
                 }
-                return Err(failure(what, format!("ended with {status}: {}", last_words(&boot.disk.console()))));
+                return Err(failure(
+                    what,
+                    format!("ended with {status}: {}", last_words(&boot.disk.console())),
+                ));
             }
             if Instant::now() > deadline {
-                return Err(failure(what, format!("its init does not come up: {}", last_words(&boot.disk.console()))));
+                return Err(failure(
+                    what,
+                    format!("its init does not come up: {}", last_words(&boot.disk.console())),
+                ));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -161,14 +176,22 @@ impl Starter {
 impl Root {
     fn arguments(&self, disk: &Disk) -> [OsString; 4] {
         match self {
-            Root::Disk { base } => ["disk".into(), base.into(), disk.upper().into(), disk.work().into()],
-            Root::Rescue { base, layers } => ["rescue".into(), base.into(), (&layers.upper).into(), (&layers.work).into()],
+            Root::Disk { base } => {
+                ["disk".into(), base.into(), disk.upper().into(), disk.work().into()]
+            }
+            Root::Rescue { base, layers } => {
+                ["rescue".into(), base.into(), (&layers.upper).into(), (&layers.work).into()]
+            }
             Root::Device(path) => ["device".into(), path.into(), OsString::new(), OsString::new()],
         }
     }
 }
 
-fn launch(boot: &Boot, groups: &[PathBuf], console: File) -> std::io::Result<tokio::process::Command> {
+fn launch(
+    boot: &Boot,
+    groups: &[PathBuf],
+    console: File,
+) -> std::io::Result<tokio::process::Command> {
     let disk = &boot.disk;
     let mut command = command("setpriv");
     command
@@ -189,7 +212,15 @@ fn launch(boot: &Boot, groups: &[PathBuf], console: File) -> std::io::Result<tok
         .arg("--")
         .args(boot.root.arguments(disk))
         .arg(disk.root())
-        .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--capability=all", "--kill-signal=SIGRTMIN+4", "--link-journal=no"])
+        .args([
+            "--quiet",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+            "--capability=all",
+            "--kill-signal=SIGRTMIN+4",
+            "--link-journal=no",
+        ])
         .args(["--timezone=off", "--system-call-filter=@keyring bpf", "--console=read-only"])
         .arg(if boot.resolver { "--resolv-conf=copy-host" } else { "--resolv-conf=off" })
         .arg(format!("--machine={}", boot.name))
@@ -212,7 +243,8 @@ fn look(child: &Child) -> Option<Machine> {
 }
 
 fn children(pid: i32) -> Vec<i32> {
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let list =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
@@ -223,6 +255,11 @@ fn runs_init(pid: i32) -> bool {
 
 fn last_words(console: &Path) -> String {
     let text = String::from_utf8_lossy(&std::fs::read(console).unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(5).collect();
-    if lines.is_empty() { "it said nothing".to_owned() } else { lines.into_iter().rev().collect::<Vec<_>>().join("; ") }
+    let lines: Vec<&str> =
+        text.lines().rev().filter(|line| !line.trim().is_empty()).take(5).collect();
+    if lines.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        lines.into_iter().rev().collect::<Vec<_>>().join("; ")
+    }
 }

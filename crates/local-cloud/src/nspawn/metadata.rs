@@ -1,5 +1,6 @@
-//! The metadata service, as a server in the real cloud sees it at 169.254.169.254 and at fe80::a9fe:a9fe. It listens on the bridge's device only, so that several local clouds
-//! and a real cloud's own service do not meet; who asks is told by the address that the request comes from.
+//! The metadata service, as a server in the real cloud sees it at 169.254.169.254 and at
+//! fe80::a9fe:a9fe. It listens on the bridge's device only, so that several local clouds and a real
+//! cloud's own service do not meet; who asks is told by the address that the request comes from.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub(super) fn listen(place: Place) -> Result<Vec<TcpListener>, Failure> {
 
 fn open(place: Place, address: SocketAddr) -> Result<TcpListener, Failure> {
     let what = "open the metadata service";
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).during(what)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+        .during(what)?;
     socket.set_reuse_address(true).during(what)?;
     socket.bind_device(Some(place.bridge().as_bytes())).during(what)?;
     socket.bind(&address.into()).during(what)?;
@@ -58,9 +60,10 @@ pub(super) async fn serve(listeners: Vec<TcpListener>, lookup: Lookup) {
         .route("/hetzner/v1/metadata/{key}", get(single))
         .route("/hetzner/v1/userdata", get(user_data))
         .with_state(lookup);
-    let served = listeners
-        .into_iter()
-        .map(|listener| axum::serve(listener, router.clone().into_make_service_with_connect_info::<SocketAddr>()).into_future());
+    let served = listeners.into_iter().map(|listener| {
+        axum::serve(listener, router.clone().into_make_service_with_connect_info::<SocketAddr>())
+            .into_future()
+    });
     if let Err(error) = futures::future::try_join_all(served).await {
         tracing::warn!(%error, "the metadata service ended");
     }
@@ -72,8 +75,14 @@ async fn whole(State(lookup): State<Lookup>, ConnectInfo(peer): Peer) -> Respons
     asked_by(&lookup, peer).map_or_else(unknown, |facts| yaml(&facts).into_response())
 }
 
-async fn single(State(lookup): State<Lookup>, ConnectInfo(peer): Peer, Path(key): Path<String>) -> Response {
-    asked_by(&lookup, peer).and_then(|facts| value(&facts, &key)).map_or_else(unknown, IntoResponse::into_response)
+async fn single(
+    State(lookup): State<Lookup>,
+    ConnectInfo(peer): Peer,
+    Path(key): Path<String>,
+) -> Response {
+    asked_by(&lookup, peer)
+        .and_then(|facts| value(&facts, &key))
+        .map_or_else(unknown, IntoResponse::into_response)
 }
 
 async fn user_data(State(lookup): State<Lookup>, ConnectInfo(peer): Peer) -> Response {

@@ -1,19 +1,27 @@
-//! Real machines on this host: Debian with systemd, cloud-init, sshd and dockerd in systemd-nspawn, volumes as loop devices, firewalls in nftables.
+//! Real machines on this host: Debian with systemd, cloud-init, sshd and dockerd in systemd-nspawn,
+//! volumes as loop devices, firewalls in nftables.
 //!
-//! Everything is made so that it goes by itself when this process dies, even by `kill -9`: machines are bound to it and take their mounts and links
-//! with them, loop devices go with their last user. What stays is a bridge, an nft table and empty control groups; [`clean`] removes those, and so does
-//! the next local cloud that takes the same place.
+//! Everything is made so that it goes by itself when this process dies, even by `kill -9`: machines
+//! are bound to it and take their mounts and links with them, loop devices go with their last user.
+//! What stays is a bridge, an nft table and empty control groups; [`clean`] removes those, and so
+//! does the next local cloud that takes the same place.
 //!
-//! A server's disk is a folder under an overlay. A rescue system sees a block device in its place, empty at first; what is written there is the server's disk from
-//! then on, for snapshots and for what boots next: a Linux file system is mounted and booted, anything else runs without answering, as without a boot loader.
+//! A server's disk is a folder under an overlay. A rescue system sees a block device in its place,
+//! empty at first; what is written there is the server's disk from then on, for snapshots and for
+//! what boots next: a Linux file system is mounted and booted, anything else runs without
+//! answering, as without a boot loader.
 //!
-//! As in the real cloud, although a container has it otherwise: nothing below `/run` may execute, `ssh.socket` starts sshd, the address is leased by DHCP, the metadata
-//! service answers by IPv4 and IPv6, and what `/etc/fstab` names is mounted when its volume comes.
+//! As in the real cloud, although a container has it otherwise: nothing below `/run` may execute,
+//! `ssh.socket` starts sshd, the address is leased by DHCP, the metadata service answers by IPv4
+//! and IPv6, and what `/etc/fstab` names is mounted when its volume comes.
 //!
-//! Not as in the real cloud: a machine shares this host's kernel (no modules of its own, `/proc/meminfo` and the processors are the host's), its
-//! memory and processors are not limited, it is no security boundary (its root can do much to this host), and it reaches the internet only where this host forwards packets.
-//! Its udevd does not run, and a volume's link by id is made from outside: the kernel reports each loop device of this host to every machine, under its own name `loopN`. A
-//! rule would make the links of all volumes in all machines, and to nodes that are not there.
+//! Not as in the real cloud: a machine shares this host's kernel (no modules of its own,
+//! `/proc/meminfo` and the processors are the host's), its memory and processors are not limited,
+//! it is no security boundary (its root can do much to this host), and it reaches the internet only
+//! where this host forwards packets. Its udevd does not run, and a volume's link by id is made from
+//! outside: the kernel reports each loop device of this host to every machine, under its own name
+//! `loopN`. A rule would make the links of all volumes in all machines, and to nodes that are not
+//! there.
 
 pub mod base;
 mod cgroup;
@@ -52,7 +60,9 @@ use self::claim::{Claim, Place, Record};
 use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
-use crate::hypervisor::{Effect, Event, Failure, Format, Hypervisor, ImageSource, InboundRule, NewServer, Rescue, Usage};
+use crate::hypervisor::{
+    Effect, Event, Failure, Format, Hypervisor, ImageSource, InboundRule, NewServer, Rescue, Usage,
+};
 use crate::options::{ContainerEngine, Sshd};
 
 pub use self::cleanup::{CleanReport, clean};
@@ -83,7 +93,8 @@ pub struct Nspawn {
 }
 
 impl Nspawn {
-    /// Takes a place on this host for a local cloud whose disks are in `state`. Makes the base system first if this host has none.
+    /// Takes a place on this host for a local cloud whose disks are in `state`. Makes the base
+    /// system first if this host has none.
     pub async fn start(state: &Path, api_port: u16, sshd: Sshd) -> Result<Nspawn, Failure> {
         tool::check_host()?;
         std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
@@ -99,7 +110,11 @@ impl Nspawn {
         let furnished = async {
             network::make(claim.place).await?;
             firewall::apply(claim.place, &[]).await?;
-            Ok((metadata::listen(claim.place)?, dhcp::listen(claim.place)?, greeter::listen(claim.place).await))
+            Ok((
+                metadata::listen(claim.place)?,
+                dhcp::listen(claim.place)?,
+                greeter::listen(claim.place).await,
+            ))
         };
         let (listeners, dhcp, greeter) = match furnished.await {
             Ok(sockets) => sockets,
@@ -115,8 +130,10 @@ impl Nspawn {
         let (servers, hosts, volumes) = folder::found(&site);
         let servers = Arc::new(Mutex::new(servers));
         let metadata = metadata::serve(listeners, lookup(claim.place, servers.clone()));
-        let dhcp = dhcp::serve(dhcp, claim.place.gateway(), addresses(claim.place, servers.clone()));
-        let services = tokio::spawn(async { tokio::join!(metadata, dhcp, greeter::serve(greeter)) });
+        let dhcp =
+            dhcp::serve(dhcp, claim.place.gateway(), addresses(claim.place, servers.clone()));
+        let services =
+            tokio::spawn(async { tokio::join!(metadata, dhcp, greeter::serve(greeter)) });
         let nspawn = Nspawn {
             claim,
             site,
@@ -140,7 +157,15 @@ impl Nspawn {
     }
 
     fn server(&self, id: u64) -> Result<Arc<Server>, Failure> {
-        locked(&self.servers).get(&id).cloned().ok_or_else(|| failure(format!("find server {id}"), "there is none"))
+        locked(&self.servers).get(&id).cloned().ok_or_else(|| {
+            failure(
+                format!(
+                    "find server \
+            {id}"
+                ),
+                "there is none",
+            )
+        })
     }
 
     fn volume(&self, id: u64) -> Result<Volume, Failure> {
@@ -162,8 +187,12 @@ impl Nspawn {
         Ok(())
     }
 
-    /// Makes the table anew, with other rules for one server if told so; those are remembered only if they can be applied.
-    async fn apply_firewalls(&self, change: Option<(u64, Option<Vec<disk::Rule>>)>) -> Result<(), Failure> {
+    /// Makes the table anew, with other rules for one server if told so; those are remembered only
+    /// if they can be applied.
+    async fn apply_firewalls(
+        &self,
+        change: Option<(u64, Option<Vec<disk::Rule>>)>,
+    ) -> Result<(), Failure> {
         let _guard = self.firewall.lock().await;
         let servers: Vec<Arc<Server>> = locked(&self.servers).values().cloned().collect();
         let mut guarded = Vec::new();
@@ -217,7 +246,13 @@ impl Nspawn {
         }
         let taken: Vec<u8> = hosts.values().copied().collect();
         let free = HOSTS.into_iter().find(|host| !taken.contains(host));
-        let host = free.ok_or_else(|| failure("find an address for the server", "all of this local cloud's are taken"))?;
+        let host = free.ok_or_else(|| {
+            failure(
+                "find an address for the \
+            server",
+                "all of this local cloud's are taken",
+            )
+        })?;
         hosts.insert(server, host);
         Ok(host)
     }
@@ -226,7 +261,11 @@ impl Nspawn {
         let server = locked(&self.servers).get(&id).cloned();
         if let Some(server) = server {
             server.power_off().await?;
-            let volumes: Vec<u64> = locked(&self.volumes).iter().filter(|(_, at)| **at == Some(id)).map(|(volume, _)| *volume).collect();
+            let volumes: Vec<u64> = locked(&self.volumes)
+                .iter()
+                .filter(|(_, at)| **at == Some(id))
+                .map(|(volume, _)| *volume)
+                .collect();
             for volume in volumes {
                 self.note_attachment(volume, None)?;
             }
@@ -246,7 +285,8 @@ impl Hypervisor for Nspawn {
 
     fn set_engine(&self, engine: ContainerEngine) -> Effect<'_> {
         Box::pin(async move {
-            let base = base::ensure_of(&base::cache(), engine, &|step| tracing::info!("{step}")).await?;
+            let base =
+                base::ensure_of(&base::cache(), engine, &|step| tracing::info!("{step}")).await?;
             *locked(&self.base) = base;
             Ok(())
         })
@@ -324,7 +364,11 @@ impl Hypervisor for Nspawn {
             if let Some(other) = self.attached_to(volume)
                 && other.record().id != server
             {
-                return Err(failure("attach the volume", format!("it is attached to server {}", other.record().id)));
+                return Err(failure(
+                    "attach the \
+                    volume",
+                    format!("it is attached to server {}", other.record().id),
+                ));
             }
             target.attach(&bytes).await?;
             self.note_attachment(volume, Some(server))

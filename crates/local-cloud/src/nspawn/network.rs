@@ -1,5 +1,7 @@
-//! The link between this host and its machines: one bridge per local cloud, with the gateway's address and the metadata service's. Machines cannot talk to
-//! each other across the bridge; their traffic is routed by the host, where the firewall stands (the kernel tracks no connections on a bridge everywhere).
+//! The link between this host and its machines: one bridge per local cloud, with the gateway's
+//! address and the metadata service's. Machines cannot talk to each other across the bridge; their
+//! traffic is routed by the host, where the firewall stands (the kernel tracks no connections on a
+//! bridge everywhere).
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,8 @@ pub(super) async fn make(place: Place) -> Result<(), Failure> {
     run(what, "ip", &["link", "set", &bridge, "up"]).await?;
     if let Some(switch) = ipv6_switch(place) {
         std::fs::write(switch, "0").during(what)?;
-        run(what, "ip", &["address", "add", &format!("{METADATA_V6}/64"), "dev", &bridge, "nodad"]).await?;
+        run(what, "ip", &["address", "add", &format!("{METADATA_V6}/64"), "dev", &bridge, "nodad"])
+            .await?;
     }
     Ok(())
 }
@@ -47,11 +50,12 @@ fn ipv6_switch(place: Place) -> Option<PathBuf> {
     switch.exists().then_some(switch)
 }
 
-/// The number by which addresses that are only valid on the bridge name it; none where the kernel has
-/// no IPv6.
+/// The number by which addresses that are only valid on the bridge name it; none where the kernel
+/// has no IPv6.
 pub(super) fn scope(place: Place) -> Option<u32> {
     ipv6_switch(place)?;
-    let index = std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", place.bridge())).ok()?;
+    let index =
+        std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", place.bridge())).ok()?;
     index.trim().parse().ok()
 }
 
@@ -82,18 +86,35 @@ pub(super) fn places() -> Vec<Place> {
 pub(super) async fn isolate(init: i32) -> Result<Link, Failure> {
     let what = "connect the machine";
     // The machine's own sysfs: its end of the pair names the other end by index.
-    let own = |file: &str| std::fs::read_to_string(format!("/proc/{init}/root/sys/class/net/host0/{file}")).during(what);
+    let own = |file: &str| {
+        std::fs::read_to_string(format!("/proc/{init}/root/sys/class/net/host0/{file}"))
+            .during(what)
+    };
     let peer = own("iflink")?;
     let mac = own("address")?;
-    let mac = parse_mac(mac.trim()).ok_or_else(|| failure(what, format!("not a hardware address: {mac}")))?;
-    let index = |link: &str| std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex")).unwrap_or_default();
-    let name = links().into_iter().find(|link| index(link) == peer).ok_or_else(|| failure(what, "its link is not on this host"))?;
+    let mac = parse_mac(mac.trim()).ok_or_else(|| {
+        failure(
+            what,
+            format!(
+                "not a hardware address: \
+        {mac}"
+            ),
+        )
+    })?;
+    let index = |link: &str| {
+        std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex")).unwrap_or_default()
+    };
+    let name = links()
+        .into_iter()
+        .find(|link| index(link) == peer)
+        .ok_or_else(|| failure(what, "its link is not on this host"))?;
     run(what, "bridge", &["link", "set", "dev", &name, "isolated", "on"]).await?;
     Ok(Link { name, mac })
 }
 
 fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let bytes: Vec<u8> = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>().ok()?;
+    let bytes: Vec<u8> =
+        text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>().ok()?;
     bytes.try_into().ok()
 }
 
@@ -104,7 +125,8 @@ pub(super) fn link_local(mac: [u8; 6]) -> Ipv6Addr {
     Ipv6Addr::from((0xfe80_u128 << 112) | u128::from(id))
 }
 
-/// Removes a machine's link. The kernel does so with the last process, but takes its time, and a machine of the same name may be about to start.
+/// Removes a machine's link. The kernel does so with the last process, but takes its time, and a
+/// machine of the same name may be about to start.
 pub(super) async fn unlink(link: &str) {
     // It fails when the kernel was first.
     let _ = run("remove the machine's link", "ip", &["link", "delete", link]).await;

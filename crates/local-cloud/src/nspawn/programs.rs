@@ -47,7 +47,8 @@ impl Program {
 /// Refuses a host on which programs are missing, and names them with the packages that bring them.
 /// It takes a few milliseconds, so that it can come before anything is made.
 pub fn check(uses: &[Use]) -> Result<(), Failure> {
-    let missing: Vec<Program> = programs(LIST, uses).filter(|program| !program.is_there()).collect();
+    let missing: Vec<Program> =
+        programs(LIST, uses).filter(|program| !program.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -80,7 +81,8 @@ mod tests {
 
     #[test]
     fn machines_need_what_the_list_says_and_no_more() {
-        let list = "# a comment\n\nnft nftables machines,test\n/srv/busybox busybox-static try\nhcloud hcloud-cli test\n";
+        let list = "# a comment\n\nnft nftables machines,test\n/srv/busybox busybox-static \
+            try\nhcloud hcloud-cli test\n";
         let names = |uses| programs(list, uses).map(|program| program.name).collect::<Vec<_>>();
         assert_eq!(names(&[Use::Machines]), ["nft"]);
         assert_eq!(names(&[Use::Machines, Use::Story]), ["nft", "/srv/busybox"]);
@@ -89,8 +91,15 @@ mod tests {
     #[test]
     fn the_list_can_be_read_here() {
         let all: Vec<Program> = programs(LIST, &[Use::Machines, Use::Story]).collect();
-        assert!(all.iter().any(|program| program.name == "systemd-nspawn" && program.package == "systemd-container"));
-        assert!(all.iter().all(|program| !program.name.contains('*')), "patterns are read by the scripts only: {all:?}");
+        assert!(
+            all.iter().any(|program| program.name == "systemd-nspawn"
+                && program.package == "systemd-container")
+        );
+        assert!(
+            all.iter().all(|program| !program.name.contains('*')),
+            "patterns are read by the \
+            scripts only: {all:?}"
+        );
     }
 
     /// The script also says of each package by which program its absence is seen.
@@ -106,8 +115,16 @@ mod tests {
     #[test]
     fn a_refusal_names_each_program_and_each_package_once() {
         let program = |name| Program { name, package: "xfsprogs" };
-        let told = refusal(&[program("mkfs.xfs"), program("xfs_io"), Program { name: "sfdisk", package: "fdisk" }]);
-        assert_eq!(told, "mkfs.xfs, xfs_io, sfdisk not found; install with: apt-get install xfsprogs fdisk");
+        let told = refusal(&[
+            program("mkfs.xfs"),
+            program("xfs_io"),
+            Program { name: "sfdisk", package: "fdisk" },
+        ]);
+        assert_eq!(
+            told,
+            "mkfs.xfs, xfs_io, sfdisk not found; install with: apt-get install \
+            xfsprogs fdisk"
+        );
     }
 
     #[test]

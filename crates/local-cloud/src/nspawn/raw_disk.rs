@@ -1,5 +1,7 @@
-//! A server's disk as a block device: a sparse file, with a loop device over it where one is needed. Most servers have none, for their disk is a folder; one appears
-//! when the rescue system boots, and is the server's disk from the moment that something is written to it. Knows nothing of machines.
+//! A server's disk as a block device: a sparse file, with a loop device over it where one is
+//! needed. Most servers have none, for their disk is a folder; one appears when the rescue system
+//! boots, and is the server's disk from the moment that something is written to it. Knows nothing
+//! of machines.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +14,8 @@ use super::volume::Loop;
 use crate::hypervisor::Failure;
 
 /// The type of a root partition on x86-64 and on arm64 (Discoverable Partitions Specification).
-const ROOT_TYPES: &[&str] = &["4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"];
+const ROOT_TYPES: &[&str] =
+    &["4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"];
 
 /// File systems that a Linux root is looked for in.
 const ROOT_FILE_SYSTEMS: &[&str] = &["ext4", "xfs", "btrfs"];
@@ -42,7 +45,12 @@ impl RawDisk {
 
     /// Makes it, or lengthens it, to a size in GB.
     pub(super) fn provide(&self, size: u64) -> Result<(), Failure> {
-        let file = File::options().create(true).truncate(false).write(true).open(&self.path).during("make the disk")?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&self.path)
+            .during("make the disk")?;
         let length = size.saturating_mul(1_000_000_000);
         if file.metadata().during("look at the disk")?.len() < length {
             file.set_len(length).during("make the disk")?;
@@ -55,7 +63,13 @@ impl RawDisk {
         if !self.path.exists() {
             return Ok(());
         }
-        let args = [Path::new("--reflink=auto"), Path::new("--sparse=always"), Path::new("-T"), &self.path, &to.path];
+        let args = [
+            Path::new("--reflink=auto"),
+            Path::new("--sparse=always"),
+            Path::new("-T"),
+            &self.path,
+            &to.path,
+        ];
         run("copy a disk", "cp", &args).await.map(drop)
     }
 
@@ -64,7 +78,8 @@ impl RawDisk {
         Loop::over(&self.path, None).await
     }
 
-    /// A loop device over the file system that a Linux could be in, if there is one: the whole disk, a root partition, or the largest one that fits.
+    /// A loop device over the file system that a Linux could be in, if there is one: the whole
+    /// disk, a root partition, or the largest one that fits.
     pub(super) async fn open_root(&self) -> Result<Option<Loop>, Failure> {
         for part in self.parts().await {
             if self.has_root_file_system(part).await {
@@ -97,15 +112,32 @@ impl RawDisk {
         fn usual_sector() -> u64 {
             512
         }
-        let told = run("read the partition table", "sfdisk", &[Path::new("--json"), &self.path]).await.ok();
-        let Some(Told { partitiontable: table }) = told.and_then(|told| serde_json::from_str(&told).ok()) else { return vec![None] };
+        let told = run(
+            "read the partition \
+            table",
+            "sfdisk",
+            &[Path::new("--json"), &self.path],
+        )
+        .await
+        .ok();
+        let Some(Told { partitiontable: table }) =
+            told.and_then(|told| serde_json::from_str(&told).ok())
+        else {
+            return vec![None];
+        };
         let mut partitions = table.partitions;
-        partitions.sort_by_key(|part| (!ROOT_TYPES.contains(&part.kind.as_str()), std::cmp::Reverse(part.size)));
-        partitions.into_iter().map(|part| Some((part.start * table.sectorsize, part.size * table.sectorsize))).collect()
+        partitions.sort_by_key(|part| {
+            (!ROOT_TYPES.contains(&part.kind.as_str()), std::cmp::Reverse(part.size))
+        });
+        partitions
+            .into_iter()
+            .map(|part| Some((part.start * table.sectorsize, part.size * table.sectorsize)))
+            .collect()
     }
 
     async fn has_root_file_system(&self, part: Option<(u64, u64)>) -> bool {
-        let mut arguments = vec!["--probe".to_owned(), "--match-tag=TYPE".to_owned(), "--output=value".to_owned()];
+        let mut arguments =
+            vec!["--probe".to_owned(), "--match-tag=TYPE".to_owned(), "--output=value".to_owned()];
         if let Some((offset, length)) = part {
             arguments.extend([format!("--offset={offset}"), format!("--size={length}")]);
         }
@@ -121,7 +153,11 @@ mod tests {
     use super::*;
 
     fn run(program: &str, arguments: &[&str]) {
-        let status = std::process::Command::new(program).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").status().unwrap();
+        let status = std::process::Command::new(program)
+            .args(arguments)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .status()
+            .unwrap();
         assert!(status.success(), "{program} {arguments:?}");
     }
 
@@ -145,7 +181,11 @@ mod tests {
         let root = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
         std::fs::write(
             &table,
-            format!("label: gpt\nsize=1MiB, type=21686148-6449-6E6F-744E-656564454649\nsize=600MiB\nsize=200MiB, type={root}\n"),
+            format!(
+                "label: gpt\nsize=1MiB, \
+                type=21686148-6449-6E6F-744E-656564454649\nsize=600MiB\nsize=200MiB, \
+                type={root}\n"
+            ),
         )
         .unwrap();
         run("sh", &["-c", &format!("sfdisk -q {name} <{}", table.display())]);

@@ -1,5 +1,5 @@
-//! The rescue system: the base system with a fresh layer over it, which lets in who holds the given keys and is thrown away at the next boot. No
-//! cloud-init and no docker run in it.
+//! The rescue system: the base system with a fresh layer over it, which lets in who holds the given
+//! keys and is thrown away at the next boot. No cloud-init and no docker run in it.
 
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ pub(super) fn make(folder: &Path, keys: &[String]) -> Result<Layers, Failure> {
     let mut private = std::fs::DirBuilder::new();
     // The mode of a folder in the upper layer is the one that counts.
     private.recursive(true).mode(0o700).create(layers.upper.join("root/.ssh")).during(what)?;
-    for open in ["", "etc", "etc/cloud", "etc/systemd", "etc/systemd/network", "etc/systemd/system"] {
+    for open in ["", "etc", "etc/cloud", "etc/systemd", "etc/systemd/network", "etc/systemd/system"]
+    {
         let folder = layers.upper.join(open);
         std::fs::create_dir_all(&folder).during(what)?;
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).during(what)?;

@@ -1,5 +1,6 @@
-//! One server over its life: powered on and off, rebooting by itself, with volumes coming and going. Everything that changes its power or its volumes
-//! goes through one lock here, because a machine also acts by itself while the API's locks are open.
+//! One server over its life: powered on and off, rebooting by itself, with volumes coming and
+//! going. Everything that changes its power or its volumes goes through one lock here, because a
+//! machine also acts by itself while the API's locks are open.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -67,7 +68,8 @@ struct Running {
     name: String,
     /// The host's end of its network link.
     link: Option<network::Link>,
-    /// The server's own disk where it is a block device: as the rescue system sees it, or what the root is mounted from.
+    /// The server's own disk where it is a block device: as the rescue system sees it, or what the
+    /// root is mounted from.
     disk: Option<Loop>,
 }
 
@@ -88,9 +90,20 @@ impl Server {
     /// A server that is off, with the volumes that it had.
     pub(super) fn new(site: Arc<Site>, record: disk::Record, volumes: &[u64]) -> Server {
         let disk = Disk::of(&site.state, record.id);
-        let volumes = volumes.iter().zip(NODES).map(|(volume, node)| (*volume, Attached { node, device: None })).collect();
+        let volumes = volumes
+            .iter()
+            .zip(NODES)
+            .map(|(volume, node)| (*volume, Attached { node, device: None }))
+            .collect();
         let power = tokio::sync::Mutex::new(Power { volumes, ..Power::default() });
-        Server { record: Mutex::new(record), disk, site, rescue: Mutex::default(), mac: Mutex::default(), power }
+        Server {
+            record: Mutex::new(record),
+            disk,
+            site,
+            rescue: Mutex::default(),
+            mac: Mutex::default(),
+            power,
+        }
     }
 
     /// What is remembered of it.
@@ -142,14 +155,25 @@ impl Server {
     /// Pulls the plug: what it had not written to its volumes is lost.
     pub(super) async fn power_off(&self) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
-        let loops: Vec<u32> = power.volumes.values().filter_map(|volume| volume.device.as_ref()).map(|device| device.number).collect();
-        let mounts = power.running.as_ref().and_then(Running::init).map(|init| device::hold_mounts(init, &loops)).unwrap_or_default();
+        let loops: Vec<u32> = power
+            .volumes
+            .values()
+            .filter_map(|volume| volume.device.as_ref())
+            .map(|device| device.number)
+            .collect();
+        let mounts = power
+            .running
+            .as_ref()
+            .and_then(Running::init)
+            .map(|init| device::hold_mounts(init, &loops))
+            .unwrap_or_default();
         let off = power.off().await;
         device::cut_off(mounts).await;
         off
     }
 
-    /// Ends it at once, but nothing that it wrote is lost: for the end of the local cloud, which is no accident in the machine's life.
+    /// Ends it at once, but nothing that it wrote is lost: for the end of the local cloud, which is
+    /// no accident in the machine's life.
     pub(super) async fn end(&self) -> Result<(), Failure> {
         self.power.lock().await.off().await
     }
@@ -162,7 +186,9 @@ impl Server {
         let free = NODES.into_iter().find(|node| !taken.contains(node));
         let attached = match (power.volumes.entry(volume.id), free) {
             (std::collections::btree_map::Entry::Occupied(entry), _) => entry.into_mut(),
-            (std::collections::btree_map::Entry::Vacant(entry), Some(node)) => entry.insert(Attached { node, device: None }),
+            (std::collections::btree_map::Entry::Vacant(entry), Some(node)) => {
+                entry.insert(Attached { node, device: None })
+            }
             _ => return Err(failure("attach the volume", "the server has as many as it can have")),
         };
         let plugged = match init {
@@ -209,7 +235,14 @@ impl Server {
 
     /// Shows it the new size of a volume.
     pub(super) async fn refresh(&self, volume: u64) -> Result<(), Failure> {
-        match self.power.lock().await.volumes.get(&volume).and_then(|attached| attached.device.as_ref()) {
+        match self
+            .power
+            .lock()
+            .await
+            .volumes
+            .get(&volume)
+            .and_then(|attached| attached.device.as_ref())
+        {
             Some(device) => device.refresh().await,
             None => Ok(()),
         }
@@ -222,13 +255,20 @@ impl Server {
         power.boots += 1;
         let (number, (ended, gone)) = (power.boots, watch::channel(false));
         let name = format!("{}{}", place.machine_prefix(), record.id);
-        let mut running = Running { machine: None, boot: number, gone, name: name.clone(), link: None, disk };
+        let mut running =
+            Running { machine: None, boot: number, gone, name: name.clone(), link: None, disk };
         let Some(root) = root else {
             power.running = Some(running);
             return Ok(());
         };
         let shows_disk = matches!(root, Root::Rescue { .. });
-        let boot = Boot { name, root, disk: self.disk.clone(), bridge: place.bridge(), resolver: network::host_routes() };
+        let boot = Boot {
+            name,
+            root,
+            disk: self.disk.clone(),
+            bridge: place.bridge(),
+            resolver: network::host_routes(),
+        };
         let (machine, child) = match self.site.starter.boot(&boot).await? {
             Booted::Runs(machine, child) => (machine, child),
             Booted::Nothing => {
@@ -268,7 +308,8 @@ impl Server {
         Ok(())
     }
 
-    /// What boots next, with the device that it needs: nothing, if the disk holds nothing that could.
+    /// What boots next, with the device that it needs: nothing, if the disk holds nothing that
+    /// could.
     async fn root(&self, record: &disk::Record) -> Result<(Option<Root>, Option<Loop>), Failure> {
         let rescue = self.rescue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (raw, base) = (self.disk.raw(), record.base.clone());
@@ -285,7 +326,8 @@ impl Server {
         Ok((device.as_ref().map(|device| Root::Device(device.path.clone())), device))
     }
 
-    /// What follows when a machine ended without having been powered off: it comes up again if its system asked for that.
+    /// What follows when a machine ended without having been powered off: it comes up again if its
+    /// system asked for that.
     fn ended(self: Arc<Self>, boot: u64, code: Option<i32>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let mut power = self.power.lock().await;
@@ -303,7 +345,8 @@ impl Server {
                         }
                         return;
                     }
-                    Err(failure) => tracing::warn!(server = id, %failure, "the server does not come up again"),
+                    Err(failure) => tracing::warn!(server = id, %failure, "the server does not \
+                        come up again"),
                 }
             }
             // Nobody listens any more when the local cloud ends.
@@ -321,7 +364,15 @@ impl Power {
             let mut gone = running.gone.clone();
             timeout(DEATH_LIMIT, gone.wait_for(|gone| *gone))
                 .await
-                .map_err(|_| failure("pull the plug", format!("the machine is not gone after {DEATH_LIMIT:?}")))?
+                .map_err(|_| {
+                    failure(
+                        "pull the plug",
+                        format!(
+                            "the machine is not gone after \
+                    {DEATH_LIMIT:?}"
+                        ),
+                    )
+                })?
                 .ok();
         }
         self.forget_machine().await;

@@ -1,5 +1,5 @@
-//! What starts sshd on a machine. The base system starts it by its socket; this makes the difference in
-//! a layer over the base. Knows nothing of servers.
+//! What starts sshd on a machine. The base system starts it by its socket; this makes the
+//! difference in a layer over the base. Knows nothing of servers.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::path::Path;
 use super::tool::During;
 use crate::hypervisor::Failure;
 
-/// Links below `/etc/systemd/system`. The one below `ssh.service.requires` takes back what the socket's
-/// unit has put there.
+/// Links below `/etc/systemd/system`. The one below `ssh.service.requires` takes back what the
+/// socket's unit has put there.
 const BY_SERVICE: &[(&str, &str)] = &[
     ("ssh.socket", "/dev/null"),
     ("ssh.service.requires/ssh.socket", "/dev/null"),
@@ -25,7 +25,8 @@ pub(super) fn start_at_boot(upper: &Path) -> Result<(), Failure> {
             if !folder.is_dir() {
                 std::fs::create_dir(&folder).during(what)?;
                 // The mode of a folder in the upper layer is the one that counts.
-                std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).during(what)?;
+                std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))
+                    .during(what)?;
             }
         }
         symlink(target, upper.join("etc/systemd/system").join(link)).during(what)?;

@@ -1,4 +1,5 @@
-//! Calls to the host's own tools. Knows how to run one and to tell what it said; not what any of them is for.
+//! Calls to the host's own tools. Knows how to run one and to tell what it said; not what any of
+//! them is for.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -10,12 +11,17 @@ use super::programs::{self, Use};
 use crate::hypervisor::Failure;
 
 /// Administration tools stand in the sbin folders, which a login shell of a desktop may lack.
-pub(super) const FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+pub(super) const FOLDERS: &[&str] =
+    &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Refuses a host that cannot carry machines, with what to do about it.
 pub fn check_host() -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(failure("real machines", "they need root; run this as root, or use the API alone (--machines none)"));
+        return Err(failure(
+            "real machines",
+            "they need root; run this as root, or use the API \
+            alone (--machines none)",
+        ));
     }
     programs::check(&[Use::Machines])
 }
@@ -37,20 +43,34 @@ impl<T, E: std::fmt::Display> During<T> for Result<T, E> {
     }
 }
 
-/// A command with a search path that holds the administration tools, and without our standard input.
+/// A command with a search path that holds the administration tools, and without our standard
+/// input.
 pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    command.env("PATH", FOLDERS.join(":")).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .env("PATH", FOLDERS.join(":"))
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
 /// Runs a tool to its end and returns what it printed.
-pub(super) async fn run<S: AsRef<OsStr>>(what: &str, program: &str, args: &[S]) -> Result<String, Failure> {
+pub(super) async fn run<S: AsRef<OsStr>>(
+    what: &str,
+    program: &str,
+    args: &[S],
+) -> Result<String, Failure> {
     finish(what, program, command(program).args(args).output().await)
 }
 
 /// Like [`run`], with something on its standard input.
-pub(super) async fn feed<S: AsRef<OsStr>>(what: &str, program: &str, args: &[S], input: &str) -> Result<String, Failure> {
+pub(super) async fn feed<S: AsRef<OsStr>>(
+    what: &str,
+    program: &str,
+    args: &[S],
+    input: &str,
+) -> Result<String, Failure> {
     let mut child = command(program)
         .args(args)
         .stdin(Stdio::piped())
@@ -59,20 +79,26 @@ pub(super) async fn feed<S: AsRef<OsStr>>(what: &str, program: &str, args: &[S],
         .spawn()
         .during(format!("{what}: {program}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A tool that dies before it has read all says why on stderr; that is worth more than the broken pipe.
+        // A tool that dies before it has read all says why on stderr; that is worth more than the
+        // broken pipe.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
     finish(what, program, child.wait_with_output().await)
 }
 
 /// What a tool printed, or a failure with its last words.
-pub(super) fn finish(what: &str, program: &str, output: std::io::Result<std::process::Output>) -> Result<String, Failure> {
+pub(super) fn finish(
+    what: &str,
+    program: &str,
+    output: std::io::Result<std::process::Output>,
+) -> Result<String, Failure> {
     let output = output.during(format!("{what}: {program}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let tail: Vec<&str> = said.lines().rev().filter(|line| !line.trim().is_empty()).take(4).collect();
+    let tail: Vec<&str> =
+        said.lines().rev().filter(|line| !line.trim().is_empty()).take(4).collect();
     let said = tail.into_iter().rev().collect::<Vec<_>>().join("; ");
     Err(failure(what, format!("{program} ended with {}: {said}", output.status)))
 }

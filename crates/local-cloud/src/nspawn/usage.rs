@@ -1,6 +1,6 @@
-//! What a machine has used, from the files of the kernel: times and disk traffic of the processes in its
-//! control group, and the counters of its network link. Processes that ended count through the parent
-//! that waited for them.
+//! What a machine has used, from the files of the kernel: times and disk traffic of the processes
+//! in its control group, and the counters of its network link. Processes that ended count through
+//! the parent that waited for them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,11 +24,15 @@ pub(super) fn of(name: &str, link: Option<&str>) -> Usage {
     if let Some(link) = link {
         let counter = |name: &str| {
             let file = format!("/sys/class/net/{link}/statistics/{name}");
-            std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+            std::fs::read_to_string(file)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0)
         };
         // What this end sends is what the machine receives.
         (usage.received, usage.sent) = (counter("tx_bytes"), counter("rx_bytes"));
-        (usage.packets_received, usage.packets_sent) = (counter("tx_packets"), counter("rx_packets"));
+        (usage.packets_received, usage.packets_sent) =
+            (counter("tx_packets"), counter("rx_packets"));
     }
     usage
 }

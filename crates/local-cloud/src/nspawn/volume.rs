@@ -1,4 +1,5 @@
-//! The bytes of a volume: a sparse file in the state folder, and the loop device that gives it to a machine. Knows nothing of how a machine sees it.
+//! The bytes of a volume: a sparse file in the state folder, and the loop device that gives it to a
+//! machine. Knows nothing of how a machine sees it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,8 @@ impl Volume {
         self.folder.join(format!("{}.json", self.id))
     }
 
-    /// Makes it; one that is there already is left as it is. The bytes appear under their name only when the file system is complete.
+    /// Makes it; one that is there already is left as it is. The bytes appear under their name only
+    /// when the file system is complete.
     pub(super) async fn make(&self, size: u64, format: Option<Format>) -> Result<(), Failure> {
         if self.image().exists() {
             return Ok(());
@@ -49,7 +51,12 @@ impl Volume {
         match format {
             None => {}
             Some(Format::Ext4) => {
-                run("format a volume", "mkfs.ext4", &["-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", &path]).await?;
+                run(
+                    "format a volume",
+                    "mkfs.ext4",
+                    &["-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", &path],
+                )
+                .await?;
             }
             Some(Format::Xfs) => {
                 run("format a volume", "mkfs.xfs", &["-q", "-f", &path]).await?;
@@ -71,7 +78,9 @@ impl Volume {
     pub(super) fn remove(&self) -> Result<(), Failure> {
         for path in [self.image(), self.note(), self.folder.join(format!("{}.new", self.id))] {
             match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failure("remove the volume", error)),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failure("remove the volume", error));
+                }
                 _ => {}
             }
         }
@@ -96,7 +105,11 @@ pub(super) fn records(state: &Path) -> Vec<(u64, Record)> {
         let note = std::fs::read(Volume::of(state, id).note()).ok();
         (id, note.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
     };
-    files.filter_map(|file| file.file_name().to_str()?.strip_suffix(".img")?.parse().ok().map(volume)).collect()
+    files
+        .filter_map(|file| {
+            file.file_name().to_str()?.strip_suffix(".img")?.parse().ok().map(volume)
+        })
+        .collect()
 }
 
 /// A loop device that lives as long as this, or as long as a machine has it mounted.
@@ -118,15 +131,33 @@ impl Loop {
         let said = run("open a loop device", "losetup", &arguments).await?;
         let path = PathBuf::from(said.trim());
         let device = File::open(&path).during(format!("open {}", path.display()))?;
-        // From here the kernel takes the device down by itself when nobody has it open any more, whatever becomes of this process.
-        run("hand the loop device to the kernel", "losetup", &[Path::new("--detach"), &path]).await?;
-        let number = path.to_string_lossy().trim_start_matches("/dev/loop").parse().during("read the number of the loop device")?;
+        // From here the kernel takes the device down by itself when nobody has it open any more,
+        // whatever becomes of this process.
+        run(
+            "hand the loop device to the \
+            kernel",
+            "losetup",
+            &[Path::new("--detach"), &path],
+        )
+        .await?;
+        let number = path
+            .to_string_lossy()
+            .trim_start_matches("/dev/loop")
+            .parse()
+            .during("read the number of the loop device")?;
         Ok(Loop { number, path, _device: device })
     }
 
     /// Makes it see the new length of its file.
     pub(super) async fn refresh(&self) -> Result<(), Failure> {
-        run("tell the loop device its size", "losetup", &[Path::new("--set-capacity"), &self.path]).await.map(drop)
+        run(
+            "tell the loop device its \
+            size",
+            "losetup",
+            &[Path::new("--set-capacity"), &self.path],
+        )
+        .await
+        .map(drop)
     }
 }
 

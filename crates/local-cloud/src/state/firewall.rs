@@ -92,12 +92,15 @@ impl Project {
         let Some(server) = self.servers.get(&server) else { return BTreeSet::new() };
         let reaches = |target: &Target| match target {
             Target::Server(id) => *id == server.id,
-            Target::Selector(text) => Selector::parse(text).is_ok_and(|s| s.matches(&server.labels)),
+            Target::Selector(text) => {
+                Selector::parse(text).is_ok_and(|s| s.matches(&server.labels))
+            }
         };
         self.firewalls.values().filter(|f| f.targets.iter().any(reaches)).map(|f| f.id).collect()
     }
 
-    /// What the machine has to admit under these firewalls; `None` when there is no firewall at all.
+    /// What the machine has to admit under these firewalls; `None` when there is no firewall at
+    /// all.
     pub(crate) fn inbound_rules(&self, firewalls: &BTreeSet<Id>) -> Option<Vec<InboundRule>> {
         if firewalls.is_empty() {
             return None;
@@ -112,11 +115,15 @@ impl Project {
         Some(admitted.collect())
     }
 
-    /// Which of the wanted firewalls are not in force as they are now, and which are but should not be.
+    /// Which of the wanted firewalls are not in force as they are now, and which are but should not
+    /// be.
     pub(crate) fn firewall_differences(&self, server: Id) -> (Vec<Id>, Vec<Id>) {
         let Some(record) = self.servers.get(&server) else { return (Vec::new(), Vec::new()) };
         let wanted = self.wanted_firewalls(server);
-        let in_force = |id: &Id| record.firewalls.get(id).copied().flatten() == self.firewalls.get(id).map(|f| f.revision);
+        let in_force = |id: &Id| {
+            record.firewalls.get(id).copied().flatten()
+                == self.firewalls.get(id).map(|f| f.revision)
+        };
         let missing = wanted.iter().copied().filter(|id| !in_force(id)).collect();
         let surplus = record.firewalls.keys().copied().filter(|id| !wanted.contains(id)).collect();
         (missing, surplus)

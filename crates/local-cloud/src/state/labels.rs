@@ -16,7 +16,10 @@ const RESERVED: &str = "hetzner.cloud";
 /// Tells what is wrong with a label, if anything is.
 pub(crate) fn check(key: &str, value: &str) -> Result<(), String> {
     check_key(key)?;
-    if key.split_once('/').is_some_and(|(prefix, _)| prefix == RESERVED || prefix.ends_with(&format!(".{RESERVED}"))) {
+    if key
+        .split_once('/')
+        .is_some_and(|(prefix, _)| prefix == RESERVED || prefix.ends_with(&format!(".{RESERVED}")))
+    {
         return Err(format!("label key '{key}' has a reserved prefix"));
     }
     if !value.is_empty() && !is_name(value) {
@@ -111,8 +114,12 @@ fn parse_term(term: &str) -> Result<Term, String> {
     let term = term.trim();
     if let Some(list) = term.strip_suffix(')') {
         let (head, values) = list.split_once('(').ok_or("unbalanced parentheses")?;
-        let (key, operator) = head.trim().rsplit_once(char::is_whitespace).ok_or_else(|| format!("no operator in '{term}'"))?;
-        let values = values.split(',').map(|v| selector_value(v.trim())).collect::<Result<Vec<_>, _>>()?;
+        let (key, operator) = head
+            .trim()
+            .rsplit_once(char::is_whitespace)
+            .ok_or_else(|| format!("no operator in '{term}'"))?;
+        let values =
+            values.split(',').map(|v| selector_value(v.trim())).collect::<Result<Vec<_>, _>>()?;
         let key = selector_key(key)?;
         return match operator {
             "in" => Ok(Term::In(key, values)),
@@ -138,7 +145,11 @@ fn selector_key(key: &str) -> Result<String, String> {
 }
 
 fn selector_value(value: &str) -> Result<String, String> {
-    if value.is_empty() || is_name(value) { Ok(value.to_owned()) } else { Err(format!("value '{value}' is not correctly formatted")) }
+    if value.is_empty() || is_name(value) {
+        Ok(value.to_owned())
+    } else {
+        Err(format!("value '{value}' is not correctly formatted"))
+    }
 }
 
 #[cfg(test)]
@@ -175,7 +186,21 @@ mod tests {
 
     #[test]
     fn malformed_selectors_are_refused() {
-        for text in ["", ",", "a,,b", "=a", "a in b", "a in (b", "a)", "a in ((b))", "a like (b)", "a=b=c", "a b", "-a", "a/b/c"] {
+        for text in [
+            "",
+            ",",
+            "a,,b",
+            "=a",
+            "a in b",
+            "a in (b",
+            "a)",
+            "a in ((b))",
+            "a like (b)",
+            "a=b=c",
+            "a b",
+            "-a",
+            "a/b/c",
+        ] {
             assert!(Selector::parse(text).is_err(), "{text:?} was taken");
         }
     }

@@ -32,7 +32,8 @@ pub(crate) struct Server {
     pub(crate) user_data: Option<String>,
     /// The public keys themselves: deleting a key resource changes no server.
     pub(crate) ssh_keys: Vec<String>,
-    /// Firewalls on it, with the revision of the rules that is in force; none while the first application is pending.
+    /// Firewalls on it, with the revision of the rules that is in force; none while the first
+    /// application is pending.
     pub(crate) firewalls: BTreeMap<Id, Option<u64>>,
     /// What boots next instead of the disk.
     #[serde(default)]
@@ -119,7 +120,9 @@ pub(crate) struct Ipv6 {
 impl Ipv4 {
     pub(crate) fn reverse_name(&self) -> String {
         let [a, b, c, d] = self.ip.octets();
-        self.dns_ptr.clone().unwrap_or_else(|| format!("static.{d}.{c}.{b}.{a}.clients.local-cloud.invalid"))
+        self.dns_ptr
+            .clone()
+            .unwrap_or_else(|| format!("static.{d}.{c}.{b}.{a}.clients.local-cloud.invalid"))
     }
 }
 

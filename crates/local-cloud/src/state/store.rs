@@ -1,5 +1,5 @@
-//! The state on disk: one JSON file, replaced as a whole, readable by its owner alone because user data is in it. And what has to be said of a
-//! world that was put down in the middle of things.
+//! The state on disk: one JSON file, replaced as a whole, readable by its owner alone because user
+//! data is in it. And what has to be said of a world that was put down in the middle of things.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +16,8 @@ const FILE: &str = "cloud.json";
 /// Reads the world that was saved, or makes a new one.
 pub(crate) fn load(folder: &Path, first_id: u64) -> io::Result<World> {
     match fs::read(folder.join(FILE)) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e)),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(World::new(first_id)),
         Err(e) => Err(e),
     }
@@ -30,7 +31,8 @@ pub(crate) fn save(folder: &Path, world: &[u8]) -> io::Result<()> {
 /// Writes a file that only its owner can read, whole or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(&draft, path)
@@ -38,7 +40,12 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Takes the folder for this process; released when the file is closed, however the process ends.
 pub(crate) fn claim(folder: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(folder.join("lock"))?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(folder.join("lock"))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -46,7 +53,8 @@ pub(crate) fn claim(folder: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The machines went down with the cloud and what ran did not end: all servers are off, running actions failed, firewalls are to be set again.
+/// The machines went down with the cloud and what ran did not end: all servers are off, running
+/// actions failed, firewalls are to be set again.
 pub(crate) fn after_a_break(world: &mut World, now: Timestamp) {
     for project in world.projects.values_mut() {
         for action in project.actions.values_mut().filter(|a| a.progress == Progress::Running) {
@@ -80,7 +88,10 @@ mod tests {
         let mut again = load(folder.path(), 1).unwrap();
         assert_eq!(again.ids.take(), 501);
         assert!(again.projects.contains_key("p"));
-        assert_eq!(fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]

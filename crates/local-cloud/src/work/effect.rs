@@ -1,4 +1,5 @@
-//! One thing that the hypervisor is asked to do, as data, and the rule that one server or volume is worked on by one effect at a time.
+//! One thing that the hypervisor is asked to do, as data, and the rule that one server or volume is
+//! worked on by one effect at a time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,19 +67,31 @@ impl Effect {
             Effect::PowerOff(server) => hypervisor.power_off(server).await?,
             Effect::Delete(server) => hypervisor.delete(server).await?,
             Effect::SetFirewall(server, rules) => hypervisor.set_firewall(server, rules).await?,
-            Effect::CreateVolume { volume, size, format } => hypervisor.create_volume(volume, size, format).await?,
+            Effect::CreateVolume { volume, size, format } => {
+                hypervisor.create_volume(volume, size, format).await?
+            }
             Effect::ResizeVolume { volume, size } => hypervisor.resize_volume(volume, size).await?,
             Effect::DeleteVolume(volume) => hypervisor.delete_volume(volume).await?,
             Effect::Attach { volume, server } => hypervisor.attach(volume, server).await?,
             Effect::Mount { volume, server } => {
                 // The machine's own affair: the action has done its part.
                 if let Err(failure) = hypervisor.mount(volume, server).await {
-                    tracing::warn!(volume, server, what = failure.what, cause = failure.cause, "a volume is not mounted");
+                    tracing::warn!(
+                        volume,
+                        server,
+                        what = failure.what,
+                        cause = failure.cause,
+                        "a volume is not mounted"
+                    );
                 }
             }
-            Effect::ShowStranger { volume, server } => hypervisor.show_stranger(volume, server).await?,
+            Effect::ShowStranger { volume, server } => {
+                hypervisor.show_stranger(volume, server).await?
+            }
             Effect::Detach { volume, .. } => hypervisor.detach(volume).await?,
-            Effect::Snapshot { server, image } => return hypervisor.snapshot(server, image).await.map(Some),
+            Effect::Snapshot { server, image } => {
+                return hypervisor.snapshot(server, image).await.map(Some);
+            }
             Effect::DeleteSnapshot(image) => hypervisor.delete_snapshot(image).await?,
         }
         Ok(None)
@@ -95,7 +108,9 @@ impl Effect {
             | Effect::Delete(id)
             | Effect::SetFirewall(id, _) => vec![Resource::Server(id)],
             Effect::AwaitOff(_) => Vec::new(),
-            Effect::CreateVolume { volume, .. } | Effect::ResizeVolume { volume, .. } | Effect::DeleteVolume(volume) => {
+            Effect::CreateVolume { volume, .. }
+            | Effect::ResizeVolume { volume, .. }
+            | Effect::DeleteVolume(volume) => {
                 vec![Resource::Volume(volume)]
             }
             Effect::Attach { volume, server }
@@ -104,18 +119,22 @@ impl Effect {
             | Effect::Detach { volume, server } => {
                 vec![Resource::Server(server), Resource::Volume(volume)]
             }
-            Effect::Snapshot { server, image } => vec![Resource::Server(server), Resource::Image(image)],
+            Effect::Snapshot { server, image } => {
+                vec![Resource::Server(server), Resource::Image(image)]
+            }
             Effect::DeleteSnapshot(image) => vec![Resource::Image(image)],
         }
     }
 }
 
-/// Who may work on what. The API's locks keep actions apart; this keeps effects apart that belong to no action, such as a late device.
+/// Who may work on what. The API's locks keep actions apart; this keeps effects apart that belong
+/// to no action, such as a late device.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Mutex<BTreeMap<Resource, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits for everything that the effect touches. Taken in one order by all, so two can never wait for each other.
+    /// Waits for everything that the effect touches. Taken in one order by all, so two can never
+    /// wait for each other.
     pub(crate) async fn take(&self, effect: &Effect) -> Vec<OwnedMutexGuard<()>> {
         let mut held = Vec::new();
         for subject in effect.subjects() {

@@ -1,5 +1,6 @@
-//! Runs chains of actions: each waits for its turn, does its work through the hypervisor, takes its least time and ends; the locks fall with the last
-//! one. Every task it starts is counted, so that closing leaves none behind.
+//! Runs chains of actions: each waits for its turn, does its work through the hypervisor, takes its
+//! least time and ends; the locks fall with the last one. Every task it starts is counted, so that
+//! closing leaves none behind.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,8 @@ use crate::hypervisor::{Event, Hypervisor};
 use crate::state::action::ActionError;
 use crate::state::{Id, Project, Resource, ServerStatus, World};
 
-/// How long a system may take to obey the power button when it is rebooted, before the plug is pulled.
+/// How long a system may take to obey the power button when it is rebooted, before the plug is
+/// pulled.
 const OBEYS_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often a wait looks again.
@@ -39,7 +41,12 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(world: World, catalogue: Catalogue, hypervisor: Arc<dyn Hypervisor>, durations: Durations) -> Engine {
+    pub(crate) fn new(
+        world: World,
+        catalogue: Catalogue,
+        hypervisor: Arc<dyn Hypervisor>,
+        durations: Durations,
+    ) -> Engine {
         Engine {
             world: Mutex::new(world),
             catalogue,
@@ -97,7 +104,9 @@ impl Engine {
             let follow_up = self.finish(&chain, step, &result, chain.steps.get(at + 1));
             failed = result.err().filter(|_| !matches!(fate, Fate::FailsAlone(_)));
             self.spawn(follow_up);
-            if let (Work::Attach { volume, server, late: Some(late), .. }, None) = (&step.work, &failed) {
+            if let (Work::Attach { volume, server, late: Some(late), .. }, None) =
+                (&step.work, &failed)
+            {
                 self.spawn_late_device(chain.project.clone(), *volume, *server, late.by);
             }
         }
@@ -112,7 +121,12 @@ impl Engine {
     }
 
     /// The effects of one step, for at least the time that its action takes.
-    async fn carry_out(&self, chain: &Chain, step: &Step, fate: &Fate) -> Result<Option<u64>, ActionError> {
+    async fn carry_out(
+        &self,
+        chain: &Chain,
+        step: &Step,
+        fate: &Fate,
+    ) -> Result<Option<u64>, ActionError> {
         let least = self.durations.least(&step.work);
         let begun = self.begin(chain, step, least, fate);
         let work = async {
@@ -120,7 +134,9 @@ impl Engine {
             for effect in begun? {
                 size = self.perform(effect).await?.or(size);
             }
-            if let (Mishap::StartsLate(time), &Work::CreateServer { server, .. }) = (chain.mishap, &step.work) {
+            if let (Mishap::StartsLate(time), &Work::CreateServer { server, .. }) =
+                (chain.mishap, &step.work)
+            {
                 self.with_server(server, |s| s.status = ServerStatus::Off);
                 tokio::time::sleep(time / 2).await;
             }
@@ -130,7 +146,13 @@ impl Engine {
         result
     }
 
-    fn begin(&self, chain: &Chain, step: &Step, least: Duration, fate: &Fate) -> Result<Vec<Effect>, ActionError> {
+    fn begin(
+        &self,
+        chain: &Chain,
+        step: &Step,
+        least: Duration,
+        fate: &Fate,
+    ) -> Result<Vec<Effect>, ActionError> {
         let mut world = self.world();
         let project = world.projects.entry(chain.project.clone()).or_default();
         if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
@@ -143,9 +165,15 @@ impl Engine {
         }
     }
 
-    /// Writes down the end of an action. The locks pass to the next one, or fall with the last one, in
-    /// the same moment: a client that saw it end would still meet them.
-    fn finish(&self, chain: &Chain, step: &Step, result: &Result<Option<u64>, ActionError>, next: Option<&Step>) -> Vec<Chain> {
+    /// Writes down the end of an action. The locks pass to the next one, or fall with the last one,
+    /// in the same moment: a client that saw it end would still meet them.
+    fn finish(
+        &self,
+        chain: &Chain,
+        step: &Step,
+        result: &Result<Option<u64>, ActionError>,
+        next: Option<&Step>,
+    ) -> Vec<Chain> {
         let mut world = self.world();
         let World { ids, projects } = &mut *world;
         let project = projects.entry(chain.project.clone()).or_default();
@@ -168,7 +196,9 @@ impl Engine {
         }
         if let Some(next) = next {
             // A firewall between the creation of a server and its start belongs to the creation.
-            if let Some(id) = next.action.filter(|_| !matches!(next.work, Work::ApplyFirewall { .. })) {
+            if let Some(id) =
+                next.action.filter(|_| !matches!(next.work, Work::ApplyFirewall { .. }))
+            {
                 project.locks.extend(chain.holds.iter().map(|held| (*held, id)));
             }
             return Vec::new();
@@ -189,10 +219,17 @@ impl Engine {
 
     /// A machine that was made anew, or in another run of this host, may have another address.
     fn refresh_address(&self, project: &mut Project, server: Id) {
-        let Some(address) = project.servers.get_mut(&server).and_then(|s| s.ipv4.as_mut()) else { return };
+        let Some(address) = project.servers.get_mut(&server).and_then(|s| s.ipv4.as_mut()) else {
+            return;
+        };
         match self.hypervisor.reserve_address(server) {
             Ok(ip) => address.ip = ip,
-            Err(failure) => tracing::warn!(server, cause = failure.cause, "the server's address is not to be had"),
+            Err(failure) => tracing::warn!(
+                server,
+                cause = failure.cause,
+                "the server's address is \
+                not to be had"
+            ),
         }
     }
 
@@ -216,14 +253,24 @@ impl Engine {
         })
     }
 
-    fn spawn_late_device(self: &Arc<Self>, project: String, volume: Id, server: Id, late: Duration) {
+    fn spawn_late_device(
+        self: &Arc<Self>,
+        project: String,
+        volume: Id,
+        server: Id,
+        late: Duration,
+    ) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
             let stop = engine.stop.clone();
             let appear = async {
                 tokio::time::sleep(late).await;
-                let still_there =
-                    engine.world().projects.get(&project).and_then(|p| p.volumes.get(&volume)).is_some_and(|v| v.server == Some(server));
+                let still_there = engine
+                    .world()
+                    .projects
+                    .get(&project)
+                    .and_then(|p| p.volumes.get(&volume))
+                    .is_some_and(|v| v.server == Some(server));
                 if still_there {
                     // Said to the log by `perform`; there is no action left to fail.
                     let _ = engine.perform(Effect::Attach { volume, server }).await;
@@ -274,9 +321,15 @@ impl Engine {
                     servers.filter(|s| s.status == ServerStatus::Running).map(|s| s.id).collect()
                 };
                 let hypervisor = engine.hypervisor.clone();
-                let look = move || running.into_iter().filter_map(|id| Some((id, hypervisor.usage(id)?))).collect();
+                let look = move || {
+                    running.into_iter().filter_map(|id| Some((id, hypervisor.usage(id)?))).collect()
+                };
                 if let Ok(used) = tokio::task::spawn_blocking(look).await {
-                    engine.samples.lock().unwrap_or_else(PoisonError::into_inner).take(Timestamp::now(), used);
+                    engine
+                        .samples
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .take(Timestamp::now(), used);
                 }
             }
         });
@@ -284,7 +337,10 @@ impl Engine {
 
     fn mark_off(&self, server: Id) {
         self.with_server(server, |s| {
-            if matches!(s.status, ServerStatus::Running | ServerStatus::Starting | ServerStatus::Stopping) {
+            if matches!(
+                s.status,
+                ServerStatus::Running | ServerStatus::Starting | ServerStatus::Stopping
+            ) {
                 s.status = ServerStatus::Off;
             }
         });
@@ -301,17 +357,23 @@ impl Engine {
         Ok(true)
     }
 
-    fn with_server<T>(&self, server: Id, look: impl FnOnce(&mut crate::state::Server) -> T) -> Option<T> {
+    fn with_server<T>(
+        &self,
+        server: Id,
+        look: impl FnOnce(&mut crate::state::Server) -> T,
+    ) -> Option<T> {
         self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
     }
 
-    /// Carries on after the state was loaded: addresses and attachments are told to the hypervisor again, what was being made or removed is ended.
+    /// Carries on after the state was loaded: addresses and attachments are told to the hypervisor
+    /// again, what was being made or removed is ended.
     pub(crate) async fn resume(self: &Arc<Self>) {
         let names: Vec<String> = self.world().projects.keys().cloned().collect();
         for name in names {
             let (attachments, chains) = self.unfinished(&name);
             for effect in attachments {
-                // Said to the log by `perform`. The rest of the cloud is usable without this volume.
+                // Said to the log by `perform`. The rest of the cloud is usable without this
+                // volume.
                 let _ = self.perform(effect).await;
             }
             for chain in chains {
@@ -329,22 +391,36 @@ impl Engine {
             self.refresh_address(project, server);
         }
         let attached = project.volumes.values().filter(|v| v.available);
-        let attachments = attached.filter_map(|v| v.server.map(|server| Effect::Attach { volume: v.id, server })).collect();
+        let attachments = attached
+            .filter_map(|v| v.server.map(|server| Effect::Attach { volume: v.id, server }))
+            .collect();
         let alone = |work: Work| Chain {
             project: name.to_owned(),
             steps: vec![Step { action: None, work }],
             holds: Vec::new(),
             mishap: Mishap::None,
         };
-        let doomed = project.servers.values().filter(|s| s.status == ServerStatus::Deleting).map(|s| alone(Work::DeleteServer(s.id)));
-        let unmade = project.volumes.values().filter(|v| !v.available).map(|v| alone(Work::CreateVolume(v.id)));
+        let doomed = project
+            .servers
+            .values()
+            .filter(|s| s.status == ServerStatus::Deleting)
+            .map(|s| alone(Work::DeleteServer(s.id)));
+        let unmade = project
+            .volumes
+            .values()
+            .filter(|v| !v.available)
+            .map(|v| alone(Work::CreateVolume(v.id)));
         let mut chains: Vec<Chain> = doomed.chain(unmade).collect();
         let now = Timestamp::now();
-        chains.extend(settle_firewalls(name, project, |project: &mut Project, command, resources: &[Resource]| {
-            let id = ids.take();
-            project.record(id, command, resources, now);
-            id
-        }));
+        chains.extend(settle_firewalls(
+            name,
+            project,
+            |project: &mut Project, command, resources: &[Resource]| {
+                let id = ids.take();
+                project.record(id, command, resources, now);
+                id
+            },
+        ));
         (attachments, chains)
     }
 }

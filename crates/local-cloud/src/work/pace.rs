@@ -1,6 +1,6 @@
-//! How long actions take: at least long enough to be seen running, or a duration from the spread that
-//! was observed at Hetzner. Which duration is a function of a seed, the kind of work, and how many of
-//! that kind came before, so that a run can be repeated.
+//! How long actions take: at least long enough to be seen running, or a duration from the spread
+//! that was observed at Hetzner. Which duration is a function of a seed, the kind of work, and how
+//! many of that kind came before, so that a run can be repeated.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -115,7 +115,12 @@ mod tests {
         seen.sort();
         let spread = spread(&create);
         let ms = |duration: Duration| u32::try_from(duration.as_millis()).unwrap();
-        assert!(ms(seen[0]) >= spread.shortest && ms(seen[1999]) <= spread.longest, "{:?} {:?}", seen[0], seen[1999]);
+        assert!(
+            ms(seen[0]) >= spread.shortest && ms(seen[1999]) <= spread.longest,
+            "{:?} {:?}",
+            seen[0],
+            seen[1999]
+        );
         assert!(ms(seen[0]) < 10_500 && ms(seen[1999]) > 21_000, "{:?} {:?}", seen[0], seen[1999]);
         // The median of this triangle is 14.6 s.
         assert!((14_200..15_100).contains(&ms(seen[1000])), "{:?}", seen[1000]);
@@ -123,10 +128,14 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_the_durations_of_each_kind_whatever_runs_between() {
-        let (start, attach) = (Work::Start(1), Work::Attach { volume: 2, server: 1, late: None, automount: false });
+        let (start, attach) =
+            (Work::Start(1), Work::Attach { volume: 2, server: 1, late: None, automount: false });
         let apart = draws(5, &[start.clone(), start.clone(), attach.clone(), attach.clone()]);
         let mixed = draws(5, &[attach.clone(), start.clone(), attach, start.clone()]);
-        assert_eq!([apart[0], apart[1], apart[2], apart[3]], [mixed[1], mixed[3], mixed[0], mixed[2]]);
+        assert_eq!(
+            [apart[0], apart[1], apart[2], apart[3]],
+            [mixed[1], mixed[3], mixed[0], mixed[2]]
+        );
         assert_ne!(apart[0], apart[1]);
         assert_ne!(draws(6, std::slice::from_ref(&start)), draws(5, std::slice::from_ref(&start)));
     }

@@ -1,5 +1,6 @@
-//! What servers used over the last hour, from samples of what they have used since they booted. Where
-//! there is no sample it makes figures up: those of an idle server, a function of server and time.
+//! What servers used over the last hour, from samples of what they have used since they booted.
+//! Where there is no sample it makes figures up: those of an idle server, a function of server and
+//! time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -60,7 +61,11 @@ impl Samples {
         if at.duration_since(until).unsigned_abs() > FRESH {
             return None;
         }
-        let before = samples.iter().take(last).rev().find(|(taken, _)| at.duration_since(*taken).unsigned_abs() >= step);
+        let before = samples
+            .iter()
+            .take(last)
+            .rev()
+            .find(|(taken, _)| at.duration_since(*taken).unsigned_abs() >= step);
         let (since, from) = *before.or(samples.front().filter(|_| last > 0))?;
         Some(between(from, to, until.duration_since(since).as_secs_f64()))
     }
@@ -122,8 +127,15 @@ mod tests {
             samples.take(at(second), vec![(1, used(cpu))]);
         }
         let rates = |second| samples.measured(1, at(second), STEP).map(|r| (r.cpu, r.received));
-        assert_eq!([rates(5), rates(7), rates(10)], [Some((100.0, 1000.0)), Some((100.0, 1000.0)), Some((0.0, 0.0))]);
-        assert_eq!(samples.measured(1, at(10), STEP * 2).map(|r| r.cpu), Some(50.0), "over a longer step");
+        assert_eq!(
+            [rates(5), rates(7), rates(10)],
+            [Some((100.0, 1000.0)), Some((100.0, 1000.0)), Some((0.0, 0.0))]
+        );
+        assert_eq!(
+            samples.measured(1, at(10), STEP * 2).map(|r| r.cpu),
+            Some(50.0),
+            "over a longer step"
+        );
         for unknown in [-1, 0, 26] {
             assert_eq!(rates(unknown), None, "{unknown}");
         }

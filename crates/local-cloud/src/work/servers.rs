@@ -8,9 +8,14 @@ use crate::state::action::ActionError;
 use crate::state::firewall::Target;
 use crate::state::{FreeAddress, Id, Project, Server, ServerStatus};
 
-pub(super) fn begin(work: &Work, project: &mut Project, catalogue: &Catalogue) -> Result<Vec<Effect>, ActionError> {
+pub(super) fn begin(
+    work: &Work,
+    project: &mut Project,
+    catalogue: &Catalogue,
+) -> Result<Vec<Effect>, ActionError> {
     let id = subject(work);
-    let server = project.servers.get_mut(&id).ok_or_else(|| ActionError::failed("server is gone"))?;
+    let server =
+        project.servers.get_mut(&id).ok_or_else(|| ActionError::failed("server is gone"))?;
     let was_off = matches!(server.status, ServerStatus::Off);
     Ok(match work {
         Work::CreateServer { .. } => made(project, catalogue, id),
@@ -31,7 +36,12 @@ pub(super) fn begin(work: &Work, project: &mut Project, catalogue: &Catalogue) -
             server.status = ServerStatus::Starting;
             start(project, catalogue, id)
         }
-        Work::Reboot(_) => vec![Effect::Shutdown(id), Effect::AwaitOff(id), Effect::PowerOff(id), Effect::Start(id)],
+        Work::Reboot(_) => vec![
+            Effect::Shutdown(id),
+            Effect::AwaitOff(id),
+            Effect::PowerOff(id),
+            Effect::Start(id),
+        ],
         Work::Reset(_) => vec![Effect::PowerOff(id), Effect::Start(id)],
         Work::Rebuild { image, .. } => {
             server.status = ServerStatus::Rebuilding;
@@ -54,13 +64,21 @@ pub(super) fn begin(work: &Work, project: &mut Project, catalogue: &Catalogue) -
         Work::DeleteServer(_) => {
             server.status = ServerStatus::Deleting;
             let volumes = project.volumes_of(id).into_iter();
-            volumes.map(|volume| Effect::Detach { volume, server: id }).chain([Effect::Delete(id)]).collect()
+            volumes
+                .map(|volume| Effect::Detach { volume, server: id })
+                .chain([Effect::Delete(id)])
+                .collect()
         }
         _ => Vec::new(),
     })
 }
 
-pub(super) fn finish(work: &Work, project: &mut Project, catalogue: &Catalogue, result: Result<Option<u64>, &ActionError>) {
+pub(super) fn finish(
+    work: &Work,
+    project: &mut Project,
+    catalogue: &Catalogue,
+    result: Result<Option<u64>, &ActionError>,
+) {
     let id = subject(work);
     let done = result.is_ok();
     match *work {
@@ -120,13 +138,27 @@ pub(super) fn finish(work: &Work, project: &mut Project, catalogue: &Catalogue, 
     }
 }
 
-/// The server is gone: its addresses with it if they go by themselves, its volumes are free, no firewall names it.
+/// The server is gone: its addresses with it if they go by themselves, its volumes are free, no
+/// firewall names it.
 fn forget(project: &mut Project, id: Id) {
     if let Some(server) = project.servers.remove(&id) {
-        let ipv4 = server.ipv4.as_ref().map(|address| (address.id, "ipv4", address.ip.to_string(), address.facts.clone()));
-        let ipv6 = server.ipv6.as_ref().map(|address| (address.id, "ipv6", format!("{}/64", address.network), address.facts.clone()));
-        for (id, kind, ip, facts) in ipv4.into_iter().chain(ipv6).filter(|(.., facts)| !facts.auto_delete) {
-            let free = FreeAddress { kind: kind.to_owned(), ip, location: server.location, created: server.created, facts };
+        let ipv4 = server
+            .ipv4
+            .as_ref()
+            .map(|address| (address.id, "ipv4", address.ip.to_string(), address.facts.clone()));
+        let ipv6 = server.ipv6.as_ref().map(|address| {
+            (address.id, "ipv6", format!("{}/64", address.network), address.facts.clone())
+        });
+        for (id, kind, ip, facts) in
+            ipv4.into_iter().chain(ipv6).filter(|(.., facts)| !facts.auto_delete)
+        {
+            let free = FreeAddress {
+                kind: kind.to_owned(),
+                ip,
+                location: server.location,
+                created: server.created,
+                facts,
+            };
             project.addresses.insert(id, free);
         }
         project.past_servers.push(server);
@@ -141,16 +173,24 @@ fn forget(project: &mut Project, id: Id) {
 
 /// Boots it; a disk that was never made (its making failed) is made first.
 fn start(project: &Project, catalogue: &Catalogue, id: Id) -> Vec<Effect> {
-    let mut effects = if project.servers.get(&id).is_some_and(|s| s.made) { Vec::new() } else { made(project, catalogue, id) };
+    let mut effects = if project.servers.get(&id).is_some_and(|s| s.made) {
+        Vec::new()
+    } else {
+        made(project, catalogue, id)
+    };
     effects.push(Effect::Start(id));
     effects
 }
 
-/// A fresh disk behind the firewalls that the server is meant to have, so that it is never seen without them.
+/// A fresh disk behind the firewalls that the server is meant to have, so that it is never seen
+/// without them.
 fn made(project: &Project, catalogue: &Catalogue, id: Id) -> Vec<Effect> {
     let Some(server) = project.servers.get(&id) else { return Vec::new() };
     let firewalls = project.wanted_firewalls(id);
-    vec![Effect::Create(Box::new(new_server(server, catalogue))), Effect::SetFirewall(id, project.inbound_rules(&firewalls))]
+    vec![
+        Effect::Create(Box::new(new_server(server, catalogue))),
+        Effect::SetFirewall(id, project.inbound_rules(&firewalls)),
+    ]
 }
 
 fn new_server(server: &Server, catalogue: &Catalogue) -> NewServer {
@@ -158,10 +198,16 @@ fn new_server(server: &Server, catalogue: &Catalogue) -> NewServer {
     NewServer {
         id: server.id,
         name: server.name.clone(),
-        image: if catalogue.image(server.image).is_some() { ImageSource::Base } else { ImageSource::Snapshot(server.image) },
+        image: if catalogue.image(server.image).is_some() {
+            ImageSource::Base
+        } else {
+            ImageSource::Snapshot(server.image)
+        },
         user_data: server.user_data.clone(),
         ssh_keys: server.ssh_keys.clone(),
-        availability_zone: location.map(|l| catalogue.availability_zone(l).to_owned()).unwrap_or_default(),
+        availability_zone: location
+            .map(|l| catalogue.availability_zone(l).to_owned())
+            .unwrap_or_default(),
         region: location.map(|l| l.text("network_zone").to_owned()).unwrap_or_default(),
         disk: server.disk,
     }

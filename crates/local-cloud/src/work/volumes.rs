@@ -26,7 +26,9 @@ pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, A
                 return Err(ActionError::new("limit_exceeded_error", "too many volumes"));
             }
             Ok(match late {
-                None if automount => vec![Effect::Attach { volume, server }, Effect::Mount { volume, server }],
+                None if automount => {
+                    vec![Effect::Attach { volume, server }, Effect::Mount { volume, server }]
+                }
                 None => vec![Effect::Attach { volume, server }],
                 Some(Late { stranger: true, .. }) => vec![Effect::ShowStranger { volume, server }],
                 Some(_) => Vec::new(),
@@ -46,7 +48,11 @@ pub(super) fn finish(work: &Work, project: &mut Project, done: bool) {
         project.volumes.remove(volume);
         return;
     }
-    let (Work::CreateVolume(volume) | Work::Attach { volume, .. } | Work::Detach(volume) | Work::Resize { volume, .. }) = work else {
+    let (Work::CreateVolume(volume)
+    | Work::Attach { volume, .. }
+    | Work::Detach(volume)
+    | Work::Resize { volume, .. }) = work
+    else {
         return;
     };
     let Some(record) = project.volumes.get_mut(volume).filter(|_| done) else { return };

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use local_cloud::{Cloud, Options, Pace};
+use dockbridge_local_cloud::{Cloud, Options, Pace};
 use serde_json::json;
 
 use crate::rig::{Answer, Rig, options};
 
 fn removed(answer: &Answer) {
-    assert_eq!(answer.refused(410, "deprecated_api_endpoint").message(), "API functionality was removed");
+    assert_eq!(
+        answer.refused(410, "deprecated_api_endpoint").message(),
+        "API functionality was \
+        removed"
+    );
     let announcement = answer.body["error"]["details"]["announcement"].as_str().unwrap();
     assert!(announcement.starts_with("https://docs.hetzner.cloud/changelog#20"), "{announcement}");
 }
@@ -19,12 +23,24 @@ async fn actions_are_asked_for_by_id_or_by_resource() {
     let volume = rig.volume("v").await;
     let server = rig.server("s").await;
     let of_server = rig.get(&format!("/servers/{server}/actions?sort=command:desc")).await;
-    let commands: Vec<_> = of_server.body["actions"].as_array().unwrap().iter().map(|a| a["command"].clone()).collect();
+    let commands: Vec<_> = of_server.body["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["command"].clone())
+        .collect();
     assert_eq!(commands, ["start_server", "create_server"]);
     let of_volume = rig.get(&format!("/volumes/{volume}/actions")).await.body["actions"][0].clone();
-    assert_eq!((&of_volume["command"], &of_volume["resources"]), (&json!("create_volume"), &json!([{"id": volume, "type": "volume"}])));
+    assert_eq!(
+        (&of_volume["command"], &of_volume["resources"]),
+        (&json!("create_volume"), &json!([{"id": volume, "type": "volume"}]))
+    );
     let id = of_volume["id"].as_u64().unwrap();
-    for path in [format!("/actions/{id}"), format!("/volumes/actions/{id}"), format!("/volumes/{volume}/actions/{id}")] {
+    for path in [
+        format!("/actions/{id}"),
+        format!("/volumes/actions/{id}"),
+        format!("/volumes/{volume}/actions/{id}"),
+    ] {
         assert_eq!(rig.get(&path).await.expect(200).body["action"]["id"], id, "{path}");
     }
     rig.get(&format!("/servers/{server}/actions/{id}")).await.refused(404, "not_found");

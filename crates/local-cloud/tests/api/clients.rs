@@ -1,4 +1,5 @@
-//! Clients that other people wrote, doing what their users do. Each passes over, with a reason, where it is not installed.
+//! Clients that other people wrote, doing what their users do. Each passes over, with a reason,
+//! where it is not installed.
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -21,7 +22,11 @@ async fn run(mut command: Command) -> std::io::Result<Output> {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// The `hcloud` command line against one cloud.
@@ -32,7 +37,10 @@ struct Cli<'a> {
 impl Cli<'_> {
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new("hcloud");
-        command.args(arguments.split_whitespace()).env("HCLOUD_ENDPOINT", self.rig.cloud.endpoint()).env("HCLOUD_TOKEN", TOKEN);
+        command
+            .args(arguments.split_whitespace())
+            .env("HCLOUD_ENDPOINT", self.rig.cloud.endpoint())
+            .env("HCLOUD_TOKEN", TOKEN);
         command.env("HOME", self.rig.folder.path()).current_dir(self.rig.folder.path());
         command
     }
@@ -52,7 +60,12 @@ impl Cli<'_> {
     /// A list without its head, one line per entry.
     async fn lists(&self, what: &str, columns: &str) -> Vec<String> {
         let (what, filter) = what.split_once(' ').unwrap_or((what, ""));
-        let list = self.does(&format!("{what} list {filter} -o noheader -o columns={columns}")).await;
+        let list = self
+            .does(&format!(
+                "{what} list {filter} -o noheader -o \
+            columns={columns}"
+            ))
+            .await;
         list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }
 }
@@ -66,18 +79,28 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     }
     let rig = Rig::start().await;
     let cli = Cli { rig: &rig };
-    for (name, content) in [("key.pub", KEY), ("rules.json", RULES), ("user-data", "#cloud-config\n")] {
+    for (name, content) in
+        [("key.pub", KEY), ("rules.json", RULES), ("user-data", "#cloud-config\n")]
+    {
         std::fs::write(rig.folder.path().join(name), content).unwrap();
     }
 
     cli.does("ssh-key create --name k --public-key-from-file key.pub --label a=b").await;
     cli.does("firewall create --name f --rules-file rules.json").await;
     cli.does("volume create --name v --size 10 --location fsn1 --format ext4").await;
-    cli.does("server create --name s --type cx23 --image docker-ce --location fsn1 --ssh-key k --volume v --firewall f --user-data-from-file user-data --label role=web").await;
+    cli.does(
+        "server create --name s --type cx23 --image docker-ce --location fsn1 --ssh-key k \
+        --volume v --firewall f --user-data-from-file user-data --label role=web",
+    )
+    .await;
     // Its column for the location reads `datacenter`, which today's answers do not have.
     assert_eq!(cli.lists("server", "name,status,location").await, ["s running"]);
     assert_eq!(cli.lists("volume", "name,size,server").await, ["v 10 GB s"]);
-    assert!(cli.does("server list").await.contains("running"), "the default columns hold the data centre");
+    assert!(
+        cli.does("server list").await.contains("running"),
+        "the default columns hold the data \
+        centre"
+    );
     let described = cli.does("server describe s").await;
     assert!(described.contains("cx23") && described.contains("docker-ce"), "{described}");
     assert_eq!(cli.lists("server -l role==web", "name").await, ["s"]);
@@ -111,7 +134,11 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     cli.does("firewall add-rule f --direction in --protocol icmp --source-ips 10.0.0.0/8").await;
     cli.does("firewall remove-from-resource f --type server --server t").await;
     cli.does("firewall apply-to-resource f --type label_selector --label-selector role=web").await;
-    cli.does("firewall remove-from-resource f --type label_selector --label-selector role=web").await;
+    cli.does(
+        "firewall remove-from-resource f --type label_selector --label-selector \
+        role=web",
+    )
+    .await;
     for what in [
         "server-type",
         "location",
@@ -134,7 +161,10 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     cli.refuses("network delete 1", "unsupported_error").await;
     cli.refuses("server enable-backup t", "unsupported_error").await;
     let requests = rig.poke(Method::GET, "/state", serde_json::json!({})).await.body["requests"]["one"]["by_route"].clone();
-    assert_eq!((&requests["POST servers/{id}/actions/enable_backup"], &requests["GET networks/{id}"]), (&1.into(), &2.into()));
+    assert_eq!(
+        (&requests["POST servers/{id}/actions/enable_backup"], &requests["GET networks/{id}"]),
+        (&1.into(), &2.into())
+    );
 
     cli.does("server delete t").await;
     // This client does not wait for the action.
@@ -149,7 +179,8 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
 
 /// A Python that can import `hcloud`: the one named for tests, else the system's.
 async fn python() -> Option<PathBuf> {
-    let named = std::env::var_os("DOCKBRIDGE_TEST_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let named = std::env::var_os("DOCKBRIDGE_TEST_PYTHON")
+        .map_or_else(|| PathBuf::from("python3"), PathBuf::from);
     let imports = Command::new(&named).args(["-c", "import hcloud"]).output().await;
     imports.is_ok_and(|o| o.status.success()).then_some(named)
 }
@@ -162,13 +193,19 @@ async fn the_python_client_finds_what_it_needs() {
     };
     let rig = Rig::start().await;
     let mut command = Command::new(python);
-    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/clients.py")).env("HCLOUD_ENDPOINT", rig.cloud.endpoint());
+    command
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/clients.py"))
+        .env("HCLOUD_ENDPOINT", rig.cloud.endpoint());
     command.env("HCLOUD_TOKEN", TOKEN).env("PUBLIC_KEY", KEY).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = run(command).await.unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("all done"), "{}", text(&output));
     let requests = rig.poke(Method::GET, "/state", serde_json::json!({})).await.body["requests"]["one"]["by_route"].clone();
-    for route in ["POST servers/{id}/actions/enable_backup", "POST primary_ips/{id}/actions/unassign", "GET networks/{id}"] {
+    for route in [
+        "POST servers/{id}/actions/enable_backup",
+        "POST primary_ips/{id}/actions/unassign",
+        "GET networks/{id}",
+    ] {
         assert_eq!(requests[route], 1, "{route} is not repeated: {requests:#}");
     }
 }

@@ -1,5 +1,5 @@
-//! Which operations of the official file exist here. What does not exist answers one error, and stands in
-//! the documentation.
+//! Which operations of the official file exist here. What does not exist answers one error, and
+//! stands in the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,14 +21,23 @@ const UPDATE: &str = "DOCKBRIDGE_UPDATE_DOCS";
 /// One of each kind that exists here, by the first segment of its path.
 async fn resources(rig: &Rig) -> BTreeMap<&'static str, u64> {
     let server = rig.server("s").await;
-    let image = rig.done(rig.post(&format!("/servers/{server}/actions/create_image"), json!({})).await).await.id("image");
+    let image = rig
+        .done(rig.post(&format!("/servers/{server}/actions/create_image"), json!({})).await)
+        .await
+        .id("image");
     BTreeMap::from([
         ("servers", server),
         ("images", image),
         ("volumes", rig.volume("v").await),
         ("firewalls", rig.post("/firewalls", json!({"name": "f"})).await.id("firewall")),
-        ("ssh_keys", rig.post("/ssh_keys", json!({"name": "k", "public_key": KEY})).await.id("ssh_key")),
-        ("primary_ips", rig.get("/primary_ips").await.body["primary_ips"][0]["id"].as_u64().unwrap()),
+        (
+            "ssh_keys",
+            rig.post("/ssh_keys", json!({"name": "k", "public_key": KEY})).await.id("ssh_key"),
+        ),
+        (
+            "primary_ips",
+            rig.get("/primary_ips").await.body["primary_ips"][0]["id"].as_u64().unwrap(),
+        ),
         ("server_types", 114),
         ("locations", 1),
         ("datacenters", 4),
@@ -44,8 +53,13 @@ async fn filled(rig: &Rig, path: &str, resources: &BTreeMap<&'static str, u64>) 
     let is_action = filled.contains("{action_id}") || path.ends_with("actions/{id}");
     if is_action {
         let server = resources["servers"];
-        let list = if resources.contains_key(kind) { format!("/{kind}/{id}/actions") } else { format!("/servers/{server}/actions") };
-        let action = rig.get(&list).await.body["actions"][0]["id"].as_u64().unwrap_or(1).to_string();
+        let list = if resources.contains_key(kind) {
+            format!("/{kind}/{id}/actions")
+        } else {
+            format!("/servers/{server}/actions")
+        };
+        let action =
+            rig.get(&list).await.body["actions"][0]["id"].as_u64().unwrap_or(1).to_string();
         filled = filled.replace("{action_id}", &action);
         if path.ends_with("actions/{id}") {
             filled = path.replace("{id}", &action);
@@ -58,17 +72,26 @@ async fn filled(rig: &Rig, path: &str, resources: &BTreeMap<&'static str, u64>) 
 fn is_missing(answer: &Answer) -> bool {
     let is_unsupported = answer.body["error"]["code"] == "unsupported_error";
     if is_unsupported {
-        assert_eq!((answer.status, answer.message()), (422, "the local cloud does not have this operation"));
+        assert_eq!(
+            (answer.status, answer.message()),
+            (
+                422,
+                "the local cloud does not have this \
+            operation"
+            )
+        );
     }
     is_unsupported
 }
 
-/// Whether an answer is one of an operation that exists. A 404 is only that where there is nothing that
-/// could be found: no action works on a primary IP, a key or an image that was not changed.
+/// Whether an answer is one of an operation that exists. A 404 is only that where there is nothing
+/// that could be found: no action works on a primary IP, a key or an image that was not changed.
 fn exists(answer: &Answer, path: &str) -> bool {
     let is_action = path.contains("actions/{");
     match answer.status {
-        404 => is_action && answer.body["error"]["message"].as_str().unwrap().starts_with("action "),
+        404 => {
+            is_action && answer.body["error"]["message"].as_str().unwrap().starts_with("action ")
+        }
         405 | 500.. => false,
         _ => true,
     }
@@ -87,24 +110,35 @@ async fn every_operation_of_the_official_file_exists_or_answers_that_it_does_not
     operations.sort_by_key(|(method, path)| (method == "DELETE", path.clone(), method.clone()));
     let mut missing = BTreeSet::new();
     for (method, path) in operations {
-        let request = rig.request(method.parse::<Method>().unwrap(), &filled(&rig, &path, &resources).await).bearer_auth(TOKEN);
-        let answer = rig.send(if method == "GET" { request } else { request.json(&json!({})) }).await;
+        let request = rig
+            .request(method.parse::<Method>().unwrap(), &filled(&rig, &path, &resources).await)
+            .bearer_auth(TOKEN);
+        let answer =
+            rig.send(if method == "GET" { request } else { request.json(&json!({})) }).await;
         if is_missing(&answer) {
             missing.insert((path, method));
         } else {
-            assert!(exists(&answer, &path), "{method} {path} answered {}: {:#}", answer.status, answer.body);
+            assert!(
+                exists(&answer, &path),
+                "{method} {path} answered {}: \
+                {:#}",
+                answer.status,
+                answer.body
+            );
         }
     }
     compare_with_documentation(&listed(&missing));
 }
 
-/// The list as the documentation has it: a line for each kind, with the actions of a resource together.
+/// The list as the documentation has it: a line for each kind, with the actions of a resource
+/// together.
 fn listed(missing: &BTreeSet<(String, String)>) -> String {
     let mut kinds: BTreeMap<&str, BTreeMap<(&str, &str), BTreeSet<&str>>> = BTreeMap::new();
     for (path, method) in missing {
         let kind = path.split('/').nth(1).unwrap();
         let actions = path.rsplit_once("/actions/").filter(|(_, action)| !action.starts_with('{'));
-        let (path, action) = actions.map_or((path.as_str(), ""), |(before, action)| (before, action));
+        let (path, action) =
+            actions.map_or((path.as_str(), ""), |(before, action)| (before, action));
         let entry = kinds.entry(kind).or_default();
         match action {
             "" => entry.entry((path, "")).or_default().insert(method.as_str()),
@@ -118,14 +152,23 @@ fn listed(missing: &BTreeSet<(String, String)>) -> String {
             (path, actions) => format!("`POST {path}{actions}` {}", words.join(", ")),
         }
     };
-    let line = |(kind, places): (&&str, &BTreeMap<_, _>)| format!("- {kind}: {}\n", places.iter().map(of).collect::<Vec<_>>().join("; "));
+    let line = |(kind, places): (&&str, &BTreeMap<_, _>)| {
+        format!(
+            "- {kind}: \
+        {}\n",
+            places.iter().map(of).collect::<Vec<_>>().join("; ")
+        )
+    };
     kinds.iter().map(line).collect()
 }
 
 fn compare_with_documentation(list: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DOCUMENTATION);
     let text = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the documentation has a place for the list");
+    let (before, rest) = text.split_once(BEGIN).expect(
+        "the documentation has a place for the \
+        list",
+    );
     let (written, after) = rest.split_once(END).expect("the list has an end");
     if std::env::var_os(UPDATE).is_some() {
         return std::fs::write(&file, format!("{before}{BEGIN}{list}{END}{after}")).unwrap();

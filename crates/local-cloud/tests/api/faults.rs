@@ -14,12 +14,19 @@ fn order(name: &str) -> Value {
 #[tokio::test]
 async fn stock_runs_out_as_often_as_ordered() {
     let rig = Rig::start().await;
-    rig.order_fault(json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}, "times": 1})).await;
+    rig.order_fault(
+        json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}, "times": 1}),
+    )
+    .await;
     rig.order_fault(json!({"kind": "unsupported_location"})).await;
     let out = rig.post("/servers", order("s")).await;
     assert_eq!(out.refused(412, "resource_unavailable").message(), "error during placement");
     let not_here = rig.post("/servers", order("s")).await;
-    assert_eq!(not_here.refused(422, "invalid_input").message(), "unsupported location for server type");
+    assert_eq!(
+        not_here.refused(422, "invalid_input").message(),
+        "unsupported location for server \
+        type"
+    );
     rig.order_fault(json!({"kind": "image_gone"})).await;
     rig.post("/servers", order("s")).await.refused(422, "invalid_input");
     rig.order_fault(json!({"kind": "type_deprecated"})).await;
@@ -32,16 +39,26 @@ async fn stock_runs_out_as_often_as_ordered() {
 async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
     let rig = Rig::start().await;
     let volume = |location: &str| json!({"name": location, "size": 10, "location": location});
-    rig.order_fault(json!({"kind": "no_space_left", "match": {"body": {"location": "fsn1"}}, "times": 2})).await;
+    rig.order_fault(
+        json!({"kind": "no_space_left", "match": {"body": {"location": "fsn1"}}, "times": 2}),
+    )
+    .await;
     rig.post("/servers", order("s")).await.expect(201);
     rig.post("/volumes", volume("nbg1")).await.expect(201);
     rig.post("/volumes", volume("fsn1")).await.refused(422, "no_space_left_in_location");
     rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
-    rig.order_fault(json!({"kind": "location_disabled", "match": {"body": {"location": "fsn1"}}, "times": 2})).await;
+    rig.order_fault(
+        json!({"kind": "location_disabled", "match": {"body": {"location": "fsn1"}}, "times": 2}),
+    )
+    .await;
     rig.post("/volumes", volume("hel1")).await.expect(201);
     for (path, body) in [("/volumes", volume("fsn1")), ("/servers", order("t"))] {
         let disabled = rig.post(path, body).await;
-        assert_eq!(disabled.refused(412, "resource_unavailable").message(), "server location disabled");
+        assert_eq!(
+            disabled.refused(412, "resource_unavailable").message(),
+            "server location \
+            disabled"
+        );
         assert_eq!(disabled.body["error"]["details"], json!({}));
     }
     rig.post("/volumes", volume("fsn1")).await.expect(201);
@@ -64,7 +81,8 @@ async fn requests_meet_refusals_on_order_until_they_are_called_off() {
 async fn a_lost_reply_leaves_what_was_asked_for() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "lost_reply", "match": {"method": "POST"}})).await;
-    let lost = rig.request(Method::POST, "/servers").bearer_auth(TOKEN).json(&order("s")).send().await;
+    let lost =
+        rig.request(Method::POST, "/servers").bearer_auth(TOKEN).json(&order("s")).send().await;
     assert!(lost.is_err(), "{lost:?}");
     assert_eq!(rig.get("/servers?name=s").await.names("servers"), ["s"]);
     rig.post("/servers", order("s")).await.refused(409, "uniqueness_error");
@@ -77,7 +95,10 @@ async fn an_action_that_is_doomed_fails_with_those_behind_it() {
     let made = rig.post("/servers", order("s")).await;
     for id in made.expect(201).actions() {
         let action = rig.ended(id).await;
-        assert_eq!((&action["status"], &action["error"]["code"]), (&json!("error"), &json!("action_failed")));
+        assert_eq!(
+            (&action["status"], &action["error"]["code"]),
+            (&json!("error"), &json!("action_failed"))
+        );
     }
     let server = made.id("server");
     assert_eq!(rig.get(&format!("/servers/{server}")).await.body["server"]["status"], "off");
@@ -100,14 +121,21 @@ async fn a_server_that_is_not_started_is_made_and_stays_off_with_its_volume() {
     let mut ends = Vec::new();
     for id in made.expect(201).actions() {
         let action = rig.ended(id).await;
-        ends.push((action["command"].clone(), action["status"].clone(), action["error"]["code"].clone()));
+        ends.push((
+            action["command"].clone(),
+            action["status"].clone(),
+            action["error"]["code"].clone(),
+        ));
     }
     let success = |command: &str| (json!(command), json!("success"), Value::Null);
     let failed = (json!("start_server"), json!("error"), json!("unknown_error"));
     assert_eq!(ends, [success("create_server"), failed, success("attach_volume")]);
     let id = made.id("server");
     let it = server(&rig, id).await;
-    assert_eq!((&it["status"], &it["locked"], &it["volumes"]), (&json!("off"), &json!(false), &json!([volume])));
+    assert_eq!(
+        (&it["status"], &it["locked"], &it["volumes"]),
+        (&json!("off"), &json!(false), &json!([volume]))
+    );
     rig.done(rig.post(&format!("/servers/{id}/actions/poweron"), json!({})).await).await;
     assert_eq!(server(&rig, id).await["status"], "running");
 }
@@ -149,14 +177,18 @@ async fn the_summary_counts_what_exists() {
     rig.server("s").await;
     rig.order_fault(json!({"kind": "rate_limit", "match": {"path": "/v1/nothing"}})).await;
     let state = rig.poke(Method::GET, "/state", json!({})).await.body;
-    assert_eq!((&state["servers"], &state["volumes"], &state["locks"]), (&json!(1), &json!(0), &json!(0)));
+    assert_eq!(
+        (&state["servers"], &state["volumes"], &state["locks"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
     assert_eq!(state["faults"][0]["kind"], "rate_limit");
 }
 
 #[tokio::test]
 async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
     let rig = Rig::start().await;
-    let counted = async || rig.poke(Method::GET, "/state", json!({})).await.body["requests"].clone();
+    let counted =
+        async || rig.poke(Method::GET, "/state", json!({})).await.body["requests"].clone();
     rig.post("/servers", order("s")).await.expect(201);
     for _ in 0..3 {
         rig.get("/servers/1").await.refused(404, "not_found");
@@ -173,5 +205,9 @@ async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
     assert_eq!((&reset.expect(200).body["requests"], counted().await), (&expected, json!({})));
     rig.order_fault(json!({"kind": "rate_limit"})).await;
     rig.get("/servers").await.refused(429, "rate_limit_exceeded");
-    assert_eq!(counted().await["one"], json!({"total": 1, "by_route": {"GET servers": 1}}), "a refused one is counted");
+    assert_eq!(
+        counted().await["one"],
+        json!({"total": 1, "by_route": {"GET servers": 1}}),
+        "a refused one is counted"
+    );
 }

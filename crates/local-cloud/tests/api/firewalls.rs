@@ -18,19 +18,30 @@ async fn a_firewall_is_applied_and_removed_by_actions_on_its_servers() {
     let server = rig.server("s").await;
     let made =
         rig.post("/firewalls", json!({"name": "f", "rules": ssh(), "apply_to": [{"type": "server", "server": {"id": server}}]})).await;
-    let commands: Vec<&Value> = made.expect(201).body["actions"].as_array().unwrap().iter().map(|a| &a["command"]).collect();
+    let commands: Vec<&Value> = made.expect(201).body["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| &a["command"])
+        .collect();
     assert_eq!(commands, ["set_firewall_rules", "apply_firewall"]);
     assert_eq!(on(&rig, server).await[0]["status"], "pending");
     let id = rig.done(made).await.id("firewall");
     assert_eq!(on(&rig, server).await, json!([{"id": id, "status": "applied"}]));
     rig.delete(&format!("/firewalls/{id}")).await.refused(422, "resource_in_use");
     let target = json!([{"type": "server", "server": {"id": server}}]);
-    let act = async |name: &str, body: Value| rig.post(&format!("/firewalls/{id}/actions/{name}"), body).await;
-    act("apply_to_resources", json!({"apply_to": target})).await.refused(422, "firewall_already_applied");
+    let act = async |name: &str, body: Value| {
+        rig.post(&format!("/firewalls/{id}/actions/{name}"), body).await
+    };
+    act("apply_to_resources", json!({"apply_to": target}))
+        .await
+        .refused(422, "firewall_already_applied");
     rig.done(act("set_rules", json!({"rules": []})).await).await;
     rig.done(act("remove_from_resources", json!({"remove_from": target})).await).await;
     assert_eq!(on(&rig, server).await, json!([]));
-    act("remove_from_resources", json!({"remove_from": target})).await.refused(422, "firewall_already_removed");
+    act("remove_from_resources", json!({"remove_from": target}))
+        .await
+        .refused(422, "firewall_already_removed");
     rig.delete(&format!("/firewalls/{id}")).await.expect(204);
 }
 
@@ -38,18 +49,29 @@ async fn a_firewall_is_applied_and_removed_by_actions_on_its_servers() {
 async fn a_label_selector_reaches_servers_that_get_their_labels_later() {
     let rig = Rig::start().await;
     let target = json!([{"type": "label_selector", "label_selector": {"selector": "role=web"}}]);
-    let id = rig.done(rig.post("/firewalls", json!({"name": "f", "rules": ssh(), "apply_to": target})).await).await.id("firewall");
+    let id = rig
+        .done(
+            rig.post("/firewalls", json!({"name": "f", "rules": ssh(), "apply_to": target})).await,
+        )
+        .await
+        .id("firewall");
     let born = rig.server_with("born", json!({"labels": {"role": "web"}})).await;
     assert_eq!(on(&rig, born).await, json!([{"id": id, "status": "applied"}]));
     let labelled = rig.server("labelled").await;
     assert_eq!(on(&rig, labelled).await, json!([]));
     rig.put(&format!("/servers/{labelled}"), json!({"labels": {"role": "web"}})).await.expect(200);
-    let applied = |body: &Value| body["server"]["public_net"]["firewalls"][0]["status"] == "applied" && body["server"]["locked"] == false;
+    let applied = |body: &Value| {
+        body["server"]["public_net"]["firewalls"][0]["status"] == "applied"
+            && body["server"]["locked"] == false
+    };
     rig.until(&format!("/servers/{labelled}"), applied).await;
     let shown = rig.get(&format!("/firewalls/{id}")).await.body["firewall"]["applied_to"][0]["applied_to_resources"].clone();
     assert_eq!(shown.as_array().unwrap().len(), 2);
     rig.put(&format!("/servers/{labelled}"), json!({"labels": {}})).await.expect(200);
-    rig.until(&format!("/servers/{labelled}"), |body| body["server"]["public_net"]["firewalls"] == json!([])).await;
+    rig.until(&format!("/servers/{labelled}"), |body| {
+        body["server"]["public_net"]["firewalls"] == json!([])
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -69,6 +91,8 @@ async fn rules_that_make_no_sense_are_refused() {
         let answer = rig.post("/firewalls", json!({"name": "f", "rules": [rule]})).await;
         assert_eq!(answer.refused(422, "invalid_input").fields(), ["rules"], "{rule}");
     }
-    rig.post("/firewalls", json!({"name": "f", "apply_to": [{"type": "server"}]})).await.refused(422, "invalid_input");
+    rig.post("/firewalls", json!({"name": "f", "apply_to": [{"type": "server"}]}))
+        .await
+        .refused(422, "invalid_input");
     assert!(rig.get("/firewalls").await.names("firewalls").is_empty());
 }

@@ -1,5 +1,5 @@
-//! The API as a client sees it: contract tests over HTTP against a cloud without machines. Where Hetzner's published OpenAPI file is at hand, every
-//! answer of every test is validated against it.
+//! The API as a client sees it: contract tests over HTTP against a cloud without machines. Where
+//! Hetzner's published OpenAPI file is at hand, every answer of every test is validated against it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 

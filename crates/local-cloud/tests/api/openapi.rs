@@ -1,4 +1,5 @@
-//! Hetzner's OpenAPI file as a judge of answers. It is looked for at `HCLOUD_OPENAPI`, else beside the workspace.
+//! Hetzner's OpenAPI file as a judge of answers. It is looked for at `HCLOUD_OPENAPI`, else beside
+//! the workspace.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,36 +25,47 @@ pub fn spec() -> Option<&'static Spec> {
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 pub fn location() -> PathBuf {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/facts/hcloud-openapi.json");
+    let beside = || {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/facts/hcloud-openapi.json")
+    };
     std::env::var_os("HCLOUD_OPENAPI").map_or_else(beside, PathBuf::from)
 }
 
 impl Spec {
     fn load() -> Option<Spec> {
         let text = std::fs::read(location()).ok()?;
-        Some(Spec { document: serde_json::from_slice(&text).unwrap(), validators: Mutex::default() })
+        Some(Spec {
+            document: serde_json::from_slice(&text).unwrap(),
+            validators: Mutex::default(),
+        })
     }
 
     /// Every operation of the file: method and path, such as `GET /servers/{id}`.
     pub fn operations(&self) -> Vec<(String, String)> {
         let paths = self.document["paths"].as_object().unwrap();
         let of = |(path, methods): (&String, &Value)| {
-            let methods = methods.as_object().unwrap().keys().filter(|m| METHODS.contains(&m.as_str()));
+            let methods =
+                methods.as_object().unwrap().keys().filter(|m| METHODS.contains(&m.as_str()));
             methods.map(|m| (m.to_uppercase(), path.clone())).collect::<Vec<_>>()
         };
         paths.iter().flat_map(of).collect()
     }
 
-    /// Panics if the file does not allow this answer. Tells the pattern of the route, if the file knows it.
+    /// Panics if the file does not allow this answer. Tells the pattern of the route, if the file
+    /// knows it.
     pub fn judge(&self, method: &str, path: &str, status: u16, body: &Value) -> Option<String> {
         let path = path.split('?').next()?;
         let pattern = self.pattern(path)?;
         let responses = &self.document["paths"][&pattern][method.to_lowercase()]["responses"];
-        let key = [status.to_string(), format!("{}xx", status / 100)].into_iter().find(|key| responses.get(key).is_some());
+        let key = [status.to_string(), format!("{}xx", status / 100)]
+            .into_iter()
+            .find(|key| responses.get(key).is_some());
         // An answer of a method that the file does not list is an error in the common envelope.
         let (responses, key) = match key {
             Some(key) => (responses, key),
-            None if status >= 400 => (&self.document["paths"]["/servers"]["get"]["responses"], "4xx".to_owned()),
+            None if status >= 400 => {
+                (&self.document["paths"]["/servers"]["get"]["responses"], "4xx".to_owned())
+            }
             None => panic!("{method} {pattern} never answers {status}"),
         };
         let schema = &responses[&key]["content"]["application/json"]["schema"];
@@ -63,10 +75,19 @@ impl Spec {
         }
         let problems: Vec<String> = {
             let mut validators = self.validators.lock().unwrap();
-            let validator = validators.entry(format!("{method} {pattern} {key}")).or_insert_with(|| compile(schema));
+            let validator = validators
+                .entry(format!(
+                    "{method} {pattern} \
+                {key}"
+                ))
+                .or_insert_with(|| compile(schema));
             validator.iter_errors(body).map(|e| format!("{}: {e}", e.instance_path())).collect()
         };
-        assert!(problems.is_empty(), "{method} {path} answered {status} {body:#}\nbut: {problems:#?}");
+        assert!(
+            problems.is_empty(),
+            "{method} {path} answered {status} {body:#}\nbut: \
+            {problems:#?}"
+        );
         Some(pattern)
     }
 
@@ -78,7 +99,8 @@ impl Spec {
             loop {
                 match (wanted.next(), given.next()) {
                     (None, None) => return true,
-                    (Some(w), Some(g)) if w == g || w.starts_with('{') && g.parse::<u64>().is_ok() => {}
+                    (Some(w), Some(g))
+                        if w == g || w.starts_with('{') && g.parse::<u64>().is_ok() => {}
                     _ => return false,
                 }
             }
@@ -90,14 +112,18 @@ impl Spec {
 fn compile(schema: &Value) -> Validator {
     let mut schema = schema.clone();
     as_json_schema(&mut schema);
-    jsonschema::options().with_draft(Draft::Draft7).should_validate_formats(true).build(&schema).unwrap()
+    jsonschema::options()
+        .with_draft(Draft::Draft7)
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap()
 }
 
 /// Properties that the file requires, and that were removed after it was published.
 const REMOVED: [&str; 2] = ["datacenter", "deprecated"];
 
-/// OpenAPI 3.0 says `nullable` where JSON Schema has another type. What was announced after the file
-/// was published is mended here.
+/// OpenAPI 3.0 says `nullable` where JSON Schema has another type. What was announced after the
+/// file was published is mended here.
 fn as_json_schema(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
@@ -106,7 +132,9 @@ fn as_json_schema(schema: &mut Value) {
             if let Some(required) = map.get_mut("required").and_then(Value::as_array_mut) {
                 required.retain(|name| !REMOVED.iter().any(|removed| name == removed));
             }
-            if let Some(values) = map.get_mut("assignee_type").and_then(|kind| kind["enum"].as_array_mut()) {
+            if let Some(values) =
+                map.get_mut("assignee_type").and_then(|kind| kind["enum"].as_array_mut())
+            {
                 values.push(json!("unassigned"));
             }
             if map.remove("nullable") == Some(Value::Bool(true)) {
@@ -209,12 +237,21 @@ async fn every_answer_is_one_that_the_official_file_allows() {
 
 #[test]
 fn the_judge_refuses_what_the_file_does_not_allow() {
-    let Some(spec) = spec() else { return println!("passed over: no OpenAPI file at {}", location().display()) };
-    let judged = |body: Value| std::panic::catch_unwind(|| spec.judge("GET", "/v1/actions/1", 200, &body)).is_ok();
+    let Some(spec) = spec() else {
+        return println!("passed over: no OpenAPI file at {}", location().display());
+    };
+    let judged = |body: Value| {
+        std::panic::catch_unwind(|| spec.judge("GET", "/v1/actions/1", 200, &body)).is_ok()
+    };
     let good = json!({"action": {"id": 1, "command": "c", "status": "success", "started": "2026-10-01T00:00:00Z", "finished": null,
         "progress": 100, "resources": [], "error": null}});
     assert!(judged(good.clone()));
-    for (field, bad) in [("status", json!("done")), ("started", json!("yesterday")), ("command", json!(null)), ("error", json!({}))] {
+    for (field, bad) in [
+        ("status", json!("done")),
+        ("started", json!("yesterday")),
+        ("command", json!(null)),
+        ("error", json!({})),
+    ] {
         let mut body = good.clone();
         body["action"][field] = bad;
         assert!(!judged(body), "a bad {field} was let through");
@@ -223,11 +260,19 @@ fn the_judge_refuses_what_the_file_does_not_allow() {
 
 /// Everything once, with what exists and with what does not.
 async fn walk(rig: &Rig) {
-    let key = rig.post("/ssh_keys", json!({"name": "k", "public_key": crate::ssh_keys::KEY, "labels": {"a": "b"}})).await.id("ssh_key");
+    let key = rig
+        .post(
+            "/ssh_keys",
+            json!({"name": "k", "public_key": crate::ssh_keys::KEY, "labels": {"a": "b"}}),
+        )
+        .await
+        .id("ssh_key");
     let firewall = rig.post("/firewalls", json!({"name": "f", "rules": [{"direction": "in", "protocol": "tcp", "port": "22",
         "source_ips": ["0.0.0.0/0", "::/0"], "description": "ssh"}], "apply_to": [{"type": "label_selector", "label_selector": {"selector": "role=web"}}]})).await;
     let firewall = rig.done(firewall).await.id("firewall");
-    let volume = rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1", "format": "ext4"})).await;
+    let volume = rig
+        .post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1", "format": "ext4"}))
+        .await;
     let volume = rig.done(volume).await.id("volume");
     let order = json!({"name": "s", "server_type": "cx23", "image": "docker-ce", "location": "fsn1", "ssh_keys": [key], "volumes": [volume],
         "firewalls": [{"firewall": firewall}], "labels": {"role": "web"}, "user_data": "#cloud-config\n"});
@@ -237,8 +282,14 @@ async fn walk(rig: &Rig) {
 
     let bad = rig.post("/servers", json!({"name": "-", "colour": 1})).await;
     assert_eq!(bad.status, 422);
-    rig.post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"})).await.refused(409, "uniqueness_error");
-    rig.done(rig.put(&format!("/servers/{server}"), json!({"name": "s2", "labels": {"role": "db"}})).await).await;
+    rig.post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"}))
+        .await
+        .refused(409, "uniqueness_error");
+    rig.done(
+        rig.put(&format!("/servers/{server}"), json!({"name": "s2", "labels": {"role": "db"}}))
+            .await,
+    )
+    .await;
     rig.idle().await;
     let on = |name: &str| format!("/servers/{server}/actions/{name}");
     for (name, body) in [
@@ -254,14 +305,30 @@ async fn walk(rig: &Rig) {
     ] {
         rig.done(rig.post(&on(name), body).await).await.expect(201);
     }
-    let ip = rig.get(&format!("/servers/{server}")).await.body["server"]["public_net"]["ipv4"]["ip"].clone();
-    rig.done(rig.post(&on("change_dns_ptr"), json!({"ip": ip, "dns_ptr": "web.example.com"})).await).await.expect(201);
+    let ip =
+        rig.get(&format!("/servers/{server}")).await.body["server"]["public_net"]["ipv4"]["ip"]
+            .clone();
+    rig.done(
+        rig.post(&on("change_dns_ptr"), json!({"ip": ip, "dns_ptr": "web.example.com"})).await,
+    )
+    .await
+    .expect(201);
     rig.done(rig.post(&on("enable_rescue"), json!({})).await).await.expect(201);
     rig.done(rig.post(&on("disable_rescue"), json!({})).await).await.expect(201);
     rig.post(&on("attach_iso"), json!({"iso": 1})).await.refused(422, "unsupported_error");
-    let image = rig.done(rig.post(&on("create_image"), json!({"description": "d", "labels": {"x": "y"}})).await).await.id("image");
+    let image = rig
+        .done(
+            rig.post(&on("create_image"), json!({"description": "d", "labels": {"x": "y"}})).await,
+        )
+        .await
+        .id("image");
     rig.put(&format!("/images/{image}"), json!({"description": "e"})).await.expect(200);
-    rig.done(rig.post(&format!("/images/{image}/actions/change_protection"), json!({"delete": false})).await).await.expect(201);
+    rig.done(
+        rig.post(&format!("/images/{image}/actions/change_protection"), json!({"delete": false}))
+            .await,
+    )
+    .await
+    .expect(201);
 
     let of_volume = |name: &str| format!("/volumes/{volume}/actions/{name}");
     for (name, body) in [
@@ -274,12 +341,17 @@ async fn walk(rig: &Rig) {
         rig.done(rig.post(&of_volume(name), body).await).await.expect(201);
     }
     rig.put(&format!("/volumes/{volume}"), json!({"name": "v2"})).await.expect(200);
-    let targets =
-        json!([{"type": "label_selector", "label_selector": {"selector": "role=web"}}, {"type": "server", "server": {"id": server}}]);
+    let targets = json!([{"type": "label_selector", "label_selector": {"selector": "role=web"}}, {"type": "server", "server": {"id": server}}]);
     let of_firewall = |name: &str| format!("/firewalls/{firewall}/actions/{name}");
-    rig.done(rig.post(&of_firewall("remove_from_resources"), json!({"remove_from": targets})).await).await.expect(201);
+    rig.done(
+        rig.post(&of_firewall("remove_from_resources"), json!({"remove_from": targets})).await,
+    )
+    .await
+    .expect(201);
     rig.done(rig.post(&of_firewall("set_rules"), json!({"rules": []})).await).await.expect(201);
-    rig.done(rig.post(&of_firewall("apply_to_resources"), json!({"apply_to": targets})).await).await.expect(201);
+    rig.done(rig.post(&of_firewall("apply_to_resources"), json!({"apply_to": targets})).await)
+        .await
+        .expect(201);
     rig.put(&format!("/firewalls/{firewall}"), json!({"labels": {"l": ""}})).await.expect(200);
     rig.put(&format!("/ssh_keys/{key}"), json!({"name": "k2"})).await.expect(200);
 
@@ -289,7 +361,9 @@ async fn walk(rig: &Rig) {
         format!("/actions?id={action}"),
         format!("/actions/{action}"),
         format!("/primary_ips/{address}"),
-        format!("/servers/{server}/metrics?type=cpu&type=disk,network&start=2026-01-01T00:00:00Z&end=2026-01-01T01:00:00Z"),
+        format!(
+            "/servers/{server}/metrics?type=cpu&type=disk,network&start=2026-01-01T00:00:00Z&end=2026-01-01T01:00:00Z"
+        ),
         "/server_types/114".to_owned(),
         "/locations/1".to_owned(),
         "/images?architecture=x86&type=system".to_owned(),
@@ -298,8 +372,15 @@ async fn walk(rig: &Rig) {
     ] {
         rig.get(&path).await.expect(200);
     }
-    for (kind, id) in [("servers", server), ("volumes", volume), ("firewalls", firewall), ("images", image)] {
-        for path in [format!("/{kind}"), format!("/{kind}/{id}"), format!("/{kind}/{id}/actions"), format!("/{kind}/actions")] {
+    for (kind, id) in
+        [("servers", server), ("volumes", volume), ("firewalls", firewall), ("images", image)]
+    {
+        for path in [
+            format!("/{kind}"),
+            format!("/{kind}/{id}"),
+            format!("/{kind}/{id}/actions"),
+            format!("/{kind}/actions"),
+        ] {
             rig.get(&path).await.expect(200);
         }
         rig.get(&format!("/{kind}/1")).await.refused(404, "not_found");
@@ -326,8 +407,17 @@ async fn walk(rig: &Rig) {
     rig.post("/networks", json!({"name": "n"})).await.refused(422, "unsupported_error");
 
     rig.done(rig.delete(&format!("/servers/{server}")).await).await.expect(200);
-    rig.done(rig.post(&of_firewall("remove_from_resources"), json!({"remove_from": [targets[0]]})).await).await.expect(201);
-    for path in [format!("/volumes/{volume}"), format!("/firewalls/{firewall}"), format!("/images/{image}"), format!("/ssh_keys/{key}")] {
+    rig.done(
+        rig.post(&of_firewall("remove_from_resources"), json!({"remove_from": [targets[0]]})).await,
+    )
+    .await
+    .expect(201);
+    for path in [
+        format!("/volumes/{volume}"),
+        format!("/firewalls/{firewall}"),
+        format!("/images/{image}"),
+        format!("/ssh_keys/{key}"),
+    ] {
         rig.delete(&path).await.expect(204);
         rig.delete(&path).await.refused(404, "not_found");
     }

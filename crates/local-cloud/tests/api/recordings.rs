@@ -1,7 +1,7 @@
-//! Answers of the original that were recorded and published, as facts: the same request here gets the same
-//! fields and values. Ids, names and times are those of this cloud.
+//! Answers of the original that were recorded and published, as facts: the same request here gets
+//! the same fields and values. Ids, names and times are those of this cloud.
 
-use local_cloud::{Cloud, Limits, Options};
+use dockbridge_local_cloud::{Cloud, Limits, Options};
 use serde_json::{Value, json};
 
 use crate::rig::{Answer, Rig, options};
@@ -10,7 +10,8 @@ fn order(name: &str) -> Value {
     json!({"name": name, "server_type": "cx23", "image": "docker-ce", "location": "fsn1"})
 }
 
-/// 2018-03-02 and 2020-07-01: a server right after it was ordered. 2023-01-27: the actions that follow.
+/// 2018-03-02 and 2020-07-01: a server right after it was ordered. 2023-01-27: the actions that
+/// follow.
 #[tokio::test]
 async fn a_server_that_was_just_ordered() {
     let rig = Rig::start().await;
@@ -26,7 +27,10 @@ async fn a_server_that_was_just_ordered() {
         assert_eq!(server[field], *value, "{field}");
     }
     let net = &server["public_net"];
-    assert_eq!((&net["ipv4"]["blocked"], &net["ipv6"]["blocked"], &net["ipv6"]["dns_ptr"]), (&json!(false), &json!(false), &json!([])));
+    assert_eq!(
+        (&net["ipv4"]["blocked"], &net["ipv6"]["blocked"], &net["ipv6"]["dns_ptr"]),
+        (&json!(false), &json!(false), &json!([]))
+    );
     assert_eq!(net["floating_ips"], json!([]));
     let action = |action: &Value, command: &str, resources: Value| {
         let started = action["started"].as_str().unwrap();
@@ -43,7 +47,10 @@ async fn a_server_that_was_just_ordered() {
     action(&made.body["next_actions"][1], "attach_volume", both);
     assert!(start < create, "the start had the lower id: {start} {create}");
     let password = made.body["root_password"].as_str().unwrap();
-    assert!(password.len() == 20 && password.chars().all(|c| c.is_ascii_alphanumeric()), "{password}");
+    assert!(
+        password.len() == 20 && password.chars().all(|c| c.is_ascii_alphanumeric()),
+        "{password}"
+    );
     rig.done(made).await;
 }
 
@@ -69,8 +76,15 @@ async fn no_stock() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "stock_out"})).await;
     let refused = rig.post("/servers", order("s")).await;
-    let error = json!({"message": "error during placement", "code": "resource_unavailable", "details": null});
-    assert_eq!((refused.refused(412, "resource_unavailable").header("content-length"), &refused.body["error"]), ("118", &error));
+    let error = json!({"message": "error during \
+        placement", "code": "resource_unavailable", "details": null});
+    assert_eq!(
+        (
+            refused.refused(412, "resource_unavailable").header("content-length"),
+            &refused.body["error"]
+        ),
+        ("118", &error)
+    );
     headers_are_as_recorded(&refused);
 }
 
@@ -80,7 +94,8 @@ async fn a_disabled_location() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "location_disabled"})).await;
     let refused = rig.post("/servers", order("s")).await;
-    let error = json!({"message": "server location disabled", "code": "resource_unavailable", "details": {}});
+    let error = json!({"message": "server location \
+        disabled", "code": "resource_unavailable", "details": {}});
     assert_eq!(refused.refused(412, "resource_unavailable").body["error"], error);
 }
 
@@ -88,7 +103,8 @@ async fn a_disabled_location() {
 #[tokio::test]
 async fn too_many_servers() {
     let folder = tempfile::tempdir().unwrap();
-    let none = Options { limits: Limits { servers: Some(0), ..Limits::default() }, ..options(&folder) };
+    let none =
+        Options { limits: Limits { servers: Some(0), ..Limits::default() }, ..options(&folder) };
     let rig = Rig::around(Cloud::start(none).await.unwrap(), folder);
     let refused = rig.post("/servers", order("s")).await;
     assert_eq!(refused.refused(403, "resource_limit_exceeded").header("content-length"), "202");
@@ -100,5 +116,8 @@ async fn too_many_servers() {
 async fn refused_tokens_are_answered_on_one_line() {
     let rig = Rig::start().await;
     let refused = rig.http.get(rig.url("/servers")).send().await.unwrap();
-    assert_eq!(refused.text().await.unwrap(), r#"{"error":{"code":"unauthorized","details":null,"message":"token is required"}}"#);
+    assert_eq!(
+        refused.text().await.unwrap(),
+        r#"{"error":{"code":"unauthorized","details":null,"message":"token is required"}}"#
+    );
 }

@@ -1,6 +1,6 @@
 //! A cloud that was put down and taken up again.
 
-use local_cloud::{Access, Cloud, Options, Pace, StartError};
+use dockbridge_local_cloud::{Access, Cloud, Options, Pace, StartError};
 use serde_json::json;
 
 use crate::rig::{Rig, TOKEN, options};
@@ -34,13 +34,18 @@ async fn what_ran_has_failed_and_what_was_to_go_is_gone() {
     let slow = Options { pace: Pace::Real, ..options(&folder) };
     let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
     let doomed = rig.get("/servers?name=doomed").await.body["servers"][0]["id"].as_u64().unwrap();
-    let made = rig.post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"})).await;
+    let made = rig
+        .post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"}))
+        .await;
     let deletion = rig.delete(&format!("/servers/{doomed}")).await;
     // Until the deletion's turn has come there is nothing to carry on with.
     rig.until(&format!("/servers/{doomed}"), |body| body["server"]["status"] == "deleting").await;
     let rig = rig.restart().await;
     let action = rig.ended(made.id("action")).await;
-    assert_eq!((&action["status"], &action["error"]["code"]), (&json!("error"), &json!("action_failed")));
+    assert_eq!(
+        (&action["status"], &action["error"]["code"]),
+        (&json!("error"), &json!("action_failed"))
+    );
     assert_eq!(rig.ended(deletion.id("action")).await["status"], "error");
     rig.get(&format!("/servers/{doomed}")).await.refused(404, "not_found");
     let server = made.id("server");
@@ -60,7 +65,8 @@ async fn a_folder_belongs_to_one_cloud() {
 #[tokio::test]
 async fn a_dropped_cloud_gives_its_port_and_folder_back() {
     let rig = Rig::start().await;
-    let address = rig.url("").trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap();
+    let address =
+        rig.url("").trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap();
     let folder = rig.folder;
     drop(rig.cloud);
     let again = async {
@@ -73,7 +79,14 @@ async fn a_dropped_cloud_gives_its_port_and_folder_back() {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), again).await.expect("port and folder stay taken").close().await;
+    tokio::time::timeout(std::time::Duration::from_secs(10), again)
+        .await
+        .expect(
+            "port and folder \
+        stay taken",
+        )
+        .close()
+        .await;
 }
 
 #[tokio::test]
@@ -85,10 +98,18 @@ async fn without_tokens_one_is_made_and_kept_private() {
     let cloud = Cloud::start(bare.clone()).await.unwrap();
     let token = cloud.token().to_owned();
     assert_eq!(token.len(), 64);
-    let listed = reqwest::Client::new().get(format!("{}/servers", cloud.endpoint())).bearer_auth(&token).send().await.unwrap();
+    let listed = reqwest::Client::new()
+        .get(format!("{}/servers", cloud.endpoint()))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(listed.status(), 200);
     cloud.close().await;
-    assert_eq!(std::fs::metadata(folder.path().join("token")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(folder.path().join("token")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let cloud = Cloud::start(bare).await.unwrap();
     assert_eq!(cloud.token(), token);
     cloud.close().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use local_cloud::{Access, Cloud, Options, Token};
+use dockbridge_local_cloud::{Access, Cloud, Options, Token};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -79,7 +79,8 @@ impl Rig {
         let reply = self.http.execute(request).await.unwrap();
         let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
         let bytes = reply.bytes().await.unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let body =
+            if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
         if let Some(pattern) = spec().and_then(|spec| spec.judge(&method, &path, status, &body))
             && status < 300
         {
@@ -134,7 +135,10 @@ impl Rig {
 
     /// Waits until no action works on anything.
     pub async fn idle(&self) {
-        self.until("/servers?per_page=50", |body| body["servers"].as_array().unwrap().iter().all(|s| s["locked"] == false)).await;
+        self.until("/servers?per_page=50", |body| {
+            body["servers"].as_array().unwrap().iter().all(|s| s["locked"] == false)
+        })
+        .await;
     }
 
     /// Asks until the answer is as wanted.
@@ -178,7 +182,11 @@ impl Rig {
 
     /// A free volume in fsn1, and its id.
     pub async fn volume(&self, name: &str) -> u64 {
-        self.done(self.post("/volumes", json!({"name": name, "size": 10, "location": "fsn1"})).await).await.id("volume")
+        self.done(
+            self.post("/volumes", json!({"name": name, "size": 10, "location": "fsn1"})).await,
+        )
+        .await
+        .id("volume")
     }
 }
 
@@ -196,12 +204,16 @@ impl Answer {
 
     /// Which fields were refused.
     pub fn fields(&self) -> Vec<String> {
-        let fields = self.body["error"]["details"]["fields"].as_array().unwrap_or_else(|| panic!("{}: {:#}", self.what, self.body));
+        let fields = self.body["error"]["details"]["fields"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{}: {:#}", self.what, self.body));
         fields.iter().map(|f| f["name"].as_str().unwrap().to_owned()).collect()
     }
 
     pub fn message(&self) -> &str {
-        self.body["error"]["message"].as_str().unwrap_or_else(|| panic!("{}: {:#}", self.what, self.body))
+        self.body["error"]["message"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}: {:#}", self.what, self.body))
     }
 
     /// The id of the object of this name in a successful answer.
@@ -211,17 +223,34 @@ impl Answer {
 
     /// The names in a list.
     pub fn names(&self, plural: &str) -> Vec<String> {
-        let list = self.body[plural].as_array().unwrap_or_else(|| panic!("{}: {:#}", self.what, self.body));
+        let list = self.body[plural]
+            .as_array()
+            .unwrap_or_else(|| panic!("{}: {:#}", self.what, self.body));
         list.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
     }
 
     pub fn actions(&self) -> Vec<u64> {
         let mut actions = vec![&self.body["action"]];
-        actions.extend(["next_actions", "actions"].iter().filter_map(|list| self.body[list].as_array()).flatten());
+        actions.extend(
+            ["next_actions", "actions"]
+                .iter()
+                .filter_map(|list| self.body[list].as_array())
+                .flatten(),
+        );
         actions.into_iter().filter_map(|a| a["id"].as_u64()).collect()
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("{} has no {name}", self.what)).to_str().unwrap()
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| {
+                panic!(
+                    "{} has no \
+            {name}",
+                    self.what
+                )
+            })
+            .to_str()
+            .unwrap()
     }
 }

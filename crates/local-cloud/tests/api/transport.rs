@@ -21,9 +21,15 @@ async fn tokens_are_asked_for_and_checked() {
     let none = rig.send(rig.request(Method::GET, "/servers")).await;
     assert_eq!(none.refused(401, "unauthorized").message(), "token is required");
     let wrong = rig.send(rig.request(Method::GET, "/servers").bearer_auth("wrong")).await;
-    assert_eq!(wrong.refused(401, "unauthorized").message(), "the token you have provided is invalid");
+    assert_eq!(
+        wrong.refused(401, "unauthorized").message(),
+        "the token you have provided is \
+        invalid"
+    );
     rig.send(rig.request(Method::PATCH, "/servers")).await.refused(401, "unauthorized");
-    rig.send(rig.request(Method::PATCH, "/servers").bearer_auth(TOKEN)).await.refused(405, "method_not_allowed");
+    rig.send(rig.request(Method::PATCH, "/servers").bearer_auth(TOKEN))
+        .await
+        .refused(405, "method_not_allowed");
 }
 
 #[tokio::test]
@@ -31,7 +37,9 @@ async fn a_read_only_token_looks_but_does_not_write() {
     let rig = Rig::start().await;
     rig.send(rig.request(Method::GET, "/servers").bearer_auth(READ_ONLY)).await.expect(200);
     let order = json!({"name": "s", "server_type": "cx23", "image": "debian-12"});
-    rig.send(rig.request(Method::POST, "/servers").bearer_auth(READ_ONLY).json(&order)).await.refused(401, "token_readonly");
+    rig.send(rig.request(Method::POST, "/servers").bearer_auth(READ_ONLY).json(&order))
+        .await
+        .refused(401, "token_readonly");
     assert!(rig.get("/servers").await.names("servers").is_empty());
 }
 
@@ -66,7 +74,9 @@ async fn every_answer_tells_the_budget_and_a_correlation_id() {
 async fn bodies_that_are_not_json_or_not_as_described_are_refused() {
     let rig = Rig::start().await;
     for body in ["{", "[]", "'", "\"text\""] {
-        rig.send(rig.request(Method::POST, "/servers").bearer_auth(TOKEN).body(body)).await.refused(400, "json_error");
+        rig.send(rig.request(Method::POST, "/servers").bearer_auth(TOKEN).body(body))
+            .await
+            .refused(400, "json_error");
     }
     let wrong = rig
         .post("/servers", json!({"name": 5, "server_type": "cx23", "image": "debian-12", "colour": "red", "labels": {"a/b/c": ""}}))
@@ -75,7 +85,9 @@ async fn bodies_that_are_not_json_or_not_as_described_are_refused() {
     assert_eq!(wrong.message(), "invalid input in field(s) 'colour', 'labels', 'name'");
     let missing = rig.post("/servers", json!({})).await;
     assert_eq!(missing.refused(422, "invalid_input").fields(), ["image", "name", "server_type"]);
-    rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1", "speed": 1})).await.refused(422, "invalid_input");
+    rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1", "speed": 1}))
+        .await
+        .refused(422, "invalid_input");
 }
 
 #[tokio::test]
@@ -92,7 +104,10 @@ async fn lists_have_pages_and_links() {
     let second = rig.send(rig.http.get(next).bearer_auth(TOKEN)).await;
     assert_eq!(second.names("volumes"), ["v0"]);
     let beyond = rig.get("/volumes?page=7&per_page=2").await;
-    assert_eq!((beyond.names("volumes").len(), &beyond.body["meta"]["pagination"]["previous_page"]), (0, &json!(6)));
+    assert_eq!(
+        (beyond.names("volumes").len(), &beyond.body["meta"]["pagination"]["previous_page"]),
+        (0, &json!(6))
+    );
 }
 
 #[tokio::test]
@@ -102,6 +117,7 @@ async fn the_catalogue_is_found_by_name() {
     assert_eq!(found.names("server_types"), ["cx23"]);
     assert_eq!(found.body["server_types"][0].get("deprecated"), None, "removed in November 2026");
     assert_eq!(rig.get("/locations?name=hel1").await.names("locations"), ["hel1"]);
-    let prices = rig.get("/pricing").await.body["pricing"]["server_types"].as_array().unwrap().len();
+    let prices =
+        rig.get("/pricing").await.body["pricing"]["server_types"].as_array().unwrap().len();
     assert_eq!(prices, rig.get("/server_types?per_page=50").await.names("server_types").len());
 }

@@ -16,7 +16,10 @@ async fn a_volume_is_creating_and_then_available() {
     assert_eq!(made.body["next_actions"], json!([]));
     let id = rig.done(made).await.id("volume");
     let it = volume(&rig, id).await;
-    assert_eq!((&it["status"], &it["size"], &it["format"], &it["server"]), (&json!("available"), &json!(42), &json!("xfs"), &Value::Null));
+    assert_eq!(
+        (&it["status"], &it["size"], &it["format"], &it["server"]),
+        (&json!("available"), &json!(42), &json!("xfs"), &Value::Null)
+    );
     assert_eq!(it["linux_device"], format!("/dev/disk/by-id/scsi-0HC_Volume_{id}"));
 }
 
@@ -35,7 +38,10 @@ async fn orders_that_make_no_sense_are_refused() {
         (json!({"name": "v", "size": 10, "location": "fsn1", "format": "btrfs"}), "format"),
         (json!({"name": "v", "size": 10, "location": "fsn1", "automount": true}), "automount"),
     ] {
-        assert_eq!(rig.post("/volumes", order).await.refused(422, "invalid_input").fields(), [field]);
+        assert_eq!(
+            rig.post("/volumes", order).await.refused(422, "invalid_input").fields(),
+            [field]
+        );
     }
     rig.volume("v").await;
     let twice = rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1"})).await;
@@ -48,7 +54,9 @@ async fn a_volume_is_attached_to_one_server_in_its_location() {
     let (one, two) = (rig.server("one").await, rig.server("two").await);
     let far = rig.server_with("far", json!({"location": "hel1"})).await;
     let id = rig.volume("v").await;
-    let act = async |name: &str, body: Value| rig.post(&format!("/volumes/{id}/actions/{name}"), body).await;
+    let act = async |name: &str, body: Value| {
+        rig.post(&format!("/volumes/{id}/actions/{name}"), body).await
+    };
     act("attach", json!({"server": far})).await.refused(422, "invalid_input");
     act("attach", json!({"server": 1})).await.refused(404, "not_found");
     act("detach", json!({})).await.refused(422, "service_error");
@@ -68,12 +76,20 @@ async fn a_server_takes_sixteen_volumes_and_the_next_one_fails() {
     let rig = Rig::start().await;
     let server = rig.server("s").await;
     for n in 0..16 {
-        rig.done(rig.post("/volumes", json!({"name": format!("v{n}"), "size": 10, "server": server})).await).await;
+        rig.done(
+            rig.post("/volumes", json!({"name": format!("v{n}"), "size": 10, "server": server}))
+                .await,
+        )
+        .await;
     }
     let id = rig.volume("one-too-many").await;
-    let attach = rig.post(&format!("/volumes/{id}/actions/attach"), json!({"server": server})).await;
+    let attach =
+        rig.post(&format!("/volumes/{id}/actions/attach"), json!({"server": server})).await;
     let action = rig.ended(attach.expect(201).id("action")).await;
-    assert_eq!((&action["status"], &action["error"]["code"]), (&json!("error"), &json!("limit_exceeded_error")));
+    assert_eq!(
+        (&action["status"], &action["error"]["code"]),
+        (&json!("error"), &json!("limit_exceeded_error"))
+    );
     assert_eq!(volume(&rig, id).await["server"], Value::Null);
 }
 
@@ -81,7 +97,9 @@ async fn a_server_takes_sixteen_volumes_and_the_next_one_fails() {
 async fn a_volume_only_grows() {
     let rig = Rig::start().await;
     let id = rig.volume("v").await;
-    let resize = async |size: u64| rig.post(&format!("/volumes/{id}/actions/resize"), json!({"size": size})).await;
+    let resize = async |size: u64| {
+        rig.post(&format!("/volumes/{id}/actions/resize"), json!({"size": size})).await
+    };
     resize(10).await.refused(422, "invalid_input");
     resize(9).await.refused(422, "invalid_input");
     rig.done(resize(11).await).await.expect(201);
@@ -92,12 +110,20 @@ async fn a_volume_only_grows() {
 async fn volumes_survive_their_server_and_protected_ones_survive_a_deletion() {
     let rig = Rig::start().await;
     let server = rig.server("s").await;
-    let id = rig.done(rig.post("/volumes", json!({"name": "v", "size": 10, "server": server})).await).await.id("volume");
+    let id = rig
+        .done(rig.post("/volumes", json!({"name": "v", "size": 10, "server": server})).await)
+        .await
+        .id("volume");
     assert_eq!(volume(&rig, id).await["server"], server);
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     assert_eq!(volume(&rig, id).await["server"], Value::Null);
-    let protect =
-        async |on: bool| rig.done(rig.post(&format!("/volumes/{id}/actions/change_protection"), json!({"delete": on})).await).await;
+    let protect = async |on: bool| {
+        rig.done(
+            rig.post(&format!("/volumes/{id}/actions/change_protection"), json!({"delete": on}))
+                .await,
+        )
+        .await
+    };
     protect(true).await;
     rig.delete(&format!("/volumes/{id}")).await.refused(423, "protected");
     protect(false).await;

@@ -1,6 +1,7 @@
-//! What `/etc/fstab` names is mounted again after a reboot, whenever its volume comes; a volume that shall be mounted stands there.
+//! What `/etc/fstab` names is mounted again after a reboot, whenever its volume comes; a volume
+//! that shall be mounted stands there.
 
-use local_cloud::hypervisor::{Format, Hypervisor};
+use dockbridge_local_cloud::hypervisor::{Format, Hypervisor};
 
 use crate::LINK;
 use crate::rig::{Rig, passed_over, until};
@@ -14,22 +15,54 @@ async fn a_volume_of_fstab_is_mounted_again_after_a_reboot() {
     rig.cloud.create_volume(31, 10, Some(Format::Ext4)).await.unwrap();
     let machine = rig.boot(1).await;
     rig.cloud.attach(31, 1).await.unwrap();
-    // As the cloud's documentation has it; the last one is not there, and must not hold up the boot.
+    // As the cloud's documentation has it; the last one is not there, and must not hold up the
+    // boot.
     let fstab = format!(
         "printf '%s\n' '{LINK}31 /mnt/HC_Volume_31 ext4 discard,nofail,defaults 0 0' \
          '{LINK}32 /mnt/HC_Volume_32 ext4 discard,nofail,defaults 0 0' >>/etc/fstab"
     );
     machine.run(&fstab).await;
-    machine.run("mkdir -p /mnt/HC_Volume_31 && mount /mnt/HC_Volume_31 && echo kept >/mnt/HC_Volume_31/file && sync").await;
+    machine
+        .run(
+            "mkdir -p /mnt/HC_Volume_31 && mount /mnt/HC_Volume_31 && echo kept \
+        >/mnt/HC_Volume_31/file && sync",
+        )
+        .await;
     machine.run("touch /run/this-boot").await;
     machine.ssh("reboot").await;
-    until("it is another boot", async || machine.ssh("test ! -e /run/this-boot").await.status.success()).await;
-    assert_eq!(machine.run_until("findmnt --noheadings --output FSTYPE /mnt/HC_Volume_31").await, "ext4");
+    until("it is another boot", async || {
+        machine
+            .ssh(
+                "test ! -e \
+        /run/this-boot",
+            )
+            .await
+            .status
+            .success()
+    })
+    .await;
+    assert_eq!(
+        machine
+            .run_until(
+                "findmnt --noheadings --output FSTYPE \
+        /mnt/HC_Volume_31"
+            )
+            .await,
+        "ext4"
+    );
     assert_eq!(machine.run("cat /mnt/HC_Volume_31/file").await, "kept");
     // The other one comes late.
     rig.cloud.create_volume(32, 10, Some(Format::Ext4)).await.unwrap();
     rig.cloud.attach(32, 1).await.unwrap();
-    assert_eq!(machine.run_until("findmnt --noheadings --output FSTYPE /mnt/HC_Volume_32").await, "ext4");
+    assert_eq!(
+        machine
+            .run_until(
+                "findmnt --noheadings --output FSTYPE \
+        /mnt/HC_Volume_32"
+            )
+            .await,
+        "ext4"
+    );
     rig.end().await;
 }
 
@@ -48,10 +81,25 @@ async fn a_volume_that_is_to_be_mounted_is_now_and_after_a_reboot() {
     }
     let mounted = "findmnt --noheadings --output FSTYPE /mnt/HC_Volume_31";
     assert_eq!(machine.run(mounted).await, "xfs");
-    assert_eq!(machine.run("ls /mnt").await, "HC_Volume_31", "one without a file system is left alone");
+    assert_eq!(
+        machine.run("ls /mnt").await,
+        "HC_Volume_31",
+        "one without a file system is left \
+        alone"
+    );
     machine.run("touch /run/this-boot").await;
     machine.ssh("reboot").await;
-    until("it is another boot", async || machine.ssh("test ! -e /run/this-boot").await.status.success()).await;
+    until("it is another boot", async || {
+        machine
+            .ssh(
+                "test ! -e \
+        /run/this-boot",
+            )
+            .await
+            .status
+            .success()
+    })
+    .await;
     assert_eq!(machine.run_until(mounted).await, "xfs");
     rig.end().await;
 }

@@ -1,6 +1,11 @@
 //! Real machines, driven through the line that the API drives them by.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is test code, also outside of the test functions")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "this is test code, also outside of \
+    the test functions"
+)]
 
 mod fstab;
 mod rescue;
@@ -9,9 +14,9 @@ mod usage;
 
 use std::time::Duration;
 
-use local_cloud::Sshd;
-use local_cloud::hypervisor::{Format, Hypervisor, ImageSource, InboundRule};
-use local_cloud::nspawn::{Nspawn, clean};
+use dockbridge_local_cloud::Sshd;
+use dockbridge_local_cloud::hypervisor::{Format, Hypervisor, ImageSource, InboundRule};
+use dockbridge_local_cloud::nspawn::{Nspawn, clean};
 use rig::{Rig, left_on_host, passed_over, until};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -24,7 +29,8 @@ async fn a_server_boots_lets_root_in_by_key_and_runs_its_user_data() {
         return;
     }
     let rig = Rig::start().await;
-    let user_data = "#cloud-config\nwrite_files: [{path: /root/told, content: by user-data}]\nruncmd: [touch /root/ran]\n";
+    let user_data = "#cloud-config\nwrite_files: \
+        [{path: /root/told, content: by user-data}]\nruncmd: [touch /root/ran]\n";
     let machine = rig.create(1, Some(user_data)).await;
     let began = Instant::now();
     rig.cloud.start(1).await.unwrap();
@@ -38,7 +44,10 @@ async fn a_server_boots_lets_root_in_by_key_and_runs_its_user_data() {
     assert_eq!(machine.run("systemctl is-system-running --wait").await, "running");
     assert_eq!(machine.run("systemctl is-active ssh.socket").await, "active");
     let run = machine.run("findmnt --noheadings --output OPTIONS --mountpoint /run").await;
-    assert!(["noexec", "nosuid", "nodev"].iter().all(|option| run.split(',').any(|has| has == *option)), "{run}");
+    assert!(
+        ["noexec", "nosuid", "nodev"].iter().all(|option| run.split(',').any(|has| has == *option)),
+        "{run}"
+    );
     rig.end().await;
 }
 
@@ -51,7 +60,15 @@ async fn sshd_starts_at_boot_where_that_was_asked_for() {
     let rig = Rig::start_with(folder.path(), Sshd::Service).await;
     let machine = rig.boot(1).await;
     assert_eq!(machine.run("systemctl is-system-running --wait").await, "running");
-    assert_eq!(machine.run("systemctl is-active ssh.socket ssh.service; true").await, "inactive\nactive");
+    assert_eq!(
+        machine
+            .run(
+                "systemctl is-active ssh.socket ssh.service; \
+        true"
+            )
+            .await,
+        "inactive\nactive"
+    );
     machine.run("systemctl reload ssh").await;
     machine.answers().await;
     rig.end().await;
@@ -68,20 +85,42 @@ async fn the_metadata_service_tells_each_server_of_itself() {
     rig.cloud.start(8).await.unwrap();
     told.answers().await;
 
-    let get = |path: &str| format!("curl -sS -m 5 -w ' %{{http_code}}' http://169.254.169.254/hetzner/v1/{path}");
+    let get = |path: &str| {
+        format!(
+            "curl -sS -m 5 -w ' %{{http_code}}' \
+        http://169.254.169.254/hetzner/v1/{path}"
+        )
+    };
     assert_eq!(quiet.run(&get("metadata/hostname")).await, "box-7 200");
     assert_eq!(quiet.run(&get("metadata/instance-id")).await, "7 200");
     assert_eq!(quiet.run(&get("metadata/public-ipv4")).await, format!("{} 200", quiet.address));
     assert_eq!(quiet.run(&get("metadata/region")).await, "eu-central 200");
-    assert_eq!(quiet.run(&get("metadata/no-such-key")).await.split_whitespace().last(), Some("404"));
+    assert_eq!(
+        quiet.run(&get("metadata/no-such-key")).await.split_whitespace().last(),
+        Some("404")
+    );
     assert_eq!(quiet.run(&get("userdata")).await, "204");
     // Where a machine asks by IPv6, its hardware address says which one it is.
-    let get_v6 = |path: &str| format!("curl -sS -m 5 -g 'http://[fe80::a9fe:a9fe%host0]/hetzner/v1/{path}'");
+    let get_v6 = |path: &str| {
+        format!(
+            "curl -sS -m 5 -g \
+        'http://[fe80::a9fe:a9fe%host0]/hetzner/v1/{path}'"
+        )
+    };
     assert_eq!(quiet.run(&get_v6("metadata/hostname")).await, "box-7");
     assert_eq!(told.run(&get_v6("userdata")).await, "#cloud-config\n# for eight");
     assert_eq!(told.run(&get("userdata")).await, "#cloud-config\n# for eight\n 200");
     let whole = told.run(&get("metadata")).await;
-    assert!(whole.contains("instance-id: 8\n") && whole.contains("hostname: \"box-8\"\n") && whole.contains("ssh-ed25519"), "{whole}");
+    assert!(
+        whole.contains(
+            "instance-id: \
+        8\n"
+        ) && whole.contains(
+            "hostname: \
+            \"box-8\"\n"
+        ) && whole.contains("ssh-ed25519"),
+        "{whole}"
+    );
     rig.end().await;
 }
 
@@ -99,9 +138,11 @@ async fn a_volume_appears_late_by_link_and_serial_and_outlives_its_server() {
     rig.cloud.attach(4711, 1).await.unwrap();
     println!("attach took {:?}", began.elapsed());
     assert_eq!(first.run(&format!("readlink -f {LINK}4711")).await, "/dev/sdb");
-    let serial = "tail -c +5 /sys/dev/block/$(lsblk -dno MAJ:MIN /dev/sdb | tr -d ' ')/device/vpd_pg80";
+    let serial = "tail -c +5 /sys/dev/block/$(lsblk -dno MAJ:MIN /dev/sdb | tr -d ' \
+        ')/device/vpd_pg80";
     assert_eq!(first.run(serial).await, "4711");
-    let header = "head -c 4 /sys/dev/block/$(lsblk -dno MAJ:MIN /dev/sdb | tr -d ' ')/device/vpd_pg80 | od -An -tx1";
+    let header = "head -c 4 /sys/dev/block/$(lsblk -dno MAJ:MIN /dev/sdb | tr -d ' \
+        ')/device/vpd_pg80 | od -An -tx1";
     assert_eq!(first.run(header).await, "00 80 00 04");
     assert_eq!(first.run("blkid -o value -s TYPE /dev/sdb").await, "ext4");
     assert_eq!(first.run("blockdev --getsize64 /dev/sdb").await, (10_u64 << 30).to_string());
@@ -109,8 +150,14 @@ async fn a_volume_appears_late_by_link_and_serial_and_outlives_its_server() {
 
     rig.cloud.resize_volume(4711, 12).await.unwrap();
     assert_eq!(first.run("blockdev --getsize64 /dev/sdb").await, (12_u64 << 30).to_string());
-    // Not while it is mounted: that needs a right (CAP_SYS_RESOURCE) that a host in a sandbox may not have.
-    first.run("umount /mnt && e2fsck -fp /dev/sdb && resize2fs /dev/sdb && mount /dev/sdb /mnt").await;
+    // Not while it is mounted: that needs a right (CAP_SYS_RESOURCE) that a host in a sandbox may
+    // not have.
+    first
+        .run(
+            "umount /mnt && e2fsck -fp /dev/sdb && resize2fs /dev/sdb && mount /dev/sdb \
+        /mnt",
+        )
+        .await;
     assert_eq!(first.run("df --output=size -BG /mnt | tail -1").await, "12G");
     first.run("sync").await;
 
@@ -125,9 +172,23 @@ async fn a_volume_appears_late_by_link_and_serial_and_outlives_its_server() {
     // While something has a file open on it.
     second.run("nohup sh -c 'exec 9>/mnt/open; sleep 1000' > /dev/null 2>&1 & sync").await;
     let began = Instant::now();
-    timeout(Duration::from_secs(5), rig.cloud.detach(4711)).await.expect("detaching does not hang").unwrap();
+    timeout(Duration::from_secs(5), rig.cloud.detach(4711))
+        .await
+        .expect(
+            "detaching does not \
+        hang",
+        )
+        .unwrap();
     println!("detach took {:?}", began.elapsed());
-    assert_eq!(second.run("ls /dev/sd* /dev/disk/by-id 2>/dev/null; findmnt -n /mnt; true").await, "/dev/disk/by-id:");
+    assert_eq!(
+        second
+            .run(
+                "ls /dev/sd* /dev/disk/by-id 2>/dev/null; findmnt -n /mnt; \
+        true"
+            )
+            .await,
+        "/dev/disk/by-id:"
+    );
     rig.cloud.delete_volume(4711).await.unwrap();
     rig.end().await;
 }
@@ -151,7 +212,12 @@ async fn volumes_come_blank_or_with_the_file_system_asked_for() {
     assert_eq!(machine.run(&kind(1)).await, "");
     assert_eq!(machine.run(&kind(2)).await, "ext4");
     assert_eq!(machine.run(&kind(3)).await, "xfs");
-    machine.run(&format!("mkfs.ext4 -q {LINK}1 && mount {LINK}1 /mnt && touch /mnt/x && umount /mnt")).await;
+    machine
+        .run(&format!(
+            "mkfs.ext4 -q {LINK}1 && mount {LINK}1 /mnt && touch /mnt/x && umount \
+        /mnt"
+        ))
+        .await;
     machine.run(&format!("mount {LINK}3 /mnt && touch /mnt/x && umount /mnt")).await;
 
     // The same nodes after a reboot, and a failed attach changes nothing.
@@ -173,7 +239,12 @@ async fn a_disk_survives_power_off_and_a_power_cut_loses_only_what_was_not_synce
     let machine = rig.boot(1).await;
     rig.cloud.attach(5, 1).await.unwrap();
     let host_key = machine.run("cat /etc/ssh/ssh_host_ed25519_key.pub; cat /etc/machine-id").await;
-    machine.run(&format!("mount {LINK}5 /mnt && echo yes > /mnt/synced && sync && echo no > /mnt/unsynced")).await;
+    machine
+        .run(&format!(
+            "mount {LINK}5 /mnt && echo yes > /mnt/synced && sync && echo no > \
+        /mnt/unsynced"
+        ))
+        .await;
     let began = Instant::now();
     rig.cloud.power_off(1).await.unwrap();
     println!("power off took {:?}", began.elapsed());
@@ -181,8 +252,24 @@ async fn a_disk_survives_power_off_and_a_power_cut_loses_only_what_was_not_synce
 
     rig.cloud.start(1).await.unwrap();
     machine.answers().await;
-    assert_eq!(machine.run("cat /etc/ssh/ssh_host_ed25519_key.pub; cat /etc/machine-id").await, host_key);
-    assert_eq!(machine.run(&format!("mount {LINK}5 /mnt && cat /mnt/synced; ls /mnt")).await, "yes\nlost+found\nsynced");
+    assert_eq!(
+        machine
+            .run(
+                "cat /etc/ssh/ssh_host_ed25519_key.pub; cat \
+        /etc/machine-id"
+            )
+            .await,
+        host_key
+    );
+    assert_eq!(
+        machine
+            .run(&format!(
+                "mount {LINK}5 /mnt && cat /mnt/synced; ls \
+        /mnt"
+            ))
+            .await,
+        "yes\nlost+found\nsynced"
+    );
     assert!(rig.events.try_recv().is_err(), "a plug pulled on purpose is no event");
     rig.end().await;
 }
@@ -244,17 +331,31 @@ async fn the_firewall_drops_what_no_rule_admits_from_the_host_and_from_neighbour
         sources: vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
     };
     rig.cloud.set_firewall(1, Some(vec![admit(22)])).await.unwrap();
-    let connect = async |port: u16| timeout(Duration::from_millis(700), TcpStream::connect((guarded.address, port))).await;
+    let connect = async |port: u16| {
+        timeout(Duration::from_millis(700), TcpStream::connect((guarded.address, port))).await
+    };
     assert!(connect(8080).await.is_err(), "dropped, so no answer at all");
     assert_eq!(guarded.run("echo in").await, "in");
-    assert!(!neighbour.ssh(&fetch(guarded.address)).await.status.success(), "neighbours are outside, too");
+    assert!(
+        !neighbour.ssh(&fetch(guarded.address)).await.status.success(),
+        "neighbours are \
+        outside, too"
+    );
     guarded.run(&fetch(neighbour.address)).await;
 
     rig.cloud.set_firewall(1, Some(vec![admit(22), admit(8080)])).await.unwrap();
     connect(8080).await.expect("admitted").unwrap();
     rig.cloud.set_firewall(1, Some(Vec::new())).await.unwrap();
     assert!(connect(22).await.is_err(), "without a rule nothing is admitted");
-    let nonsense = InboundRule { protocol: "tcp".to_owned(), ports: None, sources: vec!["0.0.0.0/0 accept".to_owned()] };
+    let nonsense = InboundRule {
+        protocol: "tcp".to_owned(),
+        ports: None,
+        sources: vec![
+            "0.0.0.0/0 \
+        accept"
+                .to_owned(),
+        ],
+    };
     assert!(rig.cloud.set_firewall(1, Some(vec![nonsense])).await.is_err());
     assert!(connect(22).await.is_err(), "a refused change changes nothing");
     rig.cloud.set_firewall(1, None).await.unwrap();
@@ -279,7 +380,14 @@ async fn a_snapshot_carries_the_disk_to_a_new_server() {
     let copy = rig.create_from(2, ImageSource::Snapshot(900), None).await;
     rig.cloud.start(2).await.unwrap();
     copy.answers().await;
-    assert_eq!(copy.run("cat /root/file; hostname; ls /etc/cloud/cloud.cfg.d/README 2>/dev/null; true").await, "carried\nbox-2");
+    assert_eq!(
+        copy.run(
+            "cat /root/file; hostname; ls /etc/cloud/cloud.cfg.d/README 2>/dev/null; \
+        true"
+        )
+        .await,
+        "carried\nbox-2"
+    );
     rig.cloud.delete_snapshot(900).await.unwrap();
     assert!(rig.cloud.delete(2).await.is_ok());
     rig.end().await;
@@ -297,13 +405,18 @@ async fn docker_works_with_its_data_on_a_volume() {
     rig.cloud.start(1).await.unwrap();
     machine.answers().await;
     machine.run("systemctl stop docker docker.socket containerd").await;
-    let mount = format!("mkdir -p /mnt/v && mount {LINK}6 /mnt/v && mkdir -p /mnt/v/docker && mount --bind /mnt/v/docker /var/lib/docker");
+    let mount = format!(
+        "mkdir -p /mnt/v && mount {LINK}6 /mnt/v && mkdir -p /mnt/v/docker && \
+        mount --bind /mnt/v/docker /var/lib/docker"
+    );
     machine.run(&mount).await;
     machine.run("systemctl start containerd docker").await;
     assert_eq!(machine.run("docker info -f '{{.Driver}} {{.CgroupVersion}}'").await, "overlay2 2");
     // There may be no registry to pull from: the image is made of what the machine runs on.
-    let import = "set -e; d=$(mktemp -d); for f in /bin/echo /bin/cat; do for l in $f $(ldd $f | grep -o '/[^ ]*'); do \
-                  mkdir -p $d$(dirname $l); cp $l $d$l; done; done; tar -C $d -c . | docker import - tiny";
+    let import = "set -e; d=$(mktemp -d); for f in /bin/echo /bin/cat; do for l in $f $(ldd $f | \
+        grep -o '/[^ ]*'); do \
+                  mkdir -p $d$(dirname $l); cp $l $d$l; done; done; tar -C $d -c . | docker import \
+        - tiny";
     machine.run(import).await;
     let began = Instant::now();
     assert_eq!(machine.run("docker run --rm tiny /bin/echo hello").await, "hello");
@@ -311,7 +424,13 @@ async fn docker_works_with_its_data_on_a_volume() {
 
     // Taken away under a running docker, and given to another machine after its last sync.
     machine.run("sync").await;
-    timeout(Duration::from_secs(10), rig.cloud.detach(6)).await.expect("detaching does not hang").unwrap();
+    timeout(Duration::from_secs(10), rig.cloud.detach(6))
+        .await
+        .expect(
+            "detaching does not \
+        hang",
+        )
+        .unwrap();
     let second = rig.boot(2).await;
     rig.cloud.attach(6, 2).await.unwrap();
     second.run("systemctl stop docker docker.socket").await;
@@ -336,7 +455,12 @@ async fn two_local_clouds_stand_side_by_side() {
 
     assert!(clean().await.is_ok());
     first.end().await;
-    assert_eq!(two.run("echo alive").await, "alive", "neither a cleaning nor the other's end touches it");
+    assert_eq!(
+        two.run("echo alive").await,
+        "alive",
+        "neither a cleaning nor the other's end \
+        touches it"
+    );
     second.end().await;
 }
 
@@ -349,7 +473,12 @@ async fn a_folder_is_used_by_one_local_cloud_at_a_time_and_found_again_by_the_ne
     let machine = rig.boot(3).await;
     rig.cloud.create_volume(9, 10, Some(Format::Ext4)).await.unwrap();
     rig.cloud.attach(9, 3).await.unwrap();
-    machine.run(&format!("mount {LINK}9 /mnt && echo kept > /mnt/file && echo kept > /root/file")).await;
+    machine
+        .run(&format!(
+            "mount {LINK}9 /mnt && echo kept > /mnt/file && echo kept > \
+        /root/file"
+        ))
+        .await;
     let refused = Nspawn::start(&rig.state(), 0, Sshd::Socket).await.unwrap_err();
     assert!(refused.to_string().contains("another local cloud uses it"), "{refused}");
 
@@ -386,7 +515,9 @@ async fn nothing_is_left_of_a_killed_local_cloud_after_cleaning() {
     victim.kill().await.unwrap();
     let began = Instant::now();
     until("machines and loop devices go by themselves", async || {
-        left_on_host(place, &state).iter().all(|line| ["link: ", "table: ", "control group: "].iter().any(|kind| line.starts_with(kind)))
+        left_on_host(place, &state).iter().all(|line| {
+            ["link: ", "table: ", "control group: "].iter().any(|kind| line.starts_with(kind))
+        })
     })
     .await;
     println!("all but link, table and control group gone {:?} after kill -9", began.elapsed());
@@ -404,7 +535,9 @@ async fn nothing_is_left_of_a_killed_local_cloud_after_cleaning() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "only to be killed"]
 async fn a_local_cloud_to_be_killed() {
-    let Some(folder) = std::env::var_os("VICTIM_FOLDER").map(std::path::PathBuf::from) else { return };
+    let Some(folder) = std::env::var_os("VICTIM_FOLDER").map(std::path::PathBuf::from) else {
+        return;
+    };
     let rig = Rig::start_in(&folder).await;
     rig.cloud.create_volume(1, 10, Some(Format::Ext4)).await.unwrap();
     let machine = rig.boot(1).await;

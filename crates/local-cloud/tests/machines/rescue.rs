@@ -1,18 +1,23 @@
-//! Rescue systems: what they write is the disk, what boots next, and the one that nobody booted in time.
+//! Rescue systems: what they write is the disk, what boots next, and the one that nobody booted in
+//! time.
 
 use std::time::Duration;
 
-use local_cloud::hypervisor::{Event, Hypervisor, ImageSource, Rescue};
+use dockbridge_local_cloud::hypervisor::{Event, Hypervisor, ImageSource, Rescue};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::rig::{self, Rig, passed_over, until};
 
 /// The rescue system's root, without what makes it one, as an operating system on the disk.
-const INSTALL: &str = "set -e; mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard /dev/sda; mount /dev/sda /mnt; \
-    tar --one-file-system -C / -c --exclude=./mnt/* --exclude=./root/* --exclude=./etc/ssh/ssh_host_* . | tar -C /mnt -x; \
-    rm /mnt/etc/cloud/cloud-init.disabled /mnt/etc/systemd/network/10-host0.network /mnt/etc/systemd/system/docker.* \
-      /mnt/etc/systemd/system/containerd.service; : >/mnt/etc/machine-id; echo installed >/mnt/etc/mark; umount /mnt; sync";
+const INSTALL: &str = "set -e; mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard /dev/sda; mount \
+    /dev/sda /mnt; \
+    tar --one-file-system -C / -c --exclude=./mnt/* --exclude=./root/* \
+    --exclude=./etc/ssh/ssh_host_* . | tar -C /mnt -x; \
+    rm /mnt/etc/cloud/cloud-init.disabled /mnt/etc/systemd/network/10-host0.network \
+    /mnt/etc/systemd/system/docker.* \
+      /mnt/etc/systemd/system/containerd.service; : >/mnt/etc/machine-id; echo installed \
+    >/mnt/etc/mark; umount /mnt; sync";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_rescue_system_writes_is_the_disk_that_is_kept_and_booted() {
@@ -22,13 +27,32 @@ async fn what_the_rescue_system_writes_is_the_disk_that_is_kept_and_booted() {
     let mut rig = Rig::start().await;
     let machine = rig.create(1, None).await;
     let key = rig.public_key();
-    let rescue = || Rescue { ssh_keys: vec![key.clone()], until: jiff::Timestamp::now() + Duration::from_secs(3600) };
+    let rescue = || Rescue {
+        ssh_keys: vec![key.clone()],
+        until: jiff::Timestamp::now() + Duration::from_secs(3600),
+    };
     rig.cloud.set_rescue(1, Some(rescue())).await.unwrap();
     rig.cloud.start(1).await.unwrap();
     machine.answers().await;
     assert_eq!(machine.run("hostname").await, "rescue");
-    assert_eq!(machine.run_until("blockdev --getsize64 /dev/sda").await, 40_000_000_000_u64.to_string());
-    assert_eq!(machine.run("systemctl is-active docker; command -v curl zstd xz gzip bzip2 blkdiscard dd | wc -l").await, "inactive\n7");
+    assert_eq!(
+        machine
+            .run_until(
+                "blockdev --getsize64 \
+        /dev/sda"
+            )
+            .await,
+        40_000_000_000_u64.to_string()
+    );
+    assert_eq!(
+        machine
+            .run(
+                "systemctl is-active docker; command -v curl zstd xz gzip bzip2 \
+        blkdiscard dd | wc -l"
+            )
+            .await,
+        "inactive\n7"
+    );
 
     // Nothing that boots: it is on and silent, as without a boot loader, and takes the plug only.
     machine.run("printf nothing >/dev/sda; sync").await;
@@ -43,17 +67,33 @@ async fn what_the_rescue_system_writes_is_the_disk_that_is_kept_and_booted() {
     rig.cloud.set_rescue(1, Some(rescue())).await.unwrap();
     rig.cloud.start(1).await.unwrap();
     machine.answers().await;
-    assert_eq!(machine.run_until("head -c 7 /dev/sda").await, "nothing", "the disk is kept between two rescues");
+    assert_eq!(
+        machine
+            .run_until(
+                "head -c 7 \
+        /dev/sda"
+            )
+            .await,
+        "nothing",
+        "the disk is kept between two rescues"
+    );
     machine.run(&format!("blkdiscard -f /dev/sda; {INSTALL}")).await;
     rig.cloud.power_off(1).await.unwrap();
     let size = rig.cloud.snapshot(1, 70).await.unwrap();
-    assert!((100 << 20..2_000 << 20).contains(&size), "{size} bytes of 40 GB: holes are not copied");
+    assert!(
+        (100 << 20..2_000 << 20).contains(&size),
+        "{size} bytes of 40 GB: holes are not \
+        copied"
+    );
     rig.cloud.delete(1).await.unwrap();
 
     let server = rig.create_from(2, ImageSource::Snapshot(70), None).await;
     rig.cloud.start(2).await.unwrap();
     server.answers().await;
-    assert_eq!(server.run("cat /etc/mark; hostname; findmnt -no FSTYPE /").await, "installed\nbox-2\next4");
+    assert_eq!(
+        server.run("cat /etc/mark; hostname; findmnt -no FSTYPE /").await,
+        "installed\nbox-2\next4"
+    );
     // A reboot from inside leads to the rescue system, once, if that was ordered.
     rig.cloud.set_rescue(2, Some(rescue())).await.unwrap();
     server.ssh("reboot").await;
@@ -78,7 +118,8 @@ async fn a_rescue_system_that_nobody_booted_in_time_is_forgotten() {
     }
     let rig = Rig::start().await;
     let machine = rig.create(1, None).await;
-    let late = Rescue { ssh_keys: Vec::new(), until: jiff::Timestamp::now() - Duration::from_secs(1) };
+    let late =
+        Rescue { ssh_keys: Vec::new(), until: jiff::Timestamp::now() - Duration::from_secs(1) };
     rig.cloud.set_rescue(1, Some(late)).await.unwrap();
     rig.cloud.start(1).await.unwrap();
     machine.answers().await;

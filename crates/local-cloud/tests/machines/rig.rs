@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use local_cloud::Sshd;
-use local_cloud::hypervisor::{Event, Hypervisor, ImageSource, NewServer};
-use local_cloud::nspawn::Nspawn;
+use dockbridge_local_cloud::Sshd;
+use dockbridge_local_cloud::hypervisor::{Event, Hypervisor, ImageSource, NewServer};
+use dockbridge_local_cloud::nspawn::Nspawn;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -45,7 +45,11 @@ impl Rig {
     }
 
     pub async fn start_with(folder: &Path, sshd: Sshd) -> Rig {
-        let keygen = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.join("key")).status().await;
+        let keygen = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(folder.join("key"))
+            .status()
+            .await;
         assert!(keygen.unwrap().success());
         let cloud = Nspawn::start(&folder.join("state"), 0, sshd).await.unwrap();
         let events = cloud.events().expect("events are taken once");
@@ -55,9 +59,13 @@ impl Rig {
     /// Ends the local cloud and starts another one on the same folder.
     pub async fn again(&mut self) {
         self.cloud.close().await.unwrap();
-        // The folder is locked until the old one is dropped; a free place for a moment is a cheap way to have one to put in its stead.
+        // The folder is locked until the old one is dropped; a free place for a moment is a cheap
+        // way to have one to put in its stead.
         let elsewhere = tempfile::tempdir().unwrap();
-        drop(std::mem::replace(&mut self.cloud, Nspawn::start(elsewhere.path(), 0, Sshd::Socket).await.unwrap()));
+        drop(std::mem::replace(
+            &mut self.cloud,
+            Nspawn::start(elsewhere.path(), 0, Sshd::Socket).await.unwrap(),
+        ));
         let next = Nspawn::start(&self.state(), 0, Sshd::Socket).await.unwrap();
         self.events = next.events().expect("events are taken once");
         let stopgap = std::mem::replace(&mut self.cloud, next);
@@ -85,7 +93,12 @@ impl Rig {
         self.create_from(id, ImageSource::Base, user_data).await
     }
 
-    pub async fn create_from(&self, id: u64, image: ImageSource, user_data: Option<&str>) -> Machine {
+    pub async fn create_from(
+        &self,
+        id: u64,
+        image: ImageSource,
+        user_data: Option<&str>,
+    ) -> Machine {
         let server = NewServer {
             id,
             name: format!("box-{id}"),
@@ -106,7 +119,12 @@ impl Rig {
     /// A server that is there.
     pub fn machine(&self, id: u64) -> Machine {
         let address = self.cloud.reserve_address(id).unwrap();
-        Machine { id, address, key: self.key(), console: self.state().join(format!("servers/{id}/console.log")) }
+        Machine {
+            id,
+            address,
+            key: self.key(),
+            console: self.state().join(format!("servers/{id}/console.log")),
+        }
     }
 
     /// Kills a machine's nspawn, as an accident would.
@@ -115,9 +133,15 @@ impl Rig {
         for process in std::fs::read_dir("/proc").unwrap().flatten() {
             let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
             let arguments = String::from_utf8_lossy(&arguments).into_owned();
-            if arguments.starts_with("systemd-nspawn\0") && arguments.split('\0').any(|argument| argument == mark) {
+            if arguments.starts_with("systemd-nspawn\0")
+                && arguments.split('\0').any(|argument| argument == mark)
+            {
                 let pid = process.file_name().to_str().unwrap().parse().unwrap();
-                rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL).unwrap();
+                rustix::process::kill_process(
+                    rustix::process::Pid::from_raw(pid).unwrap(),
+                    rustix::process::Signal::KILL,
+                )
+                .unwrap();
                 return;
             }
         }
@@ -215,7 +239,11 @@ pub async fn ssh(key: &Path, address: Ipv4Addr, command: &str) -> Output {
         "IdentitiesOnly=yes",
     ];
     let mut ssh = Command::new("ssh");
-    ssh.args(options.iter().flat_map(|option| ["-o", option])).arg("-i").arg(key).arg(format!("root@{address}")).arg(command);
+    ssh.args(options.iter().flat_map(|option| ["-o", option]))
+        .arg("-i")
+        .arg(key)
+        .arg(format!("root@{address}"))
+        .arg(command);
     ssh.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap()
 }
 
@@ -227,13 +255,19 @@ pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let found = |what: &str, text: &str, carries: &dyn Fn(&str) -> bool| {
-        text.lines().filter(|line| carries(line)).map(|line| format!("{what}: {line}")).collect::<Vec<_>>()
+        text.lines()
+            .filter(|line| carries(line))
+            .map(|line| format!("{what}: {line}"))
+            .collect::<Vec<_>>()
     };
-    let (bridge, link, table) = (format!(": dbcloud{place}:"), format!(": vb-dbc{place}-"), format!("dockbridge_{place}"));
+    let (bridge, link, table) =
+        (format!(": dbcloud{place}:"), format!(": vb-dbc{place}-"), format!("dockbridge_{place}"));
     let machine = format!("--machine=dbc{place}-");
     let loops = text("losetup", &["--list", "--raw", "--output", "NAME,BACK-FILE"]);
     let mut left = found("loop", &loops, &|line| line.contains(&state));
-    left.extend(found("link", &text("ip", &["-oneline", "link"]), &|line| line.contains(&bridge) || line.contains(&link)));
+    left.extend(found("link", &text("ip", &["-oneline", "link"]), &|line| {
+        line.contains(&bridge) || line.contains(&link)
+    }));
     left.extend(found("table", &text("nft", &["list", "tables"]), &|line| line.ends_with(&table)));
     let groups = text("find", &["/sys/fs/cgroup", "-maxdepth", "2", "-type", "d"]);
     left.extend(found("control group", &groups, &|line| line.contains(&format!("/dbc{place}-"))));

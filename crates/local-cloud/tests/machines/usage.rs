@@ -1,6 +1,6 @@
 //! What the kernel tells of a machine's work.
 
-use local_cloud::hypervisor::{Hypervisor, Usage};
+use dockbridge_local_cloud::hypervisor::{Hypervisor, Usage};
 
 use crate::rig::{Rig, passed_over, until};
 
@@ -14,15 +14,24 @@ async fn what_a_machine_uses_grows_with_its_work_and_is_unknown_when_it_is_off()
     let used = || rig.cloud.usage(1).expect("it runs");
     let before = used();
     assert!(before.cpu.as_millis() > 0 && before.received > 0 && before.sent > 0, "{before:?}");
-    machine.run("dd if=/dev/zero of=/root/zeros bs=1M count=32 conv=fsync; timeout 1 sh -c 'while :; do :; done' || true").await;
+    machine
+        .run(
+            "dd if=/dev/zero of=/root/zeros bs=1M count=32 conv=fsync; timeout 1 sh -c 'while \
+        :; do :; done' || true",
+        )
+        .await;
     let has = |wanted: &str, holds: fn(&Usage, &Usage) -> bool| {
         let after = used();
         assert!(holds(&before, &after), "{wanted}: {before:?} {after:?}");
     };
     has("time of its processor", |before, after| (after.cpu - before.cpu).as_millis() >= 500);
     has("bytes to its disk", |before, after| after.disk_written - before.disk_written >= 32 << 20);
-    has("bytes of its network", |before, after| after.received > before.received && after.sent > before.sent);
-    has("packets", |before, after| after.packets_received > before.packets_received && after.packets_sent > before.packets_sent);
+    has("bytes of its network", |before, after| {
+        after.received > before.received && after.sent > before.sent
+    });
+    has("packets", |before, after| {
+        after.packets_received > before.packets_received && after.packets_sent > before.packets_sent
+    });
     rig.cloud.power_off(1).await.unwrap();
     until("nothing is known of it", async || rig.cloud.usage(1).is_none()).await;
     rig.end().await;

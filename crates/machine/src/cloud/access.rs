@@ -14,8 +14,9 @@ const MOST_LOOKS_FOR_A_KEY: u32 = 3;
 pub struct Access {
     /// Where it answers.
     pub address: std::net::IpAddr,
-    /// Host keys that it may present, in OpenSSH's public form, read over a connection that was checked against the pinned fingerprints: the present one, and
-    /// where that is still to be replaced the next one.
+    /// Host keys that it may present, in OpenSSH's public form, read over a connection that was
+    /// checked against the pinned fingerprints: the present one, and where that is still to be
+    /// replaced the next one.
     pub host_keys: Vec<String>,
 }
 
@@ -25,7 +26,9 @@ impl Cloud {
         let mut attempts = 0;
         let (observed, tunnel, address) = loop {
             let observed = self.observe().await?;
-            let Some((server, address)) = observed.servers.first().and_then(|server| Some((server, server.address?))) else {
+            let Some((server, address)) =
+                observed.servers.first().and_then(|server| Some((server, server.address?)))
+            else {
                 return Ok(None);
             };
             attempts += 1;
@@ -36,8 +39,9 @@ impl Cloud {
                 Err(error) => return Err(error),
             }
         };
-        // What sshd presents comes first: it may be replaced before the last command, which prints the next one, or the one that has come in its place. The file may
-        // have the new key while sshd still presents the old one.
+        // What sshd presents comes first: it may be replaced before the last command, which prints
+        // the next one, or the one that has come in its place. The file may have the new key while
+        // sshd still presents the old one.
         let keys = format!(
             "{{ ssh-keyscan -T 5 -t ed25519 127.0.0.1 2>/dev/null | cut -d ' ' -f 2-; cat /etc/ssh/ssh_host_ed25519_key.pub; mkdir -p {RUN_DIRECTORY}; \
              {HOST_KEY_SCRIPT} prepare; }} || true"

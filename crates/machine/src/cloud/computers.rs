@@ -16,12 +16,14 @@ use super::connect::Lost;
 use super::{Cloud, cloud};
 use crate::error::MachineError;
 use crate::host_key::parse_public;
-use crate::identity::{DOCKBRIDGE, LOGIN, MANAGED_BY, OWNER, ROLE, admits, login_key_name, login_label, owner_selector};
+use crate::identity::{
+    DOCKBRIDGE, LOGIN, MANAGED_BY, OWNER, ROLE, admits, login_key_name, login_label, owner_selector,
+};
 use crate::observed::Server;
 use crate::provider::Ready;
 
-/// How often a computer that uses a machine looks for new login keys of its owner: one request each,
-/// of the 3,600 that a project has in an hour.
+/// How often a computer that uses a machine looks for new login keys of its owner: one request
+/// each, of the 3,600 that a project has in an hour.
 pub const ADMITS_EVERY: Duration = Duration::from_secs(75);
 
 /// Adds the key on standard input to those that may log in as root, once.
@@ -90,7 +92,11 @@ impl Cloud {
     /// faster.
     pub(super) async fn new_login_key(&self) -> Result<u64, MachineError> {
         let owner = &self.options.identity.owner;
-        let labels = [(MANAGED_BY, DOCKBRIDGE.to_owned()), (OWNER, owner.to_string()), (ROLE, LOGIN.to_owned())];
+        let labels = [
+            (MANAGED_BY, DOCKBRIDGE.to_owned()),
+            (OWNER, owner.to_string()),
+            (ROLE, LOGIN.to_owned()),
+        ];
         let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let public = self.options.login.public_key().to_openssh().map_err(MachineError::Key)?;
         let name = login_key_name(owner, &self.own_login());
@@ -98,8 +104,8 @@ impl Cloud {
         created.map(|key| key.id).map_err(cloud("store the login key"))
     }
 
-    /// Whether this computer may log in, by the server's labels: found before anything is sent to it.
-    /// A server without such labels was made before there were any.
+    /// Whether this computer may log in, by the server's labels: found before anything is sent to
+    /// it. A server without such labels was made before there were any.
     pub(super) async fn is_admitted(&self, server: &Server) -> Result<(), MachineError> {
         let own = self.own_login();
         if admits(&server.labels, &own) {
@@ -128,7 +134,12 @@ impl Cloud {
         }
     }
 
-    async fn admit_new(&self, ready: &Ready, id: u64, admitted: &mut BTreeSet<Fingerprint>) -> Result<(), MachineError> {
+    async fn admit_new(
+        &self,
+        ready: &Ready,
+        id: u64,
+        admitted: &mut BTreeSet<Fingerprint>,
+    ) -> Result<(), MachineError> {
         let owner = &self.options.identity.owner;
         let ours = Query::labels(format!("{},{ROLE}={LOGIN}", owner_selector(owner)));
         let keys = self.client.ssh_keys().list(&ours).await.map_err(cloud("list the SSH keys"))?;
@@ -149,7 +160,11 @@ impl Cloud {
         if admits(&server.labels, &login.fingerprint()) {
             return Ok(());
         }
-        let failed = |message: String| MachineError::Agent { name: server.name.clone(), what: "add a login key", message };
+        let failed = |message: String| MachineError::Agent {
+            name: server.name.clone(),
+            what: "add a login key",
+            message,
+        };
         // Written anew, so that nothing but a key gets into the file.
         let line = login.key.to_openssh().map_err(MachineError::Key)?;
         let added = ready.tunnel.exec(ADMIT, line.as_bytes()).await;
@@ -164,7 +179,8 @@ impl Cloud {
         let (label, value) = login_label(&login.fingerprint());
         server.labels.insert(label, value);
         servers.update(id, None, Some(&server.labels)).await.map_err(cloud("label the server"))?;
-        tracing::info!(login = %login.fingerprint(), "another computer of this owner may log in now");
+        tracing::info!(login = %login.fingerprint(), "another computer of this owner may log in \
+            now");
         Ok(())
     }
 }
@@ -180,7 +196,8 @@ mod tests {
         let add = |key: &str| {
             use std::io::Write as _;
             let mut shell = std::process::Command::new("sh");
-            let mut shell = shell.args(["-c", &script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+            let mut shell =
+                shell.args(["-c", &script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
             shell.stdin.take().unwrap().write_all(key.as_bytes()).unwrap();
             assert!(shell.wait().unwrap().success());
         };

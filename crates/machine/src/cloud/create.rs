@@ -2,7 +2,9 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use hetzner::{CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol};
+use hetzner::{
+    CreatedServer, Direction, FirewallRule, NewFirewall, NewServer, NewVolume, Protocol,
+};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -51,11 +53,18 @@ enum NewVolumeIn {
 /// A rung for a user, who hears of it when a far dearer one than the preferred has to be taken.
 fn described(rung: &Rung, ladder: &[Rung]) -> String {
     let Rung { server_type, location, offer, .. } = rung;
-    let refused = ladder.iter().take_while(|other| *other != rung).find(|other| other.offer.is_far_cheaper_than(*offer));
+    let refused = ladder
+        .iter()
+        .take_while(|other| *other != rung)
+        .find(|other| other.offer.is_far_cheaper_than(*offer));
     match (refused, offer.hourly) {
         (Some(cheaper), Some(hourly)) => {
             let price = format!("{}.{:04}", hourly / 1_000_000, hourly % 1_000_000 / 100);
-            format!("{server_type} in {location} at {price} an hour, since {} is out of stock", cheaper.server_type)
+            format!(
+                "{server_type} in {location} at {price} an hour, since {} is out of \
+                stock",
+                cheaper.server_type
+            )
         }
         _ => format!("{server_type} in {location}"),
     }
@@ -78,7 +87,8 @@ fn is_uniqueness(error: &MachineError) -> bool {
 }
 
 impl Cloud {
-    /// Makes what is missing. A volume that was made for it and that no server came to use is taken back: it would bill for nothing.
+    /// Makes what is missing. A volume that was made for it and that no server came to use is taken
+    /// back: it would bill for nothing.
     pub(super) async fn create(
         &self,
         observed: &Observed,
@@ -102,7 +112,8 @@ impl Cloud {
         stopwatch: &Stopwatch,
         observer: &dyn Observer,
     ) -> Result<Option<Created>, MachineError> {
-        let (key, firewall, pricing) = tokio::join!(self.login_key(observed), self.firewall(observed), self.prices_soon());
+        let (key, firewall, pricing) =
+            tokio::join!(self.login_key(observed), self.firewall(observed), self.prices_soon());
         let (key, firewall) = (key?, firewall?);
         let existing = volume;
         // Locations that take no volume now.
@@ -134,7 +145,9 @@ impl Cloud {
             };
             // Each is refused once at most.
             for _ in &rung.images {
-                let Some(choice) = self.choice(rung).filter(|_| !observer.is_called_off()) else { break };
+                let Some(choice) = self.choice(rung).filter(|_| !observer.is_called_off()) else {
+                    break;
+                };
                 stopwatch.start();
                 match self.new_server(rung, &choice, key, firewall, volume.id).await? {
                     Tried::Made(None) => return Ok(None),
@@ -144,9 +157,20 @@ impl Cloud {
                         let server = Server { busy: true, ..server(created.server) };
                         let made = self.made(server.id, rung, choice, fresh_volume);
                         let (at, volumes) = (self.now(), vec![volume]);
-                        let observed = Observed { at, servers: vec![server], volumes, key: Some(key), firewall: Some(firewall) };
-                        observer.created(&self.summary(&observed.servers[0], &observed, pricing.as_deref()));
-                        let creation = Creation { server: made.server, actions, begun: Instant::now() };
+                        let observed = Observed {
+                            at,
+                            servers: vec![server],
+                            volumes,
+                            key: Some(key),
+                            firewall: Some(firewall),
+                        };
+                        observer.created(&self.summary(
+                            &observed.servers[0],
+                            &observed,
+                            pricing.as_deref(),
+                        ));
+                        let creation =
+                            Creation { server: made.server, actions, begun: Instant::now() };
                         return Ok(Some(Created { observed, made, creation }));
                     }
                     Tried::OutOfStock => break,
@@ -168,7 +192,12 @@ impl Cloud {
         if observer.is_called_off() {
             return Ok(None);
         }
-        Err(MachineError::OutOfStock { tried: ladder.iter().map(|rung| format!("{} in {}", rung.server_type, rung.location)).collect() })
+        Err(MachineError::OutOfStock {
+            tried: ladder
+                .iter()
+                .map(|rung| format!("{} in {}", rung.server_type, rung.location))
+                .collect(),
+        })
     }
 
     fn choice(&self, rung: &Rung) -> Option<Choice> {
@@ -204,12 +233,21 @@ impl Cloud {
             return Ok(id);
         }
         let identity = &self.options.identity;
-        let new = NewFirewall { name: identity.name(), rules: only_ssh(), labels: identity.labels("firewall"), apply_to: Vec::new() };
+        let new = NewFirewall {
+            name: identity.name(),
+            rules: only_ssh(),
+            labels: identity.labels("firewall"),
+            apply_to: Vec::new(),
+        };
         match self.client.firewalls().create(&new).await {
             Ok(created) => Ok(created.firewall.id),
             Err(error) if error.is_uniqueness() => {
                 let again = self.observe().await?;
-                again.firewall.ok_or(MachineError::Cloud { what: "create the firewall", source: Box::new(error) })
+                again.firewall.ok_or(MachineError::Cloud {
+                    what: "create the \
+                    firewall",
+                    source: Box::new(error),
+                })
             }
             Err(error) => Err(cloud("create the firewall")(error)),
         }
@@ -228,29 +266,48 @@ impl Cloud {
         match self.client.volumes().create(&new).await {
             Ok(created) => {
                 let volume = &created.volume;
-                let made = Volume { id: volume.id, name: volume.name.clone(), location: location.to_owned(), size, server: None };
+                let made = Volume {
+                    id: volume.id,
+                    name: volume.name.clone(),
+                    location: location.to_owned(),
+                    size,
+                    server: None,
+                };
                 *self.unused() = Some(made.clone());
                 self.options.books.volume(volume, self.prices_soon().await.as_deref());
                 self.settled("create the volume", Ok(created.actions())).await?;
                 Ok(NewVolumeIn::Made(made))
             }
             Err(error) if error.is_location_full() => {
-                tracing::info!(location, error = crate::with_causes(&error), "no room for a volume");
+                tracing::info!(
+                    location,
+                    error = crate::with_causes(&error),
+                    "no room for a \
+                    volume"
+                );
                 Ok(NewVolumeIn::Full)
             }
-            Err(error) if error.is_uniqueness() && self.observe().await?.volumes.len() == 1 => Ok(NewVolumeIn::MadeByAnother),
+            Err(error) if error.is_uniqueness() && self.observe().await?.volumes.len() == 1 => {
+                Ok(NewVolumeIn::MadeByAnother)
+            }
             Err(error) => Err(cloud("create the volume")(error)),
         }
     }
 
     async fn take_back(&self, volume: &Volume) -> Result<(), MachineError> {
         self.unused().take_if(|unused| unused.id == volume.id);
-        let current = self.client.volumes().get(volume.id).await.map_err(cloud("look at the new volume"))?;
+        let current = self.client.volumes().get(volume.id).await.map_err(cloud(
+            "look at the new \
+            volume",
+        ))?;
         match current {
             // Another client attached it meanwhile: it is in use and stays.
             Some(current) if current.server.is_some() => Ok(()),
             Some(current) => {
-                self.client.volumes().delete(volume.id).await.map_err(cloud("take back the new volume"))?;
+                self.client.volumes().delete(volume.id).await.map_err(cloud(
+                    "take back the new \
+                    volume",
+                ))?;
                 self.options.books.volume_gone(volume.id, &current.labels);
                 Ok(())
             }
@@ -258,13 +315,22 @@ impl Cloud {
         }
     }
 
-    /// Takes back the volume that this process made and never asked for a server with. One that stays bills, and `status` shows it.
+    /// Takes back the volume that this process made and never asked for a server with. One that
+    /// stays bills, and `status` shows it.
     pub(super) async fn take_back_unused(&self) {
         let Some(volume) = self.unused().take() else { return };
         match self.take_back(&volume).await {
-            Ok(()) => tracing::info!(volume = volume.id, "the new volume is taken back: no server came to use it"),
+            Ok(()) => tracing::info!(
+                volume = volume.id,
+                "the new volume is taken back: no server \
+                came to use it"
+            ),
             Err(error) => {
-                tracing::warn!(volume = volume.id, error = crate::with_causes(&error), "the new volume stays, and bills");
+                tracing::warn!(
+                    volume = volume.id,
+                    error = crate::with_causes(&error),
+                    "the new volume stays, and bills"
+                );
             }
         }
     }
@@ -273,7 +339,14 @@ impl Cloud {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn new_server(&self, rung: &Rung, choice: &Choice, key: u64, firewall: u64, volume: u64) -> Result<Tried, MachineError> {
+    async fn new_server(
+        &self,
+        rung: &Rung,
+        choice: &Choice,
+        key: u64,
+        firewall: u64,
+        volume: u64,
+    ) -> Result<Tried, MachineError> {
         let identity = &self.options.identity;
         let host_key = HostKey::generate().map_err(MachineError::Key)?;
         let mut labels = identity.labels("machine");
@@ -300,7 +373,8 @@ impl Cloud {
             labels,
             ..NewServer::default()
         };
-        // From here on a server may use the volume, also where the reply is lost or nobody waits for it any more.
+        // From here on a server may use the volume, also where the reply is lost or nobody waits
+        // for it any more.
         let unused = self.unused().take_if(|unused| unused.id == volume);
         let created = self.client.servers().create(&new).await;
         if let Err(hetzner::Error::Api(_)) = &created
@@ -311,18 +385,28 @@ impl Cloud {
         match created {
             Ok(created) => Ok(Tried::Made(Some(Box::new(created)))),
             Err(error) if error.is_stock_out() => {
-                tracing::info!(server_type = rung.server_type, location = rung.location, "out of stock");
+                tracing::info!(
+                    server_type = rung.server_type,
+                    location = rung.location,
+                    "out of stock"
+                );
                 Ok(Tried::OutOfStock)
             }
-            // Another client of ours was faster, which shows as a name in use or as a volume in use: the next look finds its server.
-            // A stranger's server of that name is told.
+            // Another client of ours was faster, which shows as a name in use or as a volume in
+            // use: the next look finds its server. A stranger's server of that name is told.
             Err(error) => {
                 let is_alone = self.observe().await?.servers.is_empty();
-                let is_own = choice.image.kind == Kind::Own && rung.images.iter().any(|image| image.kind == Kind::Plain);
+                let is_own = choice.image.kind == Kind::Own
+                    && rung.images.iter().any(|image| image.kind == Kind::Plain);
                 match is_alone {
                     false => Ok(Tried::Made(None)),
                     // A snapshot may have been deleted since it was listed.
-                    true if is_own && error.is_invalid() => Ok(Tried::Refused(cloud("create the server")(error))),
+                    true if is_own && error.is_invalid() => {
+                        Ok(Tried::Refused(cloud(
+                            "create the \
+                        server",
+                        )(error)))
+                    }
                     true => Err(cloud("create the server")(error)),
                 }
             }

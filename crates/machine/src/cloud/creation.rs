@@ -1,5 +1,6 @@
-//! What the cloud goes on doing after it has accepted a new server: creating it, starting it, attaching its volume. SSH reports success sooner than these
-//! actions do, so they are asked for seldom, to learn of a failure.
+//! What the cloud goes on doing after it has accepted a new server: creating it, starting it,
+//! attaching its volume. SSH reports success sooner than these actions do, so they are asked for
+//! seldom, to learn of a failure.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ impl Creation {
 }
 
 impl Cloud {
-    /// Waits until all actions have ended, or one has failed, for as long as a server may take. Without a creation it never ends.
+    /// Waits until all actions have ended, or one has failed, for as long as a server may take.
+    /// Without a creation it never ends.
     pub(super) async fn end_of(&self, creation: Option<&Creation>) -> hetzner::Result<()> {
         let Some(creation) = creation else { return std::future::pending().await };
         while creation.begun.elapsed() < LONGEST_BOOT {
@@ -49,7 +51,11 @@ impl Cloud {
                         return Ok(());
                     }
                 }
-                Err(error) => tracing::debug!(error = crate::with_causes(&error), "the actions cannot be looked at"),
+                Err(error) => tracing::debug!(
+                    error = crate::with_causes(&error),
+                    "the actions \
+                    cannot be looked at"
+                ),
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
-//! Taking a machine down in order: containers, docker and file system through the agent, then the server. A step that fails does not keep
-//! the others from being tried; what is billed goes in any case.
+//! Taking a machine down in order: containers, docker and file system through the agent, then the
+//! server. A step that fails does not keep the others from being tried; what is billed goes in any
+//! case.
 
 use std::time::Duration;
 
@@ -21,7 +22,11 @@ const LONGEST_SHUTDOWN: Duration = Duration::from_secs(45);
 const LONGEST_DELETE: Duration = Duration::from_secs(5 * 60);
 
 impl Cloud {
-    pub(super) async fn take_down(&self, tunnel: Option<&Tunnel>, consent: Consent) -> Result<Destroyed, MachineError> {
+    pub(super) async fn take_down(
+        &self,
+        tunnel: Option<&Tunnel>,
+        consent: Consent,
+    ) -> Result<Destroyed, MachineError> {
         let observed = self.servers_and_volumes().await?;
         if observed.servers.is_empty() {
             self.take_back_unused().await;
@@ -53,7 +58,10 @@ impl Cloud {
 
     /// `Ok(Some)` if another client works there.
     async fn release(&self, tunnel: &Tunnel, consent: Consent) -> Result<Option<String>, String> {
-        let call = Call::Release { client: self.options.lease.client.clone(), unless_used: consent == Consent::UnlessUsed };
+        let call = Call::Release {
+            client: self.options.lease.client.clone(),
+            unless_used: consent == Consent::UnlessUsed,
+        };
         match timeout(LONGEST_RELEASE, tunnel.call(call)).await {
             Ok(Ok(Reply::InUse { reason })) => Ok(Some(reason)),
             Ok(Ok(Reply::Failed { message })) => Err(message),
@@ -63,7 +71,8 @@ impl Cloud {
         }
     }
 
-    /// Deletes a server that we have no connection to. If it runs, its system is asked to end first: it may have the volume mounted.
+    /// Deletes a server that we have no connection to. If it runs, its system is asked to end
+    /// first: it may have the volume mounted.
     pub(super) async fn remove_server(&self, server: &Server) -> Result<(), MachineError> {
         if server.status == ServerStatus::Running
             && let Err(trouble) = self.shut_down(server).await
@@ -74,34 +83,55 @@ impl Cloud {
     }
 
     async fn shut_down(&self, server: &Server) -> Result<(), String> {
-        self.client.servers().shutdown(server.id).await.map_err(|error| crate::with_causes(&error))?;
+        self.client
+            .servers()
+            .shutdown(server.id)
+            .await
+            .map_err(|error| crate::with_causes(&error))?;
         let (begun, mut looks) = (Instant::now(), Looks::new());
         while begun.elapsed() < LONGEST_SHUTDOWN {
             match self.client.servers().get(server.id).await {
-                Ok(Some(now)) if now.status == hetzner::ServerStatus::Running => looks.pause().await,
+                Ok(Some(now)) if now.status == hetzner::ServerStatus::Running => {
+                    looks.pause().await
+                }
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(crate::with_causes(&error)),
             }
         }
-        Err(format!("server {} did not power off within {} s", server.name, LONGEST_SHUTDOWN.as_secs()))
+        Err(format!(
+            "server {} did not power off within {} s",
+            server.name,
+            LONGEST_SHUTDOWN.as_secs()
+        ))
     }
 
-    /// Deletes one of our servers and waits until it is gone. Its labels are read once more: ids are numbers, and this cannot be taken back.
+    /// Deletes one of our servers and waits until it is gone. Its labels are read once more: ids
+    /// are numbers, and this cannot be taken back.
     pub(super) async fn delete_server(&self, id: u64) -> Result<(), MachineError> {
         let servers = self.client.servers();
-        let Some(server) = servers.get(id).await.map_err(cloud("look at the server"))? else { return Ok(()) };
+        let Some(server) = servers.get(id).await.map_err(cloud(
+            "look at the \
+            server",
+        ))?
+        else {
+            return Ok(());
+        };
         if !self.options.identity.owner.owns(&server.labels) {
             tracing::error!(id, "not deleted: its labels are not ours");
             return Ok(());
         }
         let (begun, mut looks) = (Instant::now(), Looks::new());
-        // Before it is deleted, so that an interrupted deletion leaves it in the books. The deletion waits for no price list.
+        // Before it is deleted, so that an interrupted deletion leaves it in the books. The
+        // deletion waits for no price list.
         self.options.books.server(&server, self.known_prices().as_deref());
         if server.status != hetzner::ServerStatus::Deleting {
             let action = loop {
                 match servers.delete(id).await {
-                    // An action runs on it, such as its creation: that takes longer than the client repeats a request.
-                    Err(error) if error.is_locked() && begun.elapsed() < LONGEST_DELETE => looks.pause().await,
+                    // An action runs on it, such as its creation: that takes longer than the client
+                    // repeats a request.
+                    Err(error) if error.is_locked() && begun.elapsed() < LONGEST_DELETE => {
+                        looks.pause().await
+                    }
                     deleted => break deleted.map_err(cloud("delete the server"))?,
                 }
             };
@@ -109,7 +139,10 @@ impl Cloud {
         }
         while servers.get(id).await.map_err(cloud("look at the server"))?.is_some() {
             if begun.elapsed() > LONGEST_DELETE {
-                return Err(MachineError::TimedOut { waited: LONGEST_DELETE, last: format!("deleting server {}", server.name) });
+                return Err(MachineError::TimedOut {
+                    waited: LONGEST_DELETE,
+                    last: format!("deleting server {}", server.name),
+                });
             }
             looks.pause().await;
         }

@@ -1,4 +1,5 @@
-//! A larger volume: its disk through the API, its file system on the machine, while everything runs. Each step may be cut off: the same command goes on.
+//! A larger volume: its disk through the API, its file system on the machine, while everything
+//! runs. Each step may be cut off: the same command goes on.
 
 use super::observe::volume_summary;
 use super::{Cloud, cloud};
@@ -26,7 +27,8 @@ pub enum FileSystem {
     Grown,
     /// There is no machine to do it now: it grows when one is made.
     WhenAMachineIsMade,
-    /// The machine could not do it. The disk has its new size; the same command tries once more, and so does the next machine.
+    /// The machine could not do it. The disk has its new size; the same command tries once more,
+    /// and so does the next machine.
     Failed {
         /// Why, in words for a person.
         message: String,
@@ -34,7 +36,8 @@ pub enum FileSystem {
 }
 
 impl Cloud {
-    /// Grows the volume of this profile to `size` GB, and waits for it. A size that it has already is no error: what is still to be done is.
+    /// Grows the volume of this profile to `size` GB, and waits for it. A size that it has already
+    /// is no error: what is still to be done is.
     ///
     /// # Errors
     /// Where there is no volume, or several; where it is larger already; and where the cloud fails.
@@ -43,30 +46,52 @@ impl Cloud {
         let volume = match observed.volumes.as_slice() {
             [] => return Err(MachineError::NoVolume),
             [volume] => volume,
-            several => return Err(Problem::SeveralVolumes { ids: several.iter().map(|volume| volume.id).collect() }.into()),
+            several => {
+                return Err(Problem::SeveralVolumes {
+                    ids: several.iter().map(|volume| volume.id).collect(),
+                }
+                .into());
+            }
         };
         if size < volume.size {
-            return Err(MachineError::Shrinks { name: volume.name.clone(), size: volume.size, wanted: size });
+            return Err(MachineError::Shrinks {
+                name: volume.name.clone(),
+                size: volume.size,
+                wanted: size,
+            });
         }
         if size > volume.size {
-            let asked = self.client.volumes().resize(volume.id, u32::try_from(size).unwrap_or(u32::MAX)).await;
+            let asked = self
+                .client
+                .volumes()
+                .resize(volume.id, u32::try_from(size).unwrap_or(u32::MAX))
+                .await;
             self.settled("grow the volume", asked.map(|action| vec![action])).await?;
         }
         // Whose server it is on may have changed while it grew.
         let (now, pricing) = tokio::join!(self.observe(), self.client.pricing());
         let now = now?;
-        let Some(grown) = now.volumes.iter().find(|found| found.id == volume.id) else { return Err(MachineError::NoVolume) };
+        let Some(grown) = now.volumes.iter().find(|found| found.id == volume.id) else {
+            return Err(MachineError::NoVolume);
+        };
         if grown.size < size {
             return Err(MachineError::NotGrown { name: grown.name.clone(), size: grown.size });
         }
         let file_system = self.grow_file_system(&now, grown).await;
         let pricing = pricing.map_err(cloud("tell its prices")).ok();
-        Ok(Resized { volume: volume_summary(grown, pricing.as_ref()), before: volume.size, file_system })
+        Ok(Resized {
+            volume: volume_summary(grown, pricing.as_ref()),
+            before: volume.size,
+            file_system,
+        })
     }
 
     async fn grow_file_system(&self, observed: &Observed, volume: &Volume) -> FileSystem {
-        let holder = observed.servers.iter().find(|server| volume.server == Some(server.id) && server.status == ServerStatus::Running);
-        let Some((server, address)) = holder.and_then(|server| Some((server, server.address?))) else {
+        let holder = observed.servers.iter().find(|server| {
+            volume.server == Some(server.id) && server.status == ServerStatus::Running
+        });
+        let Some((server, address)) = holder.and_then(|server| Some((server, server.address?)))
+        else {
             return FileSystem::WhenAMachineIsMade;
         };
         let tunnel = match self.plain_login(server, address).await {
@@ -77,7 +102,9 @@ impl Cloud {
         tunnel.close().await;
         match output {
             Ok(output) if output.success() => FileSystem::Grown,
-            Ok(output) => FileSystem::Failed { message: String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ") },
+            Ok(output) => FileSystem::Failed {
+                message: String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "),
+            },
             Err(error) => FileSystem::Failed { message: error.to_string() },
         }
     }

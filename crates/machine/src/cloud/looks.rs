@@ -1,5 +1,6 @@
-//! Pauses between looks at something that passes by itself. Each is twice the last: what passes soon is seen soon, and
-//! what takes long costs few requests of the 3,600 an hour that all users of a cloud project share.
+//! Pauses between looks at something that passes by itself. Each is twice the last: what passes
+//! soon is seen soon, and what takes long costs few requests of the 3,600 an hour that all users of
+//! a cloud project share.
 
 use std::time::Duration;
 

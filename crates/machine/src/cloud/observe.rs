@@ -1,4 +1,5 @@
-//! One look at the cloud, turned into what decisions need. What does not carry our labels is dropped here and never seen again.
+//! One look at the cloud, turned into what decisions need. What does not carry our labels is
+//! dropped here and never seen again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,13 +16,18 @@ use crate::observed::{Catalogue, Observed, Offer, Server, ServerStatus, ServerTy
 use crate::plan::ImageSetting;
 use crate::provider::{Summary, UsedImage, VolumeSummary};
 
-/// Hetzner bills started hours, each counted from the server's creation (docs.hetzner.com, "Cloud billing FAQ").
+/// Hetzner bills started hours, each counted from the server's creation (docs.hetzner.com, "Cloud
+/// billing FAQ").
 const BILLED_UNIT_SECONDS: u64 = 3_600;
 
 impl Cloud {
     /// Everything of this identity, in four requests.
     pub async fn observe(&self) -> Result<Observed, MachineError> {
-        let (mut observed, key, firewall) = tokio::try_join!(self.servers_and_volumes(), self.find_login_key(), self.find_firewall())?;
+        let (mut observed, key, firewall) = tokio::try_join!(
+            self.servers_and_volumes(),
+            self.find_login_key(),
+            self.find_firewall()
+        )?;
         (observed.key, observed.firewall) = (key, firewall);
         Ok(observed)
     }
@@ -37,19 +43,29 @@ impl Cloud {
         }
     }
 
-    /// What bills, in two requests, and one more where a server's status does not say whether it passes by itself.
+    /// What bills, in two requests, and one more where a server's status does not say whether it
+    /// passes by itself.
     pub(super) async fn servers_and_volumes(&self) -> Result<Observed, MachineError> {
         let identity = &self.options.identity;
         let ours = Query::labels(identity.selector());
-        let (servers, volumes) =
-            tokio::try_join!(async { self.client.servers().list(&ours).await.map_err(cloud("list the servers")) }, async {
-                self.client.volumes().list(&ours).await.map_err(cloud("list the volumes"))
-            },)?;
-        let mut servers: Vec<Server> = servers.into_iter().filter(|server| identity.owns(&server.labels)).map(server).collect();
-        let volumes: Vec<Volume> = volumes.into_iter().filter(|volume| identity.owns(&volume.labels)).map(volume).collect();
+        let (servers, volumes) = tokio::try_join!(
+            async { self.client.servers().list(&ours).await.map_err(cloud("list the servers")) },
+            async { self.client.volumes().list(&ours).await.map_err(cloud("list the volumes")) },
+        )?;
+        let mut servers: Vec<Server> = servers
+            .into_iter()
+            .filter(|server| identity.owns(&server.labels))
+            .map(server)
+            .collect();
+        let volumes: Vec<Volume> = volumes
+            .into_iter()
+            .filter(|volume| identity.owns(&volume.labels))
+            .map(volume)
+            .collect();
         for server in &mut servers {
             let lacks_its_volume = volumes.iter().any(|volume| volume.server.is_none());
-            let may_pass = server.status == ServerStatus::Off || (server.status == ServerStatus::Running && lacks_its_volume);
+            let may_pass = server.status == ServerStatus::Off
+                || (server.status == ServerStatus::Running && lacks_its_volume);
             if may_pass && !server.busy {
                 let running = self.client.servers().running_actions(server.id).await;
                 server.busy = !running.map_err(cloud("list the actions of the server"))?.is_empty();
@@ -60,10 +76,18 @@ impl Cloud {
 
     pub(super) async fn find_login_key(&self) -> Result<Option<u64>, MachineError> {
         let login = self.options.login.public_key();
-        // A project holds each key once, whatever its name: one that the user uploaded serves as well.
-        let is_login =
-            |key: &hetzner::SshKey| crate::host_key::parse_public(&key.public_key).is_ok_and(|found| found.key_data() == login.key_data());
-        let keys = self.client.ssh_keys().list(&Query::default()).await.map_err(cloud("list the SSH keys"))?;
+        // A project holds each key once, whatever its name: one that the user uploaded serves as
+        // well.
+        let is_login = |key: &hetzner::SshKey| {
+            crate::host_key::parse_public(&key.public_key)
+                .is_ok_and(|found| found.key_data() == login.key_data())
+        };
+        let keys = self
+            .client
+            .ssh_keys()
+            .list(&Query::default())
+            .await
+            .map_err(cloud("list the SSH keys"))?;
         self.learn_logins(&keys);
         Ok(keys.iter().find(|key| is_login(key)).map(|key| key.id))
     }
@@ -71,23 +95,40 @@ impl Cloud {
     async fn find_firewall(&self) -> Result<Option<u64>, MachineError> {
         let identity = &self.options.identity;
         let ours = Query::labels(identity.selector());
-        let firewalls = self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls"))?;
-        Ok(firewalls.into_iter().find(|firewall| identity.owns(&firewall.labels)).map(|firewall| firewall.id))
+        let firewalls =
+            self.client.firewalls().list(&ours).await.map_err(cloud("list the firewalls"))?;
+        Ok(firewalls
+            .into_iter()
+            .find(|firewall| identity.owns(&firewall.labels))
+            .map(|firewall| firewall.id))
     }
 
     /// What can be ordered.
     pub(super) async fn catalogue(&self) -> Result<Catalogue, MachineError> {
         let (server_types, plain, own) = tokio::try_join!(
-            async { self.client.server_types().list(&Query::default()).await.map_err(cloud("list the server types")) },
+            async {
+                self.client
+                    .server_types()
+                    .list(&Query::default())
+                    .await
+                    .map_err(cloud("list the server types"))
+            },
             self.plain_images(),
             self.own_images(),
         )?;
         // A location where nothing is sold cannot be used, so the types name all that matter.
-        let locations: BTreeMap<u64, String> =
-            server_types.iter().flat_map(|found| &found.locations).map(|offer| (offer.id, offer.name.clone())).collect();
+        let locations: BTreeMap<u64, String> = server_types
+            .iter()
+            .flat_map(|found| &found.locations)
+            .map(|offer| (offer.id, offer.name.clone()))
+            .collect();
         let now = Timestamp::now();
         let mut images: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
-        for (kind, image) in plain.iter().map(|image| (Kind::Plain, image)).chain(own.iter().map(|image| (Kind::Own, image))) {
+        for (kind, image) in plain
+            .iter()
+            .map(|image| (Kind::Plain, image))
+            .chain(own.iter().map(|image| (Kind::Own, image)))
+        {
             images.entry(image.architecture.to_string()).or_default().push(candidate(kind, image));
         }
         Ok(Catalogue {
@@ -102,12 +143,15 @@ impl Cloud {
         let images = self.client.images();
         let found = match setting {
             ImageSetting::Id(id) => images.get(*id).await.map(|image| image.into_iter().collect()),
-            ImageSetting::Named(_) | ImageSetting::Auto => images.list(&Query::named(setting.name())).await,
+            ImageSetting::Named(_) | ImageSetting::Auto => {
+                images.list(&Query::named(setting.name())).await
+            }
         };
         found.map_err(cloud("list the images"))
     }
 
-    /// Snapshots of this owner's that machines can be made from, newest first, where they are wanted.
+    /// Snapshots of this owner's that machines can be made from, newest first, where they are
+    /// wanted.
     async fn own_images(&self) -> Result<Vec<hetzner::Image>, MachineError> {
         if self.options.spec.image != ImageSetting::Auto {
             return Ok(Vec::new());
@@ -115,10 +159,12 @@ impl Cloud {
         let owner = &self.options.identity.owner;
         let selector = format!("{},{ROLE}={IMAGE},{MACHINE_IMAGE}", owner_selector(owner));
         let query = Query { image_type: vec![ImageType::Snapshot], ..Query::labels(selector) };
-        let mut images = self.client.images().list(&query).await.map_err(cloud("list the images"))?;
+        let mut images =
+            self.client.images().list(&query).await.map_err(cloud("list the images"))?;
         images.retain(|image| {
             let is_image = image.labels.get(ROLE).is_some_and(|role| role == IMAGE);
-            let is_ours = owner.owns(&image.labels) && is_image && image.labels.contains_key(MACHINE_IMAGE);
+            let is_ours =
+                owner.owns(&image.labels) && is_image && image.labels.contains_key(MACHINE_IMAGE);
             is_ours && image.status == ImageStatus::Available
         });
         images.sort_by_key(|image| std::cmp::Reverse((image.created, image.id)));
@@ -126,7 +172,12 @@ impl Cloud {
     }
 
     /// A server as a person wants to see it; with prices where they are known.
-    pub(super) fn summary(&self, server: &Server, observed: &Observed, pricing: Option<&Pricing>) -> Summary {
+    pub(super) fn summary(
+        &self,
+        server: &Server,
+        observed: &Observed,
+        pricing: Option<&Pricing>,
+    ) -> Summary {
         Summary {
             volume: observed.volumes.first().map(|volume| volume_summary(volume, pricing)),
             image: server.image.clone().map(|(id, name)| {
@@ -148,11 +199,18 @@ impl Cloud {
     pub async fn servers(&self) -> Result<Vec<Summary>, MachineError> {
         let pricing = self.client.pricing().await.map_err(cloud("tell its prices"))?;
         let observed = self.observe().await?;
-        Ok(observed.servers.iter().map(|server| self.summary(server, &observed, Some(&pricing))).collect())
+        Ok(observed
+            .servers
+            .iter()
+            .map(|server| self.summary(server, &observed, Some(&pricing)))
+            .collect())
     }
 }
 
-pub(super) fn address_price<'a>(pricing: &'a Pricing, location: &str) -> Option<&'a hetzner::IpPrice> {
+pub(super) fn address_price<'a>(
+    pricing: &'a Pricing,
+    location: &str,
+) -> Option<&'a hetzner::IpPrice> {
     let ipv4 = pricing.primary_ips.iter().find(|kind| kind.kind == "ipv4")?;
     ipv4.prices.iter().find(|price| price.location == location)
 }
@@ -175,14 +233,18 @@ pub(super) fn volume_summary(volume: &Volume, pricing: Option<&Pricing>) -> Volu
     }
 }
 
-/// A server as the books want it: with the price of its address where the price list is known, without its volume.
+/// A server as the books want it: with the price of its address where the price list is known,
+/// without its volume.
 pub(crate) fn priced_server(found: &hetzner::Server, pricing: Option<&Pricing>) -> Summary {
     priced(&server(found.clone()), pricing)
 }
 
 /// A volume as the books want it.
 pub(crate) fn priced_volume(found: &hetzner::Volume, pricing: Option<&Pricing>) -> VolumeSummary {
-    VolumeSummary { created: Some(found.created.as_second()), ..volume_summary(&volume(found.clone()), pricing) }
+    VolumeSummary {
+        created: Some(found.created.as_second()),
+        ..volume_summary(&volume(found.clone()), pricing)
+    }
 }
 
 /// A server with its address, priced.
@@ -214,7 +276,12 @@ pub(super) fn euros(amount: &hetzner::Amount) -> Option<f64> {
 }
 
 fn candidate(kind: Kind, image: &hetzner::Image) -> Candidate {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole GB, of which a disk has thousands")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole GB, of \
+        which a disk has thousands"
+    )]
     let disk = image.disk_size.ceil() as u64;
     Candidate { id: image.id, name: image_name(image), kind, disk }
 }
@@ -238,7 +305,10 @@ pub(super) fn server(server: hetzner::Server) -> Server {
         server_type: server.server_type.name,
         image: server.image.map(|image| (image.id, image_name(&image))),
         volumes: server.volumes,
-        host_keys: [HOST_KEY, NEXT_HOST_KEY].iter().filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?).ok()).collect(),
+        host_keys: [HOST_KEY, NEXT_HOST_KEY]
+            .iter()
+            .filter_map(|label| Fingerprint::from_label(server.labels.get(*label)?).ok())
+            .collect(),
         labels: server.labels,
         created: server.created.as_second(),
         price_hourly,
@@ -249,7 +319,9 @@ pub(super) fn server(server: hetzner::Server) -> Server {
 pub(super) fn status(status: &hetzner::ServerStatus) -> ServerStatus {
     match status {
         hetzner::ServerStatus::Running => ServerStatus::Running,
-        hetzner::ServerStatus::Initializing | hetzner::ServerStatus::Starting => ServerStatus::Starting,
+        hetzner::ServerStatus::Initializing | hetzner::ServerStatus::Starting => {
+            ServerStatus::Starting
+        }
         hetzner::ServerStatus::Stopping => ServerStatus::Stopping,
         hetzner::ServerStatus::Off => ServerStatus::Off,
         hetzner::ServerStatus::Deleting => ServerStatus::Deleting,
@@ -258,7 +330,13 @@ pub(super) fn status(status: &hetzner::ServerStatus) -> ServerStatus {
 }
 
 fn volume(volume: hetzner::Volume) -> Volume {
-    Volume { id: volume.id, name: volume.name, location: volume.location.name, size: volume.size.into(), server: volume.server }
+    Volume {
+        id: volume.id,
+        name: volume.name,
+        location: volume.location.name,
+        size: volume.size.into(),
+        server: volume.server,
+    }
 }
 
 fn server_type(found: hetzner::ServerType, now: Timestamp) -> ServerType {
@@ -266,8 +344,13 @@ fn server_type(found: hetzner::ServerType, now: Timestamp) -> ServerType {
         Architecture::X86 => "x86".to_owned(),
         other => other.to_string(),
     };
-    let hourly = |location: &str| found.price_at(location).and_then(|price| price.price_hourly.net.micros());
+    let hourly =
+        |location: &str| found.price_at(location).and_then(|price| price.price_hourly.net.micros());
     let sold = found.locations.iter().filter(|offer| !offer.is_withdrawn(now));
-    let offers = sold.map(|sold| (sold.name.clone(), Offer { available: sold.available, hourly: hourly(&sold.name) })).collect();
+    let offers = sold
+        .map(|sold| {
+            (sold.name.clone(), Offer { available: sold.available, hourly: hourly(&sold.name) })
+        })
+        .collect();
     ServerType { name: found.name, architecture, disk: found.disk.into(), offers }
 }

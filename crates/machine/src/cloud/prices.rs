@@ -1,5 +1,5 @@
-//! The cloud's price list, kept for a while: a machine whose prices cannot be read now is counted by those that were
-//! read last.
+//! The cloud's price list, kept for a while: a machine whose prices cannot be read now is counted
+//! by those that were read last.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,13 +38,18 @@ impl Cloud {
                 Some(pricing)
             }
             Err(error) => {
-                tracing::warn!(error = crate::with_causes(&error), "the cloud's prices cannot be read");
+                tracing::warn!(
+                    error = crate::with_causes(&error),
+                    "the cloud's prices cannot be \
+                    read"
+                );
                 known.map(|(_, pricing)| pricing)
             }
         }
     }
 
-    /// The price list for a machine that somebody waits for: what cannot be read soon is added later.
+    /// The price list for a machine that somebody waits for: what cannot be read soon is added
+    /// later.
     pub(super) async fn prices_soon(&self) -> Option<Arc<Pricing>> {
         match timeout(LONGEST_WAIT, self.prices()).await {
             Ok(pricing) => pricing,
@@ -54,7 +59,12 @@ impl Cloud {
 
     /// The price list as it was read last, without a request.
     pub(super) fn known_prices(&self) -> Option<Arc<Pricing>> {
-        self.prices.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|(_, pricing)| pricing)
+        self.prices
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .map(|(_, pricing)| pricing)
     }
 
     /// A machine whose summary was made without the price list, with it.
@@ -62,10 +72,19 @@ impl Cloud {
         let pricing = self.prices().await?;
         let mut priced = machine.clone();
         if machine.currency.is_none() {
-            let address = machine.location.as_deref().and_then(|location| address_price(&pricing, location));
-            let plus = |price: Option<f64>, net: Option<f64>| price.map(|price| price + net.unwrap_or(0.0));
-            priced.price_hourly = plus(machine.price_hourly, address.and_then(|price| euros(&price.price_hourly.net)));
-            priced.price_monthly = plus(machine.price_monthly, address.and_then(|price| euros(&price.price_monthly.net)));
+            let address =
+                machine.location.as_deref().and_then(|location| address_price(&pricing, location));
+            let plus = |price: Option<f64>, net: Option<f64>| {
+                price.map(|price| price + net.unwrap_or(0.0))
+            };
+            priced.price_hourly = plus(
+                machine.price_hourly,
+                address.and_then(|price| euros(&price.price_hourly.net)),
+            );
+            priced.price_monthly = plus(
+                machine.price_monthly,
+                address.and_then(|price| euros(&price.price_monthly.net)),
+            );
             priced.currency = Some(pricing.currency.clone());
         }
         if let Some(volume) = &mut priced.volume {

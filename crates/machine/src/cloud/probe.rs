@@ -103,7 +103,11 @@ impl PortCheck {
         };
         match timeout(LONGEST_GREETING, greeting).await {
             Ok(Ok(true)) => Found::Answers,
-            Ok(Err(error)) if self.accepts_refusal && error.kind() == ErrorKind::ConnectionRefused => Found::Answers,
+            Ok(Err(error))
+                if self.accepts_refusal && error.kind() == ErrorKind::ConnectionRefused =>
+            {
+                Found::Answers
+            }
             Ok(_) | Err(_) => Found::Blocked,
         }
     }

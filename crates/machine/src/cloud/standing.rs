@@ -1,4 +1,5 @@
-//! What bills now: every server, volume, snapshot and unused address of one owner, of all profiles, with its price. Nothing is made or changed.
+//! What bills now: every server, volume, snapshot and unused address of one owner, of all profiles,
+//! with its price. Nothing is made or changed.
 
 use hetzner::{Client, ImageType, Query};
 
@@ -50,17 +51,23 @@ impl Standing {
     /// Nothing bills.
     pub fn is_empty(&self) -> bool {
         let Self { currency: _, machines, builders, volumes, addresses, snapshots } = self;
-        machines.is_empty() && builders.is_empty() && volumes.is_empty() && addresses.is_empty() && snapshots.is_empty()
+        machines.is_empty()
+            && builders.is_empty()
+            && volumes.is_empty()
+            && addresses.is_empty()
+            && snapshots.is_empty()
     }
 }
 
-/// Asks the cloud for everything of this owner that bills, in five requests. What does not carry the owner's labels is dropped.
+/// Asks the cloud for everything of this owner that bills, in five requests. What does not carry
+/// the owner's labels is dropped.
 ///
 /// # Errors
 /// Where the cloud does not answer one of them.
 pub async fn standing(client: &Client, owner: &Owner) -> Result<Standing, MachineError> {
     let ours = Query::labels(owner_selector(owner));
-    let snapshots = Query { image_type: vec![ImageType::Snapshot], ..Query::labels(owner_selector(owner)) };
+    let snapshots =
+        Query { image_type: vec![ImageType::Snapshot], ..Query::labels(owner_selector(owner)) };
     let (servers, volumes, addresses, images, pricing) = tokio::try_join!(
         async { client.servers().list(&ours).await.map_err(cloud("list the servers")) },
         async { client.volumes().list(&ours).await.map_err(cloud("list the volumes")) },
@@ -69,12 +76,15 @@ pub async fn standing(client: &Client, owner: &Owner) -> Result<Standing, Machin
         async { client.pricing().await.map_err(cloud("tell its prices")) },
     )?;
     let servers = servers.iter().filter(|server| owner.owns(&server.labels));
-    let (builders, machines): (Vec<_>, Vec<_>) =
-        servers.partition(|server| server.labels.get(ROLE).is_some_and(|role| role == IMAGE_BUILDER));
-    let owned =
-        |server: &&hetzner::Server| Owned { profile: server.labels.get(PROFILE).cloned(), thing: priced_server(server, Some(&pricing)) };
+    let (builders, machines): (Vec<_>, Vec<_>) = servers
+        .partition(|server| server.labels.get(ROLE).is_some_and(|role| role == IMAGE_BUILDER));
+    let owned = |server: &&hetzner::Server| Owned {
+        profile: server.labels.get(PROFILE).cloned(),
+        thing: priced_server(server, Some(&pricing)),
+    };
     // An address does not say where it is: the dearest location is taken.
-    let of_an_address = pricing.primary_ips.iter().filter(|kind| kind.kind == "ipv4").flat_map(|kind| &kind.prices);
+    let of_an_address =
+        pricing.primary_ips.iter().filter(|kind| kind.kind == "ipv4").flat_map(|kind| &kind.prices);
     let of_an_address = of_an_address
         .filter_map(|price| address_price(&pricing, &price.location))
         .filter_map(|price| euros(&price.price_monthly.net))
@@ -87,12 +97,23 @@ pub async fn standing(client: &Client, owner: &Owner) -> Result<Standing, Machin
         volumes: volumes
             .iter()
             .filter(|volume| owner.owns(&volume.labels))
-            .map(|volume| Owned { profile: volume.labels.get(PROFILE).cloned(), thing: priced_volume(volume, Some(&pricing)) })
+            .map(|volume| Owned {
+                profile: volume.labels.get(PROFILE).cloned(),
+                thing: priced_volume(volume, Some(&pricing)),
+            })
             .collect(),
         addresses: addresses
             .into_iter()
-            .filter(|address| owner.owns(&address.labels) && address.assignee_id.is_none() && address.kind == "ipv4")
-            .map(|address| Stored { id: address.id, name: address.name, price_monthly: of_an_address })
+            .filter(|address| {
+                owner.owns(&address.labels)
+                    && address.assignee_id.is_none()
+                    && address.kind == "ipv4"
+            })
+            .map(|address| Stored {
+                id: address.id,
+                name: address.name,
+                price_monthly: of_an_address,
+            })
             .collect(),
         snapshots: images
             .into_iter()

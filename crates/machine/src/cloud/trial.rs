@@ -1,4 +1,5 @@
-//! What one way to a machine teaches about the image that its server was made from: how long each stage took, or that it did not come up.
+//! What one way to a machine teaches about the image that its server was made from: how long each
+//! stage took, or that it did not come up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,8 +46,14 @@ impl Stopwatch {
     fn stages(&self) -> Vec<Stage> {
         let laps = self.laps();
         let end = laps.iter().position(|(phase, _)| *phase == Phase::Resume).unwrap_or(0);
-        let millis = |from: Instant, to: Instant| u64::try_from((to - from).as_millis()).unwrap_or(u64::MAX);
-        (0..end).map(|at| Stage { phase: laps[at].0.clone(), took_ms: millis(laps[at].1, laps[at + 1].1) }).collect()
+        let millis =
+            |from: Instant, to: Instant| u64::try_from((to - from).as_millis()).unwrap_or(u64::MAX);
+        (0..end)
+            .map(|at| Stage {
+                phase: laps[at].0.clone(),
+                took_ms: millis(laps[at].1, laps[at + 1].1),
+            })
+            .collect()
     }
 
     fn laps(&self) -> MutexGuard<'_, Vec<(Phase, Instant)>> {
@@ -65,10 +72,22 @@ impl Cloud {
     /// A machine answers: one that this way made is a measurement.
     pub(super) fn came_up(&self, made: Option<&Made>, ready: &Ready, stopwatch: &Stopwatch) {
         let stages = stopwatch.stages();
-        let Some(made) = made.filter(|made| ready.summary.id == Some(made.server) && !stages.is_empty()) else { return };
+        let Some(made) =
+            made.filter(|made| ready.summary.id == Some(made.server) && !stages.is_empty())
+        else {
+            return;
+        };
         let took_ms = stages.iter().map(|stage| stage.took_ms).sum();
-        let each: Vec<String> = stages.iter().map(|stage| format!("{} {} ms", stage.phase.words(), stage.took_ms)).collect();
-        tracing::info!(image = made.choice.image.name, "docker answered {took_ms} ms after the request for a server: {}", each.join(", "));
+        let each: Vec<String> = stages
+            .iter()
+            .map(|stage| format!("{} {} ms", stage.phase.words(), stage.took_ms))
+            .collect();
+        tracing::info!(
+            image = made.choice.image.name,
+            "docker answered {took_ms} ms after the \
+            request for a server: {}",
+            each.join(", ")
+        );
         if made.fresh_volume {
             return;
         }
@@ -120,6 +139,9 @@ mod tests {
         watch.lap(&Phase::Resume);
         advance(Duration::from_secs(9)).await;
         let stage = |phase, took_ms| Stage { phase, took_ms };
-        assert_eq!(watch.stages(), [stage(Phase::Create, 1_000), stage(Phase::Boot, 4_000), stage(Phase::Docker, 300)]);
+        assert_eq!(
+            watch.stages(),
+            [stage(Phase::Create, 1_000), stage(Phase::Boot, 4_000), stage(Phase::Docker, 300)]
+        );
     }
 }

@@ -20,11 +20,14 @@ use crate::plan::{Step, plan};
 use crate::provider::{Observer, Phase, Ready, Summary};
 use crate::reach::Elsewhere;
 
-/// From nothing to a machine takes under a minute where all goes well; a stock-out in every location and a slow boot are in this.
+/// From nothing to a machine takes under a minute where all goes well; a stock-out in every
+/// location and a slow boot are in this.
 const LONGEST_WAY: Duration = Duration::from_secs(10 * 60);
-/// Servers on one way: another client may take one down while we wait for it, and a creation may fail.
+/// Servers on one way: another client may take one down while we wait for it, and a creation may
+/// fail.
 const MOST_MADE: u32 = 3;
-/// How often the cloud may refuse to start a server that it has created before that one is given up.
+/// How often the cloud may refuse to start a server that it has created before that one is given
+/// up.
 const MOST_REFUSED_STARTS: u32 = 2;
 
 /// Who wants a machine.
@@ -55,9 +58,13 @@ async fn unless_called_off<T>(observer: &dyn Observer, work: impl Future<Output 
 }
 
 impl Cloud {
-    /// The way to a machine. `None` only where nobody waits for one and there is none. An order of the
-    /// user ends it between two steps; requests that change the cloud are never cut off.
-    pub(super) async fn way_to_machine(&self, purpose: Purpose, observer: &dyn Observer) -> Result<Option<Ready>, MachineError> {
+    /// The way to a machine. `None` only where nobody waits for one and there is none. An order of
+    /// the user ends it between two steps; requests that change the cloud are never cut off.
+    pub(super) async fn way_to_machine(
+        &self,
+        purpose: Purpose,
+        observer: &dyn Observer,
+    ) -> Result<Option<Ready>, MachineError> {
         let begun = Instant::now();
         let mut last = "looking up what there is".to_owned();
         let (mut made, mut refused_starts) = (0, 0);
@@ -65,7 +72,8 @@ impl Cloud {
         let timed = Timed { stopwatch: &stopwatch, observer };
         let observer: &dyn Observer = &timed;
         observer.stage(Phase::LookUp, None);
-        // Before a server is bought, it is known whether it could be reached. Asked meanwhile, since an answer takes a round trip.
+        // Before a server is bought, it is known whether it could be reached. Asked meanwhile,
+        // since an answer takes a round trip.
         let checking = match purpose {
             Purpose::Serve => self.options.port_check.ask().boxed(),
             Purpose::Join { .. } => std::future::pending().boxed(),
@@ -99,7 +107,9 @@ impl Cloud {
             match step {
                 Step::Create { .. } if purpose != Purpose::Serve => return Ok(None),
                 // Each is billed for an hour, however short it lives.
-                Step::Create { .. } if made == MOST_MADE => return Err(MachineError::NeverUp { made, last }),
+                Step::Create { .. } if made == MOST_MADE => {
+                    return Err(MachineError::NeverUp { made, last });
+                }
                 Step::Create { volume, ladder } => {
                     if let Some(reason) = observer.refusal() {
                         return Err(MachineError::NotAllowed { reason });
@@ -114,7 +124,10 @@ impl Cloud {
                         self.did_not_come_up(&lost);
                     }
                     fresh = None;
-                    if let Some(created) = Box::pin(self.create(&observed, volume, &ladder, &stopwatch, observer)).await? {
+                    if let Some(created) =
+                        Box::pin(self.create(&observed, volume, &ladder, &stopwatch, observer))
+                            .await?
+                    {
                         creation = Some(created.creation);
                         (last_made, refused_starts) = (Some(created.made), 0);
                         // The cloud's reply says what a look would.
@@ -127,26 +140,60 @@ impl Cloud {
                     "attaching the volume".clone_into(&mut last);
                     observer.stage(Phase::Create, Some(format!("attaching volume {volume}")));
                     let attached = self.client.volumes().attach(volume, server).await;
-                    let settled = self.settled("attach the volume", attached.map(|action| vec![action])).await;
-                    // The attaching that belongs to the creation, or another client, may have been faster.
+                    let settled = self
+                        .settled(
+                            "attach the \
+                        volume",
+                            attached.map(|action| vec![action]),
+                        )
+                        .await;
+                    // The attaching that belongs to the creation, or another client, may have been
+                    // faster.
                     if let Err(error) = settled
-                        && !self.servers_and_volumes().await?.volumes.iter().any(|found| found.id == volume && found.server == Some(server))
+                        && !self
+                            .servers_and_volumes()
+                            .await?
+                            .volumes
+                            .iter()
+                            .any(|found| found.id == volume && found.server == Some(server))
                     {
                         return Err(error);
                     }
                 }
                 Step::PowerOn { server } if purpose != Purpose::Serve => {
-                    return Err(MachineError::Silent { name: name_of(server, &observed), waited: begun.elapsed(), source: None });
+                    return Err(MachineError::Silent {
+                        name: name_of(server, &observed),
+                        waited: begun.elapsed(),
+                        source: None,
+                    });
                 }
                 Step::PowerOn { server } => {
                     "starting the server".clone_into(&mut last);
-                    observer.stage(Phase::Create, Some("starting it, since the cloud has left it off".to_owned()));
+                    observer.stage(
+                        Phase::Create,
+                        Some(
+                            "starting it, since the cloud has left it \
+                        off"
+                            .to_owned(),
+                        ),
+                    );
                     let started = self.client.servers().power_on(server).await;
-                    match self.settled("start the server", started.map(|action| vec![action])).await {
+                    match self
+                        .settled(
+                            "start the \
+                        server",
+                            started.map(|action| vec![action]),
+                        )
+                        .await
+                    {
                         Ok(()) => {}
                         Err(error) if !error.is_refusal() => return Err(error),
                         Err(error) if refused_starts + 1 < MOST_REFUSED_STARTS => {
-                            tracing::warn!(error = crate::with_causes(&error), "the cloud does not start the server");
+                            tracing::warn!(
+                                error = crate::with_causes(&error),
+                                "the cloud does not \
+                                start the server"
+                            );
                             refused_starts += 1;
                             unless_called_off(observer, looks.pause()).await;
                         }
@@ -156,7 +203,8 @@ impl Cloud {
                         }
                     }
                 }
-                // A list of the cloud may be late, and a server that another client has started is not off any more.
+                // A list of the cloud may be late, and a server that another client has started is
+                // not off any more.
                 Step::Delete { server, .. } if self.has_come_up(server, &observed).await? => {
                     "the server has been started meanwhile".clone_into(&mut last);
                     unless_called_off(observer, looks.pause()).await;
@@ -171,20 +219,31 @@ impl Cloud {
                     unless_called_off(observer, looks.pause()).await;
                 }
                 Step::Connect(server) => {
-                    let under_way = creation.as_ref().filter(|creation| creation.server == server.id);
+                    let under_way =
+                        creation.as_ref().filter(|creation| creation.server == server.id);
                     let created = fresh.as_ref().filter(|fresh| fresh.id == server.id);
                     let attempt = Attempt { begun, purpose, creation: under_way, fresh: created };
                     let connecting = Box::pin(self.connect(&server, &observed, attempt, observer));
-                    let Waited::For(connected) = unless_called_off(observer, connecting).await else { continue };
+                    let Waited::For(connected) = unless_called_off(observer, connecting).await
+                    else {
+                        continue;
+                    };
                     match connected {
                         Ok(ready) => {
                             self.came_up(last_made.as_ref(), &ready, &stopwatch);
                             return Ok(Some(ready));
                         }
-                        Err(Lost::LookAgain(_) | Lost::Remove(MachineError::Silent { .. })) if purpose != Purpose::Serve => {
-                            return Err(MachineError::Silent { name: server.name.clone(), waited: begun.elapsed(), source: None });
+                        Err(Lost::LookAgain(_) | Lost::Remove(MachineError::Silent { .. }))
+                            if purpose != Purpose::Serve =>
+                        {
+                            return Err(MachineError::Silent {
+                                name: server.name.clone(),
+                                waited: begun.elapsed(),
+                                source: None,
+                            });
                         }
-                        // It was replaced or deleted under our hands, or another client is just replacing its host key: look again.
+                        // It was replaced or deleted under our hands, or another client is just
+                        // replacing its host key: look again.
                         Err(Lost::LookAgain(what)) => {
                             last = what;
                             unless_called_off(observer, looks.pause()).await;
@@ -201,16 +260,31 @@ impl Cloud {
                         Err(Lost::Unmade(failure)) => {
                             creation = None;
                             last = crate::with_causes(&failure);
-                            tracing::warn!(server = server.id, failure = last, "the cloud could not make the server as ordered");
+                            tracing::warn!(
+                                server = server.id,
+                                failure = last,
+                                "the cloud could \
+                                not make the server as ordered"
+                            );
                         }
                         Err(Lost::Remove(error)) => {
-                            let other_image = self.try_another_image(&mut last_made, server.id, &error);
+                            let other_image =
+                                self.try_another_image(&mut last_made, server.id, &error);
                             last = error.to_string();
                             if !other_image {
                                 self.give_up(server.id, &observed, observer, &last).await?;
                                 return Err(error);
                             }
-                            self.give_up(server.id, &observed, observer, &format!("{last}; once more from another image")).await?;
+                            self.give_up(
+                                server.id,
+                                &observed,
+                                observer,
+                                &format!(
+                                    "{last}; once \
+                                more from another image"
+                                ),
+                            )
+                            .await?;
                         }
                         Err(Lost::Replace(because)) => {
                             last = format!("removing server {}: {because}", server.id);
@@ -221,7 +295,16 @@ impl Cloud {
                                 return Err(error);
                             }
                             last = error.to_string();
-                            self.give_up(server.id, &observed, observer, &format!("{last}; once more from another image")).await?;
+                            self.give_up(
+                                server.id,
+                                &observed,
+                                observer,
+                                &format!(
+                                    "{last}; once \
+                                more from another image"
+                                ),
+                            )
+                            .await?;
                         }
                     }
                 }
@@ -235,7 +318,13 @@ impl Cloud {
     }
 
     /// Removes a server that cannot become the machine.
-    async fn give_up(&self, server: u64, observed: &Observed, observer: &dyn Observer, because: &str) -> Result<(), MachineError> {
+    async fn give_up(
+        &self,
+        server: u64,
+        observed: &Observed,
+        observer: &dyn Observer,
+        because: &str,
+    ) -> Result<(), MachineError> {
         observer.stage(Phase::CleanUp, Some(because.to_owned()));
         let removing = async {
             match observed.servers.iter().find(|found| found.id == server) {
@@ -250,21 +339,32 @@ impl Cloud {
 
     /// Whether a server that the list shows off runs by the cloud's answer about that very server.
     async fn has_come_up(&self, server: u64, observed: &Observed) -> Result<bool, MachineError> {
-        if !observed.servers.iter().any(|found| found.id == server && found.status == ServerStatus::Off) {
+        if !observed
+            .servers
+            .iter()
+            .any(|found| found.id == server && found.status == ServerStatus::Off)
+        {
             return Ok(false);
         }
         let now = self.client.servers().get(server).await.map_err(cloud("look at the server"))?;
-        Ok(now.is_some_and(|now| matches!(status(&now.status), ServerStatus::Running | ServerStatus::Starting)))
+        Ok(now.is_some_and(|now| {
+            matches!(status(&now.status), ServerStatus::Running | ServerStatus::Starting)
+        }))
     }
 
-    /// Deletes the server that the wake has created, unless another client has taken it into use. It is
-    /// nobody's otherwise: no lease of this client was ever meant to outlive the wake.
+    /// Deletes the server that the wake has created, unless another client has taken it into use.
+    /// It is nobody's otherwise: no lease of this client was ever meant to outlive the wake.
     async fn call_off(&self, fresh: Option<&Server>, observer: &dyn Observer) -> MachineError {
         const BECAUSE: &str = "an order of the user called the wake off";
-        let Some(fresh) = fresh else { return MachineError::CalledOff { removed: None, left: None } };
+        let Some(fresh) = fresh else {
+            return MachineError::CalledOff { removed: None, left: None };
+        };
         observer.stage(Phase::CleanUp, Some(BECAUSE.to_owned()));
         let id = fresh.id;
-        let kept = |why: String| MachineError::CalledOff { removed: None, left: Some(format!("server {id} {why}")) };
+        let kept = |why: String| MachineError::CalledOff {
+            removed: None,
+            left: Some(format!("server {id} {why}")),
+        };
         let now = match self.client.servers().get(id).await {
             Ok(Some(now)) => now,
             Ok(None) => return MachineError::CalledOff { removed: Some(id), left: None },
@@ -283,13 +383,26 @@ impl Cloud {
         }
     }
 
-    /// Whether a server that this way has just made is given up for another image, since it does not let us in. A docker that will not start may not like what is on the
-    /// volume: that is told, whatever the image.
-    fn try_another_image(&self, last_made: &mut Option<Made>, server: u64, error: &MachineError) -> bool {
+    /// Whether a server that this way has just made is given up for another image, since it does
+    /// not let us in. A docker that will not start may not like what is on the volume: that is
+    /// told, whatever the image.
+    fn try_another_image(
+        &self,
+        last_made: &mut Option<Made>,
+        server: u64,
+        error: &MachineError,
+    ) -> bool {
         let is_docker = matches!(error, MachineError::Docker { .. });
-        let is_of_the_image =
-            is_docker || matches!(error, MachineError::Silent { .. } | MachineError::WrongLogin { .. } | MachineError::HostKey { .. });
-        let Some(made) = last_made.take_if(|made| made.server == server && is_of_the_image) else { return false };
+        let is_of_the_image = is_docker
+            || matches!(
+                error,
+                MachineError::Silent { .. }
+                    | MachineError::WrongLogin { .. }
+                    | MachineError::HostKey { .. }
+            );
+        let Some(made) = last_made.take_if(|made| made.server == server && is_of_the_image) else {
+            return false;
+        };
         self.did_not_come_up(&made) && !is_docker
     }
 }
@@ -338,7 +451,8 @@ impl Observer for Joining {
 
 fn still_bills(error: &dyn std::error::Error) -> String {
     format!(
-        "could not be deleted and is billed until it is ({}); `dockbridge server destroy` deletes it, and it powers itself off 11 min after its boot",
+        "could not be deleted and is billed until it is ({}); `dockbridge server destroy` deletes \
+            it, and it powers itself off 11 min after its boot",
         crate::with_causes(error)
     )
 }

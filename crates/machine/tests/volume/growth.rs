@@ -1,4 +1,5 @@
-//! A volume that is larger than before, at boot and while everything runs; and what ran on it when its machine was cut off.
+//! A volume that is larger than before, at boot and while everything runs; and what ran on it when
+//! its machine was cut off.
 
 use super::*;
 
@@ -33,7 +34,10 @@ fn a_file_system_that_does_not_grow_keeps_nobody_from_the_data() {
     grow(&rig, 2 * GIB);
     let path = rig.stand_in("resize2fs", "echo 'no such luck' >&2; exit 1");
     let output = rig.machine("cat lib/docker/data").env("PATH", path).output().unwrap();
-    assert_eq!((output.status.success(), String::from_utf8_lossy(&output.stdout).as_ref()), (true, "precious\n"));
+    assert_eq!(
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).as_ref()),
+        (true, "precious\n")
+    );
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("the file system of volume 4711 was not grown: no such luck"), "{said}");
 }
@@ -42,12 +46,17 @@ fn a_file_system_that_does_not_grow_keeps_nobody_from_the_data() {
 fn a_volume_grows_while_it_is_written_to() {
     let Some(rig) = Rig::new(GIB) else { return };
     if !may_grow_what_is_mounted() {
-        eprintln!("passed over: this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows");
+        eprintln!(
+            "passed over: this host's root has no CAP_SYS_RESOURCE, without which no mounted \
+            file system grows"
+        );
         return;
     }
     let then = format!(
-        "(while [ ! -e stop ]; do echo line >>lib/docker/log; done) & truncate -s 3G disk.img; losetup --set-capacity {device}\n\
-         sh {GROW} 3 || echo it ended with $?; touch stop; wait; stat -f -c '%b %S' mnt; sort -u lib/docker/log",
+        "(while [ ! -e stop ]; do echo line >>lib/docker/log; done) & truncate -s 3G disk.img; \
+            losetup --set-capacity {device}\n\
+         sh {GROW} 3 || echo it ended with $?; touch stop; wait; stat -f -c '%b %S' mnt; sort -u \
+            lib/docker/log",
         device = rig.device.display(),
     );
     let told = rig.boots(&then);
@@ -71,7 +80,8 @@ fn what_ran_when_the_last_machine_was_cut_off_is_written_down() {
     let Some(rig) = Rig::new(GIB) else { return };
     let book = |id: &str, running: bool| {
         format!(
-            "mkdir -p lib/docker/containers/{id}; echo '{{\"StreamConfig\":{{}},\"State\":{{\"Running\":{running},\"Paused\":false}},\"Name\":\"/x\"}}' >lib/docker/containers/{id}/config.v2.json\n"
+            "mkdir -p lib/docker/containers/{id}; echo \
+                '{{\"StreamConfig\":{{}},\"State\":{{\"Running\":{running},\"Paused\":false}},\"Name\":\"/x\"}}' >lib/docker/containers/{id}/config.v2.json\n"
         )
     };
     rig.boots("");

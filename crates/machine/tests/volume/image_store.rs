@@ -1,15 +1,17 @@
-//! Which image store the engine opens: the one that holds something, whatever kind of engine began the volume. The
-//! directories are those that engines 26, 28 and 29 leave.
+//! Which image store the engine opens: the one that holds something, whatever kind of engine began
+//! the volume. The directories are those that engines 26, 28 and 29 leave.
 
 use std::fs;
 
 use crate::{GIB, Rig};
 
 /// What containerd makes as soon as it runs, whichever store the engine uses.
-const CONTAINERD: &str = "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots\n";
+const CONTAINERD: &str =
+    "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots\n";
 
 /// An engine with its own store that has run, and has nothing.
-const OVERLAY2: &str = "mkdir -p lib/docker/image/overlay2/imagedb/content/sha256 lib/docker/image/overlay2/layerdb\n";
+const OVERLAY2: &str = "mkdir -p lib/docker/image/overlay2/imagedb/content/sha256 \
+    lib/docker/image/overlay2/layerdb\n";
 
 /// An image in the engine's own store.
 const OWN_IMAGE: &str = "echo {} >lib/docker/image/overlay2/imagedb/content/sha256/4f19781f\n";
@@ -19,8 +21,10 @@ const OWN_CONTAINER: &str = "mkdir -p lib/docker/image/overlay2/layerdb/mounts/4
 
 /// An image in containerd's store.
 const CONTAINERDS_IMAGE: &str = "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/4/fs\n\
-                                 mkdir -p lib/containerd/io.containerd.content.v1.content/blobs/sha256\n\
-                                 echo {} >lib/containerd/io.containerd.content.v1.content/blobs/sha256/21e11ae0\n";
+                                 mkdir -p \
+    lib/containerd/io.containerd.content.v1.content/blobs/sha256\n\
+                                 echo {} \
+    >lib/containerd/io.containerd.content.v1.content/blobs/sha256/21e11ae0\n";
 
 const FEATURE: &str = "{\"features\":{\"containerd-snapshotter\":true}}\n";
 
@@ -32,12 +36,17 @@ fn left(parts: &[&str]) -> Option<Rig> {
     Some(rig)
 }
 
-/// The engine's settings after the next boot, if there are any, and what the machine prints of hidden images.
+/// The engine's settings after the next boot, if there are any, and what the machine prints of
+/// hidden images.
 fn settings_after_boot(rig: &Rig) -> (Option<String>, String) {
     let output = rig.machine("").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
-    let hidden = said.lines().find_map(|line| line.strip_prefix("dockbridge: ")).unwrap_or_default().to_owned();
+    let hidden = said
+        .lines()
+        .find_map(|line| line.strip_prefix("dockbridge: "))
+        .unwrap_or_default()
+        .to_owned();
     let state = if hidden.is_empty() { "ready".to_owned() } else { format!("ready: {hidden}") };
     assert_eq!(rig.state(), state, "the state and the log agree");
     (fs::read_to_string(rig.path("docker/daemon.json")).ok(), hidden)
@@ -55,15 +64,23 @@ fn a_volume_whose_images_are_containerds_is_opened_with_containerds_store() {
     for parts in [[&begun_by_29, ""], [&begun_by_29, OVERLAY2]] {
         let Some(rig) = left(&parts) else { return };
         assert_eq!(settings_after_boot(&rig), (Some(FEATURE.to_owned()), String::new()));
-        assert_eq!(settings_after_boot(&rig), (Some(FEATURE.to_owned()), String::new()), "at the next boot of the machine");
+        assert_eq!(
+            settings_after_boot(&rig),
+            (Some(FEATURE.to_owned()), String::new()),
+            "at the next boot of the machine"
+        );
     }
 }
 
 #[test]
 fn a_volume_that_is_empty_or_has_images_of_the_engines_own_gets_no_settings() {
-    for parts in
-        [&[][..], &[CONTAINERD], &[CONTAINERD, OVERLAY2], &[CONTAINERD, OVERLAY2, OWN_IMAGE], &[CONTAINERD, OVERLAY2, OWN_CONTAINER]]
-    {
+    for parts in [
+        &[][..],
+        &[CONTAINERD],
+        &[CONTAINERD, OVERLAY2],
+        &[CONTAINERD, OVERLAY2, OWN_IMAGE],
+        &[CONTAINERD, OVERLAY2, OWN_CONTAINER],
+    ] {
         let Some(rig) = left(parts) else { return };
         assert_eq!(settings_after_boot(&rig), (None, String::new()), "{parts:?}");
         // As a snapshot of a machine with another volume has them.
@@ -74,7 +91,10 @@ fn a_volume_that_is_empty_or_has_images_of_the_engines_own_gets_no_settings() {
 
 #[test]
 fn settings_of_the_users_own_image_stay_and_what_they_hide_is_reported() {
-    let (mirrors, on) = ("{\"registry-mirrors\": []}\n", "{\n  \"features\": {\n    \"containerd-snapshotter\": true\n  }\n}\n");
+    let (mirrors, on) = (
+        "{\"registry-mirrors\": []}\n",
+        "{\n  \"features\": {\n    \"containerd-snapshotter\": true\n  }\n}\n",
+    );
     let containerds = "images and containers in containerd's image store are hidden: ";
     let own = "images and containers in docker's own image store (overlay2) are hidden: ";
     let cases: [(&[&str], &str, &str); 6] = [
@@ -90,8 +110,15 @@ fn settings_of_the_users_own_image_stay_and_what_they_hide_is_reported() {
         give_settings(&rig, given);
         let (settings, said) = settings_after_boot(&rig);
         assert_eq!(settings.as_deref(), Some(given));
-        assert!(said.starts_with(hidden) && said.is_empty() == hidden.is_empty(), "{parts:?} {given}: {said}");
-        assert!(hidden.is_empty() || said.contains(rig.path("docker/daemon.json").to_str().unwrap()), "{said}");
+        assert!(
+            said.starts_with(hidden) && said.is_empty() == hidden.is_empty(),
+            "{parts:?} \
+            {given}: {said}"
+        );
+        assert!(
+            hidden.is_empty() || said.contains(rig.path("docker/daemon.json").to_str().unwrap()),
+            "{said}"
+        );
     }
 }
 
@@ -100,5 +127,11 @@ fn of_two_stores_that_hold_something_the_engines_own_is_opened_and_the_other_rep
     let Some(rig) = left(&[CONTAINERD, CONTAINERDS_IMAGE, OVERLAY2, OWN_IMAGE]) else { return };
     let (settings, said) = settings_after_boot(&rig);
     assert_eq!(settings, None);
-    assert!(said.starts_with("images and containers in containerd's image store are hidden: "), "{said}");
+    assert!(
+        said.starts_with(
+            "images and containers in containerd's image store are \
+        hidden: "
+        ),
+        "{said}"
+    );
 }

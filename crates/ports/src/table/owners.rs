@@ -6,20 +6,25 @@ use super::{Listening, Slot};
 use crate::address::{Address, Protocol};
 use crate::publication::Claim;
 
-/// The owners of addresses, by protocol and port. Two containers may own one address for a moment, while news of one of them is under way.
+/// The owners of addresses, by protocol and port. Two containers may own one address for a moment,
+/// while news of one of them is under way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners(BTreeMap<(Protocol, u16), Vec<(Address, Slot)>>);
 
 impl Owners {
-    /// What is wanted, without the published ports that a forward made by hand displaces: they have nothing.
+    /// What is wanted, without the published ports that a forward made by hand displaces: they have
+    /// nothing.
     pub(super) fn of<'a>(wanted: impl Iterator<Item = &'a Listening>, claimed: &[Address]) -> Self {
         let mut owners = Self::default();
         for listening in wanted {
             let Slot { wanted, by_hand, .. } = listening.slot;
             let own = |at| Address { at, ..wanted };
-            let own: Vec<Address> =
-                (listening.places(wanted.at.port())).filter(|(_, claim)| *claim == Claim::Own).map(|(at, _)| own(at)).collect();
-            let displaced = !by_hand && own.iter().any(|own| claimed.iter().any(|claimed| claimed.overlaps(*own)));
+            let own: Vec<Address> = (listening.places(wanted.at.port()))
+                .filter(|(_, claim)| *claim == Claim::Own)
+                .map(|(at, _)| own(at))
+                .collect();
+            let displaced = !by_hand
+                && own.iter().any(|own| claimed.iter().any(|claimed| claimed.overlaps(*own)));
             if !displaced {
                 let of_port = owners.0.entry((wanted.protocol, wanted.at.port())).or_default();
                 of_port.extend(own.into_iter().map(|own| (own, listening.slot.clone())));

@@ -28,7 +28,8 @@ fn container_of(id: &str, wanted: &[(Protocol, u16)]) -> Container {
         remote: Remote { host: "127.0.0.1".into(), port: *port },
         inside: *port,
     });
-    let publications: BTreeMap<Address, Publication> = publications.map(|publication| (publication.wanted, publication)).collect();
+    let publications: BTreeMap<Address, Publication> =
+        publications.map(|publication| (publication.wanted, publication)).collect();
     Container {
         id: id.into(),
         name: format!("name-{id}"),
@@ -56,12 +57,20 @@ impl Host {
     fn is_bound(&self, address: Address) -> bool {
         (self.without_ipv6 && address.at.is_ipv6())
             || self.taken.contains(&address)
-            || self.ours.values().chain(self.reserved.values()).flatten().any(|ours| ours.overlaps(address))
+            || self
+                .ours
+                .values()
+                .chain(self.reserved.values())
+                .flatten()
+                .any(|ours| ours.overlaps(address))
     }
 
     /// What is open.
     fn open(&self) -> BTreeMap<Slot, BTreeSet<Address>> {
-        self.ours.iter().map(|(slot, addresses)| (slot.clone(), addresses.iter().copied().collect())).collect()
+        self.ours
+            .iter()
+            .map(|(slot, addresses)| (slot.clone(), addresses.iter().copied().collect()))
+            .collect()
     }
 
     /// Carries actions out as the sockets would.
@@ -79,7 +88,11 @@ impl Host {
     fn carry_out_now(&mut self, table: &mut Table, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Close(slot) => assert!(self.ours.remove(&slot).is_some(), "what is closed was open"),
+                Action::Close(slot) => assert!(
+                    self.ours.remove(&slot).is_some(),
+                    "what is closed \
+                    was open"
+                ),
                 Action::Yield(slot, at) => {
                     let ours = self.ours.get_mut(&slot).expect("what gives an address up is open");
                     ours.retain(|address| address.at != at);
@@ -98,7 +111,10 @@ impl Host {
         };
         match placed {
             Ok(addresses) => {
-                self.ours.insert(listening.slot.clone(), addresses.iter().map(|at| Address { at: *at, ..wanted }).collect());
+                self.ours.insert(
+                    listening.slot.clone(),
+                    addresses.iter().map(|at| Address { at: *at, ..wanted }).collect(),
+                );
                 table.opened(listening, addresses);
             }
             Err(refused) => drop(table.blocked(listening, refused.error.to_string())),
@@ -107,15 +123,20 @@ impl Host {
 
     fn place(&self, table: &Table, listening: &Listening) -> Result<Placed<()>, NotPlaced> {
         let Slot { wanted, by_hand, .. } = listening.slot;
-        place(wanted, listening.twin, if by_hand { OnConflict::Error } else { self.on_conflict }, |at| {
-            let address = Address { at, ..wanted };
-            let is_had = table.may_have(listening, at) && !self.is_bound(address);
-            match self.without_ipv6 && at.is_ipv6() {
-                true => Err(io::ErrorKind::AddrNotAvailable.into()),
-                false if is_had => Ok(()),
-                false => Err(io::ErrorKind::AddrInUse.into()),
-            }
-        })
+        place(
+            wanted,
+            listening.twin,
+            if by_hand { OnConflict::Error } else { self.on_conflict },
+            |at| {
+                let address = Address { at, ..wanted };
+                let is_had = table.may_have(listening, at) && !self.is_bound(address);
+                match self.without_ipv6 && at.is_ipv6() {
+                    true => Err(io::ErrorKind::AddrNotAvailable.into()),
+                    false if is_had => Ok(()),
+                    false => Err(io::ErrorKind::AddrInUse.into()),
+                }
+            },
+        )
     }
 }
 
@@ -126,7 +147,11 @@ fn a_late_answer_does_not_bring_a_dead_container_back() {
     let late = table.ask();
     assert!(table.observe(late, "a", None).is_empty());
     assert!(table.observe(early, "a", Some(container("a", &[80]))).is_empty());
-    assert!(table.containers.is_empty(), "nothing is remembered of a dead container once no question is under way");
+    assert!(
+        table.containers.is_empty(),
+        "nothing is remembered of a dead container once no \
+        question is under way"
+    );
 }
 
 #[test]
@@ -162,7 +187,8 @@ fn a_container_is_found_by_name_id_and_beginning_of_the_id() {
 fn a_taken_port_is_looked_for_from_a_thousand_above_with_both_its_addresses() {
     let mut table = Table::default();
     let mut host = Host { on_conflict: OnConflict::Increment, ..Host::default() };
-    let v6 = |port: u16| Address { at: SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)), ..tcp(port) };
+    let v6 =
+        |port: u16| Address { at: SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port)), ..tcp(port) };
     host.taken.extend([tcp(80), tcp(1080), v6(1081)]);
     let ticket = table.ask();
     let actions = table.observe(ticket, "a", Some(container("a", &[80])));
@@ -196,18 +222,25 @@ fn a_forward_made_by_hand_wins_and_gives_the_address_back() {
 
 #[test]
 fn excluded_ports_do_not_appear() {
-    let rules = Rules { include: vec!["name-*:80-81".parse().unwrap()], exclude: vec!["81".parse().unwrap()] };
+    let rules = Rules {
+        include: vec!["name-*:80-81".parse().unwrap()],
+        exclude: vec!["81".parse().unwrap()],
+    };
     let mut table = Table::new(rules);
     let ticket = table.ask();
     let actions = table.observe(ticket, "a", Some(container("a", &[80, 81, 82])));
-    assert!(matches!(&actions[..], [Action::Open(open)] if open.slot.wanted == tcp(80)), "{actions:?}");
+    assert!(
+        matches!(&actions[..], [Action::Open(open)] if open.slot.wanted == tcp(80)),
+        "{actions:?}"
+    );
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Start(u8, Vec<(Protocol, u16)>),
     Die(u8),
-    /// The engine is asked about a container, once or, as an event may be told twice, several times; the answers arrive later.
+    /// The engine is asked about a container, once or, as an event may be told twice, several
+    /// times; the answers arrive later.
     Ask(u8, u8),
     /// A list is asked for.
     List,
@@ -263,7 +296,9 @@ impl Answer {
 
 /// What the table takes for open.
 fn told(table: &Table) -> BTreeMap<Slot, BTreeSet<Address>> {
-    let addresses = |open: &Open| open.at.iter().map(|at| Address { at: *at, ..open.listening.slot.wanted }).collect();
+    let addresses = |open: &Open| {
+        open.at.iter().map(|at| Address { at: *at, ..open.listening.slot.wanted }).collect()
+    };
     table.open().map(|open| (open.listening.slot.clone(), addresses(open))).collect()
 }
 
@@ -337,9 +372,11 @@ proptest! {
             prop_assert_eq!(told(&table), host.open(), "the table tells what is open");
             for open in table.open() {
                 let slot = &open.listening.slot;
-                prop_assert!(table.called(&slot.container).is_some(), "a listener of a container that is not known to run");
+                prop_assert!(table.called(&slot.container).is_some(), "a listener of a container \
+                    that is not known to run");
                 let claimed = open.at.iter().any(|at| by_hand.contains_key(&Address { at: *at, ..slot.wanted }));
-                prop_assert!(slot.by_hand || !claimed, "a published port has what a person gave to another");
+                prop_assert!(slot.by_hand || !claimed, "a published port has what a person gave to \
+                    another");
             }
         }
         let ticket = table.ask();

@@ -1,8 +1,9 @@
-//! What a person sets and asks for: another port where one is taken, rules, addresses, forwards made by hand.
+//! What a person sets and asks for: another port where one is taken, rules, addresses, forwards
+//! made by hand.
 
 use std::net::{SocketAddr, TcpListener};
 
-use ports::{AddError, Local, OnConflict, Options, PortState, Ports, Rules};
+use dockbridge_ports::{AddError, Local, OnConflict, Options, PortState, Ports, Rules};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tokio::net::TcpStream;
 
@@ -20,7 +21,8 @@ fn v6(port: u16) -> SocketAddr {
 
 #[tokio::test]
 async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
-    let (engine, ports, _, mut far_ends) = rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
+    let (engine, ports, _, mut far_ends) =
+        rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
     let taken = TcpListener::bind(local(0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     engine.create("web", &[port]);
@@ -39,7 +41,12 @@ async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
 
 #[tokio::test]
 async fn a_port_that_is_taken_on_the_other_loopback_alone_is_a_conflict_too() {
-    let Ok(taken) = TcpListener::bind(v6(0)) else { return eprintln!("passed over: there is no IPv6 here") };
+    let Ok(taken) = TcpListener::bind(v6(0)) else {
+        return eprintln!(
+            "passed over: there is no \
+        IPv6 here"
+        );
+    };
     let (engine, ports, ..) = rig();
     let port = taken.local_addr().unwrap().port();
     engine.create("web", &[port]);
@@ -70,7 +77,10 @@ async fn both_loopbacks_answer_and_an_address_of_its_own_is_honoured() {
 
 #[tokio::test]
 async fn what_is_excluded_is_neither_taken_nor_opened() {
-    let rules = Rules { include: vec!["1024-65535".parse().unwrap()], exclude: vec!["we*:1-65535/tcp".parse().unwrap()] };
+    let rules = Rules {
+        include: vec!["1024-65535".parse().unwrap()],
+        exclude: vec!["we*:1-65535/tcp".parse().unwrap()],
+    };
     let (engine, ports, ..) = rig_with(Options { rules, ..Options::default() });
     let taken = TcpListener::bind(local(0)).unwrap();
     engine.create("web", &[taken.local_addr().unwrap().port()]);
@@ -92,17 +102,25 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
     start(&engine, &ports, "tool").await;
     let forward = |text: String| text.parse().unwrap();
     let made = ports.add(forward(format!("{port}:tool:3000"))).unwrap();
-    assert_eq!((made[0].container.as_str(), made[0].container_port, &made[0].state), ("tool", 3000, &PortState::Open));
+    assert_eq!(
+        (made[0].container.as_str(), made[0].container_port, &made[0].state),
+        ("tool", 3000, &PortState::Open)
+    );
     assert_eq!(made[0].remote.as_ref().unwrap().to_string(), "172.17.0.9:3000");
     let _connection = TcpStream::connect(local(port)).await.unwrap();
     within("the far end", far_ends.recv()).await.unwrap();
-    let web = |ports: &Ports| ports.list().into_iter().find(|status| status.container == "web").unwrap().state;
+    let web = |ports: &Ports| {
+        ports.list().into_iter().find(|status| status.container == "web").unwrap().state
+    };
     assert_eq!(web(&ports), PortState::Unavailable { why: "port is already allocated".into() });
 
     engine.die_silently("tool");
     ports.settle("tool").await;
     assert!(is_free(port), "its container does not run");
-    assert!(matches!(ports.list().iter().find(|status| status.by_hand).unwrap().state, PortState::Waiting { .. }));
+    assert!(matches!(
+        ports.list().iter().find(|status| status.by_hand).unwrap().state,
+        PortState::Waiting { .. }
+    ));
     // Its address is kept for it all the same.
     engine.create("late", &[port]);
     assert_eq!(ports.reserve("late").await.err().unwrap().why, "port is already allocated");
@@ -128,8 +146,17 @@ async fn a_container_of_a_rootless_engine_that_is_not_reached_is_reported_with_t
         let port = free_port();
         ports.add(format!("{port}:web:80").parse().unwrap()).unwrap();
         drop(TcpStream::connect(local(port)).await.unwrap());
-        let error = || ports.list().iter().find(|status| status.by_hand)?.traffic.recent.first()?.error.clone();
-        let is_known = || error().is_some_and(|error| error.starts_with("connection refused") && error.contains("rootless") == rootless);
+        let error = || {
+            ports.list().iter().find(|status| status.by_hand)?.traffic.recent.first()?.error.clone()
+        };
+        let is_known = || {
+            error().is_some_and(|error| {
+                error.starts_with(
+                    "connection \
+            refused",
+                ) && error.contains("rootless") == rootless
+            })
+        };
         eventually("the reason", &ports, is_known).await;
     }
 }
@@ -143,7 +170,13 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
     let port = taken.local_addr().unwrap().port();
     for container in ["tool", "nobody"] {
         let refused = ports.add(format!("{port}:{container}:80").parse().unwrap()).unwrap_err();
-        assert_eq!(refused.to_string(), format!("127.0.0.1:{port} cannot be listened on: port is already allocated"));
+        assert_eq!(
+            refused.to_string(),
+            format!(
+                "127.0.0.1:{port} cannot be listened on: port is \
+            already allocated"
+            )
+        );
     }
     let exposed = ports.add("0.0.0.0:8080:tool:80".parse().unwrap()).unwrap_err();
     assert!(matches!(exposed, AddError::Exposed { .. }), "{exposed}");
@@ -153,17 +186,26 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
 #[tokio::test]
 async fn a_port_that_only_root_may_have_is_told_with_what_to_do() {
     // Of this thread alone, on which everything here runs.
-    let Ok(mut own) = capabilities(None) else { return eprintln!("passed over: this kernel tells no capabilities") };
+    let Ok(mut own) = capabilities(None) else {
+        return eprintln!(
+            "passed over: this kernel tells \
+        no capabilities"
+        );
+    };
     own.effective.remove(CapabilitySet::NET_BIND_SERVICE);
     set_capabilities(None, own).unwrap();
     if TcpListener::bind(local(81)).is_ok() {
         return eprintln!("passed over: this computer lets everybody listen on low ports");
     }
-    let (engine, ports, ..) = rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
+    let (engine, ports, ..) =
+        rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
     engine.create("web", &[81]);
     let conflict = ports.reserve("web").await.err().unwrap().to_string();
     assert!(
-        conflict.contains("Bind for 127.0.0.1:81 failed: permission denied: this computer lets only root listen on port 81"),
+        conflict.contains(
+            "Bind for 127.0.0.1:81 failed: permission denied: this computer lets \
+            only root listen on port 81"
+        ),
         "{conflict}"
     );
     assert!(conflict.contains("sysctl net.ipv4.ip_unprivileged_port_start=81"), "{conflict}");

@@ -1,6 +1,6 @@
 //! Ports of a machine that was taken down.
 
-use ports::{PortState, Ports};
+use dockbridge_ports::{PortState, Ports};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -35,9 +35,17 @@ async fn said(port: u16, request: &str) -> String {
 async fn a_port_of_a_machine_that_went_by_itself_says_that_it_is_asleep() {
     let (engine, ports, port, _far_ends) = open().await;
     ports.fall_asleep();
-    assert!(matches!(state(&ports, port), Some(PortState::Asleep { why }) if why.contains("dockbridge wake")));
+    assert!(
+        matches!(state(&ports, port), Some(PortState::Asleep { why }) if why.contains("dockbridge \
+            wake"))
+    );
     let answer = said(port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("web is asleep") && answer.contains("dockbridge wake"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ")
+            && answer.contains("web is asleep")
+            && answer.contains("dockbridge wake"),
+        "{answer}"
+    );
     assert_eq!(said(port, "\x16\x03\x01 something else").await, "");
     // The machine's end is told once more when it is gone.
     ports.detach();
@@ -48,7 +56,13 @@ async fn a_port_of_a_machine_that_went_by_itself_says_that_it_is_asleep() {
         let (ports, following) = (ports.clone(), following.clone());
         async move { ports.run(following).await }
     });
-    eventually("the port of the container", &ports, || state(&ports, port) == Some(PortState::Open)).await;
+    eventually(
+        "the port of the \
+        container",
+        &ports,
+        || state(&ports, port) == Some(PortState::Open),
+    )
+    .await;
     assert_eq!(ports.list().len(), 1);
     following.cancel();
     run.await.unwrap().unwrap();
@@ -81,7 +95,14 @@ async fn a_port_that_is_asleep_is_given_to_whoever_is_started_with_it() {
     let reservation = ports.reserve("other").await.unwrap();
     engine.start_silently("other", 0);
     reservation.started().await.unwrap();
-    assert!(ports.list().iter().any(|status| status.container == "other" && status.state == PortState::Open), "{:#?}", ports.list());
+    assert!(
+        ports
+            .list()
+            .iter()
+            .any(|status| status.container == "other" && status.state == PortState::Open),
+        "{:#?}",
+        ports.list()
+    );
     within("everything ends", ports.close()).await;
     assert!(is_free(port));
 }

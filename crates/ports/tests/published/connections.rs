@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
+use dockbridge_ports::Ports;
 use lifecycle::{Activity, Kind};
-use ports::Ports;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -57,15 +57,24 @@ async fn bytes_pass_both_ways_and_are_counted_and_are_activity() {
     far.write_all(b"answer").await.unwrap();
     assert_eq!(read(&mut near, 6).await, "answer");
     let live = open.activity.snapshot().live;
-    assert!(matches!(&live[..], [live] if live.kind == Kind::Forward && live.source == format!("web:{}", open.port)), "{live:?}");
+    assert!(
+        matches!(&live[..], [live] if live.kind == Kind::Forward && live.source == format!("web:{}", open.port)),
+        "{live:?}"
+    );
     let status = &open.ports.list()[0];
     assert_eq!(
-        (status.traffic.connections_now, status.traffic.connections_total, status.traffic.bytes_in, status.traffic.bytes_out),
+        (
+            status.traffic.connections_now,
+            status.traffic.connections_total,
+            status.traffic.bytes_in,
+            status.traffic.bytes_out
+        ),
         (1, 1, 8, 6)
     );
     drop((near, far));
     eventually("nothing goes on", &open.ports, || {
-        open.activity.snapshot().live.is_empty() && open.ports.list()[0].traffic.connections_now == 0
+        open.activity.snapshot().live.is_empty()
+            && open.ports.list()[0].traffic.connections_now == 0
     })
     .await;
 }
@@ -116,7 +125,10 @@ async fn a_container_that_died_is_heard_to_its_last_byte() {
     read(&mut far, 1).await;
     open.engine.die_silently("web");
     open.ports.settle("web").await;
-    assert_eq!(TcpStream::connect(local(open.port)).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(
+        TcpStream::connect(local(open.port)).await.unwrap_err().kind(),
+        ErrorKind::ConnectionRefused
+    );
     far.write_all(b"last words").await.unwrap();
     drop(far);
     assert_eq!(rest(&mut near).await.unwrap(), "last words");
@@ -149,7 +161,16 @@ async fn how_the_last_connections_ended_is_told() {
     rest(&mut near).await.unwrap_err();
     eventually("the second is over", &open.ports, || recent(&open.ports).len() == 2).await;
     let newest = &recent(&open.ports)[0];
-    assert_eq!((newest.error.as_deref(), newest.client), (Some("connection refused"), near.local_addr().unwrap()));
+    assert_eq!(
+        (newest.error.as_deref(), newest.client),
+        (
+            Some(
+                "connection \
+        refused"
+            ),
+            near.local_addr().unwrap()
+        )
+    );
     let traffic = &open.ports.list()[0].traffic;
     assert_eq!((traffic.connections_total, traffic.connections_failed), (2, 1));
     assert!(traffic.last_used_seconds.is_some());
@@ -176,9 +197,18 @@ async fn a_client_that_resets_leaves_no_orderly_end_behind() {
     drop(near);
     // The stream is dropped, not shut down: that is how the tunnel hears of a reset.
     within("the end", far.read(&mut [0])).await.ok();
-    let told = |ports: &Ports| ports.list()[0].traffic.recent.first().and_then(|ended| ended.error.clone());
+    let told = |ports: &Ports| {
+        ports.list()[0].traffic.recent.first().and_then(|ended| ended.error.clone())
+    };
     eventually("it is told", &open.ports, || told(&open.ports).is_some()).await;
-    assert!(told(&open.ports).unwrap().starts_with("the client broke off: "), "{:?}", told(&open.ports));
+    assert!(
+        told(&open.ports).unwrap().starts_with(
+            "the client broke \
+        off: "
+        ),
+        "{:?}",
+        told(&open.ports)
+    );
 }
 
 #[tokio::test]
@@ -207,7 +237,8 @@ async fn after_a_big_transfer_the_next_connection_takes_the_way_for_big_ones() {
         assert_eq!(all.len(), length);
         sent.await.unwrap().unwrap();
         drop(near);
-        eventually("it is over", &open.ports, || open.ports.list()[0].traffic.connections_now == 0).await;
+        eventually("it is over", &open.ports, || open.ports.list()[0].traffic.connections_now == 0)
+            .await;
     }
     assert_eq!(open.engine.classes(), [Class::Interactive, Class::Bulk, Class::Interactive]);
 }

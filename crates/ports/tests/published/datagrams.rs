@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use dockbridge_ports::{PortState, Ports, Protocol};
 use lifecycle::{Activity, Kind};
-use ports::{PortState, Ports, Protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -86,11 +86,16 @@ async fn each_client_has_a_stream_of_its_own_and_hears_only_what_is_for_it() {
     assert_eq!(hear(&mut far_one).await, b"again");
 
     let status = &open.ports.list()[0];
-    assert_eq!((status.protocol, status.traffic.connections_now, status.traffic.connections_total), (Protocol::Udp, 2, 2));
+    assert_eq!(
+        (status.protocol, status.traffic.connections_now, status.traffic.connections_total),
+        (Protocol::Udp, 2, 2)
+    );
     assert_eq!((status.traffic.bytes_in, status.traffic.bytes_out), (21, 120_000));
     let live = open.activity.snapshot().live;
     assert!(
-        live.iter().all(|live| live.kind == Kind::Forward && live.source == format!("dns:{}", open.port)) && live.len() == 2,
+        live.iter()
+            .all(|live| live.kind == Kind::Forward && live.source == format!("dns:{}", open.port))
+            && live.len() == 2,
         "{live:?}"
     );
 }
@@ -118,11 +123,23 @@ async fn a_path_that_is_lost_is_followed_by_another_with_the_next_datagram() {
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"before");
     drop(far);
-    eventually("the loss is told", &open.ports, || open.ports.list()[0].traffic.connections_failed == 1).await;
+    eventually(
+        "the loss is \
+        told",
+        &open.ports,
+        || open.ports.list()[0].traffic.connections_failed == 1,
+    )
+    .await;
     client.send(b"after").await.unwrap();
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"after");
-    assert_eq!(open.ports.list()[0].traffic.recent[0].error.as_deref(), Some("the machine ended the stream"));
+    assert_eq!(
+        open.ports.list()[0].traffic.recent[0].error.as_deref(),
+        Some(
+            "the machine ended \
+        the stream"
+        )
+    );
 }
 
 #[tokio::test]
@@ -135,7 +152,13 @@ async fn a_path_that_takes_nothing_costs_bounded_memory_and_others_nothing() {
         flooding.send(&[0; 60_000]).await.unwrap();
         tokio::task::yield_now().await;
     }
-    eventually("datagrams are dropped", &open.ports, || open.ports.list()[0].traffic.datagrams_dropped > 0).await;
+    eventually(
+        "datagrams are \
+        dropped",
+        &open.ports,
+        || open.ports.list()[0].traffic.datagrams_dropped > 0,
+    )
+    .await;
     other.send(b"question").await.unwrap();
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"question");
@@ -162,7 +185,13 @@ async fn a_client_too_many_takes_the_place_of_the_one_that_was_silent_for_the_lo
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"more");
     within("the first gives way", kept[0].1.read_u8()).await.unwrap_err();
-    eventually("no more than before", &open.ports, || open.ports.list()[0].traffic.connections_now == 256).await;
+    eventually(
+        "no more than \
+        before",
+        &open.ports,
+        || open.ports.list()[0].traffic.connections_now == 256,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! An engine that knows what the test tells it, and hands the far end of each forwarded connection to the test.
+//! An engine that knows what the test tells it, and hands the far end of each forwarded connection
+//! to the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dockbridge_ports::{Options, Ports};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::StreamExt;
@@ -18,7 +20,6 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lifecycle::{Activity, FakeClock};
-use ports::{Options, Ports};
 use serde_json::json;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -56,7 +57,9 @@ pub fn rig() -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>)
 }
 
 /// The same, as a person has set it.
-pub fn rig_with(options: Options) -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>) {
+pub fn rig_with(
+    options: Options,
+) -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>) {
     let (connected, far_ends) = mpsc::unbounded_channel();
     let engine = Engine { state: Arc::default(), connected };
     let activity = Activity::new(Arc::new(FakeClock::default()));
@@ -67,8 +70,18 @@ pub fn rig_with(options: Options) -> (Engine, Ports, Activity, mpsc::UnboundedRe
 impl Engine {
     /// A created container that asks for these host ports; 0 stands for any.
     pub fn create(&self, id: &str, ports: &[u16]) {
-        let ports: Vec<_> = ports.iter().enumerate().map(|(at, port)| (format!("{}/tcp", 80 + at), "", *port)).collect();
-        self.create_with(id, &ports.iter().map(|(inside, address, port)| (inside.as_str(), *address, *port)).collect::<Vec<_>>());
+        let ports: Vec<_> = ports
+            .iter()
+            .enumerate()
+            .map(|(at, port)| (format!("{}/tcp", 80 + at), "", *port))
+            .collect();
+        self.create_with(
+            id,
+            &ports
+                .iter()
+                .map(|(inside, address, port)| (inside.as_str(), *address, *port))
+                .collect::<Vec<_>>(),
+        );
     }
 
     /// The same, by container port (`53/udp`), address and port of the host.
@@ -76,9 +89,15 @@ impl Engine {
         let number = |port: u16| if port == 0 { String::new() } else { port.to_string() };
         let bindings: serde_json::Map<_, _> = ports
             .iter()
-            .map(|(inside, address, port)| ((*inside).to_owned(), json!([{"HostIp": address, "HostPort": number(*port)}])))
+            .map(|(inside, address, port)| {
+                ((*inside).to_owned(), json!([{"HostIp": address, "HostPort": number(*port)}]))
+            })
             .collect();
-        self.state.lock().unwrap().containers.insert(id.into(), (bindings.clone().into(), bindings.into(), false));
+        self.state
+            .lock()
+            .unwrap()
+            .containers
+            .insert(id.into(), (bindings.clone().into(), bindings.into(), false));
     }
 
     /// Its networks are overlays, which have no gateway.
@@ -89,7 +108,8 @@ impl Engine {
     /// The services of a swarm are these; it is told.
     pub fn serve(&self, services: serde_json::Value) {
         self.state.lock().unwrap().services = services;
-        let event = format!("{}\n", json!({"Type": "service", "Action": "update", "Actor": {"ID": "q1"}}));
+        let event =
+            format!("{}\n", json!({"Type": "service", "Action": "update", "Actor": {"ID": "q1"}}));
         for follower in &self.state.lock().unwrap().followers {
             let _ = follower.unbounded_send(Ok(Frame::data(Bytes::from(event.clone()))));
         }
@@ -131,7 +151,10 @@ impl Engine {
     }
 
     pub fn tell(&self, action: &str, id: &str) {
-        let event = format!("{}\n", json!({"Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": {"name": id}}}));
+        let event = format!(
+            "{}\n",
+            json!({"Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": {"name": id}}})
+        );
         // In two pieces: events need not come whole.
         let (one, two) = event.split_at(event.len() / 2);
         for piece in [one, two] {
@@ -159,7 +182,8 @@ impl Engine {
 
     /// As `GET /info` of an engine that runs without root.
     pub fn run_rootless(&self) {
-        self.state.lock().unwrap().security_options = vec!["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"];
+        self.state.lock().unwrap().security_options =
+            vec!["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"];
     }
 
     pub fn refuse_connections(&self) {
@@ -169,7 +193,9 @@ impl Engine {
     fn answer(&self, request: &Request<Incoming>) -> Response<BoxBody<Bytes, std::io::Error>> {
         let mut state = self.state.lock().unwrap();
         let whole = |status: StatusCode, body: serde_json::Value| {
-            let body = Full::new(Bytes::from(body.to_string())).map_err(|never: Infallible| match never {}).boxed();
+            let body = Full::new(Bytes::from(body.to_string()))
+                .map_err(|never: Infallible| match never {})
+                .boxed();
             Response::builder().status(status).body(body).unwrap()
         };
         let network = |ports: &serde_json::Value| -> Vec<serde_json::Value> {
@@ -202,13 +228,22 @@ impl Engine {
                 state.containers.get_mut(id).unwrap().2 = false;
                 whole(StatusCode::NO_CONTENT, json!(null))
             }
-            "/services" if state.services.is_null() => whole(StatusCode::SERVICE_UNAVAILABLE, json!({"message": "no swarm manager"})),
-            "/services" => whole(StatusCode::OK, state.services.clone()),
-            "/networks" => whole(StatusCode::OK, json!([{"Name": "none"}, {"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}}])),
-            "/networks/docker_gwbridge" => {
-                whole(StatusCode::OK, json!({"Containers": {"task": {"IPv4Address": "172.18.0.3/16"}, "ingress-sbox": {}}}))
+            "/services" if state.services.is_null() => {
+                whole(StatusCode::SERVICE_UNAVAILABLE, json!({"message": "no swarm manager"}))
             }
-            "/info" => whole(StatusCode::OK, json!({"ServerVersion": "28.5.2", "SecurityOptions": state.security_options})),
+            "/services" => whole(StatusCode::OK, state.services.clone()),
+            "/networks" => whole(
+                StatusCode::OK,
+                json!([{"Name": "none"}, {"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}}]),
+            ),
+            "/networks/docker_gwbridge" => whole(
+                StatusCode::OK,
+                json!({"Containers": {"task": {"IPv4Address": "172.18.0.3/16"}, "ingress-sbox": {}}}),
+            ),
+            "/info" => whole(
+                StatusCode::OK,
+                json!({"ServerVersion": "28.5.2", "SecurityOptions": state.security_options}),
+            ),
             path => {
                 let id = path.trim_start_matches("/containers/").trim_end_matches("/json");
                 match state.containers.get(id) {
@@ -217,7 +252,10 @@ impl Engine {
                         json!({"Id": id, "Name": format!("/{id}"), "State": {"Running": running}, "HostConfig": {"PortBindings": asked},
                                "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }, "Networks": own_network(state.in_overlays.contains(id))}}),
                     ),
-                    None => whole(StatusCode::NOT_FOUND, json!({"message": format!("No such container: {id}")})),
+                    None => whole(
+                        StatusCode::NOT_FOUND,
+                        json!({"message": format!("No such container: {id}")}),
+                    ),
                 }
             }
         }
@@ -228,7 +266,9 @@ impl Engine {
 fn own_network(is_overlay: bool) -> serde_json::Value {
     match is_overlay {
         true => json!({"ingress": {"IPAddress": "10.0.0.9", "Gateway": ""}}),
-        false => json!({"bridge": {"IPAddress": "172.17.0.9", "GlobalIPv6Address": "", "Gateway": "172.17.0.1"}}),
+        false => {
+            json!({"bridge": {"IPAddress": "172.17.0.9", "GlobalIPv6Address": "", "Gateway": "172.17.0.1"}})
+        }
     }
 }
 
@@ -243,9 +283,14 @@ impl Connector for Engine {
                         let answer = engine.answer(&request);
                         async move { Ok::<_, Infallible>(answer) }
                     });
-                    tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(there), service));
+                    tokio::spawn(
+                        hyper::server::conn::http1::Builder::new()
+                            .serve_connection(TokioIo::new(there), service),
+                    );
                 }
-                Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => return Ok(refusing()),
+                Destination::Tcp { .. } if self.state.lock().unwrap().refuses_connections => {
+                    return Ok(refusing());
+                }
                 Destination::Tcp { .. } | Destination::Udp { .. } => {
                     self.state.lock().unwrap().classes.push(class);
                     self.connected.send(there).unwrap();
@@ -262,7 +307,8 @@ impl Connector for Engine {
     }
 }
 
-/// A stream that takes bytes, and tells by its first read that it leads nowhere, as the tunnel's do.
+/// A stream that takes bytes, and tells by its first read that it leads nowhere, as the tunnel's
+/// do.
 fn refusing() -> Stream {
     let refusal = futures::stream::once(async {
         Err::<bytes::Bytes, _>(io::Error::new(
@@ -270,7 +316,10 @@ fn refusing() -> Stream {
             OpenError::Refused { message: "connection refused".into() },
         ))
     });
-    Stream::new(tokio::io::join(tokio_util::io::StreamReader::new(Box::pin(refusal)), tokio::io::sink()))
+    Stream::new(tokio::io::join(
+        tokio_util::io::StreamReader::new(Box::pin(refusal)),
+        tokio::io::sink(),
+    ))
 }
 
 /// A port that is free now.
@@ -288,7 +337,12 @@ pub fn is_free(port: u16) -> bool {
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| {
+        panic!(
+            "waited in vain for: \
+        {what}"
+        )
+    })
 }
 
 pub async fn eventually(what: &str, ports: &Ports, mut is: impl FnMut() -> bool) {

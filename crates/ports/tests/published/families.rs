@@ -1,8 +1,9 @@
-//! Which container answers: numbers of one family alone, numbers that another program has, addresses of this computer, services of a swarm.
+//! Which container answers: numbers of one family alone, numbers that another program has,
+//! addresses of this computer, services of a swarm.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use ports::{Options, PortState, Ports};
+use dockbridge_ports::{Options, PortState, Ports};
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -40,19 +41,30 @@ async fn one_number_of_both_families_belongs_to_two_containers_and_a_lent_one_co
         engine.create_with("two", &[("80/tcp", second, port)]);
         let owner = |family: &str| Some(if family == first { "one" } else { "two" }.to_owned());
         start(&engine, &ports, "one").await;
-        assert_eq!((at(&ports, local(port)), at(&ports, v6(port))), (Some("one".into()), Some("one".into())), "{first} alone");
+        assert_eq!(
+            (at(&ports, local(port)), at(&ports, v6(port))),
+            (Some("one".into()), Some("one".into())),
+            "{first} alone"
+        );
         // What was connected to a lent address goes on when that goes to its owner.
         let lent = if first == "::" { local(port) } else { v6(port) };
         let mut kept = TcpStream::connect(lent).await.unwrap();
         let mut far_end = within("the far end", far_ends.recv()).await.unwrap();
         start(&engine, &ports, "two").await;
-        assert_eq!((at(&ports, local(port)), at(&ports, v6(port))), (owner("0.0.0.0"), owner("::")));
+        assert_eq!(
+            (at(&ports, local(port)), at(&ports, v6(port))),
+            (owner("0.0.0.0"), owner("::"))
+        );
         tokio::io::AsyncWriteExt::write_all(&mut far_end, b"x").await.unwrap();
         let mut byte = [0];
         within("a byte", tokio::io::AsyncReadExt::read_exact(&mut kept, &mut byte)).await.unwrap();
         engine.die_silently("two");
         ports.settle("two").await;
-        assert_eq!((at(&ports, local(port)), at(&ports, v6(port))), (Some("one".into()), Some("one".into())), "lent again");
+        assert_eq!(
+            (at(&ports, local(port)), at(&ports, v6(port))),
+            (Some("one".into()), Some("one".into())),
+            "lent again"
+        );
     }
 }
 
@@ -73,7 +85,8 @@ async fn a_lent_address_is_given_up_for_a_start_and_comes_back_when_that_fails()
 }
 
 #[tokio::test]
-async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_start_and_nothing_runs() {
+async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_start_and_nothing_runs()
+{
     let (engine, ports, ..) = rig();
     let taken = TcpListener::bind(local(0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -82,13 +95,17 @@ async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_star
     engine.start_silently("web", port);
     let conflict = reservation.open().await.unwrap_err();
     assert_eq!((conflict.name.as_str(), conflict.local), ("web", local(port)));
-    assert!(conflict.to_string().contains(&format!("Bind for 127.0.0.1:{port} failed: port is already allocated. The engine chose")));
+    assert!(conflict.to_string().contains(&format!(
+        "Bind for 127.0.0.1:{port} failed: port is \
+        already allocated. The engine chose"
+    )));
     assert!(!engine.runs("web"));
     assert!(ports.list().is_empty());
 }
 
 #[tokio::test]
-async fn a_number_that_another_container_gave_back_a_moment_ago_is_had_by_the_one_that_the_engine_gave_it_to() {
+async fn a_number_that_another_container_gave_back_a_moment_ago_is_had_by_the_one_that_the_engine_gave_it_to()
+ {
     let (engine, ports, ..) = rig();
     let port = free_port();
     for id in ["old", "new"] {
@@ -146,7 +163,10 @@ async fn what_a_service_publishes_appears_and_goes_with_it() {
     eventually("the service's port", &ports, || at(&ports, local(port)).is_some()).await;
     let _connection = TcpStream::connect(local(port)).await.unwrap();
     within("the far end", far_ends.recv()).await.unwrap();
-    assert_eq!((ports.list()[0].container.as_str(), &ports.list()[0].state), ("web", &PortState::Open));
+    assert_eq!(
+        (ports.list()[0].container.as_str(), &ports.list()[0].state),
+        ("web", &PortState::Open)
+    );
     engine.serve(json!([]));
     eventually("its end", &ports, || is_free(port)).await;
     following.abort();

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use ports::PortState;
+use dockbridge_ports::PortState;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,8 @@ async fn a_taken_port_is_a_conflict_in_dockers_words_and_nothing_stays_taken() {
     assert_eq!(
         conflict.to_string(),
         format!(
-            "driver failed programming external connectivity on endpoint web (web): Bind for 127.0.0.1:{port} failed: port is already allocated"
+            "driver failed programming external connectivity on endpoint web (web): Bind for \
+                127.0.0.1:{port} failed: port is already allocated"
         )
     );
     assert!(is_free(free));
@@ -152,7 +153,13 @@ async fn old_news_changes_nothing() {
     engine.tell("start", "web");
     engine.create("marker", &[free_port()]);
     engine.start("marker");
-    eventually("the news is through", &ports, || ports.list().iter().any(|status| status.container == "marker")).await;
+    eventually(
+        "the news is \
+        through",
+        &ports,
+        || ports.list().iter().any(|status| status.container == "marker"),
+    )
+    .await;
     let status = ports.list().into_iter().find(|status| status.local == local(port)).unwrap();
     assert_eq!(status.traffic.connections_total, 1, "the port was never closed");
     shutdown.cancel();
@@ -170,9 +177,18 @@ async fn a_port_that_cannot_be_had_for_a_running_container_is_told_with_its_reas
         let ports = ports.clone();
         async move { ports.run(CancellationToken::new()).await }
     });
-    let state = |ports: &ports::Ports| ports.list().into_iter().find(|status| status.local == local(port)).map(|status| status.state);
+    let state = |ports: &dockbridge_ports::Ports| {
+        ports
+            .list()
+            .into_iter()
+            .find(|status| status.local == local(port))
+            .map(|status| status.state)
+    };
     let why = "port is already allocated".to_owned();
-    eventually("the reason", &ports, || state(&ports) == Some(PortState::Unavailable { why: why.clone() })).await;
+    eventually("the reason", &ports, || {
+        state(&ports) == Some(PortState::Unavailable { why: why.clone() })
+    })
+    .await;
     // It is tried again, without any news.
     drop(taken);
     eventually("the port", &ports, || state(&ports) == Some(PortState::Open)).await;

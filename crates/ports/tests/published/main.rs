@@ -1,4 +1,5 @@
-//! Published ports in process: a scripted engine, far ends of connections in the hands of the test, real sockets on this side.
+//! Published ports in process: a scripted engine, far ends of connections in the hands of the test,
+//! real sockets on this side.
 
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 

@@ -1,11 +1,17 @@
-//! Sensors on a real message bus: logind by python-dbusmock's template of it, screen savers by their signals. Passed over where the tools are missing.
+//! Sensors on a real message bus: logind by python-dbusmock's template of it, screen savers by
+//! their signals. Passed over where the tools are missing.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test tells by panicking, and why it passes over")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test tells by panicking, and why \
+    it passes over"
+)]
 
 mod rig;
 
-use signals::{Logind, ScreenSaver, Sensor, Signal};
+use dockbridge_signals::{Logind, ScreenSaver, Sensor, Signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -21,7 +27,7 @@ struct Told {
 impl Told {
     fn of(sensor: impl Sensor) -> Self {
         let (told, signals) = mpsc::channel(16);
-        let listening = tokio::spawn(signals::listen(vec![Box::new(sensor)], told));
+        let listening = tokio::spawn(dockbridge_signals::listen(vec![Box::new(sensor)], told));
         Self { signals, _listening: AbortOnDropHandle::new(listening) }
     }
 

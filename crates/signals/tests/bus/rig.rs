@@ -34,9 +34,18 @@ impl Bus {
             return pass_over("dbus-daemon and gdbus");
         }
         let mut command = Command::new("dbus-daemon");
-        command.args(["--session", "--nofork", "--print-address=1"]).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command
+            .args(["--session", "--nofork", "--print-address=1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
         let mut daemon = command.spawn().unwrap();
-        let address = BufReader::new(daemon.stdout.take().unwrap()).lines().next_line().await.unwrap().unwrap();
+        let address = BufReader::new(daemon.stdout.take().unwrap())
+            .lines()
+            .next_line()
+            .await
+            .unwrap()
+            .unwrap();
         Some(Self { address, _daemon: daemon, mock: None })
     }
 
@@ -44,13 +53,20 @@ impl Bus {
     pub async fn with_logind() -> Option<Self> {
         let mut bus = Self::start().await?;
         // Host programs: /usr/lib/python3/dist-packages/dbusmock
-        let has_mock = std::process::Command::new(PYTHON).args(["-c", "import dbusmock"]).stderr(Stdio::null()).status();
+        let has_mock = std::process::Command::new(PYTHON)
+            .args(["-c", "import dbusmock"])
+            .stderr(Stdio::null())
+            .status();
         if !has_mock.is_ok_and(|status| status.success()) {
             return pass_over("python3-dbusmock");
         }
         let mut command = Command::new(PYTHON);
-        command.args(["-m", "dbusmock", "--system", "--template", "logind"]).env("DBUS_SYSTEM_BUS_ADDRESS", &bus.address);
-        bus.mock = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap());
+        command
+            .args(["-m", "dbusmock", "--system", "--template", "logind"])
+            .env("DBUS_SYSTEM_BUS_ADDRESS", &bus.address);
+        bus.mock = Some(
+            command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap(),
+        );
         let begun = Instant::now();
         while bus.call(ROOT, "org.freedesktop.DBus.Peer.Ping", &[]).await.is_none() {
             assert!(begun.elapsed() < LONGEST, "the stand-in for logind does not answer");
@@ -71,19 +87,32 @@ impl Bus {
     }
 
     async fn call(&self, path: &str, method: &str, arguments: &[&str]) -> Option<String> {
-        let call = ["call", "--session", "--dest", LOGIN, "--object-path", path, "--method", method];
+        let call =
+            ["call", "--session", "--dest", LOGIN, "--object-path", path, "--method", method];
         self.gdbus(&[&call, arguments].concat()).await
     }
 
     /// A session of a user; its path.
     pub async fn session(&self, id: &str, user: u32) -> String {
         let user = user.to_string();
-        let added = self.call(ROOT, "org.freedesktop.DBus.Mock.AddSession", &[id, "seat0", &user, "somebody", "true"]).await;
+        let added = self
+            .call(
+                ROOT,
+                "org.freedesktop.DBus.Mock.AddSession",
+                &[id, "seat0", &user, "somebody", "true"],
+            )
+            .await;
         assert!(added.is_some(), "session {id} is added");
         format!("{ROOT}/session/{id}")
     }
 
-    pub async fn call_session(&self, session: &str, method: &str, _signature: &str, arguments: &[&str]) {
+    pub async fn call_session(
+        &self,
+        session: &str,
+        method: &str,
+        _signature: &str,
+        arguments: &[&str],
+    ) {
         let called = self.call(session, &format!("{LOGIN}.Session.{method}"), arguments).await;
         assert!(called.is_some(), "{method} of {session}");
     }
@@ -94,21 +123,31 @@ impl Bus {
             "b" => format!("[<{}>]", arguments[0]),
             _ => format!("[<'{}'>, <objectpath '{}'>]", arguments[0], arguments[1]),
         };
-        let emitted =
-            self.call(ROOT, "org.freedesktop.DBus.Mock.EmitSignal", &["org.freedesktop.login1.Manager", name, signature, &values]).await;
+        let emitted = self
+            .call(
+                ROOT,
+                "org.freedesktop.DBus.Mock.EmitSignal",
+                &["org.freedesktop.login1.Manager", name, signature, &values],
+            )
+            .await;
         assert!(emitted.is_some(), "{name}");
     }
 
     /// A signal of anybody.
     pub async fn signal(&self, path: &str, name: &str, argument: &str) {
-        let sent = self.gdbus(&["emit", "--session", "--object-path", path, "--signal", name, argument]).await;
+        let sent = self
+            .gdbus(&["emit", "--session", "--object-path", path, "--signal", name, argument])
+            .await;
         assert!(sent.is_some(), "{name}");
     }
 
     pub async fn until_inhibitors_are(&self, count: usize) {
         let begun = Instant::now();
         loop {
-            let listed = self.call(ROOT, "org.freedesktop.login1.Manager.ListInhibitors", &[]).await.unwrap_or_default();
+            let listed = self
+                .call(ROOT, "org.freedesktop.login1.Manager.ListInhibitors", &[])
+                .await
+                .unwrap_or_default();
             if listed.matches("'dockbridge'").count() == count {
                 return;
             }

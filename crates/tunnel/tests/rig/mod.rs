@@ -1,4 +1,5 @@
-//! A real sshd with a configuration, host key and login of its own, and things for streams to lead to.
+//! A real sshd with a configuration, host key and login of its own, and things for streams to lead
+//! to.
 //!
 //! Everything lies in a temporary folder and ends with it.
 
@@ -13,10 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use dockbridge_tunnel::{
+    AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel,
+};
 use russh::keys::PrivateKey;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
-use tunnel::{AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel};
 
 /// For everything that should take milliseconds; the machine may be busy.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -30,14 +33,17 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Logins have the temporary folder for their home, so that nobody's start-up files are run. `None`, with the reason printed, where no sshd can be started.
+    /// Logins have the temporary folder for their home, so that nobody's start-up files are run.
+    /// `None`, with the reason printed, where no sshd can be started.
     pub async fn start() -> Option<Self> {
         Self::start_with("").await
     }
 
     /// The same, with more lines in its configuration.
     pub async fn start_with(more: &str) -> Option<Self> {
-        let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).exists());
+        let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
         let Some(program) = program else {
             println!("passed over: no sshd is installed");
             return None;
@@ -46,9 +52,14 @@ impl Sshd {
             println!("passed over: sshd needs root here to log anybody in");
             return None;
         }
-        // A thousand streams are more than the 1024 descriptors that a login has at first. sshd and its agents inherit it.
+        // A thousand streams are more than the 1024 descriptors that a login has at first. sshd and
+        // its agents inherit it.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        rustix::process::setrlimit(rustix::process::Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit }).unwrap();
+        rustix::process::setrlimit(
+            rustix::process::Resource::Nofile,
+            rustix::process::Rlimit { current: limit.maximum, ..limit },
+        )
+        .unwrap();
         // sshd wants the folder of its privilege separation.
         let _ = std::fs::create_dir_all("/run/sshd");
         let folder = tempfile::tempdir().unwrap();
@@ -59,8 +70,10 @@ impl Sshd {
         write(&path("authorized_keys"), &key.public_key().to_openssh().unwrap(), 0o600);
         let port = free_port().await;
         let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile none\nStrictModes no\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n\
+            "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile \
+                none\nStrictModes no\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin \
+                yes\nUsePAM no\nLogLevel ERROR\n\
              SetEnv HOME={home}\n{more}",
             home = folder.path().display(),
             host = path("host_key").display(),
@@ -113,7 +126,15 @@ impl Sshd {
     /// With the agent.
     pub fn options_with_agent(&self) -> Options {
         let directory = self.path("remote").display().to_string();
-        Options { agent: Some(AgentPlan { binaries: agent_folder(), directory, installed: None, resident: false }), ..self.options() }
+        Options {
+            agent: Some(AgentPlan {
+                binaries: agent_folder(),
+                directory,
+                installed: None,
+                resident: false,
+            }),
+            ..self.options()
+        }
     }
 
     /// With and without the agent: what holds for streams holds for both.
@@ -129,13 +150,17 @@ impl Sshd {
         rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
         let next = Fingerprint::of(next.public_key());
         let options = Options { host_keys: HostKeys::Pinned(vec![next].into()), ..self.options() };
-        eventually("sshd presents its new key", async || match Tunnel::connect(options.clone()).await {
-            Ok(tunnel) => {
-                tunnel.close().await;
-                Ok(())
-            }
-            Err(error) => Err(error.to_string()),
-        })
+        eventually(
+            "sshd presents its new \
+            key",
+            async || match Tunnel::connect(options.clone()).await {
+                Ok(tunnel) => {
+                    tunnel.close().await;
+                    Ok(())
+                }
+                Err(error) => Err(error.to_string()),
+            },
+        )
         .await;
         next
     }
@@ -145,8 +170,15 @@ impl Sshd {
         let mut found = vec![self.child.id().cast_signed()];
         let mut next = 0;
         while next < found.len() {
-            let children = Command::new("ps").args(["-o", "pid=", "--ppid", &found[next].to_string()]).output().unwrap();
-            found.extend(String::from_utf8_lossy(&children.stdout).split_whitespace().map(|pid| pid.parse::<i32>().unwrap()));
+            let children = Command::new("ps")
+                .args(["-o", "pid=", "--ppid", &found[next].to_string()])
+                .output()
+                .unwrap();
+            found.extend(
+                String::from_utf8_lossy(&children.stdout)
+                    .split_whitespace()
+                    .map(|pid| pid.parse::<i32>().unwrap()),
+            );
             next += 1;
         }
         found
@@ -170,7 +202,8 @@ impl Drop for Sshd {
 
 pub fn generate() -> PrivateKey {
     let mut seed = [0; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut seed).unwrap();
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut seed)
+        .unwrap();
     russh::keys::ssh_key::private::Ed25519Keypair::from_seed(&seed).into()
 }
 
@@ -190,7 +223,10 @@ pub fn agent_folder() -> PathBuf {
         if let Some(folder) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
             return folder.into();
         }
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "agent"]).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "-p", "agent"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
         assert!(built.unwrap().success(), "the agent does not build");
         // This test lies in <target>/debug/deps.
         let test = std::env::current_exe().unwrap();
@@ -202,12 +238,19 @@ pub fn agent_folder() -> PathBuf {
 }
 
 /// Polls until it succeeds; the last error is in the message.
-pub async fn eventually<T, F: Future<Output = Result<T, String>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> T {
     let deadline = tokio::time::Instant::now() + SOON;
     loop {
         match attempt().await {
             Ok(value) => return value,
-            Err(last) => assert!(tokio::time::Instant::now() < deadline, "not within {SOON:?}: {what}; last: {last}"),
+            Err(last) => assert!(
+                tokio::time::Instant::now() < deadline,
+                "not within {SOON:?}: \
+                {what}; last: {last}"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -226,7 +269,7 @@ pub async fn connect(options: Options) -> Tunnel {
     let wanted = options.agent.is_some();
     let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
     let state = tunnel.agent();
-    assert_eq!(matches!(state, tunnel::AgentState::Running { .. }), wanted, "{state:?}");
+    assert_eq!(matches!(state, dockbridge_tunnel::AgentState::Running { .. }), wanted, "{state:?}");
     tunnel
 }
 
@@ -243,7 +286,8 @@ pub enum Peer {
     EndsFirst,
     /// Says a word and closes everything.
     HangsUp,
-    /// Reads one byte, says [`SAID`] bytes and closes everything, which is a reset for whoever sent more than one.
+    /// Reads one byte, says [`SAID`] bytes and closes everything, which is a reset for whoever sent
+    /// more than one.
     Breaks,
     /// Accepts and never reads.
     Deaf,
@@ -257,7 +301,11 @@ pub const SAID: usize = 1 << 20;
 /// Bytes that all [`Peer::Flood`]s of this process got rid of.
 pub static FLOODED: AtomicU64 = AtomicU64::new(0);
 
-async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, report: PathBuf) -> io::Result<()> {
+async fn behave(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: Peer,
+    report: PathBuf,
+) -> io::Result<()> {
     match peer {
         Peer::Echo => {
             let (mut read, mut write) = tokio::io::split(stream);
@@ -272,7 +320,10 @@ async fn behave(mut stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, rep
         Peer::Flood => {
             let chunk = vec![7; 64 * 1024];
             loop {
-                let written = stream.write(&chunk).await.inspect_err(|_| std::fs::write(&report, "given up").unwrap())?;
+                let written = stream
+                    .write(&chunk)
+                    .await
+                    .inspect_err(|_| std::fs::write(&report, "given up").unwrap())?;
                 FLOODED.fetch_add(written as u64, Ordering::Relaxed);
             }
         }

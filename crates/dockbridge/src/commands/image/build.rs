@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use futures::future::join_all;
 use image::{
-    Architecture, Built, Checksum, Compression, Content, DiskImage, Event, Factory, Format, MachineImage, Name, Order, Source, Version,
-    schematic_id,
+    Architecture, Built, Checksum, Compression, Content, DiskImage, Event, Factory, Format,
+    MachineImage, Name, Order, Source, Version, schematic_id,
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,8 @@ pub enum Command {
     /// Talos Linux, from its image factory
     #[command(disable_version_flag = true)]
     Talos(Talos),
-    /// What our own machines begin as: the cloud's docker image with our agent in it, ready to boot. `hetzner.image: auto` uses it where it is no slower
+    /// What our own machines begin as: the cloud's docker image with our agent in it, ready to
+    /// boot. `hetzner.image: auto` uses it where it is no slower
     Docker(Docker),
 }
 
@@ -47,7 +48,8 @@ struct Common {
     /// Architecture
     #[arg(long, value_enum, default_value_t = Arch::Amd64)]
     arch: Arch,
-    /// Build on these server types only, in this order, instead of the one with the smallest disk and the lowest price
+    /// Build on these server types only, in this order, instead of the one with the smallest disk
+    /// and the lowest price
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     server_type: Vec<String>,
     #[command(flatten)]
@@ -143,7 +145,10 @@ fn name(text: &str) -> Result<Name, String> {
 fn web_address(text: &str) -> Result<Url, String> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        _ => Err(format!("{text:?} is no web address: it begins with http:// or https://; a file of this computer goes with --file")),
+        _ => Err(format!(
+            "{text:?} is no web address: it begins with http:// or https://; a file \
+            of this computer goes with --file"
+        )),
     }
 }
 
@@ -166,20 +171,38 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
 }
 
 async fn raw(arguments: Raw, global: &GlobalArgs) -> Outcome {
-    let Raw { url, file, sha256, sha512, compression, format, os, image_version, common } = arguments;
+    let Raw { url, file, sha256, sha512, compression, format, os, image_version, common } =
+        arguments;
     if common.arch == Arch::Both {
-        return Err(Failure::new("one image is for one architecture").hint("build each with its own `--arch` and source").code(2));
+        return Err(Failure::new(
+            "one image is for one \
+            architecture",
+        )
+        .hint("build each with its own `--arch` and source")
+        .code(2));
     }
     let opened = common.project.open_to_build(global)?;
-    let name = common
-        .name
-        .clone()
-        .or_else(|| opened.resolved.settings.image.name.clone())
-        .ok_or_else(|| Failure::new("the image has no name").hint("give it one with `--name`, or with `image.name` in the settings"))?;
+    let name =
+        common.name.clone().or_else(|| opened.resolved.settings.image.name.clone()).ok_or_else(
+            || {
+                Failure::new(
+                    "the image has no \
+            name",
+                )
+                .hint("give it one with `--name`, or with `image.name` in the settings")
+            },
+        )?;
     let source = match (url, file) {
         (Some(url), _) => Source::Url(url),
         (None, Some(file)) => Source::File(file),
-        (None, None) => return Err(Failure::new("there is no source").hint("`--url` or `--file`").code(2)),
+        (None, None) => {
+            return Err(Failure::new(
+                "there is no \
+            source",
+            )
+            .hint("`--url` or `--file`")
+            .code(2));
+        }
     };
     let checksum = sha256.map(Checksum::Sha256).or(sha512.map(Checksum::Sha512));
     let disk = DiskImage {
@@ -235,7 +258,13 @@ async fn talos(arguments: Talos, global: &GlobalArgs) -> Outcome {
             os: Name::parse("talos").map_err(|error| Failure::new(error.to_string()))?,
             version: Some(label.clone()),
             schematic: Some(schematic.clone()),
-            ..order(&opened, &common, name.clone(), architecture.clone(), Content::Disk(disk(&opened, source)))
+            ..order(
+                &opened,
+                &common,
+                name.clone(),
+                architecture.clone(),
+                Content::Disk(disk(&opened, source)),
+            )
         });
     }
     carry_out(&opened, orders, common.json).await
@@ -247,30 +276,62 @@ async fn docker(arguments: Docker, global: &GlobalArgs) -> Outcome {
     let settings = &opened.resolved.settings;
     let os = || Name::parse("docker").map_err(|error| Failure::new(error.to_string()));
     let name = common.name.clone().or_else(|| settings.image.name.clone()).map_or_else(os, Ok)?;
-    let image = MachineImage { base: settings.hetzner.image.name().to_owned(), boot_lease_seconds: BOOT_LEASE_SECONDS };
+    let image = MachineImage {
+        base: settings.hetzner.image.name().to_owned(),
+        boot_lease_seconds: BOOT_LEASE_SECONDS,
+    };
     let mut orders = Vec::new();
     for architecture in common.arch.all() {
-        orders.push(Order { os: os()?, ..order(&opened, &common, name.clone(), architecture.clone(), Content::Machine(image.clone())) });
+        orders.push(Order {
+            os: os()?,
+            ..order(
+                &opened,
+                &common,
+                name.clone(),
+                architecture.clone(),
+                Content::Machine(image.clone()),
+            )
+        });
     }
     carry_out(&opened, orders, common.json).await
 }
 
 fn read_schematic(path: &str) -> Outcome<String> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(format!("the schematic {path} cannot be read: {error}")).hint("a schematic is a YAML file, or an id of 64 hex digits")
+        Failure::new(format!(
+            "the schematic {path} cannot be read: \
+            {error}"
+        ))
+        .hint("a schematic is a YAML file, or an id of 64 hex digits")
     })
 }
 
 /// A source that tells by itself what it is.
 fn disk(opened: &Opened, source: Source) -> DiskImage {
     let stall_timeout = opened.resolved.settings.image.stall_timeout;
-    DiskImage { source, compression: Compression::Auto, format: Format::Auto, checksum: None, stall_timeout }
+    DiskImage {
+        source,
+        compression: Compression::Auto,
+        format: Format::Auto,
+        checksum: None,
+        stall_timeout,
+    }
 }
 
 /// What follows from the settings.
-fn order(opened: &Opened, common: &Common, name: Name, architecture: Architecture, content: Content) -> Order {
+fn order(
+    opened: &Opened,
+    common: &Common,
+    name: Name,
+    architecture: Architecture,
+    content: Content,
+) -> Order {
     let settings = &opened.resolved.settings;
-    let server_types = if common.server_type.is_empty() { &settings.image.server_types } else { &common.server_type };
+    let server_types = if common.server_type.is_empty() {
+        &settings.image.server_types
+    } else {
+        &common.server_type
+    };
     Order {
         owner: opened.owner.clone(),
         os: name.clone(),
@@ -310,7 +371,8 @@ enum End<'a> {
 async fn carry_out(opened: &Opened, orders: Vec<Order>, json: bool) -> Outcome {
     let cancel = crate::signals::end_of_process()?;
     let progress = Progress::new(json, orders.len() > 1);
-    let outcomes = join_all(orders.iter().map(|order| one(opened, order, &progress, &cancel))).await;
+    let outcomes =
+        join_all(orders.iter().map(|order| one(opened, order, &progress, &cancel))).await;
     let mut failures = Vec::new();
     for (order, outcome) in orders.iter().zip(outcomes) {
         let architecture = order.architecture.to_string();
@@ -327,9 +389,16 @@ async fn carry_out(opened: &Opened, orders: Vec<Order>, json: bool) -> Outcome {
             Ok(built) => say(&told(order, &built)),
             Err(failure) => {
                 if json {
-                    progress.line(&architecture, &End::Failed { message: failure.message(), hints: failure.hints() });
+                    progress.line(
+                        &architecture,
+                        &End::Failed { message: failure.message(), hints: failure.hints() },
+                    );
                 }
-                failures.push(if orders.len() > 1 { failure.of(&format!("for {architecture}")) } else { failure });
+                failures.push(if orders.len() > 1 {
+                    failure.of(&format!("for {architecture}"))
+                } else {
+                    failure
+                });
             }
         }
     }
@@ -339,7 +408,12 @@ async fn carry_out(opened: &Opened, orders: Vec<Order>, json: bool) -> Outcome {
     first.map_or(Ok(()), Err)
 }
 
-async fn one(opened: &Opened, order: &Order, progress: &Progress, cancel: &CancellationToken) -> Outcome<Built> {
+async fn one(
+    opened: &Opened,
+    order: &Order,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Outcome<Built> {
     let architecture = order.architecture.to_string();
     let report = |event: Event| progress.show(&architecture, &event);
     Ok(Box::pin(image::build(&opened.client, order, &report, cancel)).await?)
@@ -347,13 +421,22 @@ async fn one(opened: &Opened, order: &Order, progress: &Progress, cancel: &Cance
 
 fn told(order: &Order, built: &Built) -> String {
     let version = built.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-    let what = format!("Image {} ({}): {}{version} for {}", order.name, built.image.id, order.os, order.architecture);
+    let what = format!(
+        "Image {} ({}): {}{version} for {}",
+        order.name, built.image.id, order.os, order.architecture
+    );
     match &built.written {
         None if built.existed => format!("{what}, was there already."),
-        None => format!("{what}. Machines are made from it with `hetzner.image: auto`, where it is no slower."),
+        None => format!(
+            "{what}. Machines are made from it with `hetzner.image: auto`, where it is \
+            no slower."
+        ),
         Some(written) => {
             let (image, source) = (size(written.image_bytes), size(written.source_bytes));
-            format!("{what}, {image} from {source}, read back and compared.\nSHA-256 of the image: {}", written.image_sha256)
+            format!(
+                "{what}, {image} from {source}, read back and compared.\nSHA-256 of the image: {}",
+                written.image_sha256
+            )
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How a build is shown: lines for a person, with one that changes where that is a terminal, or JSON lines for a program.
+//! How a build is shown: lines for a person, with one that changes where that is a terminal, or
+//! JSON lines for a program.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -43,12 +44,16 @@ impl Progress {
         match event {
             Event::Phase { phase, detail } => {
                 shown.last = Instant::now();
-                let detail = detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+                let detail =
+                    detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
                 self.whole(&mut shown, &format!("  {whose}{}{detail}", phase.words()));
             }
             Event::Note { message } => self.whole(&mut shown, &format!("  {whose}note: {message}")),
             Event::Progress { phase, bytes, total, bytes_per_second, seconds_left } => {
-                let text = format!("  {whose}{}", figures(*phase, *bytes, *total, *bytes_per_second, *seconds_left));
+                let text = format!(
+                    "  {whose}{}",
+                    figures(*phase, *bytes, *total, *bytes_per_second, *seconds_left)
+                );
                 if !self.several && std::io::stderr().is_terminal() {
                     let _ = write!(std::io::stderr(), "\r{text}\x1b[K");
                     shown.open = true;
@@ -104,6 +109,10 @@ mod tests {
             figures(Phase::Write, 1_500_000_000, Some(2_000_000_000), 250_000_000, Some(2)),
             "writing the image: 1.50 GB of 2.00 GB, 250.0 MB/s, 2 s left"
         );
-        assert_eq!(figures(Phase::Write, 2_000, None, 1_000, None), "writing the image: 2 kB, 1 kB/s");
+        assert_eq!(
+            figures(Phase::Write, 2_000, None, 1_000, None),
+            "writing the image: 2 kB, 1 \
+            kB/s"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Where the story plays: a profile of its own over a local cloud, and the tools to act and to look.
+//! Where the story plays: a profile of its own over a local cloud, and the tools to act and to
+//! look.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -41,27 +42,50 @@ pub struct Counts {
 /// What has to be on the host.
 pub fn check_host() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        return Err(
-            Failure::new("the local cloud runs real machines and needs root").hint("run it with sudo, or as root in a throwaway machine")
-        );
+        return Err(Failure::new(
+            "the local cloud runs real machines and needs \
+                root",
+        )
+        .hint("run it with sudo, or as root in a throwaway machine"));
     }
-    if std::process::Command::new("docker").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        return Err(Failure::new("there is no docker client").hint("install one (Debian: docker-cli); no engine is needed"));
+    if std::process::Command::new("docker")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
+        return Err(Failure::new(
+            "there is no docker \
+            client",
+        )
+        .hint("install one (Debian: docker-cli); no engine is needed"));
     }
-    programs::check(&[Use::Machines, Use::Story]).map_err(|failure| Failure::new(failure.to_string()))
+    programs::check(&[Use::Machines, Use::Story])
+        .map_err(|failure| Failure::new(failure.to_string()))
 }
 
 /// Real disks are made in it, so it is not where a small memory file system may be.
 pub fn temporary_folder() -> Outcome<TempDir> {
-    let parent = if Path::new("/var/tmp").is_dir() { PathBuf::from("/var/tmp") } else { std::env::temp_dir() };
+    let parent = if Path::new("/var/tmp").is_dir() {
+        PathBuf::from("/var/tmp")
+    } else {
+        std::env::temp_dir()
+    };
     Ok(tempfile::Builder::new().prefix("dockbridge-try-").tempdir_in(parent)?)
 }
 
 impl Stage {
     pub fn new(folder: &Path, cloud: &Cloud, idle_timeout: Duration) -> Outcome<Self> {
         let endpoint = cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint());
-        let url = endpoint.parse().map_err(|_| Failure::new(format!("{endpoint:?} is no address")))?;
-        let client = Client::new(url, SecretString::from(cloud.token().to_owned())).map_err(|error| Failure::new(with_causes(&error)))?;
+        let url = endpoint.parse().map_err(|_| {
+            Failure::new(format!(
+                "{endpoint:?} is no \
+            address"
+            ))
+        })?;
+        let client = Client::new(url, SecretString::from(cloud.token().to_owned()))
+            .map_err(|error| Failure::new(with_causes(&error)))?;
         let socket = folder.join("home/run/default/docker.sock");
         let environment = vec![
             ("DOCKBRIDGE_HOME", folder.join("home").display().to_string()),
@@ -91,7 +115,13 @@ impl Stage {
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         // Whatever profile, project or engine the person uses otherwise stays out of this.
-        for name in ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "HETZNER_API_TOKEN", "DOCKER_CONTEXT", "DOCKBRIDGE_CONFIG"] {
+        for name in [
+            "HCLOUD_TOKEN",
+            "HCLOUD_ENDPOINT",
+            "HETZNER_API_TOKEN",
+            "DOCKER_CONTEXT",
+            "DOCKBRIDGE_CONFIG",
+        ] {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
@@ -100,8 +130,13 @@ impl Stage {
 
     /// Runs docker as a person would; its output is checked by the caller.
     pub async fn docker(&self, arguments: &[&str], input: &str) -> Outcome<String> {
-        let mut child =
-            self.command("docker").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = self
+            .command("docker")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(input.as_bytes()).await?;
         }
@@ -110,7 +145,12 @@ impl Stage {
 
     /// Runs this very program.
     pub async fn dockbridge(&self, arguments: &[&str]) -> Outcome<String> {
-        let output = self.command(std::env::current_exe()?).args(arguments).stdin(Stdio::null()).output().await?;
+        let output = self
+            .command(std::env::current_exe()?)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .await?;
         text_of("dockbridge", arguments, output)
     }
 
@@ -130,7 +170,8 @@ impl Stage {
 
     /// The end of the daemon's log.
     pub fn daemon_log(&self, lines: usize) -> Vec<String> {
-        let text = std::fs::read_to_string(self.folder.join("home/state/default/daemon.log")).unwrap_or_default();
+        let text = std::fs::read_to_string(self.folder.join("home/state/default/daemon.log"))
+            .unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
     }
@@ -153,5 +194,10 @@ fn text_of(program: &str, arguments: &[&str], output: Output) -> Outcome<String>
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let told = String::from_utf8_lossy(&output.stderr);
-    Err(Failure::new(format!("`{program} {}` ended with {}: {}", arguments.join(" "), output.status, told.trim())))
+    Err(Failure::new(format!(
+        "`{program} {}` ended with {}: {}",
+        arguments.join(" "),
+        output.status,
+        told.trim()
+    )))
 }

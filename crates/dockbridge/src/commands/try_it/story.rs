@@ -54,7 +54,13 @@ async fn start(stage: &Stage) -> Outcome {
     let begun = Instant::now();
     shown(&stage.dockbridge(&["start", "--detach"]).await?);
     let took = begun.elapsed();
-    check(took < READY_WITHIN, || format!("it took {} until it was ready", seconds(took.as_secs_f64())))?;
+    check(took < READY_WITHIN, || {
+        format!(
+            "it took {} until it was \
+        ready",
+            seconds(took.as_secs_f64())
+        )
+    })?;
     let counts = stage.counts().await?;
     check(counts == NOTHING, || format!("start created something: {counts:?}"))
 }
@@ -64,19 +70,39 @@ async fn first_command(stage: &Stage) -> Outcome {
     typed("docker version");
     let begun = Instant::now();
     let (version, woken) = tokio::join!(
-        stage.docker(&["version", "--format", "client {{.Client.Version}}, engine {{.Server.Version}} on the machine"], ""),
+        stage.docker(
+            &[
+                "version",
+                "--format",
+                "client {{.Client.Version}}, engine \
+            {{.Server.Version}} on the machine"
+            ],
+            ""
+        ),
         wait_for_wake(stage),
     );
     woken?;
     shown(&version?);
-    say(&format!("  {:<40} {:>7}", "from nothing to the answer", seconds(begun.elapsed().as_secs_f64())));
+    say(&format!(
+        "  {:<40} {:>7}",
+        "from nothing to the \
+        answer",
+        seconds(begun.elapsed().as_secs_f64())
+    ));
     let counts = stage.counts().await?;
-    check(counts.servers == 1 && counts.volumes == 1, || format!("there should be one server and one volume: {counts:?}"))
+    check(counts.servers == 1 && counts.volumes == 1, || {
+        format!(
+            "there should be one server and \
+        one volume: {counts:?}"
+        )
+    })
 }
 
 async fn wait_for_wake(stage: &Stage) -> Outcome {
     let status = follow_wake(&stage.daemon(), LONGEST_WAKE, &machine::History::default()).await?;
-    check(status.state == "up", || format!("the machine is {}: {}", status.state, status.reason.unwrap_or_default()))
+    check(status.state == "up", || {
+        format!("the machine is {}: {}", status.state, status.reason.unwrap_or_default())
+    })
 }
 
 async fn build(stage: &Stage) -> Outcome {
@@ -86,12 +112,24 @@ async fn build(stage: &Stage) -> Outcome {
     std::fs::write(context.join("index.html"), PAGE)?;
     std::fs::write(
         context.join("Dockerfile"),
-        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY index.html /www/index.html\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \"-f\", \"-h\", \"/www\"]\n",
+        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY index.html /www/index.html\nRUN \
+            [\"/bin/busybox\", \"--install\", \"/bin\"]\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \
+            \"-f\", \"-h\", \"/www\"]\n",
     )?;
     typed("docker build -t hello .");
     let begun = Instant::now();
     stage.docker(&["build", "--quiet", "-t", "hello", &context.display().to_string()], "").await?;
-    let images = stage.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}  {{.Size}}"], "").await?;
+    let images = stage
+        .docker(
+            &[
+                "images",
+                "--format",
+                "{{.Repository}}:{{.Tag}}  \
+        {{.Size}}",
+            ],
+            "",
+        )
+        .await?;
     shown(&format!("{}  built in {}", images.trim(), seconds(begun.elapsed().as_secs_f64())));
     check(images.contains("hello:latest"), || format!("the image is not listed: {images}"))
 }
@@ -109,14 +147,21 @@ async fn publish(stage: &Stage) -> Outcome<u16> {
     Ok(port)
 }
 
-/// The container's own server may take a moment to listen; the port itself is open before `docker run` returns.
+/// The container's own server may take a moment to listen; the port itself is open before `docker
+/// run` returns.
 async fn fetch(port: u16) -> Outcome<String> {
     let begun = Instant::now();
     loop {
         match fetch_once(port).await {
             Ok(text) => match text.split_once("\r\n\r\n") {
-                Some((head, body)) if head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200") => return Ok(body.to_owned()),
-                _ if begun.elapsed() > LONGEST_FETCH => return Err(Failure::new(format!("localhost:{port} answers {text:?}"))),
+                Some((head, body))
+                    if head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200") =>
+                {
+                    return Ok(body.to_owned());
+                }
+                _ if begun.elapsed() > LONGEST_FETCH => {
+                    return Err(Failure::new(format!("localhost:{port} answers {text:?}")));
+                }
                 _ => {}
             },
             Err(error) if begun.elapsed() > LONGEST_FETCH => {
@@ -136,7 +181,9 @@ async fn fetch_once(port: u16) -> std::io::Result<String> {
         stream.read_to_string(&mut text).await?;
         Ok(text)
     };
-    timeout(LONGEST_FETCH, exchange).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    timeout(LONGEST_FETCH, exchange)
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 async fn streams(stage: &Stage) -> Outcome {
@@ -145,9 +192,15 @@ async fn streams(stage: &Stage) -> Outcome {
     let name = stage.docker(&["exec", "web", "hostname"], "").await?;
     shown(&name);
     let id = stage.docker(&["inspect", "--format", "{{.Config.Hostname}}", "web"], "").await?;
-    check(name == id, || format!("the container calls itself {name:?}, the engine calls it {id:?}"))?;
+    check(name == id, || {
+        format!(
+            "the container calls itself {name:?}, the engine calls it \
+        {id:?}"
+        )
+    })?;
     typed("echo from here | docker run --rm -i hello tr a-z A-Z");
-    let loud = stage.docker(&["run", "--rm", "-i", "hello", "tr", "a-z", "A-Z"], "from here\n").await?;
+    let loud =
+        stage.docker(&["run", "--rm", "-i", "hello", "tr", "a-z", "A-Z"], "from here\n").await?;
     shown(&loud);
     check(loud == "FROM HERE\n", || format!("the piped input came back as {loud:?}"))
 }
@@ -158,9 +211,12 @@ async fn show_status(stage: &Stage) -> Outcome {
     shown(&stage.dockbridge(&["status"]).await?);
     let status = stage.daemon().status().await?;
     let cost = status.cost.ok_or_else(|| Failure::new("the status does not tell the cost"))?;
-    check(cost.hours == 1 && cost.hourly > 0.0 && cost.volume_monthly.is_some_and(|price| price > 0.0), || {
-        format!("the cost is wrong: {cost:?}")
-    })
+    check(
+        cost.hours == 1
+            && cost.hourly > 0.0
+            && cost.volume_monthly.is_some_and(|price| price > 0.0),
+        || format!("the cost is wrong: {cost:?}"),
+    )
 }
 
 async fn idle(stage: &Stage, port: u16) -> Outcome {
@@ -177,30 +233,59 @@ async fn idle(stage: &Stage, port: u16) -> Outcome {
             break status;
         }
         if begun.elapsed() > LONGEST_IDLE {
-            return Err(Failure::new(format!("the machine is still {}: {}", status.state, status.why.next)));
+            return Err(Failure::new(format!(
+                "the machine is still {}: {}",
+                status.state, status.why.next
+            )));
         }
         sleep(Duration::from_millis(200)).await;
     };
-    shown(&format!("gone after {}: {}", seconds(begun.elapsed().as_secs_f64()), status.reason.unwrap_or_default()));
+    shown(&format!(
+        "gone after {}: {}",
+        seconds(begun.elapsed().as_secs_f64()),
+        status.reason.unwrap_or_default()
+    ));
     let counts = stage.counts().await?;
-    check(counts.servers == 0 && counts.volumes == 1, || format!("there should be no server and one volume: {counts:?}"))?;
+    check(counts.servers == 0 && counts.volumes == 1, || {
+        format!(
+            "there should be no server and \
+        one volume: {counts:?}"
+        )
+    })?;
     typed(&format!("curl localhost:{port}"));
     let answer = fetch_once(port).await?;
     let (head, told) = answer.split_once("\r\n\r\n").unwrap_or_default();
     shown(told);
-    check(head.starts_with("HTTP/1.1 503") && told.contains("asleep"), || format!("localhost:{port} answers {answer:?}"))
+    check(head.starts_with("HTTP/1.1 503") && told.contains("asleep"), || {
+        format!("localhost:{port} answers {answer:?}")
+    })
 }
 
 async fn again(stage: &Stage) -> Outcome {
     scene("The next command brings it back, with all its images");
     typed("docker images");
     let begun = Instant::now();
-    let (images, woken) =
-        tokio::join!(stage.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}  {{.Size}}"], ""), wait_for_wake(stage));
+    let (images, woken) = tokio::join!(
+        stage.docker(
+            &[
+                "images",
+                "--format",
+                "{{.Repository}}:{{.Tag}}  \
+            {{.Size}}"
+            ],
+            ""
+        ),
+        wait_for_wake(stage)
+    );
     woken?;
     let images = images?;
     shown(&images);
-    say(&format!("  {:<40} {:>7}", "from nothing to the answer", seconds(begun.elapsed().as_secs_f64())));
+    say(&format!(
+        "  {:<40} {:>7}",
+        "from nothing to the \
+        answer",
+        seconds(begun.elapsed().as_secs_f64())
+    ));
     check(images.contains("hello:latest"), || format!("the image is gone: {images:?}"))?;
     let loud = stage.docker(&["run", "--rm", "hello", "cat", "/www/index.html"], "").await?;
     check(loud == PAGE, || format!("the image has changed: {loud:?}"))
@@ -211,8 +296,14 @@ async fn remove(stage: &Stage) -> Outcome {
     typed("dockbridge stop --destroy");
     shown(&stage.dockbridge(&["stop", "--destroy"]).await?);
     let volumes: serde_json::Value =
-        serde_json::from_str(&stage.dockbridge(&["volume", "list", "--json"]).await?).map_err(|error| Failure::new(error.to_string()))?;
-    let name = volumes[0]["name"].as_str().ok_or_else(|| Failure::new("there is no volume to delete"))?;
+        serde_json::from_str(&stage.dockbridge(&["volume", "list", "--json"]).await?)
+            .map_err(|error| Failure::new(error.to_string()))?;
+    let name = volumes[0]["name"].as_str().ok_or_else(|| {
+        Failure::new(
+            "there is no volume to \
+        delete",
+        )
+    })?;
     typed(&format!("dockbridge volume delete {name} --yes"));
     shown(&stage.dockbridge(&["volume", "delete", name, "--yes"]).await?);
     typed("dockbridge sweep --yes");

@@ -42,9 +42,15 @@ fn an_empty_file_means_the_defaults() {
 #[test]
 fn the_environment_is_over_the_file() {
     let text = "hetzner:\n  location: nbg1\n  volume_size: 30\nactivity: {idle_timeout: 10m}\n";
-    let settings =
-        load_text(text, &[("DOCKBRIDGE_HETZNER_LOCATIONS", "hel1, fsn1"), ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "7m"), ("PATH", "/bin")])
-            .unwrap();
+    let settings = load_text(
+        text,
+        &[
+            ("DOCKBRIDGE_HETZNER_LOCATIONS", "hel1, fsn1"),
+            ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "7m"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap();
     assert_eq!(settings.hetzner.volume_size, 30);
     assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
     assert_eq!(settings.activity.idle_timeout, Some(Duration::from_secs(420)));
@@ -56,13 +62,16 @@ fn what_machines_are_made_from_is_a_name_an_id_or_auto() {
     assert_eq!(set(""), "docker-ce");
     assert_eq!(set("hetzner: {image: 4711}\n"), "4711");
     assert_eq!(set("hetzner: {image: auto}\n"), "auto");
-    let settings = load_text("hetzner: {image: debian-13}\n", &[("DOCKBRIDGE_HETZNER_IMAGE", "4711")]).unwrap();
+    let settings =
+        load_text("hetzner: {image: debian-13}\n", &[("DOCKBRIDGE_HETZNER_IMAGE", "4711")])
+            .unwrap();
     assert_eq!(settings.hetzner.image, ImageSetting::Id(4711));
 }
 
 #[test]
 fn a_single_value_is_a_list_of_one() {
-    let settings = load_text("hetzner: {server_type: cx33, locations: [hel1, fsn1]}\n", &[]).unwrap();
+    let settings =
+        load_text("hetzner: {server_type: cx33, locations: [hel1, fsn1]}\n", &[]).unwrap();
     assert_eq!(settings.hetzner.server_types, ["cx33"]);
     assert_eq!(settings.hetzner.locations, ["hel1", "fsn1"]);
 }
@@ -70,7 +79,12 @@ fn a_single_value_is_a_list_of_one() {
 #[test]
 fn an_unknown_key_is_refused_with_line_and_nearest_name() {
     let message = refusal("activity:\n  idle_timout: 5m\n", &[]);
-    assert!(message.contains("idle_timout") && message.contains("line 2") && message.contains("did you mean `idle_timeout`?"), "{message}");
+    assert!(
+        message.contains("idle_timout")
+            && message.contains("line 2")
+            && message.contains("did you mean `idle_timeout`?"),
+        "{message}"
+    );
     let message = refusal("hetzer:\n  volume_size: 5\n", &[]);
     assert!(message.contains("did you mean `hetzner`?"), "{message}");
     let message = refusal("", &[("DOCKBRIDGE_HETZNER_LOCATON", "fsn1")]);
@@ -80,19 +94,32 @@ fn an_unknown_key_is_refused_with_line_and_nearest_name() {
 #[test]
 fn a_wrong_value_is_refused_with_how_to_write_it() {
     let message = refusal("activity:\n  idle_timeout: soon\n", &[]);
-    assert!(message.contains("write it as 90s, 5m or 1h 30m") && message.contains("line 2"), "{message}");
+    assert!(
+        message.contains(
+            "write it as 90s, 5m or 1h \
+        30m"
+        ) && message.contains("line 2"),
+        "{message}"
+    );
     let message = refusal("", &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
     assert!(message.contains("DOCKBRIDGE_PORTS_ENABLED"), "{message}");
 }
 
 #[test]
 fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
-    let settings = load_text("docker: {proxy_port: 2375}\ngateway: {bind_mounts: remote}\n", &[]).unwrap();
+    let settings = load_text(
+        "docker: {proxy_port: 2375}\ngateway: \
+        {bind_mounts: remote}\n",
+        &[],
+    )
+    .unwrap();
     assert_eq!(settings.docker.proxy_port, NonZeroU16::new(2375));
     assert_eq!(settings.gateway.bind_mounts, BindMounts::Remote);
-    let settings =
-        load_text("docker: {proxy_port: 2375}\n", &[("DOCKBRIDGE_DOCKER_PROXY_PORT", "80"), ("DOCKBRIDGE_GATEWAY_BIND_MOUNTS", "refuse")])
-            .unwrap();
+    let settings = load_text(
+        "docker: {proxy_port: 2375}\n",
+        &[("DOCKBRIDGE_DOCKER_PROXY_PORT", "80"), ("DOCKBRIDGE_GATEWAY_BIND_MOUNTS", "refuse")],
+    )
+    .unwrap();
     assert_eq!(settings.docker.proxy_port, NonZeroU16::new(80));
     assert_eq!(settings.gateway.bind_mounts, BindMounts::Refuse);
     for (text, words) in [
@@ -109,22 +136,50 @@ fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
 #[test]
 fn what_keeps_a_machine_is_set_in_words_and_checked() {
     let settings = load_text("", &[]).unwrap().activity;
-    let kept = (settings.containers, settings.keep_paid_hour, settings.resume, settings.max_lifetime);
+    let kept =
+        (settings.containers, settings.keep_paid_hour, settings.resume, settings.max_lifetime);
     assert_eq!(kept, (Containers::Timeout, true, true, None));
-    let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: false}\n";
+    let text = "activity: \
+        {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: false}\n";
     let settings = load_text(text, &[("DOCKBRIDGE_ACTIVITY_CONTAINERS", "keep")]).unwrap().activity;
-    assert_eq!((settings.containers, settings.keep_paid_hour, settings.resume), (Containers::Keep, false, false));
+    assert_eq!(
+        (settings.containers, settings.keep_paid_hour, settings.resume),
+        (Containers::Keep, false, false)
+    );
     assert_eq!(settings.max_lifetime, Some(Duration::from_secs(12 * 3_600)));
-    assert_eq!(load_text(text, &[("DOCKBRIDGE_ACTIVITY_MAX_LIFETIME", "none")]).unwrap().activity.max_lifetime, None);
+    assert_eq!(
+        load_text(text, &[("DOCKBRIDGE_ACTIVITY_MAX_LIFETIME", "none")])
+            .unwrap()
+            .activity
+            .max_lifetime,
+        None
+    );
     for (text, budget) in [("20", Some(20_000_000)), ("12.50", Some(12_500_000)), ("none", None)] {
-        assert_eq!(load_text(&format!("activity: {{budget: {text}}}\n"), &[]).unwrap().activity.budget, budget, "{text}");
         assert_eq!(
-            load_text("activity: {budget: 7}\n", &[("DOCKBRIDGE_ACTIVITY_BUDGET", text)]).unwrap().activity.budget,
+            load_text(
+                &format!(
+                    "activity: \
+            {{budget: {text}}}\n"
+                ),
+                &[]
+            )
+            .unwrap()
+            .activity
+            .budget,
+            budget,
+            "{text}"
+        );
+        assert_eq!(
+            load_text("activity: {budget: 7}\n", &[("DOCKBRIDGE_ACTIVITY_BUDGET", text)])
+                .unwrap()
+                .activity
+                .budget,
             budget,
             "{text}"
         );
     }
-    let settings = load_text("lock: {action: shorten}\n", &[("DOCKBRIDGE_LOCK_GRACE", "90s")]).unwrap().lock;
+    let settings =
+        load_text("lock: {action: shorten}\n", &[("DOCKBRIDGE_LOCK_GRACE", "90s")]).unwrap().lock;
     assert_eq!((settings.action, settings.grace), (LockAction::Shorten, Duration::from_secs(90)));
     for (text, words) in [
         ("lock: {action: suspend}\n", "\"suspend\" is none of `shutdown`, `shorten` and `ignore`"),
@@ -150,7 +205,8 @@ fn all_that_is_wrong_is_said_at_once_and_the_rest_holds() {
     let text = "activity: {idle_timeout: 0s, budget: 7, containers: stay}\nhetzner:\n  endpoint: \
                 api.example/v1\n  volume_size: 40\n  locaton: fsn1\nkeepalive: {interval: 10m, \
                 timeout: 5m}\nlogging: {level: verbose}\n";
-    let Loaded { settings, problems } = load_for("default", text, &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
+    let Loaded { settings, problems } =
+        load_for("default", text, &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
     let told = lines(&problems);
     for (line, words) in [
         ("line 1: `activity.idle_timeout`: ", "or none to switch it off"),
@@ -161,7 +217,10 @@ fn all_that_is_wrong_is_said_at_once_and_the_rest_holds() {
         ("line 7: `logging.level` is not understood", "\"verbose\""),
         ("environment variable DOCKBRIDGE_PORTS_ENABLED: `ports.enabled`: ", "\"perhaps\""),
     ] {
-        assert!(told.iter().any(|told| told.starts_with(line) && told.contains(words)), "{told:#?}");
+        assert!(
+            told.iter().any(|told| told.starts_with(line) && told.contains(words)),
+            "{told:#?}"
+        );
     }
     assert_eq!(problems.len(), 7, "{told:#?}");
     assert!(problems.iter().all(|problem| problem.severity == Severity::Refused), "{told:#?}");
@@ -263,7 +322,10 @@ fn a_section_of_a_profile_is_over_the_rest_and_holds_for_no_other_profile() {
     assert_eq!(endpoint(&m), ("http://b/v1".to_owned(), Origin::Profile));
     let variable = of("m", &[("HCLOUD_ENDPOINT", "http://c/v1")]);
     assert_eq!(endpoint(&variable), ("http://c/v1".to_owned(), Origin::Variable));
-    assert_eq!((m.settings.hetzner.volume_size, m.settings.machine.provider), (30, Some(Provider::Ssh)));
+    assert_eq!(
+        (m.settings.hetzner.volume_size, m.settings.machine.provider),
+        (30, Some(Provider::Ssh))
+    );
     assert!(default.settings.hetzner.api_token.is_none() && default.settings.ssh.host.is_none());
 
     let wrong = "profiles:\n  Bad_Name: {}\n  m:\n    activity: {idle_timeout: 0s}\n";

@@ -28,7 +28,10 @@ async fn a_new_machine_serves_both_computers_at_once() {
     let daemons = (first.start(&[]).await, second.start(&[]).await);
     first.docker(&["ps"]).await.succeeded();
     let server = only_server(&stage).await;
-    let (one, other) = tokio::join!(first.docker(&["volume", "create", "one"]), second.docker(&["volume", "create", "two"]));
+    let (one, other) = tokio::join!(
+        first.docker(&["volume", "create", "one"]),
+        second.docker(&["volume", "create", "two"])
+    );
     one.succeeded();
     other.succeeded();
     for computer in [&first, &second] {

@@ -2,7 +2,8 @@
 
 use super::{Comparison, Script, pass_over, plug_in};
 
-/// Thirty services: a store that becomes healthy, a job that ends, a published web server, and 27 that wait for each other. `lines N` counts in all logs.
+/// Thirty services: a store that becomes healthy, a job that ends, a published web server, and 27
+/// that wait for each other. `lines N` counts in all logs.
 const THIRTY: &str = r#"
 mkdir p; cd p; {
     echo 'networks: {front: {}, back: {internal: true}}'; echo 'volumes: {data: {}}'; echo 'services:'

@@ -13,7 +13,8 @@ const SAID_WITHIN: Duration = Duration::from_secs(30);
 const CAUSE: &str = "this network blocks outgoing TCP port 22";
 
 async fn stage() -> Option<(Stage, Network)> {
-    let stage = Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await?;
+    let stage =
+        Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await?;
     let network = Network::new(&stage).await;
     Some((stage, network))
 }
@@ -35,7 +36,8 @@ async fn a_pinned_machine_and_its_job_outlive_a_network_that_blocks_port_22() {
     stage.make_image("tiny").await;
     stage.docker(&["run", "--detach", "--name", "job", "tiny", "sleep", "3600"]).await.succeeded();
     let job = ["inspect", "--format", "{{.State.StartedAt}}", "job"];
-    let (server, started) = (only_server(&stage).await, stage.docker(&job).await.succeeded().stdout.clone());
+    let (server, started) =
+        (only_server(&stage).await, stage.docker(&job).await.succeeded().stdout.clone());
 
     for how in [Block::Drop, Block::Reset, Block::Prohibited] {
         network.block(how).await;
@@ -47,9 +49,20 @@ async fn a_pinned_machine_and_its_job_outlive_a_network_that_blocks_port_22() {
         assert!(status.reason.as_ref().is_some_and(|reason| reason.contains(CAUSE)), "{status:?}");
         assert_eq!(only_server(&stage).await, server, "{how:?}: the machine is kept");
         network.open().await;
-        stage.eventually("the machine is found again", Duration::from_secs(60), async || stage.docker(&job).await.stdout == started).await;
+        stage
+            .eventually(
+                "the machine is found \
+            again",
+                Duration::from_secs(60),
+                async || stage.docker(&job).await.stdout == started,
+            )
+            .await;
     }
-    assert_eq!((billed(&stage).await, only_server(&stage).await), (vec![server], server), "nothing was bought");
+    assert_eq!(
+        (billed(&stage).await, only_server(&stage).await),
+        (vec![server], server),
+        "nothing was bought"
+    );
     daemon.stop().await;
     stage.close().await;
 }
@@ -84,7 +97,14 @@ async fn a_server_that_becomes_unreachable_while_it_boots_is_the_only_one_and_is
         },
         "",
     ));
-    stage.eventually("a server is created", SAID_WITHIN, async || billed(&stage).await.len() == 1).await;
+    stage
+        .eventually(
+            "a server is \
+        created",
+            SAID_WITHIN,
+            async || billed(&stage).await.len() == 1,
+        )
+        .await;
     network.block(Block::Drop).await;
     let blocked = tokio::time::Instant::now();
     let told = waiting.await.unwrap();

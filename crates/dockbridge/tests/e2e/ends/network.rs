@@ -1,5 +1,5 @@
-//! A network of the client's own: a namespace with a link to the local cloud's bridge, in which TCP 22
-//! can be blocked while the API answers.
+//! A network of the client's own: a namespace with a link to the local cloud's bridge, in which TCP
+//! 22 can be blocked while the API answers.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -42,20 +42,28 @@ pub struct Network {
 }
 
 impl Network {
-    /// A computer beside the machines: the bridge keeps those apart from each other, and lets this one reach
-    /// each of them without this host between.
+    /// A computer beside the machines: the bridge keeps those apart from each other, and lets this
+    /// one reach each of them without this host between.
     pub async fn new(stage: &Stage) -> Self {
         let place = place(stage);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let network = Self { name: format!("dbe{}-{number}", std::process::id()) };
         let (outer, inner) = (format!("{}o", network.name), format!("{}i", network.name));
         network.ip(&format!("netns add {}", network.name)).await;
-        network.ip(&format!("link add {outer} type veth peer name {inner} netns {}", network.name)).await;
+        network
+            .ip(&format!("link add {outer} type veth peer name {inner} netns {}", network.name))
+            .await;
         network.ip(&format!("link set {outer} master dbcloud{place} up")).await;
         let inside = format!("-n {}", network.name);
         network.ip(&format!("{inside} link set lo up")).await;
         // Machines have 10 and above.
-        network.ip(&format!("{inside} address add 10.213.{place}.{}/24 dev {inner}", 5 + number)).await;
+        network
+            .ip(&format!(
+                "{inside} address add 10.213.{place}.{}/24 dev \
+            {inner}",
+                5 + number
+            ))
+            .await;
         network.ip(&format!("{inside} link set {inner} up")).await;
         network
     }
@@ -75,7 +83,10 @@ impl Network {
     /// No packet to TCP 22 leaves the network from here on, also of connections that exist.
     pub async fn block(&self, how: Block) {
         let verdict = how.verdict();
-        let chain = format!("chain output {{ type filter hook output priority 0; meta nfproto ipv4 tcp dport 22 {verdict}; }}");
+        let chain = format!(
+            "chain output \
+            {{ type filter hook output priority 0; meta nfproto ipv4 tcp dport 22 {verdict}; }}"
+        );
         self.nft(&format!("table inet blocked {{\n{chain}\n}}\n")).await;
     }
 
@@ -85,17 +96,37 @@ impl Network {
 
     /// A daemon in this network on the stage's default socket, ready.
     pub async fn start(&self, stage: &Stage, settings: &[(&str, &str)]) -> Daemon {
-        let log = std::fs::File::options().create(true).append(true).open(stage.folder.path().join("daemon.log")).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(stage.folder.path().join("daemon.log"))
+            .unwrap();
         let mut command = stage.command("ip");
-        command.args(["netns", "exec", &self.name, env!("CARGO_BIN_EXE_dockbridge"), "start", "--socket"]);
-        command.arg(stage.socket()).envs(settings.iter().copied()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.args([
+            "netns",
+            "exec",
+            &self.name,
+            env!("CARGO_BIN_EXE_dockbridge"),
+            "start",
+            "--socket",
+        ]);
+        command
+            .arg(stage.socket())
+            .envs(settings.iter().copied())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         let mut daemon = Daemon { child: command.spawn().unwrap(), socket: stage.socket() };
         let begun = Instant::now();
         while daemon.client().status().await.is_err() {
             if let Some(status) = daemon.child.try_wait().unwrap() {
                 panic!("the daemon ended with {status}:\n{}", stage.daemon_log());
             }
-            assert!(begun.elapsed() < Duration::from_secs(20), "the daemon does not answer:\n{}", stage.daemon_log());
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "the daemon does not \
+                answer:\n{}",
+                stage.daemon_log()
+            );
             sleep(Duration::from_millis(20)).await;
         }
         daemon

@@ -1,5 +1,5 @@
-//! An order of the user that comes while a machine is being made: it wins over the requests that wait, the wake
-//! ends in order, and nothing bills afterwards but what is named.
+//! An order of the user that comes while a machine is being made: it wins over the requests that
+//! wait, the wake ends in order, and nothing bills afterwards but what is named.
 
 use std::time::Duration;
 
@@ -39,13 +39,24 @@ impl Waiting {
         docker.env("DOCKER_HOST", format!("unix://{}", stage.socket().display())).arg("ps");
         let mut wake = stage.command(env!("CARGO_BIN_EXE_dockbridge"));
         wake.arg("wake");
-        Self { docker: tokio::spawn(async { run(docker, "").await }), wake: tokio::spawn(async { run(wake, "").await }) }
+        Self {
+            docker: tokio::spawn(async { run(docker, "").await }),
+            wake: tokio::spawn(async { run(wake, "").await }),
+        }
     }
 
     async fn are_refused(self, what: &str, stage: &Stage) {
         for (name, waiting) in [("docker", self.docker), ("wake", self.wake)] {
             let ran = timeout(ANSWERED_WITHIN, waiting).await;
-            let ran = ran.unwrap_or_else(|_| panic!("{what}: {name} still waits\n{}", stage.daemon_log())).unwrap();
+            let ran = ran
+                .unwrap_or_else(|_| {
+                    panic!(
+                        "{what}: {name} still \
+                waits\n{}",
+                        stage.daemon_log()
+                    )
+                })
+                .unwrap();
             assert!(!ran.status.success(), "{what}: {ran}");
             eprintln!("    {name}: {}", ran.stderr.trim());
         }
@@ -80,16 +91,24 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     let waiting = Waiting::begin(stage);
     let is_there = async || {
         let status = daemon.client().status().await;
-        status.is_ok_and(|status| status.phases.last().is_some_and(|phase| phase.words == at && !phase.over))
+        status.is_ok_and(|status| {
+            status.phases.last().is_some_and(|phase| phase.words == at && !phase.over)
+        })
     };
     stage.eventually(&what, SOON, is_there).await;
     let client = daemon.client();
-    let (told, ()) = tokio::join!(give(order, stage, &mut daemon), waiting.are_refused(&what, stage));
+    let (told, ()) =
+        tokio::join!(give(order, stage, &mut daemon), waiting.are_refused(&what, stage));
     let (servers, volumes) = stage.counts().await;
     let ever = billed(stage).await.len();
     eprintln!("{what}: {ever} servers so far, {volumes} volumes; {told}");
     assert_eq!(servers, 0, "{what}: nothing bills\n{}", stage.daemon_log());
-    assert!(ever <= before + 1, "{what}: no second server was bought: {ever}\n{}", stage.daemon_log());
+    assert!(
+        ever <= before + 1,
+        "{what}: no second server was bought: \
+        {ever}\n{}",
+        stage.daemon_log()
+    );
     let is_running = client.status().await.is_ok();
     assert_eq!(is_running, order == Order::ServerDestroy, "{what}: whether the daemon goes on");
     if is_running {
@@ -102,7 +121,11 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
 
 /// At two stages, or at all of them where `DOCKBRIDGE_TEST_ORDERS` is `all`.
 async fn at_stages(order: Order, two: [usize; 2]) {
-    let Some(stage) = Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await else { return pass_over() };
+    let Some(stage) =
+        Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await
+    else {
+        return pass_over();
+    };
     let all = std::env::var("DOCKBRIDGE_TEST_ORDERS").is_ok_and(|orders| orders == "all");
     let stages = if all { vec![0, 1, 2, 3] } else { two.to_vec() };
     let mut ever = 0;

@@ -1,4 +1,5 @@
-//! A machine that runs and does not serve this computer: each cause has its own words, is found soon, and costs no machine.
+//! A machine that runs and does not serve this computer: each cause has its own words, is found
+//! soon, and costs no machine.
 
 use std::time::Duration;
 
@@ -18,7 +19,14 @@ async fn up() -> Option<(Stage, Daemon, u64)> {
     let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "30m")]).await;
     stage.docker(&["ps"]).await.succeeded();
     // Later logins see the key that the machine made itself.
-    stage.eventually("the machine is settled", SOON, async || stage.daemon_log().contains("the machine is settled")).await;
+    stage
+        .eventually(
+            "the machine is \
+        settled",
+            SOON,
+            async || stage.daemon_log().contains("the machine is settled"),
+        )
+        .await;
     let server = only_server(&stage).await;
     Some((stage, daemon, server))
 }
@@ -32,7 +40,11 @@ async fn says(stage: &Stage, daemon: &Daemon, server: u64, words: &[&str]) {
     }
     eprintln!("said after {:.1} s: {}", told.took.as_secs_f64(), told.stderr.trim());
     assert!(told.took < SAID_WITHIN, "{told}\n{}", stage.daemon_log());
-    assert_eq!((only_server(stage).await, billed(stage).await), (server, vec![server]), "it is kept, and nothing was bought");
+    assert_eq!(
+        (only_server(stage).await, billed(stage).await),
+        (server, vec![server]),
+        "it is kept, and nothing was bought"
+    );
 }
 
 #[tokio::test]
@@ -40,9 +52,26 @@ async fn a_machine_whose_port_answers_nobody_is_kept_and_called_silent() {
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
     let link = stage.link();
     set_link(&link, "down").await;
-    says(&stage, &daemon, server, &["the cloud calls server", "although that of other hosts answers; the server is kept"]).await;
+    says(
+        &stage,
+        &daemon,
+        server,
+        &[
+            "the cloud calls \
+        server",
+            "although that of other hosts answers; the server is kept",
+        ],
+    )
+    .await;
     set_link(&link, "up").await;
-    stage.eventually("it is found again", SOON, async || daemon.client().status().await.is_ok_and(|now| now.state == "up")).await;
+    stage
+        .eventually(
+            "it is found \
+        again",
+            SOON,
+            async || daemon.client().status().await.is_ok_and(|now| now.state == "up"),
+        )
+        .await;
     daemon.stop().await;
     stage.close().await;
 }
@@ -52,7 +81,11 @@ async fn a_refused_login_key_is_named_and_the_machine_kept() {
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
     stage.on_machine("mv /root/.ssh/authorized_keys /root/.ssh/other").await.succeeded();
     signal_all(&processes_of(server, "sshd-session"), Signal::KILL);
-    let words = ["does not accept this computer's login key SHA256:", "another computer of this owner created it"];
+    let words = [
+        "does not accept this computer's login key \
+        SHA256:",
+        "another computer of this owner created it",
+    ];
     says(&stage, &daemon, server, &words).await;
     daemon.stop().await;
     stage.close().await;
@@ -61,10 +94,21 @@ async fn a_refused_login_key_is_named_and_the_machine_kept() {
 #[tokio::test]
 async fn another_machine_at_the_address_is_named_and_the_machine_kept() {
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
-    let other_key = "rm /etc/ssh/ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key";
+    let other_key = "rm /etc/ssh/ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f \
+        /etc/ssh/ssh_host_ed25519_key";
     stage.on_machine(other_key).await.succeeded();
     signal_all(&processes_of(server, "sshd"), Signal::KILL);
-    says(&stage, &daemon, server, &["presents the host key SHA256:", "which is not the one it was made with"]).await;
+    says(
+        &stage,
+        &daemon,
+        server,
+        &[
+            "presents the host key \
+        SHA256:",
+            "which is not the one it was made with",
+        ],
+    )
+    .await;
     daemon.stop().await;
     stage.close().await;
 }
@@ -74,9 +118,23 @@ async fn a_machine_that_accepts_and_does_not_answer_is_called_overloaded_and_kep
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
     let services = processes_of(server, "sshd");
     signal_all(&services, Signal::STOP);
-    says(&stage, &daemon, server, &["accepts connections on TCP port 22 and has not answered on them"]).await;
+    says(
+        &stage,
+        &daemon,
+        server,
+        &["accepts connections on TCP port 22 and has not answered on \
+        them"],
+    )
+    .await;
     signal_all(&services, Signal::CONT);
-    stage.eventually("it is found again", SOON, async || daemon.client().status().await.is_ok_and(|now| now.state == "up")).await;
+    stage
+        .eventually(
+            "it is found \
+        again",
+            SOON,
+            async || daemon.client().status().await.is_ok_and(|now| now.state == "up"),
+        )
+        .await;
     daemon.stop().await;
     stage.close().await;
 }

@@ -5,8 +5,9 @@ use std::fs;
 
 use crate::rig::{Daemon, Ran, Stage};
 
-/// What the load used goes back once clients rest, but for connections that are kept and pages that are free only in part: a debug build held 12 MiB more after two minutes,
-/// and 23 MiB more at most while an hour of load went on.
+/// What the load used goes back once clients rest, but for connections that are kept and pages that
+/// are free only in part: a debug build held 12 MiB more after two minutes, and 23 MiB more at most
+/// while an hour of load went on.
 const KEPT_KIB: u64 = 24 << 10;
 /// Connections for big transfers are kept for the next one, each with two processes of sshd.
 const KEPT_LOGINS: u64 = 8;
@@ -41,25 +42,45 @@ struct OnMachine {
     memory: u64,
 }
 
-/// Prints one number for each field of [`OnMachine`]. Sockets that are connected to a path are listed on its side.
-const ASK: &str = "pgrep -fc '^[^ ]*dockbridge-agent|/run/dockbridge/agent'; pgrep -c sshd; ss -xH state connected | grep -c '/docker.sock'; \
-    docker top web -o pid | wc -l; (docker ps -aq; docker volume ls -q; docker network ls -q) | wc -l; \
-    cat $(pgrep -f '^[^ ]*dockbridge-agent|/run/dockbridge/agent' | sed 's|.*|/proc/&/smaps_rollup|') 2>/dev/null | awk '/^Pss_Anon:/ { sum += $2 } END { print sum + 0 }'";
+/// Prints one number for each field of [`OnMachine`]. Sockets that are connected to a path are
+/// listed on its side.
+const ASK: &str = "pgrep -fc '^[^ ]*dockbridge-agent|/run/dockbridge/agent'; pgrep -c sshd; ss -xH \
+    state connected | grep -c '/docker.sock'; \
+    docker top web -o pid | wc -l; (docker ps -aq; docker volume ls -q; docker network ls -q) | wc \
+    -l; \
+    cat $(pgrep -f '^[^ ]*dockbridge-agent|/run/dockbridge/agent' | sed \
+    's|.*|/proc/&/smaps_rollup|') 2>/dev/null | awk '/^Pss_Anon:/ { sum += $2 } END \
+    { print sum + 0 }'";
 
 impl Figures {
     /// The daemon's own.
     pub async fn of_daemon(stage: &Stage, daemon: &Daemon) -> Self {
         let process = daemon.child.id().unwrap();
         let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
-        let memory = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")?.trim().strip_suffix(" kB")?.parse().ok()).unwrap();
+        let memory = rollup
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("Pss_Anon:")?.trim().strip_suffix(" kB")?.parse().ok()
+            })
+            .unwrap();
         let entries = |what: &str| fs::read_dir(format!("/proc/{process}/{what}")).unwrap().count();
-        let status = daemon.client().status().await.unwrap_or_else(|error| panic!("{error}:\n{}", stage.daemon_log()));
+        let status = daemon
+            .client()
+            .status()
+            .await
+            .unwrap_or_else(|error| panic!("{error}:\n{}", stage.daemon_log()));
         Self {
             memory,
             threads: entries("task"),
             files: entries("fd"),
             streams: status.tunnel.map_or(0, |tunnel| tunnel.streams),
-            going_on: status.why.reasons.into_iter().filter(|reason| reason.seconds.is_none()).map(|reason| reason.what).collect(),
+            going_on: status
+                .why
+                .reasons
+                .into_iter()
+                .filter(|reason| reason.seconds.is_none())
+                .map(|reason| reason.what)
+                .collect(),
             machine: None,
         }
     }
@@ -67,15 +88,24 @@ impl Figures {
     /// The daemon's and the machine's; `Err` with what was said while there is no login.
     pub async fn of(stage: &Stage, daemon: &Daemon) -> Result<Self, Ran> {
         let asked = stage.on_machine(ASK).await;
-        let numbers: Vec<u64> = asked.stdout.lines().filter_map(|line| line.trim().parse().ok()).collect();
-        let [agents, logins, to_dockerd, in_web, made, memory] = numbers[..] else { return Err(asked) };
+        let numbers: Vec<u64> =
+            asked.stdout.lines().filter_map(|line| line.trim().parse().ok()).collect();
+        let [agents, logins, to_dockerd, in_web, made, memory] = numbers[..] else {
+            return Err(asked);
+        };
         let machine = Some(OnMachine { agents, logins, to_dockerd, in_web, made, memory });
         Ok(Self { machine, ..Self::of_daemon(stage, daemon).await })
     }
 
     pub fn same_counts(&self, other: &Self) -> bool {
-        let counts =
-            |of: &Self| (of.files, of.streams, of.going_on.clone(), of.machine.clone().map(|machine| OnMachine { memory: 0, ..machine }));
+        let counts = |of: &Self| {
+            (
+                of.files,
+                of.streams,
+                of.going_on.clone(),
+                of.machine.clone().map(|machine| OnMachine { memory: 0, ..machine }),
+            )
+        };
         counts(self) == counts(other)
     }
 
@@ -94,25 +124,36 @@ impl Figures {
             ("containers, volumes and networks", now.made, then.made),
             ("KiB of the agents' memory", now.memory, then.memory + SLACK_KIB),
         ];
-        let more = pairs.iter().filter(|(_, now, then)| now > then).map(|(what, now, then)| format!("{now} {what}, {then} before"));
-        more.chain(self.going_on.iter().filter(|what| !before.going_on.contains(what)).cloned()).collect()
+        let more = pairs
+            .iter()
+            .filter(|(_, now, then)| now > then)
+            .map(|(what, now, then)| format!("{now} {what}, {then} before"));
+        more.chain(self.going_on.iter().filter(|what| !before.going_on.contains(what)).cloned())
+            .collect()
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { memory, threads, files, streams, going_on, machine } = self;
-        write!(f, "{memory} KiB, {threads} threads, {files} files, {streams} streams, {} going on", going_on.len())?;
-        let Some(OnMachine { agents, logins, to_dockerd, in_web, made, memory }) = machine else { return Ok(()) };
         write!(
             f,
-            "; on the machine {agents} agents with {memory} KiB, {logins} sshd, {to_dockerd} connections to dockerd, {in_web} lines of processes, {made} things made"
+            "{memory} KiB, {threads} threads, {files} files, {streams} streams, {} going on",
+            going_on.len()
+        )?;
+        let Some(OnMachine { agents, logins, to_dockerd, in_web, made, memory }) = machine else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "; on the machine {agents} agents with {memory} KiB, {logins} sshd, {to_dockerd} \
+                connections to dockerd, {in_web} lines of processes, {made} things made"
         )
     }
 }
 
-/// Memory under the same load, sampled each minute, does not grow: the last third of the samples needs no more than the second one. In the first third the
-/// arenas find their size.
+/// Memory under the same load, sampled each minute, does not grow: the last third of the samples
+/// needs no more than the second one. In the first third the arenas find their size.
 pub fn flat(samples: &[Figures]) {
     let memory: Vec<u64> = samples.iter().map(|sample| sample.memory).collect();
     let third = memory.len() / 3;
@@ -122,7 +163,12 @@ pub fn flat(samples: &[Figures]) {
         sorted[sorted.len() / 2]
     };
     if third > 0 {
-        let (before, after) = (median(&memory[third..memory.len() - third]), median(&memory[memory.len() - third..]));
-        assert!(after <= before + SLACK_KIB, "memory grows from {before} KiB to {after} KiB: {memory:?}");
+        let (before, after) =
+            (median(&memory[third..memory.len() - third]), median(&memory[memory.len() - third..]));
+        assert!(
+            after <= before + SLACK_KIB,
+            "memory grows from {before} KiB to {after} KiB: \
+            {memory:?}"
+        );
     }
 }

@@ -74,12 +74,14 @@ pub const LOAD: &[Job] = &[
 pub const CLEAN: Job = Job {
     name: "cleaning",
     plugin: None,
-    script: "docker ps -aq -f name=mixed | xargs -r docker rm -f -v; docker ps -a --format '{{.ID}} {{.Names}}' | grep -v ' web$' | cut -d ' ' -f 1 | xargs -r docker rm -f -v; \
-        docker network prune -f && docker volume prune -a -f && docker image prune -f && docker builder prune -a -f",
+    script: "docker ps -aq -f name=mixed | xargs -r docker rm -f -v; docker ps -a --format \
+        '{{.ID}} {{.Names}}' | grep -v ' web$' | cut -d ' ' -f 1 | xargs -r docker rm -f -v; \
+        docker network prune -f && docker volume prune -a -f && docker image prune -f && docker \
+        builder prune -a -f",
 };
 
-/// What may say that a command failed: an answer of the engine or of ours, a word of its in the frames of a stream, a client that tells of its connection, or a stream
-/// that broke.
+/// What may say that a command failed: an answer of the engine or of ours, a word of its in the
+/// frames of a stream, a client that tells of its connection, or a stream that broke.
 const TOLD: &[&str] = &[
     "rror response from daemon",
     "rror from daemon in stream",
@@ -116,14 +118,21 @@ impl Job {
         let work = tempfile::tempdir_in(stage.folder.path()).unwrap();
         let mut command = stage.command("sh");
         command.args(["-c", &format!("{PRELUDE}{}", self.script)]).current_dir(work.path());
-        command.env("DOCKER_HOST", format!("unix://{}", stage.socket().display())).env("DOCKER_CLI_HINTS", "false");
+        command
+            .env("DOCKER_HOST", format!("unix://{}", stage.socket().display()))
+            .env("DOCKER_CLI_HINTS", "false");
         command.env("BLOB", stage.folder.path().join("blob"));
         let begun = Instant::now();
         let ran = run(command, "").await;
         Turn { job: self.name, ran, in_outage: outages.touch(begun, Instant::now()) }
     }
 
-    pub async fn until(&'static self, end: Instant, stage: Arc<Stage>, outages: Arc<Outages>) -> Tally {
+    pub async fn until(
+        &'static self,
+        end: Instant,
+        stage: Arc<Stage>,
+        outages: Arc<Outages>,
+    ) -> Tally {
         let mut tally = Tally::default();
         while Instant::now() < end {
             let turn = self.once(&stage, &outages).await;
@@ -176,9 +185,19 @@ impl Tally {
             return;
         }
         *failed += 1;
-        let last = turn.ran.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
-        let in_docker_words = turn.ran.status.code() != Some(99) && TOLD.iter().any(|words| turn.ran.stderr.contains(words));
-        *self.told.entry(format!("{}: {}", turn.job, last.chars().take(200).collect::<String>())).or_default() += 1;
+        let last = turn
+            .ran
+            .stderr
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("nothing")
+            .to_owned();
+        let in_docker_words = turn.ran.status.code() != Some(99)
+            && TOLD.iter().any(|words| turn.ran.stderr.contains(words));
+        *self
+            .told
+            .entry(format!("{}: {}", turn.job, last.chars().take(200).collect::<String>()))
+            .or_default() += 1;
         if !in_docker_words {
             self.bad.push(format!("{}, not told in Docker's way: {}", turn.job, turn.ran));
         } else if !turn.in_outage {

@@ -1,4 +1,5 @@
-//! An operating system's image becomes a snapshot; clients that other people wrote see it with its labels and make servers from it, which boot.
+//! An operating system's image becomes a snapshot; clients that other people wrote see it with its
+//! labels and make servers from it, which boot.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,7 +23,9 @@ async fn a_built_system_is_seen_with_its_labels_and_boots_for_clients_of_others(
     let image = system_image(&site).await;
     let packed = site.packed(&image, "zst").await;
     let url = site.web.serve("system", &packed, Manner::Good);
-    site.build(&["--url", &url, "--name", "ours", "--os", "debian", "--version", "13"]).await.succeeded();
+    site.build(&["--url", &url, "--name", "ours", "--os", "debian", "--version", "13"])
+        .await
+        .succeeded();
     let snapshots = site.snapshots().await;
     let [snapshot] = snapshots.as_slice() else { panic!("{snapshots:?}") };
     let key = site.path("key");
@@ -30,11 +33,33 @@ async fn a_built_system_is_seen_with_its_labels_and_boots_for_clients_of_others(
     keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key);
     run(keygen, "").await.succeeded();
 
-    for (client, address) in [("hcloud", by_cli(&site, snapshot.id, &key).await), ("Python", by_python(&site, snapshot.id, &key).await)] {
+    for (client, address) in [
+        ("hcloud", by_cli(&site, snapshot.id, &key).await),
+        ("Python", by_python(&site, snapshot.id, &key).await),
+    ] {
         let Some(address) = address else { continue };
-        let told = async || login(&key, &address, "cat /etc/mark; hostname; findmnt -no FSTYPE /; systemctl is-active docker").await;
-        site.stage.eventually("the server boots what was built", Duration::from_secs(60), async || told().await.status.success()).await;
-        assert_eq!(told().await.stdout, format!("{MARK}\nby-{}\next4\nactive\n", client.to_lowercase()), "{client}");
+        let told = async || {
+            login(
+                &key,
+                &address,
+                "cat /etc/mark; hostname; findmnt -no FSTYPE /; \
+            systemctl is-active docker",
+            )
+            .await
+        };
+        site.stage
+            .eventually(
+                "the server boots what was \
+            built",
+                Duration::from_secs(60),
+                async || told().await.status.success(),
+            )
+            .await;
+        assert_eq!(
+            told().await.stdout,
+            format!("{MARK}\nby-{}\next4\nactive\n", client.to_lowercase()),
+            "{client}"
+        );
     }
     let all = Query::default();
     for server in site.stage.api.servers().list(&all).await.unwrap() {
@@ -51,7 +76,10 @@ async fn system_image(site: &Site) -> PathBuf {
     std::fs::write(&mark, format!("{MARK}\n")).unwrap();
     std::fs::File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
     let (image_text, root, mark) = (image.display(), base.root.display(), mark.display());
-    let line = format!("mkfs.ext4 -q -F -d {root} {image_text} && debugfs -w -R 'write {mark} /etc/mark' {image_text}");
+    let line = format!(
+        "mkfs.ext4 -q -F -d {root} {image_text} && debugfs -w -R 'write {mark} \
+        /etc/mark' {image_text}"
+    );
     let mut command = Command::new("sh");
     command.args(["-c", &line]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     run_within(LONGEST_PACKING, command, "").await.succeeded();
@@ -65,10 +93,24 @@ async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
         return None;
     }
     let hcloud = async |line: &str| run(foreign(site, "hcloud", line.split(' ')), "").await;
-    let seen = hcloud("image list -l dockbridge-image=ours,os=debian,version=13,arch=x86 -o noheader -o columns=id").await;
+    let seen = hcloud(
+        "image list -l dockbridge-image=ours,os=debian,version=13,arch=x86 -o \
+        noheader -o columns=id",
+    )
+    .await;
     assert_eq!(seen.succeeded().stdout.trim(), image.to_string());
-    hcloud(&format!("ssh-key create --name cli --public-key-from-file {}", key.with_extension("pub").display())).await.succeeded();
-    hcloud(&format!("server create --name by-hcloud --type cx23 --location fsn1 --image {image} --ssh-key cli")).await.succeeded();
+    hcloud(&format!(
+        "ssh-key create --name cli --public-key-from-file {}",
+        key.with_extension("pub").display()
+    ))
+    .await
+    .succeeded();
+    hcloud(&format!(
+        "server create --name by-hcloud --type cx23 --location fsn1 --image {image} \
+        --ssh-key cli"
+    ))
+    .await
+    .succeeded();
     let address = hcloud("server ip by-hcloud").await;
     Some(address.succeeded().stdout.trim().to_owned())
 }
@@ -76,20 +118,29 @@ async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
 /// The address of a server that the official Python client makes.
 async fn by_python(site: &Site, image: u64, key: &Path) -> Option<String> {
     let python = std::env::var("DOCKBRIDGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if Command::new(&python).args(["-c", "import hcloud"]).output().await.is_ok_and(|output| !output.status.success()) {
+    if Command::new(&python)
+        .args(["-c", "import hcloud"])
+        .output()
+        .await
+        .is_ok_and(|output| !output.status.success())
+    {
         eprintln!("passed over: no Python that can import hcloud");
         return None;
     }
     let key = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let script = format!(
-        "import os\nfrom hcloud import Client\nfrom hcloud.server_types import ServerType\nfrom hcloud.locations import Location\n\
-         c = Client(token=os.environ['HCLOUD_TOKEN'], api_endpoint=os.environ['HCLOUD_ENDPOINT'], poll_interval=0.1)\n\
+        "import os\nfrom hcloud import Client\nfrom hcloud.server_types import ServerType\nfrom \
+            hcloud.locations import Location\n\
+         c = Client(token=os.environ['HCLOUD_TOKEN'], api_endpoint=os.environ['HCLOUD_ENDPOINT'], \
+            poll_interval=0.1)\n\
          [image] = c.images.get_all(label_selector='dockbridge-image=ours')\n\
-         assert image.id == {image} and image.type == 'snapshot' and image.architecture == 'x86', image.id\n\
+         assert image.id == {image} and image.type == 'snapshot' and image.architecture == 'x86', \
+            image.id\n\
          wanted = {{'managed-by': 'dockbridge', 'os': 'debian', 'version': '13', 'arch': 'x86'}}\n\
          assert wanted.items() <= image.labels.items(), image.labels\n\
          keys = c.ssh_keys.get_all() or [c.ssh_keys.create('python', '{}')]\n\
-         made = c.servers.create('by-python', ServerType('cx23'), image, location=Location('fsn1'), ssh_keys=keys)\n\
+         made = c.servers.create('by-python', ServerType('cx23'), image, \
+            location=Location('fsn1'), ssh_keys=keys)\n\
          for action in [made.action, *made.next_actions]: action.wait_until_finished()\n\
          print(made.server.public_net.ipv4.ip)\n",
         key.trim()
@@ -99,17 +150,31 @@ async fn by_python(site: &Site, image: u64, key: &Path) -> Option<String> {
 }
 
 /// A program of others, which knows of the cloud what every hcloud tool does.
-fn foreign<'a>(site: &Site, program: &str, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+fn foreign<'a>(
+    site: &Site,
+    program: &str,
+    arguments: impl IntoIterator<Item = &'a str>,
+) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env("HOME", site.stage.folder.path());
-    command.env("HCLOUD_ENDPOINT", site.stage.cloud.endpoint()).env("HCLOUD_TOKEN", site.stage.cloud.token());
+    command
+        .env("HCLOUD_ENDPOINT", site.stage.cloud.endpoint())
+        .env("HCLOUD_TOKEN", site.stage.cloud.token());
     command
 }
 
 async fn login(key: &Path, address: &str, line: &str) -> Ran {
-    let settings = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=2", "IdentitiesOnly=yes"];
+    let settings = [
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "LogLevel=ERROR",
+        "ConnectTimeout=2",
+        "IdentitiesOnly=yes",
+    ];
     let mut ssh = Command::new("ssh");
-    ssh.args(["-F", "/dev/null", "-i"]).arg(key).args(settings.iter().flat_map(|setting| ["-o", setting]));
+    ssh.args(["-F", "/dev/null", "-i"])
+        .arg(key)
+        .args(settings.iter().flat_map(|setting| ["-o", setting]));
     ssh.arg(format!("root@{address}")).arg(line);
     run(ssh, "").await
 }

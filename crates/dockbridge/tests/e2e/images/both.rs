@@ -1,4 +1,5 @@
-//! Both architectures at once: two servers side by side, and a failure of one is no matter of the other's.
+//! Both architectures at once: two servers side by side, and a failure of one is no matter of the
+//! other's.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +25,11 @@ impl Factory {
         let schematic = "c".repeat(64);
         let reply: &'static str = Box::leak(format!("{{\"id\":\"{schematic}\"}}").into_boxed_str());
         web.serve("schematics", any_file, Manner::Says(reply));
-        let versions = web.serve("versions", any_file, Manner::Says("[\"v1.11.3\",\"v1.12.0\",\"v1.13.0-alpha.0\"]"));
+        let versions = web.serve(
+            "versions",
+            any_file,
+            Manner::Says("[\"v1.11.3\",\"v1.12.0\",\"v1.13.0-alpha.0\"]"),
+        );
         Self { address: versions.trim_end_matches("/versions").to_owned(), schematic }
     }
 
@@ -33,11 +38,13 @@ impl Factory {
     }
 }
 
-/// The agents of this host, and beside them a program of the other architecture: only a head (e_machine 183), for nothing here runs it anyway.
+/// The agents of this host, and beside them a program of the other architecture: only a head
+/// (e_machine 183), for nothing here runs it anyway.
 fn agents_for_both(site: &Site) -> PathBuf {
     let folder = site.path("agents");
     std::fs::create_dir(&folder).unwrap();
-    let (_, own) = site.stage.environment.iter().find(|(name, _)| name == "DOCKBRIDGE_AGENT_DIR").unwrap();
+    let (_, own) =
+        site.stage.environment.iter().find(|(name, _)| name == "DOCKBRIDGE_AGENT_DIR").unwrap();
     for file in std::fs::read_dir(own).unwrap().flatten() {
         std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
@@ -49,7 +56,8 @@ fn agents_for_both(site: &Site) -> PathBuf {
     folder
 }
 
-/// Machines of the local cloud are of this host's architecture, whatever their type says: so the other build comes as far as its writer, and fails there.
+/// Machines of the local cloud are of this host's architecture, whatever their type says: so the
+/// other build comes as far as its writer, and fails there.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 async fn two_architectures_are_built_side_by_side_and_one_that_fails_does_not_spoil_the_other() {
@@ -65,7 +73,17 @@ async fn two_architectures_are_built_side_by_side_and_one_that_fails_does_not_sp
     site.stage.environment.push(("DOCKBRIDGE_AGENT_DIR".to_owned(), agents));
 
     let mut command = site.stage.command(env!("CARGO_BIN_EXE_dockbridge"));
-    command.args(["image", "build", "talos", "--version", Factory::VERSION, "--schematic", &factory.schematic, "--arch", "both"]);
+    command.args([
+        "image",
+        "build",
+        "talos",
+        "--version",
+        Factory::VERSION,
+        "--schematic",
+        &factory.schematic,
+        "--arch",
+        "both",
+    ]);
     let build = tokio::spawn(async move { run(command, "").await });
     let both = both_at_once(&site, || build.is_finished()).await;
     let ran = build.await.unwrap();
@@ -77,7 +95,10 @@ async fn two_architectures_are_built_side_by_side_and_one_that_fails_does_not_sp
     assert!(!ran.stderr.contains("once more"), "what cannot be run is not tried again: {ran}");
     let snapshots = site.snapshots().await;
     let [snapshot] = snapshots.as_slice() else { panic!("{snapshots:?}") };
-    assert_eq!((snapshot.labels["arch"].as_str(), &snapshot.architecture), ("x86", &Architecture::X86));
+    assert_eq!(
+        (snapshot.labels["arch"].as_str(), &snapshot.architecture),
+        ("x86", &Architecture::X86)
+    );
     assert!(holds(&site.snapshot_file(snapshot.id), &image).await);
     assert_eq!(site.left().await, Vec::<String>::new());
     site.stage.close().await;
@@ -89,7 +110,9 @@ async fn both_at_once(site: &Site, over: impl Fn() -> bool) -> bool {
     let builders = Query::labels("dockbridge-role=image-builder");
     while !over() && begun.elapsed() < LONGEST_COMMAND {
         let servers = site.stage.api.servers().list(&builders).await.unwrap();
-        let has = |architecture| servers.iter().any(|server| server.server_type.architecture == architecture);
+        let has = |architecture| {
+            servers.iter().any(|server| server.server_type.architecture == architecture)
+        };
         if has(Architecture::X86) && has(Architecture::Arm) {
             return true;
         }

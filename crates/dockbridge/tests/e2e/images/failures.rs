@@ -37,29 +37,84 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
     let file = image.display().to_string();
     let zeros = "0".repeat(64);
     // Before anything is made.
-    let ran = site.fails("a file with a wrong checksum", &["--file", &file, "--sha256", &zeros], BAD_SOURCE, "has the checksum").await;
+    let ran = site
+        .fails(
+            "a file with a wrong \
+        checksum",
+            &["--file", &file, "--sha256", &zeros],
+            BAD_SOURCE,
+            "has the checksum",
+        )
+        .await;
     assert!(!ran.stderr.contains("making the server"), "{ran}");
-    site.fails("no such file", &["--file", "/no/such/file"], BAD_SOURCE, "/no/such/file cannot be read").await;
+    site.fails(
+        "no such file",
+        &["--file", "/no/such/file"],
+        BAD_SOURCE,
+        "/no/such/file cannot be \
+        read",
+    )
+    .await;
 
     let packed = site.packed(&image, "zst").await;
     let at = |name: &str, manner: Manner| site.web.serve(name, &packed, manner);
     let url = at("good", Manner::Good);
     site.fails("a wrong checksum", &["--url", &url, "--sha256", &zeros], BAD_SOURCE, &zeros).await;
-    site.fails("a missing file", &["--url", &at("missing", Manner::Status(404))], BAD_SOURCE, "404").await;
+    site.fails(
+        "a missing \
+        file",
+        &["--url", &at("missing", Manner::Status(404))],
+        BAD_SOURCE,
+        "404",
+    )
+    .await;
     let cut = at("cut", Manner::CutWithoutRanges(1 << 20));
-    site.fails("a truncated download", &["--url", &cut], BAD_SOURCE, "cannot be asked for the rest").await;
+    site.fails(
+        "a truncated \
+        download",
+        &["--url", &cut],
+        BAD_SOURCE,
+        "cannot be asked for the rest",
+    )
+    .await;
     let stalls = at("stalls", Manner::StalledAt(1 << 20));
-    site.fails("a source that stalls", &["--url", &stalls], BAD_SOURCE, "sent nothing for 2 s").await;
+    site.fails(
+        "a source that \
+        stalls",
+        &["--url", &stalls],
+        BAD_SOURCE,
+        "sent nothing for 2 s",
+    )
+    .await;
     let mut bytes = std::fs::read(&packed).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x55;
     std::fs::write(site.path("damaged.zst"), bytes).unwrap();
     let damaged = site.path("damaged.zst").display().to_string();
-    site.fails("a corrupt archive", &["--file", &damaged], BAD_SOURCE, "cannot be decompressed").await;
+    site.fails(
+        "a corrupt \
+        archive",
+        &["--file", &damaged],
+        BAD_SOURCE,
+        "cannot be decompressed",
+    )
+    .await;
     let huge = site.path("huge.qcow2");
-    let made = tokio::process::Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&huge).arg("1T").output().await;
+    let made = tokio::process::Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2"])
+        .arg(&huge)
+        .arg("1T")
+        .output()
+        .await;
     if made.is_ok_and(|made| made.status.success()) {
-        site.fails("a disk that is too small", &["--file", huge.to_str().unwrap()], BAD_SOURCE, "the disk 40000000000").await;
+        site.fails(
+            "a disk that is too \
+            small",
+            &["--file", huge.to_str().unwrap()],
+            BAD_SOURCE,
+            "the disk 40000000000",
+        )
+        .await;
     } else {
         eprintln!("passed over: no qemu-img");
     }
@@ -78,8 +133,20 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     command.args(["-sS", "-X", "DELETE", &faults]);
     crate::rig::run(command, "").await.succeeded();
 
-    site.stage.poke("faults", r#"{"kind": "action_error", "match": {"path": "/v1/servers/*/actions/create_image"}}"#).await;
-    site.fails("a snapshot that fails", &["--url", &url], 1, "the cloud could not make the snapshot").await;
+    site.stage
+        .poke(
+            "faults",
+            r#"{"kind": "action_error", "match": {"path": "/v1/servers/*/actions/create_image"}}"#,
+        )
+        .await;
+    site.fails(
+        "a snapshot that \
+        fails",
+        &["--url", &url],
+        1,
+        "the cloud could not make the snapshot",
+    )
+    .await;
 
     let slow = site.web.serve("slow", &image, Manner::Slow(8 << 20));
     for power_cut in [true, false] {
@@ -92,7 +159,10 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
             let action = site.stage.api.servers().delete(server.id).await.unwrap();
             site.stage.api.wait(action.into_iter().collect()).await.unwrap();
         }
-        let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+        let output = timeout(LONGEST_COMMAND, build.child.wait_with_output())
+            .await
+            .expect("it ends")
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains("the server went away"), "{said}");
         site.nothing_is_left("a server that is gone in mid-write").await;
@@ -102,20 +172,31 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     let mut build = site.begin(&["--url", &slow, "--name", "doomed"]);
     build.reaches("write").await;
     kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::INT).unwrap();
-    let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
-    assert_eq!(output.status.code(), Some(INTERRUPTED), "{}", String::from_utf8_lossy(&output.stderr));
+    let output =
+        timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(INTERRUPTED),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     site.nothing_is_left("Ctrl-C").await;
 
-    // A rescue system that nobody can reach: somebody closes the firewall, and no packet is let through to the server.
+    // A rescue system that nobody can reach: somebody closes the firewall, and no packet is let
+    // through to the server.
     site.stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "6s".to_owned()));
     let mut build = site.begin(&["--url", &url, "--name", "doomed"]);
     build.reaches("create").await;
     let firewall = site.stage.api.firewalls().list(&Query::default()).await.unwrap().remove(0);
     let closed = site.stage.api.firewalls().set_rules(firewall.id, &[]).await.unwrap();
     site.stage.api.wait(closed).await.unwrap();
-    let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+    let output =
+        timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && said.contains("did not answer within 6 s"), "{said}");
+    assert!(
+        output.status.code() == Some(1) && said.contains("did not answer within 6 s"),
+        "{said}"
+    );
     site.nothing_is_left("a rescue system that never comes up").await;
     site.stage.close().await;
 }
@@ -123,13 +204,19 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
 #[tokio::test]
 async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
     let Some(site) = Site::new().await else { return pass_over() };
-    let build = async |more: &[&str]| site.stage.dockbridge(&[&["image", "build", "docker"], more].concat()).await;
+    let build = async |more: &[&str]| {
+        site.stage.dockbridge(&[&["image", "build", "docker"], more].concat()).await
+    };
     let other = if cfg!(target_arch = "x86_64") { "arm64" } else { "amd64" };
     build(&["--arch", other]).await.failed_with("holds no dockbridge-agent for");
     site.nothing_is_left("no agent for that architecture").await;
 
-    for (kind, path) in [("action_error", "/v1/servers"), ("action_error", "/v1/servers/*/actions/create_image")] {
-        site.stage.poke("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#)).await;
+    for (kind, path) in
+        [("action_error", "/v1/servers"), ("action_error", "/v1/servers/*/actions/create_image")]
+    {
+        site.stage
+            .poke("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#))
+            .await;
         let ran = build(&[]).await;
         assert_eq!(ran.status.code(), Some(1), "{ran}");
         site.nothing_is_left(path).await;
@@ -143,8 +230,16 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
         let mut begun = site.begin_of("docker", &[]);
         begun.reaches(phase).await;
         kill_process(Pid::from_raw(begun.pid()).unwrap(), Signal::INT).unwrap();
-        let output = timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
-        assert_eq!(output.status.code(), Some(INTERRUPTED), "{phase}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = timeout(LONGEST_COMMAND, begun.child.wait_with_output())
+            .await
+            .expect("it ends")
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(INTERRUPTED),
+            "{phase}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         site.nothing_is_left(phase).await;
     }
 
@@ -152,7 +247,8 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
     begun.reaches("prepare").await;
     let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
     site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
-    let output = timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
+    let output =
+        timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains("the server went away"), "{said}");
     site.nothing_is_left("a server that is gone while it is prepared").await;
@@ -180,17 +276,33 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     assert!(listed.succeeded().stdout.contains("the build is over"), "{listed}");
     assert_eq!(site.left().await.len(), 3, "listing removes nothing");
     site.stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
-    site.stage.eventually("nothing is left", Duration::from_secs(30), async || site.left().await.is_empty()).await;
+    site.stage
+        .eventually(
+            "nothing is \
+        left",
+            Duration::from_secs(30),
+            async || site.left().await.is_empty(),
+        )
+        .await;
     site.stage.close().await;
 }
 
-/// A rescue system listens on little, so that a port where nobody listens tells: it would answer with a refusal if it were asked.
+/// A rescue system listens on little, so that a port where nobody listens tells: it would answer
+/// with a refusal if it were asked.
 async fn only_ssh_is_let_in(site: &Site, server: &Server) {
-    let [firewall] = server.public_net.firewalls.as_slice() else { panic!("one firewall: {:?}", server.public_net) };
+    let [firewall] = server.public_net.firewalls.as_slice() else {
+        panic!(
+            "one firewall: \
+        {:?}",
+            server.public_net
+        )
+    };
     let rules = site.stage.api.firewalls().get(firewall.id).await.unwrap().unwrap().rules;
     assert!(rules.len() == 1 && rules[0].port.as_deref() == Some("22"), "{rules:?}");
     let address = server.public_net.ipv4.as_ref().unwrap().ip;
-    let connect = async |port: u16| timeout(Duration::from_millis(700), TcpStream::connect((address, port))).await;
+    let connect = async |port: u16| {
+        timeout(Duration::from_millis(700), TcpStream::connect((address, port))).await
+    };
     connect(22).await.expect("SSH answers").unwrap();
     assert!(connect(2).await.is_err(), "what is dropped has no answer, not even a refusal");
 }

@@ -39,7 +39,10 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
             if here && event["event"] == "phase" && !in_the_middle {
                 break true;
             }
-            if here && event["event"] == "progress" && event["bytes"].as_u64().is_some_and(|bytes| bytes > 8 << 20) {
+            if here
+                && event["event"] == "progress"
+                && event["bytes"].as_u64().is_some_and(|bytes| bytes > 8 << 20)
+            {
                 break true;
             }
         };
@@ -54,17 +57,28 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
     let [snapshot] = snapshots.as_slice() else { panic!("one snapshot: {snapshots:?}") };
     assert!(holds(&site.snapshot_file(snapshot.id), &image).await);
     assert_eq!(site.left().await, Vec::<String>::new());
-    assert_eq!(actions(&site, "create_server").await, 1, "each server that is made is paid for an hour");
+    assert_eq!(
+        actions(&site, "create_server").await,
+        1,
+        "each server that is made is paid for an \
+        hour"
+    );
     assert_eq!(actions(&site, "create_image").await, 1);
     let bill = site.stage.told_by_the_cloud("bill").await;
     let projects = bill.as_object().unwrap().values();
-    let billed: Vec<&Value> = projects.flat_map(|project| project["servers"].as_array().unwrap()).collect();
-    assert!(billed.len() == 1 && billed[0]["hours"] == 1, "one server for one hour is on the cloud's own bill: {bill}");
+    let billed: Vec<&Value> =
+        projects.flat_map(|project| project["servers"].as_array().unwrap()).collect();
+    assert!(
+        billed.len() == 1 && billed[0]["hours"] == 1,
+        "one server for one hour is on the \
+        cloud's own bill: {bill}"
+    );
     site.stage.close().await;
 }
 
 /// As above; what is prepared is on a server that runs, and begins anew on the same one.
-const POINTS_OF_OURS: [&str; 7] = ["look_up", "create", "boot", "prepare", "strip", "snapshot", "clean_up"];
+const POINTS_OF_OURS: [&str; 7] =
+    ["look_up", "create", "boot", "prepare", "strip", "snapshot", "clean_up"];
 
 #[tokio::test]
 async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_been() {
@@ -85,9 +99,17 @@ async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_bee
     let last = site.stage.dockbridge(&["image", "build", "docker"]).await;
     assert!(last.succeeded().stdout.contains("was there already"), "{last}");
     let snapshots = site.snapshots().await;
-    assert!(snapshots.len() == 1 && snapshots[0].labels.contains_key("dockbridge-machine-image"), "{snapshots:?}");
+    assert!(
+        snapshots.len() == 1 && snapshots[0].labels.contains_key("dockbridge-machine-image"),
+        "{snapshots:?}"
+    );
     assert_eq!(site.left().await, Vec::<String>::new());
-    assert_eq!(actions(&site, "create_server").await, 1, "each server that is made is paid for an hour");
+    assert_eq!(
+        actions(&site, "create_server").await,
+        1,
+        "each server that is made is paid for an \
+        hour"
+    );
     assert_eq!(actions(&site, "create_image").await, 1);
     assert!(actions(&site, "rebuild_server").await >= 3, "what was begun is not gone on with");
     site.stage.close().await;
@@ -112,9 +134,15 @@ async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_af
 
     let build = begun_snapshot(&site, &arguments).await;
     kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::INT).unwrap();
-    let output = timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
+    let output =
+        timeout(LONGEST_COMMAND, build.child.wait_with_output()).await.expect("it ends").unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!((site.snapshots().await.len(), site.left().await), (0, Vec::new()), "a snapshot that nobody wants bills");
+    assert_eq!(
+        (site.snapshots().await.len(), site.left().await),
+        (0, Vec::new()),
+        "a snapshot \
+        that nobody wants bills"
+    );
     site.stage.close().await;
 }
 
@@ -125,7 +153,14 @@ async fn begun_snapshot(site: &Site, arguments: &[&str]) -> Building {
     let mut build = site.begin(arguments);
     build.reaches("snapshot").await;
     let begun = Duration::from_secs(10);
-    site.stage.eventually("the snapshot is begun", begun, async || !site.snapshots().await.is_empty()).await;
+    site.stage
+        .eventually(
+            "the snapshot is \
+        begun",
+            begun,
+            async || !site.snapshots().await.is_empty(),
+        )
+        .await;
     build
 }
 
@@ -135,9 +170,20 @@ async fn actions(site: &Site, command: &str) -> usize {
     let mut found = 0;
     for page in 1.. {
         let mut curl = Command::new("curl");
-        curl.args(["-sS", "--fail", "-H", &format!("Authorization: Bearer {}", site.stage.cloud.token()), &format!("{url}{page}")]);
+        curl.args([
+            "-sS",
+            "--fail",
+            "-H",
+            &format!("Authorization: Bearer {}", site.stage.cloud.token()),
+            &format!("{url}{page}"),
+        ]);
         let told: Value = serde_json::from_str(&run(curl, "").await.succeeded().stdout).unwrap();
-        found += told["actions"].as_array().unwrap().iter().filter(|action| action["command"] == command).count();
+        found += told["actions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|action| action["command"] == command)
+            .count();
         if told["meta"]["pagination"]["next_page"].is_null() {
             break;
         }

@@ -1,4 +1,5 @@
-//! Machines from the image of our own: they do what others do, and what the image holds is not sent to them again.
+//! Machines from the image of our own: they do what others do, and what the image holds is not sent
+//! to them again.
 
 use hetzner::Query;
 use serde_json::Value;
@@ -18,7 +19,10 @@ impl Site {
     /// A machine, and what `status` tells of its image: id, and why.
     async fn wake(&self) -> (u64, String) {
         self.stage.dockbridge(&["wake"]).await.succeeded();
-        let status: Value = serde_json::from_str(&self.stage.dockbridge(&["status", "--json"]).await.succeeded().stdout).unwrap();
+        let status: Value = serde_json::from_str(
+            &self.stage.dockbridge(&["status", "--json"]).await.succeeded().stdout,
+        )
+        .unwrap();
         let image = &status["machine"]["image"];
         (image["id"].as_u64().unwrap(), image["because"].as_str().unwrap_or_default().to_owned())
     }
@@ -29,7 +33,13 @@ impl Site {
 
     /// The program that the resident agent runs.
     async fn agent_runs(&self) -> String {
-        let ran = self.stage.on_machine("readlink /proc/$(systemctl show --property=MainPID --value dockbridge-agent)/exe").await;
+        let ran = self
+            .stage
+            .on_machine(
+                "readlink /proc/$(systemctl show --property=MainPID \
+            --value dockbridge-agent)/exe",
+            )
+            .await;
         ran.succeeded().stdout.trim().to_owned()
     }
 
@@ -40,9 +50,15 @@ impl Site {
 
     /// What was measured so far: image, and milliseconds from the request to docker's answer.
     fn measured(&self) -> Vec<(u64, u64)> {
-        let kept: Value = serde_json::from_slice(&std::fs::read(self.path("home/state/default/wakes.json")).unwrap()).unwrap();
+        let kept: Value = serde_json::from_slice(
+            &std::fs::read(self.path("home/state/default/wakes.json")).unwrap(),
+        )
+        .unwrap();
         let wakes = kept["wakes"].as_array().unwrap();
-        wakes.iter().map(|wake| (wake["image"].as_u64().unwrap(), wake["took_ms"].as_u64().unwrap())).collect()
+        wakes
+            .iter()
+            .map(|wake| (wake["image"].as_u64().unwrap(), wake["took_ms"].as_u64().unwrap()))
+            .collect()
     }
 }
 
@@ -54,12 +70,27 @@ async fn our_own_image_is_built_once_and_others_see_it() {
     let snapshots = site.snapshots().await;
     let [snapshot] = snapshots.as_slice() else { panic!("one snapshot: {snapshots:?}") };
     let label = |key: &str| snapshot.labels.get(key).map(String::as_str).unwrap_or_default();
-    assert_eq!((label("os"), label("arch"), label("dockbridge-image")), ("docker", "x86", "docker"));
-    assert!(label("version").starts_with(&format!("{}-", env!("CARGO_PKG_VERSION"))), "{:?}", snapshot.labels);
-    assert!(!label("docker-engine").is_empty() && label("dockbridge-machine-image").len() == 16, "{:?}", snapshot.labels);
+    assert_eq!(
+        (label("os"), label("arch"), label("dockbridge-image")),
+        ("docker", "x86", "docker")
+    );
+    assert!(
+        label("version").starts_with(&format!("{}-", env!("CARGO_PKG_VERSION"))),
+        "{:?}",
+        snapshot.labels
+    );
+    assert!(
+        !label("docker-engine").is_empty() && label("dockbridge-machine-image").len() == 16,
+        "{:?}",
+        snapshot.labels
+    );
 
     let again = site.stage.dockbridge(&["image", "build", "docker"]).await;
-    assert!(again.succeeded().stdout.contains(&format!("({id})")) && again.stdout.contains("was there already"), "{again}");
+    assert!(
+        again.succeeded().stdout.contains(&format!("({id})"))
+            && again.stdout.contains("was there already"),
+        "{again}"
+    );
     let other_name = site.begin_of("docker", &["--name", "other"]).built().await;
     assert!(other_name["existed"] == false && site.snapshots().await.len() == 2);
     assert_eq!(site.left().await, Vec::<String>::new());
@@ -76,7 +107,8 @@ async fn our_own_image_is_built_once_and_others_see_it() {
             "-o",
             "columns=id",
         ]);
-        list.env("HCLOUD_ENDPOINT", site.stage.cloud.endpoint()).env("HCLOUD_TOKEN", site.stage.cloud.token());
+        list.env("HCLOUD_ENDPOINT", site.stage.cloud.endpoint())
+            .env("HCLOUD_TOKEN", site.stage.cloud.token());
         assert_eq!(run(list, "").await.succeeded().stdout.trim(), id.to_string());
     } else {
         eprintln!("passed over: no `hcloud` in PATH");
@@ -90,7 +122,20 @@ async fn a_machine_from_our_own_image_is_like_any_other_and_is_sent_no_agent() {
     let plain = site.stage.start(&[]).await;
     site.stage.make_image("tiny").await;
     site.stage.docker(&["volume", "create", "kept"]).await.succeeded();
-    site.stage.docker(&["run", "--rm", "-v", "kept:/v", "tiny", "sh", "-c", "echo data >/v/file"]).await.succeeded();
+    site.stage
+        .docker(&[
+            "run",
+            "--rm",
+            "-v",
+            "kept:/v",
+            "tiny",
+            "sh",
+            "-c",
+            "echo data \
+        >/v/file",
+        ])
+        .await
+        .succeeded();
     assert!(site.agent_runs().await.starts_with("/run/dockbridge/agent-"), "it was sent");
     site.destroy().await;
     plain.stop().await;
@@ -99,10 +144,14 @@ async fn a_machine_from_our_own_image_is_like_any_other_and_is_sent_no_agent() {
     let setting = id.to_string();
     for image in ["auto", &setting] {
         let daemon = site.stage.start(&[("DOCKBRIDGE_HETZNER_IMAGE", image)]).await;
-        let read = site.stage.docker(&["run", "--rm", "-v", "kept:/v", "tiny", "cat", "/v/file"]).await;
+        let read =
+            site.stage.docker(&["run", "--rm", "-v", "kept:/v", "tiny", "cat", "/v/file"]).await;
         assert_eq!(read.succeeded().stdout, "data\n", "images and volumes are there");
         assert_eq!(site.wake().await.0, id);
-        assert!(site.agent_runs().await.starts_with("/usr/local/lib/dockbridge/agent-"), "it came with the image");
+        assert!(
+            site.agent_runs().await.starts_with("/usr/local/lib/dockbridge/agent-"),
+            "it came with the image"
+        );
         site.is_as_safe_as_any_other().await;
         site.destroy().await;
         assert_eq!(site.stage.counts().await, (0, 1));
@@ -114,32 +163,76 @@ async fn a_machine_from_our_own_image_is_like_any_other_and_is_sent_no_agent() {
 impl Site {
     /// What the user-data brings to each machine.
     async fn is_as_safe_as_any_other(&self) {
-        let told = |command: &'static str| async move { self.stage.on_machine(command).await.succeeded().stdout.trim().to_owned() };
-        assert_eq!(told("ls /run/dockbridge | grep -c ^agent-; true").await, "0", "nothing was sent");
-        assert_eq!(told("systemctl is-active dockbridge-dead-man dockbridge-volume docker containerd | sort -u").await, "active");
-        assert_eq!(told("systemctl is-enabled dockbridge-dead-man dockbridge-volume | sort -u").await, "enabled");
+        let told = |command: &'static str| async move {
+            self.stage.on_machine(command).await.succeeded().stdout.trim().to_owned()
+        };
+        assert_eq!(
+            told(
+                "ls /run/dockbridge | grep -c ^agent-; \
+            true"
+            )
+            .await,
+            "0",
+            "nothing was sent"
+        );
+        assert_eq!(
+            told(
+                "systemctl is-active dockbridge-dead-man dockbridge-volume docker \
+            containerd | sort -u"
+            )
+            .await,
+            "active"
+        );
+        assert_eq!(
+            told("systemctl is-enabled dockbridge-dead-man dockbridge-volume | sort -u").await,
+            "enabled"
+        );
         assert_eq!(told("systemctl --failed --no-legend").await, "");
         for folder in ["docker", "containerd"] {
             let mount = format!("/mnt/dockbridge on /var/lib/{folder}");
-            let found = self.stage.on_machine(&format!("findmnt --noheadings --output SOURCE /var/lib/{folder}")).await;
+            let found = self
+                .stage
+                .on_machine(&format!(
+                    "findmnt --noheadings --output SOURCE \
+                /var/lib/{folder}"
+                ))
+                .await;
             assert!(found.succeeded().stdout.contains(&format!("[/{folder}]")), "{mount}: {found}");
         }
         for unit in ["docker.service", "docker.socket", "containerd.service"] {
-            let needs = self.stage.on_machine(&format!("systemctl show --property=Requires --value {unit}")).await;
-            assert!(needs.succeeded().stdout.contains("dockbridge-volume.service"), "{unit}: {needs}");
+            let needs = self
+                .stage
+                .on_machine(&format!(
+                    "systemctl show --property=Requires --value \
+                {unit}"
+                ))
+                .await;
+            assert!(
+                needs.succeeded().stdout.contains("dockbridge-volume.service"),
+                "{unit}: {needs}"
+            );
         }
-        let metadata = self.stage.on_machine("curl -sS -m 3 http://169.254.169.254/hetzner/v1/userdata").await;
+        let metadata = self
+            .stage
+            .on_machine(
+                "curl -sS -m 3 \
+            http://169.254.169.254/hetzner/v1/userdata",
+            )
+            .await;
         assert!(!metadata.status.success(), "{metadata}");
         assert_eq!(
-            told("sshd -T | grep -E '^(passwordauthentication|maxsessions)' | sort | tr '\\n' ' '").await,
+            told("sshd -T | grep -E '^(passwordauthentication|maxsessions)' | sort | tr '\\n' ' '")
+                .await,
             "maxsessions 100 passwordauthentication no"
         );
         assert_ne!(told("cat /etc/machine-id").await, "", "an id of its own");
         let (label, ceiling) = ("dockbridge-next-host-key", std::time::Duration::from_secs(30));
         self.stage
             .eventually("the host key of the user-data is replaced", ceiling, async || {
-                let server = self.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
-                let replaced = self.stage.on_machine("test -e /etc/dockbridge/host-key-replaced").await;
+                let server =
+                    self.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
+                let replaced =
+                    self.stage.on_machine("test -e /etc/dockbridge/host-key-replaced").await;
                 replaced.status.success() && !server.labels.contains_key(label)
             })
             .await;
@@ -154,7 +247,13 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
     let (image, because) = site.wake().await;
     assert!(image == ours && because.contains("0 of 2 wakes are known"), "{because}");
     let why = site.stage.dockbridge(&["why"]).await;
-    assert!(why.succeeded().stdout.contains(&format!("Made from snapshot {ours} ({ours}), since it is being measured")), "{why}");
+    assert!(
+        why.succeeded().stdout.contains(&format!(
+            "Made from snapshot {ours} ({ours}), since it \
+        is being measured"
+        )),
+        "{why}"
+    );
     site.destroy().await;
     // That one had its volume to format: it is no measurement.
     let mut seen = Vec::new();
@@ -165,21 +264,38 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
         seen.push(site.wake().await.0);
         site.destroy().await;
     }
-    assert!(seen[0] == ours && seen[1] != ours && seen[2] == ours && seen[3] == seen[1], "{seen:?}");
+    assert!(
+        seen[0] == ours && seen[1] != ours && seen[2] == ours && seen[3] == seen[1],
+        "{seen:?}"
+    );
 
     let median = |image: u64| {
-        let mut times: Vec<u64> = site.measured().into_iter().filter(|(measured, _)| *measured == image).map(|(_, took)| took).collect();
+        let mut times: Vec<u64> = site
+            .measured()
+            .into_iter()
+            .filter(|(measured, _)| *measured == image)
+            .map(|(_, took)| took)
+            .collect();
         assert_eq!(times.len(), 2, "image {image}");
         times.sort_unstable();
         u64::midpoint(times[0], times[1])
     };
     let (of_ours, of_plain) = (median(ours), median(seen[1]));
-    eprintln!("from the request for a server to docker's answer, medians of two: our own image {of_ours} ms, plain {of_plain} ms");
+    eprintln!(
+        "from the request for a server to docker's answer, medians of two: our own image \
+        {of_ours} ms, plain {of_plain} ms"
+    );
     let (image, because) = site.wake().await;
     assert_eq!(image == ours, of_ours <= of_plain, "{because}");
     assert!(because.starts_with("its median wake in fsn1 took"), "{because}");
     let log = site.stage.daemon_log();
-    assert!(log.contains("the machine is made from this image") && log.contains("its median wake in fsn1 took"), "the log tells it, too");
+    assert!(
+        log.contains(
+            "the machine is made from this \
+        image"
+        ) && log.contains("its median wake in fsn1 took"),
+        "the log tells it, too"
+    );
     daemon = site.restart(daemon).await;
     site.stage.docker(&["ps"]).await.succeeded();
     assert_eq!(site.wake().await, (image, because), "the next daemon knows why");
@@ -197,7 +313,10 @@ async fn a_snapshot_that_does_not_come_up_is_passed_over_at_once_and_later() {
         for _ in 0..2 {
             let (image, because) = site.wake().await;
             assert_ne!(image, ours, "{fault}");
-            assert!(because.contains(&format!("a machine from snapshot {ours} did not come up")), "{because}");
+            assert!(
+                because.contains(&format!("a machine from snapshot {ours} did not come up")),
+                "{because}"
+            );
             site.destroy().await;
         }
         daemon.stop().await;

@@ -1,4 +1,5 @@
-//! What is kept of the server that our own image was prepared on: nothing that is its own, or anybody's secret.
+//! What is kept of the server that our own image was prepared on: nothing that is its own, or
+//! anybody's secret.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,15 +19,24 @@ struct Traces {
 impl Traces {
     /// Of the build that goes on.
     async fn of_builder(site: &Site) -> Self {
-        let key = site.stage.api.ssh_keys().list(&hetzner::Query::default()).await.unwrap().remove(0);
-        let state: Value = serde_json::from_slice(&std::fs::read(site.path("cloud/cloud.json")).unwrap()).unwrap();
-        let user_data = find(&state, "user_data").and_then(Value::as_str).expect("the cloud keeps the user-data");
-        let config: Value = serde_json::from_str(user_data.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+        let key =
+            site.stage.api.ssh_keys().list(&hetzner::Query::default()).await.unwrap().remove(0);
+        let state: Value =
+            serde_json::from_slice(&std::fs::read(site.path("cloud/cloud.json")).unwrap()).unwrap();
+        let user_data = find(&state, "user_data").and_then(Value::as_str).expect(
+            "the cloud keeps \
+            the user-data",
+        );
+        let config: Value =
+            serde_json::from_str(user_data.strip_prefix("#cloud-config\n").unwrap()).unwrap();
         let private = config["ssh_keys"]["ed25519_private"].as_str().unwrap();
         // The first line is the same for all keys.
-        let private = private.lines().filter(|line| !line.starts_with("-----")).skip(1).map(str::to_owned);
-        let public =
-            [key.public_key.split(' ').nth(1).unwrap(), config["ssh_keys"]["ed25519_public"].as_str().unwrap().split(' ').nth(1).unwrap()];
+        let private =
+            private.lines().filter(|line| !line.starts_with("-----")).skip(1).map(str::to_owned);
+        let public = [
+            key.public_key.split(' ').nth(1).unwrap(),
+            config["ssh_keys"]["ed25519_public"].as_str().unwrap().split(' ').nth(1).unwrap(),
+        ];
         let name = key.name.clone();
         let token = site.stage.cloud.token().to_owned();
         Self { texts: private.chain(public.map(str::to_owned)).chain([name, token]).collect() }
@@ -37,7 +47,10 @@ impl Traces {
         let mut grep = tokio::process::Command::new("grep");
         grep.args(["-rlaFs", "--devices=skip", "-f", "-"]).arg(disk);
         let ran = run(grep, &self.texts.join("\n")).await;
-        ran.stdout.lines().map(|line| Path::new("/").join(Path::new(line).strip_prefix(disk).unwrap())).collect()
+        ran.stdout
+            .lines()
+            .map(|line| Path::new("/").join(Path::new(line).strip_prefix(disk).unwrap()))
+            .collect()
     }
 }
 
@@ -50,10 +63,20 @@ fn of_its_own(disk: &Path) -> BTreeSet<&'static str> {
     };
     let found = [
         ("an authorized key", size("root/.ssh/authorized_keys") > 0),
-        ("a host key", names("etc/ssh").iter().any(|name| name.starts_with("ssh_host_") && size(&format!("etc/ssh/{name}")) > 0)),
+        (
+            "a host key",
+            names("etc/ssh")
+                .iter()
+                .any(|name| name.starts_with("ssh_host_") && size(&format!("etc/ssh/{name}")) > 0),
+        ),
         ("a machine id", size("etc/machine-id") > 0),
         ("cloud-init's notes", names("var/lib/cloud").iter().any(|name| name != "seed")),
-        ("a log", names("var/log").iter().any(|name| disk.join("var/log").join(name).is_file() && size(&format!("var/log/{name}")) > 0)),
+        (
+            "a log",
+            names("var/log").iter().any(|name| {
+                disk.join("var/log").join(name).is_file() && size(&format!("var/log/{name}")) > 0
+            }),
+        ),
         ("a journal", !names("var/log/journal").is_empty()),
         ("data of docker", !names("var/lib/docker").is_empty()),
         ("data of containerd", !names("var/lib/containerd").is_empty()),
@@ -66,9 +89,10 @@ fn of_its_own(disk: &Path) -> BTreeSet<&'static str> {
 
 fn find<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     match value {
-        Value::Object(fields) => {
-            fields.get(key).filter(|found| !found.is_null()).or_else(|| fields.values().find_map(|value| find(value, key)))
-        }
+        Value::Object(fields) => fields
+            .get(key)
+            .filter(|found| !found.is_null())
+            .or_else(|| fields.values().find_map(|value| find(value, key))),
         Value::Array(values) => values.iter().find_map(|value| find(value, key)),
         _ => None,
     }
@@ -90,8 +114,16 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
     assert!(held.iter().any(|file| file.starts_with("/var/lib/cloud")), "{held:?}");
     // Docker comes up while it is prepared.
     let mut own = BTreeSet::new();
-    let expected =
-        ["an authorized key", "a host key", "a machine id", "cloud-init's notes", "a log", "data of docker", "data of containerd"];
+    let expected = [
+        "an authorized key",
+        "a host key",
+        "a machine id",
+        "cloud-init's \
+            notes",
+        "a log",
+        "data of docker",
+        "data of containerd",
+    ];
     site.stage
         .eventually("the looks find what is there", Duration::from_secs(20), async || {
             own.extend(of_its_own(&disk));
@@ -101,7 +133,11 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
 
     let id = build.built().await["id"].as_u64().unwrap();
     let snapshot = site.path(&format!("cloud/images/{id}/upper"));
-    assert!(snapshot.join("usr/local/lib/dockbridge/furnished").exists(), "it is the snapshot's disk");
+    assert!(
+        snapshot.join("usr/local/lib/dockbridge/furnished").exists(),
+        "it is the snapshot's \
+        disk"
+    );
     assert_eq!(traces.in_files(&snapshot).await, BTreeSet::new());
     assert_eq!(of_its_own(&snapshot), BTreeSet::new());
     assert_eq!(site.left().await, Vec::<String>::new());

@@ -16,14 +16,25 @@ const MOST_MEMORY: u64 = 64 * 1024;
 /// Raw or compressed; and from the web, from a file, or both by turns.
 type Form = (&'static str, &'static [bool]);
 /// Each form, and each way; the writer's own tests have all pairs.
-const FORMS: [Form; 6] = [("raw", &[true]), ("xz", &[false]), ("zst", &[true]), ("gz", &[false]), ("bz2", &[true]), ("qcow2", &[false])];
+const FORMS: [Form; 6] = [
+    ("raw", &[true]),
+    ("xz", &[false]),
+    ("zst", &[true]),
+    ("gz", &[false]),
+    ("bz2", &[true]),
+    ("qcow2", &[false]),
+];
 
-/// The forms to build: all, or what `DOCKBRIDGE_TEST_IMAGE_FORMS=xz,gz` names, for packing big images takes its time. With a big image each form comes both ways.
+/// The forms to build: all, or what `DOCKBRIDGE_TEST_IMAGE_FORMS=xz,gz` names, for packing big
+/// images takes its time. With a big image each form comes both ways.
 fn forms() -> Vec<Form> {
     let named = std::env::var("DOCKBRIDGE_TEST_IMAGE_FORMS").ok();
-    let is_named = |form: &str| named.as_deref().is_none_or(|named| named.split(',').any(|name| name == form));
+    let is_named =
+        |form: &str| named.as_deref().is_none_or(|named| named.split(',').any(|name| name == form));
     let forms = FORMS.into_iter().filter(|(form, _)| is_named(form));
-    forms.map(|(form, ways)| (form, if image_bytes() > 1 << 30 { &[true, false] } else { ways })).collect()
+    forms
+        .map(|(form, ways)| (form, if image_bytes() > 1 << 30 { &[true, false] } else { ways }))
+        .collect()
 }
 
 #[tokio::test]
@@ -39,7 +50,11 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
             let url = site.web.serve(&name, &source, Manner::Good);
             let file = source.display().to_string();
             let from: [&str; 2] = if *from_web { ["--url", &url] } else { ["--file", &file] };
-            let arguments = [&from[..], &["--name", &name, "--os", "noise", "--version", "1.0", "--sha256", &sum]].concat();
+            let arguments = [
+                &from[..],
+                &["--name", &name, "--os", "noise", "--version", "1.0", "--sha256", &sum],
+            ]
+            .concat();
             let mut build = site.begin(&arguments);
             let pid = build.pid();
             let (mut last, mut client, mut writing) = (Value::Null, 0, 0);
@@ -51,19 +66,36 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
             let output = build.child.wait_with_output().await.unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && last["event"] == "built", "{name}: {last}: {said}");
-            for (who, peak) in [("the client", client), ("writer, curl and decompressor together", writing)] {
+            for (who, peak) in [
+                ("the client", client),
+                (
+                    "writer, curl and decompressor \
+                together",
+                    writing,
+                ),
+            ] {
                 assert!(peak > 0 && peak < MOST_MEMORY, "{name}: {who} had {peak} KiB in memory");
             }
             let id = last["id"].as_u64().unwrap();
-            assert!(holds(&site.snapshot_file(id), &image).await, "{name}: the snapshot is not the image");
+            assert!(
+                holds(&site.snapshot_file(id), &image).await,
+                "{name}: the snapshot is not the \
+                image"
+            );
             assert_eq!(site.left().await, Vec::<String>::new(), "{name}");
             let snapshots = site.snapshots().await;
             let snapshot = snapshots.iter().find(|snapshot| snapshot.id == id).unwrap();
             let label = |key: &str| snapshot.labels.get(key).map(String::as_str);
-            assert_eq!((label("os"), label("version"), label("arch")), (Some("noise"), Some("1.0"), Some("x86")));
+            assert_eq!(
+                (label("os"), label("version"), label("arch")),
+                (Some("noise"), Some("1.0"), Some("x86"))
+            );
             assert_eq!(label("source-sha256").map(str::len), Some(52));
             assert_eq!(snapshot.description, format!("{name}: noise 1.0 for x86"));
-            eprintln!("{name}: at most {client} KiB in the client, {writing} KiB in all that writes; {last}");
+            eprintln!(
+                "{name}: at most {client} KiB in the client, {writing} KiB in all that \
+                writes; {last}"
+            );
             if forms.len() < FORMS.len() || image_bytes() > 1 << 30 {
                 site.stage.api.images().delete(id).await.unwrap();
             }
@@ -81,13 +113,39 @@ async fn equal_builds_list_and_prune(site: &Site) {
     let source = site.path("image.raw");
     let url = site.web.serve("elsewhere", &source, Manner::Good);
     let sum = sha256(&source).await;
-    let again = site.build(&["--url", &url, "--name", "raw-url", "--os", "noise", "--version", "1.0", "--sha256", &sum]).await;
-    assert!(again.succeeded().stdout.contains("was there already") && again.took < Duration::from_secs(10), "{again}");
+    let again = site
+        .build(&[
+            "--url",
+            &url,
+            "--name",
+            "raw-url",
+            "--os",
+            "noise",
+            "--version",
+            "1.0",
+            "--sha256",
+            &sum,
+        ])
+        .await;
+    assert!(
+        again.succeeded().stdout.contains(
+            "was there \
+        already"
+        ) && again.took < Duration::from_secs(10),
+        "{again}"
+    );
     assert_eq!(site.snapshots().await.len(), 6);
 
-    let listed: Value = serde_json::from_str(&site.stage.dockbridge(&["image", "list", "--json"]).await.succeeded().stdout).unwrap();
+    let listed: Value = serde_json::from_str(
+        &site.stage.dockbridge(&["image", "list", "--json"]).await.succeeded().stdout,
+    )
+    .unwrap();
     let listed = listed.as_array().unwrap();
-    assert!(listed.len() == 6 && listed.iter().all(|image| image["price_monthly"].as_f64().unwrap() > 0.0), "{listed:?}");
+    assert!(
+        listed.len() == 6
+            && listed.iter().all(|image| image["price_monthly"].as_f64().unwrap() > 0.0),
+        "{listed:?}"
+    );
     let ids: Vec<u64> = listed.iter().map(|image| image["id"].as_u64().unwrap()).collect();
 
     // A server from it is there and runs; noise has no boot loader.
@@ -104,14 +162,24 @@ async fn equal_builds_list_and_prune(site: &Site) {
     assert_eq!(server.status, hetzner::ServerStatus::Running);
     site.stage.api.servers().delete(server.id).await.unwrap();
 
-    let young = site.stage.dockbridge(&["image", "prune", "--keep", "0", "--older-than", "30d"]).await;
+    let young =
+        site.stage.dockbridge(&["image", "prune", "--keep", "0", "--older-than", "30d"]).await;
     assert!(young.succeeded().stdout.contains("No image is old enough"), "{young}");
-    site.stage.dockbridge(&["image", "prune", "--keep", "1", "--older-than", "0s"]).await.succeeded();
+    site.stage
+        .dockbridge(&["image", "prune", "--keep", "1", "--older-than", "0s"])
+        .await
+        .succeeded();
     assert_eq!(site.snapshots().await.len(), 6, "each is the newest of its name");
-    site.stage.dockbridge(&["image", "prune", "--keep", "0", "--older-than", "0s", "--dry-run"]).await.succeeded();
+    site.stage
+        .dockbridge(&["image", "prune", "--keep", "0", "--older-than", "0s", "--dry-run"])
+        .await
+        .succeeded();
     site.stage.dockbridge(&["image", "delete", "raw-url"]).await.succeeded();
     assert_eq!(site.snapshots().await.len(), 5);
-    site.stage.dockbridge(&["image", "prune", "--keep", "0", "--older-than", "0s"]).await.succeeded();
+    site.stage
+        .dockbridge(&["image", "prune", "--keep", "0", "--older-than", "0s"])
+        .await
+        .succeeded();
     assert_eq!(site.snapshots().await.len(), 0);
 }
 
@@ -125,24 +193,45 @@ async fn talos_comes_from_its_factory() {
     site.stage.environment.push(("DOCKBRIDGE_IMAGE_FACTORY".to_owned(), factory.address.clone()));
     let schematic = site.path("schematic.yaml");
     std::fs::write(&schematic, "customization:\n  extraKernelArgs: [vga=791]\n").unwrap();
-    let talos = async |arguments: &[&str]| site.stage.dockbridge(&[&["image", "build", "talos"], arguments].concat()).await;
+    let talos = async |arguments: &[&str]| {
+        site.stage.dockbridge(&[&["image", "build", "talos"], arguments].concat()).await
+    };
 
     talos(&[]).await.failed_with("the version of Talos is missing");
     talos(&["--version", "1.12"]).await.failed_with("is no version of Talos");
     talos(&["--version", "v1.12.9"]).await.failed_with("the newest are v1.12.0, v1.11.3");
-    talos(&["--version", "v1.12.0", "--schematic", "no-such-file"]).await.failed_with("no-such-file cannot be read");
+    talos(&["--version", "v1.12.0", "--schematic", "no-such-file"])
+        .await
+        .failed_with("no-such-file cannot be read");
     assert_eq!(site.left().await, Vec::<String>::new());
 
-    // No agent for the other architecture is here: that half fails and says so, this half is built beside it.
-    let both = talos(&["--version", "v1.12.0", "--schematic", schematic.to_str().unwrap(), "--arch", "both"]).await;
+    // No agent for the other architecture is here: that half fails and says so, this half is built
+    // beside it.
+    let both = talos(&[
+        "--version",
+        "v1.12.0",
+        "--schematic",
+        schematic.to_str().unwrap(),
+        "--arch",
+        "both",
+    ])
+    .await;
     both.failed_with("Error: for arm: ").failed_with("holds no dockbridge-agent for aarch64");
     assert!(both.stdout.contains("talos v1.12.0 for x86"), "{both}");
     let snapshots = site.snapshots().await;
     let [snapshot] = snapshots.as_slice() else { panic!("{snapshots:?}") };
     let label = |key: &str| snapshot.labels.get(key).map(String::as_str);
-    assert_eq!((label("os"), label("version"), label("schematic")), (Some("talos"), Some("v1.12.0"), Some(&factory.schematic[..63])));
+    assert_eq!(
+        (label("os"), label("version"), label("schematic")),
+        (Some("talos"), Some("v1.12.0"), Some(&factory.schematic[..63]))
+    );
     assert!(holds(&site.snapshot_file(snapshot.id), &image).await);
-    let posted = site.web.requests().into_iter().filter(|request| request.starts_with("POST /schematics")).collect::<Vec<_>>();
+    let posted = site
+        .web
+        .requests()
+        .into_iter()
+        .filter(|request| request.starts_with("POST /schematics"))
+        .collect::<Vec<_>>();
     assert!(posted.len() == 1 && posted[0].contains("extraKernelArgs"), "{posted:?}");
     assert_eq!(site.left().await, Vec::<String>::new());
     site.stage.close().await;
@@ -161,16 +250,26 @@ fn peak_of(pid: i32) -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// What all that writes in a rescue system had at most, together: the writer, curl, the decompressor. They are processes of this host.
+/// What all that writes in a rescue system had at most, together: the writer, curl, the
+/// decompressor. They are processes of this host.
 fn peak_of_writing() -> u64 {
     let mut most = 0;
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if std::fs::read_to_string(process.path().join("comm")).is_ok_and(|name| name.trim() == "dockbridge-writ") {
-            let children = std::fs::read_dir(process.path().join("task")).into_iter().flatten().flatten();
-            let children = children.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-            let all: Vec<i32> =
-                children.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect();
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if std::fs::read_to_string(process.path().join("comm"))
+            .is_ok_and(|name| name.trim() == "dockbridge-writ")
+        {
+            let children =
+                std::fs::read_dir(process.path().join("task")).into_iter().flatten().flatten();
+            let children = children
+                .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+            let all: Vec<i32> = children
+                .flat_map(|list| {
+                    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+                })
+                .collect();
             most = most.max(all.into_iter().chain([pid]).map(peak_of).sum());
         }
     }

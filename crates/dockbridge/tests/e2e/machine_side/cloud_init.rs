@@ -9,7 +9,8 @@ use super::{BOOT, settled};
 use crate::rig::{Ran, Stage, pass_over, run};
 
 /// Its verdict is its exit code: 2 where something was not as it should be.
-const JUDGE: &str = "cloud-init status --wait --format json; echo \"status $?\"; cloud-init schema --system; echo \"schema $?\"";
+const JUDGE: &str = "cloud-init status --wait --format json; echo \"status $?\"; cloud-init schema \
+    --system; echo \"schema $?\"";
 
 #[tokio::test]
 async fn cloud_init_accepts_the_user_data_of_a_machine() {
@@ -37,16 +38,43 @@ async fn cloud_init_accepts_the_user_data_of_an_image_build() {
     let created = stage.api.servers().create(&server).await.unwrap();
     stage.api.wait(created.actions()).await.unwrap();
     let address = created.server.public_net.ipv4.unwrap().ip.to_string();
-    let (identity, known) = (stage.folder.path().join("login"), stage.folder.path().join("known_hosts"));
+    let (identity, known) =
+        (stage.folder.path().join("login"), stage.folder.path().join("known_hosts"));
     login.write_openssh_file(&identity, LineEnding::LF).unwrap();
-    std::fs::write(&known, format!("{address} {}\n", host_key.private.public_key().to_openssh().unwrap())).unwrap();
+    std::fs::write(
+        &known,
+        format!(
+            "{address} \
+        {}\n",
+            host_key.private.public_key().to_openssh().unwrap()
+        ),
+    )
+    .unwrap();
     let on_builder = async |command: &str| {
         let mut ssh = Command::new("ssh");
-        ssh.args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-l", "root", "-i"]);
-        ssh.arg(&identity).arg("-o").arg(format!("UserKnownHostsFile={}", known.display())).arg(&address).arg(command);
+        ssh.args([
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "ConnectTimeout=5",
+            "-l",
+            "root",
+            "-i",
+        ]);
+        ssh.arg(&identity)
+            .arg("-o")
+            .arg(format!("UserKnownHostsFile={}", known.display()))
+            .arg(&address)
+            .arg(command);
         run(ssh, "").await
     };
-    stage.eventually("the server lets its builder in", BOOT, async || on_builder("true").await.status.success()).await;
+    stage
+        .eventually("the server lets its builder in", BOOT, async || {
+            on_builder("true").await.status.success()
+        })
+        .await;
     is_accepted(&on_builder(JUDGE).await);
     stage.close().await;
 }

@@ -22,19 +22,38 @@ async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
     let waiting = tokio::spawn(crate::rig::run(docker, ""));
 
     // The first answer of sshd decides: without the volume it says so.
-    let look = "cat /run/dockbridge/volume.state; ls /dev/disk/by-id; readlink /proc/[0-9]*/exe | grep -c ^/run/dockbridge/agent-";
-    stage.eventually("sshd answers", BOOT, async || stage.on_machine("true").await.status.success()).await;
-    let state = stage.on_machine("cat /run/dockbridge/volume.state; ls /dev/disk/by-id 2>/dev/null").await;
+    let look = "cat /run/dockbridge/volume.state; ls /dev/disk/by-id; readlink /proc/[0-9]*/exe | \
+        grep -c ^/run/dockbridge/agent-";
+    stage
+        .eventually("sshd answers", BOOT, async || stage.on_machine("true").await.status.success())
+        .await;
+    let state = stage
+        .on_machine(
+            "cat /run/dockbridge/volume.state; ls /dev/disk/by-id \
+        2>/dev/null",
+        )
+        .await;
     assert_eq!(state.stdout, "waiting\n", "sshd answered only when the volume was there: {state}");
     let agent = async || {
         let state = stage.on_machine(look).await;
         assert!(state.stdout.starts_with("waiting\n"), "no agent before the volume: {state}");
-        state.stdout.lines().last().and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0)
+        state
+            .stdout
+            .lines()
+            .last()
+            .and_then(|count| count.parse::<u32>().ok())
+            .is_some_and(|count| count > 0)
     };
     stage.eventually("the agent runs", BOOT, agent).await;
     assert!(!waiting.is_finished(), "docker answered without its volume");
 
-    let ended = timeout(LONGEST_COMMAND, waiting).await.expect("docker answers in the end").unwrap();
+    let ended = timeout(LONGEST_COMMAND, waiting)
+        .await
+        .expect(
+            "docker answers in the \
+        end",
+        )
+        .unwrap();
     ended.succeeded();
     assert_eq!(stage.on_machine("cat /run/dockbridge/volume.state").await.stdout, "ready\n");
     assert_eq!(stage.counts().await, (1, 1), "no second server was made");
@@ -48,10 +67,20 @@ async fn a_volume_that_takes_longer_than_the_lease_costs_no_machine() {
     let fault = json!({"kind": "slow_attach", "delay_ms": LATE.as_millis(), "match": {"path": "/v1/servers"}});
     stage.poke("faults", &fault.to_string()).await;
     // A quarter of the time that the volume takes.
-    let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "10s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s")]).await;
+    let daemon = stage
+        .start(&[("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "10s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s")])
+        .await;
     stage.docker(&["version"]).await.succeeded();
     let log = stage.daemon_log();
-    assert_eq!(log.matches("INFO creating the server: ").count(), 1, "the machine ended itself: {log}");
+    assert_eq!(
+        log.matches(
+            "INFO creating the \
+        server: "
+        )
+        .count(),
+        1,
+        "the machine ended itself: {log}"
+    );
     daemon.stop().await;
     stage.close().await;
 }

@@ -1,5 +1,6 @@
-//! Hosts whose engine is not Docker of the system: Podman, and Docker that a user runs without root. What works by plain
-//! `ssh -L` to the same socket works through dockbridge, and what cannot work is named where it is met.
+//! Hosts whose engine is not Docker of the system: Podman, and Docker that a user runs without
+//! root. What works by plain `ssh -L` to the same socket works through dockbridge, and what cannot
+//! work is named where it is met.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -25,17 +26,31 @@ impl OwnHost {
     /// The engine's socket, brought here by the system's ssh.
     async fn forward(&self, remote: &str, local: &Path) -> Child {
         let mut ssh = self.ssh();
-        ssh.args(["-N", "-o", "ExitOnForwardFailure=yes", "-L"]).arg(format!("{}:{remote}", local.display())).arg(&self.address);
+        ssh.args(["-N", "-o", "ExitOnForwardFailure=yes", "-L"])
+            .arg(format!("{}:{remote}", local.display()))
+            .arg(&self.address);
         let forward = ssh.kill_on_drop(true).spawn().unwrap();
         let answers = async || self.stage.docker_at(local, &["ps"], "").await.status.success();
-        self.stage.eventually("the engine answers by ssh -L", Duration::from_secs(20), answers).await;
+        self.stage
+            .eventually("the engine answers by ssh -L", Duration::from_secs(20), answers)
+            .await;
         forward
     }
 
     fn ssh(&self) -> Command {
         let known = self.stage.folder.path().join("landlord.known");
         let mut ssh = Command::new("ssh");
-        ssh.args(["-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=5", "-l", "root", "-i"]);
+        ssh.args([
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "ConnectTimeout=5",
+            "-l",
+            "root",
+            "-i",
+        ]);
         ssh.arg(&self.landlord).arg("-o").arg(format!("UserKnownHostsFile={}", known.display()));
         ssh
     }
@@ -64,25 +79,31 @@ const ON_PODMAN: &[&str] = &[
 const PODMANS: &[Script<'_>] = &[
     (
         "exit codes",
-        "docker run --rm tiny true; echo $?; docker run --rm tiny sh -c 'exit 3'; echo $?; docker run --rm tiny /nowhere 2>/dev/null; echo $?",
+        "docker run --rm tiny true; echo $?; docker run --rm tiny sh -c 'exit 3'; echo $?; docker \
+            run --rm tiny /nowhere 2>/dev/null; echo $?",
         "0\n3\n",
     ),
     (
         "exec, cp, volumes, save and load",
-        "docker volume create vol; docker run -d --name box -v vol:/v tiny sleep 100 >/dev/null; echo in | docker exec -i box sh -c 'cat >/v/f; exit 4'; echo $?; \
-         docker cp box:/v/f - | tar -xO; docker kill box; docker rm box; docker run --rm -v vol:/v tiny cat /v/f; docker volume rm vol; docker save tiny | docker load -q",
+        "docker volume create vol; docker run -d --name box -v vol:/v tiny sleep 100 >/dev/null; \
+            echo in | docker exec -i box sh -c 'cat >/v/f; exit 4'; echo $?; \
+         docker cp box:/v/f - | tar -xO; docker kill box; docker rm box; docker run --rm -v vol:/v \
+            tiny cat /v/f; docker volume rm vol; docker save tiny | docker load -q",
         "4\nin\nbox\nbox\nin\nvol\nLoaded image",
     ),
     (
         "a build without a command in it",
-        "mkdir c; echo copied >c/f; printf 'FROM tiny\\nCOPY f /f\\nCMD [\"cat\", \"/f\"]\\n' >c/Dockerfile; DOCKER_BUILDKIT=0 docker build -q -t built c >/dev/null 2>&1; \
+        "mkdir c; echo copied >c/f; printf 'FROM tiny\\nCOPY f /f\\nCMD [\"cat\", \"/f\"]\\n' \
+            >c/Dockerfile; DOCKER_BUILDKIT=0 docker build -q -t built c >/dev/null 2>&1; \
          docker run --rm built; docker rmi built >/dev/null",
         "copied\n",
     ),
     (
         "events",
-        "docker events --filter container=ev --format '{{.Actor.Attributes.name}} {{.Action}}' >events & \
-         for i in $(seq 50); do docker run --rm --name ev tiny true; grep -q remove events && break; done; kill $!; grep -m 1 remove events",
+        "docker events --filter container=ev --format '{{.Actor.Attributes.name}} {{.Action}}' \
+            >events & \
+         for i in $(seq 50); do docker run --rm --name ev tiny true; grep -q remove events && \
+            break; done; kill $!; grep -m 1 remove events",
         "ev remove\n",
     ),
 ];
@@ -90,7 +111,9 @@ const PODMANS: &[Script<'_>] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn podman_works_as_by_plain_ssh() {
     let ping = format!("curl -sS --fail --unix-socket {PODMANS_SOCKET} http://engine/_ping");
-    let Some(host) = OwnHost::with(ContainerEngine::Podman, PODMAN, &ping).await else { return pass_over() };
+    let Some(host) = OwnHost::with(ContainerEngine::Podman, PODMAN, &ping).await else {
+        return pass_over();
+    };
     let comparison = host.compared("root", PODMANS_SOCKET).await;
     let core = scripts::CORE.iter().filter(|(name, ..)| ON_PODMAN.contains(name));
     let work: Vec<Script<'_>> = PODMANS.iter().chain(core).copied().collect();
@@ -100,18 +123,36 @@ async fn podman_works_as_by_plain_ssh() {
     let stage = &comparison.stage;
     let (published, by_hand) = (free_port(), free_port());
     serve(stage, published).await;
-    stage.eventually("the published port answers here", Duration::from_secs(10), async || answers(published)).await;
+    stage
+        .eventually(
+            "the published port answers \
+        here",
+            Duration::from_secs(10),
+            async || answers(published),
+        )
+        .await;
     stage.dockbridge(&["ports", "add", &format!("{by_hand}:web:80")]).await.succeeded();
-    stage.eventually("a port that is not published answers here", Duration::from_secs(10), async || answers(by_hand)).await;
+    stage
+        .eventually(
+            "a port that is not published answers \
+        here",
+            Duration::from_secs(10),
+            async || answers(by_hand),
+        )
+        .await;
     stage.docker(&["kill", "web"]).await.succeeded();
     let is_free = async || TcpListener::bind(("127.0.0.1", published)).is_ok();
     stage.eventually("the published port is free again", Duration::from_secs(10), is_free).await;
     let folder = format!("{}:/f", stage.folder.path().display());
-    stage.docker(&["run", "--rm", "-v", &folder, "tiny"]).await.failed_with(" is on this computer, and the engine is not");
+    stage.docker(&["run", "--rm", "-v", &folder, "tiny"]).await.failed_with(
+        " is on this computer, \
+        and the engine is not",
+    );
     comparison.close().await;
 }
 
-/// Docker's data of the user `u` must not stand on the overlay either, and the person may log in as that user.
+/// Docker's data of the user `u` must not stand on the overlay either, and the person may log in as
+/// that user.
 const ROOTLESS: &str = r#"
 device=/dev/disk/by-id/scsi-0HC_Volume_VOLUME
 until [ -e $device ]; do sleep 0.1; done
@@ -119,8 +160,9 @@ mkdir -p /home/u/.local/share && mount $device /home/u/.local/share
 chown -R u:u /home/u/.local
 "#;
 
-/// As Docker's documentation has it, for a host that is reached without a login session. The tool looks for a module that the
-/// machine's kernel, which is this host's, does not need: iptables uses nf_tables. It also looks for docker beside itself.
+/// As Docker's documentation has it, for a host that is reached without a login session. The tool
+/// looks for a module that the machine's kernel, which is this host's, does not need: iptables uses
+/// nf_tables. It also looks for docker beside itself.
 const SET_UP_ROOTLESS: &str = r#"
 mkdir -p /lib/modules/$(uname -r) && echo kernel/net/ipv4/netfilter/ip_tables.ko >/lib/modules/$(uname -r)/modules.builtin
 install -d -o u -g u -m 700 /home/u/.ssh && install -o u -g u -m 600 /root/.ssh/authorized_keys /home/u/.ssh/
@@ -149,7 +191,13 @@ const ON_ROOTLESS: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rootless_docker_works_as_by_plain_ssh_and_needs_a_lingering_user() {
-    let Some(host) = OwnHost::with(ContainerEngine::Rootless, ROOTLESS, "test -d /home/u/.local/share/lost+found").await else {
+    let Some(host) = OwnHost::with(
+        ContainerEngine::Rootless,
+        ROOTLESS,
+        "test -d /home/u/.local/share/lost+found",
+    )
+    .await
+    else {
         return pass_over();
     };
     let set_up = host.on_host(SET_UP_ROOTLESS).await;
@@ -160,29 +208,59 @@ async fn rootless_docker_works_as_by_plain_ssh_and_needs_a_lingering_user() {
 
     // As it is for a user who has logged out.
     host.on_host("loginctl disable-linger u; loginctl terminate-user u").await;
-    let is_gone = async || !host.on_host(&format!("test -e {ROOTLESS_SOCKET}")).await.status.success();
-    host.stage.eventually("the socket is gone with the user's session", Duration::from_secs(30), is_gone).await;
+    let is_gone =
+        async || !host.on_host(&format!("test -e {ROOTLESS_SOCKET}")).await.status.success();
+    host.stage
+        .eventually(
+            "the socket is gone with the user's \
+        session",
+            Duration::from_secs(30),
+            is_gone,
+        )
+        .await;
     let socket = host.socket("early.sock");
     let daemon = host.start(&socket, &["--remote-socket", ROOTLESS_SOCKET], &[]).await;
     let missing = host.stage.docker_at(&socket, &["ps"], "").await;
-    missing.failed_with(&format!("{ROOTLESS_SOCKET} cannot be reached: ")).failed_with("`loginctl enable-linger USER`");
+    missing
+        .failed_with(&format!(
+            "{ROOTLESS_SOCKET} cannot be \
+        reached: "
+        ))
+        .failed_with("`loginctl enable-linger USER`");
     host.on_host("loginctl enable-linger u").await.succeeded();
     let works = async || host.stage.docker_at(&socket, &["ps"], "").await.status.success();
-    host.stage.eventually("a lingering user's engine is used", Duration::from_secs(30), works).await;
+    host.stage
+        .eventually(
+            "a lingering user's engine is \
+        used",
+            Duration::from_secs(30),
+            works,
+        )
+        .await;
     daemon.stop().await;
 
     let comparison = host.compared("u", ROOTLESS_SOCKET).await;
-    let work: Vec<Script<'_>> = scripts::CORE.iter().filter(|(name, ..)| ON_ROOTLESS.contains(name)).copied().collect();
+    let work: Vec<Script<'_>> =
+        scripts::CORE.iter().filter(|(name, ..)| ON_ROOTLESS.contains(name)).copied().collect();
     let differences = comparison.differences(&work).await;
     assert!(differences.is_empty(), "{} differ\n{}", differences.len(), differences.join("\n\n"));
 
     let stage = &comparison.stage;
     let (published, by_hand) = (free_port(), free_port());
     serve(stage, published).await;
-    stage.eventually("the published port answers here", Duration::from_secs(10), async || answers(published)).await;
+    stage
+        .eventually(
+            "the published port answers \
+        here",
+            Duration::from_secs(10),
+            async || answers(published),
+        )
+        .await;
     stage.dockbridge(&["ports", "add", &format!("{by_hand}:web:80")]).await.succeeded();
     assert!(!answers(by_hand), "the host does not reach a rootless engine's containers");
-    let named = async || stage.dockbridge(&["ports"]).await.succeeded().stdout.contains("the engine runs rootless");
+    let named = async || {
+        stage.dockbridge(&["ports"]).await.succeeded().stdout.contains("the engine runs rootless")
+    };
     stage.eventually("the reason is among the ports", Duration::from_secs(20), named).await;
     stage.docker(&["rm", "-f", "web"]).await.succeeded();
     comparison.close().await;
@@ -191,7 +269,13 @@ async fn rootless_docker_works_as_by_plain_ssh_and_needs_a_lingering_user() {
 /// A web server with a published port, and a port 80 of its own.
 async fn serve(stage: &Stage, published: u16) {
     let publish = format!("{published}:80");
-    stage.docker(&["run", "-d", "--name", "web", "-p", &publish, "tiny", "httpd", "-f", "-p", "80", "-h", "/bin"]).await.succeeded();
+    stage
+        .docker(&[
+            "run", "-d", "--name", "web", "-p", &publish, "tiny", "httpd", "-f", "-p", "80", "-h",
+            "/bin",
+        ])
+        .await
+        .succeeded();
 }
 
 fn free_port() -> u16 {

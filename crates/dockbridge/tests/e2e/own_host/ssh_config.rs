@@ -1,4 +1,5 @@
-//! The host by the user's `ssh_config`: aliases, identities, agents, jump hosts, URLs. With the system's ssh and ssh-agent.
+//! The host by the user's `ssh_config`: aliases, identities, agents, jump hosts, URLs. With the
+//! system's ssh and ssh-agent.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -16,7 +17,8 @@ fn config(host: &OwnHost, lines: &str) -> PathBuf {
     let known = home.join(".ssh/known_hosts");
     let (address, identity) = (&host.address, host.identity.display());
     let common = format!(
-        "Host *\n  UserKnownHostsFile {}\n  GlobalKnownHostsFile none\nHost box\n  HostName {address}\n  User root\n  IdentityFile {identity}\n  \
+        "Host *\n  UserKnownHostsFile {}\n  GlobalKnownHostsFile none\nHost box\n  HostName \
+            {address}\n  User root\n  IdentityFile {identity}\n  \
          IdentityAgent none\n",
         known.display()
     );
@@ -40,19 +42,33 @@ async fn aliases_jump_hosts_agents_and_urls_are_read_as_by_ssh() {
     let (address, folder) = (host.address.clone(), host.stage.folder.path().to_owned());
     let agent = folder.join("agent.sock");
     let mut process = Command::new("ssh-agent");
-    let _agent = process.args(["-D", "-a"]).arg(&agent).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    let _agent = process
+        .args(["-D", "-a"])
+        .arg(&agent)
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let added = async || {
         let mut add = Command::new("ssh-add");
-        add.arg("-q").arg(&host.identity).env("SSH_AUTH_SOCK", &agent).stdin(Stdio::null()).stderr(Stdio::null());
+        add.arg("-q")
+            .arg(&host.identity)
+            .env("SSH_AUTH_SOCK", &agent)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         add.status().await.is_ok_and(|status| status.success())
     };
     host.stage.eventually("the agent has the key", Duration::from_secs(20), added).await;
     let stranger = write_key(&folder.join("stranger"), &key("stranger"));
     let lines = format!(
-        "Host behind\n  HostName 127.0.0.1\n  HostKeyAlias {address}\n  ProxyJump box\n  User root\n  IdentityFile {identity}\n\
-         Host by-agent\n  HostName {address}\n  User root\n  IdentityAgent {agent}\n  IdentityFile {stranger}\n\
-         Host nobody\n  HostName {address}\n  User root\n  IdentityAgent none\n  IdentityFile {stranger}\n\
-         Host lost\n  HostName {address}\n  User root\n  ProxyCommand echo no way to %h >&2; exit 3\n  IdentityFile {identity}\n\
+        "Host behind\n  HostName 127.0.0.1\n  HostKeyAlias {address}\n  ProxyJump box\n  User \
+            root\n  IdentityFile {identity}\n\
+         Host by-agent\n  HostName {address}\n  User root\n  IdentityAgent {agent}\n  IdentityFile \
+            {stranger}\n\
+         Host nobody\n  HostName {address}\n  User root\n  IdentityAgent none\n  IdentityFile \
+            {stranger}\n\
+         Host lost\n  HostName {address}\n  User root\n  ProxyCommand echo no way to %h >&2; exit \
+            3\n  IdentityFile {identity}\n\
          Host {address}\n  IdentityFile {identity}\n",
         identity = host.identity.display(),
         agent = agent.display(),
@@ -60,18 +76,35 @@ async fn aliases_jump_hosts_agents_and_urls_are_read_as_by_ssh() {
     );
     let config = config(&host, &lines);
     let config = config.to_str().unwrap();
-    for name in ["box", "behind", "by-agent", &format!("ssh://root@{address}:22"), &format!("root@{address}")] {
+    for name in [
+        "box",
+        "behind",
+        "by-agent",
+        &format!("ssh://root@{address}:22"),
+        &format!("root@{address}"),
+    ] {
         let ran = engine_of(&host, name, config).await;
         assert_eq!(ran.succeeded().stdout, "by-config\n", "{name}: {ran}");
     }
     let refused = engine_of(&host, "nobody", config).await;
-    refused.failed_with("lets none of the keys of this computer in").failed_with("stranger is not accepted").failed_with("--identity");
+    refused
+        .failed_with("lets none of the keys of this computer in")
+        .failed_with(
+            "stranger is not \
+        accepted",
+        )
+        .failed_with("--identity");
     let lost = engine_of(&host, "lost", config).await;
-    lost.failed_with(&format!("no way to {address}")).failed_with("the same command by hand shows more");
+    lost.failed_with(&format!(
+        "no way to \
+        {address}"
+    ))
+    .failed_with("the same command by hand shows more");
 
     let socket = host.socket("bad.sock");
     let mut bad = host.stage.command(env!("CARGO_BIN_EXE_dockbridge"));
-    bad.args(["start", "--provider", "ssh", "--host=-oProxyCommand=touch x", "--socket"]).arg(&socket);
+    bad.args(["start", "--provider", "ssh", "--host=-oProxyCommand=touch x", "--socket"])
+        .arg(&socket);
     crate::rig::run(bad, "").await.failed_with("is no host");
     host.close().await;
 }

@@ -4,7 +4,10 @@ use std::io::Read as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use super::{echo, echoed, free_port, has_ipv6, is_free, listed, local, local_v6, make_peer, run_any, sent_and_answered, shown};
+use super::{
+    echo, echoed, free_port, has_ipv6, is_free, listed, local, local_v6, make_peer, run_any,
+    sent_and_answered, shown,
+};
 use crate::rig::{Stage, pass_over};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -41,9 +44,19 @@ async fn ports_behave_as_if_the_container_were_here() {
     assert!(is_free(local(port)));
     let taken = TcpListener::bind(local(0)).unwrap();
     let conflict = taken.local_addr().unwrap().port();
-    let settings = [("DOCKBRIDGE_PORTS_ON_CONFLICT", "increment"), ("DOCKBRIDGE_PORTS_EXCLUDE", "hidden-*:1-65535/udp")];
+    let settings = [
+        ("DOCKBRIDGE_PORTS_ON_CONFLICT", "increment"),
+        ("DOCKBRIDGE_PORTS_EXCLUDE", "hidden-*:1-65535/udp"),
+    ];
     let daemon = stage.start(&settings).await;
-    stage.eventually("the port of a container that ran before", SOON, async || listens(local(port))).await;
+    stage
+        .eventually(
+            "the port of a container that ran \
+        before",
+            SOON,
+            async || listens(local(port)),
+        )
+        .await;
     echoed(local(port)).await;
     another_port_where_it_is_taken(&stage, conflict).await;
     what_is_excluded_does_not_appear(&stage).await;
@@ -69,12 +82,22 @@ async fn both_protocols_and_both_families(stage: &Stage) {
             (&"both".into(), &7.into(), &"open".into()),
             "{told}"
         );
-        assert!(told["connections_total"].as_u64() >= Some(1) && told["bytes_in"].as_u64() >= Some(4), "{told}");
-        assert!(told["bytes_out"].as_u64() >= Some(4) && told["last_used_seconds"].as_f64().is_some(), "{told}");
+        assert!(
+            told["connections_total"].as_u64() >= Some(1) && told["bytes_in"].as_u64() >= Some(4),
+            "{told}"
+        );
+        assert!(
+            told["bytes_out"].as_u64() >= Some(4) && told["last_used_seconds"].as_f64().is_some(),
+            "{told}"
+        );
     }
     assert!(of("tcp")["recent"][0]["client"].as_str().is_some(), "{ports:?}");
     let printed = stage.dockbridge(&["ports"]).await;
-    assert!(printed.succeeded().stdout.contains(&format!("127.0.0.1:{port}/udp")) && printed.stdout.contains("both:7"), "{printed}");
+    assert!(
+        printed.succeeded().stdout.contains(&format!("127.0.0.1:{port}/udp"))
+            && printed.stdout.contains("both:7"),
+        "{printed}"
+    );
     remove(stage, &["both"]).await;
     assert!(is_free(local(port)) && UdpSocket::bind(local(port)).is_ok());
     assert!(listed(stage).await.is_empty());
@@ -93,7 +116,8 @@ async fn numbers_that_the_engine_chooses(stage: &Stage) {
     // A new number after a restart is the one that is listened on then, or told to be taken.
     stage.docker(&["restart", "-t", "0", "any"]).await.succeeded();
     let (number, ports) = (shown(stage, "any", "7/tcp").await, listed(stage).await);
-    let told = ports.iter().find(|port| port["container"] == "any" && port["protocol"] == "tcp").unwrap();
+    let told =
+        ports.iter().find(|port| port["container"] == "any" && port["protocol"] == "tcp").unwrap();
     assert_eq!(told["local"], local(number).to_string());
     if told["state"]["state"] == "open" {
         echoed(local(number)).await;
@@ -115,7 +139,14 @@ async fn an_address_of_its_own(stage: &Stage) {
 async fn ends_are_told_as_they_are(stage: &Stage) {
     let (port, nobody) = (free_port(), free_port());
     run_peer(stage, "ends", &["-p", &format!("{port}:13"), "-p", &format!("{nobody}:99")]).await;
-    stage.eventually("the program listens", SOON, async || greeting(port).is_ok_and(|text| text == "greeting")).await;
+    stage
+        .eventually(
+            "the program \
+        listens",
+            SOON,
+            async || greeting(port).is_ok_and(|text| text == "greeting"),
+        )
+        .await;
     // Nobody listens in the container: an error or nothing, never a connection that stays.
     let answer = greeting(nobody);
     assert!(answer.as_ref().map_or(true, String::is_empty), "{answer:?}");
@@ -147,7 +178,19 @@ async fn pauses_and_restart_policies(stage: &Stage) {
     assert_eq!(&late, b"echo", "what was written meanwhile comes back");
 
     stage.on_machine("kill -9 $(docker inspect -f '{{.State.Pid}}' web)").await.succeeded();
-    let restarted = async || stage.docker(&["inspect", "-f", "{{.RestartCount}} {{.State.Running}}", "web"]).await.stdout == "1 true\n";
+    let restarted = async || {
+        stage
+            .docker(&[
+                "inspect",
+                "-f",
+                "{{.RestartCount}} \
+        {{.State.Running}}",
+                "web",
+            ])
+            .await
+            .stdout
+            == "1 true\n"
+    };
     stage.eventually("the engine starts it again", SOON, restarted).await;
     stage.eventually("its port is open again", SOON, async || listens(local(port))).await;
     echoed(local(port)).await;
@@ -168,11 +211,16 @@ async fn forwards_made_by_hand(stage: &Stage) {
     echoed(local(other)).await;
     add(format!("{other}:hidden:7/udp")).await.succeeded();
     sent_and_answered(local(other)).await;
-    add(format!("{other}:hidden:9")).await.failed_with("a forward made by hand listens on").failed_with("ports remove");
+    add(format!("{other}:hidden:9"))
+        .await
+        .failed_with("a forward made by hand listens on")
+        .failed_with("ports remove");
     // It wins over a published port, which gets the address back.
     add(format!("{port}:hidden:7")).await.succeeded();
     let winner = |ports: &[serde_json::Value]| -> Vec<String> {
-        let here = ports.iter().filter(|one| one["local"] == local(port).to_string() && one["state"]["state"] == "open");
+        let here = ports.iter().filter(|one| {
+            one["local"] == local(port).to_string() && one["state"]["state"] == "open"
+        });
         here.map(|one| one["container"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(winner(&listed(stage).await), ["hidden"]);
@@ -184,7 +232,10 @@ async fn forwards_made_by_hand(stage: &Stage) {
     stage.dockbridge(&["ports", "remove", &port.to_string()]).await.succeeded();
     assert_eq!(winner(&listed(stage).await), ["public"]);
     echoed(local(port)).await;
-    stage.dockbridge(&["ports", "remove", &port.to_string()]).await.failed_with("no forward made by hand listens on");
+    stage.dockbridge(&["ports", "remove", &port.to_string()]).await.failed_with(
+        "no forward made \
+        by hand listens on",
+    );
     for local in [other.to_string(), format!("{other}/udp")] {
         stage.dockbridge(&["ports", "remove", &local]).await.succeeded();
     }
@@ -211,7 +262,8 @@ async fn another_port_where_it_is_taken(stage: &Stage, conflict: u16) {
 
 async fn what_is_excluded_does_not_appear(stage: &Stage) {
     let port = free_port();
-    run_peer(stage, "hidden-1", &["-p", &format!("{port}:7"), "-p", &format!("{port}:7/udp")]).await;
+    run_peer(stage, "hidden-1", &["-p", &format!("{port}:7"), "-p", &format!("{port}:7/udp")])
+        .await;
     echoed(local(port)).await;
     assert!(UdpSocket::bind(local(port)).is_ok());
     remove(stage, &["hidden-1"]).await;

@@ -8,20 +8,22 @@ use crate::rig::{Daemon, Stage, pass_over};
 
 const CONNECTIONS: usize = 300;
 const STALLED: usize = 20;
-/// For all streams of these connections with what is under way in them, in MiB: a stalled one holds 256 KiB of credit and what two buffers hold, the
-/// daemon itself 30 to 40 in a debug build.
+/// For all streams of these connections with what is under way in them, in MiB: a stalled one holds
+/// 256 KiB of credit and what two buffers hold, the daemon itself 30 to 40 in a debug build.
 const MEMORY: u64 = 160;
 
 /// In MiB.
 fn memory(daemon: &Daemon) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id().unwrap())).unwrap();
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
 /// The middle one of all connections' round trips.
 fn median(connections: &[TcpStream]) -> Duration {
-    let mut times: Vec<Duration> = connections.iter().map(|connection| round_trip(connection).unwrap()).collect();
+    let mut times: Vec<Duration> =
+        connections.iter().map(|connection| round_trip(connection).unwrap()).collect();
     times.sort();
     times[times.len() / 2]
 }
@@ -31,10 +33,15 @@ async fn three_hundred_connections_are_not_slowed_by_twenty_that_are_stalled() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     make_peer(&stage).await;
-    // One port for both kinds: the stalled ones are those that nobody reads what they get back from.
+    // One port for both kinds: the stalled ones are those that nobody reads what they get back
+    // from.
     let port = free_port();
-    stage.docker(&["run", "-d", "--name", "crowd", "-p", &format!("{port}:7"), "peer"]).await.succeeded();
-    let open = move |count: usize| -> Vec<TcpStream> { (0..count).map(|_| echo(local(port))).collect() };
+    stage
+        .docker(&["run", "-d", "--name", "crowd", "-p", &format!("{port}:7"), "peer"])
+        .await
+        .succeeded();
+    let open =
+        move |count: usize| -> Vec<TcpStream> { (0..count).map(|_| echo(local(port))).collect() };
     let (lively, before) = tokio::task::spawn_blocking(move || {
         let lively = open(CONNECTIONS - STALLED);
         let before = median(&lively);
@@ -52,8 +59,15 @@ async fn three_hundred_connections_are_not_slowed_by_twenty_that_are_stalled() {
     .await
     .unwrap();
     let memory = memory(&daemon);
-    eprintln!("median round trip {before:?} before, {after:?} beside {STALLED} stalled; the daemon holds {memory} MiB");
-    assert!(after < before * 4 + Duration::from_millis(50), "{before:?} before, {after:?} beside stalled connections");
+    eprintln!(
+        "median round trip {before:?} before, {after:?} beside {STALLED} stalled; the daemon \
+        holds {memory} MiB"
+    );
+    assert!(
+        after < before * 4 + Duration::from_millis(50),
+        "{before:?} before, {after:?} beside \
+        stalled connections"
+    );
     assert!(memory < MEMORY, "{memory} MiB");
     let ports = super::listed(&stage).await;
     assert_eq!(ports[0]["connections_now"], CONNECTIONS, "{}", ports[0]);

@@ -40,7 +40,10 @@ async fn a_cut_network_resets_connections_and_takes_no_listener_away() {
     drop(early);
     echoed(local(port)).await;
     sent_and_answered(local(port)).await;
-    assert!(stage.dockbridge(&["ports"]).await.succeeded().stdout.contains("ago from 127.0.0.1:"), "the failed connection is told");
+    assert!(
+        stage.dockbridge(&["ports"]).await.succeeded().stdout.contains("ago from 127.0.0.1:"),
+        "the failed connection is told"
+    );
     stage.docker(&["rm", "-f", "web"]).await.succeeded();
     assert!(is_free(local(port)));
     daemon.stop().await;

@@ -1,4 +1,5 @@
-//! Publications of both address families before the engine itself: each number of each family leads to the container that the engine says has it.
+//! Publications of both address families before the engine itself: each number of each family leads
+//! to the container that the engine says has it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -13,7 +14,8 @@ use crate::rig::{Stage, pass_over};
 
 /// How often containers are started side by side. The full measure is 20.
 fn rounds() -> u32 {
-    std::env::var("DOCKBRIDGE_FAMILY_ROUNDS").map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
+    std::env::var("DOCKBRIDGE_FAMILY_ROUNDS")
+        .map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 /// A container that answers with its own name.
@@ -25,15 +27,22 @@ pub async fn run_named(stage: &Stage, name: &str, publish: &[&str]) -> crate::ri
     stage.docker(&arguments).await
 }
 
-/// Who answers there; `None` where nobody listens. The port must accept at the first try, and another's name is an answer.
+/// Who answers there; `None` where nobody listens. The port must accept at the first try, and
+/// another's name is an answer.
 pub async fn who_answers(at: SocketAddr) -> Option<String> {
     tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
         loop {
             let stream = TcpStream::connect_timeout(&at, Duration::from_secs(5)).ok()?;
             match ask_for(stream, "/name") {
-                Ok(answer) if answer.starts_with("HTTP/1.") => return Some(answer.lines().last().unwrap_or_default().to_owned()),
-                other => assert!(begun.elapsed() < AWAKE, "{at} accepts and does not answer: {other:?}"),
+                Ok(answer) if answer.starts_with("HTTP/1.") => {
+                    return Some(answer.lines().last().unwrap_or_default().to_owned());
+                }
+                other => assert!(
+                    begun.elapsed() < AWAKE,
+                    "{at} accepts and does not answer: \
+                    {other:?}"
+                ),
             }
         }
     })
@@ -52,7 +61,8 @@ async fn each_number_of_each_family_leads_to_the_container_that_has_it_on_the_en
     stage.make_image("tiny").await;
     numbers_that_the_engine_counts_apart(&stage).await;
     one_number_of_two_containers(&stage).await;
-    let seed = std::env::var("DOCKBRIDGE_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
+    let seed = std::env::var("DOCKBRIDGE_TEST_SEED")
+        .map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     eprintln!("DOCKBRIDGE_TEST_SEED={seed}");
     let mut draw = StdRng::seed_from_u64(seed);
     for _ in 0..rounds() {
@@ -92,13 +102,18 @@ async fn one_number_of_two_containers(stage: &Stage) {
     }
 }
 
-/// Six containers at once with numbers of all kinds; then half of them are restarted at once, and the numbers that the engine chooses change.
+/// Six containers at once with numbers of all kinds; then half of them are restarted at once, and
+/// the numbers that the engine chooses change.
 async fn side_by_side(stage: &Stage, draw: &mut StdRng) {
     let fixed: [u16; 3] = std::array::from_fn(|_| free_port());
     let names: [String; 6] = std::array::from_fn(|number| format!("n{number}"));
     let started = names.iter().map(|name| {
         let host = ["", "0.0.0.0:", "[::]:", "127.0.0.1:", "[::1]:"][draw.random_range(0..5)];
-        let port = if draw.random_bool(0.5) { fixed[draw.random_range(0..3)].to_string() } else { String::new() };
+        let port = if draw.random_bool(0.5) {
+            fixed[draw.random_range(0..3)].to_string()
+        } else {
+            String::new()
+        };
         let publish = match (host, port.as_str()) {
             ("", "") => "80".to_owned(),
             (host, port) => format!("{host}{port}:80"),
@@ -115,10 +130,14 @@ async fn side_by_side(stage: &Stage, draw: &mut StdRng) {
     });
     let started = futures::future::join_all(started).await;
     eprintln!("{started:?}");
-    let running: Vec<&str> = started.iter().filter(|(.., runs)| *runs).map(|(name, ..)| *name).collect();
+    let running: Vec<&str> =
+        started.iter().filter(|(.., runs)| *runs).map(|(name, ..)| *name).collect();
     assert!(!running.is_empty());
     as_on_the_engine(stage, &running).await;
-    let again = running.iter().step_by(2).map(|name| async move { stage.docker(&["restart", "-t", "0", name]).await });
+    let again = running
+        .iter()
+        .step_by(2)
+        .map(|name| async move { stage.docker(&["restart", "-t", "0", name]).await });
     let restarted = futures::future::join_all(again.collect::<Vec<_>>()).await;
     for ran in restarted {
         ran.succeeded();
@@ -133,19 +152,31 @@ async fn as_on_the_engine(stage: &Stage, containers: &[&str]) {
     for name in containers {
         let ports = stage.docker(&["inspect", "-f", "{{json .NetworkSettings.Ports}}", name]).await;
         let ports: serde_json::Value = serde_json::from_str(&ports.succeeded().stdout).unwrap();
-        for binding in ports["80/tcp"].as_array().unwrap_or_else(|| panic!("{name} publishes nothing: {ports}")) {
+        for binding in ports["80/tcp"].as_array().unwrap_or_else(|| {
+            panic!(
+                "{name} publishes \
+            nothing: {ports}"
+            )
+        }) {
             let host: IpAddr = binding["HostIp"].as_str().unwrap().parse().unwrap();
             let at = SocketAddr::new(host, binding["HostPort"].as_str().unwrap().parse().unwrap());
             assert_eq!(owners.insert(at, name), None, "{at} has two owners on the engine");
         }
     }
     let who = |ip: IpAddr, port: u16| {
-        let any = |is_v4: bool| if is_v4 { IpAddr::from([0, 0, 0, 0]) } else { IpAddr::from([0; 16]) };
+        let any =
+            |is_v4: bool| if is_v4 { IpAddr::from([0, 0, 0, 0]) } else { IpAddr::from([0; 16]) };
         let candidates = [ip, any(ip.is_ipv4()), any(!ip.is_ipv4())];
         candidates.iter().find_map(|host| owners.get(&SocketAddr::new(*host, port))).copied()
     };
     for at in owners.keys().flat_map(|at| [local(at.port()), local_v6(at.port())]) {
         let expected = who(at.ip(), at.port());
-        assert_eq!(who_answers(at).await.as_deref(), expected, "{at} with {owners:#?}\n{:#?}", super::listed(stage).await);
+        assert_eq!(
+            who_answers(at).await.as_deref(),
+            expected,
+            "{at} with \
+            {owners:#?}\n{:#?}",
+            super::listed(stage).await
+        );
     }
 }

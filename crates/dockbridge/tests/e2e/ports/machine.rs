@@ -1,4 +1,5 @@
-//! Ports where the machine and this computer differ: the machine's own ports, its own network, addresses of this computer, windows of several machines, swarms.
+//! Ports where the machine and this computer differ: the machine's own ports, its own network,
+//! addresses of this computer, windows of several machines, swarms.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -32,7 +33,10 @@ async fn what_the_machine_does_otherwise_is_done_here_or_said() {
             an_address_of_this_computer(&stage, address).await;
             daemon.stop().await;
         }
-        None => eprintln!("passed over: this computer has no address of its own but loopback addresses"),
+        None => eprintln!(
+            "passed over: this computer has no address of its own but loopback \
+            addresses"
+        ),
     }
     stage.close().await;
 }
@@ -41,8 +45,22 @@ async fn ports_of_the_machine(stage: &Stage) {
     for publish in ["22:80", "127.0.0.1:22:80"] {
         let refused = run_named(stage, "low", &[publish]).await;
         assert_eq!(refused.status.code(), Some(125), "{refused}");
-        refused.failed_with("address already in use").failed_with("The machine itself uses port 22");
-        let advice = refused.stderr.split("`dockbridge ports add ").nth(1).and_then(|rest| rest.split('`').next()).unwrap().to_owned();
+        refused
+            .failed_with(
+                "address already in \
+            use",
+            )
+            .failed_with("The machine itself uses port 22");
+        let advice = refused
+            .stderr
+            .split(
+                "`dockbridge ports \
+            add ",
+            )
+            .nth(1)
+            .and_then(|rest| rest.split('`').next())
+            .unwrap()
+            .to_owned();
         stage.docker(&["rm", "-f", "low"]).await.succeeded();
         // What it advises works.
         run_named(stage, "low", &[]).await.succeeded();
@@ -57,11 +75,30 @@ async fn ports_of_the_machine(stage: &Stage) {
 async fn the_machines_network(stage: &Stage) {
     let port = free_port();
     let serve = format!("mkdir -p /w && echo host >/w/name && exec httpd -f -p {port} -h /w");
-    let arguments = ["run", "-d", "--name", "host", "--network", "host", "--expose", &port.to_string(), "tiny", "sh", "-c", &serve];
+    let arguments = [
+        "run",
+        "-d",
+        "--name",
+        "host",
+        "--network",
+        "host",
+        "--expose",
+        &port.to_string(),
+        "tiny",
+        "sh",
+        "-c",
+        &serve,
+    ];
     let ran = stage.docker(&arguments).await;
     ran.succeeded();
     let advice = format!("ports add {port}:host:{port}");
-    assert!(ran.stderr.contains("WARNING: The container uses the machine's own network") && ran.stderr.contains(&advice), "{ran}");
+    assert!(
+        ran.stderr.contains(
+            "WARNING: The container uses the machine's own \
+        network"
+        ) && ran.stderr.contains(&advice),
+        "{ran}"
+    );
     stage.dockbridge(&advice.split(' ').collect::<Vec<_>>()).await.succeeded();
     assert_eq!(who_answers(local(port)).await.as_deref(), Some("host"));
     stage.dockbridge(&["ports", "remove", &port.to_string()]).await.succeeded();
@@ -76,16 +113,51 @@ async fn a_swarm(stage: &Stage) {
     let port = free_port();
     let publish = format!("{port}:80");
     let serve = "mkdir -p /w && echo task >/w/name && exec httpd -f -p 80 -h /w";
-    let service = ["service", "create", "--detach", "--name", "web", "--publish", &publish, "tiny", "sh", "-c", serve];
+    let service = [
+        "service",
+        "create",
+        "--detach",
+        "--name",
+        "web",
+        "--publish",
+        &publish,
+        "tiny",
+        "sh",
+        "-c",
+        serve,
+    ];
     stage.docker(&service).await.succeeded();
     let told = async || {
         let ports = listed(stage).await;
-        ports.iter().any(|one| one["container"] == "web" && one["local"] == local(port).to_string() && one["state"]["state"] == "open")
+        ports.iter().any(|one| {
+            one["container"] == "web"
+                && one["local"] == local(port).to_string()
+                && one["state"]["state"] == "open"
+        })
     };
     stage.eventually("the service's port is followed", SOON, told).await;
-    let tasks = async || stage.docker(&["ps", "--filter", "name=web.1.", "--format", "{{.Names}}"]).await.stdout.trim().to_owned();
+    let tasks = async || {
+        stage
+            .docker(&["ps", "--filter", "name=web.1.", "--format", "{{.Names}}"])
+            .await
+            .stdout
+            .trim()
+            .to_owned()
+    };
     let running = async || !tasks().await.is_empty();
-    let state = async || stage.docker(&["service", "ps", "--no-trunc", "--format", "{{.CurrentState}} {{.Error}}", "web"]).await.stdout;
+    let state = async || {
+        stage
+            .docker(&[
+                "service",
+                "ps",
+                "--no-trunc",
+                "--format",
+                "{{.CurrentState}} {{.Error}}",
+                "web",
+            ])
+            .await
+            .stdout
+    };
     let begun = tokio::time::Instant::now();
     while !running().await && begun.elapsed() < SOON {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -93,7 +165,10 @@ async fn a_swarm(stage: &Stage) {
     let task = tasks().await;
     if task.is_empty() {
         // An ingress network takes VXLAN and IPVS, which are the host's kernel's here.
-        eprintln!("passed over: no task of a service with an ingress port runs on this kernel: {}", state().await);
+        eprintln!(
+            "passed over: no task of a service with an ingress port runs on this kernel: {}",
+            state().await
+        );
     } else {
         let by_hand = free_port();
         stage.dockbridge(&["ports", "add", &format!("{by_hand}:{task}:80")]).await.succeeded();
@@ -101,11 +176,21 @@ async fn a_swarm(stage: &Stage) {
         stage.dockbridge(&["ports", "remove", &by_hand.to_string()]).await.succeeded();
         match Path::new("/proc/net/ip_vs").exists() {
             true => assert_eq!(who_answers(local(port)).await.as_deref(), Some("task")),
-            false => eprintln!("passed over: this kernel has no IPVS, so that an ingress port leads nowhere on the machine itself"),
+            false => eprintln!(
+                "passed over: this kernel has no IPVS, so that an ingress port \
+                leads nowhere on the machine itself"
+            ),
         }
     }
     stage.docker(&["service", "rm", "web"]).await.succeeded();
-    stage.eventually("the port goes with the service", SOON, async || listed(stage).await.is_empty()).await;
+    stage
+        .eventually(
+            "the port goes with the \
+        service",
+            SOON,
+            async || listed(stage).await.is_empty(),
+        )
+        .await;
     stage.docker(&["swarm", "leave", "--force"]).await.succeeded();
 }
 
@@ -113,14 +198,18 @@ async fn a_swarm(stage: &Stage) {
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
-    Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+    Some(socket.local_addr().ok()?.ip())
+        .filter(|address| !address.is_loopback() && !address.is_unspecified())
 }
 
 async fn an_address_of_this_computer(stage: &Stage, address: IpAddr) {
     let port = free_port();
-    run_named(stage, "lan", &[&format!("{address}:{port}:80"), &format!("{address}::80")]).await.succeeded();
+    run_named(stage, "lan", &[&format!("{address}:{port}:80"), &format!("{address}::80")])
+        .await
+        .succeeded();
     let shown = stage.docker(&["port", "lan", "80/tcp"]).await;
-    let numbers: Vec<SocketAddr> = shown.succeeded().stdout.lines().map(|line| line.parse().unwrap()).collect();
+    let numbers: Vec<SocketAddr> =
+        shown.succeeded().stdout.lines().map(|line| line.parse().unwrap()).collect();
     assert!(numbers.len() == 2 && numbers.contains(&SocketAddr::new(address, port)), "{shown}");
     for at in numbers {
         assert_eq!(who_answers(at).await.as_deref(), Some("lan"), "{at}");
@@ -144,10 +233,26 @@ async fn engines_of_two_profiles_never_choose_the_same_number() {
         let stage = &stage;
         async move {
             let serve = format!("mkdir -p /w && echo {name} >/w/name && exec httpd -f -p 80 -h /w");
-            let ran = stage.docker_at(&socket, &["run", "-d", "--name", &name, "-p", "80", "tiny", "sh", "-c", &serve], "").await;
+            let ran = stage
+                .docker_at(
+                    &socket,
+                    &["run", "-d", "--name", &name, "-p", "80", "tiny", "sh", "-c", &serve],
+                    "",
+                )
+                .await;
             ran.succeeded();
             let number: Ran = stage.docker_at(&socket, &["port", &name, "80/tcp"], "").await;
-            number.succeeded().stdout.lines().next().unwrap().rsplit(':').next().unwrap().parse::<u16>().unwrap()
+            number
+                .succeeded()
+                .stdout
+                .lines()
+                .next()
+                .unwrap()
+                .rsplit(':')
+                .next()
+                .unwrap()
+                .parse::<u16>()
+                .unwrap()
         }
     };
     let first_socket = stage.socket();
@@ -157,7 +262,11 @@ async fn engines_of_two_profiles_never_choose_the_same_number() {
         assert_ne!(here / 500, there / 500, "the engines' numbers are apart: {here}, {there}");
         assert_eq!(who_answers(local(here)).await.as_deref(), Some(name));
         assert_eq!(who_answers(local(there)).await.as_deref(), Some(second_name.as_str()));
-        assert!(here >= 62_000 && there >= 62_000, "an engine here begins at 32768: {here}, {there}");
+        assert!(
+            here >= 62_000 && there >= 62_000,
+            "an engine here begins at 32768: {here}, \
+            {there}"
+        );
     }
     // The window holds for dockerd alone, also when that is started again.
     stage.on_machine("systemctl restart docker").await.succeeded();
@@ -184,7 +293,8 @@ async fn a_number_that_is_chosen_there_and_taken_here_is_told_by_run() {
     run_named(&stage, "first", &["80"]).await.succeeded();
     // dockerd counts upwards.
     let next = shown(&stage, "first", "80/tcp").await + 1;
-    let taken: Vec<_> = (next..next + 3).filter_map(|port| std::net::TcpListener::bind(local(port)).ok()).collect();
+    let taken: Vec<_> =
+        (next..next + 3).filter_map(|port| std::net::TcpListener::bind(local(port)).ok()).collect();
     assert!(!taken.is_empty());
     let refused = run_named(&stage, "second", &["80"]).await;
     assert_eq!(refused.status.code(), Some(125), "{refused}");
@@ -193,7 +303,10 @@ async fn a_number_that_is_chosen_there_and_taken_here_is_told_by_run() {
     assert_eq!(state.succeeded().stdout, "false\n");
     drop(taken);
     stage.docker(&["start", "second"]).await.succeeded();
-    assert_eq!(who_answers(local(shown(&stage, "second", "80/tcp").await)).await.as_deref(), Some("second"));
+    assert_eq!(
+        who_answers(local(shown(&stage, "second", "80/tcp").await)).await.as_deref(),
+        Some("second")
+    );
     daemon.stop().await;
     stage.close().await;
 }

@@ -1,13 +1,21 @@
-//! Published ports: they answer here when `docker run` returns, and are free when `docker rm` returns, again and again.
+//! Published ports: they answer here when `docker run` returns, and are free when `docker rm`
+//! returns, again and again.
 
 use std::net::{TcpListener, UdpSocket};
 
-use super::{WEB, fetched, free_port, free_udp_port, local, make_peer, run_any, sent_and_answered, shown};
+use super::{
+    WEB, fetched, free_port, free_udp_port, local, make_peer, run_any, sent_and_answered, shown,
+};
 use crate::rig::{Stage, pass_over};
 
 /// How often in all, for each protocol. The full measure is 500.
 fn rounds() -> u32 {
-    std::env::var("DOCKBRIDGE_PORT_ROUNDS").map_or(30, |rounds| rounds.parse().expect("a number of rounds"))
+    std::env::var("DOCKBRIDGE_PORT_ROUNDS").map_or(30, |rounds| {
+        rounds.parse().expect(
+            "a number of \
+        rounds",
+        )
+    })
 }
 
 async fn run_web(stage: &Stage, name: &str, publish: &str) -> crate::rig::Ran {
@@ -21,7 +29,12 @@ async fn connections(stage: &Stage, name: &str) {
         run_web(stage, name, &format!("{port}:80")).await.succeeded();
         fetched(port).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
-        TcpListener::bind(local(port)).unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
+        TcpListener::bind(local(port)).unwrap_or_else(|error| {
+            panic!(
+                "{name}, round {round}: \
+            {error}"
+            )
+        });
     }
 }
 
@@ -32,7 +45,12 @@ async fn datagrams(stage: &Stage, name: &str) {
         stage.docker(&["run", "-d", "--name", name, "-p", &publish, "peer"]).await.succeeded();
         sent_and_answered(local(port)).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
-        UdpSocket::bind(local(port)).unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
+        UdpSocket::bind(local(port)).unwrap_or_else(|error| {
+            panic!(
+                "{name}, round {round}: \
+            {error}"
+            )
+        });
     }
 }
 
@@ -67,7 +85,10 @@ async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_dock
     let publish = format!("{port}:80");
     let refused = run_web(&stage, "web", &publish).await;
     assert_eq!(refused.status.code(), Some(125), "{refused}");
-    refused.failed_with("docker: Error response from daemon: driver failed programming external connectivity on endpoint web (");
+    refused.failed_with(
+        "docker: Error response from daemon: driver failed programming external \
+        connectivity on endpoint web (",
+    );
     refused.failed_with("failed: port is already allocated");
     stage.docker(&["inspect", "-f", "{{.State.Status}}", "web"]).await.succeeded();
 
@@ -80,7 +101,10 @@ async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_dock
     refused.failed_with("port is already allocated");
     stage.docker(&["rm", "-f", "web", "other"]).await.succeeded();
 
-    stage.docker(&["build", "-q", "-t", "exposed", stage_context(&stage).as_str()]).await.succeeded();
+    stage
+        .docker(&["build", "-q", "-t", "exposed", stage_context(&stage).as_str()])
+        .await
+        .succeeded();
     run_any(&stage, &[&["exposed"], &WEB[..]].concat(), "web").await;
     fetched(shown(&stage, "web", "80/tcp").await).await;
     daemon.stop().await;

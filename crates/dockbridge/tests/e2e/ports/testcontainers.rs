@@ -1,5 +1,6 @@
-//! Testcontainers of npm and PyPI, six of each in parallel behind publications of one family alone: each answers as itself.
-//! Their number is the IPv4 one, so that `[::1]` is asked for nothing: with an engine here, too, the same IPv6 number may be another's.
+//! Testcontainers of npm and PyPI, six of each in parallel behind publications of one family alone:
+//! each answers as itself. Their number is the IPv4 one, so that `[::1]` is asked for nothing: with
+//! an engine here, too, the same IPv6 number may be another's.
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use crate::rig::{Ran, Stage, pass_over, run};
 
 /// The full measure is 100.
 fn rounds() -> u32 {
-    std::env::var("DOCKBRIDGE_TESTCONTAINERS_ROUNDS").map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
+    std::env::var("DOCKBRIDGE_TESTCONTAINERS_ROUNDS")
+        .map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 /// Prints one line for each container: its name, an address, and who answers there.
@@ -61,8 +63,11 @@ with ThreadPoolExecutor(6) as pool:
 
 /// The directory with both clients, or `None` with the reason printed.
 fn clients() -> Option<PathBuf> {
-    let directory = std::env::var_os("DOCKBRIDGE_TEST_SUITES").map(|suites| Path::new(&suites).join("testcontainers"));
-    let found = directory.filter(|directory| directory.join("node_modules").is_dir() && directory.join("python/bin/python").exists());
+    let directory = std::env::var_os("DOCKBRIDGE_TEST_SUITES")
+        .map(|suites| Path::new(&suites).join("testcontainers"));
+    let found = directory.filter(|directory| {
+        directory.join("node_modules").is_dir() && directory.join("python/bin/python").exists()
+    });
     if found.is_none() {
         eprintln!("passed over: DOCKBRIDGE_TEST_SUITES names no directory with testcontainers");
     }
@@ -75,14 +80,18 @@ async fn through(stage: &Stage, directory: &Path, program: &Path, arguments: &[&
     command.env("DOCKER_HOST", format!("unix://{}", stage.socket().display()));
     // Its image is not here; what it removes is removed by the test.
     command.env("TESTCONTAINERS_RYUK_DISABLED", "true");
-    // Where the tests run in a container, both clients would take its gateway for the engine's computer. `localhost` may be `::1`, and the number is the IPv4 one.
-    command.env("TESTCONTAINERS_CONNECTION_MODE", "docker_host").env("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1");
+    // Where the tests run in a container, both clients would take its gateway for the engine's
+    // computer. `localhost` may be `::1`, and the number is the IPv4 one.
+    command
+        .env("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
+        .env("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1");
     run(command, "").await
 }
 
 /// Each line's container is the one that answered.
 fn answered_as_themselves(ran: &Ran) {
-    let lines: Vec<Vec<&str>> = ran.succeeded().stdout.lines().map(|line| line.split(' ').collect()).collect();
+    let lines: Vec<Vec<&str>> =
+        ran.succeeded().stdout.lines().map(|line| line.split(' ').collect()).collect();
     assert_eq!(lines.len(), 6, "{ran}");
     assert!(lines.iter().all(|line| line.len() == 3 && line[0] == line[2]), "{ran}");
 }
@@ -100,7 +109,8 @@ async fn six_testcontainers_in_parallel_answer_as_themselves_after_publications_
     let python = directory.join("python/bin/python");
     for round in 0..rounds() {
         // The engine's numbers of both families drift apart by another count each time.
-        let before: Vec<String> = (0..=round % 4).map(|number| format!("one-family-{number}")).collect();
+        let before: Vec<String> =
+            (0..=round % 4).map(|number| format!("one-family-{number}")).collect();
         for (number, name) in before.iter().enumerate() {
             let publish = if number % 3 == 2 { "0.0.0.0::80" } else { "[::]::80" };
             run_named(&stage, name, &[publish]).await.succeeded();
@@ -108,9 +118,21 @@ async fn six_testcontainers_in_parallel_answer_as_themselves_after_publications_
         let npm = through(&stage, &directory, Path::new("node"), &["-e", NPM]);
         let pypi = through(&stage, &directory, &python, &["-c", PYPI]);
         let (npm, pypi) = tokio::join!(npm, pypi);
-        eprintln!("round {round}: npm {:.1} s, PyPI {:.1} s", npm.took.as_secs_f64(), pypi.took.as_secs_f64());
+        eprintln!(
+            "round {round}: npm {:.1} s, PyPI {:.1} s",
+            npm.took.as_secs_f64(),
+            pypi.took.as_secs_f64()
+        );
         if !npm.status.success() || !pypi.status.success() {
-            let ps = stage.docker(&["ps", "-a", "--format", "{{.Names}} {{.Status}} {{.Ports}}"]).await;
+            let ps = stage
+                .docker(&[
+                    "ps",
+                    "-a",
+                    "--format",
+                    "{{.Names}} {{.Status}} \
+                {{.Ports}}",
+                ])
+                .await;
             eprintln!("{ps}\n{}", stage.dockbridge(&["ports"]).await);
         }
         answered_as_themselves(&npm);

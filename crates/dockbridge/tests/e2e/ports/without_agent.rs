@@ -1,4 +1,5 @@
-//! A machine for whose architecture there is no agent: connections go by plain SSH channels, datagrams do not, and that is told.
+//! A machine for whose architecture there is no agent: connections go by plain SSH channels,
+//! datagrams do not, and that is told.
 
 use std::net::UdpSocket;
 

@@ -16,21 +16,44 @@ use crate::rig::{Daemon, Stage, pass_over, run, set_link};
 pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(15);
 
 /// A command in the foreground that never ends by itself.
-pub(super) const FOREVER: &[&str] = &["run", "--rm", "--stop-timeout", "1", "tiny", "sh", "-c", "echo begun; while :; do sleep 1; done"];
+pub(super) const FOREVER: &[&str] = &[
+    "run",
+    "--rm",
+    "--stop-timeout",
+    "1",
+    "tiny",
+    "sh",
+    "-c",
+    "echo begun; while :; do sleep 1; done",
+];
 
 #[tokio::test]
 async fn a_power_cut_under_a_command_is_told_and_the_next_command_finds_its_data() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
-    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", "echo of before >/keep/file; sync"]).await.succeeded();
+    stage
+        .docker(&[
+            "run",
+            "--rm",
+            "-v",
+            "keep:/keep",
+            "tiny",
+            "sh",
+            "-c",
+            "echo of before \
+        >/keep/file; sync",
+        ])
+        .await
+        .succeeded();
     // What was not written out is lost in a power cut, as on every computer.
     stage.on_machine("sync").await.succeeded();
     let (server, volume) = Holdings::of(&stage).await.only();
 
     broken_off(&stage, async || stage.poke(&format!("servers/{server}/power_cut"), "").await).await;
 
-    let read = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
+    let read =
+        stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
     assert_eq!(read.succeeded().stdout, "of before\n");
     let (server_after, volume_after) = Holdings::of(&stage).await.only();
     assert_eq!(server_after, server, "a young machine without power is started: its hour is paid");
@@ -44,7 +67,20 @@ async fn a_network_that_was_cut_or_a_login_service_that_hung_costs_no_machine() 
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
-    stage.docker(&["run", "--detach", "--stop-timeout", "1", "--name", "web", "tiny", "sleep", "600"]).await.succeeded();
+    stage
+        .docker(&[
+            "run",
+            "--detach",
+            "--stop-timeout",
+            "1",
+            "--name",
+            "web",
+            "tiny",
+            "sleep",
+            "600",
+        ])
+        .await
+        .succeeded();
     let started = started(&stage).await;
     let before = Holdings::of(&stage).await;
     before.only();
@@ -64,36 +100,78 @@ async fn a_network_that_was_cut_or_a_login_service_that_hung_costs_no_machine() 
     stage.close().await;
 }
 
-/// Runs a command that does not end by itself and cuts it off in the middle of what it prints: its client is told.
+/// Runs a command that does not end by itself and cuts it off in the middle of what it prints: its
+/// client is told.
 async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
     let mut command = docker(stage, &stage.socket(), FOREVER);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut running = command.spawn().unwrap();
     let mut printed = BufReader::new(running.stdout.take().unwrap()).lines();
     let first = timeout(Duration::from_secs(20), printed.next_line()).await;
-    assert_eq!(first.expect("the command prints").unwrap().as_deref(), Some("begun"), "{}", stage.daemon_log());
+    assert_eq!(
+        first
+            .expect(
+                "the command \
+        prints"
+            )
+            .unwrap()
+            .as_deref(),
+        Some("begun"),
+        "{}",
+        stage.daemon_log()
+    );
     let cut_at = Instant::now();
     cut().await;
-    let ended = timeout(TOLD_WITHIN.saturating_sub(cut_at.elapsed()), running.wait_with_output()).await;
-    let ended = ended.unwrap_or_else(|_| panic!("not told within {} s:\n{}", TOLD_WITHIN.as_secs(), stage.daemon_log())).unwrap();
+    let ended =
+        timeout(TOLD_WITHIN.saturating_sub(cut_at.elapsed()), running.wait_with_output()).await;
+    let ended = ended
+        .unwrap_or_else(|_| {
+            panic!(
+                "not told within {} \
+        s:\n{}",
+                TOLD_WITHIN.as_secs(),
+                stage.daemon_log()
+            )
+        })
+        .unwrap();
     assert!(!ended.status.success(), "{ended:?}");
     assert!(!ended.stderr.is_empty(), "it says why: {ended:?}");
 }
 
 /// A command that is given while the machine cannot be reached succeeds when it can be again.
 async fn goes_on(stage: &Stage, daemon: &Daemon, mend: impl AsyncFnOnce()) {
-    stage.eventually("the loss is noticed", Duration::from_secs(15), async || state(daemon).await != "up").await;
-    let waiting = tokio::spawn(run(docker(stage, &daemon.socket, &["exec", "web", "echo", "there"]), ""));
+    stage
+        .eventually(
+            "the loss is \
+        noticed",
+            Duration::from_secs(15),
+            async || state(daemon).await != "up",
+        )
+        .await;
+    let waiting =
+        tokio::spawn(run(docker(stage, &daemon.socket, &["exec", "web", "echo", "there"]), ""));
     mend().await;
     let ran = waiting.await.unwrap();
     assert_eq!(ran.succeeded().stdout, "there\n");
 }
 
 pub(super) async fn started(stage: &Stage) -> String {
-    stage.docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "web"]).await.succeeded().stdout.clone()
+    stage
+        .docker(&[
+            "inspect",
+            "--format",
+            "{{.State.StartedAt}} \
+        {{.RestartCount}}",
+            "web",
+        ])
+        .await
+        .succeeded()
+        .stdout
+        .clone()
 }
 
-/// All processes on a machine whose name begins so, as this host numbers them; there is one at least.
+/// All processes on a machine whose name begins so, as this host numbers them; there is one at
+/// least.
 pub(crate) fn processes_of(server: u64, name: &str) -> Vec<Pid> {
     let found = processes(server, name);
     assert!(!found.is_empty(), "{name} runs on the machine");
@@ -102,10 +180,18 @@ pub(crate) fn processes_of(server: u64, name: &str) -> Vec<Pid> {
 
 /// The same of a machine that may not be there.
 pub(crate) fn processes(server: u64, name: &str) -> Vec<Pid> {
-    let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let read = |process: i32, file: &str| fs::read_to_string(PathBuf::from(format!("/proc/{process}")).join(file)).unwrap_or_default();
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let read = |process: i32, file: &str| {
+        fs::read_to_string(PathBuf::from(format!("/proc/{process}")).join(file)).unwrap_or_default()
+    };
     processes
-        .filter(|process| read(*process, "comm").starts_with(name) && read(*process, "cgroup").contains(&format!("-{server}/")))
+        .filter(|process| {
+            read(*process, "comm").starts_with(name)
+                && read(*process, "cgroup").contains(&format!("-{server}/"))
+        })
         .filter_map(Pid::from_raw)
         .collect()
 }

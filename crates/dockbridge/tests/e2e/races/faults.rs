@@ -1,7 +1,9 @@
-//! Bad days by chance: a machine is woken, used and destroyed while the cloud misbehaves and processes are killed. Whatever was drawn, each run ends without
-//! help, but for a service manager's, with nothing left over and nothing lost.
+//! Bad days by chance: a machine is woken, used and destroyed while the cloud misbehaves and
+//! processes are killed. Whatever was drawn, each run ends without help, but for a service
+//! manager's, with nothing left over and nothing lost.
 //!
-//! `DOCKBRIDGE_FAULTS` says how many faults are to be met, `DOCKBRIDGE_FAULT_SEED` plays one run again.
+//! `DOCKBRIDGE_FAULTS` says how many faults are to be met, `DOCKBRIDGE_FAULT_SEED` plays one run
+//! again.
 
 mod data;
 mod draw;
@@ -30,14 +32,20 @@ const SETTINGS: [(&str, &str); 5] = [
 const WRITES: u32 = 3;
 /// All that was drawn for the end of a run has come by then.
 const BAD_END: Duration = Duration::from_secs(15);
-/// When the bad day is over, everything is in order again within this time: the longest pauses of all who wait for something, one after the other.
+/// When the bad day is over, everything is in order again within this time: the longest pauses of
+/// all who wait for something, one after the other.
 const IN_ORDER_WITHIN: Duration = Duration::from_secs(240);
 
 #[tokio::test]
 async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_lost() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")));
-    let wanted = number("DOCKBRIDGE_FAULTS").map_or(FAULTS, |faults| u32::try_from(faults).unwrap());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{name} is a number")))
+    };
+    let wanted =
+        number("DOCKBRIDGE_FAULTS").map_or(FAULTS, |faults| u32::try_from(faults).unwrap());
     let replayed = number("DOCKBRIDGE_FAULT_SEED");
     let mut house = House { stage, written: Written::default(), has_image: false };
     let (mut met, mut runs, begun) = (0, 0, Instant::now());
@@ -47,14 +55,26 @@ async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_los
         eprintln!("run {runs}, DOCKBRIDGE_FAULT_SEED={}: {run}", run.seed);
         let _told = ToldIfItFails(run.seed);
         met += house.play(&run).await;
-        eprintln!("  {met} faults in {runs} runs, {} writes kept, after {:.0} s", house.written.count(), begun.elapsed().as_secs_f64());
+        eprintln!(
+            "  {met} faults in {runs} runs, {} writes kept, after {:.0} s",
+            house.written.count(),
+            begun.elapsed().as_secs_f64()
+        );
         if replayed.is_some() {
             break;
         }
     }
     // Its last machine may have ended badly; the next one has it all.
     let service = Service::start(&house.stage, &SETTINGS).await;
-    house.stage.eventually("all is read on another machine", IN_ORDER_WITHIN, async || house.written.is_read(&house.stage).await).await;
+    house
+        .stage
+        .eventually(
+            "all is read on another \
+        machine",
+            IN_ORDER_WITHIN,
+            async || house.written.is_read(&house.stage).await,
+        )
+        .await;
     service.stop().await;
     house.stage.close().await;
 }
@@ -102,7 +122,14 @@ impl House {
         met += hit + ordered_and_met(stage, &run.wake).await;
         stage.end_faults().await;
         if !self.has_image {
-            stage.eventually("an image is built", IN_ORDER_WITHIN, async || build(stage).await).await;
+            stage
+                .eventually(
+                    "an image is \
+                built",
+                    IN_ORDER_WITHIN,
+                    async || build(stage).await,
+                )
+                .await;
             self.has_image = true;
         }
 
@@ -118,14 +145,26 @@ impl House {
         stage.end_faults().await;
         eprintln!("  written: {done} of {WRITES}");
         let begun = Instant::now();
-        stage.eventually("a container reads what was written", IN_ORDER_WITHIN, async || written.is_read(stage).await).await;
+        stage
+            .eventually(
+                "a container reads what was \
+            written",
+                IN_ORDER_WITHIN,
+                async || written.is_read(stage).await,
+            )
+            .await;
         eprintln!("  read {:.1} s later", begun.elapsed().as_secs_f64());
 
         let ending = async {
             if run.by_command {
-                // It may fail: then whoever is told to end it goes on trying, or nobody uses the machine any more.
+                // It may fail: then whoever is told to end it goes on trying, or nobody uses the
+                // machine any more.
                 let ran = stage.dockbridge(&["server", "destroy"]).await;
-                eprintln!("  destroyed: {} in {:.1} s", ran.status.success(), ran.took.as_secs_f64());
+                eprintln!(
+                    "  destroyed: {} in {:.1} s",
+                    ran.status.success(),
+                    ran.took.as_secs_f64()
+                );
             }
             let begun = Instant::now();
             while begun.elapsed() < BAD_END && stage.look().await["servers"] != 0 {
@@ -136,7 +175,14 @@ impl House {
         met += hit + ordered_and_met(stage, &run.end).await;
         stage.end_faults().await;
         let begun = Instant::now();
-        stage.eventually("all is in order", IN_ORDER_WITHIN, async || is_in_order(&stage.look().await)).await;
+        stage
+            .eventually(
+                "all is in \
+            order",
+                IN_ORDER_WITHIN,
+                async || is_in_order(&stage.look().await),
+            )
+            .await;
         eprintln!("  in order {:.1} s later", begun.elapsed().as_secs_f64());
         service.stop().await;
         written.is_on(&stage.volume_image(volume(stage).await)).await;
@@ -173,13 +219,16 @@ async fn build(stage: &Stage) -> bool {
     let context = stage.folder.path().join("context");
     std::fs::create_dir_all(&context).unwrap();
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
-    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \
+        \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
     std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     let built = stage.docker(&["build", "--quiet", "-t", "tiny", context.to_str().unwrap()]).await;
-    built.status.success() && stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sync"]).await.status.success()
+    built.status.success()
+        && stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sync"]).await.status.success()
 }
 
-/// Servers and what comes with them are gone; what serves the next machine is there once at most, and free.
+/// Servers and what comes with them are gone; what serves the next machine is there once at most,
+/// and free.
 fn is_in_order(held: &Value) -> bool {
     let count = |kind: &str| held[kind].as_u64().unwrap();
     ["servers", "primary_ips", "attached", "locks"].into_iter().all(|kind| count(kind) == 0)
@@ -196,9 +245,14 @@ async fn volume(stage: &Stage) -> u64 {
 async fn ordered_and_met(stage: &Stage, faults: &[Fault]) -> u32 {
     let left = stage.look().await["faults"].as_array().cloned().unwrap_or_default();
     let is_unmet = |order: &&Value| {
-        left.iter().any(|left| left["kind"] == order["kind"] && left["times"].as_u64() >= Some(order["times"].as_u64().unwrap_or(1)))
+        left.iter().any(|left| {
+            left["kind"] == order["kind"]
+                && left["times"].as_u64() >= Some(order["times"].as_u64().unwrap_or(1))
+        })
     };
-    let orders = faults.iter().filter_map(|fault| if let Fault::Order(order) = fault { Some(order) } else { None });
+    let orders = faults
+        .iter()
+        .filter_map(|fault| if let Fault::Order(order) = fault { Some(order) } else { None });
     u32::try_from(orders.filter(|order| !is_unmet(order)).count()).unwrap()
 }
 

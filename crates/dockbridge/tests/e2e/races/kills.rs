@@ -1,4 +1,5 @@
-//! The daemon is killed at twenty moments on the way to a machine. Whatever stands half-made then, the next daemon ends with one machine and one volume.
+//! The daemon is killed at twenty moments on the way to a machine. Whatever stands half-made then,
+//! the next daemon ends with one machine and one volume.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,9 +40,22 @@ const CONNECT: &str = "connecting";
 const DOCKER: &str = "starting docker";
 const RESUME: &str = "starting what ran before";
 const UP: &str = "up";
-const WAY: &[&str] = &[LOOK_UP, RELEASING, "removing a machine that cannot be used", CREATE, WAIT, BOOT, CONNECT, DOCKER, RESUME, UP];
+const WAY: &[&str] = &[
+    LOOK_UP,
+    RELEASING,
+    "removing a machine that cannot be \
+    used",
+    CREATE,
+    WAIT,
+    BOOT,
+    CONNECT,
+    DOCKER,
+    RESUME,
+    UP,
+];
 
-/// Two kills each: one while something is made, one while the machine that came of it is taken over.
+/// Two kills each: one while something is made, one while the machine that came of it is taken
+/// over.
 const COLD: &[(Before, [Moment; 2])] = &[
     (Everything, [At(LOOK_UP, 0), At(BOOT, 0)]),
     (Everything, [Made("ssh_keys"), At(CONNECT, 0)]),
@@ -67,7 +81,20 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
         daemon = round(&stage, daemon, *before, *moments, &mut struck).await;
     }
     stage.make_image("tiny").await;
-    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", "echo of before >/keep/file"]).await.succeeded();
+    stage
+        .docker(&[
+            "run",
+            "--rm",
+            "-v",
+            "keep:/keep",
+            "tiny",
+            "sh",
+            "-c",
+            "echo of before \
+        >/keep/file",
+        ])
+        .await
+        .succeeded();
     // The servers of the next rounds go without a warning.
     stage.on_machine("sync").await.succeeded();
     let (_, volume) = Holdings::of(&stage).await.only();
@@ -75,13 +102,17 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
         daemon = round(&stage, daemon, *before, *moments, &mut struck).await;
         assert_eq!(Holdings::of(&stage).await.only().1, volume, "the volume with the data stays");
     }
-    let read = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
+    let read =
+        stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
     assert_eq!(read.succeeded().stdout, "of before\n");
 
     assert_eq!(struck.values().sum::<u32>(), 20);
     let hits = |stages: &[&str]| stages.iter().filter_map(|stage| struck.get(stage)).sum::<u32>();
-    // Some stages last for milliseconds, such as the creation of a server on a volume that exists: a neighbor may be hit in their place.
-    for (stages, at_least) in [(&[CREATE, WAIT][..], 3), (&[BOOT, CONNECT], 4), (&[DOCKER, RESUME, UP], 4)] {
+    // Some stages last for milliseconds, such as the creation of a server on a volume that exists:
+    // a neighbor may be hit in their place.
+    for (stages, at_least) in
+        [(&[CREATE, WAIT][..], 3), (&[BOOT, CONNECT], 4), (&[DOCKER, RESUME, UP], 4)]
+    {
         assert!(hits(stages) >= at_least, "{stages:?} were hit {at_least} times: {struck:?}");
     }
     assert!(struck.len() >= 6, "the moments are spread over the way: {struck:?}");
@@ -90,7 +121,13 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
 }
 
 /// Kills two daemons on the way to one machine; the third is the one that arrives.
-async fn round(stage: &Stage, last: Daemon, before: Before, moments: [Moment; 2], struck: &mut BTreeMap<&str, u32>) -> Daemon {
+async fn round(
+    stage: &Stage,
+    last: Daemon,
+    before: Before,
+    moments: [Moment; 2],
+    struck: &mut BTreeMap<&str, u32>,
+) -> Daemon {
     last.kill().await;
     clear(stage, before).await;
     let mut seen = Holdings::default();
@@ -139,15 +176,31 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
             Made(what) => held[what] > 0,
             At(wanted, later) => match at.cmp(&WAY.iter().position(|stage| *stage == wanted)) {
                 std::cmp::Ordering::Less => false,
-                std::cmp::Ordering::Equal => reached.get_or_insert_with(Instant::now).elapsed() >= Duration::from_millis(later),
+                std::cmp::Ordering::Equal => {
+                    reached.get_or_insert_with(Instant::now).elapsed()
+                        >= Duration::from_millis(later)
+                }
                 std::cmp::Ordering::Greater => true,
             },
         };
         assert!(held["servers"] <= 1 && held["volumes"] <= 1, "{held:?}");
         if due {
-            break Hit { stage: at.map_or("before the way", |at| WAY[at]), after: begun.elapsed(), held };
+            break Hit {
+                stage: at.map_or(
+                    "before the \
+                way",
+                    |at| WAY[at],
+                ),
+                after: begun.elapsed(),
+                held,
+            };
         }
-        assert!(begun.elapsed() < Duration::from_secs(40), "{moment} does not come: {status:?}\n{}", stage.daemon_log());
+        assert!(
+            begun.elapsed() < Duration::from_secs(40),
+            "{moment} does not come: \
+            {status:?}\n{}",
+            stage.daemon_log()
+        );
         sleep(Duration::from_millis(2)).await;
     };
     daemon.kill().await;
@@ -160,7 +213,9 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
 /// How many there are of each kind.
 async fn held(stage: &Stage) -> BTreeMap<&'static str, u64> {
     let state = stage.look().await;
-    ["servers", "volumes", "ssh_keys", "firewalls"].map(|kind| (kind, state[kind].as_u64().unwrap())).into()
+    ["servers", "volumes", "ssh_keys", "firewalls"]
+        .map(|kind| (kind, state[kind].as_u64().unwrap()))
+        .into()
 }
 
 async fn clear(stage: &Stage, before: Before) {
@@ -168,7 +223,10 @@ async fn clear(stage: &Stage, before: Before) {
     for server in held.servers {
         match before {
             Power => stage.poke(&format!("servers/{server}/power_cut"), "").await,
-            Everything | Server => api.wait(api.servers().delete(server).await.unwrap().into_iter().collect()).await.unwrap(),
+            Everything | Server => api
+                .wait(api.servers().delete(server).await.unwrap().into_iter().collect())
+                .await
+                .unwrap(),
         }
     }
     if let Everything = before {
@@ -196,8 +254,15 @@ impl fmt::Display for Moment {
 
 impl fmt::Display for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held: Vec<String> = self.held.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let held: Vec<String> =
+            self.held.iter().map(|(what, count)| format!("{count} {what}")).collect();
         let held = held.join(", ");
-        write!(f, "while {:?}, {:.2} s after the command, with {held}", self.stage, self.after.as_secs_f64())
+        write!(
+            f,
+            "while {:?}, {:.2} s after the command, with \
+            {held}",
+            self.stage,
+            self.after.as_secs_f64()
+        )
     }
 }

@@ -1,5 +1,5 @@
-//! A killed daemon leaves no machine behind: the machine ends itself, in order, when nobody renews its lease. Containers are asked to stop first, and have
-//! the time that each was given.
+//! A killed daemon leaves no machine behind: the machine ends itself, in order, when nobody renews
+//! its lease. Containers are asked to stop first, and have the time that each was given.
 
 use std::time::Duration;
 
@@ -18,8 +18,19 @@ async fn the_machine_of_a_killed_daemon_deletes_itself_and_its_volume_is_clean()
     let Some(stage) = Stage::new().await else { return pass_over() };
     let volume = killed_at_work(&stage, "token").await;
     let begun = Instant::now();
-    stage.eventually("the machine has deleted itself", LEASE + MARGIN, async || stage.counts().await == (0, 1)).await;
-    eprintln!("gone {:.1} s after the daemon, with a lease of {} s", begun.elapsed().as_secs_f64(), LEASE.as_secs());
+    stage
+        .eventually(
+            "the machine has deleted \
+        itself",
+            LEASE + MARGIN,
+            async || stage.counts().await == (0, 1),
+        )
+        .await;
+    eprintln!(
+        "gone {:.1} s after the daemon, with a lease of {} s",
+        begun.elapsed().as_secs_f64(),
+        LEASE.as_secs()
+    );
     assert!(begun.elapsed() > LEASE / 2, "the lease was kept");
     assert_clean(&stage, volume).await;
     assert_kept(&stage, volume).await;
@@ -31,12 +42,24 @@ async fn a_machine_without_a_token_powers_itself_off_and_the_next_start_removes_
     let Some(stage) = Stage::new().await else { return pass_over() };
     let volume = killed_at_work(&stage, "power-off").await;
     let (server, _) = Holdings::of(&stage).await.only();
-    let status = async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
-    stage.eventually("the machine is off", LEASE + MARGIN, async || status().await == Some(ServerStatus::Off)).await;
+    let status =
+        async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
+    stage
+        .eventually(
+            "the machine is \
+        off",
+            LEASE + MARGIN,
+            async || status().await == Some(ServerStatus::Off),
+        )
+        .await;
     assert_clean_file_system(&stage, volume).await;
 
     let daemon = stage.start(&[]).await;
-    stage.eventually("a start removes it", Duration::from_secs(20), async || stage.counts().await == (0, 1)).await;
+    stage
+        .eventually("a start removes it", Duration::from_secs(20), async || {
+            stage.counts().await == (0, 1)
+        })
+        .await;
     daemon.stop().await;
     assert_clean(&stage, volume).await;
     assert_kept(&stage, volume).await;
@@ -54,14 +77,30 @@ async fn killed_at_work(stage: &Stage, self_destruct: &str) -> u64 {
     let daemon = stage.start(&settings).await;
     stage.make_image("tiny").await;
     let writing = "while :; do date >>/keep/log; sleep 0.1; done";
-    let arguments = ["run", "--detach", "--stop-timeout", "1", "-v", "keep:/keep", "tiny", "sh", "-c", writing];
+    let arguments =
+        ["run", "--detach", "--stop-timeout", "1", "-v", "keep:/keep", "tiny", "sh", "-c", writing];
     stage.docker(&arguments).await.succeeded();
     // Longer than docker's own ten seconds, and than the other container has.
-    let last_words = "trap 'sleep 12; echo farewell >/keep/farewell; exit' TERM; echo >/keep/heeds; while :; do sleep 0.1; done";
-    let arguments = ["run", "--detach", "--stop-timeout", "25", "-v", "keep:/keep", "tiny", "sh", "-c", last_words];
+    let last_words = "trap 'sleep 12; echo farewell >/keep/farewell; exit' TERM; echo \
+        >/keep/heeds; while :; do sleep 0.1; done";
+    let arguments = [
+        "run",
+        "--detach",
+        "--stop-timeout",
+        "25",
+        "-v",
+        "keep:/keep",
+        "tiny",
+        "sh",
+        "-c",
+        last_words,
+    ];
     stage.docker(&arguments).await.succeeded();
     let before = "while [ ! -e /keep/heeds ]; do sleep 0.1; done; echo of before >/keep/file";
-    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", before]).await.succeeded();
+    stage
+        .docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", before])
+        .await
+        .succeeded();
     let (_, volume) = Holdings::of(stage).await.only();
     daemon.kill().await;
     volume
@@ -88,8 +127,15 @@ async fn assert_clean_file_system(stage: &Stage, volume: u64) {
 
 async fn assert_kept(stage: &Stage, volume: u64) {
     let daemon = stage.start(&[]).await;
-    let read = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file", "/keep/farewell"]).await;
-    assert_eq!(read.succeeded().stdout, "of before\nfarewell\n", "what a container wrote when it was told to stop is there");
+    let read = stage
+        .docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file", "/keep/farewell"])
+        .await;
+    assert_eq!(
+        read.succeeded().stdout,
+        "of before\nfarewell\n",
+        "what a container wrote when it \
+        was told to stop is there"
+    );
     assert_eq!(Holdings::of(stage).await.only().1, volume);
     daemon.stop().await;
 }

@@ -10,7 +10,9 @@ use crate::rig::{Stage, pass_over};
 const GRACE: Duration = Duration::from_secs(6);
 
 async fn lock_ending(stage: &Stage) -> Option<Value> {
-    let told: Value = serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout).unwrap();
+    let told: Value =
+        serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
+            .unwrap();
     told["endings"].as_array().unwrap().iter().find(|ending| ending["cause"] == "lock").cloned()
 }
 
@@ -19,7 +21,8 @@ async fn a_lock_ends_the_machine_after_the_grace_and_unlocking_within_it_cancels
     let Some(stage) = Stage::new().await else { return pass_over() };
     let Some(bus) = Bus::with_logind().await else { return stage.close().await };
     let session = bus.session("c1", rustix::process::getuid().as_raw()).await;
-    let lock = async |locked: &str| bus.call_session(&session, "SetLockedHint", "b", &[locked]).await;
+    let lock =
+        async |locked: &str| bus.call_session(&session, "SetLockedHint", "b", &[locked]).await;
     let grace = format!("{}s", GRACE.as_secs());
     let settings = [
         ("DBUS_SYSTEM_BUS_ADDRESS", bus.address()),
@@ -32,18 +35,44 @@ async fn a_lock_ends_the_machine_after_the_grace_and_unlocking_within_it_cancels
     assert_eq!(stage.counts().await, (1, 1));
 
     lock("true").await;
-    stage.eventually("the lock is heard", GRACE, async || lock_ending(&stage).await.is_some()).await;
+    stage
+        .eventually(
+            "the lock is \
+        heard",
+            GRACE,
+            async || lock_ending(&stage).await.is_some(),
+        )
+        .await;
     lock("false").await;
-    stage.eventually("the unlock is heard", GRACE, async || lock_ending(&stage).await.is_none()).await;
+    stage
+        .eventually(
+            "the unlock is \
+        heard",
+            GRACE,
+            async || lock_ending(&stage).await.is_none(),
+        )
+        .await;
     let unlocked = tokio::time::Instant::now();
     while unlocked.elapsed() < GRACE + Duration::from_secs(2) {
-        assert_eq!(daemon.client().status().await.unwrap().state, "up", "it is kept after the unlock");
+        assert_eq!(
+            daemon.client().status().await.unwrap().state,
+            "up",
+            "it is kept after the \
+            unlock"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
     lock("true").await;
     let locked = tokio::time::Instant::now();
-    stage.eventually("the machine is gone", Duration::from_secs(60), async || stage.counts().await == (0, 1)).await;
+    stage
+        .eventually(
+            "the machine is \
+        gone",
+            Duration::from_secs(60),
+            async || stage.counts().await == (0, 1),
+        )
+        .await;
     assert!(locked.elapsed() >= GRACE, "not before the grace is over: {:?}", locked.elapsed());
     let reason = daemon.client().status().await.unwrap().reason.unwrap_or_default();
     assert!(reason.starts_with("the screen has been locked for "), "{reason}");

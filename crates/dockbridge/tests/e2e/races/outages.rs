@@ -1,5 +1,6 @@
-//! The cloud's API goes away while a machine runs. What was known is told with its age, a wanted destroy waits for the cloud, over a new start of the daemon,
-//! too, and the cloud is not stormed meanwhile.
+//! The cloud's API goes away while a machine runs. What was known is told with its age, a wanted
+//! destroy waits for the cloud, over a new start of the daemon, too, and the cloud is not stormed
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::rig::{Stage, pass_over};
 
 /// No more than these are met.
 const AWAY: u64 = 1_000_000;
-/// How long the daemon is watched while the cloud is away, and how often it may ask in this time once it has understood.
+/// How long the daemon is watched while the cloud is away, and how often it may ask in this time
+/// once it has understood.
 const WATCHED: Duration = Duration::from_secs(20);
 const MOST_ASKED: u64 = 8;
 /// The longest pauses of the daemon and of its client of the cloud, and what they wait for.
@@ -24,7 +26,14 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
     let (server, volume) = Holdings::of(&stage).await.only();
     assert!(daemon.client().status().await.unwrap().last_known.is_none(), "it is known now");
 
-    stage.poke("faults", &format!(r#"{{"kind": "unavailable_503", "times": {AWAY}, "match": {{"path": "/v1/"}}}}"#)).await;
+    stage
+        .poke(
+            "faults",
+            &format!(
+                r#"{{"kind": "unavailable_503", "times": {AWAY}, "match": {{"path": "/v1/"}}}}"#
+            ),
+        )
+        .await;
     let refused = stage.dockbridge(&["server", "destroy"]).await;
     refused.failed_with("service unavailable");
     refused.failed_with("dockbridge goes on trying, also when it is started anew");
@@ -37,7 +46,9 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
     let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s")]).await;
     stage
         .eventually("the next daemon goes on with it", SOON, async || {
-            daemon.client().status().await.is_ok_and(|status| status.reason.is_some_and(|reason| reason.contains("not asked, for ")))
+            daemon.client().status().await.is_ok_and(|status| {
+                status.reason.is_some_and(|reason| reason.contains("not asked, for "))
+            })
         })
         .await;
     let status = daemon.client().status().await.unwrap();
@@ -51,14 +62,29 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
     let asked = before - still_away(&stage).await;
     eprintln!("{asked} requests in {} s while the cloud is away", WATCHED.as_secs());
     assert!(asked <= MOST_ASKED, "{asked} requests in {WATCHED:?}");
-    assert!(daemon.client().status().await.unwrap().last_known.unwrap().age_seconds >= last.age_seconds + WATCHED.as_secs() - 1, "it ages");
+    assert!(
+        daemon.client().status().await.unwrap().last_known.unwrap().age_seconds
+            >= last.age_seconds + WATCHED.as_secs() - 1,
+        "it ages"
+    );
 
     stage.end_faults().await;
-    stage.eventually("it is gone without being asked for again", SOON, async || state(&daemon).await == "absent").await;
+    stage
+        .eventually(
+            "it is gone without being asked for \
+        again",
+            SOON,
+            async || state(&daemon).await == "absent",
+        )
+        .await;
     let left = Holdings::of(&stage).await;
     assert!(left.servers.is_empty() && left.volumes.contains(&volume), "{left:?}");
     let status = daemon.client().status().await.unwrap();
-    assert!(status.last_known.is_none() && status.reason.as_ref().is_some_and(|reason| reason.contains("was asked for")), "{status:?}");
+    assert!(
+        status.last_known.is_none()
+            && status.reason.as_ref().is_some_and(|reason| reason.contains("was asked for")),
+        "{status:?}"
+    );
     daemon.kill().await;
 
     // Done once, it is not done again to the next machine.
@@ -80,16 +106,39 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
     ];
     let daemon = stage.start(&idle).await;
     stage.make_image("tiny").await;
-    stage.poke("faults", &format!(r#"{{"kind": "unavailable_503", "times": {AWAY}, "match": {{"method": "DELETE"}}}}"#)).await;
-    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", "echo of before >/keep/file"]).await.succeeded();
+    stage
+        .poke(
+            "faults",
+            &format!(
+                r#"{{"kind": "unavailable_503", "times": {AWAY}, "match": {{"method": "DELETE"}}}}"#
+            ),
+        )
+        .await;
+    stage
+        .docker(&[
+            "run",
+            "--rm",
+            "-v",
+            "keep:/keep",
+            "tiny",
+            "sh",
+            "-c",
+            "echo of before \
+        >/keep/file",
+        ])
+        .await
+        .succeeded();
     let (server, volume) = Holdings::of(&stage).await.only();
     stage
         .eventually("docker is stopped there, and the cloud does not delete it", SOON, async || {
-            daemon
-                .client()
-                .status()
-                .await
-                .is_ok_and(|status| status.reason.is_some_and(|reason| reason.contains("could not delete the server")))
+            daemon.client().status().await.is_ok_and(|status| {
+                status.reason.is_some_and(|reason| {
+                    reason.contains(
+                        "could not \
+                    delete the server",
+                    )
+                })
+            })
         })
         .await;
     // Nobody has asked for its end, so that the next daemon knows nothing of it.
@@ -97,7 +146,8 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
     stage.end_faults().await;
 
     let daemon = stage.start(&[]).await;
-    let read = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
+    let read =
+        stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
     assert_eq!(read.succeeded().stdout, "of before\n");
     let now = Holdings::of(&stage).await.only();
     assert!(now.0 != server && now.1 == volume, "another machine with the same volume");

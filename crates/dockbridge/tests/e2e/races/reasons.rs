@@ -27,7 +27,19 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
     let daemon = stage.start(&SETTINGS).await;
     stage.dockbridge(&["pin", "--for", "10m"]).await.succeeded();
     stage.make_image("tiny").await;
-    let keeps = ["run", "--detach", "--name", "train", "--label", "dockbridge.keep=yes", "--stop-timeout", "1", "tiny", "sleep", "600"];
+    let keeps = [
+        "run",
+        "--detach",
+        "--name",
+        "train",
+        "--label",
+        "dockbridge.keep=yes",
+        "--stop-timeout",
+        "1",
+        "tiny",
+        "sleep",
+        "600",
+    ];
     stage.docker(&keeps).await.succeeded();
 
     stage
@@ -38,16 +50,43 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
         .await;
     let told = why(&stage).await;
     assert_eq!(reason(&told, "pin"), Some("pinned by a person"), "{told}");
-    assert_eq!(reason(&told, "container"), Some("container train has the label dockbridge.keep"), "{told}");
-    assert_eq!((told["state"].as_str(), told["endings"].as_array().map(Vec::len)), (Some("up"), Some(0)), "{told}");
-    let lease = daemon.client().status().await.unwrap().report.and_then(|report| report.lease_seconds);
-    assert!(lease.is_some_and(|seconds| (540..=600).contains(&seconds)), "the machine is promised as long: {lease:?}");
+    assert_eq!(
+        reason(&told, "container"),
+        Some(
+            "container train has the label \
+        dockbridge.keep"
+        ),
+        "{told}"
+    );
+    assert_eq!(
+        (told["state"].as_str(), told["endings"].as_array().map(Vec::len)),
+        (Some("up"), Some(0)),
+        "{told}"
+    );
+    let lease =
+        daemon.client().status().await.unwrap().report.and_then(|report| report.lease_seconds);
+    assert!(
+        lease.is_some_and(|seconds| (540..=600).contains(&seconds)),
+        "the machine is promised \
+        as long: {lease:?}"
+    );
     let words = stage.dockbridge(&["why"]).await;
-    assert!(words.succeeded().stdout.contains("container train has the label dockbridge.keep, as long as it goes on"), "{words}");
+    assert!(
+        words.succeeded().stdout.contains(
+            "container train has the label dockbridge.keep, as \
+        long as it goes on"
+        ),
+        "{words}"
+    );
 
     stage.dockbridge(&["unpin"]).await.succeeded();
     let told = why(&stage).await;
-    assert_eq!((reason(&told, "pin"), told["state"].as_str()), (None, Some("up")), "the label alone: {told}");
+    assert_eq!(
+        (reason(&told, "pin"), told["state"].as_str()),
+        (None, Some("up")),
+        "the label \
+        alone: {told}"
+    );
     stage.docker(&["rm", "--force", "train"]).await.succeeded();
     let gone = async || daemon.client().status().await.is_ok_and(|status| status.state == "absent");
     stage.eventually("it goes when nothing keeps it", Duration::from_secs(30), gone).await;

@@ -1,5 +1,6 @@
-//! Every way to lose the path to a machine, one after the other on one machine: a running command is told, an idle client's connection serves its next
-//! request, nothing is made anew, and the container never hears of it.
+//! Every way to lose the path to a machine, one after the other on one machine: a running command
+//! is told, an idle client's connection serves its next request, nothing is made anew, and the
+//! container never hears of it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,33 +27,87 @@ async fn every_loss_of_the_path_is_told_to_who_waits_and_to_nobody_else() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s")]).await;
     stage.make_image("tiny").await;
-    stage.docker(&["run", "--detach", "--stop-timeout", "1", "--name", "web", "tiny", "sleep", "3600"]).await.succeeded();
+    stage
+        .docker(&[
+            "run",
+            "--detach",
+            "--stop-timeout",
+            "1",
+            "--name",
+            "web",
+            "tiny",
+            "sleep",
+            "3600",
+        ])
+        .await
+        .succeeded();
     let server = Holdings::of(&stage).await.only().0;
     let before = (Holdings::of(&stage).await, started(&stage).await);
     let mut idle = Idle::connect(&stage).await;
     let story = Story { stage: &stage, daemon: &daemon };
 
-    story.of("logins killed", &mut idle, async || signal_all(&logins(server), Signal::KILL), async || {}).await;
-    story.of("agent killed", &mut idle, async || signal_all(&processes_of(server, "agent-"), Signal::KILL), async || {}).await;
+    story
+        .of(
+            "logins killed",
+            &mut idle,
+            async || signal_all(&logins(server), Signal::KILL),
+            async || {},
+        )
+        .await;
+    story
+        .of(
+            "agent killed",
+            &mut idle,
+            async || signal_all(&processes_of(server, "agent-"), Signal::KILL),
+            async || {},
+        )
+        .await;
     assert_eq!(resident(&stage).await, "active", "the lease is held again");
     a_killed_resident_is_replaced_under_a_running_command(&stage, &daemon, server).await;
 
     let cut = stage.link();
-    story.of("network cut", &mut idle, async || set_link(&cut, "down").await, async || set_link(&cut, "up").await).await;
+    story
+        .of(
+            "network cut",
+            &mut idle,
+            async || set_link(&cut, "down").await,
+            async || set_link(&cut, "up").await,
+        )
+        .await;
     let asleep = async || {
         daemon_hears(&daemon, Signal::STOP);
         set_link(&cut, "down").await;
         sleep(SLEEP).await;
         daemon_hears(&daemon, Signal::CONT);
     };
-    story.of("slept while the network went", &mut idle, asleep, async || set_link(&cut, "up").await).await;
+    story
+        .of(
+            "slept while the network \
+        went",
+            &mut idle,
+            asleep,
+            async || set_link(&cut, "up").await,
+        )
+        .await;
     {
         let stranded = Stranded::default();
-        story.of("address changed", &mut idle, async || stranded.strike(&stage, server).await, async || {}).await;
+        story
+            .of(
+                "address changed",
+                &mut idle,
+                async || stranded.strike(&stage, server).await,
+                async || {},
+            )
+            .await;
     }
     a_sleep_that_the_network_outlives_is_noticed_by_nobody(&stage, &daemon).await;
 
-    assert_eq!((Holdings::of(&stage).await, started(&stage).await), before, "nothing was made anew, and the container never stopped");
+    assert_eq!(
+        (Holdings::of(&stage).await, started(&stage).await),
+        before,
+        "nothing was made \
+        anew, and the container never stopped"
+    );
     daemon.stop().await;
     stage.close().await;
 }
@@ -63,16 +118,30 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    /// Strikes under a running command, mends what has to be mended once that was told, and asks again. Figures count from the end of the strike.
-    async fn of(&self, what: &str, idle: &mut Idle, strike: impl AsyncFnOnce(), mend: impl AsyncFnOnce()) {
+    /// Strikes under a running command, mends what has to be mended once that was told, and asks
+    /// again. Figures count from the end of the strike.
+    async fn of(
+        &self,
+        what: &str,
+        idle: &mut Idle,
+        strike: impl AsyncFnOnce(),
+        mend: impl AsyncFnOnce(),
+    ) {
         let (running, mut lines) = Running::begin(self.stage, FOREVER).await;
         let begun = Instant::now();
         strike().await;
         let struck = Instant::now();
         let noticed = async {
             // It is up again already, or not yet.
-            let since = |status: &daemon::Status| status.since_seconds < begun.elapsed().as_secs_f64();
-            while !self.daemon.client().status().await.is_ok_and(|status| status.state != "up" || since(&status)) {
+            let since =
+                |status: &daemon::Status| status.since_seconds < begun.elapsed().as_secs_f64();
+            while !self
+                .daemon
+                .client()
+                .status()
+                .await
+                .is_ok_and(|status| status.state != "up" || since(&status))
+            {
                 sleep(Duration::from_millis(20)).await;
             }
             struck.elapsed()
@@ -82,7 +151,13 @@ impl Story<'_> {
             struck.elapsed()
         };
         let both = timeout(TOLD_WITHIN, async { tokio::join!(noticed, told) }).await;
-        let (noticed, told) = both.unwrap_or_else(|_| panic!("{what}: not told within {TOLD_WITHIN:?}:\n{}", self.stage.daemon_log()));
+        let (noticed, told) = both.unwrap_or_else(|_| {
+            panic!(
+                "{what}: not told within \
+            {TOLD_WITHIN:?}:\n{}",
+                self.stage.daemon_log()
+            )
+        });
         running.failed(what).await;
         mend().await;
         let mended = Instant::now();
@@ -91,7 +166,8 @@ impl Story<'_> {
         let ran = self.stage.docker(&["exec", "web", "echo", "there"]).await;
         assert_eq!(ran.succeeded().stdout, "there\n", "{what}");
         eprintln!(
-            "{what}: noticed after {:.2} s, the client told after {:.2} s; asked again, answered in {:.2} s",
+            "{what}: noticed after {:.2} s, the client told after {:.2} s; asked again, answered \
+                in {:.2} s",
             noticed.as_secs_f64(),
             told.as_secs_f64(),
             answered.as_secs_f64()
@@ -100,36 +176,88 @@ impl Story<'_> {
 }
 
 /// The machine would end with its lease under the hands of its client.
-async fn a_killed_resident_is_replaced_under_a_running_command(stage: &Stage, daemon: &Daemon, server: u64) {
-    let (running, mut lines) = Running::begin(stage, &["exec", "web", "sh", "-c", "while :; do echo tick; sleep 0.2; done"]).await;
-    let residents: Vec<Pid> = processes_of(server, "agent-").into_iter().filter(|pid| is_resident(*pid)).collect();
+async fn a_killed_resident_is_replaced_under_a_running_command(
+    stage: &Stage,
+    daemon: &Daemon,
+    server: u64,
+) {
+    let (running, mut lines) = Running::begin(
+        stage,
+        &[
+            "exec",
+            "web",
+            "sh",
+            "-c",
+            "while :; do \
+        echo tick; sleep 0.2; done",
+        ],
+    )
+    .await;
+    let residents: Vec<Pid> =
+        processes_of(server, "agent-").into_iter().filter(|pid| is_resident(*pid)).collect();
     assert_eq!(residents.len(), 1);
     let since = daemon.client().status().await.unwrap().since_seconds;
     signal_all(&residents, Signal::KILL);
-    let replaced = async || processes_of(server, "agent-").into_iter().any(|pid| is_resident(pid) && !residents.contains(&pid));
+    let replaced = async || {
+        processes_of(server, "agent-")
+            .into_iter()
+            .any(|pid| is_resident(pid) && !residents.contains(&pid))
+    };
     stage.eventually("another resident runs", SOON, replaced).await;
     let leased =
-        async || daemon.client().status().await.is_ok_and(|status| status.report.is_some_and(|report| report.lease_seconds.is_some()));
+        async || {
+            daemon.client().status().await.is_ok_and(|status| {
+                status.report.is_some_and(|report| report.lease_seconds.is_some())
+            })
+        };
     stage.eventually("it holds the lease", SOON, leased).await;
-    timeout(SOON, lines.next_line()).await.expect("the command goes on").unwrap().expect("the command goes on");
+    timeout(SOON, lines.next_line())
+        .await
+        .expect("the command goes on")
+        .unwrap()
+        .expect("the command goes on");
     let status = daemon.client().status().await.unwrap();
-    assert!(status.state == "up" && status.since_seconds >= since, "nothing was connected again: {status:?}");
+    assert!(
+        status.state == "up" && status.since_seconds >= since,
+        "nothing was connected again: \
+        {status:?}"
+    );
     drop(running);
 }
 
 /// This computer sleeps and the network does not mind: streams go on where they were.
 async fn a_sleep_that_the_network_outlives_is_noticed_by_nobody(stage: &Stage, daemon: &Daemon) {
-    let (running, mut lines) = Running::begin(stage, &["exec", "web", "sh", "-c", "while :; do echo tick; sleep 0.2; done"]).await;
+    let (running, mut lines) = Running::begin(
+        stage,
+        &[
+            "exec",
+            "web",
+            "sh",
+            "-c",
+            "while :; do \
+        echo tick; sleep 0.2; done",
+        ],
+    )
+    .await;
     let since = daemon.client().status().await.unwrap().since_seconds;
     daemon_hears(daemon, Signal::STOP);
     sleep(SLEEP).await;
     daemon_hears(daemon, Signal::CONT);
     let awake = Instant::now();
     while awake.elapsed() < Duration::from_secs(5) {
-        timeout(SOON, lines.next_line()).await.expect("the command goes on").unwrap().expect("the command goes on");
+        timeout(SOON, lines.next_line())
+            .await
+            .expect("the command goes on")
+            .unwrap()
+            .expect("the command goes on");
     }
     let status = daemon.client().status().await.unwrap();
-    assert!(status.state == "up" && status.since_seconds >= since, "nothing was connected again: {status:?}\n{}", stage.daemon_log());
+    assert!(
+        status.state == "up" && status.since_seconds >= since,
+        "nothing was connected again: \
+        {status:?}\n{}",
+        stage.daemon_log()
+    );
     drop(running);
 }
 
@@ -139,7 +267,11 @@ struct Running(Child);
 impl Running {
     async fn begin(stage: &Stage, arguments: &[&str]) -> (Self, Lines<BufReader<ChildStdout>>) {
         let mut command = docker(stage, &stage.socket(), arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = timeout(SOON, lines.next_line()).await.expect("the command prints").unwrap();
@@ -149,7 +281,11 @@ impl Running {
 
     async fn failed(self, what: &str) {
         let ended = timeout(SOON, self.0.wait_with_output()).await.expect("it ends").unwrap();
-        assert!(!ended.status.success() && !ended.stderr.is_empty(), "{what}: it fails and says why: {ended:?}");
+        assert!(
+            !ended.status.success() && !ended.stderr.is_empty(),
+            "{what}: it fails and says \
+            why: {ended:?}"
+        );
     }
 }
 
@@ -165,7 +301,8 @@ impl Idle {
 
     /// A change: a request that is never sent a second time behind the client's back.
     async fn ask(&mut self, what: &str) {
-        let request = b"POST /v1.41/images/prune HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n";
+        let request = b"POST /v1.41/images/prune HTTP/1.1\r\nHost: docker\r\nContent-Length: \
+            0\r\n\r\n";
         let exchange = async {
             self.0.write_all(request).await?;
             let mut answer = Vec::new();
@@ -176,7 +313,12 @@ impl Idle {
             }
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
         };
-        let answer = timeout(SOON, exchange).await.unwrap_or_else(|_| panic!("{what}: the idle client is not answered"));
+        let answer = timeout(SOON, exchange).await.unwrap_or_else(|_| {
+            panic!(
+                "{what}: the idle \
+            client is not answered"
+            )
+        });
         assert!(
             answer.as_ref().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")),
             "{what}: the idle client's connection serves on: {answer:?}"
@@ -189,7 +331,9 @@ fn is_whole(answer: &[u8]) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let head = head.to_ascii_lowercase();
     match head.split_once("content-length:") {
-        Some((_, rest)) => body.len() >= rest.lines().next().unwrap().trim().parse::<usize>().unwrap(),
+        Some((_, rest)) => {
+            body.len() >= rest.lines().next().unwrap().trim().parse::<usize>().unwrap()
+        }
         None => body.ends_with("0\r\n\r\n"),
     }
 }
@@ -205,7 +349,8 @@ pub(super) fn is_resident(pid: Pid) -> bool {
 }
 
 fn words(pid: Pid) -> String {
-    let line = fs::read(PathBuf::from(format!("/proc/{}/cmdline", pid.as_raw_nonzero()))).unwrap_or_default();
+    let line = fs::read(PathBuf::from(format!("/proc/{}/cmdline", pid.as_raw_nonzero())))
+        .unwrap_or_default();
     String::from_utf8_lossy(&line).replace('\0', " ")
 }
 
@@ -218,7 +363,8 @@ fn daemon_hears(daemon: &Daemon, signal: Signal) {
     kill_process(pid, signal).unwrap();
 }
 
-/// Connections that exist lead nowhere any more, while new ones do: so it looks when either end got another address. Given back when dropped.
+/// Connections that exist lead nowhere any more, while new ones do: so it looks when either end got
+/// another address. Given back when dropped.
 struct Stranded(String);
 
 impl Default for Stranded {
@@ -262,6 +408,7 @@ impl Stranded {
 
 impl Drop for Stranded {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("nft").args(["delete", "table", "inet", &self.0]).status();
+        let _ =
+            std::process::Command::new("nft").args(["delete", "table", "inet", &self.0]).status();
     }
 }

@@ -14,7 +14,11 @@ async fn a_second_start_on_one_socket_says_so_and_the_first_goes_on_undisturbed(
         let arguments: Vec<&str> = ["start"].into_iter().chain(detach).collect();
         let second = stage.dockbridge(&arguments).await;
         second.succeeded();
-        let told = format!("already running (process {process}). Docker socket: unix://{}", daemon.socket.display());
+        let told = format!(
+            "already running (process {process}). Docker socket: \
+            unix://{}",
+            daemon.socket.display()
+        );
         assert!(second.stdout.contains(&told), "{second}");
     }
     assert_eq!(inode(), before, "the socket is the one that it was");

@@ -1,4 +1,5 @@
-//! What is refused here, and how it ends: with words that say what works instead, and nothing left on the engine.
+//! What is refused here, and how it ends: with words that say what works instead, and nothing left
+//! on the engine.
 
 use std::fs;
 use std::net::TcpListener;
@@ -27,16 +28,25 @@ async fn a_self_removing_container_whose_port_is_taken_is_gone_with_dockers_word
     let published = format!("{}:80", taken.local_addr().unwrap().port());
     let words = "driver failed programming external connectivity on endpoint";
     for mode in [&[] as &[&str], &["-d"], &["-i"], &["-t"]] {
-        let arguments = [&["run", "--rm"], mode, &["-p", &published, "tiny", "httpd", "-f", "-p", "80"]].concat();
+        let arguments =
+            [&["run", "--rm"], mode, &["-p", &published, "tiny", "httpd", "-f", "-p", "80"]]
+                .concat();
         let refused = stage.docker(&arguments).await;
         assert_eq!(refused.failed_with(words).status.code(), Some(125), "{refused}");
         assert!(refused.stderr.contains("port is already allocated"), "{refused}");
         nothing_is_left(&stage, &format!("{mode:?}")).await;
     }
     // As the engine: one that does not remove itself stays, and starts when the port is free.
-    let kept = stage.docker(&["run", "-d", "--name", "kept", "-p", &published, "tiny", "httpd", "-f", "-p", "80"]).await;
+    let kept = stage
+        .docker(&[
+            "run", "-d", "--name", "kept", "-p", &published, "tiny", "httpd", "-f", "-p", "80",
+        ])
+        .await;
     kept.failed_with(words);
-    assert_eq!(stage.docker(&["inspect", "-f", "{{.State.Status}}", "kept"]).await.succeeded().stdout, "created\n");
+    assert_eq!(
+        stage.docker(&["inspect", "-f", "{{.State.Status}}", "kept"]).await.succeeded().stdout,
+        "created\n"
+    );
     drop(taken);
     stage.docker(&["start", "kept"]).await.succeeded();
     daemon.stop().await;
@@ -44,11 +54,19 @@ async fn a_self_removing_container_whose_port_is_taken_is_gone_with_dockers_word
 }
 
 /// Runs compose in a project of this computer.
-async fn compose(stage: &Stage, project: &Path, file: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+async fn compose(
+    stage: &Stage,
+    project: &Path,
+    file: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Ran {
     fs::create_dir_all(project).unwrap();
     fs::write(project.join("compose.yaml"), file).unwrap();
     let mut command = stage.command("docker");
-    command.env("DOCKER_HOST", format!("unix://{}", stage.socket().display())).envs(environment.iter().copied());
+    command
+        .env("DOCKER_HOST", format!("unix://{}", stage.socket().display()))
+        .envs(environment.iter().copied());
     command.args([&["compose", "--progress", "quiet"], arguments].concat()).current_dir(project);
     run(command, "").await
 }
@@ -62,39 +80,61 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     let socket = stage.socket();
     // A volume that is a bind mount, by the three ways to one.
     let options = ["-o", "type=none", "-o", "o=bind", "-o", "device=/etc"];
-    stage.docker(&[&["volume", "create"], &options as &[_], &["bound"]].concat()).await.failed_with("`o: bind` is a bind mount");
+    stage
+        .docker(&[&["volume", "create"], &options as &[_], &["bound"]].concat())
+        .await
+        .failed_with("`o: bind` is a bind mount");
     let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc";
-    stage.docker(&["run", "--rm", "--mount", mount, "tiny", "true"]).await.failed_with("`o: bind` is a bind mount");
+    stage.docker(&["run", "--rm", "--mount", mount, "tiny", "true"]).await.failed_with(
+        "`o: bind` \
+        is a bind mount",
+    );
     let raw = blocking(move || {
         let body = json!({ "Name": "layered", "DriverOpts": { "type": "none", "o": "rbind,ro", "device": "data" } });
         Connection::to(&socket).ask("POST", "/volumes/create", Some(&body))
     });
     assert_eq!(raw.await.status, 400);
-    assert_eq!(stage.docker(&["volume", "ls", "-q"]).await.succeeded().stdout, "", "volumes are left");
+    assert_eq!(
+        stage.docker(&["volume", "ls", "-q"]).await.succeeded().stdout,
+        "",
+        "volumes are \
+        left"
+    );
     // The home directory of this test's daemon is not above this one.
     let project = stage.folder.path().join("project");
     fs::create_dir(&project).unwrap();
     for path in ["missing", "a/b/missing"] {
         let path = project.join(path);
-        let refused = stage.docker(&["run", "--rm", "-v", &format!("{}:/x", path.display()), "tiny", "true"]).await;
+        let refused = stage
+            .docker(&["run", "--rm", "-v", &format!("{}:/x", path.display()), "tiny", "true"])
+            .await;
         refused.failed_with("does not exist yet").failed_with(watch);
     }
     if !plug_in(&stage, "docker-compose") {
         return daemon.stop().await;
     }
-    let service =
-        |more: &str| format!("services:\n  job:\n    image: tiny\n    command: [sh, -c, 'cat /run/secrets/s /settings; true']\n{more}");
+    let service = |more: &str| {
+        format!(
+            "services:\n  job:\n    image: tiny\n    command: [sh, -c, 'cat \
+            /run/secrets/s /settings; true']\n{more}"
+        )
+    };
     let up = ["up", "--no-color", "--no-log-prefix", "--exit-code-from", "job"];
     for (more, words) in [
         ("    volumes: ['./data:/data']\n", "does not exist yet"),
         ("    volumes: ['../beside:/data']\n", "does not exist yet"),
         (
-            "    volumes: ['files:/data']\nvolumes: {files: {driver_opts: {type: none, o: bind, device: \"${PWD}/data\"}}}\n",
+            "    volumes: ['files:/data']\nvolumes: \
+                {files: {driver_opts: {type: none, o: bind, device: \"${PWD}/data\"}}}\n",
             "`o: bind` is a bind mount",
         ),
         ("    volumes: ['./compose.yaml:/data']\n", watch),
         ("    secrets: [s]\nsecrets: {s: {file: ./compose.yaml}}\n", "`environment: NAME`"),
-        ("    configs: [{source: c, target: /settings}]\nconfigs: {c: {file: ./compose.yaml}}\n", "`content:`"),
+        (
+            "    configs: [{source: c, target: /settings}]\nconfigs: \
+            {c: {file: ./compose.yaml}}\n",
+            "`content:`",
+        ),
         ("    volumes: ['./agent.sock:/agent']\n", "docker build --ssh default"),
     ] {
         let socket = project.join("agent.sock");
@@ -105,7 +145,8 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         compose(&stage, &project, &service(more), &["down", "-v"], &[]).await.succeeded();
     }
     // What the messages advise works.
-    let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: {s: {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
+    let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: \
+        {s: {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
     let ran = compose(&stage, &project, &service(advised), &up, &[("NAME", "secret ")]).await;
     assert!(ran.succeeded().stdout.contains("secret configured"), "{ran}");
     compose(&stage, &project, &service(advised), &["down", "-v"], &[]).await.succeeded();

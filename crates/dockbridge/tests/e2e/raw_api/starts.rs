@@ -1,4 +1,5 @@
-//! Containers that remove themselves, started and waited for over one connection: the wait must not come too late.
+//! Containers that remove themselves, started and waited for over one connection: the wait must not
+//! come too late.
 
 use std::path::Path;
 
@@ -15,7 +16,13 @@ const SHORT: usize = 12;
 const AT_ONCE: usize = 4;
 
 /// What a container publishes: nothing, a number of the engine's choice, or one of its own.
-const KINDS: [&str; 4] = ["nothing", "nothing, by name", "a number of the engine's choice", "a number"];
+const KINDS: [&str; 4] = [
+    "nothing",
+    "nothing, by \
+    name",
+    "a number of the engine's choice",
+    "a number",
+];
 
 /// Creates, starts and waits; the answer to the wait.
 fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
@@ -30,7 +37,8 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     let mut connection = Connection::to(socket);
     let created = connection.ask("POST", &format!("/containers/create{query}"), Some(&body));
     assert_eq!(created.status, 201, "{created:?}");
-    let container = if query.is_empty() { created.body["Id"].as_str().unwrap().to_owned() } else { name };
+    let container =
+        if query.is_empty() { created.body["Id"].as_str().unwrap().to_owned() } else { name };
     let started = connection.ask("POST", &format!("/containers/{container}/start"), None);
     assert_eq!(started.status, 204, "{kind}: {started:?}");
     let waited = connection.ask("POST", &format!("/containers/{container}/wait"), None);
@@ -39,7 +47,12 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
 
 /// How many of so many waits were answered, and the first that was not.
 fn waits(socket: &Path, kind: &str, rounds: usize) -> (usize, Option<(u16, Value)>) {
-    let of = |worker: usize| (worker..rounds).step_by(AT_ONCE).map(|number| round(socket, kind, number)).collect::<Vec<_>>();
+    let of = |worker: usize| {
+        (worker..rounds)
+            .step_by(AT_ONCE)
+            .map(|number| round(socket, kind, number))
+            .collect::<Vec<_>>()
+    };
     let answers: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|worker| scope.spawn(move || of(worker))).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
@@ -61,7 +74,11 @@ async fn a_self_removing_container_is_waited_for_as_on_the_engine() {
         let (direct, through) = (comparison.direct.clone(), comparison.stage.socket());
         let on_the_engine = blocking(move || waits(&direct, kind, rounds)).await;
         let here = blocking(move || waits(&through, kind, rounds)).await;
-        eprintln!("publishes {kind}: {} of {rounds} waits on the engine, {} of {rounds} through dockbridge", on_the_engine.0, here.0);
+        eprintln!(
+            "publishes {kind}: {} of {rounds} waits on the engine, {} of {rounds} through \
+            dockbridge",
+            on_the_engine.0, here.0
+        );
         if here.0 < on_the_engine.0 {
             wrong.push(format!("publishes {kind}: {here:?}, and on the engine {on_the_engine:?}"));
         }

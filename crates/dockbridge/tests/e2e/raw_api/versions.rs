@@ -15,7 +15,8 @@ async fn a_client_of_version_1_0_is_answered_as_by_the_engine() {
         "GET /containers/json?all=1 HTTP/1.0\r\n\r\n",
         "GET /containers/told/logs?stdout=1&follow=1 HTTP/1.0\r\n\r\n",
         "POST /containers/nobody/start HTTP/1.0\r\n\r\n",
-        "POST /volumes/create HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{\"Name\":\"data\"}",
+        "POST /volumes/create HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: \
+            15\r\n\r\n{\"Name\":\"data\"}",
     ] {
         let (direct, through) = (comparison.direct.clone(), comparison.stage.socket());
         let on_the_engine = blocking(move || said_until_the_end(direct, request)).await;
@@ -24,9 +25,18 @@ async fn a_client_of_version_1_0_is_answered_as_by_the_engine() {
             let (head, body) = said.split_once("\r\n\r\n").unwrap_or((said, ""));
             let chunked = head.to_ascii_lowercase().contains("transfer-encoding");
             // What is told of a moment differs: times, and numbers of file descriptors.
-            (head.lines().next().unwrap_or_default().to_owned(), chunked, body.get(..6).unwrap_or(body).to_owned())
+            (
+                head.lines().next().unwrap_or_default().to_owned(),
+                chunked,
+                body.get(..6).unwrap_or(body).to_owned(),
+            )
         };
-        assert_eq!(seen(&here), seen(&on_the_engine), "{request:?}\non the engine: {on_the_engine}\nthrough dockbridge: {here}");
+        assert_eq!(
+            seen(&here),
+            seen(&on_the_engine),
+            "{request:?}\non the engine: \
+            {on_the_engine}\nthrough dockbridge: {here}"
+        );
     }
     comparison.close().await;
 }

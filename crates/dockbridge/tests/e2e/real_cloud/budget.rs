@@ -6,8 +6,10 @@ use serde_json::Value;
 use super::reader::is_ours;
 
 /// For a person.
-pub const COST: &str = "three started hours of servers of at most 0.015 EUR net each (one for the image, two for the main job), \
-     their addresses, an hour of a volume of 10 GB, and minutes of a snapshot below 0.1 GB: at most 0.05 EUR net in all";
+pub const COST: &str = "three started hours of servers of at most 0.015 EUR net each (one for the \
+    image, two for the main job), \
+     their addresses, an hour of a volume of 10 GB, and minutes of a snapshot below 0.1 GB: at \
+    most 0.05 EUR net in all";
 /// EUR net an hour.
 const MOST_HOURLY: f64 = 0.015;
 /// So many of the smallest types are named: one may be out of stock.
@@ -19,24 +21,34 @@ const YOUNG_SECONDS: i64 = 60 * 60;
 /// As the settings have them.
 const LOCATIONS: [&str; 3] = ["fsn1", "nbg1", "hel1"];
 
-/// Whether a run may begin in a project with these servers: it deletes by label, and wants a project in which nobody could miss anything.
+/// Whether a run may begin in a project with these servers: it deletes by label, and wants a
+/// project in which nobody could miss anything.
 pub fn may_begin(servers: &[Value], now: Timestamp) -> Result<(), String> {
     let name = |server: &Value| server["name"].as_str().unwrap_or_default().to_owned();
     if let Some(other) = servers.iter().find(|server| !is_ours(server)) {
-        return Err(format!("the project holds server {}, which is not of these tests; give them a project of their own", name(other)));
+        return Err(format!(
+            "the project holds server {}, which is not of these tests; give them a \
+            project of their own",
+            name(other)
+        ));
     }
     if servers.len() > MOST_LEFT {
         return Err(format!(
-            "the project holds {} servers that earlier runs left; look what is wrong and delete them by hand",
+            "the project holds {} servers that earlier runs left; look what is wrong and delete \
+                them by hand",
             servers.len()
         ));
     }
     let age = |server: &Value| {
-        server["created"].as_str().and_then(|text| text.parse().ok()).map_or(0, |created: Timestamp| now.as_second() - created.as_second())
+        server["created"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .map_or(0, |created: Timestamp| now.as_second() - created.as_second())
     };
     match servers.iter().find(|server| age(server) < YOUNG_SECONDS) {
         Some(young) => Err(format!(
-            "server {} of another run is younger than an hour; wait until that run has ended, or delete the server by hand",
+            "server {} of another run is younger than an hour; wait until that run has ended, or \
+                delete the server by hand",
             name(young)
         )),
         None => Ok(()),
@@ -48,9 +60,13 @@ pub fn affordable(types: &[Value]) -> Result<Vec<String>, String> {
     let mut found: Vec<(u64, f64, &str)> = Vec::new();
     for kind in types.iter().filter(|kind| kind["architecture"] == "x86") {
         let prices = kind["prices"].as_array().into_iter().flatten();
-        let here = prices.filter(|price| LOCATIONS.iter().any(|location| price["location"] == *location));
-        let hourly = here.filter_map(|price| price["price_hourly"]["net"].as_str()?.parse().ok()).reduce(f64::max);
-        if let (Some(disk), Some(hourly), Some(name)) = (kind["disk"].as_u64(), hourly, kind["name"].as_str())
+        let here =
+            prices.filter(|price| LOCATIONS.iter().any(|location| price["location"] == *location));
+        let hourly = here
+            .filter_map(|price| price["price_hourly"]["net"].as_str()?.parse().ok())
+            .reduce(f64::max);
+        if let (Some(disk), Some(hourly), Some(name)) =
+            (kind["disk"].as_u64(), hourly, kind["name"].as_str())
             && hourly <= MOST_HOURLY
         {
             found.push((disk, hourly, name));
@@ -79,7 +95,12 @@ mod tests {
         let now: Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();
         let (old, young) = ("2026-01-02T09:00:00Z", "2026-01-02T11:30:00Z");
         assert_eq!(may_begin(&[], now), Ok(()));
-        assert_eq!(may_begin(&[server(OWNER, old)], now), Ok(()), "what a killed run left is removed");
+        assert_eq!(
+            may_begin(&[server(OWNER, old)], now),
+            Ok(()),
+            "what a killed run left is \
+            removed"
+        );
         for (servers, told) in [
             (vec![server("abcdefghjkmn", old)], "not of these tests"),
             (vec![json!({"name": "s", "created": old, "labels": {}})], "not of these tests"),
@@ -95,7 +116,10 @@ mod tests {
     #[test]
     fn only_the_smallest_and_cheapest_types_are_used() {
         let kind = |name: &str, architecture: &str, disk: u64, prices: &[(&str, &str)]| {
-            let prices: Vec<Value> = prices.iter().map(|(place, net)| json!({"location": place, "price_hourly": {"net": net}})).collect();
+            let prices: Vec<Value> = prices
+                .iter()
+                .map(|(place, net)| json!({"location": place, "price_hourly": {"net": net}}))
+                .collect();
             json!({"name": name, "architecture": architecture, "disk": disk, "prices": prices})
         };
         let types = [

@@ -1,5 +1,6 @@
-//! The main job, in the words of the README: `init`, `start`, a docker command that wakes a machine, a published port, idleness that ends it, a second wake with everything
-//! there, `server destroy`, `volume delete`, `sweep`.
+//! The main job, in the words of the README: `init`, `start`, a docker command that wakes a
+//! machine, a published port, idleness that ends it, a second wake with everything there, `server
+//! destroy`, `volume delete`, `sweep`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,12 +12,14 @@ use tokio::time::{Instant, sleep};
 use super::{LOOK_AGAIN, Project};
 use crate::rig::{Ran, pass_over, run_within};
 
-/// A first wake on real hardware takes a minute; all rungs of the ladder and a slow boot are in this.
+/// A first wake on real hardware takes a minute; all rungs of the ladder and a slow boot are in
+/// this.
 const LONGEST_WAKE: Duration = Duration::from_secs(12 * 60);
 /// Idle time, grace, and an orderly end.
 const LONGEST_END: Duration = Duration::from_secs(5 * 60);
 
-/// A machine that goes half a minute after the last command, so that the run does not pay for waiting.
+/// A machine that goes half a minute after the last command, so that the run does not pay for
+/// waiting.
 const SETTINGS: [(&str, &str); 5] = [
     ("DOCKBRIDGE_ACTIVITY_KEEP_PAID_HOUR", "false"),
     ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "20s"),
@@ -38,7 +41,13 @@ impl<'a> Desk<'a> {
         let log = std::fs::File::create(project.folder.path().join("daemon.log")).unwrap();
         let daemon = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let desk = Self { project, types, _daemon: daemon };
-        desk.eventually("the daemon serves its socket", LONGEST_END, async |desk| desk.socket().exists()).await;
+        desk.eventually(
+            "the daemon serves its \
+            socket",
+            LONGEST_END,
+            async |desk| desk.socket().exists(),
+        )
+        .await;
         desk
     }
 
@@ -59,8 +68,13 @@ impl<'a> Desk<'a> {
 
     async fn docker(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new("docker");
-        command.env("DOCKER_HOST", format!("unix://{}", self.socket().display())).env_remove("DOCKER_CONTEXT");
-        command.env("DOCKER_CONFIG", self.project.folder.path().join("docker")).args(arguments).kill_on_drop(true);
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.socket().display()))
+            .env_remove("DOCKER_CONTEXT");
+        command
+            .env("DOCKER_CONFIG", self.project.folder.path().join("docker"))
+            .args(arguments)
+            .kill_on_drop(true);
         let ran = run_within(LONGEST_WAKE, command, "").await;
         assert!(ran.status.success(), "{ran}\nlog of the daemon:\n{}", self.log());
         ran
@@ -80,11 +94,21 @@ impl<'a> Desk<'a> {
         self.docker(&["import", archive.to_str().unwrap(), "hello"]).await;
     }
 
-    async fn eventually(&self, what: &str, ceiling: Duration, mut holds: impl AsyncFnMut(&Self) -> bool) {
+    async fn eventually(
+        &self,
+        what: &str,
+        ceiling: Duration,
+        mut holds: impl AsyncFnMut(&Self) -> bool,
+    ) {
         let begun = Instant::now();
         while !holds(self).await {
             let seconds = ceiling.as_secs();
-            assert!(begun.elapsed() < ceiling, "not within {seconds} s: {what}; log of the daemon:\n{}", self.log());
+            assert!(
+                begun.elapsed() < ceiling,
+                "not within {seconds} s: {what}; log of the \
+                daemon:\n{}",
+                self.log()
+            );
             sleep(LOOK_AGAIN).await;
         }
     }
@@ -95,7 +119,10 @@ impl<'a> Desk<'a> {
 
     /// Servers and volumes of these tests, by the other client.
     async fn counts(&self) -> (usize, usize) {
-        (self.project.reader().ours("servers").await.len(), self.project.reader().ours("volumes").await.len())
+        (
+            self.project.reader().ours("servers").await.len(),
+            self.project.reader().ours("volumes").await.len(),
+        )
     }
 }
 
@@ -103,16 +130,34 @@ fn say(what: &str, took: Instant) {
     eprintln!("{what}: {:.1} s", took.elapsed().as_secs_f64());
 }
 
-/// What has to be true of a machine that a user may leave alone: it can end itself, and nothing of it is open but SSH.
+/// What has to be true of a machine that a user may leave alone: it can end itself, and nothing of
+/// it is open but SSH.
 async fn is_as_promised(desk: &Desk<'_>) {
-    let status: Value = serde_json::from_str(&desk.dockbridge(&["status", "--json"]).await.succeeded().stdout).unwrap();
-    assert_eq!((status["state"].as_str(), &status["warnings"]), (Some("up"), &serde_json::json!([])), "{status}");
-    assert!(status["report"]["lease_seconds"].is_u64(), "the agent runs and holds the lease: {status}");
+    let status: Value =
+        serde_json::from_str(&desk.dockbridge(&["status", "--json"]).await.succeeded().stdout)
+            .unwrap();
+    assert_eq!(
+        (status["state"].as_str(), &status["warnings"]),
+        (Some("up"), &serde_json::json!([])),
+        "{status}"
+    );
+    assert!(
+        status["report"]["lease_seconds"].is_u64(),
+        "the agent runs and holds the lease: \
+        {status}"
+    );
     assert!(status["cost"]["hourly"].as_f64().is_some_and(|hourly| hourly > 0.0), "{status}");
     let servers = desk.project.reader().ours("servers").await;
     let firewalls = servers[0]["public_net"]["firewalls"].as_array().map(Vec::len);
     assert_eq!(firewalls, Some(1), "{}", servers[0]);
-    let replaced = desk.dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced && cloud-init status"]).await;
+    let replaced = desk
+        .dockbridge(&[
+            "server",
+            "ssh",
+            "test -e /etc/dockbridge/host-key-replaced \
+        && cloud-init status",
+        ])
+        .await;
     assert!(replaced.succeeded().stdout.contains("done"), "{replaced}");
 }
 
@@ -131,16 +176,42 @@ async fn the_main_job_is_done_and_nothing_is_left() {
             say("from nothing to docker's answer", begun);
             assert_eq!(desk.counts().await, (1, 1));
             desk.import_image().await;
-            let answer =
-                desk.docker(&["run", "--rm", "-v", "kept:/kept", "hello", "/bin/busybox", "sh", "-c", "echo of before >/kept/file"]);
+            let answer = desk.docker(&[
+                "run",
+                "--rm",
+                "-v",
+                "kept:/kept",
+                "hello",
+                "/bin/busybox",
+                "sh",
+                "-c",
+                "echo of before >/kept/file",
+            ]);
             answer.await;
-            desk.docker(&["run", "-d", "--name", "web", "-p", "127.0.0.1::80", "hello", "/bin/busybox", "httpd", "-f", "-h", "/www"]).await;
+            desk.docker(&[
+                "run",
+                "-d",
+                "--name",
+                "web",
+                "-p",
+                "127.0.0.1::80",
+                "hello",
+                "/bin/busybox",
+                "httpd",
+                "-f",
+                "-h",
+                "/www",
+            ])
+            .await;
             let published = desk.docker(&["port", "web", "80"]).await.stdout;
             let mut curl = Command::new("curl");
-            curl.args(["-sS", "--retry", "5", "--retry-connrefused"]).arg(format!("http://{}/", published.trim()));
+            curl.args(["-sS", "--retry", "5", "--retry-connrefused"])
+                .arg(format!("http://{}/", published.trim()));
             assert_eq!(run_within(LONGEST_END, curl, "").await.succeeded().stdout, "hello\n");
             let settled = async |desk: &Desk<'_>| {
-                let ran = desk.dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced"]).await;
+                let ran = desk
+                    .dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced"])
+                    .await;
                 ran.status.success()
             };
             desk.eventually("the first host key is replaced", LONGEST_END, settled).await;
@@ -148,11 +219,28 @@ async fn the_main_job_is_done_and_nothing_is_left() {
             desk.docker(&["rm", "-f", "web"]).await;
 
             let begun = Instant::now();
-            desk.eventually("the idle machine is gone, its volume is there", LONGEST_END, async |desk| desk.counts().await == (0, 1)).await;
+            desk.eventually(
+                "the idle machine is gone, its volume is \
+                there",
+                LONGEST_END,
+                async |desk| desk.counts().await == (0, 1),
+            )
+            .await;
             say("from the last command to the end", begun);
 
             let begun = Instant::now();
-            let read = desk.docker(&["run", "--rm", "-v", "kept:/kept", "hello", "/bin/busybox", "cat", "/kept/file"]).await;
+            let read = desk
+                .docker(&[
+                    "run",
+                    "--rm",
+                    "-v",
+                    "kept:/kept",
+                    "hello",
+                    "/bin/busybox",
+                    "cat",
+                    "/kept/file",
+                ])
+                .await;
             say("from nothing to the output of a container on the old volume", begun);
             assert_eq!(read.stdout, "of before\n");
 

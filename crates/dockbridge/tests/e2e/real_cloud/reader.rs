@@ -1,4 +1,5 @@
-//! The other client: `curl`, with nothing of ours. It reads, and deletes by id what carries the tests' own labels.
+//! The other client: `curl`, with nothing of ours. It reads, and deletes by id what carries the
+//! tests' own labels.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ impl Reader<'_> {
         let mut all = Vec::new();
         let mut page = Value::from(1);
         while !page.is_null() {
-            let text = self.curl("GET", &format!("{kind}?per_page=50&page={page}{query}"), true).await;
+            let text =
+                self.curl("GET", &format!("{kind}?per_page=50&page={page}{query}"), true).await;
             let mut told: Value = serde_json::from_str(&text).unwrap();
             all.append(told[kind].as_array_mut().unwrap());
             page = told["meta"]["pagination"]["next_page"].take();
@@ -33,22 +35,36 @@ impl Reader<'_> {
     /// What carries the tests' labels. Others' are dropped, whatever the selector let through.
     pub async fn ours(&self, kind: &str) -> Vec<Value> {
         let of_snapshots = if kind == "images" { "&type=snapshot" } else { "" };
-        let selector = format!("&label_selector=managed-by%3Ddockbridge%2Cdockbridge-owner%3D{OWNER}{of_snapshots}");
+        let selector = format!(
+            "&label_selector=managed-by%3Ddockbridge%2Cdockbridge-owner%3D{OWNER}{of_snapshots}"
+        );
         let mut found = self.list(kind, &selector).await;
         found.retain(is_ours);
         found
     }
 
-    /// Asks for the deletion of `kind/id`. One that is locked, in use or gone is looked at again by who calls.
+    /// Asks for the deletion of `kind/id`. One that is locked, in use or gone is looked at again by
+    /// who calls.
     pub async fn delete(&self, one: &str) {
         self.curl("DELETE", one, false).await;
     }
 
     async fn curl(&self, method: &str, path: &str, must: bool) -> String {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--fail-with-body", "--retry", "5", "-X", method, "-H", "@-"]).arg(format!("{}/{path}", self.endpoint));
+        command
+            .args(["-sS", "--fail-with-body", "--retry", "5", "-X", method, "-H", "@-"])
+            .arg(format!("{}/{path}", self.endpoint));
         // Arguments are seen by every process.
-        let ran = run_within(LONGEST_REQUEST, command, &format!("Authorization: Bearer {}\n", self.token)).await;
+        let ran = run_within(
+            LONGEST_REQUEST,
+            command,
+            &format!(
+                "Authorization: Bearer \
+            {}\n",
+                self.token
+            ),
+        )
+        .await;
         if must {
             ran.succeeded();
         }

@@ -25,12 +25,27 @@ async fn containers_cannot_read_the_machines_user_data() {
     stage.on_machine("networkctl reconfigure host0").await.succeeded();
     for network in ["bridge", "host"] {
         let read = ask(&stage, network, "169.254.169.254").await;
-        assert!(read.stdout.is_empty() && read.status.code() == Some(1), "on the {network} network: {read}");
+        assert!(
+            read.stdout.is_empty() && read.status.code() == Some(1),
+            "on the {network} \
+            network: {read}"
+        );
         read.failed_with("nc: ");
     }
-    assert!(!stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await.status.success(), "it is closed to the whole machine");
+    assert!(
+        !stage
+            .on_machine(&format!(
+                "curl -sS -m 3 \
+        {USER_DATA}"
+            ))
+            .await
+            .status
+            .success(),
+        "it is closed to the whole machine"
+    );
 
-    // It is the machine that is closed, not the service: the same requests are answered as soon as its route is gone.
+    // It is the machine that is closed, not the service: the same requests are answered as soon as
+    // its route is gone.
     stage.on_machine("ip route delete blackhole 169.254.169.254/32").await.succeeded();
     let read = stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await;
     assert!(read.succeeded().stdout.starts_with("#cloud-config\n"), "{read}");
@@ -42,31 +57,57 @@ async fn containers_cannot_read_the_machines_user_data() {
     stage.close().await;
 }
 
-/// Where the network of the host reaches: a container of a network of its own has no link to the service.
+/// Where the network of the host reaches: a container of a network of its own has no link to the
+/// service.
 async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     let read = ask(stage, "host", USER_DATA_V6).await;
     read.failed_with("nc: ");
     assert!(read.stdout.is_empty(), "{read}");
     stage.on_machine("networkctl reconfigure host0 && networkctl reload").await.succeeded();
-    let asked = stage.on_machine(&format!("curl -sS -m 3 -g 'http://[{USER_DATA_V6}]/hetzner/v1/userdata'")).await;
+    let asked = stage
+        .on_machine(&format!(
+            "curl -sS -m 3 -g \
+        'http://[{USER_DATA_V6}]/hetzner/v1/userdata'"
+        ))
+        .await;
     asked.failed_with("Could not connect");
     let sockets = stage.on_machine("systemctl is-enabled cloud-init-hotplugd.socket").await;
-    assert_eq!(sockets.stdout.trim(), "masked", "it would ask the service for each container: {sockets}");
+    assert_eq!(
+        sockets.stdout.trim(),
+        "masked",
+        "it would ask the service for each container: \
+        {sockets}"
+    );
 
     // As above: the same request is answered as soon as the rule is gone.
-    stage.on_machine(&format!("ip -6 rule delete to {}", USER_DATA_V6.trim_end_matches("%host0"))).await.succeeded();
+    stage
+        .on_machine(&format!("ip -6 rule delete to {}", USER_DATA_V6.trim_end_matches("%host0")))
+        .await
+        .succeeded();
     is_answered(stage, "host", USER_DATA_V6).await;
 }
 
-/// The service may hang up on who has sent all that it has to say, before it answers: then it is asked again.
+/// The service may hang up on who has sent all that it has to say, before it answers: then it is
+/// asked again.
 async fn is_answered(stage: &Stage, network: &str, address: &str) {
-    let read = async || ask(stage, network, address).await.stdout.contains("\r\n\r\n#cloud-config\n");
-    stage.eventually(&format!("{address} answers on the {network} network"), Duration::from_secs(20), read).await;
+    let read =
+        async || ask(stage, network, address).await.stdout.contains("\r\n\r\n#cloud-config\n");
+    stage
+        .eventually(
+            &format!(
+                "{address} answers on the {network} \
+        network"
+            ),
+            Duration::from_secs(20),
+            read,
+        )
+        .await;
 }
 
 async fn ask(stage: &Stage, network: &str, address: &str) -> Ran {
     // The static busybox cannot resolve names, with which its wget begins even where there is none.
-    let ask = format!("printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80");
+    let ask =
+        format!("printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80");
     stage.docker(&["run", "--rm", "--network", network, "tiny", "sh", "-c", &ask]).await
 }
 
@@ -77,43 +118,97 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
     stage.make_image("tiny").await;
     let port = free_port().await;
     let published = format!("0.0.0.0:{port}:80");
-    let serve = ["run", "-d", "--name", "web", "-p", &published, "tiny", "sh", "-c", "echo hello >/index.html; httpd -f -h /"];
+    let serve = [
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "-p",
+        &published,
+        "tiny",
+        "sh",
+        "-c",
+        "echo hello \
+        >/index.html; httpd -f -h /",
+    ];
     stage.docker(&serve).await.succeeded();
     let server = stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
     let machine = IpAddr::V4(server.public_net.ipv4.as_ref().unwrap().ip);
 
-    stage.eventually("localhost answers", Duration::from_secs(10), async || fetch(Ipv4Addr::LOCALHOST.into(), port).await).await;
+    stage
+        .eventually(
+            "localhost \
+        answers",
+            Duration::from_secs(10),
+            async || fetch(Ipv4Addr::LOCALHOST.into(), port).await,
+        )
+        .await;
     assert!(answers(machine, 22).await, "sshd is admitted");
     for closed in [2375, 2376, port] {
         assert!(!answers(machine, closed).await, "port {closed} of the machine answers");
     }
-    let here: IpAddr = stage.cloud.machine_endpoint().unwrap().parse::<url::Url>().unwrap().host_str().unwrap().parse().unwrap();
-    assert!(!answers(here, port).await, "the published port answers on {here}, not only on localhost");
+    let here: IpAddr = stage
+        .cloud
+        .machine_endpoint()
+        .unwrap()
+        .parse::<url::Url>()
+        .unwrap()
+        .host_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        !answers(here, port).await,
+        "the published port answers on {here}, not only on \
+        localhost"
+    );
 
     // A port that is taken here keeps a container from running at all.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = taken.local_addr().unwrap();
-    let refused = stage.docker(&["run", "-d", "--name", "other", "-p", &format!("{}:80", local.port()), "tiny", "httpd", "-f"]).await;
+    let refused = stage
+        .docker(&[
+            "run",
+            "-d",
+            "--name",
+            "other",
+            "-p",
+            &format!("{}:80", local.port()),
+            "tiny",
+            "httpd",
+            "-f",
+        ])
+        .await;
     assert_eq!(refused.status.code(), Some(125), "{refused}");
     refused.failed_with(&format!("Bind for {local} failed: port is already allocated"));
     assert_eq!(stage.docker(&["ps", "--format", "{{.Names}}"]).await.succeeded().stdout, "web\n");
 
-    // Inside, the container's port is open to all, as it was asked for, and dockerd listens nowhere.
+    // Inside, the container's port is open to all, as it was asked for, and dockerd listens
+    // nowhere.
     let sockets = stage.on_machine("ss --no-header --listening --tcp --numeric --processes").await;
     let open: Vec<&str> = sockets.succeeded().stdout.lines().collect();
     assert!(open.iter().any(|line| line.contains(&format!("0.0.0.0:{port} "))), "{sockets}");
     assert!(!open.iter().any(|line| line.contains("\"dockerd\"")), "{sockets}");
-    let for_all = |line: &&&str| line.contains("0.0.0.0:") || line.contains("[::]:") || line.contains(" *:");
+    let for_all =
+        |line: &&&str| line.contains("0.0.0.0:") || line.contains("[::]:") || line.contains(" *:");
     for line in open.iter().filter(|line| !line.contains("127.0.0.")).filter(for_all) {
-        assert!(line.contains(":22 ") || line.contains(&format!(":{port} ")), "{line} is open to all: {sockets}");
+        assert!(
+            line.contains(":22 ") || line.contains(&format!(":{port} ")),
+            "{line} is open to \
+            all: {sockets}"
+        );
     }
 
     // It is the firewall that closes it.
     let firewall = server.public_net.firewalls[0].id;
-    let taken = stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
+    let taken =
+        stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
     stage.api.wait(taken).await.unwrap();
     assert!(fetch(machine, port).await, "the container is reached without it");
-    assert!(!answers(machine, 2375).await && !answers(machine, 2376).await, "dockerd is not, even so");
+    assert!(
+        !answers(machine, 2375).await && !answers(machine, 2376).await,
+        "dockerd is not, even so"
+    );
     daemon.stop().await;
     stage.close().await;
 }

@@ -1,4 +1,5 @@
-//! `dockbridge local-cloud` with real machines: everything that it takes of this host is given back, also after it was killed.
+//! `dockbridge local-cloud` with real machines: everything that it takes of this host is given
+//! back, also after it was killed.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -22,7 +23,12 @@ async fn a_local_cloud_gives_all_back_when_it_ends_and_cleans_up_what_a_killed_o
     let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
     let mut cloud = Running::start(folder.path()).await;
     cloud.make_server().await;
-    assert_eq!(left(&cloud, folder.path()).await.len(), 4, "a machine, its disk, a link and a firewall");
+    assert_eq!(
+        left(&cloud, folder.path()).await.len(),
+        4,
+        "a machine, its disk, a link and a \
+        firewall"
+    );
     cloud.signal(Signal::TERM);
     assert!(timeout(PATIENCE, cloud.child.wait()).await.unwrap().unwrap().success());
     assert_eq!(left(&cloud, folder.path()).await, Vec::<String>::new(), "after SIGTERM");
@@ -57,11 +63,21 @@ struct Running {
 impl Running {
     async fn start(state: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dockbridge"));
-        command.args(["local-cloud", "--listen", "127.0.0.1:0", "--state"]).arg(state.join("cloud"));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        command
+            .args(["local-cloud", "--listen", "127.0.0.1:0", "--state"])
+            .arg(state.join("cloud"));
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let endpoint = loop {
-            let line = timeout(PATIENCE, lines.next_line()).await.expect("it tells its endpoint").unwrap().expect("it goes on");
+            let line = timeout(PATIENCE, lines.next_line())
+                .await
+                .expect(
+                    "it tells its \
+                endpoint",
+                )
+                .unwrap()
+                .expect("it goes on");
             if let Some(endpoint) = line.strip_prefix("export HCLOUD_ENDPOINT=") {
                 break endpoint.to_owned();
             }
@@ -70,11 +86,21 @@ impl Running {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let token = std::fs::read_to_string(state.join("cloud/token")).unwrap();
         let place = endpoint.split('.').nth(2).unwrap().to_owned();
-        Self { child, api: Client::new(endpoint.parse().unwrap(), token.trim().to_owned().into()).unwrap(), place }
+        Self {
+            child,
+            api: Client::new(endpoint.parse().unwrap(), token.trim().to_owned().into()).unwrap(),
+            place,
+        }
     }
 
     async fn make_server(&self) {
-        let volume = NewVolume { name: "disk".to_owned(), size: 10, location: "fsn1".to_owned(), format: None, labels: [].into() };
+        let volume = NewVolume {
+            name: "disk".to_owned(),
+            size: 10,
+            location: "fsn1".to_owned(),
+            format: None,
+            labels: [].into(),
+        };
         let volume = self.api.volumes().create(&volume).await.unwrap();
         self.api.wait(volume.actions()).await.unwrap();
         let server = NewServer {
@@ -86,7 +112,10 @@ impl Running {
             ..NewServer::default()
         };
         let created = self.api.servers().create(&server).await.unwrap();
-        self.api.wait(std::iter::once(created.action).chain(created.next_actions).collect()).await.unwrap();
+        self.api
+            .wait(std::iter::once(created.action).chain(created.next_actions).collect())
+            .await
+            .unwrap();
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,4 +1,5 @@
-//! The token and the login key stand in the person's own files and nowhere else, whatever is logged, shown, run or handed over.
+//! The token and the login key stand in the person's own files and nowhere else, whatever is
+//! logged, shown, run or handed over.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,12 +27,19 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
     command.args(["init", "--token-stdin", "--no-context"]);
     let init = run(command, &token).await;
     init.succeeded();
-    let secrets = Secrets { token, login_key: private_lines(&std::fs::read_to_string(own(&stage, "ssh_ed25519")).unwrap()) };
+    let secrets = Secrets {
+        token,
+        login_key: private_lines(&std::fs::read_to_string(own(&stage, "ssh_ed25519")).unwrap()),
+    };
     let watched = Watched::over(secrets.all());
 
     // A whole life, with all that is said on the way.
     let daemon = stage
-        .start(&[("DOCKBRIDGE_LOGGING_LEVEL", "trace"), ("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "4s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s")])
+        .start(&[
+            ("DOCKBRIDGE_LOGGING_LEVEL", "trace"),
+            ("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "4s"),
+            ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s"),
+        ])
         .await;
     stage.make_image("tiny").await;
     let told = [
@@ -47,7 +55,11 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
         stage.on_machine("ps axwwe").await,
     ];
     for ran in &told {
-        assert!(secrets.found_in(&format!("{}{}", ran.succeeded().stdout, ran.stderr)).is_empty(), "told by {}", ran.line);
+        assert!(
+            secrets.found_in(&format!("{}{}", ran.succeeded().stdout, ran.stderr)).is_empty(),
+            "told by {}",
+            ran.line
+        );
     }
     secrets.are_not_on(&stage).await;
     host_key_is_replaced(&stage).await;
@@ -57,10 +69,21 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
     // The last act of a machine that nobody looks after is the one that needs the token.
     stage.docker(&["ps"]).await.succeeded();
     daemon.kill().await;
-    stage.eventually("the machine has deleted itself", PATIENCE, async || stage.counts().await.0 == 0).await;
+    stage
+        .eventually(
+            "the machine has deleted \
+        itself",
+            PATIENCE,
+            async || stage.counts().await.0 == 0,
+        )
+        .await;
 
     let (seen, found) = watched.end();
-    assert!(seen.iter().any(|line| line.contains("docker\0info")), "the watch over arguments sees nothing");
+    assert!(
+        seen.iter().any(|line| line.contains("docker\0info")),
+        "the watch over arguments sees \
+        nothing"
+    );
     assert_eq!(found, BTreeSet::new(), "arguments or environments that hold a secret");
     let log = stage.daemon_log();
     assert!(log.contains("TRACE"), "the log is as talkative as it can be made");
@@ -81,17 +104,30 @@ impl Secrets {
 
     /// As text, or as the numbers of its bytes, which is how buffers are printed.
     fn found_in(&self, text: &str) -> Vec<String> {
-        let numbers = |secret: &String| secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
-        self.all().into_iter().filter(|secret| text.contains(secret) || text.contains(&numbers(secret))).collect()
+        let numbers = |secret: &String| {
+            secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        self.all()
+            .into_iter()
+            .filter(|secret| text.contains(secret) || text.contains(&numbers(secret)))
+            .collect()
     }
 
     /// Neither in the files of the machine.
     async fn are_not_on(&self, stage: &Stage) {
         let public = std::fs::read_to_string(own(stage, "ssh_ed25519")).unwrap();
-        let public = russh::keys::PrivateKey::from_openssh(&public).unwrap().public_key().to_openssh().unwrap();
+        let public = russh::keys::PrivateKey::from_openssh(&public)
+            .unwrap()
+            .public_key()
+            .to_openssh()
+            .unwrap();
         let public = public.split(' ').nth(1).unwrap().to_owned();
         let known = search_machine(stage, &[public]).await;
-        assert!(known.stdout.lines().any(|line| line == "/root/.ssh/authorized_keys"), "the search finds nothing: {known}");
+        assert!(
+            known.stdout.lines().any(|line| line == "/root/.ssh/authorized_keys"),
+            "the search \
+            finds nothing: {known}"
+        );
         let found = search_machine(stage, &self.all()).await;
         assert_eq!(found.stdout, "", "files of the machine that hold a secret");
     }
@@ -101,19 +137,31 @@ impl Secrets {
         let folder = stage.folder.path();
         let patterns = |secrets: &[String]| secrets.join("\n");
         for (patterns, expected) in [
-            (patterns(std::slice::from_ref(&self.token)), vec![folder.join("cloud/token"), own(stage, "token")]),
+            (
+                patterns(std::slice::from_ref(&self.token)),
+                vec![folder.join("cloud/token"), own(stage, "token")],
+            ),
             (patterns(&self.login_key), vec![own(stage, "ssh_ed25519")]),
         ] {
             let list = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(list.path(), patterns).unwrap();
-            // The volume is empty space for the most part; what is on it was looked through on the machine.
+            // The volume is empty space for the most part; what is on it was looked through on the
+            // machine.
             let mut grep = std::process::Command::new("grep");
             grep.args(["-rlaF", "--exclude=*.img", "-f"]).arg(list.path()).arg(folder);
-            let found: BTreeSet<PathBuf> = String::from_utf8(grep.output().unwrap().stdout).unwrap().lines().map(PathBuf::from).collect();
+            let found: BTreeSet<PathBuf> = String::from_utf8(grep.output().unwrap().stdout)
+                .unwrap()
+                .lines()
+                .map(PathBuf::from)
+                .collect();
             assert_eq!(found, expected.into_iter().collect());
         }
         for name in ["token", "ssh_ed25519"] {
-            assert_eq!(own(stage, name).metadata().unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+            assert_eq!(
+                own(stage, name).metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{name}"
+            );
         }
     }
 }
@@ -123,27 +171,42 @@ fn own(stage: &Stage, name: &str) -> PathBuf {
     stage.folder.path().join("home/config").join(name)
 }
 
-/// The lines of a private key in OpenSSH's form that hold its secret part: the first is the same for all keys, the second is public.
+/// The lines of a private key in OpenSSH's form that hold its secret part: the first is the same
+/// for all keys, the second is public.
 fn private_lines(key: &str) -> Vec<String> {
-    let lines: Vec<String> = key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned).collect();
+    let lines: Vec<String> =
+        key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned).collect();
     lines[2..4].to_vec()
 }
 
 /// Files of the machine with one of these texts, which are not given as arguments.
 async fn search_machine(stage: &Stage, texts: &[String]) -> Ran {
     let mut command = stage.command(env!("CARGO_BIN_EXE_dockbridge"));
-    command.args(["server", "ssh", "grep -rlaFs --devices=skip -f - /etc /root /home /run /tmp /usr/local /var /mnt /dev/shm"]);
+    command.args([
+        "server",
+        "ssh",
+        "grep -rlaFs --devices=skip -f - /etc /root /home /run /tmp \
+        /usr/local /var /mnt /dev/shm",
+    ]);
     let ran = run(command, &texts.join("\n")).await;
     assert!(ran.stderr.is_empty(), "{ran}");
     ran
 }
 
-/// The key that came with the user-data is no longer the machine's: everything that ran there could have read it.
+/// The key that came with the user-data is no longer the machine's: everything that ran there could
+/// have read it.
 async fn host_key_is_replaced(stage: &Stage) {
-    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(stage.folder.path().join("cloud/cloud.json")).unwrap()).unwrap();
-    let user_data = find(&state, "user_data").and_then(serde_json::Value::as_str).expect("the cloud keeps the user-data");
-    let config: serde_json::Value = serde_json::from_str(user_data.strip_prefix("#cloud-config\n").unwrap()).unwrap();
-    let first = PublicKey::from_openssh(config["ssh_keys"]["ed25519_public"].as_str().unwrap()).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(
+        &std::fs::read(stage.folder.path().join("cloud/cloud.json")).unwrap(),
+    )
+    .unwrap();
+    let user_data = find(&state, "user_data")
+        .and_then(serde_json::Value::as_str)
+        .expect("the cloud keeps the user-data");
+    let config: serde_json::Value =
+        serde_json::from_str(user_data.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+    let first =
+        PublicKey::from_openssh(config["ssh_keys"]["ed25519_public"].as_str().unwrap()).unwrap();
     let first_private = private_lines(config["ssh_keys"]["ed25519_private"].as_str().unwrap());
 
     let server = stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
@@ -156,14 +219,19 @@ async fn host_key_is_replaced(stage: &Stage) {
     let settled = async || {
         let labels = stage.api.servers().get(server.id).await.unwrap().unwrap().labels;
         let known = labels.get("dockbridge-host-key").cloned().unwrap_or_default();
-        known != Fingerprint::of(&first).to_label() && !labels.contains_key("dockbridge-next-host-key")
+        known != Fingerprint::of(&first).to_label()
+            && !labels.contains_key("dockbridge-next-host-key")
     };
     stage.eventually("the label tells another key", PATIENCE, settled).await;
     let labels = stage.api.servers().get(server.id).await.unwrap().unwrap().labels;
     let keys = presented().await;
-    let keys: Vec<&str> = keys.lines().filter_map(|line| line.split_once(' ').map(|(_, key)| key)).collect();
+    let keys: Vec<&str> =
+        keys.lines().filter_map(|line| line.split_once(' ').map(|(_, key)| key)).collect();
     let [key] = keys.as_slice() else { panic!("sshd presents {keys:?}") };
-    assert_eq!(&Fingerprint::of(&PublicKey::from_openssh(key).unwrap()).to_label(), labels.get("dockbridge-host-key").unwrap());
+    assert_eq!(
+        &Fingerprint::of(&PublicKey::from_openssh(key).unwrap()).to_label(),
+        labels.get("dockbridge-host-key").unwrap()
+    );
 
     let holders = search_machine(stage, &first_private).await;
     assert!(holders.stdout.contains("/var/lib/cloud/"), "the first key was there: {holders}");
@@ -172,13 +240,16 @@ async fn host_key_is_replaced(stage: &Stage) {
 
 fn find<'a>(value: &'a serde_json::Value, key: &str) -> Option<&'a serde_json::Value> {
     match value {
-        serde_json::Value::Object(fields) => fields.get(key).or_else(|| fields.values().find_map(|value| find(value, key))),
+        serde_json::Value::Object(fields) => {
+            fields.get(key).or_else(|| fields.values().find_map(|value| find(value, key)))
+        }
         serde_json::Value::Array(values) => values.iter().find_map(|value| find(value, key)),
         _ => None,
     }
 }
 
-/// A look at the arguments and environments of all processes of this host, which those of its machines are among, over and over.
+/// A look at the arguments and environments of all processes of this host, which those of its
+/// machines are among, over and over.
 struct Watched {
     end: Sender<()>,
     thread: JoinHandle<(BTreeSet<String>, BTreeSet<String>)>,
@@ -190,8 +261,10 @@ impl Watched {
         let thread = std::thread::spawn(move || {
             let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
             while ended.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
-                for process in
-                    std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit())
+                for process in std::fs::read_dir("/proc")
+                    .unwrap()
+                    .flatten()
+                    .filter(|entry| entry.file_name().as_encoded_bytes()[0].is_ascii_digit())
                 {
                     look(&process.path(), &secrets, &mut seen, &mut found);
                 }
@@ -201,16 +274,24 @@ impl Watched {
         Self { end, thread }
     }
 
-    /// All command lines that were seen, and those of processes with a secret in arguments or environment.
+    /// All command lines that were seen, and those of processes with a secret in arguments or
+    /// environment.
     fn end(self) -> (BTreeSet<String>, BTreeSet<String>) {
         drop(self.end);
         self.thread.join().unwrap()
     }
 }
 
-fn look(process: &Path, secrets: &[String], seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
+fn look(
+    process: &Path,
+    secrets: &[String],
+    seen: &mut BTreeSet<String>,
+    found: &mut BTreeSet<String>,
+) {
     // A process may be gone in the meantime.
-    let read = |name: &str| String::from_utf8_lossy(&std::fs::read(process.join(name)).unwrap_or_default()).into_owned();
+    let read = |name: &str| {
+        String::from_utf8_lossy(&std::fs::read(process.join(name)).unwrap_or_default()).into_owned()
+    };
     let (arguments, environment) = (read("cmdline"), read("environ"));
     if secrets.iter().any(|secret| arguments.contains(secret) || environment.contains(secret)) {
         found.insert(arguments.clone());

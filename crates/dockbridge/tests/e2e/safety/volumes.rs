@@ -1,4 +1,5 @@
-//! A volume with anything on it is never formatted: the machine is refused, goes, and not a byte has changed.
+//! A volume with anything on it is never formatted: the machine is refused, goes, and not a byte
+//! has changed.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -22,18 +23,46 @@ const SIZE: u64 = 10 * GIB;
 async fn a_volume_with_a_foreign_file_system_is_refused_and_left_as_it_is() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let foreign = "a file system of type ext4 that dockbridge did not make";
-    is_refused(&stage, "labelled", foreign, |image| tool("mkfs.ext4", &["-q", "-F", "-L", "theirs"], image)).await;
-    is_refused(&stage, "unlabelled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image)).await;
-    is_refused(&stage, "xfs", "a file system of type xfs", |image| tool("mkfs.xfs", &["-q"], image)).await;
+    is_refused(&stage, "labelled", foreign, |image| {
+        tool("mkfs.ext4", &["-q", "-F", "-L", "theirs"], image)
+    })
+    .await;
+    is_refused(&stage, "unlabelled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image))
+        .await;
+    is_refused(
+        &stage,
+        "xfs",
+        "a file system of type \
+        xfs",
+        |image| tool("mkfs.xfs", &["-q"], image),
+    )
+    .await;
     stage.close().await;
 }
 
 #[tokio::test]
 async fn a_volume_with_a_partition_table_is_refused_and_left_as_it_is() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    for (label, found) in [("gpt", "a partition table of type gpt"), ("dos", "a partition table of type dos")] {
+    for (label, found) in [
+        (
+            "gpt",
+            "a partition table of type \
+        gpt",
+        ),
+        ("dos", "a partition table of type dos"),
+    ] {
         is_refused(&stage, label, found, |image| {
-            tool("sh", &["-c", &format!("printf 'label: {label}\\n,1G\\n' | sfdisk -q \"$0\"")], image)
+            tool(
+                "sh",
+                &[
+                    "-c",
+                    &format!(
+                        "printf 'label: {label}\\n,1G\\n' | sfdisk -q \
+                \"$0\""
+                    ),
+                ],
+                image,
+            )
         })
         .await;
     }
@@ -74,14 +103,23 @@ async fn is_refused(stage: &Stage, profile: &str, found: &str, fill: impl FnOnce
         assert!(ran.stderr.contains(told), "{profile}: {told:?} is missing: {ran}");
     }
     let servers = stage.api.servers().list(&Query::default()).await.unwrap();
-    assert!(servers.is_empty(), "{profile}: a server bills on: {:?}", servers.iter().map(|server| &server.name).collect::<Vec<_>>());
+    assert!(
+        servers.is_empty(),
+        "{profile}: a server bills on: \
+        {:?}",
+        servers.iter().map(|server| &server.name).collect::<Vec<_>>()
+    );
     assert_eq!(stage.api.volumes().get(volume.id).await.unwrap().unwrap().server, None);
     assert!(content(&image) == before, "{profile}: the volume's bytes changed");
 
     // A second command does not make a server for the same answer.
     let again = stage.docker_at(&socket, &["ps"], "").await;
     again.failed_with(found);
-    assert!(again.took < Duration::from_secs(2), "{profile}: another server was tried at once: {again}");
+    assert!(
+        again.took < Duration::from_secs(2),
+        "{profile}: another server was tried at once: \
+        {again}"
+    );
     daemon.stop().await;
 }
 
@@ -96,7 +134,13 @@ async fn volume_of(stage: &Stage, profile: &str) -> Volume {
     let owner = Owner::parse(&std::fs::read_to_string(owner).unwrap()).unwrap();
     let identity = Identity { profile: Profile::parse(profile).unwrap(), owner };
     let size = u32::try_from(SIZE / GIB).unwrap();
-    let new = NewVolume { name: identity.name(), size, location: "fsn1".to_owned(), format: None, labels: identity.labels("data") };
+    let new = NewVolume {
+        name: identity.name(),
+        size,
+        location: "fsn1".to_owned(),
+        format: None,
+        labels: identity.labels("data"),
+    };
     let created = stage.api.volumes().create(&new).await.unwrap();
     stage.api.wait(created.actions()).await.unwrap();
     created.volume
@@ -108,7 +152,9 @@ fn tool(program: &str, arguments: &[&str], image: &Path) {
 }
 
 fn noise() -> Vec<u8> {
-    (1..=4096_u32).map(|number| u8::try_from(number.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect()
+    (1..=4096_u32)
+        .map(|number| u8::try_from(number.wrapping_mul(2_654_435_761) >> 24).unwrap())
+        .collect()
 }
 
 /// All blocks that are not zero, by their place. Holes are not read.

@@ -1,5 +1,6 @@
-//! The images that the suites ask for, all of them a busybox, in a registry on the machine at `localhost:5000`, which its engine takes for Docker Hub's mirror.
-//! No name can be resolved, and that is told at once: nothing waits for a Docker Hub that is not there.
+//! The images that the suites ask for, all of them a busybox, in a registry on the machine at
+//! `localhost:5000`, which its engine takes for Docker Hub's mirror. No name can be resolved, and
+//! that is told at once: nothing waits for a Docker Hub that is not there.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -20,7 +21,8 @@ const IMAGES: &[(&str, &str)] = &[
 ];
 
 /// Takes all that a suite may have left.
-const CLEAN: &str = "docker swarm leave --force 2>/dev/null; docker ps -aq | xargs -r docker rm -f -v; docker plugin ls -q | xargs -r docker plugin rm -f; \
+const CLEAN: &str = "docker swarm leave --force 2>/dev/null; docker ps -aq | xargs -r docker rm -f \
+    -v; docker plugin ls -q | xargs -r docker plugin rm -f; \
     docker system prune -af --volumes; docker volume ls -q | xargs -r docker volume rm";
 
 pub struct Images {
@@ -49,13 +51,20 @@ impl Images {
             systemctl kill --kill-whom main --signal HUP docker
         "#;
         comparison.stage.on_machine(script).await.succeeded();
-        let answers = async || comparison.stage.on_machine("curl -sf http://localhost:5000/v2/").await.status.success();
+        let answers = async || {
+            comparison.stage.on_machine("curl -sf http://localhost:5000/v2/").await.status.success()
+        };
         comparison.stage.eventually("the registry answers", Duration::from_secs(20), answers).await;
         images
             .fill(comparison, |name| {
-                let as_hub = if name.contains('/') { name.to_owned() } else { format!("library/{name}") };
+                let as_hub =
+                    if name.contains('/') { name.to_owned() } else { format!("library/{name}") };
                 let names = [name.to_owned(), as_hub].map(|name| format!("localhost:5000/{name}"));
-                format!("docker tag {name} {0} && docker push -q {0} && docker tag {name} {1} && docker push -q {1}", names[0], names[1])
+                format!(
+                    "docker tag {name} {0} && docker push -q {0} && docker tag {name} {1} && \
+                    docker push -q {1}",
+                    names[0], names[1]
+                )
             })
             .await;
         Some(images)
@@ -69,7 +78,13 @@ impl Images {
 
     async fn fill(&self, comparison: &Comparison, then: impl Fn(&str) -> String) {
         let root = self.root.display();
-        let each = IMAGES.iter().map(|(name, command)| format!("docker import -c 'CMD [\"{command}\"]' {root} {name} && {}", then(name)));
+        let each = IMAGES.iter().map(|(name, command)| {
+            format!(
+                "docker import -c 'CMD \
+            [\"{command}\"]' {root} {name} && {}",
+                then(name)
+            )
+        });
         let script = each.collect::<Vec<_>>().join(" && ");
         comparison.run(&comparison.direct, &script).await.succeeded();
     }
@@ -78,7 +93,9 @@ impl Images {
 /// A busybox that can pass for the distributions that the suites ask for.
 async fn root(folder: &Path) -> PathBuf {
     let root = folder.join("root");
-    for name in ["bin", "usr/bin", "usr/sbin", "etc", "tmp", "www", "root", "var", "dev", "proc", "sys"] {
+    for name in
+        ["bin", "usr/bin", "usr/sbin", "etc", "tmp", "www", "root", "var", "dev", "proc", "sys"]
+    {
         fs::create_dir_all(root.join(name)).unwrap();
     }
     fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
@@ -90,10 +107,20 @@ async fn root(folder: &Path) -> PathBuf {
         symlink("/bin/busybox", root.join("usr/bin").join(name)).unwrap();
     }
     let user = |name: &str, number: u32| format!("{name}:x:{number}:{number}:{name}:/:/bin/sh\n");
-    fs::write(root.join("etc/passwd"), user("root", 0) + &user("daemon", 1) + &user("nobody", 65534)).unwrap();
+    fs::write(
+        root.join("etc/passwd"),
+        user("root", 0) + &user("daemon", 1) + &user("nobody", 65534),
+    )
+    .unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\ndaemon:x:1:\nnobody:x:65534:\n").unwrap();
-    for (name, text) in [("hello", "#!/bin/sh\necho; echo Hello from Docker!\n"), ("usr/sbin/run_uhttpd", "#!/bin/sh\nexec httpd \"$@\"\n")]
-    {
+    for (name, text) in [
+        (
+            "hello",
+            "#!/bin/sh\necho; echo Hello from \
+        Docker!\n",
+        ),
+        ("usr/sbin/run_uhttpd", "#!/bin/sh\nexec httpd \"$@\"\n"),
+    ] {
         fs::write(root.join(name), text).unwrap();
         fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }

@@ -1,4 +1,5 @@
-//! Containers that ran on the last machine run on the next one: by their restart policy, or all of them, unless the person wants it otherwise. What a person stopped stays down.
+//! Containers that ran on the last machine run on the next one: by their restart policy, or all of
+//! them, unless the person wants it otherwise. What a person stopped stays down.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -34,13 +35,19 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     goes(&stage, &daemon).await;
     // The first command after the wake sees them as if they had never been away.
     assert_eq!(running(&stage).await, names(&WITH_POLICY));
-    let seen = "{{.State.Status}} {{.State.Running}} {{.State.Restarting}} {{.State.ExitCode}} {{.RestartCount}}";
+    let seen = "{{.State.Status}} {{.State.Running}} {{.State.Restarting}} {{.State.ExitCode}} \
+        {{.RestartCount}}";
     for name in WITH_POLICY {
         let told = stage.docker(&["inspect", "--format", seen, name]).await;
         assert_eq!(told.succeeded().stdout, "running true false 0 0\n", "{name}");
     }
-    stage.eventually("its port answers", Duration::from_secs(20), async || answers(28417).await).await;
-    assert_eq!(stage.docker(&["exec", "unless", "echo", "here"]).await.succeeded().stdout, "here\n");
+    stage
+        .eventually("its port answers", Duration::from_secs(20), async || answers(28417).await)
+        .await;
+    assert_eq!(
+        stage.docker(&["exec", "unless", "echo", "here"]).await.succeeded().stdout,
+        "here\n"
+    );
     daemon.stop().await;
 
     let daemon = stage.start(&[SETTINGS]).await;
@@ -53,18 +60,36 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     let server = stage.api.servers().list(&hetzner::Query::default()).await.unwrap().remove(0).id;
     // A login may fall into the moment in which the host key is replaced.
     stage
-        .eventually("the engine's books are on the disk", Duration::from_secs(20), async || stage.on_machine("sync").await.status.success())
+        .eventually(
+            "the engine's books are on the \
+            disk",
+            Duration::from_secs(20),
+            async || stage.on_machine("sync").await.status.success(),
+        )
         .await;
     stage.poke(&format!("servers/{server}/power_cut"), "").await;
-    let status = async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
-    stage.eventually("it is off or gone", Duration::from_secs(20), async || !matches!(status().await, Some(ServerStatus::Running))).await;
+    let status =
+        async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
+    stage
+        .eventually(
+            "it is off or \
+        gone",
+            Duration::from_secs(20),
+            async || !matches!(status().await, Some(ServerStatus::Running)),
+        )
+        .await;
     stage
         .eventually("the machine is asked for again", Duration::from_secs(60), async || {
             stage.docker(&["volume", "ls"]).await.status.success()
         })
         .await;
     let servers = stage.api.servers().list(&hetzner::Query::default()).await.unwrap();
-    assert_eq!(servers.first().map(|server| server.id), Some(server), "a young machine is started: its hour is paid");
+    assert_eq!(
+        servers.first().map(|server| server.id),
+        Some(server),
+        "a young machine is started: \
+        its hour is paid"
+    );
     assert_eq!(running(&stage).await, everything);
     daemon.stop().await;
     stage.close().await;
@@ -94,5 +119,6 @@ async fn answers(port: u16) -> bool {
     let Ok(mut connection) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
     let mut said = String::new();
     let reading = connection.read_to_string(&mut said);
-    matches!(tokio::time::timeout(Duration::from_secs(5), reading).await, Ok(Ok(_))) && said == "at your service\n"
+    matches!(tokio::time::timeout(Duration::from_secs(5), reading).await, Ok(Ok(_)))
+        && said == "at your service\n"
 }

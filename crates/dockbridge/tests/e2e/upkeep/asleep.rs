@@ -1,4 +1,5 @@
-//! What idleness takes down is asleep: its ports say so, and the next command brings all of it back.
+//! What idleness takes down is asleep: its ports say so, and the next command brings all of it
+//! back.
 
 use std::time::Duration;
 
@@ -7,8 +8,11 @@ use tokio::net::TcpStream;
 
 use crate::rig::{Stage, pass_over};
 
-const SETTINGS: [(&str, &str); 3] =
-    [("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "4s"), ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s"), ("DOCKBRIDGE_ACTIVITY_CONTAINERS", "ignore")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "4s"),
+    ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s"),
+    ("DOCKBRIDGE_ACTIVITY_CONTAINERS", "ignore"),
+];
 const PORT: u16 = 28_419;
 
 /// What a port answers to a request, or why not.
@@ -38,12 +42,28 @@ async fn a_project_that_idleness_took_down_says_so_and_comes_back_whole() {
     stage.docker(&[&run as &[_], &plain].concat()).await.succeeded();
     let answers = async || fetched().await.contains(" 404 ");
     stage.eventually("the port answers", Duration::from_secs(20), answers).await;
-    stage.eventually("the machine goes by itself", Duration::from_secs(60), async || stage.counts().await.0 == 0).await;
+    stage
+        .eventually(
+            "the machine goes by \
+        itself",
+            Duration::from_secs(60),
+            async || stage.counts().await.0 == 0,
+        )
+        .await;
     let asleep = fetched().await;
-    assert!(asleep.starts_with("HTTP/1.1 503 ") && asleep.contains("plain is asleep"), "{asleep}\n{}", stage.daemon_log());
+    assert!(
+        asleep.starts_with("HTTP/1.1 503 ") && asleep.contains("plain is asleep"),
+        "{asleep}\n{}",
+        stage.daemon_log()
+    );
     let listed = stage.dockbridge(&["ports"]).await;
     let stdout = &listed.succeeded().stdout;
-    assert!(stdout.contains("asleep") && stdout.contains(&PORT.to_string()) && stdout.contains("dockbridge wake"), "{listed}");
+    assert!(
+        stdout.contains("asleep")
+            && stdout.contains(&PORT.to_string())
+            && stdout.contains("dockbridge wake"),
+        "{listed}"
+    );
     let running = stage.docker(&["ps", "--format", "{{.Names}}"]).await;
     let mut running: Vec<&str> = running.succeeded().stdout.lines().collect();
     running.sort_unstable();

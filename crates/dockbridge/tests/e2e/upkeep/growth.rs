@@ -1,4 +1,5 @@
-//! A volume that fills up is told before it is full, grows while containers run, and grows without a machine, too.
+//! A volume that fills up is told before it is full, grows while containers run, and grows without
+//! a machine, too.
 
 use std::time::Duration;
 
@@ -12,7 +13,12 @@ const GIB: u64 = 1 << 30;
 #[tokio::test]
 async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s"), ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "10m")]).await;
+    let daemon = stage
+        .start(&[
+            ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s"),
+            ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "10m"),
+        ])
+        .await;
     resize(&stage, "20").await.failed_with("this profile has no volume");
     stage.make_image("tiny").await;
     let image = stage.folder.path().join("tiny.tar");
@@ -20,43 +26,124 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
     let load = async || stage.docker(&["load", "--input", image.to_str().unwrap()]).await;
     let writing = "i=0; while :; do i=$((i+1)); echo $i >>/keep/log; sleep 0.1; done";
     stage
-        .docker(&["run", "--detach", "--stop-timeout", "1", "--name", "writer", "-v", "keep:/keep", "tiny", "sh", "-c", writing])
+        .docker(&[
+            "run",
+            "--detach",
+            "--stop-timeout",
+            "1",
+            "--name",
+            "writer",
+            "-v",
+            "keep:/keep",
+            "tiny",
+            "sh",
+            "-c",
+            writing,
+        ])
         .await
         .succeeded();
-    let since = stage.docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "writer"]).await.succeeded().stdout.clone();
+    let since = stage
+        .docker(&[
+            "inspect",
+            "--format",
+            "{{.State.StartedAt}} \
+        {{.RestartCount}}",
+            "writer",
+        ])
+        .await
+        .succeeded()
+        .stdout
+        .clone();
 
     // A login may fall into the moment in which the host key is replaced.
-    stage.eventually("a login", Duration::from_secs(20), async || stage.on_machine("true").await.status.success()).await;
+    stage
+        .eventually("a login", Duration::from_secs(20), async || {
+            stage.on_machine("true").await.status.success()
+        })
+        .await;
 
     it_is_told_before_it_is_full(&stage, &load).await;
 
     resize(&stage, "5").await.failed_with("no volume has 5 GB: choose 10 to 10240");
     let before = written(&stage).await;
     let grown = resize(&stage, "12").await;
-    let disk = stage.on_machine("blockdev --getsize64 $(findmnt -n -o SOURCE /mnt/dockbridge)").await;
-    assert_eq!(disk.succeeded().stdout.trim(), (12 * GIB).to_string(), "the machine's disk is larger");
+    let disk = stage
+        .on_machine(
+            "blockdev --getsize64 $(findmnt -n -o SOURCE \
+        /mnt/dockbridge)",
+        )
+        .await;
+    assert_eq!(
+        disk.succeeded().stdout.trim(),
+        (12 * GIB).to_string(),
+        "the machine's disk is \
+        larger"
+    );
     assert_eq!(size_in_the_cloud(&stage).await, 12);
     resize(&stage, "10").await.failed_with("has 12 GB and cannot shrink to 10");
     if may_grow_what_is_mounted() {
-        assert!(grown.succeeded().stdout.contains("has 12 GB instead of 10, for ") && grown.stdout.contains("grown with it"), "{grown}");
+        assert!(
+            grown.succeeded().stdout.contains(
+                "has 12 GB instead of 10, \
+            for "
+            ) && grown.stdout.contains("grown with it"),
+            "{grown}"
+        );
         assert!(file_system(&stage).await > 23 * GIB / 2);
         let again = resize(&stage, "12").await;
         assert!(again.succeeded().stdout.contains("has 12 GB, for "), "{again}");
     } else {
-        eprintln!("this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows: that is told");
-        grown.failed_with("its file system has not grown: ").failed_with("it grows when a machine is next made");
+        eprintln!(
+            "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system \
+            grows: that is told"
+        );
+        grown
+            .failed_with(
+                "its file system has not \
+            grown: ",
+            )
+            .failed_with("it grows when a machine is next made");
     }
-    let volume = daemon.client().status().await.unwrap().machine.and_then(|machine| machine.volume).unwrap();
+    let volume =
+        daemon.client().status().await.unwrap().machine.and_then(|machine| machine.volume).unwrap();
     assert_eq!(volume.size, 12, "the daemon knows");
-    stage.eventually("it goes on writing", Duration::from_secs(20), async || written(&stage).await > before).await;
-    let now = stage.docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "writer"]).await;
+    stage
+        .eventually(
+            "it goes on \
+        writing",
+            Duration::from_secs(20),
+            async || written(&stage).await > before,
+        )
+        .await;
+    let now = stage
+        .docker(&[
+            "inspect",
+            "--format",
+            "{{.State.StartedAt}} \
+        {{.RestartCount}}",
+            "writer",
+        ])
+        .await;
     assert_eq!(now.succeeded().stdout, since, "it ran all the time");
 
     daemon.client().destroy().await.unwrap();
     let without = resize(&stage, "14").await;
-    assert!(without.succeeded().stdout.contains("There is no machine now: its file system grows with the next one."), "{without}");
-    stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "head", "-n", "1", "/keep/log"]).await.succeeded();
-    stage.eventually("a login", Duration::from_secs(20), async || stage.on_machine("true").await.status.success()).await;
+    assert!(
+        without.succeeded().stdout.contains(
+            "There is no machine now: its file system grows \
+        with the next one."
+        ),
+        "{without}"
+    );
+    stage
+        .docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "head", "-n", "1", "/keep/log"])
+        .await
+        .succeeded();
+    stage
+        .eventually("a login", Duration::from_secs(20), async || {
+            stage.on_machine("true").await.status.success()
+        })
+        .await;
     assert!(file_system(&stage).await > 27 * GIB / 2);
     daemon.stop().await;
     stage.close().await;
@@ -66,28 +153,62 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
     let full = async |percent: u64| {
         // Blocks that are taken and never written: nothing of it takes place on this host.
         let bytes = file_system(stage).await / 100 * percent;
-        stage.on_machine(&format!("fallocate -l {bytes} /mnt/dockbridge/ballast && sync /mnt/dockbridge/ballast")).await.succeeded();
+        stage
+            .on_machine(&format!(
+                "fallocate -l {bytes} /mnt/dockbridge/ballast && sync \
+            /mnt/dockbridge/ballast"
+            ))
+            .await
+            .succeeded();
     };
     let created = async || stage.docker(&["create", "--name", "waiting", "tiny"]).await;
     assert!(!created().await.succeeded().stderr.contains("WARNING"));
     stage.docker(&["rm", "waiting"]).await.succeeded();
 
     full(88).await;
-    stage.eventually("`why` warns", Duration::from_secs(30), async || warning(stage).await.is_some()).await;
+    stage
+        .eventually("`why` warns", Duration::from_secs(30), async || warning(stage).await.is_some())
+        .await;
     let told = warning(stage).await.unwrap();
-    assert!(told.contains("% full") && told.contains("`dockbridge volume resize 20` grows it"), "{told}");
+    assert!(
+        told.contains("% full") && told.contains("`dockbridge volume resize 20` grows it"),
+        "{told}"
+    );
     let words = stage.dockbridge(&["status"]).await;
     assert!(words.succeeded().stdout.contains(&format!("Note      {told}")), "{words}");
     let logged = async || stage.daemon_log().contains(" WARN the volume is ");
-    stage.eventually("the log warns with the next heartbeat", Duration::from_secs(20), logged).await;
+    stage
+        .eventually(
+            "the log warns with the next \
+        heartbeat",
+            Duration::from_secs(20),
+            logged,
+        )
+        .await;
     let warned = created().await;
     assert!(warned.succeeded().stderr.contains("WARNING: the volume is "), "{warned}");
     load().await.succeeded();
 
     full(99).await;
-    stage.eventually("a load is refused", Duration::from_secs(30), async || !load().await.status.success()).await;
-    load().await.failed_with("Error response from daemon: the volume is full, with ").failed_with("`dockbridge volume resize 20` grows it");
-    stage.docker(&["pull", "registry.invalid/any"]).await.failed_with("`dockbridge volume resize 20` grows it");
+    stage
+        .eventually(
+            "a load is \
+        refused",
+            Duration::from_secs(30),
+            async || !load().await.status.success(),
+        )
+        .await;
+    load()
+        .await
+        .failed_with(
+            "Error response from daemon: the volume is full, \
+        with ",
+        )
+        .failed_with("`dockbridge volume resize 20` grows it");
+    stage.docker(&["pull", "registry.invalid/any"]).await.failed_with(
+        "`dockbridge volume resize \
+        20` grows it",
+    );
     stage.docker(&["ps"]).await.succeeded();
     let metrics = stage.folder.path().join("home/run/default/docker.sock.control");
     let mut curl = stage.command("curl");
@@ -101,7 +222,8 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
     stage.docker(&["rm", "waiting"]).await.succeeded();
 }
 
-/// The kernel asks for CAP_SYS_RESOURCE, number 24 (capability.h), which a container's root may not have; nor have its machines then.
+/// The kernel asks for CAP_SYS_RESOURCE, number 24 (capability.h), which a container's root may not
+/// have; nor have its machines then.
 fn may_grow_what_is_mounted() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
@@ -113,14 +235,17 @@ async fn resize(stage: &Stage, size: &str) -> Ran {
 }
 
 async fn warning(stage: &Stage) -> Option<String> {
-    let told: Value = serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout).unwrap();
+    let told: Value =
+        serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
+            .unwrap();
     told["warnings"].as_array()?.first()?.as_str().map(str::to_owned)
 }
 
 /// In bytes, as a program on the machine sees it.
 async fn file_system(stage: &Stage) -> u64 {
     let told = stage.on_machine("stat -f -c '%b %S' /mnt/dockbridge").await;
-    let numbers: Vec<u64> = told.succeeded().stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    let numbers: Vec<u64> =
+        told.succeeded().stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
     numbers[0] * numbers[1]
 }
 

@@ -26,23 +26,51 @@ async fn a_polling_client_costs_nothing_the_bill_is_the_clouds_own_and_a_budget_
     // Another hour costs 0.0096, of which there are 12 thousandths now.
     let spent = cost(&stage).await["total"].as_f64().unwrap();
     let budget = format!("{:.4}", spent + 0.012);
-    let daemon = stage.start(&[SETTINGS.as_slice(), &[("DOCKBRIDGE_ACTIVITY_BUDGET", budget.as_str())]].concat()).await;
+    let daemon = stage
+        .start(&[SETTINGS.as_slice(), &[("DOCKBRIDGE_ACTIVITY_BUDGET", budget.as_str())]].concat())
+        .await;
     let image = stage.folder.path().join("missing");
     stage.docker(&["inspect", image.to_str().unwrap()]).await.failed_with("o such object");
     assert_eq!(stage.counts().await, (1, 1), "there is money for one hour");
-    let told: Value = serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout).unwrap();
+    let told: Value =
+        serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
+            .unwrap();
     let warning = told["warnings"][0].as_str().unwrap_or_default();
     assert!(warning.ends_with("% of this month's budget are spent"), "{told}");
     let percent: u64 = warning.split(' ').next().unwrap().parse().unwrap();
     assert!((80..=100).contains(&percent), "{told}");
-    assert_eq!(told["endings"].as_array().unwrap().iter().filter(|ending| ending["cause"] == "budget").count(), 1, "{told}");
-    stage.eventually("it goes when nobody uses it", Duration::from_secs(60), async || stage.counts().await == (0, 1)).await;
+    assert_eq!(
+        told["endings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|ending| ending["cause"] == "budget")
+            .count(),
+        1,
+        "{told}"
+    );
+    stage
+        .eventually("it goes when nobody uses it", Duration::from_secs(60), async || {
+            stage.counts().await == (0, 1)
+        })
+        .await;
 
     let refused = stage.docker(&["volume", "ls"]).await;
-    refused.failed_with("another hour would exceed this month's budget: ").failed_with("raise activity.budget, or wait for the next month");
+    refused
+        .failed_with(
+            "another hour would exceed this month's \
+        budget: ",
+        )
+        .failed_with("raise activity.budget, or wait for the next month");
     assert_eq!(stage.counts().await, (0, 1), "none was made");
     let words = stage.dockbridge(&["why"]).await;
-    assert!(words.succeeded().stdout.contains("another hour would exceed this month's budget"), "{words}");
+    assert!(
+        words.succeeded().stdout.contains(
+            "another hour would exceed this month's \
+        budget"
+        ),
+        "{words}"
+    );
     daemon.stop().await;
     the_bill_is_the_clouds_own(&stage, 2).await;
     stage.close().await;
@@ -58,7 +86,11 @@ async fn what_polls_keeps_no_machine_and_wakes_none(stage: &Stage) {
     assert_eq!(stage.counts().await, (1, 1), "the first could be a person's");
     let begun = Instant::now();
     while stage.counts().await != (0, 1) {
-        assert!(begun.elapsed() < Duration::from_secs(90), "who polls keeps the machine: {}", stage.daemon_log());
+        assert!(
+            begun.elapsed() < Duration::from_secs(90),
+            "who polls keeps the machine: {}",
+            stage.daemon_log()
+        );
         poll().await;
     }
     // Well beyond the time in which a machine would have been made.
@@ -68,23 +100,43 @@ async fn what_polls_keeps_no_machine_and_wakes_none(stage: &Stage) {
     }
 }
 
-/// Hours and price of each server as billed; the volume's price, and its hours since its first machine was seen.
+/// Hours and price of each server as billed; the volume's price, and its hours since its first
+/// machine was seen.
 async fn the_bill_is_the_clouds_own(stage: &Stage, servers: usize) {
     let (ours, theirs) = (cost(stage).await, stage.told_by_the_cloud("bill").await);
     let theirs = theirs.as_object().unwrap().values().next().unwrap();
     let of = |bill: &Value, fields: [&str; 3]| -> Vec<(u64, u64, u64)> {
         let micros = |price: &Value| (price.as_f64().unwrap() * 1e6).round() as u64;
         let each = bill["servers"].as_array().unwrap().iter();
-        each.map(|server| (server[fields[0]].as_u64().unwrap(), server[fields[1]].as_u64().unwrap(), micros(&server[fields[2]]))).collect()
+        each.map(|server| {
+            (
+                server[fields[0]].as_u64().unwrap(),
+                server[fields[1]].as_u64().unwrap(),
+                micros(&server[fields[2]]),
+            )
+        })
+        .collect()
     };
-    assert_eq!(of(&ours, ["id", "hours", "cost"]), of(theirs, ["id", "hours", "net"]), "{ours}\n{theirs}");
+    assert_eq!(
+        of(&ours, ["id", "hours", "cost"]),
+        of(theirs, ["id", "hours", "net"]),
+        "{ours}\n{theirs}"
+    );
     assert_eq!(ours["servers"].as_array().unwrap().len(), servers, "{ours}");
     let (ours, theirs) = (&ours["volumes"], &theirs["volumes"]);
-    assert_eq!((ours.as_array().unwrap().len(), theirs.as_array().unwrap().len()), (1, 1), "{ours}\n{theirs}");
+    assert_eq!(
+        (ours.as_array().unwrap().len(), theirs.as_array().unwrap().len()),
+        (1, 1),
+        "{ours}\n{theirs}"
+    );
     for field in ["id", "size", "hours"] {
         assert_eq!(ours[0][field], theirs[0][field], "{field}: {ours}\n{theirs}");
     }
-    assert!((ours[0]["monthly"].as_f64().unwrap() - theirs[0]["monthly"].as_f64().unwrap()).abs() < 1e-6, "{ours}\n{theirs}");
+    assert!(
+        (ours[0]["monthly"].as_f64().unwrap() - theirs[0]["monthly"].as_f64().unwrap()).abs()
+            < 1e-6,
+        "{ours}\n{theirs}"
+    );
 }
 
 async fn cost(stage: &Stage) -> Value {

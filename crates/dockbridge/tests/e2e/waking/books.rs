@@ -1,4 +1,5 @@
-//! The books hold every server that was made, whatever became of it, and count it against the budget; a price that could not be read is read again.
+//! The books hold every server that was made, whatever became of it, and count it against the
+//! budget; a price that could not be read is read again.
 
 use std::time::Duration;
 
@@ -23,8 +24,15 @@ fn servers(bill: &Value, price: &str) -> Vec<(u64, u64, i64)> {
     let each = bill["servers"].as_array().unwrap().iter();
     #[expect(clippy::cast_possible_truncation, reason = "prices are small")]
     let micros = |price: &Value| (price.as_f64().unwrap() * 1e6).round() as i64;
-    let mut all: Vec<_> =
-        each.map(|server| (server["id"].as_u64().unwrap(), server["hours"].as_u64().unwrap(), micros(&server[price]))).collect();
+    let mut all: Vec<_> = each
+        .map(|server| {
+            (
+                server["id"].as_u64().unwrap(),
+                server["hours"].as_u64().unwrap(),
+                micros(&server[price]),
+            )
+        })
+        .collect();
     all.sort_unstable();
     all
 }
@@ -64,12 +72,24 @@ async fn servers_that_never_came_up_are_billed_and_counted_against_the_budget() 
 async fn a_price_that_could_not_be_read_is_read_again() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
-    stage.poke("faults", r#"{"kind": "server_error", "times": 999, "match": {"path": "/v1/pricing"}}"#).await;
+    stage
+        .poke(
+            "faults",
+            r#"{"kind": "server_error", "times": 999, "match": {"path": "/v1/pricing"}}"#,
+        )
+        .await;
     stage.docker(&["ps"]).await.succeeded();
     let hourly = async || daemon.client().status().await.unwrap().machine.unwrap();
     assert_eq!(hourly().await.currency, None, "the price list cannot be read");
     stage.end_faults().await;
-    stage.eventually("it is read again", Duration::from_secs(60), async || hourly().await.currency.is_some()).await;
+    stage
+        .eventually(
+            "it is read \
+        again",
+            Duration::from_secs(60),
+            async || hourly().await.currency.is_some(),
+        )
+        .await;
     equal_to_the_clouds(&stage, 1).await;
     assert_eq!(billed(&stage).await.len(), 1);
     daemon.stop().await;

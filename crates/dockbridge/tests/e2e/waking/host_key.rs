@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::rig::{Stage, pass_over};
 
-/// From the first moment that the machine lets somebody in, over the replacement of its host key, to long after.
+/// From the first moment that the machine lets somebody in, over the replacement of its host key,
+/// to long after.
 #[tokio::test]
 async fn a_login_never_meets_a_host_key_that_it_does_not_know() {
     let Some(stage) = Stage::new().await else { return pass_over() };
@@ -17,7 +18,14 @@ async fn a_login_never_meets_a_host_key_that_it_does_not_know() {
         let before = std::fs::read_to_string(&known).unwrap();
         assert!(login.status.success(), "{login}\n{before}");
         let settled = || stage.daemon_log().matches("the machine is settled").count() >= round;
-        stage.eventually("the host key is replaced", Duration::from_secs(60), async || settled()).await;
+        stage
+            .eventually(
+                "the host key is \
+            replaced",
+                Duration::from_secs(60),
+                async || settled(),
+            )
+            .await;
         stage.dockbridge(&["server", "ssh", "true"]).await.succeeded();
         let after = std::fs::read_to_string(&known).unwrap();
         let present = after.lines().next_back().unwrap();

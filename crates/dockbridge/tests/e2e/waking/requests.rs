@@ -1,5 +1,5 @@
-//! How many requests of the project's allowance a machine takes, by the cloud's own count and with actions that take as long as they really do: a project has 3,600 in
-//! an hour, for all who use it.
+//! How many requests of the project's allowance a machine takes, by the cloud's own count and with
+//! actions that take as long as they really do: a project has 3,600 in an hour, for all who use it.
 
 use std::time::Duration;
 
@@ -15,7 +15,12 @@ const QUIET: u64 = 12;
 /// All requests since the start, and by route.
 async fn asked(stage: &Stage) -> (u64, String) {
     let requests = stage.look().await["requests"].clone();
-    let total = requests.as_object().into_iter().flatten().map(|(_, project)| project["total"].as_u64().unwrap()).sum();
+    let total = requests
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(_, project)| project["total"].as_u64().unwrap())
+        .sum();
     (total, requests.to_string())
 }
 
@@ -28,7 +33,11 @@ async fn at_most(stage: &Stage, before: u64, most: u64, what: &str) -> u64 {
 
 #[tokio::test]
 async fn a_wake_a_quiet_machine_and_a_destroy_cost_few_requests() {
-    let Some(stage) = Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await else { return pass_over() };
+    let Some(stage) =
+        Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await
+    else {
+        return pass_over();
+    };
     let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s")]).await;
     let (before, _) = asked(&stage).await;
     assert!(before <= 4, "looking once at the start: {before}");
@@ -37,15 +46,27 @@ async fn a_wake_a_quiet_machine_and_a_destroy_cost_few_requests() {
         let (before, _) = asked(&stage).await;
         stage.docker(&["ps"]).await.succeeded();
         let settled = || stage.daemon_log().matches("the machine is settled").count() == wake;
-        stage.eventually("the host key is replaced", Duration::from_secs(30), async || settled()).await;
+        stage
+            .eventually(
+                "the host key is \
+            replaced",
+                Duration::from_secs(30),
+                async || settled(),
+            )
+            .await;
         let woken = at_most(&stage, before, MOST_FOR_A_WAKE, what).await;
 
         let seen = daemon.client().status().await.unwrap();
         stage
-            .eventually("the machine is told often that we live", Duration::from_secs(60), async || {
-                let report = daemon.client().status().await.unwrap();
-                report.since_seconds >= seen.since_seconds + QUIET as f64
-            })
+            .eventually(
+                "the machine is told often that we \
+                live",
+                Duration::from_secs(60),
+                async || {
+                    let report = daemon.client().status().await.unwrap();
+                    report.since_seconds >= seen.since_seconds + QUIET as f64
+                },
+            )
             .await;
         at_most(&stage, woken, 0, "a quiet machine").await;
 

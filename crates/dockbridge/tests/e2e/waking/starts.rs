@@ -1,5 +1,5 @@
-//! A server that is not started with its creation, or is seen off on its way up, is started or waited for. It is paid for: another one would cost another
-//! hour.
+//! A server that is not started with its creation, or is seen off on its way up, is started or
+//! waited for. It is paid for: another one would cost another hour.
 
 use super::billed;
 use crate::rig::{Stage, pass_over};

@@ -1,4 +1,5 @@
-//! What the cloud refuses to create: the ladder goes on to the next type or location, and nothing stays behind that was made for a refused one.
+//! What the cloud refuses to create: the ladder goes on to the next type or location, and nothing
+//! stays behind that was made for a refused one.
 
 use super::{billed, only_server};
 use crate::rig::{Stage, pass_over};
@@ -26,13 +27,15 @@ async fn a_location_without_room_for_a_volume_is_passed_over() {
 
 #[tokio::test]
 async fn a_location_that_is_disabled_is_passed_over() {
-    let disabled = r#"{"kind": "location_disabled", "times": 9, "match": {"body": {"location": "fsn1"}}}"#;
+    let disabled =
+        r#"{"kind": "location_disabled", "times": 9, "match": {"body": {"location": "fsn1"}}}"#;
     wakes_after(&[disabled], ("cx23", "nbg1")).await;
 }
 
 #[tokio::test]
 async fn a_type_that_was_withdrawn_is_passed_over() {
-    let withdrawn = r#"{"kind": "type_deprecated", "times": 9, "match": {"body": {"server_type": "cx23"}}}"#;
+    let withdrawn =
+        r#"{"kind": "type_deprecated", "times": 9, "match": {"body": {"server_type": "cx23"}}}"#;
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.poke("faults", withdrawn).await;
@@ -41,7 +44,9 @@ async fn a_type_that_was_withdrawn_is_passed_over() {
     assert_ne!(server_type, "cx23");
     let stages = daemon.client().status().await.unwrap().phases;
     let details: Vec<&str> = stages.iter().filter_map(|stage| stage.detail.as_deref()).collect();
-    let told = details.iter().any(|detail| detail.contains(&server_type) && detail.contains("since cx23 is out of stock"));
+    let told = details.iter().any(|detail| {
+        detail.contains(&server_type) && detail.contains("since cx23 is out of stock")
+    });
     assert!(told, "the user hears of the far dearer type: {details:?}");
     daemon.stop().await;
     stage.close().await;

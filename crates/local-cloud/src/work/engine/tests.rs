@@ -142,7 +142,15 @@ fn engine() -> (Arc<Engine>, Arc<Recorder>) {
         .unwrap();
     project.servers.insert(SERVER, server);
     project.volumes.insert(VOLUME, volume);
-    (Arc::new(Engine::new(world, Catalogue::built_in().unwrap(), recorder.clone(), Durations::new(Pace::Fast, 0))), recorder)
+    (
+        Arc::new(Engine::new(
+            world,
+            Catalogue::built_in().unwrap(),
+            recorder.clone(),
+            Durations::new(Pace::Fast, 0),
+        )),
+        recorder,
+    )
 }
 
 fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
@@ -155,7 +163,12 @@ fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
         Step { action: Some(id), work }
     };
     let steps = works.into_iter().map(&mut action).collect();
-    Chain { project: "p".to_owned(), steps, holds: vec![Resource::Server(SERVER)], mishap: Mishap::None }
+    Chain {
+        project: "p".to_owned(),
+        steps,
+        holds: vec![Resource::Server(SERVER)],
+        mishap: Mishap::None,
+    }
 }
 
 fn status(engine: &Engine) -> ServerStatus {
@@ -166,7 +179,10 @@ fn status(engine: &Engine) -> ServerStatus {
 async fn a_late_device_appears_after_the_action_has_succeeded() {
     let (engine, recorder) = engine();
     let late = Some(Late { by: Duration::from_secs(5), stranger: false });
-    let attach = chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }]);
+    let attach = chain(
+        &engine,
+        vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }],
+    );
     engine.clone().run(attach).await;
     assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
     assert_eq!(recorder.done(), Vec::<String>::new());
@@ -178,7 +194,10 @@ async fn a_late_device_appears_after_the_action_has_succeeded() {
 async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
     let (engine, recorder) = engine();
     let late = Some(Late { by: Duration::from_secs(5), stranger: false });
-    let works = vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }, Work::Detach(VOLUME)];
+    let works = vec![
+        Work::Attach { volume: VOLUME, server: SERVER, late, automount: false },
+        Work::Detach(VOLUME),
+    ];
     engine.clone().run(chain(&engine, works)).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(recorder.done(), ["detach 20"]);
@@ -188,7 +207,13 @@ async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
 async fn another_disk_stands_under_the_name_until_the_device_comes() {
     let (engine, recorder) = engine();
     let late = Some(Late { by: Duration::from_secs(5), stranger: true });
-    engine.clone().run(chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }])).await;
+    engine
+        .clone()
+        .run(chain(
+            &engine,
+            vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }],
+        ))
+        .await;
     assert_eq!(recorder.done(), ["show stranger 20"]);
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(recorder.done(), ["show stranger 20", "attach 20"]);
@@ -199,7 +224,13 @@ async fn a_volume_is_mounted_where_that_was_asked_for_and_attached_even_if_that_
     for (automount, expected) in [(false, &["attach 20"][..]), (true, &["attach 20", "mount 20"])] {
         let (engine, recorder) = engine();
         recorder.fails.lock().unwrap().push("mount");
-        engine.clone().run(chain(&engine, vec![Work::Attach { volume: VOLUME, server: SERVER, late: None, automount }])).await;
+        engine
+            .clone()
+            .run(chain(
+                &engine,
+                vec![Work::Attach { volume: VOLUME, server: SERVER, late: None, automount }],
+            ))
+            .await;
         assert_eq!(recorder.done(), expected);
         assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, Some(SERVER));
     }
@@ -208,16 +239,25 @@ async fn a_volume_is_mounted_where_that_was_asked_for_and_attached_even_if_that_
 #[tokio::test(start_paused = true)]
 async fn an_attachment_that_is_to_fail_leaves_the_server_running() {
     let (engine, recorder) = engine();
-    let works = vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false }];
+    let works = vec![
+        Work::Start(SERVER),
+        Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false },
+    ];
     engine.clone().run(Chain { mishap: Mishap::Attachments, ..chain(&engine, works) }).await;
-    assert_eq!((recorder.done(), status(&engine)), (vec!["start 10".to_owned()], ServerStatus::Running));
+    assert_eq!(
+        (recorder.done(), status(&engine)),
+        (vec!["start 10".to_owned()], ServerStatus::Running)
+    );
     assert_eq!(engine.world().projects["p"].volumes[&VOLUME].server, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_action_that_hangs_is_done_in_the_end() {
     let (engine, recorder) = engine();
-    let chain = Chain { mishap: Mishap::Hangs(Duration::from_secs(60)), ..chain(&engine, vec![Work::Start(SERVER)]) };
+    let chain = Chain {
+        mishap: Mishap::Hangs(Duration::from_secs(60)),
+        ..chain(&engine, vec![Work::Start(SERVER)])
+    };
     let action = chain.steps[0].action.unwrap();
     let running = tokio::spawn(engine.clone().run(chain));
     tokio::time::sleep(Duration::from_secs(59)).await;
@@ -238,7 +278,10 @@ async fn created(mishap: Mishap) -> (Vec<Progress>, Vec<String>, ServerStatus) {
     let chain = Chain { mishap, ..chain(&engine, works) };
     let actions: Vec<Id> = chain.steps.iter().filter_map(|s| s.action).collect();
     engine.clone().run(chain).await;
-    let ends = actions.iter().map(|id| engine.world().projects["p"].actions[id].progress.clone()).collect();
+    let ends = actions
+        .iter()
+        .map(|id| engine.world().projects["p"].actions[id].progress.clone())
+        .collect();
     (ends, recorder.done(), status(&engine))
 }
 
@@ -248,15 +291,23 @@ async fn a_server_whose_start_fails_or_is_left_out_stays_off_with_its_volume() {
     for (mishap, start) in [(Mishap::NotStarted, unknown), (Mishap::LeftOff, Progress::Success)] {
         let (ends, done, status) = created(mishap).await;
         assert_eq!(ends, [Progress::Success, start, Progress::Success], "{mishap:?}");
-        assert_eq!((done, status), (vec!["create 10".to_owned(), "firewall 10".into(), "attach 20".into()], ServerStatus::Off));
+        assert_eq!(
+            (done, status),
+            (
+                vec!["create 10".to_owned(), "firewall 10".into(), "attach 20".into()],
+                ServerStatus::Off
+            )
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_starts_late_is_off_before_its_creation_ends_and_before_its_start() {
     let (engine, _) = engine();
-    let works = vec![Work::CreateServer { server: SERVER, start_follows: true }, Work::Start(SERVER)];
-    let chain = Chain { mishap: Mishap::StartsLate(Duration::from_secs(20)), ..chain(&engine, works) };
+    let works =
+        vec![Work::CreateServer { server: SERVER, start_follows: true }, Work::Start(SERVER)];
+    let chain =
+        Chain { mishap: Mishap::StartsLate(Duration::from_secs(20)), ..chain(&engine, works) };
     let (create, start) = (chain.steps[0].action.unwrap(), chain.steps[1].action.unwrap());
     engine.with_server(SERVER, |s| s.status = ServerStatus::Initializing);
     let seen = || {
@@ -292,14 +343,23 @@ async fn effects_on_one_server_never_meet() {
 async fn a_failed_effect_fails_its_action_and_those_behind_it() {
     let (engine, recorder) = engine();
     recorder.fails.lock().unwrap().push("start");
-    let works = chain(&engine, vec![Work::Start(SERVER), Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false }]);
+    let works = chain(
+        &engine,
+        vec![
+            Work::Start(SERVER),
+            Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false },
+        ],
+    );
     let actions: Vec<Id> = works.steps.iter().filter_map(|s| s.action).collect();
     engine.clone().run(works).await;
     assert_eq!(recorder.done(), ["start 10"]);
     assert_eq!(status(&engine), ServerStatus::Off);
     let failed = ActionError::failed("start: told to");
     for id in actions {
-        assert_eq!(engine.world().projects["p"].actions[&id].progress, Progress::Error(failed.clone()));
+        assert_eq!(
+            engine.world().projects["p"].actions[&id].progress,
+            Progress::Error(failed.clone())
+        );
     }
 }
 
@@ -315,7 +375,10 @@ async fn a_system_that_ignores_the_power_button_is_rebooted_by_the_plug() {
 async fn a_server_whose_disk_was_never_made_gets_it_at_its_start() {
     let (engine, recorder) = engine();
     recorder.fails.lock().unwrap().push("create");
-    engine.clone().run(chain(&engine, vec![Work::CreateServer { server: SERVER, start_follows: false }])).await;
+    engine
+        .clone()
+        .run(chain(&engine, vec![Work::CreateServer { server: SERVER, start_follows: false }]))
+        .await;
     recorder.fails.lock().unwrap().clear();
     engine.clone().run(chain(&engine, vec![Work::Start(SERVER)])).await;
     assert_eq!(recorder.done(), ["create 10", "create 10", "firewall 10", "start 10"]);

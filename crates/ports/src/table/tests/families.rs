@@ -1,5 +1,6 @@
-//! Publications of both address families, with fixed numbers and with numbers that the engine chooses, started and restarted side by side: every local address
-//! leads to the container that owns its number on the engine, against a model of dockerd's allocation.
+//! Publications of both address families, with fixed numbers and with numbers that the engine
+//! chooses, started and restarted side by side: every local address leads to the container that
+//! owns its number on the engine, against a model of dockerd's allocation.
 
 use proptest::prelude::*;
 
@@ -30,7 +31,12 @@ impl Publish {
     /// What a start asks for by number.
     fn fixed(&self) -> Vec<Address> {
         let port = Some(self.port).filter(|port| *port != 0);
-        let address = |port| self.hosts().into_iter().map(move |host| Address { protocol: Protocol::Tcp, at: SocketAddr::new(host, port) });
+        let address = |port| {
+            self.hosts().into_iter().map(move |host| Address {
+                protocol: Protocol::Tcp,
+                at: SocketAddr::new(host, port),
+            })
+        };
         port.into_iter().flat_map(address).collect()
     }
 }
@@ -43,7 +49,8 @@ struct Bound {
     inside: u16,
 }
 
-/// dockerd's allocation (libnetwork's `portallocator` and `portmapper`): each family has numbers of its own, a request without an address takes both.
+/// dockerd's allocation (libnetwork's `portallocator` and `portmapper`): each family has numbers of
+/// its own, a request without an address takes both.
 #[derive(Debug, Default)]
 struct Dockerd {
     bound: Vec<Bound>,
@@ -70,12 +77,20 @@ impl Dockerd {
 
     fn bind(&mut self, container: &str, publish: &Publish) -> bool {
         let hosts = publish.hosts();
-        let together: Vec<Vec<IpAddr>> = if self.same_number { vec![hosts] } else { hosts.into_iter().map(|host| vec![host]).collect() };
+        let together: Vec<Vec<IpAddr>> = if self.same_number {
+            vec![hosts]
+        } else {
+            hosts.into_iter().map(|host| vec![host]).collect()
+        };
         together.into_iter().all(|hosts| {
             let Some(port) = self.number(&hosts, publish.port) else { return false };
             for host in hosts {
                 let address = Address { protocol: Protocol::Tcp, at: SocketAddr::new(host, port) };
-                self.bound.push(Bound { address, container: container.to_owned(), inside: publish.inside });
+                self.bound.push(Bound {
+                    address,
+                    container: container.to_owned(),
+                    inside: publish.inside,
+                });
             }
             true
         })
@@ -83,7 +98,8 @@ impl Dockerd {
 
     fn number(&mut self, hosts: &[IpAddr], asked: u16) -> Option<u16> {
         let is_free = |port: &u16| {
-            let address = |host| Address { protocol: Protocol::Tcp, at: SocketAddr::new(host, *port) };
+            let address =
+                |host| Address { protocol: Protocol::Tcp, at: SocketAddr::new(host, *port) };
             !hosts.iter().any(|host| self.is_bound(address(*host)))
         };
         if asked != 0 {
@@ -91,7 +107,9 @@ impl Dockerd {
         }
         let family = usize::from(hosts[0].is_ipv6());
         let from = self.next[family];
-        let chosen = (0..CHOSEN.end - CHOSEN.start).map(|step| CHOSEN.start + (from + step) % (CHOSEN.end - CHOSEN.start)).find(is_free)?;
+        let chosen = (0..CHOSEN.end - CHOSEN.start)
+            .map(|step| CHOSEN.start + (from + step) % (CHOSEN.end - CHOSEN.start))
+            .find(is_free)?;
         self.next[family] = chosen - CHOSEN.start + 1;
         Some(chosen)
     }
@@ -104,10 +122,22 @@ impl Dockerd {
     fn inspect(&self, id: &str) -> Container {
         let mut ports = PortMap::new();
         for bound in self.bound.iter().filter(|bound| bound.container == id) {
-            let binding = PortBinding { host_ip: bound.address.at.ip().to_string(), host_port: bound.address.at.port().to_string() };
-            ports.entry(format!("{}/tcp", bound.inside)).or_default().get_or_insert_default().push(binding);
+            let binding = PortBinding {
+                host_ip: bound.address.at.ip().to_string(),
+                host_port: bound.address.at.port().to_string(),
+            };
+            ports
+                .entry(format!("{}/tcp", bound.inside))
+                .or_default()
+                .get_or_insert_default()
+                .push(binding);
         }
-        Container { id: id.to_owned(), name: format!("name-{id}"), publications: publications(&ports, HERE, None), address: None }
+        Container {
+            id: id.to_owned(),
+            name: format!("name-{id}"),
+            publications: publications(&ports, HERE, None),
+            address: None,
+        }
     }
 
     /// Who is behind this address of the machine.
@@ -116,11 +146,14 @@ impl Dockerd {
         self.bound.iter().find(|bound| bound.address.overlaps(address))
     }
 
-    /// Who is to answer at a loopback address of this computer: its owner, else whoever has the number in the other family on all addresses.
+    /// Who is to answer at a loopback address of this computer: its owner, else whoever has the
+    /// number in the other family on all addresses.
     fn answers(&self, at: SocketAddr) -> Option<&Bound> {
         let lends = |bound: &&Bound| {
             let other = bound.address.at;
-            other.port() == at.port() && other.ip().is_unspecified() && other.is_ipv4() != at.is_ipv4()
+            other.port() == at.port()
+                && other.ip().is_unspecified()
+                && other.is_ipv4() != at.is_ipv4()
         };
         self.behind(at).or_else(|| self.bound.iter().find(lends))
     }
@@ -144,7 +177,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(""), 3 => Just("0.0.0.0"), 3 => Just("::"), 1 => Just("127.0.0.1"), 1 => Just("::1"), 1 => Just("127.0.0.2"),
     ];
     let port = prop_oneof![1 => FIXED, 1 => Just(0)];
-    let publish = (host, port, 80..83u16).prop_map(|(host, port, inside)| Publish { host, port, inside });
+    let publish =
+        (host, port, 80..83u16).prop_map(|(host, port, inside)| Publish { host, port, inside });
     let step = prop_oneof![
         4 => (0..5u8, prop::collection::vec(publish, 1..4)).prop_map(|(id, asked)| Step::Reserve(id, asked)),
         4 => (0..5u8).prop_map(Step::Start),
@@ -177,16 +211,34 @@ impl World {
     fn reserve(&mut self, id: &str, asked: &[Publish]) -> bool {
         let mut ports = PortMap::new();
         for publish in asked {
-            let binding = PortBinding { host_ip: publish.host.to_owned(), host_port: publish.port.to_string() };
-            ports.entry(format!("{}/tcp", publish.inside)).or_default().get_or_insert_default().push(binding);
+            let binding = PortBinding {
+                host_ip: publish.host.to_owned(),
+                host_port: publish.port.to_string(),
+            };
+            ports
+                .entry(format!("{}/tcp", publish.inside))
+                .or_default()
+                .get_or_insert_default()
+                .push(binding);
         }
-        for Publication { wanted, claim, twin, remote, inside } in publications(&ports, HERE, None) {
+        for Publication { wanted, claim, twin, remote, inside } in publications(&ports, HERE, None)
+        {
             let slot = Slot { wanted, container: id.to_owned(), by_hand: false };
-            let listening = Listening { slot: slot.clone(), claim, twin, name: format!("name-{id}"), remote, inside };
+            let listening = Listening {
+                slot: slot.clone(),
+                claim,
+                twin,
+                name: format!("name-{id}"),
+                remote,
+                inside,
+            };
             if self.table.is_open(&slot) || self.host.reserved.contains_key(&slot) {
                 continue;
             }
-            let own: Vec<_> = listening.places(wanted.at.port()).filter(|(_, claim)| *claim == Claim::Own).collect();
+            let own: Vec<_> = listening
+                .places(wanted.at.port())
+                .filter(|(_, claim)| *claim == Claim::Own)
+                .collect();
             for (at, _) in own {
                 let actions = self.table.make_way(&slot, Address { at, ..wanted });
                 self.host.carry_out_now(&mut self.table, actions);
@@ -205,11 +257,16 @@ impl World {
         true
     }
 
-    /// Whether an engine here would refuse it, or another start has it. Where there is no IPv6, `::1` cannot be had.
+    /// Whether an engine here would refuse it, or another start has it. Where there is no IPv6,
+    /// `::1` cannot be had.
     fn conflicts(&self, asked: &[Publish]) -> bool {
         let all: Vec<Address> = asked.iter().flat_map(Publish::fixed).collect();
-        let reserved = |one: &Address| self.host.reserved.values().flatten().any(|other| other.overlaps(*one));
-        let twice = all.iter().enumerate().any(|(at, one)| all[..at].iter().any(|other| other.overlaps(*one)));
+        let reserved =
+            |one: &Address| self.host.reserved.values().flatten().any(|other| other.overlaps(*one));
+        let twice = all
+            .iter()
+            .enumerate()
+            .any(|(at, one)| all[..at].iter().any(|other| other.overlaps(*one)));
         let missing = self.host.without_ipv6 && asked.iter().any(|publish| publish.host == "::1");
         twice || missing || all.iter().any(|one| self.engine.is_bound(*one) || reserved(one))
     }
@@ -244,14 +301,20 @@ impl World {
                 if self.asked.contains_key(&id) {
                     return;
                 }
-                // What the table does not know to have ended is asked about, as before a start here.
+                // What the table does not know to have ended is asked about, as before a start
+                // here.
                 let answer = self.list();
                 self.arrive(answer);
                 if self.reserve(&id, &asked) {
                     self.asked.insert(id, (asked, false));
                 } else {
                     self.release(&id);
-                    assert!(self.conflicts(&asked), "{asked:?} is refused, and nobody has it: {:?}", self.host);
+                    assert!(
+                        self.conflicts(&asked),
+                        "{asked:?} is refused, and nobody has it: \
+                        {:?}",
+                        self.host
+                    );
                 }
             }
             Step::Start(id) => {
@@ -296,13 +359,19 @@ impl World {
     /// Where a connection to this address leads: container and port of the container.
     fn leads_to(&self, at: SocketAddr) -> Option<(String, u16)> {
         let mut here = self.table.open().filter(|open| {
-            open.at.iter().any(|own| Address { protocol: Protocol::Tcp, at: *own }.overlaps(Address { protocol: Protocol::Tcp, at }))
+            open.at.iter().any(|own| {
+                Address { protocol: Protocol::Tcp, at: *own }
+                    .overlaps(Address { protocol: Protocol::Tcp, at })
+            })
         });
         let open = here.next()?;
         assert!(here.next().is_none(), "two listeners at {at}");
         let Remote { host, port } = &open.listening.remote;
         let behind = self.engine.behind(SocketAddr::new(host.parse().unwrap(), *port));
-        Some(behind.map_or_else(|| ("nobody".to_owned(), 0), |bound| (bound.container.clone(), bound.inside)))
+        Some(behind.map_or_else(
+            || ("nobody".to_owned(), 0),
+            |bound| (bound.container.clone(), bound.inside),
+        ))
     }
 }
 
@@ -328,7 +397,8 @@ proptest! {
                                 claim == Claim::Own && other.slot.wanted.at.port() == at.port() && own == *at
                             })
                     });
-                    prop_assert!(owner.is_none(), "{at} is lent to {:?} and owned by {owner:?} after {step:?}", open.listening.slot);
+                    prop_assert!(owner.is_none(), "{at} is lent to {:?} and owned by {owner:?} \
+                        after {step:?}", open.listening.slot);
                 }
             }
         }
@@ -348,7 +418,8 @@ proptest! {
                 let at = SocketAddr::new(ip, port);
                 let expected = world.engine.answers(at).filter(|_| !(without_ipv6 && ip.is_ipv6()));
                 let expected = expected.map(|bound| (bound.container.clone(), bound.inside));
-                prop_assert_eq!(world.leads_to(at), expected, "{} with {:?}; open: {:?}", at, world.engine.bound, told(&world.table));
+                prop_assert_eq!(world.leads_to(at), expected, "{} with {:?}; open: \
+                    {:?}", at, world.engine.bound, told(&world.table));
             }
         }
     }

@@ -1,5 +1,6 @@
-//! What runs in the containers of these tests, made by them with `rustc`: on port 7 it gives back what it gets, connection or datagram; on port 9 it sends
-//! without end; on port 13 it greets and ends.
+//! What runs in the containers of these tests, made by them with `rustc`: on port 7 it gives back
+//! what it gets, connection or datagram; on port 9 it sends without end; on port 13 it greets and
+//! ends.
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};

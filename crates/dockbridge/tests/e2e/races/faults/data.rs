@@ -1,4 +1,5 @@
-//! What was acknowledged as written, and whether it is there: as a container reads it, and as it stands on the volume when no machine is there any more.
+//! What was acknowledged as written, and whether it is there: as a container reads it, and as it
+//! stands on the volume when no machine is there any more.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,12 +19,14 @@ pub struct Written {
 }
 
 impl Written {
-    /// Has a container write the next file and bring it to the disk. What docker reports as done is done.
+    /// Has a container write the next file and bring it to the disk. What docker reports as done is
+    /// done.
     pub async fn write(&mut self, stage: &Stage, seed: u64) -> bool {
         self.tried += 1;
         let (number, line) = (self.tried, format!("{} of {seed}", self.tried));
         let script = format!("echo {line} >/keep/{number} && sync /keep/{number} && sync /keep");
-        let ran = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", &script]).await;
+        let ran =
+            stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", &script]).await;
         if ran.status.success() {
             self.acknowledged.insert(number, line);
         }
@@ -33,7 +36,8 @@ impl Written {
     /// Fails if something is missing in what a container reads; false if none can read now.
     pub async fn is_read(&self, stage: &Stage) -> bool {
         let script = "for file in /keep/*; do [ -f \"$file\" ] && cat \"$file\"; done; true";
-        let ran = stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", script]).await;
+        let ran =
+            stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sh", "-c", script]).await;
         if !ran.status.success() {
             return false;
         }
@@ -48,8 +52,13 @@ impl Written {
         let mut repair = Command::new("e2fsck");
         repair.args(["-fp", path(&copy)]);
         let repaired = run(repair, "").await;
-        assert!(repaired.status.code().is_some_and(|code| code <= 1), "the file system cannot be repaired by itself: {repaired}");
-        let questions: String = self.acknowledged.keys().map(|number| format!("cat {FOLDER}/{number}\n")).collect();
+        assert!(
+            repaired.status.code().is_some_and(|code| code <= 1),
+            "the file system cannot be \
+            repaired by itself: {repaired}"
+        );
+        let questions: String =
+            self.acknowledged.keys().map(|number| format!("cat {FOLDER}/{number}\n")).collect();
         let mut look = Command::new("debugfs");
         look.args(["-f", "-", path(&copy)]);
         let told = run(look, &questions).await;
@@ -63,7 +72,8 @@ impl Written {
 
     fn is_all_in(&self, text: &str, place: &str) {
         let found: Vec<&str> = text.lines().collect();
-        let lost: Vec<&String> = self.acknowledged.values().filter(|line| !found.contains(&line.as_str())).collect();
+        let lost: Vec<&String> =
+            self.acknowledged.values().filter(|line| !found.contains(&line.as_str())).collect();
         assert!(lost.is_empty(), "acknowledged and not {place}: {lost:?}");
     }
 }

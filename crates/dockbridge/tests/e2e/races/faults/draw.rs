@@ -75,16 +75,26 @@ fn waking(rng: &mut StdRng) -> Fault {
         0 => json!({"kind": "rate_limit", "times": rng.random_range(1..=6)}),
         1 => json!({"kind": "unavailable_503", "times": rng.random_range(1..=30)}),
         2 => json!({"kind": "server_error", "times": rng.random_range(1..=2)}),
-        3 => json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}}),
+        3 => {
+            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}})
+        }
         4 => json!({"kind": "lost_reply", "times": rng.random_range(1..=4)}),
         5 => json!({"kind": "locked", "times": rng.random_range(1..=3)}),
         6 => json!({"kind": "stock_out", "times": rng.random_range(1..=4)}),
         7 => json!({"kind": "unsupported_location", "times": rng.random_range(1..=2)}),
-        8 => json!({"kind": "action_error", "match": {"path": *["/v1/servers", "/v1/volumes"].choose(rng).unwrap()}}),
+        8 => {
+            json!({"kind": "action_error", "match": {"path": *["/v1/servers", "/v1/volumes"].choose(rng).unwrap()}})
+        }
         9 => json!({"kind": "attach_error", "times": rng.random_range(1..=2)}),
-        10 => json!({"kind": "action_hang", "delay_ms": slow(rng, 12_000), "match": {"method": "POST", "path": "/v1/servers"}}),
-        11 => json!({"kind": "slow_attach", "delay_ms": slow(rng, 12_000), "match": {"path": "/v1/servers"}}),
-        _ => json!({"kind": "wrong_device", "delay_ms": slow(rng, 8_000), "match": {"path": "/v1/servers"}}),
+        10 => {
+            json!({"kind": "action_hang", "delay_ms": slow(rng, 12_000), "match": {"method": "POST", "path": "/v1/servers"}})
+        }
+        11 => {
+            json!({"kind": "slow_attach", "delay_ms": slow(rng, 12_000), "match": {"path": "/v1/servers"}})
+        }
+        _ => {
+            json!({"kind": "wrong_device", "delay_ms": slow(rng, 8_000), "match": {"path": "/v1/servers"}})
+        }
     };
     Fault::Order(order)
 }
@@ -104,11 +114,17 @@ fn ending(rng: &mut StdRng) -> Fault {
     let order = match rng.random_range(0..8) {
         0 => json!({"kind": "rate_limit", "times": rng.random_range(1..=6)}),
         1 => json!({"kind": "unavailable_503", "times": rng.random_range(1..=40)}),
-        2 => json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "DELETE"}}),
-        3 => json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}}),
+        2 => {
+            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "DELETE"}})
+        }
+        3 => {
+            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}})
+        }
         4 => json!({"kind": "locked", "times": rng.random_range(1..=3)}),
         5 => json!({"kind": "action_error", "match": {"path": "/v1/volumes"}}),
-        6 => json!({"kind": "action_error", "times": rng.random_range(1..=2), "match": {"method": "DELETE", "path": "/v1/servers"}}),
+        6 => {
+            json!({"kind": "action_error", "times": rng.random_range(1..=2), "match": {"method": "DELETE", "path": "/v1/servers"}})
+        }
         _ => {
             json!({"kind": "action_hang", "delay_ms": rng.random_range(500..=8_000), "match": {"method": "DELETE", "path": "/v1/servers"}})
         }
@@ -117,19 +133,38 @@ fn ending(rng: &mut StdRng) -> Fault {
 }
 
 fn strike(rng: &mut StdRng, within_ms: u64) -> Fault {
-    use Strike::{Agent, Containerd, Daemon, Dockerd, LoginKey, Machine, Network, Power, Resident, Server, Sshd};
+    use Strike::{
+        Agent, Containerd, Daemon, Dockerd, LoginKey, Machine, Network, Power, Resident, Server,
+        Sshd,
+    };
     let cut = Network(Duration::from_millis(rng.random_range(500..=9_000)));
     // The daemon, which has the most to lose, is struck more often than others.
-    let targets = [Daemon, Daemon, Daemon, Agent, Resident, Dockerd, Containerd, Sshd, Power, Machine, Server, LoginKey, cut];
-    Fault::Strike(Duration::from_millis(rng.random_range(0..=within_ms)), *targets.choose(rng).unwrap())
+    let targets = [
+        Daemon, Daemon, Daemon, Agent, Resident, Dockerd, Containerd, Sshd, Power, Machine, Server,
+        LoginKey, cut,
+    ];
+    Fault::Strike(
+        Duration::from_millis(rng.random_range(0..=within_ms)),
+        *targets.choose(rng).unwrap(),
+    )
 }
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |faults: &[Fault]| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let (begins, ends) =
-            (if self.is_cold { "from nothing" } else { "with data" }, if self.by_command { "by a person" } else { "idle" });
-        write!(f, "{begins}; waking: {}; working: {}; ending ({ends}): {}", told(&self.wake), told(&self.work), told(&self.end))
+        let told = |faults: &[Fault]| {
+            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let (begins, ends) = (
+            if self.is_cold { "from nothing" } else { "with data" },
+            if self.by_command { "by a person" } else { "idle" },
+        );
+        write!(
+            f,
+            "{begins}; waking: {}; working: {}; ending ({ends}): {}",
+            told(&self.wake),
+            told(&self.work),
+            told(&self.end)
+        )
     }
 }
 
@@ -139,7 +174,9 @@ impl fmt::Display for Fault {
             Fault::Strike(after, what) => write!(f, "{what:?} at {:.1} s", after.as_secs_f64()),
             Fault::Order(order) => {
                 write!(f, "{}", order["kind"].as_str().unwrap_or_default())?;
-                for (key, value) in order.as_object().into_iter().flatten().filter(|(key, _)| *key != "kind") {
+                for (key, value) in
+                    order.as_object().into_iter().flatten().filter(|(key, _)| *key != "kind")
+                {
                     write!(f, " {key}={value}")?;
                 }
                 Ok(())

@@ -13,7 +13,8 @@ use super::super::recovery::is_resident;
 use super::draw::{Fault, Strike};
 use crate::rig::{Daemon, Stage, run};
 
-/// A service manager does not start a service anew at once (systemd.service(5), `RestartSec=`, is 100 ms; people set more).
+/// A service manager does not start a service anew at once (systemd.service(5), `RestartSec=`, is
+/// 100 ms; people set more).
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 /// What is done by hand is not done again for longer.
 const BY_HAND: Duration = Duration::from_secs(4);
@@ -62,7 +63,12 @@ pub async fn carry_out(faults: &[Fault], service: &Service<'_>) -> u32 {
     for (after, what) in strikes {
         sleep_until(begun + after).await;
         let has_hit = strike(what, service).await;
-        eprintln!("    {:5.1} s: {what:?}{}", begun.elapsed().as_secs_f64(), if has_hit { "" } else { " is not there" });
+        eprintln!(
+            "    {:5.1} s: \
+            {what:?}{}",
+            begun.elapsed().as_secs_f64(),
+            if has_hit { "" } else { " is not there" }
+        );
         hit += u32::from(has_hit);
     }
     hit
@@ -82,18 +88,22 @@ async fn strike(what: Strike, service: &Service<'_>) -> bool {
         (_, None) => false,
         (Strike::Agent, Some(server)) => killed(&processes(server, "agent-")),
         (Strike::Resident, Some(server)) => {
-            let residents: Vec<Pid> = processes(server, "agent-").into_iter().filter(|pid| is_resident(*pid)).collect();
+            let residents: Vec<Pid> =
+                processes(server, "agent-").into_iter().filter(|pid| is_resident(*pid)).collect();
             killed(&residents)
         }
         (Strike::Dockerd, Some(server)) => killed(&processes(server, "dockerd")),
         (Strike::Containerd, Some(server)) => {
-            let daemons: Vec<Pid> = processes(server, "containerd").into_iter().filter(|pid| !is_shim(*pid)).collect();
+            let daemons: Vec<Pid> =
+                processes(server, "containerd").into_iter().filter(|pid| !is_shim(*pid)).collect();
             killed(&daemons)
         }
         (Strike::Sshd, Some(server)) => killed(&processes(server, "sshd")),
         (Strike::Machine, Some(server)) => killed(&hypervisors(server)),
         (Strike::Power, Some(server)) => power_cut(stage, server).await,
-        (Strike::Server, Some(server)) => matches!(timeout(BY_HAND, stage.api.servers().delete(server)).await, Ok(Ok(_))),
+        (Strike::Server, Some(server)) => {
+            matches!(timeout(BY_HAND, stage.api.servers().delete(server)).await, Ok(Ok(_)))
+        }
         (Strike::Network(time), Some(_)) => {
             let Some(link) = link(stage) else { return false };
             let set = async |to: &str| {
@@ -120,7 +130,10 @@ async fn power_cut(stage: &Stage, server: u64) -> bool {
     let endpoint = stage.cloud.endpoint();
     let mut command = Command::new("curl");
     command.args(["-sS", "--fail-with-body", "-X", "POST"]);
-    command.arg(format!("{}/_local/servers/{server}/power_cut", endpoint.strip_suffix("/v1").unwrap()));
+    command.arg(format!(
+        "{}/_local/servers/{server}/power_cut",
+        endpoint.strip_suffix("/v1").unwrap()
+    ));
     run(command, "").await.status.success()
 }
 
@@ -133,13 +146,17 @@ fn hypervisors(server: u64) -> Vec<Pid> {
         words.next().is_some_and(|program| program.ends_with(b"systemd-nspawn"))
             && words.any(|word| word.starts_with(b"--machine=") && word.ends_with(name.as_bytes()))
     };
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     processes.filter(is_it).filter_map(Pid::from_raw).collect()
 }
 
 /// A container's own process outlives containerd.
 fn is_shim(process: Pid) -> bool {
-    let name = std::fs::read_to_string(format!("/proc/{}/comm", process.as_raw_nonzero())).unwrap_or_default();
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", process.as_raw_nonzero()))
+        .unwrap_or_default();
     name.starts_with("containerd-shim")
 }
 
@@ -147,6 +164,7 @@ fn is_shim(process: Pid) -> bool {
 fn link(stage: &Stage) -> Option<String> {
     let endpoint = stage.cloud.machine_endpoint()?;
     let place = endpoint.trim_start_matches("http://").split('.').nth(2)?.to_owned();
-    let found = std::fs::read_dir(format!("/sys/class/net/dbcloud{place}/brif")).ok()?.next()?.ok()?;
+    let found =
+        std::fs::read_dir(format!("/sys/class/net/dbcloud{place}/brif")).ok()?.next()?.ok()?;
     found.file_name().into_string().ok()
 }
