@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness tells by panicking")]
 
+// The harness is the fuzz target's as well, which knows the package by this name.
+extern crate dockbridge_agent_proto as agent_proto;
+
 #[path = "../../../fuzz/harness/agent_frames.rs"]
 mod agent_frames;
 

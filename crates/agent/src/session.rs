@@ -89,10 +89,10 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
         Opening::Docker => {
-            drop(join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await)
+            let _ = join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await;
         }
         Opening::Socket { path } => {
-            drop(join(stream, socket(Path::new(&path)).await, &ticket).await)
+            let _ = join(stream, socket(Path::new(&path)).await, &ticket).await;
         }
         Opening::Tcp { host, port } => {
             if acknowledge(&mut stream).await.is_err() {

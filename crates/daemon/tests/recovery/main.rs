@@ -9,6 +9,9 @@
     figures are for people"
 )]
 
+// The rig is a test of that crate as well, where the crate has its package's name.
+extern crate tunnel as dockbridge_tunnel;
+
 #[path = "../../../tunnel/tests/rig/mod.rs"]
 mod machine;
 
