@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use lanes::{Sealed, head_of_piece, seal};
+use striping::{Terminated, head_of_piece, terminator};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use crate::pump::{End, Outcome, copy, directions};
 
 /// Room between the two sockets, in bytes: what arrived lies in pages of which not each is full.
-const ROOM: usize = 2 * lanes::LONGEST_PIECE;
+const ROOM: usize = 2 * striping::LONGEST_PIECE;
 
 /// Carries both directions until they ended, or one failed in a way that ends the other.
 pub async fn carry(mut channel: UnixStream, mut target: TcpStream) {
@@ -23,7 +23,7 @@ pub async fn carry(mut channel: UnixStream, mut target: TcpStream) {
         let (from_client, to_client) = channel.split();
         let (from_target, to_target) = target.split();
         directions(
-            copy(Sealed::new(from_client), to_target, |_| {}),
+            copy(Terminated::new(from_client), to_target, |_| {}),
             down(from_target, to_client, &pipe),
             || 0,
         )
@@ -54,7 +54,7 @@ async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &P
     loop {
         let length = match source
             .as_ref()
-            .async_io(Interest::READABLE, || moved(source.as_ref(), &pipe.to, lanes::LONGEST_PIECE))
+            .async_io(Interest::READABLE, || moved(source.as_ref(), &pipe.to, striping::LONGEST_PIECE))
             .await
         {
             Ok(length) => length,
@@ -62,7 +62,7 @@ async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &P
         };
         if length == 0 {
             // The end of one side after the other is already gone is still an end.
-            let _ = sink.write_all(&seal()).await;
+            let _ = sink.write_all(&terminator()).await;
             let _ = sink.shutdown().await;
             return End::Finished;
         }
@@ -96,12 +96,12 @@ mod tests {
     use super::*;
 
     /// The client's end, the target's end, and what carries between them.
-    async fn carried() -> (Sealed<UnixStream>, TcpStream, JoinHandle<()>) {
+    async fn carried() -> (Terminated<UnixStream>, TcpStream, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connecting = TcpStream::connect(listener.local_addr().unwrap());
         let (ours, theirs) = tokio::join!(connecting, listener.accept());
         let (channel, client) = UnixStream::pair().unwrap();
-        (Sealed::new(client), theirs.unwrap().0, tokio::spawn(carry(channel, ours.unwrap())))
+        (Terminated::new(client), theirs.unwrap().0, tokio::spawn(carry(channel, ours.unwrap())))
     }
 
     fn bytes(length: usize, seed: usize) -> Vec<u8> {
@@ -113,7 +113,7 @@ mod tests {
         let (client, target, carrying) = carried().await;
         let (mut from_target, mut to_target) = tokio::io::split(client);
         let (mut from_client, mut to_client) = target.into_split();
-        let (down, up) = (bytes(5 * lanes::LONGEST_PIECE + 1, 0), bytes(3 << 20, 1));
+        let (down, up) = (bytes(5 * striping::LONGEST_PIECE + 1, 0), bytes(3 << 20, 1));
         let (sent_down, sent_up) = (down.clone(), up.clone());
         let answering = tokio::spawn(async move {
             for piece in sent_down.chunks(70_001) {

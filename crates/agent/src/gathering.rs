@@ -124,7 +124,7 @@ impl Folder {
 
 #[cfg(test)]
 mod tests {
-    use lanes::Bundle;
+    use striping::Bundle;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;

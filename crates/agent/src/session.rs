@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
-use lanes::Bundle;
+use striping::Bundle;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent_proto::{Call, Direction, Reply};
 use futures::future::try_join_all;
-use lanes::Bundle;
+use striping::Bundle;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;

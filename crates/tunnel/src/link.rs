@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use agent_proto::{Call, Opened, Opening, Reply};
-use lanes::Bundle;
+use striping::Bundle;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;

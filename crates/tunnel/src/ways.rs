@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use agent_proto::{Call, Opening, Reply};
-use lanes::Sealed;
+use striping::Terminated;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 
@@ -151,7 +151,7 @@ impl Ways {
         };
         let death = lease.connection.death.clone();
         Ok(Some(Stream::new(Tracked::new(
-            Sealed::new(Direct { channel, _lease: lease }),
+            Terminated::new(Direct { channel, _lease: lease }),
             death,
             self.counts.clone(),
         ))))

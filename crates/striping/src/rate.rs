@@ -1,29 +1,29 @@
-//! How fast the path takes bytes, learned from the lanes while somebody waits for them.
+//! Rate: how many bytes per second the path takes, measured while data waits for a lane.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long the lanes are watched for one reading.
+/// Length of one measurement.
 const READING: Duration = Duration::from_millis(250);
-/// With fewer bytes in one reading the path was not used.
+/// Below this many bytes in one measurement the path was not in use.
 const USED: usize = 512 * 1024;
-/// Parts of a reading that went into compressing: below the first there is time for a denser level,
-/// above the second the path waits for the processor.
+/// Share of a measurement that was spent compressing. Below `IDLE` there is time for a denser
+/// level; above `BUSY` the path waits for the processor.
 const IDLE: f64 = 0.25;
 const BUSY: f64 = 0.5;
 
-/// What the processor has to spare for compressing while the path was not what held the stream up.
+/// Spare processor time for compression, measured while the path was not the bottleneck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spare {
-    /// It was not seen.
+    /// Not measured.
     Unknown,
     Some,
     Little,
     None,
 }
 
-pub(crate) struct Speed {
+pub(crate) struct Rate {
     since: Option<Instant>,
     bytes: usize,
     waited: bool,
@@ -31,37 +31,37 @@ pub(crate) struct Speed {
     last: Option<f64>,
 }
 
-impl Speed {
+impl Rate {
     pub(crate) fn new() -> Self {
         Self { since: None, bytes: 0, waited: false, worked: Duration::ZERO, last: None }
     }
 
     #[cfg(test)]
-    pub(crate) fn known(speed: f64) -> Self {
-        Self { last: Some(speed), ..Self::new() }
+    pub(crate) fn known(rate: f64) -> Self {
+        Self { last: Some(rate), ..Self::new() }
     }
 
-    /// Bytes were handed to a lane.
+    /// Notes bytes that were handed to a lane.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes += bytes;
     }
 
-    /// Compressing took so long.
+    /// Notes time spent compressing.
     pub(crate) fn worked(&mut self, time: Duration) {
         self.worked += time;
     }
 
-    /// No lane that may be used has room.
+    /// Notes that no usable lane has room.
     pub(crate) fn waits(&mut self) {
         self.waited = true;
     }
 
-    /// Bytes a second, once that was seen.
+    /// Bytes per second, once measured.
     pub(crate) fn last(&self) -> Option<f64> {
         self.last
     }
 
-    /// Ends a reading that has lasted long enough.
+    /// Ends a measurement that has lasted long enough.
     pub(crate) fn read(&mut self, now: Instant) -> Option<Spare> {
         let since = *self.since.get_or_insert(now);
         let elapsed = now.saturating_duration_since(since);
@@ -89,33 +89,32 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// One reading of a second.
+    /// One measurement of a second.
     fn reading(bytes: usize, waited: bool, worked: Duration) -> (Option<f64>, Option<Spare>) {
-        let (mut speed, begun) = (Speed::new(), Instant::now());
-        assert_eq!(speed.read(begun), None);
-        speed.sent(bytes);
-        speed.worked(worked);
+        let (mut rate, begun) = (Rate::new(), Instant::now());
+        assert_eq!(rate.read(begun), None);
+        rate.sent(bytes);
+        rate.worked(worked);
         if waited {
-            speed.waits();
+            rate.waits();
         }
-        assert_eq!(speed.read(begun + READING / 2), None, "too short to say");
-        let spare = speed.read(begun + SECOND);
-        (speed.last(), spare)
+        assert_eq!(rate.read(begun + READING / 2), None, "too short to measure");
+        let spare = rate.read(begun + SECOND);
+        (rate.last(), spare)
     }
 
     #[test]
-    fn it_is_known_when_somebody_waited_for_the_path() {
+    fn the_rate_is_known_only_when_data_waited_for_a_lane() {
         assert_eq!(reading(5_000_000, true, Duration::ZERO), (Some(5e6), Some(Spare::Unknown)));
         assert_eq!(
             reading(5_000_000, false, Duration::ZERO).0,
             None,
-            "much was sent, but the \
-            stream had no more to say"
+            "much was sent, but the stream had nothing more to send"
         );
     }
 
     #[test]
-    fn what_the_processor_has_to_spare_is_known_when_the_path_was_used_and_nobody_waited_for_it() {
+    fn spare_time_is_known_only_when_the_path_was_used_without_waiting() {
         let spare = |bytes, percent| reading(bytes, false, SECOND * percent / 100).1.unwrap();
         assert_eq!(
             [10, 40, 60].map(|percent| spare(1 << 20, percent)),
@@ -125,16 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn each_reading_begins_anew() {
-        let (mut speed, begun) = (Speed::new(), Instant::now());
-        speed.read(begun);
+    fn each_measurement_starts_from_zero() {
+        let (mut rate, begun) = (Rate::new(), Instant::now());
+        rate.read(begun);
         for megabytes in [5, 20] {
-            speed.sent(megabytes * 1_000_000);
-            speed.waits();
-            speed.read(begun + SECOND * megabytes as u32);
+            rate.sent(megabytes * 1_000_000);
+            rate.waits();
+            rate.read(begun + SECOND * megabytes as u32);
         }
-        assert_eq!(speed.last(), Some(20e6 / 15.0));
-        speed.read(begun + SECOND * 30);
-        assert_eq!(speed.last(), Some(20e6 / 15.0), "nobody waited since");
+        assert_eq!(rate.last(), Some(20e6 / 15.0));
+        rate.read(begun + SECOND * 30);
+        assert_eq!(rate.last(), Some(20e6 / 15.0), "no data waited since");
     }
 }

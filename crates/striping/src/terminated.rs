@@ -1,8 +1,8 @@
-//! A stream whose end says that it is one.
+//! A stream with an explicit end.
 //!
-//! sshd makes an orderly end of whatever happens to what a channel leads to. Here bytes come in
-//! pieces with their length in front, and an end is a piece without bytes: what stops without one
-//! has broken off.
+//! sshd reports an orderly end of a channel for every failure of the connection behind it. Here the
+//! bytes are sent in pieces with a length prefix, and an empty piece is the end: a stream that
+//! stops without one has broken off.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,18 +10,18 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Length of a piece, big-endian.
+/// Bytes of the length prefix, big-endian.
 const HEAD: usize = 4;
-/// Bytes in one piece at most: what the other side reads at once.
+/// The largest piece, in bytes: the size of one read of the other side.
 pub const LONGEST: usize = 128 * 1024;
 
-/// A stream over `T`, each direction of which is sealed on its own. The same on both sides.
-pub struct Sealed<T> {
+/// A stream over `T` with an explicit end in each direction. Both sides use it.
+pub struct Terminated<T> {
     io: T,
     incoming: Incoming,
-    /// What was taken and has not left: a head, or a piece with it.
+    /// Accepted bytes that are not written yet: a head, or a head and a piece.
     outgoing: Vec<u8>,
-    left: usize,
+    written: usize,
     finished: bool,
 }
 
@@ -35,38 +35,37 @@ impl Incoming {
     const NEXT: Self = Incoming::Head { bytes: [0; HEAD], known: 0 };
 }
 
-/// What stands in front of a piece of `length` bytes, for whoever moves the bytes themselves by
-/// other means.
+/// The length prefix of a piece, for a caller that moves the bytes itself.
 pub fn head_of_piece(length: usize) -> [u8; HEAD] {
-    debug_assert!((1..=LONGEST).contains(&length), "{length} bytes are no piece");
+    debug_assert!((1..=LONGEST).contains(&length), "a piece cannot have {length} bytes");
     (length as u32).to_be_bytes()
 }
 
-/// The end.
-pub fn seal() -> [u8; HEAD] {
+/// The piece that ends a stream.
+pub fn terminator() -> [u8; HEAD] {
     [0; HEAD]
 }
 
-impl<T> Sealed<T> {
-    /// Before the first byte of either direction.
+impl<T> Terminated<T> {
+    /// Wraps a stream that has carried no byte yet.
     pub fn new(io: T) -> Self {
-        Self { io, incoming: Incoming::NEXT, outgoing: Vec::new(), left: 0, finished: false }
+        Self { io, incoming: Incoming::NEXT, outgoing: Vec::new(), written: 0, finished: false }
     }
 }
 
-impl<T: AsyncWrite + Unpin> Sealed<T> {
+impl<T: AsyncWrite + Unpin> Terminated<T> {
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.left < self.outgoing.len() {
-            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.outgoing[self.left..]))? {
+        while self.written < self.outgoing.len() {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, &self.outgoing[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.left += written,
+                count => self.written += count,
             }
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Sealed<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Terminated<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -119,7 +118,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Sealed<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Terminated<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -135,12 +134,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
             return Poll::Ready(Ok(0));
         }
         let (head, piece) = (head_of_piece(taken), &buf[..taken]);
-        // Most leaves at once, and only what does not has to be kept.
+        // Most pieces are written at once; only the remainder is buffered.
         let gone = match this.io.is_write_vectored() {
             true => match Pin::new(&mut this.io)
                 .poll_write_vectored(cx, &[IoSlice::new(&head), IoSlice::new(piece)])
             {
-                Poll::Ready(written) => written?,
+                Poll::Ready(count) => count?,
                 Poll::Pending => return Poll::Pending,
             },
             false => 0,
@@ -148,7 +147,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
         this.outgoing.clear();
         this.outgoing.extend_from_slice(&head[gone.min(HEAD)..]);
         this.outgoing.extend_from_slice(&piece[gone.saturating_sub(HEAD)..]);
-        this.left = 0;
+        this.written = 0;
         match this.poll_outgoing(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(taken)),
@@ -163,8 +162,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Sealed<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_outgoing(cx))?;
         if !std::mem::replace(&mut self.finished, true) {
-            self.outgoing = seal().to_vec();
-            self.left = 0;
+            self.outgoing = terminator().to_vec();
+            self.written = 0;
         }
         ready!(self.poll_outgoing(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
@@ -178,16 +177,22 @@ mod tests {
 
     use super::*;
 
-    fn pair(room: usize) -> (Sealed<DuplexStream>, Sealed<DuplexStream>) {
+    fn pair(room: usize) -> (Terminated<DuplexStream>, Terminated<DuplexStream>) {
         let (here, there) = tokio::io::duplex(room);
-        (Sealed::new(here), Sealed::new(there))
+        (Terminated::new(here), Terminated::new(there))
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn every_byte_arrives_and_the_end_is_one(pieces in proptest::collection::vec(0_usize..300_000, 0..6), room in 1_usize..100_000) {
-            let sent: Vec<Vec<u8>> = pieces.iter().map(|length| (0..*length).map(|at| (at * at / 7) as u8).collect()).collect();
+        fn every_byte_and_the_end_arrive(
+            pieces in proptest::collection::vec(0_usize..300_000, 0..6),
+            room in 1_usize..100_000,
+        ) {
+            let sent: Vec<Vec<u8>> = pieces
+                .iter()
+                .map(|length| (0..*length).map(|at| (at * at / 7) as u8).collect())
+                .collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let heard = runtime.block_on(async {
                 let (mut here, mut there) = pair(room);
@@ -206,23 +211,23 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_from_outside_panic(bytes: Vec<u8>) {
+        fn arbitrary_input_does_not_panic(bytes: Vec<u8>) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let (mut other, io) = tokio::io::duplex(1 << 20);
                 other.write_all(&bytes).await.unwrap();
                 drop(other);
-                let _ = Sealed::new(io).read_to_end(&mut Vec::new()).await;
+                let _ = Terminated::new(io).read_to_end(&mut Vec::new()).await;
             });
         }
     }
 
     #[tokio::test]
-    async fn what_stops_without_a_seal_has_broken_off() {
-        for said in [&b""[..], b"all that was said"] {
+    async fn a_stream_that_stops_without_a_terminator_is_reset() {
+        for said in [&b""[..], b"everything so far"] {
             let (mut here, mut there) = pair(1024);
             here.write_all(said).await.unwrap();
-            // As sshd does it, whatever happened.
+            // sshd ends the channel in the same manner whatever happened.
             here.io.shutdown().await.unwrap();
             let mut heard = vec![0; said.len()];
             there.read_exact(&mut heard).await.unwrap();
@@ -235,13 +240,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stops_within_a_piece_has_broken_off() {
+    async fn a_stream_that_stops_within_a_piece_is_reset() {
         let (mut here, there) = tokio::io::duplex(1024);
         here.write_all(&[0, 0, 0, 5, b'h', b'a']).await.unwrap();
         drop(here);
         let mut heard = Vec::new();
         assert_eq!(
-            Sealed::new(there).read_to_end(&mut heard).await.unwrap_err().kind(),
+            Terminated::new(there).read_to_end(&mut heard).await.unwrap_err().kind(),
             io::ErrorKind::ConnectionReset
         );
         assert_eq!(heard, b"ha");
@@ -261,11 +266,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_piece_that_is_too_long_is_refused() {
+    async fn an_oversized_piece_is_refused() {
         let (mut here, there) = tokio::io::duplex(1024);
         here.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
         assert_eq!(
-            Sealed::new(there).read(&mut [0]).await.unwrap_err().kind(),
+            Terminated::new(there).read(&mut [0]).await.unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
     }

@@ -1,45 +1,45 @@
-//! A chunk on a lane: its number, its length, the length of what follows, how to read that, and
-//! that. Pure functions over buffers.
+//! The wire format of a chunk: number, length, length as sent, form, body. Pure functions over
+//! buffers.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Bytes of the stream in one chunk at most: a block of zstd.
+/// The largest number of stream bytes in one chunk: a zstd block.
 pub(crate) const LONGEST: usize = 128 * 1024;
-/// Number, length, length as sent, big-endian; form.
+/// Number, length and length as sent, big-endian, then the form.
 pub(crate) const HEAD: usize = 8 + 4 + 4 + 1;
 
-/// How a chunk travels.
+/// How a chunk's body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As it is.
+    /// Uncompressed.
     Plain,
-    /// As the beginning of a compressed stream.
+    /// The start of a compressed stream.
     Begun,
-    /// As more of the compressed stream.
+    /// A continuation of the compressed stream.
     Continued,
 }
 
-/// A chunk as it travels.
+/// A chunk as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// Its place in the stream, counted from 0.
+    /// Its position in the stream, counted from 0.
     pub(crate) number: u64,
-    /// How long it is in the stream.
+    /// Its length in the stream, decompressed.
     pub(crate) length: usize,
     pub(crate) form: Form,
     pub(crate) body: Bytes,
 }
 
-/// The other side does not keep to the form.
+/// The other side violates the format.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum ChunkError {
-    #[error("a chunk of {length} bytes that travels as {body} bytes is over the limit")]
+    #[error("a chunk of {length} bytes, sent as {body} bytes, is over the limit")]
     TooLong { length: usize, body: usize },
-    #[error("a chunk travels in form {0}, which is not known")]
+    #[error("a chunk has the unknown form {0}")]
     UnknownForm(u8),
-    #[error("chunk {0} came twice or too late")]
+    #[error("chunk {0} arrived twice or too late")]
     Repeated(u64),
-    #[error("a chunk cannot be unpacked")]
+    #[error("a chunk cannot be decompressed")]
     Damaged,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn put_head(out: &mut BytesMut, number: u64, length: usize, body: usi
     });
 }
 
-/// Takes one chunk from the front of `inbox`, or nothing while bytes are missing.
+/// Takes one chunk from the front of `inbox`, or returns `None` while bytes are missing.
 pub(crate) fn take(inbox: &mut BytesMut) -> Result<Option<Chunk>, ChunkError> {
     let Some(mut head) = inbox.get(..HEAD) else { return Ok(None) };
     let (number, length, body) = (head.get_u64(), head.get_u32() as usize, head.get_u32() as usize);
@@ -82,7 +82,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_chunk_is_taken_when_it_is_whole(number: u64, body in proptest::collection::vec(any::<u8>(), 1..300), more in 0_usize..50, cut in 0_usize..400) {
+        fn a_chunk_is_taken_only_when_complete(
+            number: u64,
+            body in proptest::collection::vec(any::<u8>(), 1..300),
+            more in 0_usize..50,
+            cut in 0_usize..400,
+        ) {
             let mut bytes = BytesMut::new();
             let form = if more == 0 { Form::Plain } else { Form::Begun };
             put_head(&mut bytes, number, body.len() + more, body.len(), form);
@@ -93,12 +98,13 @@ mod tests {
             prop_assert_eq!(taken.is_some(), cut >= whole);
             bytes.extend_from_slice(b"next");
             let chunk = take(&mut bytes).unwrap().unwrap();
-            prop_assert_eq!(chunk, Chunk { number, length: body.len() + more, form, body: body.into() });
+            let length = body.len() + more;
+            prop_assert_eq!(chunk, Chunk { number, length, form, body: body.into() });
             prop_assert_eq!(&bytes[..], b"next");
         }
 
         #[test]
-        fn no_bytes_from_outside_panic_or_ask_for_more_than_a_chunk(bytes: Vec<u8>) {
+        fn arbitrary_input_does_not_panic_or_exceed_a_chunk(bytes: Vec<u8>) {
             let mut inbox = BytesMut::from(&bytes[..]);
             if let Ok(Some(chunk)) = take(&mut inbox) {
                 prop_assert!(chunk.length <= LONGEST && chunk.body.len() <= chunk.length);
@@ -107,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_bundle_sends_is_refused_by_its_head_alone() {
+    fn invalid_lengths_are_refused_from_the_head_alone() {
         for (length, body) in [(0, 0), (LONGEST + 1, 1), (4, 5), (LONGEST, LONGEST + 1)] {
             let mut head = BytesMut::new();
             put_head(&mut head, 0, length, body, Form::Begun);
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_not_known_and_a_plain_chunk_of_another_length_are_refused() {
+    fn unknown_forms_and_plain_chunks_of_the_wrong_length_are_refused() {
         let mut head = BytesMut::new();
         put_head(&mut head, 0, 4, 3, Form::Plain);
         assert_eq!(take(&mut head.clone()), Err(ChunkError::UnknownForm(0)));
