@@ -5,8 +5,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use striping::{Terminated, head_of_piece, terminator};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use striping::{Terminated, head_of_piece, terminator};
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
@@ -54,7 +54,9 @@ async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &P
     loop {
         let length = match source
             .as_ref()
-            .async_io(Interest::READABLE, || moved(source.as_ref(), &pipe.to, striping::LONGEST_PIECE))
+            .async_io(Interest::READABLE, || {
+                moved(source.as_ref(), &pipe.to, striping::LONGEST_PIECE)
+            })
             .await
         {
             Ok(length) => length,

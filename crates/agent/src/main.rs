@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod aside;
-mod boot_clock;
 mod commands;
 mod datagrams;
 mod docker;

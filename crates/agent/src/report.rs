@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use agent_proto::{DiskUsage, DockerState, MachineReport, PROTOCOL};
 
-use crate::boot_clock::uptime;
 use crate::commands::Commands;
 use crate::docker::Docker;
 use crate::paths::Paths;
 use crate::release::RELEASED;
+use platform::clock::since_boot as uptime;
 
 /// While dockerd starts: between two attempts on a socket that does not exist or refuses.
 const RETRY: Duration = Duration::from_millis(50);

@@ -15,12 +15,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::boot_clock::uptime;
 use crate::ending::{self, Patience};
 use crate::lease::Lease;
 use crate::paths::Paths;
 use crate::report::Machine;
 use crate::{complain, framed, release, resumption};
+use platform::clock::since_boot as uptime;
 
 /// A machine may be suspended while it sleeps, so the end is looked for at least this often.
 const LOOK: Duration = Duration::from_secs(5);

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use agent_proto::{Call, Opened, Opening, Reply};
-use striping::Bundle;
 use serde::de::DeserializeOwned;
+use striping::Bundle;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;

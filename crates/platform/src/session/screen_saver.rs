@@ -1,17 +1,16 @@
-//! Screen savers on the session bus, each of which tells the same by a name of its own:
-//! freedesktop's (KDE has it too), GNOME's, Cinnamon's and MATE's.
+//! Screen savers on the session bus. Each reports the same events under its own name: freedesktop's
+//! (also KDE's), GNOME's, Cinnamon's and MATE's.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::sync::mpsc;
 use zbus::{Connection, MatchRule, MessageStream, connection, message};
 
-use crate::{Sensor, SensorError, Signal};
+use crate::session::event::{Event, Events, Sensor, SensorError};
 
-/// Names, which are those of the interfaces as well, and where each is asked.
+/// Bus names, which are also the names of the interfaces, with the object path of each.
 const SAVERS: [(&str, &str); 5] = [
     ("org.freedesktop.ScreenSaver", "/org/freedesktop/ScreenSaver"),
     ("org.gnome.ScreenSaver", "/org/gnome/ScreenSaver"),
@@ -20,32 +19,32 @@ const SAVERS: [(&str, &str); 5] = [
     ("org.mate.ScreenSaver", "/org/mate/ScreenSaver"),
 ];
 
-/// Signals that wait to be looked at.
+/// Signals waiting to be handled.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(16).expect("it is not zero");
 
-/// The screen saver of our person's desktop.
+/// The screen saver of the user's desktop.
 #[derive(Debug, Clone, Default)]
 pub struct ScreenSaver {
     address: Option<String>,
 }
 
 impl ScreenSaver {
-    /// On another bus than the session's.
+    /// Uses another bus than the session's.
     pub fn at(address: impl Into<String>) -> Self {
         Self { address: Some(address.into()) }
     }
 
-    async fn follow(&self, told: &mpsc::Sender<(&'static str, Signal)>) -> Result<(), SensorError> {
+    async fn follow(&self, events: &Events) -> Result<(), SensorError> {
         let bus = match &self.address {
             Some(address) => connection::Builder::address(address.as_str()).build().await?,
             None => Connection::session().await?,
         };
         let rule =
             MatchRule::builder().msg_type(message::Type::Signal).member("ActiveChanged").build()?;
-        let mut news = MessageStream::for_match_rule(rule, &bus, Some(QUEUE)).await?;
+        let mut signals = MessageStream::for_match_rule(rule, &bus, Some(QUEUE)).await?;
         let mut active = BTreeSet::new();
         for (name, path) in SAVERS {
-            // A call would start a service that is only installed.
+            // A call would start a service that is installed but not running.
             let has_owner = bus.call_method(
                 Some("org.freedesktop.DBus"),
                 "/org/freedesktop/DBus",
@@ -56,19 +55,20 @@ impl ScreenSaver {
             if !has_owner.await?.body().deserialize::<bool>()? {
                 continue;
             }
-            let asked = bus.call_method(Some(name), path, Some(name), "GetActive", &()).await;
-            if asked.is_ok_and(|reply| reply.body().deserialize().unwrap_or(false)) {
+            let reply = bus.call_method(Some(name), path, Some(name), "GetActive", &()).await;
+            if reply.is_ok_and(|reply| reply.body().deserialize().unwrap_or(false)) {
                 active.insert(name);
             }
         }
-        let mut told_active = None;
+        let mut reported = None;
         loop {
-            if told_active.replace(!active.is_empty()) != Some(!active.is_empty()) {
-                let signal = if active.is_empty() { Signal::Unlocked } else { Signal::Locked };
-                let _ = told.send(("screen saver", signal)).await;
+            let locked = !active.is_empty();
+            if reported.replace(locked) != Some(locked) {
+                let event = if locked { Event::Locked } else { Event::Unlocked };
+                let _ = events.send(("screen saver", event)).await;
             }
-            let heard = news.next().await.ok_or(SensorError::Ended)??;
-            let interface = heard
+            let signal = signals.next().await.ok_or(SensorError::Ended)??;
+            let interface = signal
                 .header()
                 .interface()
                 .map(|interface| interface.as_str().to_owned())
@@ -76,11 +76,12 @@ impl ScreenSaver {
             let Some((name, _)) = SAVERS.into_iter().find(|(name, _)| *name == interface) else {
                 continue;
             };
-            match heard.body().deserialize::<bool>() {
+            match signal.body().deserialize::<bool>() {
                 Ok(true) => drop(active.insert(name)),
                 Ok(false) => drop(active.remove(name)),
-                Err(error) => tracing::debug!(%error, name, "a screen saver's signal is not \
-                    understood"),
+                Err(error) => {
+                    tracing::debug!(%error, name, "a screen saver sent an unknown signal");
+                }
             }
         }
     }
@@ -91,7 +92,7 @@ impl Sensor for ScreenSaver {
         "screen saver"
     }
 
-    fn listen(&self, told: mpsc::Sender<(&'static str, Signal)>) -> BoxFuture<'_, SensorError> {
-        async move { self.follow(&told).await.err().unwrap_or(SensorError::Ended) }.boxed()
+    fn listen(&self, events: Events) -> BoxFuture<'_, SensorError> {
+        async move { self.follow(&events).await.err().unwrap_or(SensorError::Ended) }.boxed()
     }
 }

@@ -9,8 +9,8 @@ unsafe extern "C" {
     fn malloc_trim(pad: usize) -> c_int;
 }
 
-pub(crate) fn trim() {
-    // SAFETY: it takes any number, may be called from any thread at any time, and touches nothing
-    // that is in use.
+pub(super) fn trim() {
+    // SAFETY: it takes any number, may be called from any thread at any time, and touches no memory
+    // in use.
     unsafe { malloc_trim(0) };
 }

@@ -1,4 +1,4 @@
-//! A message bus of its own, and what stands in for logind on it.
+//! A private message bus, with a simulated logind on it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,12 +8,12 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-/// Everything that is waited for comes within this time, or never.
+/// The longest wait for anything, in a test that is going to pass.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
 const LOGIN: &str = "org.freedesktop.login1";
 const ROOT: &str = "/org/freedesktop/login1";
-/// Debian's own Python has its packages, whichever comes first in the path.
+/// Debian's Python finds Debian's packages, even if another Python comes first in PATH.
 const PYTHON: &str = "/usr/bin/python3";
 
 pub struct Bus {
@@ -22,7 +22,7 @@ pub struct Bus {
     mock: Option<Child>,
 }
 
-fn pass_over<T>(why: &str) -> Option<T> {
+fn skip<T>(why: &str) -> Option<T> {
     eprintln!("passed over: needs {why}");
     None
 }
@@ -31,7 +31,7 @@ impl Bus {
     /// `None` where there is no dbus-daemon.
     pub async fn start() -> Option<Self> {
         if !["/usr/bin/dbus-daemon", "/usr/bin/gdbus"].iter().all(|tool| Path::new(tool).exists()) {
-            return pass_over("dbus-daemon and gdbus");
+            return skip("dbus-daemon and gdbus");
         }
         let mut command = Command::new("dbus-daemon");
         command
@@ -58,7 +58,7 @@ impl Bus {
             .stderr(Stdio::null())
             .status();
         if !has_mock.is_ok_and(|status| status.success()) {
-            return pass_over("python3-dbusmock");
+            return skip("python3-dbusmock");
         }
         let mut command = Command::new(PYTHON);
         command
@@ -69,7 +69,7 @@ impl Bus {
         );
         let begun = Instant::now();
         while bus.call(ROOT, "org.freedesktop.DBus.Peer.Ping", &[]).await.is_none() {
-            assert!(begun.elapsed() < LONGEST, "the stand-in for logind does not answer");
+            assert!(begun.elapsed() < LONGEST, "the simulated logind does not answer");
             sleep(Duration::from_millis(50)).await;
         }
         Some(bus)
@@ -92,7 +92,7 @@ impl Bus {
         self.gdbus(&[&call, arguments].concat()).await
     }
 
-    /// A session of a user; its path.
+    /// Adds a session of a user and returns its path.
     pub async fn session(&self, id: &str, user: u32) -> String {
         let user = user.to_string();
         let added = self
@@ -117,7 +117,7 @@ impl Bus {
         assert!(called.is_some(), "{method} of {session}");
     }
 
-    /// A signal of logind's manager.
+    /// Sends a signal of logind's manager.
     pub async fn emit(&self, name: &str, signature: &str, arguments: &[&str]) {
         let values = match signature {
             "b" => format!("[<{}>]", arguments[0]),
@@ -133,7 +133,7 @@ impl Bus {
         assert!(emitted.is_some(), "{name}");
     }
 
-    /// A signal of anybody.
+    /// Sends any signal.
     pub async fn signal(&self, path: &str, name: &str, argument: &str) {
         let sent = self
             .gdbus(&["emit", "--session", "--object-path", path, "--signal", name, argument])

@@ -1,9 +1,9 @@
-//! macOS: the lock, as the window server's description of our person's session tells it, and sleep,
-//! by IOKit's notifications of the system's power.
+//! macOS: the lock, from the window server's description of the user's session, and sleep, from
+//! IOKit's power notifications.
 //!
-//! The distributed notifications of the lock say when to look; they may come to the main thread's
-//! loop only, so the session is looked at every two seconds, too. Everything happens on one thread
-//! with a run loop of its own, which is why what its callbacks have to know lies in a thread-local.
+//! The distributed lock notifications say when to read the description. They may arrive only on the
+//! main thread's run loop, so the session is polled every two seconds as well. All of this runs on
+//! one thread with its own run loop, so the callbacks' state is a thread-local.
 
 #![allow(unsafe_code)]
 
@@ -27,17 +27,16 @@ use core_foundation_sys::runloop::{
 use core_foundation_sys::string::{CFStringCreateWithBytes, CFStringRef, kCFStringEncodingUTF8};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
 
-use crate::following::{Over, on_a_thread};
-use crate::hold::hold;
-use crate::{Delay, Sensor, SensorError, Signal};
+use super::event::{Delay, Event, Events, Sensor, SensorError};
+use super::event_loop::{Stop, run_on_thread};
+use super::sleep_delay::hold;
 
 const NAME: &str = "macOS session";
-/// Between two looks at the session, in seconds.
-const LOOK: f64 = 2.0;
-/// macOS waits for 30 s; a last sign of life takes less than this.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two polls of the session, in seconds.
+const POLL: f64 = 2.0;
+/// macOS waits for 30 s; a last heartbeat takes less than this.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// IOMessage.h
 const CAN_SYSTEM_SLEEP: u32 = 0xe000_0270;
@@ -69,23 +68,27 @@ unsafe extern "C" {
     fn CGSessionCopyCurrentDictionary() -> CFDictionaryRef;
 }
 
-/// The session of our person.
+/// The user's session.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Session;
+struct Session;
+
+pub(super) fn sensors() -> Vec<Box<dyn Sensor>> {
+    vec![Box::new(Session)]
+}
 
 impl Sensor for Session {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn listen(&self, told: mpsc::Sender<(&'static str, Signal)>) -> BoxFuture<'_, SensorError> {
-        on_a_thread("signals", move |over| follow(&told, &over)).boxed()
+    fn listen(&self, events: Events) -> BoxFuture<'_, SensorError> {
+        run_on_thread("session", move |stop| follow(&events, &stop)).boxed()
     }
 }
 
-/// What the callback of the power has to know.
+/// What the power callback needs.
 struct Listener {
-    told: mpsc::Sender<(&'static str, Signal)>,
+    events: Events,
     root: u32,
 }
 
@@ -93,46 +96,40 @@ thread_local! {
     static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
 }
 
-fn follow(told: &mpsc::Sender<(&'static str, Signal)>, over: &Over) -> SensorError {
+fn follow(events: &Events, stop: &Stop) -> SensorError {
     let Some(power) = Power::register() else {
-        return SensorError::NotThere { service: "IOKit's power management" };
+        return SensorError::NotAvailable { service: "IOKit's power management" };
     };
-    LISTENER
-        .with_borrow_mut(|place| *place = Some(Listener { told: told.clone(), root: power.root }));
-    let notices = Notices::observe();
+    let listener = Listener { events: events.clone(), root: power.root };
+    LISTENER.with_borrow_mut(|place| *place = Some(listener));
+    let notifications = Notifications::observe();
     let mut before = None;
     let outcome = loop {
         let Some(locked) = is_locked() else {
-            break SensorError::NotThere {
-                service: "a graphical \
-            session",
-            };
+            break SensorError::NotAvailable { service: "a graphical session" };
         };
-        if before.replace(locked) != Some(locked)
-            && told
-                .blocking_send((NAME, if locked { Signal::Locked } else { Signal::Unlocked }))
-                .is_err()
-        {
+        let event = if locked { Event::Locked } else { Event::Unlocked };
+        if before.replace(locked) != Some(locked) && events.blocking_send((NAME, event)).is_err() {
             break SensorError::Ended;
         }
-        // SAFETY: the mode is a constant of the system; the loop is this thread's own.
-        unsafe { CFRunLoopRunInMode(kCFRunLoopDefaultMode, LOOK, 0) };
-        if over.is_over() || told.is_closed() {
+        // SAFETY: the mode is a system constant; the run loop belongs to this thread.
+        unsafe { CFRunLoopRunInMode(kCFRunLoopDefaultMode, POLL, 0) };
+        if stop.is_requested() || events.is_closed() {
             break SensorError::Ended;
         }
     };
-    drop(notices);
+    drop(notifications);
     LISTENER.take();
     drop(power);
     outcome
 }
 
-/// A string of the system's; given back with its end.
+/// A system string, released when dropped.
 struct Text(CFStringRef);
 
 impl Text {
     fn of(text: &str) -> Self {
-        // SAFETY: the bytes are valid for the length that is told, and are copied.
+        // SAFETY: the bytes are valid for the given length, and are copied.
         Self(unsafe {
             CFStringCreateWithBytes(
                 kCFAllocatorDefault,
@@ -154,10 +151,11 @@ impl Drop for Text {
     }
 }
 
-/// How things stand; `None` without a graphical session, as in a login by SSH.
+/// Whether the screen is locked; `None` without a graphical session, for example in an SSH login.
 fn is_locked() -> Option<bool> {
     let key = Text::of("CGSSessionScreenIsLocked");
-    // SAFETY: the dictionary is ours until it is released, and its value, a boolean, lives as long.
+    // SAFETY: this function owns the dictionary until it releases it, and its value, a boolean,
+    // lives until then.
     unsafe {
         let session = CGSessionCopyCurrentDictionary();
         if session.is_null() {
@@ -170,13 +168,13 @@ fn is_locked() -> Option<bool> {
     }
 }
 
-/// The distributed notifications of the lock.
-struct Notices;
+/// The observer of the distributed lock notifications.
+struct Notifications;
 
-/// By which our observer is known: an address of our own.
+/// Identifies the observer by its address.
 static OBSERVER: u8 = 0;
 
-impl Notices {
+impl Notifications {
     fn observe() -> Self {
         for name in ["com.apple.screenIsLocked", "com.apple.screenIsUnlocked"] {
             let name = Text::of(name);
@@ -186,7 +184,7 @@ impl Notices {
                 CFNotificationCenterAddObserver(
                     CFNotificationCenterGetDistributedCenter(),
                     (&raw const OBSERVER).cast(),
-                    look_now,
+                    poll_now,
                     name.0,
                     null(),
                     CFNotificationSuspensionBehaviorDeliverImmediately,
@@ -197,7 +195,7 @@ impl Notices {
     }
 }
 
-impl Drop for Notices {
+impl Drop for Notifications {
     fn drop(&mut self) {
         // SAFETY: the observer is the one that was added.
         unsafe {
@@ -209,21 +207,22 @@ impl Drop for Notices {
     }
 }
 
-extern "C" fn look_now(
+extern "C" fn poll_now(
     _: CFNotificationCenterRef,
     _: *mut c_void,
     _: CFNotificationName,
     _: *const c_void,
     _: CFDictionaryRef,
 ) {
-    // On whichever thread it comes: ours looks at once, another one's loop runs on by itself.
+    // It may arrive on any thread. The sensor's thread polls at once; another thread's loop
+    // continues by itself.
     if LISTENER.with_borrow(Option::is_some) {
         // SAFETY: the loop is this thread's own.
         unsafe { CFRunLoopStop(CFRunLoopGetCurrent()) };
     }
 }
 
-/// The registration for the system's power.
+/// The registration for power notifications.
 struct Power {
     root: u32,
     port: *mut c_void,
@@ -234,10 +233,11 @@ struct Power {
 impl Power {
     fn register() -> Option<Self> {
         let (mut port, mut notifier) = (null_mut(), 0);
-        // SAFETY: both places are ours; the callback lives as long as the process; the source
-        // belongs to the port.
+        // SAFETY: both pointers are to locals; the callback lives as long as the process; the
+        // source belongs to the port.
         unsafe {
-            let root = IORegisterForSystemPower(null_mut(), &mut port, changes, &mut notifier);
+            let root =
+                IORegisterForSystemPower(null_mut(), &mut port, power_changed, &mut notifier);
             if root == 0 {
                 return None;
             }
@@ -250,7 +250,7 @@ impl Power {
 
 impl Drop for Power {
     fn drop(&mut self) {
-        // SAFETY: made by this thread in `register`, and used nowhere after this.
+        // SAFETY: this thread created them in `register`, and nothing uses them after this.
         unsafe {
             CFRunLoopRemoveSource(CFRunLoopGetCurrent(), self.source, kCFRunLoopDefaultMode);
             IODeregisterForSystemPower(&mut self.notifier);
@@ -260,17 +260,17 @@ impl Drop for Power {
     }
 }
 
-extern "C" fn changes(_: *mut c_void, _: u32, message: u32, argument: *mut c_void) {
+extern "C" fn power_changed(_: *mut c_void, _: u32, message: u32, argument: *mut c_void) {
     LISTENER.with_borrow(|listener| {
-        let Some(Listener { told, root }) = listener else { return };
+        let Some(Listener { events, root }) = listener else { return };
         match message {
             SYSTEM_WILL_SLEEP => {
                 let (hold, held) = hold();
-                // Whoever listened may have gone.
-                let _ = told.blocking_send((NAME, Signal::Sleeps(Delay::of(hold))));
-                held.until_over(PATIENCE);
+                // Fails if the listener has gone.
+                let _ = events.blocking_send((NAME, Event::Sleeps(Delay::new(hold))));
+                held.wait(LIMIT);
             }
-            SYSTEM_HAS_POWERED_ON => drop(told.blocking_send((NAME, Signal::Wakes))),
+            SYSTEM_HAS_POWERED_ON => drop(events.blocking_send((NAME, Event::Wakes))),
             _ => {}
         }
         if matches!(message, CAN_SYSTEM_SLEEP | SYSTEM_WILL_SLEEP) {

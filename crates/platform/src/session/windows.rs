@@ -1,9 +1,8 @@
 //! Windows: the lock of this session (WTSRegisterSessionNotification) and sleep
-//! (RegisterSuspendResumeNotification), both as messages to a window that is never shown. A
-//! message-only window is not told of sleep by every version, so it is an ordinary one.
+//! (RegisterSuspendResumeNotification), both as messages to a hidden window. Not every version
+//! sends sleep messages to a message-only window, so it is an ordinary one.
 //!
-//! Everything of the window happens on one thread, which is why what it has to know lies in a
-//! thread-local.
+//! The window lives on one thread, so the state of its procedure is a thread-local.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +12,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
 use windows_sys::Win32::Foundation::{HWND, LPARAM, LRESULT, WPARAM};
 use windows_sys::Win32::System::LibraryLoader::GetModuleHandleW;
 use windows_sys::Win32::System::Power::{
@@ -32,34 +30,38 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 };
 use windows_sys::core::w;
 
-use crate::following::{Over, on_a_thread};
-use crate::hold::hold;
-use crate::{Delay, Sensor, SensorError, Signal};
+use super::event::{Delay, Event, Events, Sensor, SensorError};
+use super::event_loop::{Stop, run_on_thread};
+use super::sleep_delay::hold;
 
 const NAME: &str = "Windows session";
-/// Windows gives a program about two seconds before it sleeps all the same.
-const PATIENCE: Duration = Duration::from_millis(1_800);
-/// How often the thread looks whether it is still wanted, in milliseconds.
-const LOOK: u32 = 1_000;
+/// Windows waits for a program for about two seconds before it sleeps.
+const LIMIT: Duration = Duration::from_millis(1_800);
+/// How often the thread checks whether it is still needed, in milliseconds.
+const POLL: u32 = 1_000;
 
-/// The session of our person.
+/// The user's session.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Session;
+struct Session;
+
+pub(super) fn sensors() -> Vec<Box<dyn Sensor>> {
+    vec![Box::new(Session)]
+}
 
 impl Sensor for Session {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn listen(&self, told: mpsc::Sender<(&'static str, Signal)>) -> BoxFuture<'_, SensorError> {
-        on_a_thread("signals", move |over| follow(told, over)).boxed()
+    fn listen(&self, events: Events) -> BoxFuture<'_, SensorError> {
+        run_on_thread("session", move |stop| follow(events, stop)).boxed()
     }
 }
 
-/// What the window's procedure has to know.
+/// What the window procedure needs.
 struct Listener {
-    told: mpsc::Sender<(&'static str, Signal)>,
-    over: Over,
+    events: Events,
+    stop: Stop,
     asleep: bool,
 }
 
@@ -68,23 +70,23 @@ thread_local! {
 }
 
 impl Listener {
-    fn tell(&self, signal: Signal) {
-        // Whoever listened may have gone.
-        let _ = self.told.blocking_send((NAME, signal));
+    fn report(&self, event: Event) {
+        // Fails if the listener has gone.
+        let _ = self.events.blocking_send((NAME, event));
     }
 }
 
-fn follow(told: mpsc::Sender<(&'static str, Signal)>, over: Over) -> SensorError {
+fn follow(events: Events, stop: Stop) -> SensorError {
     let Some(window) = Window::create() else {
-        return SensorError::NotThere { service: "a window station" };
+        return SensorError::NotAvailable { service: "a window station" };
     };
-    let listener = Listener { told, over, asleep: false };
+    let listener = Listener { events, stop, asleep: false };
     if let Some(locked) = is_locked() {
-        listener.tell(if locked { Signal::Locked } else { Signal::Unlocked });
+        listener.report(if locked { Event::Locked } else { Event::Unlocked });
     }
     LISTENER.with_borrow_mut(|place| *place = Some(listener));
     let mut message = MSG::default();
-    // SAFETY: `message` is ours and lives as long as the loop; the window belongs to this thread.
+    // SAFETY: `message` is a local that outlives the loop; the window belongs to this thread.
     unsafe {
         while GetMessageW(&mut message, null_mut(), 0, 0) > 0 {
             DispatchMessageW(&message);
@@ -95,7 +97,7 @@ fn follow(told: mpsc::Sender<(&'static str, Signal)>, over: Over) -> SensorError
     SensorError::Ended
 }
 
-/// A window that is told of the session and of sleep.
+/// A window that receives session and sleep messages.
 struct Window {
     handle: HWND,
     power: isize,
@@ -103,9 +105,9 @@ struct Window {
 
 impl Window {
     fn create() -> Option<Self> {
-        let class = w!("dockbridge-signals");
+        let class = w!("dockbridge-session");
         // SAFETY: the class and its procedure live as long as the process; a class that is
-        // registered already is used as it is; every handle is checked before use.
+        // registered already is reused; every handle is checked before use.
         unsafe {
             let instance = GetModuleHandleW(std::ptr::null());
             let description = WNDCLASSEXW {
@@ -137,7 +139,7 @@ impl Window {
                 RegisterSuspendResumeNotification(handle.cast(), DEVICE_NOTIFY_WINDOW_HANDLE);
             let window = Self { handle, power };
             (WTSRegisterSessionNotification(handle, NOTIFY_FOR_THIS_SESSION) != 0
-                && SetTimer(handle, 1, LOOK, None) != 0)
+                && SetTimer(handle, 1, POLL, None) != 0)
                 .then_some(window)
         }
     }
@@ -145,7 +147,7 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // SAFETY: made by this thread in `create`, and used nowhere after this.
+        // SAFETY: this thread created them in `create`, and nothing uses them after this.
         unsafe {
             if self.power != 0 {
                 UnregisterSuspendResumeNotification(self.power);
@@ -156,11 +158,11 @@ impl Drop for Window {
     }
 }
 
-/// How things stand; `None` where Windows does not say.
+/// Whether the session is locked; `None` if Windows does not say.
 fn is_locked() -> Option<bool> {
     let (mut buffer, mut length) = (null_mut(), 0);
-    // SAFETY: on success the buffer holds `length` bytes of the structure that was asked for, until
-    // it is given back.
+    // SAFETY: on success the buffer holds `length` bytes of the requested structure until it is
+    // freed.
     unsafe {
         let asked = WTSQuerySessionInformationW(
             WTS_CURRENT_SERVER_HANDLE,
@@ -182,7 +184,7 @@ fn is_locked() -> Option<bool> {
     }
 }
 
-/// Messages to the window. Those of sleep hold it up until they are answered.
+/// The window procedure. Sleep waits until it has answered a sleep message.
 unsafe extern "system" fn procedure(
     window: HWND,
     message: u32,
@@ -192,8 +194,8 @@ unsafe extern "system" fn procedure(
     let kind = u32::try_from(word).unwrap_or_default();
     match message {
         WM_WTSSESSION_CHANGE => LISTENER.with_borrow(|listener| match (listener, kind) {
-            (Some(listener), WTS_SESSION_LOCK) => listener.tell(Signal::Locked),
-            (Some(listener), WTS_SESSION_UNLOCK) => listener.tell(Signal::Unlocked),
+            (Some(listener), WTS_SESSION_LOCK) => listener.report(Event::Locked),
+            (Some(listener), WTS_SESSION_UNLOCK) => listener.report(Event::Unlocked),
             _ => {}
         }),
         WM_POWERBROADCAST => LISTENER.with_borrow_mut(|listener| {
@@ -204,31 +206,31 @@ unsafe extern "system" fn procedure(
         WM_TIMER => LISTENER.with_borrow(|listener| {
             if listener
                 .as_ref()
-                .is_some_and(|listener| listener.over.is_over() || listener.told.is_closed())
+                .is_some_and(|listener| listener.stop.is_requested() || listener.events.is_closed())
             {
-                // SAFETY: it takes nothing but a number.
+                // SAFETY: it takes only a number.
                 unsafe { PostQuitMessage(0) };
             }
         }),
-        // SAFETY: what came is handed on as it came.
+        // SAFETY: the arguments are passed on unchanged.
         _ => return unsafe { DefWindowProcW(window, message, word, long) },
     }
-    // TRUE, which WM_POWERBROADCAST asks for; the others do not look.
+    // WM_POWERBROADCAST requires TRUE; the other messages ignore the result.
     1
 }
 
 fn power(listener: &mut Listener, event: u32) {
     match event {
-        // It may come by two ways: as a broadcast, and because it was asked for.
+        // Windows may send it twice: as a broadcast, and because of the registration.
         PBT_APMSUSPEND if !listener.asleep => {
             listener.asleep = true;
             let (hold, held) = hold();
-            listener.tell(Signal::Sleeps(Delay::of(hold)));
-            held.until_over(PATIENCE);
+            listener.report(Event::Sleeps(Delay::new(hold)));
+            held.wait(LIMIT);
         }
         PBT_APMRESUMEAUTOMATIC | PBT_APMRESUMESUSPEND if listener.asleep => {
             listener.asleep = false;
-            listener.tell(Signal::Wakes);
+            listener.report(Event::Wakes);
         }
         _ => {}
     }
