@@ -14,5 +14,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 
 /// Writes it. A reader sees the old file or the new one, never half of one.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        platform::private_file::create_dir(folder)?;
+    }
     platform::private_file::write(path, &serde_json::to_vec_pretty(value)?)
 }

@@ -122,6 +122,9 @@ pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        make_private_folder(folder)?;
+    }
     platform::private_file::write(path, content)
 }
 

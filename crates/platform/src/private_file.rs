@@ -20,13 +20,12 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Replaces a file atomically: after a crash or a full disk it has the old content or the new one,
-/// never a part. Missing parent directories are created.
+/// never a part. Its directory has to exist.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => directory,
         _ => Path::new("."),
     };
-    create_dir(directory)?;
     // Its mode is 0600 from the beginning, and it is removed if anything fails.
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
     file.write_all(content)?;
@@ -52,6 +51,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/er/token");
+        assert!(write(&path, b"s3cret").is_err(), "its directory does not exist");
+        create_dir(path.parent().unwrap()).unwrap();
         write(&path, b"s3cret").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);

@@ -207,7 +207,7 @@ impl Owner {
             .call(&Call::Lanes { count: (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8, round_trip })
             .await
         {
-            Ok(Reply::Lanes { path }) => Ok(path),
+            Ok(Reply::Channel { path }) => Ok(path),
             Ok(Reply::Failed { message }) => Err(message),
             Ok(_) => Err("the agent does not know lanes".into()),
             Err(error) => Err(error.to_string()),

@@ -140,8 +140,8 @@ impl Ways {
         host: &str,
         port: u16,
     ) -> Result<Option<Stream>, OpenError> {
-        let path = match link.call(&Call::Aside { host: host.to_owned(), port }).await {
-            Ok(Reply::Lanes { path }) => path,
+        let path = match link.call(&Call::Channel { host: host.to_owned(), port }).await {
+            Ok(Reply::Channel { path }) => path,
             Ok(Reply::Refused(refusal)) => return Err(refusal.into()),
             Ok(_) | Err(_) => return Ok(None),
         };

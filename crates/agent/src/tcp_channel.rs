@@ -1,6 +1,6 @@
-//! A TCP connection whose bytes travel aside of the session, by a channel of SSH of their own: over
-//! a short path that is faster than a stream of the session. sshd cannot tell a break from an end,
-//! so both directions go sealed.
+//! A TCP connection over an SSH channel of its own, beside the session: over a short path it is
+//! faster than a stream of the session. sshd cannot distinguish a break from an end, so both
+//! directions carry an explicit end.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,12 +12,13 @@ use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::pump::{End, Outcome, copy, directions};
 
-/// Room between the two sockets, in bytes: what arrived lies in pages of which not each is full.
-const ROOM: usize = 2 * striping::LONGEST_PIECE;
+/// Capacity of the pipe between the two sockets, in bytes: received data is in pages that are not
+/// all full.
+const PIPE: usize = 2 * striping::LONGEST_PIECE;
 
-/// Carries both directions until they ended, or one failed in a way that ends the other.
+/// Carries both directions until both ended, or one failed such that the other ends.
 pub async fn carry(mut channel: UnixStream, mut target: TcpStream) {
-    // Without a pipe the channel is dropped, and the client hears a break.
+    // Without a pipe the channel is dropped, which the client sees as a break.
     let Ok(pipe) = Pipe::new() else { return };
     let outcome = {
         let (from_client, to_client) = channel.split();
@@ -30,12 +31,12 @@ pub async fn carry(mut channel: UnixStream, mut target: TcpStream) {
         .await
     };
     if outcome == Outcome::ClientReset {
-        // An orderly end would be a lie.
+        // An orderly end would hide the break.
         let _ = target.set_zero_linger();
     }
 }
 
-/// Between two sockets the kernel moves bytes by way of a pipe, without a copy here.
+/// A pipe through which the kernel moves bytes between two sockets without copying them here.
 struct Pipe {
     from: OwnedFd,
     to: OwnedFd,
@@ -44,8 +45,8 @@ struct Pipe {
 impl Pipe {
     fn new() -> io::Result<Self> {
         let (from, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // Refused where the login has many pipes: then pieces are shorter.
-        let _ = fcntl_setpipe_size(&to, ROOM);
+        // Refused if the login has many pipes; pieces are then shorter.
+        let _ = fcntl_setpipe_size(&to, PIPE);
         Ok(Self { from, to })
     }
 }
@@ -63,7 +64,7 @@ async fn down(source: tcp::ReadHalf<'_>, mut sink: unix::WriteHalf<'_>, pipe: &P
             Err(_) => return End::SourceFailed,
         };
         if length == 0 {
-            // The end of one side after the other is already gone is still an end.
+            // If the other side has gone already, this is still an orderly end.
             let _ = sink.write_all(&terminator()).await;
             let _ = sink.shutdown().await;
             return End::Finished;
@@ -97,13 +98,13 @@ mod tests {
 
     use super::*;
 
-    /// The client's end, the target's end, and what carries between them.
+    /// The client's end, the target's end, and the task that carries between them.
     async fn carried() -> (Terminated<UnixStream>, TcpStream, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connecting = TcpStream::connect(listener.local_addr().unwrap());
-        let (ours, theirs) = tokio::join!(connecting, listener.accept());
+        let (near, far) = tokio::join!(connecting, listener.accept());
         let (channel, client) = UnixStream::pair().unwrap();
-        (Terminated::new(client), theirs.unwrap().0, tokio::spawn(carry(channel, ours.unwrap())))
+        (Terminated::new(client), far.unwrap().0, tokio::spawn(carry(channel, near.unwrap())))
     }
 
     fn bytes(length: usize, seed: usize) -> Vec<u8> {
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_bytes_arrive_both_ways_whatever_their_pieces_and_the_ends_are_ends() {
+    async fn all_bytes_and_both_ends_arrive_in_both_directions() {
         let (client, target, carrying) = carried().await;
         let (mut from_target, mut to_target) = tokio::io::split(client);
         let (mut from_client, mut to_client) = target.into_split();
@@ -133,19 +134,14 @@ mod tests {
             from_target.read_to_end(&mut heard_down)
         );
         read_up.and(read_down).unwrap();
-        assert!(
-            heard_up == up && heard_down == down,
-            "{} and {} \
-            bytes",
-            heard_up.len(),
-            heard_down.len()
-        );
+        let lengths = (heard_up.len(), heard_down.len());
+        assert!(heard_up == up && heard_down == down, "{lengths:?} bytes");
         let (answered, asked, ended) = tokio::join!(answering, asking, carrying);
         answered.and(asked).and(ended).unwrap();
     }
 
     #[tokio::test]
-    async fn a_target_that_breaks_off_does_not_look_as_if_it_had_ended() {
+    async fn a_broken_target_is_a_reset_for_the_client() {
         let (mut client, mut target, carrying) = carried().await;
         target.write_all(b"half of").await.unwrap();
         let mut half = [0; 7];
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_breaks_off_resets_the_target() {
+    async fn a_broken_client_is_a_reset_for_the_target() {
         let (mut client, mut target, carrying) = carried().await;
         client.write_all(b"half of").await.unwrap();
         client.flush().await.unwrap();

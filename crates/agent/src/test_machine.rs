@@ -1,5 +1,5 @@
-//! A machine of stand-ins for tests: programs that write down how they were called, a list of
-//! mounts, and a dockerd of few words.
+//! A simulated machine for tests: programs that log their calls, a list of mounts, and a minimal
+//! dockerd.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,14 +19,14 @@ pub struct Stopped {
     pub created: &'static str,
 }
 
-pub struct StandIns(tempfile::TempDir);
+pub struct TestMachine(tempfile::TempDir);
 
-impl StandIns {
-    /// systemd runs, and the volume is mounted at its three places.
+impl TestMachine {
+    /// A machine on which systemd runs and the volume is mounted at its three places.
     pub fn new() -> Self {
         let this = Self(tempfile::tempdir().unwrap());
         let paths = this.paths();
-        for folder in [
+        for directory in [
             "programs",
             "proc/self",
             "var/run",
@@ -34,15 +34,12 @@ impl StandIns {
             "run/systemd/system",
             "mnt/dockbridge",
         ] {
-            std::fs::create_dir_all(this.root().join(folder)).unwrap();
+            std::fs::create_dir_all(this.root().join(directory)).unwrap();
         }
-        let mounts = paths.mounts.iter().map(|path| {
-            format!(
-                "30 22 8:16 / {} rw - ext4 /dev/sdb \
-            rw\n",
-                path.display()
-            )
-        });
+        let mounts = paths
+            .mounts
+            .iter()
+            .map(|path| format!("30 22 8:16 / {} rw - ext4 /dev/sdb rw\n", path.display()));
         std::fs::write(&paths.mount_info, mounts.collect::<String>()).unwrap();
         for name in ["systemctl", "sync", "poweroff", "curl"] {
             this.program(name, "exit 0");
@@ -70,34 +67,29 @@ impl StandIns {
         Machine::new(self.paths())
     }
 
-    /// Puts a program in place; it writes its arguments down first.
+    /// Installs a program that first logs its arguments.
     pub fn program(&self, name: &str, script: &str) {
         let path = self.root().join("programs").join(name);
-        std::fs::write(
-            &path,
-            format!(
-                "#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> \
-            {}\n{script}\n",
-                self.log_file().display()
-            ),
-        )
-        .unwrap();
+        let log = self.log_file();
+        let head =
+            format!("#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> {}", log.display());
+        std::fs::write(&path, format!("{head}\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// What was called, in order; questions to systemd left out.
+    /// The logged calls in order, without queries of systemd.
     pub fn log(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
         log.lines().filter(|line| !line.contains("is-failed")).map(Into::into).collect()
     }
 
-    /// A dockerd with these containers running.
+    /// Adds a dockerd with these running containers.
     pub async fn with_docker(self, running: &[&str]) -> Self {
         self.with_containers(running, &[]).await
     }
 
-    /// A dockerd with these containers. The running ones have this process for theirs if its id
-    /// stands behind a dash.
+    /// Adds a dockerd with these containers. The id of a running one's process follows a dash in
+    /// its name.
     pub async fn with_containers(self, containers: &[&str], stopped: &[Stopped]) -> Self {
         let listener = UnixListener::bind(self.paths().docker_socket).unwrap();
         let list: Vec<_> = containers.iter().map(|id| serde_json::json!({ "Id": id })).collect();
@@ -107,14 +99,22 @@ impl StandIns {
             let state = serde_json::json!({ "Running": running, "Pid": pid });
             let host =
                 serde_json::json!({ "RestartPolicy": { "Name": policy, "MaximumRetryCount": 0 } });
-            let whole = serde_json::json!({ "Id": id, "Name": format!("/{id}"), "Created": created, "State": state, "HostConfig": host });
-            (format!("/containers/{id}/json"), whole.to_string())
+            let container = serde_json::json!({
+                "Id": id,
+                "Name": format!("/{id}"),
+                "Created": created,
+                "State": state,
+                "HostConfig": host,
+            });
+            (format!("/containers/{id}/json"), container.to_string())
         };
         let running = containers.iter().map(|id| inspect(id, true, "always", ""));
         let inspected: BTreeMap<String, String> = running
             .chain(stopped.iter().map(|one| inspect(one.id, false, one.policy, one.created)))
             .collect();
-        let info = serde_json::json!({ "Containers": containers.len() + 1, "ContainersRunning": containers.len() }).to_string();
+        let (total, count) = (containers.len() + 1, containers.len());
+        let info = serde_json::json!({ "Containers": total, "ContainersRunning": count });
+        let info = info.to_string();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = vec![0; 4096];
@@ -136,11 +136,8 @@ impl StandIns {
                         ("204 No Content", "")
                     }
                 };
-                let answer = format!(
-                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: \
-                    close\r\n\r\n{body}",
-                    body.len()
-                );
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}", body.len());
+                let answer = format!("{head}\r\nConnection: close\r\n\r\n{body}");
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });

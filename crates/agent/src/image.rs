@@ -1,13 +1,14 @@
 //! Writes a machine image to a disk, in a rescue system: source → checksum → decompression → disk,
-//! in pieces, with bounded memory, and reads the disk back.
+//! in pieces with bounded memory; then reads the disk back.
 //!
-//! The machine's own `curl` and decompressors do their part in processes of their own, so that they
-//! run side by side and this program stays small. Knows nothing of clouds, snapshots or SSH: an
-//! order comes in by standard input, events go out by standard output.
+//! The machine's own `curl` and decompressors run as processes of their own, in parallel, which
+//! keeps this program small. It knows nothing of clouds, snapshots or SSH: the order arrives on
+//! standard input, events are printed on standard output.
 
 mod disk;
 mod download;
 mod events;
+mod failure;
 mod feed;
 mod qcow2;
 mod unpack;
@@ -20,53 +21,25 @@ use agent_proto::image::{
 
 use disk::{Disk, Image};
 use events::Events;
-use feed::Feed;
+use failure::Failure;
+use feed::{Feed, PIECE};
 use unpack::Unpacked;
 
-/// Read and written at once, in bytes: long enough for any disk, and a few of them stay far below
-/// the memory that any rescue system has.
-const PIECE: usize = 1 << 20;
-
-/// An order is a few hundred bytes; a URL may be long.
+/// The longest order, in bytes: a few hundred are usual, but a URL may be long.
 const LONGEST_ORDER: usize = 64 * 1024;
 
-/// Why an image was not written.
-#[derive(Debug)]
-struct Failure {
-    kind: WriteFailure,
-    message: String,
-}
-
-impl Failure {
-    fn new(kind: WriteFailure, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-
-    fn source(message: impl Into<String>) -> Self {
-        Self::new(WriteFailure::Source, message)
-    }
-
-    fn archive(message: impl Into<String>) -> Self {
-        Self::new(WriteFailure::Archive, message)
-    }
-
-    fn disk(message: impl Into<String>) -> Self {
-        Self::new(WriteFailure::Disk, message)
-    }
-}
-
-/// Carries out the order on standard input. What went wrong with the image is told as an event; an
-/// error is that nobody could be told.
+/// Executes the order on standard input. A failure is reported as an event; an error means that it
+/// could not be reported.
 pub fn run() -> io::Result<()> {
     let events = Events::new();
     let end = match order(&mut io::stdin()).and_then(|order| write(&order, &events)) {
         Ok(written) => WriteEvent::Done(written),
         Err(Failure { kind, message }) => WriteEvent::Failed { kind, message },
     };
-    events.tell(&end)
+    events.send(&end)
 }
 
-/// Reads up to the end of the line and not a byte further: the image may follow.
+/// Reads exactly one line: the image may follow.
 fn order(input: &mut impl Read) -> Result<WriteOrder, Failure> {
     let refuse = |message: String| Failure::new(WriteFailure::Order, message);
     let mut line = Vec::new();
@@ -76,7 +49,7 @@ fn order(input: &mut impl Read) -> Result<WriteOrder, Failure> {
             Ok(0) => return Err(refuse("the order broke off".into())),
             Ok(_) if byte[0] == b'\n' => {
                 return serde_json::from_slice(&line)
-                    .map_err(|error| refuse(format!("no order: {error}")));
+                    .map_err(|error| refuse(format!("the order is invalid: {error}")));
             }
             Ok(_) => line.push(byte[0]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -106,18 +79,16 @@ fn write(order: &WriteOrder, events: &Events) -> Result<Written, Failure> {
     let length = fill(&mut stream, &mut head)?;
     head.truncate(length);
     if head.is_empty() {
-        // A source that broke off before its first byte is told as that.
+        // Reports a source that broke off before its first byte.
         stream.finish()?;
         return Err(Failure::source("the source is empty"));
     }
-    // What comes out of a compressed source is seen here first.
+    // The content of a compressed source is known only here.
     if order.format == Format::Auto
         && let Some(what) = agent_proto::foreign::foreign(&head)
     {
-        return Err(Failure::source(format!(
-            "the source is {what}, and no disk image; the format \
-            raw takes it as it is"
-        )));
+        let hint = "the format raw accepts it unchanged";
+        return Err(Failure::source(format!("the source is {what}, not a disk image; {hint}")));
     }
     let is_qcow2 = match order.format {
         Format::Raw => false,
@@ -156,9 +127,8 @@ fn raw(disk: &Disk, head: Vec<u8>, mut stream: Unpacked) -> Result<(Image, feed:
     Ok((writer.finish(), source))
 }
 
-/// The tables of a qcow2 file may stand anywhere in it, so that it cannot be taken apart as it
-/// comes. It is put on the end of the disk, which is not used by the image, and taken apart from
-/// there.
+/// The tables of a qcow2 file may be anywhere in it, so it cannot be converted while it arrives. It
+/// is staged at the end of the disk, which the image does not use, and converted from there.
 fn from_qcow2(
     disk: &Disk,
     head: Vec<u8>,
@@ -173,8 +143,7 @@ fn from_qcow2(
     while !piece.is_empty() {
         if at + piece.len() as u64 > disk.size {
             let message = format!(
-                "the disk of {} bytes has no room for the qcow2 file beside its image of \
-                    {} bytes",
+                "the disk of {} bytes has no room for the qcow2 file beside its image of {} bytes",
                 disk.size, header.size
             );
             return Err(Failure::new(WriteFailure::TooBig, message));
@@ -192,7 +161,7 @@ fn from_qcow2(
     Ok((image, source))
 }
 
-/// As much as fits, or as there is.
+/// Fills the buffer as far as the stream reaches.
 fn fill(stream: &mut Unpacked, buffer: &mut [u8]) -> Result<usize, Failure> {
     let mut filled = 0;
     while filled < buffer.len() {
