@@ -9,8 +9,7 @@ use std::process::ExitCode;
 use dockbridge_agent::paths::Paths;
 use dockbridge_agent::{image, resident, session};
 
-const USAGE: &str = "\
-usage: dockbridge-agent session [--resident] [--docker-socket PATH]
+const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]
        dockbridge-agent resident [--docker-socket PATH]
        dockbridge-agent write-image
        dockbridge-agent version

@@ -86,10 +86,11 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, control: Control)
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
         Opening::Docker => {
-            drop(join(stream, socket(&session.machine.paths.docker_socket).await, &control).await)
+            let target = socket(&session.machine.paths.docker_socket).await;
+            join(stream, target, &control).await;
         }
         Opening::Socket { path } => {
-            drop(join(stream, socket(Path::new(&path)).await, &control).await)
+            join(stream, socket(Path::new(&path)).await, &control).await;
         }
         Opening::Tcp { host, port } => {
             if acknowledge(&mut stream).await.is_err() {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
+use crate::machine::Machine;
 use crate::paths::Paths;
-use crate::report::Machine;
 
 /// A container that does not run.
 #[derive(Debug, Clone, Copy)]

@@ -48,13 +48,9 @@ const LOCAL: &str = "PORT or ADDRESS:PORT, with /udp for datagrams, such as 8080
 
 fn protocol(text: &str) -> Result<(&str, Protocol), &'static str> {
     match text.rsplit_once('/') {
-        Some((rest, protocol)) => Ok((
-            rest,
-            protocol.parse().map_err(|_| {
-                "the protocol is neither \
-            tcp nor udp"
-            })?,
-        )),
+        Some((rest, protocol)) => {
+            Ok((rest, protocol.parse().map_err(|_| "the protocol is neither tcp nor udp")?))
+        }
         None => Ok((text, Protocol::Tcp)),
     }
 }

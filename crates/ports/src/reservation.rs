@@ -334,11 +334,8 @@ impl Asked {
             Ok(address) => format!("{address}:"),
             Err(_) => String::new(),
         };
-        let by_hand = format!(
-            "`dockbridge ports add \
-            {host}{host_port}:{}:{inside}{suffix}`",
-            self.name
-        );
+        let by_hand =
+            format!("`dockbridge ports add {host}{host_port}:{}:{inside}{suffix}`", self.name);
         Some(match is_taken {
             true => format!(
                 "The machine itself uses port {host_port}, for its SSH server, its name service or \
@@ -408,27 +405,18 @@ mod tests {
         }
         let datagrams = advice("listen udp4 127.0.0.1:53: bind: address already in use").unwrap();
         assert!(
-            datagrams.ends_with(
-                "`dockbridge ports add \
-            127.0.0.1:53:web:53/udp`"
-            ),
+            datagrams.ends_with("`dockbridge ports add 127.0.0.1:53:web:53/udp`"),
             "{datagrams}"
         );
-        let address = advice(
-            "listen tcp4 192.0.2.9:8080: bind: cannot assign requested \
-            address",
-        )
-        .unwrap();
+        let address =
+            advice("listen tcp4 192.0.2.9:8080: bind: cannot assign requested address").unwrap();
         assert!(
-            address.starts_with(
-                "The machine has no address \
-                192.0.2.9"
-            ) && address.ends_with("add 192.0.2.9:8080:web:81`"),
+            address.starts_with("The machine has no address 192.0.2.9")
+                && address.ends_with("add 192.0.2.9:8080:web:81`"),
             "{address}"
         );
         for words in [
-            "Bind for 0.0.0.0:22 failed: port is already \
-            allocated",
+            "Bind for 0.0.0.0:22 failed: port is already allocated",
             "listen tcp4 0.0.0.0:220: bind: address already in use",
         ] {
             assert_eq!(advice(words), None, "{words}");

@@ -78,8 +78,7 @@ impl PortStatus {
 
     pub(crate) fn asleep(listening: &Listening, at: &[SocketAddr]) -> Self {
         let why =
-            "its machine was taken down; any docker command, or `dockbridge wake`, brings it \
-            back"
+            "its machine was taken down; any docker command, or `dockbridge wake`, brings it back"
                 .to_owned();
         let local = at.first().copied().unwrap_or(listening.slot.wanted.at);
         Self { local, ..Self::of(listening, PortState::Asleep { why }) }
@@ -97,11 +96,7 @@ impl PortStatus {
             by_hand: true,
             traffic: Traffic::default(),
             state: PortState::Waiting {
-                why: format!(
-                    "no container {} runs with a network of its \
-                own",
-                    forward.container
-                ),
+                why: format!("no container {} runs with a network of its own", forward.container),
             },
         }
     }

@@ -209,8 +209,7 @@ async fn down(
         if reader.read_buf(&mut heard).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "the machine ended the \
-                stream",
+                "the machine ended the stream",
             ));
         }
     }

@@ -236,7 +236,7 @@ fn provider(
         endpoint: target.endpoint,
         host_keys: target.host_keys,
         identity: identity.map_or(target.identity, Identity::File),
-        route: target.route,
+        transport: target.transport,
         agent: Some(AgentPlan {
             binaries: agent_binaries(),
             directory: "~/.cache/dockbridge".to_owned(),

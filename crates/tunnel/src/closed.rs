@@ -1,24 +1,23 @@
-//! The end of a path, said once and heard by everybody: streams, calls, tasks and whoever waits for
-//! it.
+//! The end of a path, set once and seen by streams, calls and tasks.
 //!
-//! It knows nothing of what ends. The first reason stands; a child ends with its parent and takes
-//! over its reason.
+//! It does not know what ends. The first reason counts; a child ends with its parent and inherits
+//! its reason.
 
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 #[derive(Debug, Clone)]
-pub(crate) struct Death(Arc<Inner>);
+pub(crate) struct Closed(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     reason: OnceLock<String>,
     token: CancellationToken,
-    parent: Option<Death>,
+    parent: Option<Closed>,
 }
 
-impl Death {
+impl Closed {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
             reason: OnceLock::new(),
@@ -27,21 +26,21 @@ impl Death {
         }))
     }
 
-    /// Ends with its parent, or alone.
+    /// A child that ends with its parent, or alone.
     pub(crate) fn child(&self) -> Self {
         let token = self.0.token.child_token();
         Self(Arc::new(Inner { reason: OnceLock::new(), token, parent: Some(self.clone()) }))
     }
 
-    /// Says that it is over. Only the first call counts.
-    pub(crate) fn declare(&self, reason: impl Into<String>) {
+    /// Ends the path. Only the first call counts.
+    pub(crate) fn set(&self, reason: impl Into<String>) {
         if !self.0.token.is_cancelled() {
             let _ = self.0.reason.set(reason.into());
             self.0.token.cancel();
         }
     }
 
-    pub(crate) fn is_declared(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.token.is_cancelled()
     }
 
@@ -49,18 +48,18 @@ impl Death {
         if !self.0.token.is_cancelled() {
             return None;
         }
-        let inherited = || self.0.parent.as_ref().and_then(Death::reason);
+        let inherited = || self.0.parent.as_ref().and_then(Closed::reason);
         Some(self.0.reason.get().cloned().or_else(inherited).unwrap_or_else(|| "closed".into()))
     }
 
-    /// The reason, for where it is already known that there is one.
-    pub(crate) fn epitaph(&self) -> String {
+    /// The reason, for a caller that knows that the path has ended.
+    pub(crate) fn message(&self) -> String {
         self.reason().unwrap_or_else(|| "closed".into())
     }
 
     pub(crate) async fn wait(&self) -> String {
         self.0.token.cancelled().await;
-        self.epitaph()
+        self.message()
     }
 
     pub(crate) fn waiter(&self) -> WaitForCancellationFutureOwned {
@@ -73,21 +72,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_child_ends_with_its_parent_and_tells_the_parents_reason() {
-        let parent = Death::new();
+    async fn a_child_ends_with_its_parent_and_inherits_the_reason() {
+        let parent = Closed::new();
         let child = parent.child();
         assert_eq!(child.reason(), None);
-        parent.declare("no answer");
-        parent.declare("a later one");
+        parent.set("no answer");
+        parent.set("a later one");
         assert_eq!(child.wait().await, "no answer");
     }
 
     #[test]
     fn a_child_may_end_alone() {
-        let parent = Death::new();
+        let parent = Closed::new();
         let child = parent.child();
-        child.declare("hung up");
+        child.set("hung up");
         assert_eq!(child.reason().as_deref(), Some("hung up"));
-        assert!(!parent.is_declared());
+        assert!(!parent.is_set());
     }
 }

@@ -1,8 +1,8 @@
-//! A stream that is used before the agent has said that it leads anywhere, so that opening one
-//! costs no round trip.
+//! A stream that is used before the agent has confirmed its destination, so that opening costs no
+//! round trip.
 //!
-//! The request to open leaves together with the first bytes, and the agent's answer comes in front
-//! of the first bytes that are read; a refusal is the error of that read.
+//! The request to open is sent together with the first bytes. The agent's answer precedes the first
+//! bytes read; a refusal is the error of that read.
 
 use std::io;
 use std::pin::Pin;
@@ -12,33 +12,34 @@ use agent_proto::{Opened, Refusal, RefusalKind};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::OpenError;
 use crate::mux::MuxStream;
+use crate::stream::OpenError;
 
-/// Bytes that leave in one frame with the request to open. The head of an HTTP request is shorter.
-const TOGETHER: usize = 16 * 1024;
-/// An answer is a word or a sentence.
+/// Bytes that are sent in one frame with the request to open. The head of an HTTP request is
+/// shorter.
+const JOINED: usize = 16 * 1024;
+/// The size of one read of the answer, in bytes, which is a word or a sentence.
 const PIECE: usize = 256;
 
-pub(crate) struct Promised {
+pub(crate) struct LazyOpen {
     stream: MuxStream,
-    /// The request to open, as far as it has not left.
+    /// The part of the request to open that is not sent yet.
     unsent: Vec<u8>,
-    /// The right to hold it back.
+    /// The permit to hold it back.
     held_back: Option<OwnedSemaphorePermit>,
-    /// Whoever reads first has been asked to write first.
+    /// A reader has been deferred once, so that a write may come first.
     deferred: bool,
     answer: Answer,
 }
 
 enum Answer {
-    /// What came of its frame so far.
+    /// The received part of its frame.
     Awaited(Vec<u8>),
     Ready,
     Refused(OpenError),
 }
 
-impl Promised {
+impl LazyOpen {
     /// `opening` is the encoded request to open. It is held back until the first bytes are written,
     /// if `held_back` allows it.
     pub(crate) async fn new(
@@ -70,25 +71,22 @@ impl Promised {
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let heard = match &mut self.answer {
+            let received = match &mut self.answer {
                 Answer::Ready => return Poll::Ready(Ok(())),
                 Answer::Refused(error) => return Poll::Ready(Err(refused(error.clone()))),
-                Answer::Awaited(heard) => heard,
+                Answer::Awaited(received) => received,
             };
             let mut piece = [0; PIECE];
-            let missing = agent_proto::missing(heard).map_err(io::Error::other)?;
+            let missing = agent_proto::missing(received).map_err(io::Error::other)?;
             let mut buf = ReadBuf::new(&mut piece[..missing.min(PIECE)]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
-                return Poll::Ready(Err(refused(OpenError::Refused {
-                    message: "the agent gave up \
-                    the stream"
-                        .into(),
-                })));
+                let message = "the agent closed the stream".into();
+                return Poll::Ready(Err(refused(OpenError::Refused { message })));
             }
-            heard.extend_from_slice(buf.filled());
+            received.extend_from_slice(buf.filled());
             if let Some((opened, _)) =
-                agent_proto::decode::<Opened>(heard).map_err(io::Error::other)?
+                agent_proto::decode::<Opened>(received).map_err(io::Error::other)?
             {
                 self.answer = match opened {
                     Opened::Ready => Answer::Ready,
@@ -119,7 +117,7 @@ impl From<Refusal> for OpenError {
     }
 }
 
-impl AsyncRead for Promised {
+impl AsyncRead for LazyOpen {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -128,7 +126,7 @@ impl AsyncRead for Promised {
         let this = &mut *self;
         if !this.unsent.is_empty() {
             if !std::mem::replace(&mut this.deferred, true) {
-                // Most who read at once are about to write, too: both shall leave together.
+                // Most early readers are about to write, too; both are then sent together.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -144,7 +142,7 @@ impl AsyncRead for Promised {
     }
 }
 
-impl AsyncWrite for Promised {
+impl AsyncWrite for LazyOpen {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -154,13 +152,13 @@ impl AsyncWrite for Promised {
         if this.unsent.is_empty() || buf.is_empty() {
             return Pin::new(&mut this.stream).poll_write(cx, buf);
         }
-        let ours = this.unsent.len();
-        let theirs = buf.len().min(TOGETHER);
-        let together = [&this.unsent, &buf[..theirs]].concat();
-        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, &together))?;
-        this.unsent.drain(..written.min(ours));
-        match written.saturating_sub(ours) {
-            // Only part of the request to open fitted; nothing of `buf` was taken yet.
+        let opening = this.unsent.len();
+        let payload = buf.len().min(JOINED);
+        let joined = [&this.unsent, &buf[..payload]].concat();
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, &joined))?;
+        this.unsent.drain(..written.min(opening));
+        match written.saturating_sub(opening) {
+            // Only part of the request to open was accepted, and nothing of `buf`.
             0 => {
                 cx.waker().wake_by_ref();
                 Poll::Pending

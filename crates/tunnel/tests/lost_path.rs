@@ -1,4 +1,4 @@
-//! Paths that are lost, and tunnels that are closed.
+//! Lost paths and closed tunnels.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -13,15 +13,15 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-/// Streams that wait in a read and in a write.
+/// Two streams, one for a waiting read and one for a waiting write.
 async fn waiting_streams(tunnel: &Tunnel, deaf: u16) -> (Stream, Stream) {
     let deaf = Destination::Tcp { host: "127.0.0.1".into(), port: deaf };
     let open = || tunnel.open(deaf.clone(), Class::Interactive);
     (soon("open", open()).await.unwrap(), soon("open", open()).await.unwrap())
 }
 
-/// Both fail, and nothing new is opened.
-async fn all_fail(tunnel: &Tunnel, (mut reader, mut writer): (Stream, Stream), way: &str) {
+/// Checks that both fail, and that no new stream is opened.
+async fn all_fail(tunnel: &Tunnel, (mut reader, mut writer): (Stream, Stream), route: &str) {
     let reading = async { reader.read(&mut [0; 16]).await };
     let writing = async {
         let chunk = vec![0; 64 * 1024];
@@ -32,9 +32,9 @@ async fn all_fail(tunnel: &Tunnel, (mut reader, mut writer): (Stream, Stream), w
         }
     };
     let (read, _error) = soon("both fail", futures::future::join(reading, writing)).await;
-    assert!(read.is_err(), "{way}: a lost path is no end of a stream: {read:?}");
+    assert!(read.is_err(), "{route}: a lost path is not an orderly end: {read:?}");
     let opened = soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await;
-    assert!(matches!(opened, Err(OpenError::Dead { .. })), "{way}: {opened:?}");
+    assert!(matches!(opened, Err(OpenError::Dead { .. })), "{route}: {opened:?}");
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_killed_sshd_is_noticed_at_once() {
 }
 
 #[tokio::test]
-async fn a_path_that_falls_silent_is_found_by_the_watchdog() {
+async fn the_watchdog_detects_a_silent_path() {
     for with_agent in [true, false] {
         let Some(sshd) = Sshd::start().await else { return };
         let deaf = tcp(&sshd, Peer::Deaf).await;
@@ -69,8 +69,7 @@ async fn a_path_that_falls_silent_is_found_by_the_watchdog() {
         let took = stopped.elapsed();
         assert!(
             took > Duration::from_secs(4) && took < Duration::from_secs(9),
-            "took {took:?}: \
-            {reason}"
+            "took {took:?}: {reason}"
         );
         assert!(reason.contains("no answer"), "{reason}");
         all_fail(&tunnel, streams, "stopped").await;
@@ -79,7 +78,7 @@ async fn a_path_that_falls_silent_is_found_by_the_watchdog() {
 }
 
 #[tokio::test]
-async fn an_agent_that_hangs_is_found_by_the_watchdog_and_one_that_dies_at_once() {
+async fn the_watchdog_detects_a_hanging_agent_and_a_dead_one_is_noticed_at_once() {
     let Some(sshd) = Sshd::start().await else { return };
     for (signal, limit) in
         [(Signal::STOP, Duration::from_secs(9)), (Signal::KILL, Duration::from_secs(2))]
@@ -87,8 +86,7 @@ async fn an_agent_that_hangs_is_found_by_the_watchdog_and_one_that_dies_at_once(
         let tunnel = connect(sshd.options_with_agent()).await;
         let agents = soon(
             "exec",
-            tunnel
-                .exec(&format!("pgrep -f '^{}/remote/agent-'", sshd.folder.path().display()), b""),
+            tunnel.exec(&format!("pgrep -f '^{}/agent-'", sshd.path("remote").display()), b""),
         )
         .await
         .unwrap();
@@ -108,12 +106,12 @@ async fn an_agent_that_hangs_is_found_by_the_watchdog_and_one_that_dies_at_once(
 async fn closing_ends_streams_and_calls_and_leaves_no_login_behind() {
     let Some(sshd) = Sshd::start().await else { return };
     let flood = tcp(&sshd, Peer::Flood).await;
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let mut streams = Vec::new();
         for class in [Class::Interactive, Class::Question, Class::Bulk] {
             let to = Destination::Tcp { host: "127.0.0.1".into(), port: flood };
-            // Unread: its connection's session waits for room in the stream's queue.
+            // Unread, so that its connection's session waits for room in the stream's queue.
             streams.push(soon("open", tunnel.open(to, class)).await.unwrap());
         }
         let waiter = tokio::spawn({
@@ -123,12 +121,12 @@ async fn closing_ends_streams_and_calls_and_leaves_no_login_behind() {
         soon("close", tunnel.close()).await;
         assert_eq!(soon("dead", waiter).await.unwrap(), "the tunnel was closed");
         for stream in &mut streams {
-            assert!(soon("read", stream.read(&mut [0; 16])).await.is_err(), "{way}");
-            assert!(soon("write", stream.write(&[0; 16])).await.is_err(), "{way}");
+            assert!(soon("read", stream.read(&mut [0; 16])).await.is_err(), "{route}");
+            assert!(soon("write", stream.write(&[0; 16])).await.is_err(), "{route}");
         }
         rig::eventually("all logins are gone", async || match sshd.processes().len() {
             1 => Ok(()),
-            count => Err(format!("{way}: {count} processes")),
+            count => Err(format!("{route}: {count} processes")),
         })
         .await;
     }
@@ -137,11 +135,11 @@ async fn closing_ends_streams_and_calls_and_leaves_no_login_behind() {
 #[tokio::test]
 async fn a_dropped_tunnel_leaves_no_login_behind() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         drop(connect(options).await);
         rig::eventually("all logins are gone", async || match sshd.processes().len() {
             1 => Ok(()),
-            count => Err(format!("{way}: {count} processes")),
+            count => Err(format!("{route}: {count} processes")),
         })
         .await;
     }
@@ -150,13 +148,13 @@ async fn a_dropped_tunnel_leaves_no_login_behind() {
 #[tokio::test]
 async fn an_idle_tunnel_stays_alive_and_knows_its_round_trip() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let outlived = tokio::time::timeout(Duration::from_secs(7), tunnel.dead()).await;
-        assert!(outlived.is_err(), "{way}: {outlived:?}");
+        assert!(outlived.is_err(), "{route}: {outlived:?}");
         assert!(
             tunnel.statistics().round_trip.is_some_and(|trip| trip < Duration::from_secs(1)),
-            "{way}: {:?}",
+            "{route}: {:?}",
             tunnel.statistics()
         );
         tunnel.close().await;
@@ -164,16 +162,16 @@ async fn an_idle_tunnel_stays_alive_and_knows_its_round_trip() {
 }
 
 #[tokio::test]
-async fn where_the_agent_cannot_run_streams_go_without_and_calls_say_why() {
+async fn without_an_agent_streams_are_plain_and_calls_return_the_reason() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let elsewhere = tempfile::tempdir().unwrap();
-    // An agent for the right machine that ends at once, and one for another kind of machine.
+    // An agent for the right architecture that ends at once, and one for another architecture.
     let mut broken = b"\x7fELF\x02\x01\x01".to_vec();
     broken.resize(18, 0);
-    let (ours, other): ([u8; 2], [u8; 2]) =
+    let (right, other): ([u8; 2], [u8; 2]) =
         if cfg!(target_arch = "x86_64") { ([62, 0], [183, 0]) } else { ([183, 0], [62, 0]) };
-    for machine in [ours, other] {
+    for machine in [right, other] {
         std::fs::write(
             elsewhere.path().join("dockbridge-agent"),
             [broken.as_slice(), &machine, b"rest"].concat(),
@@ -183,10 +181,7 @@ async fn where_the_agent_cannot_run_streams_go_without_and_calls_say_why() {
         options.agent.as_mut().unwrap().binaries = elsewhere.path().into();
         let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
         let AgentState::Absent { reason } = tunnel.agent() else {
-            panic!(
-                "an agent that cannot \
-            run"
-            )
+            panic!("an agent that cannot run")
         };
         assert!(reason.contains("did not start") || reason.contains("no agent for"), "{reason}");
         let mut stream =

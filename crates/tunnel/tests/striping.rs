@@ -1,4 +1,4 @@
-//! Big transfers over a path that is long enough for lanes.
+//! Big transfers over a path that is long enough for a bundle of lanes.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -15,17 +15,18 @@ use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// One way. The round trip is well above what counts as near, and far below what a test could feel.
+/// The delay in one direction. The round trip is well above the limit for a short path, and far
+/// below what a test would notice.
 const DELAY: Duration = Duration::from_millis(5);
 
-/// What a connection has carried, in bytes.
+/// The bytes that a connection has carried.
 #[derive(Default)]
 struct Carried {
     up: AtomicU64,
     down: AtomicU64,
 }
 
-/// A port that leads to another one, each byte later by [`DELAY`], and what came by it.
+/// A port that forwards to another one with a delay of [`DELAY`], and the bytes of its connections.
 struct Far {
     port: u16,
     connections: Arc<Mutex<Vec<Arc<Carried>>>>,
@@ -92,9 +93,8 @@ async fn tunnel_by(sshd: &Sshd, far: &Far) -> Tunnel {
     connect(options).await
 }
 
-/// sshd and each login's processes: the session alone is fewer than a session and the connections
-/// of a bundle.
-async fn logins(sshd: &Sshd, more_than: usize) -> Vec<i32> {
+/// Waits for the logins of a bundle: more processes than the session alone has.
+async fn bundle_logins(sshd: &Sshd, more_than: usize) -> Vec<i32> {
     eventually("the lanes' logins", async || match sshd.processes() {
         processes if processes.len() > more_than => Ok(processes),
         processes => Err(format!("{processes:?}")),
@@ -102,7 +102,7 @@ async fn logins(sshd: &Sshd, more_than: usize) -> Vec<i32> {
     .await
 }
 
-/// Neither all alike nor all noise.
+/// Neither uniform nor all noise.
 fn bytes(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| {
@@ -125,11 +125,11 @@ async fn echoed(tunnel: &Tunnel, sent: Vec<u8>) {
     .await;
     written.unwrap();
     read.unwrap();
-    assert!(heard == sent, "the bytes that come back are the bytes that went");
+    assert!(heard == sent, "the same bytes come back");
 }
 
 #[tokio::test]
-async fn a_big_transfer_over_a_long_path_goes_by_lanes_and_arrives_as_it_was() {
+async fn a_big_transfer_over_a_long_path_uses_lanes_and_arrives_unchanged() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let near = connect(sshd.options_with_agent()).await;
@@ -137,8 +137,8 @@ async fn a_big_transfer_over_a_long_path_goes_by_lanes_and_arrives_as_it_was() {
     near.close().await;
 
     let tunnel = far_tunnel(&sshd).await;
-    // They are made before anybody asks.
-    logins(&sshd, alone).await;
+    // The lanes are made ahead of need.
+    bundle_logins(&sshd, alone).await;
     echoed(&tunnel, bytes(6_000_000)).await;
     let all = (0..4).map(|_| echoed(&tunnel, bytes(500_000)));
     futures::future::join_all(all).await;
@@ -151,7 +151,7 @@ async fn a_big_transfer_over_a_long_path_goes_by_lanes_and_arrives_as_it_was() {
 }
 
 #[tokio::test]
-async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
+async fn a_lost_lane_fails_only_the_streams_of_its_bundle() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let near = connect(sshd.options_with_agent()).await;
@@ -159,7 +159,7 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
     near.close().await;
 
     let tunnel = far_tunnel(&sshd).await;
-    logins(&sshd, session).await;
+    bundle_logins(&sshd, session).await;
     let mut big = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
     let mut small =
         soon("open", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap();
@@ -172,7 +172,7 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
         std::fs::read_to_string(format!("/proc/{process}/comm"))
             .is_ok_and(|name| name.starts_with("sshd"))
     };
-    // Process ids start again from the bottom, so that the highest need not be the youngest.
+    // Process ids wrap around, so the highest need not be the youngest.
     let started = |process: &i32| -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         stat.rsplit_once(") ")
@@ -189,14 +189,8 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
     rustix::process::kill_process(youngest, rustix::process::Signal::KILL).unwrap();
 
     assert!(
-        soon(
-            "the end of the big \
-        one",
-            big.read(&mut [0; 16])
-        )
-        .await
-        .is_err(),
-        "an end would look like a whole answer"
+        soon("the end of the big transfer", big.read(&mut [0; 16])).await.is_err(),
+        "an orderly end would look like a complete answer"
     );
     soon("write", small.write_all(b"word")).await.unwrap();
     soon("read", small.read_exact(&mut [0; 4])).await.unwrap();
@@ -206,7 +200,7 @@ async fn the_loss_of_a_lane_fails_what_went_by_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_goes_up_and_what_comes_down_have_connections_of_their_own() {
+async fn uploads_and_downloads_have_separate_connections() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let far = far(sshd.port).await;
@@ -233,7 +227,7 @@ async fn what_goes_up_and_what_comes_down_have_connections_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_questions_goes_by_the_bundle_unless_a_big_transfer_does() {
+async fn a_crowd_of_questions_uses_the_bundle_unless_a_big_transfer_does() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = far_tunnel(&sshd).await;
@@ -248,17 +242,17 @@ async fn a_crowd_of_questions_goes_by_the_bundle_unless_a_big_transfer_does() {
     for _ in 0..4 {
         few.push(question().await);
     }
-    assert!(few.iter().all(|stream| !stream.is_makeshift()));
-    eventually("the crowd's way", async || match question().await.is_makeshift() {
+    assert!(few.iter().all(|stream| !stream.is_temporary()));
+    eventually("the crowd's route", async || match question().await.is_temporary() {
         true => Ok(()),
-        false => Err("a fifth question goes by the session".to_owned()),
+        false => Err("a fifth question uses the session".to_owned()),
     })
     .await;
     let big = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
-    assert!(!question().await.is_makeshift(), "the big transfer would hold it up");
+    assert!(!question().await.is_temporary(), "the big transfer would delay it");
     drop(big);
-    assert!(question().await.is_makeshift());
+    assert!(question().await.is_temporary());
     few.pop();
-    assert!(!question().await.is_makeshift(), "a few are no crowd");
+    assert!(!question().await.is_temporary(), "a few are not a crowd");
     tunnel.close().await;
 }

@@ -1,5 +1,5 @@
-//! What differs over a short path: big transfers and questions have connections to themselves, and
-//! behave as if they had not.
+//! The direct path, over a short path: big transfers and questions have connections of their own,
+//! and behave as if they had not.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -16,20 +16,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-/// An answer that has to come although somebody stands still; shorter than the silence after which
-/// a tunnel gives its path up.
-const MEANWHILE: Duration = Duration::from_secs(1);
-/// The tunnel's own measure.
+/// The limit for an answer that must not wait for the stopped agent; shorter than the silence after
+/// which a tunnel gives up its path.
+const ANSWER: Duration = Duration::from_secs(1);
+/// The tunnel's own limit for a short path.
 const SHORT: Duration = Duration::from_millis(3);
 
 fn port(port: u16) -> Destination {
     Destination::Tcp { host: "127.0.0.1".into(), port }
 }
 
-/// Once it is known how short the path is.
+/// A tunnel that has measured its short path.
 async fn near_tunnel(sshd: &Sshd) -> Tunnel {
     let tunnel = connect(sshd.options_with_agent()).await;
-    eventually("the path is seen to be short", async || match tunnel.statistics().round_trip {
+    eventually("the path is measured to be short", async || match tunnel.statistics().round_trip {
         Some(round_trip) if round_trip < SHORT => Ok(()),
         other => Err(format!("{other:?}")),
     })
@@ -49,7 +49,7 @@ async fn echoes(stream: &mut Stream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The agent's process, which stands still while this lives.
+/// The agent's process, stopped while this lives.
 struct Stopped(Pid);
 
 impl Stopped {
@@ -73,37 +73,34 @@ impl Drop for Stopped {
     }
 }
 
-async fn by_which_way(sshd: &Sshd, tunnel: &Tunnel, class: Class) -> Result<(), String> {
+async fn bypasses_agent(sshd: &Sshd, tunnel: &Tunnel, class: Class) -> Result<(), String> {
     let mut stream = open(tunnel, Destination::Docker, class).await;
     echoes(&mut stream).await.unwrap();
     let stopped = Stopped::agent_of(sshd);
-    let answered = timeout(MEANWHILE, echoes(&mut stream)).await;
+    let answered = timeout(ANSWER, echoes(&mut stream)).await;
     drop(stopped);
-    answered.map_err(|_| "it passes the agent".to_owned())?.map_err(|error| error.to_string())
+    answered.map_err(|_| "it goes through the agent".to_owned())?.map_err(|error| error.to_string())
 }
 
 #[tokio::test]
-async fn a_question_does_not_pass_the_agent_once_there_is_a_connection_for_it() {
+async fn a_question_bypasses_the_agent_once_a_connection_is_idle() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
-    // The first one is not kept waiting for a login.
-    eventually(
-        "a question has a connection to \
-        itself",
-        async || by_which_way(&sshd, &tunnel, Class::Question).await,
-    )
+    // The first question does not wait for a login.
+    eventually("a question has a connection of its own", async || {
+        bypasses_agent(&sshd, &tunnel, Class::Question).await
+    })
     .await;
     assert!(
-        by_which_way(&sshd, &tunnel, Class::Interactive).await.is_err(),
-        "or this test cannot \
-        tell"
+        bypasses_agent(&sshd, &tunnel, Class::Interactive).await.is_err(),
+        "an interactive stream uses the agent"
     );
     tunnel.close().await;
 }
 
 #[tokio::test]
-async fn the_first_question_finds_a_connection_that_was_made_while_another_stream_was_used() {
+async fn a_connection_for_questions_is_made_when_the_first_stream_is_used() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
@@ -111,8 +108,7 @@ async fn the_first_question_finds_a_connection_that_was_made_while_another_strea
     assert_eq!(
         idle,
         Keepers(0),
-        "a tunnel that runs commands only makes no connection that it \
-        might cut off"
+        "a tunnel that runs commands only makes no connection that it might cut off"
     );
     echoes(&mut open(&tunnel, Destination::Docker, Class::Interactive).await).await.unwrap();
     eventually("a connection is made ahead", async || match Keepers::of(&sshd) {
@@ -120,11 +116,11 @@ async fn the_first_question_finds_a_connection_that_was_made_while_another_strea
         _ => Ok(()),
     })
     .await;
-    by_which_way(&sshd, &tunnel, Class::Question).await.unwrap();
+    bypasses_agent(&sshd, &tunnel, Class::Question).await.unwrap();
     tunnel.close().await;
 }
 
-/// Commands that do nothing but keep a connection awake.
+/// The commands that keep connections awake.
 #[derive(Debug, PartialEq)]
 struct Keepers(usize);
 
@@ -137,7 +133,7 @@ impl Keepers {
 }
 
 #[tokio::test]
-async fn more_questions_than_connections_are_answered_all_the_same() {
+async fn more_questions_than_connections_are_all_answered() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
@@ -154,17 +150,15 @@ async fn more_questions_than_connections_are_answered_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_questions_goes_by_the_session_and_makes_no_connections() {
+async fn a_crowd_of_questions_uses_the_session_and_makes_no_connections() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = near_tunnel(&sshd).await;
-    eventually(
-        "a question has a connection to \
-        itself",
-        async || by_which_way(&sshd, &tunnel, Class::Question).await,
-    )
+    eventually("a question has a connection of its own", async || {
+        bypasses_agent(&sshd, &tunnel, Class::Question).await
+    })
     .await;
-    // Each is answered before the next: all four are there, and hold their places.
+    // Each is answered before the next, so that all four connections exist and are in use.
     let mut few = Vec::new();
     for _ in 0..4 {
         let mut stream = open(&tunnel, Destination::Docker, Class::Question).await;
@@ -173,25 +167,22 @@ async fn a_crowd_of_questions_goes_by_the_session_and_makes_no_connections() {
     }
     let mut fifth = open(&tunnel, Destination::Docker, Class::Question).await;
     echoes(&mut fifth).await.unwrap();
-    assert!(!fifth.is_makeshift(), "it is as good as any for the next one of a crowd");
+    assert!(!fifth.is_temporary(), "its route is as good as any for a crowd");
     assert!(
-        by_which_way(&sshd, &tunnel, Class::Question).await.is_err(),
-        "a connection to itself, \
-        though there is a crowd"
+        bypasses_agent(&sshd, &tunnel, Class::Question).await.is_err(),
+        "a connection to itself, though there is a crowd"
     );
     drop((few, fifth));
-    eventually(
-        "a question has a connection to itself \
-        again",
-        async || by_which_way(&sshd, &tunnel, Class::Question).await,
-    )
+    eventually("a question has a connection to itself again", async || {
+        bypasses_agent(&sshd, &tunnel, Class::Question).await
+    })
     .await;
     tunnel.close().await;
 }
 
-/// sshd tells any reset as an end.
+/// sshd reports any reset as an orderly end.
 #[tokio::test]
-async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
+async fn a_big_transfer_that_breaks_off_is_a_reset_not_an_end() {
     let Some(sshd) = Sshd::start().await else { return };
     let breaks = port(tcp(&sshd, Peer::Breaks).await);
     let tunnel = near_tunnel(&sshd).await;
@@ -205,11 +196,10 @@ async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
         let mut said = Vec::new();
         let read =
             soon("the break", stream.read_to_end(&mut said)).await.map_err(|error| error.kind());
-        // A reset takes with it what has not left.
+        // A reset discards what has not been sent.
         assert!(
             read == Err(ErrorKind::ConnectionReset) && said.len() <= SAID,
-            "half closed \
-            {half_closed}: {read:?} after {}",
+            "half closed {half_closed}: {read:?} after {}",
             said.len()
         );
     }
@@ -217,7 +207,7 @@ async fn a_big_transfer_that_breaks_off_does_not_look_as_if_it_had_ended() {
 }
 
 #[tokio::test]
-async fn a_big_transfer_that_is_dropped_resets_what_it_led_to() {
+async fn a_dropped_big_transfer_resets_its_destination() {
     let Some(sshd) = Sshd::start().await else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tunnel = near_tunnel(&sshd).await;
@@ -235,7 +225,7 @@ async fn a_big_transfer_that_is_dropped_resets_what_it_led_to() {
 }
 
 #[tokio::test]
-async fn a_big_transfer_that_is_refused_is_refused() {
+async fn a_big_transfer_to_a_closed_port_is_refused() {
     let Some(sshd) = Sshd::start().await else { return };
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let tunnel = near_tunnel(&sshd).await;
@@ -246,7 +236,7 @@ async fn a_big_transfer_that_is_refused_is_refused() {
 }
 
 #[tokio::test]
-async fn a_big_transfer_does_not_hold_up_the_agents_session() {
+async fn a_big_transfer_does_not_delay_the_agents_session() {
     let Some(sshd) = Sshd::start().await else { return };
     let (flood, _docker) = (tcp(&sshd, Peer::Flood).await, docker(&sshd, Peer::Echo));
     let tunnel = near_tunnel(&sshd).await;
@@ -263,10 +253,10 @@ async fn a_big_transfer_does_not_hold_up_the_agents_session() {
     tunnel.close().await;
 }
 
-/// What a sealed stream has taken and could not send at once must not wait for bytes that never
-/// come.
+/// Bytes that a terminated stream has accepted and could not send at once must not wait for further
+/// bytes.
 #[tokio::test]
-async fn all_of_a_big_answer_arrives_though_who_gave_it_stays() {
+async fn a_big_answer_arrives_completely_while_its_sender_stays_connected() {
     let Some(sshd) = Sshd::start().await else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = port(listener.local_addr().unwrap().port());
