@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::address::{Address, Protocol};
 use crate::counters::{Counters, Traffic};
+use crate::listening::{Listening, Open};
 use crate::publication::Remote;
-use crate::table::{ByHand, Listening, Open};
+use crate::table::Manual;
 
 /// One forward: a published port, or one that a person made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,7 +85,7 @@ impl PortStatus {
         Self { local, ..Self::of(listening, PortState::Asleep { why }) }
     }
 
-    pub(crate) fn waiting(address: Address, forward: &ByHand) -> Self {
+    pub(crate) fn waiting(address: Address, forward: &Manual) -> Self {
         Self {
             container: forward.container.clone(),
             protocol: address.protocol,

@@ -11,7 +11,7 @@ use crate::agent_session::AgentSession;
 use crate::closed::Closed;
 use crate::options::Options;
 use crate::plain::PlainChannels;
-use crate::pool::{MOST_CONNECTIONS, Pool, Size};
+use crate::pool::{MOST_CONNECTIONS, NoneIdle, Pool, Size};
 use crate::stream::{Class, Destination, OpenError, Stream};
 
 use tokio_util::task::TaskTracker;
@@ -64,7 +64,12 @@ impl Direct {
                 None
             }
             (Class::Question, _) if crowd => None,
-            (Class::Question, _) => return Ok(question::open(&self.questions, channels, to).await),
+            (Class::Question, _) => {
+                return Ok(match question::open(&self.questions, channels, to).await {
+                    Ok(stream) => Opened::Direct(stream),
+                    Err(NoneIdle { connecting }) => Opened::UseSession { temporary: connecting },
+                });
+            }
             // Only the agent reports a reset of a TCP port: sshd makes an orderly end of it.
             (Class::Bulk, Destination::Tcp { host, port }) => {
                 tcp::open(&self.transfers, channels, session, host, *port).await?

@@ -1,16 +1,15 @@
-//! A single question: a direct connection if one is idle, else the session.
+//! A single question: a direct connection if one is idle.
 
-use super::Opened;
 use crate::plain::PlainChannels;
 use crate::pool::{NoneIdle, Pool};
-use crate::stream::Destination;
+use crate::stream::{Destination, Stream};
 
-pub(super) async fn open(pool: &Pool, channels: &PlainChannels, to: &Destination) -> Opened {
-    match pool.try_checkout().await {
-        Ok(checkout) => match channels.open(Ok(checkout), to).await {
-            Ok(stream) => Opened::Direct(stream),
-            Err(_) => Opened::UseSession { temporary: false },
-        },
-        Err(NoneIdle { connecting }) => Opened::UseSession { temporary: connecting },
-    }
+/// An error means that the session has to be used, and whether a connection is being made.
+pub(super) async fn open(
+    pool: &Pool,
+    channels: &PlainChannels,
+    to: &Destination,
+) -> Result<Stream, NoneIdle> {
+    let checkout = pool.try_checkout().await?;
+    channels.open(Ok(checkout), to).await.map_err(|_| NoneIdle { connecting: false })
 }

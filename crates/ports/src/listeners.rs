@@ -8,13 +8,22 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use lifecycle::Activity;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tunnel::Connector;
+
 use crate::address::{Address, Protocol};
 use crate::counters::Counters;
-use crate::forward::{Forward, Target};
+use crate::forward::Forward;
 use crate::listen::{self, Socket};
+use crate::listening::{Listening, Slot};
+use crate::options::Options;
 use crate::placement::{NotPlaced, Placed, place};
-use crate::table::{Action, Listening, Slot, Table};
-use crate::{OnConflict, Ports, Reserved, State};
+use crate::rules::{OnConflict, Rules};
+use crate::sleepers::Sleepers;
+use crate::table::{Action, Table};
+use crate::target::Target;
 
 /// An open port with one forward for each of its addresses.
 pub(crate) struct Opened {
@@ -35,62 +44,91 @@ impl Opened {
     }
 }
 
-impl Ports {
-    pub(crate) fn carry_out(&self, state: &mut State, actions: Vec<Action>) {
-        self.carry_out_now(state, actions);
-        self.lend(state);
+/// What listeners need from outside.
+pub(crate) struct Environment {
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) activity: Activity,
+    pub(crate) options: Options,
+    /// One permit for each stream of all forwards.
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// The table, and the sockets in step with it.
+pub(crate) struct State {
+    pub(crate) table: Table,
+    pub(crate) forwards: BTreeMap<Slot, Opened>,
+    /// Ports that are taken for a container that is about to start.
+    pub(crate) reserved: BTreeMap<Slot, Placed<Socket>>,
+    /// Ports of a machine that was taken down.
+    pub(crate) sleepers: Sleepers,
+}
+
+impl State {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            table: Table::new(rules),
+            forwards: BTreeMap::new(),
+            reserved: BTreeMap::new(),
+            sleepers: Sleepers::default(),
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, environment: &Environment, actions: Vec<Action>) {
+        self.carry_out_now(environment, actions);
+        self.lend(environment);
     }
 
     /// Without lending: what was given up is wanted by somebody who is not in the table yet.
-    pub(crate) fn carry_out_now(&self, state: &mut State, actions: Vec<Action>) {
+    pub(crate) fn carry_out_now(&mut self, environment: &Environment, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Close(slot) => {
                     tracing::debug!(local = %slot.wanted, "port closed");
-                    state.forwards.remove(&slot);
+                    self.forwards.remove(&slot);
                 }
                 Action::Yield(slot, at) => {
                     tracing::debug!(local = %slot.wanted, lent = %at, "a lent address goes to the \
                         container that owns it");
-                    if let Some(opened) = state.forwards.get_mut(&slot)
+                    if let Some(opened) = self.forwards.get_mut(&slot)
                         && let Some(forward) = opened.forwards.remove(&at)
                     {
                         forward.close();
                         opened.given_up.push(forward);
                     }
                 }
-                Action::Open(listening) => self.open(state, listening),
+                Action::Open(listening) => self.open(environment, listening),
             }
         }
     }
 
     /// What could not be had before.
-    pub(crate) fn try_again(&self, state: &mut State) {
-        let actions = state.table.again();
-        self.carry_out(state, actions);
+    pub(crate) fn retry(&mut self, environment: &Environment) {
+        let actions = self.table.again();
+        self.carry_out(environment, actions);
     }
 
     /// Addresses that nobody owns answer, too. One that is not to be had is left alone.
-    fn lend(&self, state: &mut State) {
-        for (slot, at) in state.table.lendable() {
-            let Some(opened) = state.forwards.get_mut(&slot) else { continue };
+    fn lend(&mut self, environment: &Environment) {
+        for (slot, at) in self.table.lendable() {
+            let Some(opened) = self.forwards.get_mut(&slot) else { continue };
             let Ok(socket) = listen::listen(Address { at, ..slot.wanted }) else { continue };
-            match Forward::open(socket, opened.target.clone(), &self.0.tasks) {
+            match Forward::open(socket, opened.target.clone(), &environment.tasks) {
                 Ok(forward) => {
                     opened.forwards.insert(at, forward);
-                    state.table.lent(&slot, at);
+                    self.table.lent(&slot, at);
                 }
                 Err(error) => tracing::debug!(%at, %error, "an address cannot be lent"),
             }
         }
     }
 
-    fn open(&self, state: &mut State, listening: Listening) {
+    fn open(&mut self, environment: &Environment, listening: Listening) {
         let Slot { wanted, .. } = listening.slot;
-        let opened = match (wanted.protocol, self.0.connector.without_datagrams()) {
+        let opened = match (wanted.protocol, environment.connector.without_datagrams()) {
             (Protocol::Udp, Some(why)) => Err(why),
             _ => self
-                .try_open(state, &listening)
+                .try_open(environment, &listening)
                 .map_err(|refused| listen::reason(&refused.error, refused.at)),
         };
         match opened {
@@ -103,12 +141,12 @@ impl Ports {
                         tracing::debug!(local = %wanted, container = %listening.name, "port open")
                     }
                 }
-                state.table.opened(listening, at);
+                self.table.opened(listening, at);
             }
             Err(why) => {
                 let (container, told) = (listening.name.clone(), why.clone());
                 // It is tried again and again; that is told once.
-                if state.table.blocked(listening, why) {
+                if self.table.blocked(listening, why) {
                     tracing::warn!(local = %wanted, %container, why = %told, "a port cannot be \
                         opened here");
                 }
@@ -117,23 +155,23 @@ impl Ports {
     }
 
     fn try_open(
-        &self,
-        state: &mut State,
+        &mut self,
+        environment: &Environment,
         listening: &Listening,
     ) -> Result<Vec<SocketAddr>, NotPlaced> {
         let slot = &listening.slot;
-        let placed = match state.reserved.remove(slot) {
-            Some(Reserved(placed)) => placed,
+        let placed = match self.reserved.remove(slot) {
+            Some(placed) => placed,
             None => {
-                state.sleepers.give_up(slot.wanted.at.port());
-                self.place(&state.table, listening)?
+                self.sleepers.give_up(slot.wanted.at.port());
+                self.place(environment, listening)?
             }
         };
         let at = placed.addresses();
         let target = Arc::new(Target {
-            connector: self.0.connector.clone(),
-            activity: self.0.activity.clone(),
-            places: self.0.places.clone(),
+            connector: environment.connector.clone(),
+            activity: environment.activity.clone(),
+            places: environment.places.clone(),
             source: format!(
                 "{}:{}",
                 listening.name,
@@ -143,11 +181,12 @@ impl Ports {
             is_containers: slot.by_hand,
             counters: Arc::default(),
         });
-        let open = |(at, socket)| Ok((at, Forward::open(socket, target.clone(), &self.0.tasks)?));
+        let open =
+            |(at, socket)| Ok((at, Forward::open(socket, target.clone(), &environment.tasks)?));
         let forwards: io::Result<BTreeMap<SocketAddr, Forward>> =
             placed.sockets.into_iter().map(open).collect();
         let forwards = forwards.map_err(|error| NotPlaced { at: slot.wanted.at, error })?;
-        state.forwards.insert(slot.clone(), Opened { target, forwards, given_up: Vec::new() });
+        self.forwards.insert(slot.clone(), Opened { target, forwards, given_up: Vec::new() });
         Ok(at)
     }
 
@@ -155,13 +194,14 @@ impl Ports {
     /// What a person asks for by hand is had or not.
     pub(crate) fn place(
         &self,
-        table: &Table,
+        environment: &Environment,
         listening: &Listening,
     ) -> Result<Placed<Socket>, NotPlaced> {
         let slot = &listening.slot;
-        let on_conflict = if slot.by_hand { OnConflict::Error } else { self.0.options.on_conflict };
+        let on_conflict =
+            if slot.by_hand { OnConflict::Error } else { environment.options.on_conflict };
         place(slot.wanted, listening.twin, on_conflict, |at| {
-            if !table.may_have(listening, at) {
+            if !self.table.may_have(listening, at) {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
             listen::listen(Address { at, ..slot.wanted })

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::docker::EngineError;
+use crate::engine_error::EngineError;
 
 /// One event is about 1 KB; labels make it longer.
 const MAX_EVENT: usize = 1 << 20;
