@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tunnel::{
     AgentPlan, AgentState, Class, Connector, Destination, Endpoint, HostKeys, Identity, OpenError,
-    Options, Route, Stream, Tunnel,
+    Options, Stream, Transport, Tunnel,
 };
 
 use crate::{clock, machine};
@@ -70,7 +70,7 @@ async fn serve(arguments: &Args) -> Result<()> {
         endpoint: Endpoint { host: arguments.host.clone(), port: 22, user: "root".to_owned() },
         host_keys: HostKeys::KnownHosts(believe(&arguments.host, folder.path())?),
         identity: Identity::File(arguments.key.clone()),
-        route: Route::Direct,
+        transport: Transport::Tcp,
         agent: Some(AgentPlan {
             binaries: agent(arguments)?,
             directory: "~/.cache/dockbridge".to_owned(),

@@ -4,10 +4,7 @@
 use agent_proto::READY_LINE;
 use bytes::BytesMut;
 
-#[path = "../../crates/tunnel/src/marker.rs"]
-mod marker;
-
-use marker::{Marker, take_marker};
+use tunnel::agent_banner::{Banner, take_banner};
 
 /// The first byte is the size of a piece.
 pub fn run(bytes: &[u8]) {
@@ -17,12 +14,12 @@ pub fn run(bytes: &[u8]) {
     for piece in bytes.chunks(usize::from(*size).max(1)) {
         heard.extend_from_slice(piece);
         fed += piece.len();
-        while let Some(found) = take_marker(&mut heard) {
+        while let Some(found) = take_banner(&mut heard) {
             let left = heard.len();
             assert_eq!(&heard[..], &bytes[fed - left..fed], "what follows a line is left alone");
             let taken = &bytes[..fed - left];
             match found {
-                Marker::Ready => {
+                Banner::Ready => {
                     assert!(
                         taken.ends_with(READY_LINE.as_bytes()),
                         "the agent's first byte is the \
@@ -30,7 +27,7 @@ pub fn run(bytes: &[u8]) {
                     );
                     return;
                 }
-                Marker::Wanted(said) | Marker::Unsuitable(said) => {
+                Banner::Wanted(said) | Banner::Unsuitable(said) => {
                     assert!(
                         taken.ends_with(b"\n") && !said.contains('\n'),
                         "a line is taken when \

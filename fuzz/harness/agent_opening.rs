@@ -1,12 +1,9 @@
-//! The first frame of a stream as the agent reads it, in pieces of any size: it takes the frame and
-//! not a byte more, for the rest belongs to whoever the stream leads to.
+//! The first frame of a stream as the agent reads it, in pieces of any size: the reader takes the
+//! frame and no byte more, because the rest belongs to the stream's target.
 
 use agent_proto::Opening;
+use agent_proto::io::receive;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-#[allow(dead_code, reason = "only the reading is looked at")]
-#[path = "../../crates/agent/src/framed.rs"]
-mod framed;
 
 /// The first byte is the size of a piece.
 pub fn run(bytes: &[u8]) {
@@ -18,11 +15,11 @@ pub fn run(bytes: &[u8]) {
 async fn read(size: usize, bytes: &[u8]) {
     let (mut client, mut agent) = tokio::io::duplex(size);
     let writing = async move {
-        // Fails when the agent has given the stream up.
+        // Fails when the agent has dropped the stream.
         let _ = client.write_all(bytes).await;
     };
     let reading = async move {
-        let opening = framed::receive::<Opening>(&mut agent).await;
+        let opening = receive::<Opening>(&mut agent).await;
         let mut rest = Vec::new();
         if opening.is_ok() {
             agent.read_to_end(&mut rest).await.expect("a pipe in memory");
@@ -32,8 +29,8 @@ async fn read(size: usize, bytes: &[u8]) {
     let ((), (opening, rest)) = tokio::join!(writing, reading);
     match agent_proto::decode::<Opening>(bytes) {
         Ok(Some((expected, taken))) => {
-            assert_eq!(opening.expect("it is whole"), expected);
-            assert_eq!(rest, &bytes[taken..], "what follows is left alone");
+            assert_eq!(opening.expect("it is complete"), expected);
+            assert_eq!(rest, &bytes[taken..], "the rest is not read");
         }
         Ok(None) | Err(_) => assert!(opening.is_err(), "{opening:?}"),
     }

@@ -4,71 +4,71 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One call. Whoever may open a stream may call: the SSH login is the permission.
+/// One call. Opening a stream is the permission to call: the SSH login grants both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
-    /// Nothing but a sign of life; answered with [`Reply::Done`].
+    /// Tests that the agent is alive. Answered with [`Reply::Done`].
     Ping,
     /// Answered with [`Reply::Report`].
     Report,
-    /// Asks for a bundle of lanes beside this session, for big transfers; answered with
-    /// [`Reply::Lanes`]. Once all have connected and said which way they go ([`crate::Direction`]),
-    /// they carry yamux as one stream, as this session does.
+    /// Asks for a bundle of lanes beside this session, for big transfers. Answered with
+    /// [`Reply::Channel`]. When all lanes have connected and sent their [`crate::Direction`], they
+    /// carry yamux as one stream, as this session does.
     Lanes {
-        /// How many.
+        /// The number of lanes.
         count: u8,
-        /// A round trip to the client, in microseconds.
+        /// The round trip to the client, in microseconds.
         round_trip: u32,
     },
-    /// Connects to a TCP port of the machine whose bytes travel aside of this session, by a channel
-    /// of their own; answered with [`Reply::Lanes`] or [`Reply::Refused`]. What connects there
-    /// carries both directions sealed, so that a break is told from an end.
-    Aside {
+    /// Connects to a TCP port of the machine through an SSH channel of its own, beside this
+    /// session. Answered with [`Reply::Channel`] or [`Reply::Refused`]. Both directions carry an
+    /// explicit end, so that a break is recognized.
+    #[serde(rename = "aside")]
+    Channel {
         /// Host name or address.
         host: String,
         /// Port.
         port: u16,
     },
-    /// Renews the lease and says what this client is doing; answered with [`Reply::Report`].
+    /// Renews the lease and reports this client's activity. Answered with [`Reply::Report`].
     Heartbeat(Heartbeat),
-    /// What to do when the lease ends. Kept in the agent's memory only.
+    /// What to do when the lease ends. The agent keeps it in memory only.
     EndOfLease(EndOfLease),
-    /// Stops containers, then docker and containerd, then unmounts the volume; answered when that
-    /// is done with [`Reply::Done`], or with [`Reply::Failed`], after which the volume may still be
-    /// mounted. With `unless_used`, refused with [`Reply::InUse`] while another client has been
-    /// active within the idle time that it announced in its own heartbeats.
+    /// Stops containers, then docker and containerd, then unmounts the volume. Answered with
+    /// [`Reply::Done`] when that is done, or with [`Reply::Failed`], after which the volume may
+    /// still be mounted. With `unless_used` it is answered with [`Reply::InUse`] while another
+    /// client has been active within the idle time that it announced in its heartbeats.
     Release {
-        /// The asking client: its own activity does not count.
+        /// The calling client. Its own activity does not count.
         client: String,
-        /// Ask first whether another client works here.
+        /// Refuse while another client uses the machine.
         unless_used: bool,
     },
-    /// Starts the containers that ran when the volume was last given up and that the engine has not
+    /// Starts the containers that ran when the volume was last released and that the engine has not
     /// started by itself: those with a restart policy, or all of them. Answered with
-    /// [`Reply::Resumed`]; what was asked for once is done.
+    /// [`Reply::Resumed`]. A repeated call starts nothing again.
     Resume {
-        /// Those without a restart policy, too.
+        /// Include containers without a restart policy.
         all: bool,
     },
-    /// Waits until dockerd answers, or `seconds` have passed; answered with [`Reply::Report`].
+    /// Waits until dockerd answers or `seconds` have passed. Answered with [`Reply::Report`].
     AwaitDocker {
-        /// Longest wait.
+        /// The longest wait.
         seconds: u32,
     },
 }
 
-/// A client's sign of life.
+/// A client's heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Which daemon speaks: random for each run of a daemon.
+    /// Identifies the daemon: random for each run.
     pub client: String,
-    /// The machine may exist for this long from now without hearing from anyone, in seconds.
+    /// How long the machine may exist from now on without another heartbeat, in seconds.
     pub lease_seconds: u32,
-    /// How long ago this client last saw activity of its own, in seconds; 0 while something is
-    /// going on.
+    /// Time since this client's last activity, in seconds; 0 during activity.
     pub idle_seconds: u32,
-    /// How long this client may be idle before it gives the machine up, in seconds. Counts for
+    /// How long this client may be idle before it releases the machine, in seconds. It counts for
     /// [`Call::Release`] of another client.
     pub idle_limit_seconds: u32,
 }
@@ -77,15 +77,16 @@ pub struct Heartbeat {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndOfLease {
-    /// The machine powers off. It bills until somebody deletes it.
+    /// The machine powers off. It is billed until somebody deletes it.
     PowerOff,
-    /// The machine deletes itself through the cloud's API, and powers off where that fails.
+    /// The machine deletes itself (self-destruct) through the cloud's API, and powers off if that
+    /// fails.
     Delete {
-        /// API base such as `https://api.hetzner.cloud/v1`, as reached from the machine.
+        /// The API's base URL as reached from the machine, such as `https://api.hetzner.cloud/v1`.
         endpoint: String,
-        /// Id of this server.
+        /// This server's id.
         server: u64,
-        /// Token with the right to delete.
+        /// An API token that may delete the server.
         token: String,
     },
 }
@@ -107,50 +108,51 @@ impl fmt::Debug for EndOfLease {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// Done as asked.
+    /// The call succeeded.
     Done,
     /// The state of the machine.
     Report(MachineReport),
-    /// Each lane is one connection to this Unix socket, within [`crate::LANES_WAIT_SECONDS`].
-    Lanes {
+    /// A Unix socket that each requested channel connects to, within [`crate::LANES_WAIT_SECONDS`].
+    #[serde(rename = "lanes")]
+    Channel {
         /// Its path.
         path: String,
     },
-    /// What was to be connected to could not be.
+    /// The target could not be connected.
     Refused(crate::Refusal),
-    /// The containers that were started, and why others were not, by name.
+    /// The containers that were started, and those that failed, by name.
     Resumed {
-        /// Those that run again.
+        /// Names of the started containers.
         started: Vec<String>,
-        /// Name and reason, in words for a person.
+        /// Name and reason, human-readable.
         failed: Vec<String>,
     },
-    /// Another client works here.
+    /// Another client uses the machine.
     InUse {
-        /// What keeps the machine, in words for a person.
+        /// Who uses the machine, human-readable.
         reason: String,
     },
-    /// It was tried and failed.
+    /// The call failed.
     Failed {
-        /// What went wrong, in words for a person.
+        /// The reason, human-readable.
         message: String,
     },
 }
 
-/// What the agent sees of its machine.
+/// The state of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineReport {
-    /// [`crate::PROTOCOL`] of the agent.
+    /// The agent's [`crate::PROTOCOL`].
     pub protocol: u32,
     /// Whether dockerd answers.
     pub docker: DockerState,
-    /// Containers, when dockerd answers.
+    /// The number of containers, if dockerd answers.
     pub containers: Option<ContainerCounts>,
-    /// The volume, when it is mounted.
+    /// The volume's usage, if it is mounted.
     pub disk: Option<DiskUsage>,
     /// Seconds until the lease ends; `None` before the first heartbeat.
     pub lease_seconds: Option<u32>,
-    /// Other clients that work here, in words for a person.
+    /// Other clients that use the machine, human-readable.
     pub others: Vec<String>,
     /// Seconds since the machine booted.
     pub uptime_seconds: u64,
@@ -162,14 +164,14 @@ pub struct MachineReport {
 pub enum DockerState {
     /// It answers.
     Ready,
-    /// Not yet, or for a moment no more.
+    /// It does not answer now.
     Starting,
-    /// It was stopped, and its volume given up: this machine is on its way out, and serves nobody
+    /// It was stopped and its volume released. This machine is about to end and serves no client
     /// again.
     Released,
-    /// It will not: the volume was refused or a unit failed.
+    /// It will not start: the volume was refused or a unit failed.
     Failed {
-        /// Why, in words for a person.
+        /// The reason, human-readable.
         reason: String,
     },
 }
@@ -183,18 +185,27 @@ pub struct ContainerCounts {
     pub total: u32,
 }
 
-/// Fill of the volume, in bytes.
+/// Disk usage of the volume, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskUsage {
-    /// In use.
+    /// Used bytes.
     pub used: u64,
-    /// In all.
+    /// Total bytes.
     pub total: u64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_on_the_wire_are_those_of_protocol_2() {
+        let channel = Call::Channel { host: "h".into(), port: 1 };
+        let json = serde_json::to_string(&channel).unwrap();
+        assert_eq!(json, r#"{"aside":{"host":"h","port":1}}"#);
+        let reply = Reply::Channel { path: "/p".into() };
+        assert_eq!(serde_json::to_string(&reply).unwrap(), r#"{"lanes":{"path":"/p"}}"#);
+    }
 
     #[test]
     fn a_token_is_never_printed() {

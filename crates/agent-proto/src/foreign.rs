@@ -1,12 +1,12 @@
-//! What a disk image is not: formats of other virtual machines, archives, documents and text, told
-//! by their first bytes. Pure.
+//! Recognizes files that are no disk image by their first bytes: disks of other virtual machines,
+//! archives, documents and text. Pure.
 //!
-//! A raw image has no head of its own, so whatever is not known to be something else is one.
+//! A raw image has no signature of its own, so everything that is not recognized counts as one.
 
-/// Bytes that are enough to tell: the descriptor of an ISO file system stands at 32 KiB.
+/// How many bytes are enough: the descriptor of an ISO file system is at 32 KiB.
 pub const HEAD: usize = 36 * 1024;
 
-/// Heads by where they stand, and what begins so.
+/// Signatures: offset, bytes, description.
 const FOREIGN: &[(usize, &[u8], &str)] = &[
     (0, b"KDMV", "a VMDK disk of VMware"),
     (0, b"COWD", "a VMDK disk of VMware"),
@@ -33,19 +33,19 @@ const FOREIGN: &[(usize, &[u8], &str)] = &[
     (0, b"\xff\xd8\xff", "a picture"),
 ];
 
-/// Where a disk with an MBR or a hybrid ISO image has `55 aa`.
+/// The offset of `55 aa` on a disk with an MBR or a hybrid ISO image.
 const BOOT_SIGNATURE: usize = 510;
-/// Of text this much is looked at.
+/// How many bytes of a text are examined.
 const TEXT: usize = 512;
 
-/// What these first bytes are, if they are no raw or qcow2 image; in words that go behind "it is".
+/// A description of a file with these first bytes, if it is neither a raw nor a qcow2 image. It
+/// completes the phrase "it is".
 pub fn foreign(head: &[u8]) -> Option<&'static str> {
-    let stands =
-        |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
-    if let Some((_, _, what)) = FOREIGN.iter().find(|(at, magic, _)| stands(*at, magic)) {
+    let has = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
+    if let Some((_, _, what)) = FOREIGN.iter().find(|(at, magic, _)| has(*at, magic)) {
         return Some(what);
     }
-    if stands(32_769, b"CD001") && !stands(BOOT_SIGNATURE, &[0x55, 0xaa]) {
+    if has(32_769, b"CD001") && !has(BOOT_SIGNATURE, &[0x55, 0xaa]) {
         return Some("an ISO image that boots from a CD only");
     }
     let start = head.get(..head.len().min(TEXT)).unwrap_or_default();
@@ -66,7 +66,7 @@ pub fn foreign(head: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// A character may be cut off at the end.
+/// The last character may be cut off.
 fn is_utf8(bytes: &[u8]) -> bool {
     match std::str::from_utf8(bytes) {
         Ok(_) => true,
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_of_other_things_are_told() {
+    fn signatures_of_other_formats_are_recognized() {
         for (place, magic, what) in FOREIGN {
             assert_eq!(foreign(&at(*place, magic)), Some(*what));
         }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn disks_are_taken() {
+    fn disks_are_accepted() {
         let mut hybrid = at(32_769, b"CD001");
         hybrid[BOOT_SIGNATURE..BOOT_SIGNATURE + 2].copy_from_slice(&[0x55, 0xaa]);
         assert_eq!(foreign(&hybrid), None);

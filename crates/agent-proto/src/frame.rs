@@ -1,24 +1,24 @@
 //! Frames: a big-endian `u32` length, then that many bytes of JSON. Pure functions over buffers;
-//! the reading and writing is done by the two ends.
+//! the callers read and write.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Longest frame either side accepts, in bytes. A heartbeat with its report is under 1 KiB; a call
-/// that carries a token is the largest.
+/// The longest frame that either side accepts, in bytes. A heartbeat with its report is under 1
+/// KiB; the largest frame is a call with a token.
 pub const MAX_FRAME: usize = 64 * 1024;
 
-/// A frame that cannot be sent or understood.
+/// A frame that cannot be sent or decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// The other side announced more than [`MAX_FRAME`], or we were about to.
+    /// The announced length, or that of a frame to be sent, exceeds [`MAX_FRAME`].
     #[error("a frame of {0} bytes is over the limit of {MAX_FRAME}")]
     TooLong(usize),
-    /// The bytes are no JSON of the expected shape.
-    #[error("a frame is not understood")]
+    /// The bytes are not JSON of the expected shape.
+    #[error("a frame cannot be decoded")]
     Malformed(#[source] serde_json::Error),
 }
 
-/// Encodes one frame with its length in front.
+/// Encodes one frame including its length.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, value).map_err(FrameError::Malformed)?;
@@ -30,15 +30,15 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
-/// How many bytes are missing as far as `buffer` tells: first those of the length, then those of
-/// the frame. 0 when one frame is whole. Whoever reads so many and asks again reads not a byte that
-/// belongs to what follows.
+/// How many bytes are missing as far as `buffer` shows: first those of the length, then those of
+/// the frame; 0 when one frame is complete. A reader that reads exactly this many and asks again
+/// reads no byte that belongs to what follows.
 pub fn missing(buffer: &[u8]) -> Result<usize, FrameError> {
     let Some((head, body)) = buffer.split_first_chunk::<4>() else { return Ok(4 - buffer.len()) };
     Ok(length(*head)?.saturating_sub(body.len()))
 }
 
-/// Takes one frame from the front of `buffer`: the value and how many bytes it took, or `None`
+/// Decodes the frame at the front of `buffer`: its value and how many bytes it took, or `None`
 /// while bytes are missing.
 pub fn decode<T: DeserializeOwned>(buffer: &[u8]) -> Result<Option<(T, usize)>, FrameError> {
     let Some((head, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded_at_every_split(host in ".{0,40}", port: u16, tail: Vec<u8>) {
+        fn encoded_frames_are_decoded_at_every_split(host in ".{0,40}", port: u16, tail: Vec<u8>) {
             let opening = Opening::Tcp { host, port };
             let mut bytes = encode(&opening).unwrap();
             let length = bytes.len();
@@ -77,7 +77,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_from_outside_panic(bytes: Vec<u8>) {
+        fn arbitrary_input_does_not_panic(bytes: Vec<u8>) {
             let _ = decode::<Opening>(&bytes);
         }
     }

@@ -1,22 +1,22 @@
-//! What a build of a machine image and its writer in the rescue system say to each other. The
-//! writer reads one [`WriteOrder`] as a line of JSON on its standard input, with the bytes of the
-//! image after it where they come that way, and prints one [`WriteEvent`] a line until
-//! [`WriteEvent::Done`] or [`WriteEvent::Failed`].
+//! The protocol between the builder of a machine image and the writer in the rescue system. The
+//! writer reads one [`WriteOrder`] as a line of JSON on standard input, followed by the image if
+//! the source is standard input, and prints one [`WriteEvent`] per line until [`WriteEvent::Done`]
+//! or [`WriteEvent::Failed`].
 
 use serde::{Deserialize, Serialize};
 
-/// What is to be written.
+/// What to write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteOrder {
-    /// The disk, such as `/dev/sda`. All that is on it is lost.
+    /// The disk, such as `/dev/sda`. Everything on it is lost.
     pub device: String,
     /// Where the bytes come from.
     pub source: ImageSource,
     /// How they are compressed.
     pub compression: Compression,
-    /// What they are once they are decompressed.
+    /// The format after decompression.
     pub format: Format,
-    /// What the source, as it comes, has to be.
+    /// The expected checksum of the source as received.
     pub checksum: Option<Checksum>,
 }
 
@@ -24,18 +24,18 @@ pub struct WriteOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageSource {
-    /// A web server. The line is the machine's own.
+    /// A web server, reached from the machine.
     Url {
         /// `http` or `https`.
         url: String,
-        /// A source that sends nothing for so long has stalled, in seconds.
+        /// A source that sends nothing for this long has stalled, in seconds.
         stall_seconds: u32,
         /// How often in a row it may fail without having sent anything.
         attempts: u32,
     },
-    /// Standard input, behind the order.
+    /// Standard input, after the order.
     Input {
-        /// Bytes.
+        /// Its length in bytes.
         length: u64,
     },
 }
@@ -44,9 +44,9 @@ pub enum ImageSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// By its first bytes.
+    /// Detected from the first bytes.
     Auto,
-    /// Not at all.
+    /// Not compressed.
     None,
     /// `.xz`
     Xz,
@@ -62,9 +62,9 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// By its first bytes.
+    /// Detected from the first bytes.
     Auto,
-    /// The bytes of the disk.
+    /// The bytes of the disk, in order.
     Raw,
     /// QEMU's copy-on-write format, versions 2 and 3.
     Qcow2,
@@ -80,68 +80,67 @@ pub enum Checksum {
     Sha512(String),
 }
 
-/// What a writer does.
+/// The phases of a writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WritePhase {
-    /// The disk is emptied.
+    /// Discards the content of the disk.
     Discard,
-    /// The source comes in and is written.
+    /// Reads the source and writes it.
     Write,
-    /// What was staged at the end of the disk is taken apart (qcow2).
+    /// Converts the file that was staged at the end of the disk (qcow2).
     Convert,
-    /// What is in memory goes to the disk.
+    /// Flushes buffers to the disk.
     Sync,
-    /// The disk is read back.
+    /// Reads the disk back.
     Verify,
 }
 
-/// What a writer tells.
+/// What a writer reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteEvent {
     /// A phase begins.
     Phase(WritePhase),
-    /// How far the phase is.
+    /// The progress of the phase.
     Progress {
-        /// Bytes that are done: of the source while writing, of the image afterwards.
+        /// Completed bytes: of the source while writing, of the image afterwards.
         done: u64,
-        /// Of so many, where that is known.
+        /// The total, if it is known.
         total: Option<u64>,
     },
-    /// The source broke off and is asked for the rest.
+    /// The source broke off and the rest is requested.
     Resumed {
-        /// From this byte on.
+        /// The offset of the first requested byte.
         at: u64,
-        /// What happened.
+        /// Why it broke off.
         because: String,
     },
-    /// The image is on the disk, and was read back.
+    /// The image is on the disk and was verified.
     Done(Written),
-    /// It is not; nothing follows.
+    /// The image was not written. No event follows.
     Failed {
         /// What kind of failure.
         kind: WriteFailure,
-        /// In words for a person.
+        /// The reason, human-readable.
         message: String,
     },
 }
 
-/// What was written.
+/// The result of a complete write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Bytes of the source.
+    /// Length of the source, in bytes.
     pub source_bytes: u64,
-    /// SHA-256 of the source as it came, in hex digits.
+    /// SHA-256 of the source as received, in hex digits.
     pub source_sha256: String,
-    /// Bytes of the image.
+    /// Length of the image, in bytes.
     pub image_bytes: u64,
-    /// SHA-256 of the image, which the disk was read back against, in hex digits.
+    /// SHA-256 of the image, in hex digits. The disk was compared with it.
     pub image_sha256: String,
-    /// Bytes of the image that are zeros and were not written.
+    /// Bytes of the image that are zeros and were skipped.
     pub skipped_bytes: u64,
-    /// Bytes that were not zeros on the disk although they had been discarded, and were written
-    /// after all.
+    /// Bytes that were not zeros on the disk after the discard, and were written after all.
     pub repaired_bytes: u64,
 }
 
@@ -149,16 +148,16 @@ pub struct Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WriteFailure {
-    /// The source cannot be had, broke off, or stalled.
+    /// The source is not available, broke off, or stalled.
     Source,
-    /// The source is not what its checksum says.
+    /// The source does not match its checksum.
     Checksum,
-    /// It cannot be decompressed, or is no image.
+    /// It cannot be decompressed, or is not an image.
     Archive,
     /// It does not fit on the disk.
     TooBig,
-    /// The disk cannot be written, or holds something else than what was written.
+    /// The disk cannot be written, or its content differs from what was written.
     Disk,
-    /// The order cannot be carried out here.
+    /// The order is not possible here.
     Order,
 }

@@ -1,9 +1,10 @@
-//! What client and agent say to each other.
+//! The protocol between client and agent.
 //!
-//! One SSH channel carries yamux streams. Each stream opens with an [`Opening`] frame from the
-//! client and, after it, the bytes of whatever it leads to; the agent answers with one [`Opened`]
-//! frame before its first byte. Both are sent without waiting for the other, so that a stream costs
-//! no round trip of its own. This crate knows the words and their bytes, and does no IO.
+//! One SSH channel carries yamux streams. Each stream begins with an [`Opening`] frame from the
+//! client, followed by the bytes for its target; the agent answers with one [`Opened`] frame before
+//! its first byte. Neither side waits for the other's frame, so a stream costs no extra round trip.
+//! This crate defines the messages and their encoding; with the feature `tokio` it also reads and
+//! writes frames.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,8 @@ pub mod datagram;
 pub mod foreign;
 mod frame;
 pub mod image;
+#[cfg(feature = "tokio")]
+pub mod io;
 
 pub use call::{
     Call, ContainerCounts, DiskUsage, DockerState, EndOfLease, Heartbeat, MachineReport, Reply,
@@ -20,33 +23,34 @@ pub use frame::{FrameError, MAX_FRAME, decode, encode, missing};
 
 use serde::{Deserialize, Serialize};
 
-/// Raised when either side could misunderstand the other. The client starts the agent that it
-/// brought, by hash, so the two differ only while a machine still runs the agent of an older
-/// client.
+/// Incremented when one side could misunderstand the other. The client starts the agent binary that
+/// it uploaded, selected by hash, so the versions differ only while a machine still runs the agent
+/// of an older client.
 pub const PROTOCOL: u32 = 2;
 
-/// Printed by `dockbridge-agent session` on its standard output before the first yamux byte. What a
-/// login shell or a banner prints earlier is skipped up to this line.
+/// `dockbridge-agent session` prints this on standard output before the first yamux byte. The
+/// client skips everything up to this line, such as the output of a login shell or a banner.
 pub const READY_LINE: &str = "dockbridge-agent ready\n";
 
-/// Streams that one session carries at most. The client keeps to it; beyond it the multiplexer
-/// would give up the whole session.
+/// The most streams that one session carries. The client observes it; beyond it the multiplexer
+/// would close the whole session.
 pub const MAX_STREAMS: usize = 1024;
 
-/// The largest piece of a stream that is sent at once, in bytes: with yamux's header of 12 it fills
-/// one SSH packet of 32 KiB.
+/// The largest piece of a stream that is sent at once, in bytes: with yamux's 12-byte header it
+/// fills one SSH packet of 32 KiB.
 pub const SPLIT: usize = 32 * 1024 - 12;
 
-/// The same in a bundle of lanes, where a chunk has a head of 17 bytes besides. The other side
-/// gives credit for whole pieces: with four times as long ones half of the first credit was never
-/// there in time for more, and a path of 5 MB/s was used to two thirds.
+/// The largest piece of a stream in a bundle of lanes, in bytes, where a chunk has a head of 17
+/// bytes besides. The other side gives credit for whole pieces: with pieces four times as long,
+/// half of the first credit never came back in time for more, and a path of 5 MB/s was used to two
+/// thirds.
 pub const LANES_SPLIT: usize = 32 * 1024 - 17 - 12;
 
 /// How long the agent waits for all lanes of a bundle, in seconds: an SSH login takes ten round
-/// trips, and there are several.
+/// trips, and a bundle needs several logins.
 pub const LANES_WAIT_SECONDS: u64 = 30;
 
-/// Which way the chunks of a lane go. The client says it with the lane's first byte.
+/// The direction of a lane's chunks. The client sends it as the lane's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// To the machine.
@@ -56,7 +60,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As a lane begins.
+    /// The first byte of a lane.
     pub fn byte(self) -> u8 {
         match self {
             Direction::Up => b'u',
@@ -64,13 +68,13 @@ impl Direction {
         }
     }
 
-    /// What a lane that begins with `byte` is for.
+    /// The direction that the first byte of a lane stands for.
     pub fn of(byte: u8) -> Option<Self> {
         [Direction::Up, Direction::Down].into_iter().find(|direction| direction.byte() == byte)
     }
 }
 
-/// The first frame of a stream, from the client: where it leads. The agent opens streams for
+/// The first frame of a stream, from the client: the stream's target. The agent opens streams for
 /// [`Opening::Abandon`] and [`Opening::Broken`] only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,31 +93,31 @@ pub enum Opening {
         /// Port.
         port: u16,
     },
-    /// A UDP port as seen from the machine. The stream carries datagrams both ways ([`datagram`])
-    /// until the client ends it; who answers is heard only if it is that port.
+    /// A UDP port as seen from the machine. The stream carries datagrams in both directions
+    /// ([`datagram`]) until the client ends it. Only datagrams from that port are received.
     Udp {
         /// Host name or address.
         host: String,
         /// Port.
         port: u16,
     },
-    /// A call to the agent itself; the reply is one [`Reply`] frame, then the stream ends.
+    /// A call to the agent itself. The reply is one [`Reply`] frame, then the stream ends.
     Call(Call),
-    /// The sender has closed its side of a stream and now drops the rest of it; whatever still
-    /// comes from the other side is lost. yamux has no reset after a FIN, so that the other side
-    /// would write until its credit is used up and then wait for ever. Not answered.
+    /// The sender has closed its side of a stream and now drops the rest of it; what still arrives
+    /// from the other side is lost. yamux has no reset after a FIN, so the other side would write
+    /// until its credit is used up and then wait forever. Not answered.
     Abandon {
         /// The yamux id of the stream.
         stream: u32,
     },
-    /// What a stream leads to broke off after the client had closed its own side; the agent holds
-    /// the stream until the client gives it up. yamux shows a reset after a FIN as an end, so that
-    /// what broke off would look whole. Not answered.
+    /// The target's connection broke off after the client had closed its side. The agent holds the
+    /// stream until the client gives it up: yamux shows a reset after a FIN as an end, so the
+    /// broken stream would look complete. Not answered.
     Broken {
         /// The yamux id of the stream.
         stream: u32,
-        /// So many bytes of the stream come before the break: this may be heard earlier than they
-        /// are.
+        /// The number of bytes of the stream before the break. This frame may arrive earlier than
+        /// they do.
         after: u64,
     },
 }
@@ -122,26 +126,26 @@ pub enum Opening {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Opened {
-    /// The stream leads where it was asked to.
+    /// The target is connected.
     Ready,
-    /// It does not; the stream ends after this frame.
+    /// The target is not connected. The stream ends after this frame.
     Refused(Refusal),
 }
 
 /// Why a stream could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// What kind of failure, for the side that has to act on it.
+    /// The kind of failure, for the side that has to act on it.
     pub kind: RefusalKind,
-    /// The operating system's own words.
+    /// The operating system's message.
     pub message: String,
 }
 
-/// Kinds of refusal that a client treats differently.
+/// The kinds of refusal that a client treats differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// Nothing listens there: a local connection is refused, too.
+    /// Nothing listens there; a local connection is refused, too.
     ConnectionRefused,
     /// The socket file does not exist (dockerd has not started yet).
     NotFound,

@@ -1,5 +1,5 @@
-//! Runs the machine's own programs. Arguments are visible to every process of the machine: secrets
-//! go in by standard input.
+//! Runs the machine's programs. Every process of the machine can read arguments, so secrets are
+//! passed on standard input.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// Where the machine's programs are; a non-interactive login's path often lacks `sbin`.
+/// The machine's programs. The PATH of a non-interactive login often lacks `sbin`.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Programs found by a search path: the machine's, or a folder of stand-ins.
+/// Runs programs from a search path.
 #[derive(Debug, Clone)]
 pub struct Commands {
     path: OsString,
@@ -24,8 +24,8 @@ pub struct Commands {
 pub struct Ended {
     /// Exit status; `None` when a signal ended it.
     pub status: Option<i32>,
-    /// Both outputs, for an error message.
-    pub said: String,
+    /// Standard error and standard output, for an error message.
+    pub output: String,
 }
 
 impl Ended {
@@ -36,8 +36,8 @@ impl Ended {
 }
 
 impl Commands {
-    /// The machine's programs. Below another root only stand-ins are run, never a program that
-    /// could end the machine of a test.
+    /// The machine's programs. Below another root only the programs of a test are run, never one
+    /// that could end the host.
     pub fn under(root: &Path) -> Self {
         match root == Path::new("/") {
             true => Self { path: PATH.into() },
@@ -45,7 +45,7 @@ impl Commands {
         }
     }
 
-    /// Runs one program to its end, or kills it after `limit`.
+    /// Runs a program to its end, or kills it after `limit`.
     pub async fn run(
         &self,
         program: &str,
@@ -64,7 +64,7 @@ impl Commands {
         let input = child.stdin.take();
         let running = async {
             if let Some(mut input) = input {
-                // A program that does not read is judged by its status.
+                // A program that does not read its input is judged by its status.
                 let _ = input.write_all(stdin).await;
             }
             child.wait_with_output().await
@@ -72,10 +72,10 @@ impl Commands {
         let output = tokio::time::timeout(limit, running)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let said = [output.stderr, output.stdout].concat();
+        let text = [output.stderr, output.stdout].concat();
         Ok(Ended {
             status: output.status.code(),
-            said: String::from_utf8_lossy(&said).trim().to_owned(),
+            output: String::from_utf8_lossy(&text).trim().to_owned(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The few questions and orders that the agent has for dockerd, over its Unix socket.
+//! The agent's client for dockerd's API, over its Unix socket.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-/// Longest answer, in bytes: a thousand running containers take about 2 MB.
-const MOST_ANSWER: usize = 16 * 1024 * 1024;
-/// How long a question may take; a busy dockerd under load was seen to take seconds.
-const ANSWERS: Duration = Duration::from_secs(5);
+/// The largest response, in bytes: a thousand running containers take about 2 MB.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+/// How long a query may take; a dockerd under load was seen to take seconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// dockerd behind its socket.
+/// dockerd at its socket.
 #[derive(Debug, Clone)]
 pub struct Docker {
     socket: PathBuf,
@@ -37,14 +37,14 @@ struct Container {
     id: String,
 }
 
-/// What is asked of one container.
+/// The parts of a container's state that the agent uses.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Inspected {
     pub id: String,
-    /// With a slash before it.
+    /// With a leading slash.
     pub name: String,
-    /// As in RFC 3339.
+    /// In RFC 3339 format.
     pub created: String,
     pub state: State,
     pub host_config: HostConfig,
@@ -54,7 +54,7 @@ pub struct Inspected {
 #[serde(rename_all = "PascalCase")]
 pub struct State {
     pub running: bool,
-    /// Of its first process, while it runs.
+    /// The id of its first process while it runs.
     #[serde(default)]
     pub pid: i32,
 }
@@ -68,28 +68,28 @@ pub struct HostConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RestartPolicy {
-    /// `no` or nothing, `always`, `unless-stopped` or `on-failure`.
+    /// `no` or empty, `always`, `unless-stopped` or `on-failure`.
     pub name: String,
 }
 
 impl Docker {
-    /// dockerd at this path.
+    /// The dockerd with this socket.
     pub fn at(socket: PathBuf) -> Self {
         Self { socket }
     }
 
-    /// Whether it answers. Waits while it accepts and does not: systemd listens for it while it
-    /// starts.
+    /// Waits until it answers. systemd accepts connections for a dockerd that is starting, so the
+    /// wait may be long.
     pub async fn ping(&self) -> io::Result<()> {
         self.request(Method::GET, "/_ping").await.map(drop)
     }
 
-    /// The same, but not for long.
+    /// Whether it answers within a few seconds.
     pub async fn is_ready(&self) -> bool {
-        matches!(tokio::time::timeout(ANSWERS, self.ping()).await, Ok(Ok(())))
+        matches!(tokio::time::timeout(TIMEOUT, self.ping()).await, Ok(Ok(())))
     }
 
-    /// How many containers there are; from the summary, which takes no time however many there are.
+    /// The number of containers, from `/info`, which is fast however many there are.
     pub async fn counts(&self) -> Option<ContainerCounts> {
         let info: Info = self.ask("/info").await.ok()?;
         Some(ContainerCounts { running: info.containers_running, total: info.containers })
@@ -112,7 +112,7 @@ impl Docker {
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str) -> io::Result<T> {
-        let asked = tokio::time::timeout(ANSWERS, self.request(Method::GET, path));
+        let asked = tokio::time::timeout(TIMEOUT, self.request(Method::GET, path));
         let body = asked.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(serde_json::from_slice(&body)?)
     }
@@ -131,14 +131,14 @@ impl Docker {
         let answering = async {
             let response = sender.send_request(request).await.map_err(io::Error::other)?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), MOST_ANSWER)
+            let body = Limited::new(response.into_body(), MAX_BODY)
                 .collect()
                 .await
                 .map_err(io::Error::other)?
                 .to_bytes();
             Ok::<_, io::Error>((status, body))
         };
-        // The connection lives as long as its one request, which hears of its end by itself.
+        // The connection lives as long as its one request, which gets its error.
         let driving = async {
             let _ = connection.await;
             std::future::pending::<()>().await;
@@ -147,7 +147,7 @@ impl Docker {
             answer = answering => answer?,
             () = driving => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
-        // 304: it was started already.
+        // 304: it is running already.
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(body);
         }

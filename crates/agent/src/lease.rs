@@ -1,4 +1,4 @@
-//! The lease: until when the machine may exist, and who uses it. Pure; time comes in as the time
+//! The lease: until when the machine may exist, and which clients use it. Pure; times are durations
 //! since boot.
 
 use std::collections::BTreeMap;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use agent_proto::Heartbeat;
 
-/// A client is counted as alive for this long after its last heartbeat: two periods of 30 s and the
-/// time of a lost one.
+/// A client counts as alive for this long after its last heartbeat: two periods of 30 s and a grace
+/// for a lost one.
 const FRESH: Duration = Duration::from_secs(75);
 
-/// Until when the machine may exist.
+/// Until when the machine may exist, by client.
 #[derive(Debug, Default)]
 pub struct Lease {
     clients: BTreeMap<String, Client>,
@@ -25,7 +25,7 @@ struct Client {
 }
 
 impl Lease {
-    /// A client's sign of life. It says nothing about the time that others were granted.
+    /// Renews one client's part of the lease. It does not change what others were granted.
     pub fn renew(&mut self, now: Duration, heartbeat: &Heartbeat) {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let client = Client {
@@ -35,24 +35,24 @@ impl Lease {
             ends: now + seconds(heartbeat.lease_seconds),
         };
         self.clients.insert(heartbeat.client.clone(), client);
-        // Who is long gone counts for nothing; the latest end stays, or the lease would be
-        // forgotten with its last client.
+        // Clients whose time is over are dropped, except the one with the latest end: without it
+        // the lease would be forgotten.
         let ends = self.ends();
         self.clients.retain(|_, client| now < client.ends || Some(client.ends) == ends);
     }
 
-    /// When the machine ends, since boot; `None` before the first heartbeat.
+    /// When the lease ends, since boot; `None` before the first heartbeat.
     pub fn ends(&self) -> Option<Duration> {
         self.clients.values().map(|client| client.ends).max()
     }
 
-    /// What is left of it.
+    /// The time left; `None` before the first heartbeat.
     pub fn left(&self, now: Duration) -> Option<Duration> {
         self.ends().map(|ends| ends.saturating_sub(now))
     }
 
-    /// Who but `asking` works here, in words for a person: alive, and within the idle time that it
-    /// announced.
+    /// The clients other than `asking` that use the machine, human-readable: those alive and within
+    /// the idle time that they announced.
     pub fn others(&self, now: Duration, asking: Option<&str>) -> Vec<String> {
         let others = self.clients.iter().filter(|(name, _)| Some(name.as_str()) != asking);
         let using = others.filter_map(|(name, client)| {
@@ -61,8 +61,7 @@ impl Lease {
             (age < FRESH && idle < client.idle_limit).then(|| match idle.as_secs() {
                 0 => format!("client {name} is active"),
                 idle => format!(
-                    "client {name} was active {idle} s ago and keeps the machine for \
-                    {} s",
+                    "client {name} was active {idle} s ago and keeps the machine for {} s",
                     client.idle_limit.as_secs()
                 ),
             })
@@ -90,12 +89,12 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_heartbeat_there_is_no_lease() {
+    fn there_is_no_lease_before_the_first_heartbeat() {
         assert_eq!((Lease::default().ends(), Lease::default().left(at(9))), (None, None));
     }
 
     #[test]
-    fn each_heartbeat_counts_from_its_own_moment() {
+    fn a_heartbeat_extends_the_lease_from_its_arrival() {
         let mut lease = Lease::default();
         lease.renew(at(100), &heartbeat("a", 300, 0, 60));
         lease.renew(at(130), &heartbeat("a", 300, 0, 60));
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_shorten_its_own_time_but_not_that_of_others() {
+    fn a_client_can_shorten_its_own_lease_but_not_that_of_others() {
         let mut lease = Lease::default();
         lease.renew(at(0), &heartbeat("a", 300, 0, 60));
         lease.renew(at(10), &heartbeat("b", 1000, 0, 60));
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn another_client_keeps_the_machine_while_alive_and_within_its_idle_time() {
+    fn another_client_counts_while_alive_and_within_its_idle_time() {
         let mut lease = Lease::default();
         lease.renew(at(0), &heartbeat("a", 300, 40, 60));
         assert!(lease.others(at(0), Some("a")).is_empty());
@@ -125,14 +124,15 @@ mod tests {
         assert_eq!(lease.others(at(174), Some("b")).len(), 1);
         assert!(
             lease.others(at(175), Some("b")).is_empty(),
-            "not heard for two periods and a \
-            grace"
+            "two periods and a grace without a heartbeat"
         );
     }
 
     proptest! {
         #[test]
-        fn the_lease_never_ends_before_the_last_promise(beats in prop::collection::vec((0u64..50, 0usize..3, 1u32..500), 1..40)) {
+        fn the_lease_never_ends_before_the_last_promise(
+            beats in prop::collection::vec((0u64..50, 0usize..3, 1u32..500), 1..40)
+        ) {
             let mut lease = Lease::default();
             let mut promises = [Duration::ZERO; 3];
             let mut now = Duration::ZERO;

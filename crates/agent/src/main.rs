@@ -1,48 +1,23 @@
-//! The program on the machine.
-//!
-//! `session` speaks the protocol on its standard input and output, as whoever logged in; `resident`
-//! runs once on a machine of ours, as root, and holds what must outlive every session: the lease
-//! and what happens when it ends. Neither knows SSH or who is on the other side. `write-image` is
-//! for rescue systems: it puts the image of a machine on a disk.
+//! `dockbridge-agent`: parses arguments and runs the library.
 
 #![forbid(unsafe_code)]
-
-mod aside;
-mod boot_clock;
-mod commands;
-mod datagrams;
-mod docker;
-mod ending;
-mod framed;
-mod gathering;
-mod image;
-mod lease;
-mod paths;
-mod pump;
-mod release;
-mod report;
-mod resident;
-mod resumption;
-mod session;
-#[cfg(test)]
-mod stand_ins;
-mod stdio;
-mod streams;
-mod summon;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use paths::Paths;
+use dockbridge_agent::paths::Paths;
+use dockbridge_agent::{image, resident, session};
 
-const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]\n       \
-                     dockbridge-agent resident [--docker-socket PATH]\n       dockbridge-agent \
-    write-image\n       dockbridge-agent version\n";
+const USAGE: &str = "usage: dockbridge-agent session [--resident] [--docker-socket PATH]
+       dockbridge-agent resident [--docker-socket PATH]
+       dockbridge-agent write-image
+       dockbridge-agent version
+";
 
-/// What was asked for on the command line.
+/// The parsed command line.
 struct Arguments {
-    /// With `session`: start the resident agent where it does not run.
+    /// With `session`: start the resident agent if it does not run.
     resident: bool,
     paths: Paths,
 }
@@ -60,7 +35,7 @@ fn main() -> ExitCode {
             Err(error) => fail(&format!("dockbridge-agent write-image: {error}\n")),
         };
     }
-    // One thread: a session is bounded by the pipe that it runs in.
+    // One thread: a session's speed is bounded by its pipe.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("dockbridge-agent: {error}\n")),
@@ -91,7 +66,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
         match argument.as_str() {
             "--resident" => resident = true,
             "--docker-socket" => socket = Some(PathBuf::from(value()?)),
-            // For tests: all files of the machine are looked for below this folder.
+            // For tests: all files of the machine are below this directory.
             "--test-root" => root = PathBuf::from(value()?),
             other => return Err(format!("unknown argument {other}")),
         }
@@ -103,13 +78,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, Strin
     Ok(Arguments { resident, paths })
 }
 
-/// Into the journal of the unit, if there is one.
-fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr(), "dockbridge-agent: {message}");
-}
-
 fn fail(message: &str) -> ExitCode {
-    // There is nobody to tell when standard error is gone.
+    // Without standard error the message is lost.
     let _ = std::io::stderr().write_all(message.as_bytes());
     ExitCode::FAILURE
 }

@@ -1,40 +1,40 @@
-//! Where things lie on the machine.
+//! Paths on the machine.
 
 use std::path::{Path, PathBuf};
 
-/// The files that the agent knows. Tests put them all below a folder of their own.
+/// The files that the agent uses. Tests put all of them below a directory of their own.
 #[derive(Debug, Clone)]
 pub struct Paths {
-    /// Below which everything lies: `/`.
+    /// The root of all other paths, `/`.
     pub root: PathBuf,
-    /// Sign that systemd runs.
+    /// Exists if systemd runs.
     pub systemd: PathBuf,
-    /// The agent's own folder, emptied at every boot.
+    /// The agent's runtime directory, emptied at every boot.
     pub run: PathBuf,
-    /// Where the resident listens.
+    /// The resident's socket.
     pub socket: PathBuf,
-    /// Locked by the one resident.
+    /// The lock file of the one resident.
     pub lock: PathBuf,
-    /// The end of the lease in whole seconds since boot; the dead-man in the shell reads it.
+    /// The end of the lease in whole seconds since boot; the dead-man script reads it.
     pub lease: PathBuf,
-    /// What became of the volume: `ready`, `refused: reason`, `released`, or a stage on the way.
+    /// The state of the volume: `ready`, `refused: reason`, `released`, or a stage before those.
     pub volume_state: PathBuf,
-    /// Where the volume is mounted.
+    /// The volume's mount point.
     pub volume: PathBuf,
-    /// On the volume: the containers that ran when it was last given up, one id on each line.
+    /// On the volume: the containers that ran when it was last released, one id per line.
     pub ran: PathBuf,
-    /// The same of a machine that ended without giving it up, as found at boot.
+    /// The containers that ran on a machine that ended without releasing the volume, found at boot.
     pub ran_unreleased: PathBuf,
-    /// What is unmounted when the volume is given up, in this order.
+    /// The mounts to unmount when the volume is released, in this order.
     pub mounts: [PathBuf; 3],
     /// The kernel's list of mounts.
     pub mount_info: PathBuf,
-    /// Where dockerd listens.
+    /// dockerd's socket.
     pub docker_socket: PathBuf,
 }
 
 impl Paths {
-    /// The usual places below `root`.
+    /// The default paths below `root`.
     pub fn under(root: &Path) -> Self {
         let run = root.join("run/dockbridge");
         let volume = root.join("mnt/dockbridge");

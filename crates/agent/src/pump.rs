@@ -1,5 +1,5 @@
-//! Moves bytes between a client's stream and what it leads to, each direction closed on its own. A
-//! silent stream holds no buffer.
+//! Moves bytes between a client's stream and its target. Each direction ends on its own
+//! (half-close). A silent stream holds no buffer.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,43 +14,43 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 /// One read of a direction, in bytes: whole pieces of a lane, and about what it compresses at once.
 const PIECE: usize = 4 * agent_proto::LANES_SPLIT;
 
-/// How long a greeting waits for the target's first byte, to leave with it: an engine answers a
-/// short request in a millisecond.
-const TOGETHER: Duration = Duration::from_millis(3);
+/// How long a greeting waits for the target's first byte in order to be sent with it: an engine
+/// answers a short request in a millisecond.
+const JOIN: Duration = Duration::from_millis(3);
 
 thread_local! {
-    /// Every stream reads into this one. Nothing is in it between two polls: what the other side
-    /// does not take at once gets a place of its own.
+    /// Every stream reads into this buffer. It is empty between two polls: what the other side does
+    /// not accept at once is copied.
     static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE]);
 }
 
-/// What is to be said to the client when a pump ended.
+/// What the client has to be sent when a pump ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Dropping the stream says it all.
-    Told,
-    /// The same, and the client broke off rather than ended: so shall what it was connected to.
+    /// Nothing more: dropping the stream is enough.
+    Complete,
+    /// Nothing more. The client broke off rather than ended, so the target has to be reset.
     ClientReset,
-    /// Our side of the stream ended well, but nobody takes the client's bytes any more.
+    /// The agent's side ended orderly, but the target accepts no more bytes of the client.
     WritesRefused,
     /// The client had ended its side before the target broke off: dropping the stream would look
-    /// like an end.
+    /// like an orderly end.
     Broken {
-        /// Bytes that the client was sent.
+        /// How many bytes the client was sent.
         after: u64,
     },
 }
 
 /// How a direction ended.
 pub enum End {
-    /// To the end, and the end was passed on.
+    /// The source ended, and the end was passed on.
     Finished,
     SourceFailed,
     SinkFailed,
 }
 
-/// Returns when both directions ended, or one failed in a way that ends the other. `greeting` goes
-/// to the client before the target's first byte, and together with it where that comes soon.
+/// Returns when both directions ended, or one failed such that the other ends. `greeting` is sent
+/// to the client before the target's first byte, and together with it if that arrives soon.
 pub async fn pump(
     client: impl AsyncRead + AsyncWrite,
     target: impl AsyncRead + AsyncWrite,
@@ -66,7 +66,7 @@ pub async fn pump(
     directions(up, down, || sent.load(Ordering::Relaxed)).await
 }
 
-/// Drives both directions; `sent` tells how many bytes the client was sent.
+/// Drives both directions. `sent` returns how many bytes the client was sent.
 pub async fn directions(
     up: impl Future<Output = End>,
     down: impl Future<Output = End>,
@@ -75,26 +75,26 @@ pub async fn directions(
     let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
     tokio::select! {
         end = &mut up => match end {
-            // The client is gone: nobody is left to read.
+            // The client is gone, so no reader is left.
             End::SourceFailed => Outcome::ClientReset,
             End::Finished => match down.await {
                 End::SourceFailed => Outcome::Broken { after: sent() },
                 End::SinkFailed => Outcome::ClientReset,
-                End::Finished => Outcome::Told,
+                End::Finished => Outcome::Complete,
             },
-            // What the target said before it went is still to be delivered.
+            // What the target sent before it closed still has to be delivered.
             End::SinkFailed => match down.await {
                 End::Finished => Outcome::WritesRefused,
-                End::SourceFailed | End::SinkFailed => Outcome::Told,
+                End::SourceFailed | End::SinkFailed => Outcome::Complete,
             },
         },
         end = &mut down => match end {
-            End::SourceFailed => Outcome::Told,
+            End::SourceFailed => Outcome::Complete,
             End::SinkFailed => Outcome::ClientReset,
             End::Finished => match up.await {
                 End::SinkFailed => Outcome::WritesRefused,
                 End::SourceFailed => Outcome::ClientReset,
-                End::Finished => Outcome::Told,
+                End::Finished => Outcome::Complete,
             },
         },
     }
@@ -107,7 +107,7 @@ async fn copy_after(
     sent: impl Fn(usize),
 ) -> End {
     let first = tokio::time::timeout(
-        TOGETHER,
+        JOIN,
         poll_fn(|cx| poll_piece(cx, &mut source, |_, piece| greeting.extend_from_slice(piece))),
     )
     .await;
@@ -137,10 +137,10 @@ pub async fn copy(
         let moved = poll_fn(|cx| {
             let mut taken = Poll::Ready(Ok(()));
             match poll_piece(cx, &mut source, |cx, piece| {
-                taken = poll_hand_on(cx, &mut sink, piece, &mut rest)
+                taken = poll_write_piece(cx, &mut sink, piece, &mut rest)
             }) {
                 Poll::Ready(read) => Poll::Ready(Moved::of(read, taken)),
-                // What the sink keeps back for the next bytes leaves when there are none.
+                // The sink may hold bytes back for more to follow; without more they are flushed.
                 Poll::Pending => match Pin::new(&mut sink).poll_flush(cx) {
                     Poll::Ready(Err(_)) => Poll::Ready(Moved::SinkFailed),
                     Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -151,7 +151,7 @@ pub async fn copy(
             Moved::SourceFailed => return End::SourceFailed,
             Moved::SinkFailed => return End::SinkFailed,
             Moved::Ended => {
-                // The end of one side after the other is already gone is still an end.
+                // If the other side has gone already, this is still an orderly end.
                 let _ = sink.shutdown().await;
                 return End::Finished;
             }
@@ -166,14 +166,14 @@ pub async fn copy(
     }
 }
 
-/// What became of one read.
+/// The result of one read.
 enum Moved {
     SourceFailed,
     SinkFailed,
     Ended,
-    /// All of it was taken.
+    /// All bytes were written.
     Whole(usize),
-    /// Some of it is left over.
+    /// Some bytes are left.
     Part(usize),
 }
 
@@ -189,7 +189,7 @@ impl Moved {
     }
 }
 
-/// Reads once, and hands what came to `take`. No bytes are the end.
+/// Reads once and passes the bytes to `take`. No bytes mean the end.
 fn poll_piece(
     cx: &mut Context<'_>,
     source: &mut (impl AsyncRead + Unpin),
@@ -203,8 +203,8 @@ fn poll_piece(
     })
 }
 
-/// Writes as much as is taken now. What is not, stands in `rest`.
-fn poll_hand_on(
+/// Writes as much as possible now, and copies the remainder to `rest`.
+fn poll_write_piece(
     cx: &mut Context<'_>,
     sink: &mut (impl AsyncWrite + Unpin),
     mut piece: &[u8],
@@ -232,7 +232,7 @@ mod tests {
     use tokio::net::UnixStream;
 
     #[tokio::test]
-    async fn what_is_not_taken_at_once_arrives_in_order_whichever_stream_moves_meanwhile() {
+    async fn pending_bytes_arrive_in_order_while_other_streams_use_the_buffer() {
         let mut pumps = Vec::new();
         for seed in 0..3_usize {
             let (mut client, inner) = UnixStream::pair().unwrap();
@@ -245,7 +245,7 @@ mod tests {
             });
             let hearing = tokio::spawn(async move {
                 let mut heard = Vec::new();
-                // Less than is sent with one write.
+                // Fewer bytes than one write sends.
                 while client.read_buf(&mut (&mut heard).limit(10_000)).await.unwrap() > 0 {
                     tokio::task::yield_now().await;
                 }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_direction_is_closed_on_its_own() {
+    async fn each_direction_ends_on_its_own() {
         let (mut client, inner) = UnixStream::pair().unwrap();
         let (outer, mut target) = UnixStream::pair().unwrap();
         let pumping = tokio::spawn(async move { pump(inner, outer, Vec::new()).await });
@@ -274,11 +274,11 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!((question.as_str(), answer.as_str()), ("question", "answer"));
-        assert_eq!(pumping.await.unwrap(), Outcome::Told);
+        assert_eq!(pumping.await.unwrap(), Outcome::Complete);
     }
 
     #[tokio::test]
-    async fn a_target_that_is_gone_after_its_last_word_refuses_further_bytes() {
+    async fn a_closed_target_refuses_further_bytes() {
         let (mut client, inner) = UnixStream::pair().unwrap();
         let (outer, mut target) = UnixStream::pair().unwrap();
         let pumping = tokio::spawn(async move { pump(inner, outer, Vec::new()).await });

@@ -1,46 +1,23 @@
-//! What the machine looks like now: docker, containers, the volume's fill.
+//! The machine's report: docker, containers, disk usage.
 
 use std::time::Duration;
 
 use agent_proto::{DiskUsage, DockerState, MachineReport, PROTOCOL};
 
-use crate::boot_clock::uptime;
-use crate::commands::Commands;
-use crate::docker::Docker;
-use crate::paths::Paths;
-use crate::release::RELEASED;
+use crate::machine::{Machine, RELEASED, is_mounted};
+use platform::clock::since_boot;
 
-/// While dockerd starts: between two attempts on a socket that does not exist or refuses.
+/// While dockerd starts: between two attempts on a socket that is missing or refuses.
 const RETRY: Duration = Duration::from_millis(50);
-/// While dockerd starts: between two looks at whether it ever will.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// The machine as one can see it without having been there before.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    /// Where things lie.
-    pub paths: Paths,
-    /// dockerd.
-    pub docker: Docker,
-    /// The machine's programs.
-    pub commands: Commands,
-}
+/// While dockerd starts: between two checks for a failed start.
+const CHECK: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// With everything at its usual place.
-    pub fn new(paths: Paths) -> Self {
-        Self {
-            docker: Docker::at(paths.docker_socket.clone()),
-            commands: Commands::under(&paths.root),
-            paths,
-        }
-    }
-
-    /// The report, without what only the resident knows.
+    /// The report without the lease, which only the resident knows.
     pub async fn report(&self) -> MachineReport {
         let docker = match self.docker.is_ready().await {
             true => DockerState::Ready,
-            false => self.end().await.unwrap_or(DockerState::Starting),
+            false => self.final_state().await.unwrap_or(DockerState::Starting),
         };
         let containers =
             if docker == DockerState::Ready { self.docker.counts().await } else { None };
@@ -51,22 +28,22 @@ impl Machine {
             disk: self.disk(),
             lease_seconds: None,
             others: Vec::new(),
-            uptime_seconds: uptime().as_secs(),
+            uptime_seconds: since_boot().as_secs(),
         }
     }
 
-    /// Returns when dockerd answers, will never, or `limit` has passed.
+    /// Returns when dockerd answers, when it failed to start, or after `limit`.
     pub async fn await_docker(&self, limit: Duration) {
         let answering = async {
-            // A socket that accepts and does not answer is one that systemd holds for a dockerd on
-            // its way: the answer itself is waited for.
+            // A socket that accepts but does not answer belongs to a dockerd that systemd is
+            // starting.
             while self.docker.ping().await.is_err() {
                 tokio::time::sleep(RETRY).await;
             }
         };
         let failing = async {
-            while self.end().await.is_none() {
-                tokio::time::sleep(LOOK).await;
+            while self.final_state().await.is_none() {
+                tokio::time::sleep(CHECK).await;
             }
         };
         tokio::select! {
@@ -76,32 +53,31 @@ impl Machine {
         }
     }
 
-    /// Why dockerd will not come up, if that is so.
-    async fn end(&self) -> Option<DockerState> {
+    /// Why dockerd will not answer, if that is known.
+    async fn final_state(&self) -> Option<DockerState> {
         let state = tokio::fs::read_to_string(&self.paths.volume_state).await.unwrap_or_default();
         if state.trim() == RELEASED {
             return Some(DockerState::Released);
         }
         let failed = match state.trim().strip_prefix("refused:") {
             Some(reason) => Some(reason.trim().to_owned()),
-            None => self.failure().await,
+            None => self.failed_unit().await,
         };
         failed.map(|reason| DockerState::Failed { reason })
     }
 
-    async fn failure(&self) -> Option<String> {
+    async fn failed_unit(&self) -> Option<String> {
         if !self.paths.systemd.exists() {
             return None;
         }
         for unit in ["dockbridge-volume.service", "containerd.service", "docker.service"] {
-            let asked = self
+            let checked = self
                 .commands
-                .run("systemctl", &["is-failed", "--quiet", unit], b"", LOOK * 5)
+                .run("systemctl", &["is-failed", "--quiet", unit], b"", CHECK * 5)
                 .await;
-            if asked.is_ok_and(|ended| ended.success()) {
+            if checked.is_ok_and(|ended| ended.success()) {
                 return Some(format!(
-                    "{unit} failed; `journalctl -u {unit}` on the machine says \
-                    why"
+                    "{unit} failed; `journalctl -u {unit}` on the machine says why"
                 ));
             }
         }
@@ -110,7 +86,7 @@ impl Machine {
 
     fn disk(&self) -> Option<DiskUsage> {
         let mounted = std::fs::read_to_string(&self.paths.mount_info).ok()?;
-        if !crate::release::is_mounted(&mounted, &self.paths.volume) {
+        if !is_mounted(&mounted, &self.paths.volume) {
             return None;
         }
         let stat = rustix::fs::statvfs(&self.paths.volume).ok()?;

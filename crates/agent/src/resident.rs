@@ -1,8 +1,8 @@
-//! The resident agent: one for each boot of a machine of ours. It holds the lease and ends the
-//! machine when it is over.
+//! The resident agent: one per boot of a machine that dockbridge created. It holds the lease and
+//! ends the machine when the lease is over.
 //!
-//! Sessions bring calls to its socket, one to a connection. The order for the end, which carries a
-//! token, stays in memory.
+//! Sessions forward calls to its socket, one per connection. The order for the end, which contains
+//! an API token, stays in memory.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -10,30 +10,31 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use agent_proto::io::{receive, send};
 use agent_proto::{Call, EndOfLease, Reply};
+use platform::clock::since_boot;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::boot_clock::uptime;
-use crate::ending::{self, Patience};
 use crate::lease::Lease;
+use crate::machine::Machine;
 use crate::paths::Paths;
-use crate::report::Machine;
-use crate::{complain, framed, release, resumption};
+use crate::self_destruct::{self, Timing};
+use crate::{log, release, resumption};
 
-/// A machine may be suspended while it sleeps, so the end is looked for at least this often.
-const LOOK: Duration = Duration::from_secs(5);
-/// After an end that failed: everything is tried again.
-const AGAIN: Duration = Duration::from_secs(60);
-/// Calls at once. Each waiting client holds one.
+/// The lease is checked at least this often: the machine may be suspended during a sleep.
+const CHECK: Duration = Duration::from_secs(5);
+/// Pause after a failed end, before everything is tried again.
+const RETRY: Duration = Duration::from_secs(60);
+/// Concurrent calls. Each waiting client holds one.
 const CALLS: usize = 256;
 
 struct Resident {
     machine: Machine,
     state: Mutex<State>,
     renewed: Notify,
-    /// One release at a time; the second finds everything done.
+    /// One release at a time; a second one finds everything done.
     releasing: Semaphore,
 }
 
@@ -41,14 +42,14 @@ struct Resident {
 struct State {
     lease: Lease,
     end: Option<EndOfLease>,
-    /// The lease is over: nothing brings the machine back.
+    /// The lease is over. Nothing revives the machine.
     over: bool,
 }
 
-/// Runs until the machine ends. Returns at once when another one runs.
+/// Runs until the machine ends. Returns at once if another resident runs.
 pub async fn run(paths: Paths) -> io::Result<()> {
-    // No login that started it may take it along; it fails where that is so already.
-    let _ = rustix::process::setsid();
+    // The end of the login that started it must not end it.
+    platform::detach::in_child();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     hold(paths).await
 }
@@ -61,7 +62,7 @@ async fn hold(paths: Paths) -> io::Result<()> {
         Err(TryLockError::WouldBlock) => return Ok(()),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // Left by one that was killed; the lock says that it is not in use.
+    // A killed resident left it; the lock shows that it is not in use.
     let _ = std::fs::remove_file(&paths.socket);
     let listener = UnixListener::bind(&paths.socket)?;
     std::fs::set_permissions(&paths.socket, Permissions::from_mode(0o600))?;
@@ -72,14 +73,14 @@ async fn hold(paths: Paths) -> io::Result<()> {
 async fn serve(listener: UnixListener, resident: Arc<Resident>) -> io::Result<()> {
     let mut calls = JoinSet::new();
     let ending = resident.clone();
-    let mut ending = std::pin::pin!(ending.outlive_the_lease());
+    let mut ending = std::pin::pin!(ending.end_with_the_lease());
     loop {
         tokio::select! {
             accepted = listener.accept(), if calls.len() < CALLS => {
                 let (stream, _) = accepted?;
                 let resident = resident.clone();
                 calls.spawn(async move {
-                    // The caller hung up; the call was carried out or never arrived.
+                    // Fails if the caller hung up. The call was executed or never arrived.
                     let _ = resident.answer(stream).await;
                 });
             }
@@ -100,23 +101,21 @@ impl Resident {
     }
 
     async fn answer(&self, mut stream: UnixStream) -> io::Result<()> {
-        let call = framed::receive::<Call>(&mut stream).await?;
+        let call = receive::<Call>(&mut stream).await?;
         let reply = self.reply(call).await;
-        framed::send(&mut stream, &reply).await
+        send(&mut stream, &reply).await
     }
 
     async fn reply(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
-            Call::Lanes { .. } | Call::Aside { .. } => Reply::Failed {
-                message: "only a session \
-                has channels"
-                    .into(),
-            },
+            Call::Lanes { .. } | Call::Channel { .. } => {
+                Reply::Failed { message: "only a session has channels".into() }
+            }
             Call::Report => self.report(None).await,
             Call::Heartbeat(heartbeat) => {
                 let client = heartbeat.client.clone();
-                match self.renew(|lease| lease.renew(uptime(), &heartbeat)) {
+                match self.renew(|lease| lease.renew(since_boot(), &heartbeat)) {
                     Ok(()) => self.report(Some(&client)).await,
                     Err(message) => Reply::Failed { message },
                 }
@@ -126,7 +125,7 @@ impl Resident {
                 Reply::Done
             }
             Call::Release { client, unless_used } => {
-                let others = self.with(|state| state.lease.others(uptime(), Some(&client)));
+                let others = self.with(|state| state.lease.others(since_boot(), Some(&client)));
                 match others.is_empty() || !unless_used {
                     true => match self.release().await {
                         Ok(()) => Reply::Done,
@@ -136,7 +135,7 @@ impl Resident {
                 }
             }
             Call::Resume { all } => {
-                // Not beside a release, which would find them running again.
+                // Not during a release, which would find them running again.
                 let _permit = self.releasing.acquire().await.ok();
                 resumption::resume(&self.machine, all).await
             }
@@ -149,7 +148,7 @@ impl Resident {
 
     async fn report(&self, asking: Option<&str>) -> Reply {
         let mut report = self.machine.report().await;
-        let now = uptime();
+        let now = since_boot();
         self.with(|state| {
             report.lease_seconds =
                 state.lease.left(now).map(|left| left.as_secs().try_into().unwrap_or(u32::MAX));
@@ -161,27 +160,20 @@ impl Resident {
     fn renew(&self, renew: impl FnOnce(&mut Lease)) -> Result<(), String> {
         let ends = self.with(|state| {
             if state.over {
-                return Err("the lease of this machine is over, it is going away".to_owned());
+                return Err("the lease of this machine is over; it is about to end".to_owned());
             }
             renew(&mut state.lease);
             Ok(state.lease.ends())
         })?;
         self.renewed.notify_one();
         let Some(ends) = ends else { return Ok(()) };
-        self.write_lease(ends).map_err(|error| {
-            format!(
-                "the lease could not be written down: \
-            {error}"
-            )
-        })
+        self.save_lease(ends).map_err(|error| format!("the lease could not be saved: {error}"))
     }
 
-    /// For the dead-man in the shell, whole at every moment.
-    fn write_lease(&self, ends: Duration) -> io::Result<()> {
-        let path = &self.machine.paths.lease;
-        let new = path.with_extension("new");
-        std::fs::write(&new, format!("{}\n", ends.as_secs()))?;
-        std::fs::rename(new, path)
+    /// Saves the lease for the dead-man script, atomically.
+    fn save_lease(&self, ends: Duration) -> io::Result<()> {
+        let line = format!("{}\n", ends.as_secs());
+        platform::private_file::write(&self.machine.paths.lease, line.as_bytes())
     }
 
     async fn release(&self) -> Result<(), String> {
@@ -190,11 +182,12 @@ impl Resident {
         release::release(&self.machine).await
     }
 
-    /// Returns when the machine was told to end.
-    async fn outlive_the_lease(&self) {
+    /// Waits for the end of the lease, then ends the machine. Returns once the machine has accepted
+    /// that.
+    async fn end_with_the_lease(&self) {
         loop {
             let left = self.with(|state| {
-                let left = state.lease.left(uptime());
+                let left = state.lease.left(since_boot());
                 state.over = left == Some(Duration::ZERO);
                 left
             });
@@ -202,23 +195,23 @@ impl Resident {
                 Some(Duration::ZERO) => break,
                 left => tokio::select! {
                     () = self.renewed.notified() => {}
-                    () = tokio::time::sleep(left.unwrap_or(LOOK).min(LOOK)) => {}
+                    () = tokio::time::sleep(left.unwrap_or(CHECK).min(CHECK)) => {}
                 },
             }
         }
-        // Without an order the machine at least stops working; its client's sweep finds it.
+        // Without an order the machine at least stops working; its client's `sweep` finds it.
         let how = self.with(|state| state.end.clone()).unwrap_or(EndOfLease::PowerOff);
         loop {
-            // A volume that cannot be unmounted was synced as far as it goes, and must not keep the
-            // machine.
+            // A volume that cannot be unmounted was synced as far as possible, and must not keep
+            // the machine.
             if let Err(message) = self.release().await {
-                complain(&message);
+                log::error(&message);
             }
-            match ending::end(&self.machine.commands, &how, Patience::default()).await {
+            match self_destruct::end(&self.machine.commands, &how, Timing::default()).await {
                 Ok(()) => return,
-                Err(message) => complain(&message),
+                Err(message) => log::error(&message),
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY).await;
         }
     }
 

@@ -1,36 +1,31 @@
-//! The containers that ran when a machine went, and their start on the next one.
+//! Saves which containers run when a machine ends, and starts them on the next one.
 //!
-//! The engine itself starts most of those that have a restart policy. This remembers what ran, on
-//! the volume, and starts what the engine left: one with the policy `on-failure` that ended well
-//! when it was stopped, and on demand those without any policy.
+//! The engine starts most containers with a restart policy by itself. This starts those that it
+//! leaves: with the policy `on-failure`, one that exited successfully when it was stopped, and on
+//! request those without any policy.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use agent_proto::Reply;
 
 use crate::docker::Inspected;
-use crate::report::Machine;
+use crate::machine::Machine;
 
-/// One container's start: its network and mounts take time on a machine that has just booted.
+/// How long one container may take to start: its network and mounts are slow on a machine that has
+/// just booted.
 const START: Duration = Duration::from_secs(30);
 
-/// Writes down what runs. Whole or not at all; it is synced with the volume.
+/// Saves the ids of the running containers on the volume.
 pub fn remember(machine: &Machine, running: &[String]) -> io::Result<()> {
-    let path = &machine.paths.ran;
-    let new = path.with_extension("new");
-    let mut file = std::fs::File::create(&new)?;
-    for id in running {
-        writeln!(file, "{id}")?;
-    }
-    file.sync_all()?;
-    std::fs::rename(new, path)
+    let text: String = running.iter().map(|id| format!("{id}\n")).collect();
+    platform::private_file::write(&machine.paths.ran, text.as_bytes())
 }
 
-/// Starts what ran and does not run again by itself: what has a restart policy, or everything. It
-/// is done once.
+/// Starts the saved containers that do not run: those with a restart policy, or all. A second call
+/// starts nothing.
 pub async fn resume(machine: &Machine, all: bool) -> Reply {
     let ran = ran(machine);
     if ran.is_empty() {
@@ -42,10 +37,10 @@ pub async fn resume(machine: &Machine, all: bool) -> Reply {
     }
     let mut found = Vec::new();
     for id in ran {
-        // One that is not there any more was removed with its end.
+        // A container that no longer exists was removed when it ended.
         found.extend(machine.docker.inspect(&id).await.ok());
     }
-    // Whoever was made first may be waited for by the others.
+    // The oldest first: others may depend on it.
     found.sort_by(|one, other| one.created.cmp(&other.created));
     let (mut started, mut failed) = (Vec::new(), Vec::new());
     for container in
@@ -66,7 +61,8 @@ fn has_policy(container: &Inspected) -> bool {
     !matches!(container.host_config.restart_policy.name.as_str(), "" | "no")
 }
 
-/// By the last agent, and by the engine's own books where a machine ended without a word.
+/// The containers saved by the last agent, and those found in the engine's files if a machine ended
+/// without a release.
 fn ran(machine: &Machine) -> BTreeSet<String> {
     let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     let text = read(&machine.paths.ran) + &read(&machine.paths.ran_unreleased);
@@ -78,7 +74,7 @@ fn ran(machine: &Machine) -> BTreeSet<String> {
 
 fn forget(machine: &Machine) {
     for path in [&machine.paths.ran, &machine.paths.ran_unreleased] {
-        // What stays is started once more after the next wake; that is no harm.
+        // If that fails they are started again after the next boot, which does no harm.
         let _ = std::fs::remove_file(path);
     }
 }
@@ -86,7 +82,7 @@ fn forget(machine: &Machine) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stand_ins::{StandIns, Stopped};
+    use crate::test_machine::{Stopped, TestMachine};
 
     const STOPPED: &[Stopped] = &[
         Stopped { id: "aaa", policy: "on-failure", created: "2026-11-02T00:00:00Z" },
@@ -94,8 +90,8 @@ mod tests {
         Stopped { id: "ccc", policy: "unless-stopped", created: "2026-11-03T00:00:00Z" },
     ];
 
-    async fn rig() -> StandIns {
-        let rig = StandIns::new().with_containers(&["zzz"], STOPPED).await;
+    async fn rig() -> TestMachine {
+        let rig = TestMachine::new().with_containers(&["zzz"], STOPPED).await;
         remember(&rig.machine(), &["zzz", "ccc", "bbb", "aaa", "gone"].map(str::to_owned)).unwrap();
         rig
     }
@@ -108,30 +104,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ran_and_has_a_policy_runs_again_once_and_the_oldest_first() {
+    async fn containers_with_a_policy_are_started_once_and_oldest_first() {
         let rig = rig().await;
         assert_eq!(resume(&rig.machine(), false).await, resumed(&["aaa", "ccc"]));
         assert_eq!(rig.log(), ["start aaa", "start ccc"]);
         assert_eq!(resume(&rig.machine(), false).await, resumed(&[]));
-        assert_eq!(rig.log().len(), 2, "it is done once");
+        assert_eq!(rig.log().len(), 2, "a second call starts nothing");
     }
 
     #[tokio::test]
-    async fn on_demand_everything_that_ran_runs_again() {
+    async fn on_request_all_containers_are_started() {
         let rig = rig().await;
         assert_eq!(resume(&rig.machine(), true).await, resumed(&["bbb", "aaa", "ccc"]));
     }
 
     #[tokio::test]
-    async fn what_ran_at_a_power_cut_is_known_from_the_engines_books() {
-        let rig = StandIns::new().with_containers(&[], STOPPED).await;
+    async fn after_a_power_cut_the_list_from_the_engines_files_is_used() {
+        let rig = TestMachine::new().with_containers(&[], STOPPED).await;
         std::fs::write(rig.paths().ran_unreleased, "bbb\n../no id\n").unwrap();
         assert_eq!(resume(&rig.machine(), true).await, resumed(&["bbb"]));
     }
 
     #[tokio::test]
-    async fn while_docker_does_not_answer_nothing_is_forgotten() {
-        let rig = StandIns::new();
+    async fn the_list_is_kept_while_docker_does_not_answer() {
+        let rig = TestMachine::new();
         remember(&rig.machine(), &["aaa".to_owned()]).unwrap();
         assert!(matches!(resume(&rig.machine(), true).await, Reply::Failed { .. }));
         let rig = rig.with_containers(&[], STOPPED).await;

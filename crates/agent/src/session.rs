@@ -1,4 +1,4 @@
-//! One login's session: streams to the Docker socket and to TCP ports, and calls.
+//! A session: one login's streams to the Docker socket and to ports, and its calls.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -6,38 +6,35 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use agent_proto::io::{receive, send};
 use agent_proto::{Call, EndOfLease, Opened, Opening, READY_LINE, Refusal, RefusalKind, Reply};
-use lanes::Bundle;
+use striping::Bundle;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::framed::{receive, send};
-use crate::gathering::Gathering;
+use crate::machine::Machine;
 use crate::paths::Paths;
 use crate::pump::{Outcome, pump};
-use crate::report::Machine;
-use crate::{aside, datagrams};
+use crate::rendezvous::Rendezvous;
+use crate::streams::{self, AgentStream, Control};
+use crate::{datagrams, log, start_resident, stdio, tcp_channel};
 
-use crate::streams::{self, AgentStream, Ticket};
-use crate::{stdio, summon};
-
-/// How long a TCP port may take to answer; a local one answers at once or never.
-const CONNECTS: Duration = Duration::from_secs(10);
-/// How often a call is brought to the resident: one that is being killed seems to listen for a
-/// moment more.
+/// How long connecting to a TCP port may take; a local one answers at once or never.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a call is sent to the resident: one that is being killed may still accept a
+/// connection.
 const ATTEMPTS: usize = 3;
-/// How long a client may take to read up to the end of what broke off.
-const HEARS: Duration = Duration::from_secs(600);
+/// How long a client may take to read a stream up to the point where it broke off.
+const READ_TIMEOUT: Duration = Duration::from_secs(600);
 
 struct Session {
     machine: Machine,
-    /// There should be a resident.
+    /// Whether this machine has a resident.
     resident: bool,
-    /// One at a time looks for the resident and starts it.
-    summoning: Semaphore,
-    /// What this client ordered for the end of the lease. A resident that is started anew has
-    /// forgotten it.
+    /// One task at a time checks for the resident and starts it.
+    starting: Semaphore,
+    /// This client's order for the end of the lease. A restarted resident has forgotten it.
     end: Mutex<Option<EndOfLease>>,
 }
 
@@ -46,62 +43,63 @@ pub async fn run(resident: bool, paths: Paths) -> io::Result<()> {
     let session = Arc::new(Session {
         machine: Machine::new(paths),
         resident,
-        summoning: Semaphore::new(1),
+        starting: Semaphore::new(1),
         end: Mutex::default(),
     });
-    let summoning = tokio::spawn({
+    let starting = tokio::spawn({
         let session = session.clone();
-        async move { session.see_to_the_resident().await }
+        async move { session.ensure_resident().await }
     });
     let mut output = io::stdout();
     output.write_all(READY_LINE.as_bytes())?;
     output.flush()?;
-    // A task like the streams: the future that the runtime itself waits for is woken by way of the
-    // kernel.
-    let serving = streams::serve(stdio::take()?, agent_proto::SPLIT, move |stream, ticket| {
-        serve(session.clone(), stream, ticket)
+    // In a task, as the streams are: the runtime wakes its own future through the kernel, which is
+    // slower.
+    let serving = streams::serve(stdio::take()?, agent_proto::SPLIT, move |stream, control| {
+        serve(session.clone(), stream, control)
     });
     let served = tokio::spawn(serving).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    summoning.abort();
-    // Whether the client's end is met by a read or by a write is chance.
+    starting.abort();
+    // The client's end shows as an error of a read or of a write, by chance.
     served.or_else(
         |error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) },
     )
 }
 
-/// Serves the same by a bundle of lanes.
-async fn serve_lanes(session: Arc<Session>, gathering: Gathering, round_trip: Duration) {
+/// Serves streams over a bundle of lanes.
+async fn serve_lanes(session: Arc<Session>, rendezvous: Rendezvous, round_trip: Duration) {
     let served = async {
-        let lanes = gathering.directed().await?;
+        let lanes = rendezvous.lanes().await?;
         let bundle = Bundle::new(lanes.down, lanes.up, round_trip);
-        streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, ticket| {
-            serve(session.clone(), stream, ticket)
+        streams::serve(bundle, agent_proto::LANES_SPLIT, |stream, control| {
+            serve(session.clone(), stream, control)
         })
         .await
     };
     if let Err(error) = served.await {
-        let _ = writeln!(io::stderr(), "dockbridge-agent: a bundle of lanes ended: {error}");
+        log::error(&format!("a bundle of lanes ended: {error}"));
     }
 }
 
-async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
-    // A stream that breaks here was given up by the client, or belongs to a session that is over.
+async fn serve(session: Arc<Session>, mut stream: AgentStream, control: Control) {
+    // A stream that breaks here was abandoned by the client, or its session is over.
     let Ok(opening) = receive::<Opening>(&mut stream).await else { return };
     match opening {
         Opening::Docker => {
-            let _ = join(stream, socket(&session.machine.paths.docker_socket).await, &ticket).await;
+            let target = socket(&session.machine.paths.docker_socket).await;
+            join(stream, target, &control).await;
         }
         Opening::Socket { path } => {
-            let _ = join(stream, socket(Path::new(&path)).await, &ticket).await;
+            join(stream, socket(Path::new(&path)).await, &control).await;
         }
         Opening::Tcp { host, port } => {
             if acknowledge(&mut stream).await.is_err() {
                 return;
             }
-            match port_of(&host, port).await {
+            match connect(&host, port).await {
                 Ok(mut target) => {
-                    if join(stream, Ok(&mut target), &ticket).await == Outcome::ClientReset {
-                        // An orderly end would be a lie.
+                    if join(stream, Ok(&mut target), &control).await == Outcome::ClientReset {
+                        // An orderly end would hide the break.
                         let _ = target.set_zero_linger();
                     }
                 }
@@ -127,70 +125,64 @@ async fn serve(session: Arc<Session>, mut stream: AgentStream, ticket: Ticket) {
             {
                 let reply = match call {
                     Call::Lanes { count, round_trip } => {
-                        lanes(&session, count, Duration::from_micros(round_trip.into()))
+                        let round_trip = Duration::from_micros(round_trip.into());
+                        open_lanes(&session, count, round_trip)
                     }
-                    Call::Aside { host, port } => open_aside(&host, port).await,
+                    Call::Channel { host, port } => open_channel(&host, port).await,
                     call => session.reply(call).await,
                 };
                 let _ = send(&mut stream, &reply).await;
             }
             end(stream).await;
         }
-        Opening::Abandon { stream } => ticket.heard_abandon(stream),
-        // A client has nothing that could break.
+        Opening::Abandon { stream } => control.peer_abandoned(stream),
+        // Only the agent sends it.
         Opening::Broken { .. } => {}
     }
 }
 
-/// Before whatever may take long: yamux opens no more streams while 256 are unacknowledged, not
-/// even for a ping.
+/// Acknowledges a stream before anything that may take long: yamux opens no more streams, not even
+/// for a ping, while 256 are unacknowledged.
 async fn acknowledge(stream: &mut AgentStream) -> io::Result<()> {
     stream.write(&[]).await.map(drop)
 }
 
-async fn port_of(host: &str, port: u16) -> io::Result<TcpStream> {
-    let connecting = tokio::time::timeout(CONNECTS, TcpStream::connect((host, port)));
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)));
     let target = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
     target.set_nodelay(true)?;
     Ok(target)
 }
 
-/// Connecting to a local socket succeeds or fails at once.
+/// Connects to a local socket, which succeeds or fails at once.
 async fn socket(path: &Path) -> io::Result<UnixStream> {
-    let unreached = |error: io::Error| {
-        io::Error::new(
-            error.kind(),
-            format!(
-                "{} cannot be reached: \
-        {error}",
-                path.display()
-            ),
-        )
-    };
-    UnixStream::connect(path).await.map_err(unreached)
+    UnixStream::connect(path).await.map_err(|error| {
+        let message = format!("{} cannot be reached: {error}", path.display());
+        io::Error::new(error.kind(), message)
+    })
 }
 
 async fn join<T: AsyncRead + AsyncWrite>(
     mut stream: AgentStream,
     target: io::Result<T>,
-    ticket: &Ticket,
+    control: &Control,
 ) -> Outcome {
     let target = match target {
         Ok(target) => target,
         Err(error) => {
             refuse(stream, &error).await;
-            return Outcome::Told;
+            return Outcome::Complete;
         }
     };
-    let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return Outcome::Told };
+    let Ok(ready) = agent_proto::encode(&Opened::Ready) else { return Outcome::Complete };
     let outcome = pump(&mut stream, target, ready).await;
     match outcome {
-        Outcome::Told | Outcome::ClientReset => {}
-        Outcome::WritesRefused => ticket.abandon(),
+        Outcome::Complete | Outcome::ClientReset => {}
+        Outcome::WritesRefused => control.abandon(),
         Outcome::Broken { after } => {
-            ticket.broke(after);
-            // The client gives the stream up when it has heard, and that ends this.
-            tokio::time::sleep(HEARS).await;
+            control.report_break(after);
+            // The client then abandons the stream, which ends this task.
+            tokio::time::sleep(READ_TIMEOUT).await;
         }
     }
     outcome
@@ -210,51 +202,51 @@ fn refusal(error: &io::Error) -> Refusal {
     Refusal { kind, message: error.to_string() }
 }
 
-async fn open_aside(host: &str, port: u16) -> Reply {
-    let target = match port_of(host, port).await {
+async fn open_channel(host: &str, port: u16) -> Reply {
+    let target = match connect(host, port).await {
         Ok(target) => target,
         Err(error) => return Reply::Refused(refusal(&error)),
     };
-    let gathering = match Gathering::begin(1) {
-        Ok(gathering) => gathering,
+    let rendezvous = match Rendezvous::listen(1) {
+        Ok(rendezvous) => rendezvous,
         Err(error) => {
             return Reply::Failed { message: format!("no socket for a channel: {error}") };
         }
     };
-    let path = gathering.path();
-    // It ends with the channel, and that with the login.
+    let path = rendezvous.path();
+    // The task ends with the channel, and the channel with the login.
     tokio::spawn(async move {
-        let Some(channel) = gathering.all().await.ok().and_then(|mut all| all.pop()) else {
+        let Some(channel) = rendezvous.channels().await.ok().and_then(|mut all| all.pop()) else {
             return;
         };
-        aside::carry(channel, target).await;
+        tcp_channel::carry(channel, target).await;
     });
-    Reply::Lanes { path }
+    Reply::Channel { path }
 }
 
-fn lanes(session: &Arc<Session>, count: u8, round_trip: Duration) -> Reply {
-    match Gathering::begin(count.into()) {
-        Ok(gathering) => {
-            let path = gathering.path();
+fn open_lanes(session: &Arc<Session>, count: u8, round_trip: Duration) -> Reply {
+    match Rendezvous::listen(count.into()) {
+        Ok(rendezvous) => {
+            let path = rendezvous.path();
             // Boxed: it serves streams, which may ask for lanes.
             let serving: Pin<Box<dyn Future<Output = ()> + Send>> =
-                Box::pin(serve_lanes(session.clone(), gathering, round_trip));
-            // It ends with its lanes, and those with the login.
+                Box::pin(serve_lanes(session.clone(), rendezvous, round_trip));
+            // The task ends with the lanes, and the lanes with the login.
             tokio::spawn(serving);
-            Reply::Lanes { path }
+            Reply::Channel { path }
         }
         Err(error) => Reply::Failed { message: format!("no socket for lanes: {error}") },
     }
 }
 
-/// Closes our side, so that dropping the stream is no reset.
+/// Closes this side, so that dropping the stream is no reset.
 async fn end(mut stream: AgentStream) {
     let _ = stream.shutdown().await;
 }
 
 impl Session {
     async fn reply(&self, call: Call) -> Reply {
-        // The sign of life of this session: the resident has none to give for it.
+        // A test of this session; the resident has no part in it.
         if call == Call::Ping {
             return Reply::Done;
         }
@@ -263,64 +255,53 @@ impl Session {
         }
         let mut hung_up = None;
         for _ in 0..ATTEMPTS {
-            self.see_to_the_resident().await;
-            match summon::ask(&self.machine.paths, &call).await {
+            self.ensure_resident().await;
+            match start_resident::ask(&self.machine.paths, &call).await {
                 Some(Ok(reply)) => return reply,
                 Some(Err(error)) => hung_up = Some(error),
                 None => {}
             }
-            // It ends the resident with the machine.
+            // A release ends the resident with the machine.
             if matches!(call, Call::Release { .. }) {
                 break;
             }
         }
         match hung_up {
-            Some(error) => Reply::Failed {
-                message: format!(
-                    "the resident agent hung up: \
-                {error}"
-                ),
-            },
-            None => self.alone(call).await,
+            Some(error) => {
+                Reply::Failed { message: format!("the resident agent hung up: {error}") }
+            }
+            None => self.reply_without_resident(call).await,
         }
     }
 
-    /// A machine whose resident was killed would end under its client, for nobody renews its lease:
-    /// the first call that misses it starts another.
-    async fn see_to_the_resident(&self) {
+    /// Starts the resident if it does not run. Without it the lease would expire under a client
+    /// that works.
+    async fn ensure_resident(&self) {
         if !self.resident {
             return;
         }
         // The semaphore is never closed.
-        let _permit = self.summoning.acquire().await.ok();
-        match summon::summon(&self.machine).await {
+        let _permit = self.starting.acquire().await.ok();
+        match start_resident::ensure(&self.machine).await {
             Ok(false) => {}
             Ok(true) => {
                 let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(end) = end {
-                    // Fails only when that one is killed, too; the next call finds out.
-                    let _ = summon::ask(&self.machine.paths, &Call::EndOfLease(end)).await;
+                    // Fails only if this one is killed, too; the next call notices.
+                    let _ = start_resident::ask(&self.machine.paths, &Call::EndOfLease(end)).await;
                 }
             }
-            Err(message) => {
-                let _ = writeln!(
-                    io::stderr(),
-                    "dockbridge-agent: the resident agent did not \
-                    start: {message}"
-                );
-            }
+            Err(message) => log::error(&format!("the resident agent did not start: {message}")),
         }
     }
 
-    /// What can be said without a resident.
-    async fn alone(&self, call: Call) -> Reply {
+    /// Answers the calls that need no resident.
+    async fn reply_without_resident(&self, call: Call) -> Reply {
         match call {
             Call::Ping => Reply::Done,
-            Call::Lanes { .. } | Call::Aside { .. } => Reply::Failed {
-                message: "channels are asked for on a stream of the \
-                    session"
-                    .into(),
-            },
+            Call::Lanes { .. } | Call::Channel { .. } => {
+                Reply::Failed { message: "only a stream of a session opens channels".into() }
+            }
             Call::Report => Reply::Report(self.machine.report().await),
             Call::AwaitDocker { seconds } => {
                 self.machine.await_docker(Duration::from_secs(seconds.into())).await;

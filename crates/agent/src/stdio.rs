@@ -1,5 +1,5 @@
-//! Standard input and output as one asynchronous stream. sshd gives a socket or pipes; tokio's own
-//! would take a thread for each call.
+//! Standard input and output as one asynchronous stream. sshd passes a socket or pipes; tokio's own
+//! types would use a thread for each call.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
-/// Takes both over; nothing else may read or write them from now on.
+/// Takes both over; no other code may read or write them afterwards.
 pub fn take() -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
     Ok(tokio::io::join(input(owned(io::stdin())?)?, output(owned(io::stdout())?)?))
 }

@@ -1,7 +1,7 @@
-//! yamux on the agent's side: takes streams, hears which ones the client has given up, and says
-//! which ones the agent gives up or lost.
+//! yamux on the agent's side: accepts streams, receives which ones the client has abandoned, and
+//! reports which ones the agent abandons or lost.
 //!
-//! It knows frames and bytes; what a stream leads to is the session's business.
+//! It knows frames and bytes, not what a stream is connected to.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,15 +16,15 @@ use tokio::task::JoinSet;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 use tokio_util::sync::CancellationToken;
 
-/// yamux counts a dropped stream until it has told the other side, so its limit stands above the
+/// yamux counts a dropped stream until it has reported the drop, so its limit is above the
 /// client's.
 const YAMUX_STREAMS: usize = 4 * MAX_STREAMS;
-/// Credit of a stream that nobody has read yet, in bytes; yamux's own.
+/// Initial credit of a stream, in bytes; yamux's own.
 const FIRST_CREDIT: usize = 256 * 1024;
-/// What all streams together may grow beyond it, in bytes; half of the client's, the machine may be
-/// small.
+/// How much the credit of all streams together may grow beyond that, in bytes; half of the client's
+/// limit, because the machine may be small.
 const GROWTH: usize = 32 * 1024 * 1024;
-/// Several frames to a system call.
+/// Buffers several frames per system call, in bytes.
 const BUFFER: usize = 64 * 1024;
 
 /// A stream that the client opened. A reset is an error here, where yamux shows an end.
@@ -33,48 +33,49 @@ pub struct AgentStream {
     finished: bool,
 }
 
-/// What belongs to one stream beside its bytes.
+/// Control of one stream, beside its bytes.
 #[derive(Clone)]
-pub struct Ticket {
+pub struct Control {
     id: u32,
-    /// The client has given it up.
+    /// Cancelled when the client has abandoned the stream.
     pub abandoned: CancellationToken,
     streams: Arc<Mutex<HashMap<u32, CancellationToken>>>,
-    news: mpsc::UnboundedSender<Opening>,
+    outgoing: mpsc::UnboundedSender<Opening>,
 }
 
-impl Ticket {
-    /// The agent reads no more although it has closed its own side; the client's writes shall fail.
+impl Control {
+    /// Abandons the stream: the agent reads no more although it has closed its side. Makes the
+    /// client's writes fail.
     pub fn abandon(&self) {
         // Fails only when the session is over.
-        let _ = self.news.send(Opening::Abandon { stream: self.id });
+        let _ = self.outgoing.send(Opening::Abandon { stream: self.id });
     }
 
-    /// What the stream led to broke off behind `after` bytes, and the client has closed its own
-    /// side.
-    pub fn broke(&self, after: u64) {
+    /// Reports that the target broke off after `after` bytes, when the client has closed its side.
+    pub fn report_break(&self, after: u64) {
         // Fails only when the session is over.
-        let _ = self.news.send(Opening::Broken { stream: self.id, after });
+        let _ = self.outgoing.send(Opening::Broken { stream: self.id, after });
     }
 
-    /// The client gave up another stream.
-    pub fn heard_abandon(&self, id: u32) {
+    /// Handles the client's report that it abandoned another stream.
+    pub fn peer_abandoned(&self, id: u32) {
         if let Some(token) = self.streams.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             token.cancel();
         }
     }
 }
 
-/// Serves streams with `serve` until the other side ends, and sends `split` bytes at once at most.
+/// Serves each stream with `serve` until the other side ends. Sends at most `split` bytes at once.
 pub async fn serve<F>(
     io: impl AsyncRead + AsyncWrite + Unpin,
     split: usize,
-    mut serve: impl FnMut(AgentStream, Ticket) -> F,
+    mut serve: impl FnMut(AgentStream, Control) -> F,
 ) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut config = yamux::Config::default();
+    // yamux checks the two limits against each other at each call.
     config.set_max_connection_receive_window(None);
     config.set_max_num_streams(YAMUX_STREAMS);
     config.set_max_connection_receive_window(Some(YAMUX_STREAMS * FIRST_CREDIT + GROWTH));
@@ -82,26 +83,26 @@ where
     let socket = BufStream::with_capacity(BUFFER, BUFFER, io).compat();
     let mut connection = yamux::Connection::new(socket, config, yamux::Mode::Server);
     let streams: Arc<Mutex<HashMap<u32, CancellationToken>>> = Arc::default();
-    // One entry for each stream at most, and the client opens no more than MAX_STREAMS.
-    let (news, mut queue) = mpsc::unbounded_channel::<Opening>();
+    // Bounded by the streams: one entry for each, and the client opens no more than MAX_STREAMS.
+    let (outgoing, mut queue) = mpsc::unbounded_channel::<Opening>();
     let mut tasks = JoinSet::new();
     let mut next = None;
     std::future::poll_fn(|cx| {
         loop {
             while let Poll::Ready(Some(_)) = tasks.poll_join_next(cx) {}
             if next.is_none()
-                && let Poll::Ready(Some(word)) = queue.poll_recv(cx)
+                && let Poll::Ready(Some(opening)) = queue.poll_recv(cx)
             {
-                next = Some(word);
+                next = Some(opening);
             }
-            if let Some(word) = next.take() {
+            if let Some(opening) = next.take() {
                 match connection.poll_new_outbound(cx) {
                     Poll::Ready(Ok(stream)) => {
-                        tasks.spawn(tell(stream, word));
+                        tasks.spawn(send(stream, opening));
                         continue;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(error))),
-                    Poll::Pending => next = Some(word),
+                    Poll::Pending => next = Some(opening),
                 }
             }
             match ready!(connection.poll_next_inbound(cx)) {
@@ -112,18 +113,18 @@ where
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .insert(id, abandoned.clone());
-                    let ticket =
-                        Ticket { id, abandoned, streams: streams.clone(), news: news.clone() };
+                    let (streams, outgoing) = (streams.clone(), outgoing.clone());
+                    let control = Control { id, abandoned, streams, outgoing };
                     let serving = serve(
                         AgentStream { inner: stream.compat(), finished: false },
-                        ticket.clone(),
+                        control.clone(),
                     );
                     tasks.spawn(async move {
                         tokio::select! {
                             () = serving => {}
-                            () = ticket.abandoned.cancelled() => {}
+                            () = control.abandoned.cancelled() => {}
                         }
-                        ticket.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                        control.streams.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                     });
                 }
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
@@ -141,8 +142,8 @@ fn broken(error: yamux::ConnectionError) -> io::Error {
     }
 }
 
-async fn tell(stream: yamux::Stream, word: Opening) {
-    if let Ok(frame) = agent_proto::encode(&word) {
+async fn send(stream: yamux::Stream, opening: Opening) {
+    if let Ok(frame) = agent_proto::encode(&opening) {
         let mut stream = stream.compat();
         // Fails only when the session is over.
         let _ = stream.write_all(&frame).await;
@@ -150,7 +151,7 @@ async fn tell(stream: yamux::Stream, word: Opening) {
     }
 }
 
-/// yamux keeps the number of a stream to itself, but shows it.
+/// yamux hides the number of a stream, but displays it.
 fn number(id: yamux::StreamId) -> u32 {
     id.to_string().parse().unwrap_or(0)
 }

@@ -1,5 +1,5 @@
 //! The program itself: a session on pipes, and the resident that it starts. All files of the
-//! machine lie in a temporary folder, and so do the programs that the agent may run.
+//! machine, including the programs that the agent may run, are in a temporary directory.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -17,8 +17,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-/// For everything that should take milliseconds.
-const SOON: Duration = Duration::from_secs(20);
+/// The limit for everything that should take milliseconds.
+const LIMIT: Duration = Duration::from_secs(20);
 
 struct Session {
     child: Child,
@@ -47,7 +47,7 @@ impl Session {
             .unwrap();
         let (stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut ready = vec![0; READY_LINE.len()];
-        tokio::time::timeout(SOON, stdout.read_exact(&mut ready)).await.unwrap().unwrap();
+        tokio::time::timeout(LIMIT, stdout.read_exact(&mut ready)).await.unwrap().unwrap();
         assert_eq!(String::from_utf8(ready).unwrap(), READY_LINE);
         let (streams, mut asks) = mpsc::channel::<oneshot::Sender<yamux::Stream>>(8);
         let mut connection = yamux::Connection::new(
@@ -72,14 +72,14 @@ impl Session {
         self.streams.send(ask).await.unwrap();
         let mut stream = stream.await.unwrap();
         stream.write_all(&agent_proto::encode(opening).unwrap()).await.unwrap();
-        let opened = tokio::time::timeout(SOON, receive(&mut stream)).await.unwrap();
+        let opened = tokio::time::timeout(LIMIT, receive(&mut stream)).await.unwrap();
         (stream, opened)
     }
 
     async fn call(&self, call: Call) -> Reply {
         let (mut stream, opened) = self.open(&Opening::Call(call)).await;
         assert_eq!(opened, Opened::Ready);
-        tokio::time::timeout(SOON, receive(&mut stream)).await.unwrap()
+        tokio::time::timeout(LIMIT, receive(&mut stream)).await.unwrap()
     }
 }
 
@@ -102,7 +102,7 @@ fn heartbeat(lease_seconds: u32) -> Call {
 }
 
 #[tokio::test]
-async fn a_session_alone_answers_what_it_can_and_ends_with_its_input() {
+async fn a_session_without_a_resident_answers_some_calls_and_ends_with_its_input() {
     let root = tempfile::tempdir().unwrap();
     let mut session = Session::start(root.path(), &[]).await;
     assert_eq!(session.call(Call::Ping).await, Reply::Done);
@@ -123,12 +123,12 @@ async fn a_session_alone_answers_what_it_can_and_ends_with_its_input() {
         "{opened:?}"
     );
     session.multiplexer.abort();
-    let ended = tokio::time::timeout(SOON, session.child.wait()).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(LIMIT, session.child.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{ended:?}");
 }
 
 #[tokio::test]
-async fn datagrams_keep_their_borders_and_a_closed_port_ends_nothing() {
+async fn datagrams_keep_their_boundaries_and_a_closed_port_ends_nothing() {
     let root = tempfile::tempdir().unwrap();
     let session = Session::start(root.path(), &[]).await;
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -146,12 +146,12 @@ async fn datagrams_keep_their_borders_and_a_closed_port_ends_nothing() {
         let one = vec![7; length];
         stream.write_all(&[&datagram::header(length)[..], &one].concat()).await.unwrap();
         let mut back = vec![0; 2 + length];
-        tokio::time::timeout(SOON, stream.read_exact(&mut back)).await.unwrap().unwrap();
+        tokio::time::timeout(LIMIT, stream.read_exact(&mut back)).await.unwrap().unwrap();
         assert_eq!(datagram::split(&back), Some((&one[..], 2 + length)));
     }
     echoing.abort();
     assert!(echoing.await.unwrap_err().is_cancelled());
-    // Nobody listens any more, which is told to nobody; then somebody does again.
+    // Nothing listens any more, which is not reported; then a socket listens again.
     for _ in 0..3 {
         stream.write_all(&[0, 1, 7]).await.unwrap();
     }
@@ -159,46 +159,34 @@ async fn datagrams_keep_their_borders_and_a_closed_port_ends_nothing() {
     let peer = tokio::net::UdpSocket::bind(("127.0.0.1", port)).await.unwrap();
     let begun = tokio::time::Instant::now();
     while tokio::time::timeout(Duration::from_millis(50), peer.recv(&mut buffer)).await.is_err() {
-        assert!(begun.elapsed() < SOON);
+        assert!(begun.elapsed() < LIMIT);
         stream.write_all(&[0, 1, 7]).await.unwrap();
     }
     assert_eq!(buffer[0], 7);
 }
 
-/// A machine in a folder, whose programs write down what they are asked for.
+/// A machine in a directory, whose programs log their calls.
 fn machine() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str| root.path().join(name);
-    for folder in ["programs", "proc/self"] {
-        std::fs::create_dir_all(path(folder)).unwrap();
+    for directory in ["programs", "proc/self"] {
+        std::fs::create_dir_all(path(directory)).unwrap();
     }
     std::fs::write(path("proc/self/mountinfo"), "").unwrap();
     for name in ["sync", "systemctl", "curl"] {
-        let script = format!(
-            "#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> \
-            {}\n",
-            path("log").display()
-        );
-        let script = if name == "curl" {
-            format!(
-                "{script}cat > /dev/null\nexit \
-            22\n"
-            )
-        } else {
-            script
-        };
-        std::fs::write(path("programs").join(name), script).unwrap();
-        std::fs::set_permissions(
-            path("programs").join(name),
-            std::fs::Permissions::from_mode(0o755),
-        )
-        .unwrap();
+        let log = path("log");
+        let log = log.display();
+        let end = if name == "curl" { "cat > /dev/null\nexit 22\n" } else { "" };
+        let script = format!("#!/bin/sh\nPATH=/usr/bin:/bin\necho {name} \"$*\" >> {log}\n{end}");
+        let program = path("programs").join(name);
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     root
 }
 
 #[tokio::test]
-async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_renews() {
+async fn the_resident_outlives_its_session_and_self_destructs_without_renewal() {
     let root = machine();
     let path = |name: &str| root.path().join(name);
     let first = Session::start(root.path(), &["--resident"]).await;
@@ -226,26 +214,19 @@ async fn the_resident_outlives_its_session_and_ends_the_machine_when_nobody_rene
     // Five attempts to delete, with pauses of 15 s in all, then the power-off.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
-        let said = std::fs::read_to_string(path("log")).unwrap_or_default();
-        if said.ends_with("systemctl poweroff\n") {
-            assert_eq!(
-                said,
-                format!(
-                    "sync \n{}systemctl \
-                poweroff\n",
-                    "curl --config -\n".repeat(5)
-                )
-            );
+        let log = std::fs::read_to_string(path("log")).unwrap_or_default();
+        if log.ends_with("systemctl poweroff\n") {
+            let deletions = "curl --config -\n".repeat(5);
+            assert_eq!(log, format!("sync \n{deletions}systemctl poweroff\n"));
             break;
         }
-        assert!(tokio::time::Instant::now() < deadline, "no end: {said}");
+        assert!(tokio::time::Instant::now() < deadline, "no end: {log}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
-async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_what_to_do_at_the_end()
- {
+async fn a_killed_resident_is_restarted_by_the_next_call_and_gets_the_order_again() {
     let root = machine();
     let session = Session::start(root.path(), &["--resident"]).await;
     let order = EndOfLease::Delete {
@@ -264,10 +245,10 @@ async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_w
             .unwrap();
         let killed = tokio::time::Instant::now();
         while !residents(root.path()).is_empty() {
-            assert!(killed.elapsed() < SOON, "it is not gone");
+            assert!(killed.elapsed() < LIMIT, "it still runs");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // Its lease is forgotten; it begins anew with this sign of life.
+        // Its lease is forgotten; this heartbeat begins a new one.
         let reply = session.call(heartbeat(600)).await;
         assert!(
             matches!(&reply, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)),
@@ -277,19 +258,19 @@ async fn a_resident_that_was_killed_is_started_by_the_next_call_and_told_again_w
     let now = residents(root.path());
     assert!(now.len() == 1 && now != before, "{now:?} after {before:?}");
     assert!(matches!(session.call(heartbeat(1)).await, Reply::Report(_)));
-    let deadline = tokio::time::Instant::now() + SOON;
+    let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
-        let said = std::fs::read_to_string(root.path().join("log")).unwrap_or_default();
-        if said.contains("curl --config -") {
+        let log = std::fs::read_to_string(root.path().join("log")).unwrap_or_default();
+        if log.contains("curl --config -") {
             break;
         }
-        assert!(tokio::time::Instant::now() < deadline, "the server is not deleted: {said}");
+        assert!(tokio::time::Instant::now() < deadline, "the server is not deleted: {log}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     rustix::process::kill_process(now[0], rustix::process::Signal::KILL).unwrap();
 }
 
-/// Processes that are the resident of this machine.
+/// The processes that are residents of this machine.
 fn residents(root: &Path) -> Vec<rustix::process::Pid> {
     let processes = std::fs::read_dir("/proc")
         .unwrap()

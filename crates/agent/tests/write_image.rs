@@ -1,5 +1,5 @@
 //! The writer as a program, with the machine's own curl and decompressors, real transfers, and a
-//! file in the place of a disk.
+//! file instead of a disk.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is test code")]
 
@@ -19,16 +19,16 @@ use web::{Manner, Web};
 
 const MIB: usize = 1 << 20;
 
-/// A folder with an image of zeros and noise, and a disk that is full of something else.
+/// A directory with an image of zeros and noise, and a disk with other content.
 struct Desk {
-    folder: TempDir,
+    directory: TempDir,
     web: Web,
 }
 
 impl Desk {
     fn new() -> Desk {
         let desk = Desk {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
             web: Web::start(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         };
         std::fs::write(desk.image(), image()).unwrap();
@@ -37,7 +37,7 @@ impl Desk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn image(&self) -> PathBuf {
@@ -49,7 +49,7 @@ impl Desk {
     }
 
     /// The image as a compressed file.
-    fn packed(&self, program: &str, suffix: &str) -> PathBuf {
+    fn compressed(&self, program: &str, suffix: &str) -> PathBuf {
         let path = self.path(&format!("image.raw.{suffix}"));
         let file = std::fs::File::create(&path).unwrap();
         let status =
@@ -74,20 +74,16 @@ impl Desk {
         self.order(ImageSource::Url { url, stall_seconds: 2, attempts: 2 })
     }
 
-    /// The disk holds the image and zeros behind it.
+    /// Checks that the disk holds the image, followed by zeros.
     fn holds(&self, image: &[u8]) {
         let disk = std::fs::read(self.disk()).unwrap();
         assert_eq!(disk.len(), 40 * MIB);
         assert!(disk[..image.len()] == *image, "the image is not on the disk");
-        assert!(
-            disk[image.len()..].iter().all(|byte| *byte == 0),
-            "something is left behind the \
-            image"
-        );
+        assert!(disk[image.len()..].iter().all(|byte| *byte == 0), "zeros follow the image");
     }
 }
 
-/// 9.3 MiB: noise, a hole, a block with a single byte, and an end that is no whole block.
+/// 9.3 MiB: noise, a hole, a block with a single byte, and an end within a block.
 fn image() -> Vec<u8> {
     let mut bytes = vec![0; 9 * MIB + 300_001];
     let mut state = 1_u64;
@@ -102,8 +98,8 @@ fn image() -> Vec<u8> {
     bytes
 }
 
-/// All that the writer told, with something on its standard input behind the order.
-fn tell(order: &WriteOrder, input: &[u8]) -> Vec<WriteEvent> {
+/// All events of the writer, for an order and further input.
+fn events_of(order: &WriteOrder, input: &[u8]) -> Vec<WriteEvent> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_dockbridge-agent"))
         .arg("write-image")
         .stdin(Stdio::piped())
@@ -114,7 +110,7 @@ fn tell(order: &WriteOrder, input: &[u8]) -> Vec<WriteEvent> {
     let mut bytes = serde_json::to_vec(order).unwrap();
     bytes.push(b'\n');
     bytes.extend_from_slice(input);
-    // A writer that refuses reads no further.
+    // A writer that refuses the order reads no further.
     let feeding = std::thread::spawn(move || drop(stdin.write_all(&bytes)));
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let events = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
@@ -124,7 +120,7 @@ fn tell(order: &WriteOrder, input: &[u8]) -> Vec<WriteEvent> {
 }
 
 fn written(order: &WriteOrder, input: &[u8]) -> Written {
-    let events = tell(order, input);
+    let events = events_of(order, input);
     match events.last() {
         Some(WriteEvent::Done(written)) => written.clone(),
         _ => panic!("{events:?}"),
@@ -132,7 +128,7 @@ fn written(order: &WriteOrder, input: &[u8]) -> Written {
 }
 
 fn failed(order: &WriteOrder, input: &[u8]) -> (WriteFailure, String) {
-    let events = tell(order, input);
+    let events = events_of(order, input);
     match events.last() {
         Some(WriteEvent::Failed { kind, message }) => (*kind, message.clone()),
         _ => panic!("{events:?}"),
@@ -145,15 +141,15 @@ fn sum(program: &str, file: &Path) -> String {
 }
 
 #[test]
-fn each_compression_arrives_byte_for_byte_from_the_web_and_from_a_file() {
+fn each_compression_is_written_byte_for_byte_from_the_web_and_from_a_file() {
     let desk = Desk::new();
     let image = image();
     let sources = [
         desk.image(),
-        desk.packed("xz", "xz"),
-        desk.packed("zstd", "zst"),
-        desk.packed("gzip", "gz"),
-        desk.packed("bzip2", "bz2"),
+        desk.compressed("xz", "xz"),
+        desk.compressed("zstd", "zst"),
+        desk.compressed("gzip", "gz"),
+        desk.compressed("bzip2", "bz2"),
     ];
     for file in sources {
         let (name, bytes) = (file.display().to_string(), std::fs::read(&file).unwrap());
@@ -180,7 +176,7 @@ fn each_compression_arrives_byte_for_byte_from_the_web_and_from_a_file() {
 }
 
 #[test]
-fn a_qcow2_image_arrives_as_the_disk_that_it_describes() {
+fn a_qcow2_image_is_written_as_the_disk_that_it_describes() {
     let found = Command::new("qemu-img").arg("--version").output();
     if found.is_err() {
         println!("passed over: no qemu-img");
@@ -250,10 +246,10 @@ fn a_qcow2_image_arrives_as_the_disk_that_it_describes() {
 }
 
 #[test]
-fn a_download_that_breaks_off_goes_on_where_it_was() {
+fn a_download_that_breaks_off_resumes_at_the_same_byte() {
     let desk = Desk::new();
-    let file = desk.packed("zstd", "zst");
-    let events = tell(&desk.order_from(&file, Manner::Cut(2 * MIB as u64)), b"");
+    let file = desk.compressed("zstd", "zst");
+    let events = events_of(&desk.order_from(&file, Manner::Cut(2 * MIB as u64)), b"");
     assert!(matches!(events.last(), Some(WriteEvent::Done(_))), "{events:?}");
     desk.holds(&image());
     let resumed: Vec<u64> = events
@@ -267,9 +263,9 @@ fn a_download_that_breaks_off_goes_on_where_it_was() {
 }
 
 #[test]
-fn redirects_are_followed_and_a_busy_server_is_asked_again() {
+fn redirects_are_followed_and_a_busy_server_is_retried() {
     let desk = Desk::new();
-    let file = desk.packed("gzip", "gz");
+    let file = desk.compressed("gzip", "gz");
     desk.web.serve("there", &file, Manner::BusyFor(2));
     let url = desk.web.serve("source", &file, Manner::Elsewhere("/there"));
     let order = desk.order(ImageSource::Url { url, stall_seconds: 2, attempts: 3 });
@@ -278,13 +274,13 @@ fn redirects_are_followed_and_a_busy_server_is_asked_again() {
 }
 
 #[test]
-fn a_source_that_cannot_be_had_whole_is_told_as_what_it_is() {
+fn an_incomplete_or_missing_source_is_reported_with_its_reason() {
     let desk = Desk::new();
-    let file = desk.packed("zstd", "zst");
+    let file = desk.compressed("zstd", "zst");
     for (manner, words) in [
         (Manner::Status(404), "404"),
         (Manner::Status(403), "403"),
-        (Manner::CutWithoutRanges(MIB as u64), "cannot be asked for the rest"),
+        (Manner::CutWithoutRanges(MIB as u64), "cannot be resumed"),
         (Manner::CutAndChanged(MIB as u64), "has changed"),
         (Manner::StalledAt(MIB as u64), "sent nothing for 2 s"),
         (Manner::StalledAt(0), "sent nothing for 2 s"),
@@ -293,9 +289,9 @@ fn a_source_that_cannot_be_had_whole_is_told_as_what_it_is() {
         assert_eq!(kind, WriteFailure::Source, "{manner:?}: {message}");
         assert!(message.contains(words), "{manner:?}: {message}");
     }
-    let nobody =
+    let closed =
         ImageSource::Url { url: "http://127.0.0.1:9/x".to_owned(), stall_seconds: 2, attempts: 2 };
-    let (kind, message) = failed(&desk.order(nobody), b"");
+    let (kind, message) = failed(&desk.order(closed), b"");
     assert!(kind == WriteFailure::Source && message.contains("2 times in a row"), "{message}");
     let bytes = std::fs::read(&file).unwrap();
     let (kind, message) =
@@ -313,7 +309,7 @@ fn a_wrong_checksum_and_a_damaged_archive_are_refused() {
     let desk = Desk::new();
     // Host programs: xz zstd gzip bzip2
     for (program, suffix) in [("xz", "xz"), ("zstd", "zst"), ("gzip", "gz"), ("bzip2", "bz2")] {
-        let file = desk.packed(program, suffix);
+        let file = desk.compressed(program, suffix);
         let (right256, right512) = (sum("sha256sum", &file), sum("sha512sum", &file));
         for right in [Checksum::Sha256(right256), Checksum::Sha512(right512)] {
             written(
@@ -344,7 +340,7 @@ fn a_wrong_checksum_and_a_damaged_archive_are_refused() {
 }
 
 #[test]
-fn an_image_that_does_not_fit_is_refused_before_it_comes_where_its_size_is_known() {
+fn an_image_that_does_not_fit_is_refused_before_the_transfer_if_its_size_is_known() {
     let desk = Desk::new();
     std::fs::write(desk.disk(), vec![0xa5; 8 * MIB]).unwrap();
     let (kind, message) = failed(&desk.order_from(&desk.image(), Manner::Good), b"");
@@ -352,15 +348,15 @@ fn an_image_that_does_not_fit_is_refused_before_it_comes_where_its_size_is_known
     let disk = std::fs::read(desk.disk()).unwrap();
     assert!(disk.iter().all(|byte| *byte == 0), "nothing was written");
     assert_eq!(
-        failed(&desk.order_from(&desk.packed("zstd", "zst"), Manner::Good), b"").0,
+        failed(&desk.order_from(&desk.compressed("zstd", "zst"), Manner::Good), b"").0,
         WriteFailure::TooBig
     );
 }
 
 #[test]
-fn the_phases_come_in_order_and_a_compression_that_is_named_is_not_guessed() {
+fn phases_are_reported_in_order_and_a_given_compression_is_not_detected() {
     let desk = Desk::new();
-    let phases: Vec<WritePhase> = tell(&desk.order_from(&desk.image(), Manner::Good), b"")
+    let phases: Vec<WritePhase> = events_of(&desk.order_from(&desk.image(), Manner::Good), b"")
         .into_iter()
         .filter_map(|event| if let WriteEvent::Phase(phase) = event { Some(phase) } else { None })
         .collect();

@@ -1,7 +1,7 @@
 //! Small files of JSON in the profile's directory: what may be lost, and should not be without
 //! need.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
@@ -15,11 +15,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 /// Writes it. A reader sees the old file or the new one, never half of one.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        platform::private_file::create_dir(folder)?;
     }
-    let beside = path.with_extension("new");
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(&serde_json::to_vec_pretty(value)?)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
+    platform::private_file::write(path, &serde_json::to_vec_pretty(value)?)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lifecycle::Activity;
-use signals::Signal;
+use platform::session::{self, Event};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -25,15 +25,15 @@ pub(crate) async fn heed(activity: Activity, commands: mpsc::Sender<Command>) {
         let mut locks = Locks::default();
         while let Some((sensor, signal)) = heard.recv().await {
             let locked = match signal {
-                Signal::Locked => locks.note(sensor, true),
-                Signal::Unlocked => locks.note(sensor, false),
-                Signal::Sleeps(delay) => {
+                Event::Locked => locks.note(sensor, true),
+                Event::Unlocked => locks.note(sensor, false),
+                Event::Sleeps(delay) => {
                     tracing::info!("this computer falls asleep");
                     say_alive(&commands).await;
                     drop(delay);
                     locks.note(SLEEP, true)
                 }
-                Signal::Wakes => {
+                Event::Wakes => {
                     tracing::info!("this computer has slept");
                     locks.note(SLEEP, false)
                 }
@@ -44,7 +44,7 @@ pub(crate) async fn heed(activity: Activity, commands: mpsc::Sender<Command>) {
             }
         }
     };
-    tokio::join!(signals::listen(signals::all(), told), heeding);
+    tokio::join!(session::listen(session::sensors(), told), heeding);
 }
 
 /// A last sign of life, so that the lease counts from here.

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tunnel::{Endpoint, HostKeys, Identity, Route};
+use tunnel::{Endpoint, HostKeys, Identity, Transport};
 
 use crate::failure::{Failure, Outcome};
 
@@ -24,7 +24,7 @@ pub struct Target {
     /// Where.
     pub endpoint: Endpoint,
     /// By which way.
-    pub route: Route,
+    pub transport: Transport,
     /// Whom to trust.
     pub host_keys: HostKeys,
     /// Who logs in.
@@ -117,7 +117,7 @@ impl Destination {
         let ssh = home.join(".ssh");
         Ok(Target {
             endpoint: Endpoint { host: self.host.clone(), port: self.port.unwrap_or(22), user },
-            route: Route::Direct,
+            transport: Transport::Tcp,
             host_keys: HostKeys::KnownHosts(ssh.join("known_hosts")),
             identity: Identity::Offered {
                 files: vec![ssh.join("id_ed25519"), ssh.join("id_ecdsa")],
@@ -172,10 +172,10 @@ impl Answer<'_> {
         }
         let host_keys =
             HostKeys::KnownHostsOf { alias: self.first("hostkeyalias").map(str::to_owned), files };
-        Ok(Target { route: self.route(&endpoint), endpoint, host_keys, identity })
+        Ok(Target { transport: self.transport(&endpoint), endpoint, host_keys, identity })
     }
 
-    fn route(&self, endpoint: &Endpoint) -> Route {
+    fn transport(&self, endpoint: &Endpoint) -> Transport {
         if let Some(jumps) = self.first("proxyjump").filter(|jumps| *jumps != "none") {
             // The last one stands before the host; `ssh` finds its way to it over the others.
             let (before, last) =
@@ -196,15 +196,15 @@ impl Answer<'_> {
             } else {
                 format!("ssh://{last}")
             });
-            return Route::Command(words);
+            return Transport::Command(words);
         }
         match self.first("proxycommand").filter(|command| *command != "none") {
-            Some(command) => Route::Command(vec![
+            Some(command) => Transport::Command(vec![
                 "sh".to_owned(),
                 "-c".to_owned(),
                 format!("exec {}", self.expanded(command, endpoint)),
             ]),
-            None => Route::Direct,
+            None => Transport::Tcp,
         }
     }
 
@@ -314,8 +314,8 @@ mod tests {
     fn an_answer_of_ssh_becomes_a_target() {
         let target = target(PLAIN);
         assert_eq!(
-            (target.endpoint.to_string().as_str(), target.route),
-            ("me@box.example.org:2222", Route::Direct)
+            (target.endpoint.to_string().as_str(), target.transport),
+            ("me@box.example.org:2222", Transport::Tcp)
         );
         let Identity::Offered { files, agent, only_files } = target.identity else { panic!() };
         assert_eq!(files, ["/home/me/.ssh/id_rsa", "/keys/me@box.example.org"].map(PathBuf::from));
@@ -331,32 +331,32 @@ mod tests {
 
     #[test]
     fn jump_hosts_and_proxy_commands_become_commands() {
-        let route = |line: &str| match target(&format!("{PLAIN}{line}\n")).route {
-            Route::Command(words) => words.join(" "),
-            Route::Direct => "direct".to_owned(),
+        let transport = |line: &str| match target(&format!("{PLAIN}{line}\n")).transport {
+            Transport::Command(words) => words.join(" "),
+            Transport::Tcp => "direct".to_owned(),
         };
         assert_eq!(
-            route(
+            transport(
                 "proxyjump \
             jump"
             ),
             "ssh -o BatchMode=yes -W [box.example.org]:2222 -- ssh://jump"
         );
         assert_eq!(
-            route(
+            transport(
                 "proxyjump \
             a,me@b:23"
             ),
             "ssh -o BatchMode=yes -J a -W [box.example.org]:2222 -- ssh://me@b:23"
         );
         assert_eq!(
-            route(
+            transport(
                 "proxycommand nc -x proxy %h %p # \
             100%%"
             ),
             "sh -c exec nc -x proxy box.example.org 2222 # 100%"
         );
-        assert_eq!(route("proxyjump none"), "direct");
+        assert_eq!(transport("proxyjump none"), "direct");
     }
 
     #[test]

@@ -82,9 +82,9 @@ impl EngineIo {
         }
     }
 
-    /// See [`Stream::is_makeshift`].
-    pub(crate) fn is_makeshift(&self) -> bool {
-        self.lock().stream.as_ref().is_some_and(Stream::is_makeshift)
+    /// See [`Stream::is_temporary`].
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.lock().stream.as_ref().is_some_and(Stream::is_temporary)
     }
 
     /// The stream without HTTP around it.

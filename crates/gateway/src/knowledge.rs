@@ -9,7 +9,7 @@
 //! version that the last one offered. An engine that has just been met is asked for its own
 //! version, and such requests go to it in that one.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -286,11 +286,7 @@ async fn ping(stream: Stream) -> Option<HeaderMap> {
 
 /// A reader sees the old file or the new one, never half of one.
 fn write(path: &Path, known: &Known) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(&serde_json::to_vec_pretty(known)?)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
+    platform::private_file::write(path, &serde_json::to_vec_pretty(known)?)
 }
 
 #[cfg(test)]

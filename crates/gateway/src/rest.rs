@@ -50,7 +50,7 @@ async fn give_back_at_rest(rest: Weak<Rest>, begun: Instant) {
             }
         }
     }
-    heap::give_back();
+    platform::memory::trim();
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl Upstream {
 
     /// The same, for another client's request.
     pub(crate) fn is_worth_leaving(&self) -> bool {
-        !self.io.is_makeshift() && self.is_reusable()
+        !self.io.is_temporary() && self.is_reusable()
     }
 
     pub(crate) fn way(&self) -> Arc<Way> {

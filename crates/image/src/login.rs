@@ -11,7 +11,7 @@ use hetzner::{Architecture, Client, Server, ServerStatus};
 use russh::keys::PrivateKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Route, Tunnel};
+use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Transport, Tunnel};
 
 use crate::error::{ImageError, cloud};
 
@@ -57,7 +57,7 @@ pub(crate) async fn connect(
         endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
         host_keys,
         identity: Identity::Key(key.clone()),
-        route: Route::Direct,
+        transport: Transport::Tcp,
         agent: None,
         docker_socket: Options::DOCKER_SOCKET.to_owned(),
     };

@@ -48,24 +48,13 @@ pub struct SuspendClock;
 
 impl Clock for SuspendClock {
     fn now(&self) -> Moment {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let id = rustix::time::ClockId::Boottime;
-        // On macOS the monotonic clock counts suspend; the uptime clock is the one that stands
-        // still.
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let id = rustix::time::ClockId::Monotonic;
-        Moment(read(id))
+        Moment(platform::clock::since_boot())
     }
 
     fn awake(&self) -> Duration {
         // Elsewhere than on Linux this may count sleep: rhythms then look broken once after each.
-        read(rustix::time::ClockId::Monotonic)
+        platform::clock::awake()
     }
-}
-
-fn read(id: rustix::time::ClockId) -> Duration {
-    let time = rustix::time::clock_gettime(id);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A clock that moves only when it is told to.

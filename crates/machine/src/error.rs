@@ -355,7 +355,7 @@ impl MachineError {
                     "`ssh` to the same host shows which key \
                     it takes; `--identity` names it",
                 ),
-                ConnectError::RouteFailed { .. } => Some(
+                ConnectError::TransportFailed { .. } => Some(
                     "the same command by hand shows more; jump hosts have to let you in \
                         without a question, by a key or an agent",
                 ),

@@ -62,7 +62,7 @@ impl Host {
                     error,
                     ConnectError::Unreachable { .. }
                         | ConnectError::TimedOut { .. }
-                        | ConnectError::RouteFailed { .. }
+                        | ConnectError::TransportFailed { .. }
                 )
             {
                 return Err(self.no_way(error));

@@ -13,11 +13,11 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::{Class, Connector, Destination, OpenError};
 
-use crate::news::{EVENTS, Events};
+use crate::engine_error::EngineError;
+use crate::events::{EVENTS, Events};
 use crate::publication::{PortBinding, PortMap};
 use crate::swarm::Service;
 
@@ -26,31 +26,6 @@ const MAX_ANSWER: usize = 64 << 20;
 
 /// An error of the engine is a sentence.
 const MAX_REFUSAL: usize = 1 << 20;
-
-/// Why the engine did not say.
-#[derive(Debug, Error)]
-pub enum EngineError {
-    /// No stream to it.
-    #[error("the engine cannot be reached")]
-    Open(#[source] OpenError),
-    /// The stream broke.
-    #[error("the engine broke off its answer")]
-    Exchange(#[source] hyper::Error),
-    /// The answer broke off or is endless.
-    #[error("the engine's answer could not be read")]
-    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It refused.
-    #[error("the engine answered {status}: {message}")]
-    Refused {
-        /// HTTP status.
-        status: StatusCode,
-        /// Its own words.
-        message: String,
-    },
-    /// It said something that the Engine API does not know.
-    #[error("the engine's answer was not understood")]
-    Decode(#[source] serde_json::Error),
-}
 
 /// `GET /containers/{id}/json`, as far as ports are concerned.
 #[derive(Debug, Clone, Deserialize)]

@@ -10,9 +10,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::Ports;
-use crate::reservation::Reservation;
-
 /// One inspect takes a round trip, and seconds where a container is just ending. A request waits
 /// no longer for an engine that is silent.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -22,11 +19,11 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub(crate) struct Openings(Mutex<Vec<Arc<Opening>>>);
 
 #[derive(Debug)]
-struct Opening {
+pub(crate) struct Opening {
     id: String,
     name: String,
     /// The machine is gone.
-    cancelled: CancellationToken,
+    pub(crate) cancelled: CancellationToken,
     done: CancellationToken,
 }
 
@@ -38,40 +35,32 @@ impl Opening {
 }
 
 impl Openings {
-    fn begin(&self, id: String, name: String) -> Arc<Opening> {
+    pub(crate) fn begin(&self, id: String, name: String) -> Arc<Opening> {
         let opening = Arc::new(Opening {
             id,
             name,
             cancelled: CancellationToken::new(),
             done: CancellationToken::new(),
         });
-        self.under_way().push(opening.clone());
+        self.in_progress().push(opening.clone());
         opening
     }
 
-    fn end(&self, opening: &Arc<Opening>) {
-        self.under_way().retain(|other| !Arc::ptr_eq(other, opening));
+    pub(crate) fn end(&self, opening: &Arc<Opening>) {
+        self.in_progress().retain(|other| !Arc::ptr_eq(other, opening));
         opening.done.cancel();
     }
 
     /// The machine is gone.
     pub(crate) fn cancel(&self) {
-        self.under_way().iter().for_each(|opening| opening.cancelled.cancel());
+        self.in_progress().iter().for_each(|opening| opening.cancelled.cancel());
     }
 
-    // Every critical section leaves it whole.
-    fn under_way(&self) -> MutexGuard<'_, Vec<Arc<Opening>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Ports {
-    /// Waits for the openings under way, 10 s at most: those of one container (by id, the beginning
-    /// of its id, or name), or all of them. Returns at once where there are none.
-    pub async fn opened(&self, reference: Option<&str>) {
+    /// See [`crate::Ports::opened`].
+    pub(crate) async fn wait(&self, reference: Option<&str>) {
         let openings: Vec<_> = {
-            let under_way = self.0.openings.under_way();
-            under_way
+            let in_progress = self.in_progress();
+            in_progress
                 .iter()
                 .filter(|opening| reference.is_none_or(|reference| opening.is_of(reference)))
                 .cloned()
@@ -90,20 +79,8 @@ impl Ports {
         }
     }
 
-    /// Opens the ports of a started container behind the answer to its start.
-    pub(crate) fn open_behind(&self, reservation: Reservation, id: String, name: String) {
-        /// Ends the opening whatever becomes of the task.
-        struct End(Ports, Arc<Opening>);
-        impl Drop for End {
-            fn drop(&mut self) {
-                self.0.0.openings.end(&self.1);
-            }
-        }
-        let opening = self.0.openings.begin(id, name);
-        let (end, cancelled) = (End(self.clone(), opening.clone()), opening.cancelled.clone());
-        self.0.tasks.spawn(async move {
-            let _end = end;
-            cancelled.run_until_cancelled(reservation.open()).await;
-        });
+    // Every critical section leaves it whole.
+    fn in_progress(&self) -> MutexGuard<'_, Vec<Arc<Opening>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

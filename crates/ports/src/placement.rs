@@ -8,9 +8,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::address::Address;
+use crate::listening::Listening;
 use crate::publication::{Claim, Twin};
 use crate::rules::OnConflict;
-use crate::table::Listening;
 
 /// Where the search for another port begins, above the one that is taken, or below it where there
 /// is none above.

@@ -4,17 +4,20 @@
 //! runs.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::address::{Address, Protocol};
+use crate::advice::Asked;
 use crate::docker::Inspected;
 use crate::listen::{TAKEN, reason};
+use crate::listening::{Listening, Slot};
+use crate::openings::Opening;
 use crate::placement::NotPlaced;
-use crate::publication::{Claim, Container, Here, PortBinding, PortMap, Publication, publications};
-use crate::table::{Listening, Slot};
-use crate::{Ports, Reserved};
+use crate::ports::Ports;
+use crate::publication::{Claim, Container, PortMap, Publication};
 
 /// Behind dockerd's words, where a number that was free on the machine is taken here.
 const CHOSEN: &str = "The engine chose this number, which is free on the machine and taken on this \
@@ -46,38 +49,6 @@ pub struct Reservation {
     reference: String,
     taken: Vec<Slot>,
     asked: Option<Asked>,
-}
-
-/// What a container asks for, which is fixed when it is created.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    id: String,
-    name: String,
-    /// Those with a number.
-    publications: Vec<Publication>,
-    /// As the engine was told.
-    exposes: PortMap,
-    /// The engine chooses numbers when the container starts.
-    chooses: bool,
-    removes_itself: bool,
-}
-
-impl Asked {
-    fn of(inspected: &Inspected, here: Here) -> Self {
-        let published = inspected.host_config.publishes();
-        let bindings =
-            inspected.host_config.port_bindings.clone().filter(|_| published).unwrap_or_default();
-        let is_open = |binding: &PortBinding| !matches!(binding.host_port.parse::<u16>(), Ok(1..));
-        Self {
-            id: inspected.id.clone(),
-            name: inspected.name.trim_start_matches('/').to_owned(),
-            chooses: (published && inspected.host_config.publish_all_ports)
-                || bindings.values().flatten().flatten().any(is_open),
-            publications: publications(&bindings, here, None),
-            exposes: bindings,
-            removes_itself: inspected.host_config.auto_remove,
-        }
-    }
 }
 
 impl Ports {
@@ -118,7 +89,7 @@ impl Ports {
     fn taken_by_others(&self, id: &str) -> Option<(String, SocketAddr)> {
         let state = self.state();
         let reserved = |address: Address| {
-            let mut reserved = state.reserved.iter().flat_map(|(slot, Reserved(placed))| {
+            let mut reserved = state.reserved.iter().flat_map(|(slot, placed)| {
                 placed.addresses().into_iter().map(|at| Address { at, ..slot.wanted })
             });
             reserved.any(|other| other.overlaps(address))
@@ -155,7 +126,7 @@ impl Reservation {
             address: None,
         });
         self.reference.clone_from(&id);
-        self.ports.clone().open_behind(self, id, name);
+        self.open_in_background(id, name);
         Ok(())
     }
 
@@ -194,6 +165,24 @@ impl Reservation {
         Err(Conflict { name, id, local, why })
     }
 
+    /// Opens the ports of a started container after the answer to its start.
+    fn open_in_background(self, id: String, name: String) {
+        /// Ends the opening whatever becomes of the task.
+        struct End(Ports, Arc<Opening>);
+        impl Drop for End {
+            fn drop(&mut self) {
+                self.0.openings().end(&self.1);
+            }
+        }
+        let opening = self.ports.openings().begin(id, name);
+        let end = End(self.ports.clone(), opening.clone());
+        let tasks = self.ports.environment().tasks.clone();
+        tasks.spawn(async move {
+            let _end = end;
+            opening.cancelled.run_until_cancelled(self.open()).await;
+        });
+    }
+
     /// The engine refused the start: gives the ports back.
     pub fn refused(mut self) -> Option<Asked> {
         self.asked.take()
@@ -206,7 +195,7 @@ impl Reservation {
         let exposes = asked.exposes.clone();
         self.asked = Some(asked);
         self.keep_to_this_computer(&name, &id, &exposes).await?;
-        let carries_datagrams = self.ports.0.connector.without_datagrams().is_none();
+        let carries_datagrams = self.ports.environment().connector.without_datagrams().is_none();
         for publication in asked_for {
             let Address { protocol, at } = publication.wanted;
             // What cannot be carried is told when the container runs, and is no reason not to run
@@ -295,9 +284,9 @@ impl Reservation {
         state.sleepers.give_up(wanted.at.port());
         for own in own {
             let actions = state.table.make_way(&slot, own);
-            self.ports.carry_out_now(&mut state, actions);
+            state.carry_out_now(self.ports.environment(), actions);
         }
-        let mut placed = match self.ports.place(&state.table, &listening) {
+        let mut placed = match state.place(self.ports.environment(), &listening) {
             Ok(placed) => placed,
             // This computer has not the family, and the other one's address belongs to another:
             // `dockbridge ports` tells.
@@ -307,59 +296,11 @@ impl Reservation {
         // A lent address is not kept from a container that owns it and starts at the same time.
         placed.sockets.retain(|(at, _)| !listening.is_lent(*at));
         if !placed.sockets.is_empty() {
-            state.reserved.insert(slot.clone(), Reserved(placed));
+            state.reserved.insert(slot.clone(), placed);
             self.taken.push(slot);
         }
         Ok(())
     }
-}
-
-impl Asked {
-    /// What a person can do about an engine's refusal, if it is about an address of the machine.
-    pub fn advice(&self, refusal: &str) -> Option<String> {
-        let is_taken = refusal.contains("address already in use");
-        if !is_taken && !refusal.contains("cannot assign requested address") {
-            return None;
-        }
-        let bindings = self.exposes.iter().flat_map(|(inside, bindings)| {
-            bindings.iter().flatten().map(move |binding| (inside, binding))
-        });
-        let mut named = bindings.filter(|(_, binding)| names(refusal, &binding.host_port));
-        let (inside, PortBinding { host_ip, host_port }) = named.next()?;
-        let (inside, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
-        let suffix = if protocol == "udp" { "/udp" } else { "" };
-        let host = match host_ip.parse::<IpAddr>() {
-            Ok(address) if address.is_unspecified() => String::new(),
-            Ok(address @ IpAddr::V6(_)) => format!("[{address}]:"),
-            Ok(address) => format!("{address}:"),
-            Err(_) => String::new(),
-        };
-        let by_hand = format!(
-            "`dockbridge ports add \
-            {host}{host_port}:{}:{inside}{suffix}`",
-            self.name
-        );
-        Some(match is_taken {
-            true => format!(
-                "The machine itself uses port {host_port}, for its SSH server, its name service or \
-                    a container in its own network; this computer does not. Publish \
-                 another port, or start the container without this one and forward it: {by_hand}"
-            ),
-            false => format!(
-                "The machine has no address {host_ip}. Publish without an address, or start the \
-                    container without this port and forward it: {by_hand}"
-            ),
-        })
-    }
-}
-
-/// Whether an engine's words name this port of the host: `0.0.0.0:22: bind: …` or
-/// `0.0.0.0:22:172.17.0.2:80/tcp: …`.
-fn names(refusal: &str, port: &str) -> bool {
-    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
-    let colon = format!(":{port}");
-    !port.is_empty()
-        && refusal.match_indices(&colon).any(|(at, _)| ends(&refusal[at + colon.len()..]))
 }
 
 impl Drop for Reservation {
@@ -370,68 +311,7 @@ impl Drop for Reservation {
             given_back |= state.reserved.remove(slot).is_some();
         }
         if given_back {
-            self.ports.try_again(&mut state);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_of_the_machine_itself_is_told_from_others_by_the_engines_words() {
-        let ports: PortMap = serde_json::from_str(
-            r#"{"53/udp":[{"HostIp":"127.0.0.1","HostPort":"53"}],"80/tcp":[{"HostIp":"","HostPort":"22"}],"81/tcp":[{"HostIp":"192.0.2.9","HostPort":"8080"}]}"#,
-        )
-        .unwrap();
-        let asked = Asked {
-            id: String::new(),
-            name: "web".into(),
-            publications: Vec::new(),
-            exposes: ports,
-            chooses: false,
-            removes_itself: false,
-        };
-        let advice = |words: &str| asked.advice(words);
-        for words in [
-            "Error starting userland proxy: listen tcp4 0.0.0.0:22: bind: address already in use",
-            "failed to bind host port for 0.0.0.0:22:172.17.0.2:80/tcp: address already in use",
-            "failed to bind host port 0.0.0.0:22/tcp: address already in use",
-        ] {
-            let advice = advice(words).unwrap();
-            assert!(
-                advice.contains("machine itself uses port 22")
-                    && advice.ends_with("`dockbridge ports add 22:web:80`"),
-                "{advice}"
-            );
-        }
-        let datagrams = advice("listen udp4 127.0.0.1:53: bind: address already in use").unwrap();
-        assert!(
-            datagrams.ends_with(
-                "`dockbridge ports add \
-            127.0.0.1:53:web:53/udp`"
-            ),
-            "{datagrams}"
-        );
-        let address = advice(
-            "listen tcp4 192.0.2.9:8080: bind: cannot assign requested \
-            address",
-        )
-        .unwrap();
-        assert!(
-            address.starts_with(
-                "The machine has no address \
-                192.0.2.9"
-            ) && address.ends_with("add 192.0.2.9:8080:web:81`"),
-            "{address}"
-        );
-        for words in [
-            "Bind for 0.0.0.0:22 failed: port is already \
-            allocated",
-            "listen tcp4 0.0.0.0:220: bind: address already in use",
-        ] {
-            assert_eq!(advice(words), None, "{words}");
+            state.retry(self.ports.environment());
         }
     }
 }

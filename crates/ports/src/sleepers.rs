@@ -15,9 +15,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::address::{Address, Protocol};
-use crate::forward::Door;
+use crate::closable::Closable;
 use crate::listen::{self, Socket};
-use crate::table::Listening;
+use crate::listening::Listening;
 
 /// A client that speaks HTTP has asked by then.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub(crate) struct Sleeper {
 
 /// They are closed at once when this is dropped: the next moment somebody else may want the port.
 struct Listeners {
-    doors: Vec<Arc<Door<TcpListener>>>,
+    doors: Vec<Arc<Closable<TcpListener>>>,
     _ending: DropGuard,
 }
 
@@ -95,7 +95,7 @@ fn listen(at: &[SocketAddr], name: &str, tasks: &TaskTracker) -> Listeners {
             None
         })
     });
-    let doors: Vec<_> = listeners.map(|listener| Arc::new(Door::new(listener))).collect();
+    let doors: Vec<_> = listeners.map(|listener| Arc::new(Closable::new(listener))).collect();
     let (ending, answer): (_, Arc<str>) = (CancellationToken::new(), answer(name).into());
     for door in &doors {
         let (accepting, ending) = (accept(door.clone(), answer.clone()), ending.clone());
@@ -104,7 +104,7 @@ fn listen(at: &[SocketAddr], name: &str, tasks: &TaskTracker) -> Listeners {
     Listeners { doors, _ending: ending.drop_guard() }
 }
 
-async fn accept(door: Arc<Door<TcpListener>>, answer: Arc<str>) {
+async fn accept(door: Arc<Closable<TcpListener>>, answer: Arc<str>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

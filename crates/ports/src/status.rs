@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::address::{Address, Protocol};
 use crate::counters::{Counters, Traffic};
+use crate::listening::{Listening, Open};
 use crate::publication::Remote;
-use crate::table::{ByHand, Listening, Open};
+use crate::table::Manual;
 
 /// One forward: a published port, or one that a person made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,14 +79,13 @@ impl PortStatus {
 
     pub(crate) fn asleep(listening: &Listening, at: &[SocketAddr]) -> Self {
         let why =
-            "its machine was taken down; any docker command, or `dockbridge wake`, brings it \
-            back"
+            "its machine was taken down; any docker command, or `dockbridge wake`, brings it back"
                 .to_owned();
         let local = at.first().copied().unwrap_or(listening.slot.wanted.at);
         Self { local, ..Self::of(listening, PortState::Asleep { why }) }
     }
 
-    pub(crate) fn waiting(address: Address, forward: &ByHand) -> Self {
+    pub(crate) fn waiting(address: Address, forward: &Manual) -> Self {
         Self {
             container: forward.container.clone(),
             protocol: address.protocol,
@@ -97,11 +97,7 @@ impl PortStatus {
             by_hand: true,
             traffic: Traffic::default(),
             state: PortState::Waiting {
-                why: format!(
-                    "no container {} runs with a network of its \
-                own",
-                    forward.container
-                ),
+                why: format!("no container {} runs with a network of its own", forward.container),
             },
         }
     }

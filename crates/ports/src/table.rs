@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 
 use crate::address::Address;
 use crate::listen::TAKEN;
+use crate::listening::{Listening, Open, Slot};
 use crate::publication::{Claim, Container, Remote, Twin};
 use crate::rules::Rules;
 
@@ -35,60 +36,10 @@ pub(crate) enum Action {
     Yield(Slot, SocketAddr),
 }
 
-/// What a listener is known by: who wants it, and where. Two containers may want one address; then
-/// one of them has it, or both have another.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Slot {
-    pub(crate) wanted: Address,
-    /// Full id of the container.
-    pub(crate) container: String,
-    /// A person wants it, not the container.
-    pub(crate) by_hand: bool,
-}
-
-/// One listener, as wanted or as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listening {
-    pub(crate) slot: Slot,
-    pub(crate) claim: Claim,
-    pub(crate) twin: Option<Twin>,
-    /// Name of the container without the slash.
-    pub(crate) name: String,
-    /// Where it leads there.
-    pub(crate) remote: Remote,
-    /// Port of the container.
-    pub(crate) inside: u16,
-}
-
-impl Listening {
-    /// Its addresses under this number, the one that is wanted first, and by which right it has
-    /// each.
-    pub(crate) fn places(&self, port: u16) -> impl Iterator<Item = (SocketAddr, Claim)> + use<> {
-        let wanted = (self.slot.wanted.at.ip(), self.claim);
-        let twin = self.twin.map(|twin| (twin.ip, twin.claim));
-        std::iter::once(wanted)
-            .chain(twin)
-            .map(move |(ip, claim)| (SocketAddr::new(ip, port), claim))
-    }
-
-    /// Whether it has this address without owning it.
-    pub(crate) fn is_lent(&self, at: SocketAddr) -> bool {
-        self.places(at.port()).any(|(place, claim)| place == at && claim == Claim::Spare)
-    }
-}
-
-/// A listener with the addresses that it has.
-#[derive(Debug)]
-pub(crate) struct Open {
-    pub(crate) listening: Listening,
-    /// What stands for the wanted address first.
-    pub(crate) at: Vec<SocketAddr>,
-}
-
 /// A forward that a person made: it holds while its container runs, and its address is never given
 /// to a published port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ByHand {
+pub(crate) struct Manual {
     pub(crate) container: String,
     pub(crate) inside: u16,
     pub(crate) twin: Option<Twin>,
@@ -111,7 +62,7 @@ pub(crate) struct Table {
     /// Answers to questions older than the last full list are void.
     floor: Option<Ticket>,
     containers: BTreeMap<String, Entry>,
-    by_hand: BTreeMap<Address, ByHand>,
+    by_hand: BTreeMap<Address, Manual>,
     owners: Owners,
     open: BTreeMap<Slot, Open>,
     blocked: BTreeMap<Slot, (Listening, String)>,
@@ -178,7 +129,7 @@ impl Table {
     }
 
     /// A person wants a forward. `false` when there is one at this address.
-    pub(crate) fn add(&mut self, address: Address, forward: ByHand) -> Option<Vec<Action>> {
+    pub(crate) fn add(&mut self, address: Address, forward: Manual) -> Option<Vec<Action>> {
         if self.is_claimed(address) {
             return None;
         }
@@ -333,8 +284,8 @@ impl Table {
     }
 
     /// Forwards made by hand whose container does not run, or has no address.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = (Address, &ByHand)> {
-        let led = |forward: &ByHand| {
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (Address, &Manual)> {
+        let led = |forward: &Manual| {
             self.running(&forward.container).is_some_and(|container| container.address.is_some())
         };
         self.by_hand

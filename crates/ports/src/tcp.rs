@@ -11,10 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tunnel::{Class, Destination, OpenError};
 
+use crate::closable::Closable;
 use crate::counters::Use;
 use crate::docker::Engine;
-use crate::forward::{Door, Ending, Target};
 use crate::relay::{Broken, relay};
+use crate::target::{Ending, Target};
 
 /// Connections at once through one address of a port. A silent one holds 16 KiB here and a stream
 /// of the tunnel with its credit of 256 KiB, so this many are bounded at about 160 MiB if nobody
@@ -31,7 +32,7 @@ const LONGEST_QUESTION: Duration = Duration::from_secs(5);
 const ROOTLESS: &str = "the engine runs rootless, and its host does not reach its containers' \
     network: publish the port (docker run -p)";
 
-pub(crate) async fn accept(door: Arc<Door<TcpListener>>, target: Arc<Target>, ending: Ending) {
+pub(crate) async fn accept(door: Arc<Closable<TcpListener>>, target: Arc<Target>, ending: Ending) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -19,8 +19,9 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
 use tunnel::{Class, Destination, OpenError, Stream, datagram};
 
+use crate::closable::Closable;
 use crate::counters::Use;
-use crate::forward::{Door, Ending, Target};
+use crate::target::{Ending, Target};
 
 /// A client that is silent for this long in both directions is forgotten: what Docker's own proxy
 /// does.
@@ -60,7 +61,7 @@ impl Shared {
     }
 }
 
-pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, ending: Ending) {
+pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>, ending: Ending) {
     let opened = Instant::now();
     let mut clients: HashMap<SocketAddr, Client> = HashMap::new();
     let mut names: HashMap<Id, SocketAddr> = HashMap::new();
@@ -127,7 +128,7 @@ pub(crate) async fn receive(door: Arc<Door<UdpSocket>>, target: Arc<Target>, end
 
 /// The way back to a client.
 struct Back {
-    door: Arc<Door<UdpSocket>>,
+    door: Arc<Closable<UdpSocket>>,
     peer: SocketAddr,
 }
 
@@ -209,8 +210,7 @@ async fn down(
         if reader.read_buf(&mut heard).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "the machine ended the \
-                stream",
+                "the machine ended the stream",
             ));
         }
     }

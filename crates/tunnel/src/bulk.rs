@@ -1,5 +1,6 @@
-//! The way for big transfers over a long path: a bundle of lanes over connections of its own, made
-//! ahead and kept while it is used. While it carries none, a crowd of questions may use it.
+//! The route of big transfers over a long path: a bundle of lanes on connections of its own, made
+//! ahead and kept while it is used. While it carries no big transfer, a crowd of questions may use
+//! it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -7,55 +8,52 @@ use std::time::Duration;
 
 use agent_proto::{Call, Direction, Reply};
 use futures::future::try_join_all;
-use lanes::Bundle;
+use striping::Bundle;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::agent_session::{AgentSession, Awake};
 use crate::channel::ChannelIo;
-use crate::connection::{ChannelError, Connection};
-use crate::link::{Awake, Link};
-use crate::pool::keep_awake;
+use crate::connection::{ChannelError, Connection, QUEUE};
+use crate::options::Options;
 use crate::watchdog::RoundTrip;
-use crate::{Options, tunnel};
 
-/// Connections of a bundle for each direction. One fills three quarters of a gigabit at 30 ms with
-/// Debian's buffers, two fill it (87 and 113 of 119 MB/s). A connection that has carried a big
-/// transfer one way is slow the other way: what queues makes TCP take the path for full
-/// (`ssthresh`), and it needs two seconds to find out that it is not.
+/// Connections of a bundle per direction. One fills three quarters of a gigabit at 30 ms with
+/// Debian's buffers, two fill it (87 and 113 of 119 MB/s). Each direction has its own: a connection
+/// that has carried a big transfer up is slow down, and vice versa, because TCP takes the queue for
+/// a full path (`ssthresh`) and needs two seconds to recover.
 const CONNECTIONS: usize = 2;
-/// Lanes on each connection that carries uploads: sshd's window is 2 MiB for a channel, and 30 ms
-/// at a gigabit hold 4 MiB. Ours is as long as TCP's.
+/// Lanes on each connection that carries uploads: sshd's window is 2 MiB per channel, and a 30 ms
+/// path at a gigabit holds 4 MiB. For downloads the client's window is as long as TCP's.
 const LANES_UP: usize = 2;
 const LANES_DOWN: usize = 1;
-/// How long a bundle without streams is kept: `docker build` and `docker cp` come in rows, and a
-/// new one takes ten round trips.
+/// How long an idle bundle is kept: `docker build` and `docker cp` often come in series, and a new
+/// bundle takes ten round trips.
 const KEPT: Duration = Duration::from_secs(600);
-/// How often it is asked whether the bundle is still needed: a path may have seemed long because a
-/// processor was busy.
-const TIDY: Duration = Duration::from_secs(10);
-/// How long after a failure nobody tries again; meanwhile bulk streams share the interactive
-/// connection.
+/// How often an idle bundle is checked. A path may have seemed long because a processor was busy.
+const CHECK: Duration = Duration::from_secs(10);
+/// How long no bundle is tried after a failure. Bulk streams share the session meanwhile.
 const PAUSE: Duration = Duration::from_secs(30);
-/// Round trips that are measured before a path counts as long.
+/// Round trips to measure before a path counts as long.
 const PINGS: usize = 3;
-/// A round trip while none was measured: a path of some length.
+/// The assumed round trip while none was measured: a path of some length.
 const UNKNOWN: Duration = Duration::from_millis(100);
-/// Waiting asks. Each waits for the same bundle; more than this wait at the queue's door.
-const ASKS: usize = 16;
+/// Requests that wait for the task; all of them wait for the same bundle.
+const REQUESTS: usize = 16;
 
-type Ask = oneshot::Sender<Option<Arc<Link>>>;
+type Request = oneshot::Sender<Option<Arc<AgentSession>>>;
 
 pub(crate) struct Bulk {
-    asks: mpsc::Sender<Ask>,
-    /// The bundle that there is.
-    made: watch::Receiver<Weak<Link>>,
-    /// Big transfers now.
+    requests: mpsc::Sender<Request>,
+    /// The present bundle.
+    current: watch::Receiver<Weak<AgentSession>>,
+    /// The number of big transfers.
     transfers: Arc<AtomicUsize>,
 }
 
-/// A big transfer on the bundle.
+/// Counts one big transfer on the bundle while it lives.
 pub(crate) struct Transfer(Arc<AtomicUsize>);
 
 impl Drop for Transfer {
@@ -67,80 +65,82 @@ impl Drop for Transfer {
 impl Bulk {
     pub(crate) fn start(
         options: Options,
-        session: Arc<Link>,
+        session: Arc<AgentSession>,
         round_trip: Arc<RoundTrip>,
         tasks: &TaskTracker,
     ) -> Self {
-        let (sender, asks) = mpsc::channel(ASKS);
-        let (publish, made) = watch::channel(Weak::new());
+        let (requests, queue) = mpsc::channel(REQUESTS);
+        let (publish, current) = watch::channel(Weak::new());
         let owner = Owner {
             options,
             session,
             round_trip,
             tasks: tasks.clone(),
-            link: None,
+            bundle: None,
             publish,
             used: Instant::now(),
             failed: None,
         };
-        tasks.spawn(owner.run(asks));
-        Self { asks: sender, made, transfers: Arc::default() }
+        tasks.spawn(owner.run(queue));
+        Self { requests, current, transfers: Arc::default() }
     }
 
-    /// The bundle for a big transfer, or `None` where there is none to be had.
-    pub(crate) async fn link(&self) -> Option<(Arc<Link>, Transfer)> {
-        let (reply, link) = oneshot::channel();
-        self.asks.send(reply).await.ok()?;
-        let link = link.await.ok().flatten()?;
+    /// The bundle for a big transfer, or `None` if there is none.
+    pub(crate) async fn bundle(&self) -> Option<(Arc<AgentSession>, Transfer)> {
+        let (reply, bundle) = oneshot::channel();
+        self.requests.send(reply).await.ok()?;
+        let bundle = bundle.await.ok().flatten()?;
         self.transfers.fetch_add(1, Ordering::Relaxed);
-        Some((link, Transfer(self.transfers.clone())))
+        Some((bundle, Transfer(self.transfers.clone())))
     }
 
-    /// The bundle, if there is one that carries no big transfer.
-    pub(crate) fn idle(&self) -> Option<Arc<Link>> {
+    /// The bundle, if there is one without a big transfer.
+    pub(crate) fn idle(&self) -> Option<Arc<AgentSession>> {
         if self.transfers.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        self.made.borrow().upgrade().filter(|link| !link.death().is_declared())
+        self.current.borrow().upgrade().filter(|bundle| !bundle.closed().is_set())
     }
 }
 
 struct Owner {
     options: Options,
-    /// The agent's session that the lanes lead to.
-    session: Arc<Link>,
+    /// The agent's session that opens the bundle.
+    session: Arc<AgentSession>,
     round_trip: Arc<RoundTrip>,
     tasks: TaskTracker,
-    link: Option<Arc<Link>>,
-    publish: watch::Sender<Weak<Link>>,
+    bundle: Option<Arc<AgentSession>>,
+    publish: watch::Sender<Weak<AgentSession>>,
     used: Instant,
     failed: Option<Instant>,
 }
 
 impl Owner {
-    async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
-        let death = self.session.death().clone();
+    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let closed = self.session.closed().clone();
         let serving = async {
             if self.is_far().await {
-                self.link().await;
+                self.bundle().await;
             }
             loop {
                 tokio::select! {
-                    ask = asks.recv() => match ask {
-                        Some(reply) => drop(reply.send(self.link().await)),
+                    request = queue.recv() => match request {
+                        Some(reply) => drop(reply.send(self.bundle().await)),
                         None => return,
                     },
-                    () = tokio::time::sleep(TIDY), if self.link.is_some() => self.tidy().await,
+                    () = tokio::time::sleep(CHECK), if self.bundle.is_some() => {
+                        self.close_idle().await;
+                    }
                 }
             }
         };
         tokio::select! {
             () = serving => {}
-            _ = death.wait() => {}
+            _ = closed.wait() => {}
         }
     }
 
-    /// One answer may be late because a processor is busy: a bundle that nobody needs would be four
+    /// One answer may be late because a processor is busy; an unneeded bundle would be four
     /// connections.
     async fn is_far(&self) -> bool {
         for _ in 0..PINGS {
@@ -148,7 +148,7 @@ impl Owner {
             if self.session.call(&Call::Ping).await.is_err() {
                 return false;
             }
-            self.round_trip.heard(asked.elapsed());
+            self.round_trip.record(asked.elapsed());
             if self.round_trip.is_near() {
                 return false;
             }
@@ -156,37 +156,36 @@ impl Owner {
         true
     }
 
-    async fn link(&mut self) -> Option<Arc<Link>> {
+    async fn bundle(&mut self) -> Option<Arc<AgentSession>> {
         self.used = Instant::now();
-        if let Some(link) = self.link.as_ref().filter(|link| !link.death().is_declared()) {
-            return Some(link.clone());
+        if let Some(bundle) = self.bundle.as_ref().filter(|bundle| !bundle.closed().is_set()) {
+            return Some(bundle.clone());
         }
         if self.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
             return None;
         }
         match self.connect().await {
-            Ok(link) => {
-                let link = Arc::new(link);
-                self.publish.send_replace(Arc::downgrade(&link));
-                self.link = Some(link);
+            Ok(bundle) => {
+                let bundle = Arc::new(bundle);
+                self.publish.send_replace(Arc::downgrade(&bundle));
+                self.bundle = Some(bundle);
             }
             Err(reason) => {
-                tracing::debug!(%reason, "no lanes for big transfers");
-                (self.link, self.failed) = (None, Some(Instant::now()));
+                tracing::debug!(%reason, "no bundle for big transfers");
+                (self.bundle, self.failed) = (None, Some(Instant::now()));
             }
         }
-        self.link.clone()
+        self.bundle.clone()
     }
 
-    /// All connections end together, and with the session.
-    async fn connect(&self) -> Result<Link, String> {
-        let death = self.session.death().child();
+    /// The bundle's connections end together, and with the session.
+    async fn connect(&self) -> Result<AgentSession, String> {
+        let closed = self.session.closed().child();
         let login = || async {
             let connection =
-                Connection::open(&self.options, death.clone(), self.tasks.clone(), tunnel::QUEUE)
-                    .await;
+                Connection::open(&self.options, closed.clone(), self.tasks.clone(), QUEUE).await;
             let connection = Arc::new(connection.map_err(|error| error.to_string())?);
-            let keeper = keep_awake(&connection).await;
+            let keeper = connection.keep_awake().await;
             Ok::<_, String>((connection, keeper))
         };
         let connections = try_join_all((0..2 * CONNECTIONS).map(|_| login())).await?;
@@ -197,35 +196,37 @@ impl Owner {
             lanes(for_up, LANES_UP, &path, Direction::Up),
             lanes(for_down, LANES_DOWN, &path, Direction::Down)
         )?;
-        Ok(Link::of_lanes(Bundle::new(up, down, round_trip), connections, death, &self.tasks))
+        Ok(AgentSession::over_lanes(
+            Bundle::new(up, down, round_trip),
+            connections,
+            closed,
+            &self.tasks,
+        ))
     }
 
     async fn socket(&self, round_trip: Duration) -> Result<String, String> {
         let round_trip = u32::try_from(round_trip.as_micros()).unwrap_or(u32::MAX);
-        match self
-            .session
-            .call(&Call::Lanes { count: (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8, round_trip })
-            .await
-        {
-            Ok(Reply::Lanes { path }) => Ok(path),
+        let count = (CONNECTIONS * (LANES_UP + LANES_DOWN)) as u8;
+        match self.session.call(&Call::Lanes { count, round_trip }).await {
+            Ok(Reply::Channel { path }) => Ok(path),
             Ok(Reply::Failed { message }) => Err(message),
-            Ok(_) => Err("the agent does not know lanes".into()),
+            Ok(_) => Err("the agent does not support lanes".into()),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    async fn tidy(&mut self) {
-        let Some(link) = &self.link else { return };
-        if Arc::strong_count(link) > 1 {
+    async fn close_idle(&mut self) {
+        let Some(bundle) = &self.bundle else { return };
+        if Arc::strong_count(bundle) > 1 {
             self.used = Instant::now();
         } else if self.round_trip.is_near() || self.used.elapsed() >= KEPT {
-            link.close("not used for a while, or not needed").await;
-            self.link = None;
+            bundle.close("not used for a while, or not needed").await;
+            self.bundle = None;
         }
     }
 }
 
-/// So many on each of the connections, which take turns.
+/// Opens `each` lanes on every connection, in turn.
 async fn lanes(
     connections: &[Awake],
     each: usize,
@@ -234,10 +235,9 @@ async fn lanes(
 ) -> Result<Vec<ChannelIo>, String> {
     let lane = |connection: Arc<Connection>| async move {
         let mut lane = connection.streamlocal(path).await.map_err(|error| match error {
-            ChannelError::Refused(reason) => format!(
-                "the host opens no channel to a socket: \
-                {reason}"
-            ),
+            ChannelError::Refused(reason) => {
+                format!("the host opens no channel to a socket: {reason}")
+            }
             ChannelError::Dead(reason) => reason,
         })?;
         lane.write_u8(direction.byte()).await.map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
-//! One SSH channel as bytes.
+//! One SSH channel as a byte stream.
 //!
-//! russh's own stream keeps taking bytes after the other side closed, and leaves a writer that
-//! waits for window asleep for ever. Here the close is heard out of band (from the session's
-//! handler) and fails both; standard error and the exit status are kept apart from the bytes.
+//! russh's own stream accepts bytes after the other side has closed, and never wakes a writer that
+//! waits for window then. Here the session's handler reports the close out of band, which fails
+//! both; standard error and exit status are kept apart from the bytes.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,18 +18,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
-/// How much of standard error is kept, in bytes: enough for the last words of a command that
-/// failed.
+/// How much of standard error is kept, in bytes: enough for the last lines of a failed command.
 const STDERR_KEPT: usize = 4 * 1024;
 
-/// Packets that are handed over with one read, in bytes.
-const TOGETHER: usize = 128 * 1024;
+/// How much one read returns at most, in bytes: several packets.
+const MAX_READ: usize = 128 * 1024;
 
-/// The session waits, inside its only loop, for room in the queue of a channel; taking the reader
-/// away releases it.
+/// The session waits, in its only loop, for room in a channel's queue; taking the reader away
+/// releases it.
 type Reader = Mutex<Option<ChannelReadHalf>>;
 
-/// Who has to hear that the other side closed a channel, or that the session is given up.
+/// The channels of a session: each has to learn that the other side closed it, or that the session
+/// ended.
 #[derive(Default)]
 pub(crate) struct Closings(Mutex<HashMap<ChannelId, Registered>>);
 
@@ -40,13 +40,13 @@ struct Registered {
 }
 
 impl Closings {
-    /// From the session's handler: the other side closed `id`, perhaps before anybody registered
-    /// it.
+    /// Called by the session's handler: the other side closed `id`, perhaps before it was
+    /// registered.
     pub(crate) fn close(&self, id: ChannelId) {
         self.lock().entry(id).or_default().closed.cancel();
     }
 
-    /// Takes every channel from its owner, so that the session's task is held by nobody.
+    /// Takes the readers of all channels away, so that none blocks the session's task.
     pub(crate) fn sever(&self) {
         for registered in self.lock().values() {
             registered.closed.cancel();
@@ -72,7 +72,7 @@ impl Closings {
     }
 }
 
-/// The bytes of a channel. Dropping it closes the channel.
+/// A channel's bytes. Dropping it closes the channel.
 pub(crate) struct ChannelIo {
     read: Arc<Reader>,
     write: Option<ChannelWriteHalf<Msg>>,
@@ -116,13 +116,13 @@ impl ChannelIo {
         }
     }
 
-    /// The writing side on its own, for who reads messages meanwhile. The channel takes no more
-    /// bytes itself.
+    /// Takes the writing half, for a caller that reads messages meanwhile. The channel then accepts
+    /// no bytes itself.
     pub(crate) fn take_writer(&mut self) -> Pin<Box<dyn AsyncWrite + Send + Sync>> {
         std::mem::replace(&mut self.writer, Box::pin(tokio::io::sink()))
     }
 
-    /// Puts bytes back that were read too far.
+    /// Puts back bytes that were read too far.
     pub(crate) fn push_back(&mut self, bytes: Bytes) {
         self.unread = if self.unread.is_empty() {
             bytes
@@ -131,33 +131,33 @@ impl ChannelIo {
         };
     }
 
-    /// The last words on standard error.
+    /// The end of standard error.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr).trim().to_owned()
     }
 
-    /// What the command ended with, once it ended.
+    /// The command's exit status, once it ended.
     pub(crate) fn exit_status(&self) -> Option<u32> {
         self.exit_status
     }
 
-    /// The next message, with what lies beside the bytes already put away. `None` when the channel
-    /// is closed.
+    /// The next message; standard error and exit status are stored. `None` when the channel is
+    /// closed.
     pub(crate) async fn next(&mut self) -> Option<ChannelMsg> {
         let message = std::future::poll_fn(|cx| self.poll_message(cx)).await?;
-        self.put_away(&message);
+        self.store(&message);
         Some(message)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChannelMsg>> {
         match self.read.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            // The future holds no message while it waits, so it may be made anew for each poll.
+            // The future holds no message while it waits, so each poll may create a new one.
             Some(read) => pin!(read.wait()).poll(cx),
             None => Poll::Ready(None),
         }
     }
 
-    fn put_away(&mut self, message: &ChannelMsg) {
+    fn store(&mut self, message: &ChannelMsg) {
         match message {
             ChannelMsg::ExtendedData { data, .. } => {
                 self.stderr.extend_from_slice(data);
@@ -171,11 +171,8 @@ impl ChannelIo {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.closed.is_cancelled() || self.closed_for_writes.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(io::Error::new(
-                io::ErrorKind::BrokenPipe,
-                "the other side closed \
-                the channel",
-            ));
+            let message = "the other side closed the channel";
+            return Poll::Ready(io::Error::new(io::ErrorKind::BrokenPipe, message));
         }
         Poll::Pending
     }
@@ -187,7 +184,7 @@ impl Drop for ChannelIo {
         self.closings.forget(write.id());
         if !self.closed.is_cancelled() && tokio::runtime::Handle::try_current().is_ok() {
             self.tasks.spawn(async move {
-                // Fails only when the session is gone, and the channel with it.
+                // Fails only when the session has ended, and with it the channel.
                 let _ = write.close().await;
             });
         }
@@ -208,26 +205,26 @@ impl AsyncRead for ChannelIo {
             match ready!(this.poll_message(cx)) {
                 Some(ChannelMsg::Data { data }) => this.unread = data,
                 Some(ChannelMsg::Eof | ChannelMsg::Close) => this.ended = true,
-                Some(message) => this.put_away(&message),
-                // The session ended, the stream did not.
+                Some(message) => this.store(&message),
+                // The session ended, not the stream.
                 None => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
             }
         }
-        // As many packets as have come and fit: whoever reads has less to do for one piece of 128
-        // KiB than for four.
+        // As many packets as have arrived and fit: one piece of 128 KiB costs the reader less than
+        // four.
         let begun = buf.filled().len();
         loop {
             let length = buf.remaining().min(this.unread.len());
             buf.put_slice(&this.unread[..length]);
             this.unread.advance(length);
-            if buf.remaining() == 0 || buf.filled().len() - begun >= TOGETHER || this.ended {
+            if buf.remaining() == 0 || buf.filled().len() - begun >= MAX_READ || this.ended {
                 return Poll::Ready(Ok(()));
             }
             match this.poll_message(cx) {
                 Poll::Ready(Some(ChannelMsg::Data { data })) => this.unread = data,
                 Poll::Ready(Some(ChannelMsg::Eof | ChannelMsg::Close)) => this.ended = true,
-                Poll::Ready(Some(message)) => this.put_away(&message),
-                // The end of the session is told by the next read.
+                Poll::Ready(Some(message)) => this.store(&message),
+                // The next read reports the end of the session.
                 Poll::Ready(None) | Poll::Pending => return Poll::Ready(Ok(())),
             }
         }

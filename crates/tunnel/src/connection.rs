@@ -1,47 +1,53 @@
-//! One SSH connection: made within a bound, with a host that proved its key; channels opened on it;
-//! closed without a trace.
+//! One SSH connection: a login within a time limit, to a host that proved its key; opens channels,
+//! and closes without leaving a session.
 //!
-//! It does not know what the channels are for. Its death is heard when the session's task ends, for
-//! whatever reason.
+//! It does not know what the channels are for. It is closed when the session's task ends, for any
+//! reason.
 
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, Handle, Msg};
-use russh::keys::{PublicKey, PublicKeyOrCertificate};
+use russh::keys::PublicKeyOrCertificate;
 use russh::{AlgorithmKind, Channel, ChannelId, Disconnect};
 use tokio::io::BufReader;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::channel::{ChannelIo, Closings};
-use crate::death::Death;
-use crate::known_hosts::{CHECKED, KnownKeys};
+use crate::closed::Closed;
+use crate::error::ConnectError;
+use crate::fingerprint::Fingerprint;
+use crate::host_keys::{Trust, not_offered};
+use crate::known_hosts::CHECKED;
 use crate::login::{Keys, log_in};
-use crate::route::Opened;
+use crate::options::{Endpoint, Options};
+use crate::transport::Opened;
 use crate::wire::{Wire, WireState};
-use crate::{ConnectError, Endpoint, Fingerprint, HostKeys, Options, Pins};
 
-/// One attempt, from the first packet to the accepted login. A login over 300 ms of delay takes
-/// about 3 s.
-pub(crate) const ATTEMPT: Duration = Duration::from_secs(15);
-/// What a host may send into a channel before we grant more, in bytes; russh does when half of it
-/// is used. Half of it is what TCP lets be on its way with Debian's buffers (2.7 MiB), so that TCP
-/// decides. What is more than that lies in sshd, which moves all of it for each 128 KiB that its
-/// buffer grows: with 16 MiB the first download of a connection had 3 MB/s for seconds.
+/// How long one attempt may take, from the first packet to the accepted login. A login over 300 ms
+/// of delay takes about 3 s.
+pub(crate) const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
+/// The receive window of a channel, in bytes; russh grants more when half of it is used. Half of it
+/// is what TCP keeps in flight with Debian's buffers (2.7 MiB), so that TCP is the limit. Anything
+/// beyond that queues in sshd, which moves the whole queue for each 128 KiB that its buffer grows:
+/// with 16 MiB the first download of a connection ran at 3 MB/s for seconds.
 const WINDOW: u32 = 6 * 1024 * 1024;
-/// Largest packet we take, in bytes. sshd sends no larger ones; bigger ones measured no faster.
+/// The largest accepted packet, in bytes. sshd sends no larger ones; larger ones measured no
+/// faster.
 const PACKET: u32 = 32 * 1024;
-/// russh reads a header, then a body; the buffer makes one system call of several packets.
+/// russh reads a header, then a body; the buffer reads several packets per system call, in bytes.
 const READ_BUFFER: usize = 256 * 1024;
-/// How long a host may take to say goodbye before the wire is cut.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long a host may take to close orderly before the wire is cut.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Packets of 32 KiB that a channel queues before the session waits, on connections whose channels
+/// are always read.
+pub(crate) const QUEUE: usize = 64;
 
 pub(crate) struct Connection {
     handle: Handle<Session>,
     pub(crate) endpoint: Endpoint,
-    pub(crate) death: Death,
+    pub(crate) closed: Closed,
     pub(crate) wire: Arc<WireState>,
     closings: Arc<Closings>,
     tasks: TaskTracker,
@@ -51,28 +57,28 @@ pub(crate) struct Connection {
 /// Why a channel was not opened.
 #[derive(Debug)]
 pub(crate) enum ChannelError {
-    /// By the host: nothing listens there, or it forbids it.
+    /// The host refused it: nothing listens there, or it is forbidden.
     Refused(String),
     /// The connection ended.
     Dead(String),
 }
 
 impl Connection {
-    /// One attempt. `queue` is how many packets of an unread channel are kept before the session
-    /// waits for its reader.
+    /// Logs in. `queue` is how many packets of an unread channel are kept before the session waits
+    /// for its reader.
     pub(crate) async fn open(
         options: &Options,
-        death: Death,
+        closed: Closed,
         tasks: TaskTracker,
         queue: usize,
     ) -> Result<Self, ConnectError> {
-        Self::open_within(options, death, tasks, queue, ATTEMPT).await
+        Self::open_within(options, closed, tasks, queue, LOGIN_TIMEOUT).await
     }
 
-    /// One attempt that takes no longer than `limit`.
+    /// Logs in within `limit`.
     pub(crate) async fn open_within(
         options: &Options,
-        death: Death,
+        closed: Closed,
         tasks: TaskTracker,
         queue: usize,
         limit: Duration,
@@ -80,7 +86,7 @@ impl Connection {
         let endpoint = options.endpoint.clone();
         let wire = WireState::new();
         let unfinished = CutOnDrop(Some(wire.clone()));
-        let attempt = Self::attempt(options, death, tasks, queue, wire);
+        let attempt = Self::attempt(options, closed, tasks, queue, wire);
         let timed_out = || ConnectError::TimedOut { endpoint, doing: "logging in", after: limit };
         let connection = tokio::time::timeout(limit, attempt).await.map_err(|_| timed_out())??;
         unfinished.keep();
@@ -89,7 +95,7 @@ impl Connection {
 
     async fn attempt(
         options: &Options,
-        death: Death,
+        closed: Closed,
         tasks: TaskTracker,
         queue: usize,
         wire: Arc<WireState>,
@@ -102,62 +108,46 @@ impl Connection {
         }
         let config = Arc::new(configure(&trust, queue));
 
-        let Opened { transport, complaint } = Opened::by(&options.route, &endpoint).await?;
+        let Opened { stream, errors } = Opened::open(&options.transport, &endpoint).await?;
         let closings = Arc::new(Closings::default());
         let ended = CancellationToken::new();
         let refusal: Refusal = Arc::default();
         let session = Session {
             trust,
             refusal: refusal.clone(),
-            death: death.clone(),
+            closed: closed.clone(),
             closings: closings.clone(),
             _ended: ended.clone().drop_guard(),
         };
-        tasks.spawn(bury(death.clone(), ended.clone(), closings.clone(), wire.clone()));
-        let stream = BufReader::with_capacity(READ_BUFFER, Wire::new(transport, wire.clone()));
-        let protocol = |doing| {
-            let endpoint = endpoint.clone();
-            move |error: russh::Error| ConnectError::Protocol {
-                endpoint,
-                doing,
-                source: Box::new(error),
-            }
-        };
+        tasks.spawn(end(closed.clone(), ended.clone(), closings.clone(), wire.clone()));
+        let stream = BufReader::with_capacity(READ_BUFFER, Wire::new(stream, wire.clone()));
         let mut handle = match client::connect_stream(config, stream, session).await {
             Ok(handle) => handle,
             Err(error) => {
                 let refused = refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Err(match (refused, complaint.heard().await, error) {
+                return Err(match (refused, errors.collect().await, error) {
                     (Some((presented, reason)), _, _) => {
                         ConnectError::HostKeyRefused { endpoint, presented, reason }
                     }
-                    (None, Some((command, said)), _) => {
-                        ConnectError::RouteFailed { endpoint, command, said }
+                    (None, Some((command, message)), _) => {
+                        ConnectError::TransportFailed { endpoint, command, message }
                     }
-                    (
-                        None,
-                        None,
-                        russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, ours, theirs },
-                    ) => {
-                        let reason = not_offered(&endpoint, &ours, &theirs);
-                        ConnectError::HostKeyKind { endpoint, reason }
-                    }
-                    (None, None, error) => protocol("exchanging keys")(error),
+                    (None, None, error) => exchange_failed(endpoint, error),
                 });
             }
         };
 
         log_in(&mut handle, &endpoint, keys).await?;
-        Ok(Self { handle, endpoint, death, wire, closings, tasks, ended })
+        Ok(Self { handle, endpoint, closed, wire, closings, tasks, ended })
     }
 
-    /// A channel for one command.
+    /// Opens a channel for one command.
     pub(crate) async fn session(self: &Arc<Self>) -> Result<ChannelIo, ChannelError> {
         let this = self.clone();
         self.channel(async move { this.handle.channel_open_session().await }).await
     }
 
-    /// A channel to a Unix socket of the host.
+    /// Opens a channel to a Unix socket of the host.
     pub(crate) async fn streamlocal(
         self: &Arc<Self>,
         path: &str,
@@ -166,7 +156,7 @@ impl Connection {
         self.channel(async move { this.handle.channel_open_direct_streamlocal(path).await }).await
     }
 
-    /// A channel to a TCP port as seen from the host.
+    /// Opens a channel to a TCP port as seen from the host.
     pub(crate) async fn tcpip(
         self: &Arc<Self>,
         host: &str,
@@ -179,24 +169,24 @@ impl Connection {
         .await
     }
 
-    /// Opening goes on in a task of its own: a channel that is granted after its asker gave up is
+    /// Opens a channel in a task of its own: a channel that is granted after its caller gave up is
     /// closed, not leaked.
     async fn channel(
         &self,
         opening: impl Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
     ) -> Result<ChannelIo, ChannelError> {
-        let (closings, tasks, death) =
-            (self.closings.clone(), self.tasks.clone(), self.death.clone());
+        let (closings, tasks, closed) =
+            (self.closings.clone(), self.tasks.clone(), self.closed.clone());
         let opening = self.tasks.spawn(async move {
             tokio::select! {
                 opened = opening => opened.map(|channel| ChannelIo::new(channel, closings, tasks)),
-                _ = death.wait() => Err(russh::Error::Disconnect),
+                _ = closed.wait() => Err(russh::Error::Disconnect),
             }
         });
         match opening.await {
             Ok(Ok(channel)) => Ok(channel),
-            Ok(Err(_)) | Err(_) if self.death.is_declared() => {
-                Err(ChannelError::Dead(self.death.epitaph()))
+            Ok(Err(_)) | Err(_) if self.closed.is_set() => {
+                Err(ChannelError::Dead(self.closed.message()))
             }
             Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
                 Err(ChannelError::Refused(format!("{reason:?}")))
@@ -206,32 +196,41 @@ impl Connection {
         }
     }
 
-    /// A round trip through the session.
+    /// Waits for a round trip through the session.
     pub(crate) async fn ping(&self) -> Result<(), String> {
         self.handle.send_ping().await.map_err(|error| error.to_string())
     }
 
-    /// Says goodbye and dies. Returns when the session's task is gone.
+    /// Closes orderly. Returns when the session's task has ended.
     pub(crate) async fn close(&self, reason: &str) {
-        let farewell = self.handle.disconnect(Disconnect::ByApplication, reason, "");
-        // Fails when the session is gone or stuck; it is buried either way.
-        let _ = tokio::time::timeout(FAREWELL, farewell).await;
-        self.death.declare(reason);
+        let disconnecting = self.handle.disconnect(Disconnect::ByApplication, reason, "");
+        // Fails if the session has ended or is stuck; `end` handles both.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, disconnecting).await;
+        self.closed.set(reason);
         self.ended.cancelled().await;
+    }
+
+    /// Starts a command that does nothing until its channel is closed: sshd sends small packets
+    /// without delay only while a command runs. A host that runs no commands works without it, only
+    /// slower.
+    pub(crate) async fn keep_awake(self: &Arc<Self>) -> Option<ChannelIo> {
+        let channel = self.session().await.ok()?;
+        channel.exec("exec cat > /dev/null").await.ok()?;
+        Some(channel)
     }
 }
 
-/// Owns the end of a session's task: after death it may say goodbye, then everything that it could
-/// wait for is taken away.
-async fn bury(
-    death: Death,
+/// Ends a session's task: after `closed` it may close orderly, then everything that it could wait
+/// for is taken away.
+async fn end(
+    closed: Closed,
     ended: CancellationToken,
     closings: Arc<Closings>,
     wire: Arc<WireState>,
 ) {
-    death.wait().await;
+    closed.wait().await;
     closings.sever();
-    if tokio::time::timeout(FAREWELL, ended.cancelled()).await.is_err() {
+    if tokio::time::timeout(CLOSE_TIMEOUT, ended.cancelled()).await.is_err() {
         wire.cut();
         ended.cancelled().await;
     }
@@ -239,7 +238,7 @@ async fn bury(
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.death.declare("the connection was dropped");
+        self.closed.set("the connection was dropped");
     }
 }
 
@@ -262,11 +261,11 @@ impl Drop for CutOnDrop {
 
 type Refusal = Arc<Mutex<Option<(Fingerprint, String)>>>;
 
-/// What the session's task tells us.
+/// The callbacks of the session's task.
 struct Session {
     trust: Trust,
     refusal: Refusal,
-    death: Death,
+    closed: Closed,
     closings: Arc<Closings>,
     _ended: DropGuard,
 }
@@ -304,11 +303,11 @@ impl client::Handler for Session {
     ) -> Result<(), russh::Error> {
         match reason {
             client::DisconnectReason::ReceivedDisconnect(info) => {
-                self.death.declare(format!("the host closed the connection: {}", info.message));
+                self.closed.set(format!("the host closed the connection: {}", info.message));
                 Ok(())
             }
             client::DisconnectReason::Error(error) => {
-                self.death.declare(match &error {
+                self.closed.set(match &error {
                     russh::Error::Disconnect => "the host closed the connection".to_owned(),
                     error => format!("the connection broke: {error}"),
                 });
@@ -320,95 +319,25 @@ impl client::Handler for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.death.declare("the host closed the connection");
+        self.closed.set("the host closed the connection");
     }
 }
 
-enum Trust {
-    Pinned(Vec<Fingerprint>),
-    FirstSeen(Pins),
-    Known { keys: KnownKeys, file: String },
-    Unreadable(String),
-}
-
-impl Trust {
-    async fn load(host_keys: &HostKeys, endpoint: &Endpoint) -> Self {
-        match host_keys {
-            HostKeys::Pinned(pins) => Trust::Pinned(pins.get()),
-            HostKeys::FirstSeen(pins) => Trust::FirstSeen(pins.clone()),
-            HostKeys::KnownHosts(path) => {
-                match tokio::fs::read(path).await.or_else(empty_if_missing) {
-                    Ok(bytes) => {
-                        let keys = KnownKeys::of(
-                            &endpoint.host,
-                            endpoint.port,
-                            &String::from_utf8_lossy(&bytes),
-                        );
-                        Trust::Known { keys, file: path.display().to_string() }
-                    }
-                    Err(error) => Trust::Unreadable(format!(
-                        "{} cannot be read: \
-                    {error}",
-                        path.display()
-                    )),
-                }
-            }
-            HostKeys::KnownHostsOf { alias, files } => {
-                let mut keys = KnownKeys::default();
-                for path in files {
-                    match tokio::fs::read(path).await.or_else(empty_if_missing) {
-                        Ok(bytes) => {
-                            let text = String::from_utf8_lossy(&bytes);
-                            keys = keys.and(match alias {
-                                Some(name) => KnownKeys::named(name, &text),
-                                None => KnownKeys::of(&endpoint.host, endpoint.port, &text),
-                            });
-                        }
-                        Err(error) => {
-                            return Trust::Unreadable(format!(
-                                "{} cannot be read: \
-                            {error}",
-                                path.display()
-                            ));
-                        }
-                    }
-                }
-                let names: Vec<String> =
-                    files.iter().map(|path| path.display().to_string()).collect();
-                Trust::Known { keys, file: names.join(", ") }
-            }
+/// The error of a key exchange that the host key check did not refuse.
+fn exchange_failed(endpoint: Endpoint, error: russh::Error) -> ConnectError {
+    match error {
+        russh::Error::NoCommonAlgo {
+            kind: AlgorithmKind::Key,
+            ours: requested, // words: allow
+            theirs: offered,
+        } => {
+            let reason = not_offered(&endpoint, &requested, &offered);
+            ConnectError::HostKeyKind { endpoint, reason }
+        }
+        error => {
+            ConnectError::Protocol { endpoint, doing: "exchanging keys", source: Box::new(error) }
         }
     }
-
-    /// Why no key of the host could be checked, if so: nothing is sent then.
-    fn cannot_check(&self, endpoint: &Endpoint) -> Option<String> {
-        let Trust::Known { keys, file } = self else { return None };
-        let kinds = keys.only_unchecked()?;
-        Some(format!(
-            "of it {file} knows only {kinds}, and dockbridge checks Ed25519 and ECDSA keys. Log in \
-                once with `{}`, compare the fingerprint and confirm \
-             it: that adds the line that is missing",
-            with_checked_kinds(endpoint)
-        ))
-    }
-
-    fn judge(&self, presented: &PublicKey) -> Result<(), String> {
-        match self {
-            Trust::Pinned(pinned) if pinned.contains(&Fingerprint::of(presented)) => Ok(()),
-            Trust::Pinned(_) => Err("it is not the key that this machine was given".into()),
-            Trust::FirstSeen(pins) if pins.is_or_becomes(Fingerprint::of(presented)) => Ok(()),
-            Trust::FirstSeen(_) => Err("it is not the key that this host presented first".into()),
-            Trust::Known { keys, file } => {
-                keys.judge(presented).map_err(|reason| format!("{reason} in {file}"))
-            }
-            Trust::Unreadable(reason) => Err(reason.clone()),
-        }
-    }
-}
-
-/// Before the first login anywhere there is no file, and no host is known.
-fn empty_if_missing(error: io::Error) -> io::Result<Vec<u8>> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(Vec::new()) } else { Err(error) }
 }
 
 fn configure(trust: &Trust, queue: usize) -> client::Config {
@@ -419,8 +348,8 @@ fn configure(trust: &Trust, queue: usize) -> client::Config {
         nodelay: true,
         ..client::Config::default()
     };
-    // AES-GCM is twice as fast as ChaCha20 on any processor of the last ten years; the last is for
-    // hosts that allow nothing else.
+    // AES-GCM is twice as fast as ChaCha20 on any processor of the last ten years; the last one is
+    // for hosts that allow nothing else.
     let ciphers = [
         russh::cipher::AES_128_GCM,
         russh::cipher::AES_256_GCM,
@@ -433,33 +362,4 @@ fn configure(trust: &Trust, queue: usize) -> client::Config {
         config.preferred.key = keys.algorithms().into();
     }
     config
-}
-
-/// The host has no key of the kinds that were asked for.
-fn not_offered(endpoint: &Endpoint, asked: &[String], offered: &[String]) -> String {
-    let is_checked =
-        |kind: &&String| CHECKED.iter().any(|checked| checked.as_str() == kind.as_str());
-    match offered.iter().find(is_checked) {
-        Some(_) => format!(
-            "{} is known of it, and it offers {}. Log in once with `{}`, compare the fingerprint \
-                and confirm it: that adds the line that is missing",
-            asked.join(", "),
-            offered.join(", "),
-            with_checked_kinds(endpoint)
-        ),
-        None => format!(
-            "it offers only {}, and dockbridge checks Ed25519 and ECDSA keys. `ssh-keygen -A` on \
-                the host makes one, and sshd offers it after a restart",
-            offered.join(", ")
-        ),
-    }
-}
-
-fn with_checked_kinds(endpoint: &Endpoint) -> String {
-    let port = if endpoint.port == 22 { String::new() } else { format!("-p {} ", endpoint.port) };
-    format!(
-        "ssh -o HostKeyAlgorithms=ssh-ed25519,ecdsa-sha2-nistp256 \
-        {port}{}@{}",
-        endpoint.user, endpoint.host
-    )
 }

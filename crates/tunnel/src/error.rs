@@ -1,4 +1,4 @@
-//! What can go wrong between us and the machine's SSH server.
+//! Errors of the connection to the machine's SSH server.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::{Endpoint, Fingerprint};
+use crate::fingerprint::Fingerprint;
+use crate::options::Endpoint;
 
 /// Why there is no connection, or why a command on it did not run.
 #[derive(Debug, Error)]
@@ -15,80 +16,79 @@ pub enum ConnectError {
     /// No TCP connection.
     #[error("{endpoint} cannot be reached")]
     Unreachable {
-        /// Where to.
+        /// The host.
         endpoint: Endpoint,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
-    /// The host showed a key that is not the one expected: it was reinstalled, or somebody else
-    /// answers.
+    /// The host presented another key than expected: it was reinstalled, or another host answers.
     #[error("{endpoint} presented the host key {presented}, which is refused: {reason}")]
     HostKeyRefused {
-        /// Which host.
+        /// The host.
         endpoint: Endpoint,
-        /// The key it showed.
+        /// The presented key.
         presented: Fingerprint,
-        /// Why it is refused.
+        /// The reason of the refusal.
         reason: String,
     },
-    /// The host does not accept our key.
+    /// The host does not accept the key.
     #[error("{endpoint} does not accept the key {key}")]
     LoginRefused {
-        /// Which host and user.
+        /// The host and user.
         endpoint: Endpoint,
-        /// Our key.
+        /// The fingerprint of the offered key.
         key: Fingerprint,
     },
-    /// Our private key cannot be used.
+    /// The private key cannot be used.
     #[error("the private key {} cannot be used", path.display())]
     Identity {
         /// The key's file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// Of several keys none was accepted, or none could be used.
-    #[error("{endpoint} lets none of the keys of this computer in: {}", tried.join("; "))]
+    /// None of several keys was accepted, or none could be used.
+    #[error("{endpoint} accepts none of the keys of this computer: {}", tried.join("; "))]
     NoKeyAccepted {
-        /// Which host and user.
+        /// The host and user.
         endpoint: Endpoint,
-        /// What became of each key, in words for a user.
+        /// The result of each key, human-readable.
         tried: Vec<String>,
     },
-    /// The host can prove who it is only by a kind of key that dockbridge does not check.
+    /// The host offers only kinds of host key that dockbridge does not check.
     #[error("the host key of {endpoint} cannot be checked: {reason}")]
     HostKeyKind {
-        /// Which host.
+        /// The host.
         endpoint: Endpoint,
-        /// Which kinds are known and offered, and what to do, in words for a user.
+        /// The known and the offered kinds, and what to do, human-readable.
         reason: String,
     },
-    /// The command that leads to the host failed.
-    #[error("the way to {endpoint} by `{command}` failed: {said}")]
-    RouteFailed {
-        /// Which host.
+    /// The command that connects to the host failed.
+    #[error("the connection to {endpoint} by `{command}` failed: {message}")]
+    TransportFailed {
+        /// The host.
         endpoint: Endpoint,
         /// The command.
         command: String,
-        /// What it said on standard error, or how it ended.
-        said: String,
+        /// Its standard error, or how it ended.
+        message: String,
     },
     /// The SSH session failed.
     #[error("the SSH session with {endpoint} failed while {doing}")]
     Protocol {
-        /// With whom.
+        /// The host.
         endpoint: Endpoint,
-        /// What was going on.
+        /// The operation that failed.
         doing: &'static str,
-        /// What went wrong.
+        /// The error.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// It took too long.
+    /// The host did not answer in time.
     #[error("{endpoint} did not answer within {} s while {doing}", after.as_secs())]
     TimedOut {
-        /// Who.
+        /// The host.
         endpoint: Endpoint,
-        /// What was going on.
+        /// The operation that failed.
         doing: &'static str,
         /// The limit.
         after: Duration,
@@ -98,22 +98,22 @@ pub enum ConnectError {
 /// Why the agent did not reply to a call.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CallError {
-    /// None runs on the machine.
+    /// No agent runs on the machine.
     #[error("no agent runs on the machine: {reason}")]
     NoAgent {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// The path to the machine is lost.
     #[error("the connection to the machine is lost: {reason}")]
     Dead {
-        /// What was seen.
+        /// What was observed.
         reason: String,
     },
-    /// The agent answered something else than a reply.
-    #[error("the agent's reply is not understood: {message}")]
+    /// The agent sent an invalid reply.
+    #[error("the agent sent an invalid reply: {message}")]
     Malformed {
-        /// What is wrong with it.
+        /// The error.
         message: String,
     },
 }

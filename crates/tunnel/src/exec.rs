@@ -1,8 +1,7 @@
-//! Runs one command on a host and collects what it says.
+//! Runs one command on a host and collects its output.
 //!
-//! Both directions move at once, or a command that talks while it still reads would stop both
-//! sides. The status is waited for after the end of the output, in whichever order the host sends
-//! them.
+//! Both directions proceed in parallel; otherwise a command that prints while it still reads would
+//! block both sides. The exit status may arrive before or after the end of the output.
 
 use std::io;
 use std::sync::Arc;
@@ -10,12 +9,12 @@ use std::sync::Arc;
 use russh::ChannelMsg;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::ConnectError;
 use crate::connection::{ChannelError, Connection};
+use crate::error::ConnectError;
 
-/// What a command may print on each of its outputs, in bytes: it is for questions and small files,
-/// transfers have streams.
-const MOST_OUTPUT: usize = 16 * 1024 * 1024;
+/// The limit of each output, in bytes: commands are for queries and small files, transfers use
+/// streams.
+const MAX_OUTPUT: usize = 16 * 1024 * 1024;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,37 +50,33 @@ pub(crate) async fn exec(
     channel.exec(command).await.map_err(|error| failed(error.to_string()))?;
     let mut input = channel.take_writer();
     let feeding = async {
-        // A command that does not read its input is no failure; its status tells.
+        // A command that does not read its input is judged by its status.
         let _ = input.write_all(stdin).await;
         let _ = input.shutdown().await;
         std::future::pending::<()>().await;
     };
     let mut output = ExecOutput { status: None, stdout: Vec::new(), stderr: Vec::new() };
-    let listening = async {
+    let collecting = async {
         while let Some(message) = channel.next().await {
             match message {
                 ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
                 ChannelMsg::ExtendedData { data, .. } => output.stderr.extend_from_slice(&data),
                 ChannelMsg::Failure => {
-                    return Err(failed(
-                        "the host refuses to run \
-                    commands"
-                            .into(),
-                    ));
+                    return Err(failed("the host refuses to run commands".into()));
                 }
                 ChannelMsg::Close => break,
                 _ => {}
             }
-            if output.stdout.len().max(output.stderr.len()) > MOST_OUTPUT {
-                return Err(failed(format!("it printed more than {} MiB", MOST_OUTPUT >> 20)));
+            if output.stdout.len().max(output.stderr.len()) > MAX_OUTPUT {
+                return Err(failed(format!("it printed more than {} MiB", MAX_OUTPUT >> 20)));
             }
         }
         Ok(())
     };
     tokio::select! {
-        heard = listening => heard?,
+        collected = collecting => collected?,
         () = feeding => {}
-        reason = connection.death.wait() => return Err(failed(reason)),
+        reason = connection.closed.wait() => return Err(failed(reason)),
     }
     output.status = channel.exit_status();
     Ok(output)

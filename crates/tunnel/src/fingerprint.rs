@@ -1,4 +1,4 @@
-//! SHA-256 fingerprints of SSH public keys, in OpenSSH's form and in one that fits a cloud label.
+//! SHA-256 fingerprints of SSH public keys, in OpenSSH's format and in one that fits a cloud label.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint([u8; 32]);
 
-/// The text is no fingerprint.
+/// The text is not a fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is not a SHA-256 fingerprint of an SSH key")]
 pub struct NotAFingerprint(String);
@@ -24,8 +24,8 @@ impl Fingerprint {
         Self(Sha256::digest(key.public_key_bytes()).into())
     }
 
-    /// In lower-case base32, 52 characters: allowed in a Hetzner label, whose values end at 63 and
-    /// know no `+`, `/` or `:`.
+    /// The fingerprint in lower-case base32, 52 characters. A Hetzner label allows up to 63
+    /// characters, and no `+`, `/` or `:`.
     pub fn to_label(&self) -> String {
         BASE32_NOPAD.encode(&self.0).to_ascii_lowercase()
     }
@@ -75,7 +75,7 @@ mod tests {
         AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
     #[test]
-    fn it_is_what_ssh_keygen_shows() {
+    fn it_equals_the_output_of_ssh_keygen() {
         let key = PublicKey::from_openssh(KEY).unwrap();
         assert_eq!(
             Fingerprint::of(&key).to_string(),
@@ -85,10 +85,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_forms_lead_back(bytes: [u8; 32]) {
+        fn both_formats_can_be_parsed_again(bytes: [u8; 32]) {
             let fingerprint = Fingerprint(bytes);
             let label = fingerprint.to_label();
-            prop_assert!(label.len() <= 63 && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            prop_assert!(label.len() <= 63 && label.chars().all(allowed));
             prop_assert_eq!(Fingerprint::from_label(&label), Ok(fingerprint));
             prop_assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
         }
@@ -96,7 +97,8 @@ mod tests {
         #[test]
         fn other_text_is_refused(text in ".{0,60}") {
             prop_assume!(text.len() != 52);
-            prop_assert!(Fingerprint::from_label(&text).is_err() && text.parse::<Fingerprint>().is_err());
+            prop_assert!(Fingerprint::from_label(&text).is_err());
+            prop_assert!(text.parse::<Fingerprint>().is_err());
         }
     }
 }

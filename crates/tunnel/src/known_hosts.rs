@@ -1,24 +1,25 @@
-//! Reads keys from OpenSSH's `known_hosts` form, as sshd(8) describes it: plain and hashed names,
+//! Reads keys from OpenSSH's `known_hosts` format, as described in sshd(8): plain and hashed names,
 //! patterns, negation, ports, `@revoked`, in any order and of any kind. As in OpenSSH, a host at
-//! another port than 22 that is not known with its port is looked for without.
+//! another port than 22 that is not listed with its port is looked up without it.
 //!
-//! Nothing is ever written. Keys of kinds that cannot be checked are known by their kind only.
+//! Nothing is ever written. Of keys that cannot be checked only the kind is used.
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use russh::keys::{Algorithm, PublicKey};
 use sha1::Sha1;
 
-/// What one file says about one host.
+/// The keys that one file lists for one host.
 #[derive(Debug, Default)]
 pub(crate) struct KnownKeys {
     trusted: Vec<PublicKey>,
     revoked: Vec<PublicKey>,
-    /// Some authority signs keys for this host.
+    /// The file lists a certificate authority for this host.
     has_authority: bool,
 }
 
-/// Host keys that can be checked, best first. RSA is left out with the crate that it needs.
+/// Kinds of host key that can be checked, best first. RSA is excluded, together with the crate that
+/// it needs.
 pub(crate) const CHECKED: &[Algorithm] = &[
     Algorithm::Ed25519,
     Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 },
@@ -41,7 +42,7 @@ impl KnownKeys {
         with_port
     }
 
-    /// By the very name that stands in the file.
+    /// Looks up the name exactly as the file spells it.
     pub(crate) fn named(name: &str, file: &str) -> Self {
         let name = name.to_lowercase();
         let mut known = Self::default();
@@ -60,7 +61,7 @@ impl KnownKeys {
         known
     }
 
-    /// Whether this key is the host's, else why not.
+    /// Whether this key is the host's, or the reason why not.
     pub(crate) fn judge(&self, presented: &PublicKey) -> Result<(), &'static str> {
         let among =
             |keys: &[PublicKey]| keys.iter().any(|key| key.key_data() == presented.key_data());
@@ -72,8 +73,8 @@ impl KnownKeys {
         }
     }
 
-    /// The kinds of key to ask the host for: those that are known and can be checked, in our order.
-    /// Where none is known all of ours are asked for, so that the refusal can name the key.
+    /// The kinds of key to request from the host: the known ones that can be checked, best first.
+    /// Without a known key all kinds are requested, so that the refusal can name the key.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         let is_known =
             |algorithm: &&Algorithm| self.trusted.iter().any(|key| key.algorithm() == **algorithm);
@@ -81,7 +82,7 @@ impl KnownKeys {
         if self.trusted.is_empty() { CHECKED.to_vec() } else { known }
     }
 
-    /// The kinds that are known, where none of them can be checked.
+    /// The known kinds, if none of them can be checked.
     pub(crate) fn only_unchecked(&self) -> Option<String> {
         let mut kinds: Vec<String> =
             self.trusted.iter().map(|key| key.algorithm().to_string()).collect();
@@ -94,7 +95,7 @@ impl KnownKeys {
         (none_is_checked && !kinds.is_empty()).then(|| kinds.join(" and "))
     }
 
-    /// What several files say together.
+    /// Merges the keys of two files.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.trusted.extend(other.trusted);
         self.revoked.extend(other.revoked);
@@ -103,7 +104,7 @@ impl KnownKeys {
     }
 }
 
-/// The parser below takes single spaces only; files in the wild have tabs, too.
+/// The parser accepts single spaces only; real files also have tabs.
 fn single_spaced(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_key_of_the_same_kind_does_not_spoil_the_first() {
+    fn a_second_key_of_the_same_kind_does_not_replace_the_first() {
         assert_eq!(judge(&format!("host {B}\nhost {A}\n"), "host", 22), Ok(()));
     }
 
@@ -188,10 +189,12 @@ mod tests {
         assert!(judge(&file, "host", 22).is_err());
     }
 
-    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC3vWwp9hJUFgxGO4l+n1DIn3PNcnR81euX1rWIHyGsyL655xF7Dsbf5hvjHWZAyDWLPOkV1EuDyHolh4N0r+3fLIdhqkcPJ8oleoZJr8MIc/PFqzWfgTvkr2dEHLU4HOZ5S822EtVXD5H0QGSsPzvIMmeacmtcki31xtVHAQmYsQ==";
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC3vWwp9hJUFgxGO4l+n1DIn3PNcnR81euX1rWI\
+                       HyGsyL655xF7Dsbf5hvjHWZAyDWLPOkV1EuDyHolh4N0r+3fLIdhqkcPJ8oleoZJr8MIc/PF\
+                       qzWfgTvkr2dEHLU4HOZ5S822EtVXD5H0QGSsPzvIMmeacmtcki31xtVHAQmYsQ==";
 
     #[test]
-    fn kinds_that_can_be_checked_are_asked_for_whatever_stands_before_them() {
+    fn checkable_kinds_are_requested_whatever_precedes_them() {
         let rsa = RSA.parse::<PublicKey>();
         let rsa = rsa.map(|_| RSA).unwrap_or_else(|error| panic!("{error}"));
         let known = |file: &str| KnownKeys::of("host", 22, file);
@@ -209,19 +212,19 @@ mod tests {
     }
 
     #[test]
-    fn another_port_is_looked_for_without_it_only_where_it_is_not_known_with_it() {
+    fn a_host_is_looked_up_without_its_port_only_if_not_listed_with_it() {
         assert_eq!(judge(&format!("host {A}\n"), "host", 2222), Ok(()));
         assert!(judge(&format!("host {A}\n[host]:2222 {B}\n"), "host", 2222).is_err());
         assert!(judge(&format!("host {A}\n@revoked [host]:2222 {A}\n"), "host", 2222).is_err());
     }
 
     #[test]
-    fn a_revoked_key_is_refused_even_where_it_is_listed() {
+    fn a_revoked_key_is_refused_even_if_it_is_listed() {
         assert!(judge(&format!("host {A}\n@revoked * {A}\n"), "host", 22).is_err());
     }
 
     #[test]
-    fn patterns_and_their_negation_count() {
+    fn patterns_and_negated_patterns_are_applied() {
         let file = format!("*.example.org,!bad.example.org {A}\n");
         assert_eq!(judge(&file, "good.example.org", 22), Ok(()));
         assert!(
@@ -232,17 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_understood_does_not_hide_the_others() {
-        assert_eq!(
-            judge(
-                &format!(
-                    "host sk-unknown@example.org AAAA\nhost\nhost \
-            {A}\n"
-                ),
-                "host",
-                22
-            ),
-            Ok(())
-        );
+    fn an_invalid_line_does_not_hide_the_others() {
+        let file = format!("host sk-unknown@example.org AAAA\nhost\nhost {A}\n");
+        assert_eq!(judge(&file, "host", 22), Ok(()));
     }
 }

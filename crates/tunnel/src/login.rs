@@ -1,5 +1,5 @@
-//! Who logs in: one key, or what OpenSSH would offer. Keys of an agent that belong to the named
-//! files come first, then the files, then the agent's other keys.
+//! Login: with one key, or with the keys that OpenSSH would offer. Keys of an agent that belong to
+//! the named files come first, then the files, then the agent's other keys.
 
 use std::error::Error as StdError;
 use std::io;
@@ -12,22 +12,23 @@ use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use tokio::net::UnixStream;
 
-use crate::{ConnectError, Endpoint, Fingerprint, Identity};
+use crate::error::ConnectError;
+use crate::fingerprint::Fingerprint;
+use crate::options::{Endpoint, Identity};
 
-/// sshd hangs up after six refused keys unless it is told otherwise (`MaxAuthTries`).
-const MOST_KEYS: usize = 5;
+/// sshd disconnects after six refused keys by default (`MaxAuthTries`).
+const MAX_KEYS: usize = 5;
 
 const RSA: &str = "is an RSA key, which dockbridge does not use: make another with `ssh-keygen -t \
-    ed25519` and \
-        bring it to the host with `ssh-copy-id`";
+                   ed25519` and copy it to the host with `ssh-copy-id`";
 
-/// The keys of one attempt.
+/// The keys of one login attempt.
 pub(crate) enum Keys {
     One(Arc<PrivateKey>),
     Several(Offer),
 }
 
-/// Several keys, and what is to be said of those that cannot be used.
+/// Several keys, and a message for each that cannot be used.
 pub(crate) struct Offer {
     agent: Option<AgentClient<UnixStream>>,
     keys: Vec<(String, Key)>,
@@ -56,11 +57,9 @@ impl Keys {
                 if offer.keys.is_empty() {
                     let mut tried = offer.unusable;
                     if tried.is_empty() {
-                        tried.push(
-                            "there is none: `ssh-keygen -t ed25519` makes one, \
-                            `ssh-copy-id` brings it to the host"
-                                .to_owned(),
-                        );
+                        let hint = "there is none: `ssh-keygen -t ed25519` makes one, \
+                                    `ssh-copy-id` copies it to the host";
+                        tried.push(hint.to_owned());
                     }
                     return Err(ConnectError::NoKeyAccepted { endpoint: endpoint.clone(), tried });
                 }
@@ -78,11 +77,8 @@ impl Offer {
         if let Some(socket) = socket {
             match agent_at(socket).await {
                 Ok((client, public)) => (agent, held) = (Some(client), public),
-                Err(error) => unusable.push(format!(
-                    "the agent at {} does not answer: \
-                    {error}",
-                    socket.display()
-                )),
+                Err(error) => unusable
+                    .push(format!("the agent at {} does not answer: {error}", socket.display())),
             }
         }
         for path in files {
@@ -94,14 +90,8 @@ impl Offer {
             if let Some(at) = public
                 .and_then(|public| held.iter().position(|key| key.key_data() == public.key_data()))
             {
-                keys.push((
-                    format!(
-                        "{} of the \
-                    agent",
-                        path.display()
-                    ),
-                    Key::Agent(held.remove(at)),
-                ));
+                let name = format!("{} of the agent", path.display());
+                keys.push((name, Key::Agent(held.remove(at))));
                 continue;
             }
             match read(path).await {
@@ -117,12 +107,12 @@ impl Offer {
                     .push((format!("the agent's key {}", Fingerprint::of(&key)), Key::Agent(key))),
             }
         }
-        keys.truncate(MOST_KEYS);
+        keys.truncate(MAX_KEYS);
         Self { agent, keys, unusable }
     }
 }
 
-/// Proves one key after the other until one is accepted.
+/// Offers one key after the other until one is accepted.
 pub(crate) async fn log_in<H: Handler>(
     handle: &mut Handle<H>,
     endpoint: &Endpoint,
@@ -135,7 +125,7 @@ pub(crate) async fn log_in<H: Handler>(
     };
     let mut offer = match keys {
         Keys::One(key) => {
-            let ours = Fingerprint::of(key.public_key());
+            let fingerprint = Fingerprint::of(key.public_key());
             let proof = PrivateKeyWithHashAlg::new(key, None);
             return match handle
                 .authenticate_publickey(endpoint.user.as_str(), proof)
@@ -144,7 +134,8 @@ pub(crate) async fn log_in<H: Handler>(
             {
                 AuthResult::Success => Ok(()),
                 AuthResult::Failure { .. } => {
-                    Err(ConnectError::LoginRefused { endpoint: endpoint.clone(), key: ours })
+                    let endpoint = endpoint.clone();
+                    Err(ConnectError::LoginRefused { endpoint, key: fingerprint })
                 }
             };
         }
@@ -166,7 +157,7 @@ pub(crate) async fn log_in<H: Handler>(
                 match handle.authenticate_publickey_with(user, key, None, agent).await {
                     Ok(result) => result,
                     Err(error) => {
-                        tried.push(format!("{name} signs nothing ({error})"));
+                        tried.push(format!("{name} cannot sign ({error})"));
                         continue;
                     }
                 }
@@ -193,8 +184,8 @@ async fn agent_at(
     Ok((client, plain.collect()))
 }
 
-/// Of `id_x` that is `id_x.pub`; `IdentityFile` may also name the public half itself, for a key
-/// that only the agent has.
+/// The public half of `id_x` is `id_x.pub`. `IdentityFile` may also name the public half itself,
+/// for a key that only the agent has.
 async fn public_half(path: &Path) -> Option<PublicKey> {
     let beside = PathBuf::from(format!("{}.pub", path.display()));
     for path in [path, &beside] {
@@ -219,19 +210,10 @@ async fn read(path: &Path) -> Result<Arc<PrivateKey>, Box<dyn StdError + Send + 
     let key = match russh::keys::decode_secret_key(&text, None) {
         Ok(key) => key,
         Err(russh::keys::Error::KeyIsEncrypted) => {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "is locked by a passphrase: \
-                `ssh-add` gives it to an agent",
-            )
-            .into());
+            let message = "is locked by a passphrase: `ssh-add` adds it to an agent";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message).into());
         }
-        Err(_)
-            if text.contains(
-                "BEGIN RSA PRIVATE \
-            KEY",
-            ) =>
-        {
+        Err(_) if text.contains("BEGIN RSA PRIVATE KEY") => {
             return Err(io::Error::new(io::ErrorKind::Unsupported, RSA).into());
         }
         Err(error) => return Err(error.into()),

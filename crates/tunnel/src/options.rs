@@ -1,10 +1,10 @@
-//! Where a tunnel leads, whom it trusts and who it is.
+//! Options of a tunnel: its endpoint, the trusted host keys, the login.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::Fingerprint;
+use crate::fingerprint::Fingerprint;
 
 /// An SSH server and the user to log in as.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,41 +27,41 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How the host proves who it is. A key that is not known beforehand is refused, with one
+/// How the host's identity is checked. A key that is not known beforehand is refused, with one
 /// exception.
 #[derive(Debug, Clone)]
 pub enum HostKeys {
-    /// The first key that it presents, and from then on no other. Only for a host whose key nobody
-    /// can know, such as a cloud's rescue system, which makes one as it boots: who stands in
-    /// between at that moment is believed. Not for anything that is told a secret.
+    /// Trusts the first presented key, and from then on no other. Only for a host whose key cannot
+    /// be known, such as a cloud's rescue system, which generates one at boot: a man in the middle
+    /// at that moment is trusted. Not for a host that receives a secret.
     FirstSeen(Pins),
     /// One of these keys.
     Pinned(Pins),
-    /// A key that this file in OpenSSH's `known_hosts` form has for the host and port.
+    /// A key that this file in OpenSSH's `known_hosts` format lists for the host and port.
     KnownHosts(PathBuf),
-    /// The same with several files, as `ssh_config` names them. The last line that fits counts as
-    /// much as the first.
+    /// A key that one of several `known_hosts` files lists, as `ssh_config` names them. All files
+    /// count alike.
     KnownHostsOf {
-        /// Name by which the files know the host, without a port (`HostKeyAlias`); `None` for host
-        /// and port of the endpoint.
+        /// The host's name in the files, without a port (`HostKeyAlias`); `None` for the endpoint's
+        /// host and port.
         alias: Option<String>,
-        /// The files. One that is missing is empty.
+        /// The files. A missing file counts as empty.
         files: Vec<PathBuf>,
     },
 }
 
-/// How packets get to the SSH server.
+/// The transport to the SSH server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Route {
-    /// By TCP.
+pub enum Transport {
+    /// A TCP connection.
     #[default]
-    Direct,
-    /// By a command whose standard input and output are connected to the server, as `ProxyCommand`
-    /// and `ProxyJump` of `ssh_config` have it. The first word is the program.
+    Tcp,
+    /// A command whose standard input and output are connected to the server, like `ProxyCommand`
+    /// and `ProxyJump` of `ssh_config`. The first word is the program.
     Command(Vec<String>),
 }
 
-/// Keys of a host. Clones share them, so that a tunnel whose host changes its key goes on making
+/// A host's keys. Clones share them, so that a tunnel whose host changes its key can make further
 /// connections.
 #[derive(Debug, Clone, Default)]
 pub struct Pins(Arc<RwLock<Vec<Fingerprint>>>);
@@ -71,7 +71,7 @@ impl Pins {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first one to ask is given its key; whether this is it.
+    /// Whether the host has this key. The first key becomes the host's.
     pub(crate) fn is_or_becomes(&self, key: Fingerprint) -> bool {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if keys.is_empty() {
@@ -84,7 +84,7 @@ impl Pins {
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(key);
     }
 
-    pub(crate) fn be_only(&self, key: Fingerprint) {
+    pub(crate) fn replace_with(&self, key: Fingerprint) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = vec![key];
     }
 }
@@ -95,21 +95,21 @@ impl From<Vec<Fingerprint>> for Pins {
     }
 }
 
-/// Who logs in. Public keys only; RSA keys are not supported.
+/// The login key. Public-key login only; RSA keys are not supported.
 #[derive(Clone)]
 pub enum Identity {
     /// A key in memory.
     Key(Arc<russh::keys::PrivateKey>),
-    /// An unencrypted private key file, in OpenSSH's form or PKCS#8.
+    /// An unencrypted private key file, in OpenSSH's format or PKCS#8.
     File(PathBuf),
-    /// What OpenSSH would offer: the keys of an agent and several files, some of which may be
-    /// missing.
+    /// The keys that OpenSSH would offer: those of an agent and of several files, some of which may
+    /// be missing.
     Offered {
-        /// Private keys, in order. The public half may stand beside one as `.pub`.
+        /// Private keys, in order. The public half may be beside one as `.pub`.
         files: Vec<PathBuf>,
-        /// Socket of an agent.
+        /// The agent's socket.
         agent: Option<PathBuf>,
-        /// Of the agent's keys only those that belong to one of the files (`IdentitiesOnly`).
+        /// Use only those of the agent's keys that belong to one of the files (`IdentitiesOnly`).
         only_files: bool,
     },
 }
@@ -126,38 +126,38 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// How to bring the agent to the machine.
+/// How to upload the agent to the machine.
 #[derive(Debug, Clone)]
 pub struct AgentPlan {
-    /// Folder that holds `dockbridge-agent-<arch>` (as `uname -m` says it), or `dockbridge-agent`.
+    /// The local directory with `dockbridge-agent-<arch>` (as in `uname -m`) or `dockbridge-agent`.
     pub binaries: PathBuf,
-    /// Folder on the machine that keeps it. `~/` at its front is the login's home.
+    /// The directory on the machine that keeps the agent. `~/` at its start is the login's home.
     pub directory: String,
-    /// Folder on the machine that may hold it already, because its image was made with it; see
-    /// [`crate::installed_agent`].
+    /// A directory on the machine that may contain the agent already, because its image was built
+    /// with it; see [`crate::installed_agent`].
     pub installed: Option<String>,
-    /// The machine is ours: start the resident agent, too.
+    /// Also start the resident agent: dockbridge created the machine.
     pub resident: bool,
 }
 
-/// All that a [`crate::Tunnel`] needs to know.
+/// The options of a [`crate::Tunnel`].
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The machine.
     pub endpoint: Endpoint,
-    /// Whom to trust.
+    /// The trusted host keys.
     pub host_keys: HostKeys,
-    /// Who we are.
+    /// The login key.
     pub identity: Identity,
-    /// How packets get there.
-    pub route: Route,
-    /// How to bring the agent; `None` uses plain SSH channels only.
+    /// The transport to the SSH server.
+    pub transport: Transport,
+    /// How to upload the agent; `None` uses plain SSH channels only.
     pub agent: Option<AgentPlan>,
     /// The Docker socket's path on the machine, usually [`Options::DOCKER_SOCKET`].
     pub docker_socket: String,
 }
 
 impl Options {
-    /// Where dockerd listens unless told otherwise.
+    /// dockerd's default socket.
     pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 }

@@ -1,163 +1,144 @@
-//! Connections for plain SSH channels: where there is no agent, and for big transfers and questions
-//! over a short path.
+//! A pool of SSH connections for plain channels.
 //!
-//! An SSH channel has no credit of its own here: russh grants window on receipt, and once the queue
-//! of an unread channel is full the whole connection waits for its reader. So a stream gets a
-//! connection to itself while there are fewer than [`MOST_CONNECTIONS`]; only beyond that do
-//! interactive streams share, at most [`MOST_SHARED`] to a connection. That is the bound: below it
-//! a resting reader disturbs nobody, above it his neighbours wait.
+//! A channel has no credit of its own: russh grants window on receipt, and once the queue of an
+//! unread channel is full, the whole connection waits for its reader. So each stream gets a
+//! connection of its own while there are fewer than [`MOST_CONNECTIONS`]; beyond that interactive
+//! streams share, at most [`MOST_SHARED`] to a connection. Below the limit a slow reader delays no
+//! other stream; above it the streams on its connection wait.
 
 use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::channel::ChannelIo;
+use crate::closed::Closed;
 use crate::connection::Connection;
-use crate::death::Death;
-use crate::{Class, Options};
+use crate::options::Options;
+use crate::stream::Class;
 
-/// Connections of a pool. One costs the host a process of about 10 MB.
-const MOST_CONNECTIONS: usize = 16;
-/// Streams that share one connection when the pool is full; below OpenSSH's `MaxSessions` of 10.
+/// Connections of a pool. Each costs the host a process of about 10 MB.
+pub(crate) const MOST_CONNECTIONS: usize = 16;
+/// Streams that share a connection when the pool is full; below OpenSSH's `MaxSessions` of 10.
 const MOST_SHARED: usize = 8;
-/// Logins at once: from the tenth on, OpenSSH refuses some at random (`MaxStartups 10:30:100`).
+/// Concurrent logins: from the tenth on, OpenSSH refuses some at random (`MaxStartups 10:30:100`).
 const MOST_LOGINS: usize = 4;
-/// How long a connection without streams is kept. One is kept always, so that the next stream does
-/// not wait for a login.
+/// How long an idle connection is kept. One is always kept, so that the next stream does not wait
+/// for a login.
 const KEPT: Duration = Duration::from_secs(60);
-/// How long after a failed login none is made ahead of need. Who waits for one has it tried at
-/// once.
+/// How long no login is made ahead of need after one failed. A waiting stream causes one at once.
 const PAUSE: Duration = Duration::from_secs(30);
-/// Packets of 32 KiB at most that an unread channel holds before its connection waits, where
-/// streams may have to share one: 8 MiB.
-const DEEP: usize = 256;
-/// The same where a connection carries one big transfer, and what is encrypted and sent at once:
-/// half a megabyte stays in the processor's cache on its way through all hands, eight did not.
-const SHALLOW: usize = 16;
-/// Connections for questions: as many as are likely to be asked at the same time by one person.
-/// Whatever exceeds them goes by the agent.
-pub(crate) const FOR_QUESTIONS: usize = 4;
-/// Asks that wait at the owner's door.
-const ASKS: usize = 64;
+/// Packets of 32 KiB that an unread channel holds before its connection waits, where streams may
+/// have to share one: 8 MiB.
+const QUEUE: usize = 256;
+/// Requests that wait for the pool's task.
+const REQUESTS: usize = 64;
 
-enum Ask {
-    /// By who has no other way.
+enum Request {
+    /// A stream that waits for its checkout.
     Waits(Waiting),
-    /// By who has one.
-    AtOnce(oneshot::Sender<Result<Lease, Soon>>),
-    /// By nobody yet.
+    /// A stream that uses another route if no connection is idle.
+    Try(oneshot::Sender<Result<Checkout, NoneIdle>>),
+    /// No stream yet; one is expected.
     Ahead,
 }
 
 struct Waiting {
     class: Class,
-    reply: oneshot::Sender<Result<Lease, String>>,
+    reply: oneshot::Sender<Result<Checkout, String>>,
 }
 
-/// Whether a connection is being made.
-pub(crate) struct Soon(pub(crate) bool);
+/// No connection is idle.
+pub(crate) struct NoneIdle {
+    /// Whether one is being made.
+    pub(crate) connecting: bool,
+}
 
-/// How many connections there may be, and how much each holds.
+/// The limits of a pool.
 #[derive(Clone, Copy)]
-struct Size {
-    connections: usize,
+pub(crate) struct Size {
+    pub(crate) connections: usize,
     /// Packets that a channel holds.
-    queue: usize,
+    pub(crate) queue: usize,
 }
 
 pub(crate) struct Pool {
-    asks: mpsc::Sender<Ask>,
-    /// Somebody has asked, or is going to.
+    requests: mpsc::Sender<Request>,
+    /// A stream was requested, or is expected.
     expects: AtomicBool,
 }
 
 impl Pool {
-    /// For all streams, where there is no agent.
-    pub(crate) fn for_all(options: Options, death: Death, tasks: &TaskTracker) -> Self {
-        Self::start(options, Size { connections: MOST_CONNECTIONS, queue: DEEP }, death, tasks)
+    /// A pool for all streams of a machine without an agent.
+    pub(crate) fn for_all(options: Options, closed: Closed, tasks: &TaskTracker) -> Self {
+        Self::start(options, Size { connections: MOST_CONNECTIONS, queue: QUEUE }, closed, tasks)
     }
 
-    /// For big transfers only, each of which has a connection to itself.
-    pub(crate) fn for_bulk(options: Options, death: Death, tasks: &TaskTracker) -> Self {
-        Self::start(options, Size { connections: MOST_CONNECTIONS, queue: SHALLOW }, death, tasks)
-    }
-
-    /// For questions, each of which has a connection to itself or goes another way.
-    pub(crate) fn for_questions(options: Options, death: Death, tasks: &TaskTracker) -> Self {
-        Self::start(options, Size { connections: FOR_QUESTIONS, queue: SHALLOW }, death, tasks)
-    }
-
-    /// Makes no connection before the first stream is asked for: many a tunnel runs a command and
-    /// is closed, and a login that is cut off counts as an attack with OpenSSH from 9.8 on.
-    fn start(options: Options, size: Size, death: Death, tasks: &TaskTracker) -> Self {
-        let (sender, asks) = mpsc::channel(ASKS);
+    /// A pool makes no connection before its first request: many tunnels only run a command and
+    /// close, and OpenSSH from 9.8 on counts a login that is cut off as an attack.
+    pub(crate) fn start(options: Options, size: Size, closed: Closed, tasks: &TaskTracker) -> Self {
+        let (requests, queue) = mpsc::channel(REQUESTS);
         let owner = Owner {
             needed: false,
             failed: None,
             options,
             size,
-            death,
+            closed,
             tasks: tasks.clone(),
             entries: Vec::new(),
             waiting: VecDeque::new(),
             logins: JoinSet::new(),
             released: Arc::new(Notify::new()),
         };
-        tasks.spawn(owner.run(asks));
-        Self { asks: sender, expects: AtomicBool::new(false) }
+        tasks.spawn(owner.run(queue));
+        Self { requests, expects: AtomicBool::new(false) }
     }
 
-    /// A place for one stream; waits while all are taken.
-    pub(crate) async fn lease(&self, class: Class) -> Result<Lease, String> {
+    /// Checks out a place for one stream. Waits while all are taken.
+    pub(crate) async fn checkout(&self, class: Class) -> Result<Checkout, String> {
         let gone = || "the tunnel is closed".to_owned();
-        let (reply, lease) = oneshot::channel();
-        self.asks.send(Ask::Waits(Waiting { class, reply })).await.map_err(|_| gone())?;
-        lease.await.map_err(|_| gone())?
+        let (reply, checkout) = oneshot::channel();
+        self.requests.send(Request::Waits(Waiting { class, reply })).await.map_err(|_| gone())?;
+        checkout.await.map_err(|_| gone())?
     }
 
-    /// The first stream is going to be asked for: it shall not have to wait for a login.
+    /// Expects the first stream, so that it does not wait for a login.
     pub(crate) fn prepare(&self) {
         if !self.expects.swap(true, Ordering::Relaxed) {
-            // Full only of those who ask, which says it as well.
-            let _ = self.asks.try_send(Ask::Ahead);
+            // Full only of requests, which have the same effect.
+            let _ = self.requests.try_send(Request::Ahead);
         }
     }
 
-    /// A connection that is idle now, for one stream alone. The error says whether there will be
-    /// another one soon.
-    pub(crate) async fn lease_at_once(&self) -> Result<Lease, Soon> {
-        let (reply, lease) = oneshot::channel();
-        let asked = self.asks.send(Ask::AtOnce(reply)).await;
-        match (asked, lease.await) {
+    /// Checks out an idle connection for one stream alone.
+    pub(crate) async fn try_checkout(&self) -> Result<Checkout, NoneIdle> {
+        let (reply, checkout) = oneshot::channel();
+        let sent = self.requests.send(Request::Try(reply)).await;
+        match (sent, checkout.await) {
             (Ok(()), Ok(answer)) => answer,
-            _ => Err(Soon(false)),
+            _ => Err(NoneIdle { connecting: false }),
         }
     }
 }
 
-/// A stream's place on a connection.
-pub(crate) struct Lease {
+/// A stream's place on a connection, returned to the pool when dropped.
+pub(crate) struct Checkout {
     pub(crate) connection: Arc<Connection>,
     streams: Arc<AtomicUsize>,
     weight: usize,
     released: Arc<Notify>,
 }
 
-impl Lease {
+impl Checkout {
     fn on(entry: &Entry, class: Class, released: &Arc<Notify>) -> Self {
         let weight = match class {
             Class::Interactive | Class::Question => 1,
-            // It fills the connection: nobody shares with it.
+            // It fills the connection, which no other stream shares.
             Class::Bulk => MOST_SHARED,
         };
         entry.streams.fetch_add(weight, Ordering::Relaxed);
@@ -170,7 +151,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Checkout {
     fn drop(&mut self) {
         self.streams.fetch_sub(self.weight, Ordering::Relaxed);
         self.released.notify_one();
@@ -179,8 +160,7 @@ impl Drop for Lease {
 
 struct Entry {
     connection: Arc<Connection>,
-    /// A command that does nothing: sshd sends small packets without delay only while a command
-    /// runs.
+    /// See [`Connection::keep_awake`].
     _keeper: Option<ChannelIo>,
     streams: Arc<AtomicUsize>,
     used: Instant,
@@ -193,37 +173,37 @@ impl Entry {
 }
 
 struct Owner {
-    /// Somebody has asked for a stream; others will follow.
+    /// A stream was requested; others will follow.
     needed: bool,
-    /// When a login failed last.
+    /// When a login last failed.
     failed: Option<Instant>,
     options: Options,
     size: Size,
-    death: Death,
+    closed: Closed,
     tasks: TaskTracker,
     entries: Vec<Entry>,
-    /// Bounded by who opens streams: each waits for its own.
+    /// Bounded by the openers of streams: each waits for its own.
     waiting: VecDeque<Waiting>,
     logins: JoinSet<Result<Entry, String>>,
     released: Arc<Notify>,
 }
 
 impl Owner {
-    async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
-        let (death, released) = (self.death.clone(), self.released.clone());
+    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let (closed, released) = (self.closed.clone(), self.released.clone());
         loop {
-            self.entries.retain(|entry| !entry.connection.death.is_declared());
+            self.entries.retain(|entry| !entry.connection.closed.is_set());
             self.serve();
             self.log_in();
             tokio::select! {
-                _ = death.wait() => break,
-                ask = asks.recv() => match ask {
-                    Some(ask) => {
+                _ = closed.wait() => break,
+                request = queue.recv() => match request {
+                    Some(request) => {
                         self.needed = true;
-                        match ask {
-                            Ask::Waits(waiting) => self.waiting.push_back(waiting),
-                            Ask::AtOnce(reply) => self.serve_at_once(reply),
-                            Ask::Ahead => {}
+                        match request {
+                            Request::Waits(waiting) => self.waiting.push_back(waiting),
+                            Request::Try(reply) => self.serve_idle(reply),
+                            Request::Ahead => {}
                         }
                     }
                     None => break,
@@ -237,55 +217,56 @@ impl Owner {
                     Err(error) => self.fail(&error.to_string()),
                 },
                 () = released.notified() => {}
-                () = tokio::time::sleep(KEPT / 4) => self.tidy(),
+                () = tokio::time::sleep(KEPT / 4) => self.close_idle(),
             }
         }
         self.logins.shutdown().await;
     }
 
-    /// Hands out places, first come first served.
+    /// Checks out places, first come, first served.
     fn serve(&mut self) {
-        while let Some(ask) = self.waiting.pop_front() {
-            if ask.reply.is_closed() {
+        while let Some(waiting) = self.waiting.pop_front() {
+            if waiting.reply.is_closed() {
                 continue;
             }
             let full = self.entries.len() >= self.size.connections;
             let least = self.entries.iter_mut().min_by_key(|entry| entry.load());
             let fits = |entry: &Entry| {
                 entry.load() == 0
-                    || (full && ask.class != Class::Bulk && entry.load() < MOST_SHARED)
+                    || (full && waiting.class != Class::Bulk && entry.load() < MOST_SHARED)
             };
             match least.filter(|entry| fits(entry)) {
                 Some(entry) => {
                     entry.used = Instant::now();
-                    // Refused only when nobody waits any more; the lease is then given back.
-                    let _ = ask.reply.send(Ok(Lease::on(entry, ask.class, &self.released)));
+                    let checkout = Checkout::on(entry, waiting.class, &self.released);
+                    // Fails if the stream was given up; the checkout then returns to the pool.
+                    let _ = waiting.reply.send(Ok(checkout));
                 }
-                None => return self.waiting.push_front(ask),
+                None => return self.waiting.push_front(waiting),
             }
         }
     }
 
-    fn serve_at_once(&mut self, reply: oneshot::Sender<Result<Lease, Soon>>) {
+    fn serve_idle(&mut self, reply: oneshot::Sender<Result<Checkout, NoneIdle>>) {
         let idle = self
             .entries
             .iter_mut()
-            .find(|entry| entry.load() == 0 && !entry.connection.death.is_declared());
+            .find(|entry| entry.load() == 0 && !entry.connection.closed.is_set());
         let answer = match idle {
             Some(entry) => {
                 entry.used = Instant::now();
-                Ok(Lease::on(entry, Class::Bulk, &self.released))
+                Ok(Checkout::on(entry, Class::Bulk, &self.released))
             }
             None => {
                 self.log_in();
-                Err(Soon(!self.logins.is_empty()))
+                Err(NoneIdle { connecting: !self.logins.is_empty() })
             }
         };
-        // Refused only when nobody waits any more; the lease is then given back.
+        // Fails if the stream was given up; the checkout then returns to the pool.
         let _ = reply.send(answer);
     }
 
-    /// One login for each who waits, and one ahead.
+    /// Starts a login for each waiting stream, and one ahead.
     fn log_in(&mut self) {
         let idle = self.entries.iter().filter(|entry| entry.load() == 0).count();
         let ahead = self.needed && self.failed.is_none_or(|failed| failed.elapsed() >= PAUSE);
@@ -295,38 +276,39 @@ impl Owner {
             self.logins.spawn(login(
                 self.options.clone(),
                 self.size.queue,
-                self.death.child(),
+                self.closed.child(),
                 self.tasks.clone(),
             ));
         }
     }
 
-    /// A login failed: who waited longest shares a connection if there is one, or hears why.
+    /// A login failed: the longest waiting stream shares a connection if there is one, or gets the
+    /// reason.
     fn fail(&mut self, reason: &str) {
-        tracing::debug!(%reason, "a connection for plain channels was not made");
+        tracing::debug!(%reason, "no connection for plain channels");
         self.failed = Some(Instant::now());
-        let Some(ask) = self.waiting.pop_front() else { return };
+        let Some(waiting) = self.waiting.pop_front() else { return };
         let least = self
             .entries
             .iter()
             .filter(|entry| entry.load() < MOST_SHARED)
             .min_by_key(|entry| entry.load());
         let answer = match least {
-            Some(entry) => Ok(Lease::on(entry, ask.class, &self.released)),
+            Some(entry) => Ok(Checkout::on(entry, waiting.class, &self.released)),
             None => Err(reason.to_owned()),
         };
-        let _ = ask.reply.send(answer);
+        let _ = waiting.reply.send(answer);
     }
 
-    fn tidy(&mut self) {
-        let mut spare = false;
+    fn close_idle(&mut self) {
+        let mut kept_one = false;
         self.entries.retain_mut(|entry| {
             if entry.load() > 0 {
                 entry.used = Instant::now();
                 return true;
             }
-            // The first idle one stays.
-            !std::mem::replace(&mut spare, true) || entry.used.elapsed() < KEPT
+            // The first idle connection stays.
+            !std::mem::replace(&mut kept_one, true) || entry.used.elapsed() < KEPT
         });
     }
 }
@@ -334,54 +316,13 @@ impl Owner {
 async fn login(
     options: Options,
     queue: usize,
-    death: Death,
+    closed: Closed,
     tasks: TaskTracker,
 ) -> Result<Entry, String> {
-    let connection =
-        Connection::open(&options, death, tasks, queue).await.map_err(|error| error.to_string())?;
+    let connection = Connection::open(&options, closed, tasks, queue)
+        .await
+        .map_err(|error| error.to_string())?;
     let connection = Arc::new(connection);
-    let keeper = keep_awake(&connection).await;
+    let keeper = connection.keep_awake().await;
     Ok(Entry { connection, _keeper: keeper, streams: Arc::default(), used: Instant::now() })
-}
-
-/// Starts a command that does nothing until its channel is closed. A host that runs no commands
-/// works without, only slower.
-pub(crate) async fn keep_awake(connection: &Arc<Connection>) -> Option<ChannelIo> {
-    let channel = connection.session().await.ok()?;
-    channel.exec("exec cat > /dev/null").await.ok()?;
-    Some(channel)
-}
-
-/// A plain channel with its place.
-pub(crate) struct Direct {
-    pub(crate) channel: ChannelIo,
-    pub(crate) _lease: Lease,
-}
-
-impl AsyncRead for Direct {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Direct {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.channel).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.channel).poll_shutdown(cx)
-    }
 }

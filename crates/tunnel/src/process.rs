@@ -1,4 +1,5 @@
-//! A command on the host whose input and output are streams, for what is too long to be collected.
+//! A command on the host with its input and output as streams, for output that is too long to
+//! collect.
 
 use std::io;
 use std::pin::Pin;
@@ -8,17 +9,17 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::ConnectError;
 use crate::channel::ChannelIo;
 use crate::connection::{ChannelError, Connection};
+use crate::error::ConnectError;
 
-/// A command that runs. Reading gives its standard output; dropping it closes its channel, upon
-/// which the host ends its input and output.
+/// A running command. Reading returns its standard output; dropping it closes its channel, after
+/// which the host closes the command's input and output.
 pub struct Process {
     channel: ChannelIo,
     connection: Arc<Connection>,
-    /// A channel that is taken away with its session wakes nobody who reads it.
-    death: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// A channel that is taken away with its session wakes no reader.
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// How a [`Process`] ended.
@@ -51,23 +52,23 @@ pub(crate) async fn start(
     channel.exec(command).await.map_err(|error| failed(error.to_string()))?;
     Ok(Process {
         channel,
-        death: Box::pin(connection.death.waiter()),
+        closed: Box::pin(connection.closed.waiter()),
         connection: connection.clone(),
     })
 }
 
 impl Process {
-    /// Its standard input, once. It ends when it is shut down.
+    /// Takes its standard input, once. Shutting it down ends the input.
     pub fn take_input(&mut self) -> Pin<Box<dyn AsyncWrite + Send + Sync>> {
         self.channel.take_writer()
     }
 
-    /// Waits for its end; what it still prints is dropped.
+    /// Waits for its end and drops further output.
     pub async fn ended(mut self) -> ProcessEnd {
-        let death = self.connection.death.clone();
+        let closed = self.connection.closed.clone();
         tokio::select! {
             () = async { while self.channel.next().await.is_some() {} } => {}
-            _ = death.wait() => {}
+            _ = closed.wait() => {}
         }
         ProcessEnd { status: self.channel.exit_status(), stderr: self.channel.stderr() }
     }
@@ -80,8 +81,8 @@ impl AsyncRead for Process {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.channel).poll_read(cx, buf) {
-            Poll::Pending if self.death.as_mut().poll(cx).is_ready() => Poll::Ready(Err(
-                io::Error::new(io::ErrorKind::ConnectionAborted, self.connection.death.epitaph()),
+            Poll::Pending if self.closed.as_mut().poll(cx).is_ready() => Poll::Ready(Err(
+                io::Error::new(io::ErrorKind::ConnectionAborted, self.connection.closed.message()),
             )),
             polled => polled,
         }

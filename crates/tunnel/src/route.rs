@@ -1,144 +1,114 @@
-//! How packets get to the SSH server: by TCP, or by a command that connects its standard input and
-//! output to it.
+//! Decides which route a stream takes: the agent's session, a bundle of lanes, or a plain SSH
+//! channel.
 
-use std::io;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use agent_proto::Opening;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::wire::Transport;
-use crate::{ConnectError, Endpoint, Route};
+use crate::agent_session::AgentSession;
+use crate::bulk::Bulk;
+use crate::channel::ChannelIo;
+use crate::direct::{Direct, MOST_QUESTIONS, Opened};
+use crate::guarded::Guarded;
+use crate::plain::PlainChannels;
+use crate::pool::Pool;
+use crate::stream::{Class, Destination, OpenError, Stream};
+use crate::tracked::Tracked;
+use crate::watchdog::RoundTrip;
 
-/// What a command may say of its failure, in bytes; the rest is read and dropped.
-const LONGEST_COMPLAINT: usize = 4096;
-/// A command that has failed says why and ends at once.
-const LONGEST_END: Duration = Duration::from_millis(500);
-
-/// A transport that is open.
-pub(crate) struct Opened {
-    pub(crate) transport: Box<dyn Transport>,
-    pub(crate) complaint: Complaint,
+/// The route of a tunnel's streams.
+pub(crate) enum Route {
+    /// Through the agent.
+    Agent { session: Arc<AgentSession>, direct: Direct, bulk: Bulk, resident: bool },
+    /// Plain SSH channels only, because no agent runs.
+    Plain { pool: Pool, reason: String, _keeper: Option<ChannelIo> },
 }
 
-/// What the command of a route says on standard error.
-#[derive(Default)]
-pub(crate) struct Complaint(Option<Heard>);
-
-struct Heard {
-    command: String,
-    said: Arc<Mutex<Vec<u8>>>,
-    reader: tokio::task::JoinHandle<()>,
-    /// A command may close its output before it says why: it is not killed until then.
-    _child: Arc<Child>,
+/// A tunnel's routes, and what every stream needs.
+pub(crate) struct Routes {
+    pub(crate) route: Route,
+    pub(crate) channels: PlainChannels,
+    pub(crate) round_trip: Arc<RoundTrip>,
+    /// One permit for each question that counts as single; further ones are a crowd.
+    single_questions: Arc<Semaphore>,
 }
 
-impl Opened {
-    pub(crate) async fn by(route: &Route, endpoint: &Endpoint) -> Result<Self, ConnectError> {
-        match route {
-            Route::Direct => {
-                let unreachable =
-                    |source| ConnectError::Unreachable { endpoint: endpoint.clone(), source };
-                let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
-                    .await
-                    .map_err(unreachable)?;
-                tcp.set_nodelay(true).map_err(unreachable)?;
-                Ok(Self { transport: Box::new(tcp), complaint: Complaint::default() })
+impl Routes {
+    pub(crate) fn new(route: Route, channels: PlainChannels, round_trip: Arc<RoundTrip>) -> Self {
+        let single_questions = Arc::new(Semaphore::new(MOST_QUESTIONS));
+        Self { route, channels, round_trip, single_questions }
+    }
+
+    pub(crate) async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
+        let (session, direct, bulk) = match &self.route {
+            Route::Agent { session, direct, bulk, .. } => (session, direct, bulk),
+            Route::Plain { reason, .. } if matches!(to, Destination::Udp { .. }) => {
+                return Err(OpenError::Refused { message: no_datagrams(reason) });
             }
-            Route::Command(words) => start(words).map_err(|error| ConnectError::RouteFailed {
-                endpoint: endpoint.clone(),
-                command: words.join(" "),
-                said: error.to_string(),
-            }),
+            Route::Plain { pool, .. } => {
+                return self.channels.open(pool.checkout(class).await, &to).await;
+            }
+        };
+        let single = match class {
+            Class::Question => self.single_questions.clone().try_acquire_owned().ok(),
+            Class::Interactive | Class::Bulk => None,
+        };
+        if self.round_trip.is_near() {
+            let crowd = single.is_none();
+            return match direct.open(&self.channels, session, &to, class, crowd).await? {
+                Opened::Direct(stream) => Ok(holding(stream, single)),
+                Opened::UseSession { temporary } => {
+                    let stream = holding(self.through(session.clone(), to).await?, single);
+                    Ok(if temporary { stream.temporary() } else { stream })
+                }
+            };
         }
-    }
-}
-
-fn start(words: &[String]) -> io::Result<Opened> {
-    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
-    let missing = || io::Error::other("it has no standard streams");
-    let (input, output) =
-        (child.stdin.take().ok_or_else(missing)?, child.stdout.take().ok_or_else(missing)?);
-    let mut errors = child.stderr.take().ok_or_else(missing)?;
-    let said: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let kept = said.clone();
-    // Owned by the pipe: it ends with the command, which is killed with the transport.
-    let reader = tokio::spawn(async move {
-        let mut buffer = [0; 1024];
-        while let Ok(count @ 1..) = errors.read(&mut buffer).await {
-            let mut said = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = LONGEST_COMPLAINT.saturating_sub(said.len()).min(count);
-            said.extend_from_slice(&buffer[..room]);
+        match class {
+            Class::Bulk => {
+                if let Some((bundle, transfer)) = bulk.bundle().await {
+                    return Ok(self.through(bundle, to).await?.holding(transfer));
+                }
+            }
+            // The answers to a crowd are more than an idle connection sends at once; a bundle
+            // compresses them and uses several connections.
+            Class::Question if single.is_none() => {
+                if let Some(bundle) = bulk.idle() {
+                    return self.through(bundle, to).await.map(Stream::temporary);
+                }
+            }
+            Class::Question | Class::Interactive => {}
         }
-    });
-    let child = Arc::new(child);
-    let transport =
-        Box::new(Piped { streams: tokio::io::join(output, input), _child: child.clone() });
-    Ok(Opened {
-        transport,
-        complaint: Complaint(Some(Heard { command: words.join(" "), said, reader, _child: child })),
-    })
-}
+        Ok(holding(self.through(session.clone(), to).await?, single))
+    }
 
-impl Complaint {
-    /// The command and what it said, where it said something. For a session that has failed.
-    pub(crate) async fn heard(self) -> Option<(String, String)> {
-        let Heard { command, said, reader, _child } = self.0?;
-        // What it has not said by now is not waited for.
-        let _ = timeout(LONGEST_END, reader).await;
-        let said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&said).trim().replace(['\r', '\n'], "; ");
-        (!text.is_empty()).then_some((command, text))
+    /// A stream of an agent's session or bundle, which it keeps in use.
+    async fn through(
+        &self,
+        session: Arc<AgentSession>,
+        to: Destination,
+    ) -> Result<Stream, OpenError> {
+        let opening = match to {
+            Destination::Docker => Opening::Docker,
+            Destination::Socket(path) => Opening::Socket { path },
+            Destination::Tcp { host, port } => Opening::Tcp { host, port },
+            Destination::Udp { host, port } => Opening::Udp { host, port },
+        };
+        let stream = session.open(&opening).await?;
+        let closed = session.closed().clone();
+        let counts = self.channels.counts.clone();
+        Ok(Stream::new(Tracked::new(Guarded::new(stream, session), closed, counts)))
     }
 }
 
-/// The streams of a command that lives as long as they do.
-struct Piped {
-    streams: tokio::io::Join<ChildStdout, ChildStdin>,
-    _child: Arc<Child>,
-}
-
-impl tokio::io::AsyncRead for Piped {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.streams).poll_read(cx, buf)
+fn holding(stream: Stream, permit: Option<OwnedSemaphorePermit>) -> Stream {
+    match permit {
+        Some(permit) => stream.holding(permit),
+        None => stream,
     }
 }
 
-impl tokio::io::AsyncWrite for Piped {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        std::pin::Pin::new(&mut self.streams).poll_write(cx, buf)
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.streams).poll_flush(cx)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        std::pin::Pin::new(&mut self.streams).poll_shutdown(cx)
-    }
+/// Why UDP cannot be forwarded without the agent, human-readable.
+pub(crate) fn no_datagrams(reason: &str) -> String {
+    format!("UDP needs the agent, and none runs on the machine: {reason}")
 }

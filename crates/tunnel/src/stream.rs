@@ -1,7 +1,7 @@
-//! A stream to a machine, and what opens one.
+//! A stream to a machine, and the trait of what opens one.
 //!
-//! Everything above the tunnel speaks to a [`Connector`] and reads and writes a [`Stream`]; neither
-//! says by which path the bytes travel.
+//! Everything above the tunnel uses a [`Connector`] and reads and writes a [`Stream`]; neither
+//! shows which route the bytes take.
 
 use std::any::Any;
 use std::io;
@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-/// Where a stream leads, as seen from the machine.
+/// The destination of a stream, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// The Docker socket.
@@ -26,8 +26,8 @@ pub enum Destination {
         /// Port.
         port: u16,
     },
-    /// A UDP port. The stream carries datagrams ([`crate::datagram`]), and needs the agent: SSH
-    /// itself forwards none.
+    /// A UDP port. The stream carries datagrams ([`crate::datagram`]) and needs the agent, because
+    /// SSH does not forward datagrams.
     Udp {
         /// Host name or address.
         host: String,
@@ -36,14 +36,13 @@ pub enum Destination {
     },
 }
 
-/// What a stream is for, so that a big transfer does not stand in the way of what a person waits
-/// for.
+/// What a stream is for, so that big transfers do not delay interactive streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Somebody waits for each byte.
+    /// A user waits for each byte.
     Interactive,
-    /// As interactive, and short: a question whose answer is read at once. Over a short path it may
-    /// have a connection to itself.
+    /// Interactive and short: a question whose answer is read at once. Over a short path it may
+    /// have a connection of its own.
     Question,
     /// Many bytes; throughput counts.
     Bulk,
@@ -55,39 +54,38 @@ pub enum OpenError {
     /// The machine refused.
     #[error("{message}")]
     Refused {
-        /// Its own words.
+        /// The machine's message.
         message: String,
     },
-    /// There is nothing at the destination.
+    /// The destination does not exist.
     #[error("{message}")]
     NotFound {
-        /// The machine's own words.
+        /// The machine's message.
         message: String,
     },
-    /// There is no machine, and none could be had.
+    /// There is no machine, and none could be created.
     #[error("{message}")]
     NoMachine {
-        /// Why, and what the person can do.
+        /// The reason, and what the user can do.
         message: String,
     },
     /// The path to the machine is lost.
     #[error("the connection to the machine is lost: {reason}")]
     Dead {
-        /// What was seen.
+        /// What was observed.
         reason: String,
     },
 }
 
 impl OpenError {
-    /// The refusal that is told as the error of a stream's first read, wherever in the chain of
-    /// causes it stands.
+    /// Finds the refusal in the error of a stream's first read, anywhere in the chain of causes.
     pub fn of<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
         while let Some(error) = next {
             if let Some(refusal) = error.downcast_ref::<Self>() {
                 return Some(refusal);
             }
-            // An io::Error keeps what it carries out of the chain.
+            // An io::Error does not list its inner error in the chain.
             let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             next = match carried {
                 Some(carried) => Some(carried),
@@ -100,30 +98,30 @@ impl OpenError {
 
 /// Opens streams to a machine.
 pub trait Connector: Send + Sync + 'static {
-    /// One stream, as soon as bytes can be written to it; whether it leads where it should may be
-    /// told by its first read only ([`OpenError::of`]). It may take as long as the machine takes to
-    /// be made; dropping the future gives up.
+    /// Opens a stream, ready for the first write. Whether the destination is connected may be known
+    /// only with the first read ([`OpenError::of`]). It may take as long as creating a machine;
+    /// dropping the future cancels it.
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>>;
 
-    /// Why [`Destination::Udp`] cannot be opened on the present path, if it cannot, in words for a
-    /// person.
+    /// Why [`Destination::Udp`] cannot be opened on the present path, human-readable; `None` if it
+    /// can.
     fn without_datagrams(&self) -> Option<String> {
         None
     }
 }
 
-/// Short pieces up to this length leave together, in bytes: one packet.
-const TOGETHER: usize = 16 * 1024;
+/// Short buffers up to this length, in bytes, are sent together, in one packet.
+const JOINED: usize = 16 * 1024;
 
 trait ReadWrite: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 
-/// Bytes to and from the machine. Shutting it down closes the writing side only; reads fail when
+/// Bytes to and from the machine. Shutting it down closes the writing half only; reads fail when
 /// the path is lost.
 pub struct Stream {
     io: Pin<Box<dyn ReadWrite>>,
-    makeshift: bool,
+    temporary: bool,
     /// Held while the stream is open.
     _held: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -131,27 +129,27 @@ pub struct Stream {
 impl Stream {
     /// A stream over anything that reads, writes and half-closes.
     pub fn new(io: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self { io: Box::pin(io), makeshift: false, _held: None }
+        Self { io: Box::pin(io), temporary: false, _held: None }
     }
 
-    /// The same, on a way that the next stream of its class is likely to have a better one than.
-    pub fn makeshift(self) -> Self {
-        Self { makeshift: true, ..self }
+    /// Marks a stream whose route is temporary: a better one is being made for later streams.
+    pub fn temporary(self) -> Self {
+        Self { temporary: true, ..self }
     }
 
-    /// The same, which gives `held` back at its end.
+    /// Releases `held` at the stream's end.
     pub(crate) fn holding(self, held: impl Send + Sync + 'static) -> Self {
         Self { _held: Some(Box::new(held)), ..self }
     }
 
-    /// A better way for such streams is being made: this one is not worth keeping for others.
-    pub fn is_makeshift(&self) -> bool {
-        self.makeshift
+    /// Whether a better route is being made, so that this stream is not worth keeping in a pool.
+    pub fn is_temporary(&self) -> bool {
+        self.temporary
     }
 
-    /// Waits until the machine has said that the stream leads where it should.
+    /// Waits until the machine has confirmed the destination.
     pub async fn opened(&mut self) -> Result<(), OpenError> {
-        // Reading nothing waits for the answer and for no byte after it.
+        // Reading no byte waits for the answer only.
         match self.read(&mut []).await {
             Ok(_) => Ok(()),
             Err(error) => Err(OpenError::of(&error)
@@ -194,18 +192,17 @@ impl AsyncWrite for Stream {
         let Some(first) = bufs.iter().find(|buf| !buf.is_empty()) else {
             return self.io.as_mut().poll_write(cx, &[]);
         };
-        if first.len() >= TOGETHER {
+        if first.len() >= JOINED {
             return self.io.as_mut().poll_write(cx, first);
         }
-        let mut together = Vec::with_capacity(TOGETHER);
+        let mut joined = Vec::with_capacity(JOINED);
         for buf in bufs {
-            together.extend_from_slice(&buf[..buf.len().min(TOGETHER - together.len())]);
+            joined.extend_from_slice(&buf[..buf.len().min(JOINED - joined.len())]);
         }
-        self.io.as_mut().poll_write(cx, &together)
+        self.io.as_mut().poll_write(cx, &joined)
     }
 
-    /// So that whoever has a long body at hand gives it as it is, rather than copying it behind its
-    /// head.
+    /// Callers with a long body then pass it as it is instead of copying it behind its head.
     fn is_write_vectored(&self) -> bool {
         true
     }

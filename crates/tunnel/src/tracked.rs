@@ -1,4 +1,4 @@
-//! A stream of a tunnel: counted, and failing on both sides as soon as its path is dead.
+//! A stream of a tunnel: counted, and failing in both directions when its path is lost.
 
 use std::io;
 use std::pin::Pin;
@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::death::Death;
+use crate::closed::Closed;
 
-/// What went through a tunnel's streams.
+/// Bytes and open streams of a tunnel.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) up: AtomicU64,
@@ -21,24 +21,24 @@ pub(crate) struct Counts {
 
 pub(crate) struct Tracked<T> {
     inner: T,
-    death: Death,
-    dead_for_reads: Pin<Box<WaitForCancellationFutureOwned>>,
-    dead_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
+    closed: Closed,
+    closed_for_reads: Pin<Box<WaitForCancellationFutureOwned>>,
+    closed_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
     counts: Arc<Counts>,
 }
 
 impl<T> Tracked<T> {
-    pub(crate) fn new(inner: T, death: Death, counts: Arc<Counts>) -> Self {
+    pub(crate) fn new(inner: T, closed: Closed, counts: Arc<Counts>) -> Self {
         counts.open.fetch_add(1, Ordering::Relaxed);
-        let waiter = || Box::pin(death.waiter());
-        Self { inner, dead_for_reads: waiter(), dead_for_writes: waiter(), death, counts }
+        let waiter = || Box::pin(closed.waiter());
+        Self { inner, closed_for_reads: waiter(), closed_for_writes: waiter(), closed, counts }
     }
 
-    fn poll_dead(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
-        let waiter = if reading { &mut self.dead_for_reads } else { &mut self.dead_for_writes };
-        if self.death.is_declared() || waiter.as_mut().poll(cx).is_ready() {
+    fn poll_closed(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
+        let waiter = if reading { &mut self.closed_for_reads } else { &mut self.closed_for_writes };
+        if self.closed.is_set() || waiter.as_mut().poll(cx).is_ready() {
             let message =
-                format!("the connection to the machine is lost: {}", self.death.epitaph());
+                format!("the connection to the machine is lost: {}", self.closed.message());
             return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, message));
         }
         Poll::Pending
@@ -57,7 +57,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_dead(cx, true) {
+        if let Poll::Ready(error) = self.poll_closed(cx, true) {
             return Poll::Ready(Err(error));
         }
         let before = buf.filled().len();
@@ -66,9 +66,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
         if read > 0 {
             self.counts.down.fetch_add(read as u64, Ordering::Relaxed);
         } else if polled.is_ready()
-            && let Poll::Ready(error) = self.poll_dead(cx, true)
+            && let Poll::Ready(error) = self.poll_closed(cx, true)
         {
-            // The end of a stream that came with the end of its path is no end.
+            // An end that coincides with the end of the path is no orderly end.
             return Poll::Ready(Err(error));
         }
         polled
@@ -81,7 +81,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(error) = self.poll_dead(cx, false) {
+        if let Poll::Ready(error) = self.poll_closed(cx, false) {
             return Poll::Ready(Err(error));
         }
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
@@ -92,14 +92,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_dead(cx, false) {
+        if let Poll::Ready(error) = self.poll_closed(cx, false) {
             return Poll::Ready(Err(error));
         }
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(error) = self.poll_dead(cx, false) {
+        if let Poll::Ready(error) = self.poll_closed(cx, false) {
             return Poll::Ready(Err(error));
         }
         Pin::new(&mut self.inner).poll_shutdown(cx)

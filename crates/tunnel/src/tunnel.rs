@@ -1,4 +1,4 @@
-//! The tunnel: one login that decides by which way streams go, and everything that ends with it.
+//! The tunnel: one login, the routes of its streams, and everything that ends with it.
 
 use std::io;
 use std::sync::Arc;
@@ -10,43 +10,42 @@ use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::agent_session::AgentSession;
 use crate::bulk::Bulk;
-use crate::connection::{ATTEMPT, Connection};
-use crate::death::Death;
+use crate::closed::Closed;
+use crate::connection::{Connection, LOGIN_TIMEOUT, QUEUE};
+use crate::direct::Direct;
+use crate::error::{CallError, ConnectError};
 use crate::exec::{ExecOutput, exec};
-use crate::link::Link;
-use crate::pool::{FOR_QUESTIONS, Pool, keep_awake};
-use crate::process;
+use crate::fingerprint::Fingerprint;
+use crate::options::{HostKeys, Options};
+use crate::plain::PlainChannels;
+use crate::pool::Pool;
+use crate::process::{self, Process};
+use crate::route::{Route, Routes, no_datagrams};
 use crate::start::{self, Started};
+use crate::stream::{Class, Connector, Destination, OpenError, Stream};
 use crate::watchdog::{self, RoundTrip};
-use crate::ways::{Way, Ways, no_datagrams};
-use crate::{
-    CallError, Class, ConnectError, Connector, Destination, Fingerprint, HostKeys, OpenError,
-    Options, Process, Stream,
-};
 
-/// Packets of 32 KiB that a channel queues before the session waits. Channels of these connections
-/// are always read.
-pub(crate) const QUEUE: usize = 64;
-/// Commands at once beside the agent: OpenSSH allows 10 sessions (`MaxSessions`).
+/// Concurrent commands beside the agent: OpenSSH allows 10 sessions (`MaxSessions`).
 const COMMANDS: usize = 8;
 
 /// Whether an agent runs on the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentState {
-    /// Streams go through it, and it answers calls.
+    /// Streams use it, and it answers calls.
     Running {
-        /// It was asked to start the resident agent, which holds the lease.
+        /// It has been asked to start the resident agent, which holds the lease.
         resident: bool,
     },
     /// Streams are plain SSH channels.
     Absent {
-        /// Why, in words for a person.
+        /// The reason, human-readable.
         reason: String,
     },
 }
 
-/// What a tunnel did so far.
+/// Statistics of a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statistics {
     /// Bytes written to streams.
@@ -59,16 +58,15 @@ pub struct Statistics {
     pub round_trip: Option<Duration>,
 }
 
-/// Pinned SSH connections to one machine. Clones are the same tunnel; it ends with the last of
-/// them, by [`Tunnel::close`], or when the path is lost, and is not mended: who wants another
-/// connects again.
+/// Pinned SSH connections to one machine. Clones share the tunnel. It ends with the last of them,
+/// by [`Tunnel::close`], or when the path is lost; it is not repaired: callers connect again.
 #[derive(Clone)]
 pub struct Tunnel(Arc<Inner>);
 
 struct Inner {
     control: Arc<Connection>,
-    ways: Ways,
-    death: Death,
+    routes: Routes,
+    closed: Closed,
     tasks: TaskTracker,
     commands: Semaphore,
     host_keys: HostKeys,
@@ -76,7 +74,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.death.declare("the tunnel was dropped");
+        self.closed.set("the tunnel was dropped");
     }
 }
 
@@ -87,129 +85,124 @@ impl std::fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// One attempt: a login within 15 s, then the agent if one is planned. Where the agent does not
-    /// come up, streams go by plain SSH channels and [`Tunnel::agent`] says why.
+    /// Makes one attempt: a login within 15 s, then the agent if one is planned. If the agent does
+    /// not start, streams use plain SSH channels and [`Tunnel::agent`] has the reason.
     pub async fn connect(options: Options) -> Result<Tunnel, ConnectError> {
-        Self::connect_within(options, ATTEMPT).await
+        Self::connect_within(options, LOGIN_TIMEOUT).await
     }
 
-    /// The same, with a login within `limit`.
+    /// Makes one attempt with a login within `limit`.
     pub async fn connect_within(options: Options, limit: Duration) -> Result<Tunnel, ConnectError> {
-        let (death, tasks) = (Death::new(), TaskTracker::new());
-        let unfinished = DeclareOnDrop(Some(death.clone()));
+        let (closed, tasks) = (Closed::new(), TaskTracker::new());
+        let unfinished = CloseOnDrop(Some(closed.clone()));
         let control = Arc::new(
-            Connection::open_within(&options, death.clone(), tasks.clone(), QUEUE, limit).await?,
+            Connection::open_within(&options, closed.clone(), tasks.clone(), QUEUE, limit).await?,
         );
         let round_trip = Arc::new(RoundTrip::default());
-        let way = match agent(&control, &options, &death, &tasks, &round_trip).await {
-            Ok(way) => way,
-            Err(reason) if death.is_declared() => {
-                let source = Box::new(io::Error::other(format!("{}; {reason}", death.epitaph())));
+        let route = match agent_route(&control, &options, &closed, &tasks, &round_trip).await {
+            Ok(route) => route,
+            Err(reason) if closed.is_set() => {
+                let source = Box::new(io::Error::other(format!("{}; {reason}", closed.message())));
                 return Err(ConnectError::Protocol {
                     endpoint: options.endpoint,
                     doing: "starting the agent",
                     source,
                 });
             }
-            Err(reason) => direct(&control, &options, &death, &tasks, &round_trip, reason).await,
+            Err(reason) => {
+                plain_route(&control, &options, &closed, &tasks, &round_trip, reason).await
+            }
         };
         unfinished.keep();
         let Options { docker_socket, host_keys, .. } = options;
-        let ways = Ways {
-            way,
-            death: death.clone(),
-            counts: Arc::default(),
-            round_trip,
-            docker_socket,
-            few: Arc::new(Semaphore::new(FOR_QUESTIONS)),
-        };
+        let channels =
+            PlainChannels { docker_socket, closed: closed.clone(), counts: Arc::default() };
         Ok(Tunnel(Arc::new(Inner {
             control,
-            ways,
-            death,
+            routes: Routes::new(route, channels, round_trip),
+            closed,
             tasks,
             commands: Semaphore::new(COMMANDS),
             host_keys,
         })))
     }
 
-    /// A stream. With an agent it costs no round trip: whether it leads there is told by the first
-    /// read, or by [`Stream::opened`].
+    /// Opens a stream. With an agent it costs no round trip: the first read, or [`Stream::opened`],
+    /// reports whether the destination is connected.
     pub async fn open(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
         let inner = &*self.0;
         tokio::select! {
-            opened = inner.ways.open(to, class) => opened,
-            reason = inner.death.wait() => Err(OpenError::Dead { reason }),
+            opened = inner.routes.open(to, class) => opened,
+            reason = inner.closed.wait() => Err(OpenError::Dead { reason }),
         }
     }
 
-    /// Asks the agent. Takes as long as the call itself; ends when the path is lost.
+    /// Calls the agent. Takes as long as the call itself; ends when the path is lost.
     pub async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        match &self.0.ways.way {
-            Way::Agent { link, .. } => link.call(&call).await,
-            Way::Direct { reason, .. } => Err(CallError::NoAgent { reason: reason.clone() }),
+        match &self.0.routes.route {
+            Route::Agent { session, .. } => session.call(&call).await,
+            Route::Plain { reason, .. } => Err(CallError::NoAgent { reason: reason.clone() }),
         }
     }
 
-    /// Runs a command by the login shell and collects its output, up to 16 MiB.
+    /// Runs a command in the login shell and collects its output, up to 16 MiB.
     pub async fn exec(&self, command: &str, stdin: &[u8]) -> Result<ExecOutput, ConnectError> {
         // The semaphore is never closed.
         let _permit = self.0.commands.acquire().await.ok();
         exec(&self.0.control, command, stdin).await
     }
 
-    /// Starts a command by the login shell, with its input and output as streams.
+    /// Starts a command in the login shell, with its input and output as streams.
     pub async fn start(&self, command: &str) -> Result<Process, ConnectError> {
         process::start(&self.0.control, command).await
     }
 
-    /// The host is going to present this key: connections that are made from now on accept it, too.
-    /// Without effect where the keys stand in a file.
+    /// Also accepts this host key on later connections, because the host is about to present it. No
+    /// effect if the keys are in a file.
     pub fn trust_also(&self, key: Fingerprint) {
         if let HostKeys::Pinned(pins) = &self.0.host_keys {
             pins.add(key);
         }
     }
 
-    /// The host presents this key from now on, and no other is accepted any more. Without effect
-    /// where the keys stand in a file.
+    /// Accepts only this host key on later connections. No effect if the keys are in a file.
     pub fn trust_only(&self, key: Fingerprint) {
         if let HostKeys::Pinned(pins) = &self.0.host_keys {
-            pins.be_only(key);
+            pins.replace_with(key);
         }
     }
 
     /// Whether an agent runs on the machine.
     pub fn agent(&self) -> AgentState {
-        match &self.0.ways.way {
-            Way::Agent { resident, .. } => AgentState::Running { resident: *resident },
-            Way::Direct { reason, .. } => AgentState::Absent { reason: reason.clone() },
+        match &self.0.routes.route {
+            Route::Agent { resident, .. } => AgentState::Running { resident: *resident },
+            Route::Plain { reason, .. } => AgentState::Absent { reason: reason.clone() },
         }
     }
 
-    /// Why the path is lost, if it is.
+    /// Why the path is lost, or `None`.
     pub fn is_dead(&self) -> Option<String> {
-        self.0.death.reason()
+        self.0.closed.reason()
     }
 
     /// Resolves with the reason when the path is lost or the tunnel closed.
     pub async fn dead(&self) -> String {
-        let death = self.0.death.clone();
-        death.wait().await
+        let closed = self.0.closed.clone();
+        closed.wait().await
     }
 
-    /// What went through it so far.
+    /// Bytes, open streams and round trip so far.
     pub fn statistics(&self) -> Statistics {
-        let counts = &self.0.ways.counts;
+        let counts = &self.0.routes.channels.counts;
         Statistics {
             up: counts.up.load(Ordering::Relaxed),
             down: counts.down.load(Ordering::Relaxed),
             open: counts.open.load(Ordering::Relaxed),
-            round_trip: self.0.ways.round_trip.last(),
+            round_trip: self.0.routes.round_trip.last(),
         }
     }
 
-    /// Ends everything: streams fail, connections are closed, no task is left when it returns.
+    /// Ends everything: streams fail, connections are closed, and no task is left when it returns.
     pub async fn close(&self) {
         self.0.control.close("the tunnel was closed").await;
         self.0.tasks.close();
@@ -223,48 +216,48 @@ impl Connector for Tunnel {
     }
 
     fn without_datagrams(&self) -> Option<String> {
-        match &self.0.ways.way {
-            Way::Agent { .. } => None,
-            Way::Direct { reason, .. } => Some(no_datagrams(reason)),
+        match &self.0.routes.route {
+            Route::Agent { .. } => None,
+            Route::Plain { reason, .. } => Some(no_datagrams(reason)),
         }
     }
 }
 
-async fn agent(
+async fn agent_route(
     control: &Arc<Connection>,
     options: &Options,
-    death: &Death,
+    closed: &Closed,
     tasks: &TaskTracker,
     round_trip: &Arc<RoundTrip>,
-) -> Result<Way, String> {
+) -> Result<Route, String> {
     let plan = options.agent.as_ref().ok_or("none is planned")?;
     let binaries = start::binaries(&plan.binaries).await?;
     match start::start(control, plan, &options.docker_socket, &binaries).await? {
         Started::Running(channel) => {
-            let link =
-                Arc::new(Link::of_session(control.clone(), channel, tasks, round_trip.clone()));
-            let bulk = Bulk::start(options.clone(), link.clone(), round_trip.clone(), tasks);
-            let plain = Pool::for_bulk(options.clone(), death.clone(), tasks);
-            let questions = Pool::for_questions(options.clone(), death.clone(), tasks);
-            Ok(Way::Agent { link, plain, questions, bulk, resident: plan.resident })
+            let session =
+                AgentSession::over_channel(control.clone(), channel, tasks, round_trip.clone());
+            let session = Arc::new(session);
+            let bulk = Bulk::start(options.clone(), session.clone(), round_trip.clone(), tasks);
+            let direct = Direct::start(options, closed, tasks);
+            Ok(Route::Agent { session, direct, bulk, resident: plan.resident })
         }
         Started::Unsuitable(reason) => Err(reason),
     }
 }
 
-async fn direct(
+async fn plain_route(
     control: &Arc<Connection>,
     options: &Options,
-    death: &Death,
+    closed: &Closed,
     tasks: &TaskTracker,
     round_trip: &Arc<RoundTrip>,
     reason: String,
-) -> Way {
+) -> Route {
     let pinged = Arc::downgrade(control);
-    // Before anything is asked of the host: one that vanishes right behind its login would be
+    // Before the first request to the host: a host that vanishes right after its login would be
     // waited for without end.
     tasks.spawn(watchdog::watch(
-        death.clone(),
+        closed.clone(),
         vec![control.wire.clone()],
         round_trip.clone(),
         move || {
@@ -277,27 +270,27 @@ async fn direct(
             }
         },
     ));
-    let keeper = keep_awake(control).await;
-    Way::Direct {
-        pool: Pool::for_all(options.clone(), death.clone(), tasks),
+    let keeper = control.keep_awake().await;
+    Route::Plain {
+        pool: Pool::for_all(options.clone(), closed.clone(), tasks),
         reason,
         _keeper: keeper,
     }
 }
 
 /// An attempt that was given up leaves nothing behind.
-struct DeclareOnDrop(Option<Death>);
+struct CloseOnDrop(Option<Closed>);
 
-impl DeclareOnDrop {
+impl CloseOnDrop {
     fn keep(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for DeclareOnDrop {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        if let Some(death) = self.0.take() {
-            death.declare("the attempt was given up");
+        if let Some(closed) = self.0.take() {
+            closed.set("the attempt was given up");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The connection under one SSH session: counted, watched and severable.
+//! The connection under one SSH session: measured, watched and cuttable.
 //!
-//! The SSH session task reads and writes here and nowhere else. Cutting the wire therefore ends
-//! that task even while it waits in a write to a peer that stopped reading, which the SSH library
-//! has no way to do.
+//! Only the SSH session's task reads and writes it. Cutting the wire therefore ends that task even
+//! while it waits in a write to a peer that stopped reading, for which the SSH library has no
+//! function.
 
 use std::io;
 use std::pin::Pin;
@@ -15,54 +15,54 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// What is known of a wire from outside its session.
+/// The state of a wire, as seen from outside its session.
 #[derive(Debug)]
 pub(crate) struct WireState {
-    born: Instant,
-    /// Milliseconds from `born` to the last byte that arrived.
-    heard: AtomicU64,
+    created: Instant,
+    /// Milliseconds from `created` to the last received byte.
+    received: AtomicU64,
     cut: CancellationToken,
 }
 
 impl WireState {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            born: Instant::now(),
-            heard: AtomicU64::new(0),
+            created: Instant::now(),
+            received: AtomicU64::new(0),
             cut: CancellationToken::new(),
         })
     }
 
-    /// When the last byte arrived, or when the wire was made.
-    pub(crate) fn last_heard(&self) -> Instant {
-        self.born + Duration::from_millis(self.heard.load(Ordering::Relaxed))
+    /// When the last byte arrived, or the wire was created.
+    pub(crate) fn last_received(&self) -> Instant {
+        self.created + Duration::from_millis(self.received.load(Ordering::Relaxed))
     }
 
-    /// Every read and write fails from now on, those that wait included.
+    /// Makes all reads and writes fail, including waiting ones.
     pub(crate) fn cut(&self) {
         self.cut.cancel();
     }
 
-    fn hear(&self) {
-        let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.heard.store(now, Ordering::Relaxed);
+    fn note_received(&self) {
+        let now = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.received.store(now, Ordering::Relaxed);
     }
 }
 
-/// What a wire is made of: a TCP connection, or a command.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+/// The stream of a wire: a TCP connection or a command.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 pub(crate) struct Wire {
-    transport: Box<dyn Transport>,
+    transport: Box<dyn Duplex>,
     state: Arc<WireState>,
     cut_for_reads: Pin<Box<WaitForCancellationFutureOwned>>,
     cut_for_writes: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Wire {
-    pub(crate) fn new(transport: Box<dyn Transport>, state: Arc<WireState>) -> Self {
+    pub(crate) fn new(transport: Box<dyn Duplex>, state: Arc<WireState>) -> Self {
         let waiter = || Box::pin(state.cut.clone().cancelled_owned());
         Self { transport, cut_for_reads: waiter(), cut_for_writes: waiter(), state }
     }
@@ -70,11 +70,8 @@ impl Wire {
     fn poll_cut(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<io::Error> {
         let waiter = if reading { &mut self.cut_for_reads } else { &mut self.cut_for_writes };
         if self.state.cut.is_cancelled() || waiter.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the connection \
-                was given up",
-            ));
+            let message = "the connection was given up";
+            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, message));
         }
         Poll::Pending
     }
@@ -92,7 +89,7 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         let polled = Pin::new(&mut *self.transport).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.state.hear();
+            self.state.note_received();
         }
         polled
     }

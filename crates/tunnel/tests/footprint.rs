@@ -1,5 +1,5 @@
-//! What streams cost while they are open, on both sides, and that nothing of them is left when they
-//! have gone. A process of its own: memory and tasks are counted for all of it.
+//! What open streams cost on both sides, and that nothing of them remains when they have ended. A
+//! process of its own: memory and tasks are measured for the whole process.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -12,18 +12,18 @@ use rig::{Peer, Sshd, connect, docker, eventually, soon, tcp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const STREAMS: usize = 1_000;
-/// A stream that is open and silent costs no more than this on either side, in bytes: bookkeeping,
-/// and no buffer. Measured were 10.2 and 10.9 KB.
+/// The most that an open, silent stream costs on either side, in bytes: bookkeeping and no buffer.
+/// Measured were 10.2 and 10.9 KB.
 const MOST_IDLE: usize = 12 * 1024;
-/// One that nobody reads costs its credit of 256 KiB here and what is on its way there. Measured
-/// were 330 to 338 and 62 to 105 KB.
+/// The most that an unread stream costs, in bytes: its credit of 256 KiB here, and the bytes in
+/// flight there. Measured were 330 to 338 and 62 to 105 KB.
 const MOST_STALLED: usize = 400 * 1024;
 
-/// Tasks and descriptors that a tunnel makes meanwhile and keeps, such as a second connection:
-/// some, however many streams there were.
+/// Tasks and descriptors that a tunnel creates meanwhile and keeps, such as a second connection: a
+/// few, however many streams there were.
 const KEPT: usize = 20;
 
-/// What a process holds in memory that is its own, in bytes.
+/// Anonymous resident memory of a process, in bytes.
 fn memory(process: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
@@ -57,8 +57,8 @@ async fn open(tunnel: &Tunnel, to: &Destination) -> Stream {
     stream
 }
 
-/// All figures return to what they were, but for what the tunnel keeps.
-async fn nothing_is_left(tunnel: &Tunnel, agent: &str, before: (usize, usize), what: &str) {
+/// Waits until all figures have returned to their initial values, except for what the tunnel keeps.
+async fn nothing_remains(tunnel: &Tunnel, agent: &str, before: (usize, usize), what: &str) {
     eventually(what, async || {
         let now = (tasks(), descriptors(agent));
         let open = tunnel.statistics().open;
@@ -72,9 +72,9 @@ async fn nothing_is_left(tunnel: &Tunnel, agent: &str, before: (usize, usize), w
 }
 
 #[tokio::test]
-async fn a_thousand_streams_cost_little_while_they_are_open_and_nothing_afterwards() {
+async fn a_thousand_open_streams_cost_little_and_leave_nothing() {
     let Some(sshd) = Sshd::start().await else { return };
-    // The far ends live in another process than the streams: `cat` is told apart from neither.
+    // The far ends are in this process, so that their cost is included here.
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = connect(sshd.options_with_agent()).await;
     let agent = agent(&sshd);
@@ -95,24 +95,23 @@ async fn a_thousand_streams_cost_little_while_they_are_open_and_nothing_afterwar
         memory(&agent).saturating_sub(there) / STREAMS,
     ];
     println!(
-        "an idle stream costs {} bytes in this process (its far end included) and {} in the \
-        agent",
+        "an idle stream costs {} bytes in this process (including its far end), {} in the agent",
         each[0], each[1]
     );
     assert!(each.iter().all(|cost| *cost < MOST_IDLE), "{each:?} bytes for each idle stream");
     assert_eq!(tunnel.statistics().open, STREAMS as u64);
-    // Half are dropped, half are ended in order: neither way leaves anything.
+    // Half are dropped, half end orderly; neither leaves anything.
     for mut stream in streams.drain(..STREAMS / 2) {
         stream.shutdown().await.unwrap();
         soon("the end", stream.read_to_end(&mut Vec::new())).await.unwrap();
     }
     drop(streams);
-    nothing_is_left(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
+    nothing_remains(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
     tunnel.close().await;
 }
 
 #[tokio::test]
-async fn streams_that_nobody_reads_cost_their_credit_and_leave_nothing_when_they_are_dropped() {
+async fn unread_streams_cost_their_credit_and_leave_nothing_when_dropped() {
     let Some(sshd) = Sshd::start().await else { return };
     let flood = Destination::Tcp { host: "127.0.0.1".into(), port: tcp(&sshd, Peer::Flood).await };
     let tunnel = connect(sshd.options_with_agent()).await;
@@ -127,7 +126,7 @@ async fn streams_that_nobody_reads_cost_their_credit_and_leave_nothing_when_they
         }
         streams
     };
-    // What the first streams make is kept for the others.
+    // What the first streams create is kept for the others.
     drop(stalled(1).await);
     let before = eventually("all is quiet", async || match tunnel.statistics().open {
         0 => Ok((tasks(), descriptors(&agent))),
@@ -136,25 +135,23 @@ async fn streams_that_nobody_reads_cost_their_credit_and_leave_nothing_when_they
     .await;
     let (here, there) = (memory("self"), memory(&agent));
     let streams = stalled(100).await;
-    // It may fill for a while; it must never be more.
+    // The buffers may fill for a while, but must never exceed the limit.
     for _ in 0..40 {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         let each =
             [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
         assert!(
             each.iter().all(|cost| *cost < MOST_STALLED),
-            "{each:?} bytes for each stalled \
-            stream"
+            "{each:?} bytes for each stalled stream"
         );
     }
     let each =
         [memory("self").saturating_sub(here) / 100, memory(&agent).saturating_sub(there) / 100];
     println!(
-        "a stalled stream costs {} bytes in this process (its far end included) and {} in the \
-        agent",
+        "a stalled stream costs {} bytes in this process (including its far end), {} in the agent",
         each[0], each[1]
     );
     drop(streams);
-    nothing_is_left(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
+    nothing_remains(&tunnel, &agent, before, "no task and no descriptor outlives its stream").await;
     tunnel.close().await;
 }

@@ -1,4 +1,4 @@
-//! Who is let in, on both sides.
+//! Authentication of the host and of the login.
 
 mod rig;
 
@@ -27,7 +27,10 @@ async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
     options.host_keys = HostKeys::Pinned(vec![other].into());
     let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
     assert!(
-        matches!(&error, ConnectError::HostKeyRefused { presented: shown, .. } if *shown == presented),
+        matches!(
+            &error,
+            ConnectError::HostKeyRefused { presented: shown, .. } if *shown == presented
+        ),
         "{error:?}"
     );
 
@@ -35,13 +38,12 @@ async fn a_pinned_host_key_is_accepted_and_any_other_refused() {
     let error = soon("refusal", Tunnel::connect(options)).await.unwrap_err();
     assert!(
         matches!(error, ConnectError::HostKeyRefused { .. }),
-        "an empty list trusts nobody: \
-        {error:?}"
+        "an empty list trusts no key: {error:?}"
     );
 }
 
 #[tokio::test]
-async fn where_no_key_can_be_known_the_first_one_is_the_only_one() {
+async fn without_a_known_key_only_the_first_one_is_trusted() {
     let Some(sshd) = Sshd::start().await else { return };
     let seen = Pins::default();
     let mut options = sshd.options();
@@ -51,20 +53,23 @@ async fn where_no_key_can_be_known_the_first_one_is_the_only_one() {
     sshd.change_host_key().await;
     let error = soon("refusal", Tunnel::connect(options.clone())).await.unwrap_err();
     assert!(
-        matches!(&error, ConnectError::HostKeyRefused { reason, .. } if reason.contains("presented \
-            first")),
+        matches!(
+            &error,
+            ConnectError::HostKeyRefused { reason, .. } if reason.contains("presented first")
+        ),
         "{error:?}"
     );
     options.host_keys = HostKeys::FirstSeen(Pins::default());
     connect(options).await.close().await;
 }
 
-/// An image may hold the agent: it is started from there if it is what would be sent, whatever its
-/// name says.
+/// An image may contain the agent. It is started from there if it equals the one to be uploaded,
+/// whatever its name says.
 #[tokio::test]
-async fn an_agent_that_came_with_the_image_is_not_sent_unless_it_is_another() {
+async fn an_installed_agent_is_used_instead_of_an_upload_only_if_equal() {
     let Some(sshd) = Sshd::start().await else { return };
-    let agent = std::fs::read_dir(rig::agent_folder()).unwrap().flatten().map(|entry| entry.path());
+    let agent =
+        std::fs::read_dir(rig::agent_directory()).unwrap().flatten().map(|entry| entry.path());
     let of_this_host = format!("dockbridge-agent-{}", std::env::consts::ARCH);
     let is_agent = |path: &std::path::PathBuf| {
         path.ends_with(&of_this_host) || path.ends_with("dockbridge-agent")
@@ -88,9 +93,9 @@ async fn an_agent_that_came_with_the_image_is_not_sent_unless_it_is_another() {
     }
 }
 
-/// More than any window, both ways at once, and how it ended.
+/// More than any window in both directions at once, and the exit status.
 #[tokio::test]
-async fn a_command_takes_and_gives_streams_and_tells_how_it_ended() {
+async fn a_command_has_streams_for_input_and_output_and_an_exit_status() {
     let Some(sshd) = Sshd::start().await else { return };
     let tunnel = connect(sshd.options()).await;
     let mut process = tunnel.start("tr a b; echo last words >&2; exit 7").await.unwrap();
@@ -109,14 +114,14 @@ async fn a_command_takes_and_gives_streams_and_tells_how_it_ended() {
 }
 
 #[tokio::test]
-async fn who_reads_from_a_command_hears_that_the_path_is_lost() {
+async fn a_reader_of_a_command_gets_an_error_when_the_path_is_lost() {
     let Some(sshd) = Sshd::start().await else { return };
     let tunnel = connect(sshd.options()).await;
     let mut process = tunnel.start("echo up; sleep 1000").await.unwrap();
     let mut up = [0; 3];
-    soon("a sign of life", process.read_exact(&mut up)).await.unwrap();
+    soon("first output", process.read_exact(&mut up)).await.unwrap();
     let reading = tokio::spawn(async move { process.read(&mut up).await });
-    // It waits by now, or will find the end when it comes to it; both have to be heard.
+    // The reader waits by now, or finds the end when it starts; both have to report it.
     tokio::task::yield_now().await;
     tunnel.close().await;
     let heard = soon("the end", reading).await.unwrap();
@@ -126,7 +131,7 @@ async fn who_reads_from_a_command_hears_that_the_path_is_lost() {
 /// Plain channels and big transfers have connections of their own, which are made long after the
 /// first.
 #[tokio::test]
-async fn a_tunnel_whose_host_changes_its_key_makes_further_connections_once_it_is_told() {
+async fn a_tunnel_connects_again_after_a_host_key_change_that_it_trusts() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let tunnel = connect(sshd.options()).await;
@@ -135,7 +140,7 @@ async fn a_tunnel_whose_host_changes_its_key_makes_further_connections_once_it_i
     let error = open().await.unwrap_err();
     assert!(error.to_string().contains("not the key that this machine was given"), "{error}");
     tunnel.trust_also(next);
-    // A login that was begun before may still be under way.
+    // A login that began before may still be in progress.
     let mut stream =
         eventually("a connection", || async { open().await.map_err(|error| error.to_string()) })
             .await;
@@ -145,9 +150,10 @@ async fn a_tunnel_whose_host_changes_its_key_makes_further_connections_once_it_i
     tunnel.close().await;
 }
 
-/// Ahead of need one connection is kept ready; where none can be made, nobody asks without end.
+/// One connection is kept ready ahead of need; where none can be made, there are no endless
+/// attempts.
 #[tokio::test]
-async fn a_host_that_lets_nobody_in_any_more_is_not_asked_without_end() {
+async fn a_host_that_refuses_every_login_is_not_tried_endlessly() {
     let Some(sshd) = Sshd::start().await else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = sshd.options();
@@ -173,20 +179,19 @@ async fn a_host_that_lets_nobody_in_any_more_is_not_asked_without_end() {
     for _ in 0..3 {
         soon("an answer", tunnel.open(Destination::Docker, Class::Interactive)).await.unwrap_err();
     }
-    // Nothing to wait for: what shall not happen would happen at once and many times.
+    // There is no event to wait for: endless attempts would happen at once and many times.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = asked.load(Ordering::Relaxed);
     assert!(
         (2..=8).contains(&asked),
-        "asked {asked} times for the login, three streams and a few \
-        ahead"
+        "{asked} connections for the login, three streams and a few ahead"
     );
     tunnel.close().await;
     door.abort();
 }
 
 #[tokio::test]
-async fn known_hosts_are_trusted_by_name_and_nobody_on_first_use() {
+async fn known_hosts_are_trusted_by_name_and_no_host_on_first_use() {
     let Some(sshd) = Sshd::start().await else { return };
     let file = sshd.path("known_hosts");
     let mut options = sshd.options();
@@ -197,35 +202,26 @@ async fn known_hosts_are_trusted_by_name_and_nobody_on_first_use() {
     };
 
     assert!(
-        refused(options.clone()).await.contains(
-            "not among the known \
-        hosts"
-        ),
+        refused(options.clone()).await.contains("not among the known hosts"),
         "before the first login there is no file"
     );
-    let folder = Options {
+    let directory = Options {
         host_keys: HostKeys::KnownHosts(file.parent().unwrap().to_owned()),
         ..options.clone()
     };
-    assert!(refused(folder).await.contains("cannot be read"));
+    assert!(refused(directory).await.contains("cannot be read"));
     write(&file, "", 0o600);
     assert!(refused(options.clone()).await.contains("not among the known hosts"));
     write(
         &file,
-        &format!(
-            "[127.0.0.1]:{} \
-        {}\n",
-            sshd.port,
-            generate().public_key().to_openssh().unwrap()
-        ),
+        &format!("[127.0.0.1]:{} {}\n", sshd.port, generate().public_key().to_openssh().unwrap()),
         0o600,
     );
     assert!(refused(options.clone()).await.contains("another key is known"));
     write(
         &file,
         &format!(
-            "[127.0.0.1]:{} \
-        {}\n",
+            "[127.0.0.1]:{} {}\n",
             sshd.port,
             sshd.host_key.public_key().to_openssh().unwrap()
         ),
@@ -240,7 +236,7 @@ async fn known_hosts_are_trusted_by_name_and_nobody_on_first_use() {
 }
 
 #[tokio::test]
-async fn a_key_that_the_host_does_not_know_is_refused_and_named() {
+async fn a_key_unknown_to_the_host_is_refused_and_named() {
     let Some(sshd) = Sshd::start().await else { return };
     let mut options = sshd.options();
     let stranger = generate();
@@ -271,7 +267,7 @@ async fn a_key_file_works_and_a_bad_one_is_named() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_unreachable() {
+async fn a_closed_port_is_unreachable() {
     let Some(sshd) = Sshd::start().await else { return };
     let mut options = sshd.options();
     drop(sshd);
@@ -281,22 +277,26 @@ async fn a_port_where_nobody_listens_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_command_brings_back_its_status_and_both_outputs() {
+async fn a_command_returns_its_status_and_both_outputs() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let output =
             soon("exec", tunnel.exec("cat; echo oops >&2; exit 7", b"input")).await.unwrap();
         assert_eq!(
             (output.status, &output.stdout[..], &output.stderr[..]),
             (Some(7), &b"input"[..], &b"oops\n"[..]),
-            "{way}"
+            "{route}"
         );
         let large = vec![b'x'; 3_000_000];
         let output = soon("exec", tunnel.exec("cat", &large)).await.unwrap();
-        assert!(output.success() && output.stdout == large, "{way}: {} bytes", output.stdout.len());
+        assert!(
+            output.success() && output.stdout == large,
+            "{route}: {} bytes",
+            output.stdout.len()
+        );
         let output = soon("exec", tunnel.exec("kill -9 $$", b"")).await.unwrap();
-        assert_eq!(output.status, None, "{way}");
+        assert_eq!(output.status, None, "{route}");
         tunnel.close().await;
     }
 }

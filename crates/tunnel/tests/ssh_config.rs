@@ -1,5 +1,5 @@
-//! Hosts as users have them: known_hosts in any order and of any kind, several keys, agents, jump
-//! hosts. With the system's sshd, ssh and ssh-agent.
+//! Hosts as users configure them: known_hosts in any order and of any kind, several keys, agents,
+//! jump hosts. With the system's sshd, ssh and ssh-agent.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
 
@@ -8,11 +8,11 @@ mod rig;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dockbridge_tunnel::{ConnectError, HostKeys, Identity, Options, Route, Tunnel};
+use dockbridge_tunnel::{ConnectError, HostKeys, Identity, Options, Transport, Tunnel};
 use rig::{Sshd, connect, eventually, generate, soon, write};
 use russh::keys::PrivateKey;
 
-/// A key that OpenSSH makes; `None`, with the reason printed, where it cannot.
+/// Generates a key with OpenSSH; `None`, with the reason printed, where that fails.
 fn keygen(path: &Path, kind: &str, passphrase: &str) -> Option<String> {
     let mut command = Command::new("ssh-keygen");
     let made = command
@@ -32,7 +32,7 @@ async fn refused(options: &Options) -> String {
 }
 
 #[tokio::test]
-async fn a_known_hosts_file_with_an_rsa_line_first_is_read_for_the_key_that_can_be_checked() {
+async fn a_checkable_key_is_found_after_an_rsa_line_in_known_hosts() {
     let Some(sshd) = Sshd::start().await else { return };
     let Some(rsa) = keygen(&sshd.path("rsa"), "rsa", "") else { return };
     let (name, file) = (format!("[127.0.0.1]:{}", sshd.port), sshd.path("known_hosts"));
@@ -45,14 +45,13 @@ async fn a_known_hosts_file_with_an_rsa_line_first_is_read_for_the_key_that_can_
     write(&file, &format!("{name} {rsa}\n{name} {ed25519}\n"), 0o600);
     connect(options.clone()).await.close().await;
     write(&file, &format!("{name} {rsa}\n"), 0o600);
-    let told = refused(&options).await;
+    let message = refused(&options).await;
     for part in [
-        "knows only \
-        ssh-rsa",
+        "only its ssh-rsa key",
         "ssh -o HostKeyAlgorithms=ssh-ed25519",
         &format!("-p {} root@127.0.0.1", sshd.port),
     ] {
-        assert!(told.contains(part), "{told}");
+        assert!(message.contains(part), "{message}");
     }
     // The key under another name, in the second file.
     let other = sshd.path("other");
@@ -61,27 +60,26 @@ async fn a_known_hosts_file_with_an_rsa_line_first_is_read_for_the_key_that_can_
     let by_name = HostKeys::KnownHostsOf { alias: Some("name".to_owned()), files: files.clone() };
     connect(Options { host_keys: by_name, ..options.clone() }).await.close().await;
     let by_address = HostKeys::KnownHostsOf { alias: None, files };
-    assert!(refused(&Options { host_keys: by_address, ..options }).await.contains(
-        "knows only \
-        ssh-rsa"
-    ));
+    assert!(
+        refused(&Options { host_keys: by_address, ..options })
+            .await
+            .contains("only its ssh-rsa key")
+    );
 }
 
 #[tokio::test]
-async fn a_host_that_offers_no_known_kind_of_key_is_named_with_the_cure() {
+async fn a_host_without_a_known_kind_of_key_is_refused_with_a_hint() {
     let Some(sshd) = Sshd::start().await else { return };
     let Some(ecdsa) = keygen(&sshd.path("ecdsa"), "ecdsa", "") else { return };
     let file = sshd.path("known_hosts");
     write(&file, &format!("[127.0.0.1]:{} {ecdsa}\n", sshd.port), 0o600);
-    let told = refused(&Options { host_keys: HostKeys::KnownHosts(file), ..sshd.options() }).await;
+    let message =
+        refused(&Options { host_keys: HostKeys::KnownHosts(file), ..sshd.options() }).await;
     assert!(
-        told.contains(
-            "ecdsa-sha2-nistp256 is known of it, and it offers \
-        ssh-ed25519"
-        ),
-        "{told}"
+        message.contains("only its ecdsa-sha2-nistp256 key is known, and it offers ssh-ed25519"),
+        "{message}"
     );
-    assert!(told.contains("that adds the line that is missing"), "{told}");
+    assert!(message.contains("that adds the missing line"), "{message}");
 }
 
 /// An agent with one key.
@@ -153,13 +151,11 @@ async fn keys_of_files_and_agents_are_offered_until_one_is_accepted() {
 
     let agent = Agent::with(&sshd, &good).await;
     connect(with(offered(std::slice::from_ref(&missing), Some(&agent), false))).await.close().await;
-    let told = refused(&with(offered(std::slice::from_ref(&stranger), Some(&agent), true))).await;
+    let message =
+        refused(&with(offered(std::slice::from_ref(&stranger), Some(&agent), true))).await;
     assert!(
-        told.contains(
-            "stranger is not \
-        accepted"
-        ) && !told.contains("agent"),
-        "only the files' keys: {told}"
+        message.contains("stranger is not accepted") && !message.contains("agent"),
+        "only the files' keys: {message}"
     );
     // A public half alone names a key that only the agent has.
     let public = sshd.path("only.pub");
@@ -168,7 +164,7 @@ async fn keys_of_files_and_agents_are_offered_until_one_is_accepted() {
 }
 
 #[tokio::test]
-async fn keys_that_cannot_be_used_are_named_with_the_cure() {
+async fn unusable_keys_are_named_with_a_hint() {
     let Some(sshd) = Sshd::start().await else { return };
     let (rsa, locked) = (sshd.path("id_rsa"), sshd.path("id_locked"));
     if keygen(&rsa, "rsa", "").is_none() || keygen(&locked, "ed25519", "secret words").is_none() {
@@ -176,38 +172,35 @@ async fn keys_that_cannot_be_used_are_named_with_the_cure() {
     }
     let with =
         |files: &[PathBuf]| Options { identity: offered(files, None, false), ..sshd.options() };
-    let told = refused(&with(&[rsa.clone(), locked.clone()])).await;
+    let message = refused(&with(&[rsa.clone(), locked.clone()])).await;
     for part in [
-        "id_rsa (ssh-rsa) is an RSA \
-        key",
+        "id_rsa (ssh-rsa) is an RSA key",
         "ssh-keygen -t ed25519",
         "ssh-copy-id",
-        "id_locked is locked by a passphrase: \
-            `ssh-add`",
+        "id_locked is locked by a passphrase: `ssh-add`",
     ] {
-        assert!(told.contains(part), "{part:?} is missing: {told}");
+        assert!(message.contains(part), "{part:?} is missing: {message}");
     }
-    let told = refused(&with(&[sshd.path("missing")])).await;
-    assert!(told.contains("there is none: `ssh-keygen -t ed25519` makes one"), "{told}");
+    let message = refused(&with(&[sshd.path("missing")])).await;
+    assert!(message.contains("there is none: `ssh-keygen -t ed25519` makes one"), "{message}");
     let dead = Identity::Offered {
         files: vec![],
         agent: Some(sshd.path("nowhere.sock")),
         only_files: false,
     };
-    let told = refused(&Options { identity: dead, ..sshd.options() }).await;
-    assert!(told.contains("nowhere.sock does not answer"), "{told}");
+    let message = refused(&Options { identity: dead, ..sshd.options() }).await;
+    assert!(message.contains("nowhere.sock does not answer"), "{message}");
     connect(with(&[rsa, locked, sshd.path("key")])).await.close().await;
 }
 
 #[tokio::test]
-async fn a_host_behind_another_is_reached_through_it() {
+async fn a_host_is_reached_through_a_jump_host() {
     let (Some(sshd), Some(jump)) = (Sshd::start().await, Sshd::start().await) else { return };
     let known = jump.path("known");
     write(
         &known,
         &format!(
-            "[127.0.0.1]:{} \
-        {}\n",
+            "[127.0.0.1]:{} {}\n",
             jump.port,
             jump.host_key.public_key().to_openssh().unwrap()
         ),
@@ -228,26 +221,27 @@ async fn a_host_behind_another_is_reached_through_it() {
             format!("[127.0.0.1]:{}", sshd.port),
             format!("ssh://root@127.0.0.1:{}", jump.port),
         ]);
-        Options { route: Route::Command(words), ..sshd.options_with_agent() }
+        Options { transport: Transport::Command(words), ..sshd.options_with_agent() }
     };
     let tunnel = connect(by("key")).await;
     let output = soon("an answer", tunnel.exec("echo $SSH_CONNECTION", b"")).await.unwrap();
     assert!(output.success(), "{output:?}");
     tunnel.close().await;
 
-    let told = soon("refusal", Tunnel::connect(by("nothing"))).await.unwrap_err();
+    let error = soon("refusal", Tunnel::connect(by("nothing"))).await.unwrap_err();
     assert!(
-        matches!(&told, ConnectError::RouteFailed { said, .. } if said.contains("Permission \
-        denied")),
-        "{told}"
-    );
-    let missing =
-        Options { route: Route::Command(vec!["/nowhere/ssh".to_owned()]), ..sshd.options() };
-    assert!(
-        refused(&missing).await.contains(
-            "`/nowhere/ssh` failed: No such \
-        file"
+        matches!(
+            &error,
+            ConnectError::TransportFailed { message, .. } if message.contains("Permission denied")
         ),
-        "a program that is missing is named"
+        "{error}"
+    );
+    let missing = Options {
+        transport: Transport::Command(vec!["/nowhere/ssh".to_owned()]),
+        ..sshd.options()
+    };
+    assert!(
+        refused(&missing).await.contains("`/nowhere/ssh` failed: No such file"),
+        "a missing program is named"
     );
 }

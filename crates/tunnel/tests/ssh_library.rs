@@ -1,7 +1,7 @@
-//! What the SSH library leaves to us, each item by both ways through a real sshd: one channel that
-//! holds up the others, windows that nobody can widen, bytes that vanish after a close, writers
-//! that are never woken, flushes and empty writes that do nothing or too much, statuses that come
-//! after the end, and the new keys in the middle of it all.
+//! Gaps of the SSH library that dockbridge covers, each tested with and without the agent through a
+//! real sshd: head-of-line blocking, windows without a limit, bytes that vanish after a close,
+//! writers that are never woken, flushes and empty writes that do nothing or too much, exit
+//! statuses after the end, and key exchanges during transfers.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -33,23 +33,23 @@ async fn echoes(stream: &mut Stream, word: &[u8]) {
     assert_eq!(heard, word);
 }
 
-/// Everything that others want of a tunnel: a stream that is there, a new one of each class, a
-/// command, and a call where there is an agent.
-async fn others_are_served(tunnel: &Tunnel, there: &mut Stream, what: &str) {
-    echoes(there, b"there").await;
+/// Checks everything else of a tunnel: an existing stream, a new one of each class, a command, and
+/// a call if there is an agent.
+async fn others_are_served(tunnel: &Tunnel, existing: &mut Stream, what: &str) {
+    echoes(existing, b"there").await;
     for class in CLASSES {
         echoes(&mut open(tunnel, Destination::Docker, class).await, b"new").await;
     }
-    let said = soon(what, tunnel.exec("echo said", b"")).await.unwrap();
-    assert_eq!(said.stdout, b"said\n", "{what}");
+    let echo = soon(what, tunnel.exec("echo said", b"")).await.unwrap();
+    assert_eq!(echo.stdout, b"said\n", "{what}");
     if let AgentState::Running { .. } = tunnel.agent() {
         assert_eq!(soon(what, tunnel.call(Call::Ping)).await, Ok(Reply::Done), "{what}");
     }
     assert_eq!(tunnel.is_dead(), None, "{what}");
 }
 
-/// Bytes that the floods of this process got rid of, when no more leave.
-async fn flood_that_stands() -> u64 {
+/// How many bytes the floods of this process have sent, once they are blocked.
+async fn blocked_flood() -> u64 {
     let (mut last, mut still) = (0, 0);
     let standing = async {
         while still < 20 {
@@ -60,49 +60,48 @@ async fn flood_that_stands() -> u64 {
         }
         last
     };
-    soon("the flood stands still", standing).await
+    soon("the flood is blocked", standing).await
 }
 
 /// Head-of-line blocking: the library waits for the reader of one channel inside the loop that
 /// serves all of them.
 #[tokio::test]
-async fn readers_that_rest_hold_up_nobody_and_hold_a_bounded_part_of_the_flood() {
+async fn unread_streams_delay_no_other_and_buffer_a_bounded_amount() {
     let Some(sshd) = Sshd::start().await else { return };
     let (flood, _docker) = (tcp(&sshd, Peer::Flood).await, docker(&sshd, Peer::Echo));
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         for class in CLASSES {
             let tunnel = connect(options.clone()).await;
             let mut there = open(&tunnel, Destination::Docker, Class::Interactive).await;
             let before = FLOODED.load(Ordering::Relaxed);
-            let mut resting = Vec::new();
+            let mut unread = Vec::new();
             for _ in 0..3 {
                 let mut stream = open(&tunnel, port(flood), class).await;
                 soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
-                resting.push(stream);
+                unread.push(stream);
             }
-            // Widening the window changes nothing in the library: what bounds an unread stream is
-            // ours. It also takes what lies in the sockets between.
-            let each = (flood_that_stands().await - before) / 3;
+            // The library has no limit of its own; dockbridge bounds an unread stream. The measured
+            // amount includes the buffers of the sockets between.
+            let each = (blocked_flood().await - before) / 3;
             println!(
-                "{way}, {class:?}: an unread stream took {} KiB from the far \
-                side",
+                "{route}, {class:?}: an unread stream took {} KiB from the far side",
                 each >> 10
             );
-            assert!(each < 40 << 20, "{way}, {class:?}: {each} bytes for one unread stream");
-            others_are_served(&tunnel, &mut there, way).await;
-            // The first reader goes on where it rested.
-            soon("it flows again", resting[0].read_exact(&mut vec![0; 64 << 20])).await.unwrap();
+            assert!(each < 40 << 20, "{route}, {class:?}: {each} bytes for one unread stream");
+            others_are_served(&tunnel, &mut there, route).await;
+            // The first reader continues where it stopped.
+            soon("it flows again", unread[0].read_exact(&mut vec![0; 64 << 20])).await.unwrap();
             tunnel.close().await;
         }
     }
 }
 
-/// Pending data: while one channel has unsent bytes, the library takes no message of another.
+/// Pending data: while one channel has unsent bytes, the library accepts no message of another.
 #[tokio::test]
-async fn writers_that_nobody_reads_hold_up_nobody() {
+async fn blocked_writers_delay_no_other_stream() {
     let Some(sshd) = Sshd::start().await else { return };
     let (deaf, _docker) = (tcp(&sshd, Peer::Deaf).await, docker(&sshd, Peer::Echo));
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         for class in CLASSES {
             let tunnel = connect(options.clone()).await;
             let mut there = open(&tunnel, Destination::Docker, Class::Interactive).await;
@@ -112,24 +111,23 @@ async fn writers_that_nobody_reads_hold_up_nobody() {
                 let filling = async { while stream.write_all(&[0; 64 * 1024]).await.is_ok() {} };
                 assert!(
                     timeout(Duration::from_secs(1), filling).await.is_err(),
-                    "{way}: it takes \
-                    no more for now"
+                    "{route}: it accepts no more for now"
                 );
                 stuck.push(stream);
             }
-            others_are_served(&tunnel, &mut there, way).await;
+            others_are_served(&tunnel, &mut there, route).await;
             tunnel.close().await;
         }
     }
 }
 
-/// A writer that waits for window is woken by nothing but window; and after a close the library
-/// takes bytes for ever, and drops them.
+/// The library wakes a writer that waits for window only by window; after a close it accepts bytes
+/// forever and drops them.
 #[tokio::test]
-async fn a_writer_that_waits_is_told_when_the_far_end_closes_and_so_is_every_later_one() {
+async fn waiting_and_later_writers_get_an_error_when_the_peer_closes() {
     let Some(sshd) = Sshd::start().await else { return };
     let gone = tcp(&sshd, Peer::DeafThenHangsUp).await;
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         for class in CLASSES {
             let _ = std::fs::remove_file(sshd.path("hang-up"));
             let tunnel = connect(options.clone()).await;
@@ -138,23 +136,21 @@ async fn a_writer_that_waits_is_told_when_the_far_end_closes_and_so_is_every_lat
             let filling = async { while stream.write_all(&chunk).await.is_ok() {} };
             assert!(
                 timeout(Duration::from_secs(1), filling).await.is_err(),
-                "{way}: it takes no \
-                more for now"
+                "{route}: it accepts no more for now"
             );
             let mut waiting =
                 std::pin::pin!(async { while stream.write_all(&chunk).await.is_ok() {} });
             assert!(futures::poll!(waiting.as_mut()).is_pending());
             std::fs::write(sshd.path("hang-up"), "").unwrap();
-            soon(&format!("{way}, {class:?}: the writer is told"), waiting).await;
+            soon(&format!("{route}, {class:?}: the writer gets an error"), waiting).await;
             for _ in 0..3 {
                 let written = soon("a later write", stream.write(&chunk)).await;
                 assert!(
                     written.is_err(),
-                    "{way}, {class:?}: bytes for nobody were taken: \
-                    {written:?}"
+                    "{route}, {class:?}: bytes were accepted after the close: {written:?}"
                 );
             }
-            assert_eq!(tunnel.is_dead(), None, "{way}");
+            assert_eq!(tunnel.is_dead(), None, "{route}");
             tunnel.close().await;
         }
     }
@@ -162,15 +158,15 @@ async fn a_writer_that_waits_is_told_when_the_far_end_closes_and_so_is_every_lat
 
 /// The library's flush does nothing, and its empty write is an error that ends a copy.
 #[tokio::test]
-async fn empty_writes_do_nothing_and_what_was_written_leaves_without_being_asked_twice() {
+async fn empty_writes_do_nothing_and_one_flush_sends_everything() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         for class in CLASSES {
             let tunnel = connect(options.clone()).await;
             let mut stream = open(&tunnel, Destination::Docker, class).await;
             for at in 0..50_u8 {
-                assert_eq!(soon("an empty write", stream.write(&[])).await.unwrap(), 0, "{way}");
+                assert_eq!(soon("an empty write", stream.write(&[])).await.unwrap(), 0, "{route}");
                 soon("flush", stream.flush()).await.unwrap();
                 echoes(&mut stream, &[at]).await;
             }
@@ -179,33 +175,33 @@ async fn empty_writes_do_nothing_and_what_was_written_leaves_without_being_asked
     }
 }
 
-/// The library closes its stream's receiver at the end of the output, and an exit status that
-/// follows is lost.
+/// The library closes its stream's receiver at the end of the output, and loses an exit status that
+/// follows.
 #[tokio::test]
-async fn a_status_that_comes_long_after_the_output_has_ended_is_heard() {
+async fn an_exit_status_long_after_the_output_is_received() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let command = "echo last words; exec >/dev/null 2>&1 <&-; sleep 1; exit 7";
         let ended = soon("exec", tunnel.exec(command, b"")).await.unwrap();
         assert_eq!(
             (ended.status, ended.stdout.as_slice()),
             (Some(7), &b"last words\n"[..]),
-            "{way}"
+            "{route}"
         );
         tunnel.close().await;
     }
 }
 
-/// While keys are exchanged no message of any channel leaves.
+/// No channel sends a message during a key exchange.
 #[tokio::test]
-async fn new_keys_under_way_neither_lose_a_byte_nor_stop_the_others() {
-    // A megabyte is the least that sshd takes: 24 MB both ways make some fifty exchanges.
+async fn key_exchanges_lose_no_byte_and_stop_no_other_stream() {
+    // sshd accepts no less than a megabyte: 24 MB in both directions cause about fifty exchanges.
     let Some(sshd) = Sshd::start_with("RekeyLimit 1M none\n").await else { return };
     let _docker = docker(&sshd, Peer::Echo);
     let sent: Vec<u8> =
         (0..24_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         for class in CLASSES {
             let tunnel = connect(options.clone()).await;
             let mut there = open(&tunnel, Destination::Docker, Class::Interactive).await;
@@ -230,12 +226,11 @@ async fn new_keys_under_way_neither_lose_a_byte_nor_stop_the_others() {
             reading.unwrap();
             assert!(
                 received == sent,
-                "{way}, {class:?}: {} of {} bytes, or \
-                others",
+                "{route}, {class:?}: {} of {} bytes, or others",
                 received.len(),
                 sent.len()
             );
-            assert_eq!(tunnel.is_dead(), None, "{way}");
+            assert_eq!(tunnel.is_dead(), None, "{route}");
             tunnel.close().await;
         }
     }

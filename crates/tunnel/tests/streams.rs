@@ -1,4 +1,4 @@
-//! Streams through a real sshd, by both ways.
+//! Streams through a real sshd, with and without the agent.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests count as tests")]
 
@@ -38,7 +38,7 @@ async fn read_word(stream: &mut Stream) -> [u8; 4] {
 }
 
 #[tokio::test]
-async fn datagrams_go_by_the_agent_and_are_refused_without_one() {
+async fn datagrams_use_the_agent_and_are_refused_without_one() {
     let Some(sshd) = Sshd::start().await else { return };
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let to = Destination::Udp { host: "127.0.0.1".into(), port: peer.local_addr().unwrap().port() };
@@ -64,7 +64,7 @@ async fn datagrams_go_by_the_agent_and_are_refused_without_one() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_dropped_resets_what_it_led_to() {
+async fn a_dropped_stream_resets_its_destination() {
     let Some(sshd) = Sshd::start().await else { return };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let tunnel = connect(sshd.options_with_agent()).await;
@@ -80,7 +80,7 @@ async fn a_stream_that_is_dropped_resets_what_it_led_to() {
 }
 
 #[tokio::test]
-async fn the_agent_is_brought_once_and_then_found() {
+async fn the_agent_is_uploaded_once_and_then_reused() {
     let Some(sshd) = Sshd::start().await else { return };
     let first = connect(sshd.options_with_agent()).await;
     assert_eq!(first.agent(), AgentState::Running { resident: false });
@@ -94,13 +94,13 @@ async fn the_agent_is_brought_once_and_then_found() {
     assert_eq!(before.len(), 1, "{before:?}");
     let second = connect(sshd.options_with_agent()).await;
     assert_eq!(second.agent(), AgentState::Running { resident: false });
-    assert_eq!(installed(), before, "it is not sent again");
+    assert_eq!(installed(), before, "it is not uploaded again");
     first.close().await;
     second.close().await;
 }
 
 #[tokio::test]
-async fn clients_that_bring_the_agent_at_the_same_time_do_not_disturb_each_other() {
+async fn concurrent_uploads_of_the_agent_do_not_disturb_each_other() {
     let Some(sshd) = Sshd::start().await else { return };
     let tunnels =
         futures::future::join_all((0..6).map(|_| connect(sshd.options_with_agent()))).await;
@@ -116,9 +116,9 @@ async fn clients_that_bring_the_agent_at_the_same_time_do_not_disturb_each_other
 }
 
 #[tokio::test]
-async fn what_a_login_shell_prints_first_is_skipped() {
+async fn output_of_the_login_shell_is_skipped() {
     let Some(sshd) = Sshd::start().await else { return };
-    // Read by bash even for a command; a shell that does not is no test of this.
+    // bash reads it even for a command; with another shell this tests nothing.
     rig::write(&sshd.path(".bashrc"), "printf 'welcome\\r\\nno newline'\n", 0o600);
     let noisy = connect(sshd.options_with_agent()).await;
     let said = soon("exec", noisy.exec("echo x", b"")).await.unwrap();
@@ -134,12 +134,12 @@ async fn what_a_login_shell_prints_first_is_skipped() {
 }
 
 #[tokio::test]
-async fn each_side_of_a_stream_is_closed_on_its_own() {
+async fn each_side_of_a_stream_is_half_closed_on_its_own() {
     let Some(sshd) = Sshd::start().await else { return };
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         for class in [Class::Interactive, Class::Question, Class::Bulk] {
-            // We end first: the answer still arrives.
+            // The client closes first: the answer still arrives.
             let _docker = docker(&sshd, Peer::Count);
             let counting = tcp(&sshd, Peer::Count).await;
             for to in [Destination::Docker, port(counting)] {
@@ -147,25 +147,23 @@ async fn each_side_of_a_stream_is_closed_on_its_own() {
                 let sent = vec![1; 3_000_000];
                 soon("write", stream.write_all(&sent)).await.unwrap();
                 stream.shutdown().await.unwrap();
-                assert_eq!(read_to_end(&mut stream).await, b"3000000", "{way}");
+                assert_eq!(read_to_end(&mut stream).await, b"3000000", "{route}");
             }
-            // They end first: what we say after that still arrives.
+            // The peer closes first: what the client sends afterwards still arrives.
             let _docker = docker(&sshd, Peer::EndsFirst);
             let ending = tcp(&sshd, Peer::EndsFirst).await;
             for to in [Destination::Docker, port(ending)] {
                 let _ = std::fs::remove_file(sshd.path("report"));
                 let mut stream = soon("open", tunnel.open(to, class)).await.unwrap();
-                assert_eq!(read_to_end(&mut stream).await, b"word", "{way}");
+                assert_eq!(read_to_end(&mut stream).await, b"word", "{route}");
                 stream.write_all(b"afterwards").await.unwrap();
                 stream.shutdown().await.unwrap();
-                eventually(
-                    "the last words \
-                    arrive",
-                    async || match std::fs::read(sshd.path("report")) {
+                eventually("the last bytes arrive", async || {
+                    match std::fs::read(sshd.path("report")) {
                         Ok(said) if said == b"afterwards" => Ok(()),
-                        other => Err(format!("{way}: {other:?}")),
-                    },
-                )
+                        other => Err(format!("{route}: {other:?}")),
+                    }
+                })
                 .await;
             }
         }
@@ -174,16 +172,16 @@ async fn each_side_of_a_stream_is_closed_on_its_own() {
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_does_not_disturb_the_others() {
+async fn an_unread_stream_does_not_delay_the_others() {
     let Some(sshd) = Sshd::start().await else { return };
     let flood = tcp(&sshd, Peer::Flood).await;
     let _docker = docker(&sshd, Peer::Echo);
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let mut unread = Vec::new();
         for _ in 0..4 {
             let mut stream = open(&tunnel, port(flood)).await;
-            // It flows, and then nobody reads on.
+            // It flows, and then is no longer read.
             soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
             unread.push(stream);
         }
@@ -192,18 +190,22 @@ async fn a_stream_that_nobody_reads_does_not_disturb_the_others() {
             let mut stream = open(&tunnel, Destination::Docker).await;
             stream.write_all(b"word").await.unwrap();
             assert_eq!(&read_word(&mut stream).await, b"word");
-            assert!(asked.elapsed() < Duration::from_secs(3), "{way}: took {:?}", asked.elapsed());
+            assert!(
+                asked.elapsed() < Duration::from_secs(3),
+                "{route}: took {:?}",
+                asked.elapsed()
+            );
         }
-        assert_eq!(tunnel.is_dead(), None, "{way}");
+        assert_eq!(tunnel.is_dead(), None, "{route}");
         tunnel.close().await;
     }
 }
 
 #[tokio::test]
-async fn a_writer_does_not_fill_the_memory_when_nobody_reads_at_the_far_end() {
+async fn a_writer_does_not_fill_memory_while_its_peer_does_not_read() {
     let Some(sshd) = Sshd::start().await else { return };
     let deaf = tcp(&sshd, Peer::Deaf).await;
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let mut stream = open(&tunnel, port(deaf)).await;
         let writing = async {
@@ -214,10 +216,9 @@ async fn a_writer_does_not_fill_the_memory_when_nobody_reads_at_the_far_end() {
         };
         assert!(
             tokio::time::timeout(Duration::from_secs(3), writing).await.is_err(),
-            "{way}: 128 \
-            MiB went nowhere"
+            "{route}: 128 MiB were accepted"
         );
-        assert!(tunnel.statistics().up < 64 << 20, "{way}: {:?}", tunnel.statistics());
+        assert!(tunnel.statistics().up < 64 << 20, "{route}: {:?}", tunnel.statistics());
         tunnel.close().await;
     }
 }
@@ -227,49 +228,45 @@ async fn opened(tunnel: &Tunnel, to: Destination) -> Result<(), OpenError> {
 }
 
 #[tokio::test]
-async fn refused_and_missing_destinations_are_told_apart() {
+async fn refused_and_missing_destinations_are_distinguished() {
     let Some(sshd) = Sshd::start().await else { return };
-    let nobody = {
+    let closed = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
-        let refused = soon("open", opened(&tunnel, port(nobody))).await.unwrap_err();
-        assert!(matches!(refused, OpenError::Refused { .. }), "{way}: {refused:?}");
+        let refused = soon("open", opened(&tunnel, port(closed))).await.unwrap_err();
+        assert!(matches!(refused, OpenError::Refused { .. }), "{route}: {refused:?}");
         let missing = soon("open", opened(&tunnel, Destination::Docker)).await.unwrap_err();
-        assert!(matches!(missing, OpenError::NotFound { .. }), "{way}: {missing:?}");
+        assert!(matches!(missing, OpenError::NotFound { .. }), "{route}: {missing:?}");
         tunnel.close().await;
     }
 }
 
 #[tokio::test]
-async fn writes_fail_after_the_far_end_hung_up() {
+async fn writes_fail_after_the_peer_has_closed() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::HangsUp);
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let mut stream = open(&tunnel, Destination::Docker).await;
-        assert_eq!(read_to_end(&mut stream).await, b"word", "{way}");
+        assert_eq!(read_to_end(&mut stream).await, b"word", "{route}");
         let chunk = vec![0; 64 * 1024];
-        let written = soon(
-            &format!(
-                "{way}: a failing \
-            write"
-            ),
-            async { while stream.write_all(&chunk).await.is_ok() {} },
-        )
+        let written = soon(&format!("{route}: a failing write"), async {
+            while stream.write_all(&chunk).await.is_ok() {}
+        })
         .await;
-        assert_eq!((written, tunnel.is_dead()), ((), None), "{way}");
+        assert_eq!((written, tunnel.is_dead()), ((), None), "{route}");
         tunnel.close().await;
     }
 }
 
 #[tokio::test]
-async fn a_stream_that_is_dropped_ends_the_far_side_even_after_half_of_it_was_closed() {
+async fn a_dropped_stream_ends_its_peer_even_if_half_closed() {
     let Some(sshd) = Sshd::start().await else { return };
     let flood = tcp(&sshd, Peer::Flood).await;
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         for half_closed in [false, true] {
             let _ = std::fs::remove_file(sshd.path("report"));
@@ -279,25 +276,26 @@ async fn a_stream_that_is_dropped_ends_the_far_side_even_after_half_of_it_was_cl
             }
             soon("first bytes", stream.read_exact(&mut [0; 1024])).await.unwrap();
             drop(stream);
-            eventually("the far side is told", async || match std::fs::read(sshd.path("report")) {
-                Ok(said) if said == b"given up" => Ok(()),
-                other => Err(format!("{way}, half closed {half_closed}: {other:?}")),
+            eventually("the peer gets an error", async || {
+                match std::fs::read(sshd.path("report")) {
+                    Ok(said) if said == b"given up" => Ok(()),
+                    other => Err(format!("{route}, half closed {half_closed}: {other:?}")),
+                }
             })
             .await;
         }
         eventually("no stream is counted", async || match tunnel.statistics().open {
             0 => Ok(()),
-            open => Err(format!("{way}: {open} open")),
+            open => Err(format!("{route}: {open} open")),
         })
         .await;
         tunnel.close().await;
     }
 }
 
-/// yamux alone shows a reset after the end of our own side as an end, and sshd tells any reset as
-/// one.
+/// yamux alone shows a reset after a FIN as an end, and sshd reports any reset as an end.
 #[tokio::test]
-async fn what_breaks_off_does_not_look_as_if_it_had_ended() {
+async fn a_broken_destination_is_a_reset_not_an_end() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Breaks);
     let tunnel = connect(sshd.options_with_agent()).await;
@@ -326,22 +324,21 @@ async fn what_breaks_off_does_not_look_as_if_it_had_ended() {
 }
 
 #[tokio::test]
-async fn a_read_that_finds_nothing_touches_no_memory() {
+async fn a_pending_read_touches_no_memory() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let mut stream = open(&tunnel, Destination::Docker).await;
         stream.write_all(b"word").await.unwrap();
-        assert_eq!(&read_word(&mut stream).await, b"word", "{way}");
+        assert_eq!(&read_word(&mut stream).await, b"word", "{route}");
         let mut space = [MaybeUninit::uninit(); 8192];
         let mut buf = ReadBuf::uninit(&mut space);
         let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut buf))).await;
-        assert!(read.is_pending(), "{way}");
+        assert!(read.is_pending(), "{route}");
         assert!(
             buf.initialized().is_empty(),
-            "{way}: what is zeroed is memory in use, for each \
-            stream that is silent"
+            "{route}: what is zeroed is memory in use, for each stream that is silent"
         );
         tunnel.close().await;
     }
@@ -351,7 +348,7 @@ async fn a_read_that_finds_nothing_touches_no_memory() {
 async fn many_streams_at_once_all_flow() {
     let Some(sshd) = Sshd::start().await else { return };
     let _docker = docker(&sshd, Peer::Echo);
-    for ((way, options), count) in sshd.both_ways().into_iter().zip([1024, 100]) {
+    for ((route, options), count) in sshd.with_and_without_agent().into_iter().zip([1024, 100]) {
         let tunnel = connect(options).await;
         let mut streams =
             futures::future::join_all((0..count).map(|_| open(&tunnel, Destination::Docker))).await;
@@ -359,11 +356,11 @@ async fn many_streams_at_once_all_flow() {
             stream.write_all(format!("{at:04}").as_bytes()).await.unwrap();
         }
         for (at, stream) in streams.iter_mut().enumerate() {
-            assert_eq!(read_word(stream).await, format!("{at:04}").as_bytes(), "{way}");
+            assert_eq!(read_word(stream).await, format!("{at:04}").as_bytes(), "{route}");
         }
-        assert_eq!(tunnel.statistics().open, count, "{way}");
-        if way == "with agent" {
-            // No place is left for a stream until one ends; the agent still answers.
+        assert_eq!(tunnel.statistics().open, count, "{route}");
+        if route == "with agent" {
+            // No further stream fits until one ends; the agent still answers.
             assert_eq!(soon("call", tunnel.call(Call::Ping)).await, Ok(Reply::Done));
             let mut one_more = std::pin::pin!(tunnel.open(Destination::Docker, Class::Interactive));
             assert!(tokio::time::timeout(Duration::from_millis(200), &mut one_more).await.is_err());
@@ -380,7 +377,7 @@ async fn large_transfers_arrive_whole_in_both_directions_at_once() {
     let _docker = docker(&sshd, Peer::Echo);
     let sent: Vec<u8> =
         (0..24_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    for (way, options) in sshd.both_ways() {
+    for (route, options) in sshd.with_and_without_agent() {
         let tunnel = connect(options).await;
         let stream = soon("open", tunnel.open(Destination::Docker, Class::Bulk)).await.unwrap();
         let (mut read, mut write) = tokio::io::split(stream);
@@ -394,7 +391,7 @@ async fn large_transfers_arrive_whole_in_both_directions_at_once() {
         );
         written.unwrap();
         reading.unwrap();
-        assert!(received == sent, "{way}: {} of {} bytes, or others", received.len(), sent.len());
+        assert!(received == sent, "{route}: {} of {} bytes, or others", received.len(), sent.len());
         tunnel.close().await;
     }
 }

@@ -1,4 +1,5 @@
-//! The disk: emptied, written without its zeros, read back. Knows blocks, no image formats.
+//! The disk: discards it, writes an image without its zeros, reads it back. It knows blocks, not
+//! image formats.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
@@ -12,22 +13,23 @@ use rustix::fs::{Advice, FlockOperation, fadvise, flock};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::events::Events;
-use super::{Failure, PIECE};
+use super::events::{self, Events};
+use super::failure::Failure;
+use super::feed::{self, PIECE};
 use crate::commands::PATH;
 
-/// What is written or skipped as one, in bytes: file systems have zeros in such lengths, and disks
-/// discard nothing much shorter.
+/// The unit that is written or skipped, in bytes: file systems have zeros in such lengths, and
+/// disks discard hardly anything shorter.
 const BLOCK: usize = 64 * 1024;
 
-/// The disk appears shortly after sshd, and another writer whose login is lost ends within its
-/// stall limit.
-const APPEARS: Duration = Duration::from_secs(90);
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long the disk may take to appear after sshd, and another writer, whose login is lost, to end
+/// at its stall limit.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
+const RETRY: Duration = Duration::from_millis(100);
 
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// A disk that is ours alone.
+/// A disk that this process has locked.
 pub struct Disk {
     file: File,
     path: String,
@@ -36,30 +38,26 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Takes the disk, as soon as it is there.
+    /// Opens and locks the disk as soon as it exists.
     pub fn open(path: &str) -> Result<Self, Failure> {
         let begun = Instant::now();
         loop {
             match Self::try_open(path) {
-                Err(failure) if begun.elapsed() > APPEARS => return Err(failure),
-                Err(_) => pause(LOOK_AGAIN),
+                Err(failure) if begun.elapsed() > OPEN_TIMEOUT => return Err(failure),
+                Err(_) => pause(RETRY),
                 opened => return opened,
             }
         }
     }
 
     fn try_open(path: &str) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| {
-            Failure::disk(format!(
-                "{path} cannot be opened: \
-            {error}"
-            ))
-        };
+        let failed =
+            |error: std::io::Error| Failure::disk(format!("{path} cannot be opened: {error}"));
         let file = File::options().read(true).write(true).open(Path::new(path)).map_err(failed)?;
         let kind = file.metadata().map_err(failed)?.file_type();
-        // A file is for tests; a program that finds none must never make one.
+        // Tests use a file. A file that does not exist must never be created.
         if !kind.is_block_device() && !kind.is_file() {
-            return Err(Failure::disk(format!("{path} is no disk")));
+            return Err(Failure::disk(format!("{path} is not a disk")));
         }
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| Failure::disk(format!("{path} is being written by another build")))?;
@@ -70,38 +68,28 @@ impl Disk {
         Ok(Self { file, path: path.to_owned(), size })
     }
 
-    /// Empties it: what is skipped later is meant to read as zeros, and a snapshot does not carry
-    /// what was there before.
+    /// Discards everything, so that skipped blocks read as zeros and a snapshot contains no old
+    /// data.
     pub fn discard(&self) -> Result<(), Failure> {
         self.discard_from(0)
     }
 
-    /// Empties its end.
+    /// Discards everything from an offset on.
     pub fn discard_from(&self, offset: u64) -> Result<(), Failure> {
         let is_file = self.file.metadata().is_ok_and(|metadata| metadata.is_file());
         if is_file {
             let emptied = self.file.set_len(offset).and_then(|()| self.file.set_len(self.size));
-            return emptied.map_err(|error| {
-                Failure::disk(format!(
-                    "{} cannot be emptied: \
-                {error}",
-                    self.path
-                ))
-            });
+            return emptied.map_err(|error| self.failure("cannot be emptied", error));
         }
         let offset = offset.to_string();
-        // Where it cannot forget, it is filled.
+        // A disk that cannot discard is filled with zeros.
         let (first, second) = (
             self.blkdiscard(&["--force", "--offset", &offset]),
             &["--zeroout", "--force", "--offset", &offset],
         );
-        first.or_else(|_| self.blkdiscard(second)).map_err(|said| {
-            Failure::disk(format!(
-                "{} cannot \
-            be emptied: {said}",
-                self.path
-            ))
-        })
+        first
+            .or_else(|_| self.blkdiscard(second))
+            .map_err(|message| self.failure("cannot be emptied", message))
     }
 
     fn blkdiscard(&self, arguments: &[&str]) -> Result<(), String> {
@@ -120,7 +108,7 @@ impl Disk {
         }
     }
 
-    /// Refuses an image that is bigger than the disk.
+    /// Refuses an image that is larger than the disk.
     pub fn fits(&self, image: u64) -> Result<(), Failure> {
         if image <= self.size {
             return Ok(());
@@ -130,49 +118,37 @@ impl Disk {
     }
 
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), Failure> {
-        self.file.write_all_at(bytes, offset).map_err(|error| {
-            Failure::disk(format!(
-                "{} cannot be written at {offset}: \
-                {error}",
-                self.path
-            ))
-        })
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|error| self.failure(&format!("cannot be written at {offset}"), error))
     }
 
-    /// What lies there, for who reads it in any order.
+    /// A part of the disk, for reading in any order.
     pub fn region(&self, start: u64, length: u64) -> Region<'_> {
         Region { file: &self.file, start, length }
     }
 
-    /// Writes from the beginning.
+    /// A writer that starts at the beginning.
     pub fn writer(&self) -> Writer<'_> {
         Writer { disk: self, image: Image::default(), hash: Sha256::new() }
     }
 
-    /// All that was written is on the disk when this returns.
+    /// Returns when everything written is on the disk.
     pub fn sync(&self) -> Result<(), Failure> {
-        self.file.sync_all().map_err(|error| {
-            Failure::disk(format!(
-                "{} does not keep what was \
-            written: {error}",
-                self.path
-            ))
-        })
+        self.file.sync_all().map_err(|error| self.failure("does not keep what was written", error))
     }
 
-    /// Reads the image back and compares. What was skipped and is no zero is written after all: not
-    /// every disk forgets what is discarded. Returns how many bytes that were.
+    fn failure(&self, what: &str, reason: impl std::fmt::Display) -> Failure {
+        Failure::disk(format!("{} {what}: {reason}", self.path))
+    }
+
+    /// Reads the image back and compares it. A skipped block that does not read as zeros is written
+    /// after all: some disks do not discard reliably. Returns how many bytes that were.
     pub fn verify(&self, image: &Image, events: &Events) -> Result<u64, Failure> {
-        // From the disk, not from memory. Where that is refused it is read from memory.
+        // Reads from the disk, not from memory, unless the kernel refuses that.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
         let _ = fadvise(&self.file, 0, None, Advice::Sequential);
-        let failed = |error: std::io::Error| {
-            Failure::disk(format!(
-                "{} cannot be read back: \
-            {error}",
-                self.path
-            ))
-        };
+        let failed = |error: std::io::Error| self.failure("cannot be read back", error);
         let (mut hash, mut piece, mut at, mut repaired) = (Sha256::new(), vec![0; PIECE], 0, 0);
         while at < image.length {
             let length = PIECE.min(usize::try_from(image.length - at).unwrap_or(PIECE));
@@ -188,12 +164,12 @@ impl Disk {
             }
             hash.update(&*piece);
             at += length as u64;
-            events.progress(at, Some(image.length)).map_err(super::events::unheard)?;
+            events.progress(at, Some(image.length)).map_err(events::unheard)?;
         }
         if repaired > 0 {
             self.sync()?;
         }
-        let read = super::feed::hex(&hash.finalize());
+        let read = feed::hex(&hash.finalize());
         if read == image.sha256() {
             return Ok(repaired);
         }
@@ -213,7 +189,7 @@ pub struct Region<'a> {
 }
 
 impl Region<'_> {
-    /// Fills the buffer from there; `false` if it ends before.
+    /// Fills the buffer from an offset. Returns `false` if the region ends before.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<bool> {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.length) {
             return Ok(false);
@@ -222,7 +198,7 @@ impl Region<'_> {
     }
 }
 
-/// What was written, to compare with.
+/// What was written, to compare the disk with.
 #[derive(Debug, Default)]
 pub struct Image {
     /// Bytes.
@@ -230,14 +206,14 @@ pub struct Image {
     /// Bytes that were not written because they are zeros.
     pub skipped: u64,
     digest: Vec<u8>,
-    /// A bit for each block: 80 KB for 40 GB.
+    /// Skipped blocks, one bit for each: 80 KB for 40 GB.
     blocks: Vec<u64>,
 }
 
 impl Image {
     /// In hex digits.
     pub fn sha256(&self) -> String {
-        super::feed::hex(&self.digest)
+        feed::hex(&self.digest)
     }
 
     fn was_skipped(&self, offset: u64) -> bool {
@@ -264,15 +240,12 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The next bytes: whole blocks, but for the last ones.
+    /// Writes the next bytes: whole blocks, except the last.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let start = self.image.length;
         if start + bytes.len() as u64 > self.disk.size {
-            let message = format!(
-                "the image is bigger than the disk, which has {} \
-                bytes",
-                self.disk.size
-            );
+            let size = self.disk.size;
+            let message = format!("the image is larger than the disk, which has {size} bytes");
             return Err(Failure::new(WriteFailure::TooBig, message));
         }
         self.hash.update(bytes);
@@ -305,7 +278,7 @@ fn is_zero(block: &[u8]) -> bool {
     block == &ZEROS[..block.len()]
 }
 
-#[expect(clippy::disallowed_methods, reason = "a program of plain threads, without a runtime")]
+#[expect(clippy::disallowed_methods, reason = "this program uses threads, not a runtime")]
 fn pause(length: Duration) {
     std::thread::sleep(length);
 }

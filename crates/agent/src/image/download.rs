@@ -1,6 +1,6 @@
-//! A source on the web, fetched by the machine's own `curl`, which knows TLS, redirects and
-//! proxies. What breaks off or stalls is asked for from where it ended, if the server can do that
-//! and still has the same file.
+//! A source on the web, fetched by the machine's own `curl`, which supports TLS, redirects and
+//! proxies. A download that breaks off or stalls resumes where it ended, if the server supports
+//! that and still has the same file.
 
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use std::time::Duration;
 use agent_proto::image::WriteEvent;
 
 use super::events::Events;
-use super::feed::Origin;
+use super::feed::{Origin, PIECE};
 use crate::commands::PATH;
 
-/// A server that does not take a connection by then is not going to, in seconds.
+/// How long connecting may take, in seconds.
 const CONNECT_SECONDS: &str = "20";
-/// The first pause after a failure; it doubles with each that follows without a byte.
+/// The first pause after a failure. It doubles with each further failure without a byte between.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A download that mends itself.
+/// A download that resumes by itself.
 pub struct Download {
     url: String,
     stall_seconds: u32,
@@ -26,12 +26,12 @@ pub struct Download {
     events: Events,
     headers: PathBuf,
     transfer: Option<Transfer>,
-    /// Bytes that have come.
-    came: u64,
-    /// Failures in a row, without a byte between them.
+    /// Received bytes.
+    received: u64,
+    /// Consecutive failures without a byte between them.
     failures: u32,
-    seen: Option<Seen>,
-    over: bool,
+    seen: Option<Described>,
+    done: bool,
 }
 
 struct Transfer {
@@ -40,13 +40,13 @@ struct Transfer {
     errors: ChildStderr,
 }
 
-/// What the server said of the file.
+/// The server's description of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Seen {
+struct Described {
     status: u16,
-    /// Bytes of the whole file.
+    /// Length of the whole file, in bytes.
     length: Option<u64>,
-    /// By what the file is known again.
+    /// Identifies the version of the file.
     validator: Option<String>,
 }
 
@@ -62,15 +62,15 @@ impl Download {
             events,
             headers,
             transfer: None,
-            came: 0,
+            received: 0,
             failures: 0,
             seen: None,
-            over: false,
+            done: false,
         }
     }
 
     fn begin(&self) -> io::Result<Transfer> {
-        // An empty file means that this transfer has heard nothing yet.
+        // An empty file means that this transfer has received no headers.
         std::fs::write(&self.headers, "")?;
         let stall = self.stall_seconds.to_string();
         let mut command = Command::new("curl");
@@ -100,85 +100,75 @@ impl Download {
             &stall,
         ]);
         command.arg("--dump-header").arg(&self.headers);
-        if self.came > 0 {
-            command.args(["--continue-at", &self.came.to_string()]);
+        if self.received > 0 {
+            command.args(["--continue-at", &self.received.to_string()]);
             if let Some(validator) = self.seen.as_ref().and_then(|seen| seen.validator.as_ref()) {
                 command.args(["--header", &format!("If-Range: {validator}")]);
             }
         }
         let mut curl = command.spawn().map_err(|error| {
-            io::Error::other(format!(
-                "`curl` cannot be \
-            run in the rescue system: {error}"
-            ))
+            io::Error::other(format!("`curl` cannot be run in the rescue system: {error}"))
         })?;
         let (Some(mut config), Some(body), Some(errors)) =
             (curl.stdin.take(), curl.stdout.take(), curl.stderr.take())
         else {
             return Err(ErrorKind::BrokenPipe.into());
         };
-        // A link may be a secret by itself: arguments are seen by every process.
+        // A URL may be a secret, and every process can read arguments.
         let quoted = self.url.replace('\\', "\\\\").replace('"', "\\\"");
         config.write_all(format!("url = \"{quoted}\"\n").as_bytes())?;
         drop(config);
-        let _ = rustix::pipe::fcntl_setpipe_size(&body, super::PIECE);
+        let _ = rustix::pipe::fcntl_setpipe_size(&body, PIECE);
         Ok(Transfer { curl, body, errors })
     }
 
-    fn look_at_headers(&mut self) {
+    fn read_headers(&mut self) {
         if self.seen.is_none() {
             let text = std::fs::read(&self.headers).unwrap_or_default();
-            self.seen = seen(&String::from_utf8_lossy(&text));
+            self.seen = described(&String::from_utf8_lossy(&text));
         }
     }
 
-    /// What to do when a transfer has ended: `Ok` to go on, if only to say that it is over.
-    fn judge(&mut self, mut transfer: Transfer) -> io::Result<()> {
-        let mut said = String::new();
-        let _ = transfer.errors.read_to_string(&mut said);
+    /// Handles the end of a transfer: `Ok` if the download is done or resumes.
+    fn transfer_ended(&mut self, mut transfer: Transfer) -> io::Result<()> {
+        let mut message = String::new();
+        let _ = transfer.errors.read_to_string(&mut message);
         let status = transfer.curl.wait()?;
-        self.look_at_headers();
+        self.read_headers();
         let total = self.total();
-        if status.success() && total.is_none_or(|total| total == self.came) {
-            self.over = true;
+        if status.success() && total.is_none_or(|total| total == self.received) {
+            self.done = true;
             return Ok(());
         }
-        let said = said.trim().strip_prefix("curl: ").unwrap_or(said.trim()).to_owned();
+        let received = self.received;
+        let message = message.trim();
+        let message = message.strip_prefix("curl: ").unwrap_or(message).to_owned();
         let text = std::fs::read(&self.headers).unwrap_or_default();
-        let answered = seen(&String::from_utf8_lossy(&text)).map(|seen| seen.status);
+        let answered = described(&String::from_utf8_lossy(&text)).map(|seen| seen.status);
         let because = match status.code() {
-            Some(0) => format!(
-                "it ended after {} of {} \
-                bytes",
-                self.came,
-                total.unwrap_or_default()
-            ),
-            Some(28) if said.contains("too slow") => {
+            Some(0) => format!("it ended after {received} of {} bytes", total.unwrap_or_default()),
+            Some(28) if message.contains("too slow") => {
                 format!("it sent nothing for {} s", self.stall_seconds)
             }
             Some(33) => {
-                let message = format!(
-                    "the source broke off after {} bytes and cannot be asked for the rest, \
-                        or has changed meanwhile",
-                    self.came
-                );
-                return Err(io::Error::other(message));
+                return Err(io::Error::other(format!(
+                    "the source broke off after {received} bytes and cannot be resumed, \
+                     or has changed meanwhile"
+                )));
             }
-            _ => said,
+            _ => message,
         };
         if is_final(status.code(), answered) {
-            return Err(io::Error::other(format!("the source cannot be had: {because}")));
+            return Err(io::Error::other(format!("the source is not available: {because}")));
         }
         self.failures += 1;
         if self.failures >= self.attempts {
             let times = self.failures;
             return Err(io::Error::other(format!(
-                "the source failed {times} times in a row after {} \
-                bytes: {because}",
-                self.came
+                "the source failed {times} times in a row after {received} bytes: {because}"
             )));
         }
-        self.events.tell(&WriteEvent::Resumed { at: self.came, because })?;
+        self.events.send(&WriteEvent::Resumed { at: received, because })?;
         pause(FIRST_PAUSE * 2u32.saturating_pow(self.failures - 1));
         Ok(())
     }
@@ -187,7 +177,7 @@ impl Download {
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.over || buffer.is_empty() {
+            if self.done || buffer.is_empty() {
                 return Ok(0);
             }
             let mut transfer = match self.transfer.take() {
@@ -195,10 +185,10 @@ impl Read for Download {
                 None => self.begin()?,
             };
             match transfer.body.read(buffer) {
-                Ok(0) => self.judge(transfer)?,
+                Ok(0) => self.transfer_ended(transfer)?,
                 Ok(length) => {
-                    self.look_at_headers();
-                    self.came += length as u64;
+                    self.read_headers();
+                    self.received += length as u64;
                     self.failures = 0;
                     self.transfer = Some(transfer);
                     return Ok(length);
@@ -228,8 +218,8 @@ impl Drop for Download {
     }
 }
 
-/// What will be the same the next time: an address that is none, a file that is not there, a
-/// certificate that is not trusted (curl's list of exit codes).
+/// Whether a retry would fail alike: an invalid URL, a missing file, an untrusted certificate
+/// (curl's list of exit codes).
 fn is_final(code: Option<i32>, answered: Option<u16>) -> bool {
     match code {
         Some(22) => answered.is_some_and(|status| {
@@ -240,14 +230,14 @@ fn is_final(code: Option<i32>, answered: Option<u16>) -> bool {
     }
 }
 
-/// The last answer in curl's list of headers: those before it are redirects.
-fn seen(headers: &str) -> Option<Seen> {
+/// The last response in curl's dump of headers; those before it are redirects.
+fn described(headers: &str) -> Option<Described> {
     let mut seen = None;
     for line in headers.lines() {
         let line = line.trim();
         if line.starts_with("HTTP/") {
             let status = line.split_whitespace().nth(1)?.parse().ok()?;
-            seen = Some(Seen { status, ..Seen::default() });
+            seen = Some(Described { status, ..Described::default() });
             continue;
         }
         let (Some((name, value)), Some(seen)) = (line.split_once(':'), seen.as_mut()) else {
@@ -259,7 +249,7 @@ fn seen(headers: &str) -> Option<Seen> {
             "content-range" => {
                 seen.length = value.rsplit('/').next().and_then(|length| length.parse().ok())
             }
-            // A weak one does not promise the same bytes (RFC 9110, 13.1.5).
+            // A weak validator does not promise the same bytes (RFC 9110, 13.1.5).
             "etag" if !value.starts_with("W/") => seen.validator = Some(value.to_owned()),
             "last-modified" if seen.validator.is_none() => seen.validator = Some(value.to_owned()),
             _ => {}
@@ -268,7 +258,7 @@ fn seen(headers: &str) -> Option<Seen> {
     seen
 }
 
-#[expect(clippy::disallowed_methods, reason = "a program of plain threads, without a runtime")]
+#[expect(clippy::disallowed_methods, reason = "this program uses threads, not a runtime")]
 fn pause(length: Duration) {
     std::thread::sleep(length);
 }
@@ -278,17 +268,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_answer_counts_and_tells_length_and_validator() {
+    fn length_and_validator_come_from_the_last_response() {
         let text = "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 5\r\n\r\nHTTP/2 200 \
             \r\ncontent-length: 1234\r\nlast-modified: Mon\r\netag: \"a\"\r\n\r\n";
         assert_eq!(
-            seen(text),
-            Some(Seen { status: 200, length: Some(1234), validator: Some("\"a\"".to_owned()) })
+            described(text),
+            Some(Described {
+                status: 200,
+                length: Some(1234),
+                validator: Some("\"a\"".to_owned())
+            })
         );
         let text = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes \
             10-19/20\r\nContent-Length: 10\r\nETag: W/\"weak\"\r\n\r\n";
-        assert_eq!(seen(text), Some(Seen { status: 206, length: Some(20), validator: None }));
-        assert_eq!(seen(""), None);
+        assert_eq!(
+            described(text),
+            Some(Described { status: 206, length: Some(20), validator: None })
+        );
+        assert_eq!(described(""), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the writer tells, one line of JSON each. When nobody listens any more the writing ends:
-//! whoever ordered it is gone.
+//! Events of the writer, one JSON line each. When no reader is left the writing ends: its client is
+//! gone.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use agent_proto::image::{WriteEvent, WriteFailure, WritePhase};
 use tokio::time::Instant;
 
-use super::Failure;
+use super::failure::Failure;
 
-/// Between two reports of progress: often enough for a person, seldom enough for a line that
-/// carries the image as well.
-const BETWEEN: Duration = Duration::from_millis(250);
+/// Between two progress events: frequent enough for a user, rare enough for a line that also
+/// carries the image.
+const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Where events go.
+/// Prints events.
 #[derive(Clone)]
 pub struct Events {
     last: Arc<Mutex<Instant>>,
@@ -25,8 +25,7 @@ impl Events {
         Self { last: Arc::new(Mutex::new(Instant::now())) }
     }
 
-    /// Tells one.
-    pub fn tell(&self, event: &WriteEvent) -> io::Result<()> {
+    pub fn send(&self, event: &WriteEvent) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         let mut output = io::stdout().lock();
@@ -35,23 +34,23 @@ impl Events {
     }
 
     pub fn phase(&self, phase: WritePhase) -> Result<(), Failure> {
-        self.tell(&WriteEvent::Phase(phase)).map_err(unheard)
+        self.send(&WriteEvent::Phase(phase)).map_err(unheard)
     }
 
-    /// Tells progress, unless it was told a moment ago.
+    /// Sends progress, unless it was sent a moment ago.
     pub fn progress(&self, done: u64, total: Option<u64>) -> io::Result<()> {
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.elapsed() < BETWEEN {
+            if last.elapsed() < INTERVAL {
                 return Ok(());
             }
             *last = Instant::now();
         }
-        self.tell(&WriteEvent::Progress { done, total })
+        self.send(&WriteEvent::Progress { done, total })
     }
 }
 
-/// Nobody hears this either; it ends the work.
+/// The failure of an event. It cannot be reported either, but it ends the writing.
 pub fn unheard(error: io::Error) -> Failure {
-    Failure::new(WriteFailure::Order, format!("nobody listens: {error}"))
+    Failure::new(WriteFailure::Order, format!("no reader is left: {error}"))
 }

@@ -1,4 +1,4 @@
-//! The source as it comes: counted and hashed on its way.
+//! The source: counts and hashes its bytes while they pass.
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
@@ -6,26 +6,30 @@ use std::io::{self, Read};
 use agent_proto::image::{Checksum, WriteFailure};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::Failure;
 use super::events::Events;
+use super::failure::Failure;
 
-/// Bytes from somewhere, whose length may be known.
+/// Bytes read and written at once: large enough for any disk, and a few pieces stay far below the
+/// memory of any rescue system.
+pub const PIECE: usize = 1 << 20;
+
+/// A source of bytes whose length may be known.
 pub trait Origin: Read + Send {
-    /// Bytes in all, once that is known.
+    /// The total length in bytes, once known.
     fn total(&self) -> Option<u64>;
 }
 
-/// What the source was.
+/// A source that was read completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     pub bytes: u64,
     pub sha256: String,
 }
 
-/// A source on its way through.
+/// A source while it is read.
 pub struct Feed {
     origin: Box<dyn Origin>,
-    /// Read to tell what it is, and not handed on yet.
+    /// Bytes that were examined and not read yet.
     peeked: Vec<u8>,
     bytes: u64,
     sha256: Sha256,
@@ -50,7 +54,7 @@ impl Feed {
         }
     }
 
-    /// What it has to be.
+    /// Sets the expected checksum.
     pub fn with_checksum(mut self, checksum: Option<&Checksum>) -> Self {
         self.wanted = checksum.map(|checksum| match checksum {
             Checksum::Sha256(hex) => Wanted::Sha256(hex.clone()),
@@ -59,7 +63,7 @@ impl Feed {
         self
     }
 
-    /// The first bytes, which are read again.
+    /// Returns the first bytes without consuming them.
     pub fn peek(&mut self, length: usize) -> io::Result<&[u8]> {
         let mut buffer = vec![0; length];
         while self.peeked.len() < length {
@@ -78,9 +82,9 @@ impl Feed {
         self.origin.total()
     }
 
-    /// Reads what is left, and says what it was if that is what it had to be.
+    /// Reads the rest and checks the checksum.
     pub fn finish(mut self) -> Result<Source, Failure> {
-        let mut rest = vec![0; super::PIECE];
+        let mut rest = vec![0; PIECE];
         while self.read(&mut rest).map_err(|error| Failure::source(error.to_string()))? > 0 {}
         let sha256 = hex(&self.sha256.finalize());
         let (is, wanted) = match self.wanted {
@@ -89,11 +93,9 @@ impl Feed {
             Some(Wanted::Sha512(hash, wanted)) => (hex(&hash.finalize()), wanted),
         };
         if is != wanted {
-            let message = format!(
-                "the source of {} bytes has the checksum {is}, not \
-                {wanted}",
-                self.bytes
-            );
+            let bytes = self.bytes;
+            let message =
+                format!("the source of {bytes} bytes has the checksum {is}, not {wanted}");
             return Err(Failure::new(WriteFailure::Checksum, message));
         }
         Ok(Source { bytes: self.bytes, sha256 })
@@ -121,35 +123,33 @@ impl Read for Feed {
     }
 }
 
-/// A source that comes by standard input.
+/// A source on standard input.
 pub struct Upload<R> {
     input: R,
     length: u64,
-    came: u64,
+    received: u64,
 }
 
 impl<R: Read> Upload<R> {
     pub fn new(input: R, length: u64) -> Self {
-        Self { input, length, came: 0 }
+        Self { input, length, received: 0 }
     }
 }
 
 impl<R: Read + Send> Read for Upload<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.length - self.came).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.length - self.received).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         if wanted == 0 {
             return Ok(0);
         }
         let length = self.input.read(&mut buffer[..wanted])?;
         if length == 0 {
-            return Err(io::Error::other(format!(
-                "the file broke off after {} of {} \
-                bytes",
-                self.came, self.length
-            )));
+            let (received, length) = (self.received, self.length);
+            let message = format!("the file broke off after {received} of {length} bytes");
+            return Err(io::Error::other(message));
         }
-        self.came += length as u64;
+        self.received += length as u64;
         Ok(length)
     }
 }

@@ -1,32 +1,33 @@
-//! QEMU's qcow2 images, versions 2 and 3, taken apart into the bytes of the disk. The format is
-//! that of QEMU's `docs/interop/qcow2.rst`. Images that are only a part of something else (backing
+//! Converts QEMU's qcow2 images, versions 2 and 3, to the bytes of the disk. The format is
+//! described in QEMU's `docs/interop/qcow2.rst`. Images that depend on something else (backing
 //! files, external data, encryption) are refused.
 
 use std::io::Read as _;
 
 use super::disk::{Image, Region, Writer};
 use super::events::{Events, unheard};
-use super::{Failure, PIECE};
+use super::failure::Failure;
+use super::feed::PIECE;
 
-/// The first bytes of a file.
+/// The first bytes of a qcow2 file.
 pub const MAGIC: &[u8] = b"QFI\xfb";
 
 /// Offsets in L1 and L2 entries: bits 9 to 55.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const COMPRESSED: u64 = 1 << 62;
 const READS_AS_ZEROS: u64 = 1;
-/// An L1 table of this many entries covers 32 TiB at the usual cluster of 64 KiB. It is kept in
-/// memory.
-const MOST_L1: u32 = 1 << 16;
+/// The largest L1 table, which is kept in memory: it covers 32 TiB at the usual cluster size of 64
+/// KiB.
+const MAX_L1: u32 = 1 << 16;
 
-/// Features that a reader has to know.
+/// Incompatible features.
 const DIRTY: u64 = 1;
 const CORRUPT: u64 = 1 << 1;
 const EXTERNAL_DATA: u64 = 1 << 2;
 const COMPRESSION_TYPE: u64 = 1 << 3;
 const EXTENDED_L2: u64 = 1 << 4;
 
-/// What the head of a file says.
+/// The header of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// Bytes of the disk.
@@ -42,7 +43,7 @@ fn refused(what: &str) -> Failure {
 }
 
 impl Header {
-    /// Reads and checks it.
+    /// Reads and checks the header.
     pub fn read(head: &[u8]) -> Result<Self, Failure> {
         let bytes = |at: usize, length: usize| {
             head.get(at..at + length).ok_or_else(|| refused("ends within its header"))
@@ -52,16 +53,15 @@ impl Header {
         let u64_at =
             |at: usize| Ok(u64::from_be_bytes(bytes(at, 8)?.try_into().unwrap_or_default()));
         if bytes(0, 4)? != MAGIC {
-            return Err(Failure::archive("the source is no qcow2 image"));
+            return Err(Failure::archive("the source is not a qcow2 image"));
         }
         let version = u32_at(4)?;
         if !matches!(version, 2 | 3) {
-            return Err(refused(&format!("has version {version}, which is not known")));
+            return Err(refused(&format!("has the unknown version {version}")));
         }
         if u64_at(8)? != 0 {
             return Err(refused(
-                "has a backing file: flatten it with `qemu-img convert -O qcow2` \
-                first",
+                "has a backing file: flatten it with `qemu-img convert -O qcow2` first",
             ));
         }
         if u32_at(32)? != 0 {
@@ -69,27 +69,18 @@ impl Header {
         }
         let features = if version == 3 { u64_at(72)? } else { 0 };
         for (bit, what) in [
-            (
-                CORRUPT,
-                "is marked as \
-                corrupt",
-            ),
-            (
-                EXTERNAL_DATA,
-                "has its data in another \
-                    file",
-            ),
+            (CORRUPT, "is marked as corrupt"),
+            (EXTERNAL_DATA, "has its data in another file"),
             (EXTENDED_L2, "has subclusters"),
         ] {
             if features & bit != 0 {
                 return Err(refused(&format!(
-                    "{what}: make a plain one with `qemu-img convert -O \
-                    qcow2`"
+                    "{what}: make a plain one with `qemu-img convert -O qcow2`"
                 )));
             }
         }
         if features & !(DIRTY | COMPRESSION_TYPE) != 0 {
-            return Err(refused("has features that are not known"));
+            return Err(refused("has unknown features"));
         }
         let zstd = features & COMPRESSION_TYPE != 0 && bytes(104, 1)? == [1];
         let header = Self {
@@ -99,13 +90,12 @@ impl Header {
             l1_offset: u64_at(40)?,
             zstd,
         };
-        if !(9..=21).contains(&header.cluster_bits) || header.l1_size > MOST_L1 || header.size == 0
-        {
-            return Err(refused("has a header that cannot be right"));
+        if !(9..=21).contains(&header.cluster_bits) || header.l1_size > MAX_L1 || header.size == 0 {
+            return Err(refused("has an invalid header"));
         }
         let needed = header.size.div_ceil(header.l2_covers());
         if u64::from(header.l1_size) < needed {
-            return Err(refused("has too short a table"));
+            return Err(refused("has a table that is too short"));
         }
         Ok(header)
     }
@@ -114,13 +104,13 @@ impl Header {
         1 << self.cluster_bits
     }
 
-    /// Bytes of the disk that one L2 table tells of.
+    /// How many bytes of the disk one L2 table covers.
     fn l2_covers(&self) -> u64 {
         1 << (2 * self.cluster_bits - 3)
     }
 }
 
-/// Writes the disk that lies in `file`.
+/// Writes the disk that `file` describes.
 pub fn convert(
     header: &Header,
     file: &Region<'_>,
@@ -158,7 +148,7 @@ pub fn convert(
     Ok(writer.finish())
 }
 
-/// One cluster of the disk into a buffer of zeros.
+/// Reads one cluster of the disk into a buffer of zeros.
 fn fill(header: &Header, file: &Region<'_>, entry: u64, into: &mut [u8]) -> Result<(), Failure> {
     if entry & COMPRESSED != 0 {
         return decompress(header, file, entry, into);
@@ -167,13 +157,13 @@ fn fill(header: &Header, file: &Region<'_>, entry: u64, into: &mut [u8]) -> Resu
     if offset == 0 || entry & READS_AS_ZEROS != 0 {
         return Ok(());
     }
-    // The last cluster of a file may be short; what is missing is zeros.
-    let there = file.length.saturating_sub(offset).min(into.len() as u64);
-    let there = usize::try_from(there).unwrap_or_default();
-    if there == 0 {
+    // The last cluster of a file may be short; the rest is zeros.
+    let length = file.length.saturating_sub(offset).min(into.len() as u64);
+    let length = usize::try_from(length).unwrap_or_default();
+    if length == 0 {
         return Err(refused("ends before its data"));
     }
-    read(file, &mut into[..there], offset)
+    read(file, &mut into[..length], offset)
 }
 
 fn decompress(
@@ -193,7 +183,7 @@ fn decompress(
         true => zstd::stream::read::Decoder::new(packed.as_slice())
             .and_then(|decoder| decoder.single_frame().read_exact(into))
             .is_ok(),
-        // Without zlib's head.
+        // Without zlib's header.
         false => flate2::read::DeflateDecoder::new(packed.as_slice()).read_exact(into).is_ok(),
     };
     if whole { Ok(()) } else { Err(refused("has a cluster that cannot be decompressed")) }
@@ -212,6 +202,6 @@ fn read(file: &Region<'_>, into: &mut [u8], offset: u64) -> Result<(), Failure> 
     match file.read_at(into, offset) {
         Ok(true) => Ok(()),
         Ok(false) => Err(refused("ends before its data")),
-        Err(error) => Err(Failure::disk(format!("what was staged cannot be read: {error}"))),
+        Err(error) => Err(Failure::disk(format!("the staged file cannot be read: {error}"))),
     }
 }

@@ -1,5 +1,5 @@
 //! Decompression by the machine's own programs, each in a process of its own: one thread feeds it,
-//! whoever reads takes what comes out.
+//! the caller reads its output.
 
 use std::io::{self, ErrorKind, Read};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -7,15 +7,15 @@ use std::thread::JoinHandle;
 
 use agent_proto::image::{Compression, WriteFailure};
 
-use super::Failure;
+use super::failure::Failure;
 use super::feed::{Feed, Source};
 use crate::commands::PATH;
 
-/// What a pipe holds, in bytes: both sides work in pieces that are worth waking up for. The kernel
-/// gives an unprivileged process no more.
+/// Capacity of a pipe, in bytes: large enough to be worth a wake-up. The kernel allows an
+/// unprivileged process no more.
 const PIPE: usize = 1 << 20;
 
-/// Magic numbers, from the formats' own descriptions.
+/// Magic numbers from the formats' specifications.
 const MAGIC: &[(&[u8], Compression)] = &[
     (b"\xfd7zXZ\0", Compression::Xz),
     (b"\x28\xb5\x2f\xfd", Compression::Zstd),
@@ -23,15 +23,15 @@ const MAGIC: &[(&[u8], Compression)] = &[
     (b"BZh", Compression::Bzip2),
 ];
 
-/// The source without its compression.
+/// A decompressed source.
 pub enum Unpacked {
-    /// It had none.
+    /// It was not compressed.
     Plain(Feed),
-    /// A program takes it off.
+    /// A program decompresses it.
     Program(Program),
 }
 
-/// A decompressor at work.
+/// A running decompressor.
 pub struct Program {
     name: &'static str,
     child: Child,
@@ -40,17 +40,17 @@ pub struct Program {
     total: Option<u64>,
 }
 
-/// What became of the feeding.
+/// How feeding the program ended.
 enum Fed {
-    /// All went in.
+    /// The program read everything.
     Whole(Feed),
-    /// The program took no more.
+    /// The program stopped reading.
     Refused(Feed),
     /// The source failed.
     Failed(io::Error),
 }
 
-/// Begins to decompress.
+/// Starts to decompress.
 pub fn unpack(mut feed: Feed, compression: Compression) -> Result<Unpacked, Failure> {
     let compression = match compression {
         Compression::Auto => {
@@ -64,7 +64,7 @@ pub fn unpack(mut feed: Feed, compression: Compression) -> Result<Unpacked, Fail
     };
     let (name, arguments): (_, &[&str]) = match compression {
         Compression::Auto | Compression::None => return Ok(Unpacked::Plain(feed)),
-        // One thread: several would take memory for a block each.
+        // One thread: each further one would need memory for a block.
         Compression::Xz => ("xz", &["--decompress", "--stdout", "--threads=1"]),
         Compression::Zstd => ("zstd", &["--decompress", "--stdout", "--quiet"]),
         Compression::Gzip => ("gzip", &["--decompress", "--stdout"]),
@@ -78,19 +78,14 @@ pub fn unpack(mut feed: Feed, compression: Compression) -> Result<Unpacked, Fail
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let missing = |error: io::Error| {
-        Failure::new(
-            WriteFailure::Order,
-            format!(
-                "`{name}` cannot be \
-        run in the rescue system: {error}"
-            ),
-        )
+        let message = format!("`{name}` cannot be run in the rescue system: {error}");
+        Failure::new(WriteFailure::Order, message)
     };
     let mut child = command.spawn().map_err(missing)?;
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(missing(ErrorKind::BrokenPipe.into()));
     };
-    // Refused where the pipes of this user are too big already; it works with small ones, too.
+    // Refused if this user's pipes are too large already; small ones work, too.
     let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE);
     let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE);
     let total = feed.total();
@@ -114,12 +109,12 @@ fn pump(mut feed: Feed, mut input: impl io::Write) -> Fed {
 }
 
 impl Unpacked {
-    /// It needs no decompression: the source's length is the image's.
+    /// Whether it is not compressed, so that the source's length is the image's.
     pub fn is_plain(&self) -> bool {
         matches!(self, Unpacked::Plain(_))
     }
 
-    /// Length of the source, where it is known.
+    /// The length of the source, if known.
     pub fn total(&self) -> Option<u64> {
         match self {
             Unpacked::Plain(feed) => feed.total(),
@@ -127,7 +122,7 @@ impl Unpacked {
         }
     }
 
-    /// Says what the source was, once all of it came through and was what it had to be.
+    /// Waits for the end and checks the source.
     pub fn finish(self) -> Result<Source, Failure> {
         match self {
             Unpacked::Plain(feed) => feed.finish(),
@@ -139,52 +134,41 @@ impl Unpacked {
 impl Program {
     fn finish(mut self) -> Result<Source, Failure> {
         let fed = self.feeding.take().map(JoinHandle::join);
-        let (status, said) = self.ended().map_err(|error| {
-            Failure::archive(format!(
-                "`{}` cannot be \
-            waited for: {error}",
-                self.name
-            ))
-        })?;
         let name = self.name;
+        let (status, message) = self
+            .wait()
+            .map_err(|error| Failure::archive(format!("`{name}` cannot be waited for: {error}")))?;
+        let damaged = format!("the source cannot be decompressed: {message}");
         match fed {
-            // What the program says of a source that broke off is no news.
+            // The program's own error only follows from the broken source.
             Some(Ok(Fed::Failed(error))) => Err(Failure::source(error.to_string())),
             Some(Ok(Fed::Whole(feed) | Fed::Refused(feed))) if is_fine(name, status) => {
                 feed.finish()
             }
             Some(Ok(Fed::Whole(feed))) => {
-                // A wrong checksum says more than what is wrong with the archive.
+                // A wrong checksum says more than a damaged archive.
                 feed.finish()?;
-                Err(Failure::archive(format!("the source cannot be decompressed: {said}")))
+                Err(Failure::archive(damaged))
             }
-            Some(Ok(Fed::Refused(_))) => Err(Failure::archive(format!(
-                "the source cannot be \
-                decompressed: {said}"
-            ))),
+            Some(Ok(Fed::Refused(_))) => Err(Failure::archive(damaged)),
             Some(Err(_)) | None => Err(Failure::archive(format!("`{name}` was not fed"))),
         }
     }
 
-    /// Waits for its end; its last words.
-    fn ended(&mut self) -> io::Result<(ExitStatus, String)> {
-        let mut said = String::new();
+    /// Waits for its end. Returns the last line of its errors.
+    fn wait(&mut self) -> io::Result<(ExitStatus, String)> {
+        let mut text = String::new();
         if let Some(mut errors) = self.child.stderr.take() {
-            // It says a line or two; more than a pipe holds would be no decompressor.
-            let _ = errors.read_to_string(&mut said);
+            // A decompressor prints a line or two, never more than a pipe holds.
+            let _ = errors.read_to_string(&mut text);
         }
         let status = self.child.wait()?;
-        let said = said
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .unwrap_or("it said nothing")
-            .trim()
-            .to_owned();
-        Ok((status, format!("{said} ({status})")))
+        let last = text.lines().rfind(|line| !line.trim().is_empty());
+        Ok((status, format!("{} ({status})", last.unwrap_or("no message").trim())))
     }
 }
 
-/// gzip ends with 2 for a mere warning, such as zeros behind the archive.
+/// gzip exits with 2 for a warning, such as zeros after the archive.
 fn is_fine(name: &str, status: ExitStatus) -> bool {
     status.success() || (name == "gzip" && status.code() == Some(2))
 }
@@ -200,7 +184,7 @@ impl Read for Unpacked {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already where all went well.
+        // After success it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -2,7 +2,7 @@ use super::*;
 
 use agent_proto::{ContainerCounts, DiskUsage, DockerState, Heartbeat, MachineReport};
 
-use crate::stand_ins::StandIns;
+use crate::test_machine::TestMachine;
 
 fn heartbeat(client: &str, lease_seconds: u32, idle_seconds: u32) -> Call {
     Call::Heartbeat(Heartbeat {
@@ -25,24 +25,24 @@ fn reported(reply: Reply) -> MachineReport {
 }
 
 #[tokio::test]
-async fn a_heartbeat_renews_the_lease_and_writes_its_end_down_for_the_shell() {
-    let rig = StandIns::new().with_docker(&["aaa"]).await;
+async fn a_heartbeat_renews_the_lease_and_saves_its_end_for_the_dead_man() {
+    let rig = TestMachine::new().with_docker(&["aaa"]).await;
     let resident = Resident::new(rig.machine());
     assert_eq!(reported(resident.reply(Call::Report).await).lease_seconds, None);
-    let now = uptime().as_secs();
+    let now = since_boot().as_secs();
     let report = reported(resident.reply(heartbeat("a", 300, 0)).await);
     assert!((298..=300).contains(&report.lease_seconds.unwrap()), "{report:?}");
     assert_eq!(report.docker, DockerState::Ready);
     assert_eq!(report.containers, Some(ContainerCounts { running: 1, total: 2 }));
     assert!(matches!(report.disk, Some(DiskUsage { used, total }) if used < total), "{report:?}");
-    assert!(report.others.is_empty(), "who asks is no other: {report:?}");
+    assert!(report.others.is_empty(), "the asking client is not among the others: {report:?}");
     let written: u64 = std::fs::read_to_string(rig.paths().lease).unwrap().trim().parse().unwrap();
     assert!((now + 300..now + 303).contains(&written), "{written} at {now}");
 }
 
 #[tokio::test]
-async fn a_client_that_asks_whether_others_work_here_is_told_and_nothing_is_stopped() {
-    let rig = StandIns::new();
+async fn release_unless_used_reports_other_clients_and_stops_nothing() {
+    let rig = TestMachine::new();
     let resident = Resident::new(rig.machine());
     resident.reply(heartbeat("a", 300, 0)).await;
     resident.reply(heartbeat("b", 300, 299)).await;
@@ -54,8 +54,8 @@ async fn a_client_that_asks_whether_others_work_here_is_told_and_nothing_is_stop
 }
 
 #[tokio::test]
-async fn a_client_alone_or_beside_idle_ones_may_release() {
-    let rig = StandIns::new();
+async fn a_client_may_release_when_alone_or_beside_idle_clients() {
+    let rig = TestMachine::new();
     let resident = Resident::new(rig.machine());
     resident.reply(heartbeat("a", 300, 300)).await;
     resident.reply(heartbeat("b", 300, 0)).await;
@@ -63,17 +63,16 @@ async fn a_client_alone_or_beside_idle_ones_may_release() {
 }
 
 #[tokio::test]
-async fn a_release_that_failed_says_what_failed() {
-    let rig = StandIns::new();
+async fn a_failed_release_reports_what_failed() {
+    let rig = TestMachine::new();
     rig.program("systemctl", "echo cannot; exit 1");
     let reply = Resident::new(rig.machine()).reply(release("a", false)).await;
     assert_eq!(reply, Reply::Failed { message: "docker.socket did not stop: cannot".into() });
 }
 
 #[tokio::test]
-async fn a_lease_that_is_over_releases_the_volume_then_deletes_the_machine_and_takes_no_more_heartbeats()
- {
-    let rig = StandIns::new();
+async fn an_expired_lease_releases_the_volume_then_self_destructs_and_accepts_no_heartbeat() {
+    let rig = TestMachine::new();
     let resident = Resident::new(rig.machine());
     let order = EndOfLease::Delete {
         endpoint: "http://api.example/v1".into(),
@@ -88,39 +87,36 @@ async fn a_lease_that_is_over_releases_the_volume_then_deletes_the_machine_and_t
         }
     };
     tokio::select! {
-        () = resident.outlive_the_lease() => panic!("it waits for the deletion to happen"),
-        ended = tokio::time::timeout(Duration::from_secs(20), deleted) => ended.unwrap_or_else(|_| panic!("{:?}", rig.log())),
+        () = resident.end_with_the_lease() => panic!("it waits for the deletion to happen"),
+        ended = tokio::time::timeout(Duration::from_secs(20), deleted) => {
+            ended.unwrap_or_else(|_| panic!("{:?}", rig.log()));
+        }
     }
-    let said = rig.log();
+    let log = rig.log();
     let at = |prefix: &str| {
-        said.iter()
+        log.iter()
             .position(|line| line.starts_with(prefix))
-            .unwrap_or_else(|| panic!("no {prefix}: {said:?}"))
+            .unwrap_or_else(|| panic!("no {prefix}: {log:?}"))
     };
-    assert!(
-        at("systemctl \
-        stop")
-            < at("umount")
-            && at("umount") < at("curl --config -"),
-        "{said:?}"
-    );
-    assert!(!said.iter().any(|line| line.contains("s3cret")), "{said:?}");
+    let (stop, umount, curl) = (at("systemctl stop"), at("umount"), at("curl --config -"));
+    assert!(stop < umount && umount < curl, "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("s3cret")), "{log:?}");
     let late = resident.reply(heartbeat("a", 300, 0)).await;
     assert!(matches!(&late, Reply::Failed { message } if message.contains("over")), "{late:?}");
 }
 
 #[tokio::test]
-async fn without_an_order_the_machine_powers_off() {
-    let rig = StandIns::new();
+async fn without_an_order_an_expired_lease_powers_off() {
+    let rig = TestMachine::new();
     let resident = Resident::new(rig.machine());
     resident.reply(heartbeat("a", 0, 0)).await;
-    tokio::time::timeout(Duration::from_secs(20), resident.outlive_the_lease()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), resident.end_with_the_lease()).await.unwrap();
     assert_eq!(rig.log().last().map(String::as_str), Some("systemctl poweroff"));
 }
 
 #[tokio::test]
-async fn a_refused_volume_is_the_reason_why_docker_will_not_come() {
-    let rig = StandIns::new();
+async fn a_refused_volume_is_reported_as_the_reason_for_a_missing_docker() {
+    let rig = TestMachine::new();
     std::fs::write(rig.paths().volume_state, "refused: it carries xfs\n").unwrap();
     let resident = Resident::new(rig.machine());
     let waited = resident.reply(Call::AwaitDocker { seconds: 600 });
@@ -129,8 +125,8 @@ async fn a_refused_volume_is_the_reason_why_docker_will_not_come() {
 }
 
 #[tokio::test]
-async fn who_comes_after_a_release_is_told_that_docker_will_not_come_back() {
-    let rig = StandIns::new();
+async fn after_a_release_docker_is_reported_as_released() {
+    let rig = TestMachine::new();
     std::fs::write(rig.paths().volume_state, "ready\n").unwrap();
     Resident::new(rig.machine()).release().await.unwrap();
     let waited = Resident::new(rig.machine());
@@ -140,8 +136,8 @@ async fn who_comes_after_a_release_is_told_that_docker_will_not_come_back() {
 }
 
 #[tokio::test]
-async fn waiting_for_docker_ends_as_soon_as_it_answers() {
-    let rig = StandIns::new();
+async fn waiting_for_docker_ends_when_it_answers() {
+    let rig = TestMachine::new();
     let resident = Resident::new(rig.machine());
     assert_eq!(
         reported(resident.reply(Call::AwaitDocker { seconds: 0 }).await).docker,
@@ -160,13 +156,13 @@ async fn waiting_for_docker_ends_as_soon_as_it_answers() {
 }
 
 #[tokio::test]
-async fn calls_arrive_by_the_socket_and_a_second_resident_leaves_at_once() {
-    let rig = StandIns::new();
+async fn calls_arrive_by_the_socket_and_a_second_resident_ends_at_once() {
+    let rig = TestMachine::new();
     let paths = rig.paths();
     let first = tokio::spawn(hold(paths.clone()));
     let asking = async {
         loop {
-            if let Some(reply) = crate::summon::ask(&paths, &Call::Ping).await {
+            if let Some(reply) = crate::start_resident::ask(&paths, &Call::Ping).await {
                 return reply;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -181,6 +177,6 @@ async fn calls_arrive_by_the_socket_and_a_second_resident_leaves_at_once() {
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(paths.socket).unwrap().permissions(),
     );
-    assert_eq!(mode & 0o777, 0o600, "nobody else may call: {mode:o}");
+    assert_eq!(mode & 0o777, 0o600, "only root may call: {mode:o}");
     first.abort();
 }

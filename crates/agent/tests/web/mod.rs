@@ -1,7 +1,7 @@
-//! A web server for images, with the manners of good and bad ones: ranges or none, cut, stalled,
-//! slow, changed.
+//! A web server for images that behaves well or badly: with or without ranges, cut, stalled, slow,
+//! changed.
 
-#![allow(dead_code, reason = "each test binary needs a part of it")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,25 +15,25 @@ use std::time::Duration;
 /// How a file is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// As one would wish.
+    /// Correctly.
     Good,
-    /// The connection ends behind so many bytes of each answer; the rest can be asked for.
+    /// The connection ends after this many bytes of each response; the rest can be requested.
     Cut(u64),
-    /// The same, and the rest cannot be asked for.
+    /// The connection ends after this many bytes; the rest cannot be requested.
     CutWithoutRanges(u64),
-    /// The connection ends behind so many bytes, and who asks for the rest gets another file.
+    /// The connection ends after this many bytes, and the rest comes from another file.
     CutAndChanged(u64),
-    /// Nothing comes behind so many bytes of the file, whoever asks.
+    /// Nothing is sent after this many bytes of the file, for any request.
     StalledAt(u64),
-    /// So many bytes a second.
+    /// Bytes per second.
     Slow(u64),
-    /// An answer with this status and nothing else.
+    /// Only a response with this status.
     Status(u16),
-    /// The first answers have the status 503.
+    /// The first responses have the status 503.
     BusyFor(u64),
     /// A redirect to another path.
     Elsewhere(&'static str),
-    /// An answer of its own to a POST, for an API.
+    /// A fixed response to a POST, for an API.
     Says(&'static str),
 }
 
@@ -67,7 +67,7 @@ impl Web {
                 let Ok(stream) = stream else { continue };
                 let (files, requests, sent, over) =
                     (files.clone(), requests.clone(), sent.clone(), over.clone());
-                // Who hangs up is no failure of ours.
+                // A client that hangs up is no failure of the server.
                 std::thread::spawn(move || {
                     drop(answer(stream, number as u64, &files, &requests, &sent, &over))
                 });
@@ -87,7 +87,7 @@ impl Web {
         self.requests.lock().unwrap().clone()
     }
 
-    /// Bytes of files that were sent.
+    /// How many bytes of files were sent.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -102,18 +102,20 @@ impl Drop for Web {
 
 type Files = Mutex<BTreeMap<String, (PathBuf, Manner)>>;
 
-fn answer(
-    mut stream: TcpStream,
-    number: u64,
-    files: &Files,
-    requests: &Mutex<Vec<String>>,
-    sent: &AtomicU64,
-    over: &AtomicBool,
-) -> std::io::Result<()> {
+struct Request {
+    method: String,
+    path: String,
+    /// The first requested byte of the file.
+    from: u64,
+    body: String,
+}
+
+fn read_request(stream: &TcpStream) -> std::io::Result<Request> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
     reader.read_line(&mut first)?;
-    let path = first.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    let mut words = first.split_whitespace().map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (mut from, mut length) = (0, 0);
     loop {
         let mut line = String::new();
@@ -131,51 +133,46 @@ fn answer(
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    requests.lock().unwrap().push(
-        format!(
-            "{} {path} {from} {}",
-            first.split(' ').next().unwrap_or_default(),
-            String::from_utf8_lossy(&body)
-        )
-        .trim()
-        .to_owned(),
-    );
-    let found = files.lock().unwrap().get(&path).cloned();
+    Ok(Request { method, path, from, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn answer(
+    mut stream: TcpStream,
+    number: u64,
+    files: &Files,
+    requests: &Mutex<Vec<String>>,
+    sent: &AtomicU64,
+    over: &AtomicBool,
+) -> std::io::Result<()> {
+    let request = read_request(&stream)?;
+    let Request { method, path, from, body } = &request;
+    requests.lock().unwrap().push(format!("{method} {path} {from} {body}").trim().to_owned());
+    let found = files.lock().unwrap().get(path).cloned();
     let Some((file, manner)) = found else {
-        return head(
-            &mut stream,
-            404,
-            "Content-Length: \
-        0\r\n",
-        );
+        return head(&mut stream, 404, "Content-Length: 0\r\n");
     };
     match manner {
-        Manner::Status(status) => return head(&mut stream, status, "Content-Length: 0\r\n"),
-        Manner::BusyFor(times) if number < times => {
-            return head(
-                &mut stream,
-                503,
-                "Content-Length: \
-            0\r\n",
-            );
-        }
+        Manner::Status(status) => head(&mut stream, status, "Content-Length: 0\r\n"),
+        Manner::BusyFor(times) if number < times => head(&mut stream, 503, "Content-Length: 0\r\n"),
         Manner::Elsewhere(to) => {
-            return head(
-                &mut stream,
-                302,
-                &format!(
-                    "Location: \
-            {to}\r\nContent-Length: 0\r\n"
-                ),
-            );
+            head(&mut stream, 302, &format!("Location: {to}\r\nContent-Length: 0\r\n"))
         }
         Manner::Says(text) => {
             head(&mut stream, 201, &format!("Content-Length: {}\r\n", text.len()))?;
-            return stream.write_all(text.as_bytes());
+            stream.write_all(text.as_bytes())
         }
-        _ => {}
+        _ => send_file(&mut stream, File::open(file)?, *from, manner, sent, over),
     }
-    let mut file = File::open(file)?;
+}
+
+fn send_file(
+    stream: &mut TcpStream,
+    mut file: File,
+    from: u64,
+    manner: Manner,
+    sent: &AtomicU64,
+    over: &AtomicBool,
+) -> std::io::Result<()> {
     let total = file.metadata()?.len();
     let ranges = !matches!(manner, Manner::CutWithoutRanges(_));
     let changed = matches!(manner, Manner::CutAndChanged(_)) && from > 0;
@@ -183,18 +180,12 @@ fn answer(
     file.seek(SeekFrom::Start(from))?;
     let tag = if changed { "\"second\"" } else { "\"first\"" };
     if from > 0 {
-        head(
-            &mut stream,
-            206,
-            &format!(
-                "ETag: {tag}\r\nContent-Range: bytes {from}-{}/{total}\r\nContent-Length: \
-                {}\r\n",
-                total - 1,
-                total - from
-            ),
-        )?;
+        let range = format!("bytes {from}-{}/{total}", total - 1);
+        let length = total - from;
+        let headers = format!("Content-Range: {range}\r\nContent-Length: {length}\r\n");
+        head(stream, 206, &format!("ETag: {tag}\r\n{headers}"))?;
     } else {
-        head(&mut stream, 200, &format!("ETag: {tag}\r\nContent-Length: {total}\r\n"))?;
+        head(stream, 200, &format!("ETag: {tag}\r\nContent-Length: {total}\r\n"))?;
     }
     let mut piece = vec![0; 64 * 1024];
     let (mut at, begun) = (from, std::time::SystemTime::now());
@@ -231,13 +222,8 @@ fn answer(
 }
 
 fn head(stream: &mut TcpStream, status: u16, headers: &str) -> std::io::Result<()> {
-    stream.write_all(
-        format!(
-            "HTTP/1.1 {status} X\r\n{headers}Connection: \
-        close\r\n\r\n"
-        )
-        .as_bytes(),
-    )
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}Connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own for each connection")]

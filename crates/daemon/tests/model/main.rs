@@ -7,13 +7,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
 
-#[path = "../../../agent/src/lease.rs"]
-#[allow(dead_code, unused_imports, reason = "the agent's own; not all of it is used here")]
-mod lease;
-
 mod cloud;
 mod computer;
 mod world;
+
+use agent::lease;
 
 use crate::world::World;
 

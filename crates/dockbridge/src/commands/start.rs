@@ -65,6 +65,9 @@ impl Args {
 
 /// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+    if std::env::var_os(DETACHED).is_some() {
+        platform::detach::in_child();
+    }
     let resolved = Resolved::load(global)?;
     // Arguments that contradict each other are refused whatever runs.
     let host = host(&arguments, &resolved.settings)?;
@@ -233,7 +236,7 @@ fn provider(
         endpoint: target.endpoint,
         host_keys: target.host_keys,
         identity: identity.map_or(target.identity, Identity::File),
-        route: target.route,
+        transport: target.transport,
         agent: Some(AgentPlan {
             binaries: agent_binaries(),
             directory: "~/.cache/dockbridge".to_owned(),
@@ -261,8 +264,9 @@ async fn detach(resolved: &Resolved) -> Outcome {
         .map_err(|error| unwritable(&log_path, &error))?;
     let begins_at = log.metadata()?.len();
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
-    let mut child = tokio::process::Command::new("setsid")
-        .arg(std::env::current_exe()?)
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    platform::detach::prepare(&mut command);
+    let mut child = tokio::process::Command::from(command)
         .args(arguments)
         .env(DETACHED, &log_path)
         .stdin(Stdio::null())

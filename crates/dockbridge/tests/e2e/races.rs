@@ -1,7 +1,7 @@
 //! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the
 //! network between them.
 
-#[path = "../../../signals/tests/bus/rig.rs"]
+#[path = "../../../platform/tests/session/rig.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod bus;
 pub(crate) mod cuts;

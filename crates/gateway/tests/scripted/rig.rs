@@ -42,8 +42,8 @@ impl Asked {
     }
 
     /// By a way that the next stream has a better one than.
-    pub fn makeshift(self) -> Peer {
-        self.given(|there| Stream::new(there).makeshift())
+    pub fn temporary(self) -> Peer {
+        self.given(|there| Stream::new(there).temporary())
     }
 
     fn given(self, stream: impl FnOnce(UnixStream) -> Stream) -> Peer {

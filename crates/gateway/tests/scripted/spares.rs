@@ -54,11 +54,11 @@ async fn a_makeshift_is_left_to_nobody() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(QUESTION).await;
-    let mut makeshift = rig.asked().await.makeshift();
-    answers(&mut makeshift, &mut client).await;
+    let mut temporary = rig.asked().await.temporary();
+    answers(&mut temporary, &mut client).await;
     // Its own client may ask again by it.
     client.send(QUESTION).await;
-    answers(&mut makeshift, &mut client).await;
+    answers(&mut temporary, &mut client).await;
     client.leaves().await;
     let mut client = rig.client().await;
     client.send(QUESTION).await;

@@ -2,7 +2,7 @@
 //! data is in it. And what has to be said of a world that was put down in the middle of things.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -30,12 +30,7 @@ pub(crate) fn save(folder: &Path, world: &[u8]) -> io::Result<()> {
 
 /// Writes a file that only its owner can read, whole or not at all.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&draft, path)
+    platform::private_file::write(path, bytes)
 }
 
 /// Takes the folder for this process; released when the file is closed, however the process ends.

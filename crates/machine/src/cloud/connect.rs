@@ -9,7 +9,7 @@ use agent_proto::{Call, DockerState, EndOfLease, Reply};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, sleep, timeout};
 use tunnel::{
-    AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel,
+    AgentState, ConnectError, Endpoint, Fingerprint, HostKeys, Identity, Options, Transport, Tunnel,
 };
 
 use super::creation::Creation;
@@ -267,7 +267,7 @@ impl Cloud {
             endpoint: Endpoint { host, port: SSH_PORT, user: "root".to_owned() },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
-            route: Route::Direct,
+            transport: Transport::Tcp,
             agent: Some(self.options.agent.clone()),
             docker_socket: "/var/run/docker.sock".to_owned(),
         };
@@ -643,7 +643,7 @@ impl Cloud {
             },
             host_keys: HostKeys::Pinned(server.host_keys.clone().into()),
             identity: Identity::Key(self.options.login.clone()),
-            route: Route::Direct,
+            transport: Transport::Tcp,
             agent: None,
             docker_socket: Options::DOCKER_SOCKET.to_owned(),
         };

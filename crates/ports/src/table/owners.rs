@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Listening, Slot};
 use crate::address::{Address, Protocol};
+use crate::listening::{Listening, Slot};
 use crate::publication::Claim;
 
 /// The owners of addresses, by protocol and port. Two containers may own one address for a moment,

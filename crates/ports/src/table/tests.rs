@@ -88,11 +88,9 @@ impl Host {
     fn carry_out_now(&mut self, table: &mut Table, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Close(slot) => assert!(
-                    self.ours.remove(&slot).is_some(),
-                    "what is closed \
-                    was open"
-                ),
+                Action::Close(slot) => {
+                    assert!(self.ours.remove(&slot).is_some(), "what is closed was open")
+                }
                 Action::Yield(slot, at) => {
                     let ours = self.ours.get_mut(&slot).expect("what gives an address up is open");
                     ours.retain(|address| address.at != at);
@@ -149,8 +147,7 @@ fn a_late_answer_does_not_bring_a_dead_container_back() {
     assert!(table.observe(early, "a", Some(container("a", &[80]))).is_empty());
     assert!(
         table.containers.is_empty(),
-        "nothing is remembered of a dead container once no \
-        question is under way"
+        "nothing is remembered of a dead container once no question is under way"
     );
 }
 

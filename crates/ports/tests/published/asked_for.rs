@@ -42,10 +42,7 @@ async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
 #[tokio::test]
 async fn a_port_that_is_taken_on_the_other_loopback_alone_is_a_conflict_too() {
     let Ok(taken) = TcpListener::bind(v6(0)) else {
-        return eprintln!(
-            "passed over: there is no \
-        IPv6 here"
-        );
+        return eprintln!("passed over: there is no IPv6 here");
     };
     let (engine, ports, ..) = rig();
     let port = taken.local_addr().unwrap().port();
@@ -151,10 +148,7 @@ async fn a_container_of_a_rootless_engine_that_is_not_reached_is_reported_with_t
         };
         let is_known = || {
             error().is_some_and(|error| {
-                error.starts_with(
-                    "connection \
-            refused",
-                ) && error.contains("rootless") == rootless
+                error.starts_with("connection refused") && error.contains("rootless") == rootless
             })
         };
         eventually("the reason", &ports, is_known).await;
@@ -172,10 +166,7 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
         let refused = ports.add(format!("{port}:{container}:80").parse().unwrap()).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            format!(
-                "127.0.0.1:{port} cannot be listened on: port is \
-            already allocated"
-            )
+            format!("127.0.0.1:{port} cannot be listened on: port is already allocated")
         );
     }
     let exposed = ports.add("0.0.0.0:8080:tool:80".parse().unwrap()).unwrap_err();
@@ -187,10 +178,7 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
 async fn a_port_that_only_root_may_have_is_told_with_what_to_do() {
     // Of this thread alone, on which everything here runs.
     let Ok(mut own) = capabilities(None) else {
-        return eprintln!(
-            "passed over: this kernel tells \
-        no capabilities"
-        );
+        return eprintln!("passed over: this kernel tells no capabilities");
     };
     own.effective.remove(CapabilitySet::NET_BIND_SERVICE);
     set_capabilities(None, own).unwrap();

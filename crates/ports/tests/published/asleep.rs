@@ -56,12 +56,9 @@ async fn a_port_of_a_machine_that_went_by_itself_says_that_it_is_asleep() {
         let (ports, following) = (ports.clone(), following.clone());
         async move { ports.run(following).await }
     });
-    eventually(
-        "the port of the \
-        container",
-        &ports,
-        || state(&ports, port) == Some(PortState::Open),
-    )
+    eventually("the port of the container", &ports, || {
+        state(&ports, port) == Some(PortState::Open)
+    })
     .await;
     assert_eq!(ports.list().len(), 1);
     following.cancel();

@@ -163,13 +163,7 @@ async fn how_the_last_connections_ended_is_told() {
     let newest = &recent(&open.ports)[0];
     assert_eq!(
         (newest.error.as_deref(), newest.client),
-        (
-            Some(
-                "connection \
-        refused"
-            ),
-            near.local_addr().unwrap()
-        )
+        (Some("connection refused"), near.local_addr().unwrap())
     );
     let traffic = &open.ports.list()[0].traffic;
     assert_eq!((traffic.connections_total, traffic.connections_failed), (2, 1));
@@ -202,10 +196,7 @@ async fn a_client_that_resets_leaves_no_orderly_end_behind() {
     };
     eventually("it is told", &open.ports, || told(&open.ports).is_some()).await;
     assert!(
-        told(&open.ports).unwrap().starts_with(
-            "the client broke \
-        off: "
-        ),
+        told(&open.ports).unwrap().starts_with("the client broke off: "),
         "{:?}",
         told(&open.ports)
     );

@@ -123,22 +123,16 @@ async fn a_path_that_is_lost_is_followed_by_another_with_the_next_datagram() {
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"before");
     drop(far);
-    eventually(
-        "the loss is \
-        told",
-        &open.ports,
-        || open.ports.list()[0].traffic.connections_failed == 1,
-    )
+    eventually("the loss is told", &open.ports, || {
+        open.ports.list()[0].traffic.connections_failed == 1
+    })
     .await;
     client.send(b"after").await.unwrap();
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"after");
     assert_eq!(
         open.ports.list()[0].traffic.recent[0].error.as_deref(),
-        Some(
-            "the machine ended \
-        the stream"
-        )
+        Some("the machine ended the stream")
     );
 }
 
@@ -152,12 +146,9 @@ async fn a_path_that_takes_nothing_costs_bounded_memory_and_others_nothing() {
         flooding.send(&[0; 60_000]).await.unwrap();
         tokio::task::yield_now().await;
     }
-    eventually(
-        "datagrams are \
-        dropped",
-        &open.ports,
-        || open.ports.list()[0].traffic.datagrams_dropped > 0,
-    )
+    eventually("datagrams are dropped", &open.ports, || {
+        open.ports.list()[0].traffic.datagrams_dropped > 0
+    })
     .await;
     other.send(b"question").await.unwrap();
     let mut far = open.far_end().await;
@@ -185,12 +176,9 @@ async fn a_client_too_many_takes_the_place_of_the_one_that_was_silent_for_the_lo
     let mut far = open.far_end().await;
     assert_eq!(hear(&mut far).await, b"more");
     within("the first gives way", kept[0].1.read_u8()).await.unwrap_err();
-    eventually(
-        "no more than \
-        before",
-        &open.ports,
-        || open.ports.list()[0].traffic.connections_now == 256,
-    )
+    eventually("no more than before", &open.ports, || {
+        open.ports.list()[0].traffic.connections_now == 256
+    })
     .await;
 }
 

@@ -337,12 +337,9 @@ pub fn is_free(port: u16) -> bool {
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| {
-        panic!(
-            "waited in vain for: \
-        {what}"
-        )
-    })
+    tokio::time::timeout(CEILING, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
 
 pub async fn eventually(what: &str, ports: &Ports, mut is: impl FnMut() -> bool) {

@@ -96,8 +96,7 @@ async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_star
     let conflict = reservation.open().await.unwrap_err();
     assert_eq!((conflict.name.as_str(), conflict.local), ("web", local(port)));
     assert!(conflict.to_string().contains(&format!(
-        "Bind for 127.0.0.1:{port} failed: port is \
-        already allocated. The engine chose"
+        "Bind for 127.0.0.1:{port} failed: port is already allocated. The engine chose"
     )));
     assert!(!engine.runs("web"));
     assert!(ports.list().is_empty());

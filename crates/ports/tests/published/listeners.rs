@@ -153,12 +153,9 @@ async fn old_news_changes_nothing() {
     engine.tell("start", "web");
     engine.create("marker", &[free_port()]);
     engine.start("marker");
-    eventually(
-        "the news is \
-        through",
-        &ports,
-        || ports.list().iter().any(|status| status.container == "marker"),
-    )
+    eventually("the news is through", &ports, || {
+        ports.list().iter().any(|status| status.container == "marker")
+    })
     .await;
     let status = ports.list().into_iter().find(|status| status.local == local(port)).unwrap();
     assert_eq!(status.traffic.connections_total, 1, "the port was never closed");

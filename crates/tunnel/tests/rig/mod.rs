@@ -1,7 +1,6 @@
-//! A real sshd with a configuration, host key and login of its own, and things for streams to lead
-//! to.
+//! A real sshd with its own configuration, host key and login, and peers for streams.
 //!
-//! Everything lies in a temporary folder and ends with it.
+//! All files are in a temporary directory, which is removed at the end.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests count as tests")]
@@ -15,17 +14,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dockbridge_tunnel::{
-    AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Route, Tunnel,
+    AgentPlan, Endpoint, Fingerprint, HostKeys, Identity, Options, Transport, Tunnel,
 };
 use russh::keys::PrivateKey;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
-/// For everything that should take milliseconds; the machine may be busy.
+/// The limit for everything that should take milliseconds; the machine may be busy.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub struct Sshd {
-    pub folder: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
     pub port: u16,
     pub host_key: PrivateKey,
     pub key: Arc<PrivateKey>,
@@ -33,13 +32,13 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Logins have the temporary folder for their home, so that nobody's start-up files are run.
-    /// `None`, with the reason printed, where no sshd can be started.
+    /// Starts sshd. A login's home is the temporary directory, so that no user's start-up files are
+    /// run. `None`, with the reason printed, where no sshd can be started.
     pub async fn start() -> Option<Self> {
         Self::start_with("").await
     }
 
-    /// The same, with more lines in its configuration.
+    /// Starts sshd with additional lines of configuration.
     pub async fn start_with(more: &str) -> Option<Self> {
         let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"]
             .into_iter()
@@ -52,30 +51,29 @@ impl Sshd {
             println!("passed over: sshd needs root here to log anybody in");
             return None;
         }
-        // A thousand streams are more than the 1024 descriptors that a login has at first. sshd and
-        // its agents inherit it.
+        // A thousand streams need more than the 1024 descriptors of a new login. sshd and its
+        // agents inherit the limit.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         rustix::process::setrlimit(
             rustix::process::Resource::Nofile,
             rustix::process::Rlimit { current: limit.maximum, ..limit },
         )
         .unwrap();
-        // sshd wants the folder of its privilege separation.
+        // sshd requires the directory of its privilege separation.
         let _ = std::fs::create_dir_all("/run/sshd");
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
         let (host_key, key) = (generate(), generate());
         write(&path("host_key"), &host_key.to_openssh(Default::default()).unwrap(), 0o600);
         write(&path("key"), &key.to_openssh(Default::default()).unwrap(), 0o600);
         write(&path("authorized_keys"), &key.public_key().to_openssh().unwrap(), 0o600);
         let port = free_port().await;
         let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile \
-                none\nStrictModes no\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin \
-                yes\nUsePAM no\nLogLevel ERROR\n\
+            "ListenAddress 127.0.0.1:{port}\nHostKey {host}\nAuthorizedKeysFile {keys}\n\
+             PidFile none\nStrictModes no\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nPermitRootLogin yes\nUsePAM no\nLogLevel ERROR\n\
              SetEnv HOME={home}\n{more}",
-            home = folder.path().display(),
+            home = directory.path().display(),
             host = path("host_key").display(),
             keys = path("authorized_keys").display(),
         );
@@ -100,35 +98,35 @@ impl Sshd {
             }
         })
         .await;
-        Some(Self { folder, port, host_key, key: Arc::new(key), child })
+        Some(Self { directory, port, host_key, key: Arc::new(key), child })
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     pub fn endpoint(&self) -> Endpoint {
         Endpoint { host: "127.0.0.1".into(), port: self.port, user: "root".into() }
     }
 
-    /// Plain channels only.
+    /// Options with plain channels only.
     pub fn options(&self) -> Options {
         Options {
             endpoint: self.endpoint(),
             host_keys: HostKeys::Pinned(vec![Fingerprint::of(self.host_key.public_key())].into()),
             identity: Identity::Key(self.key.clone()),
-            route: Route::Direct,
+            transport: Transport::Tcp,
             agent: None,
             docker_socket: self.path("docker.sock").display().to_string(),
         }
     }
 
-    /// With the agent.
+    /// Options with the agent.
     pub fn options_with_agent(&self) -> Options {
         let directory = self.path("remote").display().to_string();
         Options {
             agent: Some(AgentPlan {
-                binaries: agent_folder(),
+                binaries: agent_directory(),
                 directory,
                 installed: None,
                 resident: false,
@@ -137,12 +135,12 @@ impl Sshd {
         }
     }
 
-    /// With and without the agent: what holds for streams holds for both.
-    pub fn both_ways(&self) -> [(&'static str, Options); 2] {
+    /// Options with and without the agent: streams have to behave alike.
+    pub fn with_and_without_agent(&self) -> [(&'static str, Options); 2] {
         [("with agent", self.options_with_agent()), ("without agent", self.options())]
     }
 
-    /// From now on it presents another host key. Logins that there are go on.
+    /// Makes sshd present another host key from now on. Existing logins stay.
     pub async fn change_host_key(&self) -> Fingerprint {
         let next = generate();
         write(&self.path("host_key"), &next.to_openssh(Default::default()).unwrap(), 0o600);
@@ -150,17 +148,15 @@ impl Sshd {
         rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
         let next = Fingerprint::of(next.public_key());
         let options = Options { host_keys: HostKeys::Pinned(vec![next].into()), ..self.options() };
-        eventually(
-            "sshd presents its new \
-            key",
-            async || match Tunnel::connect(options.clone()).await {
+        eventually("sshd presents its new key", async || {
+            match Tunnel::connect(options.clone()).await {
                 Ok(tunnel) => {
                     tunnel.close().await;
                     Ok(())
                 }
                 Err(error) => Err(error.to_string()),
-            },
-        )
+            }
+        })
         .await;
         next
     }
@@ -216,28 +212,28 @@ async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-/// The folder of the agent: built once, or where `DOCKBRIDGE_AGENT_DIR` says.
-pub fn agent_folder() -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+/// The directory of the agent, built once, or `DOCKBRIDGE_AGENT_DIR`.
+pub fn agent_directory() -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        if let Some(folder) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
-            return folder.into();
+        if let Some(directory) = std::env::var_os("DOCKBRIDGE_AGENT_DIR") {
+            return directory.into();
         }
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "agent"])
+            .args(["build", "--quiet", "-p", "dockbridge-agent"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(built.unwrap().success(), "the agent does not build");
-        // This test lies in <target>/debug/deps.
+        // This test's program is in <target>/debug/deps.
         let test = std::env::current_exe().unwrap();
-        let folder = test.parent().and_then(Path::parent).unwrap().to_path_buf();
-        assert!(folder.join("dockbridge-agent").exists(), "no agent in {}", folder.display());
-        folder
+        let directory = test.parent().and_then(Path::parent).unwrap().to_path_buf();
+        assert!(directory.join("dockbridge-agent").exists(), "no agent in {}", directory.display());
+        directory
     };
-    FOLDER.get_or_init(build).clone()
+    DIRECTORY.get_or_init(build).clone()
 }
 
-/// Polls until it succeeds; the last error is in the message.
+/// Polls until it succeeds; the last error is part of the message.
 pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
     what: &str,
     mut attempt: impl FnMut() -> F,
@@ -248,15 +244,14 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
             Ok(value) => return value,
             Err(last) => assert!(
                 tokio::time::Instant::now() < deadline,
-                "not within {SOON:?}: \
-                {what}; last: {last}"
+                "not within {SOON:?}: {what}; last: {last}"
             ),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Within the time for everything.
+/// Waits for a future up to the limit.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(SOON, future).await {
         Ok(value) => value,
@@ -264,7 +259,8 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// By the way that was asked for: a test of the agent must not pass without one.
+/// Connects, and checks that the agent runs as requested: a test of the agent must not pass without
+/// one.
 pub async fn connect(options: Options) -> Tunnel {
     let wanted = options.agent.is_some();
     let tunnel = soon("connect", Tunnel::connect(options)).await.unwrap();
@@ -273,32 +269,32 @@ pub async fn connect(options: Options) -> Tunnel {
     tunnel
 }
 
-/// What a stream may lead to.
+/// The behavior of a stream's destination.
 #[derive(Clone, Copy)]
 pub enum Peer {
-    /// Sends everything back; ends its side when the other side ended.
+    /// Sends everything back; closes its side when the other side is closed.
     Echo,
-    /// Reads to the end, then answers with the number of bytes, then ends.
+    /// Reads to the end, answers with the number of bytes, and closes.
     Count,
-    /// Sends without end.
+    /// Sends forever.
     Flood,
-    /// Says a word, ends its side, and goes on reading to the end, which it reports in a file.
+    /// Sends a word, closes its side, and reads to the end, which it reports in a file.
     EndsFirst,
-    /// Says a word and closes everything.
+    /// Sends a word and closes both sides.
     HangsUp,
-    /// Reads one byte, says [`SAID`] bytes and closes everything, which is a reset for whoever sent
-    /// more than one.
+    /// Reads one byte, sends [`SAID`] bytes and closes both sides, which is a reset for a peer that
+    /// sent more than one byte.
     Breaks,
     /// Accepts and never reads.
     Deaf,
-    /// Accepts, never reads, and closes everything when a file `hang-up` appears beside the report.
+    /// Accepts, never reads, and closes both sides when a file `hang-up` appears beside the report.
     DeafThenHangsUp,
 }
 
-/// By [`Peer::Breaks`].
+/// The number of bytes that [`Peer::Breaks`] sends.
 pub const SAID: usize = 1 << 20;
 
-/// Bytes that all [`Peer::Flood`]s of this process got rid of.
+/// How many bytes all [`Peer::Flood`]s of this process have sent.
 pub static FLOODED: AtomicU64 = AtomicU64::new(0);
 
 async fn behave(
@@ -352,7 +348,7 @@ async fn behave(
     }
 }
 
-/// Listens at the Docker socket's place of this sshd.
+/// Listens at the path of this sshd's Docker socket.
 pub fn docker(sshd: &Sshd, peer: Peer) -> tokio::task::JoinHandle<()> {
     let path = sshd.path("docker.sock");
     let _ = std::fs::remove_file(&path);
@@ -364,7 +360,7 @@ pub fn docker(sshd: &Sshd, peer: Peer) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Listens at a TCP port.
+/// Listens on a TCP port.
 pub async fn tcp(sshd: &Sshd, peer: Peer) -> u16 {
     let (listener, report) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), sshd.path("report"));
     let port = listener.local_addr().unwrap().port();

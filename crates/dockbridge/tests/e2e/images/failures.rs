@@ -74,7 +74,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
         download",
         &["--url", &cut],
         BAD_SOURCE,
-        "cannot be asked for the rest",
+        "cannot be resumed",
     )
     .await;
     let stalls = at("stalls", Manner::StalledAt(1 << 20));

@@ -311,8 +311,7 @@ impl World {
                     self.release(&id);
                     assert!(
                         self.conflicts(&asked),
-                        "{asked:?} is refused, and nobody has it: \
-                        {:?}",
+                        "{asked:?} is refused, and nobody has it: {:?}",
                         self.host
                     );
                 }

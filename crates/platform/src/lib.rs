@@ -1,0 +1,11 @@
+//! What each operating system does in its own manner, behind one name for all of them.
+//!
+//! One module per subject, and in it one file per system: a new system is a new file, and callers
+//! do not change. The crate knows nothing of machines, tunnels or Docker.
+
+pub mod clock;
+pub mod detach;
+pub mod memory;
+pub mod private_file;
+#[cfg(feature = "session")]
+pub mod session;

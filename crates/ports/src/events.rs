@@ -1,0 +1,121 @@
+//! The engine's events: of which containers there is news, and whether there is of services.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::engine_error::EngineError;
+
+/// One event is about 1 KB; labels make it longer.
+const MAX_EVENT: usize = 1 << 20;
+
+/// `{"type":["container","network","service"],"event":["start","die","destroy","rename","connect","disconnect","create","update","remove"]}`.
+/// A pause is not among it: a paused container keeps its ports. The last three are the services'
+/// alone, and those of others are passed over.
+pub(crate) const EVENTS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%2C%22service%22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%2C%22\
+                      \
+    rename%22%2C%22connect%22%2C%22disconnect%22%2C%22create%22%2C%22update%22%2C%22remove%22%5D%7D";
+
+/// Of what there is news.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Ids.
+    pub(crate) containers: BTreeSet<String>,
+    /// Services of a swarm have changed.
+    pub(crate) services: bool,
+}
+
+/// The engine's event stream.
+pub(crate) struct Events {
+    body: Incoming,
+    buffer: BytesMut,
+    _connection: AbortOnDropHandle<()>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event {
+    #[serde(default, rename = "Type")]
+    kind: String,
+    #[serde(default)]
+    action: String,
+    actor: Actor,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Actor {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+impl Event {
+    fn tell(mut self, news: &mut News) {
+        match self.kind.as_str() {
+            "service" => news.services = true,
+            _ if matches!(self.action.as_str(), "create" | "update" | "remove") => {}
+            // It names the network, and its container beside it.
+            "network" => news.containers.extend(self.actor.attributes.remove("container")),
+            _ => drop(news.containers.insert(self.actor.id)),
+        }
+    }
+}
+
+impl Events {
+    pub(crate) fn new(body: Incoming, connection: AbortOnDropHandle<()>) -> Self {
+        Self { body, buffer: BytesMut::new(), _connection: connection }
+    }
+
+    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the
+    /// stream. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<News>, EngineError> {
+        loop {
+            let news = self.parse()?;
+            if news.services || !news.containers.is_empty() {
+                return Ok(Some(news));
+            }
+            if self.buffer.len() > MAX_EVENT {
+                return Err(EngineError::Body("an event of more than 1 MiB".into()));
+            }
+            match Pin::new(&mut self.body).frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(EngineError::Exchange(error)),
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        self.buffer.extend_from_slice(data);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes whole events out of the buffer; a half one stays. Chunks need not end where events do.
+    fn parse(&mut self) -> Result<News, EngineError> {
+        let mut news = News::default();
+        let mut events = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Event>();
+        let mut read = 0;
+        loop {
+            match events.next() {
+                Some(Ok(event)) => {
+                    event.tell(&mut news);
+                    read = events.byte_offset();
+                }
+                Some(Err(error)) if error.is_eof() => break,
+                Some(Err(error)) => return Err(EngineError::Decode(error)),
+                None => {
+                    read = self.buffer.len();
+                    break;
+                }
+            }
+        }
+        drop(self.buffer.split_to(read));
+        Ok(news)
+    }
+}

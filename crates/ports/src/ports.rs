@@ -1,0 +1,298 @@
+//! The published ports of one machine: follows its engine, and opens and closes listeners.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::stream::{self, TryStreamExt};
+use lifecycle::Activity;
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tunnel::Connector;
+
+use crate::docker::{Engine, Inspected, Listed, OwnAddress};
+use crate::engine_error::EngineError;
+use crate::listen;
+use crate::listeners::{Environment, Opened, State};
+use crate::listening::Listening;
+use crate::openings::Openings;
+use crate::options::Options;
+use crate::publication::{Container, Here, publications};
+use crate::status::PortStatus;
+use crate::table::Ticket;
+
+/// Questions under way at once while a burst of events is worked off, as after `compose up`.
+const QUESTIONS_AT_ONCE: usize = 8;
+/// How often a port that could not be had is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Streams of all forwards together, below the tunnel's 1024: docker commands need some, too.
+const MAX_STREAMS: usize = 896;
+
+/// The published ports of one profile's machine. Cheap to clone; clones share the listeners.
+#[derive(Clone)]
+pub struct Ports(Arc<Inner>);
+
+struct Inner {
+    environment: Environment,
+    openings: Openings,
+    state: Mutex<State>,
+}
+
+impl Ports {
+    /// Nothing is listened on yet.
+    pub fn new(connector: Arc<dyn Connector>, activity: Activity, options: Options) -> Self {
+        let state = Mutex::new(State::new(options.rules.clone()));
+        let environment = Environment {
+            connector,
+            activity,
+            options,
+            places: Arc::new(Semaphore::new(MAX_STREAMS)),
+            tasks: TaskTracker::new(),
+        };
+        Self(Arc::new(Inner { environment, openings: Openings::default(), state }))
+    }
+
+    /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown`
+    /// comes. To be called each time a path to the engine is there. Listeners stay when it returns:
+    /// only [`Ports::detach`] and the death of a container close them.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked; the caller decides when to call again.
+    pub async fn run(&self, shutdown: CancellationToken) -> Result<(), EngineError> {
+        shutdown.run_until_cancelled(self.follow()).await.unwrap_or(Ok(()))
+    }
+
+    async fn follow(&self) -> Result<(), EngineError> {
+        // Events first: what happens while the list is on its way is not lost.
+        let mut events = self.engine().events().await?;
+        self.resync().await?;
+        let mut again = interval(TRY_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let news = tokio::select! {
+                news = events.next() => news?,
+                _ = again.tick() => {
+                    let mut state = self.state();
+                    state.retry(self.environment());
+                    continue;
+                }
+            };
+            let Some(news) = news else { return Ok(()) };
+            if news.services {
+                self.resync().await?;
+            }
+            stream::iter(news.containers.into_iter().map(Ok))
+                .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move {
+                    self.refresh(&id).await.map(drop)
+                })
+                .await?;
+        }
+    }
+
+    /// The machine is gone on purpose, and its containers with it: closes every port and resets its
+    /// connections. What was published is listed as asleep.
+    pub fn detach(&self) {
+        self.end_all(None);
+    }
+
+    /// The same where the machine goes by itself: published TCP ports go on listening, to tell who
+    /// asks by HTTP that their container is asleep.
+    pub fn fall_asleep(&self) {
+        self.end_all(Some(&self.environment().tasks));
+    }
+
+    fn end_all(&self, listening_on: Option<&TaskTracker>) {
+        self.0.openings.cancel();
+        let mut state = self.state();
+        let ended: Vec<(Listening, Vec<SocketAddr>)> = state
+            .table
+            .open()
+            .filter(|open| !open.listening.slot.by_hand)
+            .map(|open| (open.listening.clone(), open.at.clone()))
+            .collect();
+        state.table.clear();
+        for (_, opened) in std::mem::take(&mut state.forwards) {
+            opened.cut();
+        }
+        for (listening, at) in ended {
+            state.sleepers.add(listening, at, listening_on);
+        }
+    }
+
+    /// Closes everything, and returns when nothing of it runs any more.
+    pub async fn close(&self) {
+        self.detach();
+        self.state().sleepers.clear();
+        self.environment().tasks.close();
+        self.environment().tasks.wait().await;
+    }
+
+    /// A container was asked to end through us: closes its ports before the answer is passed on.
+    /// Costs nothing for one without open ports. Failures are left to the events.
+    pub async fn settle(&self, reference: &str) {
+        self.opened(Some(reference)).await;
+        let id = {
+            let state = self.state();
+            let holds = |id: &&str| state.forwards.keys().any(|slot| slot.container == *id);
+            state.table.called(reference).filter(holds).map(str::to_owned)
+        };
+        if let Some(id) = id
+            && let Err(error) = self.refresh(&id).await
+        {
+            tracing::debug!(%id, %error, "the state of a container that was asked to end is not \
+                known yet");
+        }
+    }
+
+    /// What is open, and what should be and is not, in order of the local address.
+    pub fn list(&self) -> Vec<PortStatus> {
+        let state = self.state();
+        let open = state.table.open().map(|open| {
+            PortStatus::open(open, state.forwards.get(&open.listening.slot).map(Opened::counters))
+        });
+        let missing =
+            state.table.missing().map(|(listening, why)| PortStatus::missing(listening, why));
+        let waiting =
+            state.table.waiting().map(|(address, forward)| PortStatus::waiting(address, forward));
+        let asleep = state
+            .sleepers
+            .iter()
+            .map(|sleeper| PortStatus::asleep(&sleeper.listening, &sleeper.at));
+        let mut list: Vec<PortStatus> = open.chain(missing).chain(waiting).chain(asleep).collect();
+        list.sort_by_key(|status| (status.local, status.protocol));
+        list
+    }
+
+    async fn resync(&self) -> Result<(), EngineError> {
+        let ticket = self.state().table.ask();
+        match self.running().await {
+            Ok(running) => {
+                let mut state = self.state();
+                // Whoever runs again has its port again, and nobody else has one.
+                state.sleepers.clear();
+                let actions = state.table.resync(ticket, running);
+                state.carry_out(self.environment(), actions);
+                Ok(())
+            }
+            Err(error) => {
+                self.state().table.abandon(ticket);
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks about one container and does what follows from it. Returns its full id, where there is
+    /// one.
+    pub(crate) async fn refresh(&self, reference: &str) -> Result<String, EngineError> {
+        let question = Question::new(self);
+        let inspected = self.engine().inspect(reference).await?;
+        let id = inspected.as_ref().map_or(reference, |inspected| inspected.id.as_str()).to_owned();
+        let bridged = match &inspected {
+            Some(inspected)
+                if inspected.state.running
+                    && matches!(inspected.address(), OwnAddress::Overlay(_)) =>
+            {
+                self.engine().gateway_bridge().await?.remove(&id)
+            }
+            _ => None,
+        };
+        question.answered(&id, inspected, bridged.as_ref());
+        Ok(id)
+    }
+
+    pub(crate) fn here(&self) -> Here {
+        Here { bind: self.environment().options.bind, has: listen::is_here }
+    }
+
+    /// A container was started, and this is what it asked for.
+    pub(crate) fn observe_started(&self, container: Container) {
+        let mut state = self.state();
+        let ticket = state.table.ask();
+        let actions = state.table.observe(ticket, &container.id.clone(), Some(container));
+        state.carry_out(self.environment(), actions);
+    }
+
+    pub(crate) fn engine(&self) -> Engine<'_> {
+        Engine(&*self.environment().connector)
+    }
+
+    /// All that publishes ports, or may be forwarded to by hand.
+    async fn running(&self) -> Result<Vec<Container>, EngineError> {
+        let (listed, services) =
+            futures::try_join!(self.engine().list(), self.engine().services())?;
+        let overlays =
+            listed.iter().any(|listed| matches!(listed.address(), OwnAddress::Overlay(_)));
+        let bridged =
+            if overlays { self.engine().gateway_bridge().await? } else { BTreeMap::new() };
+        let containers = listed.iter().map(|listed| self.listed(listed, bridged.get(&listed.id)));
+        Ok(containers
+            .chain(services.iter().map(|service| service.as_container(self.here())))
+            .collect())
+    }
+
+    fn listed(&self, listed: &Listed, bridged: Option<&IpAddr>) -> Container {
+        let address = listed.address().with(bridged);
+        let publications = publications(&listed.port_map(), self.here(), address);
+        Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address }
+    }
+
+    /// Waits for the openings in progress, 10 s at most: those of one container (by id, the beginning
+    /// of its id, or name), or all of them. Returns at once if there are none.
+    pub async fn opened(&self, reference: Option<&str>) {
+        self.0.openings.wait(reference).await;
+    }
+
+    pub(crate) fn openings(&self) -> &Openings {
+        &self.0.openings
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    // Every critical section leaves the table and the sockets in step, so a panic elsewhere does
+    // not make them wrong.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question to the engine about one container; without an answer its ticket is given back.
+struct Question<'a> {
+    ports: &'a Ports,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Question<'a> {
+    fn new(ports: &'a Ports) -> Self {
+        Self { ports, ticket: Some(ports.state().table.ask()) }
+    }
+
+    fn answered(mut self, id: &str, inspected: Option<Inspected>, bridged: Option<&IpAddr>) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let running = inspected.filter(|inspected| inspected.state.running).map(|inspected| {
+            let address = inspected.address().with(bridged);
+            let ports = inspected.network_settings.ports.unwrap_or_default();
+            Container {
+                publications: publications(&ports, self.ports.here(), address),
+                name: inspected.name.trim_start_matches('/').to_owned(),
+                id: inspected.id,
+                address,
+            }
+        });
+        let mut state = self.ports.state();
+        let actions = state.table.observe(ticket, id, running);
+        state.carry_out(self.ports.environment(), actions);
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.ports.state().table.abandon(ticket);
+        }
+    }
+}
