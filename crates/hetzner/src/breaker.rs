@@ -194,8 +194,7 @@ mod tests {
         assert_eq!(
             breaker.admit(PAUSES, now + seconds(5)),
             Admission::Free,
-            "without a network \
-            nothing reaches it"
+            "without a network nothing reaches it"
         );
         breaker.learn(Came::Unanswered, PAUSES, now + seconds(6));
         assert!(matches!(breaker.admit(PAUSES, now + seconds(6)), Admission::Refused { .. }));

@@ -111,8 +111,7 @@ mod tests {
         let pause = budget.admit(10, start).unwrap_err();
         assert!(
             (1.0..1.01).contains(&pause.as_secs_f64()),
-            "one request refills in a second, not \
-            in {pause:?}"
+            "one request refills in a second, not in {pause:?}"
         );
         assert_eq!(budget.admit(10, start + pause), Ok(()));
         assert!(budget.admit(10, start + pause).is_err());
@@ -126,8 +125,7 @@ mod tests {
         let pause = budget.admit(9, start).unwrap_err();
         assert!(
             (5.0..5.01).contains(&pause.as_secs_f64()),
-            "ten requests at two a second, not \
-            {pause:?}"
+            "ten requests at two a second, not {pause:?}"
         );
         assert_eq!(budget.last(), Some(told(7200, 0)));
     }

@@ -313,12 +313,8 @@ mod tests {
     #[test]
     fn the_token_is_in_no_debug_output() {
         let client = Client::new(endpoint(), "wohlgehuetet".into()).unwrap();
-        let shown = format!(
-            "{client:#?} {:?} \
-            {:?}",
-            client.servers(),
-            client.authorization().unwrap()
-        );
+        let shown =
+            format!("{client:#?} {:?} {:?}", client.servers(), client.authorization().unwrap());
         assert!(!shown.contains("wohlgehuetet"), "{shown}");
         assert!(shown.contains(DEFAULT_ENDPOINT), "{shown}");
     }

@@ -65,8 +65,7 @@ impl<T: Resource> Resources<T> {
                 }
                 Ok(_) => {}
                 Err(unseen) => {
-                    tracing::debug!(error = %unseen, name, "it cannot be seen whether it was \
-                        created");
+                    tracing::debug!(error = %unseen, name, "it cannot be seen whether it was created");
                     return Err(if lost { error } else { last_loss.unwrap_or(error) });
                 }
             }

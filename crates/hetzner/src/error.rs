@@ -54,9 +54,7 @@ pub enum Error {
         ids: Vec<u64>,
     },
     /// No reply came. If it was `sent`, the cloud may have done it.
-    #[error("{operation}: {} \
-        {endpoint}{}", if *sent { "no usable reply came \
-            from" } else { "nothing is reached at" }, likely(source, *sent))]
+    #[error("{operation}: {} {endpoint}{}", if *sent { "no usable reply came from" } else { "nothing is reached at" }, likely(source, *sent))]
     Transport {
         /// What was asked.
         operation: Operation,
@@ -237,18 +235,14 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
         () if source.is_timeout() && sent => " in time",
         () if says("dns error") => " (its name cannot be looked up: this computer may be offline)",
         () if says("tunnel error") || says("proxy") => {
-            " (the proxy of HTTPS_PROXY or HTTP_PROXY \
-            does not let it through)"
+            " (the proxy of HTTPS_PROXY or HTTP_PROXY does not let it through)"
         }
         () if says("connection refused") => " (nothing listens there)",
         () if says("certificate") => {
-            " (its certificate is not the API's: something stands \
-            between)"
+            " (its certificate is not the API's: something stands between)"
         }
-        () if says(
-            "invalid http \
-            version",
-        ) || says("corrupt message")
+        () if says("invalid http version")
+            || says("corrupt message")
             || says("invalid contenttype")
             || says("record overflow") =>
         {
@@ -310,15 +304,8 @@ impl ApiError {
             Err(_) => (Code::Other(format!("http {}", status.as_u16())), None, None),
         };
         let message = message.filter(|text| !text.is_empty());
-        let message = message.unwrap_or_else(|| {
-            status
-                .canonical_reason()
-                .unwrap_or(
-                    "no reason \
-            given",
-                )
-                .to_owned()
-        });
+        let message = message
+            .unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
         Self { operation, status, code, message, details, request_id, rate_limit }
     }
 }

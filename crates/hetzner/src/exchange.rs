@@ -136,8 +136,7 @@ impl Client {
         while let Err(pause) = self.budgets(|budgets| {
             request.bucket(budgets).admit(self.config.rate_reserve, Instant::now())
         }) {
-            tracing::info!(operation = %request.operation, ?pause, "the rate budget of the cloud \
-                is nearly used up");
+            tracing::info!(operation = %request.operation, ?pause, "the rate budget of the cloud is nearly used up");
             sleep(pause).await;
         }
     }
@@ -245,10 +244,8 @@ impl Client {
 fn page(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4096)).unwrap_or_default());
     let lower = text.trim_start().to_ascii_lowercase();
-    if !(lower.starts_with(
-        "<!doctype \
-        html",
-    ) || lower.starts_with("<html")
+    if !(lower.starts_with("<!doctype html")
+        || lower.starts_with("<html")
         || lower.starts_with("<head"))
     {
         return None;

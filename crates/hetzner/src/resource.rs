@@ -191,8 +191,7 @@ impl Client {
                 // Half a list taken for the whole would make what is missing look deleted.
                 Ok(Some(next)) => {
                     let source = serde_json::Error::custom(format!(
-                        "page {page} is followed by \
-                        page {next}"
+                        "page {page} is followed by page {next}"
                     ));
                     return Err(Error::Decode { operation: request.operation, source });
                 }

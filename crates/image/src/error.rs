@@ -189,8 +189,7 @@ pub enum ImageError {
     #[error("interrupted")]
     Interrupted,
     /// What was made on the way could not be removed.
-    #[error("{}what was made on the way could not be \
-        removed", because.as_ref().map(|because| format!("{}; in addition, ", machine::with_causes(&**because))).unwrap_or_default())]
+    #[error("{}what was made on the way could not be removed", because.as_ref().map(|because| format!("{}; in addition, ", machine::with_causes(&**because))).unwrap_or_default())]
     LeftOver {
         /// What had gone wrong before.
         because: Option<Box<ImageError>>,
@@ -234,10 +233,9 @@ impl ImageError {
                 "name other types with `--server-type`, or none: then the one with the \
                     smallest disk is taken",
             ),
-            ImageError::Busy { .. } => Some(
-                "wait until it has ended: the same command then finds \
-                its snapshot",
-            ),
+            ImageError::Busy { .. } => {
+                Some("wait until it has ended: the same command then finds its snapshot")
+            }
             ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => Some(
                 "name other locations in `hetzner.locations`, other types with \
                     `--server-type`, or try again later",
@@ -250,34 +248,29 @@ impl ImageError {
                 Some("run the same command again: it takes over what is left, or begins anew")
             }
             ImageError::NoImage { .. } => Some(
-                "look at what the address really sends; `qemu-img convert -O raw` makes an image \
-                    of other formats; `--format raw` writes it as it is",
+                "look at what the address really sends; `qemu-img convert -O raw` makes an \
+                    image of other formats; `--format raw` writes it as it is",
             ),
-            ImageError::NoBaseImage { .. } => Some(
-                "change `hetzner.image` in the settings: it \
-                names what the image is made from",
-            ),
+            ImageError::NoBaseImage { .. } => {
+                Some("change `hetzner.image` in the settings: it names what the image is made from")
+            }
             ImageError::Write { kind: WriteFailure::Checksum, .. }
             | ImageError::Checksum { .. } => Some(
-                "compare with the checksum that the publisher gives, and fetch the image \
-                    again",
+                "compare with the checksum that the publisher gives, and fetch the image again",
             ),
             ImageError::Write { kind: WriteFailure::Source, .. } => Some(
                 "a server fetches `--url` over its own line: can it be had from there? \
                     `--file` sends a file of this computer",
             ),
-            ImageError::Write { kind: WriteFailure::TooBig, .. } => Some(
-                "name a type with a \
-                bigger disk with `--server-type`",
-            ),
-            ImageError::Write { kind: WriteFailure::Archive, .. } => Some(
-                "is it the right file, \
-                and the right `--compression`?",
-            ),
-            ImageError::LeftOver { .. } => Some(
-                "a server that is left bills: `dockbridge sweep` \
-                lists and removes it",
-            ),
+            ImageError::Write { kind: WriteFailure::TooBig, .. } => {
+                Some("name a type with a bigger disk with `--server-type`")
+            }
+            ImageError::Write { kind: WriteFailure::Archive, .. } => {
+                Some("is it the right file, and the right `--compression`?")
+            }
+            ImageError::LeftOver { .. } => {
+                Some("a server that is left bills: `dockbridge sweep` lists and removes it")
+            }
             _ => None,
         }
     }
@@ -285,9 +278,7 @@ impl ImageError {
 
 fn none_of(types: &[String]) -> String {
     if types.is_empty() {
-        "no server \
-        type"
-            .to_owned()
+        "no server type".to_owned()
     } else {
         format!("none of {}", types.join(", "))
     }

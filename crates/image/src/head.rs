@@ -48,8 +48,7 @@ pub(crate) async fn look(disk: &DiskImage) -> Result<(), ImageError> {
             Err(error) => {
                 tracing::debug!(
                     error = machine::with_causes(&error),
-                    "the image cannot be looked \
-                    at from here"
+                    "the image cannot be looked at from here"
                 );
                 return Ok(());
             }
@@ -146,10 +145,7 @@ mod tests {
         let json = auto("/x/metal.raw.xz", b"{\"error\": \"no such version\"}", 27);
         assert_eq!(
             json.as_deref(),
-            Some(
-                "is called .xz and is not compressed by xz: it is a JSON \
-            answer"
-            )
+            Some("is called .xz and is not compressed by xz: it is a JSON answer")
         );
         let plain = auto("metal.raw.zst", &[0; 512], 9 << 20);
         assert_eq!(plain.as_deref(), Some("is called .zst and is not compressed by zstd"));
@@ -165,8 +161,7 @@ mod tests {
         assert_eq!(
             auto("disk.raw.xz", b"\xfd7zXZ\0\0\x04", 600),
             None,
-            "what is compressed may be \
-            small"
+            "what is compressed may be small"
         );
         assert_eq!(auto("download", b"\x28\xb5\x2f\xfd\0", 600), None, "a name promises nothing");
         assert_eq!(auto("disk.qcow2", b"QFI\xfb\0\0\0\x03", 200_000), None);
@@ -178,10 +173,7 @@ mod tests {
         );
         assert_eq!(
             told("x", b"KDMV", 9 << 20, Compression::None).as_deref(),
-            Some(
-                "is a VMDK disk \
-            of VMware, and no disk image"
-            )
+            Some("is a VMDK disk of VMware, and no disk image")
         );
     }
 }

@@ -41,7 +41,7 @@ pub struct Name(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no name for an image: it has to be 1 to 63 letters, digits, `-`, `_` and `.`, \
-    with a letter or digit at both ends"
+        with a letter or digit at both ends"
 )]
 pub struct InvalidImageName(String);
 
@@ -251,8 +251,7 @@ mod tests {
         assert!(is_our_snapshot(&theirs, &labels) && !is_our_snapshot(&ours, &labels));
         assert!(
             !is_our_snapshot(&theirs, &recipe("x").builder_labels(&theirs, "h")),
-            "a builder's \
-            server is no snapshot"
+            "a builder's server is no snapshot"
         );
     }
 

@@ -117,12 +117,7 @@ mod tests {
     fn who_names_types_gets_those_in_that_order() {
         assert_eq!(
             names(0, &["big-cheap", "dear", "arm"]),
-            [
-                "big-cheap \
-            fsn1",
-                "dear fsn1",
-                "dear nbg1"
-            ]
+            ["big-cheap fsn1", "dear fsn1", "dear nbg1"]
         );
     }
 }

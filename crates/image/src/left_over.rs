@@ -60,9 +60,9 @@ pub async fn left_over(
         firewalls.iter().filter(|firewall| labels::is_our_builder(owner, &firewall.labels))
     {
         if is_dead(&firewall.labels, since(firewall.created), locks)? {
-            let because = "it stood before a server on which an image was built, and the build is \
-                over"
-                .to_owned();
+            let because =
+                "it stood before a server on which an image was built, and the build is over"
+                    .to_owned();
             left.push(LeftOver {
                 kind: "firewall",
                 id: firewall.id,
@@ -178,10 +178,7 @@ async fn delete_server(
             }
         } else if begun.elapsed() > LONGEST_DELETE {
             return Err(ImageError::ServerGone {
-                what: format!(
-                    "the deletion of server {id} does \
-                not end"
-                ),
+                what: format!("the deletion of server {id} does not end"),
             });
         }
         last = Some(server);

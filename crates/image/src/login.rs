@@ -46,11 +46,7 @@ pub(crate) async fn connect(
     let Some(address) = server.public_net.ipv4.as_ref().map(|address| IpAddr::V4(address.ip))
     else {
         return Err(ImageError::ServerGone {
-            what: format!(
-                "server {} has no IPv4 \
-            address",
-                server.id
-            ),
+            what: format!("server {} has no IPv4 address", server.id),
         });
     };
     let options = Options {
@@ -93,12 +89,9 @@ pub(crate) async fn connect(
 /// A server that was deleted or powered off will never answer.
 async fn is_there(client: &Client, id: u64) -> Result<(), ImageError> {
     match client.servers().get(id).await {
-        Ok(None) => Err(ImageError::ServerGone {
-            what: format!(
-                "server {id} does not exist any \
-            more"
-            ),
-        }),
+        Ok(None) => {
+            Err(ImageError::ServerGone { what: format!("server {id} does not exist any more") })
+        }
         Ok(Some(server))
             if matches!(
                 server.status,

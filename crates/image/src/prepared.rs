@@ -75,13 +75,8 @@ impl Preparation {
     }
 
     pub(crate) async fn to_snapshot(&self, build: &Build<'_>) -> Result<Image, ImageError> {
-        let key = Arc::new(
-            machine::generate_key(
-                "dockbridge image \
-            build",
-            )
-            .map_err(ImageError::Key)?,
-        );
+        let key =
+            Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
         let host_key = HostKey::generate().map_err(ImageError::Key)?;
         let user_data = machine::builder_user_data(&host_key, key.public_key())?;
         let footing = build.footing(&key).await?;
@@ -118,26 +113,15 @@ impl Preparation {
         let servers = build.client.servers();
         build
             .settled(
-                "build the server \
-            anew",
+                "build the server anew",
                 servers.rebuild(server.id, self.base.id, user_data).await,
             )
             .await?;
         let gone = || ImageError::ServerGone {
-            what: format!(
-                "server {} does not exist any \
-            more",
-                server.id
-            ),
+            what: format!("server {} does not exist any more", server.id),
         };
-        let server = servers
-            .get(server.id)
-            .await
-            .map_err(cloud(
-                "look at the \
-            server",
-            ))?
-            .ok_or_else(gone)?;
+        let server =
+            servers.get(server.id).await.map_err(cloud("look at the server"))?.ok_or_else(gone)?;
         if server.status == ServerStatus::Off {
             build.settled("start the server", servers.power_on(server.id).await).await?;
         }
@@ -168,8 +152,8 @@ impl Preparation {
                         return Err(ImageError::Lost { what: SERVER, times: broken, last });
                     }
                     build.note(format!(
-                        "the connection to the server broke: {last}; once more from \
-                        the beginning"
+                        "the connection to the server broke: {last}; once more from the \
+                            beginning"
                     ));
                 }
                 outcome => return outcome,
@@ -188,14 +172,13 @@ impl Preparation {
         let sum = HEXLOWER.encode(&Sha256::digest(&self.agent));
         let put = format!(
             "set -e; umask 022; mkdir -p {LIBRARY_DIRECTORY}; cat >{agent}.new; echo '{sum}  \
-                {agent}.new' | sha256sum --check --status; \
-             chmod 755 {agent}.new; mv -f {agent}.new {agent}"
+                {agent}.new' | sha256sum --check --status; chmod 755 {agent}.new; mv -f \
+                {agent}.new {agent}"
         );
         run(tunnel, "put the agent there", &put, &self.agent).await?;
         run(
             tunnel,
-            "write the files that all machines \
-            have",
+            "write the files that all machines have",
             "exec sh -s",
             self.furnishing.script().as_bytes(),
         )
@@ -224,17 +207,11 @@ impl Preparation {
         }
         let end = lines.into_inner().into_inner().ended().await;
         match end.status {
-            None => Err(lost(tunnel.is_dead().unwrap_or_else(|| {
-                "the script ended without a \
-                status"
-                    .to_owned()
-            }))),
+            None => Err(lost(
+                tunnel.is_dead().unwrap_or_else(|| "the script ended without a status".to_owned()),
+            )),
             Some(status) => Err(ImageError::Prepare {
-                message: format!(
-                    "{} (status \
-                {status})",
-                    last_line(&end.stderr)
-                ),
+                message: format!("{} (status {status})", last_line(&end.stderr)),
             }),
         }
     }
@@ -270,11 +247,7 @@ async fn run(tunnel: &Tunnel, what: &str, command: &str, input: &[u8]) -> Result
         Some(status) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             Err(ImageError::Prepare {
-                message: format!(
-                    "it could not {what}: {} (status \
-                {status})",
-                    last_line(&said)
-                ),
+                message: format!("it could not {what}: {} (status {status})", last_line(&said)),
             })
         }
     }

@@ -150,11 +150,7 @@ impl<'a> Build<'a> {
                 {
                     self.phase(
                         Phase::Snapshot,
-                        Some(format!(
-                            "waiting for {}, which an earlier \
-                        build began",
-                            image.id
-                        )),
+                        Some(format!("waiting for {}, which an earlier build began", image.id)),
                     );
                     self.pause().await?;
                 }
@@ -204,20 +200,12 @@ impl<'a> Build<'a> {
         {
             if !labels::is_our_builder(&self.order.owner, &left.labels) {
                 return Err(ImageError::Busy {
-                    by: format!(
-                        "or server {} has its name by \
-                    chance",
-                        left.id
-                    ),
+                    by: format!("or server {} has its name by chance", left.id),
                 });
             }
             if left.labels.get(HOST) != Some(&lock::host()) && age(&left) < LONGEST_BUILD {
                 return Err(ImageError::Busy {
-                    by: format!(
-                        "on server {} by another \
-                    computer",
-                        left.id
-                    ),
+                    by: format!("on server {} by another computer", left.id),
                 });
             }
             let settled = !left.locked
@@ -225,11 +213,7 @@ impl<'a> Build<'a> {
             if settled {
                 self.phase(
                     Phase::Create,
-                    Some(format!(
-                        "taking over server {} of an earlier \
-                    build",
-                        left.id
-                    )),
+                    Some(format!("taking over server {} of an earlier build", left.id)),
                 );
                 self.order.books.server(&left, prices(self.client).await.as_ref());
                 wall::ensure_before(self.client, footing.firewall, &left).await?;
@@ -319,21 +303,14 @@ impl<'a> Build<'a> {
     }
 
     pub(crate) async fn power_off(&self, id: u64) -> Result<(), ImageError> {
-        let gone = || ImageError::ServerGone {
-            what: format!(
-                "server {id} does not exist any \
-            more"
-            ),
-        };
+        let gone =
+            || ImageError::ServerGone { what: format!("server {id} does not exist any more") };
         let server = self
             .client
             .servers()
             .get(id)
             .await
-            .map_err(cloud(
-                "look at the \
-            server",
-            ))?
+            .map_err(cloud("look at the server"))?
             .ok_or_else(gone)?;
         if server.status == ServerStatus::Off {
             return Ok(());

@@ -42,8 +42,8 @@ pub(crate) async fn write(
 ) -> Result<Written, ImageError> {
     let lost = |last: String| ImageError::Lost { what: RESCUE, times: 1, last };
     let put = format!(
-        "umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f \
-        {WRITER}.new {WRITER}"
+        "umask 077 && cat >{WRITER}.new && chmod 700 {WRITER}.new && mv -f {WRITER}.new \
+            {WRITER}"
     );
     let sent =
         tunnel.exec(&put, writer).await.map_err(|error| lost(machine::with_causes(&error)))?;
@@ -79,12 +79,8 @@ pub(crate) async fn write(
         match read {
             Ok(0) => break,
             Ok(_) => {
-                let event = serde_json::from_slice(&text).map_err(|error| {
-                    lost(format!(
-                        "the writer \
-                    is not understood: {error}"
-                    ))
-                })?;
+                let event = serde_json::from_slice(&text)
+                    .map_err(|error| lost(format!("the writer is not understood: {error}")))?;
                 if let Some(end) = hearing.hear(event) {
                     return end;
                 }
@@ -105,15 +101,11 @@ pub(crate) async fn write(
             let why = said.lines().next().unwrap_or_default();
             Err(ImageError::Write {
                 kind: WriteFailure::Order,
-                message: format!(
-                    "the writer cannot \
-                be run in the rescue system: {why}"
-                ),
+                message: format!("the writer cannot be run in the rescue system: {why}"),
             })
         }
         Some(status) => Err(lost(format!(
-            "the writer ended with {status} and without a word of its \
-            own: {said}"
+            "the writer ended with {status} and without a word of its own: {said}"
         ))),
         None => Err(lost(format!("the writer was killed: {said}"))),
     }
@@ -196,10 +188,7 @@ impl Hearing<'_> {
             }
             WriteEvent::Resumed { at, because } => {
                 (self.report)(Event::Note {
-                    message: format!(
-                        "the source is asked again, from byte \
-                    {at}: {because}"
-                    ),
+                    message: format!("the source is asked again, from byte {at}: {because}"),
                 });
             }
             WriteEvent::Done(written) => return Some(Ok(written)),

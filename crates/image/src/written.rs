@@ -58,13 +58,8 @@ impl<'a> Writing<'a> {
         &self,
         build: &Build<'_>,
     ) -> Result<(Image, Written), ImageError> {
-        let key = Arc::new(
-            machine::generate_key(
-                "dockbridge image \
-            build",
-            )
-            .map_err(ImageError::Key)?,
-        );
+        let key =
+            Arc::new(machine::generate_key("dockbridge image build").map_err(ImageError::Key)?);
         let footing = build.footing(&key).await?;
         let server = match build.left_server(&footing).await? {
             Some(left) => left,
@@ -123,11 +118,7 @@ impl<'a> Writing<'a> {
         let servers = build.client.servers();
         build.power_off(server.id).await?;
         build
-            .settled(
-                "enable the rescue \
-            system",
-                servers.enable_rescue(server.id, &[key]).await,
-            )
+            .settled("enable the rescue system", servers.enable_rescue(server.id, &[key]).await)
             .await?;
         build.settled("start the server", servers.power_on(server.id).await).await
     }
@@ -164,8 +155,8 @@ impl<'a> Writing<'a> {
                         return Err(ImageError::Lost { what: RESCUE, times: broken, last });
                     }
                     build.note(format!(
-                        "the connection to the rescue system broke: {last}; once \
-                        more from the beginning"
+                        "the connection to the rescue system broke: {last}; once more from \
+                            the beginning"
                     ));
                     build.phase(Phase::Rescue, Some("connecting again".to_owned()));
                 }

@@ -122,7 +122,7 @@ pub enum BootstrapError {
     /// Over the cloud's limit.
     #[error(
         "the user-data of a new machine has {0} bytes, more than the {MAX_USER_DATA} that the \
-        cloud takes"
+            cloud takes"
     )]
     TooLong(usize),
 }
@@ -279,13 +279,7 @@ mod tests {
                 .iter()
                 .fold(script, |text, path| text.replace(path, &format!("{root}{path}")));
             let output = std::process::Command::new("sh")
-                .args([
-                    "-c",
-                    &format!(
-                        "{script}\necho \
-                \"written=$written\""
-                    ),
-                ])
+                .args(["-c", &format!("{script}\necho \"written=$written\"")])
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{output:?}");
@@ -298,8 +292,7 @@ mod tests {
         assert_eq!(
             run(furnishing.script_unless_there()),
             "written=yes\n",
-            "only an image has the \
-            mark"
+            "only an image has the mark"
         );
         run(furnishing.script());
         std::fs::remove_file(&dead_man).unwrap();

@@ -60,12 +60,7 @@ pub fn choose(
     let (plain, own) = match (first(Kind::Plain), first(Kind::Own)) {
         (Some(plain), Some(own)) => (plain, own),
         (Some(plain), None) => {
-            return took(
-                plain,
-                "there is no snapshot of our own that \
-            fits"
-                    .to_owned(),
-            );
+            return took(plain, "there is no snapshot of our own that fits".to_owned());
         }
         (None, Some(own)) => return took(own, "there is nothing else that fits".to_owned()),
         (None, None) => return None,
@@ -87,10 +82,7 @@ pub fn choose(
     if let (image, times @ ..ENOUGH) = fewer {
         return took(
             image,
-            format!(
-                "it is being measured in {location}: {times} of {ENOUGH} wakes \
-            are known"
-            ),
+            format!("it is being measured in {location}: {times} of {ENOUGH} wakes are known"),
         );
     }
     let (plain_took, own_took) = (median(of_plain), median(of_own));
@@ -176,22 +168,12 @@ mod tests {
     fn what_is_not_measured_is_tried_and_told() {
         assert_eq!(
             chosen(&History::default()),
-            (
-                2,
-                "it is being measured in fsn1: 0 of 2 wakes \
-            are known"
-                    .to_owned()
-            )
+            (2, "it is being measured in fsn1: 0 of 2 wakes are known".to_owned())
         );
         let one = history(&[(9, 2, "fsn1", 100)]);
         assert_eq!(
             chosen(&one),
-            (
-                1,
-                "it is being measured in fsn1: 0 of 2 wakes are \
-            known"
-                    .to_owned()
-            )
+            (1, "it is being measured in fsn1: 0 of 2 wakes are known".to_owned())
         );
         let elsewhere = history(&[(9, 2, "hel1", 100), (8, 2, "hel1", 100)]);
         assert_eq!(chosen(&elsewhere).0, 2, "another location tells nothing");
@@ -229,12 +211,7 @@ mod tests {
         fast.failed(2, Timestamp::from_second(NOW - 2 * 3_600).unwrap());
         assert_eq!(
             chosen(&fast),
-            (
-                1,
-                "a machine from snapshot 2 did not come up 2 h \
-            ago"
-                .to_owned()
-            )
+            (1, "a machine from snapshot 2 did not come up 2 h ago".to_owned())
         );
         fast.failed(1, now());
         assert_eq!(chosen(&fast).0, 1, "there is nothing to fall back on from the plain image");

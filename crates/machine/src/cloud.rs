@@ -151,9 +151,7 @@ impl Provider for Cloud {
                 Some(ready) => Ok(ready),
                 None => Err(MachineError::TimedOut {
                     waited: Duration::ZERO,
-                    last: "there was no \
-                    machine"
-                        .to_owned(),
+                    last: "there was no machine".to_owned(),
                 }),
             }
         })

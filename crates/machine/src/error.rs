@@ -28,8 +28,7 @@ pub enum MachineError {
         reason: String,
     },
     /// Everywhere out of stock.
-    #[error("none of {} is in stock; add types or locations to the settings, or try again \
-        later", tried.join(", "))]
+    #[error("none of {} is in stock; add types or locations to the settings, or try again later", tried.join(", "))]
     OutOfStock {
         /// Types and locations that were tried.
         tried: Vec<String>,
@@ -65,7 +64,7 @@ pub enum MachineError {
     /// The server does not accept this computer's login key.
     #[error(
         "server {name} does not accept this computer's login key {key}: another computer of \
-        this owner created it"
+            this owner created it"
     )]
     WrongLogin {
         /// The server.
@@ -75,8 +74,8 @@ pub enum MachineError {
     },
     /// The cloud calls the server running, and its TCP 22 does not answer. It is kept, since others
     /// may use it.
-    #[error("the cloud calls server {name} running, but its TCP port 22 has not answered for {} \
-        s{}; the server is kept", waited.as_secs(),
+    #[error("the cloud calls server {name} running, but its TCP port 22 has not answered for {} s{}; \
+        the server is kept", waited.as_secs(),
         if *is_the_server { ", although that of other hosts answers" } else { "" })]
     Unanswered {
         /// The server.
@@ -87,8 +86,8 @@ pub enum MachineError {
         is_the_server: bool,
     },
     /// The server accepts connections and does not answer on them.
-    #[error("server {name} accepts connections on TCP port 22 and has not answered on them for {} \
-        s: it is overloaded, or its SSH server hangs; the server is kept", waited.as_secs())]
+    #[error("server {name} accepts connections on TCP port 22 and has not answered on them for {} s: \
+        it is overloaded, or its SSH server hangs; the server is kept", waited.as_secs())]
     Overloaded {
         /// The server.
         name: String,
@@ -116,7 +115,7 @@ pub enum MachineError {
     /// It presents another host key than it should.
     #[error(
         "{name} presents the host key {presented}, which is not the one it was made with: \
-        nothing was sent to it"
+            nothing was sent to it"
     )]
     HostKey {
         /// The machine.
@@ -126,9 +125,8 @@ pub enum MachineError {
     },
     /// Another computer of this owner made it, and it does not know this one yet.
     #[error(
-        "{name} was made by another computer of this owner, and this computer's login key {login} \
-            is \
-         not among those that it admits"
+        "{name} was made by another computer of this owner, and this computer's login key \
+            {login} is not among those that it admits"
     )]
     OtherComputer {
         /// The machine.
@@ -196,11 +194,9 @@ fn unanswering(hosts: &[String], server: Option<&str>) -> String {
     let hosts = hosts.join(" and ");
     match server {
         Some(server) => format!("neither server {server} nor {hosts} answers"),
-        None => format!(
-            "{hosts} {} not \
-            answer",
-            if hosts.contains(" and ") { "do" } else { "does" }
-        ),
+        None => {
+            format!("{hosts} {} not answer", if hosts.contains(" and ") { "do" } else { "does" })
+        }
     }
 }
 
@@ -210,8 +206,8 @@ fn left(kept: Option<&str>, created: Option<f64>) -> String {
         (None, _) => "no server was created, and nothing was spent".to_owned(),
         (Some(_), None) => "the server runs and is kept".to_owned(),
         (Some(_), Some(hourly)) => format!(
-            "the server was created and is billed for its started hour ({hourly:.4} EUR net); it \
-                is used if this computer reaches it within 10 min, and is deleted otherwise"
+            "the server was created and is billed for its started hour ({hourly:.4} EUR net); \
+                it is used if this computer reaches it within 10 min, and is deleted otherwise"
         ),
     }
 }
@@ -220,8 +216,8 @@ fn after_call_off(removed: Option<u64>, left: Option<&str>) -> String {
     match (removed, left) {
         (_, Some(left)) => format!("; {left}"),
         (Some(server), None) => format!(
-            "; server {server}, which it had created, is deleted and billed for a started hour; \
-                the volume stays, and is billed until `dockbridge volume delete`"
+            "; server {server}, which it had created, is deleted and billed for a started \
+                hour; the volume stays, and is billed until `dockbridge volume delete`"
         ),
         (None, None) => ", and no server was created".to_owned(),
     }
@@ -319,9 +315,8 @@ impl MachineError {
                 if matches!(**source, hetzner::Error::NotTheApi { .. }) =>
             {
                 Some(
-                    "a login page or proxy of this network may stand before it: open a web page in \
-                        a \
-                    browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong",
+                    "a login page or proxy of this network may stand before it: open a web \
+                        page in a browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong",
                 )
             }
             MachineError::Cloud { source, .. }
@@ -329,7 +324,7 @@ impl MachineError {
             {
                 Some(
                     "check the network, HTTPS_PROXY, and that `hetzner.endpoint` or \
-                    HCLOUD_ENDPOINT is the API's address",
+                        HCLOUD_ENDPOINT is the API's address",
                 )
             }
             MachineError::Problem(Problem::UnknownServerType { .. }) => {
@@ -338,23 +333,21 @@ impl MachineError {
             MachineError::Problem(Problem::UnknownLocation { .. }) => {
                 Some("change `hetzner.locations` in the settings")
             }
-            MachineError::Problem(Problem::UnknownImage { .. }) => Some(
-                "change `hetzner.image` in \
-                the settings",
-            ),
+            MachineError::Problem(Problem::UnknownImage { .. }) => {
+                Some("change `hetzner.image` in the settings")
+            }
             MachineError::Connect { source, .. } => match **source {
                 ConnectError::HostKeyRefused { .. } => Some(
-                    "nothing was sent to it: if this is the host's own key, log in once with `ssh` \
-                        and confirm it, which puts it among the known hosts",
+                    "nothing was sent to it: if this is the host's own key, log in once with \
+                        `ssh` and confirm it, which puts it among the known hosts",
                 ),
                 ConnectError::LoginRefused { .. } => Some(
                     "choose another key with `--identity`, or add this one to \
                         ~/.ssh/authorized_keys on the host",
                 ),
-                ConnectError::NoKeyAccepted { .. } => Some(
-                    "`ssh` to the same host shows which key \
-                    it takes; `--identity` names it",
-                ),
+                ConnectError::NoKeyAccepted { .. } => {
+                    Some("`ssh` to the same host shows which key it takes; `--identity` names it")
+                }
                 ConnectError::RouteFailed { .. } => Some(
                     "the same command by hand shows more; jump hosts have to let you in \
                         without a question, by a key or an agent",
@@ -370,9 +363,9 @@ impl MachineError {
                     `dockbridge server destroy` removes the server and keeps the volume",
             ),
             MachineError::HostKey { .. } => Some(
-                "another machine answers at its address, or the server was reinstalled: look at it \
-                    in the cloud's console; `dockbridge server destroy` removes it and keeps the \
-                    volume",
+                "another machine answers at its address, or the server was reinstalled: look \
+                    at it in the cloud's console; `dockbridge server destroy` removes it and \
+                    keeps the volume",
             ),
             MachineError::Unanswered { .. } | MachineError::Overloaded { .. } => Some(
                 "try again, or look at the server in the cloud's console; `dockbridge server \
@@ -383,24 +376,21 @@ impl MachineError {
                     each may be billed for an hour",
             ),
             MachineError::OtherComputer { .. } => Some(
-                "the key is in the cloud project now, and dockbridge on the other computer lets it \
-                    in within 75 s: try again then. \
-                 Where none runs there any more, the machine ends with its lease, or by \
-                    `dockbridge server destroy`",
+                "the key is in the cloud project now, and dockbridge on the other computer \
+                    lets it in within 75 s: try again then. Where none runs there any more, the \
+                    machine ends with its lease, or by `dockbridge server destroy`",
             ),
-            MachineError::NoVolume => Some(
-                "the first docker command makes one, with the size of \
-                `hetzner.volume_size`",
-            ),
+            MachineError::NoVolume => {
+                Some("the first docker command makes one, with the size of `hetzner.volume_size`")
+            }
             MachineError::Shrinks { .. } => Some(
                 "a smaller one has to be made anew: copy what you need, `dockbridge volume \
                     delete`, `hetzner.volume_size`",
             ),
             MachineError::NotGrown { .. } => Some("the cloud's console tells what became of it"),
-            MachineError::Silent { .. } | MachineError::TimedOut { .. } => Some(
-                "the next docker \
-                command tries again",
-            ),
+            MachineError::Silent { .. } | MachineError::TimedOut { .. } => {
+                Some("the next docker command tries again")
+            }
             _ => None,
         }
     }

@@ -75,8 +75,7 @@ impl Host {
         let tunnel = Tunnel::connect_within(self.options.clone(), within).await?;
         if let AgentState::Absent { reason } = tunnel.agent() {
             tracing::warn!(
-                "no agent runs on {}, every stream is an SSH channel of its own: \
-                {reason}",
+                "no agent runs on {}, every stream is an SSH channel of its own: {reason}",
                 self.options.endpoint
             );
         }

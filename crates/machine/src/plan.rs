@@ -153,8 +153,7 @@ pub enum Problem {
         server_types: Vec<String>,
     },
     /// None of the types is sold where it has to be.
-    #[error("none of the server types {} is sold in \
-        {}{}", server_types.join(", "), locations.join(", "),
+    #[error("none of the server types {} is sold in {}{}", server_types.join(", "), locations.join(", "),
         if *pinned { ", where the volume is: set another of `hetzner.server_types`" } else { "" })]
     NotSold {
         /// The wanted types.
@@ -167,7 +166,7 @@ pub enum Problem {
     /// More than one volume carries our labels: which is the right one is not for us to guess.
     #[error(
         "volumes {} all carry the labels of this profile: delete the one that is not wanted, \
-        by its id",
+            by its id",
         join(ids)
     )]
     SeveralVolumes {
@@ -177,7 +176,7 @@ pub enum Problem {
     /// The volume is attached to a server that is not ours.
     #[error(
         "volume {volume} is attached to server {server}, which is not this profile's machine: \
-        detach it there first"
+            detach it there first"
     )]
     VolumeInUse {
         /// The volume.
@@ -220,28 +219,16 @@ pub fn plan(spec: &Spec, observed: &Observed, catalogue: &Catalogue) -> Result<S
     };
 
     match server.status {
-        ServerStatus::Deleting => Ok(Step::Await {
-            what: format!(
-                "server {} is being \
-            deleted",
-                server.name
-            ),
-        }),
-        ServerStatus::Stopping => Ok(Step::Await {
-            what: format!(
-                "server {} is \
-            stopping",
-                server.name
-            ),
-        }),
+        ServerStatus::Deleting => {
+            Ok(Step::Await { what: format!("server {} is being deleted", server.name) })
+        }
+        ServerStatus::Stopping => {
+            Ok(Step::Await { what: format!("server {} is stopping", server.name) })
+        }
         ServerStatus::Other => Ok(Step::Await { what: format!("server {} is busy", server.name) }),
-        ServerStatus::Off if server.busy => Ok(Step::Await {
-            what: format!(
-                "server {} is off for a \
-            moment",
-                server.name
-            ),
-        }),
+        ServerStatus::Off if server.busy => {
+            Ok(Step::Await { what: format!("server {} is off for a moment", server.name) })
+        }
         ServerStatus::Off
             if is_young(server.created, observed.at) && could_serve(server, volume) =>
         {
@@ -276,11 +263,7 @@ fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem
         Some(attached) if attached == server.id => {}
         Some(attached) => return Err(Problem::VolumeInUse { volume: volume.id, server: attached }),
         None if volume.location != server.location => {
-            return Ok(delete_or_await(
-                server,
-                "it is not \
-            where its volume is",
-            ));
+            return Ok(delete_or_await(server, "it is not where its volume is"));
         }
         // Created with its volume, which comes after the start. The machine itself waits for its
         // disk, and SSH answers before that: connecting finds out sooner than looking, and costs no
@@ -294,8 +277,7 @@ fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem
     if server.host_keys.is_empty() {
         return Ok(delete_or_await(
             server,
-            "its labels do not tell its host key, and it cannot be \
-            trusted without",
+            "its labels do not tell its host key, and it cannot be trusted without",
         ));
     }
     Ok(Step::Connect(Box::new(server.clone())))
@@ -303,13 +285,9 @@ fn with_volume(server: &Server, volume: Option<&Volume>) -> Result<Step, Problem
 
 fn delete_or_await(server: &Server, because: &str) -> Step {
     match server.status {
-        ServerStatus::Deleting => Step::Await {
-            what: format!(
-                "server {} is being \
-            deleted",
-                server.name
-            ),
-        },
+        ServerStatus::Deleting => {
+            Step::Await { what: format!("server {} is being deleted", server.name) }
+        }
         _ => Step::Delete { server: server.id, because: because.to_owned() },
     }
 }

@@ -149,15 +149,13 @@ fn unknown_names_are_told_with_what_there_is() {
     let problem = plan(&wrong, &Observed::default(), &catalogue()).unwrap_err();
     assert_eq!(
         problem.to_string(),
-        "there is no server type \"cx99\"; the cloud sells cx23, \
-        cax11"
+        "there is no server type \"cx99\"; the cloud sells cx23, cax11"
     );
     let wrong = Spec { locations: vec!["mars".into()], ..spec() };
     let problem = plan(&wrong, &Observed::default(), &catalogue()).unwrap_err();
     assert_eq!(
         problem.to_string(),
-        "there is no location \"mars\"; the cloud has fsn1, nbg1, \
-        hel1"
+        "there is no location \"mars\"; the cloud has fsn1, nbg1, hel1"
     );
 }
 
@@ -206,8 +204,7 @@ fn a_far_dearer_type_waits_until_the_preferred_ones_were_refused_everywhere() {
     assert_eq!(
         rungs(&ladder)[..2],
         ["cpx22@fsn1#1", "cpx22@nbg1#1"],
-        "a dear type that the user \
-        prefers comes first"
+        "a dear type that the user prefers comes first"
     );
 }
 

@@ -45,8 +45,7 @@ impl PortWindows {
     pub(crate) fn claim(&self, identity: &Identity) -> RangeInclusive<u16> {
         let first = preferred(identity);
         let number = self.claimed(first, &identity.profile.to_string()).unwrap_or_else(|error| {
-            tracing::warn!(directory = %self.directory.display(), %error, "no window of ports can \
-                be claimed for the machine");
+            tracing::warn!(directory = %self.directory.display(), %error, "no window of ports can be claimed for the machine");
             None
         });
         range(number.unwrap_or(first))

@@ -231,7 +231,7 @@ impl Lease {
         let seconds = self.length.as_secs();
         format!(
             "read -r up rest </proc/uptime && echo $((${{up%.*}} + {seconds})) >{end}.new && \
-            mv {end}.new {end}"
+                mv {end}.new {end}"
         )
     }
 }

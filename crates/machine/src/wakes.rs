@@ -218,13 +218,7 @@ mod tests {
         }
         assert_eq!(history.usual("booting"), Some(Duration::from_secs(20)));
         assert_eq!(
-            (
-                history.usual(
-                    "creating the \
-            server"
-                ),
-                history.usual("connecting")
-            ),
+            (history.usual("creating the server"), history.usual("connecting")),
             (Some(Duration::from_secs(1)), None)
         );
     }

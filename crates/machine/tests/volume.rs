@@ -112,8 +112,7 @@ impl Rig {
         );
         assert!(
             status.success(),
-            "{status}; state {:?}\nstdout: {stdout}\nstderr: \
-            {stderr}",
+            "{status}; state {:?}\nstdout: {stdout}\nstderr: {stderr}",
             self.state()
         );
         assert_eq!(self.state(), "ready");
@@ -128,12 +127,9 @@ impl Rig {
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         assert!(!status.success(), "it was used");
         let state = self.state();
-        let reason = state.strip_prefix("refused: ").unwrap_or_else(|| {
-            panic!(
-                "state {state:?}; \
-            stderr: {stderr}"
-            )
-        });
+        let reason = state
+            .strip_prefix("refused: ")
+            .unwrap_or_else(|| panic!("state {state:?}; stderr: {stderr}"));
         assert!(stderr.contains(reason), "the log tells the same: {stderr}");
         sync(&self.device);
         assert!(content(&self.image()) == before, "its bytes changed");
@@ -218,8 +214,7 @@ fn noise() -> Vec<u8> {
 fn a_blank_volume_is_formatted_once_and_mounted_ever_after() {
     let Some(rig) = Rig::new(GIB) else { return };
     let mounts = rig.boots(
-        "echo precious >lib/docker/data; echo dear >lib/containerd/data; cat \
-        /proc/self/mounts",
+        "echo precious >lib/docker/data; echo dear >lib/containerd/data; cat /proc/self/mounts",
     );
     for place in ["mnt", "lib/docker", "lib/containerd"] {
         let mounted = format!("{} {} ext4 ", rig.device.display(), rig.path(place).display());
@@ -229,28 +224,21 @@ fn a_blank_volume_is_formatted_once_and_mounted_ever_after() {
     let made = rig.superblock("Filesystem UUID");
 
     assert_eq!(
-        rig.boots(
-            "cat lib/docker/data lib/containerd/data \
-        mnt/docker/data"
-        ),
+        rig.boots("cat lib/docker/data lib/containerd/data mnt/docker/data"),
         "precious\ndear\nprecious\n"
     );
     assert_eq!(rig.superblock("Filesystem UUID"), made, "it was formatted again");
     assert!(
         !rig.path("lib/docker/data").exists(),
-        "the data is on the volume, not below its mount \
-        point"
+        "the data is on the volume, not below its mount point"
     );
 }
 
 #[test]
 fn the_script_may_run_twice_in_one_boot() {
     let Some(rig) = Rig::new(GIB) else { return };
-    let mounts = rig.boots(&format!(
-        "sh {SCRIPT}; grep -c {} \
-        /proc/self/mounts",
-        rig.folder.path().display()
-    ));
+    let mounts = rig
+        .boots(&format!("sh {SCRIPT}; grep -c {} /proc/self/mounts", rig.folder.path().display()));
     assert_eq!(mounts, "3\n");
 }
 
@@ -270,8 +258,7 @@ fn foreign_file_systems_and_tables_are_named_and_left_alone() {
         let reason = rig.is_refused();
         assert!(
             reason.contains(found) && reason.contains("was not formatted"),
-            "{program} \
-            {arguments:?}: {reason}"
+            "{program} {arguments:?}: {reason}"
         );
     }
     for (label, found) in [("gpt", "gpt"), ("dos", "dos")] {
@@ -301,10 +288,7 @@ fn bytes_of_no_known_kind_are_left_alone_wherever_they_are_looked_for() {
             .unwrap();
         let reason = rig.is_refused();
         assert!(
-            reason.contains(
-                "data of an unknown \
-            kind"
-            ) && reason.contains("was not formatted"),
+            reason.contains("data of an unknown kind") && reason.contains("was not formatted"),
             "at {place}: {reason}"
         );
     }
@@ -347,11 +331,7 @@ fn a_volume_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     assert!(!said.contains("readable"), "the rig does not cut it off: {said}");
     let state = rig.state();
     assert!(
-        state.starts_with("refused: ")
-            && state.contains(
-                "cannot be \
-        read"
-            ),
+        state.starts_with("refused: ") && state.contains("cannot be read"),
         "{state:?}; {said}"
     );
 }
@@ -359,11 +339,7 @@ fn a_volume_that_cannot_be_read_is_not_taken_for_an_empty_one() {
 #[test]
 fn a_tool_that_fails_is_told_in_its_own_words() {
     for (program, told) in [
-        (
-            "mkfs.ext4",
-            "volume 4711 cannot be \
-        formatted: ",
-        ),
+        ("mkfs.ext4", "volume 4711 cannot be formatted: "),
         ("mount", "volume 4711 cannot be mounted: "),
     ] {
         let Some(rig) = Rig::new(GIB) else { return };
@@ -380,10 +356,8 @@ fn a_disk_with_another_serial_is_not_touched() {
     rig.set_serial("4712");
     let reason = rig.is_refused();
     assert!(
-        reason.contains(
-            "has the serial 4712 instead of \
-        4711"
-        ) && reason.contains("was not touched"),
+        reason.contains("has the serial 4712 instead of 4711")
+            && reason.contains("was not touched"),
         "{reason}"
     );
     assert!(content(&rig.image()).is_empty());
@@ -422,8 +396,7 @@ fn a_device_that_appears_late_and_first_leads_elsewhere_is_waited_for() {
     while rig.state() != "waiting" {
         assert!(
             begun.elapsed().unwrap() < Duration::from_secs(20),
-            "it does not wait; state \
-            {:?}",
+            "it does not wait; state {:?}",
             rig.state()
         );
         std::thread::park_timeout(Duration::from_millis(10));
@@ -443,11 +416,7 @@ fn a_volume_of_ours_is_repaired_after_a_power_cut() {
     // What was synced is in the journal only when the disk is cut off.
     rig.boots("echo precious >lib/docker/data; sync lib/docker/data; xfs_io -r -x -c shutdown mnt");
     assert!(
-        rig.superblock(
-            "Filesystem \
-        features"
-        )
-        .contains("needs_recovery"),
+        rig.superblock("Filesystem features").contains("needs_recovery"),
         "the rig leaves a clean file system"
     );
     rig.tool("debugfs", &["-w", "-R", "set_super_value state 2"]);
@@ -461,8 +430,7 @@ fn a_volume_of_ours_is_repaired_after_a_power_cut() {
 #[test]
 fn a_formatting_that_was_cut_off_is_done_again() {
     for cut in [
-        "dd if=/dev/urandom of=\"$device\" bs=64k seek=16 count=4 \
-        conv=fsync",
+        "dd if=/dev/urandom of=\"$device\" bs=64k seek=16 count=4 conv=fsync",
         "/sbin/mkfs.ext4 \"$@\"",
     ] {
         let Some(rig) = Rig::new(GIB) else { return };
@@ -476,10 +444,9 @@ fn a_formatting_that_was_cut_off_is_done_again() {
         rig.boots("echo kept >mnt/file");
         assert_eq!(rig.boots("cat mnt/file"), "kept\n");
         assert!(
-            !content(&rig.image()).values().any(|block| block.starts_with(
-                b"dockbridge is \
-            formatting"
-            )),
+            !content(&rig.image())
+                .values()
+                .any(|block| block.starts_with(b"dockbridge is formatting")),
             "nothing says so any more"
         );
     }
@@ -509,10 +476,7 @@ fn a_volume_of_ours_that_is_damaged_beyond_repair_is_left_to_the_person() {
     let Output { status, .. } = rig.machine("").output().unwrap();
     assert!(!status.success());
     assert!(
-        rig.state().starts_with(
-            "refused: the file system of volume 4711 needs repair by \
-        hand"
-        ),
+        rig.state().starts_with("refused: the file system of volume 4711 needs repair by hand"),
         "{}",
         rig.state()
     );

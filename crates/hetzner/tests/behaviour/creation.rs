@@ -279,8 +279,7 @@ async fn volumes_keys_and_firewalls_are_found_by_their_names_too() {
     );
     assert_eq!(
         asked[3].body,
-        json!({"name": "key", "public_key": "ssh-ed25519 \
-        AAAA", "labels": labels})
+        json!({"name": "key", "public_key": "ssh-ed25519 AAAA", "labels": labels})
     );
     let target = json!({"type": "server", "server": {"id": 42}});
     assert_eq!(

@@ -49,8 +49,7 @@ async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_reques
         tokio::join!(servers.list(&all), servers.list(&all), servers.list(&all));
     assert!(
         trial.is_ok() && waits.is_ok() && also.is_ok(),
-        "all follow the trial that is \
-        answered"
+        "all follow the trial that is answered"
     );
     assert_eq!(cloud.asked().len(), requests + 4);
 }

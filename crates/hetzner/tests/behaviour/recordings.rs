@@ -146,14 +146,8 @@ async fn refusals_with_their_headers() {
         assert_eq!(refusal.rate_limit.unwrap().remaining, left);
         assert_eq!(cloud.lines(), ["POST /servers"], "it is not repeated");
     }
-    let disabled = Cloud::with([written(
-        412,
-        "server location \
-        disabled",
-        "resource_unavailable",
-        "{}",
-    )])
-    .await;
+    let disabled =
+        Cloud::with([written(412, "server location disabled", "resource_unavailable", "{}")]).await;
     let error = disabled.client().servers().create(&new_server()).await.unwrap_err();
     assert!(error.is_stock_out(), "another location may do: {error}");
 }
@@ -161,13 +155,8 @@ async fn refusals_with_their_headers() {
 /// Documented: a read-only token is refused with the status of an invalid one, and is valid.
 #[tokio::test]
 async fn a_read_only_token() {
-    let refused = written(
-        401,
-        "token is only allowed to perform GET \
-        requests",
-        "token_readonly",
-        "null",
-    );
+    let refused =
+        written(401, "token is only allowed to perform GET requests", "token_readonly", "null");
     let error = Cloud::with([refused])
         .await
         .client()

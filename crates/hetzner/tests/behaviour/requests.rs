@@ -24,10 +24,7 @@ async fn a_list_holds_all_pages() {
     let found = cloud
         .client()
         .ssh_keys()
-        .list(&Query::labels(
-            "managed-by=dockbridge,role in \
-        (a,b)",
-        ))
+        .list(&Query::labels("managed-by=dockbridge,role in (a,b)"))
         .await
         .unwrap();
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), (0..101).collect::<Vec<_>>());
@@ -100,8 +97,7 @@ async fn a_refusal_keeps_everything_that_was_told() {
     assert_eq!(refusal.rate_limit, client.rate_limit());
     assert_eq!(
         error.to_string(),
-        "POST /volumes/7/actions/resize: invalid input in field 'size' \
-        (invalid_input)"
+        "POST /volumes/7/actions/resize: invalid input in field 'size' (invalid_input)"
     );
     assert_eq!(cloud.asked()[0].body, json!({"size": 9}));
 }
@@ -120,36 +116,17 @@ async fn refusals_are_told_apart() {
     assert!(error(412, "resource_unavailable", "error during placement").await.is_stock_out());
     assert!(error(422, "placement_error", "").await.is_stock_out());
     assert!(
-        error(
-            422,
-            "invalid_input",
-            "unsupported location for server \
-        type"
-        )
-        .await
-        .is_stock_out()
+        error(422, "invalid_input", "unsupported location for server type").await.is_stock_out()
     );
     assert!(!error(422, "invalid_input", "invalid input in field 'name'").await.is_stock_out());
     assert!(
-        error(
-            401,
-            "unauthorized",
-            "the token you have provided is \
-        invalid"
-        )
-        .await
-        .is_unauthorized()
+        error(401, "unauthorized", "the token you have provided is invalid")
+            .await
+            .is_unauthorized()
     );
     assert!(error(403, "token_readonly", "").await.is_read_only());
     assert!(
-        error(
-            403,
-            "forbidden",
-            "insufficient permissions for this \
-        request"
-        )
-        .await
-        .is_read_only()
+        error(403, "forbidden", "insufficient permissions for this request").await.is_read_only()
     );
     assert!(!error(403, "resource_limit_exceeded", "primary_ip_limit").await.is_read_only());
     assert!(!error(423, "protected", "").await.is_locked());
@@ -161,13 +138,8 @@ async fn refusals_are_told_apart() {
 #[tokio::test]
 async fn a_busy_api_is_asked_again_even_by_post() {
     let cloud = Cloud::with([
-        refusal(
-            429,
-            "rate_limit_exceeded",
-            "limit of 3600 requests per hour \
-            reached",
-        )
-        .budget(360_000, 0),
+        refusal(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
+            .budget(360_000, 0),
         refusal(409, "conflict", "conflict"),
         reply(201, json!({"action": action(1, "reboot_server", "running")})).budget(360_000, 3599),
     ])
@@ -201,11 +173,7 @@ async fn reading_survives_every_kind_of_lost_reply() {
     for lost in [
         Answer::HangUp,
         Answer::Cut,
-        reply(
-            502,
-            "<html>bad \
-        gateway</html>",
-        ),
+        reply(502, "<html>bad gateway</html>"),
         refusal(503, "unavailable", ""),
         reply(504, ""),
     ] {
@@ -322,8 +290,7 @@ async fn what_is_not_the_api_is_named_with_its_address() {
         (reply(403, page), "a web page titled \"Hotel WiFi Login\" (status 403)"),
         (
             reply(302, "").header("Location", "https://login.example/"),
-            "it redirects to \
-            https://login.example/ (status 302)",
+            "it redirects to https://login.example/ (status 302)",
         ),
         (reply(200, "SSH-2.0-x"), "its reply is not JSON"),
     ] {

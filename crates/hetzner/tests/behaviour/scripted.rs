@@ -111,8 +111,7 @@ impl Cloud {
         let script = self.script.lock().unwrap();
         assert!(
             script.answers.is_empty(),
-            "{} answers were not asked for; asked was \
-            {:#?}",
+            "{} answers were not asked for; asked was {:#?}",
             script.answers.len(),
             script.asked
         );
@@ -157,14 +156,10 @@ async fn answer(stream: TcpStream, script: Arc<Mutex<Script>>) {
     let answer = {
         let mut script = script.lock().unwrap();
         script.asked.push(asked);
-        script.answers.pop_front().unwrap_or_else(|| {
-            refusal(
-                500,
-                "script_ended",
-                "the script has \
-            no more answers",
-            )
-        })
+        script
+            .answers
+            .pop_front()
+            .unwrap_or_else(|| refusal(500, "script_ended", "the script has no more answers"))
     };
     let text = match answer {
         Answer::HangUp => return,

@@ -43,8 +43,9 @@ impl Cloud {
         // the next one, or the one that has come in its place. The file may have the new key while
         // sshd still presents the old one.
         let keys = format!(
-            "{{ ssh-keyscan -T 5 -t ed25519 127.0.0.1 2>/dev/null | cut -d ' ' -f 2-; cat /etc/ssh/ssh_host_ed25519_key.pub; mkdir -p {RUN_DIRECTORY}; \
-             {HOST_KEY_SCRIPT} prepare; }} || true"
+            "{{ ssh-keyscan -T 5 -t ed25519 127.0.0.1 2>/dev/null | cut -d ' ' -f 2-; cat \
+                /etc/ssh/ssh_host_ed25519_key.pub; mkdir -p {RUN_DIRECTORY}; {HOST_KEY_SCRIPT} \
+                prepare; }} || true"
         );
         let output = tunnel.exec(&keys, b"").await;
         tunnel.close().await;

@@ -18,10 +18,10 @@ impl Cloud {
             }
             let mut labels = address.labels;
             labels.extend(self.options.identity.labels("address"));
-            addresses.update(address.id, None, Some(&labels)).await.map_err(cloud(
-                "label the \
-                primary IP",
-            ))?;
+            addresses
+                .update(address.id, None, Some(&labels))
+                .await
+                .map_err(cloud("label the primary IP"))?;
         }
         Ok(())
     }

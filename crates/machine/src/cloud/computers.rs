@@ -179,8 +179,7 @@ impl Cloud {
         let (label, value) = login_label(&login.fingerprint());
         server.labels.insert(label, value);
         servers.update(id, None, Some(&server.labels)).await.map_err(cloud("label the server"))?;
-        tracing::info!(login = %login.fingerprint(), "another computer of this owner may log in \
-            now");
+        tracing::info!(login = %login.fingerprint(), "another computer of this owner may log in now");
         Ok(())
     }
 }

@@ -133,11 +133,7 @@ impl Cloud {
         observer: &dyn Observer,
     ) -> Result<Ready, Lost> {
         let Some(address) = server.address else {
-            return Err(Lost::LookAgain(
-                "the server has no \
-            address yet"
-                    .to_owned(),
-            ));
+            return Err(Lost::LookAgain("the server has no address yet".to_owned()));
         };
         self.may_log_in(server).await?;
         observer.stage(Phase::Boot, Some(format!("{} in {}", server.server_type, server.location)));
@@ -248,11 +244,9 @@ impl Cloud {
             None => true,
         };
         match lacks_it {
-            true => Lost::LookAgain(format!(
-                "server {} was created without its \
-                volume",
-                server.name
-            )),
+            true => {
+                Lost::LookAgain(format!("server {} was created without its volume", server.name))
+            }
             false => std::future::pending().await,
         }
     }
@@ -345,18 +339,16 @@ impl Cloud {
             server = server.id,
             ?seen,
             ?verdict,
-            "the server does not serve this \
-            computer"
+            "the server does not serve this computer"
         );
         let name = server.name.clone();
         let is_settled = labels.as_ref().is_none_or(is_settled);
         let hold = Hold { is_fresh: attempt.fresh.is_some(), is_settled };
         let removes = may_remove(&verdict, hold);
         match (verdict, tried.error) {
-            (Verdict::Absent | Verdict::Passing, _) => Lost::LookAgain(format!(
-                "server {name} does \
-                not answer yet"
-            )),
+            (Verdict::Absent | Verdict::Passing, _) => {
+                Lost::LookAgain(format!("server {name} does not answer yet"))
+            }
             (Verdict::Blocked { hosts }, _) => Lost::Failed(MachineError::PortBlocked {
                 hosts,
                 kept: Some(name),
@@ -391,8 +383,8 @@ impl Cloud {
     async fn hand_over(&self, server: &Server, tunnel: &Tunnel) -> Result<(), MachineError> {
         if let AgentState::Absent { reason } = tunnel.agent() {
             tracing::warn!(
-                "no agent runs on {} ({reason}): when its lease ends it powers off and \
-                does not delete itself",
+                "no agent runs on {} ({reason}): when its lease ends it powers off and does \
+                    not delete itself",
                 server.name
             );
             tunnel
@@ -412,8 +404,7 @@ impl Cloud {
         call(
             server,
             tunnel,
-            "take over the \
-            lease",
+            "take over the lease",
             Call::Heartbeat(self.options.lease.heartbeat(Duration::ZERO)),
         )
         .await?;
@@ -438,16 +429,16 @@ impl Cloud {
             }
             Ok(Ok(_)) => {
                 tracing::warn!(
-                    "what ran before on {} may not run again: the agent gave another \
-                    answer than was asked for",
+                    "what ran before on {} may not run again: the agent gave another answer \
+                        than was asked for",
                     server.name
                 )
             }
-            Ok(Err(error)) => tracing::warn!(%error, "what ran before on {} may not run \
-                again", server.name),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what ran before on {} may not run again", server.name)
+            }
             Err(_) => tracing::warn!(
-                "containers that ran before on {} are still being \
-                started",
+                "containers that ran before on {} are still being started",
                 server.name
             ),
         }
@@ -457,10 +448,8 @@ impl Cloud {
     /// Both are accepted while it changes, so that it may be cut off anywhere.
     pub(super) async fn replace_host_key(&self, ready: &Ready) -> Result<(), MachineError> {
         let Some(id) = ready.summary.id else { return Ok(()) };
-        let Some(server) = self.client.servers().get(id).await.map_err(cloud(
-            "look at the \
-            server",
-        ))?
+        let Some(server) =
+            self.client.servers().get(id).await.map_err(cloud("look at the server"))?
         else {
             return Ok(());
         };
@@ -470,13 +459,7 @@ impl Cloud {
         let script = |verb: &'static str| async move {
             let output = ready
                 .tunnel
-                .exec(
-                    &format!(
-                        "mkdir -p {RUN_DIRECTORY} && {HOST_KEY_SCRIPT} \
-                {verb}"
-                    ),
-                    b"",
-                )
+                .exec(&format!("mkdir -p {RUN_DIRECTORY} && {HOST_KEY_SCRIPT} {verb}"), b"")
                 .await;
             match output {
                 Ok(output) if output.status == Some(0) => {
@@ -486,20 +469,10 @@ impl Cloud {
                 Err(error) => Err(error.to_string()),
             }
         };
-        let printed = script("prepare").await.map_err(|message| {
-            failed(
-                "make a host \
-            key",
-                message,
-            )
-        })?;
-        let next = parse_public(&printed).map_err(|error| {
-            failed(
-                "make a host \
-            key",
-                error.to_string(),
-            )
-        })?;
+        let printed =
+            script("prepare").await.map_err(|message| failed("make a host key", message))?;
+        let next =
+            parse_public(&printed).map_err(|error| failed("make a host key", error.to_string()))?;
         let fingerprint = Fingerprint::of(&next);
         let next = fingerprint.to_label();
         let mut labels = server.labels;
@@ -508,10 +481,11 @@ impl Cloud {
             return Ok(());
         }
         labels.insert(NEXT_HOST_KEY.to_owned(), next.clone());
-        self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud(
-            "label the \
-            server",
-        ))?;
+        self.client
+            .servers()
+            .update(id, None, Some(&labels))
+            .await
+            .map_err(cloud("label the server"))?;
         // Big transfers make connections of their own, now and later.
         ready.tunnel.trust_also(fingerprint);
         script("commit").await.map_err(|message| failed("replace its host key", message))?;
@@ -519,10 +493,11 @@ impl Cloud {
         labels.remove(NEXT_HOST_KEY);
         labels.insert(HOST_KEY.to_owned(), next);
         labels.insert(SETTLED.to_owned(), "yes".to_owned());
-        self.client.servers().update(id, None, Some(&labels)).await.map_err(cloud(
-            "label the \
-            server",
-        ))?;
+        self.client
+            .servers()
+            .update(id, None, Some(&labels))
+            .await
+            .map_err(cloud("label the server"))?;
         Ok(())
     }
 }
@@ -560,15 +535,10 @@ async fn await_docker(server: &Server, tunnel: &Tunnel, lease: &Lease) -> Result
     let begun = Instant::now();
     let seconds = u32::try_from(renewal_pause(lease).as_secs()).unwrap_or(1);
     while begun.elapsed() < LONGEST_DOCKER_START {
-        let reply = call(
-            server,
-            tunnel,
-            "tell whether docker is \
-            ready",
-            Call::AwaitDocker { seconds },
-        )
-        .await
-        .map_err(Lost::Failed)?;
+        let reply =
+            call(server, tunnel, "tell whether docker is ready", Call::AwaitDocker { seconds })
+                .await
+                .map_err(Lost::Failed)?;
         let Reply::Report(report) = reply else { continue };
         match report.docker {
             DockerState::Ready => return Ok(()),
@@ -579,11 +549,7 @@ async fn await_docker(server: &Server, tunnel: &Tunnel, lease: &Lease) -> Result
                 }));
             }
             DockerState::Released => {
-                return Err(Lost::Replace(
-                    "docker was stopped there for its \
-                end"
-                    .to_owned(),
-                ));
+                return Err(Lost::Replace("docker was stopped there for its end".to_owned()));
             }
             DockerState::Starting => {}
         }

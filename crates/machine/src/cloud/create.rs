@@ -61,8 +61,7 @@ fn described(rung: &Rung, ladder: &[Rung]) -> String {
         (Some(cheaper), Some(hourly)) => {
             let price = format!("{}.{:04}", hourly / 1_000_000, hourly % 1_000_000 / 100);
             format!(
-                "{server_type} in {location} at {price} an hour, since {} is out of \
-                stock",
+                "{server_type} in {location} at {price} an hour, since {} is out of stock",
                 cheaper.server_type
             )
         }
@@ -244,8 +243,7 @@ impl Cloud {
             Err(error) if error.is_uniqueness() => {
                 let again = self.observe().await?;
                 again.firewall.ok_or(MachineError::Cloud {
-                    what: "create the \
-                    firewall",
+                    what: "create the firewall",
                     source: Box::new(error),
                 })
             }
@@ -282,8 +280,7 @@ impl Cloud {
                 tracing::info!(
                     location,
                     error = crate::with_causes(&error),
-                    "no room for a \
-                    volume"
+                    "no room for a volume"
                 );
                 Ok(NewVolumeIn::Full)
             }
@@ -296,18 +293,17 @@ impl Cloud {
 
     async fn take_back(&self, volume: &Volume) -> Result<(), MachineError> {
         self.unused().take_if(|unused| unused.id == volume.id);
-        let current = self.client.volumes().get(volume.id).await.map_err(cloud(
-            "look at the new \
-            volume",
-        ))?;
+        let current =
+            self.client.volumes().get(volume.id).await.map_err(cloud("look at the new volume"))?;
         match current {
             // Another client attached it meanwhile: it is in use and stays.
             Some(current) if current.server.is_some() => Ok(()),
             Some(current) => {
-                self.client.volumes().delete(volume.id).await.map_err(cloud(
-                    "take back the new \
-                    volume",
-                ))?;
+                self.client
+                    .volumes()
+                    .delete(volume.id)
+                    .await
+                    .map_err(cloud("take back the new volume"))?;
                 self.options.books.volume_gone(volume.id, &current.labels);
                 Ok(())
             }
@@ -322,8 +318,7 @@ impl Cloud {
         match self.take_back(&volume).await {
             Ok(()) => tracing::info!(
                 volume = volume.id,
-                "the new volume is taken back: no server \
-                came to use it"
+                "the new volume is taken back: no server came to use it"
             ),
             Err(error) => {
                 tracing::warn!(
@@ -402,10 +397,7 @@ impl Cloud {
                     false => Ok(Tried::Made(None)),
                     // A snapshot may have been deleted since it was listed.
                     true if is_own && error.is_invalid() => {
-                        Ok(Tried::Refused(cloud(
-                            "create the \
-                        server",
-                        )(error)))
+                        Ok(Tried::Refused(cloud("create the server")(error)))
                     }
                     true => Err(cloud("create the server")(error)),
                 }

@@ -53,8 +53,7 @@ impl Cloud {
                 }
                 Err(error) => tracing::debug!(
                     error = crate::with_causes(&error),
-                    "the actions \
-                    cannot be looked at"
+                    "the actions cannot be looked at"
                 ),
             }
         }

@@ -109,11 +109,7 @@ impl Cloud {
     /// are numbers, and this cannot be taken back.
     pub(super) async fn delete_server(&self, id: u64) -> Result<(), MachineError> {
         let servers = self.client.servers();
-        let Some(server) = servers.get(id).await.map_err(cloud(
-            "look at the \
-            server",
-        ))?
-        else {
+        let Some(server) = servers.get(id).await.map_err(cloud("look at the server"))? else {
             return Ok(());
         };
         if !self.options.identity.owner.owns(&server.labels) {

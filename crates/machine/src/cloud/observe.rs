@@ -279,8 +279,7 @@ fn candidate(kind: Kind, image: &hetzner::Image) -> Candidate {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "whole GB, of \
-        which a disk has thousands"
+        reason = "whole GB, of which a disk has thousands"
     )]
     let disk = image.disk_size.ceil() as u64;
     Candidate { id: image.id, name: image_name(image), kind, disk }

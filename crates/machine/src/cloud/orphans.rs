@@ -51,10 +51,7 @@ impl Cloud {
             },
             async { self.client.ssh_keys().list(&ours).await.map_err(cloud("list the SSH keys")) },
             async {
-                self.client.primary_ips().list(&ours).await.map_err(cloud(
-                    "list the primary \
-                IPs",
-                ))
+                self.client.primary_ips().list(&ours).await.map_err(cloud("list the primary IPs"))
             },
         )?;
         // What an image is built with belongs to a build, which knows whether it is still needed.

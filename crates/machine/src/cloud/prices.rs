@@ -40,8 +40,7 @@ impl Cloud {
             Err(error) => {
                 tracing::warn!(
                     error = crate::with_causes(&error),
-                    "the cloud's prices cannot be \
-                    read"
+                    "the cloud's prices cannot be read"
                 );
                 known.map(|(_, pricing)| pricing)
             }

@@ -84,8 +84,7 @@ impl Cloud {
             .collect();
         tracing::info!(
             image = made.choice.image.name,
-            "docker answered {took_ms} ms after the \
-            request for a server: {}",
+            "docker answered {took_ms} ms after the request for a server: {}",
             each.join(", ")
         );
         if made.fresh_volume {

@@ -141,11 +141,7 @@ impl Cloud {
                     observer.stage(Phase::Create, Some(format!("attaching volume {volume}")));
                     let attached = self.client.volumes().attach(volume, server).await;
                     let settled = self
-                        .settled(
-                            "attach the \
-                        volume",
-                            attached.map(|action| vec![action]),
-                        )
+                        .settled("attach the volume", attached.map(|action| vec![action]))
                         .await;
                     // The attaching that belongs to the creation, or another client, may have been
                     // faster.
@@ -171,28 +167,17 @@ impl Cloud {
                     "starting the server".clone_into(&mut last);
                     observer.stage(
                         Phase::Create,
-                        Some(
-                            "starting it, since the cloud has left it \
-                        off"
-                            .to_owned(),
-                        ),
+                        Some("starting it, since the cloud has left it off".to_owned()),
                     );
                     let started = self.client.servers().power_on(server).await;
-                    match self
-                        .settled(
-                            "start the \
-                        server",
-                            started.map(|action| vec![action]),
-                        )
-                        .await
+                    match self.settled("start the server", started.map(|action| vec![action])).await
                     {
                         Ok(()) => {}
                         Err(error) if !error.is_refusal() => return Err(error),
                         Err(error) if refused_starts + 1 < MOST_REFUSED_STARTS => {
                             tracing::warn!(
                                 error = crate::with_causes(&error),
-                                "the cloud does not \
-                                start the server"
+                                "the cloud does not start the server"
                             );
                             refused_starts += 1;
                             unless_called_off(observer, looks.pause()).await;
@@ -263,8 +248,7 @@ impl Cloud {
                             tracing::warn!(
                                 server = server.id,
                                 failure = last,
-                                "the cloud could \
-                                not make the server as ordered"
+                                "the cloud could not make the server as ordered"
                             );
                         }
                         Err(Lost::Remove(error)) => {
@@ -279,10 +263,7 @@ impl Cloud {
                                 server.id,
                                 &observed,
                                 observer,
-                                &format!(
-                                    "{last}; once \
-                                more from another image"
-                                ),
+                                &format!("{last}; once more from another image"),
                             )
                             .await?;
                         }
@@ -299,10 +280,7 @@ impl Cloud {
                                 server.id,
                                 &observed,
                                 observer,
-                                &format!(
-                                    "{last}; once \
-                                more from another image"
-                                ),
+                                &format!("{last}; once more from another image"),
                             )
                             .await?;
                         }
@@ -451,8 +429,8 @@ impl Observer for Joining {
 
 fn still_bills(error: &dyn std::error::Error) -> String {
     format!(
-        "could not be deleted and is billed until it is ({}); `dockbridge server destroy` deletes \
-            it, and it powers itself off 11 min after its boot",
+        "could not be deleted and is billed until it is ({}); `dockbridge server destroy` \
+            deletes it, and it powers itself off 11 min after its boot",
         crate::with_causes(error)
     )
 }

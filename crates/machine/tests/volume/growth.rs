@@ -48,7 +48,7 @@ fn a_volume_grows_while_it_is_written_to() {
     if !may_grow_what_is_mounted() {
         eprintln!(
             "passed over: this host's root has no CAP_SYS_RESOURCE, without which no mounted \
-            file system grows"
+                file system grows"
         );
         return;
     }

@@ -10,8 +10,8 @@ const CONTAINERD: &str =
     "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots\n";
 
 /// An engine with its own store that has run, and has nothing.
-const OVERLAY2: &str = "mkdir -p lib/docker/image/overlay2/imagedb/content/sha256 \
-    lib/docker/image/overlay2/layerdb\n";
+const OVERLAY2: &str =
+    "mkdir -p lib/docker/image/overlay2/imagedb/content/sha256 lib/docker/image/overlay2/layerdb\n";
 
 /// An image in the engine's own store.
 const OWN_IMAGE: &str = "echo {} >lib/docker/image/overlay2/imagedb/content/sha256/4f19781f\n";
@@ -112,8 +112,7 @@ fn settings_of_the_users_own_image_stay_and_what_they_hide_is_reported() {
         assert_eq!(settings.as_deref(), Some(given));
         assert!(
             said.starts_with(hidden) && said.is_empty() == hidden.is_empty(),
-            "{parts:?} \
-            {given}: {said}"
+            "{parts:?} {given}: {said}"
         );
         assert!(
             hidden.is_empty() || said.contains(rig.path("docker/daemon.json").to_str().unwrap()),
@@ -128,10 +127,7 @@ fn of_two_stores_that_hold_something_the_engines_own_is_opened_and_the_other_rep
     let (settings, said) = settings_after_boot(&rig);
     assert_eq!(settings, None);
     assert!(
-        said.starts_with(
-            "images and containers in containerd's image store are \
-        hidden: "
-        ),
+        said.starts_with("images and containers in containerd's image store are hidden: "),
         "{said}"
     );
 }
