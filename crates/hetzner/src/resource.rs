@@ -117,7 +117,7 @@ impl<T: Resource> Resources<T> {
     }
 
     /// The actions of the one with this id, oldest first.
-    pub(crate) async fn actions(&self, id: u64) -> Result<Vec<Action>> {
+    pub async fn actions(&self, id: u64) -> Result<Vec<Action>> {
         let query = Query { sort: vec!["id:asc".into()], ..Query::default() };
         self.actions_of(id, &query).await
     }

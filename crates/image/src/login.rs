@@ -66,7 +66,7 @@ pub(crate) async fn connect(
         if let Ok(Ok(_)) =
             timeout(PROBE, TcpStream::connect(SocketAddr::new(address, SSH_PORT))).await
         {
-            let patience = machine::patience(timed_out).min(limit);
+            let patience = machine::login_timeout(timed_out).min(limit);
             match Tunnel::connect_within(options.clone(), patience).await {
                 Ok(tunnel) => return Ok(tunnel),
                 Err(error @ ConnectError::HostKeyRefused { .. }) if !is_known => {

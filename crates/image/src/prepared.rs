@@ -1,12 +1,12 @@
 //! The image that our own machines can be made from: a server runs the cloud's docker image, gets
 //! the agent and what all machines have, loses what is its own, and is kept. What differs from
-//! machine to machine still comes by user-data; see `machine::Furnishing`.
+//! machine to machine still comes by user-data; see `machine::BaseFiles`.
 
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use hetzner::{Client, Image, ImageStatus, Server, ServerStatus};
-use machine::{Furnishing, HostKey, LIBRARY_DIRECTORY, MACHINE_IMAGE};
+use machine::{BaseFiles, HostKey, LIBRARY_DIRECTORY, MACHINE_IMAGE};
 use russh::keys::PrivateKey;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -30,7 +30,7 @@ const LONGEST_LINE: u64 = 4 * 1024;
 pub(crate) struct Preparation {
     base: Image,
     agent: Vec<u8>,
-    furnishing: Furnishing,
+    furnishing: BaseFiles,
 }
 
 impl Preparation {
@@ -51,7 +51,7 @@ impl Preparation {
             architecture: order.architecture.to_string(),
         };
         let base = found.filter(|image| image.status == ImageStatus::Available).ok_or_else(none)?;
-        Ok(Self { base, agent, furnishing: Furnishing::new(wanted.boot_lease_seconds) })
+        Ok(Self { base, agent, furnishing: BaseFiles::new(wanted.boot_lease_seconds) })
     }
 
     /// What tells it from others: a newer image of the cloud's, agent, furnishing or script is

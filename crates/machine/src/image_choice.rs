@@ -1,19 +1,19 @@
-//! Which image the next machine is made from: the one that is set, or a snapshot of our own. A
-//! snapshot is not faster by nature (a cloud may take minutes to copy one to where it is needed),
-//! so that what counts is what was measured here. Pure.
+//! Which image the next machine is made from: the one in the settings, or one of dockbridge's own
+//! snapshots. A snapshot is not faster by nature (a cloud may take minutes to copy one to where it
+//! is needed), so only measurements made here count. Pure.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::wakes::{History, Wake};
+use crate::boot_history::{History, Wake};
 
-/// So many wakes of each before they are compared.
+/// Wakes of each image that must be known before two images are compared.
 const ENOUGH: usize = 2;
-/// What was measured longer ago no longer tells what the cloud does today.
+/// Older measurements do not count: the cloud changes.
 const COUNTS_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// A snapshot that did not boot is not tried again for so long: each attempt costs a started hour
-/// and minutes of waiting.
+/// How long a snapshot that did not boot is avoided: each attempt costs a started hour and minutes
+/// of waiting.
 pub(crate) const AVOIDED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An image that a machine could be made from.
@@ -21,48 +21,47 @@ pub(crate) const AVOIDED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Candidate {
     /// The cloud's id.
     pub id: u64,
-    /// For people, such as `docker-ce` or `snapshot 4711`.
+    /// Human-readable, such as `docker-ce` or `snapshot 4711`.
     pub name: String,
     /// Where it comes from.
-    pub kind: Kind,
-    /// GB that the server's disk has at least.
+    pub kind: ImageKind,
+    /// GB that the server's disk needs at least.
     pub disk: u64,
 }
 
 /// Where an image comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The cloud's, or whatever the person named.
+pub enum ImageKind {
+    /// An image of the cloud, or the one that the user named.
     Plain,
     /// A snapshot that `image build docker` made.
     Own,
 }
 
-/// What came of it.
+/// The chosen image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct ImageChoice {
     /// The image.
     pub image: Candidate,
-    /// In words for a person.
+    /// Human-readable reason.
     pub because: String,
 }
 
-/// Chooses among a plain image and a snapshot of ours, either of which may be missing; `None`
-/// without any. Other candidates of a kind than the first are not looked at.
+/// Chooses between the first plain image and the first own snapshot among the candidates. `None`
+/// if there are no candidates.
 pub fn choose(
     candidates: &[Candidate],
     location: &str,
     history: &History,
     now: Timestamp,
-) -> Option<Choice> {
-    let first = |kind: Kind| candidates.iter().find(|candidate| candidate.kind == kind);
-    let took = |image: &Candidate, because: String| Some(Choice { image: image.clone(), because });
-    let (plain, own) = match (first(Kind::Plain), first(Kind::Own)) {
+) -> Option<ImageChoice> {
+    let first = |kind: ImageKind| candidates.iter().find(|candidate| candidate.kind == kind);
+    let took =
+        |image: &Candidate, because: String| Some(ImageChoice { image: image.clone(), because });
+    let (plain, own) = match (first(ImageKind::Plain), first(ImageKind::Own)) {
         (Some(plain), Some(own)) => (plain, own),
-        (Some(plain), None) => {
-            return took(plain, "there is no snapshot of our own that fits".to_owned());
-        }
-        (None, Some(own)) => return took(own, "there is nothing else that fits".to_owned()),
+        (Some(plain), None) => return took(plain, "no own snapshot fits".to_owned()),
+        (None, Some(own)) => return took(own, "nothing else fits".to_owned()),
         (None, None) => return None,
     };
     if let Some(at) = history.last_failure(own.id).filter(|at| within(AVOIDED_FOR, *at, now)) {
@@ -72,6 +71,19 @@ pub fn choose(
         };
         return took(plain, format!("a machine from {} did not come up {ago}", own.name));
     }
+    by_measurement(plain, own, location, history, now)
+}
+
+/// The image with fewer than [`ENOUGH`] measurements, else the one with the smaller median.
+fn by_measurement(
+    plain: &Candidate,
+    own: &Candidate,
+    location: &str,
+    history: &History,
+    now: Timestamp,
+) -> Option<ImageChoice> {
+    let took =
+        |image: &Candidate, because: String| Some(ImageChoice { image: image.clone(), because });
     let measured = |image: &Candidate| -> Vec<u64> {
         let counts = |wake: &&Wake| within(COUNTS_FOR, wake.at, now);
         history.of(image.id, location).filter(counts).map(|wake| wake.took_ms).collect()
@@ -80,10 +92,9 @@ pub fn choose(
     let fewer =
         if of_plain.len() < of_own.len() { (plain, of_plain.len()) } else { (own, of_own.len()) };
     if let (image, times @ ..ENOUGH) = fewer {
-        return took(
-            image,
-            format!("it is being measured in {location}: {times} of {ENOUGH} wakes are known"),
-        );
+        let because =
+            format!("it is being measured in {location}: {times} of {ENOUGH} wakes are known");
+        return took(image, because);
     }
     let (plain_took, own_took) = (median(of_plain), median(of_own));
     let figures = |one: u64, other: u64| {
@@ -99,13 +110,14 @@ pub fn choose(
     }
 }
 
-/// A clock that was set back does not make it longer.
+/// Whether `at` is less than `span` ago. A moment in the future counts as now, since the clock may
+/// have been set back.
 fn within(span: Duration, at: i64, now: Timestamp) -> bool {
     let age = now.as_second().saturating_sub(at);
     u64::try_from(age).map_or(true, |age| age < span.as_secs())
 }
 
-/// Of an even number the mean of the two in the middle; never called with none.
+/// Of an even number of values the mean of the two in the middle; 0 of none.
 fn median(mut times: Vec<u64>) -> u64 {
     times.sort_unstable();
     let middle = times.len() / 2;
@@ -135,14 +147,14 @@ mod tests {
     }
 
     fn plain() -> Candidate {
-        Candidate { id: 1, name: "docker-ce".to_owned(), kind: Kind::Plain, disk: 5 }
+        Candidate { id: 1, name: "docker-ce".to_owned(), kind: ImageKind::Plain, disk: 5 }
     }
 
     fn own() -> Candidate {
-        Candidate { id: 2, name: "snapshot 2".to_owned(), kind: Kind::Own, disk: 40 }
+        Candidate { id: 2, name: "snapshot 2".to_owned(), kind: ImageKind::Own, disk: 40 }
     }
 
-    /// Seconds before now, image, location, milliseconds.
+    /// Each wake: seconds before now, image, location, milliseconds.
     fn history(wakes: &[(i64, u64, &str, u64)]) -> History {
         let mut history = History::default();
         for (ago, image, location, took_ms) in wakes {
@@ -165,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_measured_is_tried_and_told() {
+    fn unmeasured_image_is_tried_and_the_reason_says_so() {
         assert_eq!(
             chosen(&History::default()),
             (2, "it is being measured in fsn1: 0 of 2 wakes are known".to_owned())
@@ -176,11 +188,11 @@ mod tests {
             (1, "it is being measured in fsn1: 0 of 2 wakes are known".to_owned())
         );
         let elsewhere = history(&[(9, 2, "hel1", 100), (8, 2, "hel1", 100)]);
-        assert_eq!(chosen(&elsewhere).0, 2, "another location tells nothing");
+        assert_eq!(chosen(&elsewhere).0, 2, "wakes in another location do not count");
     }
 
     #[test]
-    fn the_smaller_median_wins_and_a_tie_goes_to_the_snapshot() {
+    fn smaller_median_wins_and_a_tie_goes_to_the_snapshot() {
         let slow = history(&[
             (9, 1, "fsn1", 30_000),
             (8, 1, "fsn1", 31_000),
@@ -201,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_did_not_boot_is_left_alone_for_a_day() {
+    fn snapshot_that_did_not_boot_is_avoided_for_a_day() {
         let mut fast = history(&[
             (9, 1, "fsn1", 300),
             (8, 1, "fsn1", 300),
@@ -214,11 +226,11 @@ mod tests {
             (1, "a machine from snapshot 2 did not come up 2 h ago".to_owned())
         );
         fast.failed(1, now());
-        assert_eq!(chosen(&fast).0, 1, "there is nothing to fall back on from the plain image");
+        assert_eq!(chosen(&fast).0, 1, "a failure of the plain image changes nothing");
         let later = now() + AVOIDED_FOR;
         assert_eq!(choose(&[plain(), own()], "fsn1", &fast, later).unwrap().image.id, 2);
         let only = choose(&[own()], "fsn1", &fast, now()).unwrap();
-        assert_eq!(only.image.id, 2, "it is all there is");
+        assert_eq!(only.image.id, 2, "it is the only candidate");
     }
 
     fn some_history() -> impl Strategy<Value = History> {
@@ -238,8 +250,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_always_one_of_the_candidates_and_says_why(history in some_history(), with_plain: bool, with_own: bool) {
-            let candidates: Vec<Candidate> = [with_plain.then(plain), with_own.then(own)].into_iter().flatten().collect();
+        fn choice_is_one_of_the_candidates_and_has_a_reason(
+            history in some_history(), with_plain: bool, with_own: bool,
+        ) {
+            let candidates: Vec<Candidate> =
+                [with_plain.then(plain), with_own.then(own)].into_iter().flatten().collect();
             let choice = choose(&candidates, "fsn1", &history, now());
             prop_assert_eq!(choice.is_some(), with_plain || with_own);
             if let Some(choice) = choice {
@@ -248,15 +263,21 @@ mod tests {
         }
 
         #[test]
-        fn a_snapshot_that_failed_lately_is_never_chosen_where_there_is_another(history in some_history(), ago in 0i64..24 * 3_600) {
+        fn snapshot_that_failed_lately_is_not_chosen_where_another_image_exists(
+            history in some_history(), ago in 0i64..24 * 3_600,
+        ) {
             let mut history = history;
             history.failed(2, Timestamp::from_second(NOW - ago).unwrap());
             prop_assert_eq!(chosen(&history).0, 1);
         }
 
-        /// Whoever wakes machines with it ends with enough of both, and then with the faster one.
+        /// A series of wakes first measures both images, then uses the faster one.
         #[test]
-        fn it_measures_both_and_settles_for_the_faster(plain_took in 1u64..1_000, own_took in 1u64..1_000, noise in proptest::collection::vec(0u64..100, 12)) {
+        fn both_images_are_measured_and_then_the_faster_one_is_chosen(
+            plain_took in 1u64..1_000,
+            own_took in 1u64..1_000,
+            noise in proptest::collection::vec(0u64..100, 12),
+        ) {
             let mut history = History::default();
             let mut tried = Vec::new();
             for (step, noise) in (0i64..).zip(noise) {
@@ -264,10 +285,13 @@ mod tests {
                 tried.push(image);
                 let took_ms = noise + 100 * if image == 1 { plain_took } else { own_took };
                 let (server_type, location) = ("cx23".to_owned(), "fsn1".to_owned());
-                history.woke(Wake { image, server_type, location, at: NOW - 100 + step, took_ms, stages: Vec::new() });
+                let at = NOW - 100 + step;
+                let stages = Vec::new();
+                history.woke(Wake { image, server_type, location, at, took_ms, stages });
             }
             for image in [1, 2] {
-                prop_assert!(tried[..2 * ENOUGH].iter().filter(|tried| **tried == image).count() == ENOUGH);
+                let measured = tried[..2 * ENOUGH].iter().filter(|tried| **tried == image);
+                prop_assert!(measured.count() == ENOUGH);
             }
             if plain_took.abs_diff(own_took) > 1 {
                 let faster = if plain_took < own_took { 1 } else { 2 };

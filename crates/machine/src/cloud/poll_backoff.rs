@@ -1,6 +1,6 @@
-//! Pauses between looks at something that passes by itself. Each is twice the last: what passes
-//! soon is seen soon, and what takes long costs few requests of the 3,600 an hour that all users of
-//! a cloud project share.
+//! Pauses between polls of something that the cloud does. Each pause is twice the last: a short
+//! action is seen to end soon, and a long one costs few of the 3,600 requests an hour that all
+//! users of a cloud project share.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The pauses of one wait.
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(super) struct PollBackoff {
     next: Duration,
 }
 
-impl Looks {
+impl PollBackoff {
     pub(super) fn new() -> Self {
         Self { next: FIRST }
     }
 
-    /// Waits until the next look is due.
+    /// Waits until the next poll is due.
     pub(super) async fn pause(&mut self) {
         sleep(self.next).await;
         self.next = (self.next * 2).min(LONGEST);
@@ -34,13 +34,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_minute_costs_few_looks_and_the_first_comes_soon() {
-        let (begun, mut looks) = (Instant::now(), Looks::new());
-        looks.pause().await;
+    async fn first_poll_comes_soon_and_a_minute_costs_few() {
+        let (begun, mut backoff) = (Instant::now(), PollBackoff::new());
+        backoff.pause().await;
         assert_eq!(begun.elapsed(), FIRST);
         let mut made = 1;
         while begun.elapsed() < Duration::from_secs(60) {
-            looks.pause().await;
+            backoff.pause().await;
             made += 1;
         }
         assert!(made <= 16, "{made}");

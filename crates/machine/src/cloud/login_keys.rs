@@ -1,71 +1,45 @@
-//! Several computers of one owner: each has a login key of its own, and a machine's labels name the
-//! keys that it admits. A new machine admits every key that the owner has in the project. A machine
-//! that runs is told of a new key by a computer that it admits already; another computer says so
-//! before it tries to log in, and never takes a machine for broken that only does not know it yet.
+//! The login keys of one owner's computers. Each computer has its own key, and a machine's labels
+//! name the keys that it admits. A new machine admits every key that the owner has in the project.
+//! A computer that a running machine admits already adds new keys to it. A computer reads the
+//! labels before it logs in, so it never takes a machine for broken that only does not know its key
+//! yet.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hetzner::Query;
-use russh::keys::PublicKey;
 use tokio::time::sleep;
 use tunnel::Fingerprint;
 
-use super::connect::Lost;
-use super::{Cloud, cloud};
+use super::logins::Login;
+use super::project::Cloud;
+use crate::causes::with_causes;
 use crate::error::MachineError;
 use crate::host_key::parse_public;
 use crate::identity::{
     DOCKBRIDGE, LOGIN, MANAGED_BY, OWNER, ROLE, admits, login_key_name, login_label, owner_selector,
 };
 use crate::observed::Server;
+use crate::operation::{AgentTask, Operation};
 use crate::provider::Ready;
 
-/// How often a computer that uses a machine looks for new login keys of its owner: one request
-/// each, of the 3,600 that a project has in an hour.
-pub const ADMITS_EVERY: Duration = Duration::from_secs(75);
+/// How often a computer that uses a machine lists the login keys of its owner. Each list is one of
+/// the 3,600 requests that a project has in an hour.
+const ADMITS_EVERY: Duration = Duration::from_secs(75);
 
-/// Adds the key on standard input to those that may log in as root, once.
+/// Adds the key on standard input to the keys that may log in as root, once.
 const ADMIT: &str = "umask 077 && key=$(cat) && file=/root/.ssh/authorized_keys && \
     mkdir -p /root/.ssh && touch $file && \
     { grep -qxF -- \"$key\" $file || { [ -z \"$(tail -c1 $file)\" ] || echo >>$file; \
     printf '%s\\n' \"$key\" >>$file; }; }";
 
-/// A login key of another computer of this owner.
-#[derive(Debug, Clone)]
-pub(super) struct Login {
-    pub(super) id: u64,
-    key: PublicKey,
-}
-
-impl Login {
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.key)
-    }
-}
-
-/// The other computers' login keys as they were seen last.
-#[derive(Debug, Default)]
-pub(super) struct Logins(Mutex<Vec<Login>>);
-
-impl Logins {
-    fn learn(&self, logins: Vec<Login>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = logins;
-    }
-
-    pub(super) fn known(&self) -> Vec<Login> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 impl Cloud {
-    /// What this computer logs in with.
+    /// The fingerprint of this computer's login key.
     pub(super) fn own_login(&self) -> Fingerprint {
         Fingerprint::of(self.options.login.public_key())
     }
 
-    /// Remembers, of all keys in the project, those of this owner's other computers.
+    /// Remembers the keys of this owner's other computers, out of all keys in the project.
     pub(super) fn learn_logins(&self, keys: &[hetzner::SshKey]) {
         self.logins.learn(self.others_of(keys));
     }
@@ -80,7 +54,7 @@ impl Cloud {
             .collect()
     }
 
-    /// Puts this computer's login key into the project, where each machine of this owner finds it.
+    /// Stores this computer's login key in the project, where the owner's other computers find it.
     pub async fn register_login_key(&self) -> Result<(), MachineError> {
         match self.find_login_key().await? {
             Some(_) => Ok(()),
@@ -101,34 +75,29 @@ impl Cloud {
         let public = self.options.login.public_key().to_openssh().map_err(MachineError::Key)?;
         let name = login_key_name(owner, &self.own_login());
         let created = self.client.ssh_keys().create(&name, &public, &labels).await;
-        created.map(|key| key.id).map_err(cloud("store the login key"))
+        created.map(|key| key.id).map_err(MachineError::cloud(Operation::StoreLoginKey))
     }
 
-    /// Whether this computer may log in, by the server's labels: found before anything is sent to
-    /// it. A server without such labels was made before there were any.
+    /// Fails if the server's labels do not admit this computer. Asked before anything is sent to
+    /// the server. A server without such labels is from an older version, and admits every key.
     pub(super) async fn is_admitted(&self, server: &Server) -> Result<(), MachineError> {
         let own = self.own_login();
         if admits(&server.labels, &own) {
             return Ok(());
         }
-        // From now on a computer that is admitted sees it.
+        // A computer that the machine admits finds the key there, and adds it.
         self.register_login_key().await?;
         Err(MachineError::OtherComputer { name: server.name.clone(), login: own })
     }
 
-    /// The same, on the way to a machine.
-    pub(super) async fn may_log_in(&self, server: &Server) -> Result<(), Lost> {
-        self.is_admitted(server).await.map_err(Lost::Failed)
-    }
-
-    /// Lets other computers of this owner in, for as long as the machine is used from here.
+    /// Admits other computers of this owner while the machine is used from here.
     pub(super) async fn admit_others(&self, ready: &Ready) {
         let Some(id) = ready.summary.id else { return std::future::pending().await };
         let mut admitted = BTreeSet::new();
         loop {
             sleep(ADMITS_EVERY).await;
             if let Err(error) = self.admit_new(ready, id, &mut admitted).await {
-                let error = crate::with_causes(&error);
+                let error = with_causes(&error);
                 tracing::warn!(error, "another computer's login key was not added");
             }
         }
@@ -141,8 +110,9 @@ impl Cloud {
         admitted: &mut BTreeSet<Fingerprint>,
     ) -> Result<(), MachineError> {
         let owner = &self.options.identity.owner;
-        let ours = Query::labels(format!("{},{ROLE}={LOGIN}", owner_selector(owner)));
-        let keys = self.client.ssh_keys().list(&ours).await.map_err(cloud("list the SSH keys"))?;
+        let own = Query::labels(format!("{},{ROLE}={LOGIN}", owner_selector(owner)));
+        let keys = self.client.ssh_keys().list(&own).await;
+        let keys = keys.map_err(MachineError::cloud(Operation::ListSshKeys))?;
         let unknown = |login: &Login| !admitted.contains(&login.fingerprint());
         let new: Vec<Login> = self.others_of(&keys).into_iter().filter(unknown).collect();
         for login in new {
@@ -152,20 +122,20 @@ impl Cloud {
         Ok(())
     }
 
-    /// The key first and the label then: who reads the label can log in.
+    /// Adds the key, then the label: a computer that reads the label can log in.
     async fn admit(&self, ready: &Ready, id: u64, login: &Login) -> Result<(), MachineError> {
         let servers = self.client.servers();
-        let server = servers.get(id).await.map_err(cloud("look at the server"))?;
+        let server = servers.get(id).await.map_err(MachineError::cloud(Operation::ReadServer))?;
         let Some(server) = server else { return Ok(()) };
         if admits(&server.labels, &login.fingerprint()) {
             return Ok(());
         }
         let failed = |message: String| MachineError::Agent {
             name: server.name.clone(),
-            what: "add a login key",
+            task: AgentTask::AddLoginKey,
             message,
         };
-        // Written anew, so that nothing but a key gets into the file.
+        // Serialized from the parsed key, so that nothing but a key gets into the file.
         let line = login.key.to_openssh().map_err(MachineError::Key)?;
         let added = ready.tunnel.exec(ADMIT, line.as_bytes()).await;
         match added {
@@ -173,13 +143,15 @@ impl Cloud {
             Ok(output) => return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
             Err(error) => return Err(failed(error.to_string())),
         }
-        // Read once more: the labels are written as a whole, and the key took its time.
-        let server = servers.get(id).await.map_err(cloud("look at the server"))?;
+        // Read once more, since labels are replaced as a whole and adding the key took time.
+        let server = servers.get(id).await.map_err(MachineError::cloud(Operation::ReadServer))?;
         let Some(mut server) = server else { return Ok(()) };
         let (label, value) = login_label(&login.fingerprint());
         server.labels.insert(label, value);
-        servers.update(id, None, Some(&server.labels)).await.map_err(cloud("label the server"))?;
-        tracing::info!(login = %login.fingerprint(), "another computer of this owner may log in now");
+        let labelled = servers.update(id, None, Some(&server.labels)).await;
+        labelled.map_err(MachineError::cloud(Operation::LabelServer))?;
+        let login = login.fingerprint();
+        tracing::info!(%login, "another computer of this owner may log in now");
         Ok(())
     }
 }
@@ -189,9 +161,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_added_once_and_never_to_the_end_of_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let script = ADMIT.replace("/root", folder.path().to_str().unwrap());
+    fn key_is_added_once_and_on_a_line_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let script = ADMIT.replace("/root", directory.path().to_str().unwrap());
         let add = |key: &str| {
             use std::io::Write as _;
             let mut shell = std::process::Command::new("sh");
@@ -200,7 +172,7 @@ mod tests {
             shell.stdin.take().unwrap().write_all(key.as_bytes()).unwrap();
             assert!(shell.wait().unwrap().success());
         };
-        let file = folder.path().join(".ssh/authorized_keys");
+        let file = directory.path().join(".ssh/authorized_keys");
         let read = || std::fs::read_to_string(&file).unwrap();
         add("ssh-ed25519 A a");
         assert_eq!(read(), "ssh-ed25519 A a\n");

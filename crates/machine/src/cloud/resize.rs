@@ -1,46 +1,48 @@
-//! A larger volume: its disk through the API, its file system on the machine, while everything
-//! runs. Each step may be cut off: the same command goes on.
+//! Makes a volume larger: its disk through the API, its file system on the machine, while
+//! everything runs. Each step may be cut off, and the same command continues.
 
-use super::observe::volume_summary;
-use super::{Cloud, cloud};
+use super::project::Cloud;
 use crate::bootstrap::GROW_SCRIPT;
+use crate::causes::with_causes;
 use crate::error::MachineError;
 use crate::observed::{Observed, ServerStatus, Volume};
-use crate::plan::Problem;
-use crate::provider::VolumeSummary;
+use crate::operation::Operation;
+use crate::price::volume_summary;
+use crate::problem::Problem;
+use crate::summary::VolumeSummary;
 
-/// What became of a volume.
+/// A volume that was resized.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resized {
-    /// As it is now, priced.
+    /// The volume as it is now, with its price.
     pub volume: VolumeSummary,
-    /// GB that it had.
+    /// Its size before, in GB.
     pub before: u64,
-    /// What became of its file system.
+    /// The state of its file system.
     pub file_system: FileSystem,
 }
 
-/// What became of the file system on a volume that has grown.
+/// The file system on a volume that has grown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileSystem {
-    /// It has grown with it.
+    /// It has grown as well.
     Grown,
-    /// There is no machine to do it now: it grows when one is made.
+    /// No machine runs now: it grows at the next boot of one.
     WhenAMachineIsMade,
-    /// The machine could not do it. The disk has its new size; the same command tries once more,
-    /// and so does the next machine.
+    /// The machine could not grow it. The disk has its new size. The same command tries again, and
+    /// so does the next machine.
     Failed {
-        /// Why, in words for a person.
+        /// Human-readable.
         message: String,
     },
 }
 
 impl Cloud {
-    /// Grows the volume of this profile to `size` GB, and waits for it. A size that it has already
-    /// is no error: what is still to be done is.
+    /// Grows the volume of this profile to `size` GB, and waits for it. If the disk has that size
+    /// already, only the file system may grow.
     ///
     /// # Errors
-    /// Where there is no volume, or several; where it is larger already; and where the cloud fails.
+    /// If no volume exists, or several do; if it is larger already; and if the cloud fails.
     pub async fn resize_volume(&self, size: u64) -> Result<Resized, MachineError> {
         let observed = self.observe().await?;
         let volume = match observed.volumes.as_slice() {
@@ -66,9 +68,9 @@ impl Cloud {
                 .volumes()
                 .resize(volume.id, u32::try_from(size).unwrap_or(u32::MAX))
                 .await;
-            self.settled("grow the volume", asked.map(|action| vec![action])).await?;
+            self.settled(Operation::GrowVolume, asked.map(|action| vec![action])).await?;
         }
-        // Whose server it is on may have changed while it grew.
+        // Another server may have it since.
         let (now, pricing) = tokio::join!(self.observe(), self.client.pricing());
         let now = now?;
         let Some(grown) = now.volumes.iter().find(|found| found.id == volume.id) else {
@@ -78,7 +80,7 @@ impl Cloud {
             return Err(MachineError::NotGrown { name: grown.name.clone(), size: grown.size });
         }
         let file_system = self.grow_file_system(&now, grown).await;
-        let pricing = pricing.map_err(cloud("tell its prices")).ok();
+        let pricing = pricing.ok();
         Ok(Resized {
             volume: volume_summary(grown, pricing.as_ref()),
             before: volume.size,
@@ -96,7 +98,7 @@ impl Cloud {
         };
         let tunnel = match self.plain_login(server, address).await {
             Ok(tunnel) => tunnel,
-            Err(error) => return FileSystem::Failed { message: crate::with_causes(&error) },
+            Err(error) => return FileSystem::Failed { message: with_causes(&error) },
         };
         let output = tunnel.exec(&format!("{GROW_SCRIPT} {}", volume.size), b"").await;
         tunnel.close().await;

@@ -1,6 +1,6 @@
-//! How past machines came up: from which image, in how long, and which images did not. Bounded, and
-//! may be lost: it only helps to choose the next image. Pure but for [`Wakes`], which keeps it
-//! where it is told to.
+//! How past machines booted: from which image, in how long, and which images failed. Bounded, and
+//! may be lost: it only helps to choose the next image. Pure except for [`BootHistory`], which
+//! stores each change through a callback.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,38 +9,38 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::provider::Phase;
+use crate::phase::Phase;
 
-/// Of each image in each location: enough for a median that one slow boot does not move.
+/// Wakes kept of each image in each location: enough for a median that one slow boot does not move.
 const KEPT_OF_EACH: usize = 9;
-/// In all: an image that is gone leaves its measurements behind.
+/// Wakes kept in all: a deleted image leaves its measurements behind.
 const KEPT: usize = 64;
-/// Boots that failed.
+/// Failed boots kept.
 const KEPT_FAILURES: usize = 16;
 
-/// One machine that came up.
+/// A machine that came up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
     /// The image's id.
     pub image: u64,
     /// Such as `cx23`.
     pub server_type: String,
-    /// Such as `fsn1`. A snapshot is far from some.
+    /// Such as `fsn1`. The cloud may have to copy a snapshot to a location first.
     pub location: String,
-    /// Seconds since 1970 when it was asked for.
+    /// Seconds since 1970 at the request for a server.
     pub at: i64,
-    /// From the request to docker's answer, in milliseconds.
+    /// From the request for a server to docker's first answer, in milliseconds.
     pub took_ms: u64,
-    /// The stages of that, in order.
+    /// The stages of this time, in order.
     pub stages: Vec<Stage>,
 }
 
 /// A stage of a wake.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Which.
+    /// The stage.
     pub phase: Phase,
-    /// In milliseconds.
+    /// Its duration, in milliseconds.
     pub took_ms: u64,
 }
 
@@ -53,16 +53,16 @@ pub struct Failure {
     pub at: i64,
 }
 
-/// Why a server is made from its image.
+/// Why a server was made from its image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// The server's id.
     pub server: u64,
-    /// In words for a person.
+    /// Human-readable.
     pub because: String,
 }
 
-/// What is known of past wakes.
+/// The known past wakes of one profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct History {
@@ -72,13 +72,13 @@ pub struct History {
 }
 
 impl History {
-    /// A machine came up. The oldest of its kind make room.
+    /// Records a machine that came up. The oldest wake of the same image and location is dropped.
     pub fn woke(&mut self, wake: Wake) {
-        let is_of_its_kind =
+        let is_same_kind =
             |other: &Wake| (other.image, &other.location) == (wake.image, &wake.location);
-        let of_its_kind = self.wakes.iter().filter(|other| is_of_its_kind(other)).count();
-        if of_its_kind >= KEPT_OF_EACH
-            && let Some(oldest) = self.wakes.iter().position(is_of_its_kind)
+        let same_kind = self.wakes.iter().filter(|other| is_same_kind(other)).count();
+        if same_kind >= KEPT_OF_EACH
+            && let Some(oldest) = self.wakes.iter().position(is_same_kind)
         {
             self.wakes.remove(oldest);
         }
@@ -87,20 +87,20 @@ impl History {
         self.wakes.drain(..surplus);
     }
 
-    /// A machine from this image did not come up.
+    /// Records that a machine from this image did not come up.
     pub fn failed(&mut self, image: u64, now: Timestamp) {
         self.failures.push(Failure { image, at: now.as_second() });
         let surplus = self.failures.len().saturating_sub(KEPT_FAILURES);
         self.failures.drain(..surplus);
     }
 
-    /// Wakes from this image in this location, oldest first.
+    /// The wakes from this image in this location, oldest first.
     pub fn of<'a>(&'a self, image: u64, location: &'a str) -> impl Iterator<Item = &'a Wake> {
         self.wakes.iter().filter(move |wake| wake.image == image && wake.location == location)
     }
 
-    /// How long a stage usually takes, by its words: the median of the last wakes. `None` for a
-    /// stage that was never timed.
+    /// How long the stage with these [`Phase::words`] usually takes: the median of the last wakes.
+    /// `None` for a stage that was never timed.
     pub fn usual(&self, words: &str) -> Option<Duration> {
         let took = |wake: &Wake| {
             let stages = wake.stages.iter().filter(|stage| stage.phase.words() == words);
@@ -121,7 +121,7 @@ impl History {
             .max()
     }
 
-    /// Why this server is made from its image, where that is known.
+    /// Why this server was made from its image, where that is known.
     pub fn why(&self, server: u64) -> Option<&str> {
         self.chosen
             .as_ref()
@@ -130,28 +130,28 @@ impl History {
     }
 }
 
-type Keep = dyn Fn(&History) + Send + Sync;
+type Store = dyn Fn(&History) + Send + Sync;
 
-/// The history of one profile, kept whenever it changes.
+/// The history of one profile, which stores itself after each change. Clones share it.
 #[derive(Clone)]
-pub struct Wakes {
+pub struct BootHistory {
     history: Arc<Mutex<History>>,
-    keep: Arc<Keep>,
+    store: Arc<Store>,
 }
 
-impl fmt::Debug for Wakes {
+impl fmt::Debug for BootHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wakes").finish_non_exhaustive()
+        f.debug_struct("BootHistory").finish_non_exhaustive()
     }
 }
 
-impl Wakes {
-    /// Begins with what was kept; `keep` is called with each change.
-    pub fn new(history: History, keep: impl Fn(&History) + Send + Sync + 'static) -> Self {
-        Self { history: Arc::new(Mutex::new(history)), keep: Arc::new(keep) }
+impl BootHistory {
+    /// Starts with a stored history; calls `store` after each change.
+    pub fn new(history: History, store: impl Fn(&History) + Send + Sync + 'static) -> Self {
+        Self { history: Arc::new(Mutex::new(history)), store: Arc::new(store) }
     }
 
-    /// What is known now.
+    /// A copy of the history.
     pub fn history(&self) -> History {
         self.history.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -171,7 +171,7 @@ impl Wakes {
     fn change(&self, change: impl FnOnce(&mut History)) {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut history);
-        (self.keep)(&history);
+        (self.store)(&history);
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_back_as_it_was_written_and_an_older_file_is_understood() {
+    fn history_survives_serialization_and_an_older_file_is_read() {
         let mut history = History::default();
         history.woke(Wake {
             stages: vec![Stage { phase: Phase::Boot, took_ms: 7 }],
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_time_of_a_stage_is_the_median_of_the_last_wakes() {
+    fn usual_time_of_a_stage_is_the_median_of_the_last_wakes() {
         let mut history = History::default();
         assert_eq!(history.usual("booting"), None);
         for (at, boot) in (0..).zip([90_000, 18_000, 20_000, 300_000, 19_000]) {
@@ -225,7 +225,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_bounded_and_the_newest_of_each_kind_stay(wakes in proptest::collection::vec((0u64..12, any::<bool>()), 0..300)) {
+        fn history_is_bounded_and_keeps_the_newest_of_each_kind(
+            wakes in proptest::collection::vec((0u64..12, any::<bool>()), 0..300),
+        ) {
             let mut history = History::default();
             for (at, (image, near)) in (0..).zip(&wakes) {
                 history.woke(wake(*image, if *near { "fsn1" } else { "hel1" }, 1, at));

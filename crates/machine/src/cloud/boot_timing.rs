@@ -1,40 +1,41 @@
-//! What one way to a machine teaches about the image that its server was made from: how long each
-//! stage took, or that it did not come up.
+//! Measures how long each stage of a wake takes, and records the result for the image of the
+//! server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Cloud;
-use crate::choice::{Choice, Kind};
-use crate::provider::{Phase, Ready};
-use crate::wakes::{Chosen, Stage, Wake};
+use super::project::Cloud;
+use crate::boot_history::{Chosen, Stage, Wake};
+use crate::image_choice::{ImageChoice, ImageKind};
+use crate::phase::Phase;
+use crate::provider::Ready;
 
-/// A server that this very way made.
+/// A server that this wake has created.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) server: u64,
-    pub(super) choice: Choice,
-    /// Another image could have been taken.
+    pub(super) choice: ImageChoice,
+    /// Another image could have been used.
     pub(super) had_another: bool,
     pub(super) server_type: String,
     pub(super) location: String,
-    /// Its volume has to be formatted first: this wake cannot be compared with others.
-    pub(super) fresh_volume: bool,
+    /// Its volume has to be formatted first, so this wake cannot be compared with others.
+    pub(super) formats_volume: bool,
 }
 
-/// The stages since a server was asked for.
+/// The stages since a server was requested.
 #[derive(Debug, Default)]
 pub(super) struct Stopwatch(Mutex<Vec<(Phase, Instant)>>);
 
 impl Stopwatch {
-    /// A server is asked for.
+    /// A server is requested.
     pub(super) fn start(&self) {
         *self.laps() = vec![(Phase::Create, Instant::now())];
     }
 
-    /// A stage begins, or goes on.
+    /// A stage begins, or continues.
     pub(super) fn lap(&self, phase: &Phase) {
         let mut laps = self.laps();
         if laps.last().is_some_and(|(last, _)| last != phase) {
@@ -42,7 +43,7 @@ impl Stopwatch {
         }
     }
 
-    /// From the request to docker's answer; nothing where it did not come to that.
+    /// The stages from the request to docker's answer; none if docker did not answer.
     fn stages(&self) -> Vec<Stage> {
         let laps = self.laps();
         let end = laps.iter().position(|(phase, _)| *phase == Phase::Resume).unwrap_or(0);
@@ -62,14 +63,14 @@ impl Stopwatch {
 }
 
 impl Cloud {
-    /// A server is being made.
+    /// Records why a server is made from its image.
     pub(super) fn chose(&self, made: &Made) {
-        let Made { server, choice: Choice { image, because }, .. } = made;
+        let Made { server, choice: ImageChoice { image, because }, .. } = made;
         tracing::info!(image = image.name, because, "the machine is made from this image");
-        self.options.wakes.chose(Chosen { server: *server, because: because.clone() });
+        self.options.boot_history.chose(Chosen { server: *server, because: because.clone() });
     }
 
-    /// A machine answers: one that this way made is a measurement.
+    /// Records the measurement of a machine that answers, if this wake has created it.
     pub(super) fn came_up(&self, made: Option<&Made>, ready: &Ready, stopwatch: &Stopwatch) {
         let stages = stopwatch.stages();
         let Some(made) =
@@ -87,10 +88,10 @@ impl Cloud {
             "docker answered {took_ms} ms after the request for a server: {}",
             each.join(", ")
         );
-        if made.fresh_volume {
+        if made.formats_volume {
             return;
         }
-        self.options.wakes.woke(Wake {
+        self.options.boot_history.woke(Wake {
             image: made.choice.image.id,
             server_type: made.server_type.clone(),
             location: made.location.clone(),
@@ -100,14 +101,15 @@ impl Cloud {
         });
     }
 
-    /// A server that this way made is no machine. Says whether another image is worth an attempt.
+    /// Records that a server of this wake did not come up. Returns whether another image is worth
+    /// an attempt.
     pub(super) fn did_not_come_up(&self, made: &Made) -> bool {
         let image = &made.choice.image;
-        if image.kind == Kind::Plain {
+        if image.kind == ImageKind::Plain {
             return false;
         }
         tracing::warn!(image = image.name, "a machine from this image did not come up");
-        self.options.wakes.failed(image.id);
+        self.options.boot_history.failed(image.id);
         made.had_another
     }
 }
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn stages_are_counted_from_the_last_request_to_dockers_answer() {
+    async fn stages_count_from_the_last_request_to_dockers_answer() {
         let watch = Stopwatch::default();
         watch.lap(&Phase::LookUp);
         watch.start();
@@ -133,7 +135,7 @@ mod tests {
         watch.lap(&Phase::Boot);
         advance(Duration::from_secs(2)).await;
         watch.lap(&Phase::Docker);
-        assert_eq!(watch.stages(), [], "it does not answer yet");
+        assert_eq!(watch.stages(), [], "docker does not answer yet");
         advance(Duration::from_millis(300)).await;
         watch.lap(&Phase::Resume);
         advance(Duration::from_secs(9)).await;
