@@ -1,5 +1,4 @@
-//! A server that gives the answers of a script, one for each request, and remembers what it was
-//! asked.
+//! A server that sends the answers of a script, one for each request, and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,18 +13,18 @@ use tokio::time::Instant;
 
 pub const TOKEN: &str = "wohlgehuetet";
 
-/// What a request is met with.
+/// The answer to a request.
 pub enum Answer {
     Reply {
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: String,
     },
-    /// The request is read and the connection closed.
+    /// Reads the request and closes the connection.
     HangUp,
-    /// A success whose body breaks off.
+    /// A success whose body is cut off.
     Cut,
-    /// The request is read and never answered.
+    /// Reads the request and never answers.
     Silence,
 }
 
@@ -52,7 +51,7 @@ impl Answer {
     }
 }
 
-/// What was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Such as `GET /servers?page=1`.
@@ -101,12 +100,12 @@ impl Cloud {
         Self { address, script, listening }
     }
 
-    /// A client without patience.
+    /// A client with short timeouts.
     pub fn client(&self) -> Client {
         client(&self.address)
     }
 
-    /// All that was asked, once every answer of the script was given.
+    /// All requests, once every answer of the script was sent.
     pub fn asked(&self) -> Vec<Asked> {
         let script = self.script.lock().unwrap();
         assert!(
@@ -175,7 +174,7 @@ async fn answer(stream: TcpStream, script: Arc<Mutex<Script>>) {
             )
         }
     };
-    // A client that went away has had its answer as far as it wanted it.
+    // A client may close the connection before it has read the answer.
     let _ = stream.write_all(text.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
