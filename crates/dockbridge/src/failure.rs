@@ -117,16 +117,77 @@ fn hints_of(error: &machine::MachineError) -> Vec<String> {
 impl From<image::ImageError> for Failure {
     fn from(error: image::ImageError) -> Self {
         let failure = Self::new(with_causes(&error)).code(match error.kind() {
-            image::Kind::Source => BAD_SOURCE,
-            image::Kind::Stock => NO_STOCK,
-            image::Kind::Interrupted => INTERRUPTED,
-            image::Kind::Other => 1,
+            image::FailureKind::Source => BAD_SOURCE,
+            image::FailureKind::Stock => NO_STOCK,
+            image::FailureKind::Interrupted => INTERRUPTED,
+            image::FailureKind::Other => 1,
         });
-        match error.hint() {
+        match image_hint(&error) {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
     }
+}
+
+/// What the user can do about a failed build.
+fn image_hint(error: &image::ImageError) -> Option<&'static str> {
+    use image::ImageError;
+    Some(match error {
+        ImageError::Cloud { source, .. } if source.is_unauthorized() => {
+            "the API token is not valid: make one in the cloud console"
+        }
+        ImageError::Cloud { source, .. } if source.is_read_only() => {
+            "the API token may only read: make one with Read & Write in the cloud console"
+        }
+        ImageError::NoServerType { only, .. } if !only.is_empty() => {
+            "name other types with `--server-type`, or none to use the type with the smallest disk"
+        }
+        ImageError::Busy(_) => {
+            "wait until that build has ended: the same command then finds its snapshot"
+        }
+        ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => {
+            "name other locations in `hetzner.locations`, other types with `--server-type`, or try \
+            again later"
+        }
+        ImageError::NoAgent { .. } => {
+            "`scripts/build` makes it on a computer of that architecture; DOCKBRIDGE_AGENT_DIR \
+            names the directory"
+        }
+        ImageError::Silent { .. } | ImageError::Lost { .. } | ImageError::ServerGone { .. } => {
+            "run the same command again: it takes over what is left, or starts from the beginning"
+        }
+        ImageError::NoImage { .. } => {
+            "check what the address really sends; `qemu-img convert -O raw` makes an image of \
+            other formats; `--format raw` writes it unchanged"
+        }
+        ImageError::NoBaseImage { .. } => {
+            "change `hetzner.image` in the settings: it names the image to start from"
+        }
+        ImageError::Write { kind, .. } => return write_hint(*kind),
+        ImageError::Checksum { .. } => CHECKSUM_HINT,
+        ImageError::NotCleanedUp { .. } => {
+            "a server that stays is billed: `dockbridge sweep` lists and removes it"
+        }
+        _ => return None,
+    })
+}
+
+const CHECKSUM_HINT: &str =
+    "compare with the checksum that the publisher gives, and download the image again";
+
+/// What the user can do about a writer that failed.
+fn write_hint(kind: image::WriteFailure) -> Option<&'static str> {
+    use image::WriteFailure;
+    Some(match kind {
+        WriteFailure::Checksum => CHECKSUM_HINT,
+        WriteFailure::Source => {
+            "the server downloads `--url` itself: can it reach that address? `--file` sends a file \
+            of this computer"
+        }
+        WriteFailure::TooBig => "name a type with a larger disk with `--server-type`",
+        WriteFailure::Archive => "check that it is the right file and the right `--compression`",
+        WriteFailure::Disk | WriteFailure::Order => return None,
+    })
 }
 
 impl From<image::FactoryError> for Failure {

@@ -1,5 +1,5 @@
-//! The first bytes of a source, looked at before anything is made: what is no disk image is refused
-//! where `auto` is to find out what it is. `--format raw` takes it as it is.
+//! Checks the first bytes of a source before anything is created. With the format `auto` it refuses
+//! what is no disk image; with `raw` it accepts anything.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use url::Url;
 
-use crate::build::DiskImage;
 use crate::error::ImageError;
+use crate::order::DiskImage;
 use crate::source::Source;
 
-/// No system boots from less, in bytes.
+/// No system boots from a smaller disk, in bytes.
 const LEAST: u64 = 1024 * 1024;
-/// A server that does not answer this computer by then may answer the one that fetches the image.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
+/// A host that does not answer this computer by then may still answer the server of the build.
+const LONGEST_CHECK: Duration = Duration::from_secs(10);
 
-/// How compressed files begin, and how their names end.
+/// First bytes and file extensions of compressed files.
 const COMPRESSED: &[(&[u8], &[&str], &str)] = &[
     (b"\xfd7zXZ\0", &["xz"], "xz"),
     (b"\x1f\x8b", &["gz"], "gzip"),
@@ -28,15 +28,15 @@ const COMPRESSED: &[(&[u8], &[&str], &str)] = &[
     (b"BZh", &["bz2"], "bzip2"),
 ];
 
-/// What was seen of a source.
+/// The beginning of a source.
 struct Seen {
     name: String,
     head: Vec<u8>,
     length: Option<u64>,
 }
 
-/// Refuses a source that cannot be a disk image, as far as that can be seen from here.
-pub(crate) async fn look(disk: &DiskImage) -> Result<(), ImageError> {
+/// Refuses a source that cannot be a disk image. Accepts a source that this computer cannot read.
+pub(crate) async fn check(disk: &DiskImage) -> Result<(), ImageError> {
     if disk.format != Format::Auto {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(crate) async fn look(disk: &DiskImage) -> Result<(), ImageError> {
             Err(error) => {
                 tracing::debug!(
                     error = machine::with_causes(&error),
-                    "the image cannot be looked at from here"
+                    "this computer cannot read the source of the image"
                 );
                 return Ok(());
             }
@@ -60,7 +60,7 @@ pub(crate) async fn look(disk: &DiskImage) -> Result<(), ImageError> {
     }
 }
 
-/// Why it is no disk image; in words that go behind the source's name.
+/// Why it is no disk image, as a predicate of the source.
 fn refusal(seen: &Seen, compression: Compression) -> Option<String> {
     let Seen { name, head, length } = seen;
     let found = COMPRESSED.iter().find(|(magic, ..)| head.starts_with(magic));
@@ -98,10 +98,9 @@ async fn of_file(path: &Path) -> Result<Seen, ImageError> {
     Ok(Seen { name: path.display().to_string(), head, length })
 }
 
-/// `None` where the answer is none of success: the server that fetches the image may get another
-/// one.
+/// `None` if the answer is no success: the server of the build may get another one.
 async fn of_url(url: &Url) -> Result<Option<Seen>, reqwest::Error> {
-    let client = reqwest::Client::builder().timeout(LONGEST_LOOK).build()?;
+    let client = reqwest::Client::builder().timeout(LONGEST_CHECK).build()?;
     let mut reply =
         client.get(url.clone()).header(RANGE, format!("bytes=0-{}", HEAD - 1)).send().await?;
     if !reply.status().is_success() {
@@ -130,7 +129,7 @@ async fn of_url(url: &Url) -> Result<Option<Seen>, reqwest::Error> {
 mod tests {
     use super::*;
 
-    fn told(name: &str, head: &[u8], length: u64, compression: Compression) -> Option<String> {
+    fn refused(name: &str, head: &[u8], length: u64, compression: Compression) -> Option<String> {
         refusal(
             &Seen { name: name.to_owned(), head: head.to_vec(), length: Some(length) },
             compression,
@@ -138,8 +137,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_refused_with_what_it_is() {
-        let auto = |name: &str, head: &[u8], length| told(name, head, length, Compression::Auto);
+    fn source_that_is_no_image_is_refused_with_what_it_is() {
+        let auto = |name: &str, head: &[u8], length| refused(name, head, length, Compression::Auto);
         let vmdk = auto("disk.raw", b"KDMV\x01\0\0\0", 9 << 20);
         assert_eq!(vmdk.as_deref(), Some("is a VMDK disk of VMware, and no disk image"));
         let json = auto("/x/metal.raw.xz", b"{\"error\": \"no such version\"}", 27);
@@ -156,23 +155,27 @@ mod tests {
     }
 
     #[test]
-    fn images_are_taken_under_any_name() {
-        let auto = |name: &str, head: &[u8], length| told(name, head, length, Compression::Auto);
+    fn images_are_accepted_under_any_name() {
+        let auto = |name: &str, head: &[u8], length| refused(name, head, length, Compression::Auto);
         assert_eq!(
             auto("disk.raw.xz", b"\xfd7zXZ\0\0\x04", 600),
             None,
-            "what is compressed may be small"
+            "a compressed image may be small"
         );
-        assert_eq!(auto("download", b"\x28\xb5\x2f\xfd\0", 600), None, "a name promises nothing");
+        assert_eq!(
+            auto("download", b"\x28\xb5\x2f\xfd\0", 600),
+            None,
+            "a name without extension is accepted"
+        );
         assert_eq!(auto("disk.qcow2", b"QFI\xfb\0\0\0\x03", 200_000), None);
         assert_eq!(auto("disk.raw", &[0; 512], 9 << 20), None);
         assert_eq!(
-            told("disk.raw.xz", &[0; 512], 9 << 20, Compression::None),
+            refused("disk.raw.xz", &[0; 512], 9 << 20, Compression::None),
             None,
-            "said otherwise"
+            "the compression is set"
         );
         assert_eq!(
-            told("x", b"KDMV", 9 << 20, Compression::None).as_deref(),
+            refused("x", b"KDMV", 9 << 20, Compression::None).as_deref(),
             Some("is a VMDK disk of VMware, and no disk image")
         );
     }

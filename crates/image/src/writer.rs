@@ -1,5 +1,5 @@
-//! One writing: our writer goes to the rescue system, gets its order and, for a local file, its
-//! bytes, and tells what it does until it is done.
+//! Runs the writer in the rescue system: sends the program, its order and, for a local file, the
+//! bytes, and reads the writer's events until the end.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -12,27 +12,27 @@ use tokio::io::{
 use tokio::time::Instant;
 use tunnel::Tunnel;
 
-use crate::build::DiskImage;
 use crate::error::ImageError;
 use crate::event::{Event, Meter, Phase, Report};
+use crate::login::RESCUE;
+use crate::order::DiskImage;
 use crate::source::{Identified, Source};
-use crate::written::RESCUE;
 
-/// Where the writer stands in the rescue system, whose root is in memory.
+/// Path of the writer in the rescue system, whose root is in memory.
 const WRITER: &str = "/root/dockbridge-writer";
 /// The disk of a server, in every rescue system of this cloud.
 const DEVICE: &str = "/dev/sda";
-/// How often in a row a source may fail without a byte: 1, 2, 4 and 8 s apart.
+/// How often in a row a source may fail without a byte; the pauses are 1, 2, 4 and 8 s.
 const ATTEMPTS: u32 = 5;
-/// What shells end with when a program cannot be run (POSIX, `exec`).
+/// Exit codes of a shell that cannot run a program (POSIX, `exec`).
 const CANNOT_EXECUTE: u32 = 126;
 const NOT_FOUND: u32 = 127;
-/// Sent at once, in bytes.
+/// Bytes that are sent at once.
 const PIECE: usize = 256 * 1024;
-/// The longest line that a writer tells, in bytes.
+/// The longest line that the writer prints, in bytes.
 const LONGEST_LINE: u64 = 64 * 1024;
 
-/// Writes the image. [`ImageError::Lost`] means that the path broke and that it may be done again.
+/// Writes the image. After [`ImageError::Lost`] it may be repeated.
 pub(crate) async fn write(
     tunnel: &Tunnel,
     writer: &[u8],
@@ -62,7 +62,7 @@ pub(crate) async fn write(
         Source::Url(_) => None,
     };
     let mut lines = BufReader::new(process).take(LONGEST_LINE);
-    let mut hearing = Hearing { report, phase: Phase::Discard, begun: Instant::now() };
+    let mut events = Events { report, phase: Phase::Discard, begun: Instant::now() };
     let feeding = feed(input, &line, file);
     tokio::pin!(feeding);
     let mut fed = false;
@@ -79,9 +79,10 @@ pub(crate) async fn write(
         match read {
             Ok(0) => break,
             Ok(_) => {
-                let event = serde_json::from_slice(&text)
-                    .map_err(|error| lost(format!("the writer is not understood: {error}")))?;
-                if let Some(end) = hearing.hear(event) {
+                let event = serde_json::from_slice(&text).map_err(|error| {
+                    lost(format!("the writer's output is not understood: {error}"))
+                })?;
+                if let Some(end) = events.receive(event) {
                     return end;
                 }
                 text.clear();
@@ -96,7 +97,7 @@ pub(crate) async fn write(
     let end = lines.into_inner().into_inner().ended().await;
     let said = end.stderr.trim();
     match end.status {
-        // It will not be run the next time either.
+        // A retry would end the same.
         Some(CANNOT_EXECUTE | NOT_FOUND) => {
             let why = said.lines().next().unwrap_or_default();
             Err(ImageError::Write {
@@ -105,7 +106,7 @@ pub(crate) async fn write(
             })
         }
         Some(status) => Err(lost(format!(
-            "the writer ended with {status} and without a word of its own: {said}"
+            "the writer ended with {status} and without a message of its own: {said}"
         ))),
         None => Err(lost(format!("the writer was killed: {said}"))),
     }
@@ -134,8 +135,8 @@ fn line(order: &DiskImage, source: &Identified) -> Result<Vec<u8>, ImageError> {
     Ok(line)
 }
 
-/// The order, then the file. A writer that takes no more tells why by itself, so that only the
-/// file's own failures are errors.
+/// Sends the order, then the file. A writer that stops reading reports why by itself, so only
+/// failures of the file are errors.
 async fn feed(
     mut input: Pin<Box<dyn AsyncWrite + Send + Sync>>,
     line: &[u8],
@@ -162,15 +163,15 @@ async fn feed(
     Ok(())
 }
 
-struct Hearing<'a> {
+struct Events<'a> {
     report: &'a Report<'a>,
     phase: Phase,
     begun: Instant,
 }
 
-impl Hearing<'_> {
-    /// Hands on what is told; what it came to, at the end.
-    fn hear(&mut self, event: WriteEvent) -> Option<Result<Written, ImageError>> {
+impl Events<'_> {
+    /// Reports an event; returns the result at the end.
+    fn receive(&mut self, event: WriteEvent) -> Option<Result<Written, ImageError>> {
         match event {
             WriteEvent::Phase(phase) => {
                 self.phase = match phase {
@@ -188,7 +189,7 @@ impl Hearing<'_> {
             }
             WriteEvent::Resumed { at, because } => {
                 (self.report)(Event::Note {
-                    message: format!("the source is asked again, from byte {at}: {because}"),
+                    message: format!("the source is requested again, from byte {at}: {because}"),
                 });
             }
             WriteEvent::Done(written) => return Some(Ok(written)),
