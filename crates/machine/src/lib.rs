@@ -14,7 +14,6 @@ mod causes;
 mod cloud;
 mod convert;
 mod error;
-mod hint;
 mod host;
 mod host_key;
 mod identity;
