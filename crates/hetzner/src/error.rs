@@ -276,12 +276,8 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// Status 502, 503 or 504: sent by a gateway before the API.
     pub(crate) fn is_gateway(&self) -> bool {
-        matches!(
-            self.status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        )
+        is_gateway(self.status)
     }
 
     /// Reads an error reply of any form, with or without the API's envelope.
@@ -311,6 +307,14 @@ impl ApiError {
             .unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
         Self { line, status, code, message, details, request_id, rate_limit }
     }
+}
+
+/// Whether a reply with status 502, 503 or 504 comes from a gateway before the API.
+pub(crate) fn is_gateway(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 open_enum! {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, DATE, HeaderName, LOCATION};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
@@ -14,7 +15,8 @@ use crate::audit::Change;
 use crate::breaker::{Admission, Outcome};
 use crate::budget::{Budget, RateLimit};
 use crate::client::{Budgets, Client, NOTICE_AFTER};
-use crate::error::{ApiError, Error, RequestLine, Result};
+use crate::error::{Error, RequestLine, Result};
+use crate::reply::Reply;
 use crate::retry::Retries;
 
 /// How often a call that waits for the breaker's trial polls its outcome.
@@ -153,7 +155,7 @@ impl Client {
         let mut call = self
             .http
             .request(line.method.clone(), format!("{}{}", self.project.endpoint, line.path))
-            .header(reqwest::header::AUTHORIZATION, self.authorization()?)
+            .header(AUTHORIZATION, self.authorization()?)
             .timeout(self.config.request_timeout.min(silence));
         if !request.query.is_empty() {
             call = call.query(&request.query);
@@ -162,66 +164,19 @@ impl Client {
             call = call.json(body);
         }
         let reply = self.with_notice(call.send()).await.map_err(transport)?;
-        let status = reply.status();
-        let date = reply.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
-        self.project.clock.learn(date, Timestamp::now());
+        let header = |name: HeaderName| {
+            reply.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        self.project.clock.learn(header(DATE).as_deref(), Timestamp::now());
         let rate_limit = RateLimit::from_headers(reply.headers());
         if let Some(rate_limit) = rate_limit {
             self.budgets(|budgets| request.bucket(budgets).learn(rate_limit, Instant::now()));
         }
-        let location = reply
-            .headers()
-            .get(reqwest::header::LOCATION)
-            .and_then(|to| to.to_str().ok())
-            .map(str::to_owned);
-        let request_id = reply
-            .headers()
-            .get("x-correlation-id")
-            .and_then(|id| id.to_str().ok())
-            .map(str::to_owned);
+        let (status, location) = (reply.status(), header(LOCATION));
+        let request_id = header(HeaderName::from_static("x-correlation-id"));
         let body = reply.bytes().await.map_err(transport)?;
-        let other = |what: String| Error::NotTheApi {
-            line: line.clone(),
-            endpoint: self.project.endpoint.clone(),
-            what,
-        };
-        if status.is_redirection() {
-            let to = location.map(|to| format!(" to {to}")).unwrap_or_default();
-            return Err(other(format!("it redirects{to} (status {})", status.as_u16())));
-        }
-        if let Some(page) = page(&body) {
-            let is_gateway = matches!(
-                status,
-                StatusCode::BAD_GATEWAY
-                    | StatusCode::SERVICE_UNAVAILABLE
-                    | StatusCode::GATEWAY_TIMEOUT
-            );
-            if !is_gateway {
-                return Err(other(format!(
-                    "it sent a web page{page} (status {})",
-                    status.as_u16()
-                )));
-            }
-        }
-        if !status.is_success() {
-            return Err(Error::Api(Box::new(ApiError::read(
-                line.clone(),
-                status,
-                &body,
-                request_id,
-                rate_limit,
-            ))));
-        }
-        if status == StatusCode::NO_CONTENT || body.is_empty() {
-            return Ok(Value::Null);
-        }
-        match serde_json::from_slice(&body) {
-            Ok(read) => Ok(read),
-            Err(source) if body.first().is_some_and(|first| *first == b'{' || *first == b'[') => {
-                Err(Error::Decode { line: line.clone(), source })
-            }
-            Err(_) => Err(other("its reply is not JSON".to_owned())),
-        }
+        let reply = Reply { status, location, request_id, rate_limit, body: &body };
+        reply.read(line, &self.project.endpoint)
     }
 
     /// Informs the user once if the answer takes long.
@@ -235,30 +190,6 @@ impl Client {
         }
         answer.await
     }
-}
-
-/// The title of a web page, as in "a web page titled …"; `None` if the body is no web page.
-fn page(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body.get(..body.len().min(4096)).unwrap_or_default());
-    let lower = text.trim_start().to_ascii_lowercase();
-    if !(lower.starts_with("<!doctype html")
-        || lower.starts_with("<html")
-        || lower.starts_with("<head"))
-    {
-        return None;
-    }
-    let title = lower
-        .split_once("<title>")
-        .and_then(|(_, rest)| rest.split_once("</title>"))
-        .map(|(title, _)| title.trim().to_owned());
-    // In the page's own spelling; both texts have the same length in bytes.
-    let own = title.filter(|title| !title.is_empty()).and_then(|title| {
-        let at = lower.find(&title)?;
-        text.trim_start()
-            .get(at..at + title.len())
-            .map(|own| own.chars().take(60).collect::<String>())
-    });
-    Some(own.map(|title| format!(" titled {title:?}")).unwrap_or_default())
 }
 
 /// The object under `key` of a reply.

@@ -39,6 +39,7 @@ mod location;
 mod pricing;
 mod primary_ip;
 mod query;
+mod reply;
 mod resource;
 mod resources;
 mod retry;

@@ -131,8 +131,10 @@ async fn refusals_with_their_headers() {
             .header("access-control-allow-origin", "*")
             .header("access-control-allow-credentials", "true")
     };
-    let limits = "{\n      \"limits\": [\n        {\n          \"name\": \"server_limit\"\n        }\
-        \n      ]\n    }";
+    let limits = concat!(
+        "{\n      \"limits\": [\n        {\n          \"name\": \"server_limit\"\n",
+        "        }\n      ]\n    }",
+    );
     let no_stock = written(412, "error during placement", "resource_unavailable", "null");
     let limit = written(403, "server limit exceeded", "resource_limit_exceeded", limits);
     let length = |answer: &Answer| match answer {
