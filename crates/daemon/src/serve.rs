@@ -58,6 +58,8 @@ pub struct Options {
     pub state: PathBuf,
     /// How published ports appear; `None` to leave them alone.
     pub ports: Option<ports::Options>,
+    /// What a user can do about an error; it becomes part of the message.
+    pub hint: fn(&MachineError) -> Option<&'static str>,
 }
 
 /// Why a daemon does not start.
@@ -174,6 +176,7 @@ impl Daemon {
         let policy = options.policy;
         let supervisor = Supervisor {
             profile: options.profile.clone(),
+            hint: options.hint,
             accounts,
             provider: options.provider.clone(),
             activity: activity.clone(),

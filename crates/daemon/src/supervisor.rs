@@ -15,7 +15,7 @@ use std::time::Duration;
 use gateway::Knowledge;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
-use machine::{Actor, Consent, Lease, Provider, Ready, VolumeSummary, with_causes};
+use machine::{Actor, Consent, Lease, MachineError, Provider, Ready, VolumeSummary, with_causes};
 use ports::Ports;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -95,6 +95,8 @@ impl Release {
 /// The machine of one profile, and everything that moves with it.
 pub(crate) struct Supervisor {
     pub(crate) profile: String,
+    /// What a user can do about an error.
+    pub(crate) hint: fn(&MachineError) -> Option<&'static str>,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) activity: Activity,
     pub(crate) policy: Policy,

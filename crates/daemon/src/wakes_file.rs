@@ -3,15 +3,15 @@
 
 use std::path::Path;
 
-use machine::Wakes;
+use machine::BootHistory;
 
 use crate::kept_file;
 
 /// What a profile's folder tells, which is kept up to date there.
-pub fn wakes_of(folder: &Path) -> Wakes {
+pub fn wakes_of(folder: &Path) -> BootHistory {
     let path = folder.join("wakes.json");
     let known = kept_file::read(&path).unwrap_or_default();
-    Wakes::new(known, move |history| {
+    BootHistory::new(known, move |history| {
         if let Err(error) = kept_file::write(&path, history) {
             tracing::warn!(%error, path = %path.display(), "how machines come up could not be \
                 kept");

@@ -230,7 +230,7 @@ impl Resolved {
             lease: self.lease(),
             self_destruct,
             resume: self.settings.activity.resume,
-            wakes: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
+            boot_history: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
             port_check: self.port_check(),
             books: self.books(),

@@ -1,4 +1,4 @@
-//! Actions: what the cloud does after it has answered. One waiter for all of them, in few requests.
+//! Actions: what the cloud does after it has answered. Waits for several in few requests.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::client::Client;
 use crate::error::{Code, Error, Result};
 use crate::exchange::Request;
 
-/// Ids in one request; as many as Hetzner's own client asks for.
+/// Ids in one request, as in Hetzner's own client.
 const BATCH: usize = 25;
 
-/// Something that the cloud is doing or did.
+/// An action of the cloud, running or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Action {
     /// Id.
     pub id: u64,
     /// Such as `create_server`.
     pub command: String,
-    /// How it stands.
+    /// Its status.
     pub status: ActionStatus,
     /// Percent.
     #[serde(default)]
     pub progress: u8,
-    /// When it began.
+    /// Its start.
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// Its end.
     pub finished: Option<Timestamp>,
-    /// What it is done to.
+    /// The resources that it changes.
     #[serde(default)]
     pub resources: Vec<ActionResource>,
-    /// Why it failed.
+    /// Why it failed, if it did.
     pub error: Option<ActionError>,
 }
 
-/// What an action is done to.
+/// A resource that an action changes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ActionResource {
     /// Id of the resource.
@@ -50,14 +50,14 @@ pub struct ActionResource {
 /// Why an action failed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ActionError {
-    /// For programs.
+    /// The reason, for programs.
     pub code: Code,
-    /// For people.
+    /// The reason, human-readable.
     pub message: String,
 }
 
 open_enum! {
-    /// How an action stands.
+    /// The status of an action.
     ActionStatus {
         Running = "running",
         Success = "success",
@@ -66,7 +66,7 @@ open_enum! {
 }
 
 impl Action {
-    /// Neither done nor failed.
+    /// Whether it has neither succeeded nor failed.
     pub fn is_running(&self) -> bool {
         !matches!(self.status, ActionStatus::Success | ActionStatus::Error)
     }
@@ -91,13 +91,13 @@ impl Action {
 }
 
 impl Client {
-    /// Waits until all actions have succeeded; the first that failed, in the order given, is the
-    /// error. Waits for [`Config::action_timeout`](crate::Config) at most.
+    /// Waits until all actions have succeeded, at most [`Config::action_timeout`](crate::Config).
+    /// Returns the first failure, in the given order.
     pub async fn wait(&self, actions: Vec<Action>) -> Result<()> {
         self.wait_at_most(actions, self.config.action_timeout).await
     }
 
-    /// Like [`Client::wait`], with another bound: copying a big disk takes an hour.
+    /// Like [`Client::wait`], with another limit: copying a large disk takes an hour.
     pub async fn wait_at_most(&self, actions: Vec<Action>, ceiling: Duration) -> Result<()> {
         let start = Instant::now();
         let mut actions = actions;
@@ -130,8 +130,8 @@ impl Client {
         for batch in ids.chunks(BATCH) {
             let query = batch.iter().map(|id| ("id", id.to_string())).collect();
             let request = Request::new(Method::GET, "/actions".into()).query(query);
-            let told: Vec<Action> = self.ask(request, "actions").await?;
-            found.extend(told);
+            let batch: Vec<Action> = self.ask(request, "actions").await?;
+            found.extend(batch);
         }
         let (ordered, missing) =
             ids.iter().fold((Vec::new(), Vec::new()), |(mut ordered, mut missing), id| {

@@ -1,15 +1,15 @@
-//! Reports every call that may have changed the cloud to whoever keeps an audit log. It must not
-//! know who asks for the change, or where the log is.
+//! Reports every call that may have changed the cloud, for an audit log. It must not know who asks
+//! for the change, or where the log is.
 
 use std::sync::Arc;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Operation};
+use crate::error::{Error, RequestLine};
 
-/// Keys of a request whose values are secret, or may hold a secret: a first host key is in the
-/// user data.
+/// Keys of a request whose values are secret, or may contain a secret: the user data contains the
+/// first host key.
 const SECRET: [&str; 5] = ["user_data", "password", "root_password", "token", "private_key"];
 
 /// A call that may have changed the cloud.
@@ -19,18 +19,18 @@ pub struct Change {
     pub method: String,
     /// The path below the endpoint, such as `/servers/7`.
     pub path: String,
-    /// The id of what was changed, from the path or the reply.
+    /// The id of the changed resource, from the path or the reply.
     pub id: Option<u64>,
-    /// What was sent, without secrets.
+    /// The request's body, without secrets.
     pub request: Option<Value>,
-    /// What came of it.
+    /// The result.
     pub result: ChangeResult,
 }
 
-/// What came of a change.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeResult {
-    /// The API accepted it; an action may go on.
+    /// The API accepted it; an action may still run.
     Accepted,
     /// The API refused it, with this answer.
     Refused(String),
@@ -43,11 +43,11 @@ pub type Listener = Arc<dyn Fn(&Change) + Send + Sync>;
 
 impl Change {
     pub(crate) fn of(
-        operation: &Operation,
+        line: &RequestLine,
         body: Option<&Value>,
         outcome: &Result<Value, Error>,
     ) -> Option<Self> {
-        if operation.method == Method::GET {
+        if line.method == Method::GET {
             return None;
         }
         let reply = outcome.as_ref().ok();
@@ -57,9 +57,9 @@ impl Change {
             Err(error) => ChangeResult::Unknown(error.to_string()),
         };
         Some(Self {
-            method: operation.method.to_string(),
-            path: operation.path.clone(),
-            id: id_in(&operation.path).or_else(|| reply.and_then(id_of)),
+            method: line.method.to_string(),
+            path: line.path.clone(),
+            id: id_in(&line.path).or_else(|| reply.and_then(id_of)),
             request: body.map(without_secrets),
             result,
         })
@@ -100,15 +100,18 @@ fn without_secrets(value: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn operation(method: Method, path: &str) -> Operation {
-        Operation { method, path: path.to_owned() }
+    fn line(method: Method, path: &str) -> RequestLine {
+        RequestLine { method, path: path.to_owned() }
     }
 
     #[test]
-    fn a_creation_is_kept_with_its_id_and_without_its_user_data() {
-        let body = json!({"name": "m", "user_data": "a host key", "labels": {"a": "b"}, "volumes": [{"token": "x"}]});
+    fn creation_is_recorded_with_its_id_and_without_its_user_data() {
+        let volumes = json!([{"token": "x"}]);
+        let body = json!({
+            "name": "m", "user_data": "a host key", "labels": {"a": "b"}, "volumes": volumes,
+        });
         let reply = Ok(json!({"action": {"id": 1}, "server": {"id": 7}, "root_password": null}));
-        let change = Change::of(&operation(Method::POST, "/servers"), Some(&body), &reply).unwrap();
+        let change = Change::of(&line(Method::POST, "/servers"), Some(&body), &reply).unwrap();
         assert_eq!((change.id, change.result), (Some(7), ChangeResult::Accepted));
         let request = change.request.unwrap();
         assert_eq!(request["user_data"], "(10 bytes)");
@@ -119,10 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn looking_is_no_change_and_the_id_of_a_deletion_is_in_its_path() {
-        assert_eq!(Change::of(&operation(Method::GET, "/servers/7"), None, &Ok(Value::Null)), None);
+    fn reading_is_no_change_and_the_id_of_a_deletion_is_in_its_path() {
+        assert_eq!(Change::of(&line(Method::GET, "/servers/7"), None, &Ok(Value::Null)), None);
         let change =
-            Change::of(&operation(Method::DELETE, "/servers/7"), None, &Ok(Value::Null)).unwrap();
+            Change::of(&line(Method::DELETE, "/servers/7"), None, &Ok(Value::Null)).unwrap();
         assert_eq!((change.method.as_str(), change.id), ("DELETE", Some(7)));
     }
 }

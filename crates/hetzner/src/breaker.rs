@@ -1,47 +1,47 @@
-//! Whether the API is asked at all. After calls in a row that it left without an answer of its own
-//! it is spared for a while, and then asked by a single request that is not repeated; when that is
-//! answered, all others follow. Pure: time comes in as an argument.
+//! A circuit breaker: after several calls in a row without an answer from the API, no request is
+//! sent for a while. Then a single request tries, without retries; once it is answered, all others
+//! follow. Pure: time comes in as an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls in a row, each with all its repeats, which take eight seconds on average. Of calls side by
-/// side the first that fails usually ends the others.
+/// Calls in a row that open the breaker, each with all its retries, which take 8 s on average. The
+/// first failure of several parallel calls usually ends the others.
 const FAILURES: u32 = 3;
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Came {
-    /// The API answered, be it with a refusal.
+pub(crate) enum Outcome {
+    /// The API answered, perhaps with a refusal.
     Answered,
-    /// It, or what stands before it, failed.
+    /// The API, or a gateway before it, failed.
     Unanswered,
-    /// Nothing left this computer: that says nothing about the API, and spares it by itself.
+    /// Nothing left this computer, which says nothing about the API.
     Unsent,
 }
 
 /// Whether a call may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// As usual.
+    /// Yes.
     Free,
-    /// Once, to see whether the API is back.
+    /// Yes, as the trial whether the API is back.
     Trial,
-    /// Another call is trying: its outcome decides.
+    /// Not yet: the outcome of another call's trial decides.
     Wait,
-    /// Not before that time has passed.
+    /// Not before this time has passed.
     Refused { failures: u32, again_in: Duration },
 }
 
-/// How long the API is spared.
+/// How long no request is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pauses {
-    /// The first time; it doubles with each trial that fails.
+    /// The first pause; it doubles with each failed trial.
     pub(crate) first: Duration,
-    /// At most.
+    /// The longest pause.
     pub(crate) longest: Duration,
-    /// A trial without an outcome for so long was given up by whoever made it.
+    /// A trial without an outcome for this long was abandoned by its caller.
     pub(crate) trial: Duration,
 }
 
@@ -66,7 +66,7 @@ enum State {
 }
 
 impl Breaker {
-    /// Whether a call may be made now. Whoever gets [`Admission::Trial`] reports its outcome.
+    /// Whether a call may be made now. The caller reports the outcome of an [`Admission::Trial`].
     pub(crate) fn admit(&mut self, pauses: Pauses, now: Instant) -> Admission {
         let pause = match self.state {
             State::Closed => return Admission::Free,
@@ -85,20 +85,20 @@ impl Breaker {
         Admission::Trial
     }
 
-    /// A call has ended.
-    pub(crate) fn learn(&mut self, came: Came, pauses: Pauses, now: Instant) {
-        match (came, self.state) {
-            (Came::Answered, _) => *self = Self::default(),
-            // The next failure tells.
-            (Came::Unsent, State::Trying { .. }) => self.state = State::Closed,
-            (Came::Unsent, _) => {}
-            (Came::Unanswered, state) => {
+    /// Records the outcome of a call.
+    pub(crate) fn learn(&mut self, outcome: Outcome, pauses: Pauses, now: Instant) {
+        match (outcome, self.state) {
+            (Outcome::Answered, _) => *self = Self::default(),
+            // The next outcome decides.
+            (Outcome::Unsent, State::Trying { .. }) => self.state = State::Closed,
+            (Outcome::Unsent, _) => {}
+            (Outcome::Unanswered, state) => {
                 self.failures = self.failures.saturating_add(1);
                 let pause = match state {
                     State::Closed if self.failures < FAILURES => return,
                     State::Closed => pauses.first,
                     State::Trying { pause, .. } => pause.saturating_mul(2).min(pauses.longest),
-                    // A call that began before it opened.
+                    // A call that began before the breaker opened.
                     State::Open { .. } => return,
                 };
                 self.state = State::Open { until: now + pause, pause };
@@ -125,23 +125,23 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..FAILURES {
             assert_eq!(breaker.admit(PAUSES, now), Admission::Free);
-            breaker.learn(Came::Unanswered, PAUSES, now);
+            breaker.learn(Outcome::Unanswered, PAUSES, now);
         }
         breaker
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
+    fn breaker_opens_only_after_failures_in_a_row() {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             for _ in 1..FAILURES {
-                breaker.learn(Came::Unanswered, PAUSES, now);
+                breaker.learn(Outcome::Unanswered, PAUSES, now);
             }
-            breaker.learn(Came::Answered, PAUSES, now);
+            breaker.learn(Outcome::Answered, PAUSES, now);
         }
         for _ in 0..100 {
-            breaker.learn(Came::Unsent, PAUSES, now);
+            breaker.learn(Outcome::Unsent, PAUSES, now);
         }
         assert_eq!(breaker.admit(PAUSES, now), Admission::Free);
         assert_eq!(
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn each_trial_that_fails_doubles_the_pause_up_to_its_bound() {
+    fn each_failed_trial_doubles_the_pause_up_to_its_limit() {
         let mut now = Instant::now();
         let mut breaker = opened(now);
         for pause in [5, 10, 20, 30, 30] {
@@ -161,22 +161,22 @@ mod tests {
             assert_eq!(again_in, seconds(pause));
             now += again_in;
             assert_eq!(breaker.admit(PAUSES, now), Admission::Trial);
-            breaker.learn(Came::Unanswered, PAUSES, now);
+            breaker.learn(Outcome::Unanswered, PAUSES, now);
         }
     }
 
     #[test]
-    fn one_trial_at_a_time_and_all_follow_when_it_is_answered() {
+    fn one_trial_at_a_time_and_all_calls_follow_its_answer() {
         let now = Instant::now();
         let mut breaker = opened(now);
         assert_eq!(breaker.admit(PAUSES, now + seconds(5)), Admission::Trial);
         assert_eq!(breaker.admit(PAUSES, now + seconds(6)), Admission::Wait);
-        breaker.learn(Came::Answered, PAUSES, now + seconds(7));
+        breaker.learn(Outcome::Answered, PAUSES, now + seconds(7));
         assert_eq!(breaker.admit(PAUSES, now + seconds(7)), Admission::Free);
     }
 
     #[test]
-    fn a_trial_that_was_given_up_keeps_nobody_waiting_for_ever() {
+    fn abandoned_trial_blocks_calls_for_a_limited_time() {
         let now = Instant::now();
         let mut breaker = opened(now);
         assert_eq!(breaker.admit(PAUSES, now + seconds(5)), Admission::Trial);
@@ -185,19 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_began_before_it_opened_change_no_pause() {
+    fn calls_that_began_before_the_breaker_opened_change_no_pause() {
         let now = Instant::now();
         let mut breaker = opened(now);
-        breaker.learn(Came::Unanswered, PAUSES, now + seconds(4));
+        breaker.learn(Outcome::Unanswered, PAUSES, now + seconds(4));
         assert_eq!(breaker.admit(PAUSES, now + seconds(5)), Admission::Trial);
-        breaker.learn(Came::Unsent, PAUSES, now + seconds(5));
+        breaker.learn(Outcome::Unsent, PAUSES, now + seconds(5));
         assert_eq!(
             breaker.admit(PAUSES, now + seconds(5)),
             Admission::Free,
-            "without a network \
-            nothing reaches it"
+            "without a network no request reaches the API"
         );
-        breaker.learn(Came::Unanswered, PAUSES, now + seconds(6));
+        breaker.learn(Outcome::Unanswered, PAUSES, now + seconds(6));
         assert!(matches!(breaker.admit(PAUSES, now + seconds(6)), Admission::Refused { .. }));
     }
 }

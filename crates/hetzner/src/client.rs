@@ -1,5 +1,4 @@
-//! The client itself: where the API is, with which token, and how patient. What is asked lives with
-//! each resource.
+//! The client: endpoint, token and timeouts. `resources.rs` adds the kinds of resources.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,66 +13,61 @@ use crate::breaker::{Breaker, Pauses};
 use crate::budget::{Budget, RateLimit};
 use crate::date::ClockOffset;
 use crate::error::{Error, Result};
-use crate::resource::Resources;
 use crate::retry::{Backoff, Policy};
-use crate::{
-    Firewalls, Images, Locations, Pricing, PrimaryIps, ServerTypes, Servers, SshKeys, Volumes,
-};
 
 /// The public API.
 pub const DEFAULT_ENDPOINT: &str = "https://api.hetzner.cloud/v1";
-/// The environment variable that names another endpoint, in all tools for this cloud.
+/// The environment variable for another endpoint, in all tools for this cloud.
 pub const ENDPOINT_VARIABLE: &str = "HCLOUD_ENDPOINT";
 /// The environment variable that holds the token, in all tools for this cloud.
 pub const TOKEN_VARIABLE: &str = "HCLOUD_TOKEN";
 
 const USER_AGENT: &str = concat!("dockbridge/", env!("CARGO_PKG_VERSION"));
 
-/// A connection that is not there by then is not coming: the API answers a handshake in tens of
-/// milliseconds.
+/// The API answers a handshake in tens of milliseconds, so a connection that takes longer than this
+/// fails.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Someone who waits at a terminal hears after so long for what.
-pub(crate) const SAID_AFTER: Duration = Duration::from_secs(3);
+/// After this long without an answer a user at a terminal is informed.
+pub(crate) const NOTICE_AFTER: Duration = Duration::from_secs(3);
 
-/// After a pause, a laptop may have slept or changed its network, and a kept connection may be dead
-/// without anyone having said so.
+/// After a pause a laptop may have slept or changed its network, and an idle connection may be dead
+/// without notice.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How patient a client is.
+/// Timeouts and retries of a client.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Pause before the first look at running actions; it doubles with each look, so that a short
-    /// action is seen to end soon and a long one costs few requests.
+    /// Pause before the first poll of running actions. It doubles with each poll: a short action is
+    /// seen to end soon, and a long one costs few requests.
     pub poll_interval: Duration,
-    /// No pause between two looks at running actions is longer.
+    /// The longest pause between two polls of running actions.
     pub longest_poll_interval: Duration,
-    /// How long [`Client::wait`] waits for actions in all.
+    /// How long [`Client::wait`] waits for all actions together.
     pub action_timeout: Duration,
-    /// How long one request may take, reply included, where the API has sent something. A timed-out
-    /// request may have been carried out.
+    /// How long one request may take, reply included. The cloud may have carried out a request that
+    /// timed out.
     pub request_timeout: Duration,
-    /// A call whose requests get no answer at all is given up after so long, repeats included.
+    /// A call whose requests get no answer at all fails after this long, retries included.
     pub longest_silence: Duration,
-    /// How often a request is repeated after failures of the network, the gateway or the rate
-    /// limit.
+    /// How often a request is retried after failures of the network, the gateway or the rate limit.
     pub retries: u32,
-    /// How often a request is repeated because the resource is locked by an action. With the
-    /// default backoff eight repeats last 45 s on average, longer than the creation of a server.
+    /// How often a request is retried because an action locks the resource. With the default
+    /// backoff eight retries last 45 s on average, longer than the creation of a server.
     pub locked_retries: u32,
-    /// Ceiling of the first pause before a repeat; it doubles with each. The pause itself is
-    /// anything between none and the ceiling.
+    /// Ceiling of the pause before the first retry. It doubles with each retry. The pause itself is
+    /// random between none and the ceiling.
     pub backoff: Duration,
-    /// No pause before a repeat is longer.
+    /// The longest ceiling of a pause before a retry.
     pub longest_backoff: Duration,
-    /// Requests of the rate budget that are left to others: below it, we send only as fast as the
-    /// budget refills.
+    /// Requests of the rate budget that are left to other users of the project. Below it, requests
+    /// are sent only as fast as the budget refills.
     pub rate_reserve: u32,
-    /// After calls in a row without an answer the API is not asked for so long; then a single
-    /// request tries, and each that fails doubles the pause.
+    /// The circuit breaker's first pause: after several calls in a row without an answer no request
+    /// is sent for this long. Then a single request tries, and each failure doubles the pause.
     pub outage_pause: Duration,
-    /// No such pause is longer: whoever waits for a machine learns of the end of an outage within
-    /// this time.
+    /// The longest such pause: a client that waits for a machine notices the end of an outage
+    /// within this time.
     pub longest_outage_pause: Duration,
 }
 
@@ -114,16 +108,15 @@ impl Config {
     }
 }
 
-/// The API of one project. Clones share connections, the rate budget, and what is known of an
-/// outage.
+/// A client of the API of one project. Clones share connections, rate budget and circuit breaker.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) http: reqwest::Client,
     pub(crate) config: Config,
     pub(crate) project: Arc<Project>,
-    /// Who keeps an audit log.
+    /// Receives changes for an audit log.
     pub(crate) listener: Option<Listener>,
-    /// Called with the endpoint when a call has waited for an answer for [`SAID_AFTER`].
+    /// Called with the endpoint after a call has waited for an answer for [`NOTICE_AFTER`].
     pub(crate) waits: Option<fn(&str)>,
 }
 
@@ -136,7 +129,7 @@ pub(crate) struct Project {
     pub(crate) clock: ClockOffset,
 }
 
-/// The API counts requests for actions in a bucket of their own.
+/// The API counts requests for actions in a separate bucket.
 #[derive(Default)]
 pub(crate) struct Budgets {
     pub(crate) actions: Budget,
@@ -144,22 +137,21 @@ pub(crate) struct Budgets {
 }
 
 impl Client {
-    /// A client of the project that the token belongs to. Nothing is sent yet.
+    /// A client of the project that the token belongs to. Sends nothing yet.
     pub fn new(endpoint: Url, token: SecretString) -> Result<Self> {
         if !matches!(endpoint.scheme(), "http" | "https") {
             return Err(Error::Endpoint { endpoint: endpoint.into() });
         }
         authorization(&token)?;
-        // The API never redirects; following one would send requests, if not the token, to a
-        // stranger.
+        // The API never redirects. Following a redirect would send requests to another party.
         let mut http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false);
-        // The same for a connection that is in use: without it, an unanswered request lasts until
-        // its own timeout.
+        // The same for a connection in use: without it, an unanswered request lasts until its own
+        // timeout.
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         {
             http = http.tcp_user_timeout(CONNECT_TIMEOUT);
@@ -185,78 +177,33 @@ impl Client {
         })
     }
 
-    /// The same client with another patience.
+    /// The same client with other timeouts and retries.
     pub fn with(self, config: Config) -> Self {
         Self { config, ..self }
     }
 
-    /// The same client; every call that may have changed the cloud is reported to the listener.
+    /// The same client, which reports every call that may have changed the cloud to the listener.
     pub fn reporting_to(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
     }
 
     /// Seconds by which this computer's clock is ahead of the cloud's, by the last answer; negative
-    /// where it is behind.
+    /// if it is behind.
     pub fn clock_offset(&self) -> Option<i64> {
         self.project.clock.seconds()
     }
 
-    /// The same client, which calls `say` with the API's address each time that a request has
-    /// waited for an answer for three seconds.
+    /// The same client, which calls `say` with the API's address each time a request has waited for
+    /// an answer for 3 s.
     pub fn saying(self, say: fn(&str)) -> Self {
         Self { waits: Some(say), ..self }
     }
 
-    /// Servers.
-    pub fn servers(&self) -> Servers {
-        Resources::new(self)
-    }
-
-    /// Volumes.
-    pub fn volumes(&self) -> Volumes {
-        Resources::new(self)
-    }
-
-    /// SSH keys.
-    pub fn ssh_keys(&self) -> SshKeys {
-        Resources::new(self)
-    }
-
-    /// Images.
-    pub fn images(&self) -> Images {
-        Resources::new(self)
-    }
-
-    /// Firewalls.
-    pub fn firewalls(&self) -> Firewalls {
-        Resources::new(self)
-    }
-
-    /// Primary IPs.
-    pub fn primary_ips(&self) -> PrimaryIps {
-        Resources::new(self)
-    }
-
-    /// Server types.
-    pub fn server_types(&self) -> ServerTypes {
-        Resources::new(self)
-    }
-
-    /// Locations.
-    pub fn locations(&self) -> Locations {
-        Resources::new(self)
-    }
-
-    /// What everything costs.
-    pub async fn pricing(&self) -> Result<Pricing> {
-        self.read("/pricing".into(), "pricing").await
-    }
-
-    /// The rate budget as last told; of the two buckets that the API keeps, the emptier one.
+    /// The rate budget in the last reply; of the two buckets that the API keeps, the emptier one.
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.budgets(|budgets| {
-            let told = [budgets.others.last(), budgets.actions.last()];
-            told.into_iter().flatten().min_by_key(|limit| limit.remaining)
+            let buckets = [budgets.others.last(), budgets.actions.last()];
+            buckets.into_iter().flatten().min_by_key(|limit| limit.remaining)
         })
     }
 
@@ -292,7 +239,7 @@ fn authorization(token: &SecretString) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// What listens on this host is never behind a proxy.
+/// Requests to this computer never use a proxy.
 fn is_this_host(endpoint: &Url) -> bool {
     match endpoint.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -311,20 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_in_no_debug_output() {
+    fn debug_output_shows_no_token() {
         let client = Client::new(endpoint(), "wohlgehuetet".into()).unwrap();
-        let shown = format!(
-            "{client:#?} {:?} \
-            {:?}",
-            client.servers(),
-            client.authorization().unwrap()
-        );
+        let shown =
+            format!("{client:#?} {:?} {:?}", client.servers(), client.authorization().unwrap());
         assert!(!shown.contains("wohlgehuetet"), "{shown}");
         assert!(shown.contains(DEFAULT_ENDPOINT), "{shown}");
     }
 
     #[test]
-    fn a_token_that_cannot_be_sent_is_refused_without_showing_it() {
+    fn unusable_token_is_refused_without_showing_it() {
         for token in ["", "with space", "with\nbreak", "ümlaut"] {
             let error = Client::new(endpoint(), token.into()).unwrap_err();
             assert!(matches!(error, Error::Token), "{token}: {error}");
@@ -332,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_must_speak_http() {
+    fn endpoint_must_be_an_http_address() {
         let error =
             Client::new("ftp://example.com/v1".parse().unwrap(), "token".into()).unwrap_err();
         assert!(matches!(error, Error::Endpoint { .. }), "{error}");
     }
 
     #[test]
-    fn only_loopback_goes_round_a_proxy() {
+    fn only_loopback_bypasses_a_proxy() {
         for (address, local) in [
             ("http://127.0.0.1:80/v1", true),
             ("http://[::1]:80/v1", true),

@@ -1,9 +1,9 @@
-//! Creating a resource whose name is unique, so that a lost reply leaves neither a second one nor
-//! an unknown one.
+//! Creates a resource with a unique name, so that a lost reply leaves neither a duplicate nor an
+//! unknown resource.
 //!
-//! A reply may be lost after the cloud did what was asked. Then the name tells: if it exists with
-//! all labels that we asked for, it is ours. If it does not exist (yet), asking again is safe, for
-//! the name cannot be taken twice.
+//! A reply may be lost after the cloud has carried out the request. Then the name decides: if a
+//! resource of that name exists with all requested labels, this request created it. If none exists
+//! (yet), a retry is safe, because the name cannot be used twice.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -11,29 +11,30 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::action::Action;
-use crate::error::{Error, Operation, Result};
+use crate::error::{Error, RequestLine, Result};
 use crate::exchange::Request;
-use crate::resource::{Labels, Resource, Resources};
+use crate::query::Labels;
+use crate::resource::{Resource, Resources};
 
-/// A resource that is created under a unique name, with labels.
+/// A resource that is created with a unique name and labels.
 pub(crate) trait Labelled: Resource {
     fn labels(&self) -> &Labels;
-    /// On its way out, thus never the one that was just created.
+    /// Whether it is being deleted, so it cannot be the one that was just created.
     fn is_leaving(&self) -> bool {
         false
     }
 }
 
-/// How a resource came to be known.
+/// How a created resource was found.
 pub(crate) enum Creation<T> {
-    /// The API told.
-    Reply(Operation, Value),
-    /// The reply was lost, with this error, and the resource found by its name.
+    /// In the API's reply.
+    Reply(RequestLine, Value),
+    /// By its name, after the reply was lost with this error.
     Found(T, Error),
 }
 
 impl<T: Resource> Resources<T> {
-    /// Creates a resource, or finds the one that was created when the reply was lost.
+    /// Creates a resource, or finds the one that was created if the reply is lost.
     pub(crate) async fn create_named(
         &self,
         name: &str,
@@ -49,24 +50,23 @@ impl<T: Resource> Resources<T> {
         let mut last_loss = None;
         loop {
             let error = match self.client.send(&request).await {
-                Ok(reply) => return Ok(Creation::Reply(request.operation, reply)),
+                Ok(reply) => return Ok(Creation::Reply(request.line, reply)),
                 Err(error) => error,
             };
             let lost = error.is_lost_reply();
             if !lost && last_loss.is_none() {
                 return Err(error);
             }
-            // From the first loss on, no refusal tells that nothing was created: only the name
-            // does.
-            tracing::debug!(%error, name, "looking whether it was created all the same");
+            // After a lost reply a refusal no longer means that nothing was created: only the name
+            // decides.
+            tracing::debug!(%error, name, "checking by name whether it was created");
             match self.by_name(name).await {
-                Ok(Some(found)) if is_ours(&found, labels) => {
+                Ok(Some(found)) if is_own(&found, labels) => {
                     return Ok(Creation::Found(found, error));
                 }
                 Ok(_) => {}
                 Err(unseen) => {
-                    tracing::debug!(error = %unseen, name, "it cannot be seen whether it was \
-                        created");
+                    tracing::debug!(error = %unseen, name, "the check by name failed");
                     return Err(if lost { error } else { last_loss.unwrap_or(error) });
                 }
             }
@@ -79,8 +79,8 @@ impl<T: Resource> Resources<T> {
         }
     }
 
-    /// The actions that the lost reply would have told of: the one that created, and those that
-    /// still run.
+    /// The actions that the lost reply would have contained: the creation, and those that still
+    /// run.
     pub(crate) async fn creating_actions(
         &self,
         id: u64,
@@ -97,8 +97,8 @@ impl<T: Resource> Resources<T> {
     }
 }
 
-/// Without any label there is nothing to know our own by.
-fn is_ours<T: Labelled>(found: &T, labels: &Labels) -> bool {
+/// Without labels no resource can be recognized.
+fn is_own<T: Labelled>(found: &T, labels: &Labels) -> bool {
     !found.is_leaving()
         && !labels.is_empty()
         && labels.iter().all(|(key, value)| found.labels().get(key) == Some(value))

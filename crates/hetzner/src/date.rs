@@ -1,5 +1,5 @@
-//! How far this computer's clock is from the cloud's, by the `Date` header that every answer has
-//! (RFC 9110, section 6.6.1). Wrong clocks make wrong bills, ages and months.
+//! The offset of this computer's clock from the cloud's, by the `Date` header of every answer (RFC
+//! 9110, section 6.6.1). A wrong clock causes wrong bills, ages and months.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -9,7 +9,7 @@ use jiff::fmt::rfc2822;
 /// No answer had a date yet.
 const UNKNOWN: i64 = i64::MIN;
 
-/// The last answer's.
+/// The offset at the last answer.
 #[derive(Debug)]
 pub(crate) struct ClockOffset(AtomicI64);
 
@@ -20,14 +20,14 @@ impl Default for ClockOffset {
 }
 
 impl ClockOffset {
-    /// Seconds by which this computer's clock is ahead; negative where it is behind.
+    /// Seconds by which this computer's clock is ahead; negative if it is behind.
     pub(crate) fn seconds(&self) -> Option<i64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|offset| *offset != UNKNOWN)
     }
 
-    /// An answer came at `now` by this computer's clock.
+    /// Records an answer that came at `now` by this computer's clock.
     pub(crate) fn learn(&self, date: Option<&str>, now: Timestamp) {
-        // HTTP's form of the date is RFC 2822's with a named zone.
+        // HTTP dates have the form of RFC 2822 with a named zone.
         let Some(cloud) = date.and_then(|date| rfc2822::parse(date).ok()) else { return };
         self.0.store(now.as_second() - cloud.timestamp().as_second(), Ordering::Relaxed);
     }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_offset_is_that_of_the_last_answer_with_a_date() {
+    fn offset_is_that_of_the_last_answer_with_a_date() {
         let offset = ClockOffset::default();
         assert_eq!(offset.seconds(), None);
         let now = Timestamp::from_second(784_111_777 + 400 * 86_400).unwrap();

@@ -1,5 +1,5 @@
-//! What can go wrong, with everything the API told about it. The cause of a failure is its
-//! `source`; nothing here is repeated in `Display`.
+//! Errors, with everything that the API reports about them. The cause of an error is its `source`,
+//! and `Display` does not repeat it.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::breaker::Came;
+use crate::breaker::Outcome;
 use crate::budget::RateLimit;
 
 /// The result of a call.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What was asked of the API, such as `POST /servers`.
+/// Method and path of a request, such as `POST /servers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operation {
+pub struct RequestLine {
     /// The HTTP method.
     pub method: Method,
     /// The path below the endpoint, without the query.
     pub path: String,
 }
 
-impl fmt::Display for Operation {
+impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
     }
@@ -35,7 +35,7 @@ pub enum Error {
     /// The API refused.
     #[error(transparent)]
     Api(Box<ApiError>),
-    /// An action that was begun ended in an error.
+    /// An action ended in an error.
     #[error("action {command} ({id}) failed: {message} ({code})")]
     Action {
         /// Id of the action.
@@ -44,81 +44,82 @@ pub enum Error {
         command: String,
         /// Such as `action_failed`.
         code: Code,
-        /// In the API's words.
+        /// The API's message.
         message: String,
     },
-    /// The API no longer tells of actions that it had begun.
+    /// The API no longer lists actions that it had started.
     #[error("the cloud no longer knows the actions {ids:?}")]
     ActionUnknown {
         /// Ids of the actions.
         ids: Vec<u64>,
     },
-    /// No reply came. If it was `sent`, the cloud may have done it.
-    #[error("{operation}: {} \
-        {endpoint}{}", if *sent { "no usable reply came \
-            from" } else { "nothing is reached at" }, likely(source, *sent))]
+    /// No reply came. If the request was `sent`, the cloud may have carried it out.
+    #[error(
+        "{line}: {} {endpoint}{}",
+        if *sent { "no usable reply came from" } else { "nothing is reached at" },
+        likely(source, *sent)
+    )]
     Transport {
-        /// What was asked.
-        operation: Operation,
-        /// Where the API should be.
+        /// The request.
+        line: RequestLine,
+        /// The API's address in the settings.
         endpoint: String,
-        /// Whether any of the request may have reached the other side.
+        /// Whether any part of the request may have been received.
         sent: bool,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// Nothing was sent: the cloud has left calls without an answer, and is spared for a while.
-    #[error("{operation}: not asked, for {failures} calls in a row were not answered; the cloud is \
+    /// Nothing was sent: the circuit breaker is open after calls without an answer.
+    #[error("{line}: not asked, for {failures} calls in a row were not answered; the cloud is \
         asked again in {} s", again_in.as_secs() + 1)]
     Suspended {
-        /// What was to be asked.
-        operation: Operation,
-        /// Calls in a row, each with all its repeats.
+        /// The request.
+        line: RequestLine,
+        /// Calls in a row without an answer, each with all its retries.
         failures: u32,
-        /// Until then no call is made.
+        /// No call is made until then.
         again_in: Duration,
     },
-    /// Something else than the API answers there: a web page, a redirect, a reply without the API's
-    /// form.
-    #[error("{operation}: what answers at {endpoint} is not the Hetzner API: {what}")]
+    /// Not the API answers there, but a web page, a redirect or a reply of another form.
+    #[error("{line}: what answers at {endpoint} is not the Hetzner API: {what}")]
     NotTheApi {
-        /// What was asked.
-        operation: Operation,
-        /// Where the API should be.
+        /// The request.
+        line: RequestLine,
+        /// The API's address in the settings.
         endpoint: String,
-        /// What was seen, in words for a user.
+        /// What answers, human-readable.
         what: String,
     },
-    /// The reply is not what the API promises.
-    #[error("{operation}: the reply cannot be read")]
+    /// The reply is not as the API documents it.
+    #[error("{line}: the reply cannot be read")]
     Decode {
-        /// What was asked.
-        operation: Operation,
-        /// Why.
+        /// The request.
+        line: RequestLine,
+        /// The cause.
         source: serde_json::Error,
     },
-    /// Actions went on for longer than we were ready to wait.
+    /// Actions took longer than the limit.
     #[error("the actions {ids:?} have not ended within {} s", after.as_secs())]
     TimedOut {
         /// Ids of the actions that still run.
         ids: Vec<u64>,
-        /// How long was waited.
+        /// The time waited.
         after: Duration,
     },
     /// The endpoint is not an http or https address.
     #[error("the API endpoint {endpoint} is not an http(s) address")]
     Endpoint {
-        /// As it was given.
+        /// The endpoint.
         endpoint: String,
     },
-    /// The token is empty or has characters that cannot be sent. (It is not shown.)
+    /// The token is empty or has characters that cannot be sent. The message does not show it.
     #[error("the API token is empty or has characters that no token has")]
     Token,
     /// The HTTP client cannot be made, for example because the system's certificates cannot be
     /// read.
     #[error("the HTTP client cannot be made")]
     Setup {
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
 }
@@ -137,9 +138,9 @@ impl Error {
         self.api().map(|error| &error.code)
     }
 
-    /// This server type is not to be had at this location now: another type or location may do.
+    /// The server type is out of stock at this location: another type or location may work.
     ///
-    /// Four refusals mean it: `resource_unavailable`, `placement_error`, and two forms of
+    /// Four refusals mean this: `resource_unavailable`, `placement_error`, and two forms of
     /// `invalid_input` that only their messages distinguish: the type is not sold at this location,
     /// or it was withdrawn.
     pub fn is_stock_out(&self) -> bool {
@@ -163,7 +164,7 @@ impl Error {
     pub fn is_unauthorized(&self) -> bool {
         self.api().is_some_and(|error| match error.code {
             Code::Unauthorized => true,
-            // Documented with the same status, and the token is valid.
+            // The API documents the same status for it, and the token is valid.
             Code::TokenReadonly => false,
             _ => error.status == StatusCode::UNAUTHORIZED,
         })
@@ -173,17 +174,17 @@ impl Error {
     pub fn is_read_only(&self) -> bool {
         self.api().is_some_and(|error| match error.code {
             Code::TokenReadonly => true,
-            Code::Forbidden => error.operation.method != Method::GET,
+            Code::Forbidden => error.line.method != Method::GET,
             _ => false,
         })
     }
 
-    /// An action runs on the resource; nothing was done.
+    /// An action runs on the resource; the request was not carried out.
     pub fn is_locked(&self) -> bool {
         matches!(self.code(), Some(Code::Locked | Code::ResourceLocked))
     }
 
-    /// Something else needs the resource; nothing was done.
+    /// Something else uses the resource; the request was not carried out.
     pub fn is_in_use(&self) -> bool {
         self.code() == Some(&Code::ResourceInUse)
     }
@@ -193,19 +194,19 @@ impl Error {
         self.code() == Some(&Code::UniquenessError)
     }
 
-    /// Something in the body cannot be used, such as an image that is gone.
+    /// A value in the request cannot be used, such as a deleted image.
     pub fn is_invalid(&self) -> bool {
         self.code() == Some(&Code::InvalidInput)
     }
 
     /// The resource does not exist. A 404 without the API's own error body does not count: it may
-    /// come from anything on the way.
+    /// come from any host on the path.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(&Code::NotFound)
     }
 
-    /// It is not known whether the cloud did what was asked: the reply was lost, or a gateway
-    /// answered in its place.
+    /// The reply was lost, or a gateway answered instead: the cloud may have carried out the
+    /// request.
     pub fn is_lost_reply(&self) -> bool {
         match self {
             Self::Transport { sent, .. } => *sent,
@@ -214,17 +215,17 @@ impl Error {
         }
     }
 
-    /// What a call that ended so tells of the API.
-    pub(crate) fn came(&self) -> Came {
+    /// What this error says about the availability of the API.
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Transport { sent: false, .. } | Self::NotTheApi { .. } => Came::Unsent,
-            error if error.is_lost_reply() => Came::Unanswered,
-            _ => Came::Answered,
+            Self::Transport { sent: false, .. } | Self::NotTheApi { .. } => Outcome::Unsent,
+            error if error.is_lost_reply() => Outcome::Unanswered,
+            _ => Outcome::Answered,
         }
     }
 }
 
-/// What most likely is the matter, for the reader of a message; empty where the cause says enough.
+/// The most likely reason, for the reader of a message; empty if the cause says enough.
 fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
     let mut words = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(source);
@@ -237,18 +238,14 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
         () if source.is_timeout() && sent => " in time",
         () if says("dns error") => " (its name cannot be looked up: this computer may be offline)",
         () if says("tunnel error") || says("proxy") => {
-            " (the proxy of HTTPS_PROXY or HTTP_PROXY \
-            does not let it through)"
+            " (the proxy of HTTPS_PROXY or HTTP_PROXY does not let it through)"
         }
         () if says("connection refused") => " (nothing listens there)",
         () if says("certificate") => {
-            " (its certificate is not the API's: something stands \
-            between)"
+            " (its certificate is not the API's: something stands between)"
         }
-        () if says(
-            "invalid http \
-            version",
-        ) || says("corrupt message")
+        () if says("invalid http version")
+            || says("corrupt message")
             || says("invalid contenttype")
             || says("record overflow") =>
         {
@@ -260,17 +257,17 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
 
 /// The API's refusal of a request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{operation}: {message} ({code})")]
+#[error("{line}: {message} ({code})")]
 pub struct ApiError {
-    /// What was asked.
-    pub operation: Operation,
+    /// The request.
+    pub line: RequestLine,
     /// HTTP status.
     pub status: StatusCode,
     /// The reason, for programs. `Other("http <status>")` if the reply has no error body.
     pub code: Code,
-    /// The reason, for people.
+    /// The reason, human-readable.
     pub message: String,
-    /// More about it; the form depends on the code.
+    /// Details, whose form depends on the code.
     pub details: Option<Value>,
     /// `X-Correlation-ID`, which Hetzner's support asks for.
     pub request_id: Option<String>,
@@ -279,17 +276,13 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// 502, 503 and 504: said by what stands before the API.
     pub(crate) fn is_gateway(&self) -> bool {
-        matches!(
-            self.status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        )
+        is_gateway(self.status)
     }
 
     /// Reads an error reply of any form, with or without the API's envelope.
     pub(crate) fn read(
-        operation: Operation,
+        line: RequestLine,
         status: StatusCode,
         body: &[u8],
         request_id: Option<String>,
@@ -310,22 +303,23 @@ impl ApiError {
             Err(_) => (Code::Other(format!("http {}", status.as_u16())), None, None),
         };
         let message = message.filter(|text| !text.is_empty());
-        let message = message.unwrap_or_else(|| {
-            status
-                .canonical_reason()
-                .unwrap_or(
-                    "no reason \
-            given",
-                )
-                .to_owned()
-        });
-        Self { operation, status, code, message, details, request_id, rate_limit }
+        let message = message
+            .unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned());
+        Self { line, status, code, message, details, request_id, rate_limit }
     }
+}
+
+/// Whether a reply with status 502, 503 or 504 comes from a gateway before the API.
+pub(crate) fn is_gateway(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 open_enum! {
     /// Error codes: those of the [API's table](https://docs.hetzner.cloud/reference/cloud#errors)
-    /// and some more that it was seen to send.
+    /// and others that it has sent.
     Code {
         ActionFailed = "action_failed",
         BadGateway = "bad_gateway",

@@ -1,4 +1,4 @@
-//! Firewalls before servers.
+//! Firewalls of servers.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,13 @@ use serde_json::json;
 use crate::action::Action;
 use crate::creation::{Creation, Labelled};
 use crate::error::{Error, Result};
-use crate::resource::{Labels, Resource, Resources};
+use crate::query::Labels;
+use crate::resource::{Resource, Resources};
 
 /// All firewalls.
 pub type Firewalls = Resources<Firewall>;
 
-/// Rules and the servers that they hold for.
+/// Rules and the servers that they apply to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Firewall {
     /// Id.
@@ -22,18 +23,18 @@ pub struct Firewall {
     /// Labels.
     #[serde(default)]
     pub labels: Labels,
-    /// When it was made.
+    /// Its creation.
     pub created: Timestamp,
-    /// Without an inbound rule all inbound is dropped; without an outbound rule all outbound is let
-    /// through.
+    /// Without an inbound rule all inbound traffic is dropped. Without an outbound rule all
+    /// outbound traffic is admitted.
     #[serde(default)]
     pub rules: Vec<FirewallRule>,
-    /// What the rules hold for.
+    /// What the rules apply to.
     #[serde(default)]
     pub applied_to: Vec<FirewallTarget>,
 }
 
-/// What is let through.
+/// Traffic that a firewall admits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirewallRule {
     /// Seen from the server.
@@ -49,7 +50,7 @@ pub struct FirewallRule {
     /// CIDR ranges, for outbound rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destination_ips: Vec<String>,
-    /// For people.
+    /// Human-readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -74,17 +75,17 @@ open_enum! {
 }
 
 open_enum! {
-    /// How a firewall finds its servers.
+    /// How a firewall selects its servers.
     TargetKind {
         Server = "server",
         LabelSelector = "label_selector",
     }
 }
 
-/// What a firewall is applied to: one server, or all that a label selector picks.
+/// What a firewall is applied to: one server, or all that a label selector matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirewallTarget {
-    /// Which of the two.
+    /// The kind of target.
     #[serde(rename = "type")]
     pub kind: TargetKind,
     /// The server.
@@ -119,33 +120,33 @@ impl FirewallTarget {
         }
     }
 
-    /// All servers that a label selector picks, also those to come.
+    /// All servers that a label selector matches, including future ones.
     pub fn label_selector(selector: impl Into<String>) -> Self {
         let selector = LabelSelector { selector: selector.into() };
         Self { kind: TargetKind::LabelSelector, server: None, label_selector: Some(selector) }
     }
 }
 
-/// A firewall to be made.
+/// A firewall to create.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NewFirewall {
     /// Unique in the project.
     pub name: String,
     /// Rules.
     pub rules: Vec<FirewallRule>,
-    /// Labels; they also tell our own firewall from others when a reply is lost.
+    /// Labels. They also identify the firewall after a lost reply.
     pub labels: Labels,
-    /// What it is applied to at once.
+    /// What it is applied to at its creation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub apply_to: Vec<FirewallTarget>,
 }
 
-/// A firewall that was made, and is being applied.
+/// A firewall that was created, and is being applied.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CreatedFirewall {
     /// The firewall.
     pub firewall: Firewall,
-    /// What follows.
+    /// The actions that apply it.
     #[serde(default)]
     pub actions: Vec<Action>,
 }
@@ -162,11 +163,11 @@ impl Labelled for Firewall {
 }
 
 impl Firewalls {
-    /// Makes a firewall. A lost reply is recovered by the name if the firewall carries all labels.
+    /// Creates a firewall. After a lost reply it is found by its name and labels.
     pub async fn create(&self, new: &NewFirewall) -> Result<CreatedFirewall> {
         match self.create_named(&new.name, &new.labels, new).await? {
-            Creation::Reply(operation, reply) => {
-                serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source })
+            Creation::Reply(line, reply) => {
+                serde_json::from_value(reply).map_err(|source| Error::Decode { line, source })
             }
             Creation::Found(firewall, _) => {
                 let mut actions = self.actions(firewall.id).await?;
@@ -181,18 +182,18 @@ impl Firewalls {
         self.act_on_many(firewall, "set_rules", &json!({ "rules": rules })).await
     }
 
-    /// Applies a firewall to more.
+    /// Applies a firewall to further targets.
     pub async fn apply(&self, firewall: u64, targets: &[FirewallTarget]) -> Result<Vec<Action>> {
         self.act_on_many(firewall, "apply_to_resources", &json!({ "apply_to": targets })).await
     }
 
-    /// Takes a firewall away.
+    /// Removes a firewall from targets.
     pub async fn remove(&self, firewall: u64, targets: &[FirewallTarget]) -> Result<Vec<Action>> {
         self.act_on_many(firewall, "remove_from_resources", &json!({ "remove_from": targets }))
             .await
     }
 
-    /// Replaces name or labels (the whole set).
+    /// Replaces the name, or all labels.
     pub async fn update(
         &self,
         firewall: u64,
@@ -202,7 +203,7 @@ impl Firewalls {
         self.change(firewall, name, labels).await
     }
 
-    /// Deletes a firewall that is applied to nothing. One that is gone already is fine.
+    /// Deletes a firewall that is applied to nothing. Succeeds if it is already gone.
     pub async fn delete(&self, firewall: u64) -> Result<()> {
         self.erase(firewall).await
     }

@@ -1,11 +1,13 @@
-//! Images: what a server's disk is made from.
+//! Images: the content of a new server's disk.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::architecture::Architecture;
 use crate::error::Result;
-use crate::resource::{Labels, Query, Resource, Resources};
-use crate::server_type::{Architecture, Deprecation};
+use crate::query::{ImageType, Labels, Query};
+use crate::resource::{Resource, Resources};
+use crate::server_type::Deprecation;
 
 /// All images.
 pub type Images = Resources<Image>;
@@ -15,57 +17,47 @@ pub type Images = Resources<Image>;
 pub struct Image {
     /// Id.
     pub id: u64,
-    /// Where it comes from.
+    /// Its origin.
     #[serde(rename = "type")]
     pub kind: ImageType,
     /// Whether it can be used.
     pub status: ImageStatus,
     /// Such as `docker-ce`; unique only together with the architecture.
     pub name: Option<String>,
-    /// For people.
+    /// Human-readable.
     #[serde(default)]
     pub description: String,
-    /// GB that are stored and paid for, when known.
+    /// GB that are stored and billed, if known.
     pub image_size: Option<f64>,
-    /// GB that a server's disk must have at least.
+    /// GB that a server's disk needs at least.
     pub disk_size: f64,
-    /// When it was made.
+    /// Its creation.
     pub created: Option<Timestamp>,
     /// Such as `ubuntu`.
     pub os_flavor: String,
     /// Such as `24.04`.
     pub os_version: Option<String>,
-    /// Whether servers are made from it especially fast.
+    /// Whether servers are created from it especially fast.
     #[serde(default)]
     pub rapid_deploy: bool,
-    /// What is refused.
+    /// What the API refuses for it.
     #[serde(default)]
     pub protection: ImageProtection,
-    /// Set if it is being withdrawn.
+    /// Set if it is deprecated.
     pub deprecation: Option<Deprecation>,
     /// Labels.
     #[serde(default)]
     pub labels: Labels,
-    /// What it runs on.
+    /// The architecture that it runs on.
     pub architecture: Architecture,
 }
 
-/// What is refused for an image.
+/// What the API refuses for an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct ImageProtection {
     /// Deletion.
     #[serde(default)]
     pub delete: bool,
-}
-
-open_enum! {
-    /// Where an image comes from.
-    ImageType {
-        System = "system",
-        App = "app",
-        Snapshot = "snapshot",
-        Backup = "backup",
-    }
 }
 
 open_enum! {
@@ -83,7 +75,7 @@ impl Resource for Image {
 }
 
 impl Images {
-    /// The image of this name for this architecture. (A name alone may mean two images.)
+    /// The image of this name for this architecture. A name alone may match two images.
     pub async fn of_architecture(
         &self,
         name: &str,
@@ -93,7 +85,7 @@ impl Images {
         Ok(self.list(&query).await?.into_iter().next())
     }
 
-    /// Deletes a snapshot or backup; one that is gone already is fine.
+    /// Deletes a snapshot or backup. Succeeds if it is already gone.
     pub async fn delete(&self, id: u64) -> Result<()> {
         self.erase(id).await
     }

@@ -1,9 +1,9 @@
 //! A typed client of the [Hetzner Cloud API](https://docs.hetzner.cloud).
 //!
-//! It answers for the wire: resources, paging, actions, errors, the rate budget, and repeating what
-//! is safe to repeat. It knows nothing of what the resources are for: no names, labels or plans of
-//! its own. Values that the API may add later never break a list: enums keep the unknown word,
-//! unknown fields are passed over.
+//! It is responsible for the wire: resources, paging, actions, errors, the rate budget, and retries
+//! that are safe. It does not know what the resources are for: no names, labels or plans. Values
+//! that the API may add later never break a list: enums keep unknown words, and unknown fields are
+//! ignored.
 //!
 //! ```no_run
 //! # async fn example() -> hetzner::Result<()> {
@@ -24,6 +24,7 @@
 mod open_enum;
 
 mod action;
+mod architecture;
 mod audit;
 mod breaker;
 mod budget;
@@ -37,7 +38,10 @@ mod image;
 mod location;
 mod pricing;
 mod primary_ip;
+mod query;
+mod reply;
 mod resource;
+mod resources;
 mod retry;
 mod server;
 mod server_type;
@@ -45,29 +49,29 @@ mod ssh_key;
 mod volume;
 
 pub use action::{Action, ActionError, ActionResource, ActionStatus};
+pub use architecture::{Architecture, CpuType};
 pub use audit::{Change, ChangeResult, Listener};
 pub use budget::RateLimit;
 pub use client::{Client, Config, DEFAULT_ENDPOINT, ENDPOINT_VARIABLE, TOKEN_VARIABLE};
-pub use error::{ApiError, Code, Error, Operation, Result};
+pub use error::{ApiError, Code, Error, RequestLine, Result};
 pub use firewall::{
     CreatedFirewall, Direction, Firewall, FirewallRule, FirewallTarget, Firewalls, LabelSelector,
     NewFirewall, Protocol, ServerReference, TargetKind,
 };
-pub use image::{Image, ImageProtection, ImageStatus, ImageType, Images};
+pub use image::{Image, ImageProtection, ImageStatus, Images};
 pub use location::{Location, Locations};
 pub use pricing::{
     Amount, BackupPricing, IpPrice, IpPricing, LocationPrice, PerGigabyte, Price, Pricing,
     ServerTypePricing,
 };
 pub use primary_ip::{PrimaryIp, PrimaryIps};
-pub use resource::{Labels, Query, Resource, Resources};
+pub use query::{ImageType, Labels, Query};
+pub use resource::{Resource, Resources};
 pub use server::{
     AppliedFirewall, CreatedImage, CreatedServer, Ipv4, Ipv6, NewPublicNet, NewServer, PublicNet,
     Server, ServerProtection, ServerStatus, Servers,
 };
-pub use server_type::{
-    Architecture, CpuType, Deprecation, ServerType, ServerTypeLocation, ServerTypes,
-};
+pub use server_type::{Deprecation, ServerType, ServerTypeLocation, ServerTypes};
 pub use ssh_key::{SshKey, SshKeys};
 pub use volume::{
     CreatedVolume, NewVolume, Volume, VolumeFormat, VolumeProtection, VolumeStatus, Volumes,

@@ -1,4 +1,4 @@
-//! Locations: where servers and volumes can stand.
+//! Locations of servers and volumes.
 
 use serde::Deserialize;
 
@@ -7,14 +7,14 @@ use crate::resource::{Resource, Resources};
 /// All locations.
 pub type Locations = Resources<Location>;
 
-/// A place with servers.
+/// A location.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Location {
     /// Id.
     pub id: u64,
     /// Such as `fsn1`.
     pub name: String,
-    /// For people.
+    /// Human-readable.
     #[serde(default)]
     pub description: String,
     /// ISO 3166-1 code.

@@ -1,4 +1,4 @@
-//! Words of the API as enums that never refuse a new word: what is not known is kept as it came.
+//! Words of the API as enums that accept new words: an unknown word is kept as it is.
 
 /// Declares an enum of API words with a last variant `Other(String)`, readable and writable as
 /// those words.
@@ -44,13 +44,18 @@ macro_rules! open_enum {
         }
 
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            fn serialize<S: serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> std::result::Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> std::result::Result<Self, D::Error> {
                 <String as serde::Deserialize>::deserialize(deserializer).map(Self::from)
             }
         }
@@ -65,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn known_words_become_variants_and_unknown_ones_are_kept() {
+    fn known_words_become_variants_and_unknown_words_are_kept() {
         let read: Vec<Fruit> = serde_json::from_str(r#"["blood_orange", "durian"]"#).unwrap();
         assert_eq!(read, [Fruit::BloodOrange, Fruit::Other("durian".into())]);
         assert_eq!(serde_json::to_string(&read).unwrap(), r#"["blood_orange","durian"]"#);

@@ -4,15 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of money, kept as it came.
+/// An amount of money, as the API sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Amount(pub String);
 
 impl Amount {
     /// Millionths of the currency unit, rounded to the nearest: exact for all that Hetzner sells by
-    /// the hour today (4 decimals net, 6 with 19 % VAT). `None` if it is not a decimal number that
-    /// fits.
+    /// the hour today (4 decimals net, 6 with 19 % VAT). `None` if it is no decimal number or too
+    /// large.
     pub fn micros(&self) -> Option<u64> {
         const DECIMALS: usize = 6;
         let (whole, fraction) = self.0.split_once('.').unwrap_or((&self.0, ""));
@@ -47,18 +47,18 @@ pub struct Price {
 pub struct LocationPrice {
     /// Name of the location.
     pub location: String,
-    /// For each hour that was begun.
+    /// For each started hour.
     pub price_hourly: Price,
     /// The most for a calendar month.
     pub price_monthly: Price,
-    /// Outgoing bytes a month that cost nothing.
+    /// Outgoing bytes a month that are free.
     #[serde(default)]
     pub included_traffic: u64,
-    /// For what goes beyond.
+    /// For traffic beyond that.
     pub price_per_tb_traffic: Option<Price>,
 }
 
-/// What everything costs.
+/// The price list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Pricing {
     /// ISO 4217 code.
@@ -95,7 +95,7 @@ pub struct IpPricing {
 pub struct IpPrice {
     /// Name of the location.
     pub location: String,
-    /// For each hour that was begun.
+    /// For each started hour.
     pub price_hourly: Price,
     /// The most for a calendar month.
     pub price_monthly: Price,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_none() {
+    fn text_that_is_no_amount_is_none() {
         for text in ["", ".5", "-1", "1,5", "1e3", "free", "1.2.3", "99999999999999999999"] {
             assert_eq!(micros(text), None, "{text}");
         }
@@ -156,7 +156,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn six_decimals_are_exact(whole in 0u64..1_000_000_000, fraction in 0u64..1_000_000, zeros in 0usize..12) {
+        fn six_decimals_are_exact(
+            whole in 0u64..1_000_000_000, fraction in 0u64..1_000_000, zeros in 0usize..12,
+        ) {
             let text = format!("{whole}.{fraction:06}{}", "0".repeat(zeros));
             prop_assert_eq!(micros(&text), Some(whole * 1_000_000 + fraction));
         }

@@ -1,10 +1,11 @@
-//! Primary IPs: the public addresses of servers. They come with a server and go with it, unless
-//! somebody has said that they stay.
+//! Primary IPs: the public addresses of servers. They are created and deleted with a server, unless
+//! they are set to stay.
 
 use serde::Deserialize;
 
 use crate::error::Result;
-use crate::resource::{Labels, Resource, Resources};
+use crate::query::Labels;
+use crate::resource::{Resource, Resources};
 
 /// All primary IPs.
 pub type PrimaryIps = Resources<PrimaryIp>;
@@ -21,9 +22,9 @@ pub struct PrimaryIp {
     /// `ipv4`, which is billed, or `ipv6`, which is not.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The server that has it; `None` for one that nobody has and that is billed all the same.
+    /// The server that has it. Without a server it is billed as well.
     pub assignee_id: Option<u64>,
-    /// Whether it goes with its server.
+    /// Whether it is deleted with its server.
     #[serde(default)]
     pub auto_delete: bool,
     /// Labels.
@@ -37,7 +38,7 @@ impl Resource for PrimaryIp {
 }
 
 impl PrimaryIps {
-    /// Replaces name or labels (the whole set).
+    /// Replaces the name, or all labels.
     pub async fn update(
         &self,
         id: u64,
@@ -47,7 +48,7 @@ impl PrimaryIps {
         self.change(id, name, labels).await
     }
 
-    /// Gives the address back; it must not be assigned. One that is gone already is fine.
+    /// Deletes an address that is not assigned. Succeeds if it is already gone.
     pub async fn delete(&self, id: u64) -> Result<()> {
         self.erase(id).await
     }

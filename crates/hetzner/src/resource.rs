@@ -1,7 +1,6 @@
-//! What all resources have in common: they are listed in pages, found by id and by name, renamed
-//! and labelled.
+//! What all kinds of resources have in common: lists in pages, reading by id and by name, names and
+//! labels, actions, deletion.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -13,24 +12,20 @@ use crate::action::Action;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::exchange::{Request, take};
-use crate::image::ImageType;
-use crate::server_type::Architecture;
+use crate::query::{Labels, Query};
 
-/// Labels of a resource.
-pub type Labels = BTreeMap<String, String>;
-
-/// The most that the API puts on a page.
+/// The most items that the API puts on a page.
 const PER_PAGE: u32 = 50;
 
-/// Something that the API lists under a path of its own.
+/// A kind of resource that the API lists under a path of its own.
 pub trait Resource: DeserializeOwned + Send {
-    /// The key of one, such as `server`.
+    /// The key of one resource, such as `server`.
     const ONE: &'static str;
-    /// The key of many, and the path, such as `servers`.
+    /// The key of several, and the path, such as `servers`.
     const MANY: &'static str;
 }
 
-/// All resources of one kind; made by [`Client`].
+/// All resources of one kind; obtained from [`Client`].
 #[derive(Clone)]
 pub struct Resources<T> {
     pub(crate) client: Client,
@@ -43,81 +38,29 @@ impl<T: Resource> fmt::Debug for Resources<T> {
     }
 }
 
-/// Which resources to list. A filter that a kind does not have is not to be used with it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
-    /// This very name.
-    pub name: Option<String>,
-    /// Labels, such as `managed-by=dockbridge,role in (machine,builder)`.
-    pub label_selector: Option<String>,
-    /// Any of these states.
-    pub status: Vec<String>,
-    /// SSH keys: this fingerprint, in the MD5 form.
-    pub fingerprint: Option<String>,
-    /// Images: this architecture.
-    pub architecture: Option<Architecture>,
-    /// Images: any of these types.
-    pub image_type: Vec<ImageType>,
-    /// Images: also those that are to be withdrawn.
-    pub include_deprecated: bool,
-    /// Order, such as `created:desc`.
-    pub sort: Vec<String>,
-}
-
-impl Query {
-    /// Resources that a label selector picks.
-    pub fn labels(selector: impl Into<String>) -> Self {
-        Self { label_selector: Some(selector.into()), ..Self::default() }
-    }
-
-    /// The resource (for images: the resources) of this name.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), ..Self::default() }
-    }
-
-    fn pairs(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = Vec::new();
-        pairs.extend(self.name.iter().map(|name| ("name", name.clone())));
-        pairs.extend(
-            self.label_selector.iter().map(|selector| ("label_selector", selector.clone())),
-        );
-        pairs.extend(self.status.iter().map(|status| ("status", status.clone())));
-        pairs.extend(
-            self.fingerprint.iter().map(|fingerprint| ("fingerprint", fingerprint.clone())),
-        );
-        pairs.extend(
-            self.architecture.iter().map(|architecture| ("architecture", architecture.to_string())),
-        );
-        pairs.extend(self.image_type.iter().map(|kind| ("type", kind.to_string())));
-        pairs.extend(self.include_deprecated.then(|| ("include_deprecated", "true".to_owned())));
-        pairs.extend(self.sort.iter().map(|sort| ("sort", sort.clone())));
-        pairs
-    }
-}
-
 impl<T: Resource> Resources<T> {
     pub(crate) fn new(client: &Client) -> Self {
         Self { client: client.clone(), kind: PhantomData }
     }
 
-    /// All that the query picks, from all pages.
+    /// All resources that match the query, from all pages.
     pub async fn list(&self, query: &Query) -> Result<Vec<T>> {
         self.client.pages(&format!("/{}", T::MANY), T::MANY, query).await
     }
 
-    /// The one with this id; `None` if there is none.
+    /// The resource with this id; `None` if it does not exist.
     pub async fn get(&self, id: u64) -> Result<Option<T>> {
         gone_is_none(self.client.read(path::<T>(id), T::ONE).await)
     }
 
-    /// The one with this name; `None` if there is none. Names are unique but for images, see
-    /// [`Images::of_architecture`](crate::Images).
+    /// The resource with this name; `None` if it does not exist. Names are unique except for
+    /// images, see [`Images::of_architecture`](crate::Images).
     pub async fn by_name(&self, name: &str) -> Result<Option<T>> {
         Ok(self.list(&Query::named(name)).await?.into_iter().next())
     }
 
-    /// The actions of the one with this id, oldest first.
-    pub(crate) async fn actions(&self, id: u64) -> Result<Vec<Action>> {
+    /// All actions of the resource with this id, oldest first.
+    pub async fn actions(&self, id: u64) -> Result<Vec<Action>> {
         let query = Query { sort: vec!["id:asc".into()], ..Query::default() };
         self.actions_of(id, &query).await
     }
@@ -126,12 +69,12 @@ impl<T: Resource> Resources<T> {
         self.client.pages(&format!("{}/actions", path::<T>(id)), "actions", query).await
     }
 
-    /// Begins an action on the one with this id.
+    /// Starts an action on the resource with this id.
     pub(crate) async fn act(&self, id: u64, action: &str, body: &impl Serialize) -> Result<Action> {
         self.client.post(action_path::<T>(id, action), body, "action").await
     }
 
-    /// Begins an action that is carried out on several resources.
+    /// Starts an action that runs on several resources.
     pub(crate) async fn act_on_many(
         &self,
         id: u64,
@@ -141,7 +84,7 @@ impl<T: Resource> Resources<T> {
         self.client.post(action_path::<T>(id, action), body, "actions").await
     }
 
-    /// Replaces name or labels (the whole set) of the one with this id.
+    /// Replaces the name, or all labels, of the resource with this id.
     pub(crate) async fn change(
         &self,
         id: u64,
@@ -159,7 +102,7 @@ impl<T: Resource> Resources<T> {
         self.client.ask(request, T::ONE).await
     }
 
-    /// Removes the one with this id; that it is gone already is fine.
+    /// Deletes the resource with this id. Succeeds if it is already gone.
     pub(crate) async fn erase(&self, id: u64) -> Result<()> {
         let request = Request::new(Method::DELETE, path::<T>(id));
         gone_is_none(self.client.send(&request).await)?;
@@ -168,7 +111,7 @@ impl<T: Resource> Resources<T> {
 }
 
 impl Client {
-    /// Everything on all pages of a list.
+    /// All items on all pages of a list.
     async fn pages<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -184,19 +127,17 @@ impl Client {
             let request = Request::new(Method::GET, path.to_owned()).query(pairs);
             let reply = self.send(&request).await?;
             let meta = reply.get("meta").map_or(Ok(Meta::default()), Meta::deserialize);
-            all.extend(take::<Vec<T>>(request.operation.clone(), reply, key)?);
+            all.extend(take::<Vec<T>>(request.line.clone(), reply, key)?);
+            let line = request.line;
             match meta.map(|meta| meta.pagination.next_page) {
                 Ok(None) => return Ok(all),
                 Ok(Some(next)) if next > page => page = next,
-                // Half a list taken for the whole would make what is missing look deleted.
+                // An incomplete list would make the missing resources look deleted.
                 Ok(Some(next)) => {
-                    let source = serde_json::Error::custom(format!(
-                        "page {page} is followed by \
-                        page {next}"
-                    ));
-                    return Err(Error::Decode { operation: request.operation, source });
+                    let text = format!("page {page} is followed by page {next}");
+                    return Err(Error::Decode { line, source: serde_json::Error::custom(text) });
                 }
-                Err(source) => return Err(Error::Decode { operation: request.operation, source }),
+                Err(source) => return Err(Error::Decode { line, source }),
             }
         }
     }

@@ -1,9 +1,9 @@
-//! What may be repeated, and after how long. Pure: the failure and the chance come in, a pause
-//! comes out.
+//! Decides which requests are retried, and after which pause. Pure: the failure and a random number
+//! come in, a pause comes out.
 //!
-//! The API has no idempotency keys. A request that may have been carried out is therefore repeated
-//! only if carrying it out twice is the same as once (GET, PUT, DELETE); a POST only if it
-//! certainly was not. `creation` goes further for resources with unique names.
+//! The API has no idempotency keys. A request that may have been carried out is therefore retried
+//! only if it is idempotent (GET, PUT, DELETE), and a POST only if it certainly was not carried
+//! out. `creation` goes further for resources with unique names.
 
 use std::time::Duration;
 
@@ -11,52 +11,52 @@ use reqwest::{Method, StatusCode};
 
 use crate::error::{Code, Error};
 
-/// Bounds of repeating.
+/// Limits of retries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
-    /// Repeats after failures of the network, the gateway or the rate limit.
+    /// Retries after failures of the network, the gateway or the rate limit.
     pub(crate) retries: u32,
-    /// Repeats because an action runs on the resource.
+    /// Retries because an action runs on the resource.
     pub(crate) locked_retries: u32,
     pub(crate) backoff: Backoff,
 }
 
-/// Exponential backoff with full jitter: any pause between none and a ceiling that doubles.
+/// Exponential backoff with full jitter: a random pause between none and a ceiling that doubles.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     /// Ceiling of the first pause.
     pub(crate) base: Duration,
-    /// No pause is longer.
+    /// The highest ceiling.
     pub(crate) cap: Duration,
 }
 
 impl Backoff {
-    /// The pause before repeat number `attempt` (from 0), for a `chance` between 0 and 1.
+    /// The pause before retry number `attempt` (from 0), for a random number between 0 and 1.
     pub(crate) fn pause(&self, attempt: u32, chance: f64) -> Duration {
         let ceiling = self.base.saturating_mul(2u32.saturating_pow(attempt)).min(self.cap);
         ceiling.mul_f64(chance.clamp(0.0, 1.0))
     }
 }
 
-/// What has been repeated so far, for one call.
+/// The retries of one call so far.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats {
+pub(crate) struct Retries {
     failures: u32,
     locked: u32,
 }
 
 impl Policy {
-    /// The pause before the request is sent again, or `None` if it must not be (or not any more).
+    /// The pause before the next retry, or `None` if there must be none.
     pub(crate) fn pause(
         &self,
-        repeats: &mut Repeats,
+        retries: &mut Retries,
         method: &Method,
         error: &Error,
         chance: f64,
     ) -> Option<Duration> {
-        let (count, most) = match wants(method, error)? {
-            Wants::Unlocked => (&mut repeats.locked, self.locked_retries),
-            Wants::Better => (&mut repeats.failures, self.retries),
+        let (count, most) = match reason(method, error)? {
+            Because::Locked => (&mut retries.locked, self.locked_retries),
+            Because::Failed => (&mut retries.failures, self.retries),
         };
         if *count >= most {
             return None;
@@ -67,27 +67,27 @@ impl Policy {
     }
 }
 
-/// What a repeat hopes for.
-enum Wants {
-    Better,
-    Unlocked,
+/// Why a request is retried.
+enum Because {
+    Failed,
+    Locked,
 }
 
-fn wants(method: &Method, error: &Error) -> Option<Wants> {
+fn reason(method: &Method, error: &Error) -> Option<Because> {
     if error.is_locked() {
-        return Some(Wants::Unlocked);
+        return Some(Because::Locked);
     }
-    let repeatable = *method != Method::POST;
+    let is_idempotent = *method != Method::POST;
     let safe = match error {
-        Error::Transport { sent, .. } => repeatable || !sent,
+        Error::Transport { sent, .. } => is_idempotent || !sent,
         Error::Api(error) => {
             error.status == StatusCode::TOO_MANY_REQUESTS
                 || error.code == Code::Conflict
-                || (repeatable && error.is_gateway())
+                || (is_idempotent && error.is_gateway())
         }
         _ => false,
     };
-    safe.then_some(Wants::Better)
+    safe.then_some(Because::Failed)
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::error::{ApiError, Operation};
+    use crate::error::{ApiError, RequestLine};
 
     const POLICY: Policy = Policy {
         retries: 2,
@@ -105,47 +105,47 @@ mod tests {
 
     fn refusal(status: u16, code: &str) -> Error {
         let body = format!(r#"{{"error":{{"code":"{code}","message":"no","details":null}}}}"#);
-        let operation = Operation { method: Method::GET, path: "/servers".into() };
+        let line = RequestLine { method: Method::GET, path: "/servers".into() };
         let status = StatusCode::from_u16(status).unwrap();
-        Error::Api(Box::new(ApiError::read(operation, status, body.as_bytes(), None, None)))
+        Error::Api(Box::new(ApiError::read(line, status, body.as_bytes(), None, None)))
     }
 
-    fn repeats(method: Method, error: &Error) -> usize {
-        let mut repeats = Repeats::default();
-        (0..100).take_while(|_| POLICY.pause(&mut repeats, &method, error, 0.5).is_some()).count()
+    fn retries(method: Method, error: &Error) -> usize {
+        let mut retries = Retries::default();
+        (0..100).take_while(|_| POLICY.pause(&mut retries, &method, error, 0.5).is_some()).count()
     }
 
     #[test]
-    fn a_busy_api_is_asked_again_whatever_the_method() {
+    fn rate_limit_and_conflict_are_retried_for_any_method() {
         for method in [Method::GET, Method::PUT, Method::DELETE, Method::POST] {
             assert_eq!(
-                repeats(method.clone(), &refusal(429, "rate_limit_exceeded")),
+                retries(method.clone(), &refusal(429, "rate_limit_exceeded")),
                 2,
                 "{method}"
             );
-            assert_eq!(repeats(method.clone(), &refusal(409, "conflict")), 2, "{method}");
+            assert_eq!(retries(method.clone(), &refusal(409, "conflict")), 2, "{method}");
         }
     }
 
     #[test]
-    fn a_gateway_failure_never_repeats_a_post() {
+    fn post_is_never_retried_after_a_gateway_failure() {
         for (status, code) in [(502, "bad_gateway"), (503, "unavailable"), (504, "timeout")] {
             for method in [Method::GET, Method::PUT, Method::DELETE] {
-                assert_eq!(repeats(method.clone(), &refusal(status, code)), 2, "{method} {status}");
+                assert_eq!(retries(method.clone(), &refusal(status, code)), 2, "{method} {status}");
             }
-            assert_eq!(repeats(Method::POST, &refusal(status, code)), 0, "{status}");
+            assert_eq!(retries(Method::POST, &refusal(status, code)), 0, "{status}");
         }
     }
 
     #[test]
-    fn a_lock_has_a_bound_of_its_own_and_protection_is_no_lock() {
-        assert_eq!(repeats(Method::POST, &refusal(423, "locked")), 4);
-        assert_eq!(repeats(Method::DELETE, &refusal(423, "locked")), 4);
-        assert_eq!(repeats(Method::DELETE, &refusal(423, "protected")), 0);
+    fn locked_resource_has_a_limit_of_its_own_and_protection_is_no_lock() {
+        assert_eq!(retries(Method::POST, &refusal(423, "locked")), 4);
+        assert_eq!(retries(Method::DELETE, &refusal(423, "locked")), 4);
+        assert_eq!(retries(Method::DELETE, &refusal(423, "protected")), 0);
     }
 
     #[test]
-    fn refusals_that_would_only_come_again_are_final() {
+    fn permanent_refusals_are_not_retried() {
         for (status, code) in [
             (400, "json_error"),
             (401, "unauthorized"),
@@ -156,13 +156,13 @@ mod tests {
             (422, "invalid_input"),
             (500, "server_error"),
         ] {
-            assert_eq!(repeats(Method::GET, &refusal(status, code)), 0, "{code}");
+            assert_eq!(retries(Method::GET, &refusal(status, code)), 0, "{code}");
         }
     }
 
     #[tokio::test]
-    async fn what_was_never_sent_is_sent_again_whatever_the_method() {
-        // Bound, so that nobody else gets the port, but not listening.
+    async fn unsent_request_is_retried_for_any_method() {
+        // Bound, so that no other process gets the port, but not listening.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -173,10 +173,10 @@ mod tests {
                 .await
                 .unwrap_err();
             assert!(source.is_connect(), "{source:?}");
-            let operation = Operation { method: Method::POST, path: "/servers".into() };
-            let error = Error::Transport { operation, endpoint: String::new(), sent, source };
+            let line = RequestLine { method: Method::POST, path: "/servers".into() };
+            let error = Error::Transport { line, endpoint: String::new(), sent, source };
             assert_eq!(
-                (repeats(Method::POST, &error), repeats(Method::DELETE, &error)),
+                (retries(Method::POST, &error), retries(Method::DELETE, &error)),
                 (post, 2),
                 "sent: {sent}"
             );
@@ -185,7 +185,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pause_stays_between_none_and_its_ceiling(attempt in 0u32.., base in 1u64..5_000, cap in 1u64..120_000, chance in 0.0f64..=1.0) {
+        fn pause_stays_between_none_and_its_ceiling(
+            attempt in 0u32..,
+            base in 1u64..5_000,
+            cap in 1u64..120_000,
+            chance in 0.0f64..=1.0,
+        ) {
             let (base, cap) = (Duration::from_millis(base), Duration::from_millis(cap));
             let backoff = Backoff { base, cap };
             let pause = backoff.pause(attempt, chance);
@@ -197,8 +202,11 @@ mod tests {
         }
 
         #[test]
-        fn the_full_range_is_used_and_ceilings_never_fall(attempt in 0u32..40, base in 1u64..5_000, cap in 1u64..120_000) {
-            let backoff = Backoff { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
+        fn pauses_use_the_full_range_and_ceilings_never_fall(
+            attempt in 0u32..40, base in 1u64..5_000, cap in 1u64..120_000,
+        ) {
+            let (min, max) = (Duration::from_millis(base), Duration::from_millis(cap));
+            let backoff = Backoff { base: min, cap: max };
             let ceiling = backoff.pause(attempt, 1.0);
             let expected = (u128::from(base) << attempt).min(u128::from(cap));
             prop_assert_eq!(ceiling.as_millis(), expected);
@@ -206,7 +214,9 @@ mod tests {
         }
 
         #[test]
-        fn no_chance_whatever_leaves_the_bounds(attempt in 0u32..40, chance in proptest::num::f64::ANY) {
+        fn pause_stays_within_the_limit_for_any_number(
+            attempt in 0u32..40, chance in proptest::num::f64::ANY,
+        ) {
             prop_assume!(!chance.is_nan());
             prop_assert!(POLICY.backoff.pause(attempt, chance) <= POLICY.backoff.cap);
         }

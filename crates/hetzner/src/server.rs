@@ -15,50 +15,51 @@ use crate::error::{Error, Result};
 use crate::exchange::Request;
 use crate::image::Image;
 use crate::location::Location;
-use crate::resource::{Labels, Query, Resource, Resources, gone_is_none, path};
+use crate::query::{Labels, Query};
+use crate::resource::{Resource, Resources, gone_is_none, path};
 use crate::server_type::ServerType;
 
 /// All servers.
 pub type Servers = Resources<Server>;
 
-/// A server. It is paid for until it is deleted, whether it runs or not.
+/// A server. It is billed until it is deleted, whether it runs or not.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Server {
     /// Id.
     pub id: u64,
     /// Host name, unique in the project.
     pub name: String,
-    /// How it stands.
+    /// Its status.
     pub status: ServerStatus,
-    /// When it was made: its paid hours begin here.
+    /// Its creation, where its billed hours start.
     pub created: Timestamp,
     /// Its public addresses.
     pub public_net: PublicNet,
-    /// What it is.
+    /// Its type.
     pub server_type: ServerType,
-    /// Where it is.
+    /// Its location.
     pub location: Location,
-    /// What it was made from, if that still exists.
+    /// Its image, if the image still exists.
     pub image: Option<Image>,
-    /// Whether the rescue system is what boots next.
+    /// Whether the rescue system boots next.
     #[serde(default)]
     pub rescue_enabled: bool,
     /// An action runs on it.
     #[serde(default)]
     pub locked: bool,
-    /// What is refused.
+    /// What the API refuses for it.
     #[serde(default)]
     pub protection: ServerProtection,
     /// Labels.
     #[serde(default)]
     pub labels: Labels,
-    /// Ids of the volumes that are attached.
+    /// Ids of the attached volumes.
     #[serde(default)]
     pub volumes: Vec<u64>,
 }
 
 open_enum! {
-    /// How a server stands.
+    /// The status of a server.
     ServerStatus {
         Running = "running",
         Initializing = "initializing",
@@ -79,7 +80,7 @@ pub struct PublicNet {
     pub ipv4: Option<Ipv4>,
     /// IPv6.
     pub ipv6: Option<Ipv6>,
-    /// What stands before it.
+    /// Its firewalls.
     #[serde(default)]
     pub firewalls: Vec<AppliedFirewall>,
 }
@@ -102,7 +103,7 @@ pub struct Ipv6 {
     pub ip: String,
 }
 
-/// A firewall before a server.
+/// A firewall of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AppliedFirewall {
     /// Id of the firewall.
@@ -111,7 +112,7 @@ pub struct AppliedFirewall {
     pub status: String,
 }
 
-/// What is refused for a server.
+/// What the API refuses for a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct ServerProtection {
     /// Deletion.
@@ -122,7 +123,7 @@ pub struct ServerProtection {
     pub rebuild: bool,
 }
 
-/// A server to be made.
+/// A server to create.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct NewServer {
     /// Host name (RFC 1123), unique in the project.
@@ -136,18 +137,18 @@ pub struct NewServer {
     pub location: Option<String>,
     /// Ids of the keys for root. Without any, a password is mailed to the account's owner.
     pub ssh_keys: Vec<u64>,
-    /// Ids of volumes at the same location to be attached.
+    /// Ids of volumes at the same location to attach.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<u64>,
-    /// Ids of the firewalls that stand before it from the start.
+    /// Ids of the firewalls that apply from the start.
     #[serde(serialize_with = "as_firewalls", skip_serializing_if = "Vec::is_empty")]
     pub firewalls: Vec<u64>,
     /// For cloud-init, at most 32 KiB. Every process on the server can read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_data: Option<String>,
-    /// Labels; they also tell our own server from others when a reply is lost.
+    /// Labels. They also identify the server after a lost reply.
     pub labels: Labels,
-    /// Whether it is started at once.
+    /// Whether it is started after its creation.
     pub start_after_create: bool,
     /// Which public addresses it gets.
     pub public_net: NewPublicNet,
@@ -186,7 +187,7 @@ impl Default for NewServer {
     }
 }
 
-/// User data is told by its length only: a first host key may be in it.
+/// Shows only the length of the user data, which may contain the first host key.
 impl fmt::Debug for NewServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NewServer")
@@ -217,31 +218,31 @@ fn as_firewalls<S: Serializer>(ids: &[u64], serializer: S) -> std::result::Resul
     list.end()
 }
 
-/// A server that is being made.
+/// A server that is being created.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CreatedServer {
-    /// The server; its addresses are known already.
+    /// The server; its addresses are already known.
     pub server: Server,
-    /// Its making.
+    /// Its creation.
     pub action: Action,
-    /// What follows: starting, attaching, applying the firewall.
+    /// Further actions: starting it, attaching volumes, applying firewalls.
     #[serde(default)]
     pub next_actions: Vec<Action>,
 }
 
 impl CreatedServer {
-    /// All that is to be waited for, in order.
+    /// All actions, in order.
     pub fn actions(&self) -> Vec<Action> {
         std::iter::once(&self.action).chain(&self.next_actions).cloned().collect()
     }
 }
 
-/// A snapshot that is being made.
+/// A snapshot that is being created.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CreatedImage {
     /// The image.
     pub image: Image,
-    /// Its making.
+    /// Its creation.
     pub action: Action,
 }
 
@@ -261,11 +262,11 @@ impl Labelled for Server {
 }
 
 impl Servers {
-    /// Makes a server. A lost reply is recovered by the name if the server carries all labels.
+    /// Creates a server. After a lost reply it is found by its name and labels.
     pub async fn create(&self, new: &NewServer) -> Result<CreatedServer> {
         match self.create_named(&new.name, &new.labels, new).await? {
-            Creation::Reply(operation, reply) => {
-                serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source })
+            Creation::Reply(line, reply) => {
+                serde_json::from_value(reply).map_err(|source| Error::Decode { line, source })
             }
             Creation::Found(server, lost) => {
                 let (action, next_actions) =
@@ -275,54 +276,53 @@ impl Servers {
         }
     }
 
-    /// Deletes a server; `None` if it is gone already. Volumes are detached and stay.
+    /// Deletes a server; `None` if it is already gone. Volumes are detached and stay.
     pub async fn delete(&self, id: u64) -> Result<Option<Action>> {
         gone_is_none(
             self.client.ask(Request::new(Method::DELETE, path::<Server>(id)), "action").await,
         )
     }
 
-    /// What is being done to a server now. One request; a server has few actions at a time.
+    /// The actions that run on a server now.
     pub async fn running_actions(&self, id: u64) -> Result<Vec<Action>> {
         let query = Query { status: vec!["running".into()], ..Query::default() };
         self.actions_of(id, &query).await
     }
 
-    /// Starts a server.
+    /// Powers a server on.
     pub async fn power_on(&self, id: u64) -> Result<Action> {
         self.press(id, "poweron").await
     }
 
-    /// Pulls the plug.
+    /// Powers a server off, without its system.
     pub async fn power_off(&self, id: u64) -> Result<Action> {
         self.press(id, "poweroff").await
     }
 
-    /// Presses the power button. That the action succeeds does not mean that the server is off.
+    /// Asks the system to power off (ACPI). The server may still run when the action has succeeded.
     pub async fn shutdown(&self, id: u64) -> Result<Action> {
         self.press(id, "shutdown").await
     }
 
-    /// Asks the system to start again.
+    /// Asks the system to reboot.
     pub async fn reboot(&self, id: u64) -> Result<Action> {
         self.press(id, "reboot").await
     }
 
-    /// Lets the rescue system boot next, with these keys for root; it forgets that after 60
-    /// minutes.
+    /// Boots the rescue system next, with these keys for root. The cloud forgets this after 60 min.
     pub async fn enable_rescue(&self, id: u64, ssh_keys: &[u64]) -> Result<Action> {
         self.act(id, "enable_rescue", &json!({ "type": "linux64", "ssh_keys": ssh_keys })).await
     }
 
-    /// Makes the disk anew from an image, with other user-data; id and addresses stay, and it is
-    /// started. The keys that it was made with may come back.
+    /// Overwrites the disk with an image, sets other user-data and starts the server. Id and
+    /// addresses stay. The SSH keys of its creation may be installed again.
     pub async fn rebuild(&self, id: u64, image: u64, user_data: &str) -> Result<Action> {
         self.act(id, "rebuild", &json!({ "image": image.to_string(), "user_data": user_data }))
             .await
     }
 
-    /// Makes a snapshot of the disk; off is best. The image exists at once, and is complete when
-    /// the action has succeeded: a copy of a full disk takes an hour.
+    /// Makes a snapshot of the disk, best while the server is off. The image exists at once, and is
+    /// complete after the action: a copy of a full disk takes an hour.
     pub async fn create_image(
         &self,
         id: u64,
@@ -334,11 +334,10 @@ impl Servers {
         let request = request
             .body(&json!({ "type": "snapshot", "description": description, "labels": labels }))?;
         let reply = self.client.send(&request).await?;
-        serde_json::from_value(reply)
-            .map_err(|source| Error::Decode { operation: request.operation, source })
+        serde_json::from_value(reply).map_err(|source| Error::Decode { line: request.line, source })
     }
 
-    /// Replaces name or labels (the whole set).
+    /// Replaces the name, or all labels.
     pub async fn update(
         &self,
         id: u64,

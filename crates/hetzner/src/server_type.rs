@@ -1,8 +1,9 @@
-//! Server types: what can be ordered, where, and for how much.
+//! Server types: which servers can be ordered, where, and at which price.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::architecture::{Architecture, CpuType};
 use crate::pricing::LocationPrice;
 use crate::resource::{Resource, Resources};
 
@@ -16,7 +17,7 @@ pub struct ServerType {
     pub id: u64,
     /// Such as `cx23`.
     pub name: String,
-    /// For people.
+    /// Human-readable.
     #[serde(default)]
     pub description: String,
     /// Virtual processors.
@@ -25,16 +26,16 @@ pub struct ServerType {
     pub memory: f64,
     /// GB.
     pub disk: u32,
-    /// Prices by location, also of locations where it is not sold any more.
+    /// Prices by location, including locations where it is no longer sold.
     #[serde(default)]
     pub prices: Vec<LocationPrice>,
-    /// Whose the processors are.
+    /// Whether it shares its processors.
     pub cpu_type: CpuType,
     /// Such as `cost_optimized`.
     pub category: Option<String>,
-    /// What it runs.
+    /// Its architecture.
     pub architecture: Architecture,
-    /// Where it is sold.
+    /// The locations where it is sold.
     #[serde(default)]
     pub locations: Vec<ServerTypeLocation>,
 }
@@ -46,39 +47,23 @@ pub struct ServerTypeLocation {
     pub id: u64,
     /// Name of the location.
     pub name: String,
-    /// Set if it is being withdrawn here.
+    /// Set if it is deprecated at this location.
     pub deprecation: Option<Deprecation>,
-    /// Hetzner would rather have you take it.
+    /// Hetzner recommends it.
     #[serde(default)]
     pub recommended: bool,
-    /// Said to be in stock. A hint only: it is wrong both ways at times.
+    /// Reported as in stock. Only a hint: it is sometimes wrong in both directions.
     #[serde(default)]
     pub available: bool,
 }
 
-/// When something is withdrawn.
+/// The deprecation of a server type or an image.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Deprecation {
-    /// When it was said.
+    /// When it was announced.
     pub announced: Timestamp,
     /// The last moment to order it.
     pub unavailable_after: Timestamp,
-}
-
-open_enum! {
-    /// Processor architecture.
-    Architecture {
-        X86 = "x86",
-        Arm = "arm",
-    }
-}
-
-open_enum! {
-    /// Whose the processors are.
-    CpuType {
-        Shared = "shared",
-        Dedicated = "dedicated",
-    }
 }
 
 impl Resource for ServerType {
@@ -87,7 +72,7 @@ impl Resource for ServerType {
 }
 
 impl ServerTypeLocation {
-    /// Whether its last day has passed: the cloud refuses to make one here.
+    /// Whether it can no longer be ordered here.
     pub fn is_withdrawn(&self, now: Timestamp) -> bool {
         self.deprecation.as_ref().is_some_and(|deprecation| deprecation.unavailable_after <= now)
     }

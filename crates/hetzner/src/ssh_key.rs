@@ -1,4 +1,4 @@
-//! SSH keys that a server's root gets when it is created.
+//! SSH keys that the cloud installs for root on a new server.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::creation::{Creation, Labelled};
 use crate::error::Result;
 use crate::exchange::take;
-use crate::resource::{Labels, Resource, Resources};
+use crate::query::Labels;
+use crate::resource::{Resource, Resources};
 
 /// All SSH keys.
 pub type SshKeys = Resources<SshKey>;
 
-/// A public key. Changing or deleting it changes no existing server.
+/// A public key. Changing or deleting it does not affect existing servers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SshKey {
     /// Id.
@@ -25,7 +26,7 @@ pub struct SshKey {
     /// Labels.
     #[serde(default)]
     pub labels: Labels,
-    /// When it was made.
+    /// Its creation.
     pub created: Timestamp,
 }
 
@@ -41,8 +42,7 @@ impl Labelled for SshKey {
 }
 
 impl SshKeys {
-    /// Stores a public key. A lost reply is recovered by the name if the key carries all these
-    /// labels.
+    /// Stores a public key. After a lost reply it is found by its name and labels.
     pub async fn create(&self, name: &str, public_key: &str, labels: &Labels) -> Result<SshKey> {
         #[derive(Serialize)]
         struct NewSshKey<'a> {
@@ -51,12 +51,12 @@ impl SshKeys {
             labels: &'a Labels,
         }
         match self.create_named(name, labels, &NewSshKey { name, public_key, labels }).await? {
-            Creation::Reply(operation, reply) => take(operation, reply, SshKey::ONE),
+            Creation::Reply(line, reply) => take(line, reply, SshKey::ONE),
             Creation::Found(key, _) => Ok(key),
         }
     }
 
-    /// Replaces name or labels (the whole set).
+    /// Replaces the name, or all labels.
     pub async fn update(
         &self,
         id: u64,
@@ -66,7 +66,7 @@ impl SshKeys {
         self.change(id, name, labels).await
     }
 
-    /// Deletes a key; one that is gone already is fine.
+    /// Deletes a key. Succeeds if it is already gone.
     pub async fn delete(&self, id: u64) -> Result<()> {
         self.erase(id).await
     }

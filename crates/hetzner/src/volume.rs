@@ -8,7 +8,8 @@ use crate::action::Action;
 use crate::creation::{Creation, Labelled};
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::resource::{Labels, Resource, Resources};
+use crate::query::Labels;
+use crate::resource::{Resource, Resources};
 
 /// All volumes.
 pub type Volumes = Resources<Volume>;
@@ -20,17 +21,17 @@ pub struct Volume {
     pub id: u64,
     /// Unique in the project.
     pub name: String,
-    /// When it was made.
+    /// Its creation.
     pub created: Timestamp,
     /// The server that it is attached to.
     pub server: Option<u64>,
-    /// Where it stands, for good.
+    /// Its location, which never changes.
     pub location: Location,
     /// GB.
     pub size: u32,
     /// The device's path on the server.
     pub linux_device: String,
-    /// What is refused.
+    /// What the API refuses for it.
     #[serde(default)]
     pub protection: VolumeProtection,
     /// Labels.
@@ -38,11 +39,11 @@ pub struct Volume {
     pub labels: Labels,
     /// `available` does not mean unattached.
     pub status: VolumeStatus,
-    /// The file system that it was made with.
+    /// The file system that the cloud created on it.
     pub format: Option<VolumeFormat>,
 }
 
-/// What is refused for a volume.
+/// What the API refuses for a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct VolumeProtection {
     /// Deletion.
@@ -51,7 +52,7 @@ pub struct VolumeProtection {
 }
 
 open_enum! {
-    /// How a volume stands.
+    /// The status of a volume.
     VolumeStatus {
         Creating = "creating",
         Available = "available",
@@ -59,14 +60,14 @@ open_enum! {
 }
 
 open_enum! {
-    /// File systems that a volume can be made with.
+    /// File systems that the cloud can create on a volume.
     VolumeFormat {
         Ext4 = "ext4",
         Xfs = "xfs",
     }
 }
 
-/// A volume to be made.
+/// A volume to create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewVolume {
     /// Unique in the project, at most 64 characters.
@@ -75,27 +76,27 @@ pub struct NewVolume {
     pub size: u32,
     /// Name of the location.
     pub location: String,
-    /// Without one the volume stays blank.
+    /// `None` for a blank volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<VolumeFormat>,
-    /// Labels; they also tell our own volume from others when a reply is lost.
+    /// Labels. They also identify the volume after a lost reply.
     pub labels: Labels,
 }
 
-/// A volume that is being made.
+/// A volume that is being created.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CreatedVolume {
     /// The volume.
     pub volume: Volume,
-    /// Its making.
+    /// Its creation.
     pub action: Action,
-    /// What follows.
+    /// Further actions.
     #[serde(default)]
     pub next_actions: Vec<Action>,
 }
 
 impl CreatedVolume {
-    /// All that is to be waited for, in order.
+    /// All actions, in order.
     pub fn actions(&self) -> Vec<Action> {
         std::iter::once(&self.action).chain(&self.next_actions).cloned().collect()
     }
@@ -113,11 +114,11 @@ impl Labelled for Volume {
 }
 
 impl Volumes {
-    /// Makes a volume. A lost reply is recovered by the name if the volume carries all labels.
+    /// Creates a volume. After a lost reply it is found by its name and labels.
     pub async fn create(&self, new: &NewVolume) -> Result<CreatedVolume> {
         match self.create_named(&new.name, &new.labels, new).await? {
-            Creation::Reply(operation, reply) => {
-                serde_json::from_value(reply).map_err(|source| Error::Decode { operation, source })
+            Creation::Reply(line, reply) => {
+                serde_json::from_value(reply).map_err(|source| Error::Decode { line, source })
             }
             Creation::Found(volume, lost) => {
                 let (action, next_actions) =
@@ -127,22 +128,22 @@ impl Volumes {
         }
     }
 
-    /// Attaches a volume to a server at the same location; it is not mounted.
+    /// Attaches a volume to a server at the same location, without mounting it.
     pub async fn attach(&self, volume: u64, server: u64) -> Result<Action> {
         self.act(volume, "attach", &json!({ "server": server, "automount": false })).await
     }
 
-    /// Takes a volume from its server, as if its cable were pulled.
+    /// Detaches a volume from its server, without unmounting it.
     pub async fn detach(&self, volume: u64) -> Result<Action> {
         self.act(volume, "detach", &Value::Object(Default::default())).await
     }
 
-    /// Grows a volume to `size` GB; it cannot shrink.
+    /// Grows a volume to `size` GB. A volume cannot shrink.
     pub async fn resize(&self, volume: u64, size: u32) -> Result<Action> {
         self.act(volume, "resize", &json!({ "size": size })).await
     }
 
-    /// Replaces name or labels (the whole set).
+    /// Replaces the name, or all labels.
     pub async fn update(
         &self,
         volume: u64,
@@ -152,8 +153,7 @@ impl Volumes {
         self.change(volume, name, labels).await
     }
 
-    /// Deletes a volume and all its data, for good; it must be detached. One that is gone already
-    /// is fine.
+    /// Deletes a detached volume and all its data, for good. Succeeds if it is already gone.
     pub async fn delete(&self, volume: u64) -> Result<()> {
         self.erase(volume).await
     }

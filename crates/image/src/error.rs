@@ -1,5 +1,7 @@
-//! Why there is no image, and what the person can do.
+//! Why an image could not be built, listed or deleted. The edge (`dockbridge/failure.rs`) chooses
+//! the hints for users.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,66 +9,70 @@ use std::time::Duration;
 use agent_proto::image::WriteFailure;
 use tunnel::ConnectError;
 
-/// What kind of failure it is, for an exit code.
+use crate::operation::Operation;
+
+/// The kind of a failure, for an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The source is not what it should be, or cannot be had.
+pub enum FailureKind {
+    /// The source is not as expected, or cannot be fetched.
     Source,
     /// The cloud has no server to build on.
     Stock,
-    /// The person ended it.
+    /// The user interrupted it.
     Interrupted,
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
-/// A build that failed, or something else that was asked of images.
+/// A failed build, or another failed request about images.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The cloud refused or does not answer.
-    #[error("the cloud could not {what}")]
+    #[error("the cloud could not {operation}")]
     Cloud {
-        /// What was asked.
-        what: &'static str,
-        /// Its answer.
+        /// The request.
+        operation: Operation,
+        /// The failed call.
         source: Box<hetzner::Error>,
     },
-    /// Everywhere out of stock.
+    /// The cloud has none of the server types in stock.
     #[error("none of {} is in stock", tried.join(", "))]
     OutOfStock {
         /// Types and locations that were tried.
         tried: Vec<String>,
     },
     /// No server type can hold the image.
-    #[error("{} for {architecture}{} is sold in {}", none_of(only), with_disk(*disk), locations.join(", "))]
+    #[error(
+        "{} for {architecture}{} is sold in {}",
+        none_of(only),
+        with_disk(*disk),
+        locations.join(", ")
+    )]
     NoServerType {
-        /// As the API calls it.
+        /// As the API names it.
         architecture: String,
-        /// The types that were asked for; empty for any.
+        /// The requested types; empty for any.
         only: Vec<String>,
-        /// GB.
+        /// Size of the disk, in GB.
         disk: u64,
-        /// Where it was looked for.
+        /// The searched locations.
         locations: Vec<String>,
     },
-    /// Nothing to make the server from before it is overwritten.
+    /// The cloud has no image to create a server from, before it is overwritten.
     #[error("the cloud has no system image for {architecture}")]
     NoSystemImage {
-        /// As the API calls it.
+        /// As the API names it.
         architecture: String,
     },
     /// The same image is being built.
-    #[error("this image is being built already, {by}")]
-    Busy {
-        /// By whom.
-        by: String,
-    },
+    #[error("this image is being built already, {0}")]
+    Busy(BusyBuild),
     /// The lock that keeps builds apart cannot be taken.
     #[error("the lock file {} cannot be used", path.display())]
     Lock {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A local file cannot be read.
@@ -74,39 +80,39 @@ pub enum ImageError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A local file has nothing in it.
+    /// A local file is empty.
     #[error("{} is empty", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// The source is something else than a disk image.
+    /// The source is no disk image.
     #[error("{origin} {what}")]
     NoImage {
         /// Its address or path.
         origin: String,
-        /// What it is.
+        /// What it is, as a predicate.
         what: String,
     },
-    /// A local file is not what it should be.
+    /// A local file has another checksum than expected.
     #[error("{what} has the checksum {found}, not {wanted}")]
     Checksum {
         /// The file.
         what: String,
-        /// What it is.
+        /// Its checksum.
         found: String,
-        /// What it should be.
+        /// The expected checksum.
         wanted: String,
     },
-    /// The agent, which also writes disks, is not there for this architecture.
-    #[error("{} holds no dockbridge-agent for {machine}", folder.display())]
+    /// The agent, which also writes disks, is missing for this architecture.
+    #[error("{} holds no dockbridge-agent for {machine}", directory.display())]
     NoAgent {
-        /// Where it was looked for.
-        folder: PathBuf,
-        /// As `uname -m` says it.
+        /// The searched directory.
+        directory: PathBuf,
+        /// The architecture, as `uname -m` prints it.
         machine: &'static str,
     },
     /// A key could not be made.
@@ -122,53 +128,53 @@ pub enum ImageError {
         /// The last attempt.
         source: Option<Box<ConnectError>>,
     },
-    /// What answers is not to be used.
-    #[error("no way into {what}")]
+    /// The host that answers cannot be used.
+    #[error("cannot log in to {what}")]
     Connect {
         /// Such as `the rescue system`.
         what: &'static str,
-        /// Why.
+        /// The failed attempt.
         source: Box<ConnectError>,
     },
-    /// Somebody took the server away.
+    /// The server was deleted or powered off during the build.
     #[error("the server went away: {what}")]
     ServerGone {
-        /// How it was found.
+        /// Its state, human-readable.
         what: String,
     },
-    /// The connection broke again and again.
+    /// The connection broke several times.
     #[error("the connection to {what} broke {times} times; the last time: {last}")]
     Lost {
         /// Such as `the rescue system`.
         what: &'static str,
         /// How often.
         times: u32,
-        /// What was seen.
+        /// The last reason.
         last: String,
     },
-    /// The writer could not do it.
+    /// The writer failed.
     #[error("{message}")]
     Write {
-        /// What kind of failure.
+        /// The kind of failure.
         kind: WriteFailure,
-        /// In words for a person.
+        /// Human-readable.
         message: String,
     },
-    /// The server could not be made into what our machines begin as.
+    /// The server could not be turned into a machine image.
     #[error("the server cannot be prepared: {message}")]
     Prepare {
-        /// In words for a person.
+        /// Human-readable.
         message: String,
     },
-    /// What all machines have cannot be written down.
+    /// The user-data of the server could not be made.
     #[error(transparent)]
     UserData(#[from] machine::BootstrapError),
-    /// There is no image to begin with.
+    /// The image to start from does not exist.
     #[error("the cloud has no image {name:?} for {architecture}")]
     NoBaseImage {
-        /// As set.
+        /// The name in the settings.
         name: String,
-        /// As the API calls it.
+        /// As the API names it.
         architecture: String,
     },
     /// The snapshot was made and cannot be used.
@@ -176,120 +182,89 @@ pub enum ImageError {
     Snapshot {
         /// The image's id.
         id: u64,
-        /// As the API calls it.
+        /// As the API names it.
         status: String,
     },
-    /// There is no such snapshot of ours.
+    /// This owner has no such snapshot.
     #[error("there is no image {id} of this owner")]
     Unknown {
-        /// As it was asked for.
+        /// The requested id.
         id: u64,
     },
-    /// The person ended it.
+    /// The user interrupted it.
     #[error("interrupted")]
     Interrupted,
-    /// What was made on the way could not be removed.
-    #[error("{}what was made on the way could not be \
-        removed", because.as_ref().map(|because| format!("{}; in addition, ", machine::with_causes(&**because))).unwrap_or_default())]
-    LeftOver {
-        /// What had gone wrong before.
+    /// The server, firewall or key of the build could not be removed.
+    #[error(
+        "{}the server, firewall or key of the build could not be removed",
+        because.as_deref().map(in_addition).unwrap_or_default()
+    )]
+    NotCleanedUp {
+        /// The error before it.
         because: Option<Box<ImageError>>,
-        /// Why not.
+        /// The failed removal.
         source: Box<ImageError>,
     },
 }
 
-impl ImageError {
-    /// What kind it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            ImageError::File { .. }
-            | ImageError::Empty { .. }
-            | ImageError::NoImage { .. }
-            | ImageError::Checksum { .. } => Kind::Source,
-            ImageError::Write { kind, .. } => match kind {
-                WriteFailure::Source
-                | WriteFailure::Checksum
-                | WriteFailure::Archive
-                | WriteFailure::TooBig => Kind::Source,
-                WriteFailure::Disk | WriteFailure::Order => Kind::Other,
-            },
-            ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => Kind::Stock,
-            ImageError::Interrupted => Kind::Interrupted,
-            ImageError::LeftOver { because: Some(because), .. } => because.kind(),
-            _ => Kind::Other,
-        }
-    }
+/// Where the same image is being built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusyBuild {
+    /// By another process of this computer.
+    OnThisComputer,
+    /// By another computer, on this server.
+    OnAnotherComputer(u64),
+    /// Perhaps: a server that is not dockbridge's has the builder's name.
+    NameInUse(u64),
+    /// By an earlier build, whose server stays locked.
+    Locked(u64),
+}
 
-    /// What the person can do, if anything.
-    pub fn hint(&self) -> Option<&'static str> {
+impl fmt::Display for BusyBuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ImageError::Cloud { source, .. } if source.is_unauthorized() => {
-                Some("the API token is not valid: make one in the cloud console")
+            BusyBuild::OnThisComputer => f.write_str("by another dockbridge on this computer"),
+            BusyBuild::OnAnotherComputer(server) => {
+                write!(f, "on server {server} by another computer")
             }
-            ImageError::Cloud { source, .. } if source.is_read_only() => {
-                Some("the API token may only read: make one with Read & Write in the cloud console")
-            }
-            ImageError::NoServerType { only, .. } if !only.is_empty() => Some(
-                "name other types with `--server-type`, or none: then the one with the \
-                    smallest disk is taken",
-            ),
-            ImageError::Busy { .. } => Some(
-                "wait until it has ended: the same command then finds \
-                its snapshot",
-            ),
-            ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => Some(
-                "name other locations in `hetzner.locations`, other types with \
-                    `--server-type`, or try again later",
-            ),
-            ImageError::NoAgent { .. } => Some(
-                "`scripts/build` makes it on a computer of that architecture; \
-                    DOCKBRIDGE_AGENT_DIR names the folder",
-            ),
-            ImageError::Silent { .. } | ImageError::Lost { .. } | ImageError::ServerGone { .. } => {
-                Some("run the same command again: it takes over what is left, or begins anew")
-            }
-            ImageError::NoImage { .. } => Some(
-                "look at what the address really sends; `qemu-img convert -O raw` makes an image \
-                    of other formats; `--format raw` writes it as it is",
-            ),
-            ImageError::NoBaseImage { .. } => Some(
-                "change `hetzner.image` in the settings: it \
-                names what the image is made from",
-            ),
-            ImageError::Write { kind: WriteFailure::Checksum, .. }
-            | ImageError::Checksum { .. } => Some(
-                "compare with the checksum that the publisher gives, and fetch the image \
-                    again",
-            ),
-            ImageError::Write { kind: WriteFailure::Source, .. } => Some(
-                "a server fetches `--url` over its own line: can it be had from there? \
-                    `--file` sends a file of this computer",
-            ),
-            ImageError::Write { kind: WriteFailure::TooBig, .. } => Some(
-                "name a type with a \
-                bigger disk with `--server-type`",
-            ),
-            ImageError::Write { kind: WriteFailure::Archive, .. } => Some(
-                "is it the right file, \
-                and the right `--compression`?",
-            ),
-            ImageError::LeftOver { .. } => Some(
-                "a server that is left bills: `dockbridge sweep` \
-                lists and removes it",
-            ),
-            _ => None,
+            BusyBuild::NameInUse(server) => write!(f, "or server {server} has its name by chance"),
+            BusyBuild::Locked(server) => write!(f, "and server {server} stays locked"),
         }
     }
 }
 
+impl ImageError {
+    /// The kind of the failure.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            ImageError::File { .. }
+            | ImageError::Empty { .. }
+            | ImageError::NoImage { .. }
+            | ImageError::Checksum { .. } => FailureKind::Source,
+            ImageError::Write { kind, .. } => match kind {
+                WriteFailure::Source
+                | WriteFailure::Checksum
+                | WriteFailure::Archive
+                | WriteFailure::TooBig => FailureKind::Source,
+                WriteFailure::Disk | WriteFailure::Order => FailureKind::Other,
+            },
+            ImageError::OutOfStock { .. } | ImageError::NoServerType { .. } => FailureKind::Stock,
+            ImageError::Interrupted => FailureKind::Interrupted,
+            ImageError::NotCleanedUp { because: Some(because), .. } => because.kind(),
+            _ => FailureKind::Other,
+        }
+    }
+
+    /// Wraps the failure of a call to the cloud.
+    pub(crate) fn cloud(operation: Operation) -> impl FnOnce(hetzner::Error) -> Self {
+        move |source| ImageError::Cloud { operation, source: Box::new(source) }
+    }
+}
+
 fn none_of(types: &[String]) -> String {
-    if types.is_empty() {
-        "no server \
-        type"
-            .to_owned()
-    } else {
-        format!("none of {}", types.join(", "))
+    match types {
+        [] => "no server type".to_owned(),
+        types => format!("none of {}", types.join(", ")),
     }
 }
 
@@ -297,7 +272,6 @@ fn with_disk(gb: u64) -> String {
     if gb == 0 { String::new() } else { format!(" with a disk of {gb} GB or more") }
 }
 
-/// Names what was asked of the cloud.
-pub(crate) fn cloud(what: &'static str) -> impl FnOnce(hetzner::Error) -> ImageError {
-    move |source| ImageError::Cloud { what, source: Box::new(source) }
+fn in_addition(because: &ImageError) -> String {
+    format!("{}; in addition, ", machine::with_causes(because))
 }

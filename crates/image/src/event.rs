@@ -1,53 +1,53 @@
-//! What a build tells while it goes on.
+//! Progress events of a build.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Takes what a build tells.
+/// Receives the events of a build.
 pub type Report<'a> = dyn Fn(Event) + Send + Sync + 'a;
 
-/// The stages of a build, in their order.
+/// The stages of a build, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Is there such a snapshot already, or a build that was cut off?
+    /// Looking for an equal snapshot, or a build that was cut off.
     LookUp,
-    /// A local file is hashed.
+    /// Hashing a local file.
     Hash,
-    /// The server is made.
+    /// Creating the server.
     Create,
-    /// Its rescue system boots and lets us in.
+    /// Booting its rescue system and logging in.
     Rescue,
-    /// The disk is emptied.
+    /// Emptying the disk.
     Discard,
-    /// The image comes in and is written.
+    /// Receiving and writing the image.
     Write,
-    /// A qcow2 image is taken apart.
+    /// Converting a qcow2 image.
     Convert,
-    /// The server boots and lets us in.
+    /// Booting the server and logging in.
     Boot,
-    /// It gets what all our machines have.
+    /// Installing what all machines share.
     Prepare,
-    /// What is its own goes, keys and logs above all.
+    /// Removing what identifies the server, such as keys and logs.
     Strip,
-    /// What is in memory goes to the disk.
+    /// Syncing the disk.
     Sync,
-    /// The disk is read back.
+    /// Reading the disk back.
     Verify,
-    /// The snapshot is made.
+    /// Making the snapshot.
     Snapshot,
-    /// Server, firewall and key go.
+    /// Deleting server, firewall and key.
     CleanUp,
 }
 
 impl Phase {
-    /// In words for a person.
+    /// Human-readable.
     pub fn words(self) -> &'static str {
         match self {
             Phase::LookUp => "looking up what there is",
             Phase::Hash => "reading the file",
-            Phase::Create => "making the server",
+            Phase::Create => "creating the server",
             Phase::Rescue => "booting the rescue system",
             Phase::Discard => "emptying the disk",
             Phase::Write => "writing the image",
@@ -63,55 +63,55 @@ impl Phase {
     }
 }
 
-/// Something that a build tells.
+/// An event of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A stage begins.
     Phase {
-        /// Which.
+        /// The stage.
         phase: Phase,
-        /// More of it, in words for a person.
+        /// Details, human-readable.
         detail: Option<String>,
     },
-    /// How far the stage is.
+    /// The progress of a stage.
     Progress {
-        /// Which.
+        /// The stage.
         phase: Phase,
-        /// Bytes that are done: of the source as it comes while writing, of the image afterwards.
+        /// Processed bytes: of the source while writing, of the image afterwards.
         bytes: u64,
-        /// Of so many, where that is known.
+        /// Total bytes, if known.
         total: Option<u64>,
-        /// Bytes a second, since the stage began.
+        /// Bytes a second, since the start of the stage.
         bytes_per_second: u64,
-        /// Until the end of the stage, where that can be told.
+        /// Seconds until the end of the stage, if they can be estimated.
         seconds_left: Option<u64>,
     },
-    /// Something that a person may want to know.
+    /// A remark for the user.
     Note {
-        /// In words.
+        /// Human-readable.
         message: String,
     },
 }
 
-/// Turns bytes and time into speed and what is left. Pure: the time comes in.
+/// Computes speed and remaining time. Pure: the elapsed time comes in.
 #[derive(Debug, Clone, Copy)]
 pub struct Meter {
     phase: Phase,
 }
 
 impl Meter {
-    /// For one stage.
+    /// A meter for one stage.
     pub fn new(phase: Phase) -> Self {
         Self { phase }
     }
 
-    /// What to tell of `bytes` that took so long.
+    /// The progress after `bytes` in this time.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "speeds and times for people"
+        reason = "speeds and times are approximate"
     )]
     pub fn progress(&self, bytes: u64, total: Option<u64>, took: Duration) -> Event {
         let speed = bytes as f64 / took.as_secs_f64().max(0.001);
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speed_and_time_left_follow_from_what_is_done() {
+    fn speed_and_remaining_time_follow_from_the_processed_bytes() {
         let meter = Meter::new(Phase::Write);
         let Event::Progress { bytes_per_second, seconds_left, .. } =
             meter.progress(30, Some(100), Duration::from_secs(3))
@@ -146,6 +146,6 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(seconds_left, None, "from nothing no time can be told");
+        assert_eq!(seconds_left, None, "without progress there is no estimate");
     }
 }

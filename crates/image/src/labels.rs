@@ -1,5 +1,5 @@
-//! What an image is known by: its name, and the labels of its snapshot and of whatever is made on
-//! the way to it. Pure.
+//! What identifies an image: its name, and the labels of its snapshot and of everything that a
+//! build creates. Pure.
 
 use std::fmt;
 
@@ -10,24 +10,24 @@ use sha2::{Digest, Sha256};
 
 /// Label with the image's name.
 pub(crate) const NAME: &str = "dockbridge-image";
-/// Label with what was asked for, in short: two builds with the same value make the same image.
+/// Label with a short hash of the recipe: two builds with the same value make the same image.
 pub(crate) const BUILD: &str = "dockbridge-build";
-/// Label of a server on which an image is built: the computer that does.
+/// Label of a server on which an image is built: the computer that builds it.
 pub(crate) const HOST: &str = "dockbridge-host";
 /// Label with the operating system.
 pub(crate) const OS: &str = "os";
 /// Label with its version.
 pub(crate) const VERSION: &str = "version";
-/// Label with Talos' schematic, shortened to what a label holds.
+/// Label with the schematic of a Talos image, shortened to the length of a label.
 pub(crate) const SCHEMATIC: &str = "schematic";
-/// Label with the architecture, as the API calls it.
+/// Label with the architecture, as the API names it.
 pub(crate) const ARCH: &str = "arch";
 /// Label with the SHA-256 of the source in base 32: hex digits would be one too many for a label.
 pub(crate) const SOURCE: &str = "source-sha256";
 /// Label with the SHA-256 of the image, in the same form.
 pub(crate) const CONTENT: &str = "image-sha256";
 
-/// Label with the version of the docker engine in an image of our own.
+/// Label with the version of the docker engine in a machine image.
 pub(crate) const ENGINE: &str = "docker-engine";
 
 /// The longest value of a label.
@@ -41,7 +41,7 @@ pub struct Name(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no name for an image: it has to be 1 to 63 letters, digits, `-`, `_` and `.`, \
-    with a letter or digit at both ends"
+        with a letter or digit at both ends"
 )]
 pub struct InvalidImageName(String);
 
@@ -70,25 +70,25 @@ fn is_label_value(text: &str) -> bool {
         && at_end(text.bytes().last())
 }
 
-/// What is built.
+/// What distinguishes an image from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// What it is called.
+    /// Its name.
     pub name: Name,
     /// The operating system.
     pub os: Name,
-    /// Its version, where there is one.
+    /// Its version, if it has one.
     pub version: Option<Name>,
-    /// Talos' schematic.
+    /// The schematic of a Talos image.
     pub schematic: Option<String>,
-    /// What it runs on.
+    /// The architecture.
     pub architecture: Architecture,
-    /// What tells the source from another: its address with the checksum, or its content's.
+    /// What identifies the source: its address, or the checksum of its content.
     pub source: String,
 }
 
 impl Recipe {
-    /// What was asked for, in short: 16 hex digits.
+    /// A short hash of the recipe: 16 hex digits.
     pub(crate) fn key(&self) -> String {
         let mut hash = Sha256::new();
         let version = self.version.as_ref().map(Name::to_string).unwrap_or_default();
@@ -107,7 +107,7 @@ impl Recipe {
         HEXLOWER.encode(&hash.finalize()[..8])
     }
 
-    /// Labels of the snapshot of a disk image, with the hashes of what came and what was written.
+    /// Labels of the snapshot of a disk image, with the hashes of source and written image.
     pub(crate) fn disk_labels(
         &self,
         owner: &Owner,
@@ -123,7 +123,7 @@ impl Recipe {
 
     /// Labels of any snapshot.
     pub(crate) fn labels(&self, owner: &Owner) -> Labels {
-        let mut labels = ours(owner, IMAGE, &self.key());
+        let mut labels = own_labels(owner, IMAGE, &self.key());
         labels.insert(NAME.to_owned(), self.name.to_string());
         labels.insert(OS.to_owned(), self.os.to_string());
         labels.insert(ARCH.to_owned(), self.architecture.to_string());
@@ -137,52 +137,53 @@ impl Recipe {
         labels
     }
 
-    /// For people.
+    /// Human-readable.
     pub(crate) fn description(&self) -> String {
         let version =
             self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         format!("{}: {}{version} for {}", self.name, self.os, self.architecture)
     }
 
-    /// Labels of what is made on the way.
+    /// Labels of server, firewall and key of a build.
     pub(crate) fn builder_labels(&self, owner: &Owner, host: &str) -> Labels {
-        let mut labels = ours(owner, IMAGE_BUILDER, &self.key());
+        let mut labels = own_labels(owner, IMAGE_BUILDER, &self.key());
         labels.insert(HOST.to_owned(), host.to_owned());
         labels
     }
 
-    /// Name of what is made on the way, the same in each build of the same image.
+    /// Name of server, firewall and key, the same in each build of the same image.
     pub(crate) fn builder_name(&self, owner: &Owner) -> String {
         format!("dockbridge-image-{owner}-{}", self.key())
     }
 }
 
-/// Snapshots of any build of this owner.
+/// A label selector for all snapshots of this owner.
 pub(crate) fn snapshot_selector(owner: &Owner) -> String {
     format!("{},{ROLE}={IMAGE}", owner_selector(owner))
 }
 
-/// What builds of this owner made on their way.
+/// A label selector for everything that builds of this owner have created, except snapshots.
 pub(crate) fn builder_selector(owner: &Owner) -> String {
     format!("{},{ROLE}={IMAGE_BUILDER}", owner_selector(owner))
 }
 
-/// A snapshot of this owner's, whatever the other side's selectors say.
-pub(crate) fn is_our_snapshot(owner: &Owner, labels: &Labels) -> bool {
-    is_ours(owner, IMAGE, labels)
+/// Whether these labels are those of a snapshot of this owner. The cloud evaluates selectors, so
+/// this is checked again here.
+pub(crate) fn is_own_snapshot(owner: &Owner, labels: &Labels) -> bool {
+    is_own(owner, IMAGE, labels)
 }
 
-/// Something that a build of this owner made on its way.
-pub(crate) fn is_our_builder(owner: &Owner, labels: &Labels) -> bool {
-    is_ours(owner, IMAGE_BUILDER, labels)
+/// Whether these labels are those of a server, firewall or key of a build of this owner.
+pub(crate) fn is_own_builder(owner: &Owner, labels: &Labels) -> bool {
+    is_own(owner, IMAGE_BUILDER, labels)
 }
 
-fn is_ours(owner: &Owner, role: &str, labels: &Labels) -> bool {
+fn is_own(owner: &Owner, role: &str, labels: &Labels) -> bool {
     let has = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
     has(MANAGED_BY, DOCKBRIDGE) && has(OWNER, &owner.to_string()) && has(ROLE, role)
 }
 
-fn ours(owner: &Owner, role: &str, key: &str) -> Labels {
+fn own_labels(owner: &Owner, role: &str, key: &str) -> Labels {
     [
         (MANAGED_BY, DOCKBRIDGE.to_owned()),
         (OWNER, owner.to_string()),
@@ -194,7 +195,7 @@ fn ours(owner: &Owner, role: &str, key: &str) -> Labels {
     .collect()
 }
 
-/// A hash in hex digits, as a label holds it.
+/// Encodes a hash in hex digits so that it fits a label.
 fn short(hex: &str) -> Option<String> {
     HEXLOWER
         .decode(hex.as_bytes())
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_label_can_be_one_and_names_are_host_names() {
+    fn labels_are_valid_and_names_are_host_names() {
         let owner = Owner::random();
         let hash = "ab".repeat(32);
         let recipe = recipe("x");
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn another_source_is_another_image_and_the_same_is_the_same() {
+    fn another_source_is_another_image_and_the_same_source_the_same() {
         assert_eq!(recipe("x").key(), recipe("x").key());
         assert_ne!(recipe("x").key(), recipe("y").key());
         assert_ne!(
@@ -245,20 +246,19 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_of_others_are_not_ours() {
-        let (ours, theirs) = (Owner::random(), Owner::random());
+    fn snapshots_of_others_are_not_own() {
+        let (own, theirs) = (Owner::random(), Owner::random());
         let labels = recipe("x").labels(&theirs);
-        assert!(is_our_snapshot(&theirs, &labels) && !is_our_snapshot(&ours, &labels));
+        assert!(is_own_snapshot(&theirs, &labels) && !is_own_snapshot(&own, &labels));
         assert!(
-            !is_our_snapshot(&theirs, &recipe("x").builder_labels(&theirs, "h")),
-            "a builder's \
-            server is no snapshot"
+            !is_own_snapshot(&theirs, &recipe("x").builder_labels(&theirs, "h")),
+            "a builder's server is no snapshot"
         );
     }
 
     proptest! {
         #[test]
-        fn a_name_is_a_label_or_refused(text in ".{0,70}") {
+        fn name_is_a_valid_label_or_refused(text in ".{0,70}") {
             prop_assert_eq!(Name::parse(&text).is_ok(), !text.is_empty() && is_label_value(&text));
         }
     }

@@ -1,5 +1,5 @@
 //! Which server is used for a build: the smallest disk first, because a snapshot fits only on disks
-//! at least as big as the one it was taken from; then the price. Pure.
+//! that are at least as large as its own; then the price. Pure.
 
 use hetzner::{Architecture, ServerType};
 use jiff::Timestamp;
@@ -13,20 +13,20 @@ pub(crate) struct Rung {
     pub(crate) disk: u32,
 }
 
-/// What is asked of a server.
+/// Requirements on a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted<'a> {
     pub(crate) architecture: &'a Architecture,
-    /// GB that the disk has at least.
+    /// GB that the disk needs at least.
     pub(crate) disk: u64,
-    /// In order of preference.
+    /// Locations in order of preference.
     pub(crate) locations: &'a [String],
     /// Only these types, in this order, instead of all by disk and price.
     pub(crate) only: &'a [String],
 }
 
-/// Best first. What the catalogue believes to be out of stock comes last among its equals, for that
-/// belief may be wrong.
+/// The rungs, best first. Among equals, rungs that the cloud believes to be out of stock come last,
+/// since the belief may be wrong.
 pub(crate) fn ladder(wanted: &Wanted<'_>, types: &[ServerType], now: Timestamp) -> Vec<Rung> {
     let mut rungs = Vec::new();
     for kind in types.iter().filter(|kind| {
@@ -69,13 +69,20 @@ mod tests {
                 .iter()
                 .map(|(place, _)| {
                     let price = serde_json::json!({"net": price, "gross": price});
-                    serde_json::json!({"location": place, "price_hourly": price, "price_monthly": price})
+                    serde_json::json!({"location": place, "price_hourly": price,
+                        "price_monthly": price})
                 })
                 .collect();
-            let locations: Vec<_> =
-                places.iter().map(|(place, stock)| serde_json::json!({"id": 1, "name": place, "available": stock})).collect();
+            let locations: Vec<_> = places
+                .iter()
+                .map(|(place, stock)| {
+                    serde_json::json!({"id": 1, "name": place,
+                    "available": stock})
+                })
+                .collect();
             serde_json::from_value(serde_json::json!({
-                "id": 1, "name": name, "cores": 2, "memory": 4.0, "disk": disk, "prices": prices, "cpu_type": "shared", "architecture": arch,
+                "id": 1, "name": name, "cores": 2, "memory": 4.0, "disk": disk, "prices": prices,
+                "cpu_type": "shared", "architecture": arch,
                 "locations": locations,
             }))
             .unwrap()
@@ -100,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_disk_comes_first_then_stock_then_the_price() {
+    fn smallest_disk_comes_first_then_stock_then_the_price() {
         assert_eq!(
             names(0, &[]),
             ["cheap nbg1", "dear fsn1", "dear nbg1", "cheap fsn1", "big-cheap fsn1"]
@@ -108,21 +115,16 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_too_small_is_left_out() {
+    fn disk_that_is_too_small_is_left_out() {
         assert_eq!(names(41, &[]), ["big-cheap fsn1"]);
         assert_eq!(names(81, &[]), Vec::<String>::new());
     }
 
     #[test]
-    fn who_names_types_gets_those_in_that_order() {
+    fn named_types_come_in_the_given_order() {
         assert_eq!(
             names(0, &["big-cheap", "dear", "arm"]),
-            [
-                "big-cheap \
-            fsn1",
-                "dear fsn1",
-                "dear nbg1"
-            ]
+            ["big-cheap fsn1", "dear fsn1", "dear nbg1"]
         );
     }
 }

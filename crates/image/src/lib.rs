@@ -1,40 +1,49 @@
-//! Builds any operating system's disk image into a labelled snapshot of a cloud project.
+//! Builds a disk image of any operating system into a labelled snapshot of a cloud project.
 //!
-//! The cloud takes no images. So a server is made, its rescue system booted, the image written to
-//! its disk by our own writer (the agent's `write-image`), read back and kept as a snapshot; the
-//! server goes. The image that our own machines can be made from is prepared on a server instead
-//! that runs the cloud's docker image. Everything is found again by labels: a build that was killed
-//! is taken over by the next one of the same image, and a second build of the same image finds the
-//! first one's snapshot. This crate knows the cloud's API and SSH; it knows nothing of arguments,
+//! The cloud accepts no images. So a build creates a server, boots its rescue system, writes the
+//! image to its disk with dockbridge's own writer (the agent's `write-image`), reads the disk back,
+//! makes a snapshot and deletes the server. The image of dockbridge's own machines is prepared on a
+//! server that runs the cloud's docker image instead. Everything is found again by labels: a build
+//! takes over from a killed build of the same image, and a second build of the same image finds the
+//! snapshot of the first. This crate knows the cloud's API and SSH. It does not know arguments,
 //! settings or terminals.
 
 #![forbid(unsafe_code)]
 
 mod build;
+mod build_server;
+mod builder;
+mod disk_image;
 mod error;
 mod event;
-mod head;
+mod firewall;
 mod labels;
 mod ladder;
-mod left_over;
+mod lifetime;
 mod lock;
 mod login;
-mod prepared;
+mod machine_image;
+mod operation;
+mod order;
+mod orphans;
+mod prices;
 mod snapshots;
+mod sniff;
 mod source;
-mod steps;
 mod talos;
-mod wall;
-mod write;
-mod written;
+mod writer;
 
-pub use agent_proto::image::{Checksum, Compression, Format, Written};
-pub use build::{Built, Content, DiskImage, MachineImage, Order, build};
-pub use error::{ImageError, Kind};
+pub use agent_proto::image::{Checksum, Compression, Format, WriteFailure, Written};
+pub use build::build;
+pub use error::{BusyBuild, FailureKind, ImageError};
 pub use event::{Event, Meter, Phase, Report};
 pub use hetzner::Architecture;
 pub use labels::{InvalidImageName, Name, Recipe};
-pub use left_over::{LeftOver, left_over, remove_left_over};
+pub use operation::Operation;
+pub use order::{Built, Content, DiskImage, MachineImage, Order};
+pub use orphans::{orphans, remove_orphan};
 pub use snapshots::{Snapshot, delete, list, surplus};
 pub use source::Source;
-pub use talos::{DEFAULT_FACTORY, Factory, FactoryError, InvalidVersion, Version, schematic_id};
+pub use talos::{
+    DEFAULT_FACTORY, Factory, FactoryError, FactoryRequest, InvalidVersion, Version, schematic_id,
+};

@@ -1,5 +1,5 @@
-//! One build of an image at a time on this computer, by a kernel lock: who has it may take over
-//! what an earlier build left, for that one cannot live any more.
+//! Allows one build of an image at a time on this computer, by a kernel lock. The build that holds
+//! it may take over the server of an earlier build, which cannot run any more.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use sha2::{Digest, Sha256};
 
 use crate::error::ImageError;
 
-/// Held while a build goes on.
+/// Held during a build.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes it; `None` if a live build has it.
-    pub(crate) fn try_take(folder: &Path, key: &str) -> Result<Option<Self>, ImageError> {
-        let path: PathBuf = folder.join(format!("image-{key}.lock"));
+    /// Takes the lock; `None` if a running build holds it.
+    pub(crate) fn try_take(directory: &Path, key: &str) -> Result<Option<Self>, ImageError> {
+        let path: PathBuf = directory.join(format!("image-{key}.lock"));
         let failed = |source| ImageError::Lock { path: path.clone(), source };
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::create_dir_all(directory).map_err(failed)?;
         let file =
             File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         match file.try_lock() {
@@ -30,8 +30,8 @@ impl Lock {
     }
 }
 
-/// This computer, for whoever meets a server of a build elsewhere: the lock says nothing about
-/// other computers.
+/// Identifies this computer in the labels of a build, since the lock says nothing about other
+/// computers.
 pub(crate) fn host() -> String {
     let id = std::fs::read("/etc/machine-id").unwrap_or_default();
     data_encoding::HEXLOWER.encode(&Sha256::digest(id)[..6])
@@ -42,13 +42,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_had_once_and_goes_with_its_holder() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Lock::try_take(folder.path(), "a").unwrap();
+    fn lock_has_one_holder_and_is_released_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Lock::try_take(directory.path(), "a").unwrap();
         assert!(first.is_some());
-        assert!(Lock::try_take(folder.path(), "a").unwrap().is_none());
-        assert!(Lock::try_take(folder.path(), "b").unwrap().is_some());
+        assert!(Lock::try_take(directory.path(), "a").unwrap().is_none());
+        assert!(Lock::try_take(directory.path(), "b").unwrap().is_some());
         drop(first);
-        assert!(Lock::try_take(folder.path(), "a").unwrap().is_some());
+        assert!(Lock::try_take(directory.path(), "a").unwrap().is_some());
     }
 }

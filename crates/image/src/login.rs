@@ -1,6 +1,6 @@
-//! The way into the server of a build: wait until it answers, log in with the key of this build. A
-//! rescue system's host key cannot be known: the one that it shows first is trusted. That of a
-//! server which we prepare is ours.
+//! Logs in to the server of a build: waits until it answers, logs in with the key of this build.
+//! The host key of a rescue system cannot be known, so the first one that it shows is trusted. The
+//! host key of a server that runs the machine image is known.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -13,20 +13,25 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tunnel::{ConnectError, Endpoint, HostKeys, Identity, Options, Transport, Tunnel};
 
-use crate::error::{ImageError, cloud};
+use crate::error::ImageError;
+use crate::operation::Operation;
+
+/// Human-readable name of the host, in errors and notes.
+pub(crate) const RESCUE: &str = "the rescue system";
+/// Human-readable name of the host, in errors and notes.
+pub(crate) const SERVER: &str = "the server";
 
 const SSH_PORT: u16 = 22;
-/// A SYN that is lost while a server boots is sent again after a second at the earliest; we are
-/// faster.
+/// TCP sends a lost SYN again after 1 s at the earliest; a new connection is faster.
 const PROBE: Duration = Duration::from_secs(1);
 const BETWEEN_PROBES: Duration = Duration::from_millis(200);
-/// Between two looks whether the server is there at all.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Between two requests whether the server still exists.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is entered.
+/// A host to log in to.
 #[derive(Debug, Clone)]
-pub(crate) struct Door<'a> {
-    /// Such as `the rescue system`.
+pub(crate) struct LoginTarget<'a> {
+    /// [`RESCUE`] or [`SERVER`].
     pub(crate) what: &'static str,
     /// With [`HostKeys::FirstSeen`] the host key that was seen first is the only one that is
     /// accepted within one build.
@@ -35,24 +40,18 @@ pub(crate) struct Door<'a> {
     pub(crate) limit: Duration,
 }
 
-/// Logs in, as soon as that is possible.
+/// Logs in, as soon as the host admits this build.
 pub(crate) async fn connect(
     client: &Client,
     server: &Server,
-    door: &Door<'_>,
+    target: &LoginTarget<'_>,
 ) -> Result<Tunnel, ImageError> {
-    let Door { what, host_keys, key, limit } = door.clone();
+    let LoginTarget { what, host_keys, key, limit } = target.clone();
     let is_known = matches!(host_keys, HostKeys::Pinned(_));
-    let Some(address) = server.public_net.ipv4.as_ref().map(|address| IpAddr::V4(address.ip))
-    else {
-        return Err(ImageError::ServerGone {
-            what: format!(
-                "server {} has no IPv4 \
-            address",
-                server.id
-            ),
-        });
-    };
+    let address = server.public_net.ipv4.as_ref().map(|address| IpAddr::V4(address.ip));
+    let address = address.ok_or_else(|| ImageError::ServerGone {
+        what: format!("server {} has no IPv4 address", server.id),
+    })?;
     let options = Options {
         endpoint: Endpoint { host: address.to_string(), port: SSH_PORT, user: "root".to_owned() },
         host_keys,
@@ -61,24 +60,23 @@ pub(crate) async fn connect(
         agent: None,
         docker_socket: Options::DOCKER_SOCKET.to_owned(),
     };
-    let (begun, mut looked, mut timed_out, mut last) = (Instant::now(), None::<Instant>, 0, None);
+    let (begun, mut polled, mut timed_out, mut last) = (Instant::now(), None::<Instant>, 0, None);
     while begun.elapsed() < limit {
-        if looked.is_none_or(|looked| looked.elapsed() > LOOK_AGAIN) {
-            looked = Some(Instant::now());
-            is_there(client, server.id).await?;
+        if polled.is_none_or(|polled| polled.elapsed() > POLL_INTERVAL) {
+            polled = Some(Instant::now());
+            check_exists(client, server.id).await?;
         }
-        if let Ok(Ok(_)) =
-            timeout(PROBE, TcpStream::connect(SocketAddr::new(address, SSH_PORT))).await
-        {
-            let patience = machine::patience(timed_out).min(limit);
-            match Tunnel::connect_within(options.clone(), patience).await {
+        let probe = TcpStream::connect(SocketAddr::new(address, SSH_PORT));
+        if let Ok(Ok(_)) = timeout(PROBE, probe).await {
+            let attempt_limit = machine::login_timeout(timed_out).min(limit);
+            match Tunnel::connect_within(options.clone(), attempt_limit).await {
                 Ok(tunnel) => return Ok(tunnel),
                 Err(error @ ConnectError::HostKeyRefused { .. }) if !is_known => {
                     return Err(ImageError::Connect { what, source: Box::new(error) });
                 }
-                // sshd listens before all is in place, perhaps with a key of the image's.
+                // sshd listens before all keys are in place, perhaps with a key of the image.
                 Err(error) => {
-                    tracing::debug!(%error, "not yet");
+                    tracing::debug!(%error, "the login failed");
                     timed_out += u32::from(matches!(error, ConnectError::TimedOut { .. }));
                     last = Some(Box::new(error));
                 }
@@ -86,19 +84,16 @@ pub(crate) async fn connect(
         }
         sleep(BETWEEN_PROBES).await;
     }
-    is_there(client, server.id).await?;
+    check_exists(client, server.id).await?;
     Err(ImageError::Silent { what, after: limit, source: last })
 }
 
-/// A server that was deleted or powered off will never answer.
-async fn is_there(client: &Client, id: u64) -> Result<(), ImageError> {
+/// Fails for a server that was deleted or powered off: it will never answer.
+async fn check_exists(client: &Client, id: u64) -> Result<(), ImageError> {
     match client.servers().get(id).await {
-        Ok(None) => Err(ImageError::ServerGone {
-            what: format!(
-                "server {id} does not exist any \
-            more"
-            ),
-        }),
+        Ok(None) => {
+            Err(ImageError::ServerGone { what: format!("server {id} does not exist any more") })
+        }
         Ok(Some(server))
             if matches!(
                 server.status,
@@ -108,32 +103,34 @@ async fn is_there(client: &Client, id: u64) -> Result<(), ImageError> {
             Err(ImageError::ServerGone { what: format!("server {id} is {}", server.status) })
         }
         Ok(Some(_)) => Ok(()),
-        Err(error) if error.is_unauthorized() => Err(cloud("look at the server")(error)),
+        Err(error) if error.is_unauthorized() => {
+            Err(ImageError::cloud(Operation::ReadServer)(error))
+        }
         Err(error) => {
             // The server may answer although the API does not.
-            tracing::debug!(%error, "the server cannot be looked at");
+            tracing::debug!(%error, "the cloud does not show the server");
             Ok(())
         }
     }
 }
 
-/// The agent for this kind of machine: it writes disks, and it is part of our own image.
+/// The agent for this architecture. It writes disks, and it is part of the machine image.
 pub(crate) async fn agent(
-    folder: &Path,
+    directory: &Path,
     architecture: &Architecture,
 ) -> Result<Vec<u8>, ImageError> {
-    // As `uname -m` says it, and e_machine of the ELF specification.
+    // As `uname -m` prints it, and e_machine of the ELF specification.
     let (machine, elf) = match architecture {
         Architecture::Arm => ("aarch64", [183, 0]),
         _ => ("x86_64", [62, 0]),
     };
     for name in [format!("dockbridge-agent-{machine}"), "dockbridge-agent".to_owned()] {
-        if let Ok(bytes) = tokio::fs::read(folder.join(name)).await
+        if let Ok(bytes) = tokio::fs::read(directory.join(name)).await
             && bytes.starts_with(b"\x7fELF\x02\x01")
             && bytes.get(18..20) == Some(&elf)
         {
             return Ok(bytes);
         }
     }
-    Err(ImageError::NoAgent { folder: folder.to_owned(), machine })
+    Err(ImageError::NoAgent { directory: directory.to_owned(), machine })
 }

@@ -1,5 +1,5 @@
-//! The snapshots of this owner: what there is, what it costs, which are superfluous. Those of
-//! others are never touched.
+//! The snapshots of this owner: lists them with their prices, deletes them, selects surplus ones.
+//! Never touches snapshots of others.
 
 use std::time::Duration;
 
@@ -8,51 +8,53 @@ use jiff::Timestamp;
 use machine::Owner;
 use serde::Serialize;
 
-use crate::error::{ImageError, cloud};
+use crate::error::ImageError;
 use crate::labels::{self, ARCH, NAME, OS, SCHEMATIC, VERSION};
+use crate::operation::Operation;
 
-/// A snapshot as a person wants to see it.
+/// A snapshot, for a user.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Snapshot {
-    /// The cloud's id, by which servers are made from it.
+    /// The cloud's id.
     pub id: u64,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The operating system.
     pub os: String,
     /// Its version.
     pub version: Option<String>,
-    /// Talos' schematic, shortened to 63 digits.
+    /// The schematic of a Talos image, shortened to 63 digits.
     pub schematic: Option<String>,
-    /// What it runs on, as the API calls it.
+    /// Its architecture, as the API names it.
     pub architecture: String,
-    /// As the API calls it.
+    /// Its status, as the API names it.
     pub status: String,
-    /// When it was made.
+    /// Its creation.
     pub created: Option<Timestamp>,
-    /// GB that are stored and paid for, once known.
+    /// GB that are stored and billed, once known.
     pub size: Option<f64>,
-    /// GB that a server's disk must have.
+    /// GB that a server's disk needs at least.
     pub disk: f64,
-    /// Net, in the project's currency.
+    /// Net price of a month, in the project's currency.
     pub price_monthly: Option<f64>,
-    /// Deletion is refused.
+    /// The cloud refuses to delete it.
     pub protected: bool,
 }
 
-/// All of this owner, newest first.
+/// All snapshots of this owner, newest first.
 pub async fn list(client: &Client, owner: &Owner) -> Result<Vec<Snapshot>, ImageError> {
     let query = Query {
         image_type: vec![ImageType::Snapshot],
         ..Query::labels(labels::snapshot_selector(owner))
     };
+    let failed = ImageError::cloud;
     let (images, pricing) = tokio::try_join!(
-        async { client.images().list(&query).await.map_err(cloud("list the images")) },
-        async { client.pricing().await.map_err(cloud("tell its prices")) },
+        async { client.images().list(&query).await.map_err(failed(Operation::ListImages)) },
+        async { client.pricing().await.map_err(failed(Operation::ReadPrices)) },
     )?;
     let per_gb = micros(&pricing.image.price_per_gb_month.net);
-    let ours = images.into_iter().filter(|image| labels::is_our_snapshot(owner, &image.labels));
-    let mut snapshots: Vec<Snapshot> = ours.map(|image| snapshot(image, per_gb)).collect();
+    let own = images.into_iter().filter(|image| labels::is_own_snapshot(owner, &image.labels));
+    let mut snapshots: Vec<Snapshot> = own.map(|image| snapshot(image, per_gb)).collect();
     snapshots.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.created, snapshot.id)));
     Ok(snapshots)
 }
@@ -80,20 +82,21 @@ fn snapshot(image: Image, per_gb: Option<f64>) -> Snapshot {
     }
 }
 
-/// Deletes a snapshot of this owner. Its labels are read once more: an id is a number, and this
-/// cannot be taken back.
+/// Deletes a snapshot of this owner. Reads its labels once more: an id is a number, and a deletion
+/// cannot be undone.
 pub async fn delete(client: &Client, owner: &Owner, id: u64) -> Result<(), ImageError> {
-    let image = client.images().get(id).await.map_err(cloud("look at the image"))?;
+    let image = client.images().get(id).await;
+    let image = image.map_err(ImageError::cloud(Operation::ReadImage))?;
     match image {
-        Some(image) if labels::is_our_snapshot(owner, &image.labels) => {
-            client.images().delete(id).await.map_err(cloud("delete the image"))
+        Some(image) if labels::is_own_snapshot(owner, &image.labels) => {
+            client.images().delete(id).await.map_err(ImageError::cloud(Operation::DeleteImage))
         }
         _ => Err(ImageError::Unknown { id }),
     }
 }
 
-/// Which are to go: of each name and architecture all but the newest `keep`, if they are older than
-/// `older_than`. Protected ones and those that are still being made stay, and count. Pure.
+/// Selects the snapshots to delete: of each name and architecture all but the newest `keep`, if
+/// they are older than `older_than`. Protected and unfinished snapshots stay, and count. Pure.
 pub fn surplus(
     snapshots: &[Snapshot],
     keep: usize,
@@ -103,7 +106,7 @@ pub fn surplus(
     let mut newest_first: Vec<&Snapshot> = snapshots.iter().collect();
     newest_first.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.created, snapshot.id)));
     let mut kept: Vec<(&str, &str, usize)> = Vec::new();
-    let mut going = Vec::new();
+    let mut surplus = Vec::new();
     for snapshot in newest_first {
         let of_its_kind = kept
             .iter()
@@ -117,12 +120,12 @@ pub fn surplus(
             .and_then(|created| Duration::try_from(now.duration_since(created)).ok());
         let is_old = age.is_some_and(|age| age > older_than);
         if kept[at].2 >= keep && is_old && !snapshot.protected && snapshot.status == "available" {
-            going.push(snapshot.clone());
+            surplus.push(snapshot.clone());
         } else {
             kept[at].2 += 1;
         }
     }
-    going
+    surplus
 }
 
 #[cfg(test)]
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_each_name_stay_and_so_do_the_young() {
+    fn newest_of_each_name_and_young_ones_stay() {
         let all = [
             aged(1, "a", 50),
             aged(2, "a", 40),
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn architectures_are_counted_apart_and_protected_ones_stay() {
+    fn architectures_count_separately_and_protected_snapshots_stay() {
         let arm = Snapshot { architecture: "arm".to_owned(), ..aged(2, "a", 60) };
         let protected = Snapshot { protected: true, ..aged(3, "a", 70) };
         assert_eq!(going(&[aged(1, "a", 50), arm, protected], 1, 30), Vec::<u64>::new());
@@ -181,8 +184,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_fewer_than_kept_and_never_a_young_one(ages in proptest::collection::vec(0i64..100, 0..20), keep in 0usize..5, days in 0u64..100) {
-            let all: Vec<Snapshot> = ages.iter().enumerate().map(|(id, age)| aged(id as u64, "a", *age)).collect();
+        fn enough_snapshots_stay_and_no_young_one_is_selected(
+            ages in proptest::collection::vec(0i64..100, 0..20),
+            keep in 0usize..5,
+            days in 0u64..100,
+        ) {
+            let snapshot = |(id, age): (usize, &i64)| aged(id as u64, "a", *age);
+            let all: Vec<Snapshot> = ages.iter().enumerate().map(snapshot).collect();
             let gone = going(&all, keep, days);
             prop_assert!(all.len() - gone.len() >= keep.min(all.len()));
             for id in gone {

@@ -1,4 +1,4 @@
-//! Where an image comes from, and what tells it from another.
+//! The source of a disk image, and what identifies it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,17 +13,17 @@ use url::Url;
 
 use crate::error::ImageError;
 
-/// Read at once, in bytes.
+/// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
-/// Between two words about how far the reading of a file is.
-const BETWEEN_WORDS: Duration = Duration::from_millis(500);
+/// Between two reports of progress.
+const BETWEEN_REPORTS: Duration = Duration::from_millis(500);
 
-/// Where the bytes of an image come from.
+/// The source of the bytes of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Fetched by the rescue system, over its own line.
+    /// The rescue system downloads it.
     Url(Url),
-    /// A file of this computer, sent by SSH.
+    /// A file of this computer, sent over SSH.
     File(PathBuf),
 }
 
@@ -36,19 +36,19 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// A source that was looked at.
+/// A source that was checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Identified {
-    /// What tells it from others: its checksum, or, where none is known, its address.
+    /// What identifies it: its checksum, or its address if no checksum is known.
     pub(crate) text: String,
-    /// What it has to be when it arrives.
+    /// The checksum that the writer expects.
     pub(crate) checksum: Option<Checksum>,
-    /// Bytes, where that is known before it comes.
+    /// Its length in bytes, if known before the transfer.
     pub(crate) length: Option<u64>,
 }
 
-/// Looks at a source: a file is read once, so that a wrong one is told before anything is made.
-/// `progress` hears bytes and total.
+/// Identifies a source. Reads a file once, so that a wrong file is reported before anything is
+/// created. Calls `progress` with the bytes read and the total.
 pub(crate) async fn identify(
     source: &Source,
     wanted: Option<&Checksum>,
@@ -78,7 +78,7 @@ pub(crate) async fn identify(
             if length == 0 {
                 return Err(ImageError::Empty { path: path.clone() });
             }
-            // Should it change until it is sent, the writer refuses it.
+            // If the file changes before it is sent, the writer refuses it.
             let checksum = Some(Checksum::Sha256(sha256.clone()));
             Ok(Identified {
                 text: text(&wanted.cloned().unwrap_or(Checksum::Sha256(sha256))),
@@ -107,7 +107,7 @@ async fn hash(
     let is_512 = matches!(wanted, Some(Checksum::Sha512(_)));
     let (mut sha256, mut sha512, mut read) = (Sha256::new(), Sha512::new(), 0);
     let mut piece = vec![0; PIECE];
-    let mut told = Instant::now();
+    let mut reported = Instant::now();
     loop {
         let length = file.read(&mut piece).await.map_err(failed)?;
         if length == 0 {
@@ -122,8 +122,8 @@ async fn hash(
             sha512.update(&piece[..length]);
         }
         read += length as u64;
-        if told.elapsed() >= BETWEEN_WORDS {
-            told = Instant::now();
+        if reported.elapsed() >= BETWEEN_REPORTS {
+            reported = Instant::now();
             progress(read, total);
         }
     }
@@ -134,9 +134,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_is_known_by_its_content_and_a_wrong_checksum_is_told_before_anything_is_made() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("image");
+    async fn file_is_identified_by_its_content_and_a_wrong_checksum_is_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
         std::fs::write(&path, "abc").unwrap();
         let source = Source::File(path);
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_with_a_checksum_is_the_same_image_wherever_it_is() {
+    async fn url_with_a_checksum_is_the_same_image_at_any_address() {
         let sum = Checksum::Sha256("aa".repeat(32));
         let at = async |url: &str, sum| {
             identify(&Source::Url(url.parse().unwrap()), sum, |_, _| {}).await.unwrap().text

@@ -1,7 +1,8 @@
-//! Talos Linux' image factory: a schematic becomes an id, and id, version and architecture an
-//! address. The API is that of the factory's own README (`POST /schematics`, `GET /versions`, `GET
-//! /image/<schematic>/<version>/hcloud-<arch>.raw.xz`).
+//! The image factory of Talos Linux. It turns a schematic into an id; the id, a version and an
+//! architecture form the address of an image. The API is documented in the factory's README (`POST
+//! /schematics`, `GET /versions`, `GET /image/<schematic>/<version>/hcloud-<arch>.raw.xz`).
 
+use std::fmt;
 use std::time::Duration;
 
 use hetzner::Architecture;
@@ -10,11 +11,10 @@ use url::Url;
 
 /// The official instance.
 pub const DEFAULT_FACTORY: &str = "https://factory.talos.dev";
-/// The schematic without any customisation, from the same README.
+/// The id of the schematic without customization, from the same README.
 const PLAIN_SCHEMATIC: &str = "376567988ad370138ad8b2698212367b8edcb69b5fd68c80be1f2ec7d603b4ba";
-/// The factory answers both questions at once; it is the image itself that it may have to make
-/// first.
-const ANSWERS: Duration = Duration::from_secs(30);
+/// The factory answers both requests at once. Only the image itself may have to be made first.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A version such as `v1.12.0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Version(String);
 pub struct InvalidVersion(String);
 
 impl Version {
-    /// Checks the form; whether the factory has it is asked there.
+    /// Checks the form only; [`Factory::check`] asks the factory.
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion(text.to_owned());
         let (numbers, suffix) = text
@@ -47,13 +47,13 @@ impl Version {
         }
     }
 
-    /// As it was written.
+    /// The version, as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The id that a text is, if it is one: 64 hex digits.
+/// Parses the id of a schematic: 64 hex digits.
 pub fn schematic_id(text: &str) -> Option<String> {
     let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_id.then(|| text.to_ascii_lowercase())
@@ -66,60 +66,79 @@ pub struct Factory {
     http: reqwest::Client,
 }
 
-/// What the factory could not do.
+/// A failed request to the factory.
 #[derive(Debug, thiserror::Error)]
 pub enum FactoryError {
-    /// It does not answer.
+    /// The factory does not answer.
     #[error("the image factory {factory} cannot be reached")]
     Unreachable {
         /// Its address.
         factory: String,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// It refuses.
-    #[error("the image factory {factory} refused to {what} ({status}): {message}")]
+    /// The factory refused.
+    #[error("the image factory {factory} refused to {request} ({status}): {message}")]
     Refused {
         /// Its address.
         factory: String,
-        /// What was asked.
-        what: &'static str,
+        /// The request.
+        request: FactoryRequest,
         /// HTTP status.
         status: u16,
-        /// In its words.
+        /// The factory's message.
         message: String,
     },
-    /// Its answer is not what its API promises.
+    /// The answer is not as the API documents it.
     #[error("the answer of the image factory {factory} is not understood: {message}")]
     Answer {
         /// Its address.
         factory: String,
-        /// What is wrong with it.
+        /// The mistake in it.
         message: String,
     },
-    /// It makes no images of this version.
+    /// The factory makes no images of this version.
     #[error("the image factory has no Talos {version}; the newest are {}", newest.join(", "))]
     UnknownVersion {
-        /// As it was asked for.
+        /// The requested version.
         version: String,
-        /// What there is.
+        /// The newest versions.
         newest: Vec<String>,
     },
-    /// No images of this architecture.
+    /// The factory makes no images of this architecture.
     #[error("Talos has no images for {0}")]
     Architecture(Architecture),
 }
 
+/// A request to the factory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactoryRequest {
+    /// Store a schematic.
+    StoreSchematic,
+    /// List the versions.
+    ListVersions,
+}
+
+impl fmt::Display for FactoryRequest {
+    /// A verb and its object, which follow "refused to".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FactoryRequest::StoreSchematic => "store the schematic",
+            FactoryRequest::ListVersions => "list its versions",
+        })
+    }
+}
+
 impl Factory {
-    /// Nothing is asked yet.
+    /// Sends nothing yet.
     pub fn new(base: Url) -> Result<Self, FactoryError> {
-        let http = reqwest::Client::builder().timeout(ANSWERS).build();
+        let http = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build();
         let http =
             http.map_err(|source| FactoryError::Unreachable { factory: base.to_string(), source })?;
         Ok(Self { base, http })
     }
 
-    /// The id of the schematic without customisation.
+    /// The id of the schematic without customization.
     pub fn plain_schematic() -> String {
         PLAIN_SCHEMATIC.to_owned()
     }
@@ -135,7 +154,7 @@ impl Factory {
             .post(self.at("schematics"))
             .header("Content-Type", "application/yaml")
             .body(schematic);
-        let stored: Stored = self.ask("store the schematic", request).await?;
+        let stored: Stored = self.ask(FactoryRequest::StoreSchematic, request).await?;
         schematic_id(&stored.id)
             .ok_or_else(|| self.answer(format!("{:?} is no schematic id", stored.id)))
     }
@@ -143,7 +162,7 @@ impl Factory {
     /// Refuses a version that the factory does not have.
     pub async fn check(&self, version: &Version) -> Result<(), FactoryError> {
         let versions: Vec<String> =
-            self.ask("list its versions", self.http.get(self.at("versions"))).await?;
+            self.ask(FactoryRequest::ListVersions, self.http.get(self.at("versions"))).await?;
         if versions.iter().any(|known| known == version.as_str()) {
             return Ok(());
         }
@@ -152,7 +171,7 @@ impl Factory {
         Err(FactoryError::UnknownVersion { version: version.as_str().to_owned(), newest })
     }
 
-    /// Where the disk image for Hetzner Cloud is.
+    /// The address of the disk image for Hetzner Cloud.
     pub fn image(
         &self,
         schematic: &str,
@@ -175,21 +194,21 @@ impl Factory {
 
     async fn ask<T: serde::de::DeserializeOwned>(
         &self,
-        what: &'static str,
-        request: reqwest::RequestBuilder,
+        request: FactoryRequest,
+        call: reqwest::RequestBuilder,
     ) -> Result<T, FactoryError> {
         let unreachable = |source: reqwest::Error| FactoryError::Unreachable {
             factory: self.base.to_string(),
             source: source.without_url(),
         };
-        let reply = request.send().await.map_err(unreachable)?;
+        let reply = call.send().await.map_err(unreachable)?;
         let status = reply.status();
         let body = reply.bytes().await.map_err(unreachable)?;
         if !status.is_success() {
             let message = String::from_utf8_lossy(&body).trim().chars().take(300).collect();
             return Err(FactoryError::Refused {
                 factory: self.base.to_string(),
-                what,
+                request,
                 status: status.as_u16(),
                 message,
             });
@@ -207,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_have_three_numbers_behind_a_v() {
+    fn versions_have_three_numbers_after_a_v() {
         for good in ["v1.12.0", "v1.0.10", "v1.13.0-alpha.1"] {
             assert!(Version::parse(good).is_ok(), "{good}");
         }
@@ -228,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_that_of_the_factorys_readme() {
+    fn image_address_is_that_of_the_factorys_readme() {
         let version = Version::parse("v1.12.0").unwrap();
         let at = |base: &str| {
             Factory::new(base.parse().unwrap())
@@ -249,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_has_64_hex_digits() {
+    fn schematic_id_has_64_hex_digits() {
         assert_eq!(schematic_id(PLAIN_SCHEMATIC).as_deref(), Some(PLAIN_SCHEMATIC));
         assert_eq!(schematic_id("schematic.yaml"), None);
     }

@@ -1,5 +1,5 @@
-//! On whose behalf the cloud is changed, and why: carried along with the work itself, so that the
-//! call deep below can be entered in an audit log with its actor and reason.
+//! The actor and the reason of a change to the cloud. They travel with the work as a task-local
+//! value, so that the audit log can record them with each call to the API.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,12 +11,12 @@ pub enum Actor {
     User,
     /// The settings: idleness, a locked screen, the age, the budget.
     Policy,
-    /// dockbridge itself, because something could not be used or had to be completed.
+    /// dockbridge itself, to remove what cannot be used or to complete what was begun.
     Daemon,
 }
 
 impl Actor {
-    /// For a sentence such as `deleted by the policy`.
+    /// Human-readable, as in `deleted by the policy`.
     pub fn words(self) -> &'static str {
         match self {
             Actor::User => "an order of the user",
@@ -29,9 +29,9 @@ impl Actor {
 /// Actor and reason of a piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behalf {
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// Why, in words for a user.
+    /// Human-readable.
     pub reason: String,
 }
 
@@ -45,12 +45,12 @@ impl Behalf {
         Self { actor, reason: reason.into() }
     }
 
-    /// Does the work on this behalf. An inner behalf holds for its part of the work.
+    /// Does the work on this behalf. A nested call overrides it for its part of the work.
     pub async fn during<T>(self, work: impl Future<Output = T>) -> T {
         BEHALF.scope(self, work).await
     }
 
-    /// Of the work that is being done; `None` where nobody has said.
+    /// The behalf of the work in progress; `None` outside of [`Behalf::during`].
     pub fn current() -> Option<Self> {
         BEHALF.try_with(Clone::clone).ok()
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_innermost_behalf_holds_and_ends_with_its_work() {
+    async fn innermost_behalf_applies_and_ends_with_its_work() {
         let reason = || Behalf::current().map(|behalf| behalf.reason);
         let outer = Behalf::new(Actor::User, "outer");
         outer

@@ -1,38 +1,39 @@
-//! Reports to whoever keeps the books: each server and volume that dockbridge makes or deletes,
-//! whatever command does it and whatever becomes of the attempt. It knows the labels that say whose
-//! a server is. It does not know how the books are kept.
+//! Reports each server and volume that dockbridge creates or deletes to a ledger, whichever command
+//! does it and however the attempt ends. It reads the labels that name a server's profile. It does
+//! not know how the ledger is stored.
 
 use std::fmt;
 use std::sync::Arc;
 
 use hetzner::Pricing;
 
-use crate::cloud::{priced_server, priced_volume};
-use crate::identity::{IMAGE_BUILDER, PROFILE, ROLE};
-use crate::provider::{Summary, VolumeSummary};
+use crate::convert::{priced_server, priced_volume};
+use crate::identity::{PROFILE, builds_image};
+use crate::summary::{Summary, VolumeSummary};
 
-/// One entry for the books.
+/// One entry for the ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Posting {
-    /// The profile that the labels name; `None` where they name none, as those of image builders.
+    /// The profile in the labels; `None` for image builders, whose labels name none.
     pub profile: Option<String>,
-    /// What happened.
+    /// The event.
     pub event: Billed,
 }
 
-/// What began to bill, or ceased to.
+/// What the cloud began or ceased to bill.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Billed {
     /// A server exists.
     Server {
-        /// With its price.
+        /// The server, with its price.
         server: Box<Summary>,
-        /// An image is built on it: it has no lease.
+        /// An image is built on it, so it has no lease.
         builds_image: bool,
     },
-    /// A server is deleted. It is described, since it may never have been reported before.
+    /// A server is deleted. The description is complete, since the server may never have been
+    /// reported before.
     ServerGone {
-        /// With its price.
+        /// The server, with its price.
         server: Box<Summary>,
         /// An image was built on it.
         builds_image: bool,
@@ -41,21 +42,20 @@ pub enum Billed {
     Volume(VolumeSummary),
     /// A volume is deleted.
     VolumeGone(u64),
-    /// The cloud was asked for all servers and volumes: what is not among these ids is gone,
-    /// whoever deleted it.
+    /// All servers and volumes that the cloud lists. Others are gone, whoever deleted them.
     Only {
-        /// Of machines of this profile, and of all image builders.
+        /// Ids of this profile's machines and of all image builders.
         servers: Vec<u64>,
-        /// Of this profile.
+        /// Ids of this profile's volumes.
         volumes: Vec<u64>,
     },
 }
 
-type Keep = dyn Fn(Posting) + Send + Sync;
+type Post = dyn Fn(Posting) + Send + Sync;
 
-/// Takes postings. Clones share the receiver.
+/// Receives postings. Clones share the receiver.
 #[derive(Clone)]
-pub struct Books(Arc<Keep>);
+pub struct Books(Arc<Post>);
 
 impl fmt::Debug for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,36 +64,36 @@ impl fmt::Debug for Books {
 }
 
 impl Books {
-    /// `keep` is called with each posting, at once. It must not block for long.
-    pub fn new(keep: impl Fn(Posting) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(keep))
+    /// Calls `post` with each posting, at once. It must not block for long.
+    pub fn new(post: impl Fn(Posting) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(post))
     }
 
-    /// A server exists. Without a price list its address is missing in the price.
+    /// Reports a server that exists. Without a price list the price lacks that of its address.
     pub fn server(&self, server: &hetzner::Server, pricing: Option<&Pricing>) {
         let (summary, builds_image) =
             (Box::new(priced_server(server, pricing)), builds_image(&server.labels));
         self.of(&server.labels, Billed::Server { server: summary, builds_image });
     }
 
-    /// A server is deleted.
+    /// Reports a deleted server.
     pub fn server_gone(&self, server: &hetzner::Server, pricing: Option<&Pricing>) {
         let (summary, builds_image) =
             (Box::new(priced_server(server, pricing)), builds_image(&server.labels));
         self.of(&server.labels, Billed::ServerGone { server: summary, builds_image });
     }
 
-    /// A volume exists.
+    /// Reports a volume that exists.
     pub fn volume(&self, volume: &hetzner::Volume, pricing: Option<&Pricing>) {
         self.of(&volume.labels, Billed::Volume(priced_volume(volume, pricing)));
     }
 
-    /// A volume with these labels is deleted.
+    /// Reports a deleted volume that had these labels.
     pub fn volume_gone(&self, id: u64, labels: &hetzner::Labels) {
         self.of(labels, Billed::VolumeGone(id));
     }
 
-    /// Hands a posting on.
+    /// Reports a posting.
     pub fn post(&self, posting: Posting) {
         (self.0)(posting);
     }
@@ -101,8 +101,4 @@ impl Books {
     fn of(&self, labels: &hetzner::Labels, event: Billed) {
         self.post(Posting { profile: labels.get(PROFILE).cloned(), event });
     }
-}
-
-fn builds_image(labels: &hetzner::Labels) -> bool {
-    labels.get(ROLE).is_some_and(|role| role == IMAGE_BUILDER)
 }

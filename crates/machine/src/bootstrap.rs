@@ -1,10 +1,10 @@
-//! The user-data of a new machine: `#cloud-config` as JSON (which is YAML), with our files written
-//! by one shell script so that they stand before docker starts. It carries one secret, a host key
-//! that is replaced right after the first connection.
+//! The user-data of a new machine: `#cloud-config` as JSON (which is YAML). One shell script in it
+//! writes dockbridge's files before docker starts. It carries one secret, a host key that is
+//! replaced right after the first connection.
 //!
-//! What all machines have alike ([`Furnishing`]) may stand in an image of ours already: a mark
-//! there tells which form of it, and the script writes it only where the mark is not this one. What
-//! differs comes by the user-data either way.
+//! The files that all machines share ([`BaseFiles`]) may be in dockbridge's own image already. A
+//! mark file in the image holds their digest, and the script writes the files only if that digest
+//! differs. What differs between machines is always in the user-data.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -17,21 +17,22 @@ use sha2::{Digest, Sha256};
 
 use crate::host_key::HostKey;
 
-/// Where the agent and its files live on a machine: a file system of its own in memory, because
-/// `/run` may not let programs run. Gone at every boot, as is the agent.
+/// Directory of the agent and its files on a machine: a file system of its own in memory, because
+/// `/run` may be mounted with noexec. Empty after every boot.
 pub const RUN_DIRECTORY: &str = "/run/dockbridge";
-/// Where our scripts live on a machine, and in an image of ours the agent, too.
+/// Directory of dockbridge's scripts on a machine. In dockbridge's own image it also holds the
+/// agent.
 pub const LIBRARY_DIRECTORY: &str = "/usr/local/lib/dockbridge";
-/// In an image of ours: the mark that tells which furnishing stands there.
+/// Mark file in dockbridge's own image: the digest of the base files there.
 const MARK: &str = "/usr/local/lib/dockbridge/furnished";
 /// The script that grows the file system of the volume.
 pub const GROW_SCRIPT: &str = "/usr/local/lib/dockbridge/grow.sh";
 /// The script that replaces the host key.
 pub const HOST_KEY_SCRIPT: &str = "/usr/local/lib/dockbridge/host-key.sh";
-/// Limit of the cloud, in bytes.
+/// The cloud's limit, in bytes.
 pub const MAX_USER_DATA: usize = 32 * 1024;
 
-/// Ends every file in the script; no file of ours contains it.
+/// Ends every file in the script; none of the files contains it.
 const END_OF_FILE: &str = "END_OF_DOCKBRIDGE_FILE";
 
 struct File {
@@ -103,39 +104,39 @@ const FILES: &[File] = &[
 /// What differs from machine to machine.
 #[derive(Debug)]
 pub struct Bootstrap<'a> {
-    /// The volume with docker's data.
+    /// Id of the volume with docker's data.
     pub volume: u64,
-    /// Presented until it is replaced.
+    /// The first host key.
     pub host_key: &'a HostKey,
-    /// How long after boot a client has to have found the machine, in seconds.
+    /// How long after its boot the machine waits for the first client, in seconds.
     pub boot_lease_seconds: u64,
-    /// Numbers that docker chooses for published ports.
+    /// Port numbers that docker chooses for published ports.
     pub port_window: RangeInclusive<u16>,
 }
 
-/// The host key could not be written down.
+/// Why no user-data could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
-    /// Encoding failed.
+    /// The host key could not be encoded.
     #[error("the host key for a new machine cannot be encoded")]
     Key(#[from] russh::keys::ssh_key::Error),
-    /// Over the cloud's limit.
+    /// It exceeds the cloud's limit.
     #[error(
         "the user-data of a new machine has {0} bytes, more than the {MAX_USER_DATA} that the \
-        cloud takes"
+            cloud takes"
     )]
     TooLong(usize),
 }
 
-/// What all machines have alike: scripts, units, settings of sshd.
+/// The files that all machines share: scripts, units, settings of sshd.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Furnishing {
+pub struct BaseFiles {
     files: String,
     digest: String,
 }
 
-impl Furnishing {
-    /// With the time that a client has to find a machine after its boot, in seconds.
+impl BaseFiles {
+    /// The files, with the time that a machine waits for its first client, in seconds.
     pub fn new(boot_lease_seconds: u64) -> Self {
         let mut files = String::new();
         for File { path, mode, content } in FILES {
@@ -152,19 +153,19 @@ impl Furnishing {
         Self { files, digest }
     }
 
-    /// What tells it from another, in hex digits.
+    /// SHA-256 of the files, in hex digits.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// A shell script that puts it into an image, with the mark behind it.
+    /// A shell script that writes the files, and then the mark, into an image.
     pub fn script(&self) -> String {
         format!("set -e\n{}printf '%s\\n' {} >{MARK}\n", self.files, self.digest)
     }
 
-    /// A shell script that writes it where it does not stand already. Only an image has the mark: a
-    /// machine that was cut off while it wrote writes again.
-    fn script_unless_there(&self) -> String {
+    /// A shell script that writes the files unless the mark has their digest. Only an image has the
+    /// mark, so a machine that was cut off while it wrote the files writes them again.
+    fn script_unless_marked(&self) -> String {
         let Self { files, digest } = self;
         format!(
             "written=\nif [ \"$(cat {MARK} 2>/dev/null)\" != {digest} ]; then\nwritten=yes\nrm \
@@ -174,7 +175,7 @@ impl Furnishing {
 }
 
 impl Bootstrap<'_> {
-    /// The user-data.
+    /// The user-data, as the API takes it.
     pub fn user_data(&self) -> Result<String, BootstrapError> {
         let mut config = login(self.host_key)?;
         config["bootcmd"] = json!([["sh", "-c", self.script()]]);
@@ -187,15 +188,15 @@ impl Bootstrap<'_> {
             "set -e\nmkdir -p /etc/dockbridge\nprintf '%s\\n' {volume} >/etc/dockbridge/volume-id\n\
              printf '%s\\n' '{first} {last}' >/etc/dockbridge/port-window\n"
         );
-        script.push_str(&Furnishing::new(self.boot_lease_seconds).script_unless_there());
+        script.push_str(&BaseFiles::new(self.boot_lease_seconds).script_unless_marked());
         script.push_str(include_str!("bootstrap/boot.sh"));
         script
     }
 }
 
-/// The user-data of a server on which an image is prepared: a host key that is known before the
-/// first connection, and who may log in. The key comes this way, too, because a server that is
-/// built anew keeps the keys that it was made with.
+/// The user-data of a server on which a machine image is prepared: a host key that is known before
+/// the first connection, and the login key. The login key is here as well because a server that is
+/// rebuilt keeps the keys that it was created with.
 pub fn builder_user_data(
     host_key: &HostKey,
     login_key: &PublicKey,
@@ -205,7 +206,7 @@ pub fn builder_user_data(
     within_the_limit(&config)
 }
 
-/// Root by key only, behind a host key of ours.
+/// Root logs in by key only, and sshd presents the given host key.
 fn login(host_key: &HostKey) -> Result<Value, BootstrapError> {
     Ok(json!({
         "disable_root": false,
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_data_is_a_cloud_config_within_the_limit_and_names_the_volume() {
+    fn user_data_is_a_cloud_config_within_the_limit_and_names_the_volume() {
         let text = user_data();
         let (head, body) = text.split_once('\n').unwrap();
         assert_eq!(head, "#cloud-config");
@@ -258,60 +259,53 @@ mod tests {
     }
 
     #[test]
-    fn an_image_with_another_furnishing_is_not_taken_for_one_with_ours() {
-        let ours = Furnishing::new(900);
-        assert_ne!(ours.digest(), Furnishing::new(901).digest());
-        let asked = format!("!= {} ]", ours.digest());
+    fn image_with_other_base_files_is_not_taken_for_a_current_one() {
+        let files = BaseFiles::new(900);
+        assert_ne!(files.digest(), BaseFiles::new(901).digest());
+        let asked = format!("!= {} ]", files.digest());
         assert!(
-            ours.script_unless_there().contains(&asked)
-                && ours.script().ends_with(&format!("{} >{MARK}\n", ours.digest()))
+            files.script_unless_marked().contains(&asked)
+                && files.script().ends_with(&format!("{} >{MARK}\n", files.digest()))
         );
     }
 
-    /// In a folder instead of `/`: what is written without the mark is what an image gets, and with
-    /// it nothing is.
+    /// Runs the scripts below a directory instead of `/`.
     #[test]
-    fn the_files_are_written_unless_the_mark_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().display().to_string();
+    fn files_are_written_unless_the_mark_has_their_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display().to_string();
         let run = |script: String| {
             let script = ["/usr/local", "/etc/systemd", "/etc/ssh"]
                 .iter()
                 .fold(script, |text, path| text.replace(path, &format!("{root}{path}")));
             let output = std::process::Command::new("sh")
-                .args([
-                    "-c",
-                    &format!(
-                        "{script}\necho \
-                \"written=$written\""
-                    ),
-                ])
+                .args(["-c", &format!("{script}\necho \"written=$written\"")])
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{output:?}");
             String::from_utf8(output.stdout).unwrap()
         };
-        let furnishing = Furnishing::new(900);
-        assert_eq!(run(furnishing.script_unless_there()), "written=yes\n");
-        let dead_man = folder.path().join("usr/local/lib/dockbridge/dead-man.sh");
+        let files = BaseFiles::new(900);
+        assert_eq!(run(files.script_unless_marked()), "written=yes\n");
+        let dead_man = directory.path().join("usr/local/lib/dockbridge/dead-man.sh");
         assert!(std::fs::read_to_string(&dead_man).unwrap().contains("first_seconds=900\n"));
         assert_eq!(
-            run(furnishing.script_unless_there()),
+            run(files.script_unless_marked()),
             "written=yes\n",
-            "only an image has the \
-            mark"
+            "only an image has the mark"
         );
-        run(furnishing.script());
+        run(files.script());
         std::fs::remove_file(&dead_man).unwrap();
-        assert_eq!(run(furnishing.script_unless_there()), "written=\n");
+        assert_eq!(run(files.script_unless_marked()), "written=\n");
         assert!(!dead_man.exists());
-        assert_eq!(run(Furnishing::new(600).script_unless_there()), "written=yes\n");
+        assert_eq!(run(BaseFiles::new(600).script_unless_marked()), "written=yes\n");
         assert!(std::fs::read_to_string(&dead_man).unwrap().contains("first_seconds=600\n"));
     }
 
     #[test]
-    fn a_builder_is_entered_with_the_given_key_and_nothing_else_is_done_there() {
-        let (host_key, login) = (HostKey::generate().unwrap(), crate::generate_key("x").unwrap());
+    fn builder_admits_the_given_key_and_runs_no_script() {
+        let (host_key, login) =
+            (HostKey::generate().unwrap(), crate::host_key::generate_key("x").unwrap());
         let text = builder_user_data(&host_key, login.public_key()).unwrap();
         let config: Value =
             serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
@@ -324,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_ends_with_a_newline_and_none_contains_the_end_mark() {
+    fn every_file_ends_with_a_newline_and_none_contains_the_end_marker() {
         for file in FILES {
             assert!(file.content.ends_with('\n'), "{}", file.path);
             assert!(!file.content.contains(END_OF_FILE), "{}", file.path);
@@ -332,28 +326,29 @@ mod tests {
     }
 
     #[test]
-    fn dockerd_starts_with_the_window_and_everything_else_has_the_whole_range() {
-        let folder = tempfile::tempdir().unwrap();
-        let (script, range) = (folder.path().join("port-range.sh"), folder.path().join("range"));
+    fn dockerd_starts_with_the_window_and_other_programs_have_the_whole_range() {
+        let directory = tempfile::tempdir().unwrap();
+        let (script, range) =
+            (directory.path().join("port-range.sh"), directory.path().join("range"));
         std::fs::write(&script, include_str!("bootstrap/port-range.sh")).unwrap();
         let range_after = |moment: &str| {
             let mut command = std::process::Command::new("sh");
             command
                 .arg(&script)
                 .arg(moment)
-                .env("DOCKBRIDGE_ETC", folder.path())
+                .env("DOCKBRIDGE_ETC", directory.path())
                 .env("DOCKBRIDGE_PORT_RANGE", &range);
             assert!(command.status().unwrap().success(), "{moment}");
             std::fs::read_to_string(&range).unwrap_or_default()
         };
-        assert_eq!(range_after("window"), "", "a machine without a window keeps its range");
-        std::fs::write(folder.path().join("port-window"), "35000 35999\n").unwrap();
+        assert_eq!(range_after("window"), "", "without a window the range stays");
+        std::fs::write(directory.path().join("port-window"), "35000 35999\n").unwrap();
         assert_eq!(range_after("window"), "35000 35999\n");
         assert_eq!(range_after("whole"), "32768 60999\n");
     }
 
     #[test]
-    fn the_scripts_are_valid_posix_sh() {
+    fn scripts_are_valid_posix_sh() {
         for text in FILES
             .iter()
             .filter(|file| file.path.ends_with(".sh"))

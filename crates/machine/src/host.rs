@@ -1,5 +1,5 @@
-//! A host of the person's own, with an engine that runs already: we connect and let go, and never
-//! create or delete.
+//! The user's own host, whose engine runs already. dockbridge connects and disconnects, and never
+//! creates or deletes anything there.
 
 use std::time::Duration;
 
@@ -7,14 +7,16 @@ use futures::future::BoxFuture;
 use tokio::time::sleep;
 use tunnel::{AgentState, ConnectError, Options, Tunnel};
 
-use crate::error::MachineError;
+use crate::error::{AfterCallOff, MachineError};
+use crate::login_timeout::login_timeout;
 use crate::observed::ServerStatus;
-use crate::patience::patience;
-use crate::provider::{Consent, Destroyed, Joined, Observer, Phase, Provider, Ready, Summary};
+use crate::phase::Phase;
+use crate::provider::{Consent, Destroyed, Joined, Observer, Provider, Ready};
+use crate::summary::Summary;
 
-/// Attempts to reach it while somebody waits. They are bounded by 5, 15 and 30 s.
+/// Attempts to connect while a client waits. They are limited to 5, 15 and 30 s.
 const ATTEMPTS: u32 = 3;
-/// Before the second attempt; twice that before the third.
+/// The pause before the second attempt. The pause before the third is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A provider of one host.
@@ -24,7 +26,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Nothing is connected yet.
+    /// Connects to nothing yet.
     pub fn new(options: Options) -> Self {
         Self { options }
     }
@@ -52,7 +54,7 @@ impl Host {
         observer.stage(Phase::Connect, Some(self.options.endpoint.to_string()));
         let mut made = 0;
         loop {
-            let error = match self.attempt(patience(made)).await {
+            let error = match self.attempt(login_timeout(made)).await {
                 Ok(ready) => return Ok(ready),
                 Err(error) => error,
             };
@@ -65,7 +67,7 @@ impl Host {
                         | ConnectError::TransportFailed { .. }
                 )
             {
-                return Err(self.no_way(error));
+                return Err(self.not_connected(error));
             }
             sleep(FIRST_PAUSE * made).await;
         }
@@ -75,15 +77,14 @@ impl Host {
         let tunnel = Tunnel::connect_within(self.options.clone(), within).await?;
         if let AgentState::Absent { reason } = tunnel.agent() {
             tracing::warn!(
-                "no agent runs on {}, every stream is an SSH channel of its own: \
-                {reason}",
+                "no agent runs on {}, every stream is an SSH channel of its own: {reason}",
                 self.options.endpoint
             );
         }
         Ok(Ready { tunnel, summary: self.summary(ServerStatus::Running) })
     }
 
-    fn no_way(&self, error: ConnectError) -> MachineError {
+    fn not_connected(&self, error: ConnectError) -> MachineError {
         MachineError::Connect { name: self.options.endpoint.to_string(), source: Box::new(error) }
     }
 }
@@ -100,17 +101,19 @@ impl Provider for Host {
         Box::pin(async move {
             tokio::select! {
                 biased;
-                () = observer.called_off() => Err(MachineError::CalledOff { removed: None, left: None }),
+                () = observer.called_off() => {
+                    Err(MachineError::CalledOff(AfterCallOff::NoServer))
+                }
                 connected = self.connect(observer) => connected,
             }
         })
     }
 
-    fn join(&self, patience: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
+    fn join(&self, limit: Duration) -> BoxFuture<'_, Result<Joined, MachineError>> {
         Box::pin(async move {
-            match self.attempt(patience).await {
+            match self.attempt(limit).await {
                 Ok(ready) => Ok(Joined::Ready(Box::new(ready))),
-                Err(error) => Err(self.no_way(error)),
+                Err(error) => Err(self.not_connected(error)),
             }
         })
     }
@@ -128,6 +131,6 @@ impl Provider for Host {
         _tunnel: Option<&'a Tunnel>,
         _consent: Consent,
     ) -> BoxFuture<'a, Result<Destroyed, MachineError>> {
-        Box::pin(async { Ok(Destroyed::NotOurs) })
+        Box::pin(async { Ok(Destroyed::NotManaged) })
     }
 }

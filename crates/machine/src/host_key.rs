@@ -1,4 +1,4 @@
-//! SSH keys that we make: the host key a new machine starts with, and the person's login key.
+//! SSH keys that dockbridge makes: the first host key of a new machine, and the user's login key.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKey};
 use tunnel::Fingerprint;
 
-/// A host key made by us.
+/// A host key that dockbridge made.
 pub struct HostKey {
     /// The key.
     pub private: PrivateKey,
@@ -24,7 +24,7 @@ impl HostKey {
         Ok(Self { private: generate_key("dockbridge")? })
     }
 
-    /// What it is known by.
+    /// Its fingerprint.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.private.public_key())
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_fits_a_label_and_comes_back_from_it() {
+    fn fingerprint_fits_a_label_and_is_read_back_from_it() {
         let fingerprint = HostKey::generate().unwrap().fingerprint();
         let label = fingerprint.to_label();
         assert!(
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_key_is_not_printed() {
+    fn debug_output_shows_no_host_key() {
         let key = HostKey::generate().unwrap();
         assert_eq!(format!("{key:?}"), format!("HostKey({})", key.fingerprint()));
     }

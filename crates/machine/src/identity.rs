@@ -1,5 +1,5 @@
-//! Who we are in the cloud: the names and labels from which everything of ours is found again, and
-//! nothing of anybody else's.
+//! The names and labels of everything that dockbridge creates in a cloud project. They find it
+//! again, and exclude everything of others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,42 +7,42 @@ use std::fmt;
 use rand::Rng as _;
 use tunnel::Fingerprint;
 
-/// Label on all that any dockbridge makes.
+/// Label of everything that any dockbridge creates.
 pub const MANAGED_BY: &str = "managed-by";
-/// Its value.
+/// Value of the label [`MANAGED_BY`].
 pub const DOCKBRIDGE: &str = "dockbridge";
 /// Label with the profile's name.
 pub const PROFILE: &str = "dockbridge-profile";
 /// Label with the owner's id.
 pub const OWNER: &str = "dockbridge-owner";
-/// Label that tells what a resource is for.
+/// Label with the purpose of a resource.
 pub const ROLE: &str = "dockbridge-role";
-/// Role of what an image is built with: its life is the build's, not a profile's.
+/// Role of what an image is built with. It lives as long as the build, and belongs to no profile.
 pub const IMAGE_BUILDER: &str = "image-builder";
 /// Role of a finished snapshot.
 pub const IMAGE: &str = "image";
-/// Label of a snapshot that machines can be made from: what of ours stands in it, in short. Other
-/// images of this owner's do not have it, whatever their names are.
+/// Label of a snapshot that machines can be made from: a short hash of what dockbridge installed in
+/// it. Other images of this owner lack the label, whatever their names are.
 pub const MACHINE_IMAGE: &str = "dockbridge-machine-image";
 /// Role of a key that a computer logs in with.
 pub const LOGIN: &str = "login";
-/// Labels of a server, one for each login key that it admits, begin with this.
+/// Prefix of a server's labels for the login keys that it admits, one label each.
 const LOGIN_LABEL: &str = "dockbridge-login-";
-/// So many characters of a fingerprint tell the computers of one owner apart: 50 bits.
+/// Characters of a fingerprint that distinguish the computers of one owner: 50 bits.
 const SHORT_FINGERPRINT: usize = 10;
 /// Label of a server: the fingerprint of its SSH host key.
 pub const HOST_KEY: &str = "dockbridge-host-key";
 /// Label of a server whose host key is being replaced: the fingerprint of the next one.
 pub const NEXT_HOST_KEY: &str = "dockbridge-next-host-key";
 
-/// Label of a server that has served: a client has replaced the host key of its creation.
+/// Label of a server that has served: a client has replaced its first host key.
 pub const SETTLED: &str = "dockbridge-settled";
 
-/// A random id made at `init`. Twelve letters of base 32: 60 bits, short enough for host names.
+/// A random id made by `init`. Twelve letters of base 32: 60 bits, short enough for host names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(String);
 
-/// Lower-case letters and digits without those that look alike.
+/// Lower-case letters and digits, without those that look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 const OWNER_LENGTH: usize = 12;
 
@@ -57,7 +57,7 @@ impl Owner {
         )
     }
 
-    /// Reads one that was written down.
+    /// Reads an id.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let text = text.trim();
         if text.len() == OWNER_LENGTH && text.bytes().all(|byte| ALPHABET.contains(&byte)) {
@@ -66,14 +66,14 @@ impl Owner {
             Err(InvalidName {
                 what: "owner id",
                 given: text.to_owned(),
-                rule: "twelve lower-case letters and digits, as `dockbridge init` makes it",
+                rule: "twelve lower-case letters and digits",
             })
         }
     }
 }
 
 impl Owner {
-    /// Whether these labels are this owner's, of any profile.
+    /// Whether these labels belong to this owner, in any profile.
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
         let has = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
         has(MANAGED_BY, DOCKBRIDGE) && has(OWNER, &self.0)
@@ -86,7 +86,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// A profile's name: it becomes part of host names, so it follows their rules.
+/// A profile's name. It becomes part of host names, so it follows their rules.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Profile(String);
 
@@ -135,7 +135,7 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
-/// What stays while machines come and go.
+/// Profile and owner: what stays while machines come and go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// The profile.
@@ -145,9 +145,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The name of everything of this identity: server, volume, key and firewall are told apart by
-    /// their kind. Unique in a cloud project, so that of two daemons that race to make the same
-    /// thing one loses and adopts.
+    /// The one name of this identity's server, volume, key and firewall. Names are unique for each
+    /// kind in a cloud project: of two daemons that race to create the same thing, one loses and
+    /// adopts.
     pub fn name(&self) -> String {
         format!("dockbridge-{}-{}", self.profile, self.owner)
     }
@@ -165,27 +165,27 @@ impl Identity {
         .collect()
     }
 
-    /// Selects what belongs to this identity.
+    /// A label selector for everything of this identity.
     pub fn selector(&self) -> String {
         format!("{},{PROFILE}={}", owner_selector(&self.owner), self.profile)
     }
 
-    /// Whether these labels are ours: selectors are answered by the other side, so what is about to
-    /// be changed is checked here as well.
+    /// Whether these labels belong to this identity. The cloud evaluates selectors, so dockbridge
+    /// checks here again before it changes anything.
     pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
         self.owner.owns(labels)
             && labels.get(PROFILE).is_some_and(|found| *found == self.profile.to_string())
     }
 }
 
-/// The label by which a server says that it admits a login key.
+/// The label of a server that admits this login key.
 pub fn login_label(login: &Fingerprint) -> (String, String) {
     let whole = login.to_label();
     (format!("{LOGIN_LABEL}{}", &whole[..SHORT_FINGERPRINT]), whole)
 }
 
-/// Whether a server with these labels admits a login key. One that names none was made before
-/// servers did, and may.
+/// Whether a server with these labels admits a login key. A server without any such label is from
+/// an older version, and may admit it.
 pub fn admits(labels: &BTreeMap<String, String>, login: &Fingerprint) -> bool {
     let (label, whole) = login_label(login);
     let names_none = !labels.keys().any(|label| label.starts_with(LOGIN_LABEL));
@@ -197,7 +197,12 @@ pub fn login_key_name(owner: &Owner, login: &Fingerprint) -> String {
     format!("dockbridge-{owner}-{}", &login.to_label()[..SHORT_FINGERPRINT])
 }
 
-/// Selects what belongs to any profile of this owner.
+/// Whether a resource with these labels is what an image is built with.
+pub(crate) fn builds_image(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(ROLE).is_some_and(|role| role == IMAGE_BUILDER)
+}
+
+/// A label selector for everything of this owner, in all profiles.
 pub fn owner_selector(owner: &Owner) -> String {
     format!("{MANAGED_BY}={DOCKBRIDGE},{OWNER}={owner}")
 }
@@ -215,11 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_admits_the_login_keys_that_its_labels_name() {
+    fn server_admits_the_login_keys_in_its_labels() {
         let [first, second] =
             [(); 2].map(|()| crate::host_key::HostKey::generate().unwrap().fingerprint());
         let mut labels = BTreeMap::from([(ROLE.to_owned(), "machine".to_owned())]);
-        assert!(admits(&labels, &first), "made before there were such labels");
+        assert!(admits(&labels, &first), "a server of an older version");
         labels.extend([login_label(&first)]);
         assert!(admits(&labels, &first) && !admits(&labels, &second));
         labels.extend([login_label(&second)]);
@@ -230,24 +235,24 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_survives_being_written_down() {
+    fn owner_survives_serialization() {
         let owner = Owner::random();
         assert_eq!(Owner::parse(&format!("{owner}\n")).unwrap(), owner);
         assert!(Owner::parse("0123").is_err());
     }
 
     #[test]
-    fn profiles_that_could_not_be_host_names_are_refused() {
+    fn profile_names_that_are_no_host_names_are_refused() {
         for bad in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"x".repeat(25)] {
             assert!(Profile::parse(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn a_resource_of_another_owner_is_not_ours() {
-        let ours = Identity { profile: Profile::parse("default").unwrap(), owner: Owner::random() };
-        let theirs = Identity { owner: Owner::random(), ..ours.clone() };
-        assert!(ours.owns(&ours.labels("server")));
-        assert!(!ours.owns(&theirs.labels("server")));
+    fn resource_of_another_owner_is_not_owned() {
+        let own = Identity { profile: Profile::parse("default").unwrap(), owner: Owner::random() };
+        let theirs = Identity { owner: Owner::random(), ..own.clone() };
+        assert!(own.owns(&own.labels("server")));
+        assert!(!own.owns(&theirs.labels("server")));
     }
 }

@@ -1,4 +1,4 @@
-//! What is there: all of an identity's resources, as one listing of the cloud tells it. Only what
+//! What exists in the cloud for one identity, and what can be ordered: only the facts that
 //! decisions need.
 
 use std::collections::BTreeMap;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde::Serialize;
 use tunnel::Fingerprint;
 
-use crate::choice::Candidate;
+use crate::image_choice::Candidate;
 
-/// A server answers half a minute after it was created. One that is silent or off for this long
-/// after its creation never will; before that, what its status says may pass by itself.
+/// A server answers about 30 s after its creation. A server that is silent or off for this long
+/// after its creation never will answer; until then its status may change without our doing.
 pub const LONGEST_BOOT: Duration = Duration::from_secs(4 * 60);
 
-/// Whether a server that was created at `created` may still be on its first way up; both in seconds
+/// Whether a server that was created at `created` may still be in its first boot; both in seconds
 /// since 1970.
 pub fn is_young(created: i64, now: i64) -> bool {
     u64::try_from(now.saturating_sub(created)).map_or(true, |age| age < LONGEST_BOOT.as_secs())
@@ -23,33 +23,33 @@ pub fn is_young(created: i64, now: i64) -> bool {
 /// Everything of one identity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// Seconds since 1970 when the cloud was asked.
+    /// Seconds since 1970 at the request.
     pub at: i64,
-    /// Servers; more than one only if somebody interfered.
+    /// Servers; more than one only after somebody interfered.
     pub servers: Vec<Server>,
     /// Volumes.
     pub volumes: Vec<Volume>,
-    /// The person's login key as the cloud knows it.
+    /// The cloud's id of this computer's login key.
     pub key: Option<u64>,
     /// The firewall.
     pub firewall: Option<u64>,
 }
 
-/// What a server is doing.
+/// The status of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerStatus {
-    /// Being made or booting: worth connecting to as soon as it has an address.
+    /// Being created or booting: worth connecting to as soon as it has an address.
     Starting,
     /// Running.
     Running,
-    /// On its way to off.
+    /// Shutting down.
     Stopping,
     /// Off, and still billed.
     Off,
-    /// On its way out.
+    /// Being deleted.
     Deleting,
-    /// Something that we do not wait for and do not end: migrating, rebuilding, unknown.
+    /// Migrating, rebuilding, unknown: dockbridge neither waits for it nor ends it.
     Other,
 }
 
@@ -60,18 +60,18 @@ pub struct Server {
     pub id: u64,
     /// Its name.
     pub name: String,
-    /// What it does.
+    /// Its status.
     pub status: ServerStatus,
-    /// An action runs on it: what its status says may be passing. The cloud reports a server as not
-    /// locked while it creates and starts it, so this is asked for where it matters.
+    /// An action runs on it, so its status may be temporary. The cloud reports a server as not
+    /// locked while it creates and starts it, so this is asked separately where it matters.
     pub busy: bool,
-    /// Where it answers.
+    /// Its public address.
     pub address: Option<IpAddr>,
     /// Location such as `fsn1`.
     pub location: String,
     /// Type such as `cx23`.
     pub server_type: String,
-    /// What it was made from, if that still exists: id and name.
+    /// Id and name of its image, if the image still exists.
     pub image: Option<(u64, String)>,
     /// Attached volumes.
     pub volumes: Vec<u64>,
@@ -79,7 +79,7 @@ pub struct Server {
     pub host_keys: Vec<Fingerprint>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Seconds since 1970 when it was made.
+    /// Seconds since 1970 at its creation.
     pub created: i64,
     /// Net price of a started hour of the server alone.
     pub price_hourly: Option<f64>,
@@ -109,7 +109,7 @@ pub struct Catalogue {
     pub server_types: Vec<ServerType>,
     /// The names of all locations.
     pub locations: Vec<String>,
-    /// What machines can be made from, by architecture; the newest of a kind first.
+    /// Images for machines, by architecture; the newest of a kind first.
     pub images: BTreeMap<String, Vec<Candidate>>,
 }
 
@@ -122,14 +122,15 @@ pub struct ServerType {
     pub architecture: String,
     /// GB of its disk.
     pub disk: u64,
-    /// Where it can be ordered. Types that were withdrawn from a location are not among them.
+    /// Where it can be ordered, by location. Locations from which it was withdrawn are missing.
     pub offers: BTreeMap<String, Offer>,
 }
 
 /// A server type in one location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
-    /// Whether the cloud believes that it has some there. The belief has been seen wrong both ways.
+    /// Whether the cloud believes that it is in stock. The belief has been wrong in both
+    /// directions.
     pub available: bool,
     /// Net price of a started hour in millionths of the project's currency, where the cloud states
     /// one.
@@ -137,9 +138,13 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// So much cheaper that it is worth asking for although the cloud believes that there is none:
-    /// the price holds for the machine's whole life, and a refusal costs a request.
+    /// Whether this offer costs less than two thirds of the other. Such an offer is worth a request
+    /// even if the cloud believes it to be out of stock: the price holds for the machine's whole
+    /// life.
     pub fn is_far_cheaper_than(self, other: Offer) -> bool {
-        matches!((self.hourly, other.hourly), (Some(one), Some(other)) if one.saturating_mul(3) < other.saturating_mul(2))
+        match (self.hourly, other.hourly) {
+            (Some(one), Some(other)) => one.saturating_mul(3) < other.saturating_mul(2),
+            _ => false,
+        }
     }
 }

@@ -1,9 +1,9 @@
-//! Which numbers a machine's engine chooses for published ports. The ports of all machines meet on
-//! the user's computer, so that each machine has a window of its own.
+//! The port numbers that a machine's engine chooses for published ports. All machines publish on
+//! the user's computer, so each machine has a window of its own.
 //!
-//! A window is claimed by a file in the home's state directory, for as long as the home is there,
-//! and held against other homes by a socket, for as long as the daemon runs. What is lost of that
-//! costs no more than two machines with one window.
+//! A file in the home's state directory claims a window while the home exists. A socket holds it
+//! against other homes while the daemon runs. The worst case of a lost claim is two machines with
+//! the same window.
 
 use std::fs;
 use std::io;
@@ -16,43 +16,43 @@ use sha2::{Digest, Sha256};
 
 use crate::identity::Identity;
 
-/// Behind the numbers that kernels choose for connections (32768 to 60999 by default, ip-sysctl),
-/// where an engine on the user's computer begins to count, too: a connection of any program would
-/// keep a listener from the number.
+/// Above the numbers that kernels choose for connections (32768 to 60999 by default, ip-sysctl),
+/// which an engine on the user's computer uses, too: any program's connection would block a
+/// listener on the same number.
 const FIRST: u16 = 62_000;
-/// Ports that one machine publishes at once under numbers of the engine's choice, and one for the
-/// window's holder.
+/// Ports that one machine can publish at once under numbers of the engine's choice, and one more
+/// for the socket that holds the window.
 const SIZE: u16 = 500;
-/// As many as there is room for.
+/// All windows that fit below 65536.
 const COUNT: u16 = 7;
 
-/// A directory with one file for each window that is taken, which names its profile.
+/// A directory with one file for each claimed window. The file contains the profile's name.
 #[derive(Debug, Clone)]
 pub struct PortWindows {
     directory: PathBuf,
-    /// The window that this process holds, by a socket on the port behind it.
+    /// The window that this process holds, with the socket on the port after it.
     held: Arc<Mutex<Option<(u16, UdpSocket)>>>,
 }
 
 impl PortWindows {
-    /// Nothing is made before the first claim.
+    /// Creates nothing before the first claim.
     pub fn new(directory: PathBuf) -> Self {
         Self { directory, held: Arc::default() }
     }
 
     /// The window of this profile: the same each time, unless another home has taken it meanwhile.
-    /// Without a directory to write to, and when all are taken, it may be another profile's, too.
+    /// If the directory is not writable, or all windows are taken, two profiles may share one.
     pub(crate) fn claim(&self, identity: &Identity) -> RangeInclusive<u16> {
         let first = preferred(identity);
         let number = self.claimed(first, &identity.profile.to_string()).unwrap_or_else(|error| {
-            tracing::warn!(directory = %self.directory.display(), %error, "no window of ports can \
-                be claimed for the machine");
+            let directory = self.directory.display();
+            tracing::warn!(%directory, %error, "no window of ports can be claimed for the machine");
             None
         });
         range(number.unwrap_or(first))
     }
 
-    /// `None` when all windows are others'.
+    /// `None` if others have claimed all windows.
     fn claimed(&self, first: u16, profile: &str) -> io::Result<Option<u16>> {
         fs::create_dir_all(&self.directory)?;
         let file = |number: u16| self.directory.join(number.to_string());
@@ -62,7 +62,7 @@ impl PortWindows {
         if let Some(number) = own.filter(|number| self.hold(*number)) {
             return Ok(Some(number));
         }
-        // With its content at once, or two profiles could take a window that is half claimed.
+        // The file must have its content from the start, or two profiles could claim one window.
         let claim = self.directory.join(format!(".{profile}.{}", std::process::id()));
         fs::write(&claim, profile)?;
         let linked = self.link_first(&claim, first);
@@ -87,7 +87,7 @@ impl PortWindows {
         Ok(None)
     }
 
-    /// Whether this process holds the window now: homes know nothing of each other's files.
+    /// Whether this process holds the window now. Homes do not see each other's files.
     fn hold(&self, number: u16) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.as_ref().is_some_and(|(own, _)| *own == number) {
@@ -108,8 +108,8 @@ fn range(number: u16) -> RangeInclusive<u16> {
     from..=from + (SIZE - 2)
 }
 
-/// Where the search begins: users and homes that do not know of each other are unlikely to begin
-/// alike.
+/// Where the search starts. Users and homes that do not know of each other rarely start at the same
+/// window.
 fn preferred(identity: &Identity) -> u16 {
     let digest = Sha256::digest(format!("{} {}", identity.owner, identity.profile));
     u16::from_be_bytes([digest[0], digest[1]]) % COUNT
@@ -127,19 +127,19 @@ mod tests {
     }
 
     #[test]
-    fn windows_lie_behind_the_kernels_range_and_apart() {
+    fn windows_are_above_the_kernels_range_and_do_not_overlap() {
         let ports: BTreeSet<u16> = (0..COUNT).flat_map(range).collect();
         assert_eq!(ports.len(), usize::from(SIZE - 1) * usize::from(COUNT));
         assert!(ports.first() > Some(&60_999));
     }
 
     #[test]
-    fn profiles_that_claim_at_once_have_windows_of_their_own_and_keep_them() {
-        let folder = tempfile::tempdir().unwrap();
+    fn profiles_that_claim_at_once_get_different_windows_and_keep_them() {
+        let directory = tempfile::tempdir().unwrap();
         let owner = Owner::random();
         // Other processes of this computer may hold some.
         let windows: Vec<PortWindows> =
-            (0..3).map(|_| PortWindows::new(folder.path().join("windows"))).collect();
+            (0..3).map(|_| PortWindows::new(directory.path().join("windows"))).collect();
         let claims = || -> Vec<_> {
             std::thread::scope(|scope| {
                 let claim = |(number, windows): (usize, &PortWindows)| {
@@ -154,12 +154,12 @@ mod tests {
         let apart: BTreeSet<u16> = first.iter().map(|window| *window.start()).collect();
         assert_eq!(apart.len(), windows.len());
         assert_eq!(claims(), first);
-        let files = std::fs::read_dir(folder.path().join("windows")).unwrap().count();
-        assert_eq!(files, windows.len(), "nothing else is left");
+        let files = std::fs::read_dir(directory.path().join("windows")).unwrap().count();
+        assert_eq!(files, windows.len(), "no other file remains");
     }
 
     #[test]
-    fn a_window_that_another_home_holds_is_exchanged_for_another() {
+    fn window_that_another_home_holds_is_exchanged() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let me = identity(&Owner::random(), "default");
         let first = PortWindows::new(one.path().to_owned()).claim(&me);
@@ -174,9 +174,9 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_made_although_no_window_can_be_claimed() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
+    fn machine_gets_a_window_even_if_none_can_be_claimed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
         let me = identity(&Owner::random(), "default");
         assert_eq!(PortWindows::new(file).claim(&me), range(preferred(&me)));

@@ -1,10 +1,10 @@
-//! Tells why a server does not serve this computer, from what was seen of it. Pure: observations
-//! come in, a verdict comes out. It must not know how an observation is made (`cloud/probe.rs`)
-//! or what a wake does about a verdict (`cloud/way.rs`).
+//! Decides why a server does not serve this computer. Pure: observations come in, a verdict comes
+//! out. It must not know how an observation is made (`cloud/probe.rs`) or what a wake does about a
+//! verdict (`cloud/reconcile.rs`).
 
 use std::time::Duration;
 
-/// What one attempt to open a TCP connection came to.
+/// The result of one attempt to open a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Knock {
     /// The connection was accepted.
@@ -15,27 +15,26 @@ pub enum Knock {
     TimedOut,
 }
 
-/// Whether TCP 22 leads out of this computer's network, by other hosts whose TCP 22 is known to
-/// answer.
+/// Whether this computer's network lets TCP 22 out, by other hosts whose TCP 22 is known to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Elsewhere {
     /// One of them answered as an SSH server.
     Answers,
-    /// None answered, and at least one could be asked.
+    /// None answered, and dockbridge could ask at least one.
     Blocked {
         /// The hosts that were asked, such as `github.com`.
         hosts: Vec<String>,
     },
-    /// It cannot be known: no host is set, or no name could be resolved.
+    /// Not known: no host is set, or no name could be resolved.
     Unknown,
 }
 
-/// What the cloud says about the server.
+/// The cloud's answer about the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloudSays {
     /// The server runs.
     Running,
-    /// An action runs on the server, or its status passes by itself.
+    /// An action runs on the server, or its status is temporary.
     Busy,
     /// The server is off.
     Off,
@@ -56,7 +55,7 @@ pub enum Login {
     OtherHostKey,
 }
 
-/// Everything that was seen of one server.
+/// All observations of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// TCP 22 of the server.
@@ -67,43 +66,43 @@ pub struct Seen {
     pub login: Option<Login>,
     /// The API's answer.
     pub cloud: CloudSays,
-    /// The server was created so recently that it may still boot.
+    /// The server was created so recently that it may still be booting.
     pub is_young: bool,
-    /// How long the server has been tried.
+    /// How long dockbridge has tried the server.
     pub tried: Duration,
 }
 
 /// Why a server does not serve this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The server is gone: the next look says so.
+    /// The server no longer exists.
     Absent,
-    /// The cloud works on the server, or the server boots: look again.
+    /// The cloud works on the server, or the server boots: observe again.
     Passing,
-    /// This network lets no TCP 22 out.
+    /// This network blocks outgoing TCP 22.
     Blocked {
-        /// The hosts that do not answer either.
+        /// Other hosts that do not answer either.
         hosts: Vec<String>,
     },
     /// The server does not accept this computer's login key.
     WrongLogin,
     /// Another machine answers at the server's address.
     AnotherMachine,
-    /// TCP 22 is accepted, and the SSH server does not answer: the machine is overloaded.
+    /// TCP 22 accepts connections, and the SSH server does not answer: the machine is overloaded.
     Busy,
     /// TCP 22 of the server does not answer, although the cloud says that the server runs.
     Silent {
-        /// TCP 22 of another host answers, so that this network is not the cause.
+        /// TCP 22 of another host answers, so this network is not the cause.
         is_the_server: bool,
     },
 }
 
-/// A server that has served answers a login within this time.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// A key that is refused for so long is not accepted later.
-const REFUSAL: Duration = Duration::from_secs(3);
+/// A server that has served before answers a login within this time.
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+/// A key that is refused for this long is not accepted later.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(3);
 
-/// Judges a server that was tried and did not serve.
+/// Decides why a server that was tried does not serve.
 pub fn judge(seen: &Seen) -> Verdict {
     match seen.cloud {
         CloudSays::Absent => return Verdict::Absent,
@@ -113,21 +112,21 @@ pub fn judge(seen: &Seen) -> Verdict {
     if let Some(login) = seen.login {
         let may_pass = seen.is_young || seen.cloud == CloudSays::Busy;
         return match login {
-            _ if may_pass && seen.tried < PATIENCE => Verdict::Passing,
-            Login::KeyRefused if seen.tried < REFUSAL => Verdict::Passing,
+            _ if may_pass && seen.tried < LONGEST_ANSWER => Verdict::Passing,
+            Login::KeyRefused if seen.tried < LONGEST_REFUSAL => Verdict::Passing,
             Login::KeyRefused => Verdict::WrongLogin,
             Login::OtherHostKey => Verdict::AnotherMachine,
-            Login::NoAnswer if may_pass || seen.tried < PATIENCE => Verdict::Passing,
+            Login::NoAnswer if may_pass || seen.tried < LONGEST_ANSWER => Verdict::Passing,
             Login::NoAnswer => Verdict::Busy,
         };
     }
     match (&seen.elsewhere, seen.cloud) {
-        // Without the API the whole network may be away, which is no block of one port.
+        // If the API does not answer either, the whole network may be down, not one port blocked.
         (Elsewhere::Blocked { hosts }, CloudSays::Running | CloudSays::Busy) => {
             Verdict::Blocked { hosts: hosts.clone() }
         }
         (_, CloudSays::Busy) => Verdict::Passing,
-        _ if seen.is_young || seen.tried < PATIENCE => Verdict::Passing,
+        _ if seen.is_young || seen.tried < LONGEST_ANSWER => Verdict::Passing,
         (elsewhere, _) => Verdict::Silent { is_the_server: *elsewhere == Elsewhere::Answers },
     }
 }
@@ -135,16 +134,16 @@ pub fn judge(seen: &Seen) -> Verdict {
 /// Who may hold a server that does not answer this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hold {
-    /// This wake created the server, and nobody has logged in to it from here.
+    /// This wake created the server and has not logged in to it.
     pub is_fresh: bool,
-    /// The server's labels differ from those of its creation: another client has settled it.
+    /// The server's labels differ from those of its creation: another client has used it.
     pub is_settled: bool,
 }
 
-/// Whether a server may be removed for not answering. The cloud calls it running; its lease, a pin
-/// or another client may hold it, and a computer that cannot reach a machine cannot ask. So only a
-/// server that this wake has just created is removed, and only where another host's TCP 22
-/// answers: then no other client reaches the server either.
+/// Whether a server may be deleted because it does not answer. The cloud reports it as running, so
+/// its lease, a pin or another client may hold it, and a computer that cannot reach the machine
+/// cannot ask. So only a server that this wake has just created is deleted, and only if another
+/// host's TCP 22 answers: then no other client reaches the server either.
 pub fn may_remove(verdict: &Verdict, hold: Hold) -> bool {
     *verdict == Verdict::Silent { is_the_server: true } && hold.is_fresh && !hold.is_settled
 }
@@ -159,7 +158,7 @@ mod tests {
         Elsewhere::Blocked { hosts: vec!["github.com".to_owned()] }
     }
 
-    /// A server that runs and has served, and does not answer any more.
+    /// A server that runs, has served before, and no longer answers.
     fn silent() -> Seen {
         Seen {
             knock: Knock::TimedOut,
@@ -167,7 +166,7 @@ mod tests {
             login: None,
             cloud: CloudSays::Running,
             is_young: false,
-            tried: PATIENCE,
+            tried: LONGEST_ANSWER,
         }
     }
 
@@ -197,13 +196,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_away_is_not_a_blocked_port() {
+    fn network_that_is_down_is_not_a_blocked_port() {
         let away = Seen { cloud: CloudSays::Nothing, elsewhere: blocked(), ..silent() };
         assert_eq!(judge(&away), Verdict::Silent { is_the_server: false });
     }
 
     #[test]
-    fn a_refused_key_is_final_sooner_than_a_silent_server() {
+    fn refused_key_is_final_sooner_than_a_silent_server() {
         let at = |seconds| Seen { tried: Duration::from_secs(seconds), ..login(Login::KeyRefused) };
         assert_eq!([judge(&at(1)), judge(&at(4))], [Verdict::Passing, Verdict::WrongLogin]);
         let young = Seen { is_young: true, ..at(4) };
@@ -238,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_removed_that_somebody_may_hold(
+        fn no_server_is_deleted_that_another_client_may_hold(
             seen in any_seen(), is_fresh in any::<bool>(), is_settled in any::<bool>(),
         ) {
             let removes = may_remove(&judge(&seen), Hold { is_fresh, is_settled });
@@ -247,9 +246,10 @@ mod tests {
         }
 
         #[test]
-        fn whatever_was_seen_for_half_a_minute_of_a_settled_server_has_a_verdict(seen in any_seen()) {
-            let settled = seen.cloud == CloudSays::Running && !seen.is_young && seen.tried > PATIENCE;
-            prop_assert!(!settled || judge(&seen) != Verdict::Passing);
+        fn settled_server_has_a_final_verdict_after_the_longest_answer(seen in any_seen()) {
+            let is_settled = seen.cloud == CloudSays::Running && !seen.is_young;
+            let is_over = seen.tried > LONGEST_ANSWER;
+            prop_assert!(!(is_settled && is_over) || judge(&seen) != Verdict::Passing);
         }
     }
 }

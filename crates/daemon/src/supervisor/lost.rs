@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lifecycle::Moment;
 use machine::{
-    Actor, Behalf, Consent, Joined, MachineError, ServerStatus, Summary, patience, with_causes,
+    Actor, Behalf, Consent, Joined, MachineError, ServerStatus, Summary, login_timeout, with_causes,
 };
 
 use super::{Backoff, Next, Release, Supervisor, ordered, sleep, until};
@@ -98,7 +98,7 @@ impl Supervisor {
         let (provider, clock) = (self.provider.clone(), self.clock.clone());
         let (mut wanted, attempts) = (self.wanted.clone(), self.situation.borrow().attempts);
         let commands = &mut self.commands;
-        let limit = patience(self.backoff.attempt());
+        let limit = login_timeout(self.backoff.attempt());
         let expected = &mut self.expected;
         let joining = async {
             let found: Option<Summary> = provider.find().await?;

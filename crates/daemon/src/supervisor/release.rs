@@ -60,7 +60,7 @@ impl Supervisor {
                     self.lose_machine(&because);
                     return over;
                 }
-                Ok(Destroyed::NotOurs) => {
+                Ok(Destroyed::NotManaged) => {
                     self.close(ready).await;
                     reply(
                         &mut answer,

@@ -198,7 +198,7 @@ impl Supervisor {
         let now = self.clock.now();
         let again = self.expected.then(|| now.plus(self.backoff.failed(rand::random())));
         let mut message = with_causes(error);
-        if let Some(hint) = error.hint() {
+        if let Some(hint) = (self.hint)(error) {
             message = format!("{message}; {}", for_profile(hint, &self.profile));
         }
         tracing::error!(%message, "no machine");

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use machine::{
-    Candidate, Catalogue, ImageSetting, Kind, Observed, Offer, Problem, Server, ServerStatus,
+    Candidate, Catalogue, ImageKind, ImageSetting, Observed, Offer, Problem, Server, ServerStatus,
     ServerType, Spec, Step, Volume, plan,
 };
 use tunnel::Fingerprint;
@@ -48,7 +48,8 @@ pub struct Cloud {
 impl Cloud {
     pub fn new() -> Self {
         let offers = BTreeMap::from([("fsn1".to_owned(), Offer { available: true, hourly: None })]);
-        let image = Candidate { id: 1, name: "docker-ce".to_owned(), kind: Kind::Plain, disk: 5 };
+        let image =
+            Candidate { id: 1, name: "docker-ce".to_owned(), kind: ImageKind::Plain, disk: 5 };
         Self {
             observed: Observed::default(),
             on_server: OnServer::default(),

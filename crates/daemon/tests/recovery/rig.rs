@@ -63,6 +63,7 @@ impl Stage {
             folders: dockbridge_daemon::Folders::default(),
             state: folder.path().join("state"),
             ports: None,
+            hint: |_| None,
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();

@@ -71,7 +71,7 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
             troubles.iter().for_each(|trouble| say(&format!("Note: {trouble}.")));
             Ok(())
         }
-        Destroyed::Absent | Destroyed::NotOurs => {
+        Destroyed::Absent | Destroyed::NotManaged => {
             say("There is no server.");
             Ok(())
         }

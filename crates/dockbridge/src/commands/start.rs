@@ -141,6 +141,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         proxy_port: resolved.settings.docker.proxy_port,
         folders: resolved.folders(),
         ports: resolved.ports(),
+        hint: crate::failure::machine_hint,
     }
 }
 

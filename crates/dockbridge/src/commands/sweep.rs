@@ -22,28 +22,18 @@ pub struct Args {
 #[serde(untagged)]
 enum Left {
     Machine(machine::Orphan),
-    Image(image::LeftOver),
+    Image(machine::Orphan),
 }
 
 impl Left {
     fn words(&self) -> String {
-        let (kind, name, id, because) = match self {
-            Left::Machine(orphan) => {
-                let kind = match orphan.kind {
-                    machine::OrphanKind::Server => "server",
-                    machine::OrphanKind::Firewall => "firewall",
-                    machine::OrphanKind::SshKey => "SSH key",
-                    machine::OrphanKind::PrimaryIp => "primary IP",
-                };
-                (kind, &orphan.name, orphan.id, &orphan.because)
-            }
-            Left::Image(left) => {
-                let kind = match left.kind {
-                    "ssh_key" => "SSH key",
-                    kind => kind,
-                };
-                (kind, &left.name, left.id, &left.because)
-            }
+        let (Left::Machine(orphan) | Left::Image(orphan)) = self;
+        let machine::Orphan { kind, id, name, because } = orphan;
+        let kind = match kind {
+            machine::OrphanKind::Server => "server",
+            machine::OrphanKind::Firewall => "firewall",
+            machine::OrphanKind::SshKey => "SSH key",
+            machine::OrphanKind::PrimaryIp => "primary IP",
         };
         format!("{kind} {name} ({id}): {because}")
     }
@@ -59,7 +49,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     );
     let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
     left.extend(
-        image::left_over(&client, &owner, &resolved.paths.image_locks())
+        image::orphans(&client, &owner, &resolved.paths.image_locks())
             .await?
             .into_iter()
             .map(Left::Image),
@@ -83,7 +73,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             Left::Machine(orphan) => {
                 cloud.remove_orphan(orphan).await.map_err(|error| with_causes(&error))
             }
-            Left::Image(left) => image::remove_left_over(&client, &owner, &resolved.books(), left)
+            Left::Image(left) => image::remove_orphan(&client, &owner, &resolved.books(), left)
                 .await
                 .map_err(|error| with_causes(&error)),
         };

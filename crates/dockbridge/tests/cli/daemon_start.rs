@@ -229,11 +229,9 @@ async fn a_cloud_that_cannot_be_reached_is_told_and_asked_again_later() {
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: the cloud could not list the "]);
     }
-    desk.dockbridge(&["server", "list"]).await.failed(
-        1,
-        &["Error: the cloud could not tell its \
-        prices"],
-    );
+    desk.dockbridge(&["server", "list"])
+        .await
+        .failed(1, &["Error: the cloud could not report its prices"]);
     daemon.stop().await;
 }
 

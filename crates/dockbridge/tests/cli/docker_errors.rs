@@ -55,7 +55,7 @@ async fn a_cloud_that_gives_every_server_up_is_not_asked_for_ever() {
         &[
             "Error: 3 new servers in a row did not come up; the last step was: removing server ",
             ": action create_server ",
-            "; the cloud's console tells",
+            "; the cloud's console shows",
         ],
     );
     let left = desk.poke("state", None).await;

@@ -1,4 +1,4 @@
-//! Waiting for actions.
+//! Waits for actions.
 
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ fn running(ids: impl IntoIterator<Item = u64>) -> Vec<Action> {
     ids.into_iter().flat_map(|id| actions(&[action(id, "start_server", "running")])).collect()
 }
 
-fn told(ids: impl IntoIterator<Item = u64>, status: &str) -> Value {
-    json!({"actions": ids.into_iter().map(|id| action(id, "start_server", status)).collect::<Vec<_>>()})
+fn listed(ids: impl IntoIterator<Item = u64>, status: &str) -> Value {
+    json!({"actions": ids.into_iter().map(|id| action(id, "start_server",
+        status)).collect::<Vec<_>>()})
 }
 
 fn ids(ids: impl IntoIterator<Item = u64>) -> String {
@@ -26,12 +27,12 @@ fn ids(ids: impl IntoIterator<Item = u64>) -> String {
 }
 
 #[tokio::test]
-async fn many_actions_are_asked_for_in_few_requests() {
+async fn many_actions_are_polled_in_few_requests() {
     let cloud = Cloud::with([
-        reply(200, told(1..=25, "success")),
-        // Sorted as the API likes, not as we asked.
-        reply(200, told((26..=30).rev(), "running")),
-        reply(200, told(26..=30, "success")),
+        reply(200, listed(1..=25, "success")),
+        // In the order of the API, not of the request.
+        reply(200, listed((26..=30).rev(), "running")),
+        reply(200, listed(26..=30, "success")),
     ])
     .await;
     cloud.client().wait(running(1..=30)).await.unwrap();
@@ -39,7 +40,7 @@ async fn many_actions_are_asked_for_in_few_requests() {
 }
 
 #[tokio::test]
-async fn what_is_done_already_is_not_asked_for() {
+async fn ended_actions_are_not_polled() {
     let cloud = Cloud::with([]).await;
     cloud.client().wait(actions(&[action(1, "create_volume", "success")])).await.unwrap();
     cloud.client().wait(Vec::new()).await.unwrap();
@@ -47,11 +48,12 @@ async fn what_is_done_already_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn what_follows_the_creation_is_waited_for_too() {
+async fn actions_that_follow_a_creation_are_awaited_too() {
     let created: CreatedServer = serde_json::from_value(json!({
         "server": server(42, "a", json!({})),
         "action": action(1, "create_server", "running"),
-        "next_actions": [action(2, "start_server", "running"), action(3, "attach_volume", "running")],
+        "next_actions": [action(2, "start_server", "running"), action(3, "attach_volume",
+        "running")],
         "root_password": null
     }))
     .unwrap();
@@ -59,10 +61,15 @@ async fn what_follows_the_creation_is_waited_for_too() {
         reply(
             200,
             json!({"actions": [
-                action(1, "create_server", "success"), action(2, "start_server", "running"), action(3, "attach_volume", "running")
+                action(1, "create_server", "success"), action(2, "start_server", "running"),
+                    action(3, "attach_volume", "running")
             ]}),
         ),
-        reply(200, json!({"actions": [action(2, "start_server", "success"), action(3, "attach_volume", "error")]})),
+        reply(
+            200,
+            json!({"actions": [action(2, "start_server", "success"), action(3,
+            "attach_volume", "error")]}),
+        ),
     ])
     .await;
     let error = cloud.client().wait(created.actions()).await.unwrap_err();
@@ -75,9 +82,13 @@ async fn what_follows_the_creation_is_waited_for_too() {
 }
 
 #[tokio::test]
-async fn of_several_failures_the_first_in_order_is_told() {
-    let cloud =
-        Cloud::with([reply(200, json!({"actions": [action(9, "start_server", "error"), action(4, "create_server", "error")]}))]).await;
+async fn first_failure_in_order_is_returned() {
+    let cloud = Cloud::with([reply(
+        200,
+        json!({"actions": [action(9, "start_server", "error"), action(4,
+            "create_server", "error")]}),
+    )])
+    .await;
     let begun =
         actions(&[action(4, "create_server", "running"), action(9, "start_server", "running")]);
     let error = cloud.client().wait(begun).await.unwrap_err();
@@ -85,7 +96,7 @@ async fn of_several_failures_the_first_in_order_is_told() {
 }
 
 #[tokio::test]
-async fn an_action_that_failed_at_once_is_an_error_without_asking() {
+async fn failed_action_is_an_error_without_a_request() {
     let cloud = Cloud::with([]).await;
     let error =
         cloud.client().wait(actions(&[action(1, "create_volume", "error")])).await.unwrap_err();
@@ -93,22 +104,22 @@ async fn an_action_that_failed_at_once_is_an_error_without_asking() {
 }
 
 #[tokio::test]
-async fn an_action_that_the_cloud_forgot_is_an_error() {
-    let cloud = Cloud::with([reply(200, told([1], "running"))]).await;
+async fn action_that_the_cloud_forgot_is_an_error() {
+    let cloud = Cloud::with([reply(200, listed([1], "running"))]).await;
     let error = cloud.client().wait(running([1, 2])).await.unwrap_err();
     assert!(matches!(&error, Error::ActionUnknown { ids } if *ids == [2]), "{error:?}");
 }
 
 #[tokio::test]
-async fn an_unknown_state_is_not_an_end() {
+async fn unknown_status_is_not_an_end() {
     let cloud =
-        Cloud::with([reply(200, told([1], "paused")), reply(200, told([1], "success"))]).await;
+        Cloud::with([reply(200, listed([1], "paused")), reply(200, listed([1], "success"))]).await;
     cloud.client().wait(running([1])).await.unwrap();
     assert_eq!(cloud.asked().len(), 2);
 }
 
 #[tokio::test]
-async fn waiting_has_an_end_that_names_what_still_runs() {
+async fn timeout_names_the_actions_that_still_run() {
     let cloud = Cloud::with([reply(
         200,
         json!({"actions": [action(1, "a", "success"), action(2, "b", "running")]}),

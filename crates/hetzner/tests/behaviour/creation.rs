@@ -1,4 +1,4 @@
-//! Creating under a name, with replies that get lost.
+//! Creation by name, with lost replies.
 
 use dockbridge_hetzner::{
     ActionStatus, Client, Error, FirewallTarget, Labels, NewFirewall, NewServer, NewVolume,
@@ -10,7 +10,7 @@ use crate::scripted::{Answer, Cloud, refusal, reply};
 
 const BY_NAME: &str = "GET /servers?name=dockbridge-a&page=1&per_page=50";
 
-fn ours() -> Labels {
+fn own_labels() -> Labels {
     Labels::from([("managed-by".into(), "dockbridge".into()), ("owner".into(), "o1".into())])
 }
 
@@ -19,12 +19,12 @@ fn new_server() -> NewServer {
         name: "dockbridge-a".into(),
         server_type: "cx23".into(),
         image: "docker-ce".into(),
-        labels: ours(),
+        labels: own_labels(),
         ..NewServer::default()
     }
 }
 
-fn our_server() -> Value {
+fn own_server() -> Value {
     server(
         42,
         "dockbridge-a",
@@ -36,7 +36,8 @@ fn created() -> Answer {
     let next = [action(2, "start_server", "running")];
     reply(
         201,
-        json!({"server": our_server(), "action": action(1, "create_server", "running"), "next_actions": next, "root_password": null}),
+        json!({"server": own_server(), "action": action(1, "create_server", "running"),
+            "next_actions": next, "root_password": null}),
     )
 }
 
@@ -66,7 +67,7 @@ async fn create(client: Client) -> dockbridge_hetzner::Result<dockbridge_hetzner
 }
 
 #[tokio::test]
-async fn a_server_is_created_with_all_that_was_asked_for() {
+async fn server_is_created_with_all_requested_fields() {
     let cloud = Cloud::with([created()]).await;
     let new = NewServer {
         location: Some("fsn1".into()),
@@ -83,7 +84,8 @@ async fn a_server_is_created_with_all_that_was_asked_for() {
     let asked = &cloud.asked()[0];
     assert_eq!(asked.line, "POST /servers");
     let expected = json!({
-        "name": "dockbridge-a", "server_type": "cx23", "image": "docker-ce", "location": "fsn1", "ssh_keys": [5], "volumes": [4711],
+        "name": "dockbridge-a", "server_type": "cx23", "image": "docker-ce", "location": "fsn1",
+        "ssh_keys": [5], "volumes": [4711],
         "firewalls": [{"firewall": 38}, {"firewall": 39}], "user_data": "#cloud-config\n{}",
         "labels": {"managed-by": "dockbridge", "owner": "o1"}, "start_after_create": false,
         "public_net": {"enable_ipv4": true, "enable_ipv6": true}
@@ -92,9 +94,9 @@ async fn a_server_is_created_with_all_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_server_whose_reply_was_lost_is_found_by_its_name() {
+async fn server_is_found_by_name_after_a_lost_reply() {
     for lost in [Answer::HangUp, Answer::Cut, refusal(504, "timeout", ""), reply(502, "<html>")] {
-        let cloud = Cloud::with([lost, found(our_server()), its_actions()]).await;
+        let cloud = Cloud::with([lost, found(own_server()), its_actions()]).await;
         let created = create(cloud.client()).await.unwrap();
         assert_eq!((created.server.id, created.action.id), (42, 1));
         assert_eq!(
@@ -110,16 +112,16 @@ async fn a_server_whose_reply_was_lost_is_found_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_not_created_is_created_again() {
+async fn creation_is_retried_if_no_server_exists() {
     let cloud = Cloud::with([Answer::HangUp, not_found(), created()]).await;
     assert_eq!(create(cloud.client()).await.unwrap().server.id, 42);
     assert_eq!(cloud.lines(), ["POST /servers", BY_NAME, "POST /servers"]);
 }
 
 #[tokio::test]
-async fn a_server_that_appears_late_is_ours_if_its_labels_say_so() {
+async fn server_that_appears_late_is_recognized_by_its_labels() {
     let cloud =
-        Cloud::with([Answer::HangUp, not_found(), taken(), found(our_server()), its_actions()])
+        Cloud::with([Answer::HangUp, not_found(), taken(), found(own_server()), its_actions()])
             .await;
     let created = create(cloud.client()).await.unwrap();
     assert_eq!((created.server.id, &created.action.status), (42, &ActionStatus::Running));
@@ -127,7 +129,7 @@ async fn a_server_that_appears_late_is_ours_if_its_labels_say_so() {
 }
 
 #[tokio::test]
-async fn a_server_with_other_labels_is_never_taken_for_ours() {
+async fn server_with_other_labels_is_not_recognized() {
     for labels in [
         json!({}),
         json!({"managed-by": "dockbridge"}),
@@ -142,7 +144,7 @@ async fn a_server_with_other_labels_is_never_taken_for_ours() {
 }
 
 #[tokio::test]
-async fn without_labels_nothing_is_known_to_be_ours() {
+async fn without_labels_no_server_is_recognized() {
     let same_name = || found(server(7, "dockbridge-a", json!({"managed-by": "dockbridge"})));
     let cloud = Cloud::with([Answer::HangUp, same_name(), taken(), same_name()]).await;
     let new = NewServer { labels: Labels::new(), ..new_server() };
@@ -152,8 +154,8 @@ async fn without_labels_nothing_is_known_to_be_ours() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_being_deleted_is_not_the_new_one() {
-    let mut leaving = our_server();
+async fn server_that_is_being_deleted_is_not_the_new_one() {
+    let mut leaving = own_server();
     leaving["status"] = json!("deleting");
     let cloud = Cloud::with([Answer::HangUp, found(leaving), created()]).await;
     assert_eq!(create(cloud.client()).await.unwrap().server.id, 42);
@@ -161,21 +163,21 @@ async fn a_server_that_is_being_deleted_is_not_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_taken_before_is_the_callers_to_judge() {
+async fn name_in_use_without_a_lost_reply_is_an_error() {
     let cloud = Cloud::with([refusal(409, "conflict", ""), taken()]).await;
     assert!(create(cloud.client()).await.unwrap_err().is_uniqueness());
     assert_eq!(cloud.lines(), ["POST /servers", "POST /servers"]);
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_at_once() {
+async fn refusal_is_returned_at_once() {
     let cloud = Cloud::with([refusal(412, "resource_unavailable", "error during placement")]).await;
     assert!(create(cloud.client()).await.unwrap_err().is_stock_out());
     assert_eq!(cloud.asked().len(), 1);
 }
 
 #[tokio::test]
-async fn replies_that_are_always_lost_end_in_the_loss() {
+async fn replies_that_are_always_lost_end_in_that_error() {
     let cloud = Cloud::with([
         Answer::HangUp,
         not_found(),
@@ -191,10 +193,10 @@ async fn replies_that_are_always_lost_end_in_the_loss() {
 }
 
 #[tokio::test]
-async fn after_a_loss_any_refusal_leads_to_a_look_at_the_name() {
+async fn after_a_lost_reply_any_refusal_causes_a_check_by_name() {
     let out = || refusal(412, "resource_unavailable", "error during placement");
     let cloud =
-        Cloud::with([Answer::HangUp, not_found(), out(), found(our_server()), its_actions()]).await;
+        Cloud::with([Answer::HangUp, not_found(), out(), found(own_server()), its_actions()]).await;
     assert_eq!(create(cloud.client()).await.unwrap().server.id, 42);
     assert_eq!(cloud.asked().len(), 5);
 
@@ -204,7 +206,7 @@ async fn after_a_loss_any_refusal_leads_to_a_look_at_the_name() {
 }
 
 #[tokio::test]
-async fn a_loss_that_cannot_be_looked_into_stays_a_loss() {
+async fn lost_reply_stays_the_error_if_the_check_by_name_fails() {
     let blind = || refusal(500, "server_error", "");
     for answers in
         [vec![Answer::HangUp, blind()], vec![Answer::HangUp, not_found(), taken(), blind()]]
@@ -217,16 +219,16 @@ async fn a_loss_that_cannot_be_looked_into_stays_a_loss() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_tell_its_creation_leaves_the_loss_to_the_caller() {
+async fn found_server_without_its_creation_action_returns_the_lost_reply() {
     let cloud =
-        Cloud::with([Answer::HangUp, found(our_server()), reply(200, list("actions", vec![]))])
+        Cloud::with([Answer::HangUp, found(own_server()), reply(200, list("actions", vec![]))])
             .await;
     let error = create(cloud.client()).await.unwrap_err();
     assert!(matches!(error, Error::Transport { sent: true, .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn volumes_keys_and_firewalls_are_found_by_their_names_too() {
+async fn volumes_keys_and_firewalls_are_found_by_name_too() {
     let labels = json!({"managed-by": "dockbridge", "owner": "o1"});
     let cloud = Cloud::with([
         Answer::HangUp,
@@ -235,7 +237,7 @@ async fn volumes_keys_and_firewalls_are_found_by_their_names_too() {
         Answer::HangUp,
         reply(200, list("ssh_keys", vec![ssh_key(5, "key", labels.clone())])),
         Answer::HangUp,
-        reply(200, list("firewalls", vec![firewall(38, "wall", labels)])),
+        reply(200, list("firewalls", vec![firewall(38, "fw", labels)])),
         reply(
             200,
             list(
@@ -254,14 +256,17 @@ async fn volumes_keys_and_firewalls_are_found_by_their_names_too() {
         size: 10,
         location: "fsn1".into(),
         format: None,
-        labels: ours(),
+        labels: own_labels(),
     };
     let volume = client.volumes().create(&new).await.unwrap();
     assert_eq!((volume.volume.id, volume.action.id, volume.next_actions.len()), (4711, 1, 0));
-    assert_eq!(client.ssh_keys().create("key", "ssh-ed25519 AAAA", &ours()).await.unwrap().id, 5);
+    assert_eq!(
+        client.ssh_keys().create("key", "ssh-ed25519 AAAA", &own_labels()).await.unwrap().id,
+        5
+    );
     let new = NewFirewall {
-        name: "wall".into(),
-        labels: ours(),
+        name: "fw".into(),
+        labels: own_labels(),
         apply_to: vec![FirewallTarget::server(42)],
         ..NewFirewall::default()
     };
@@ -279,18 +284,17 @@ async fn volumes_keys_and_firewalls_are_found_by_their_names_too() {
     );
     assert_eq!(
         asked[3].body,
-        json!({"name": "key", "public_key": "ssh-ed25519 \
-        AAAA", "labels": labels})
+        json!({"name": "key", "public_key": "ssh-ed25519 AAAA", "labels": labels})
     );
     let target = json!({"type": "server", "server": {"id": 42}});
     assert_eq!(
         asked[5].body,
-        json!({"name": "wall", "rules": [], "labels": labels, "apply_to": [target]})
+        json!({"name": "fw", "rules": [], "labels": labels, "apply_to": [target]})
     );
 }
 
 #[test]
-fn user_data_is_not_in_debug_output() {
+fn debug_output_shows_no_user_data() {
     let new = NewServer { user_data: Some("PRIVATE KEY".into()), ..new_server() };
     let shown = format!("{new:?}");
     assert!(!shown.contains("PRIVATE") && shown.contains("user_data_bytes: Some(11)"), "{shown}");

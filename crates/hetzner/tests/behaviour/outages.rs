@@ -1,4 +1,4 @@
-//! A cloud that has gone away is spared, and found again.
+//! The circuit breaker: no requests during an outage of the cloud, and recovery after it.
 
 use dockbridge_hetzner::{Error, Query};
 
@@ -14,7 +14,7 @@ fn back() -> Answer {
 }
 
 #[tokio::test]
-async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_request() {
+async fn breaker_opens_during_an_outage_and_one_request_tries_again() {
     let (calls, requests) = (3, 3 * (fast().retries as usize + 1));
     let script =
         std::iter::repeat_with(away).take(requests).chain([away(), back(), back(), back()]);
@@ -24,15 +24,15 @@ async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_reques
         let error = client.servers().list(&Query::default()).await.unwrap_err();
         assert!(error.is_lost_reply(), "{error}");
     }
-    let spared = async || {
+    let suspended = async || {
         let error = client.servers().list(&Query::default()).await.unwrap_err();
         let Error::Suspended { again_in, .. } = error else { panic!("{error}") };
         again_in
     };
-    let first = spared().await;
+    let first = suspended().await;
     assert!(first <= fast().outage_pause, "{first:?}");
     tokio::time::sleep(first).await;
-    // The trial is not repeated, and whoever waits for it is not let through when it fails.
+    // The trial is not retried, and a call that waits for it fails with it.
     let (servers, all) = (client.servers(), Query::default());
     let (trial, waits) = tokio::join!(servers.list(&all), servers.list(&all));
     let failed = [trial.unwrap_err(), waits.unwrap_err()];
@@ -41,7 +41,7 @@ async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_reques
         1,
         "{failed:?}"
     );
-    let second = spared().await;
+    let second = suspended().await;
     assert!(second > fast().outage_pause, "the pause grows: {second:?}");
 
     tokio::time::sleep(second).await;
@@ -49,14 +49,13 @@ async fn a_cloud_that_does_not_answer_is_left_alone_and_then_tried_by_one_reques
         tokio::join!(servers.list(&all), servers.list(&all), servers.list(&all));
     assert!(
         trial.is_ok() && waits.is_ok() && also.is_ok(),
-        "all follow the trial that is \
-        answered"
+        "all calls follow a trial that is answered"
     );
     assert_eq!(cloud.asked().len(), requests + 4);
 }
 
 #[tokio::test]
-async fn refusals_and_passing_failures_spare_nobody() {
+async fn refusals_and_short_failures_do_not_open_the_breaker() {
     let refused = || refusal(422, "invalid_input", "no");
     let twice_away = || [away(), away(), back()];
     let script = (0..12)

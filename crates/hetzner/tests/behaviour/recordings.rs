@@ -1,5 +1,4 @@
-//! Answers of the live API that were recorded and published, as facts: fields and values, in
-//! today's shape.
+//! Published recordings of the live API's answers: their fields and values, in today's shape.
 
 use dockbridge_hetzner::{ActionStatus, Code, Labels, NewServer, ServerStatus};
 use serde_json::{Value, json};
@@ -17,22 +16,24 @@ fn new_server() -> NewServer {
 }
 
 fn running(id: u64, command: &str, started: &str, resources: Value) -> Value {
-    json!({"id": id, "command": command, "status": "running", "progress": 0, "started": started, "finished": null,
+    json!({"id": id, "command": command, "status": "running", "progress": 0, "started": started,
+        "finished": null,
         "resources": resources, "error": null})
 }
 
 /// An error as the API writes it: on several lines, the message first.
 fn written(status: u16, message: &str, code: &str, details: &str) -> Answer {
     let body = format!(
-        "{{\n  \"error\": {{\n    \"message\": \"{message}\",\n    \"code\": \"{code}\",\n    \"details\": {details}\n  }}\n}}\n"
+        "{{\n  \"error\": {{\n    \"message\": \"{message}\",\n    \"code\": \"{code}\",\n    \
+        \"details\": {details}\n  }}\n}}\n"
     );
     reply(status, body).header("content-type", "application/json")
 }
 
-/// 2020-07-01: `locked` is false while the server is made, times have an offset, and the start has
-/// a lower id than the creation.
+/// 2020-07-01: `locked` is false while the server is created, times have an offset, and the start
+/// has a lower id than the creation.
 #[tokio::test]
-async fn a_server_that_was_just_ordered() {
+async fn server_that_was_just_created() {
     const STARTED: &str = "2020-07-01T09:24:39+00:00";
     let on_server = json!([{"id": 6_509_900, "type": "server"}]);
     let mut made = server(6_509_900, "s", json!({}));
@@ -50,8 +51,10 @@ async fn a_server_that_was_just_ordered() {
     made["image"]["image_size"] = json!(2.271_634_077_148_44);
     let cloud = Cloud::with([reply(
         201,
-        json!({"server": made, "action": running(74_738_062, "create_server", STARTED, on_server.clone()),
-            "next_actions": [running(74_738_060, "start_server", STARTED, on_server)], "root_password": "abcdefghij0123456789"}),
+        json!({"server": made, "action": running(74_738_062, "create_server", STARTED,
+            on_server.clone()),
+            "next_actions": [running(74_738_060, "start_server", STARTED, on_server)],
+            "root_password": "abcdefghij0123456789"}),
     )])
     .await;
     let created = cloud.client().servers().create(&new_server()).await.unwrap();
@@ -72,11 +75,12 @@ async fn a_server_that_was_just_ordered() {
 
 /// 2018-03-02: without `next_actions`.
 #[tokio::test]
-async fn a_server_whose_answer_names_no_further_actions() {
+async fn created_server_without_further_actions() {
     const STARTED: &str = "2018-03-02T08:44:07+00:00";
     let action =
         running(279_192, "create_server", STARTED, json!([{"id": 544_037, "type": "server"}]));
-    let body = json!({"server": server(544_037, "test", json!({})), "action": action, "root_password": null});
+    let body = json!({"server": server(544_037, "test", json!({})), "action": action,
+        "root_password": null});
     let created = Cloud::with([reply(201, body)])
         .await
         .client()
@@ -99,7 +103,8 @@ async fn actions_that_follow_a_creation() {
         running(881_261_023, "attach_to_network", STARTED, on_both),
     ];
     let action = running(881_261_021, "create_server", STARTED, on_server);
-    let body = json!({"server": server(28_067_295, "s", json!({})), "action": action, "next_actions": next, "root_password": null});
+    let body = json!({"server": server(28_067_295, "s", json!({})), "action": action,
+        "next_actions": next, "root_password": null});
     let created = Cloud::with([reply(201, body)])
         .await
         .client()
@@ -126,7 +131,10 @@ async fn refusals_with_their_headers() {
             .header("access-control-allow-origin", "*")
             .header("access-control-allow-credentials", "true")
     };
-    let limits = "{\n      \"limits\": [\n        {\n          \"name\": \"server_limit\"\n        }\n      ]\n    }";
+    let limits = concat!(
+        "{\n      \"limits\": [\n        {\n          \"name\": \"server_limit\"\n",
+        "        }\n      ]\n    }",
+    );
     let no_stock = written(412, "error during placement", "resource_unavailable", "null");
     let limit = written(403, "server limit exceeded", "resource_limit_exceeded", limits);
     let length = |answer: &Answer| match answer {
@@ -146,28 +154,17 @@ async fn refusals_with_their_headers() {
         assert_eq!(refusal.rate_limit.unwrap().remaining, left);
         assert_eq!(cloud.lines(), ["POST /servers"], "it is not repeated");
     }
-    let disabled = Cloud::with([written(
-        412,
-        "server location \
-        disabled",
-        "resource_unavailable",
-        "{}",
-    )])
-    .await;
+    let disabled =
+        Cloud::with([written(412, "server location disabled", "resource_unavailable", "{}")]).await;
     let error = disabled.client().servers().create(&new_server()).await.unwrap_err();
     assert!(error.is_stock_out(), "another location may do: {error}");
 }
 
 /// Documented: a read-only token is refused with the status of an invalid one, and is valid.
 #[tokio::test]
-async fn a_read_only_token() {
-    let refused = written(
-        401,
-        "token is only allowed to perform GET \
-        requests",
-        "token_readonly",
-        "null",
-    );
+async fn read_only_token() {
+    let refused =
+        written(401, "token is only allowed to perform GET requests", "token_readonly", "null");
     let error = Cloud::with([refused])
         .await
         .client()
@@ -180,8 +177,11 @@ async fn a_read_only_token() {
 
 /// Documented: an endpoint that was removed.
 #[tokio::test]
-async fn a_removed_endpoint() {
-    let details = r#"{"announcement": "https://docs.hetzner.cloud/changelog#2023-07-20-foo-endpoint-is-deprecated"}"#;
+async fn removed_endpoint() {
+    let details = concat!(
+        r#"{"announcement": "https://docs.hetzner.cloud/changelog"#,
+        r##"#2023-07-20-foo-endpoint-is-deprecated"}"##,
+    );
     let removed = written(410, "API functionality was removed", "deprecated_api_endpoint", details);
     let error = Cloud::with([removed]).await.client().servers().reboot(1).await.unwrap_err();
     assert_eq!(error.code(), Some(&Code::DeprecatedApiEndpoint));

@@ -1,4 +1,4 @@
-//! Single requests: paging, refusals, repeats, the rate budget.
+//! Single requests: paging, refusals, retries, the rate budget.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::bodies::{action, list, page, server, ssh_key};
 use crate::scripted::{Answer, Cloud, TOKEN, client, fast, refusal, reply};
 
 #[tokio::test]
-async fn a_list_holds_all_pages() {
+async fn list_contains_all_pages() {
     let keys = |ids: std::ops::Range<u64>| {
         ids.map(|id| ssh_key(id, &format!("key-{id}"), json!({}))).collect()
     };
@@ -24,10 +24,7 @@ async fn a_list_holds_all_pages() {
     let found = cloud
         .client()
         .ssh_keys()
-        .list(&Query::labels(
-            "managed-by=dockbridge,role in \
-        (a,b)",
-        ))
+        .list(&Query::labels("managed-by=dockbridge,role in (a,b)"))
         .await
         .unwrap();
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), (0..101).collect::<Vec<_>>());
@@ -38,7 +35,7 @@ async fn a_list_holds_all_pages() {
 }
 
 #[tokio::test]
-async fn half_a_list_is_never_taken_for_the_whole() {
+async fn incomplete_list_is_an_error() {
     for next in [1, 0] {
         let cloud = Cloud::with([reply(200, page("servers", vec![], 1, Some(next)))]).await;
         let error = cloud.client().servers().list(&Query::default()).await.unwrap_err();
@@ -50,7 +47,7 @@ async fn half_a_list_is_never_taken_for_the_whole() {
 }
 
 #[tokio::test]
-async fn requests_carry_token_and_name_of_the_program() {
+async fn requests_carry_token_and_user_agent() {
     let cloud = Cloud::with([reply(200, list("servers", vec![]))]).await;
     assert_eq!(cloud.client().servers().by_name("a b").await.unwrap(), None);
     let asked = &cloud.asked()[0];
@@ -60,7 +57,7 @@ async fn requests_carry_token_and_name_of_the_program() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_none_and_deleting_it_is_fine() {
+async fn missing_resource_is_none_and_deleting_it_succeeds() {
     let gone = || refusal(404, "not_found", "server with ID '42' not found");
     let cloud = Cloud::with([gone(), gone(), gone()]).await;
     let client = cloud.client();
@@ -71,7 +68,7 @@ async fn what_does_not_exist_is_none_and_deleting_it_is_fine() {
 }
 
 #[tokio::test]
-async fn a_404_that_is_not_the_apis_own_proves_nothing() {
+async fn status_404_without_the_apis_error_body_is_an_error() {
     let cloud = Cloud::with([reply(404, "<html>not here</html>"), reply(404, "")]).await;
     let client = cloud.client();
     let error = client.servers().get(42).await.unwrap_err();
@@ -80,7 +77,7 @@ async fn a_404_that_is_not_the_apis_own_proves_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_everything_that_was_told() {
+async fn refusal_keeps_all_fields_of_the_reply() {
     let body = json!({"error": {
         "code": "invalid_input", "message": "invalid input in field 'size'",
         "details": {"fields": [{"name": "size", "messages": ["is too small"]}]}
@@ -100,14 +97,13 @@ async fn a_refusal_keeps_everything_that_was_told() {
     assert_eq!(refusal.rate_limit, client.rate_limit());
     assert_eq!(
         error.to_string(),
-        "POST /volumes/7/actions/resize: invalid input in field 'size' \
-        (invalid_input)"
+        "POST /volumes/7/actions/resize: invalid input in field 'size' (invalid_input)"
     );
     assert_eq!(cloud.asked()[0].body, json!({"size": 9}));
 }
 
 #[tokio::test]
-async fn refusals_are_told_apart() {
+async fn refusals_are_distinguished() {
     async fn error(status: u16, code: &str, message: &str) -> Error {
         Cloud::with([refusal(status, code, message)])
             .await
@@ -120,36 +116,17 @@ async fn refusals_are_told_apart() {
     assert!(error(412, "resource_unavailable", "error during placement").await.is_stock_out());
     assert!(error(422, "placement_error", "").await.is_stock_out());
     assert!(
-        error(
-            422,
-            "invalid_input",
-            "unsupported location for server \
-        type"
-        )
-        .await
-        .is_stock_out()
+        error(422, "invalid_input", "unsupported location for server type").await.is_stock_out()
     );
     assert!(!error(422, "invalid_input", "invalid input in field 'name'").await.is_stock_out());
     assert!(
-        error(
-            401,
-            "unauthorized",
-            "the token you have provided is \
-        invalid"
-        )
-        .await
-        .is_unauthorized()
+        error(401, "unauthorized", "the token you have provided is invalid")
+            .await
+            .is_unauthorized()
     );
     assert!(error(403, "token_readonly", "").await.is_read_only());
     assert!(
-        error(
-            403,
-            "forbidden",
-            "insufficient permissions for this \
-        request"
-        )
-        .await
-        .is_read_only()
+        error(403, "forbidden", "insufficient permissions for this request").await.is_read_only()
     );
     assert!(!error(403, "resource_limit_exceeded", "primary_ip_limit").await.is_read_only());
     assert!(!error(423, "protected", "").await.is_locked());
@@ -159,15 +136,10 @@ async fn refusals_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_busy_api_is_asked_again_even_by_post() {
+async fn rate_limited_post_is_retried() {
     let cloud = Cloud::with([
-        refusal(
-            429,
-            "rate_limit_exceeded",
-            "limit of 3600 requests per hour \
-            reached",
-        )
-        .budget(360_000, 0),
+        refusal(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
+            .budget(360_000, 0),
         refusal(409, "conflict", "conflict"),
         reply(201, json!({"action": action(1, "reboot_server", "running")})).budget(360_000, 3599),
     ])
@@ -179,7 +151,7 @@ async fn a_busy_api_is_asked_again_even_by_post() {
 }
 
 #[tokio::test]
-async fn a_lock_is_waited_out_but_not_for_ever() {
+async fn request_to_a_locked_resource_is_retried_a_limited_number_of_times() {
     let locked = || refusal(423, "locked", "cannot perform operation because server is locked");
     let cloud = Cloud::with([
         locked(),
@@ -197,15 +169,11 @@ async fn a_lock_is_waited_out_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn reading_survives_every_kind_of_lost_reply() {
+async fn read_is_retried_after_any_lost_reply() {
     for lost in [
         Answer::HangUp,
         Answer::Cut,
-        reply(
-            502,
-            "<html>bad \
-        gateway</html>",
-        ),
+        reply(502, "<html>bad gateway</html>"),
         refusal(503, "unavailable", ""),
         reply(504, ""),
     ] {
@@ -217,7 +185,7 @@ async fn reading_survives_every_kind_of_lost_reply() {
 }
 
 #[tokio::test]
-async fn repeats_end() {
+async fn retries_end() {
     let cloud = Cloud::with([Answer::HangUp, Answer::HangUp, Answer::HangUp]).await;
     let error = cloud.client().servers().get(42).await.unwrap_err();
     assert!(matches!(error, Error::Transport { sent: true, .. }), "{error:?}");
@@ -225,7 +193,7 @@ async fn repeats_end() {
 }
 
 #[tokio::test]
-async fn a_reply_that_does_not_come_is_not_waited_for() {
+async fn missing_reply_ends_with_a_timeout() {
     let cloud = Cloud::with([Answer::Silence, reply(200, list("servers", vec![]))]).await;
     let client =
         cloud.client().with(Config { request_timeout: Duration::from_millis(200), ..fast() });
@@ -234,7 +202,7 @@ async fn a_reply_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn an_action_whose_reply_was_lost_is_not_begun_again() {
+async fn action_is_not_started_again_after_a_lost_reply() {
     for lost in [Answer::HangUp, Answer::Cut, reply(502, ""), refusal(504, "timeout", "")] {
         let cloud = Cloud::with([lost]).await;
         let error = cloud.client().volumes().attach(7, 42).await.unwrap_err();
@@ -244,8 +212,8 @@ async fn an_action_whose_reply_was_lost_is_not_begun_again() {
 }
 
 #[tokio::test]
-async fn a_cloud_that_is_not_there_was_sent_nothing() {
-    // Bound, so that nobody else gets the port, but not listening.
+async fn unreachable_cloud_received_nothing() {
+    // Bound, so that no other process gets the port, but not listening.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let error = client(&format!("http://{}/v1", socket.local_addr().unwrap()))
@@ -259,7 +227,7 @@ async fn a_cloud_that_is_not_there_was_sent_nothing() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirect_is_not_followed() {
     let cloud = Cloud::with([reply(307, "").header("Location", "/v1/elsewhere")]).await;
     let error = cloud.client().servers().get(1).await.unwrap_err();
     assert!(error.to_string().contains("it redirects to /v1/elsewhere (status 307)"), "{error}");
@@ -267,7 +235,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn the_last_of_the_rate_budget_is_spent_as_it_refills() {
+async fn last_requests_of_the_rate_budget_are_sent_as_it_refills() {
     // 36000 an hour are ten a second: with one left and two in reserve, two must refill first.
     let nearly_empty = || reply(200, list("servers", vec![])).budget(36_000, 1);
     let cloud = Cloud::with([nearly_empty(), nearly_empty()]).await;
@@ -281,8 +249,8 @@ async fn the_last_of_the_rate_budget_is_spent_as_it_refills() {
 }
 
 #[tokio::test]
-async fn the_budget_of_actions_holds_up_nothing_else() {
-    // Twenty an hour: were it one budget, the next request would not come while this test lives.
+async fn budget_of_actions_delays_no_other_requests() {
+    // 20 an hour: with one common budget the next request would outlast the test.
     let cloud = Cloud::with([
         reply(200, json!({"actions": [action(1, "start_server", "success")]})).budget(20, 0),
         reply(200, list("servers", vec![])).budget(3600, 3000),
@@ -300,8 +268,8 @@ async fn the_budget_of_actions_holds_up_nothing_else() {
 
 #[tokio::test]
 async fn labels_and_name_are_changed_alone_or_together() {
-    let told = || reply(200, json!({"server": server(42, "b", json!({}))}));
-    let cloud = Cloud::with([told(), told()]).await;
+    let reason = || reply(200, json!({"server": server(42, "b", json!({}))}));
+    let cloud = Cloud::with([reason(), reason()]).await;
     let labels = Labels::from([("role".into(), "machine".into())]);
     cloud.client().servers().update(42, None, Some(&labels)).await.unwrap();
     cloud.client().servers().update(42, Some("b"), None).await.unwrap();
@@ -313,17 +281,16 @@ async fn labels_and_name_are_changed_alone_or_together() {
     assert_eq!(asked[1].body, json!({"name": "b"}));
 }
 
-/// Not the API: the address that was asked and what was seen instead, at once and without a repeat.
+/// The error names the address and what answered instead, at once and without a retry.
 #[tokio::test]
-async fn what_is_not_the_api_is_named_with_its_address() {
+async fn host_that_is_not_the_api_is_named_with_its_address() {
     let page = "<!DOCTYPE html>\n<html><head><title>Hotel WiFi Login</title></head></html>";
-    for (answer, told) in [
+    for (answer, reason) in [
         (reply(200, page), "a web page titled \"Hotel WiFi Login\" (status 200)"),
         (reply(403, page), "a web page titled \"Hotel WiFi Login\" (status 403)"),
         (
             reply(302, "").header("Location", "https://login.example/"),
-            "it redirects to \
-            https://login.example/ (status 302)",
+            "it redirects to https://login.example/ (status 302)",
         ),
         (reply(200, "SSH-2.0-x"), "its reply is not JSON"),
     ] {
@@ -331,20 +298,20 @@ async fn what_is_not_the_api_is_named_with_its_address() {
         let error = cloud.client().servers().list(&Query::default()).await.unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::NotTheApi { .. }), "{text}");
-        assert!(text.contains(told) && text.contains("http://127.0.0.1:"), "{text}");
+        assert!(text.contains(reason) && text.contains("http://127.0.0.1:"), "{text}");
         assert_eq!(cloud.lines().len(), 1);
     }
 }
 
-/// However often it could be repeated, silence has an end.
+/// The limit holds even if more retries were possible.
 #[tokio::test]
-async fn a_call_that_is_never_answered_ends_with_the_bound_for_silence() {
+async fn unanswered_call_ends_with_the_limit_of_silence() {
     let cloud = Cloud::with([Answer::Silence, Answer::Silence, Answer::Silence]).await;
-    let patience = Config { longest_silence: Duration::from_millis(400), retries: 50, ..fast() };
+    let config = Config { longest_silence: Duration::from_millis(400), retries: 50, ..fast() };
     let begun = Instant::now();
-    let error = cloud.client().with(patience).servers().list(&Query::default()).await.unwrap_err();
+    let error = cloud.client().with(config).servers().list(&Query::default()).await.unwrap_err();
     assert!(matches!(error, Error::Transport { sent: true, .. }), "{error}");
     assert!(error.to_string().contains("no usable reply came from http://127.0.0.1:"), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(15), "fifty repeats of 20 s each were allowed");
+    assert!(begun.elapsed() < Duration::from_secs(15), "fifty retries of 20 s each were allowed");
     assert_eq!(Config::default().longest_silence, Duration::from_secs(20));
 }

@@ -1,5 +1,4 @@
-//! A server that gives the answers of a script, one for each request, and remembers what it was
-//! asked.
+//! A server that sends the answers of a script, one for each request, and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,18 +13,18 @@ use tokio::time::Instant;
 
 pub const TOKEN: &str = "wohlgehuetet";
 
-/// What a request is met with.
+/// The answer to a request.
 pub enum Answer {
     Reply {
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: String,
     },
-    /// The request is read and the connection closed.
+    /// Reads the request and closes the connection.
     HangUp,
-    /// A success whose body breaks off.
+    /// A success whose body is cut off.
     Cut,
-    /// The request is read and never answered.
+    /// Reads the request and never answers.
     Silence,
 }
 
@@ -52,7 +51,7 @@ impl Answer {
     }
 }
 
-/// What was asked.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Such as `GET /servers?page=1`.
@@ -101,18 +100,17 @@ impl Cloud {
         Self { address, script, listening }
     }
 
-    /// A client without patience.
+    /// A client with short timeouts.
     pub fn client(&self) -> Client {
         client(&self.address)
     }
 
-    /// All that was asked, once every answer of the script was given.
+    /// All requests, once every answer of the script was sent.
     pub fn asked(&self) -> Vec<Asked> {
         let script = self.script.lock().unwrap();
         assert!(
             script.answers.is_empty(),
-            "{} answers were not asked for; asked was \
-            {:#?}",
+            "{} answers were not asked for; asked was {:#?}",
             script.answers.len(),
             script.asked
         );
@@ -157,14 +155,10 @@ async fn answer(stream: TcpStream, script: Arc<Mutex<Script>>) {
     let answer = {
         let mut script = script.lock().unwrap();
         script.asked.push(asked);
-        script.answers.pop_front().unwrap_or_else(|| {
-            refusal(
-                500,
-                "script_ended",
-                "the script has \
-            no more answers",
-            )
-        })
+        script
+            .answers
+            .pop_front()
+            .unwrap_or_else(|| refusal(500, "script_ended", "the script has no more answers"))
     };
     let text = match answer {
         Answer::HangUp => return,
@@ -180,7 +174,7 @@ async fn answer(stream: TcpStream, script: Arc<Mutex<Script>>) {
             )
         }
     };
-    // A client that went away has had its answer as far as it wanted it.
+    // A client may close the connection before it has read the answer.
     let _ = stream.write_all(text.as_bytes()).await;
     let _ = stream.shutdown().await;
 }

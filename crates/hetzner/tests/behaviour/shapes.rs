@@ -1,4 +1,4 @@
-//! Resources as the API shows them, those that it may show one day, and bodies as it wants them.
+//! The shapes of resources in replies, including future ones, and of request bodies.
 
 use dockbridge_hetzner::{
     Architecture, CpuType, Direction, Firewall, FirewallRule, FirewallTarget, Image, ImageStatus,
@@ -17,7 +17,7 @@ fn read<T: serde::de::DeserializeOwned>(body: Value) -> T {
 }
 
 #[test]
-fn a_server_is_read_whole() {
+fn all_fields_of_a_server_are_read() {
     let server: Server =
         read(server(42, "dockbridge-a", json!({"role": "machine", "just-a-key": ""})));
     assert_eq!(server.status, ServerStatus::Initializing);
@@ -34,7 +34,7 @@ fn a_server_is_read_whole() {
 }
 
 #[test]
-fn a_server_may_lack_image_and_addresses() {
+fn server_may_lack_image_and_addresses() {
     let mut bare = server(42, "a", json!({}));
     bare["image"] = Value::Null;
     bare["public_net"] = json!({"ipv4": null, "ipv6": null, "floating_ips": [], "firewalls": []});
@@ -43,7 +43,7 @@ fn a_server_may_lack_image_and_addresses() {
 }
 
 #[test]
-fn server_types_tell_price_and_places() {
+fn server_types_are_read_with_prices_and_locations() {
     let cx23: ServerType = read(server_type());
     assert_eq!((cx23.cores, cx23.memory, cx23.disk), (2, 4.0, 40));
     assert_eq!((&cx23.cpu_type, &cx23.architecture), (&CpuType::Shared, &Architecture::X86));
@@ -59,7 +59,7 @@ fn server_types_tell_price_and_places() {
 }
 
 #[test]
-fn images_are_read_before_and_after_the_end_of_the_old_deprecation() {
+fn images_are_read_with_either_form_of_deprecation() {
     let old: Image = read(image());
     assert_eq!(
         (&old.kind, &old.status, old.disk_size),
@@ -113,7 +113,8 @@ fn firewalls_are_read_with_rules_and_targets() {
     let written = serde_json::to_value(&rule).unwrap();
     assert_eq!(
         written,
-        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]})
+        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0",
+            "::/0"]})
     );
     assert_eq!(wall.rules, [rule]);
     let written = serde_json::to_value(FirewallTarget::label_selector("role=machine")).unwrap();
@@ -124,7 +125,7 @@ fn firewalls_are_read_with_rules_and_targets() {
 }
 
 #[test]
-fn words_and_fields_of_tomorrow_break_nothing() {
+fn unknown_words_and_fields_are_accepted() {
     let mut tomorrow = server(42, "a", json!({}));
     tomorrow["status"] = json!("hibernating");
     tomorrow["quantum"] = json!({"entangled": true});
@@ -148,7 +149,7 @@ fn words_and_fields_of_tomorrow_break_nothing() {
 }
 
 #[test]
-fn a_blank_volume_asks_for_no_format() {
+fn blank_volume_has_no_format_in_the_request() {
     let mut new = NewVolume {
         name: "data".into(),
         size: 10,
@@ -169,11 +170,14 @@ async fn prices_are_read() {
     let body = json!({"pricing": {
         "currency": "EUR", "vat_rate": "19.00",
         "primary_ips": [{"type": "ipv4", "prices": [
-            {"location": "fsn1", "price_hourly": price("0.0008", "0.000952"), "price_monthly": price("0.50", "0.595")}
+            {"location": "fsn1", "price_hourly": price("0.0008", "0.000952"),
+                "price_monthly": price("0.50", "0.595")}
         ]}],
         "floating_ips": [], "image": {"price_per_gb_month": price("0.0143", "0.017017")},
-        "volume": {"price_per_gb_month": price("0.0572", "0.068068")}, "server_backup": {"percentage": "20.00"},
-        "server_types": [{"id": 114, "name": "cx23", "prices": server_type()["prices"]}], "load_balancer_types": []
+        "volume": {"price_per_gb_month": price("0.0572", "0.068068")},
+        "server_backup": {"percentage": "20.00"},
+        "server_types": [{"id": 114, "name": "cx23", "prices": server_type()["prices"]}],
+        "load_balancer_types": []
     }});
     let cloud = Cloud::with([reply(200, body)]).await;
     let prices: Pricing = cloud.client().pricing().await.unwrap();
@@ -210,9 +214,9 @@ async fn images_are_found_by_name_and_architecture() {
 }
 
 #[tokio::test]
-async fn firewall_calls_go_where_the_api_wants_them() {
-    let told = || reply(201, json!({"actions": [action(1, "apply_firewall", "running")]}));
-    let cloud = Cloud::with([told(), told(), told()]).await;
+async fn firewall_calls_use_the_apis_paths() {
+    let accepted = || reply(201, json!({"actions": [action(1, "apply_firewall", "running")]}));
+    let cloud = Cloud::with([accepted(), accepted(), accepted()]).await;
     let client = cloud.client();
     client.firewalls().set_rules(38, &[]).await.unwrap();
     client.firewalls().apply(38, &[FirewallTarget::server(42)]).await.unwrap();

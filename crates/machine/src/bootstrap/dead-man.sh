@@ -1,6 +1,7 @@
 #!/bin/sh
-# Ends the machine when nobody renews its lease, with nothing but a shell: it holds from boot until the agent takes over, and behind the
-# agent's back if that dies. The agent writes the end of the lease, in seconds since boot, to the file read here.
+# Powers the machine off when no client renews its lease. It needs only a shell, so it works from
+# the boot until the agent takes over, and also if the agent dies. The agent writes the end of the
+# lease, in seconds since boot, to the file that this script reads.
 set -eu
 
 run=${DOCKBRIDGE_RUN:-/run/dockbridge}
@@ -8,12 +9,12 @@ uptime_now() {
     read -r uptime _ </proc/uptime
     echo "${uptime%.*}"
 }
-# Before the first lease: how long a client may need to find the new machine, in seconds. Counted from the first start after a boot, since in a
-# container the host's uptime is what stands in /proc.
+# How long the machine waits for its first client, in seconds. Counted from the first start of this
+# script after a boot, since /proc/uptime in a container is the host's.
 first_seconds=@BOOT_LEASE@
 now=$(uptime_now)
 [ -s "$run/first-lease" ] || echo $((now + first_seconds)) >"$run/first-lease"
-# The agent ends the machine in order; this is how much longer it may take, in seconds.
+# The agent stops docker and unmounts the volume first. It may take this much longer, in seconds.
 margin=60
 
 while :; do
@@ -22,7 +23,7 @@ while :; do
     '' | *[!0-9]*) end=$(cat "$run/first-lease") ;;
     esac
     if [ "$(uptime_now)" -gt $((end + margin)) ]; then
-        echo 'dockbridge: nobody renewed the lease of this machine, it powers off' >&2
+        echo 'dockbridge: no client renewed the lease of this machine, it powers off' >&2
         systemctl poweroff
         exit 0
     fi

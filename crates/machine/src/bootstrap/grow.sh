@@ -1,5 +1,6 @@
 #!/bin/sh
-# Grows the file system of the volume to its disk while everything runs: grow.sh GB, which the disk has by now. Nothing is changed where it is as large already.
+# Grows the file system of the volume to the size of its disk, while everything runs. Usage: grow.sh
+# GB, the size that the disk has by now. Does nothing if the file system has that size.
 set -eu
 
 mnt=${DOCKBRIDGE_MNT:-/mnt/dockbridge}
@@ -10,7 +11,7 @@ device=$(findmnt --noheadings --output SOURCE --mountpoint "$mnt") || {
     echo 'the volume is not mounted' >&2
     exit 1
 }
-# Some disks tell a new size only when they are asked.
+# Some disks report a new size only after a rescan.
 rescan=/sys/class/block/$(basename "$device")/device/rescan
 [ ! -w "$rescan" ] || echo 1 >"$rescan"
 
@@ -28,8 +29,10 @@ said=$(resize2fs "$device" 2>&1) || {
     printf '%s\n' "$said" >&2
     exit 1
 }
-has=$(dumpe2fs -h "$device" 2>/dev/null | awk '/^Block count:/ { count = $3 } /^Block size:/ { size = $3 } END { printf "%.0f", count * size }')
-# A last group of blocks that is too small for its own books is left out; one has 128 MiB.
+has=$(dumpe2fs -h "$device" 2>/dev/null |
+    awk '/^Block count:/ { count = $3 } /^Block size:/ { size = $3 }
+        END { printf "%.0f", count * size }')
+# resize2fs omits a last block group that is too small for its own metadata; a group has 128 MiB.
 if [ "$((has + 134217728))" -lt "$wanted" ]; then
     echo "the file system has $has bytes: $said" >&2
     exit 1

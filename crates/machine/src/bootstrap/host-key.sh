@@ -1,6 +1,7 @@
 #!/bin/sh
-# Replaces the host key that came with the user-data, which every process on this machine could have read, by one that never leaves it.
-# `prepare` makes the next key and prints its public half; `commit` makes sshd present it. Both may be repeated, by several clients.
+# Replaces the first host key, which came with the user-data and could be read by every process on
+# this machine, by a key that never leaves it. `prepare` makes the next key and prints its public
+# half; `commit` makes sshd present it. Several clients may run and repeat both.
 set -eu
 
 dir=/etc/ssh
@@ -9,8 +10,9 @@ wait_seconds=10
 exec 9>/run/dockbridge/host-key.lock
 flock 9
 
-# Debian and Ubuntu name the units `ssh`, others `sshd`. An sshd that was started by its socket cannot take the listener over a reload: it ends. A restart keeps
-# the sessions, which the units leave alone (KillMode=process). With a socket that starts one sshd for each connection there is nothing to do.
+# Makes sshd read its key again. Debian and Ubuntu name the units `ssh`, others `sshd`. A reload
+# ends an sshd that its socket has started, because it cannot keep the listener. A restart keeps the
+# sessions (KillMode=process). If the socket starts one sshd for each connection, nothing is to do.
 reread() {
     for name in ssh sshd; do
         systemctl is-active --quiet "$name.service" || continue
@@ -23,7 +25,8 @@ reread() {
     done
 }
 
-# What an sshd says of itself is not asked: a reload that ended it has been called good.
+# Connects to sshd to see its key. systemctl is not enough: it has reported success for a reload
+# that ended sshd.
 presents() {
     key=$(cut -d ' ' -f 2 "$1")
     waited=0

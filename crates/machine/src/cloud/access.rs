@@ -1,27 +1,27 @@
 //! What the system's `ssh` needs to log in to a machine, also while its host key is being replaced.
 
-use super::Cloud;
-use super::connect::refused;
+use super::diagnosis::refused;
+use super::project::Cloud;
 use crate::bootstrap::{HOST_KEY_SCRIPT, RUN_DIRECTORY};
 use crate::error::MachineError;
 use crate::host_key::parse_public;
 
-/// Between two looks a host key is replaced once.
-const MOST_LOOKS_FOR_A_KEY: u32 = 3;
+/// The host key can change at most once between two observations.
+const MOST_OBSERVATIONS: u32 = 3;
 
 /// What the system's `ssh` needs to log in to a machine.
 #[derive(Debug, Clone)]
 pub struct Access {
-    /// Where it answers.
+    /// The machine's address.
     pub address: std::net::IpAddr,
     /// Host keys that it may present, in OpenSSH's public form, read over a connection that was
-    /// checked against the pinned fingerprints: the present one, and where that is still to be
-    /// replaced the next one.
+    /// checked against the pinned fingerprints: the current key, and the next one while it is being
+    /// replaced.
     pub host_keys: Vec<String>,
 }
 
 impl Cloud {
-    /// How to log in to the machine, if there is one.
+    /// How to log in to the machine; `None` if no machine exists.
     pub async fn access(&self) -> Result<Option<Access>, MachineError> {
         let mut attempts = 0;
         let (observed, tunnel, address) = loop {
@@ -34,17 +34,18 @@ impl Cloud {
             attempts += 1;
             match self.plain_login(server, address).await {
                 Ok(tunnel) => break (observed, tunnel, address),
-                // Its key was replaced between the look and the login.
-                Err(MachineError::HostKey { .. }) if attempts < MOST_LOOKS_FOR_A_KEY => {}
+                // The host key was replaced between the observation and the login.
+                Err(MachineError::HostKey { .. }) if attempts < MOST_OBSERVATIONS => {}
                 Err(error) => return Err(error),
             }
         };
-        // What sshd presents comes first: it may be replaced before the last command, which prints
-        // the next one, or the one that has come in its place. The file may have the new key while
-        // sshd still presents the old one.
+        // First the key that sshd presents: it may be replaced before the last command, which
+        // prints the next key or the one that has replaced it. The key file may contain the new key
+        // while sshd still presents the old one.
         let keys = format!(
-            "{{ ssh-keyscan -T 5 -t ed25519 127.0.0.1 2>/dev/null | cut -d ' ' -f 2-; cat /etc/ssh/ssh_host_ed25519_key.pub; mkdir -p {RUN_DIRECTORY}; \
-             {HOST_KEY_SCRIPT} prepare; }} || true"
+            "{{ ssh-keyscan -T 5 -t ed25519 127.0.0.1 2>/dev/null | cut -d ' ' -f 2-; \
+            cat /etc/ssh/ssh_host_ed25519_key.pub; mkdir -p {RUN_DIRECTORY}; \
+            {HOST_KEY_SCRIPT} prepare; }} || true"
         );
         let output = tunnel.exec(&keys, b"").await;
         tunnel.close().await;
@@ -55,7 +56,7 @@ impl Cloud {
         };
         let mut host_keys: Vec<String> = Vec::new();
         for line in text.lines() {
-            // Without the comment, which tells nothing.
+            // Without the comment.
             let key = line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
             if parse_public(&key).is_ok() && !host_keys.contains(&key) {
                 host_keys.push(key);

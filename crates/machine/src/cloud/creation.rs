@@ -1,19 +1,20 @@
-//! What the cloud goes on doing after it has accepted a new server: creating it, starting it,
-//! attaching its volume. SSH reports success sooner than these actions do, so they are asked for
-//! seldom, to learn of a failure.
+//! Watches what the cloud does after it has accepted a new server: create it, start it, attach its
+//! volume. SSH reports success sooner than these actions do, so they are polled rarely, to learn of
+//! a failure.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Cloud;
+use super::project::Cloud;
+use crate::causes::with_causes;
 use crate::observed::LONGEST_BOOT;
 
-/// From the creation to the first look at its actions, and between later ones.
-const FIRST_LOOK: Duration = Duration::from_secs(10);
-const BETWEEN_LOOKS: Duration = Duration::from_secs(20);
+/// From the creation to the first poll of its actions, and between later polls.
+const FIRST_POLL: Duration = Duration::from_secs(10);
+const BETWEEN_POLLS: Duration = Duration::from_secs(20);
 
-/// A creation under way.
+/// A creation in progress.
 #[derive(Debug)]
 pub(super) struct Creation {
     pub(super) server: u64,
@@ -24,20 +25,20 @@ pub(super) struct Creation {
 }
 
 impl Creation {
-    /// Until the next look is due, whoever looked before.
+    /// Until the next poll is due, by the age of the creation.
     fn pause(&self) -> Duration {
         let age = self.begun.elapsed();
-        let mut due = FIRST_LOOK;
+        let mut due = FIRST_POLL;
         while due <= age {
-            due += BETWEEN_LOOKS;
+            due += BETWEEN_POLLS;
         }
         due - age
     }
 }
 
 impl Cloud {
-    /// Waits until all actions have ended, or one has failed, for as long as a server may take.
-    /// Without a creation it never ends.
+    /// Waits until all actions have ended, or one has failed, at most [`LONGEST_BOOT`]. Never ends
+    /// without a creation.
     pub(super) async fn end_of(&self, creation: Option<&Creation>) -> hetzner::Result<()> {
         let Some(creation) = creation else { return std::future::pending().await };
         while creation.begun.elapsed() < LONGEST_BOOT {
@@ -51,17 +52,15 @@ impl Cloud {
                         return Ok(());
                     }
                 }
-                Err(error) => tracing::debug!(
-                    error = crate::with_causes(&error),
-                    "the actions \
-                    cannot be looked at"
-                ),
+                Err(error) => {
+                    tracing::debug!(error = with_causes(&error), "the actions cannot be polled")
+                }
             }
         }
         Ok(())
     }
 
-    /// The first failure; never if there is none.
+    /// Waits for the first failure; forever if there is none.
     pub(super) async fn failure_of(&self, creation: Option<&Creation>) -> hetzner::Error {
         match self.end_of(creation).await {
             Err(failure) => failure,
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn looks_are_due_by_the_age_of_the_creation() {
+    async fn polls_are_due_by_the_age_of_the_creation() {
         let creation = Creation { server: 1, actions: Vec::new(), begun: Instant::now() };
         let seconds = |pause: Duration| pause.as_secs();
         assert_eq!(seconds(creation.pause()), 10);

@@ -1,5 +1,5 @@
-//! Knocks at TCP 22: of a server, and of other hosts that are known to answer. The observations
-//! go to [`crate::reach`], which judges them. Nothing is sent.
+//! Probes TCP 22 of a server, and of other hosts that are known to answer. [`crate::reach`] judges
+//! the observations. A probe sends no data.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::reach::{Elsewhere, Knock};
 
-/// For a name's resolution.
+/// The limit of a name's resolution.
 const LONGEST_LOOKUP: Duration = Duration::from_millis(1_500);
-/// For one greeting. TCP repeats a lost packet after 1 s (RFC 6298), so that one may be lost.
+/// The limit of one greeting. TCP repeats a lost packet after 1 s (RFC 6298), so one may be lost.
 const LONGEST_GREETING: Duration = Duration::from_millis(2_500);
-/// The next host is asked only when the former has not answered for so long.
+/// The next host is asked only if the one before has not answered for this long.
 const STAGGER: Duration = Duration::from_millis(700);
-/// Every SSH server begins so (RFC 4253, section 4.2).
+/// The beginning of every SSH server's greeting (RFC 4253, section 4.2).
 const BANNER: &[u8] = b"SSH-";
 const SSH_PORT: u16 = 22;
 
@@ -30,12 +30,12 @@ const SSH_PORT: u16 = 22;
 pub struct PortCheck {
     /// `host` or `host:port`; empty switches the check off.
     pub hosts: Vec<String>,
-    /// A host that refuses the connection is taken for one that answers: for a host of which it is
-    /// not known whether an SSH server runs there.
+    /// A host that refuses the connection counts as one that answers. For hosts that may run no SSH
+    /// server.
     pub accepts_refusal: bool,
 }
 
-/// What one of the hosts did.
+/// The result for one host.
 enum Found {
     Answers,
     Blocked,
@@ -53,7 +53,7 @@ pub(super) async fn knock(address: SocketAddr, limit: Duration) -> Knock {
 }
 
 impl PortCheck {
-    /// Asks all hosts; ends with the first that answers. Takes 5 s at most.
+    /// Asks all hosts, until one answers. Takes 5 s at most.
     pub(super) async fn ask(&self) -> Elsewhere {
         let asked = (0_u32..).zip(&self.hosts).map(|(position, host)| async move {
             sleep(STAGGER * position).await;
@@ -84,7 +84,8 @@ impl PortCheck {
         let Ok(Ok(addresses)) = resolved else { return Found::Unknown };
         let attempts = addresses.map(|address| self.greeted_by(address));
         let found = join_all(attempts).await;
-        // An address family that is missing here is refused at once, and is no block.
+        // A connection over an address family that this computer lacks fails at once, and is no
+        // block.
         let answers = found.iter().any(|found| matches!(found, Found::Answers));
         match (answers, found.is_empty()) {
             (true, _) => Found::Answers,
@@ -93,7 +94,7 @@ impl PortCheck {
         }
     }
 
-    /// A captive portal accepts every connection, so that only a greeting is an answer.
+    /// Only a greeting counts as an answer, since a captive portal accepts every connection.
     async fn greeted_by(&self, address: SocketAddr) -> Found {
         let greeting = async {
             let mut stream = TcpStream::connect(address).await?;
@@ -124,19 +125,19 @@ mod tests {
         PortCheck { hosts: hosts.to_vec(), accepts_refusal }.ask().await
     }
 
-    /// A host that greets every connection with these words.
-    async fn greets(words: &'static [u8]) -> String {
+    /// A host that greets every connection with this text.
+    async fn greets(text: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                stream.write_all(words).await.unwrap();
+                stream.write_all(text).await.unwrap();
             }
         });
         address
     }
 
-    /// Bound and never listening, so that connections are refused.
+    /// Bound and not listening, so connections are refused.
     fn refuses() -> (tokio::net::TcpSocket, String) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -152,13 +153,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_portal_that_accepts_every_connection_is_no_ssh_server() {
+    async fn captive_portal_is_no_ssh_server() {
         let hosts = [greets(b"HTTP/1.1 302 Found\r\n").await];
         assert_eq!(ask(&hosts, false).await, Elsewhere::Blocked { hosts: hosts.to_vec() });
     }
 
     #[tokio::test]
-    async fn a_refusal_is_a_block_unless_nothing_is_known_to_listen_there() {
+    async fn refusal_is_a_block_unless_the_host_may_run_no_ssh_server() {
         let (_bound, refusing) = refuses();
         let hosts = [refusing];
         assert_eq!(ask(&hosts, false).await, Elsewhere::Blocked { hosts: hosts.to_vec() });
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_that_cannot_be_resolved_and_no_hosts_say_nothing() {
+    async fn unresolvable_names_and_an_empty_list_say_nothing() {
         assert_eq!(ask(&["host.invalid".to_owned()], false).await, Elsewhere::Unknown);
         assert_eq!(ask(&[], false).await, Elsewhere::Unknown);
     }

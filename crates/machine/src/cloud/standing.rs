@@ -1,18 +1,19 @@
-//! What bills now: every server, volume, snapshot and unused address of one owner, of all profiles,
-//! with its price. Nothing is made or changed.
+//! Lists everything of one owner that is billed now, in all profiles, with its price: servers,
+//! volumes, snapshots and unused addresses. Changes nothing.
 
 use hetzner::{Client, ImageType, Query};
 
-use super::cloud;
-use super::observe::{address_price, euros, priced_server, priced_volume};
+use crate::convert::{priced_server, priced_volume};
 use crate::error::MachineError;
-use crate::identity::{IMAGE_BUILDER, Owner, PROFILE, ROLE, owner_selector};
-use crate::provider::{Summary, VolumeSummary};
+use crate::identity::{Owner, PROFILE, builds_image, owner_selector};
+use crate::operation::Operation;
+use crate::price::{address_price, euros};
+use crate::summary::{Summary, VolumeSummary};
 
-/// Everything of one owner that bills.
+/// Everything of one owner that is billed.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Standing {
-    /// Of all prices, as an ISO 4217 code.
+    /// Currency of all prices, as an ISO 4217 code.
     pub currency: String,
     /// Machines of all profiles.
     pub machines: Vec<Owned<Summary>>,
@@ -20,23 +21,23 @@ pub struct Standing {
     pub builders: Vec<Owned<Summary>>,
     /// Volumes of all profiles.
     pub volumes: Vec<Owned<VolumeSummary>>,
-    /// IPv4 addresses that no server has.
+    /// IPv4 addresses without a server.
     pub addresses: Vec<Stored>,
     /// Snapshots.
     pub snapshots: Vec<Stored>,
 }
 
-/// Something with the profile that its labels name.
+/// A resource with the profile in its labels.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Owned<T> {
-    /// `None` where the labels name none.
+    /// `None` if the labels name none.
     pub profile: Option<String>,
-    /// What it is.
+    /// The resource.
     #[serde(flatten)]
     pub thing: T,
 }
 
-/// Something that is billed for being kept.
+/// A resource that is billed for storage.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Stored {
     /// The cloud's id.
@@ -48,7 +49,7 @@ pub struct Stored {
 }
 
 impl Standing {
-    /// Nothing bills.
+    /// Whether nothing is billed.
     pub fn is_empty(&self) -> bool {
         let Self { currency: _, machines, builders, volumes, addresses, snapshots } = self;
         machines.is_empty()
@@ -59,30 +60,31 @@ impl Standing {
     }
 }
 
-/// Asks the cloud for everything of this owner that bills, in five requests. What does not carry
-/// the owner's labels is dropped.
+/// Lists everything of this owner that is billed, in five requests. Drops resources without the
+/// owner's labels.
 ///
 /// # Errors
-/// Where the cloud does not answer one of them.
+/// If the cloud fails to answer one of them.
 pub async fn standing(client: &Client, owner: &Owner) -> Result<Standing, MachineError> {
-    let ours = Query::labels(owner_selector(owner));
+    let own = Query::labels(owner_selector(owner));
     let snapshots =
         Query { image_type: vec![ImageType::Snapshot], ..Query::labels(owner_selector(owner)) };
+    let failed = MachineError::cloud;
     let (servers, volumes, addresses, images, pricing) = tokio::try_join!(
-        async { client.servers().list(&ours).await.map_err(cloud("list the servers")) },
-        async { client.volumes().list(&ours).await.map_err(cloud("list the volumes")) },
-        async { client.primary_ips().list(&ours).await.map_err(cloud("list the primary IPs")) },
-        async { client.images().list(&snapshots).await.map_err(cloud("list the images")) },
-        async { client.pricing().await.map_err(cloud("tell its prices")) },
+        async { client.servers().list(&own).await.map_err(failed(Operation::ListServers)) },
+        async { client.volumes().list(&own).await.map_err(failed(Operation::ListVolumes)) },
+        async { client.primary_ips().list(&own).await.map_err(failed(Operation::ListPrimaryIps)) },
+        async { client.images().list(&snapshots).await.map_err(failed(Operation::ListImages)) },
+        async { client.pricing().await.map_err(failed(Operation::ReadPrices)) },
     )?;
     let servers = servers.iter().filter(|server| owner.owns(&server.labels));
-    let (builders, machines): (Vec<_>, Vec<_>) = servers
-        .partition(|server| server.labels.get(ROLE).is_some_and(|role| role == IMAGE_BUILDER));
+    let (builders, machines): (Vec<_>, Vec<_>) =
+        servers.partition(|server| builds_image(&server.labels));
     let owned = |server: &&hetzner::Server| Owned {
         profile: server.labels.get(PROFILE).cloned(),
         thing: priced_server(server, Some(&pricing)),
     };
-    // An address does not say where it is: the dearest location is taken.
+    // An address does not contain its location, so the dearest location counts.
     let of_an_address =
         pricing.primary_ips.iter().filter(|kind| kind.kind == "ipv4").flat_map(|kind| &kind.prices);
     let of_an_address = of_an_address

@@ -1,25 +1,27 @@
-//! A volume that is larger than before, at boot and while everything runs; and what ran on it when
-//! its machine was cut off.
+//! A volume that is larger than before, at boot and while everything runs; and the containers that
+//! ran when a machine was cut off.
 
-use super::*;
+use std::fs::{self, File};
+
+use crate::rig::{GIB, Rig, SCRIPT};
 
 const GROW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bootstrap/grow.sh");
 
-/// The kernel asks for CAP_SYS_RESOURCE, number 24 (capability.h).
+/// The kernel requires CAP_SYS_RESOURCE, number 24 (capability.h).
 fn may_grow_what_is_mounted() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     u64::from_str_radix(has.trim(), 16).unwrap() & (1 << 24) != 0
 }
 
-/// Makes the disk larger, as the cloud does it.
+/// Makes the disk larger, as the cloud does.
 fn grow(rig: &Rig, size: u64) {
     File::options().write(true).open(rig.image()).unwrap().set_len(size).unwrap();
     rig.tool("losetup", &["--set-capacity"]);
 }
 
 #[test]
-fn a_volume_that_was_made_larger_is_grown_at_the_next_boot() {
+fn file_system_of_a_larger_volume_grows_at_the_next_boot() {
     let Some(rig) = Rig::new(GIB) else { return };
     rig.boots("echo precious >lib/docker/data");
     grow(&rig, 3 * GIB);
@@ -28,7 +30,7 @@ fn a_volume_that_was_made_larger_is_grown_at_the_next_boot() {
 }
 
 #[test]
-fn a_file_system_that_does_not_grow_keeps_nobody_from_the_data() {
+fn file_system_that_does_not_grow_is_mounted_anyway() {
     let Some(rig) = Rig::new(GIB) else { return };
     rig.boots("echo precious >lib/docker/data");
     grow(&rig, 2 * GIB);
@@ -43,12 +45,12 @@ fn a_file_system_that_does_not_grow_keeps_nobody_from_the_data() {
 }
 
 #[test]
-fn a_volume_grows_while_it_is_written_to() {
+fn file_system_grows_while_it_is_written_to() {
     let Some(rig) = Rig::new(GIB) else { return };
     if !may_grow_what_is_mounted() {
         eprintln!(
             "passed over: this host's root has no CAP_SYS_RESOURCE, without which no mounted \
-            file system grows"
+                file system grows"
         );
         return;
     }
@@ -59,35 +61,35 @@ fn a_volume_grows_while_it_is_written_to() {
             lib/docker/log",
         device = rig.device.display(),
     );
-    let told = rig.boots(&then);
-    let (size, log) = told.split_once('\n').unwrap();
+    let output = rig.boots(&then);
+    let (size, log) = output.split_once('\n').unwrap();
     let size: u64 = size.split(' ').map(|number| number.parse::<u64>().unwrap()).product();
-    assert!(size > 5 * GIB / 2, "{told}");
+    assert!(size > 5 * GIB / 2, "{output}");
     assert_eq!(log, "line\n");
-    // As large as wanted already: nothing to do.
+    // It has that size already.
     rig.boots(&format!("sh {GROW} 3"));
 }
 
 #[test]
-fn a_disk_that_does_not_become_larger_is_told() {
+fn disk_that_does_not_become_larger_is_reported() {
     let Some(rig) = Rig::new(GIB) else { return };
-    let told = rig.boots(&format!("sh {GROW} 2 2>&1 || echo it ended with $?"));
-    assert_eq!(told, format!("after 2 s the disk still has {GIB} bytes\nit ended with 1\n"));
+    let output = rig.boots(&format!("sh {GROW} 2 2>&1 || echo it ended with $?"));
+    assert_eq!(output, format!("after 2 s the disk still has {GIB} bytes\nit ended with 1\n"));
 }
 
 #[test]
-fn what_ran_when_the_last_machine_was_cut_off_is_written_down() {
+fn containers_that_ran_when_the_last_machine_was_cut_off_are_listed() {
     let Some(rig) = Rig::new(GIB) else { return };
-    let book = |id: &str, running: bool| {
-        format!(
-            "mkdir -p lib/docker/containers/{id}; echo \
-                '{{\"StreamConfig\":{{}},\"State\":{{\"Running\":{running},\"Paused\":false}},\"Name\":\"/x\"}}' >lib/docker/containers/{id}/config.v2.json\n"
-        )
+    let container = |id: &str, running: bool| {
+        let state = format!("{{\"Running\":{running},\"Paused\":false}}");
+        let config = format!("{{\"StreamConfig\":{{}},\"State\":{state},\"Name\":\"/x\"}}");
+        let directory = format!("lib/docker/containers/{id}");
+        format!("mkdir -p {directory}; echo '{config}' >{directory}/config.v2.json\n")
     };
     rig.boots("");
     assert_eq!(fs::read_to_string(rig.path("run/ran")).unwrap(), "");
-    rig.boots(&(book("aaa", true) + &book("bbb", false) + &book("ccc", true)));
-    // In the same boot they run, and nobody has cut them off.
+    rig.boots(&(container("aaa", true) + &container("bbb", false) + &container("ccc", true)));
+    // A second run in the same boot lists none: they run, and were not cut off.
     rig.boots(&format!("cp run/ran before; rm run/ran; sh {SCRIPT}; test ! -e run/ran"));
     assert_eq!(fs::read_to_string(rig.path("before")).unwrap(), "aaa\nccc\n");
 }

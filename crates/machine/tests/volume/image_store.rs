@@ -1,17 +1,17 @@
-//! Which image store the engine opens: the one that holds something, whatever kind of engine began
-//! the volume. The directories are those that engines 26, 28 and 29 leave.
+//! Which image store the engine opens: the one that holds something, whichever engine version
+//! started the volume. The directories are those that engines 26, 28 and 29 leave.
 
 use std::fs;
 
-use crate::{GIB, Rig};
+use crate::rig::{GIB, Rig};
 
-/// What containerd makes as soon as it runs, whichever store the engine uses.
+/// What containerd creates as soon as it runs, whichever store the engine uses.
 const CONTAINERD: &str =
     "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots\n";
 
-/// An engine with its own store that has run, and has nothing.
-const OVERLAY2: &str = "mkdir -p lib/docker/image/overlay2/imagedb/content/sha256 \
-    lib/docker/image/overlay2/layerdb\n";
+/// An engine with its own store that has run and stored nothing.
+const OVERLAY2: &str =
+    "mkdir -p lib/docker/image/overlay2/imagedb/content/sha256 lib/docker/image/overlay2/layerdb\n";
 
 /// An image in the engine's own store.
 const OWN_IMAGE: &str = "echo {} >lib/docker/image/overlay2/imagedb/content/sha256/4f19781f\n";
@@ -20,15 +20,15 @@ const OWN_IMAGE: &str = "echo {} >lib/docker/image/overlay2/imagedb/content/sha2
 const OWN_CONTAINER: &str = "mkdir -p lib/docker/image/overlay2/layerdb/mounts/43f4e88a\n";
 
 /// An image in containerd's store.
-const CONTAINERDS_IMAGE: &str = "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/4/fs\n\
-                                 mkdir -p \
-    lib/containerd/io.containerd.content.v1.content/blobs/sha256\n\
-                                 echo {} \
-    >lib/containerd/io.containerd.content.v1.content/blobs/sha256/21e11ae0\n";
+const CONTAINERDS_IMAGE: &str = concat!(
+    "mkdir -p lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/4/fs\n",
+    "mkdir -p lib/containerd/io.containerd.content.v1.content/blobs/sha256\n",
+    "echo {} >lib/containerd/io.containerd.content.v1.content/blobs/sha256/21e11ae0\n",
+);
 
 const FEATURE: &str = "{\"features\":{\"containerd-snapshotter\":true}}\n";
 
-/// A volume that was left like this.
+/// A volume with this content.
 fn left(parts: &[&str]) -> Option<Rig> {
     let rig = Rig::new(GIB)?;
     rig.boots(&parts.concat());
@@ -36,8 +36,8 @@ fn left(parts: &[&str]) -> Option<Rig> {
     Some(rig)
 }
 
-/// The engine's settings after the next boot, if there are any, and what the machine prints of
-/// hidden images.
+/// The engine's settings after the next boot, if any, and what the machine prints about hidden
+/// images.
 fn settings_after_boot(rig: &Rig) -> (Option<String>, String) {
     let output = rig.machine("").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -58,7 +58,7 @@ fn give_settings(rig: &Rig, settings: &str) {
 }
 
 #[test]
-fn a_volume_whose_images_are_containerds_is_opened_with_containerds_store() {
+fn volume_with_images_in_containerds_store_is_opened_with_it() {
     let begun_by_29 = [CONTAINERD, CONTAINERDS_IMAGE].concat();
     // An older engine has run on it once, and left its own empty store.
     for parts in [[&begun_by_29, ""], [&begun_by_29, OVERLAY2]] {
@@ -73,7 +73,7 @@ fn a_volume_whose_images_are_containerds_is_opened_with_containerds_store() {
 }
 
 #[test]
-fn a_volume_that_is_empty_or_has_images_of_the_engines_own_gets_no_settings() {
+fn volume_that_is_empty_or_has_images_in_the_engines_own_store_gets_no_settings() {
     for parts in [
         &[][..],
         &[CONTAINERD],
@@ -83,14 +83,14 @@ fn a_volume_that_is_empty_or_has_images_of_the_engines_own_gets_no_settings() {
     ] {
         let Some(rig) = left(parts) else { return };
         assert_eq!(settings_after_boot(&rig), (None, String::new()), "{parts:?}");
-        // As a snapshot of a machine with another volume has them.
+        // A snapshot of a machine with another volume has such settings.
         give_settings(&rig, FEATURE);
         assert_eq!(settings_after_boot(&rig), (None, String::new()), "{parts:?}");
     }
 }
 
 #[test]
-fn settings_of_the_users_own_image_stay_and_what_they_hide_is_reported() {
+fn settings_of_the_users_own_image_stay_and_hidden_images_are_reported() {
     let (mirrors, on) = (
         "{\"registry-mirrors\": []}\n",
         "{\n  \"features\": {\n    \"containerd-snapshotter\": true\n  }\n}\n",
@@ -112,8 +112,7 @@ fn settings_of_the_users_own_image_stay_and_what_they_hide_is_reported() {
         assert_eq!(settings.as_deref(), Some(given));
         assert!(
             said.starts_with(hidden) && said.is_empty() == hidden.is_empty(),
-            "{parts:?} \
-            {given}: {said}"
+            "{parts:?} {given}: {said}"
         );
         assert!(
             hidden.is_empty() || said.contains(rig.path("docker/daemon.json").to_str().unwrap()),
@@ -123,15 +122,12 @@ fn settings_of_the_users_own_image_stay_and_what_they_hide_is_reported() {
 }
 
 #[test]
-fn of_two_stores_that_hold_something_the_engines_own_is_opened_and_the_other_reported() {
+fn engines_own_store_wins_over_containerds_and_the_other_is_reported() {
     let Some(rig) = left(&[CONTAINERD, CONTAINERDS_IMAGE, OVERLAY2, OWN_IMAGE]) else { return };
     let (settings, said) = settings_after_boot(&rig);
     assert_eq!(settings, None);
     assert!(
-        said.starts_with(
-            "images and containers in containerd's image store are \
-        hidden: "
-        ),
+        said.starts_with("images and containers in containerd's image store are hidden: "),
         "{said}"
     );
 }

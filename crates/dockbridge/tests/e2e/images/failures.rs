@@ -46,7 +46,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
             "has the checksum",
         )
         .await;
-    assert!(!ran.stderr.contains("making the server"), "{ran}");
+    assert!(!ran.stderr.contains("creating the server"), "{ran}");
     site.fails(
         "no such file",
         &["--file", "/no/such/file"],

@@ -1,0 +1,103 @@
+//! The cloud project of one identity: the client, how machines are made, and what this process
+//! remembers between requests. The other files here add what is done with it.
+
+use std::sync::Arc;
+
+use hetzner::Client;
+use russh::keys::PrivateKey;
+use secrecy::SecretString;
+use tunnel::AgentPlan;
+
+use super::fresh_volume::FreshVolume;
+use super::logins::Logins;
+use super::price_list::PriceList;
+use super::probe::PortCheck;
+use crate::books::Books;
+use crate::boot_history::BootHistory;
+use crate::error::MachineError;
+use crate::identity::Identity;
+use crate::lease::Lease;
+use crate::operation::Operation;
+use crate::port_window::PortWindows;
+use crate::spec::Spec;
+
+/// What a machine does when its lease ends.
+#[derive(Debug, Clone)]
+pub enum SelfDestruct {
+    /// It deletes itself through the API, reached from the machine at this address.
+    Delete {
+        /// API base as the machine reaches it.
+        endpoint: String,
+        /// Sent over SSH, kept in the agent's memory.
+        token: SecretString,
+    },
+    /// It powers off.
+    PowerOff,
+}
+
+/// How machines of one identity are made.
+#[derive(Debug, Clone)]
+pub struct CloudOptions {
+    /// Profile and owner.
+    pub identity: Identity,
+    /// What the settings ask for.
+    pub spec: Spec,
+    /// This computer's login key.
+    pub login: Arc<PrivateKey>,
+    /// Directory of the agent's binaries.
+    pub agent: AgentPlan,
+    /// This client's lease.
+    pub lease: Lease,
+    /// What happens at the end of the lease.
+    pub self_destruct: SelfDestruct,
+    /// Whether containers that ran on the last machine are started on the next one even if they
+    /// have no restart policy.
+    pub resume: bool,
+    /// How past machines booted. It decides the image where the settings say `auto`.
+    pub boot_history: BootHistory,
+    /// The port numbers that the engine chooses for published ports.
+    pub port_windows: PortWindows,
+    /// How dockbridge finds out whether this computer's network lets TCP 22 out.
+    pub port_check: PortCheck,
+    /// Receives each server and volume that is created or deleted.
+    pub books: Books,
+}
+
+/// A provider over the API of one cloud project.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    pub(super) client: Client,
+    pub(super) options: Arc<CloudOptions>,
+    pub(super) prices: Arc<PriceList>,
+    pub(super) logins: Arc<Logins>,
+    pub(super) fresh_volume: Arc<FreshVolume>,
+}
+
+impl Cloud {
+    /// Asks nothing and creates nothing yet.
+    pub fn new(client: Client, options: CloudOptions) -> Self {
+        Self {
+            client,
+            options: Arc::new(options),
+            prices: Arc::default(),
+            logins: Arc::default(),
+            fresh_volume: Arc::default(),
+        }
+    }
+
+    /// Seconds since 1970 by the cloud's clock, since ages are counted from times that the cloud
+    /// has set.
+    pub(super) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second().saturating_sub(self.client.clock_offset().unwrap_or(0))
+    }
+
+    /// Waits until actions have ended. Does not fail if the resource is already gone.
+    pub(super) async fn settled(
+        &self,
+        operation: Operation,
+        begun: hetzner::Result<Vec<hetzner::Action>>,
+    ) -> Result<(), MachineError> {
+        let actions = begun.map_err(MachineError::cloud(operation))?;
+        self.client.wait(actions).await.map_err(MachineError::cloud(operation))
+    }
+}
