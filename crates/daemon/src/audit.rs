@@ -158,13 +158,7 @@ mod tests {
         let told: Vec<_> =
             log.read().into_iter().map(|entry| (entry.id, entry.actor, entry.reason)).collect();
         let expected = [
-            (
-                Some(1),
-                Actor::User,
-                "dockbridge \
-            sweep"
-                    .to_owned(),
-            ),
+            (Some(1), Actor::User, "dockbridge sweep".to_owned()),
             (Some(2), Actor::Policy, "idle".to_owned()),
         ];
         assert_eq!(told, expected);

@@ -147,12 +147,7 @@ async fn exchange<T: DeserializeOwned>(
         let message =
             serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
         Err(ClientError::Refused {
-            message: message.unwrap_or_else(|| {
-                format!(
-                    "the daemon answered \
-            {status}"
-                )
-            }),
+            message: message.unwrap_or_else(|| format!("the daemon answered {status}")),
         })
     };
     // A connection that ends first has told the request why, or has brought the answer with its

@@ -223,17 +223,15 @@ async fn remove_forward(
     if ports.remove(local) {
         return (StatusCode::OK, Json(Answer { message: None })).into_response();
     }
-    let message = format!(
-        "no forward made by hand listens on {local}; `dockbridge ports` lists \
-        them"
-    );
+    let message =
+        format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
     (StatusCode::NOT_FOUND, Json(Answer { message: Some(message) })).into_response()
 }
 
 fn no_ports() -> Response {
-    let message = "published ports are switched off: set `ports.enabled` to true and start the \
-        daemon anew"
-        .to_owned();
+    let message =
+        "published ports are switched off: set `ports.enabled` to true and start the daemon anew"
+            .to_owned();
     (StatusCode::CONFLICT, Json(Answer { message: Some(message) })).into_response()
 }
 
@@ -247,12 +245,6 @@ async fn tell(control: &Control, command: Command) -> (StatusCode, Json<Answer>)
 fn stopping() -> (StatusCode, Json<Answer>) {
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        Json(Answer {
-            message: Some(
-                "the daemon is \
-        stopping"
-                    .to_owned(),
-            ),
-        }),
+        Json(Answer { message: Some("the daemon is stopping".to_owned()) }),
     )
 }

@@ -42,8 +42,7 @@ impl Fill {
         let prune = "`docker system prune` frees what nobody uses";
         match self.size.saturating_mul(2).min(LARGEST) {
             larger if larger > self.size => format!(
-                "`dockbridge volume resize {larger}` grows it \
-                while everything runs, {prune}"
+                "`dockbridge volume resize {larger}` grows it while everything runs, {prune}"
             ),
             _ => prune.to_owned(),
         }
@@ -111,7 +110,7 @@ mod tests {
             fill(90, 20).warning().as_deref(),
             Some(
                 "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it \
-                    while everything runs, `docker system prune` frees what nobody uses"
+                 while everything runs, `docker system prune` frees what nobody uses"
             )
         );
         assert!(!fill(90, 10_240).advice().contains("resize"), "no larger one is sold");

@@ -348,8 +348,7 @@ impl Volume {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "prices are small and \
-    positive"
+    reason = "prices are small and positive"
 )]
 fn micros(price: f64) -> u64 {
     (price * 1e6).round() as u64

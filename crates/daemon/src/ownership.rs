@@ -51,8 +51,7 @@ pub enum OwnershipError {
     /// The path is longer than the address of a socket can be.
     #[error(
         "the path of the socket {} has {} bytes, and {LONGEST_PATH} are the most: the system \
-            allows \
-         {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
+         allows {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
         socket.display(), socket.as_os_str().len(), CONTROL.len()
     )]
     TooLong {

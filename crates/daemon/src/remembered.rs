@@ -137,8 +137,7 @@ mod tests {
         assert_eq!(
             last(130).age_seconds(Timestamp::from_second(20).unwrap()),
             0,
-            "the calendar \
-            was set back"
+            "the calendar was set back"
         );
         files.gone();
         assert_eq!(files.machine(), None);

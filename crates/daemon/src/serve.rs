@@ -145,8 +145,7 @@ impl Daemon {
             let age = last.age_seconds(jiff::Timestamp::now());
             begun.state = State::Absent {
                 because: Some(format!(
-                    "its machine, which answered {age} \
-                s ago, went while no dockbridge ran"
+                    "its machine, which answered {age} s ago, went while no dockbridge ran"
                 )),
             };
             accounts.loses(jiff::Timestamp::now());

@@ -224,8 +224,8 @@ pub(crate) fn clock_warning(offset: i64) -> Option<String> {
     };
     let direction = if offset > 0 { "ahead of" } else { "behind" };
     Some(format!(
-        "this computer's clock is {amount} {direction} the cloud's: costs, months and \
-        times are wrong until it is set"
+        "this computer's clock is {amount} {direction} the cloud's: costs, months and times are \
+         wrong until it is set"
     ))
 }
 
@@ -236,10 +236,9 @@ fn reason(state: &State) -> Option<String> {
         State::Lost { reason, trouble: None, .. } => Some(reason.clone()),
         State::Lost { reason, trouble: Some(trouble), .. } => Some(format!("{reason}; {trouble}")),
         State::Releasing { because, trouble: None } => Some(because.clone()),
-        State::Releasing { because, trouble: Some(trouble) } => Some(format!(
-            "{because}; \
-            {trouble}"
-        )),
+        State::Releasing { because, trouble: Some(trouble) } => {
+            Some(format!("{because}; {trouble}"))
+        }
         State::Failed { message, .. } => Some(message.clone()),
     }
 }
@@ -249,8 +248,8 @@ fn without_agent(machine: &Summary, agent: &AgentState) -> Option<String> {
     let (Some(_), AgentState::Absent { reason }) = (machine.id, agent) else { return None };
     Some(format!(
         "no agent runs on {} ({reason}): it cannot delete itself. When its lease ends it powers \
-            off and is billed until dockbridge, \
-         on this computer or another, removes it; `dockbridge server destroy` removes it at once",
+         off and is billed until dockbridge, on this computer or another, removes it; `dockbridge \
+         server destroy` removes it at once",
         machine.name
     ))
 }
@@ -282,10 +281,7 @@ mod tests {
             [None, None, None]
         );
         assert!(
-            said(400 * 86_400).contains(
-                "400 days ahead of the \
-            cloud's"
-            ),
+            said(400 * 86_400).contains("400 days ahead of the cloud's"),
             "{}",
             said(400 * 86_400)
         );

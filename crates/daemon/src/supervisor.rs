@@ -172,9 +172,7 @@ impl Supervisor {
         let mut next = match beginning {
             Beginning::Absent => Next::Rest,
             Beginning::Found => Next::FindOut {
-                reason: "dockbridge has just \
-                started"
-                    .to_owned(),
+                reason: "dockbridge has just started".to_owned(),
                 pause: Duration::ZERO,
             },
             Beginning::WantedGone => {

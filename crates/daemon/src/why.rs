@@ -68,25 +68,24 @@ impl Why {
                 match left.is_zero() {
                     true => "connecting again now".to_owned(),
                     false => format!(
-                        "connecting again in {:.0} s; a docker command tries at \
-                        once",
+                        "connecting again in {:.0} s; a docker command tries at once",
                         left.as_secs_f64().ceil()
                     ),
                 }
             }
-            State::Absent { .. } | State::Failed { .. } => "the next docker command wakes a \
-                machine"
-                .to_owned(),
+            State::Absent { .. } | State::Failed { .. } => {
+                "the next docker command wakes a machine".to_owned()
+            }
             State::Waking => "docker commands wait until the machine is ready".to_owned(),
-            State::Releasing { trouble: None, .. } => "the machine is being destroyed; its volume \
-                stays"
-                .to_owned(),
-            State::Releasing { .. } => "tried again until the machine is gone; its volume \
-                stays"
-                .to_owned(),
-            State::Up(ready) if ready.summary.id.is_none() => "this host is not ours: it is only \
-                connected to"
-                .to_owned(),
+            State::Releasing { trouble: None, .. } => {
+                "the machine is being destroyed; its volume stays".to_owned()
+            }
+            State::Releasing { .. } => {
+                "tried again until the machine is gone; its volume stays".to_owned()
+            }
+            State::Up(ready) if ready.summary.id.is_none() => {
+                "this host is not ours: it is only connected to".to_owned()
+            }
             State::Up(_) => return Self::of_machine(verdict),
         };
         Self { next, reasons: Vec::new(), endings: Vec::new(), warnings: verdict.warnings.clone() }
@@ -134,21 +133,18 @@ fn next(verdict: &Verdict) -> String {
     match verdict.outcome {
         Outcome::Destroy => format!("about to be destroyed, since {}", ending.because),
         Outcome::Grace => format!(
-            "destroyed in {} s, since {}; \
-            {cancel}",
+            "destroyed in {} s, since {}; {cancel}",
             ending.in_another.as_secs(),
             ending.because
         ),
         Outcome::Keep if ending.cancelled_by == Cancel::Activity => {
             format!(
-                "destroyed after another {} s without activity, the grace \
-                included",
+                "destroyed after another {} s without activity, the grace included",
                 ending.in_another.as_secs()
             )
         }
         Outcome::Keep => format!(
-            "destroyed in {} s at the latest: {}; \
-            {cancel}",
+            "destroyed in {} s at the latest: {}; {cancel}",
             ending.in_another.as_secs(),
             ending.because
         ),

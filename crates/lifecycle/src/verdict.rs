@@ -162,12 +162,7 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, tenure: &Tenure, now: Moment
     };
     let warning = tenure.budget.and_then(|budget| budget.warning());
     let warnings = warning
-        .map(|percent| {
-            format!(
-                "{percent} % of this month's budget are \
-        spent"
-            )
-        })
+        .map(|percent| format!("{percent} % of this month's budget are spent"))
         .into_iter()
         .collect();
     Verdict {

@@ -75,7 +75,7 @@ impl Accounts {
         let currency = self.ledger.currency.as_deref().unwrap_or("EUR");
         Some(format!(
             "another hour would exceed this month's budget: {:.2} of {:.2} {currency} are spent, \
-                net; raise activity.budget, or wait for the next month",
+             net; raise activity.budget, or wait for the next month",
             money(budget.spent),
             money(budget.limit)
         ))

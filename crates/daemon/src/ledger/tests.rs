@@ -293,8 +293,7 @@ fn what_another_process_enters_is_kept_and_counts() {
     });
     assert!(
         accounts.refusal(moment(created + 40)).is_some(),
-        "the builder counts against the \
-        budget"
+        "the builder counts against the budget"
     );
     accounts.sees(&machine(2, created + 50), moment(created + 60));
     let ids: Vec<u64> =

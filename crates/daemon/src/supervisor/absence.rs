@@ -42,11 +42,9 @@ impl Supervisor {
             let due = clock.now().plus(pause(has_failed, looks));
             until(&*clock, Some(due)).await;
             match provider.find().await {
-                Ok(Some(found)) if concerns_us(&found, has_failed) => Some(format!(
-                    "{} was found \
-                    in the cloud",
-                    found.name
-                )),
+                Ok(Some(found)) if concerns_us(&found, has_failed) => {
+                    Some(format!("{} was found in the cloud", found.name))
+                }
                 Ok(_) => None,
                 Err(error) => {
                     tracing::debug!(error = %machine::with_causes(&error), "no look round");
@@ -72,7 +70,7 @@ impl Supervisor {
             Some(silent) if self.lease_is_over() => {
                 format!(
                     "it ended itself with its lease: it heard nothing of this computer, which \
-                    slept or was cut off, for {silent} s"
+                     slept or was cut off, for {silent} s"
                 )
             }
             _ => "it is gone, and nobody here has ended it: it was deleted in the cloud, or by \

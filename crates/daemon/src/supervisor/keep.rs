@@ -251,8 +251,7 @@ impl Supervisor {
                     not be written down")
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = %with_causes(&error), "the lease could not be \
-                written down")
+                tracing::warn!(error = %with_causes(&error), "the lease could not be written down")
             }
             Err(_) => tracing::warn!(
                 "the lease could not be written down within {} s",

@@ -65,9 +65,7 @@ impl Supervisor {
                     reply(
                         &mut answer,
                         &Ok(Some(
-                            "This host is not ours: it was let go of, and goes \
-                        on."
-                            .to_owned(),
+                            "This host is not ours: it was let go of, and goes on.".to_owned(),
                         )),
                     );
                     self.leave_machine(&because);
@@ -88,8 +86,7 @@ impl Supervisor {
                     reply(
                         &mut answer,
                         &Err(format!(
-                            "{trouble}; dockbridge goes on trying, also \
-                        when it is started anew"
+                            "{trouble}; dockbridge goes on trying, also when it is started anew"
                         )),
                     );
                     self.enter(State::Releasing {
@@ -115,8 +112,8 @@ impl Supervisor {
             }
             if actor == Actor::User {
                 self.refuse_waiting(
-                    "the machine is to be destroyed by an order of the user, and \
-                    the cloud has not done it yet",
+                    "the machine is to be destroyed by an order of the user, and the cloud has not \
+                     done it yet",
                 );
             } else if self.is_wanted() && begun.elapsed() > LONGEST_PAUSE {
                 // A client waits, and the cloud did not let the machine go: it may be as good as

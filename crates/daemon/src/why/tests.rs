@@ -149,8 +149,7 @@ fn nine_nothing_but_the_grace() {
     assert!(why.reasons.is_empty());
     assert_eq!(
         why.next,
-        "destroyed in 20 s, since nothing has used it for 5 min; any activity \
-        cancels it"
+        "destroyed in 20 s, since nothing has used it for 5 min; any activity cancels it"
     );
     assert_eq!((why.endings[0].cause.as_str(), why.endings[0].grace_seconds), ("idle", 0));
 }
@@ -166,8 +165,8 @@ fn ten_a_locked_screen() {
     let why = stage.after(280);
     assert_eq!(
         why.next,
-        "destroyed in 20 s, since the screen has been locked for 4 min; unlocking \
-        the screen cancels it"
+        "destroyed in 20 s, since the screen has been locked for 4 min; unlocking the screen \
+         cancels it"
     );
     assert_eq!((why.endings[0].cause.as_str(), why.endings[1].cause.as_str()), ("lock", "idle"));
     assert_eq!(first(&why).0, "recent", "what would keep it if the screen were not locked");
@@ -182,8 +181,7 @@ fn eleven_an_age_and_a_budget_that_end_it_under_work() {
     let _build = stage.begin(Kind::Build, "POST /build");
     let why = stage.after(3_600);
     let hard = "destroyed in 10800 s at the latest: it is as old as activity.max_lifetime allows \
-        (4 h); \
-            nothing but other settings cancels it";
+        (4 h); nothing but other settings cancels it";
     assert_eq!((why.next.as_str(), first(&why).0), (hard, "build"));
     assert_eq!(why.warnings, ["90 % of this month's budget are spent"]);
     stage.tenure.budget = Some(Budget { limit: 1_000, spent: 995, next_unit: 9 });
@@ -203,14 +201,12 @@ fn twelve_no_machine_that_answers() {
         (State::Waking, "docker commands wait until the machine is ready"),
         (
             State::Lost { reason: String::new(), trouble: None, again },
-            "connecting again in 7 s; a \
-            docker command tries at once",
+            "connecting again in 7 s; a docker command tries at once",
         ),
         (State::Lost { reason: String::new(), trouble: None, again: None }, "connecting again now"),
         (
             State::Releasing { because: String::new(), trouble: None },
-            "the machine is being \
-            destroyed; its volume stays",
+            "the machine is being destroyed; its volume stays",
         ),
         (
             State::Releasing { because: String::new(), trouble: Some("no answer".to_owned()) },
@@ -218,8 +214,7 @@ fn twelve_no_machine_that_answers() {
         ),
         (
             State::Failed { message: String::new(), again: None },
-            "the next docker command wakes a \
-            machine",
+            "the next docker command wakes a machine",
         ),
     ] {
         let why = stage.without(&state);

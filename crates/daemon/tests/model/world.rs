@@ -207,8 +207,7 @@ impl World {
             let (mine, other) = (&self.computers[who], &self.computers[1 - who]);
             let (server, _) = mine.connected.expect("it is connected");
             self.holds(
-                "nobody's own work is destroyed but for its \
-                age",
+                "nobody's own work is destroyed but for its age",
                 !mine.works() || cause == Cause::MaxLifetime,
             );
             let others_works = other.acts()
@@ -298,10 +297,9 @@ impl World {
                         (Step::Create { .. }, true) => self.note("a machine was made"),
                         (Step::Create { .. }, false) => self.note("a race was lost"),
                         (Step::Delete { .. }, true) => self.note("one that was off was removed"),
-                        (Step::PowerOn { .. }, true) => self.note(
-                            "one that was left off was \
-                            started",
-                        ),
+                        (Step::PowerOn { .. }, true) => {
+                            self.note("one that was left off was started")
+                        }
                         _ => {}
                     }
                 }
@@ -383,8 +381,7 @@ impl World {
         self.holds("nothing of its data is lost", self.cloud.data == self.cloud.written);
         let bound = self.cloud.ends() + DEAD_MAN + TICK;
         self.holds(
-            "no machine runs on beyond its lease and a \
-            minute",
+            "no machine runs on beyond its lease and a minute",
             !self.cloud.runs() || now <= bound,
         );
     }

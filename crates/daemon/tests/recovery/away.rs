@@ -12,34 +12,23 @@ async fn a_lost_machine_is_looked_for_with_growing_pauses_and_found_without_anyb
     let Some(stage) = Stage::up(true).await else { return };
     stage.relay.set(Mode::Refusing);
     let (status, _) = stage
-        .until(
-            "an attempt \
-        failed",
-            |status| status.state == "lost" && status.next_attempt_seconds > Some(0.0),
-        )
+        .until("an attempt failed", |status| {
+            status.state == "lost" && status.next_attempt_seconds > Some(0.0)
+        })
         .await;
     let reason = status.reason.unwrap_or_default();
     assert!(
-        reason.contains(
-            "the connection \
-        broke"
-        ) || reason.contains("closed the connection"),
+        reason.contains("the connection broke") || reason.contains("closed the connection"),
         "{reason}"
     );
     assert!(reason.contains("cannot be reached"), "what the last attempt said: {reason}");
     assert!(status.why.next.starts_with("connecting again in "), "{}", status.why.next);
     // 1, 2 and 4 s, each longer or shorter by a quarter.
-    let (status, _) = stage
-        .until(
-            "the pauses \
-        grow",
-            |status| status.next_attempt_seconds > Some(2.6),
-        )
-        .await;
+    let (status, _) =
+        stage.until("the pauses grow", |status| status.next_attempt_seconds > Some(2.6)).await;
     assert!(
         status.since_seconds > 2.0,
-        "lost since it was lost, not since the last attempt: \
-        {status:?}"
+        "lost since it was lost, not since the last attempt: {status:?}"
     );
     stage.relay.set(Mode::Passing);
     let (status, took) = stage.until("it is found again", |status| status.state == "up").await;
@@ -60,8 +49,7 @@ async fn a_client_that_waits_does_not_wait_for_a_pause() {
     assert_eq!(stage.client().await.ask("GET", "/v1.41/containers/json").await.0, 200);
     assert!(
         asked.elapsed() < pause,
-        "answered after {:?} of a pause of \
-        {pause:?}",
+        "answered after {:?} of a pause of {pause:?}",
         asked.elapsed()
     );
     eprintln!(
@@ -75,13 +63,8 @@ async fn a_client_that_waits_does_not_wait_for_a_pause() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_is_away_at_the_start_stops_nobody_and_is_found_when_it_comes() {
     let Some(stage) = Stage::start(true, Mode::Refusing).await else { return };
-    let (status, _) = stage
-        .until(
-            "it was looked \
-        for",
-            |status| status.next_attempt_seconds > Some(0.0),
-        )
-        .await;
+    let (status, _) =
+        stage.until("it was looked for", |status| status.next_attempt_seconds > Some(0.0)).await;
     assert_eq!(status.state, "lost");
     // A command has three attempts of its own, and then says why.
     let answer = stage.client().await.ask("GET", "/v1.41/containers/json").await;
@@ -104,19 +87,12 @@ async fn a_machine_that_refuses_us_is_not_asked_again_by_itself() {
     stage.relay.strand();
     let (status, _) = stage.until("it says so", |status| status.state == "failed").await;
     assert!(
-        status.reason.as_ref().is_some_and(|reason| reason.contains(
-            "does not accept the \
-        key"
-        )),
+        status.reason.as_ref().is_some_and(|reason| reason.contains("does not accept the key")),
         "{status:?}"
     );
     assert_eq!(
         (status.next_attempt_seconds, status.why.next.as_str()),
-        (
-            None,
-            "the next docker \
-        command wakes a machine"
-        )
+        (None, "the next docker command wakes a machine")
     );
     // A command asks: whoever mended it need not wait.
     std::fs::write(&keys, trusted).unwrap();

@@ -74,21 +74,17 @@ async fn survives(loss: Loss, with_agent: bool) {
     let mut events = following.open("GET", "/events").await.into_body();
     assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "{}\n");
     stage
-        .until(
-            "the call is under \
-        way",
-            |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 3),
-        )
+        .until("the call is under way", |status| {
+            status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 3)
+        })
         .await;
 
     let struck = Instant::now();
     loss.strike(&stage).await;
     let lost = stage
-        .until(
-            "the loss is \
-            noticed",
-            |status| status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64(),
-        )
+        .until("the loss is noticed", |status| {
+            status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64()
+        })
         .await;
     let (answer, told) = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
     assert!(docker_error(&answer).contains("the connection to the machine"), "{answer:?}");
@@ -103,7 +99,7 @@ async fn survives(loss: Loss, with_agent: bool) {
     let recovered = if loss.is_told() { struck } else { mended }.elapsed();
     eprintln!(
         "{loss:?}, {}: noticed after {:.2} s, the running call told after {:.2} s, the next \
-            answered {:.2} s after {}",
+         answered {:.2} s after {}",
         if with_agent { "with agent" } else { "without agent" },
         lost.1.as_secs_f64(),
         told.as_secs_f64(),
@@ -171,11 +167,9 @@ async fn a_restarted_engine() {
         let mut running = stage.client().await;
         let running = tokio::spawn(async move { running.ask("GET", "/slow").await });
         stage
-            .until(
-                "the call is under \
-            way",
-                |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 2),
-            )
+            .until("the call is under way", |status| {
+                status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 2)
+            })
             .await;
         let since = Instant::now();
         stage.engine.stop();

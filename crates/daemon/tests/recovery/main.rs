@@ -5,8 +5,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "helpers of tests count as tests, and \
-    figures are for people"
+    reason = "helpers of tests count as tests, and figures are for people"
 )]
 
 #[path = "../../../tunnel/tests/rig/mod.rs"]

@@ -127,10 +127,10 @@ impl Client {
             .body(Empty::new())
             .unwrap();
         // After an answer the client's side takes a moment to be ready for the next request.
-        timeout(LONGEST, self.sender.ready()).await.expect("it is ready").expect(
-            "the client's \
-            connection holds",
-        );
+        timeout(LONGEST, self.sender.ready())
+            .await
+            .expect("it is ready")
+            .expect("the client's connection holds");
         timeout(LONGEST, self.sender.send_request(request))
             .await
             .expect("an answer")
@@ -205,8 +205,7 @@ async fn serve(stream: UnixStream) -> std::io::Result<()> {
         let answer = match request.split(' ').nth(1).unwrap_or_default() {
             "/slow" => std::future::pending().await,
             events if events.starts_with("/events") => {
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
-                chunked\r\n\r\n3\r\n{}\n\r\n"
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
             }
             _ => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]",
         };

@@ -52,11 +52,8 @@ pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 
 fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
     let currency = &bill.currency;
-    let mut lines = vec![format!(
-        "{} (UTC), net, in {currency}, as seen by this \
-        computer",
-        bill.month
-    )];
+    let mut lines =
+        vec![format!("{} (UTC), net, in {currency}, as seen by this computer", bill.month)];
     let minute = |moment: Timestamp| moment.strftime("%Y-%m-%d %H:%M").to_string();
     for server in &bill.servers {
         let until = server.until.map_or_else(|| "now".to_owned(), minute);
@@ -66,16 +63,14 @@ fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
             if server.purpose == Purpose::ImageBuilder { ", an image was built on it" } else { "" };
         let what = format!("{} in {} ({}){built}", server.server_type, server.location, server.id);
         lines.push(format!(
-            "  {what}, {span}: {} started h at {:.4}: \
-            {:.4}",
+            "  {what}, {span}: {} started h at {:.4}: {:.4}",
             server.hours, server.hourly, server.cost
         ));
     }
     for volume in &bill.volumes {
         let what = format!("volume of {} GB in {} ({})", volume.size, volume.location, volume.id);
         lines.push(format!(
-            "  {what}: {} h at {:.2} a month: \
-            {:.4}",
+            "  {what}: {} h at {:.2} a month: {:.4}",
             volume.hours, volume.monthly, volume.cost
         ));
     }
@@ -85,8 +80,7 @@ fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
     lines.push(format!("Total {:.2} {currency}", bill.total));
     if let Some(budget) = budget {
         lines.push(format!(
-            "Budget {budget:.2} {currency} a month, {:.0} % of it \
-            spent",
+            "Budget {budget:.2} {currency} a month, {:.0} % of it spent",
             bill.total / budget * 100.0
         ));
     }
@@ -135,7 +129,7 @@ mod tests {
             [
                 "2026-11 (UTC), net, in EUR, as seen by this computer",
                 "  cx23 in fsn1 (7), 2026-11-10 08:00 to 2026-11-10 09:05 (its end was not seen): \
-                    2 started h at 0.0096: 0.0192",
+                 2 started h at 0.0096: 0.0192",
                 "  volume of 20 GB in fsn1 (9): 72 h at 0.88 a month: 0.0880",
                 "Total 0.11 EUR",
                 "Budget 0.20 EUR a month, 54 % of it spent",

@@ -71,11 +71,7 @@ impl Scene<'_> {
         let at = self.tenure.when_aged(limit);
         Some(self.hard(
             Cause::MaxLifetime,
-            format!(
-                "it is as old as activity.max_lifetime allows \
-            ({})",
-                in_words(limit)
-            ),
+            format!("it is as old as activity.max_lifetime allows ({})", in_words(limit)),
             at,
         ))
     }
@@ -86,15 +82,11 @@ impl Scene<'_> {
             return None;
         }
         let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(self.now)));
-        Some(
-            self.hard(
-                Cause::Budget,
-                "another hour would exceed this month's \
-            budget"
-                    .to_owned(),
-                over.minus(billing.release_takes),
-            ),
-        )
+        Some(self.hard(
+            Cause::Budget,
+            "another hour would exceed this month's budget".to_owned(),
+            over.minus(billing.release_takes),
+        ))
     }
 
     fn hard(&self, cause: Cause, because: String, at: Moment) -> Way {

@@ -81,9 +81,9 @@ impl Scene<'_> {
         Hold {
             kind: ReasonKind::Recent,
             what: match seen {
-                _ if self.policy.idle_timeout == Policy::UNLIMITED => "idleness ends no machine \
-                    (activity.idle_timeout: none)"
-                    .to_owned(),
+                _ if self.policy.idle_timeout == Policy::UNLIMITED => {
+                    "idleness ends no machine (activity.idle_timeout: none)".to_owned()
+                }
                 None => "the machine has just been made".to_owned(),
                 Some(seen) => format!("last activity: {}", seen.source),
             },
@@ -111,11 +111,7 @@ impl Scene<'_> {
             .filter(|container| container.keeps)
             .map(|container| {
                 hold(
-                    format!(
-                        "container {} has the label \
-                dockbridge.keep",
-                        container.name
-                    ),
+                    format!("container {} has the label dockbridge.keep", container.name),
                     None,
                     true,
                 )
@@ -126,8 +122,7 @@ impl Scene<'_> {
             [one] => format!("container {} is running", one.name),
             [first, second] => format!("containers {} and {} are running", first.name, second.name),
             [first, second, rest @ ..] => format!(
-                "containers {}, {} and {} more are \
-                running",
+                "containers {}, {} and {} more are running",
                 first.name,
                 second.name,
                 rest.len()

@@ -66,8 +66,7 @@ impl Stage {
             self.clock.advance(seconds(1));
             assert!(
                 self.clock.now().since(begun) < seconds(1_000_000),
-                "it never goes: \
-                {:?}",
+                "it never goes: {:?}",
                 self.verdict()
             );
         }
@@ -204,8 +203,7 @@ fn a_paid_hour_is_used_until_the_grace_and_the_way_down_just_fit_in() {
     assert_eq!(
         stage.lives_for(),
         330,
-        "too late for this hour: at once, which may still be in \
-        time"
+        "too late for this hour: at once, which may still be in time"
     );
 }
 
