@@ -29,7 +29,7 @@ mod wakes_file;
 mod why;
 
 pub use audit::{AuditEntry, AuditLog};
-pub use end::EndStatus;
+pub use end::{EndCause, EndStatus};
 pub use gateway::{BindMounts, Folders};
 pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};

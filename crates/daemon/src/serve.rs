@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
 use crate::control::{self, Control};
+use crate::end::EndCause;
 use crate::ledger::Accounts;
 use crate::link::{Link, Onlooker};
 use crate::ownership::{Ownership, OwnershipError, control_socket};
@@ -143,12 +144,12 @@ impl Daemon {
             && let Some(last) = begun.last_known.take()
         {
             let age = last.age_seconds(jiff::Timestamp::now());
-            begun.state = State::Absent {
-                because: Some(format!(
-                    "its machine, which answered {age} s ago, went while no dockbridge ran"
-                )),
-            };
-            accounts.loses(jiff::Timestamp::now());
+            let because = format!(
+                "the machine, which answered {age} s ago, ended while no dockbridge daemon ran"
+            );
+            let cause = EndCause::unseen(because.clone());
+            accounts.machines_ended_unseen(&cause, jiff::Timestamp::now());
+            begun.state = State::Absent { because: Some(because) };
             remembered.gone();
         }
         let expected = begun.last_known.is_some();

@@ -270,7 +270,6 @@ impl Supervisor {
             ports.detach();
         }
         self.activity.set_containers(Vec::new());
-        self.accounts.ends(Timestamp::now());
         self.remembered.gone();
         (self.expected, self.heard, self.promised) = (false, None, None);
         self.situation.send_modify(|situation| situation.last_known = None);

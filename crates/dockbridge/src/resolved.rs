@@ -251,7 +251,7 @@ impl Resolved {
                 named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
             paths.profile_state(&profile)
         };
-        daemon::books_of(folder, self.settings.keepalive.timeout)
+        daemon::books_of(folder, self.settings.keepalive.timeout, command_line())
     }
 
     /// What this client says of itself.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use machine::Summary;
 
 use super::{Supervisor, until};
+use crate::end::EndCause;
 use crate::state::State;
 
 /// After a failure; it doubles with each look.
@@ -97,7 +98,7 @@ impl Supervisor {
 
     /// The machine is gone, and nobody saw its end.
     pub(super) fn lose_machine(&mut self, because: &str) {
-        self.accounts.loses(Timestamp::now());
+        self.accounts.machines_ended_unseen(&EndCause::unseen(because), Timestamp::now());
         self.leave_machine(because);
     }
 }

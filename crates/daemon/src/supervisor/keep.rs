@@ -175,7 +175,7 @@ impl Supervisor {
     /// The machine is there, and costs.
     fn book(&mut self, ready: &Ready) {
         let now = Timestamp::now();
-        self.accounts.sees(&ready.summary, now);
+        self.accounts.machine_exists(&ready.summary, now);
         if ready.summary.id.is_some() {
             let last = LastKnown { machine: ready.summary.clone(), seen: now.as_second() };
             self.remembered.sees(&last);

@@ -9,6 +9,7 @@ use machine::{Actor, Behalf, Consent, Destroyed, MachineError, Ready};
 use tokio::time::{Instant, sleep};
 
 use super::{Answer, Command, Next, Release, Supervisor, with_causes};
+use crate::end::EndCause;
 use crate::state::State;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -49,6 +50,8 @@ impl Supervisor {
                     self.close(ready).await;
                     reply(&mut answer, &Ok(Some(told)));
                     self.ended(server, actor, &because);
+                    let cause = EndCause::by(actor, because.clone());
+                    self.accounts.machines_ended(&cause, Timestamp::now());
                     self.leave_machine(&because);
                     return over;
                 }

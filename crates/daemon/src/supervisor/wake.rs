@@ -15,7 +15,7 @@ use tunnel::{Class, Destination};
 use super::{
     CALLED_OFF_FOR, Command, DestroyOrder, Next, Release, Supervisor, called_off, with_causes,
 };
-use crate::end::End;
+use crate::end::{End, EndCause};
 use crate::ledger::Accounts;
 use crate::state::{Situation, State};
 
@@ -62,13 +62,14 @@ impl Observer for Witness<'_> {
     }
 
     fn created(&self, server: &Summary) {
-        self.accounts(|accounts| accounts.sees(server, Timestamp::now()));
+        self.accounts(|accounts| accounts.machine_exists(server, Timestamp::now()));
     }
 
     fn deleted(&self, id: u64, because: &str) {
         let now = Timestamp::now();
-        self.accounts(|accounts| accounts.one_ends(id, now));
         let actor = if self.is_called_off() { Actor::User } else { Actor::Daemon };
+        let cause = EndCause::by(actor, because);
+        self.accounts(|accounts| accounts.server_ended(id, &cause, now));
         tracing::warn!(server = id, actor = actor.words(), because, "the server was deleted");
         let end = End { server: Some(id), actor, because: because.to_owned(), at: now };
         self.situation.send_modify(|situation| situation.last_end = Some(end));

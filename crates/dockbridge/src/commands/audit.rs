@@ -1,4 +1,4 @@
-//! `dockbridge audit`: every call that changed the cloud.
+//! `dockbridge audit`: each call that changed the cloud, with its actor and reason.
 
 use daemon::{AuditEntry, AuditLog};
 
@@ -14,7 +14,6 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs it.
 pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
     let entries = AuditLog::in_folder(&resolved.paths.profile_state(&resolved.profile), "").read();

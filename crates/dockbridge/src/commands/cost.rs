@@ -1,7 +1,8 @@
-//! `dockbridge cost`: what ran in a month, and what it costs.
+//! `dockbridge cost`: which servers and volumes existed in a month, and what they cost.
 
-use daemon::{Bill, Ledger, Month, Purpose};
+use daemon::{Bill, EndCause, Ledger, Month, Purpose};
 use jiff::Timestamp;
+use machine::Actor;
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -11,7 +12,7 @@ use crate::resolved::{GlobalArgs, Resolved};
 /// Arguments of `cost`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Another month than this one, such as 2026-11
+    /// Another month, such as 2026-11
     #[arg(long, value_name = "YYYY-MM", value_parser = month)]
     month: Option<Month>,
     /// As JSON
@@ -24,13 +25,12 @@ fn month(text: &str) -> Result<Month, String> {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct WithBudget<'a> {
     #[serde(flatten)]
     bill: &'a Bill,
     budget: Option<f64>,
 }
 
-/// Runs it.
 pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_what_holds(global)?;
     let now = Timestamp::now();
@@ -40,7 +40,7 @@ pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     #[expect(clippy::cast_precision_loss, reason = "a budget is at most a million")]
     let budget = resolved.settings.activity.budget.map(|limit| limit as f64 / 1e6);
     if arguments.json {
-        say(&serde_json::to_string_pretty(&Told { bill: &bill, budget })
+        say(&serde_json::to_string_pretty(&WithBudget { bill: &bill, budget })
             .map_err(|error| Failure::new(error.to_string()))?);
         return Ok(());
     }
@@ -66,6 +66,7 @@ fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
             "  {what}, {span}: {} started h at {:.4}: {:.4}",
             server.hours, server.hourly, server.cost
         ));
+        lines.extend(server.end.as_ref().and_then(abnormal_end));
     }
     for volume in &bill.volumes {
         let what = format!("volume of {} GB in {} ({})", volume.size, volume.location, volume.id);
@@ -87,6 +88,15 @@ fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
     lines
 }
 
+/// A line for a server that neither the user nor the policy ended.
+fn abnormal_end(end: &EndCause) -> Option<String> {
+    match end.actor {
+        Some(Actor::User | Actor::Policy) => None,
+        Some(Actor::Daemon) => Some(format!("    deleted by dockbridge: {}", end.reason)),
+        None => Some(format!("    not deleted by this computer: {}", end.reason)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use daemon::{ServerBill, VolumeBill};
@@ -94,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bill_tells_each_part_with_its_price() {
+    fn bill_lists_each_part_with_its_price_and_unusual_end() {
         let server = ServerBill {
             id: 7,
             name: "m".to_owned(),
@@ -103,17 +113,27 @@ mod tests {
             from: "2026-11-10T08:00:00Z".parse().unwrap(),
             until: Some("2026-11-10T09:05:00Z".parse().unwrap()),
             estimated: true,
+            end: Some(EndCause::unseen("it is gone")),
             purpose: Purpose::Machine,
             hours: 2,
             hourly: 0.0096,
             cost: 0.0192,
         };
+        let ended_by = |id, actor, reason| ServerBill {
+            id,
+            estimated: false,
+            end: Some(EndCause::by(actor, reason)),
+            ..server.clone()
+        };
+        let silent = ended_by(8, Actor::Daemon, "it does not answer");
+        let idle = ended_by(10, Actor::Policy, "nothing has used it for 5 min");
         let volume = VolumeBill {
             id: 9,
             name: "v".to_owned(),
             size: 20,
             location: "fsn1".to_owned(),
             hours: 72,
+            end: None,
             monthly: 0.88,
             cost: 0.088,
         };
@@ -121,7 +141,7 @@ mod tests {
             month: "2026-11".to_owned(),
             currency: "EUR".to_owned(),
             total: 0.1072,
-            servers: vec![server],
+            servers: vec![server, silent, idle],
             volumes: vec![volume],
         };
         assert_eq!(
@@ -130,6 +150,12 @@ mod tests {
                 "2026-11 (UTC), net, in EUR, as seen by this computer",
                 "  cx23 in fsn1 (7), 2026-11-10 08:00 to 2026-11-10 09:05 (its end was not seen): \
                  2 started h at 0.0096: 0.0192",
+                "    not deleted by this computer: it is gone",
+                "  cx23 in fsn1 (8), 2026-11-10 08:00 to 2026-11-10 09:05: 2 started h at 0.0096: \
+                 0.0192",
+                "    deleted by dockbridge: it does not answer",
+                "  cx23 in fsn1 (10), 2026-11-10 08:00 to 2026-11-10 09:05: 2 started h at \
+                 0.0096: 0.0192",
                 "  volume of 20 GB in fsn1 (9): 72 h at 0.88 a month: 0.0880",
                 "Total 0.11 EUR",
                 "Budget 0.20 EUR a month, 54 % of it spent",
