@@ -36,6 +36,7 @@ pub use ownership::{Ownership, OwnershipError};
 pub use ports;
 pub use remembered::LastKnown;
 pub use serve::{Daemon, DaemonError, Options};
+pub use status::clock_warning;
 pub use status::{LastKnownStatus, PhaseStatus, PinStatus, Status};
 pub use wakes_file::wakes_of;
 pub use why::{EndingStatus, ReasonStatus, Why};

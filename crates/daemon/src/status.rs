@@ -213,8 +213,9 @@ impl Status {
 /// More than this is no delay of an answer, and can make a bill or an age wrong, in seconds.
 const FAR_OFF: u64 = 5 * 60;
 
-/// What a clock means that is `offset` seconds ahead of the cloud's.
-pub(crate) fn clock_warning(offset: i64) -> Option<String> {
+/// What to say about a clock that is `offset` seconds ahead of the cloud's, or behind it if that is
+/// negative; `None` if it is right.
+pub fn clock_warning(offset: i64) -> Option<String> {
     let far = offset.unsigned_abs();
     let amount = match far {
         0..=FAR_OFF => return None,

@@ -324,6 +324,9 @@ impl MachineError {
                     browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong",
                 )
             }
+            MachineError::Cloud { source, .. } if source.is_clock_trouble() => Some(
+                "set the clock (`date` shows it, `timedatectl set-ntp true` sets it by the network)",
+            ),
             MachineError::Cloud { source, .. }
                 if matches!(**source, hetzner::Error::Transport { .. }) =>
             {

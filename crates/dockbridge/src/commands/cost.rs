@@ -1,13 +1,20 @@
 //! `dockbridge cost`: which servers and volumes existed in a month, and what they cost.
 
+use std::time::Duration;
+
 use daemon::{Bill, EndCause, Ledger, Month, Purpose};
 use jiff::Timestamp;
+use hetzner::Query;
 use machine::Actor;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
+
+/// The bill does not wait longer for the cloud's time.
+const LONGEST_QUESTION: Duration = Duration::from_secs(2);
 
 /// Arguments of `cost`.
 #[derive(Debug, clap::Args)]
@@ -25,13 +32,14 @@ fn month(text: &str) -> Result<Month, String> {
 }
 
 #[derive(Serialize)]
-struct WithBudget<'a> {
+struct Printed<'a> {
     #[serde(flatten)]
     bill: &'a Bill,
     budget: Option<f64>,
+    warnings: &'a [String],
 }
 
-pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
+pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load_what_holds(global)?;
     let now = Timestamp::now();
     let lease = i64::try_from(resolved.settings.keepalive.timeout.as_secs()).unwrap_or(i64::MAX);
@@ -39,15 +47,32 @@ pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let bill = ledger.bill(arguments.month.unwrap_or_else(|| Month::of(now)), lease, now);
     #[expect(clippy::cast_precision_loss, reason = "a budget is at most a million")]
     let budget = resolved.settings.activity.budget.map(|limit| limit as f64 / 1e6);
+    let warnings: Vec<String> = clock_warning(&resolved).await.into_iter().collect();
     if arguments.json {
-        say(&serde_json::to_string_pretty(&WithBudget { bill: &bill, budget })
+        let printed = Printed { bill: &bill, budget, warnings: &warnings };
+        say(&serde_json::to_string_pretty(&printed)
             .map_err(|error| Failure::new(error.to_string()))?);
         return Ok(());
     }
     for line in lines(&bill, budget) {
         say(&line);
     }
+    for warning in &warnings {
+        say(&format!("Note: {warning}."));
+    }
     Ok(())
+}
+
+/// Months and hours are counted by this computer's clock; each answer of the cloud has the right
+/// time. No answer, no warning: the ledger is printed without the cloud, too.
+async fn clock_warning(resolved: &Resolved) -> Option<String> {
+    if resolved.own_host().is_some() {
+        return None;
+    }
+    let client = resolved.client(resolved.token().ok()?).ok()?;
+    // A refusal has the time as well.
+    let _ = timeout(LONGEST_QUESTION, client.locations().list(&Query::default())).await;
+    daemon::clock_warning(client.clock_offset()?)
 }
 
 fn lines(bill: &Bill, budget: Option<f64>) -> Vec<String> {
