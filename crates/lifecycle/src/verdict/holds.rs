@@ -142,7 +142,7 @@ impl Scene<'_> {
         let pin = self.snapshot.pin?;
         Some(Hold {
             kind: ReasonKind::Pin,
-            what: "pinned by a person".to_owned(),
+            what: "pinned by the user".to_owned(),
             client: None,
             since: Some(pin.since),
             last_traffic: None,
