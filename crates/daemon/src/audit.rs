@@ -1,4 +1,4 @@
-//! The audit log: every call that changed the cloud, as JSON lines in the profile's state folder.
+//! The audit log: every call that changed the cloud, as JSON lines in the profile's state directory.
 //! Written by the daemon and by commands, read by `dockbridge audit`; files beyond the bound are
 //! rotated.
 
@@ -47,7 +47,7 @@ pub struct AuditEntry {
 /// The audit log of one profile.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    folder: PathBuf,
+    directory: PathBuf,
     /// For calls of which nobody has said on whose behalf they are.
     by_default: String,
 }
@@ -55,8 +55,8 @@ pub struct AuditLog {
 impl AuditLog {
     /// Nothing is written yet. `by_default` is the reason of calls on nobody's behalf, such as the
     /// command that runs.
-    pub fn in_folder(folder: &Path, by_default: impl Into<String>) -> Self {
-        Self { folder: folder.to_owned(), by_default: by_default.into() }
+    pub fn in_directory(directory: &Path, by_default: impl Into<String>) -> Self {
+        Self { directory: directory.to_owned(), by_default: by_default.into() }
     }
 
     /// Enters a call. A log that cannot be written keeps nothing from being done.
@@ -81,7 +81,7 @@ impl AuditLog {
             message,
         };
         if let Err(error) = self.append(&entry) {
-            tracing::warn!(%error, folder = %self.folder.display(), "the audit log could not be \
+            tracing::warn!(%error, directory = %self.directory.display(), "the audit log could not be \
                 written");
         }
     }
@@ -99,7 +99,7 @@ impl AuditLog {
     fn append(&self, entry: &AuditEntry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        std::fs::create_dir_all(&self.folder)?;
+        std::fs::create_dir_all(&self.directory)?;
         // A command and the daemon may write at once: the lock covers the rotation, too.
         let lock = self.open("audit.lock")?;
         lock.lock()?;
@@ -111,7 +111,7 @@ impl AuditLog {
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(name))
+        OpenOptions::new().create(true).append(true).mode(0o600).open(self.directory.join(name))
     }
 
     fn rotate(&self) -> io::Result<()> {
@@ -125,11 +125,11 @@ impl AuditLog {
     }
 
     fn current(&self) -> PathBuf {
-        self.folder.join("audit.jsonl")
+        self.directory.join("audit.jsonl")
     }
 
     fn aside(&self, number: u32) -> PathBuf {
-        self.folder.join(format!("audit.{number}.jsonl"))
+        self.directory.join(format!("audit.{number}.jsonl"))
     }
 }
 
@@ -151,8 +151,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_entry_has_the_actor_and_reason_of_the_work_that_made_the_call() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_folder(folder.path(), "dockbridge sweep");
+        let directory = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_directory(directory.path(), "dockbridge sweep");
         log.enter(&change(1, 1));
         Behalf::new(Actor::Policy, "idle").during(async { log.enter(&change(2, 1)) }).await;
         let told: Vec<_> =
@@ -162,21 +162,21 @@ mod tests {
             (Some(2), Actor::Policy, "idle".to_owned()),
         ];
         assert_eq!(told, expected);
-        let mode = folder.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
+        let mode = directory.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
     fn files_are_rotated_and_the_oldest_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_folder(folder.path(), "");
+        let directory = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_directory(directory.path(), "");
         let half = usize::try_from(LARGEST / 2).unwrap();
         for id in 1..=14 {
             log.enter(&change(id, half));
         }
         let ids: Vec<u64> = log.read().into_iter().filter_map(|entry| entry.id).collect();
         assert_eq!(ids, (5..=14).collect::<Vec<_>>(), "two a file, in five files");
-        std::fs::write(folder.path().join("audit.jsonl"), b"{\"at\":").unwrap();
+        std::fs::write(directory.path().join("audit.jsonl"), b"{\"at\":").unwrap();
         assert_eq!(log.read().len(), 8, "a damaged line is left out");
     }
 }

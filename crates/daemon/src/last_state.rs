@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use machine::Summary;
 use serde::{Deserialize, Serialize};
 
-use crate::kept_file;
+use crate::json_file;
 
 /// A machine as it last answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct LastKnown {
 impl LastKnown {
     /// From a profile's directory; `None` if no machine has answered, or its end is known.
     pub fn load(directory: &Path) -> Option<Self> {
-        kept_file::read(&machine_file(directory))
+        json_file::read(&machine_file(directory))
     }
 
     /// How long ago, in seconds.
@@ -52,7 +52,7 @@ impl LastState {
     }
 
     pub(crate) fn machine_answers(&self, last: &LastKnown) {
-        self.report(kept_file::write(&machine_file(&self.0), last));
+        self.report(json_file::write(&machine_file(&self.0), last));
     }
 
     /// The machine is known to be gone; an order to destroy it is carried out.
@@ -64,7 +64,7 @@ impl LastState {
     /// The user orders the machine's end.
     pub(crate) fn order_destroy(&self, now: Timestamp) {
         let order = DestroyOrder { since: now.as_second() };
-        self.report(kept_file::write(&order_file(&self.0), &order));
+        self.report(json_file::write(&order_file(&self.0), &order));
     }
 
     /// The order is carried out, or a request needs the machine.
@@ -73,7 +73,7 @@ impl LastState {
     }
 
     pub(crate) fn has_destroy_order(&self) -> bool {
-        kept_file::read::<DestroyOrder>(&order_file(&self.0)).is_some()
+        json_file::read::<DestroyOrder>(&order_file(&self.0)).is_some()
     }
 
     fn report(&self, written: std::io::Result<()>) {

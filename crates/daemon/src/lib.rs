@@ -7,13 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod boot_history;
 pub mod client;
 mod connector;
 mod containers;
 mod control;
 mod disk_usage;
 mod end;
-pub mod kept_file;
+pub mod json_file;
 mod last_state;
 mod ledger;
 mod metrics;
@@ -25,10 +26,10 @@ mod session_events;
 mod state;
 mod status;
 mod supervisor;
-mod wakes_file;
 mod why;
 
 pub use audit::{AuditEntry, AuditLog};
+pub use boot_history::boot_history_of;
 pub use end::{EndCause, EndStatus};
 pub use gateway::{BindMounts, Folders};
 pub use last_state::LastKnown;
@@ -37,5 +38,4 @@ pub use ownership::{Ownership, OwnershipError};
 pub use ports;
 pub use serve::{Daemon, DaemonError, Options};
 pub use status::{LastKnownStatus, PhaseStatus, PinStatus, Status, clock_warning};
-pub use wakes_file::wakes_of;
 pub use why::{EndingStatus, ReasonStatus, Why};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lifecycle::Activity;
 use serde::{Deserialize, Serialize};
 
-use crate::kept_file;
+use crate::json_file;
 
 /// The pin's file.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl PinFile {
 
     /// Sets the pin again unless it is over. A damaged file is no pin.
     pub(crate) fn restore(&self, activity: &Activity, now: Timestamp) {
-        let Some(stored) = kept_file::read::<Stored>(&self.0) else { return };
+        let Some(stored) = json_file::read::<Stored>(&self.0) else { return };
         match stored.until.map(|until| u64::try_from(until.saturating_sub(now.as_second()))) {
             None => activity.pin(None),
             Some(Ok(left)) if left > 0 => activity.pin(Some(Duration::from_secs(left))),
@@ -44,7 +44,7 @@ impl PinFile {
     ) -> std::io::Result<()> {
         let seconds = |length: Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
         let until = length.map(|length| now.as_second().saturating_add(seconds(length)));
-        kept_file::write(&self.0, &Stored { until })?;
+        json_file::write(&self.0, &Stored { until })?;
         activity.pin(length);
         Ok(())
     }

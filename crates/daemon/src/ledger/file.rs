@@ -13,7 +13,7 @@ use machine::{Actor, Behalf, Books, Posting};
 
 use super::Ledger;
 use crate::end::EndCause;
-use crate::kept_file;
+use crate::json_file;
 
 /// A change that could not be written, such as on a full disk: it is in memory only.
 pub(super) struct Unwritten {
@@ -46,7 +46,7 @@ pub fn books_of(
 
 /// A ledger that is missing or damaged is empty.
 pub(super) fn read(directory: &Path) -> Ledger {
-    kept_file::read(&path(directory)).unwrap_or_default()
+    json_file::read(&path(directory)).unwrap_or_default()
 }
 
 /// Changes the file, or `unwritten` where an earlier change could not be written.
@@ -62,7 +62,7 @@ pub(super) fn change(
     if before.as_ref() == Some(&ledger) {
         return Ok(ledger);
     }
-    match lock.and_then(|_lock| kept_file::write(&path(directory), &ledger)) {
+    match lock.and_then(|_lock| json_file::write(&path(directory), &ledger)) {
         Ok(()) => Ok(ledger),
         Err(error) => Err(Unwritten { ledger, error }),
     }

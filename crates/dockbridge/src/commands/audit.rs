@@ -16,7 +16,8 @@ pub struct Args {
 
 pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
-    let entries = AuditLog::in_folder(&resolved.paths.profile_state(&resolved.profile), "").read();
+    let entries =
+        AuditLog::in_directory(&resolved.paths.profile_state(&resolved.profile), "").read();
     if entries.is_empty() && !arguments.json {
         say("No call of this profile has changed the cloud.");
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use daemon::{Bill, EndCause, Ledger, Month, Purpose};
-use jiff::Timestamp;
 use hetzner::Query;
+use jiff::Timestamp;
 use machine::Actor;
 use serde::Serialize;
 use tokio::time::timeout;

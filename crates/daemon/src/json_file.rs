@@ -14,8 +14,8 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 
 /// Writes it. A reader sees the old file or the new one, never half of one.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
     }
     let beside = path.with_extension("new");
     let mut file = std::fs::File::create(&beside)?;
