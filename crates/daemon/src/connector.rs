@@ -34,7 +34,7 @@ impl WakingConnector {
         Self { state, wanted }
     }
 
-    /// Requests a machine. Returns the number of the attempt under way, or of the next.
+    /// Requests a machine. Returns the number of the present attempt, or of the next.
     fn request(&self) -> u64 {
         let attempt = self.state.borrow().attempts + 1;
         self.wanted.send_if_modified(|wanted| {
@@ -61,7 +61,7 @@ impl WakingConnector {
         }
     }
 
-    /// The machine of the attempt under way or of the next, or why it failed.
+    /// The machine of the present or next attempt, or why that failed.
     async fn wait(&self) -> Result<Arc<Ready>, String> {
         let mut state = self.state.clone();
         loop {

@@ -1,7 +1,5 @@
-//! Figures for a monitoring system, in the text format of Prometheus: `GET /metrics` of the control
-//! socket.
-//!
-//! Those of the forwards and of the volume. A counter begins anew when its port is opened anew.
+//! Metrics of the forwards and of the volume, in the text format of Prometheus: `GET /metrics` of the
+//! control socket. A counter restarts at zero when its port is opened again.
 
 use std::fmt::Write as _;
 
@@ -10,7 +8,7 @@ use ports::{PortState, PortStatus, Traffic};
 
 type Read = fn(&Traffic) -> u64;
 
-/// Name, kind, help, and where the value stands.
+/// Name, kind, help text and value.
 const FORWARDS: [(&str, &str, &str, Read); 6] = [
     ("connections", "gauge", "Connections (UDP: clients) open now.", |traffic| {
         traffic.connections_now as u64
@@ -50,10 +48,11 @@ pub(crate) fn render(ports: &[PortStatus], disk: Option<DiskUsage>) -> String {
         );
         for port in ports {
             let PortStatus { container, protocol, local, container_port, .. } = port;
+            let container = escaped(container);
             let _ = writeln!(
                 text,
-                "dockbridge_forward_{name}{{container=\"{}\",port=\"{container_port}\",protocol=\"{protocol}\",local=\"{local}\"}} {}",
-                escaped(container),
+                "dockbridge_forward_{name}{{container=\"{container}\",port=\"{container_port}\",\
+                 protocol=\"{protocol}\",local=\"{local}\"}} {}",
                 value(port)
             );
         }
@@ -67,7 +66,7 @@ pub(crate) fn render(ports: &[PortStatus], disk: Option<DiskUsage>) -> String {
     text
 }
 
-/// The name of a forward made by hand is what a person wrote.
+/// The name of a manual forward is any text.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

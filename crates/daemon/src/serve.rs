@@ -57,7 +57,7 @@ pub struct Options {
     /// A TCP port of this computer for the same API.
     pub proxy_port: Option<NonZeroU16>,
     /// What is known of the directories of this computer.
-    pub folders: Folders,
+    pub local_paths: Folders,
     /// Directory for what may be lost, such as the engine's last answer to `_ping`.
     pub state: PathBuf,
     /// How published ports appear; `None` to leave them alone.
@@ -151,7 +151,7 @@ impl Daemon {
             activity.clone(),
             ports.clone(),
             knowledge.clone(),
-            options.folders,
+            options.local_paths,
         )
         .looking_at(Arc::new(PassiveConnector::new(watched.clone())));
         let supervisor = Supervisor {

@@ -129,7 +129,7 @@ pub struct CostStatus {
 pub struct BudgetStatus {
     /// What may be spent.
     pub limit: f64,
-    /// What is, the volume and the hour under way included.
+    /// What is spent, with the volume and the hour that has begun.
     pub spent: f64,
 }
 

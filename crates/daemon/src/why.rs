@@ -45,7 +45,7 @@ pub struct ReasonStatus {
     pub seconds: Option<u64>,
 }
 
-/// One way in which the machine may end.
+/// One possible end of the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndingStatus {
     /// `idle`, `lock`, `max_lifetime` or `budget`.

@@ -144,7 +144,7 @@ impl Supervisor {
         self.judge(found).await
     }
 
-    /// What an attempt that was not interrupted leads to.
+    /// The outcome of an attempt that was not interrupted.
     async fn judge(&mut self, found: Found) -> Attempt {
         match found {
             Ok((_, Some(Joined::Ready(ready)))) => {

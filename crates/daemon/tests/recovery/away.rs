@@ -1,5 +1,5 @@
-//! A machine that stays away for longer: what the status tells, that nobody has to ask for it to be
-//! found, and that nobody waits longer than needed.
+//! A machine that does not answer for longer: what the status reports, that the daemon finds it
+//! without a request, and that no client waits longer than needed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::rig::{Mode, Stage, docker_error};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_machine_is_looked_for_with_growing_pauses_and_found_without_anybody_asking() {
+async fn lost_machine_is_retried_with_growing_pauses_and_found_without_a_request() {
     let Some(stage) = Stage::up(true).await else { return };
     stage.relay.set(Mode::Refusing);
     let (status, _) = stage
@@ -38,7 +38,7 @@ async fn a_lost_machine_is_looked_for_with_growing_pauses_and_found_without_anyb
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_waits_does_not_wait_for_a_pause() {
+async fn waiting_client_does_not_wait_for_a_pause() {
     let Some(stage) = Stage::up(true).await else { return };
     stage.relay.set(Mode::Refusing);
     let (status, _) =
@@ -61,12 +61,12 @@ async fn a_client_that_waits_does_not_wait_for_a_pause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_is_away_at_the_start_stops_nobody_and_is_found_when_it_comes() {
+async fn machine_that_is_away_at_the_start_is_found_when_it_comes() {
     let Some(stage) = Stage::start(true, Mode::Refusing).await else { return };
     let (status, _) =
         stage.until("it was looked for", |status| status.next_attempt_seconds > Some(0.0)).await;
     assert_eq!(status.state, "lost");
-    // A command has three attempts of its own, and then says why.
+    // A command has three attempts of its own, and then reports why they failed.
     let answer = stage.client().await.ask("GET", "/v1.41/containers/json").await;
     assert!(docker_error(&answer).contains("cannot be reached"), "{answer:?}");
     let (status, _) =
@@ -79,7 +79,7 @@ async fn a_machine_that_is_away_at_the_start_stops_nobody_and_is_found_when_it_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_refuses_us_is_not_asked_again_by_itself() {
+async fn machine_that_refuses_the_login_is_not_retried_without_a_request() {
     let Some(stage) = Stage::up(true).await else { return };
     let keys = stage.sshd.path("authorized_keys");
     let trusted = std::fs::read_to_string(&keys).unwrap();
@@ -94,7 +94,7 @@ async fn a_machine_that_refuses_us_is_not_asked_again_by_itself() {
         (status.next_attempt_seconds, status.why.next.as_str()),
         (None, "the next docker command wakes a machine")
     );
-    // A command asks: whoever mended it need not wait.
+    // A command gets a new attempt at once.
     std::fs::write(&keys, trusted).unwrap();
     assert_eq!(stage.client().await.ask("GET", "/v1.41/containers/json").await.0, 200);
     stage.close().await;
