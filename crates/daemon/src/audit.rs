@@ -80,8 +80,8 @@ impl AuditLog {
             message,
         };
         if let Err(error) = self.append(&entry) {
-            tracing::warn!(%error, directory = %self.directory.display(), "the audit log could not be \
-                written");
+            let directory = self.directory.display();
+            tracing::warn!(%error, %directory, "the audit log could not be written");
         }
     }
 

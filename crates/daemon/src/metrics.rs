@@ -1,5 +1,5 @@
-//! Metrics of the forwards and of the volume, in the text format of Prometheus: `GET /metrics` of the
-//! control socket. A counter restarts at zero when its port is opened again.
+//! Metrics of the forwards and of the volume, in the text format of Prometheus: `GET /metrics` of
+//! the control socket. A counter restarts at zero when its port is opened again.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
-//! One daemon for one Docker socket. A kernel lock says which daemon owns it, so that a killed daemon
-//! never blocks the next one; the socket file of a dead daemon is replaced, any other file in its
-//! place is left alone.
+//! One daemon for one Docker socket. A kernel lock says which daemon owns it, so that a killed
+//! daemon never blocks the next one; the socket file of a dead daemon is replaced, any other file
+//! in its place is left alone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};

@@ -1,6 +1,6 @@
-//! What happens to a daemon and its clients when the path to the machine is lost, and how the daemon
-//! recovers. The machine is a real sshd on this host, with the real agent; the engine behind it is
-//! a few lines of the test.
+//! What happens to a daemon and its clients when the path to the machine is lost, and how the
+//! daemon recovers. The machine is a real sshd on this host, with the real agent; the engine behind
+//! it is a few lines of the test.
 
 #![allow(
     clippy::unwrap_used,
