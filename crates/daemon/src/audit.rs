@@ -1,6 +1,5 @@
-//! The audit log: every call that changed the cloud, as JSON lines in the profile's state folder.
-//! Written by the daemon and by commands, read by `dockbridge audit`; files beyond the bound are
-//! rotated.
+//! The audit log: each call that changed the cloud, as JSON lines in the profile's state directory.
+//! The daemon and commands write it, `dockbridge audit` reads it. Large files are rotated.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,19 +11,19 @@ use machine::{Actor, Behalf, Change, ChangeResult};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A file with more bytes is put aside: about 3,000 calls, which are some hundred machines.
+/// A file with more bytes is rotated: about 3,000 calls, which are some hundred machines.
 const LARGEST: u64 = 1024 * 1024;
-/// Files that are kept beside the current one.
+/// Rotated files that are kept.
 const KEPT: u32 = 4;
 
 /// One call that may have changed the cloud.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// When the call was over.
+    /// When the call ended.
     pub at: Timestamp,
-    /// Who.
+    /// Who made the call.
     pub actor: Actor,
-    /// Why, in words for a user.
+    /// Why, human-readable.
     pub reason: String,
     /// The process that made the call.
     pub process: u32,
@@ -34,12 +33,12 @@ pub struct AuditEntry {
     pub path: String,
     /// The id of what was changed.
     pub id: Option<u64>,
-    /// What was sent, without secrets.
+    /// The body of the request, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Value>,
-    /// `accepted`, `refused` or `unknown`: no reply came, and it may have been carried out.
+    /// `accepted`, `refused`, or `unknown` if no reply came and the call may have had its effect.
     pub result: String,
-    /// The API's answer, where it refused, or why no reply came.
+    /// The API's reason for a refusal, or why no reply came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
@@ -47,19 +46,19 @@ pub struct AuditEntry {
 /// The audit log of one profile.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    folder: PathBuf,
-    /// For calls of which nobody has said on whose behalf they are.
+    directory: PathBuf,
+    /// The reason of calls without a [`Behalf`].
     by_default: String,
 }
 
 impl AuditLog {
-    /// Nothing is written yet. `by_default` is the reason of calls on nobody's behalf, such as the
+    /// Writes nothing yet. `by_default` is the reason of calls without a [`Behalf`], such as the
     /// command that runs.
-    pub fn in_folder(folder: &Path, by_default: impl Into<String>) -> Self {
-        Self { folder: folder.to_owned(), by_default: by_default.into() }
+    pub fn in_directory(directory: &Path, by_default: impl Into<String>) -> Self {
+        Self { directory: directory.to_owned(), by_default: by_default.into() }
     }
 
-    /// Enters a call. A log that cannot be written keeps nothing from being done.
+    /// Adds a call. If the log cannot be written, the work goes on.
     pub fn enter(&self, change: &Change) {
         let behalf =
             Behalf::current().unwrap_or_else(|| Behalf::new(Actor::User, self.by_default.clone()));
@@ -81,14 +80,14 @@ impl AuditLog {
             message,
         };
         if let Err(error) = self.append(&entry) {
-            tracing::warn!(%error, folder = %self.folder.display(), "the audit log could not be \
-                written");
+            let directory = self.directory.display();
+            tracing::warn!(%error, %directory, "the audit log could not be written");
         }
     }
 
-    /// All entries that are kept, oldest first. A line that is damaged is left out.
+    /// All entries, oldest first, without damaged lines.
     pub fn read(&self) -> Vec<AuditEntry> {
-        let files = (1..=KEPT).rev().map(|number| self.aside(number)).chain([self.current()]);
+        let files = (1..=KEPT).rev().map(|number| self.rotated(number)).chain([self.current()]);
         let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
         let lines = |text: String| {
             text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()
@@ -99,8 +98,8 @@ impl AuditLog {
     fn append(&self, entry: &AuditEntry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        std::fs::create_dir_all(&self.folder)?;
-        // A command and the daemon may write at once: the lock covers the rotation, too.
+        std::fs::create_dir_all(&self.directory)?;
+        // A command and the daemon may write at the same time: the lock covers the rotation, too.
         let lock = self.open("audit.lock")?;
         lock.lock()?;
         if self.current().metadata().is_ok_and(|file| file.len() >= LARGEST) {
@@ -111,25 +110,25 @@ impl AuditLog {
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().create(true).append(true).mode(0o600).open(self.folder.join(name))
+        OpenOptions::new().create(true).append(true).mode(0o600).open(self.directory.join(name))
     }
 
     fn rotate(&self) -> io::Result<()> {
         for number in (1..KEPT).rev() {
-            let (from, to) = (self.aside(number), self.aside(number + 1));
+            let (from, to) = (self.rotated(number), self.rotated(number + 1));
             if from.exists() {
                 std::fs::rename(from, to)?;
             }
         }
-        std::fs::rename(self.current(), self.aside(1))
+        std::fs::rename(self.current(), self.rotated(1))
     }
 
     fn current(&self) -> PathBuf {
-        self.folder.join("audit.jsonl")
+        self.directory.join("audit.jsonl")
     }
 
-    fn aside(&self, number: u32) -> PathBuf {
-        self.folder.join(format!("audit.{number}.jsonl"))
+    fn rotated(&self, number: u32) -> PathBuf {
+        self.directory.join(format!("audit.{number}.jsonl"))
     }
 }
 
@@ -150,39 +149,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_has_the_actor_and_reason_of_the_work_that_made_the_call() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_folder(folder.path(), "dockbridge sweep");
+    async fn entry_has_the_actor_and_reason_of_the_work_that_made_the_call() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_directory(directory.path(), "dockbridge sweep");
         log.enter(&change(1, 1));
         Behalf::new(Actor::Policy, "idle").during(async { log.enter(&change(2, 1)) }).await;
-        let told: Vec<_> =
+        let entries: Vec<_> =
             log.read().into_iter().map(|entry| (entry.id, entry.actor, entry.reason)).collect();
         let expected = [
-            (
-                Some(1),
-                Actor::User,
-                "dockbridge \
-            sweep"
-                    .to_owned(),
-            ),
+            (Some(1), Actor::User, "dockbridge sweep".to_owned()),
             (Some(2), Actor::Policy, "idle".to_owned()),
         ];
-        assert_eq!(told, expected);
-        let mode = folder.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
+        assert_eq!(entries, expected);
+        let mode = directory.path().join("audit.jsonl").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
-    fn files_are_rotated_and_the_oldest_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = AuditLog::in_folder(folder.path(), "");
+    fn files_are_rotated_and_the_oldest_is_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_directory(directory.path(), "");
         let half = usize::try_from(LARGEST / 2).unwrap();
         for id in 1..=14 {
             log.enter(&change(id, half));
         }
         let ids: Vec<u64> = log.read().into_iter().filter_map(|entry| entry.id).collect();
         assert_eq!(ids, (5..=14).collect::<Vec<_>>(), "two a file, in five files");
-        std::fs::write(folder.path().join("audit.jsonl"), b"{\"at\":").unwrap();
+        std::fs::write(directory.path().join("audit.jsonl"), b"{\"at\":").unwrap();
         assert_eq!(log.read().len(), 8, "a damaged line is left out");
     }
 }

@@ -1,4 +1,4 @@
-//! Speaks to a daemon over its control socket.
+//! A client of the daemon's control socket.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,19 +29,19 @@ pub struct Client {
 /// Why a daemon did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody is there.
+    /// No daemon serves the socket.
     #[error("no dockbridge serves {}", socket.display())]
     NotRunning {
         /// The Docker socket.
         socket: PathBuf,
     },
-    /// It said no.
+    /// The daemon refused.
     #[error("{message}")]
     Refused {
-        /// In words for a person.
+        /// Human-readable.
         message: String,
     },
-    /// The conversation broke off.
+    /// The connection broke, or the answer cannot be read.
     #[error("the daemon does not answer")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -52,24 +52,24 @@ impl Client {
         Self { socket: docker_socket.to_owned() }
     }
 
-    /// Everything at this moment.
+    /// The present status.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.ask(Method::GET, "/status").await
     }
 
-    /// Asks for a machine; it comes some time later.
+    /// Orders a machine; answered when the wake has begun.
     pub async fn wake(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/wake").await
     }
 
-    /// Pins the machine for a time, or until it is unpinned.
+    /// Pins the machine, for a time or without an end.
     pub async fn pin(&self, length: Option<Duration>) -> Result<Answer, ClientError> {
         let query =
             length.map_or_else(String::new, |length| format!("?seconds={}", length.as_secs()));
         self.ask(Method::POST, &format!("/pin{query}")).await
     }
 
-    /// Takes the pin off.
+    /// Removes the pin.
     pub async fn unpin(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/unpin").await
     }
@@ -84,23 +84,23 @@ impl Client {
         self.ask(Method::POST, "/destroy?stop=true").await
     }
 
-    /// Tells it of a volume that has another size now.
+    /// Reports that the volume has another size now.
     pub async fn volume_is(&self, volume: &VolumeSummary) -> Result<Answer, ClientError> {
         self.send(Method::PUT, "/volume", Some(volume)).await
     }
 
-    /// Ends the daemon. A wake under way is called off first, and its server deleted; the answer
+    /// Ends the daemon. A wake that goes on is called off first, and its server deleted; the answer
     /// says what became of it.
     pub async fn stop(&self) -> Result<Answer, ClientError> {
         self.ask(Method::POST, "/stop").await
     }
 
-    /// Makes a forward by hand; answered with it as `status` has it among its ports.
+    /// Adds a manual forward; answered with its entry in `status`.
     pub async fn add_forward(&self, forward: &ByHand) -> Result<serde_json::Value, ClientError> {
         self.send(Method::POST, "/ports", Some(forward)).await
     }
 
-    /// Removes a forward that was made by hand.
+    /// Removes a manual forward.
     pub async fn remove_forward(&self, local: &Local) -> Result<Answer, ClientError> {
         self.send(Method::DELETE, "/ports", Some(local)).await
     }
@@ -147,16 +147,11 @@ async fn exchange<T: DeserializeOwned>(
         let message =
             serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
         Err(ClientError::Refused {
-            message: message.unwrap_or_else(|| {
-                format!(
-                    "the daemon answered \
-            {status}"
-                )
-            }),
+            message: message.unwrap_or_else(|| format!("the daemon answered {status}")),
         })
     };
-    // A connection that ends first has told the request why, or has brought the answer with its
-    // last bytes.
+    // If the connection ends first, the request has the error, or the answer came with the last
+    // bytes.
     let driven = async {
         let _ = connection.await;
         std::future::pending().await

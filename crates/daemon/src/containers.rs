@@ -1,4 +1,4 @@
-//! What runs on the machine, asked of its engine. The question is no activity: nobody asked for it.
+//! The running containers, as the engine lists them. This query is no activity: no client made it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 use tunnel::{Class, Destination, Tunnel};
 
-/// A container with this label keeps the machine for as long as it runs.
+/// A container with this label keeps the machine while it runs.
 const KEEP: &str = "dockbridge.keep";
 /// 10,000 containers are about 10 MB.
 const MAX_ANSWER: usize = 64 << 20;
@@ -27,12 +27,12 @@ struct Listed {
     labels: Option<std::collections::BTreeMap<String, String>>,
 }
 
-/// The running containers; `None` when the engine does not say within the time.
-pub(crate) async fn running(tunnel: &Tunnel, patience: Duration) -> Option<Vec<Container>> {
-    match timeout(patience, list(tunnel)).await {
+/// The running containers; `None` if the engine does not answer in time.
+pub(crate) async fn running(tunnel: &Tunnel, limit: Duration) -> Option<Vec<Container>> {
+    match timeout(limit, list(tunnel)).await {
         Ok(Ok(listed)) => Some(listed.into_iter().map(container).collect()),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the engine did not say what runs");
+            tracing::debug!(%error, "the engine did not list its containers");
             None
         }
         Err(_) => None,
@@ -54,8 +54,8 @@ async fn list(tunnel: &Tunnel) -> Result<Vec<Listed>, Box<dyn std::error::Error 
         }
         Ok(serde_json::from_slice(&body)?)
     };
-    // A connection that ends first has told the request why, or has brought the answer with its
-    // last bytes.
+    // If the connection ends first, the request has the error, or the answer came with the last
+    // bytes.
     let driven = async {
         let _ = connection.await;
         std::future::pending().await
@@ -67,7 +67,7 @@ async fn list(tunnel: &Tunnel) -> Result<Vec<Listed>, Box<dyn std::error::Error 
 }
 
 fn container(listed: Listed) -> Container {
-    // Links of the old kind add names with a second slash; its own has one.
+    // Legacy links (`--link`) add names with a second slash; the container's own has one.
     let own = listed
         .names
         .iter()
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_keeps_unless_it_says_no() {
+    fn keep_label_counts_unless_it_is_false() {
         let read = |text: &str| container(serde_json::from_str(text).unwrap());
         let named =
             r#"{"Id":"4f5a","Names":["/other/alias","/web"],"Labels":{"dockbridge.keep":""}}"#;

@@ -23,19 +23,19 @@ use tokio::time::timeout;
 use crate::containers;
 use crate::metrics;
 use crate::pin::PinFile;
-use crate::state::{Situation, State};
+use crate::state::{DaemonState, MachineState};
 use crate::status::{Status, clock_warning};
 use crate::supervisor::{Command, DestroyOrder};
 
-/// The machine's own view is worth this much waiting.
+/// The longest wait for the machine's own report.
 const LONGEST_REPORT: Duration = Duration::from_secs(2);
 
-/// What the control API reads and whom it tells.
+/// What the control API reads, and where it sends commands.
 pub(crate) struct Control {
     pub(crate) profile: String,
     pub(crate) socket: PathBuf,
     pub(crate) proxy_port: Option<NonZeroU16>,
-    pub(crate) situation: watch::Receiver<Situation>,
+    pub(crate) state: watch::Receiver<DaemonState>,
     pub(crate) activity: Activity,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
@@ -45,10 +45,10 @@ pub(crate) struct Control {
     pub(crate) provider: Arc<dyn Provider>,
 }
 
-/// The answer to what was asked for.
+/// The answer to a command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answer {
-    /// What is to be told to the person, if anything: a sentence, or the reason of a refusal.
+    /// A sentence for the user, or the reason of a refusal.
     pub message: Option<String>,
 }
 
@@ -68,9 +68,9 @@ pub(crate) fn router(control: Control) -> Router {
 }
 
 async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
-    let mut now = control.situation.borrow().clone();
-    // The last heartbeat may be half a minute old; a person wants to know now.
-    if let State::Up(ready) = &now.state
+    let mut now = control.state.borrow().clone();
+    // The last heartbeat may be half a minute old.
+    if let MachineState::Up(ready) = &now.machine
         && let Ok(Ok(Reply::Report(report))) =
             timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
     {
@@ -97,19 +97,19 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
 
 async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    let disk = control.situation.borrow().report.as_ref().and_then(|report| report.disk);
+    let disk = control.state.borrow().report.as_ref().and_then(|report| report.disk);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render(&ports, disk)).into_response()
 }
 
 async fn wake(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
-    let before = control.situation.borrow().attempts;
-    let told = tell(&control, Command::Wake).await;
-    // Whoever asks for the state next is not to read how the last attempt ended.
-    let begun = |now: &Situation| {
-        matches!(now.state, State::Waking | State::Up(_)) || now.attempts > before
+    let before = control.state.borrow().attempts;
+    let sent = send(&control, Command::Wake).await;
+    // The next query of the state must not show the failure of the attempt before.
+    let begun = |now: &DaemonState| {
+        matches!(now.machine, MachineState::Waking | MachineState::Up(_)) || now.attempts > before
     };
-    let begun = control.situation.clone().wait_for(begun).await.is_ok();
-    if begun { told } else { stopping() }
+    let begun = control.state.clone().wait_for(begun).await.is_ok();
+    if begun { sent } else { stopping() }
 }
 
 async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
@@ -117,15 +117,15 @@ async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
     if control.commands.send(Command::Stop(Some(answer))).await.is_err() {
         return stopping();
     }
-    // Where there is nothing to say, the answer is dropped.
+    // If no wake was called off, the answer is dropped.
     (StatusCode::ACCEPTED, Json(Answer { message: answered.await.ok() }))
 }
 
-/// For how long to pin.
+/// How long to pin.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PinQuery {
-    /// `None` until it is taken off.
+    /// `None` for a pin without an end.
     seconds: Option<u64>,
 }
 
@@ -138,26 +138,26 @@ async fn pin(
         query.seconds.map(Duration::from_secs),
         jiff::Timestamp::now(),
     );
-    hold_to(&control, pinned.map(|()| None)).await
+    report_pin(&control, pinned.map(|()| None)).await
 }
 
 async fn unpin(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer>) {
     let unpinned = control.pin.unpin(&control.activity);
-    hold_to(&control, unpinned.map(|was| (!was).then(|| "It was not pinned.".to_owned()))).await
+    report_pin(&control, unpinned.map(|was| (!was).then(|| "It was not pinned.".to_owned()))).await
 }
 
-/// The machine is told at once: its lease depends on the pin.
-async fn hold_to(
+/// Sends the machine a heartbeat at once: its lease depends on the pin.
+async fn report_pin(
     control: &Control,
     done: std::io::Result<Option<String>>,
 ) -> (StatusCode, Json<Answer>) {
     match done {
         Ok(message) => {
-            let (status, _) = tell(control, Command::SayAlive(None)).await;
+            let (status, _) = send(control, Command::Heartbeat(None)).await;
             (status, Json(Answer { message }))
         }
         Err(error) => {
-            let message = Some(format!("the pin cannot be kept: {error}"));
+            let message = Some(format!("the pin cannot be written: {error}"));
             (StatusCode::INTERNAL_SERVER_ERROR, Json(Answer { message }))
         }
     }
@@ -188,15 +188,15 @@ async fn destroy(
     }
 }
 
-/// The volume has another size: what is known of the machine is put right, and the ledger.
+/// The volume has another size now: the daemon updates its state and the ledger.
 async fn volume(
     Shared(control): Shared<Arc<Control>>,
     Json(volume): Json<VolumeSummary>,
 ) -> (StatusCode, Json<Answer>) {
-    tell(&control, Command::Volume(volume)).await
+    send(&control, Command::Volume(volume)).await
 }
 
-/// Answered with the forward as it is.
+/// Answered with the new forward.
 async fn add_forward(
     Shared(control): Shared<Arc<Control>>,
     Json(forward): Json<ByHand>,
@@ -223,21 +223,19 @@ async fn remove_forward(
     if ports.remove(local) {
         return (StatusCode::OK, Json(Answer { message: None })).into_response();
     }
-    let message = format!(
-        "no forward made by hand listens on {local}; `dockbridge ports` lists \
-        them"
-    );
+    let message =
+        format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
     (StatusCode::NOT_FOUND, Json(Answer { message: Some(message) })).into_response()
 }
 
 fn no_ports() -> Response {
-    let message = "published ports are switched off: set `ports.enabled` to true and start the \
-        daemon anew"
-        .to_owned();
+    let message =
+        "published ports are switched off: set `ports.enabled` to true and restart the daemon"
+            .to_owned();
     (StatusCode::CONFLICT, Json(Answer { message: Some(message) })).into_response()
 }
 
-async fn tell(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {
+async fn send(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {
     match control.commands.send(command).await {
         Ok(()) => (StatusCode::ACCEPTED, Json(Answer { message: None })),
         Err(_) => stopping(),
@@ -247,12 +245,6 @@ async fn tell(control: &Control, command: Command) -> (StatusCode, Json<Answer>)
 fn stopping() -> (StatusCode, Json<Answer>) {
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        Json(Answer {
-            message: Some(
-                "the daemon is \
-        stopping"
-                    .to_owned(),
-            ),
-        }),
+        Json(Answer { message: Some("the daemon is stopping".to_owned()) }),
     )
 }

@@ -1,9 +1,37 @@
-//! The end of a server as this daemon brought it about: who, why, when. It is kept in the daemon's
-//! memory for `status`; a server that ends otherwise has no entry.
+//! The end of a server: who ended it, why and when. The daemon keeps the last one in memory for
+//! `status`, the ledger keeps them all.
 
 use jiff::Timestamp;
-use machine::Actor;
+use machine::{Actor, Behalf};
 use serde::{Deserialize, Serialize};
+
+/// Who ended a server or a volume, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndCause {
+    /// `None` if this computer did not end it: it ended itself with its lease, another computer
+    /// ended it, or it was deleted in the cloud's console.
+    pub actor: Option<Actor>,
+    /// Human-readable.
+    pub reason: String,
+}
+
+impl EndCause {
+    /// This computer ended it.
+    pub fn by(actor: Actor, reason: impl Into<String>) -> Self {
+        Self { actor: Some(actor), reason: reason.into() }
+    }
+
+    /// It ended otherwise.
+    pub fn unseen(reason: impl Into<String>) -> Self {
+        Self { actor: None, reason: reason.into() }
+    }
+}
+
+impl From<Behalf> for EndCause {
+    fn from(behalf: Behalf) -> Self {
+        Self::by(behalf.actor, behalf.reason)
+    }
+}
 
 /// A server that this daemon has deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,26 +39,26 @@ pub(crate) struct End {
     /// The cloud's id; `None` where only the profile's machine is known to be gone.
     pub(crate) server: Option<u64>,
     pub(crate) actor: Actor,
-    /// In words for a user.
+    /// Human-readable.
     pub(crate) because: String,
     pub(crate) at: Timestamp,
 }
 
-/// The same for clients of the control socket.
+/// An [`End`] for clients of the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndStatus {
     /// The cloud's id, where it is known.
     pub server: Option<u64>,
     /// Who ended the server.
     pub actor: Actor,
-    /// Why, in words for a user.
+    /// Why, human-readable.
     pub because: String,
     /// Seconds since then.
     pub age_seconds: u64,
 }
 
 impl End {
-    /// As a client is told at `now`.
+    /// With its age at `now`.
     pub(crate) fn status(&self, now: Timestamp) -> EndStatus {
         let age = now.as_second().saturating_sub(self.at.as_second());
         EndStatus {

@@ -1,41 +1,41 @@
-//! One profile's supervisor: it wires the rooms below together and keeps them true to each other.
+//! The daemon of one profile: it connects gateway, ports, machine and policy.
 //!
-//! A daemon owns one Docker socket. It wakes a machine when a client needs one, keeps the lease
-//! while it is used, and gives it up when the policy says so. What it knows may be lost at any
+//! A daemon owns one Docker socket. It wakes a machine when a client needs one, renews its lease
+//! while it is used, and takes it down when the policy says so. What it knows may be lost at any
 //! time: everything is found again in the cloud.
 
 #![forbid(unsafe_code)]
 
 mod audit;
+mod boot_history;
 pub mod client;
+mod connector;
 mod containers;
 mod control;
+mod disk_usage;
 mod end;
-mod fill;
-pub mod kept_file;
+pub mod json_file;
+mod last_state;
 mod ledger;
-mod link;
 mod metrics;
 mod ownership;
-mod person;
 mod pin;
 mod proxy_port;
-mod remembered;
 mod serve;
+mod session_events;
 mod state;
 mod status;
 mod supervisor;
-mod wakes_file;
 mod why;
 
 pub use audit::{AuditEntry, AuditLog};
-pub use end::EndStatus;
+pub use boot_history::boot_history_of;
+pub use end::{EndCause, EndStatus};
 pub use gateway::{BindMounts, Folders};
+pub use last_state::LastKnown;
 pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;
-pub use remembered::LastKnown;
 pub use serve::{Daemon, DaemonError, Options};
-pub use status::{LastKnownStatus, PhaseStatus, PinStatus, Status};
-pub use wakes_file::wakes_of;
+pub use status::{LastKnownStatus, PhaseStatus, PinStatus, Status, clock_warning};
 pub use why::{EndingStatus, ReasonStatus, Why};

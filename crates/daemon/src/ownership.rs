@@ -1,6 +1,6 @@
-//! One daemon for one Docker socket. A kernel lock says who owns it, so that a killed daemon never
-//! stands in the way; the socket file of a dead one is replaced, anything else in its place is left
-//! alone.
+//! One daemon for one Docker socket. A kernel lock says which daemon owns it, so that a killed
+//! daemon never blocks the next one; the socket file of a dead daemon is replaced, any other file
+//! in its place is left alone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -16,19 +16,19 @@ const CONTROL: &str = ".control";
 /// The longest path of a Docker socket, in bytes.
 const LONGEST_PATH: usize = SYSTEM_LIMIT - CONTROL.len();
 
-/// The right to listen at a path; given back when dropped, with the sockets that were made.
+/// The right to listen at a path. Dropping it removes the sockets that it made.
 #[derive(Debug)]
 pub struct Ownership {
-    /// Made by us. What stands at the path from before is somebody else's.
+    /// Sockets that this process made, and no older ones.
     made: Vec<PathBuf>,
     // Held for its lock.
     _lock: File,
 }
 
-/// Why a socket cannot be had.
+/// Why a socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
-    /// Another daemon of ours serves it.
+    /// Another dockbridge daemon serves it.
     #[error("another dockbridge (process {process}) serves {}", socket.display())]
     Served {
         /// The socket.
@@ -42,7 +42,7 @@ pub enum OwnershipError {
         /// The socket.
         socket: PathBuf,
     },
-    /// There is something that is no socket.
+    /// Another kind of file is in its place.
     #[error("{} exists and is no socket", path.display())]
     NoSocket {
         /// The path.
@@ -51,8 +51,7 @@ pub enum OwnershipError {
     /// The path is longer than the address of a socket can be.
     #[error(
         "the path of the socket {} has {} bytes, and {LONGEST_PATH} are the most: the system \
-            allows \
-         {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
+         allows {SYSTEM_LIMIT}, and the control socket beside it needs {} of them",
         socket.display(), socket.as_os_str().len(), CONTROL.len()
     )]
     TooLong {
@@ -70,16 +69,15 @@ pub enum OwnershipError {
 }
 
 impl Ownership {
-    /// Takes the right to listen at `socket`; its folder is made, for its owner only, if it is
-    /// missing.
+    /// Takes the right to listen at `socket`. A missing directory is created, for its owner only.
     pub fn take(socket: &Path) -> Result<Self, OwnershipError> {
         let fail = |source| OwnershipError::Io { path: socket.to_owned(), source };
         if socket.as_os_str().len() > LONGEST_PATH {
             return Err(OwnershipError::TooLong { socket: socket.to_owned() });
         }
-        if let Some(folder) = socket.parent().filter(|folder| !folder.exists()) {
-            fs::DirBuilder::new().recursive(true).create(folder).map_err(fail)?;
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        if let Some(directory) = socket.parent().filter(|directory| !directory.exists()) {
+            fs::DirBuilder::new().recursive(true).create(directory).map_err(fail)?;
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).map_err(fail)?;
         }
         let path = with_suffix(socket, ".lock");
         let mut lock = OpenOptions::new()
@@ -121,7 +119,7 @@ impl Ownership {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(fail(source)),
         }
-        // Bound under another name first: between bind and chmod nobody else may connect.
+        // Bound under another name first: between bind and chmod no other user may connect.
         // That name is no longer than the path, whose length is near its limit.
         let temporary = beside(path);
         let _ = fs::remove_file(&temporary);
@@ -143,18 +141,18 @@ impl Drop for Ownership {
     }
 }
 
-/// Nobody listens there any more. One that does not let us in, or speaks otherwise, is alive.
+/// Whether no program listens there any more. One that refuses this user is alive.
 fn is_dead(socket: &Path) -> bool {
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     std::os::unix::net::UnixStream::connect(socket).is_err_and(refused)
 }
 
-/// Where the daemon of a Docker socket is spoken to.
+/// The control socket of the daemon that serves a Docker socket.
 pub(crate) fn control_socket(socket: &Path) -> PathBuf {
     with_suffix(socket, CONTROL)
 }
 
-/// A name that nobody else uses, as long as that of `path` at the most unless that is very short.
+/// A name that no other process uses, not longer than that of `path` unless that is very short.
 fn beside(path: &Path) -> PathBuf {
     let is_control = path.as_os_str().as_encoded_bytes().ends_with(CONTROL.as_bytes());
     let kind = if is_control { 'c' } else { 'd' };
@@ -172,9 +170,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_is_served_once_and_only_by_its_owner() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("run/docker.sock");
+    async fn socket_is_served_once_and_only_for_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("run/docker.sock");
         let mut ownership = Ownership::take(&socket).unwrap();
         let _listener = ownership.listen(&socket).unwrap();
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
@@ -183,18 +181,19 @@ mod tests {
             0o700
         );
         let second = Ownership::take(&socket).unwrap_err();
+        let own = std::process::id().to_string();
         assert!(
-            matches!(&second, OwnershipError::Served { process, .. } if *process == std::process::id().to_string()),
+            matches!(&second, OwnershipError::Served { process, .. } if *process == own),
             "{second}"
         );
     }
 
     #[tokio::test]
-    async fn a_path_may_be_as_long_as_the_message_says_and_no_longer() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn path_may_be_as_long_as_the_message_says_and_no_longer() {
+        let directory = tempfile::tempdir().unwrap();
         let of_length = |length: usize| {
-            let name = "s".repeat(length - folder.path().as_os_str().len() - 1);
-            folder.path().join(name)
+            let name = "s".repeat(length - directory.path().as_os_str().len() - 1);
+            directory.path().join(name)
         };
         let socket = of_length(LONGEST_PATH);
         let mut ownership = Ownership::take(&socket).unwrap();
@@ -202,16 +201,16 @@ mod tests {
         let _control = ownership.listen(&control_socket(&socket)).unwrap();
         for length in [LONGEST_PATH + 1, SYSTEM_LIMIT, 300] {
             let error = Ownership::take(&of_length(length)).unwrap_err();
-            let told = error.to_string();
-            assert!(matches!(error, OwnershipError::TooLong { .. }), "{told}");
-            assert!(told.contains(&format!("has {length} bytes, and {LONGEST_PATH}")), "{told}");
+            let said = error.to_string();
+            assert!(matches!(error, OwnershipError::TooLong { .. }), "{said}");
+            assert!(said.contains(&format!("has {length} bytes, and {LONGEST_PATH}")), "{said}");
         }
     }
 
     #[tokio::test]
-    async fn the_socket_of_a_dead_daemon_is_replaced_and_anything_else_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("docker.sock");
+    async fn socket_of_a_dead_daemon_is_replaced_and_other_files_are_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         let mut ownership = Ownership::take(&socket).unwrap();
         let listener = ownership.listen(&socket).unwrap();
@@ -219,7 +218,7 @@ mod tests {
         drop(listener);
         drop(ownership);
         assert!(!socket.exists());
-        let file = folder.path().join("file");
+        let file = directory.path().join("file");
         fs::write(&file, "precious").unwrap();
         let mut ownership = Ownership::take(&file).unwrap();
         assert!(matches!(ownership.listen(&file), Err(OwnershipError::NoSocket { .. })));

@@ -1,5 +1,5 @@
-//! A person's pin, kept in a file so that it outlives the daemon, by the calendar's time: the clock
-//! that counts from boot starts anew.
+//! The user's pin, in a file, so that it outlives the daemon. It has calendar time, for the clock
+//! that counts from boot starts at zero.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,34 +8,34 @@ use jiff::Timestamp;
 use lifecycle::Activity;
 use serde::{Deserialize, Serialize};
 
-use crate::kept_file;
+use crate::json_file;
 
-/// Where it is kept.
+/// The pin's file.
 #[derive(Debug, Clone)]
 pub(crate) struct PinFile(PathBuf);
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    /// Seconds since 1970; `null` until it is taken off.
+struct Stored {
+    /// Seconds since 1970; `null` for a pin without an end.
     until: Option<i64>,
 }
 
 impl PinFile {
-    pub(crate) fn in_folder(folder: &Path) -> Self {
-        Self(folder.join("pin.json"))
+    pub(crate) fn in_directory(directory: &Path) -> Self {
+        Self(directory.join("pin.json"))
     }
 
-    /// Pins again what was pinned and is not over. A damaged file is no pin.
+    /// Sets the pin again unless it is over. A damaged file is no pin.
     pub(crate) fn restore(&self, activity: &Activity, now: Timestamp) {
-        let Some(kept) = kept_file::read::<Kept>(&self.0) else { return };
-        match kept.until.map(|until| u64::try_from(until.saturating_sub(now.as_second()))) {
+        let Some(stored) = json_file::read::<Stored>(&self.0) else { return };
+        match stored.until.map(|until| u64::try_from(until.saturating_sub(now.as_second()))) {
             None => activity.pin(None),
             Some(Ok(left)) if left > 0 => activity.pin(Some(Duration::from_secs(left))),
             Some(_) => {}
         }
     }
 
-    /// Pins for a time, or until it is taken off.
+    /// Pins for a time, or without an end.
     pub(crate) fn pin(
         &self,
         activity: &Activity,
@@ -44,12 +44,12 @@ impl PinFile {
     ) -> std::io::Result<()> {
         let seconds = |length: Duration| i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
         let until = length.map(|length| now.as_second().saturating_add(seconds(length)));
-        kept_file::write(&self.0, &Kept { until })?;
+        json_file::write(&self.0, &Stored { until })?;
         activity.pin(length);
         Ok(())
     }
 
-    /// Takes it off. Whether there was one.
+    /// Removes the pin. Returns whether there was one.
     pub(crate) fn unpin(&self, activity: &Activity) -> std::io::Result<bool> {
         match std::fs::remove_file(&self.0) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -72,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_outlives_the_daemon_and_ends_by_the_calendar() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = PinFile::in_folder(folder.path());
+    fn pin_outlives_the_daemon_and_ends_by_the_calendar() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = PinFile::in_directory(directory.path());
         let restored = |now| {
             let clock = Arc::new(FakeClock::default());
             let activity = Activity::new(clock.clone());
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(restored(999_999), Some(None));
         assert!(file.unpin(&activity).unwrap() && !file.unpin(&activity).unwrap());
         assert_eq!(restored(1_000), None);
-        std::fs::write(folder.path().join("pin.json"), b"{\"until\":").unwrap();
+        std::fs::write(directory.path().join("pin.json"), b"{\"until\":").unwrap();
         assert_eq!(restored(1_000), None, "a damaged file is no pin");
     }
 }

@@ -1,5 +1,5 @@
-//! The Docker endpoint on a TCP port, for programs that know no sockets: on this computer only, by
-//! both of its addresses.
+//! The Docker endpoint on a TCP port, for programs that cannot use a Unix socket: on both loopback
+//! addresses only.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,8 +7,8 @@ use std::num::NonZeroU16;
 
 use tokio::net::TcpListener;
 
-/// Listens on the port. A computer without IPv6 has one listener; a port that somebody else has by
-/// either address is an error: half of the clients would speak to them.
+/// Listens on the port. A computer without IPv6 has one listener. A port that another program has
+/// on either address is an error: half of the clients would connect to that program.
 pub(crate) async fn listen(port: NonZeroU16) -> io::Result<Vec<TcpListener>> {
     let mut listeners = vec![TcpListener::bind((Ipv4Addr::LOCALHOST, port.get())).await?];
     match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port.get()))).await {
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_this_computer_is_listened_to_and_a_taken_port_is_refused() {
+    async fn only_loopback_listens_and_a_taken_port_is_refused() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = NonZeroU16::new(taken.local_addr().unwrap().port()).unwrap();
         assert_eq!(listen(port).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);

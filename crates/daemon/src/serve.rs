@@ -7,34 +7,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::{Folders, Gateway, Knowledge};
+use jiff::Timestamp;
 use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
 use ports::Ports;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::Connector;
 
+use crate::connector::{PassiveConnector, WakingConnector};
 use crate::control::{self, Control};
+use crate::end::EndCause;
+use crate::last_state::{LastKnown, LastState};
 use crate::ledger::Accounts;
-use crate::link::{Link, Onlooker};
 use crate::ownership::{Ownership, OwnershipError, control_socket};
-use crate::person;
 use crate::pin::PinFile;
 use crate::proxy_port;
-use crate::remembered::Remembered;
-use crate::state::{Situation, State};
+use crate::session_events;
+use crate::state::{DaemonState, MachineState};
 use crate::status::clock_warning;
-use crate::supervisor::{Backoff, Beginning, Command, Supervisor};
+use crate::supervisor::{
+    Beginning, Command, Inbox, Parts, Records, Recovery, Settings, Supervisor,
+};
 
-/// The cloud is asked once before clients are served; a person waits for it.
+/// The cloud is asked once before clients are served; the user waits for it.
 const FIRST_LOOK: Duration = Duration::from_millis(1_500);
-/// Commands that wait while the supervisor is busy; each is one person's.
+/// Commands that wait while the supervisor is busy; each comes from a user.
 const COMMANDS: usize = 16;
 
-/// What a daemon is made of.
+/// What a daemon is started with.
 pub struct Options {
     /// The profile's name.
     pub profile: String,
@@ -42,19 +46,19 @@ pub struct Options {
     pub provider: Arc<dyn Provider>,
     /// How long they stay.
     pub policy: Policy,
-    /// What this client says of itself.
+    /// What this client sends with its heartbeats.
     pub lease: Lease,
-    /// For a month, in millionths of the project's currency, net.
+    /// The budget of a month, in millionths of the project's currency, net.
     pub budget: Option<u64>,
-    /// Between heartbeats.
+    /// Time between heartbeats.
     pub heartbeat: Duration,
     /// The Docker socket to serve.
     pub socket: PathBuf,
-    /// A port of this computer that leads to the same.
+    /// A TCP port of this computer for the same API.
     pub proxy_port: Option<NonZeroU16>,
-    /// What is known of the folders of this computer.
-    pub folders: Folders,
-    /// Folder for what may be lost, such as the engine's last answer to `_ping`.
+    /// What is known of the directories of this computer.
+    pub local_paths: Folders,
+    /// Directory for what may be lost, such as the engine's last answer to `_ping`.
     pub state: PathBuf,
     /// How published ports appear; `None` to leave them alone.
     pub ports: Option<ports::Options>,
@@ -65,10 +69,10 @@ pub struct Options {
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// The socket cannot be had.
+    /// The socket cannot be listened on.
     #[error(transparent)]
     Socket(#[from] OwnershipError),
-    /// The port cannot be had.
+    /// The port cannot be listened on.
     #[error("port {port} of this computer cannot be listened on")]
     Port {
         /// The port.
@@ -77,11 +81,11 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// The cloud refuses this token.
-    #[error("the cloud does not let us in")]
+    #[error("the cloud rejected the API token")]
     Refused(#[source] MachineError),
 }
 
-/// A daemon that owns its sockets and has looked at the cloud.
+/// A daemon that owns its sockets and has asked the cloud.
 pub struct Daemon {
     options: Options,
     ownership: Ownership,
@@ -92,11 +96,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Takes the sockets and looks at the cloud once. Clients that connect from now on wait for
-    /// [`Daemon::run`]. Nothing is made.
+    /// Takes the sockets and asks the cloud once. Clients that connect from now on wait for
+    /// [`Daemon::run`]. Nothing is created in the cloud.
     pub async fn bind(options: Options) -> Result<Self, DaemonError> {
         let mut ownership = Ownership::take(&options.socket)?;
-        // Before the cloud is asked: it is refused at once, or it is had.
+        // Before the cloud is asked: a port that is taken fails at once.
         let proxies = match options.proxy_port {
             Some(port) => proxy_port::listen(port)
                 .await
@@ -114,146 +118,179 @@ impl Daemon {
         Ok(Self { options, ownership, docker, proxies, control, found })
     }
 
-    /// What the first look found: a machine that is going to be taken over, or why the cloud could
-    /// not be asked.
+    /// What the cloud answered: a machine that will be taken over, or why it could not be asked.
     pub fn found(&self) -> Result<Option<&Summary>, &str> {
         self.found.as_ref().map(Option::as_ref).map_err(String::as_str)
     }
 
-    /// What a user should know of this computer's clock, by the cloud's answer to the first look.
+    /// A warning if this computer's clock is wrong by the cloud's answer.
     pub fn clock_warning(&self) -> Option<String> {
         self.options.provider.clock_offset().and_then(clock_warning)
     }
 
-    /// Serves until `shutdown`, or until it is told to stop over its control socket. The machine is
+    /// Serves until `shutdown`, or until an order to stop over the control socket. The machine is
     /// left to its lease.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { options, ownership, docker, proxies, control, found } = self;
         let clock: Arc<dyn Clock> = Arc::new(SuspendClock);
         let activity = Activity::new(clock.clone());
-        let remembered = Remembered::in_folder(&options.state);
+        let last = LastState::in_directory(&options.state);
         let mut accounts = Accounts::open(&options.state, options.lease.length, options.budget);
-        let mut begun = Situation::new(clock.now());
-        begun.last_known = remembered.machine();
-        // A machine that could not be asked about may exist, and only we keep it alive.
-        let beginning = match found {
-            Ok(None) => Beginning::Absent,
-            _ if remembered.is_wanted_gone() => Beginning::WantedGone,
-            _ => Beginning::Found,
-        };
-        if let Beginning::Absent = beginning
-            && let Some(last) = begun.last_known.take()
-        {
-            let age = last.age_seconds(jiff::Timestamp::now());
-            begun.state = State::Absent {
-                because: Some(format!(
-                    "its machine, which answered {age} \
-                s ago, went while no dockbridge ran"
-                )),
-            };
-            accounts.loses(jiff::Timestamp::now());
-            remembered.gone();
-        }
-        let expected = begun.last_known.is_some();
-        let (situation, watched) = watch::channel(begun);
-        let (wanted, wishes) = watch::channel(0);
-        let (commands, orders) = mpsc::channel(COMMANDS);
-        let link: Arc<dyn Connector> = Arc::new(Link::new(watched.clone(), Arc::new(wanted)));
-        let pin = PinFile::in_folder(&options.state);
-        pin.restore(&activity, jiff::Timestamp::now());
+        let (beginning, begun) = begin(&found, &last, &mut accounts, &*clock);
+        let recovery = Recovery::new(begun.last_known.is_some());
+        let (state, watched) = watch::channel(begun);
+        let (wanted, requests) = watch::channel(0);
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let pin = PinFile::in_directory(&options.state);
+        pin.restore(&activity, Timestamp::now());
+        let connector: Arc<dyn Connector> =
+            Arc::new(WakingConnector::new(watched.clone(), Arc::new(wanted)));
         let ports =
-            options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
+            options.ports.map(|options| Ports::new(connector.clone(), activity.clone(), options));
         let knowledge = Knowledge::load(&options.state.join("engine.json"));
         let gateway = Gateway::with_folders(
-            link,
+            connector,
             activity.clone(),
             ports.clone(),
             knowledge.clone(),
-            options.folders,
+            options.local_paths,
         )
-        .looking_at(Arc::new(Onlooker::new(watched.clone())));
-
-        let policy = options.policy;
+        .looking_at(Arc::new(PassiveConnector::new(watched.clone())));
         let supervisor = Supervisor {
-            profile: options.profile.clone(),
-            hint: options.hint,
-            accounts,
-            provider: options.provider.clone(),
-            activity: activity.clone(),
-            policy: policy.clone(),
-            lease: options.lease,
-            interval: options.heartbeat,
-            clock: clock.clone(),
-            ports: ports.clone(),
-            knowledge,
-            situation,
-            wanted: wishes,
-            commands: orders,
-            no_attempt_before: None,
-            backoff: Backoff::default(),
-            expected,
-            remembered,
-            heard: None,
-            promised: None,
-            looks: 0,
+            settings: Settings {
+                profile: options.profile.clone(),
+                policy: options.policy.clone(),
+                lease: options.lease,
+                heartbeat: options.heartbeat,
+            },
+            parts: Parts {
+                provider: options.provider.clone(),
+                activity: activity.clone(),
+                clock: clock.clone(),
+                ports: ports.clone(),
+                knowledge,
+                hint: options.hint,
+            },
+            records: Records { accounts, last },
+            recovery,
+            state,
+            inbox: Inbox::new(requests, received),
         };
-        let mut supervised = tokio::spawn(supervisor.run(beginning));
-
-        let heeding = (policy.lock.action != LockAction::Ignore).then(|| {
-            let heard = person::heed(activity.clone(), commands.clone());
-            AbortOnDropHandle::new(tokio::spawn(heard))
-        });
-        let serving = CancellationToken::new();
-        let served = tokio::spawn({
-            let (gateway, serving) = (gateway.clone(), serving.clone());
-            async move { gateway.serve(docker, serving).await }
-        });
-        let mut proxied = JoinSet::new();
-        for listener in proxies {
-            let (gateway, serving) = (gateway.clone(), serving.clone());
-            proxied.spawn(async move { gateway.serve(listener, serving).await });
-        }
+        let supervised = tokio::spawn(supervisor.run(beginning));
         let router = control::router(Control {
             profile: options.profile,
             socket: options.socket,
             proxy_port: options.proxy_port,
-            situation: watched,
-            activity,
-            policy,
+            state: watched,
+            activity: activity.clone(),
+            policy: options.policy.clone(),
             clock,
             ports: ports.clone(),
             commands: commands.clone(),
             pin,
             provider: options.provider,
         });
-        let controlling = CancellationToken::new();
-        let controlled = tokio::spawn({
-            let controlling = controlling.clone();
-            async move {
-                axum::serve(control, router)
-                    .with_graceful_shutdown(controlling.cancelled_owned())
-                    .await
-            }
+        let heeding = (options.policy.lock.action != LockAction::Ignore).then(|| {
+            let events = session_events::heed(activity, commands.clone());
+            AbortOnDropHandle::new(tokio::spawn(events))
         });
-
-        tokio::select! {
-            () = shutdown.cancelled() => {
-                // A full queue means that it is being told to stop already.
-                let _ = commands.try_send(Command::Stop(None));
-                let _ = supervised.await;
-            }
-            _ = &mut supervised => {}
-        }
+        let serving = Serving::start(&gateway, docker, proxies, control, router);
+        supervised_until(supervised, shutdown, &commands).await;
         drop(heeding);
-        serving.cancel();
-        let _ = served.await;
-        proxied.join_all().await;
+        serving.end(ports, ownership).await;
+    }
+}
+
+/// What the daemon begins with, and its first state. A machine that is gone since the last daemon
+/// ran is entered in the ledger.
+fn begin(
+    found: &Result<Option<Summary>, String>,
+    last: &LastState,
+    accounts: &mut Accounts,
+    clock: &dyn Clock,
+) -> (Beginning, DaemonState) {
+    let mut state = DaemonState::new(clock.now());
+    state.last_known = last.machine();
+    // If the cloud could not be asked, a machine may exist, and only this daemon keeps it alive.
+    let beginning = match found {
+        Ok(None) => Beginning::Absent,
+        _ if last.has_destroy_order() => Beginning::Destroying,
+        _ => Beginning::Found,
+    };
+    if let Beginning::Absent = beginning
+        && let Some(gone) = state.last_known.take()
+    {
+        let because = ended_meanwhile(&gone);
+        let cause = EndCause::unseen(because.clone());
+        accounts.machines_ended_unseen(&cause, Timestamp::now());
+        state.machine = MachineState::Absent { because: Some(because) };
+        last.machine_ended();
+    }
+    (beginning, state)
+}
+
+fn ended_meanwhile(last: &LastKnown) -> String {
+    let age = last.age_seconds(Timestamp::now());
+    format!("the machine, which answered {age} s ago, ended while no dockbridge daemon ran")
+}
+
+/// Until the supervisor ends by itself, or `shutdown` orders it to.
+async fn supervised_until(
+    mut supervised: JoinHandle<()>,
+    shutdown: CancellationToken,
+    commands: &mpsc::Sender<Command>,
+) {
+    tokio::select! {
+        () = shutdown.cancelled() => {
+            // A full queue holds an order to stop already.
+            let _ = commands.try_send(Command::Stop(None));
+            let _ = supervised.await;
+        }
+        _ = &mut supervised => {}
+    }
+}
+
+/// The tasks that serve the sockets.
+struct Serving {
+    ending: CancellationToken,
+    gateways: JoinSet<()>,
+    control_ending: CancellationToken,
+    control: JoinHandle<io::Result<()>>,
+}
+
+impl Serving {
+    fn start(
+        gateway: &Gateway,
+        docker: tokio::net::UnixListener,
+        proxies: Vec<TcpListener>,
+        control: tokio::net::UnixListener,
+        router: axum::Router,
+    ) -> Self {
+        let (ending, control_ending) = (CancellationToken::new(), CancellationToken::new());
+        let mut gateways = JoinSet::new();
+        let (own, until) = (gateway.clone(), ending.clone());
+        gateways.spawn(async move { own.serve(docker, until).await });
+        for listener in proxies {
+            let (own, until) = (gateway.clone(), ending.clone());
+            gateways.spawn(async move { own.serve(listener, until).await });
+        }
+        let until = control_ending.clone().cancelled_owned();
+        let control = tokio::spawn(async move {
+            axum::serve(control, router).with_graceful_shutdown(until).await
+        });
+        Self { ending, gateways, control_ending, control }
+    }
+
+    /// The control socket answers last: the command that ordered the end asks until nothing
+    /// answers, and by then nothing of the daemon may be left.
+    async fn end(self, ports: Option<Ports>, ownership: Ownership) {
+        self.ending.cancel();
+        self.gateways.join_all().await;
         if let Some(ports) = ports {
             ports.close().await;
         }
-        // Whoever told it to stop asks until nobody answers: by then nothing of it may be left.
         drop(ownership);
-        controlling.cancel();
-        let _ = controlled.await;
+        self.control_ending.cancel();
+        let _ = self.control.await;
     }
 }

@@ -1,4 +1,4 @@
-//! What the daemon is doing, as one value that everybody can watch.
+//! What the daemon is doing, as one value that all its parts can watch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,90 +7,110 @@ use jiff::Timestamp;
 use lifecycle::{Billing, Moment, Tenure};
 use machine::{Phase, Ready, Summary};
 
+use crate::disk_usage::VolumeUsage;
 use crate::end::End;
-use crate::fill::Fill;
-use crate::remembered::LastKnown;
+use crate::last_state::LastKnown;
 
-/// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest.
-/// What takes longer costs an hour once.
+/// Containers have 30 s to stop; docker, the file system and the cloud's actions take the rest. A
+/// release that takes longer costs one more hour.
 const LONGEST_ORDERLY_RELEASE: Duration = Duration::from_secs(90);
 
-/// The daemon's state.
+/// The machine's state.
 #[derive(Debug, Clone)]
-pub(crate) enum State {
-    /// No machine, and nobody asked for one.
+pub(crate) enum MachineState {
+    /// There is none, and no request waits for one.
     Absent {
-        /// Why the last one went.
+        /// Why the last one ended.
         because: Option<String>,
     },
-    /// On the way to one.
+    /// A wake goes on.
     Waking,
     /// It answers.
     Up(Arc<Ready>),
     /// The path to it is lost.
     Lost {
-        /// In words for a person.
+        /// Human-readable.
         reason: String,
-        /// What came of the last attempt to find it again.
+        /// The error of the last attempt to connect.
         trouble: Option<String>,
         /// When the next attempt begins; `None` while one goes on.
         again: Option<Moment>,
     },
     /// It is being taken down.
     Releasing {
-        /// In words for a person.
+        /// Human-readable.
         because: String,
         /// What went wrong so far.
         trouble: Option<String>,
     },
-    /// There is none although somebody asked.
+    /// There is none although a request or the user wanted one.
     Failed {
-        /// In words for a person, with what to do.
+        /// Human-readable, with what to do.
         message: String,
-        /// When it is looked for although nobody asks, because it was there before.
+        /// When a machine that existed before is looked for again.
         again: Option<Moment>,
     },
 }
 
-impl State {
+impl MachineState {
     /// A word for programs.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            State::Absent { .. } => "absent",
-            State::Waking => "waking",
-            State::Up(_) => "up",
-            State::Lost { .. } => "lost",
-            State::Releasing { .. } => "releasing",
-            State::Failed { .. } => "failed",
+            MachineState::Absent { .. } => "absent",
+            MachineState::Waking => "waking",
+            MachineState::Up(_) => "up",
+            MachineState::Lost { .. } => "lost",
+            MachineState::Releasing { .. } => "releasing",
+            MachineState::Failed { .. } => "failed",
+        }
+    }
+
+    /// Why the machine is in this state.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        match self {
+            MachineState::Absent { because } => because.as_deref(),
+            MachineState::Lost { reason, .. } => Some(reason),
+            MachineState::Releasing { because, .. } => Some(because),
+            MachineState::Failed { message, .. } => Some(message),
+            MachineState::Waking | MachineState::Up(_) => None,
+        }
+    }
+
+    /// What went wrong since the machine is in this state.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        match self {
+            MachineState::Lost { trouble, .. } | MachineState::Releasing { trouble, .. } => {
+                trouble.as_deref()
+            }
+            _ => None,
         }
     }
 }
 
-/// The state with what belongs to it.
+/// The machine's state with what belongs to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Situation {
-    /// The state.
-    pub(crate) state: State,
-    /// Since when.
+pub(crate) struct DaemonState {
+    pub(crate) machine: MachineState,
+    /// Since when the machine is in this state.
     pub(crate) since: Moment,
     /// The number of the last attempt to get a machine that has ended, well or not.
     pub(crate) attempts: u64,
     /// Why that attempt failed; `None` if it did not.
     pub(crate) failure: Option<String>,
-    /// The stages of the last or present way to a machine.
+    /// The stages of the last or present wake.
     pub(crate) phases: Vec<TimedPhase>,
-    /// What the agent said last.
+    /// The agent's last report.
     pub(crate) report: Option<agent_proto::MachineReport>,
-    /// The server that we know, and what its life is counted by. It stays while the path to it is
+    /// The server that is known, and by what its life is counted. It stays while the path to it is
     /// lost.
     pub(crate) tenure: Option<(Option<u64>, Tenure)>,
-    /// The machine as it answered last, by this daemon or a former one, until its end is known.
+    /// The machine as it last answered this daemon or a former one, until its end is known.
     pub(crate) last_known: Option<LastKnown>,
     /// The last server that this daemon has deleted.
     pub(crate) last_end: Option<End>,
 }
 
-/// A stage on the way to a machine.
+/// A stage of a wake.
 #[derive(Debug, Clone)]
 pub(crate) struct TimedPhase {
     pub(crate) phase: Phase,
@@ -99,10 +119,10 @@ pub(crate) struct TimedPhase {
     pub(crate) ended: Option<Moment>,
 }
 
-impl Situation {
+impl DaemonState {
     pub(crate) fn new(now: Moment) -> Self {
         Self {
-            state: State::Absent { because: None },
+            machine: MachineState::Absent { because: None },
             since: now,
             attempts: 0,
             failure: None,
@@ -114,20 +134,20 @@ impl Situation {
         }
     }
 
-    pub(crate) fn enter(&mut self, state: State, now: Moment) {
-        self.state = state;
+    pub(crate) fn enter(&mut self, machine: MachineState, now: Moment) {
+        self.machine = machine;
         self.since = now;
-        if !matches!(self.state, State::Up(_)) {
+        if !matches!(self.machine, MachineState::Up(_)) {
             self.report = None;
         }
-        // Whoever follows the next way to a machine is not to take the last one's stages for it.
-        if matches!(self.state, State::Absent { .. }) {
+        // A client that follows the next wake must not take the last one's stages for it.
+        if matches!(self.machine, MachineState::Absent { .. }) {
             self.phases.clear();
             self.tenure = None;
         }
     }
 
-    /// A machine answers. One that was there before goes on with the time that it has had.
+    /// A machine answers. For one that answered before, its time goes on.
     pub(crate) fn meet(&mut self, machine: &Summary, wall: Timestamp, now: Moment) {
         if self.tenure.is_some_and(|(known, _)| known == machine.id) {
             return;
@@ -146,16 +166,16 @@ impl Situation {
         self.tenure = Some((machine.id, tenure));
     }
 
-    /// How full the volume of the machine is, by its last word.
-    pub(crate) fn fill(&self) -> Option<Fill> {
-        let State::Up(ready) = &self.state else { return None };
-        Fill::of(
+    /// How full the machine's volume is, by its last report.
+    pub(crate) fn volume_usage(&self) -> Option<VolumeUsage> {
+        let MachineState::Up(ready) = &self.machine else { return None };
+        VolumeUsage::of(
             self.report.as_ref()?.disk,
             ready.summary.volume.as_ref().map(|volume| volume.size),
         )
     }
 
-    /// What the machine's life is counted by; of none, from now.
+    /// By what the machine's life is counted; without a machine, from now.
     pub(crate) fn tenure(&self, now: Moment) -> Tenure {
         self.tenure.map_or_else(|| Tenure::free(now), |(_, tenure)| tenure)
     }
@@ -166,11 +186,11 @@ impl Situation {
         self.failure = failure;
     }
 
-    /// What came of the last attempt to find a lost machine, and when the next one begins. It stays
-    /// lost since when it was.
-    pub(crate) fn still_lost(&mut self, came_of_it: Option<String>, next: Option<Moment>) {
-        if let State::Lost { trouble, again, .. } = &mut self.state {
-            *trouble = came_of_it.or(trouble.take());
+    /// The error of the last attempt to connect to a lost machine, and when the next one begins.
+    /// The machine stays lost since when it was.
+    pub(crate) fn still_lost(&mut self, error: Option<String>, next: Option<Moment>) {
+        if let MachineState::Lost { trouble, again, .. } = &mut self.machine {
+            *trouble = error.or(trouble.take());
             *again = next;
         }
     }

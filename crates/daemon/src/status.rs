@@ -1,4 +1,4 @@
-//! What a person or a program is told about the daemon. A stable interface: fields are added, never
+//! What the daemon reports to users and programs. A stable interface: fields are added, never
 //! changed.
 
 use std::num::NonZeroU16;
@@ -10,10 +10,10 @@ use machine::Summary;
 use serde::{Deserialize, Serialize};
 use tunnel::AgentState;
 
+use crate::disk_usage::VolumeUsage;
 use crate::end::EndStatus;
-use crate::fill::Fill;
 use crate::ledger::money;
-use crate::state::{Situation, State};
+use crate::state::{DaemonState, MachineState};
 use crate::why::{Why, next_attempt};
 
 /// Everything at one moment.
@@ -23,38 +23,38 @@ pub struct Status {
     pub profile: String,
     /// The Docker socket that is served.
     pub socket: PathBuf,
-    /// The port of this computer that leads to the same, if there is one.
+    /// The TCP port of this computer with the same API, if there is one.
     #[serde(default)]
     pub proxy_port: Option<NonZeroU16>,
     /// The daemon's process.
     pub process: u32,
     /// `absent`, `waking`, `up`, `lost`, `releasing` or `failed`.
     pub state: String,
-    /// Why, where there is something to say.
+    /// Why, if there is something to say.
     pub reason: Option<String>,
-    /// Seconds since it became so.
+    /// Seconds since it entered this state.
     pub since_seconds: f64,
     /// The machine, while there is one.
     pub machine: Option<Summary>,
-    /// While no machine answers and the end of the last one is not known: what it was.
+    /// The last machine, while none answers and its end is not known.
     #[serde(default)]
     pub last_known: Option<LastKnownStatus>,
-    /// The last server that this daemon has deleted: who, why, when.
+    /// The last server that this daemon has deleted, with actor, reason and time.
     #[serde(default)]
     pub last_end: Option<EndStatus>,
-    /// The stages of the last or present way to a machine.
+    /// The stages of the last or present wake.
     pub phases: Vec<PhaseStatus>,
     /// What keeps the machine, and what happens next.
     #[serde(flatten)]
     pub why: Why,
-    /// A person's pin, whether there is a machine or not.
+    /// The user's pin, whether there is a machine or not.
     #[serde(default)]
     pub pin: Option<PinStatus>,
-    /// Seconds until a machine that was there is looked for again, where that is so; 0 while an
-    /// attempt goes on.
+    /// Seconds until a machine that existed is looked for again; 0 while an attempt goes on, `None`
+    /// if it is not looked for.
     #[serde(default)]
     pub next_attempt_seconds: Option<f64>,
-    /// What the machine says of itself.
+    /// What the machine reports.
     pub report: Option<MachineReport>,
     /// The path to it.
     pub tunnel: Option<TunnelStatus>,
@@ -62,12 +62,12 @@ pub struct Status {
     pub ports: serde_json::Value,
     /// Net, while there is a machine.
     pub cost: Option<CostStatus>,
-    /// Where one is set, while there is a machine.
+    /// If one is set, while there is a machine.
     #[serde(default)]
     pub budget: Option<BudgetStatus>,
 }
 
-/// A machine that cannot be asked now, as it answered last.
+/// A machine that does not answer now, as it last answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LastKnownStatus {
     /// What it was then.
@@ -76,10 +76,10 @@ pub struct LastKnownStatus {
     pub age_seconds: u64,
 }
 
-/// A stage on the way to a machine.
+/// A stage of a wake.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PhaseStatus {
-    /// In words for a person.
+    /// Human-readable.
     pub words: String,
     /// Such as `cx23 in fsn1`.
     pub detail: Option<String>,
@@ -89,12 +89,12 @@ pub struct PhaseStatus {
     pub over: bool,
 }
 
-/// A person's pin.
+/// The user's pin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PinStatus {
     /// Seconds since it was set.
     pub age_seconds: u64,
-    /// Seconds until it ends; `None` until it is taken off.
+    /// Seconds until it ends; `None` if it has no end.
     pub seconds: Option<u64>,
 }
 
@@ -129,7 +129,7 @@ pub struct CostStatus {
 pub struct BudgetStatus {
     /// What may be spent.
     pub limit: f64,
-    /// What is, the volume and the hour under way included.
+    /// What is spent, with the volume and the hour that has begun.
     pub spent: f64,
 }
 
@@ -142,13 +142,13 @@ impl Status {
     pub(crate) fn of(
         profile: &str,
         (socket, proxy_port): (PathBuf, Option<NonZeroU16>),
-        now: &Situation,
+        now: &DaemonState,
         (verdict, pin): (&Verdict, Option<Pin>),
         moment: Moment,
         ports: serde_json::Value,
     ) -> Self {
-        let ready = match &now.state {
-            State::Up(ready) => Some(ready),
+        let ready = match &now.machine {
+            MachineState::Up(ready) => Some(ready),
             _ => None,
         };
         let machine = ready.map(|ready| ready.summary.clone());
@@ -157,8 +157,8 @@ impl Status {
             socket,
             proxy_port,
             process: std::process::id(),
-            state: now.state.word().to_owned(),
-            reason: reason(&now.state),
+            state: now.machine.word().to_owned(),
+            reason: reason(&now.machine),
             since_seconds: moment.since(now.since).as_secs_f64(),
             cost: machine.as_ref().and_then(cost),
             budget: now.tenure.and_then(|(_, tenure)| tenure.budget).map(|budget| BudgetStatus {
@@ -183,8 +183,8 @@ impl Status {
                     over: phase.ended.is_some(),
                 })
                 .collect(),
-            why: Why::of(&now.state, verdict, moment)
-                .with_warning(now.fill().and_then(Fill::warning))
+            why: Why::of(&now.machine, verdict, moment)
+                .with_warning(now.volume_usage().and_then(VolumeUsage::warning))
                 .with_warning(
                     ready.and_then(|ready| without_agent(&ready.summary, &ready.tunnel.agent())),
                 ),
@@ -194,7 +194,7 @@ impl Status {
                     seconds: pin.until.map(|until| until.since(moment).as_secs()),
                 }
             }),
-            next_attempt_seconds: next_attempt(&now.state, moment).map(|left| left.as_secs_f64()),
+            next_attempt_seconds: next_attempt(&now.machine, moment).map(|left| left.as_secs_f64()),
             report: now.report.clone(),
             tunnel: ready.map(|ready| {
                 let statistics = ready.tunnel.statistics();
@@ -210,11 +210,12 @@ impl Status {
     }
 }
 
-/// More than this is no delay of an answer, and can make a bill or an age wrong, in seconds.
+/// In seconds. A larger offset is not the delay of an answer, and makes bills and ages wrong.
 const FAR_OFF: u64 = 5 * 60;
 
-/// What a clock means that is `offset` seconds ahead of the cloud's.
-pub(crate) fn clock_warning(offset: i64) -> Option<String> {
+/// What to say about a clock that is `offset` seconds ahead of the cloud's, or behind it if that is
+/// negative; `None` if it is right.
+pub fn clock_warning(offset: i64) -> Option<String> {
     let far = offset.unsigned_abs();
     let amount = match far {
         0..=FAR_OFF => return None,
@@ -224,38 +225,30 @@ pub(crate) fn clock_warning(offset: i64) -> Option<String> {
     };
     let direction = if offset > 0 { "ahead of" } else { "behind" };
     Some(format!(
-        "this computer's clock is {amount} {direction} the cloud's: costs, months and \
-        times are wrong until it is set"
+        "this computer's clock is {amount} {direction} the cloud's: costs, months and times are \
+         wrong until it is set"
     ))
 }
 
-fn reason(state: &State) -> Option<String> {
-    match state {
-        State::Absent { because } => because.clone(),
-        State::Waking | State::Up(_) => None,
-        State::Lost { reason, trouble: None, .. } => Some(reason.clone()),
-        State::Lost { reason, trouble: Some(trouble), .. } => Some(format!("{reason}; {trouble}")),
-        State::Releasing { because, trouble: None } => Some(because.clone()),
-        State::Releasing { because, trouble: Some(trouble) } => Some(format!(
-            "{because}; \
-            {trouble}"
-        )),
-        State::Failed { message, .. } => Some(message.clone()),
+fn reason(machine: &MachineState) -> Option<String> {
+    match (machine.detail(), machine.trouble()) {
+        (Some(detail), Some(trouble)) => Some(format!("{detail}; {trouble}")),
+        (detail, _) => detail.map(str::to_owned),
     }
 }
 
-/// What it means that no agent runs on a machine that bills.
+/// A warning if no agent runs on a machine that bills.
 fn without_agent(machine: &Summary, agent: &AgentState) -> Option<String> {
     let (Some(_), AgentState::Absent { reason }) = (machine.id, agent) else { return None };
     Some(format!(
         "no agent runs on {} ({reason}): it cannot delete itself. When its lease ends it powers \
-            off and is billed until dockbridge, \
-         on this computer or another, removes it; `dockbridge server destroy` removes it at once",
+         off and is billed until dockbridge, on this computer or another, removes it; `dockbridge \
+         server destroy` removes it at once",
         machine.name
     ))
 }
 
-/// Started hours, rounded up, from creation: that is how it is billed.
+/// Started hours from creation, as the cloud bills them.
 fn cost(machine: &Summary) -> Option<CostStatus> {
     let hourly = machine.price_hourly?;
     let age = jiff::Timestamp::now().as_second().saturating_sub(machine.created?);
@@ -275,17 +268,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_far_off_is_reported_with_how_far() {
+    fn clock_that_is_far_off_is_reported_with_its_offset() {
         let said = |offset| clock_warning(offset).unwrap_or_default();
         assert_eq!(
             [clock_warning(0), clock_warning(-300), clock_warning(i64::from(i16::MAX) / 200)],
             [None, None, None]
         );
         assert!(
-            said(400 * 86_400).contains(
-                "400 days ahead of the \
-            cloud's"
-            ),
+            said(400 * 86_400).contains("400 days ahead of the cloud's"),
             "{}",
             said(400 * 86_400)
         );

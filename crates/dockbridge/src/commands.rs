@@ -79,7 +79,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Why(arguments) => why::run(arguments, global).await,
         Command::Pin(arguments) => pin::run(arguments, global).await,
         Command::Unpin => pin::unpin(global).await,
-        Command::Cost(arguments) => cost::run(arguments, global),
+        Command::Cost(arguments) => cost::run(arguments, global).await,
         Command::Audit(arguments) => audit::run(arguments, global),
         Command::Stop(arguments) => stop::run(arguments, global).await,
         Command::Wake => wake::run(global).await,

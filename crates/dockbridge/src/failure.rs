@@ -189,6 +189,9 @@ fn cloud_hint(error: &hetzner::Error) -> Option<&'static str> {
             "a login page or proxy of this network may stand before it: open a web page in a \
                 browser; else `hetzner.endpoint` or HCLOUD_ENDPOINT is wrong"
         }
+        error if error.is_clock_trouble() => {
+            "set the clock (`date` shows it, `timedatectl set-ntp true` sets it by the network)"
+        }
         hetzner::Error::Transport { .. } => {
             "check the network, HTTPS_PROXY, and that `hetzner.endpoint` or HCLOUD_ENDPOINT \
                 is the API's address"

@@ -128,7 +128,7 @@ impl Resolved {
     /// The API of the cloud project.
     pub fn client(&self, token: SecretString) -> Outcome<Client> {
         let client = client_at(&self.endpoint(), token)?;
-        let log = AuditLog::in_folder(&self.paths.profile_state(&self.profile), command_line());
+        let log = AuditLog::in_directory(&self.paths.profile_state(&self.profile), command_line());
         Ok(client.reporting_to(Arc::new(move |change| log.enter(change))))
     }
 
@@ -230,7 +230,7 @@ impl Resolved {
             lease: self.lease(),
             self_destruct,
             resume: self.settings.activity.resume,
-            boot_history: daemon::wakes_of(&self.paths.profile_state(&self.profile)),
+            boot_history: daemon::boot_history_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),
             port_check: self.port_check(),
             books: self.books(),
@@ -240,7 +240,7 @@ impl Resolved {
 
     /// How past machines of this profile came up.
     pub fn wakes(&self) -> machine::History {
-        daemon::wakes_of(&self.paths.profile_state(&self.profile)).history()
+        daemon::boot_history_of(&self.paths.profile_state(&self.profile)).history()
     }
 
     /// The books: of the profile that a server or volume belongs to, else of this one.
@@ -251,7 +251,7 @@ impl Resolved {
                 named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
             paths.profile_state(&profile)
         };
-        daemon::books_of(folder, self.settings.keepalive.timeout)
+        daemon::books_of(folder, self.settings.keepalive.timeout, command_line())
     }
 
     /// What this client says of itself.

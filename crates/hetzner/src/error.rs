@@ -160,6 +160,15 @@ impl Error {
         matches!(self.code(), Some(Code::NoSpaceLeftInLocation | Code::ResourceUnavailable))
     }
 
+    /// By this computer's clock the API's certificate is expired or not valid yet: mostly the clock
+    /// is wrong.
+    pub fn is_clock_trouble(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => is_clock_trouble(&words(source)),
+            _ => false,
+        }
+    }
+
     /// The token is not (or no longer) valid.
     pub fn is_unauthorized(&self) -> bool {
         self.api().is_some_and(|error| match error.code {
@@ -225,14 +234,25 @@ impl Error {
     }
 }
 
-/// The most likely reason, for the reader of a message; empty if the cause says enough.
-fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
+/// The error with its causes, in lower case.
+fn words(source: &reqwest::Error) -> String {
     let mut words = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(source);
     while let Some(error) = cause {
         words.push_str(&error.to_string().to_lowercase());
         cause = error.source();
     }
+    words
+}
+
+/// rustls refused the certificate for its dates.
+fn is_clock_trouble(words: &str) -> bool {
+    words.contains("certificate expired") || words.contains("certificate not valid yet")
+}
+
+/// What most likely is the matter, for the reader of a message; empty where the cause says enough.
+fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
+    let words = words(source);
     let says = |text: &str| words.contains(text);
     match () {
         () if source.is_timeout() && sent => " in time",
@@ -241,6 +261,9 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
             " (the proxy of HTTPS_PROXY or HTTP_PROXY does not let it through)"
         }
         () if says("connection refused") => " (nothing listens there)",
+        () if is_clock_trouble(&words) => {
+            " (by this computer's clock its certificate is expired or not valid yet)"
+        }
         () if says("certificate") => {
             " (its certificate is not the API's: something stands between)"
         }

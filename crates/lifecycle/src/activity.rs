@@ -1,5 +1,5 @@
-//! What is happening and what happened. Guards are handed out for things with an end, so that a
-//! forgotten one cannot keep a machine: dropping it ends the activity.
+//! What goes on and what went on. Activities have guards: dropping a guard ends its activity, so
+//! that no forgotten one keeps a machine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,36 +13,36 @@ use crate::{Clock, Moment};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A request to the Docker API that has not been answered to its end.
+    /// A request to the Docker API whose answer has not ended.
     Command,
-    /// A build; what it does between two lines of its output is silent and is work all the same.
+    /// A build; it works also while it prints nothing.
     Build,
-    /// Images and files on their way: pull, push, load, save, cp.
+    /// Transfer of images and files: pull, push, load, save, cp.
     Transfer,
     /// An upgraded or endless stream: `run -it`, `exec`, `logs -f`.
     Stream,
-    /// Figures that go on for ever, such as `stats`: their bytes say that somebody looks, not that
-    /// anything is done.
+    /// Endless statistics, such as `stats`: their bytes say that a user looks, not that anything
+    /// works.
     Watch,
     /// A connection through a published port.
     Forward,
 }
 
 impl Kind {
-    /// Keeps a machine for as long as it goes on, silent or not.
+    /// Keeps a machine while it goes on, silent or not.
     pub const fn is_work(self) -> bool {
         matches!(self, Kind::Command | Kind::Build | Kind::Transfer)
     }
 }
 
-/// One thing that goes on now.
+/// An activity that goes on now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
-    /// What kind it is.
+    /// Its kind.
     pub kind: Kind,
-    /// What, in words for a person: `POST /containers/create`, `web:8080`.
+    /// What it is, human-readable: `POST /containers/create`, `web:8080`.
     pub source: String,
-    /// Who, as the client calls itself: `Docker-Client/28.2.2 (linux)`.
+    /// The client, by its own name: `Docker-Client/28.2.2 (linux)`.
     pub client: Option<String>,
     /// When it began.
     pub since: Moment,
@@ -50,14 +50,14 @@ pub struct Live {
     pub last_traffic: Moment,
 }
 
-/// The last sign of life of one kind.
+/// The last activity of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// When.
     pub at: Moment,
     /// What.
     pub source: String,
-    /// Who, as the client calls itself.
+    /// The client, by its own name.
     pub client: Option<String>,
 }
 
@@ -66,36 +66,36 @@ pub struct Seen {
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// Its label says that the machine stays while it runs.
+    /// Its label keeps the machine while it runs.
     pub keeps: bool,
 }
 
-/// A person wants the machine to stay.
+/// The user wants the machine to stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin {
     /// Since when.
     pub since: Moment,
-    /// Until when; `None` until it is taken off.
+    /// Until when; `None` for no end.
     pub until: Option<Moment>,
 }
 
-/// All that [`crate::decide`] needs to know.
+/// The activity that [`crate::decide`] looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// What goes on now.
+    /// Activities that go on now.
     pub live: Vec<Live>,
-    /// The last sign of life by kind, whether it still goes on or not.
+    /// The last activity of each kind, whether it still goes on or not.
     pub last: BTreeMap<Kind, Seen>,
-    /// Running containers, as the engine tells them.
+    /// Running containers, as the engine lists them.
     pub containers: Vec<Container>,
-    /// The person's pin.
+    /// The user's pin.
     pub pin: Option<Pin>,
-    /// Since when the screen has been locked, or the computer has been about to sleep.
+    /// Since when the screen is locked, or the computer is about to suspend.
     pub locked: Option<Moment>,
 }
 
 impl Snapshot {
-    /// The last sign of life of any kind.
+    /// The last activity of any kind.
     pub fn last_activity(&self) -> Option<&Seen> {
         self.last.values().max_by_key(|seen| seen.at)
     }
@@ -124,17 +124,17 @@ impl Activity {
         Self { clock, inner: Arc::default() }
     }
 
-    /// The clock by which all of this is counted.
+    /// The clock of all moments in the record.
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
 
-    /// Something begins; it ends when the guard is dropped.
+    /// An activity begins; it ends when the guard is dropped.
     pub fn begin(&self, kind: Kind, source: impl Into<String>) -> Guard {
         self.begin_for(kind, source, None)
     }
 
-    /// The same, by a client that has said who it is.
+    /// [`Activity::begin`] for a client that has named itself.
     pub fn begin_for(
         &self,
         kind: Kind,
@@ -151,31 +151,31 @@ impl Activity {
         Guard { activity: self.clone(), id: Some(id) }
     }
 
-    /// What runs on the machine.
+    /// Sets the containers that run on the machine.
     pub fn set_containers(&self, containers: Vec<Container>) {
         self.lock().containers = containers;
     }
 
-    /// Pins the machine for a time, or until it is unpinned; a second pin replaces the first.
+    /// Pins the machine, for a time or without an end. A second pin replaces the first.
     pub fn pin(&self, length: Option<Duration>) {
         let now = self.clock.now();
         self.lock().pin = Some(Pin { since: now, until: length.map(|length| now.plus(length)) });
     }
 
-    /// Takes the pin off. Whether there was one.
+    /// Removes the pin. Returns whether there was one.
     pub fn unpin(&self) -> bool {
         self.lock().pin.take().is_some()
     }
 
-    /// The screen is locked or the computer falls asleep, or that is over. A lock that is told
-    /// twice counts from the first time.
+    /// The screen is locked or the computer suspends, or that is over. A lock that is reported
+    /// twice counts from the first report.
     pub fn set_locked(&self, locked: bool) {
         let now = self.clock.now();
         let mut inner = self.lock();
         inner.locked = if locked { inner.locked.or(Some(now)) } else { None };
     }
 
-    /// The state as it is now.
+    /// The present activity.
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
         Snapshot {
@@ -187,7 +187,7 @@ impl Activity {
         }
     }
 
-    // Every critical section leaves the record whole, so a panic elsewhere does not make it wrong.
+    // Each critical section leaves the record consistent, so that a panic elsewhere does no harm.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,7 +207,7 @@ impl Activity {
         match last.get_mut(&this.kind) {
             Some(seen) => {
                 seen.at = now;
-                // Mostly the same as last time; this is called for each piece of a transfer.
+                // Mostly the same as last time. This is called for each piece of a transfer.
                 if seen.source != this.source || seen.client != this.client {
                     seen.source.clone_from(&this.source);
                     seen.client.clone_from(&this.client);
@@ -228,28 +228,28 @@ impl Activity {
 #[derive(Debug)]
 pub struct Guard {
     activity: Activity,
-    /// `None` for what is no activity.
+    /// `None` for a request that is no activity.
     id: Option<u64>,
 }
 
 impl Guard {
-    /// For a request that is treated like all others and neither keeps a machine nor is a sign of
-    /// life.
+    /// For a request that is no activity: it neither keeps a machine nor counts as its last
+    /// activity.
     pub fn of_nothing(activity: &Activity) -> Self {
         Self { activity: activity.clone(), id: None }
     }
 
-    /// Bytes passed. Callers need not be sparing: it takes one uncontended lock.
+    /// Bytes passed. Cheap enough for each piece: it takes one uncontended lock.
     pub fn traffic(&self) {
         if let Some(id) = self.id {
             self.activity.seen(id, false);
         }
     }
 
-    /// A command turned into a stream: its silence is judged differently from now on.
+    /// A command became a stream: from now on its silence counts.
     pub fn becomes(&self, kind: Kind) {
         let Some(id) = self.id else { return };
-        // As what it was: that it became a stream is a sign of life, whatever is made of its bytes.
+        // As its former kind: the change is an activity, even if the bytes of the new kind are not.
         self.traffic();
         if let Some(live) = self.activity.lock().live.get_mut(&id) {
             live.kind = kind;
@@ -271,7 +271,7 @@ mod tests {
     use crate::FakeClock;
 
     #[test]
-    fn the_end_of_an_activity_is_a_sign_of_life_too() {
+    fn end_of_an_activity_counts_as_activity() {
         let clock = Arc::new(FakeClock::default());
         let activity = Activity::new(clock.clone());
         let guard = activity.begin(Kind::Command, "POST /build");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_becomes_a_stream_is_listed_once() {
+    fn command_that_becomes_a_stream_is_listed_once() {
         let activity = Activity::new(Arc::new(FakeClock::default()));
         let guard = activity.begin(Kind::Command, "POST /exec/start");
         guard.becomes(Kind::Stream);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_watch_are_no_sign_of_life() {
+    fn bytes_of_a_watch_are_no_activity() {
         let clock = Arc::new(FakeClock::default());
         let activity = Activity::new(clock.clone());
         let begun = clock.now();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_activity_leaves_no_trace() {
+    fn request_that_is_no_activity_leaves_no_trace() {
         let activity = Activity::new(Arc::new(FakeClock::default()));
         let guard = Guard::of_nothing(&activity);
         guard.traffic();
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_told_twice_counts_from_the_first_time() {
+    fn lock_that_is_reported_twice_counts_from_the_first_report() {
         let clock = Arc::new(FakeClock::default());
         let activity = Activity::new(clock.clone());
         activity.set_locked(true);

@@ -1,13 +1,13 @@
-//! A clock that goes on while the computer sleeps, and one that tests turn by hand.
+//! A clock that counts suspend, and one that tests set.
 //!
-//! `std::time::Instant` stands still during suspend on Linux and runs on elsewhere: an idle machine
-//! would outlive a closed lid by a day.
+//! `std::time::Instant` stops during suspend on Linux and goes on elsewhere: an idle machine would
+//! outlive a closed lid by a day.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A point in time: how long ago the computer booted, sleep included.
+/// A point in time: the time since the computer booted, suspend included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(Duration);
 
@@ -27,22 +27,22 @@ impl Moment {
         Self(self.0.saturating_add(duration))
     }
 
-    /// This moment less a duration, never before the boot.
+    /// This moment minus a duration, never before the boot.
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration))
     }
 }
 
-/// Where "now" comes from.
+/// The source of "now".
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Moment;
-    /// The time for which the computer has been awake since it booted. What other programs do every
-    /// second has this rhythm, sleep or not.
+    /// How long the computer has been awake since it booted. What other programs do every second
+    /// has this rhythm, also over a suspend.
     fn awake(&self) -> Duration;
 }
 
-/// The computer's clock, suspend counted.
+/// The computer's clock, suspend included.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SuspendClock;
 
@@ -52,12 +52,12 @@ impl Clock for SuspendClock {
     }
 
     fn awake(&self) -> Duration {
-        // Elsewhere than on Linux this may count sleep: rhythms then look broken once after each.
+        // On other systems than Linux this may count suspend: each then breaks a rhythm once.
         platform::clock::awake()
     }
 }
 
-/// A clock that moves only when it is told to.
+/// A clock that moves only when a test moves it.
 #[derive(Debug, Default)]
 pub struct FakeClock {
     passed: AtomicU64,
@@ -65,12 +65,12 @@ pub struct FakeClock {
 }
 
 impl FakeClock {
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.passed.fetch_add(nanoseconds(by), Ordering::Relaxed);
     }
 
-    /// The computer sleeps: the clock goes on, and nothing of this computer happened meanwhile.
+    /// Suspends the computer: the clock goes on, the time awake does not.
     pub fn suspend(&self, length: Duration) {
         self.slept.fetch_add(nanoseconds(length), Ordering::Relaxed);
         self.advance(length);

@@ -1,9 +1,9 @@
 //! How long a machine may exist.
 //!
-//! [`Activity`] remembers what is happening and what happened, [`Polling`] tells requests that mean
-//! nothing; [`decide`] turns a [`Snapshot`], a [`Policy`] and what is known of the machine
-//! ([`Tenure`]) into a [`Verdict`]. Nothing here knows of clouds, sockets or tasks: time comes in
-//! as an argument, and whoever asks carries the verdict out.
+//! [`Activity`] records what goes on and what went on. [`Polling`] finds requests that a program
+//! repeats and that are no activity. [`decide`] turns a [`Snapshot`], a [`Policy`] and what is
+//! known of the machine ([`Tenure`]) into a [`Verdict`]. Nothing here knows clouds, sockets or
+//! tasks: time comes in as an argument, and the caller carries the verdict out.
 
 #![forbid(unsafe_code)]
 

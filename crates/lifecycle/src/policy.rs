@@ -1,5 +1,5 @@
-//! What the person wants, and what is known of the machine beside its activity: the two other
-//! inputs of a decision.
+//! The user's settings, and what is known of the machine besides its activity: two of the inputs of
+//! a decision.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::Moment;
 
-/// The person's settings, sections `activity` and `lock`.
+/// The user's settings, sections `activity` and `lock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// A machine goes this long after the last command.
+    /// A machine ends this long after the last command.
     pub idle_timeout: Duration,
-    /// Open but silent connections and running containers keep it this long after the last sign of
-    /// life.
+    /// Open but silent connections and running containers keep it this long after the last
+    /// activity.
     pub connection_timeout: Duration,
-    /// Between the verdict and the deed; any activity cancels it.
+    /// Time between the decision and its execution; any activity cancels it.
     pub grace_period: Duration,
-    /// What running containers mean.
+    /// Whether running containers keep it.
     pub containers: Containers,
-    /// An idle machine stays until shortly before the hour that is paid already is over.
+    /// An idle machine stays until shortly before the end of the hour that is already paid.
     pub keep_paid_hour: bool,
-    /// No machine gets older, whatever it does.
+    /// No machine gets older, even at work.
     pub max_lifetime: Option<Duration>,
-    /// What a locked screen means.
+    /// The effect of a locked screen.
     pub lock: Lock,
 }
 
@@ -32,37 +32,36 @@ impl Policy {
     pub const UNLIMITED: Duration = Duration::MAX;
 }
 
-/// What running containers mean.
+/// Whether running containers keep a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Containers {
-    /// The same as a silent connection: they keep the machine for `connection_timeout` after the
-    /// last sign of life.
+    /// As silent connections do: for `connection_timeout` after the last activity.
     #[default]
     Timeout,
-    /// They keep it for as long as they run.
+    /// While they run.
     Keep,
-    /// Nothing, but for those with a label of their own.
+    /// No, except those with the label `dockbridge.keep`.
     Ignore,
 }
 
-/// What a locked screen, or a computer that falls asleep, means.
+/// The effect of a locked screen, or of a computer that suspends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lock {
-    /// What is done.
+    /// The effect.
     pub action: LockAction,
-    /// How long after the lock; unlocking cancels it.
+    /// Time from the lock to the effect; unlocking cancels it.
     pub grace: Duration,
 }
 
-/// What is done about a lock.
+/// The effect of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockAction {
-    /// The machine goes after the grace, unless work goes on or it is pinned.
+    /// The machine ends after the grace period, unless work goes on or it is pinned.
     Shutdown,
-    /// Once the grace is over, silent connections, containers and the paid hour keep it no longer
+    /// After the grace period, silent connections, containers and the paid hour keep it no longer
     /// than a command does.
     Shorten,
-    /// Nothing.
+    /// None.
     Ignore,
 }
 
@@ -83,22 +82,21 @@ impl Default for Policy {
 /// How a provider bills time, as data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Billing {
-    /// Time is billed in such units, each one whole once it has begun, counted from the machine's
-    /// creation.
+    /// Time is billed in started units, counted from the machine's creation.
     pub unit: Duration,
-    /// What the way down takes, so that it is over before the next unit begins.
+    /// How long a release takes; it begins early enough to end before the next unit begins.
     pub release_takes: Duration,
 }
 
 impl Billing {
-    /// Units that have begun at this age.
+    /// Units that have started at this age.
     pub fn begun(&self, age: Duration) -> u64 {
         u64::try_from(age.as_nanos() / self.unit.as_nanos().max(1))
             .unwrap_or(u64::MAX)
             .saturating_add(1)
     }
 
-    /// How old the machine is when the unit that is paid at this age is over.
+    /// The age at which the unit that is paid at this age ends.
     pub fn paid_until(&self, age: Duration) -> Duration {
         self.unit.saturating_mul(u32::try_from(self.begun(age)).unwrap_or(u32::MAX))
     }
@@ -109,14 +107,14 @@ impl Billing {
 pub struct Budget {
     /// What may be spent.
     pub limit: u64,
-    /// What has been, the unit under way included.
+    /// What is spent, with the unit that has started.
     pub spent: u64,
     /// What the next unit would cost.
     pub next_unit: u64,
 }
 
 impl Budget {
-    /// From here on a person is warned.
+    /// From here on the user is warned.
     const WARNING_PERCENT: u64 = 80;
 
     /// Whether another unit of time may begin.
@@ -124,7 +122,7 @@ impl Budget {
         self.spent.saturating_add(self.next_unit) <= self.limit
     }
 
-    /// How much of it is spent, in percent, where that is worth a warning.
+    /// How much of it is spent, in percent, if that is worth a warning.
     pub fn warning(&self) -> Option<u64> {
         let percent = self.spent.saturating_mul(100).checked_div(self.limit).unwrap_or(100);
         (percent >= Self::WARNING_PERCENT).then_some(percent)
@@ -134,18 +132,18 @@ impl Budget {
 /// What is known of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tenure {
-    /// When we got to know it; what happened before belongs to an earlier one.
+    /// When this daemon first connected to it; earlier activity belongs to an earlier machine.
     pub since: Moment,
     /// How old it was then.
     pub age: Duration,
     /// How it is billed; `None` for a host that costs nothing by the hour.
     pub billing: Option<Billing>,
-    /// The person's budget, where there is one.
+    /// The user's budget, if there is one.
     pub budget: Option<Budget>,
 }
 
 impl Tenure {
-    /// One that has just been made and costs nothing.
+    /// A machine that was just created and costs nothing.
     pub fn free(since: Moment) -> Self {
         Self { since, age: Duration::ZERO, billing: None, budget: None }
     }
@@ -155,7 +153,7 @@ impl Tenure {
         self.age.saturating_add(moment.since(self.since))
     }
 
-    /// The moment at which it has this age; its first moment with us, if that has passed.
+    /// The moment at which it reaches this age, or `since` if that has passed.
     pub fn when_aged(&self, age: Duration) -> Moment {
         self.since.plus(age.saturating_sub(self.age))
     }
@@ -169,7 +167,7 @@ mod tests {
         Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(60) };
 
     #[test]
-    fn a_unit_is_paid_once_it_has_begun() {
+    fn unit_is_paid_once_it_has_started() {
         let at = |seconds| {
             (
                 HOUR.begun(Duration::from_secs(seconds)),
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_warns_before_it_ends_and_never_allows_what_would_exceed_it() {
+    fn budget_warns_before_it_is_spent_and_is_never_exceeded() {
         let spent = |spent| Budget { limit: 1_000, spent, next_unit: 100 };
         assert_eq!(
             [spent(799).warning(), spent(800).warning(), spent(1_200).warning()],

@@ -1,39 +1,38 @@
-//! Who asks the same again and again. Pure: requests and the time for which the computer has been
-//! awake come in.
+//! Finds polling: requests that a program repeats. Pure: requests and the time that the computer
+//! has been awake come in as arguments.
 //!
-//! IDEs and dashboards ask for lists every second, or every minute, for as long as they are open.
-//! That is no work: it neither wakes a machine nor keeps one. A person who types `docker ps` twice,
-//! or nine times in a day, is told from them by rhythm alone, since the docker command is a new
-//! process each time.
+//! IDEs and dashboards request lists every second, or every minute, while they are open. That is no
+//! work: it neither wakes a machine nor keeps one. Only its rhythm distinguishes it from a user who
+//! types `docker ps` twice, or nine times in a day, for the docker command is a new process each
+//! time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What comes closer together is one question, asked by several processes at once.
+/// Requests that are closer together are one query, made by several processes at once.
 const AT_ONCE: Duration = Duration::from_millis(150);
-/// So many gaps are looked at.
+/// How many gaps are examined.
 const GAPS: usize = 3;
-/// Gaps up to here are faster than a person keeps up: Dev Containers asks up to four times a
-/// second, Docker views once a second.
+/// No user keeps up such short gaps: Dev Containers polls up to four times a second, Docker views
+/// once a second.
 const RAPID: Duration = Duration::from_secs(10);
-/// A timer's gaps differ by no more than this part of the shortest, and by what a busy computer
+/// The gaps of a timer differ by no more than this part of the shortest, plus what a busy computer
 /// adds.
 const JITTER: f64 = 0.2;
 const BUSY: Duration = Duration::from_secs(2);
-/// Rhythms that are slower are not looked for: three gaps of them are most of a working day.
+/// Slower rhythms are not searched for: three gaps would be most of a working day.
 const SLOWEST: Duration = Duration::from_secs(2 * 60 * 60);
-/// Several windows with a timer each have no rhythm together: so many within this time are polling,
-/// too.
+/// Several windows with a timer each have no common rhythm: so many requests within this time are
+/// polling, too.
 const MANY: usize = 8;
 const MANY_WITHIN: Duration = Duration::from_secs(10 * 60);
-/// What has been found to poll may pause for this long, or for three of its gaps, and is the same
-/// still.
+/// A poller may pause for this long, or for three of its gaps, and remains one.
 const PAUSE: Duration = Duration::from_secs(2 * 60);
-/// Different requests that are remembered. IDEs ask for a few lists and for each container; the
-/// longest silent one is forgotten first.
+/// Different requests that are remembered. IDEs request a few lists and each container; the one
+/// that was silent longest is forgotten first.
 const SERIES: usize = 1_024;
 
-/// What has been asked again and again.
+/// The requests that may be polling.
 #[derive(Debug, Default)]
 pub struct Polling {
     series: BTreeMap<String, Series>,
@@ -41,14 +40,14 @@ pub struct Polling {
 
 #[derive(Debug, Default)]
 struct Series {
-    /// The last arrivals, latest last.
+    /// The last arrivals, newest last.
     arrivals: Vec<Duration>,
     polls: bool,
 }
 
 impl Polling {
-    /// A read-only request arrives. `signature` is what makes it the same as another: who asks, and
-    /// for what. Whether it is one of a poller.
+    /// A read-only request arrives. Requests with the same `signature`, which has client and path,
+    /// are the same. Returns whether it is polling.
     pub fn arrives(&mut self, signature: &str, awake: Duration) -> bool {
         if !self.series.contains_key(signature) && self.series.len() >= SERIES {
             self.forget_the_longest_silent();
@@ -126,8 +125,7 @@ mod tests {
 
     const LIST: &str = "Docker-Client/28.2.2 (linux) GET /v1.51/containers/json?all=1";
 
-    /// Whether each of the requests is one of a poller, for requests so many milliseconds after
-    /// each other.
+    /// Whether each request is polling, for requests so many milliseconds after each other.
     fn answers(gaps: &[u64]) -> Vec<bool> {
         let (mut polling, clock) = (Polling::default(), FakeClock::default());
         let mut answers = vec![polling.arrives(LIST, clock.awake())];
@@ -139,18 +137,18 @@ mod tests {
     }
 
     #[test]
-    fn a_view_that_is_refreshed_every_second_polls_from_the_fourth_time_on() {
+    fn view_refreshed_every_second_polls_from_the_fourth_request() {
         assert_eq!(answers(&[1_000; 9]), [vec![false; 3], vec![true; 7]].concat());
     }
 
     #[test]
-    fn an_extension_that_calls_the_command_one_to_four_times_a_second_polls() {
+    fn extension_that_runs_the_command_one_to_four_times_a_second_polls() {
         let answers = answers(&[250, 1_000, 400, 250, 800, 330, 270, 999, 1_004, 250]);
         assert!(answers[3..].iter().all(|poll| *poll), "{answers:?}");
     }
 
     #[test]
-    fn a_dashboard_with_a_timer_of_a_minute_or_of_an_hour_polls() {
+    fn dashboard_with_a_timer_of_a_minute_or_an_hour_polls() {
         for period in [15_000, 60_000, 300_000, 900_000, 3_600_000] {
             let answers =
                 answers(&[period, period + period / 20, period - period / 20, period, period]);
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_commands_at_once_are_no_polling() {
+    fn ten_commands_at_once_are_not_polling() {
         assert!(answers(&[3; 30]).iter().all(|poll| !poll));
         assert_eq!(
             answers(&[3, 1_000, 3, 1_000, 3, 1_000, 3]),
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_who_looks_now_and_then_does_not_poll() {
+    fn user_who_looks_now_and_then_does_not_poll() {
         let minutes = |gaps: &[u64]| gaps.iter().map(|minute| minute * 60_000).collect::<Vec<_>>();
         assert!(answers(&minutes(&[1, 7, 2, 30, 12, 4, 3, 55, 9])).iter().all(|poll| !poll));
         assert!(
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sleep_does_not_make_a_poller_look_like_a_person() {
+    fn suspend_does_not_make_a_poller_look_like_a_user() {
         let (mut polling, clock) = (Polling::default(), FakeClock::default());
         for _ in 0..5 {
             polling.arrives(LIST, clock.awake());
@@ -196,20 +194,20 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_polling_is_a_person_again_after_a_while() {
+    fn client_that_stops_polling_is_a_user_again_after_a_while() {
         let answers = answers(&[1_000, 1_000, 1_000, 110_000, 121_000, 1_000]);
         assert_eq!(answers, [false, false, false, true, true, false, false]);
     }
 
     #[test]
-    fn different_requests_have_rhythms_of_their_own_and_a_bound() {
+    fn different_requests_have_separate_rhythms_and_a_bound() {
         let clock = Arc::new(FakeClock::default());
         let mut polling = Polling::default();
         for turn in 0..4 {
             for container in 0..SERIES * 2 {
                 let poll =
                     polling.arrives(&format!("GET /containers/{container}/json"), clock.awake());
-                assert!(!poll, "{container} in turn {turn}: the bound has made it forgotten");
+                assert!(!poll, "{container} in turn {turn}: the bound made it forgotten");
                 assert!(polling.series.len() <= SERIES);
                 clock.advance(Duration::from_millis(1));
             }
@@ -225,9 +223,18 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn whatever_has_a_timer_polls_from_the_fourth_time_on(period in 200u64..6_800_000, jitter in prop::collection::vec(-0.04f64..0.04, 3..40)) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "small and positive")]
-            let gaps: Vec<u64> = jitter.iter().map(|part| (period as f64 * (1.0 + part)) as u64).collect();
+        fn requests_by_a_timer_poll_from_the_fourth_on(
+            period in 200u64..6_800_000,
+            jitter in prop::collection::vec(-0.04f64..0.04, 3..40),
+        ) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "small and positive"
+            )]
+            let gap = |part: &f64| (period as f64 * (1.0 + part)) as u64;
+            let gaps: Vec<u64> = jitter.iter().map(gap).collect();
             let answers = answers(&gaps);
             prop_assert!(answers[3..].iter().all(|poll| *poll), "{answers:?}");
         }

@@ -1,7 +1,7 @@
-//! The decision: a plain function of what is known, the person's policy and the present moment.
+//! The decision: a plain function of the activity, the user's policy and the present moment.
 //!
-//! Two lists are made: what keeps the machine, and the ways in which it may end. Whatever ends it
-//! first decides; a way that starts with a grace says what cancels it.
+//! It makes two lists: what keeps the machine, and how it may end. The earliest end decides; each
+//! end has a grace period, and names what cancels it.
 
 mod endings;
 mod holds;
@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use self::endings::Way;
+use self::endings::PossibleEnd;
 use crate::policy::LockAction;
 use crate::{Moment, Policy, Snapshot, Tenure};
 
-/// What a reason is about.
+/// What keeps the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonKind {
@@ -27,32 +27,32 @@ pub enum ReasonKind {
     Transfer,
     /// An open connection to a container.
     Stream,
-    /// Somebody looks at figures.
+    /// A user watches statistics.
     Watch,
     /// A connection through a published port.
     Port,
-    /// The last sign of life.
+    /// The last activity.
     Recent,
     /// Running containers.
     Container,
-    /// A person's pin.
+    /// The user's pin.
     Pin,
-    /// The rest of what is paid.
+    /// The rest of the hour that is paid.
     PaidHour,
 }
 
 /// One thing that keeps the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// What it is about.
+    /// Its kind.
     pub kind: ReasonKind,
-    /// In words for a person.
+    /// Human-readable.
     pub what: String,
-    /// Whose it is, as the client calls itself.
+    /// The client, by its own name.
     pub client: Option<String>,
     /// How long ago it began.
     pub age: Option<Duration>,
-    /// For how long nothing has passed, where bytes count.
+    /// How long no bytes have passed, if bytes count.
     pub silent: Option<Duration>,
     /// It counts this much longer; `None` while it goes on.
     pub for_another: Option<Duration>,
@@ -66,13 +66,13 @@ pub enum Cause {
     Idle,
     /// The screen is locked.
     Lock,
-    /// It is as old as the person lets it get.
+    /// It is as old as the settings allow.
     MaxLifetime,
     /// Another hour would exceed the budget.
     Budget,
 }
 
-/// What takes an ending back once its grace has begun.
+/// What cancels an end during its grace period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancel {
@@ -84,53 +84,53 @@ pub enum Cancel {
     Nothing,
 }
 
-/// One way in which the machine may end.
+/// One possible end of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ending {
     /// Why.
     pub cause: Cause,
-    /// In words for a person, as in "since …".
+    /// Human-readable, as in "since …".
     pub because: String,
-    /// Until then, if nothing changes.
+    /// Time until then, if nothing changes.
     pub in_another: Duration,
-    /// Until its grace begins; zero once it has.
+    /// Time until its grace period begins; zero once it has.
     pub grace_in: Duration,
-    /// What takes it back.
+    /// What cancels it.
     pub cancelled_by: Cancel,
 }
 
-/// What is done now.
+/// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It stays.
     Keep,
-    /// It stays until the grace of its first ending is over.
+    /// It stays until the grace period of its first end is over.
     Grace,
-    /// It goes.
+    /// It is taken down.
     Destroy,
 }
 
 /// What the policy says now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// What is done.
+    /// What to do.
     pub outcome: Outcome,
     /// What keeps the machine, strongest first.
     pub reasons: Vec<Reason>,
-    /// How it would end, first first; empty while something goes on that only a person can end.
+    /// How it would end, the earliest first; empty while something goes on that only the user ends.
     pub endings: Vec<Ending>,
-    /// What a person should know before it comes to that.
+    /// What the user should know in advance.
     pub warnings: Vec<String>,
 }
 
 impl Verdict {
-    /// What ends it first.
+    /// The earliest end.
     pub fn first_ending(&self) -> Option<&Ending> {
         self.endings.first()
     }
 
-    /// In words for a person, once it goes.
+    /// Why it is taken down, human-readable.
     pub fn because(&self) -> String {
         self.first_ending()
             .map_or_else(|| "nothing keeps it".to_owned(), |ending| ending.because.clone())
@@ -144,36 +144,31 @@ pub fn decide(snapshot: &Snapshot, policy: &Policy, tenure: &Tenure, now: Moment
     if policy.keep_paid_hour && !scene.shortened {
         holds.extend(scene.paid_hour(&holds));
     }
-    let mut ways: Vec<Way> =
+    let mut ends: Vec<PossibleEnd> =
         [scene.idle(&holds), scene.lock(&holds), scene.max_lifetime(), scene.budget()]
             .into_iter()
             .flatten()
             .collect();
-    ways.sort_by_key(|way| way.at);
+    ends.sort_by_key(|end| end.at);
 
     let mut reasons: Vec<Reason> =
-        holds.into_iter().filter(|hold| hold.is_on(now)).map(|hold| hold.told(now)).collect();
-    // `None` goes on for ever and comes first.
+        holds.into_iter().filter(|hold| hold.is_on(now)).map(|hold| hold.reason(now)).collect();
+    // `None` has no end and comes first.
     reasons.sort_by_key(|reason| Reverse(reason.for_another.unwrap_or(Duration::MAX)));
-    let outcome = match ways.first() {
-        Some(way) if now >= way.at => Outcome::Destroy,
-        Some(way) if now >= way.grace_from => Outcome::Grace,
+    let outcome = match ends.first() {
+        Some(end) if now >= end.at => Outcome::Destroy,
+        Some(end) if now >= end.grace_from => Outcome::Grace,
         _ => Outcome::Keep,
     };
     let warning = tenure.budget.and_then(|budget| budget.warning());
     let warnings = warning
-        .map(|percent| {
-            format!(
-                "{percent} % of this month's budget are \
-        spent"
-            )
-        })
+        .map(|percent| format!("{percent} % of this month's budget are spent"))
         .into_iter()
         .collect();
     Verdict {
         outcome,
         reasons,
-        endings: ways.into_iter().map(|way| way.told(now)).collect(),
+        endings: ends.into_iter().map(|end| end.ending(now)).collect(),
         warnings,
     }
 }
@@ -184,9 +179,9 @@ struct Scene<'a> {
     policy: &'a Policy,
     tenure: &'a Tenure,
     now: Moment,
-    /// The lock has lasted long enough to make everything as short as a command.
+    /// The lock has lasted for its grace period: nothing keeps the machine longer than a command.
     shortened: bool,
-    /// The last sign of life, of this machine.
+    /// The last activity on this machine.
     last: Moment,
 }
 
@@ -198,7 +193,7 @@ impl<'a> Scene<'a> {
         Self { snapshot, policy, tenure, now, shortened, last }
     }
 
-    /// When a timeout that begins at a moment is over; `None` for one that never is.
+    /// The end of a timeout that begins at a moment; `None` for one that never ends.
     fn over(begun: Moment, timeout: Duration) -> Option<Moment> {
         (timeout != Policy::UNLIMITED).then(|| begun.plus(timeout))
     }

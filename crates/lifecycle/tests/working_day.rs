@@ -1,6 +1,6 @@
-//! A working day with a burst of a minute every twelve minutes, as a person who builds now and then
-//! makes it: what is billed with the paid hour used to its end, and what without. Time is
-//! simulated; a machine takes 40 s to come and 20 s to go.
+//! A simulated working day with a burst of a minute every twelve minutes, as of a user who builds
+//! now and then: what is billed if the paid hour is used to its end, and what if not. A machine
+//! takes 40 s to come up and 20 s to be deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,9 @@ struct Day {
     clock: Arc<FakeClock>,
     activity: Activity,
     policy: Policy,
-    /// When the machine that there is was made.
+    /// When the present machine was created.
     made: Option<Moment>,
-    /// Lifetimes of those that are gone.
+    /// Lifetimes of the machines that are gone.
     lived: Vec<Duration>,
     waited: Duration,
 }
@@ -43,7 +43,7 @@ impl Day {
         }
     }
 
-    /// A second passes, in which somebody may want the engine.
+    /// A second passes, in which the user may want the engine.
     fn second(&mut self, wants: bool) {
         let now = self.clock.now();
         match self.made {
@@ -70,7 +70,7 @@ impl Day {
         self.clock.advance(SECOND);
     }
 
-    /// So long, from the beginning of a burst.
+    /// Works for this long, from the beginning of a burst.
     fn works_for(&mut self, length: Duration) {
         let begun = self.clock.now();
         let mut command: Option<Guard> = None;
@@ -103,7 +103,7 @@ impl Day {
 }
 
 #[test]
-fn bursts_over_a_working_day_bill_an_hour_an_hour_instead_of_five() {
+fn bursts_over_a_working_day_bill_one_hour_an_hour_instead_of_five() {
     let hours = |keep_paid_hour| {
         let mut day = Day::new(keep_paid_hour);
         day.works_for(8 * HOUR);
@@ -115,7 +115,7 @@ fn bursts_over_a_working_day_bill_an_hour_an_hour_instead_of_five() {
 }
 
 #[test]
-fn a_lock_ends_the_machine_in_spite_of_the_paid_hour() {
+fn lock_ends_the_machine_in_spite_of_the_paid_hour() {
     let mut day = Day::new(true);
     day.works_for(10 * BURST);
     day.activity.set_locked(true);

@@ -3,9 +3,20 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Purpose;
+use crate::end::EndCause;
+
+/// What a server is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The machine of a profile, which has a lease.
+    #[default]
+    Machine,
+    /// An image is built on it. It has no lease: it bills until it is deleted.
+    ImageBuilder,
+}
 
 /// A month of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +24,14 @@ pub struct Month {
     first: Date,
 }
 
-/// What a month costs, net.
+/// What a month costs, net, in the currency of the project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bill {
     /// Such as `2026-11`.
     pub month: String,
     /// ISO 4217.
     pub currency: String,
-    /// Everything together.
+    /// Servers and volumes together.
     pub total: f64,
     /// Servers with their addresses, oldest first.
     pub servers: Vec<ServerBill>,
@@ -39,12 +50,14 @@ pub struct ServerBill {
     pub server_type: String,
     /// Such as `fsn1`.
     pub location: String,
-    /// When it was made.
+    /// When it was created.
     pub from: Timestamp,
-    /// Until when it was there; `None` while it is.
+    /// When it ended; `None` while it exists.
     pub until: Option<Timestamp>,
-    /// Nobody saw its end: it is taken for the end of its lease.
+    /// Its end was not seen, and `until` is the end of its lease.
     pub estimated: bool,
+    /// Who ended it and why; `None` while it exists, and if the ledger does not say.
+    pub end: Option<EndCause>,
     /// What it is for.
     pub purpose: Purpose,
     /// Hours that began in the month.
@@ -68,6 +81,8 @@ pub struct VolumeBill {
     pub location: String,
     /// Hours of the month for which it existed so far.
     pub hours: u64,
+    /// Who deleted it and why; `None` while it exists, and if the ledger does not say.
+    pub end: Option<EndCause>,
     /// Price of a month.
     pub monthly: f64,
     /// Its share so far.

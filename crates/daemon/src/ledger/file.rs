@@ -1,4 +1,4 @@
-//! The ledger's file. Several processes write into it: the daemon, image builds, `sweep`, `server
+//! The ledger's file. Several processes write to it: the daemon, image builds, `sweep`, `server
 //! destroy`. Each change reads the file, changes it and writes it back under a kernel lock, so that
 //! no entry is lost.
 
@@ -9,73 +9,79 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine::{Books, Posting};
+use machine::{Actor, Behalf, Books, Posting};
 
 use super::Ledger;
-use crate::kept_file;
+use crate::end::EndCause;
+use crate::json_file;
 
 /// A change that could not be written, such as on a full disk: it is in memory only.
-pub(super) struct Unkept {
+pub(super) struct Unwritten {
     pub(super) ledger: Ledger,
     pub(super) error: io::Error,
 }
 
-/// Where machines of a profile are reported: into the ledger in the folder that `folder_of` names
-/// for the profile of a posting, or for none. `lease` is how long a machine lives unheard.
+/// Receives the reports of a provider and enters each in the ledger in `directory_of` its profile,
+/// or of no profile. A machine that hears nothing ends itself after `lease`. `default_reason` is
+/// why something ends where the work that ends it has no [`Behalf`], such as the command that runs.
 pub fn books_of(
-    folder_of: impl Fn(Option<&str>) -> PathBuf + Send + Sync + 'static,
+    directory_of: impl Fn(Option<&str>) -> PathBuf + Send + Sync + 'static,
     lease: Duration,
+    default_reason: impl Into<String>,
 ) -> Books {
     let lease = i64::try_from(lease.as_secs()).unwrap_or(i64::MAX);
+    let by_default = EndCause::by(Actor::User, default_reason);
     Books::new(move |Posting { profile, event }| {
-        let folder = folder_of(profile.as_deref());
-        let kept = change(&folder, None, |ledger| {
-            ledger.posts(&event, lease, Timestamp::now().as_second())
+        let directory = directory_of(profile.as_deref());
+        let cause = Behalf::current().map_or_else(|| by_default.clone(), EndCause::from);
+        let written = change(&directory, None, |ledger| {
+            ledger.post(&event, &cause, lease, Timestamp::now().as_second())
         });
-        if let Err(Unkept { error, .. }) = kept {
-            tracing::warn!(%error, folder = %folder.display(), "the cost ledger could not be kept");
+        if let Err(Unwritten { error, .. }) = written {
+            let directory = directory.display();
+            tracing::warn!(%error, %directory, "the cost ledger could not be written");
         }
     })
 }
 
-/// What is kept; a file that is missing or was damaged is an empty ledger.
-pub(super) fn read(folder: &Path) -> Ledger {
-    kept_file::read(&path(folder)).unwrap_or_default()
+/// A ledger that is missing or damaged is empty.
+pub(super) fn read(directory: &Path) -> Ledger {
+    json_file::read(&path(directory)).unwrap_or_default()
 }
 
-/// Changes what is kept, or what is in `memory` where an earlier change could not be kept.
+/// Changes the file, or `unwritten` where an earlier change could not be written.
 pub(super) fn change(
-    folder: &Path,
-    memory: Option<Ledger>,
+    directory: &Path,
+    unwritten: Option<Ledger>,
     change: impl FnOnce(&mut Ledger),
-) -> Result<Ledger, Unkept> {
-    let lock = lock(folder);
-    let before = memory.is_none().then(|| read(folder));
-    let mut ledger = memory.or_else(|| before.clone()).unwrap_or_default();
+) -> Result<Ledger, Unwritten> {
+    let lock = lock(directory);
+    let before = unwritten.is_none().then(|| read(directory));
+    let mut ledger = unwritten.or_else(|| before.clone()).unwrap_or_default();
     change(&mut ledger);
     if before.as_ref() == Some(&ledger) {
         return Ok(ledger);
     }
-    match lock.and_then(|_lock| kept_file::write(&path(folder), &ledger)) {
+    match lock.and_then(|_lock| json_file::write(&path(directory), &ledger)) {
         Ok(()) => Ok(ledger),
-        Err(error) => Err(Unkept { ledger, error }),
+        Err(error) => Err(Unwritten { ledger, error }),
     }
 }
 
-/// Held until the file is closed. Each holder is done within milliseconds.
-fn lock(folder: &Path) -> io::Result<File> {
-    std::fs::create_dir_all(folder)?;
+/// Held until the file is closed, for milliseconds.
+fn lock(directory: &Path) -> io::Result<File> {
+    std::fs::create_dir_all(directory)?;
     let lock = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(folder.join("ledger.lock"))?;
+        .open(directory.join("ledger.lock"))?;
     lock.lock()?;
     Ok(lock)
 }
 
-fn path(folder: &Path) -> PathBuf {
-    folder.join("ledger.json")
+fn path(directory: &Path) -> PathBuf {
+    directory.join("ledger.json")
 }

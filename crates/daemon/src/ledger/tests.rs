@@ -1,11 +1,23 @@
+use std::time::Duration;
+
 use lifecycle::Budget;
-use machine::ServerStatus;
+use machine::{Actor, Posting, ServerStatus};
 use proptest::prelude::*;
 
 use super::*;
 
+mod causes;
+
 const LEASE: i64 = 300;
 const MONTH: &str = "2026-11";
+
+fn by_policy() -> EndCause {
+    EndCause::by(Actor::Policy, "nothing has used it for 5 min")
+}
+
+fn unseen() -> EndCause {
+    EndCause::unseen("it is gone")
+}
 
 fn at(text: &str) -> i64 {
     text.parse::<Timestamp>().unwrap().as_second()
@@ -43,8 +55,8 @@ fn started_hours_are_rounded_up() {
     for (lived, hours) in [(1, 1), (3_599, 1), (3_600, 1), (3_601, 2), (9_000, 3)] {
         let mut ledger = Ledger::default();
         let created = november("10T08:00:00");
-        ledger.sees(&machine(1, created), LEASE, created + 1);
-        ledger.ends(created + lived);
+        ledger.machine_exists(&machine(1, created), LEASE, created + 1);
+        ledger.machines_ended(&by_policy(), created + lived);
         let bill = bill(&ledger, MONTH, created + 100_000);
         assert_eq!((bill.servers[0].hours, bill.servers[0].estimated), (hours, false), "{lived} s");
         assert!((bill.total - 0.0088 * hours as f64).abs() < 1e-9);
@@ -52,11 +64,11 @@ fn started_hours_are_rounded_up() {
 }
 
 #[test]
-fn an_hour_belongs_to_the_month_in_which_it_begins() {
+fn hour_counts_in_the_month_in_which_it_begins() {
     let mut ledger = Ledger::default();
     let created = at("2026-10-31T22:30:00Z");
-    ledger.sees(&machine(1, created), LEASE, created);
-    ledger.ends(november("01T02:00:00"));
+    ledger.machine_exists(&machine(1, created), LEASE, created);
+    ledger.machines_ended(&by_policy(), november("01T02:00:00"));
     let hours = |month| {
         bill(&ledger, month, november("05T00:00:00")).servers.first().map(|server| server.hours)
     };
@@ -67,22 +79,22 @@ fn an_hour_belongs_to_the_month_in_which_it_begins() {
 }
 
 #[test]
-fn no_server_costs_more_than_its_month() {
+fn server_costs_at_most_its_monthly_price() {
     let mut ledger = Ledger::default();
     let created = november("01T00:00:00");
-    ledger.sees(&machine(1, created), LEASE, november("30T23:59:00"));
+    ledger.machine_exists(&machine(1, created), LEASE, november("30T23:59:00"));
     let bill = bill(&ledger, MONTH, november("30T23:59:00"));
     assert_eq!((bill.servers[0].hours, bill.total, bill.servers[0].until), (720, 5.49, None));
 }
 
 #[test]
-fn a_server_whose_end_nobody_saw_ended_with_its_lease() {
+fn unseen_end_is_estimated_by_the_lease() {
     let mut ledger = Ledger::default();
     let created = november("10T08:00:00");
-    ledger.sees(&machine(1, created), LEASE, created + 3_500);
-    let unheard = bill(&ledger, MONTH, created + 100_000);
-    assert_eq!((unheard.servers[0].hours, unheard.servers[0].estimated), (2, true));
-    ledger.sees(&machine(2, created + 90_000), LEASE, created + 90_010);
+    ledger.machine_exists(&machine(1, created), LEASE, created + 3_500);
+    let unseen = bill(&ledger, MONTH, created + 100_000);
+    assert_eq!((unseen.servers[0].hours, unseen.servers[0].estimated), (2, true));
+    ledger.machine_exists(&machine(2, created + 90_000), LEASE, created + 90_010);
     let replaced = bill(&ledger, MONTH, created + 90_020);
     assert_eq!(
         replaced
@@ -95,7 +107,7 @@ fn a_server_whose_end_nobody_saw_ended_with_its_lease() {
 }
 
 #[test]
-fn a_volume_costs_its_share_of_the_month_whether_a_machine_runs_or_not() {
+fn volume_bills_its_share_of_the_month_without_a_machine() {
     let mut ledger = Ledger::default();
     let created = november("16T00:00:00");
     let volume = |size| VolumeSummary {
@@ -107,14 +119,18 @@ fn a_volume_costs_its_share_of_the_month_whether_a_machine_runs_or_not() {
         price_monthly: Some(0.044 * size as f64),
         created: None,
     };
-    ledger.sees(&Summary { volume: Some(volume(20)), ..machine(1, created) }, LEASE, created);
-    ledger.ends(created + 60);
+    ledger.machine_exists(
+        &Summary { volume: Some(volume(20)), ..machine(1, created) },
+        LEASE,
+        created,
+    );
+    ledger.machines_ended(&by_policy(), created + 60);
     let whole = bill(&ledger, MONTH, at("2026-12-24T00:00:00Z"));
     assert_eq!((whole.volumes[0].hours, whole.volumes[0].cost), (360, 0.44));
     assert!((whole.total - 0.4488).abs() < 1e-9);
     assert_eq!(bill(&ledger, "2026-10", created).volumes, []);
-    // It has grown: two prices, one after the other.
-    ledger.sees(
+    // It grew: two prices, one after the other.
+    ledger.machine_exists(
         &Summary { volume: Some(volume(40)), ..machine(2, created) },
         LEASE,
         november("26T00:00:00"),
@@ -128,7 +144,7 @@ fn a_volume_costs_its_share_of_the_month_whether_a_machine_runs_or_not() {
 }
 
 #[test]
-fn months_are_written_in_one_way() {
+fn month_has_one_spelling() {
     assert_eq!(Month::parse("2026-02").map(|month| month.to_string()).as_deref(), Some("2026-02"));
     for bad in ["2026", "2026-13", "26-01", "2026-1", "2026-01-01", "november"] {
         assert!(Month::parse(bad).is_none(), "{bad}");
@@ -136,16 +152,15 @@ fn months_are_written_in_one_way() {
 }
 
 #[test]
-fn a_budget_that_is_spent_makes_no_machine_and_a_new_month_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let open =
-        |limit| Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(limit));
+fn spent_budget_refuses_a_machine_until_the_next_month() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = |limit| Accounts::open(directory.path(), Duration::from_secs(300), Some(limit));
     let created = november("10T08:00:00");
     let moment = |second| Timestamp::from_second(second).unwrap();
     let mut accounts = open(20_000);
     assert_eq!(accounts.refusal(moment(created)), None, "nothing is known yet");
-    accounts.sees(&machine(1, created), moment(created + 10));
-    accounts.ends(moment(created + 7_000));
+    accounts.machine_exists(&machine(1, created), moment(created + 10));
+    accounts.machines_ended(&by_policy(), moment(created + 7_000));
     assert_eq!(
         accounts.budget(moment(created + 8_000)),
         Some(Budget { limit: 20_000, spent: 17_600, next_unit: 8_800 })
@@ -157,26 +172,31 @@ fn a_budget_that_is_spent_makes_no_machine_and_a_new_month_does() {
 }
 
 proptest! {
-    /// However the months cut a server's life, no hour is billed twice or never.
+    /// Months may cut a server's life anywhere: each hour is billed exactly once.
     #[test]
-    fn the_hours_of_all_months_are_those_of_the_server(start in 0i64..20_000_000, lived in 1i64..20_000_000) {
+    fn hours_of_all_months_add_up_to_the_hours_of_the_server(
+        start in 0i64..20_000_000,
+        lived in 1i64..20_000_000,
+    ) {
         let created = at("2026-01-01T00:00:00Z") + start;
         let mut ledger = Ledger::default();
-        ledger.sees(&machine(1, created), LEASE, created);
-        ledger.ends(created + lived);
-        let months = (2026..=2027).flat_map(|year| (1..=12).map(move |month| format!("{year}-{month:02}")));
-        let hours: u64 = months.flat_map(|month| bill(&ledger, &month, created + lived).servers).map(|server| server.hours).sum();
+        ledger.machine_exists(&machine(1, created), LEASE, created);
+        ledger.machines_ended(&by_policy(), created + lived);
+        let months = (2026..=2027)
+            .flat_map(|year| (1..=12).map(move |month| format!("{year}-{month:02}")));
+        let servers = months.flat_map(|month| bill(&ledger, &month, created + lived).servers);
+        let hours: u64 = servers.map(|server| server.hours).sum();
         prop_assert_eq!(hours, u64::try_from((lived + 3_599) / 3_600).unwrap());
     }
 }
 
 #[test]
-fn a_machine_that_went_unseen_is_billed_to_the_end_of_its_lease_and_no_longer() {
+fn unseen_machine_is_billed_to_the_end_of_its_lease_and_no_longer() {
     let until = |slept: i64| {
         let mut ledger = Ledger::default();
         let created = november("10T08:00:00");
-        ledger.sees(&machine(1, created), LEASE, created + 600);
-        ledger.loses(LEASE, created + 600 + slept);
+        ledger.machine_exists(&machine(1, created), LEASE, created + 600);
+        ledger.machines_ended_unseen(&unseen(), LEASE, created + 600 + slept);
         let server = bill(&ledger, MONTH, created + 1_000_000).servers.remove(0);
         assert!(server.estimated, "{slept}");
         server.until.unwrap().as_second() - created
@@ -197,7 +217,7 @@ fn volume(id: u64, created: Option<i64>) -> VolumeSummary {
 }
 
 #[test]
-fn an_empty_month_costs_nothing_and_not_less() {
+fn empty_month_costs_zero_and_not_minus_zero() {
     assert_eq!(
         format!("{:.2}", bill(&Ledger::default(), MONTH, november("10T08:00:00")).total),
         "0.00"
@@ -205,15 +225,15 @@ fn an_empty_month_costs_nothing_and_not_less() {
 }
 
 #[test]
-fn an_image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
+fn image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
     let mut ledger = Ledger::default();
     let created = november("10T08:00:00");
     let building = Billed::Server { server: Box::new(machine(1, created)), builds_image: true };
-    ledger.posts(&building, LEASE, created + 5);
-    // A machine comes and goes meanwhile, and its lease says nothing about the builder.
-    ledger.sees(&machine(2, created + 10), LEASE, created + 20);
-    ledger.ends(created + 60);
-    ledger.loses(LEASE, created + 70);
+    ledger.post(&building, &by_policy(), LEASE, created + 5);
+    // A machine begins and ends meanwhile; its lease says nothing about the builder.
+    ledger.machine_exists(&machine(2, created + 10), LEASE, created + 20);
+    ledger.machines_ended(&by_policy(), created + 60);
+    ledger.machines_ended_unseen(&unseen(), LEASE, created + 70);
     let at = |ledger: &Ledger, later| {
         let bill = bill(ledger, MONTH, created + later);
         bill.servers
@@ -222,8 +242,9 @@ fn an_image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
             .collect::<Vec<_>>()
     };
     assert_eq!(at(&ledger, 9_000), [(1, 3, false), (2, 1, true)]);
-    ledger.posts(
+    ledger.post(
         &Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: true },
+        &by_policy(),
         LEASE,
         created + 9_100,
     );
@@ -232,11 +253,12 @@ fn an_image_builder_ends_when_it_is_deleted_and_not_with_a_lease() {
 }
 
 #[test]
-fn a_server_that_is_only_seen_as_it_is_deleted_is_billed_from_its_creation() {
+fn server_first_reported_at_its_deletion_is_billed_from_its_creation() {
     let mut ledger = Ledger::default();
     let created = november("10T08:00:00");
-    ledger.posts(
+    ledger.post(
         &Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false },
+        &by_policy(),
         LEASE,
         created + 4_000,
     );
@@ -245,14 +267,15 @@ fn a_server_that_is_only_seen_as_it_is_deleted_is_billed_from_its_creation() {
 }
 
 #[test]
-fn an_end_that_was_estimated_gives_way_to_the_deletion_that_is_seen() {
+fn reported_deletion_replaces_an_estimated_end() {
     let mut ledger = Ledger::default();
     let created = november("10T08:00:00");
-    ledger.sees(&machine(1, created), LEASE, created);
-    // A second one is met: the first is taken to have ended with its lease. It stood there off.
-    ledger.sees(&machine(2, created + 5_000), LEASE, created + 5_000);
-    ledger.posts(
+    ledger.machine_exists(&machine(1, created), LEASE, created);
+    // A second one is seen: the first is taken to have ended with its lease. It was off instead.
+    ledger.machine_exists(&machine(2, created + 5_000), LEASE, created + 5_000);
+    ledger.post(
         &Billed::ServerGone { server: Box::new(machine(1, created)), builds_image: false },
+        &by_policy(),
         LEASE,
         created + 10_000,
     );
@@ -261,43 +284,37 @@ fn an_end_that_was_estimated_gives_way_to_the_deletion_that_is_seen() {
 }
 
 #[test]
-fn a_volume_is_billed_from_its_creation_to_its_deletion() {
+fn volume_is_billed_from_its_creation_to_its_deletion() {
     let mut ledger = Ledger::default();
     let created = november("16T00:00:00");
-    ledger.posts(&Billed::Volume(volume(9, Some(created))), LEASE, created + 3 * HOUR);
+    ledger.post(&Billed::Volume(volume(9, Some(created))), &by_policy(), LEASE, created + 3 * HOUR);
     let hours = |ledger: &Ledger| bill(ledger, MONTH, november("30T00:00:00")).volumes[0].hours;
     assert_eq!(hours(&ledger), 14 * 24);
-    ledger.posts(&Billed::VolumeGone(9), LEASE, created + 10 * HOUR);
+    ledger.post(&Billed::VolumeGone(9), &by_policy(), LEASE, created + 10 * HOUR);
     assert_eq!(hours(&ledger), 10);
 }
 
 #[test]
-fn what_another_process_enters_is_kept_and_counts() {
-    let folder = tempfile::tempdir().unwrap();
+fn entries_of_another_process_are_kept_and_count_against_the_budget() {
+    let directory = tempfile::tempdir().unwrap();
     let created = november("10T08:00:00");
     let moment = |second| Timestamp::from_second(second).unwrap();
-    let mut accounts =
-        Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(10_000));
-    let path = folder.path().to_owned();
-    let books = books_of(move |_| path.clone(), std::time::Duration::from_secs(300));
-    accounts.sees(&machine(1, created), moment(created + 10));
-    accounts.ends(moment(created + 20));
+    let mut accounts = Accounts::open(directory.path(), Duration::from_secs(300), Some(10_000));
+    let path = directory.path().to_owned();
+    let books = books_of(move |_| path.clone(), Duration::from_secs(300), "dockbridge image build");
+    accounts.machine_exists(&machine(1, created), moment(created + 10));
+    accounts.machines_ended(&by_policy(), moment(created + 20));
     assert!(accounts.refusal(moment(created + 30)).is_some(), "one hour more is above the budget");
-    let mut accounts =
-        Accounts::open(folder.path(), std::time::Duration::from_secs(300), Some(18_000));
+    let mut accounts = Accounts::open(directory.path(), Duration::from_secs(300), Some(18_000));
     assert_eq!(accounts.refusal(moment(created + 30)), None);
     let server = Box::new(machine(7, created));
-    books.post(machine::Posting {
-        profile: None,
-        event: Billed::Server { server, builds_image: true },
-    });
+    books.post(Posting { profile: None, event: Billed::Server { server, builds_image: true } });
     assert!(
         accounts.refusal(moment(created + 40)).is_some(),
-        "the builder counts against the \
-        budget"
+        "the builder counts against the budget"
     );
-    accounts.sees(&machine(2, created + 50), moment(created + 60));
+    accounts.machine_exists(&machine(2, created + 50), moment(created + 60));
     let ids: Vec<u64> =
-        Ledger::load(folder.path()).servers.iter().map(|server| server.id).collect();
+        Ledger::load(directory.path()).servers.iter().map(|server| server.id).collect();
     assert_eq!(ids, [1, 7, 2], "no entry is lost");
 }

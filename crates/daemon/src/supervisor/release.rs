@@ -1,172 +1,179 @@
-//! Taking the machine down. It bills until it is gone, so this goes on until it is, or until its
+//! Takes the machine down. It bills until it is gone, so this goes on until it is, or until its
 //! lease has certainly ended it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use machine::{Actor, Behalf, Consent, Destroyed, MachineError, Ready};
-use tokio::time::{Instant, sleep};
+use lifecycle::Moment;
+use machine::{Actor, Behalf, Destroyed, MachineError, Ready, with_causes};
 
-use super::{Answer, Command, Next, Release, Supervisor, with_causes};
-use crate::state::State;
+use super::inbox::{Pending, Release};
+use super::step::{Action, Stage};
+use super::{Next, Supervisor, until};
+use crate::end::EndCause;
+use crate::state::MachineState;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Supervisor {
-    pub(super) async fn release(&mut self, release: Release) -> Next {
-        let Release { ready, because, actor, consent, mut answer, done, mut then_stop } = release;
-        match &self.ports {
-            // By itself: whoever comes to a port hears of it.
-            Some(ports) if answer.is_empty() => ports.fall_asleep(),
+    pub(super) async fn release(&mut self, mut release: Release) -> Next {
+        match &self.parts.ports {
+            // By itself: a connection to a port gets the reason.
+            Some(ports) if release.answers.is_empty() => ports.fall_asleep(),
             Some(ports) => ports.detach(),
             None => {}
         }
-        // Whatever becomes of this daemon: who asked for it is not asked again.
-        if !answer.is_empty() {
-            self.remembered.wants_it_gone(Timestamp::now());
+        // The order outlives this daemon.
+        if !release.answers.is_empty() {
+            self.records.last.order_destroy(Timestamp::now());
         }
-        self.enter(State::Releasing { because: because.clone(), trouble: None });
-        let server = self.known_server(ready.as_deref());
-        let mut pause = FIRST_PAUSE;
-        let begun = Instant::now();
+        let because = release.because.clone();
+        self.enter(MachineState::Releasing { because, trouble: None });
+        let server = self.known_server(release.ready.as_deref());
+        let (begun, mut pause) = (self.now(), FIRST_PAUSE);
         loop {
-            let destroyed = self
-                .destroyed(ready.as_deref(), consent, Behalf::new(actor, because.clone()))
-                .await;
-            // What was done for those who wait, before this or by this.
-            let told = |now: &str| Some(done.clone().unwrap_or_else(|| now.to_owned()));
-            let over = if then_stop { Next::End } else { Next::Rest };
-            match destroyed {
-                Ok(Destroyed::Gone { troubles }) => {
-                    let mut told = "The machine is gone; its volume stays.".to_owned();
-                    if !troubles.is_empty() {
-                        let troubles = troubles.join("; ");
-                        tracing::warn!(%troubles, "the machine is gone, not without trouble");
-                        told.push_str(&format!(" Note: {troubles}."));
-                    }
-                    self.close(ready).await;
-                    reply(&mut answer, &Ok(Some(told)));
-                    self.ended(server, actor, &because);
-                    self.leave_machine(&because);
-                    return over;
-                }
-                Ok(Destroyed::Absent) => {
-                    self.close(ready).await;
-                    reply(&mut answer, &Ok(told("There was no machine.")));
-                    // It went before it was taken down.
-                    let because = if self.expected { self.gone_because() } else { because };
-                    self.lose_machine(&because);
-                    return over;
-                }
-                Ok(Destroyed::NotManaged) => {
-                    self.close(ready).await;
-                    reply(
-                        &mut answer,
-                        &Ok(Some(
-                            "This host is not ours: it was let go of, and goes \
-                        on."
-                            .to_owned(),
-                        )),
-                    );
-                    self.leave_machine(&because);
-                    return over;
-                }
-                Ok(Destroyed::InUse { reason }) => {
-                    tracing::info!(%reason, "kept for another client");
-                    reply(&mut answer, &Err(format!("another client works on it: {reason}")));
-                    return match ready {
-                        Some(ready) => Next::Keep(ready),
-                        None => Next::FindOut { reason, pause: Duration::ZERO },
-                    };
-                }
-                Err(error) => {
-                    let trouble = with_causes(&error);
-                    tracing::error!(%trouble, "the machine is not gone yet");
-                    // A person who waits is told; the daemon goes on trying.
-                    reply(
-                        &mut answer,
-                        &Err(format!(
-                            "{trouble}; dockbridge goes on trying, also \
-                        when it is started anew"
-                        )),
-                    );
-                    self.enter(State::Releasing {
-                        because: because.clone(),
-                        trouble: Some(trouble),
-                    });
-                }
+            match self.destroyed(&release).await {
+                Ok(Destroyed::InUse { reason }) => return in_use(release, reason),
+                Ok(destroyed) => return self.released(release, destroyed, server).await,
+                Err(error) => self.report_trouble(&mut release, &error),
             }
-            tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                command = self.commands.recv() => match command {
-                    Some(Command::SayAlive(_) | Command::Volume(_)) => {}
-                    // The newer order of the user.
-                    Some(Command::Wake) => return Next::Wake,
-                    Some(Command::Destroy(another)) => {
-                        self.remembered.wants_it_gone(Timestamp::now());
-                        then_stop |= another.then_stop;
-                        answer.push(another.answer);
-                    }
-                    Some(Command::Stop(_)) | None => return Next::End,
-                },
-                changed = self.wanted.changed(), if actor == Actor::User => if changed.is_err() { return Next::End },
+            if let Some(next) = self.pause_release(&mut release, begun, pause).await {
+                return next;
             }
-            if actor == Actor::User {
-                self.refuse_waiting(
-                    "the machine is to be destroyed by an order of the user, and \
-                    the cloud has not done it yet",
-                );
-            } else if self.is_wanted() && begun.elapsed() > LONGEST_PAUSE {
-                // A client waits, and the cloud did not let the machine go: it may be as good as
-                // new.
-                return Next::Wake;
-            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// One attempt. Requests that come meanwhile are answered at once where the user gave the
-    /// order.
-    async fn destroyed(
-        &mut self,
-        ready: Option<&Ready>,
-        consent: Consent,
-        behalf: Behalf,
-    ) -> Result<Destroyed, MachineError> {
-        let provider = self.provider.clone();
-        let actor = behalf.actor;
-        let mut destroying =
-            Box::pin(behalf.during(provider.destroy(ready.map(|ready| &ready.tunnel), consent)));
+    /// One attempt. Requests that come meanwhile are answered at once if the user gave the order.
+    async fn destroyed(&mut self, release: &Release) -> Result<Destroyed, MachineError> {
+        let provider = self.parts.provider.clone();
+        let tunnel = release.ready.as_ref().map(|ready| &ready.tunnel);
+        let behalf = Behalf::new(release.actor, release.because.clone());
+        let mut destroying = Box::pin(behalf.during(provider.destroy(tunnel, release.consent)));
+        let is_ordered = release.actor == Actor::User;
         loop {
-            if actor == Actor::User {
-                self.refuse_waiting("the machine is being destroyed by an order of the user");
+            if is_ordered {
+                self.refuse_requests("the machine is being destroyed by an order of the user");
             }
             tokio::select! {
                 destroyed = &mut destroying => return destroyed,
-                // Fails only when the daemon ends, which comes as an order.
-                Ok(()) = self.wanted.changed(), if actor == Actor::User => {}
+                () = self.inbox.request(), if is_ordered => {}
             }
         }
     }
 
-    /// The server that is taken down, as far as it is known.
-    fn known_server(&self, ready: Option<&Ready>) -> Option<u64> {
-        let last_known =
-            || self.situation.borrow().last_known.as_ref().and_then(|last| last.machine.id);
-        ready.map_or_else(last_known, |ready| ready.summary.id)
-    }
-
-    async fn close(&self, ready: Option<Arc<Ready>>) {
-        if let Some(ready) = ready {
+    /// There is no machine any more, or dockbridge has left it.
+    async fn released(
+        &mut self,
+        mut release: Release,
+        destroyed: Destroyed,
+        server: Option<u64>,
+    ) -> Next {
+        if let Some(ready) = release.ready.take() {
             ready.tunnel.close().await;
         }
+        let Release { because, actor, then_stop, .. } = &release;
+        let (because, actor, then_stop) = (because.clone(), *actor, *then_stop);
+        match destroyed {
+            Destroyed::Gone { troubles } => {
+                release.reply(&Ok(Some(gone(&troubles))));
+                self.has_deleted(server, actor, &because);
+                let cause = EndCause::by(actor, because.clone());
+                self.records.accounts.machines_ended(&cause, Timestamp::now());
+                self.leave_machine(&because);
+            }
+            Destroyed::NotManaged => {
+                let left = "This host is not dockbridge's: dockbridge has disconnected from it, \
+                            and it goes on.";
+                release.reply(&Ok(Some(left.to_owned())));
+                self.leave_machine(&because);
+            }
+            Destroyed::Absent | Destroyed::InUse { .. } => {
+                // What was done for the users who wait, before this.
+                let done = release.done.take();
+                release
+                    .reply(&Ok(Some(done.unwrap_or_else(|| "There was no machine.".to_owned()))));
+                // It ended before it was taken down.
+                let is_expected = self.recovery.is_expected();
+                let because = if is_expected { self.gone_because() } else { because };
+                self.lose_machine(&because);
+            }
+        }
+        if then_stop { Next::End } else { Next::Rest }
+    }
+
+    /// Users who wait get the error; the daemon goes on trying.
+    fn report_trouble(&self, release: &mut Release, error: &MachineError) {
+        let trouble = with_causes(error);
+        tracing::error!(%trouble, "the machine is not gone yet");
+        release.reply(&Err(format!(
+            "{trouble}; dockbridge keeps retrying, including after a restart"
+        )));
+        let because = release.because.clone();
+        self.enter(MachineState::Releasing { because, trouble: Some(trouble) });
+    }
+
+    /// Ends with the time or with another order to destroy (`None`), with another order, or for a
+    /// client that has waited for long.
+    async fn pause_release(
+        &mut self,
+        release: &mut Release,
+        begun: Moment,
+        pause: Duration,
+    ) -> Option<Next> {
+        let ordered = release.actor == Actor::User;
+        let stage = Stage::Releasing { begun, due: self.now().plus(pause), ordered };
+        loop {
+            match self.step(stage) {
+                Action::Wait => {}
+                Action::RefuseRequests => {
+                    self.refuse_requests(
+                        "the machine is to be destroyed by an order of the user, and the cloud \
+                         has not done it yet",
+                    );
+                    continue;
+                }
+                Action::ReleaseAgain => return None,
+                Action::Destroy => {
+                    if let Some(Pending::Destroy(order)) = self.inbox.take_order() {
+                        self.records.last.order_destroy(Timestamp::now());
+                        release.join(order);
+                    }
+                    return None;
+                }
+                action => return Some(self.follow(action, None)),
+            }
+            let look = self.next_look(stage);
+            tokio::select! {
+                _ = self.inbox.changed() => {}
+                () = until(&*self.parts.clock, look) => {}
+            }
+        }
+    }
+
+    /// The server that is taken down, if it is known.
+    fn known_server(&self, ready: Option<&Ready>) -> Option<u64> {
+        let last_known = || self.state.borrow().last_known.as_ref()?.machine.id;
+        ready.map_or_else(last_known, |ready| ready.summary.id)
     }
 }
 
-fn reply(answer: &mut Vec<Answer>, result: &Result<Option<String>, String>) {
-    for answer in answer.drain(..) {
-        // Whoever asked may have gone.
-        let _ = answer.send(result.clone());
+fn in_use(mut release: Release, reason: String) -> Next {
+    tracing::info!(%reason, "kept for another client");
+    release.reply(&Err(format!("another client works on it: {reason}")));
+    match release.ready {
+        Some(ready) => Next::Keep(ready),
+        None => Next::Reconnect { reason, pause: Duration::ZERO },
     }
+}
+
+fn gone(troubles: &[String]) -> String {
+    let gone = "The machine is gone; its volume stays.";
+    if troubles.is_empty() {
+        return gone.to_owned();
+    }
+    let troubles = troubles.join("; ");
+    tracing::warn!(%troubles, "the machine is gone, not without trouble");
+    format!("{gone} Note: {troubles}.")
 }

@@ -1,93 +1,27 @@
-//! On the way to a machine.
+//! A wake: from no machine to one that answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use jiff::Timestamp;
-use lifecycle::Clock;
-use machine::{Actor, Behalf, MachineError, Observer, Phase, Ready, Summary};
-use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
+use machine::{Actor, Behalf, MachineError, Ready, with_causes};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Destination};
 
-use super::{
-    CALLED_OFF_FOR, Command, DestroyOrder, Next, Release, Supervisor, called_off, with_causes,
-};
-use crate::end::End;
-use crate::ledger::Accounts;
-use crate::state::{Situation, State};
-
-/// How long a failure that will not pass by itself, or that has cost money, answers for further
-/// attempts: one docker command may make several requests, and each attempt could cost started
-/// hours.
-const NO_ATTEMPT_FOR: Duration = Duration::from_secs(60);
+use super::inbox::{Arrival, Release};
+use super::recovery::{LASTING_FAILURE_HOLDS, REFUSAL_HOLDS};
+use super::witness::Witness;
+use super::{Command, DestroyOrder, Next, Supervisor, called_off};
+use crate::state::MachineState;
 
 /// The reason of a release that follows.
 const CALLED_OFF: &str = "an order of the user called the wake off";
 
-/// How long a verdict on a server that does not answer is the answer to further requests: the
-/// network may be mended at any moment, and one docker command makes several requests within a
-/// second.
-const VERDICT_HOLDS: Duration = Duration::from_secs(10);
-
-/// Writes down what happens on the way, as it happens: a way may be cut off at any moment.
-struct Witness<'a> {
-    situation: &'a watch::Sender<Situation>,
-    clock: &'a dyn Clock,
-    accounts: Mutex<&'a mut Accounts>,
-    /// Cancelled by an order of the user.
-    calling_off: CancellationToken,
-}
-
-impl Witness<'_> {
-    fn accounts<T>(&self, work: impl FnOnce(&mut Accounts) -> T) -> T {
-        work(&mut self.accounts.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Observer for Witness<'_> {
-    fn stage(&self, phase: Phase, detail: Option<String>) {
-        match &detail {
-            Some(detail) => tracing::info!("{}: {detail}", phase.words()),
-            None => tracing::info!("{}", phase.words()),
-        }
-        let now = self.clock.now();
-        self.situation.send_modify(|situation| situation.phase(phase, detail, now));
-    }
-
-    fn refusal(&self) -> Option<String> {
-        self.accounts(|accounts| accounts.refusal(Timestamp::now()))
-    }
-
-    fn created(&self, server: &Summary) {
-        self.accounts(|accounts| accounts.sees(server, Timestamp::now()));
-    }
-
-    fn deleted(&self, id: u64, because: &str) {
-        let now = Timestamp::now();
-        self.accounts(|accounts| accounts.one_ends(id, now));
-        let actor = if self.is_called_off() { Actor::User } else { Actor::Daemon };
-        tracing::warn!(server = id, actor = actor.words(), because, "the server was deleted");
-        let end = End { server: Some(id), actor, because: because.to_owned(), at: now };
-        self.situation.send_modify(|situation| situation.last_end = Some(end));
-    }
-
-    fn is_called_off(&self) -> bool {
-        self.calling_off.is_cancelled()
-    }
-
-    fn called_off(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.calling_off.cancelled())
-    }
-}
-
-/// What the user ordered while a machine was on its way.
+/// What the user ordered during a wake.
 #[derive(Default)]
 struct Orders {
     destroy: Vec<DestroyOrder>,
-    /// The daemon is to end; who waits for that.
+    /// The daemon ends; these wait for that.
     stop: Option<Vec<oneshot::Sender<String>>>,
 }
 
@@ -100,9 +34,26 @@ impl Orders {
             (true, None) => None,
         }
     }
+
+    /// `false` once nothing arrives any more.
+    fn receive(&mut self, arrival: Arrival) -> bool {
+        match arrival {
+            Arrival::Request
+            | Arrival::Command(Command::Wake | Command::Heartbeat(_) | Command::Volume(_)) => {}
+            Arrival::Command(Command::Destroy(order)) => self.destroy.push(order),
+            Arrival::Command(Command::Stop(answer)) => {
+                self.stop.get_or_insert_default().extend(answer);
+            }
+            Arrival::Closed => {
+                self.stop.get_or_insert_default();
+                return false;
+            }
+        }
+        true
+    }
 }
 
-/// A hint whose commands mean this profile: another profile's `init` would change another token.
+/// A hint whose commands name this profile: another profile's `init` would change another token.
 fn for_profile(hint: &str, profile: &str) -> String {
     match profile {
         "default" => hint.to_owned(),
@@ -112,157 +63,135 @@ fn for_profile(hint: &str, profile: &str) -> String {
 
 impl Supervisor {
     pub(super) async fn wake(&mut self) -> Next {
-        self.no_attempt_before = None;
-        // Whoever wants one now takes back what was wanted before.
-        self.remembered.wants_it_no_more();
-        // One that is there already is paid for; the verdict tells when it goes.
-        if !self.expected
-            && let Some(message) = self.accounts.refusal(Timestamp::now())
+        self.recovery.attempts();
+        // A request for a machine revokes an earlier order to destroy it.
+        self.records.last.revoke_destroy();
+        // One that exists already is paid for; the policy decides when it ends.
+        if !self.recovery.is_expected()
+            && let Some(message) = self.records.accounts.refusal(Timestamp::now())
         {
             return self.refuse(message);
         }
-        self.enter(State::Waking);
-        self.situation.send_modify(|now| now.phases.clear());
-        let (arrived, orders) = self.on_the_way().await;
-        let now = self.clock.now();
+        self.enter(MachineState::Waking);
+        self.state.send_modify(|state| state.phases.clear());
+        let (woken, orders) = self.get_machine().await;
+        let now = self.now();
         if orders.because().is_some() {
-            self.situation.send_modify(|situation| situation.phases_end(now));
-            return self.obey(arrived, orders);
+            self.state.send_modify(|state| state.phases_end(now));
+            return self.obey(woken, orders);
         }
-        match arrived {
+        match woken {
             Ok(ready) => {
-                // Before anybody who waits hears that the attempt is over.
+                // Before the requests that wait learn that the attempt is over.
                 self.introduce(&ready).await;
-                self.situation.send_modify(|situation| {
-                    situation.phases_end(now);
-                    situation.attempted(None);
+                self.state.send_modify(|state| {
+                    state.phases_end(now);
+                    state.attempted(None);
                 });
                 Next::Keep(Arc::new(ready))
             }
             Err(error) => {
-                self.situation.send_modify(|situation| situation.phases_end(now));
+                self.state.send_modify(|state| state.phases_end(now));
                 self.fail(&error)
             }
         }
     }
 
-    /// A wake that was called off has ended. An order to destroy is carried out to its end, also
-    /// where the machine came up at the last moment.
-    fn obey(&mut self, arrived: Result<Ready, MachineError>, orders: Orders) -> Next {
-        self.no_attempt_before = Some(Instant::now() + CALLED_OFF_FOR);
-        let done = match &arrived {
-            Ok(ready) => {
-                format!(
-                    "server {} is up, and goes on until its lease ends in {} s",
-                    ready.summary.name,
-                    self.lease.length.as_secs()
-                )
-            }
+    /// A wake that was called off has ended. An order to destroy is carried out to its end, even if
+    /// the machine came up at the last moment.
+    fn obey(&mut self, woken: Result<Ready, MachineError>, orders: Orders) -> Next {
+        self.recovery.refuse_for(REFUSAL_HOLDS, self.now());
+        let done = match &woken {
+            Ok(ready) => format!(
+                "server {} is up, and goes on until its lease ends in {} s",
+                ready.summary.name,
+                self.settings.lease.length.as_secs()
+            ),
             Err(error) => with_causes(error),
         };
-        tracing::info!(%done, "the wake is over by an order of the user");
+        tracing::info!(%done, "an order of the user has ended the wake");
         let Orders { mut destroy, stop } = orders;
         let is_stopping = stop.is_some();
         if destroy.is_empty() {
             for answer in stop.into_iter().flatten() {
-                // Whoever asked may have gone.
+                // The user may have ended the command.
                 let _ = answer.send(done.clone());
             }
             return Next::End;
         }
-        let then_stop = is_stopping || destroy.iter().any(|order| order.then_stop);
-        let done = arrived.as_ref().err().map(|_| done);
+        let done = woken.as_ref().err().map(|_| done);
         let first = destroy.remove(0);
-        let mut release = Release::ordered(arrived.ok().map(Arc::new), first);
-        release.answer.extend(destroy.into_iter().map(|order| order.answer));
-        (release.done, release.then_stop) = (done, then_stop);
+        let mut release = Release::ordered(woken.ok().map(Arc::new), first);
+        destroy.into_iter().for_each(|order| release.join(order));
+        release.then_stop |= is_stopping;
+        release.done = done;
         CALLED_OFF.clone_into(&mut release.because);
         Next::Release(release)
     }
 
-    /// The engine may be another one than the last machine's, and requests are going to reach it
-    /// from here on.
+    /// The engine may be another one than the last machine's, and requests reach it from here on.
     pub(super) async fn introduce(&self, ready: &Ready) {
-        self.knowledge.meet(ready.tunnel.open(Destination::Docker, Class::Interactive)).await;
+        let connection = ready.tunnel.open(Destination::Docker, Class::Interactive);
+        self.parts.knowledge.meet(connection).await;
     }
 
-    /// Everybody who waits is told. A machine that was there is looked for again, unless that
+    /// Requests that wait get the error. A machine that existed is looked for again, unless that
     /// cannot help.
     pub(super) fn fail(&mut self, error: &MachineError) -> Next {
-        if error.is_lasting() || error.has_cost_money() {
-            self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
-        } else if error.is_verdict() {
-            self.no_attempt_before = Some(Instant::now() + VERDICT_HOLDS);
-        }
-        self.expected &= error.may_pass();
-        let now = self.clock.now();
-        let again = self.expected.then(|| now.plus(self.backoff.failed(rand::random())));
+        let now = self.now();
+        let again = self.recovery.failed(error, now, rand::random());
         let mut message = with_causes(error);
-        if let Some(hint) = (self.hint)(error) {
-            message = format!("{message}; {}", for_profile(hint, &self.profile));
+        if let Some(hint) = (self.parts.hint)(error) {
+            message = format!("{message}; {}", for_profile(hint, &self.settings.profile));
         }
         tracing::error!(%message, "no machine");
-        if let Some(ports) = &self.ports {
+        if let Some(ports) = &self.parts.ports {
             ports.detach();
         }
-        self.situation.send_modify(|situation| {
-            situation.attempted(Some(message.clone()));
-            situation.enter(State::Failed { message, again }, now);
+        self.state.send_modify(|state| {
+            state.attempted(Some(message.clone()));
+            state.enter(MachineState::Failed { message, again }, now);
         });
         Next::Rest
     }
 
-    /// The person does not want one, by the settings.
+    /// The settings do not allow a machine.
     fn refuse(&mut self, message: String) -> Next {
         tracing::warn!(%message, "no machine");
-        self.no_attempt_before = Some(Instant::now() + NO_ATTEMPT_FOR);
-        let now = self.clock.now();
-        self.situation.send_modify(|situation| {
-            situation.attempted(Some(message.clone()));
-            situation.enter(State::Failed { message, again: None }, now);
+        let now = self.now();
+        self.recovery.refuse_for(LASTING_FAILURE_HOLDS, now);
+        self.state.send_modify(|state| {
+            state.attempted(Some(message.clone()));
+            state.enter(MachineState::Failed { message, again: None }, now);
         });
         Next::Rest
     }
 
-    /// The wake to its end. An order of the user calls it off: requests that wait are answered at
-    /// once, and the wake ends in order, with no request to the cloud cut off.
-    async fn on_the_way(&mut self) -> (Result<Ready, MachineError>, Orders) {
-        let Self { provider, situation, clock, commands, accounts, wanted, .. } = self;
+    /// Waits for a machine. An order of the user calls the wake off: requests that wait are
+    /// answered at once, and the wake ends in order, without cutting off a request to the cloud.
+    async fn get_machine(&mut self) -> (Result<Ready, MachineError>, Orders) {
+        let Self { parts, records, state, inbox, .. } = self;
         let calling_off = CancellationToken::new();
-        let witness = Witness {
-            situation,
-            clock: &**clock,
-            accounts: Mutex::new(accounts),
-            calling_off: calling_off.clone(),
-        };
+        let clock = &*parts.clock;
+        let witness = Witness::new(state, clock, &mut records.accounts, calling_off.clone());
         let behalf = Behalf::new(Actor::User, "a request or `wake` needs a machine");
-        let mut way = Box::pin(behalf.during(provider.ensure(&witness)));
+        let mut waking = Box::pin(behalf.during(parts.provider.ensure(&witness)));
         let (mut orders, mut is_open) = (Orders::default(), true);
         loop {
             if let Some(because) = orders.because() {
-                let is_waited_for = *wanted.borrow_and_update() > situation.borrow().attempts;
-                if is_waited_for {
-                    situation
-                        .send_modify(|situation| situation.attempted(Some(called_off(because))));
+                if inbox.wanted() > state.borrow().attempts {
+                    state.send_modify(|state| state.attempted(Some(called_off(because))));
                 }
                 if !calling_off.is_cancelled() {
                     calling_off.cancel();
-                    let state = State::Releasing { because: CALLED_OFF.to_owned(), trouble: None };
-                    situation.send_modify(|situation| situation.enter(state, clock.now()));
+                    let releasing =
+                        MachineState::Releasing { because: CALLED_OFF.to_owned(), trouble: None };
+                    state.send_modify(|state| state.enter(releasing, clock.now()));
                 }
             }
             tokio::select! {
-                arrived = &mut way => return (arrived, orders),
-                command = commands.recv(), if is_open => match command {
-                    Some(Command::Wake | Command::SayAlive(_) | Command::Volume(_)) => {}
-                    Some(Command::Destroy(order)) => orders.destroy.push(order),
-                    Some(Command::Stop(answer)) => orders.stop.get_or_insert_default().extend(answer),
-                    None => {
-                        is_open = false;
-                        orders.stop.get_or_insert_default();
-                    }
-                },
-                Ok(()) = wanted.changed(), if calling_off.is_cancelled() => {}
+                woken = &mut waking => return (woken, orders),
+                arrival = inbox.next(), if is_open => is_open = orders.receive(arrival),
             }
         }
     }

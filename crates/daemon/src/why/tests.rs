@@ -1,4 +1,4 @@
-//! Twelve situations, and the true reason in each.
+//! Twelve cases, and the true reason in each.
 
 use std::sync::Arc;
 
@@ -43,31 +43,31 @@ impl Stage {
         ))
     }
 
-    /// Of a state without a machine that answers.
-    fn without(&self, state: &State) -> Why {
+    /// In a state without a machine that answers.
+    fn without(&self, state: &MachineState) -> Why {
         let now = self.clock.now();
         Why::of(state, &decide(&self.activity.snapshot(), &self.policy, &self.tenure, now), now)
     }
 }
 
-/// The first reason: its kind, its words, and how long it has lasted.
+/// The first reason: its kind, its text, and how long it has lasted.
 fn first(why: &Why) -> (&str, &str, Option<u64>) {
     let reason = why.reasons.first().expect("there is a reason");
     (&reason.kind, &reason.what, reason.age_seconds)
 }
 
 #[test]
-fn one_a_command_that_is_being_answered() {
+fn one_command_is_being_answered() {
     let stage = Stage::new();
     let _command = stage.begin(Kind::Command, "POST /containers/db/stop");
     let why = stage.after(700);
     assert_eq!(first(&why), ("command", "POST /containers/db/stop", Some(700)));
     assert_eq!((why.reasons[0].client.as_deref(), why.reasons[0].seconds), (Some(CLIENT), None));
-    assert_eq!((why.next.as_str(), why.endings.len()), ("kept while one thing goes on", 0));
+    assert_eq!((why.next.as_str(), why.endings.len()), ("kept: 1 activity in progress", 0));
 }
 
 #[test]
-fn two_a_silent_build_and_a_pull_beside_it() {
+fn two_silent_build_beside_a_pull() {
     let stage = Stage::new();
     let _build = stage.begin(Kind::Build, "POST /session");
     let _pull = stage.begin(Kind::Transfer, "POST /images/create");
@@ -75,12 +75,12 @@ fn two_a_silent_build_and_a_pull_beside_it() {
     let kinds: Vec<&str> = why.reasons.iter().map(|reason| reason.kind.as_str()).collect();
     assert_eq!(
         (kinds, why.next.as_str()),
-        (vec!["build", "transfer"], "kept while 2 things go on")
+        (vec!["build", "transfer"], "kept: 2 activities in progress")
     );
 }
 
 #[test]
-fn three_an_open_connection_that_is_silent() {
+fn three_open_connection_is_silent() {
     let stage = Stage::new();
     let _open = stage.begin(Kind::Stream, "POST /exec/4f/start");
     let why = stage.after(1_000);
@@ -90,7 +90,7 @@ fn three_an_open_connection_that_is_silent() {
 }
 
 #[test]
-fn four_a_connection_through_a_published_port() {
+fn four_connection_through_a_published_port() {
     let stage = Stage::new();
     let port = stage.activity.begin(Kind::Forward, "web:8080");
     stage.after(900);
@@ -101,7 +101,7 @@ fn four_a_connection_through_a_published_port() {
 }
 
 #[test]
-fn five_containers_that_run() {
+fn five_containers_run() {
     let stage = Stage::new();
     stage.activity.set_containers(
         ["db", "web", "mail"]
@@ -114,26 +114,26 @@ fn five_containers_that_run() {
 }
 
 #[test]
-fn six_a_container_with_a_label_of_its_own() {
+fn six_container_has_the_keep_label() {
     let mut stage = Stage::new();
     stage.policy.containers = Containers::Ignore;
     stage.activity.set_containers(vec![Container { name: "train".to_owned(), keeps: true }]);
     let why = stage.after(90_000);
     assert_eq!(first(&why), ("container", "container train has the label dockbridge.keep", None));
-    assert_eq!(why.next, "kept while one thing goes on");
+    assert_eq!(why.next, "kept: 1 activity in progress");
 }
 
 #[test]
-fn seven_a_pin() {
+fn seven_pin() {
     let stage = Stage::new();
     stage.activity.pin(Some(Duration::from_secs(8 * 3_600)));
     let why = stage.after(3_600);
-    assert_eq!(first(&why), ("pin", "pinned by a person", Some(3_600)));
+    assert_eq!(first(&why), ("pin", "pinned by the user", Some(3_600)));
     assert_eq!(why.reasons[0].seconds, Some(7 * 3_600));
 }
 
 #[test]
-fn eight_the_hour_that_is_paid() {
+fn eight_paid_hour() {
     let mut stage = Stage::new();
     (stage.policy.keep_paid_hour, stage.tenure.billing) = (true, Some(HOUR));
     let why = stage.after(600);
@@ -142,21 +142,20 @@ fn eight_the_hour_that_is_paid() {
 }
 
 #[test]
-fn nine_nothing_but_the_grace() {
+fn nine_grace_period_only() {
     let stage = Stage::new();
     drop(stage.begin(Kind::Command, "GET /info"));
     let why = stage.after(310);
     assert!(why.reasons.is_empty());
     assert_eq!(
         why.next,
-        "destroyed in 20 s, since nothing has used it for 5 min; any activity \
-        cancels it"
+        "destroyed in 20 s, since nothing has used it for 5 min; any activity cancels it"
     );
     assert_eq!((why.endings[0].cause.as_str(), why.endings[0].grace_seconds), ("idle", 0));
 }
 
 #[test]
-fn ten_a_locked_screen() {
+fn ten_locked_screen() {
     let stage = Stage::new();
     drop(stage.begin(Kind::Command, "GET /info"));
     stage.after(200);
@@ -166,15 +165,15 @@ fn ten_a_locked_screen() {
     let why = stage.after(280);
     assert_eq!(
         why.next,
-        "destroyed in 20 s, since the screen has been locked for 4 min; unlocking \
-        the screen cancels it"
+        "destroyed in 20 s, since the screen has been locked for 4 min; unlocking the screen \
+         cancels it"
     );
     assert_eq!((why.endings[0].cause.as_str(), why.endings[1].cause.as_str()), ("lock", "idle"));
-    assert_eq!(first(&why).0, "recent", "what would keep it if the screen were not locked");
+    assert_eq!(first(&why).0, "recent", "which would keep it if the screen were not locked");
 }
 
 #[test]
-fn eleven_an_age_and_a_budget_that_end_it_under_work() {
+fn eleven_lifetime_and_budget_end_it_during_work() {
     let mut stage = Stage::new();
     stage.policy.max_lifetime = Some(Duration::from_secs(4 * 3_600));
     stage.tenure.billing = Some(HOUR);
@@ -182,8 +181,7 @@ fn eleven_an_age_and_a_budget_that_end_it_under_work() {
     let _build = stage.begin(Kind::Build, "POST /build");
     let why = stage.after(3_600);
     let hard = "destroyed in 10800 s at the latest: it is as old as activity.max_lifetime allows \
-        (4 h); \
-            nothing but other settings cancels it";
+        (4 h); only a settings change prevents this";
     assert_eq!((why.next.as_str(), first(&why).0), (hard, "build"));
     assert_eq!(why.warnings, ["90 % of this month's budget are spent"]);
     stage.tenure.budget = Some(Budget { limit: 1_000, spent: 995, next_unit: 9 });
@@ -195,31 +193,34 @@ fn eleven_an_age_and_a_budget_that_end_it_under_work() {
 }
 
 #[test]
-fn twelve_no_machine_that_answers() {
+fn twelve_no_machine_answers() {
     let stage = Stage::new();
     let again = Some(stage.clock.now().plus(Duration::from_secs(7)));
     for (state, next) in [
-        (State::Absent { because: None }, "the next docker command wakes a machine"),
-        (State::Waking, "docker commands wait until the machine is ready"),
+        (MachineState::Absent { because: None }, "the next docker command wakes a machine"),
+        (MachineState::Waking, "docker commands wait until the machine is ready"),
         (
-            State::Lost { reason: String::new(), trouble: None, again },
-            "connecting again in 7 s; a \
-            docker command tries at once",
-        ),
-        (State::Lost { reason: String::new(), trouble: None, again: None }, "connecting again now"),
-        (
-            State::Releasing { because: String::new(), trouble: None },
-            "the machine is being \
-            destroyed; its volume stays",
+            MachineState::Lost { reason: String::new(), trouble: None, again },
+            "connecting again in 7 s; a docker command tries at once",
         ),
         (
-            State::Releasing { because: String::new(), trouble: Some("no answer".to_owned()) },
-            "tried again until the machine is gone; its volume stays",
+            MachineState::Lost { reason: String::new(), trouble: None, again: None },
+            "connecting again now",
         ),
         (
-            State::Failed { message: String::new(), again: None },
-            "the next docker command wakes a \
-            machine",
+            MachineState::Releasing { because: String::new(), trouble: None },
+            "the machine is being destroyed; its volume stays",
+        ),
+        (
+            MachineState::Releasing {
+                because: String::new(),
+                trouble: Some("no answer".to_owned()),
+            },
+            "dockbridge keeps trying until the machine is gone; its volume stays",
+        ),
+        (
+            MachineState::Failed { message: String::new(), again: None },
+            "the next docker command wakes a machine",
         ),
     ] {
         let why = stage.without(&state);

@@ -1,41 +1,64 @@
-//! The cloud and what runs in it: a server with an agent and a dead-man, and a volume with data.
+//! The cloud and what runs in it: a server with an agent and a dead man's switch, and a volume with
+//! data. It keeps the truth that the ledgers are compared with.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use machine::{
-    Candidate, Catalogue, ImageKind, ImageSetting, Observed, Offer, Problem, Server, ServerStatus,
-    ServerType, Spec, Step, Volume, plan,
+    Actor, Candidate, Catalogue, ImageKind, ImageSetting, Observed, Offer, Problem, Server,
+    ServerStatus, ServerType, Spec, Step, Summary, Volume, plan,
 };
 use tunnel::Fingerprint;
 
 use crate::lease::Lease;
 
-/// A client has to have come by then.
+/// A client has to connect within this time.
 pub const BOOT_LEASE: Duration = Duration::from_secs(600);
-/// The dead-man stands this far behind the agent.
+/// The dead man's switch acts this long after the agent should have.
 pub const DEAD_MAN: Duration = Duration::from_secs(60);
+/// The price of a started hour.
+pub const HOURLY: f64 = 0.0088;
 
 /// What runs on the server.
 #[derive(Debug, Default)]
 pub struct OnServer {
     pub booted: Duration,
     pub lease: Lease,
-    /// The end of the lease as the dead-man reads it.
+    /// The end of the lease as the dead man's switch reads it.
     pub written: Duration,
     pub agent_runs: bool,
-    /// A client has served itself of it: its labels say so.
+    /// A client has used it, as its labels say.
     pub settled: bool,
+}
+
+/// A server from its creation to its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetime {
+    pub created: Duration,
+    pub ended: Option<Duration>,
+    /// The computer that deleted it and lived on to report that, with the actor; `None` where
+    /// neither did.
+    pub deleted_by: Option<(usize, Actor)>,
+}
+
+impl Lifetime {
+    /// The cloud's bill: started hours.
+    pub fn billed_hours(&self, now: Duration) -> u64 {
+        let lived = self.ended.unwrap_or(now) - self.created;
+        lived.as_secs().max(1).div_ceil(3_600)
+    }
 }
 
 #[derive(Debug)]
 pub struct Cloud {
     pub observed: Observed,
     pub on_server: OnServer,
-    /// What is on the volume: how often somebody has written to it.
+    /// Each server that ever existed.
+    pub lifetimes: BTreeMap<u64, Lifetime>,
+    /// How often data was written to the volume, as the volume has it.
     pub data: u64,
-    /// What should be.
+    /// How often it was written in truth.
     pub written: u64,
     next: u64,
     spec: Spec,
@@ -53,6 +76,7 @@ impl Cloud {
         Self {
             observed: Observed::default(),
             on_server: OnServer::default(),
+            lifetimes: BTreeMap::new(),
             data: 0,
             written: 0,
             next: 0,
@@ -82,21 +106,41 @@ impl Cloud {
         self.observed.servers.first()
     }
 
+    /// The server with its price.
+    pub fn summary(&self) -> Option<Summary> {
+        self.server().map(|server| Summary {
+            id: Some(server.id),
+            name: server.name.clone(),
+            address: server.address,
+            status: server.status,
+            busy: server.busy,
+            server_type: Some(server.server_type.clone()),
+            location: Some(server.location.clone()),
+            created: Some(server.created),
+            price_hourly: Some(HOURLY),
+            price_monthly: Some(5.49),
+            currency: Some("EUR".to_owned()),
+            billed_unit_seconds: Some(3_600),
+            volume: None,
+            image: None,
+        })
+    }
+
     pub fn runs(&self) -> bool {
         self.server().is_some_and(|server| server.status == ServerStatus::Running)
     }
 
-    /// When the server ends itself, if nobody says another word.
+    /// When the server ends itself, if no client renews its lease.
     pub fn ends(&self) -> Duration {
         self.on_server.lease.ends().unwrap_or(self.on_server.booted + BOOT_LEASE)
     }
 
-    /// The next step for one who has looked at `seen`, which may be out of date by now.
+    /// The next step for a computer that has looked at `seen`, which may be out of date by now.
     pub fn planned(&self, seen: &Observed) -> Result<Step, Problem> {
         plan(&self.spec, seen, &self.catalogue)
     }
 
-    /// Carries a step out. `false` where the cloud refused it.
+    /// Carries out a step that deletes nothing. `false` where the cloud refused it.
     pub fn carries_out(&mut self, step: &Step, now: Duration) -> bool {
         match step {
             Step::Create { volume, .. } => {
@@ -120,13 +164,12 @@ impl Cloud {
                 true
             }
             Step::PowerOn { server } => self.powers_on(*server, now),
-            Step::Delete { server, .. } => self.deletes(*server),
-            Step::Await { .. } | Step::Connect(_) => true,
+            Step::Delete { .. } | Step::Await { .. } | Step::Connect(_) => true,
         }
     }
 
     fn creates(&mut self, volume: Option<u64>, now: Duration) -> bool {
-        // Names are unique: of two who race, one loses.
+        // Names are unique: of two computers that race, one loses.
         if !self.observed.servers.is_empty()
             || (volume.is_none() && !self.observed.volumes.is_empty())
         {
@@ -156,7 +199,7 @@ impl Cloud {
         self.observed.servers.push(Server {
             id,
             name: "m".to_owned(),
-            // Now and then the cloud does not start what it has created.
+            // Sometimes the cloud does not start a server that it has created.
             status: if id.is_multiple_of(3) { ServerStatus::Off } else { ServerStatus::Running },
             busy: false,
             address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -170,6 +213,7 @@ impl Cloud {
             price_hourly: None,
             price_monthly: None,
         });
+        self.lifetimes.insert(id, Lifetime { created: now, ended: None, deleted_by: None });
         self.boots(now);
         true
     }
@@ -192,7 +236,8 @@ impl Cloud {
         true
     }
 
-    pub fn deletes(&mut self, server: u64) -> bool {
+    /// Deletes a server, for a computer that reports it or for nobody. `false` if it is gone.
+    pub fn deletes(&mut self, server: u64, by: Option<(usize, Actor)>, now: Duration) -> bool {
         let before = self.observed.servers.len();
         self.observed.servers.retain(|found| found.id != server);
         self.observed
@@ -200,7 +245,11 @@ impl Cloud {
             .iter_mut()
             .filter(|volume| volume.server == Some(server))
             .for_each(|volume| volume.server = None);
-        before != self.observed.servers.len()
+        let is_deleted = before != self.observed.servers.len();
+        if is_deleted && let Some(lifetime) = self.lifetimes.get_mut(&server) {
+            (lifetime.ended, lifetime.deleted_by) = (Some(now), by);
+        }
+        is_deleted
     }
 
     /// What happens on the server by itself.
@@ -216,7 +265,7 @@ impl Cloud {
             && self.on_server.lease.ends().is_some_and(|ends| now >= ends);
         let dead_man_ends = now >= self.on_server.written + DEAD_MAN;
         if agent_ends && !self.refuses_the_machine {
-            self.deletes(id);
+            self.deletes(id, None, now);
         } else if agent_ends || dead_man_ends {
             self.observed.servers.iter_mut().for_each(|server| server.status = ServerStatus::Off);
         }

@@ -1,4 +1,4 @@
-//! One person's computer: a daemon, what its clients do, and its own view of the machine.
+//! A user's computer: a daemon, what its clients do, and its own view of the machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,11 @@ use lifecycle::{
     Verdict, decide,
 };
 
+use crate::books::Books;
 use crate::cloud::Cloud;
 
 pub const LEASE: Duration = Duration::from_secs(300);
+/// Between two heartbeats, and between two entries in the ledger.
 const INTERVAL: Duration = Duration::from_secs(30);
 const HOUR: Billing =
     Billing { unit: Duration::from_secs(3_600), release_takes: Duration::from_secs(90) };
@@ -21,12 +23,12 @@ pub struct Computer {
     pub clock: Arc<FakeClock>,
     pub activity: Activity,
     pub policy: Policy,
-    /// What its clients have open; it goes with the daemon.
+    /// What its clients have open; it ends with the daemon.
     pub open: Vec<(Guard, Kind)>,
     pub daemon_runs: bool,
     pub asleep: bool,
     pub cut_off: bool,
-    /// Its network lets no TCP 22 out; the API answers.
+    /// Its network drops outgoing TCP 22; the API answers.
     pub blocked: bool,
     /// The server that its present wake has created.
     pub fresh: Option<u64>,
@@ -34,21 +36,24 @@ pub struct Computer {
     pub waits: bool,
     /// The server that it is connected to, and since when it knows it.
     pub connected: Option<(u64, Moment)>,
-    /// What it told the machine last: when, and how long it had been idle.
-    told: (Moment, Duration),
+    /// The next time that it changes the cloud, it is killed before it reports the change.
+    pub dies_in_a_change: bool,
+    pub books: Books,
+    booked: Moment,
+    /// What it reported to the machine last: when, and how long it had been idle.
+    reported: (Moment, Duration),
 }
 
 impl Computer {
     pub fn new(name: &'static str, clock: Arc<FakeClock>, policy: Policy) -> Self {
         let activity = Activity::new(clock.clone());
-        let told = (clock.now(), Duration::ZERO);
-        let open = Vec::new();
+        let now = clock.now();
         Self {
             name,
             clock,
             activity,
             policy,
-            open,
+            open: Vec::new(),
             daemon_runs: true,
             asleep: false,
             cut_off: false,
@@ -56,7 +61,10 @@ impl Computer {
             fresh: None,
             waits: false,
             connected: None,
-            told,
+            dies_in_a_change: false,
+            books: Books::default(),
+            booked: now,
+            reported: (now, Duration::ZERO),
         }
     }
 
@@ -80,6 +88,7 @@ impl Computer {
         self.waits = false;
         self.connected = None;
         self.fresh = None;
+        self.dies_in_a_change = false;
     }
 
     pub fn restarts(&mut self) {
@@ -104,22 +113,25 @@ impl Computer {
         self.policy.idle_timeout + self.policy.grace_period
     }
 
-    /// A heartbeat, when one is due or the machine would take us for idle.
-    pub fn says_alive(&mut self, cloud: &mut Cloud, now: Duration) {
+    /// A heartbeat, when one is due or the machine would take this computer for idle.
+    pub fn sends_heartbeat(&mut self, cloud: &mut Cloud, now: Duration) {
         let Some((server, since)) = self.connected.filter(|_| self.acts()) else { return };
         if cloud.server().map(|server| server.id) != Some(server) || !cloud.runs() || self.blocked {
             self.connected = None;
             return;
         }
         let (moment, idle) = (self.clock.now(), self.idle(since));
-        let believed = self.told.1 + moment.since(self.told.0);
+        if moment.since(self.booked) >= INTERVAL {
+            self.books_the_server(cloud, now);
+        }
+        let believed = self.reported.1 + moment.since(self.reported.0);
         let misleads =
             believed >= self.idle_limit() / 2 && idle + Duration::from_secs(1) < believed;
-        if moment.since(self.told.0) < INTERVAL && !misleads {
+        if moment.since(self.reported.0) < INTERVAL && !misleads {
             return;
         }
         if !cloud.on_server.agent_runs {
-            // Without an agent the path is lost, and the next way to the machine starts another.
+            // Without an agent the path is lost; the next connection starts another agent.
             self.connected = None;
             return;
         }
@@ -132,18 +144,26 @@ impl Computer {
         };
         cloud.on_server.lease.renew(now, &beat);
         cloud.on_server.written = cloud.ends();
-        self.told = (moment, idle);
+        self.reported = (moment, idle);
     }
 
-    /// A way to a machine, for a client that waits or for one that is there.
+    fn books_the_server(&mut self, cloud: &Cloud, now: Duration) {
+        if let Some(server) = cloud.summary() {
+            self.books.server_exists(&server, now);
+            self.booked = self.clock.now();
+        }
+    }
+
+    /// Connects to a machine, for a client that waits or to a machine that exists.
     pub fn connects(&mut self, cloud: &mut Cloud, server: u64, now: Duration) {
         let since = self.clock.now();
         self.connected = Some((server, since));
         (self.waits, self.fresh) = (false, None);
         cloud.on_server.settled = true;
         cloud.on_server.agent_runs = true;
-        self.told = (since.minus(INTERVAL), Duration::ZERO);
-        self.says_alive(cloud, now);
+        self.books_the_server(cloud, now);
+        self.reported = (since.minus(INTERVAL), Duration::ZERO);
+        self.sends_heartbeat(cloud, now);
     }
 
     pub fn verdict(&self) -> Option<Verdict> {
@@ -152,7 +172,7 @@ impl Computer {
     }
 
     /// Whether it takes the machine down now, and may.
-    pub fn gives_up(&self, cloud: &Cloud, now: Duration) -> Option<Verdict> {
+    pub fn releases(&self, cloud: &Cloud, now: Duration) -> Option<Verdict> {
         let verdict = self.verdict().filter(|verdict| verdict.outcome == Outcome::Destroy)?;
         let others = cloud.on_server.lease.others(now, Some(self.name));
         (cloud.on_server.agent_runs && others.is_empty()).then_some(verdict)

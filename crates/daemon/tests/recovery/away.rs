@@ -1,5 +1,5 @@
-//! A machine that stays away for longer: what the status tells, that nobody has to ask for it to be
-//! found, and that nobody waits longer than needed.
+//! A machine that does not answer for longer: what the status reports, that the daemon finds it
+//! without a request, and that no client waits longer than needed.
 
 use std::time::Duration;
 
@@ -8,38 +8,27 @@ use tokio::time::Instant;
 use crate::rig::{Mode, Stage, docker_error};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_machine_is_looked_for_with_growing_pauses_and_found_without_anybody_asking() {
+async fn lost_machine_is_retried_with_growing_pauses_and_found_without_a_request() {
     let Some(stage) = Stage::up(true).await else { return };
     stage.relay.set(Mode::Refusing);
     let (status, _) = stage
-        .until(
-            "an attempt \
-        failed",
-            |status| status.state == "lost" && status.next_attempt_seconds > Some(0.0),
-        )
+        .until("an attempt failed", |status| {
+            status.state == "lost" && status.next_attempt_seconds > Some(0.0)
+        })
         .await;
     let reason = status.reason.unwrap_or_default();
     assert!(
-        reason.contains(
-            "the connection \
-        broke"
-        ) || reason.contains("closed the connection"),
+        reason.contains("the connection broke") || reason.contains("closed the connection"),
         "{reason}"
     );
     assert!(reason.contains("cannot be reached"), "what the last attempt said: {reason}");
     assert!(status.why.next.starts_with("connecting again in "), "{}", status.why.next);
     // 1, 2 and 4 s, each longer or shorter by a quarter.
-    let (status, _) = stage
-        .until(
-            "the pauses \
-        grow",
-            |status| status.next_attempt_seconds > Some(2.6),
-        )
-        .await;
+    let (status, _) =
+        stage.until("the pauses grow", |status| status.next_attempt_seconds > Some(2.6)).await;
     assert!(
         status.since_seconds > 2.0,
-        "lost since it was lost, not since the last attempt: \
-        {status:?}"
+        "lost since it was lost, not since the last attempt: {status:?}"
     );
     stage.relay.set(Mode::Passing);
     let (status, took) = stage.until("it is found again", |status| status.state == "up").await;
@@ -49,7 +38,7 @@ async fn a_lost_machine_is_looked_for_with_growing_pauses_and_found_without_anyb
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_waits_does_not_wait_for_a_pause() {
+async fn waiting_client_does_not_wait_for_a_pause() {
     let Some(stage) = Stage::up(true).await else { return };
     stage.relay.set(Mode::Refusing);
     let (status, _) =
@@ -60,8 +49,7 @@ async fn a_client_that_waits_does_not_wait_for_a_pause() {
     assert_eq!(stage.client().await.ask("GET", "/v1.41/containers/json").await.0, 200);
     assert!(
         asked.elapsed() < pause,
-        "answered after {:?} of a pause of \
-        {pause:?}",
+        "answered after {:?} of a pause of {pause:?}",
         asked.elapsed()
     );
     eprintln!(
@@ -73,17 +61,12 @@ async fn a_client_that_waits_does_not_wait_for_a_pause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_is_away_at_the_start_stops_nobody_and_is_found_when_it_comes() {
+async fn machine_that_is_away_at_the_start_is_found_when_it_comes() {
     let Some(stage) = Stage::start(true, Mode::Refusing).await else { return };
-    let (status, _) = stage
-        .until(
-            "it was looked \
-        for",
-            |status| status.next_attempt_seconds > Some(0.0),
-        )
-        .await;
+    let (status, _) =
+        stage.until("it was looked for", |status| status.next_attempt_seconds > Some(0.0)).await;
     assert_eq!(status.state, "lost");
-    // A command has three attempts of its own, and then says why.
+    // A command has three attempts of its own, and then reports why they failed.
     let answer = stage.client().await.ask("GET", "/v1.41/containers/json").await;
     assert!(docker_error(&answer).contains("cannot be reached"), "{answer:?}");
     let (status, _) =
@@ -96,7 +79,7 @@ async fn a_machine_that_is_away_at_the_start_stops_nobody_and_is_found_when_it_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_refuses_us_is_not_asked_again_by_itself() {
+async fn machine_that_refuses_the_login_is_not_retried_without_a_request() {
     let Some(stage) = Stage::up(true).await else { return };
     let keys = stage.sshd.path("authorized_keys");
     let trusted = std::fs::read_to_string(&keys).unwrap();
@@ -104,21 +87,14 @@ async fn a_machine_that_refuses_us_is_not_asked_again_by_itself() {
     stage.relay.strand();
     let (status, _) = stage.until("it says so", |status| status.state == "failed").await;
     assert!(
-        status.reason.as_ref().is_some_and(|reason| reason.contains(
-            "does not accept the \
-        key"
-        )),
+        status.reason.as_ref().is_some_and(|reason| reason.contains("does not accept the key")),
         "{status:?}"
     );
     assert_eq!(
         (status.next_attempt_seconds, status.why.next.as_str()),
-        (
-            None,
-            "the next docker \
-        command wakes a machine"
-        )
+        (None, "the next docker command wakes a machine")
     );
-    // A command asks: whoever mended it need not wait.
+    // A command gets a new attempt at once.
     std::fs::write(&keys, trusted).unwrap();
     assert_eq!(stage.client().await.ask("GET", "/v1.41/containers/json").await.0, 200);
     stage.close().await;

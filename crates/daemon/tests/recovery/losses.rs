@@ -1,5 +1,5 @@
-//! Each kind of loss: how soon a running call is told, that idle clients notice nothing, and that
-//! the next call works.
+//! Each kind of loss: how soon a running call gets its error, that idle clients notice nothing, and
+//! that the next call works.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ enum Loss {
     AgentKilled,
     /// The agent's process stands still.
     AgentStopped,
-    /// Connections lead nowhere, new ones do.
+    /// Connections get no packets any more; new ones work.
     AddressChanged,
     /// Nothing passes for a while.
     NetworkCut,
@@ -35,8 +35,8 @@ impl Loss {
         }
     }
 
-    /// Something says so, or only the watchdog can find out.
-    fn is_told(self) -> bool {
+    /// The kernel or SSH reports the loss; otherwise only the watchdog finds out.
+    fn is_reported(self) -> bool {
         matches!(self, Loss::LoginKilled | Loss::AgentKilled)
     }
 }
@@ -58,12 +58,12 @@ fn agents(stage: &Stage) -> Vec<i32> {
 
 fn signal_all(processes: &[i32], signal: Signal) {
     for process in processes {
-        // One may have gone with another.
+        // One process may have ended with another.
         let _ = kill_process(Pid::from_raw(*process).unwrap(), signal);
     }
 }
 
-/// The story that holds for every kind of loss.
+/// What must hold for every kind of loss.
 async fn survives(loss: Loss, with_agent: bool) {
     let Some(stage) = Stage::up(with_agent).await else { return };
     let mut idle = stage.client().await;
@@ -74,25 +74,21 @@ async fn survives(loss: Loss, with_agent: bool) {
     let mut events = following.open("GET", "/events").await.into_body();
     assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "{}\n");
     stage
-        .until(
-            "the call is under \
-        way",
-            |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 3),
-        )
+        .until("the call goes on", |status| {
+            status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 3)
+        })
         .await;
 
     let struck = Instant::now();
     loss.strike(&stage).await;
     let lost = stage
-        .until(
-            "the loss is \
-            noticed",
-            |status| status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64(),
-        )
+        .until("the loss is noticed", |status| {
+            status.state != "up" || status.since_seconds < struck.elapsed().as_secs_f64()
+        })
         .await;
-    let (answer, told) = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
+    let (answer, failed) = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
     assert!(docker_error(&answer).contains("the connection to the machine"), "{answer:?}");
-    let told = told - struck;
+    let failed = failed - struck;
 
     if let Loss::NetworkCut = loss {
         stage.relay.set(Mode::Passing);
@@ -100,19 +96,19 @@ async fn survives(loss: Loss, with_agent: bool) {
     let mended = Instant::now();
     // The same connection of the client as before, and a request that is never sent twice.
     assert_eq!(idle.ask("POST", "/v1.41/volumes/prune").await, (200, "[]".to_owned()));
-    let recovered = if loss.is_told() { struck } else { mended }.elapsed();
+    let recovered = if loss.is_reported() { struck } else { mended }.elapsed();
     eprintln!(
-        "{loss:?}, {}: noticed after {:.2} s, the running call told after {:.2} s, the next \
-            answered {:.2} s after {}",
+        "{loss:?}, {}: noticed after {:.2} s, the running call failed after {:.2} s, the next \
+         answered {:.2} s after {}",
         if with_agent { "with agent" } else { "without agent" },
         lost.1.as_secs_f64(),
-        told.as_secs_f64(),
+        failed.as_secs_f64(),
         recovered.as_secs_f64(),
-        if loss.is_told() { "it" } else { "it was asked" },
+        if loss.is_reported() { "it" } else { "it was asked" },
     );
-    let limit = Duration::from_secs(if loss.is_told() { 5 } else { 15 });
-    assert!(told < limit, "told after {told:?}");
-    // What follows events was not told of any of this, and goes on.
+    let limit = Duration::from_secs(if loss.is_reported() { 5 } else { 15 });
+    assert!(failed < limit, "failed after {failed:?}");
+    // The client that follows events noticed none of this, and goes on.
     let more = timeout(LONGEST, events.frame())
         .await
         .expect("the stream of events goes on")
@@ -125,45 +121,45 @@ async fn survives(loss: Loss, with_agent: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_login() {
+async fn killed_login() {
     survives(Loss::LoginKilled, true).await;
     survives(Loss::LoginKilled, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_agent() {
+async fn killed_agent() {
     survives(Loss::AgentKilled, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_hangs() {
+async fn agent_that_hangs() {
     survives(Loss::AgentStopped, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_address_with_agent() {
+async fn changed_address_with_agent() {
     survives(Loss::AddressChanged, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_address_without_agent() {
+async fn changed_address_without_agent() {
     survives(Loss::AddressChanged, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_network_with_agent() {
+async fn cut_network_with_agent() {
     survives(Loss::NetworkCut, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_network_without_agent() {
+async fn cut_network_without_agent() {
     survives(Loss::NetworkCut, false).await;
 }
 
-/// The path is fine: nothing is connected again, and whoever asks meanwhile hears what a local
-/// socket without a dockerd says.
+/// The path holds: the daemon does not reconnect, and a request meanwhile gets the error of a local
+/// socket without a dockerd.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restarted_engine() {
+async fn restarted_engine() {
     for with_agent in [true, false] {
         let Some(mut stage) = Stage::up(with_agent).await else { return };
         let mut idle = stage.client().await;
@@ -171,17 +167,15 @@ async fn a_restarted_engine() {
         let mut running = stage.client().await;
         let running = tokio::spawn(async move { running.ask("GET", "/slow").await });
         stage
-            .until(
-                "the call is under \
-            way",
-                |status| status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 2),
-            )
+            .until("the call goes on", |status| {
+                status.tunnel.as_ref().is_some_and(|tunnel| tunnel.streams >= 2)
+            })
             .await;
         let since = Instant::now();
         stage.engine.stop();
         let answer = timeout(LONGEST, running).await.expect("a running call ends").unwrap();
         eprintln!(
-            "engine stopped: the running call told after {:.2} s",
+            "engine stopped: the running call failed after {:.2} s",
             since.elapsed().as_secs_f64()
         );
         docker_error(&answer);

@@ -1,15 +1,14 @@
-//! What becomes of a daemon and its clients when the way to the machine is lost, and how it comes
-//! back. The machine is a real sshd on this host, with the real agent; the engine behind it is a
-//! few lines of the test.
+//! What happens to a daemon and its clients when the path to the machine is lost, and how the
+//! daemon recovers. The machine is a real sshd on this host, with the real agent; the engine behind
+//! it is a few lines of the test.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "helpers of tests count as tests, and \
-    figures are for people"
+    reason = "helpers of tests count as tests, and figures are for people"
 )]
 
-// The rig is a test of that crate as well, where the crate has its package's name.
+// The rig of tunnel's own tests names the crate as its package.
 extern crate tunnel as dockbridge_tunnel;
 
 #[path = "../../../tunnel/tests/rig/mod.rs"]

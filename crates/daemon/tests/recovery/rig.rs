@@ -23,21 +23,21 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::machine::Sshd;
 
-/// Everything that is waited for comes within this time, or never.
+/// Everything that the tests wait for comes within this time, or never.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
-/// A machine, the way to it, and a daemon that uses it.
+/// A machine, the path to it, and a daemon that uses it.
 pub struct Stage {
     pub sshd: Sshd,
     pub relay: Relay,
     pub engine: Engine,
-    pub folder: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
     ending: CancellationToken,
     running: JoinHandle<()>,
 }
 
 impl Stage {
-    /// With the daemon connected. `None` where there is no sshd.
+    /// With the daemon connected. `None` if there is no sshd.
     pub async fn up(with_agent: bool) -> Option<Self> {
         let stage = Self::start(with_agent, Mode::Passing).await?;
         stage.until("it is up", |status| status.state == "up").await;
@@ -48,7 +48,7 @@ impl Stage {
         let sshd = Sshd::start().await?;
         let relay = Relay::start(sshd.port, mode).await;
         let engine = Engine::start(&sshd.path("docker.sock"));
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut tunnel = if with_agent { sshd.options_with_agent() } else { sshd.options() };
         tunnel.endpoint.port = relay.port;
         let options = Options {
@@ -58,28 +58,28 @@ impl Stage {
             budget: None,
             lease: Lease { client: "test".to_owned(), length: LONGEST, idle_limit: LONGEST },
             heartbeat: Duration::from_secs(1),
-            socket: folder.path().join("docker.sock"),
+            socket: directory.path().join("docker.sock"),
             proxy_port: None,
-            folders: dockbridge_daemon::Folders::default(),
-            state: folder.path().join("state"),
+            local_paths: dockbridge_daemon::Folders::default(),
+            state: directory.path().join("state"),
             ports: None,
             hint: |_| None,
         };
         let ending = CancellationToken::new();
         let daemon = Daemon::bind(options).await.unwrap();
         let running = tokio::spawn(daemon.run(ending.clone()));
-        Some(Self { sshd, relay, engine, folder, ending, running })
+        Some(Self { sshd, relay, engine, directory, ending, running })
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("docker.sock")
+        self.directory.path().join("docker.sock")
     }
 
     pub async fn status(&self) -> Status {
         dockbridge_daemon::client::Client::of(&self.socket()).status().await.unwrap()
     }
 
-    /// Polls until the status is as wanted; returns it with the time that it took.
+    /// Polls until the status is as wanted; returns it with the time that took.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> (Status, Duration) {
         let begun = Instant::now();
         loop {
@@ -127,11 +127,11 @@ impl Client {
             .header("Host", "docker")
             .body(Empty::new())
             .unwrap();
-        // After an answer the client's side takes a moment to be ready for the next request.
-        timeout(LONGEST, self.sender.ready()).await.expect("it is ready").expect(
-            "the client's \
-            connection holds",
-        );
+        // After an answer the client takes a moment to be ready for the next request.
+        timeout(LONGEST, self.sender.ready())
+            .await
+            .expect("it is ready")
+            .expect("the client's connection holds");
         timeout(LONGEST, self.sender.send_request(request))
             .await
             .expect("an answer")
@@ -151,7 +151,7 @@ impl Client {
     }
 }
 
-/// An error as Docker words it.
+/// The message of an error in Docker's form.
 pub fn docker_error((status, body): &(u16, String)) -> String {
     assert!(*status >= 500, "{status}: {body}");
     let error: serde_json::Value =
@@ -159,8 +159,8 @@ pub fn docker_error((status, body): &(u16, String)) -> String {
     error["message"].as_str().unwrap_or_else(|| panic!("no message: {body}")).to_owned()
 }
 
-/// Speaks as much of the API as is asked here: `/events` never ends, `/slow` is never answered,
-/// everything else is.
+/// The part of the API that the tests use: `/events` never ends, `/slow` is never answered, all
+/// other requests are.
 pub struct Engine {
     path: PathBuf,
     serving: Option<AbortOnDropHandle<()>>,
@@ -173,7 +173,7 @@ impl Engine {
         engine
     }
 
-    /// All connections go with it, and its socket.
+    /// Closes all connections, and removes the socket.
     pub fn stop(&mut self) {
         self.serving = None;
         let _ = std::fs::remove_file(&self.path);
@@ -206,8 +206,7 @@ async fn serve(stream: UnixStream) -> std::io::Result<()> {
         let answer = match request.split(' ').nth(1).unwrap_or_default() {
             "/slow" => std::future::pending().await,
             events if events.starts_with("/events") => {
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
-                chunked\r\n\r\n3\r\n{}\n\r\n"
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
             }
             _ => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]",
         };
@@ -219,9 +218,9 @@ async fn serve(stream: UnixStream) -> std::io::Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Passing,
-    /// Not a byte passes, and nobody is told: a cable that was pulled.
+    /// No byte passes, and no error is reported: a cable that was pulled.
     Silent,
-    /// Nobody listens.
+    /// Connections are refused.
     Refusing,
 }
 
@@ -229,7 +228,7 @@ pub enum Mode {
 pub struct Relay {
     pub port: u16,
     mode: Arc<watch::Sender<Mode>>,
-    /// Connections that began before this one of their kind lead nowhere any more.
+    /// Connections of earlier generations pass no bytes any more.
     generation: Arc<watch::Sender<u64>>,
     _relaying: AbortOnDropHandle<()>,
 }
@@ -248,7 +247,7 @@ impl Relay {
         self.mode.send_replace(mode);
     }
 
-    /// All connections so far lead nowhere, new ones do: either end has another address now.
+    /// All connections so far pass no bytes any more, new ones do: one end has another address now.
     pub fn strand(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }

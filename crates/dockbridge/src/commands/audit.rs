@@ -1,4 +1,4 @@
-//! `dockbridge audit`: every call that changed the cloud.
+//! `dockbridge audit`: each call that changed the cloud, with its actor and reason.
 
 use daemon::{AuditEntry, AuditLog};
 
@@ -14,10 +14,10 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs it.
 pub fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
-    let entries = AuditLog::in_folder(&resolved.paths.profile_state(&resolved.profile), "").read();
+    let entries =
+        AuditLog::in_directory(&resolved.paths.profile_state(&resolved.profile), "").read();
     if entries.is_empty() && !arguments.json {
         say("No call of this profile has changed the cloud.");
     }

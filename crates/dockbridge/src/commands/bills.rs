@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use daemon::kept_file;
+use daemon::json_file;
 use jiff::Timestamp;
 use machine::{Billed, Posting, Standing};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
     let client = resolved.client(token).ok()?;
     let path = resolved.paths.profile_state(&resolved.profile).join("bills.json");
     let (now, of) = (Timestamp::now().as_second(), format!("{owner} {}", resolved.endpoint()));
-    let last = kept_file::read::<Look>(&path).filter(|last| last.of == of);
+    let last = json_file::read::<Look>(&path).filter(|last| last.of == of);
     if let Some(last) =
         last.as_ref().filter(|last| !wants_fresh && (0..FRESH_FOR).contains(&(now - last.at)))
     {
@@ -63,7 +63,7 @@ pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
             enter(resolved, &standing);
             let look = Look { at: now, of, standing };
             // A look that cannot be kept, as on a full disk, is asked for again.
-            let _ = kept_file::write(&path, &look);
+            let _ = json_file::write(&path, &look);
             Some(Bills { look: Some(look), trouble: None })
         }
         Ok(Err(error)) => Some(Bills { look: last, trouble: Some(with_causes(&error)) }),

@@ -139,7 +139,7 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         socket: resolved.socket.clone(),
         state: resolved.paths.profile_state(&resolved.profile),
         proxy_port: resolved.settings.docker.proxy_port,
-        folders: resolved.folders(),
+        local_paths: resolved.folders(),
         ports: resolved.ports(),
         hint: crate::failure::machine_hint,
     }

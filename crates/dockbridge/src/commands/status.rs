@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use daemon::client::ClientError;
 use daemon::{LastKnown, Status};
-use machine::Summary;
+use machine::{Provider as _, Summary};
 
 use super::{bills, ports};
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
@@ -62,7 +62,11 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     let failure = Failure::from(error).code(NOT_RUNNING);
     say_bills(resolved, bills::look(resolved, false).await.as_ref());
     let Ok(cloud) = resolved.looking() else { return Err(failure) };
-    match cloud.servers().await {
+    let servers = cloud.servers().await;
+    if let Some(warning) = cloud.clock_offset().and_then(daemon::clock_warning) {
+        say(&format!("Note      {warning}"));
+    }
+    match servers {
         Ok(servers) => match servers.first() {
             Some(server) => Err(failure.hint(format!(
                 "there is a machine all the same: {}",

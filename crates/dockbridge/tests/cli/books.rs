@@ -1,5 +1,5 @@
-//! The books and what bills now: each server and volume is in `cost` whatever became of it and
-//! whichever command deleted it, and whatever bills is on the first screen of `status` with its
+//! The cost ledger and what bills now: `cost` lists each server and volume, whichever command
+//! deleted it, with who ended it and why; the first screen of `status` lists what bills, with its
 //! price.
 
 use hetzner::{Labels, Query};
@@ -10,10 +10,10 @@ use crate::rig::{Desk, run};
 
 /// `cost` and the cloud's own bill name the same servers with the same prices.
 async fn equals_the_clouds_bill(desk: &Desk, count: usize) {
-    let ours = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
+    let own = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
     let theirs = desk.poke("bill", None).await["default"].clone();
-    assert_eq!(servers(&ours, "cost"), servers(&theirs, "net"), "{ours}\n{theirs}");
-    assert_eq!(servers(&ours, "cost").len(), count, "{ours}");
+    assert_eq!(servers(&own, "cost"), servers(&theirs, "net"), "{own}\n{theirs}");
+    assert_eq!(servers(&own, "cost").len(), count, "{own}");
 }
 
 fn builder(desk: &Desk) -> Labels {
@@ -27,7 +27,7 @@ fn builder(desk: &Desk) -> Labels {
     labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
-/// Another limit of the project for servers.
+/// Sets the project's limits, such as the number of servers.
 async fn limit(desk: &Desk, body: &str) {
     let endpoint = desk.cloud.endpoint();
     let url = format!("{}/_local/limits", endpoint.strip_suffix("/v1").unwrap());
@@ -38,8 +38,7 @@ async fn limit(desk: &Desk, body: &str) {
         "-X",
         "PUT",
         "-H",
-        "Content-Type: \
-        application/json",
+        "Content-Type: application/json",
         "-d",
         body,
     ])
@@ -48,27 +47,29 @@ async fn limit(desk: &Desk, body: &str) {
 }
 
 #[tokio::test]
-async fn a_month_in_which_nothing_ran_costs_nothing() {
+async fn month_without_servers_costs_nothing() {
     let desk = Desk::new().await;
-    desk.dockbridge(&["cost"]).await.succeeded().said(&[
-        "Nothing of this profile \
-        ran.",
-        "Total 0.00 EUR",
-    ]);
+    desk.dockbridge(&["cost"])
+        .await
+        .succeeded()
+        .said(&["Nothing of this profile ran.", "Total 0.00 EUR"]);
     let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
     assert!(cost["total"].as_f64().unwrap().is_sign_positive(), "{cost}");
 }
 
 #[tokio::test]
-async fn what_commands_delete_without_a_daemon_is_in_the_books() {
+async fn deletions_by_commands_without_a_daemon_are_in_the_ledger() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
     desk.make_server(&identity.name(), identity.labels("machine"), vec![volume.id], true).await;
     desk.dockbridge(&["server", "destroy"]).await.succeeded();
     equals_the_clouds_bill(&desk, 1).await;
+    let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
+    let by_the_user = |command| json!({"actor": "user", "reason": command});
+    assert_eq!(cost["servers"][0]["end"], by_the_user("dockbridge server destroy"), "{cost}");
 
-    // One that is off, of another profile: it belongs into that one's books.
+    // A server of another profile, off: it belongs in the ledger of that profile.
     let other = desk.identity("other");
     let off = desk.make_server(&other.name(), other.labels("machine"), Vec::new(), false).await;
     desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["Removed."]);
@@ -78,21 +79,20 @@ async fn what_commands_delete_without_a_daemon_is_in_the_books() {
         [off.id],
         "{cost}"
     );
+    assert_eq!(cost["servers"][0]["end"], by_the_user("dockbridge sweep"), "{cost}");
 
     let own = desk.dockbridge(&["volume", "list", "--json"]).await.succeeded().json();
     assert_eq!(own[0]["id"], volume.id, "{own}");
     desk.dockbridge(&["status"]).await.failed(3, &[]);
     desk.dockbridge(&["volume", "delete", &identity.name(), "--yes"]).await.succeeded();
     let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
-    assert_eq!(
-        cost["volumes"][0]["id"], volume.id,
-        "one that is gone was billed all the same: \
-        {cost}"
-    );
+    assert_eq!(cost["volumes"][0]["id"], volume.id, "a deleted volume was billed, too: {cost}");
+    let deleted = by_the_user("dockbridge volume delete");
+    assert_eq!(cost["volumes"][0]["end"], deleted, "{cost}");
 }
 
 #[tokio::test]
-async fn a_volume_that_no_server_came_to_use_is_taken_back() {
+async fn new_volume_that_no_server_used_is_deleted() {
     let desk = Desk::new().await;
     let daemon = desk.start().await;
     limit(&desk, r#"{"servers": 0}"#).await;
@@ -101,7 +101,7 @@ async fn a_volume_that_no_server_came_to_use_is_taken_back() {
     assert_eq!(volumes, [], "it bills for nothing: {}", daemon.said());
     desk.dockbridge(&["status"]).await.succeeded().said(&["Bills     nothing"]);
 
-    // One that was there before, and may hold data, stays.
+    // A volume that existed before, and may hold data, stays.
     let identity = desk.identity("default");
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
     desk.dockbridge(&["wake"]).await.failed(1, &["limit"]);
@@ -111,7 +111,7 @@ async fn a_volume_that_no_server_came_to_use_is_taken_back() {
 }
 
 #[tokio::test]
-async fn status_and_sweep_show_whatever_bills_with_its_price() {
+async fn status_and_sweep_list_what_bills_with_its_price() {
     let desk = Desk::new().await;
     let (identity, other) = (desk.identity("default"), desk.identity("other"));
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
@@ -125,13 +125,12 @@ async fn status_and_sweep_show_whatever_bills_with_its_price() {
         format!("Bills     server {} ({}, cx23 in fsn1): 0.0", machine.name, machine.id),
         format!("Bills     image builder builder ({}, cx23 in fsn1): 0.0", built_on.id),
         format!(
-            "Bills     volume {} ({}, 10 GB in fsn1): 0.57 EUR a \
-            month",
+            "Bills     volume {} ({}, 10 GB in fsn1): 0.57 EUR a month",
             volume.name, volume.id
         ),
         format!(
-            "Bills     volume {} of profile other ({}, 10 GB in fsn1, not attached): 0.57 EUR \
-            a month",
+            "Bills     volume {} of profile other ({}, 10 GB in fsn1, not attached): 0.57 EUR a \
+             month",
             theirs.name, theirs.id
         ),
         format!("Bills     unused primary IP primary_ip-{address} ({address}): 0.5"),
@@ -144,13 +143,13 @@ async fn status_and_sweep_show_whatever_bills_with_its_price() {
 
     let daemon = desk.start().await;
     desk.dockbridge(&["status"]).await.succeeded().said(&lines);
-    let told = desk.dockbridge(&["status", "--json"]).await.succeeded().json();
-    assert_eq!(told["bills"]["volumes"][0]["id"], volume.id, "{told}");
+    let status = desk.dockbridge(&["status", "--json"]).await.succeeded().json();
+    assert_eq!(status["bills"]["volumes"][0]["id"], volume.id, "{status}");
     daemon.stop().await;
 }
 
 #[tokio::test]
-async fn a_look_that_fails_shows_the_last_one_with_its_age() {
+async fn failed_query_shows_the_last_result_with_its_age() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
@@ -176,7 +175,7 @@ async fn a_look_that_fails_shows_the_last_one_with_its_age() {
 }
 
 #[tokio::test]
-async fn looking_at_what_bills_makes_nothing() {
+async fn listing_what_bills_creates_nothing() {
     let desk = Desk::new().await;
     desk.dockbridge(&["status"]).await.failed(3, &[]);
     assert!(!desk.path("home/state/default/bills.json").exists());

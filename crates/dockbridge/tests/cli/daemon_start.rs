@@ -37,7 +37,9 @@ async fn a_wrong_token_is_told_at_the_start() {
     let hint = "Hint: the API token is not valid: make one in the cloud console and run \
         `dockbridge init`";
     for command in [&["start"][..], &["start", "--detach"]] {
-        desk.dockbridge(command).await.failed(1, &["Error: the cloud does not let us in", hint]);
+        desk.dockbridge(command)
+            .await
+            .failed(1, &["Error: the cloud rejected the API token", hint]);
     }
     for command in
         [&["server", "list"][..], &["volume", "list"], &["sweep"], &["server", "destroy"]]

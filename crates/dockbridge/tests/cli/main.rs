@@ -8,6 +8,7 @@ mod arguments;
 mod bill;
 mod books;
 mod brakes;
+mod clock;
 mod cloud_project;
 mod daemon_start;
 mod docker_errors;

@@ -308,8 +308,7 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     let destroyed = stage.dockbridge(&["server", "destroy"]).await;
     assert_eq!(
         destroyed.succeeded().stdout,
-        "This host is not ours: it was let go of, and goes \
-        on.\n",
+        "This host is not dockbridge's: dockbridge has disconnected from it, and it goes on.\n",
         "{destroyed}"
     );
     assert!(!answers(port), "its ports are let go of, too");
@@ -325,7 +324,7 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
         .await;
 
     let stopped = stage.dockbridge(&["stop", "--destroy"]).await;
-    assert!(stopped.succeeded().stdout.contains("This host is not ours"), "{stopped}");
+    assert!(stopped.succeeded().stdout.contains("This host is not dockbridge's"), "{stopped}");
     drop(daemon);
     assert_eq!(host.on_host("docker ps --format '{{.Names}}'").await.stdout, "web\n");
     host.close().await;

@@ -1,5 +1,5 @@
-//! What keeps a machine: each activity, the last sign of life, containers, a pin, and the rest of
-//! the paid hour, each until a moment or without an end.
+//! What keeps a machine: each activity, the last activity, containers, a pin, and the rest of the
+//! paid hour, each until a moment or without an end.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) struct Hold {
     pub(super) since: Option<Moment>,
     pub(super) last_traffic: Option<Moment>,
     pub(super) until: Option<Moment>,
-    /// It holds while the screen is locked, too.
+    /// It also counts while the screen is locked.
     pub(super) withstands_lock: bool,
 }
 
@@ -25,7 +25,7 @@ impl Hold {
         self.until.is_none_or(|until| until > now)
     }
 
-    pub(super) fn told(self, now: Moment) -> Reason {
+    pub(super) fn reason(self, now: Moment) -> Reason {
         Reason {
             kind: self.kind,
             what: self.what,
@@ -36,8 +36,8 @@ impl Hold {
         }
     }
 
-    /// When it stops being work: under a lock, a connection counts for as long as the lock itself
-    /// would wait.
+    /// When it ends under a lock: a connection counts for the lock's grace period after its last
+    /// bytes.
     pub(super) fn until_under_lock(&self, grace: Duration) -> Option<Moment> {
         match self.last_traffic {
             Some(last) => Some(last.plus(grace)),
@@ -47,7 +47,7 @@ impl Hold {
 }
 
 impl Scene<'_> {
-    /// What keeps it or kept it, by activity, containers and pin.
+    /// What keeps or kept it by activity, containers and pin.
     pub(super) fn holds(&self) -> Vec<Hold> {
         let mut holds: Vec<Hold> = self.snapshot.live.iter().map(|live| self.live(live)).collect();
         holds.push(self.recent());
@@ -81,10 +81,10 @@ impl Scene<'_> {
         Hold {
             kind: ReasonKind::Recent,
             what: match seen {
-                _ if self.policy.idle_timeout == Policy::UNLIMITED => "idleness ends no machine \
-                    (activity.idle_timeout: none)"
-                    .to_owned(),
-                None => "the machine has just been made".to_owned(),
+                _ if self.policy.idle_timeout == Policy::UNLIMITED => {
+                    "idleness ends no machine (activity.idle_timeout: none)".to_owned()
+                }
+                None => "the machine has just been created".to_owned(),
                 Some(seen) => format!("last activity: {}", seen.source),
             },
             client: seen.and_then(|seen| seen.client.clone()),
@@ -111,11 +111,7 @@ impl Scene<'_> {
             .filter(|container| container.keeps)
             .map(|container| {
                 hold(
-                    format!(
-                        "container {} has the label \
-                dockbridge.keep",
-                        container.name
-                    ),
+                    format!("container {} has the label dockbridge.keep", container.name),
                     None,
                     true,
                 )
@@ -126,8 +122,7 @@ impl Scene<'_> {
             [one] => format!("container {} is running", one.name),
             [first, second] => format!("containers {} and {} are running", first.name, second.name),
             [first, second, rest @ ..] => format!(
-                "containers {}, {} and {} more are \
-                running",
+                "containers {}, {} and {} more are running",
                 first.name,
                 second.name,
                 rest.len()
@@ -147,7 +142,7 @@ impl Scene<'_> {
         let pin = self.snapshot.pin?;
         Some(Hold {
             kind: ReasonKind::Pin,
-            what: "pinned by a person".to_owned(),
+            what: "pinned by the user".to_owned(),
             client: None,
             since: Some(pin.since),
             last_traffic: None,
@@ -161,8 +156,8 @@ impl Scene<'_> {
         let billing = self.tenure.billing?;
         let end = end_of(holds)?.max(self.tenure.since);
         let over = self.tenure.when_aged(billing.paid_until(self.tenure.age_at(end)));
-        // From the end, the grace and the way down have to fit in; what ends later than that goes
-        // at once, and with luck costs nothing more.
+        // The grace period and the release have to fit into the rest of the hour. A machine that
+        // becomes idle later is taken down at once, and with luck costs no further hour.
         let latest = over.minus(billing.release_takes.saturating_add(self.policy.grace_period));
         let what = format!("the hour is paid for another {}", in_words(over.since(self.now)));
         (latest > end).then_some(Hold {

@@ -36,7 +36,7 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
         .await;
     let refused = stage.dockbridge(&["server", "destroy"]).await;
     refused.failed_with("service unavailable");
-    refused.failed_with("dockbridge goes on trying, also when it is started anew");
+    refused.failed_with("dockbridge keeps retrying, including after a restart");
     assert_eq!(state(&daemon).await, "releasing");
     daemon.kill().await;
     let status = stage.dockbridge(&["status"]).await;

@@ -49,7 +49,7 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
         })
         .await;
     let told = why(&stage).await;
-    assert_eq!(reason(&told, "pin"), Some("pinned by a person"), "{told}");
+    assert_eq!(reason(&told, "pin"), Some("pinned by the user"), "{told}");
     assert_eq!(
         reason(&told, "container"),
         Some(

@@ -1,18 +1,22 @@
-//! The books hold every server that was made, whatever became of it, and count it against the
-//! budget; a price that could not be read is read again.
+//! The cost ledger holds each server that was created, with who ended it and why, and counts it
+//! against the budget; a price that could not be read is read again.
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::billed;
 use crate::rig::{Daemon, Stage, pass_over};
 
-/// No new server starts, also not when the cloud is asked for it again.
+/// No new server starts, even when the cloud is asked again.
 async fn no_server_starts(stage: &Stage) {
     stage.poke("faults", r#"{"kind": "not_started", "times": 9}"#).await;
-    let never = r#"{"kind": "action_error", "times": 99, "match": {"path": "/v1/servers/*/actions/poweron"}}"#;
-    stage.poke("faults", never).await;
+    let never = json!({
+        "kind": "action_error",
+        "times": 99,
+        "match": {"path": "/v1/servers/*/actions/poweron"},
+    });
+    stage.poke("faults", &never.to_string()).await;
 }
 
 async fn cost(stage: &Stage) -> Value {
@@ -38,10 +42,10 @@ fn servers(bill: &Value, price: &str) -> Vec<(u64, u64, i64)> {
 }
 
 async fn equal_to_the_clouds(stage: &Stage, count: usize) {
-    let (ours, theirs) = (cost(stage).await, stage.told_by_the_cloud("bill").await);
+    let (own, theirs) = (cost(stage).await, stage.told_by_the_cloud("bill").await);
     let theirs = theirs.as_object().unwrap().values().next().unwrap();
-    assert_eq!(servers(&ours, "cost"), servers(theirs, "net"), "{ours}\n{theirs}");
-    assert_eq!(servers(&ours, "cost").len(), count, "{ours}");
+    assert_eq!(servers(&own, "cost"), servers(theirs, "net"), "{own}\n{theirs}");
+    assert_eq!(servers(&own, "cost").len(), count, "{own}");
 }
 
 async fn is_not_up(daemon: &Daemon) -> bool {
@@ -56,9 +60,14 @@ async fn servers_that_never_came_up_are_billed_and_counted_against_the_budget() 
     stage.docker(&["ps"]).await.failed_with("3 new servers in a row did not come up");
     assert!(is_not_up(&daemon).await);
     equal_to_the_clouds(&stage, 3).await;
+    let bill = cost(&stage).await;
+    for server in bill["servers"].as_array().unwrap() {
+        assert_eq!(server["end"]["actor"], "daemon", "{bill}");
+        assert!(server["end"]["reason"].as_str().is_some_and(|why| !why.is_empty()), "{bill}");
+    }
     daemon.stop().await;
 
-    // There is money for two more hours, and the attempt ends before the third.
+    // The budget allows two more hours; the attempt ends before the third.
     let spent = cost(&stage).await["total"].as_f64().unwrap();
     let budget = format!("{:.4}", spent + 0.0096 * 2.5);
     let daemon = stage.start(&[("DOCKBRIDGE_ACTIVITY_BUDGET", &budget)]).await;
@@ -83,12 +92,9 @@ async fn a_price_that_could_not_be_read_is_read_again() {
     assert_eq!(hourly().await.currency, None, "the price list cannot be read");
     stage.end_faults().await;
     stage
-        .eventually(
-            "it is read \
-        again",
-            Duration::from_secs(60),
-            async || hourly().await.currency.is_some(),
-        )
+        .eventually("it is read again", Duration::from_secs(60), async || {
+            hourly().await.currency.is_some()
+        })
         .await;
     equal_to_the_clouds(&stage, 1).await;
     assert_eq!(billed(&stage).await.len(), 1);

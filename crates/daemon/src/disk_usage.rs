@@ -1,24 +1,25 @@
-//! How full the volume is, and what is said about it. Pure.
+//! How full the volume is, with warnings before the disk is full. Pure.
 
 use agent_proto::DiskUsage;
 
-/// From here on a person is warned.
+/// From here on the user is warned.
 const WARNING_PERCENT: u64 = 85;
-/// What dockerd needs to go on, and to remove what is not used, is kept from pulls and builds: a
-/// fiftieth, and never more than a GiB.
+/// Pulls and builds leave room for what dockerd needs to go on and to remove unused data: a
+/// fiftieth of the volume, and never more than a GiB.
 const RESERVE_PARTS: u64 = 50;
 const LARGEST_RESERVE: u64 = 1 << 30;
 /// The largest volume that is sold, in GB.
 const LARGEST: u64 = 10_240;
 
-/// The fill of a volume of so many GB.
+/// How full a volume is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fill {
+pub(crate) struct VolumeUsage {
     disk: DiskUsage,
+    /// As sold, in GB.
     size: u64,
 }
 
-impl Fill {
+impl VolumeUsage {
     /// `None` while nothing is known of it.
     pub(crate) fn of(disk: Option<DiskUsage>, size: Option<u64>) -> Option<Self> {
         Some(Self { disk: disk.filter(|disk| disk.total > 0)?, size: size? })
@@ -32,24 +33,23 @@ impl Fill {
         self.disk.total.saturating_sub(self.disk.used)
     }
 
-    /// Nothing that fills it is begun any more.
+    /// Pulls, loads and builds are refused.
     pub(crate) fn is_full(self) -> bool {
         self.left() < (self.disk.total / RESERVE_PARTS).min(LARGEST_RESERVE)
     }
 
-    /// What the person can do.
+    /// What the user can do.
     pub(crate) fn advice(self) -> String {
-        let prune = "`docker system prune` frees what nobody uses";
+        let prune = "`docker system prune` removes unused data";
         match self.size.saturating_mul(2).min(LARGEST) {
             larger if larger > self.size => format!(
-                "`dockbridge volume resize {larger}` grows it \
-                while everything runs, {prune}"
+                "`dockbridge volume resize {larger}` grows it while everything runs, {prune}"
             ),
             _ => prune.to_owned(),
         }
     }
 
-    /// What a person should know, if anything.
+    /// A warning, if the volume is nearly full.
     pub(crate) fn warning(self) -> Option<String> {
         (self.percent() >= WARNING_PERCENT).then(|| {
             format!(
@@ -61,7 +61,7 @@ impl Fill {
         })
     }
 
-    /// Why nothing more is put on it, if that is so.
+    /// Why pulls and loads are refused, if they are.
     pub(crate) fn refusal(self) -> Option<String> {
         self.is_full().then(|| {
             format!(
@@ -88,8 +88,8 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn fill(used_percent: u64, size: u64) -> Fill {
-        Fill::of(
+    fn usage(used_percent: u64, size: u64) -> VolumeUsage {
+        VolumeUsage::of(
             Some(DiskUsage { used: size * used_percent * GIB / 100, total: size * GIB }),
             Some(size),
         )
@@ -97,41 +97,43 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_warned_before_it_is_full_and_told_what_to_do() {
+    fn user_is_warned_before_the_disk_is_full_with_what_to_do() {
         assert_eq!(
-            Fill::of(Some(DiskUsage { used: 849, total: 1000 }), Some(10)).unwrap().warning(),
+            VolumeUsage::of(Some(DiskUsage { used: 849, total: 1000 }), Some(10))
+                .unwrap()
+                .warning(),
             None
         );
-        let warned = Fill::of(Some(DiskUsage { used: 850, total: 1000 }), Some(10)).unwrap();
+        let warned = VolumeUsage::of(Some(DiskUsage { used: 850, total: 1000 }), Some(10)).unwrap();
         assert_eq!(
             (warned.percent(), warned.warning().is_some(), warned.refusal()),
             (85, true, None)
         );
         assert_eq!(
-            fill(90, 20).warning().as_deref(),
+            usage(90, 20).warning().as_deref(),
             Some(
                 "the volume is 90 % full, with 2.0 GB left: `dockbridge volume resize 40` grows it \
-                    while everything runs, `docker system prune` frees what nobody uses"
+                 while everything runs, `docker system prune` removes unused data"
             )
         );
-        assert!(!fill(90, 10_240).advice().contains("resize"), "no larger one is sold");
+        assert!(!usage(90, 10_240).advice().contains("resize"), "no larger one is sold");
     }
 
     #[test]
-    fn the_reserve_is_a_fiftieth_and_a_gibibyte_at_most() {
-        assert_eq!((fill(97, 10).is_full(), fill(99, 10).is_full()), (false, true));
-        assert_eq!((fill(99, 10_000).is_full(), fill(100, 10_000).is_full()), (false, true));
+    fn reserve_is_a_fiftieth_and_a_gibibyte_at_most() {
+        assert_eq!((usage(97, 10).is_full(), usage(99, 10).is_full()), (false, true));
+        assert_eq!((usage(99, 10_000).is_full(), usage(100, 10_000).is_full()), (false, true));
         assert!(
-            fill(99, 10)
+            usage(99, 10)
                 .refusal()
-                .is_some_and(|told| told.starts_with("the volume is full, with 10")
-                    && told.contains("MB left of 10 GB"))
+                .is_some_and(|said| said.starts_with("the volume is full, with 10")
+                    && said.contains("MB left of 10 GB"))
         );
     }
 
     #[test]
-    fn without_a_volume_nothing_is_said() {
-        assert_eq!(Fill::of(None, Some(10)), None);
-        assert_eq!(Fill::of(Some(DiskUsage { used: 0, total: 0 }), Some(10)), None);
+    fn without_a_volume_there_is_no_warning() {
+        assert_eq!(VolumeUsage::of(None, Some(10)), None);
+        assert_eq!(VolumeUsage::of(Some(DiskUsage { used: 0, total: 0 }), Some(10)), None);
     }
 }

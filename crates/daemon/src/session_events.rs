@@ -1,5 +1,5 @@
-//! What this computer tells of its person, made known to the policy: a lock, and sleep, before
-//! which the machine hears of us once more.
+//! Session events of this computer for the policy: a locked screen, and sleep, before which the
+//! machine receives one more heartbeat.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use tokio::time::timeout;
 
 use crate::supervisor::Command;
 
-/// Signals that wait; sensors tell few.
+/// Signals that wait; sensors send few.
 const QUEUE: usize = 16;
-/// The system holds sleep up for 5 s at most (`InhibitDelayMaxSec`, logind.conf(5)).
-const LONGEST_FAREWELL: Duration = Duration::from_secs(3);
-/// Where sleep is noted, beside the sensors of the lock.
+/// The system delays sleep for 5 s at most (`InhibitDelayMaxSec`, logind.conf(5)).
+const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3);
+/// Sleep counts as a lock, beside the sensors of the screen.
 const SLEEP: &str = "sleep";
 
 /// Listens for as long as it is polled.
 pub(crate) async fn heed(activity: Activity, commands: mpsc::Sender<Command>) {
-    let (told, mut heard) = mpsc::channel(QUEUE);
+    let (sender, mut received) = mpsc::channel(QUEUE);
     let heeding = async {
         let mut locks = Locks::default();
-        while let Some((sensor, signal)) = heard.recv().await {
+        while let Some((sensor, signal)) = received.recv().await {
             let locked = match signal {
                 Event::Locked => locks.note(sensor, true),
                 Event::Unlocked => locks.note(sensor, false),
                 Event::Sleeps(delay) => {
                     tracing::info!("this computer falls asleep");
-                    say_alive(&commands).await;
+                    send_heartbeat(&commands).await;
                     drop(delay);
                     locks.note(SLEEP, true)
                 }
@@ -44,24 +44,24 @@ pub(crate) async fn heed(activity: Activity, commands: mpsc::Sender<Command>) {
             }
         }
     };
-    tokio::join!(session::listen(session::sensors(), told), heeding);
+    tokio::join!(session::listen(session::sensors(), sender), heeding);
 }
 
-/// A last sign of life, so that the lease counts from here.
-async fn say_alive(commands: &mpsc::Sender<Command>) {
+/// A last heartbeat, so that the lease counts from here.
+async fn send_heartbeat(commands: &mpsc::Sender<Command>) {
     let (answer, answered) = oneshot::channel();
-    if commands.send(Command::SayAlive(Some(answer))).await.is_ok() {
-        // Where there is no machine the answer is dropped.
-        let _ = timeout(LONGEST_FAREWELL, answered).await;
+    if commands.send(Command::Heartbeat(Some(answer))).await.is_ok() {
+        // Without a machine the answer is dropped.
+        let _ = timeout(LONGEST_HEARTBEAT, answered).await;
     }
 }
 
-/// Each sensor's last word: one that says locked is enough.
+/// The last report of each sensor: one that reports a lock is enough.
 #[derive(Debug, Default)]
 struct Locks(BTreeMap<&'static str, bool>);
 
 impl Locks {
-    /// How things stand now, if that has changed.
+    /// Whether the computer is locked now, if that has changed.
     fn note(&mut self, sensor: &'static str, locked: bool) -> Option<bool> {
         let before = self.is_locked();
         self.0.insert(sensor, locked);
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_sensor_that_says_locked_is_enough_and_all_have_to_say_that_it_is_not() {
+    fn one_sensor_locks_and_all_have_to_unlock() {
         let mut locks = Locks::default();
         assert_eq!(locks.note("logind", false), None);
         assert_eq!(locks.note("screen saver", true), Some(true));

@@ -1,0 +1,168 @@
+//! Connectors to the machine. One waits for a machine if there is none, and with that wakes it; the
+//! other only looks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_proto::{Call, Reply};
+use futures::future::BoxFuture;
+use gateway::{Disk, Presence, Standing};
+use machine::Ready;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tunnel::{Class, Connector, Destination, OpenError, Stream};
+
+use crate::disk_usage::VolumeUsage;
+use crate::state::{DaemonState, MachineState};
+
+/// The longest wait for the machine's own report.
+const LONGEST_REPORT: Duration = Duration::from_secs(2);
+
+/// Opens streams to the machine, and requests one if there is none.
+#[derive(Debug, Clone)]
+pub(crate) struct WakingConnector {
+    state: watch::Receiver<DaemonState>,
+    /// The number of the attempt that a client waits for.
+    wanted: Arc<watch::Sender<u64>>,
+}
+
+impl WakingConnector {
+    pub(crate) fn new(
+        state: watch::Receiver<DaemonState>,
+        wanted: Arc<watch::Sender<u64>>,
+    ) -> Self {
+        Self { state, wanted }
+    }
+
+    /// Requests a machine. Returns the number of the present attempt, or of the next.
+    fn request(&self) -> u64 {
+        let attempt = self.state.borrow().attempts + 1;
+        self.wanted.send_if_modified(|wanted| {
+            let newer = attempt > *wanted;
+            *wanted = (*wanted).max(attempt);
+            newer
+        });
+        attempt
+    }
+
+    async fn stream(&self, to: Destination, class: Class) -> Result<Stream, OpenError> {
+        // One retry for a tunnel that turns out to be dead: the next one has just been made.
+        let mut may_retry = true;
+        loop {
+            let now = ready(&self.state.borrow());
+            let ready = match now {
+                Some(ready) => ready,
+                None => self.wait().await.map_err(|message| OpenError::NoMachine { message })?,
+            };
+            match ready.tunnel.open(to.clone(), class).await {
+                Err(OpenError::Dead { .. }) if may_retry => may_retry = false,
+                opened => return opened,
+            }
+        }
+    }
+
+    /// The machine of the present or next attempt, or why that failed.
+    async fn wait(&self) -> Result<Arc<Ready>, String> {
+        let mut state = self.state.clone();
+        loop {
+            let attempt = self.request();
+            let ended = state.wait_for(|now| ready(now).is_some() || now.attempts >= attempt).await;
+            let ended = ended
+                .map(|now| (ready(&now), now.failure.clone()))
+                .map_err(|_| "dockbridge is stopping")?;
+            match ended {
+                (Some(ready), _) => return Ok(ready),
+                (None, Some(message)) => return Err(message),
+                // It was connected to, and is lost again already.
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+fn ready(now: &DaemonState) -> Option<Arc<Ready>> {
+    match &now.machine {
+        MachineState::Up(ready) if ready.tunnel.is_dead().is_none() => Some(ready.clone()),
+        _ => None,
+    }
+}
+
+/// Opens streams to a machine that answers, and requests none.
+#[derive(Debug, Clone)]
+pub(crate) struct PassiveConnector(watch::Receiver<DaemonState>);
+
+impl PassiveConnector {
+    pub(crate) fn new(state: watch::Receiver<DaemonState>) -> Self {
+        Self(state)
+    }
+}
+
+impl Connector for PassiveConnector {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+        let found = ready(&self.0.borrow());
+        Box::pin(async move {
+            match found {
+                Some(ready) => ready.tunnel.open(to, class).await,
+                None => Err(OpenError::NoMachine { message: "there is no machine".to_owned() }),
+            }
+        })
+    }
+}
+
+impl Presence for PassiveConnector {
+    fn standing(&self) -> Standing {
+        let now = self.0.borrow();
+        match &now.machine {
+            _ if ready(&now).is_some() => Standing::Up,
+            MachineState::Absent { .. }
+            | MachineState::Waking
+            | MachineState::Releasing { .. }
+            | MachineState::Failed { again: None, .. } => Standing::Absent,
+            MachineState::Up(_)
+            | MachineState::Lost { .. }
+            | MachineState::Failed { again: Some(_), .. } => Standing::Away,
+        }
+    }
+
+    fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
+        Box::pin(async move {
+            let (ready, mut usage) = {
+                let now = self.0.borrow();
+                (ready(&now)?, now.volume_usage()?)
+            };
+            // The user may have made room in the half minute since.
+            if usage.is_full()
+                && let Ok(Ok(Reply::Report(report))) =
+                    timeout(LONGEST_REPORT, ready.tunnel.call(Call::Report)).await
+            {
+                let size = ready.summary.volume.as_ref().map(|volume| volume.size);
+                usage = VolumeUsage::of(report.disk, size)?;
+            }
+            Some(Disk {
+                warning: usage.warning(),
+                refusal: usage.refusal(),
+                advice: usage.advice(),
+            })
+        })
+    }
+
+    fn until_up(&self) -> BoxFuture<'_, ()> {
+        let mut state = self.0.clone();
+        Box::pin(async move {
+            if state.wait_for(|now| ready(now).is_some()).await.is_err() {
+                // The daemon ends, and all requests with it.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+impl Connector for WakingConnector {
+    fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
+        Box::pin(self.stream(to, class))
+    }
+
+    fn without_datagrams(&self) -> Option<String> {
+        ready(&self.state.borrow()).and_then(|ready| ready.tunnel.without_datagrams())
+    }
+}
