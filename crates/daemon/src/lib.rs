@@ -25,6 +25,7 @@ mod serve;
 mod state;
 mod status;
 mod supervisor;
+mod waiting;
 mod wakes_file;
 mod why;
 

@@ -1,12 +1,14 @@
 //! The connector that everything local uses: it leads to the machine, and waits for one where there
 //! is none.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
 use futures::future::BoxFuture;
-use gateway::{Disk, Presence, Standing};
+use gateway::{Disk, Presence, Standing, Wait};
+use lifecycle::Clock;
 use machine::Ready;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +16,8 @@ use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
 use crate::fill::Fill;
 use crate::state::{Situation, State};
+use crate::waiting;
+use crate::wakes_file::wakes_of;
 
 /// The machine's own view is worth this much waiting.
 const LONGEST_REPORT: Duration = Duration::from_secs(2);
@@ -90,17 +94,26 @@ fn ready(now: &Situation) -> Option<Arc<Ready>> {
 
 /// The machine, looked at without asking for one.
 #[derive(Debug, Clone)]
-pub(crate) struct Onlooker(watch::Receiver<Situation>);
+pub(crate) struct Onlooker {
+    situation: watch::Receiver<Situation>,
+    clock: Arc<dyn Clock>,
+    /// The profile's directory, with the times of past wakes.
+    state: PathBuf,
+}
 
 impl Onlooker {
-    pub(crate) fn new(situation: watch::Receiver<Situation>) -> Self {
-        Self(situation)
+    pub(crate) fn new(
+        situation: watch::Receiver<Situation>,
+        clock: Arc<dyn Clock>,
+        state: PathBuf,
+    ) -> Self {
+        Self { situation, clock, state }
     }
 }
 
 impl Connector for Onlooker {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
-        let found = ready(&self.0.borrow());
+        let found = ready(&self.situation.borrow());
         Box::pin(async move {
             match found {
                 Some(ready) => ready.tunnel.open(to, class).await,
@@ -112,7 +125,7 @@ impl Connector for Onlooker {
 
 impl Presence for Onlooker {
     fn standing(&self) -> Standing {
-        let now = self.0.borrow();
+        let now = self.situation.borrow();
         match &now.state {
             _ if ready(&now).is_some() => Standing::Up,
             State::Absent { .. }
@@ -128,7 +141,7 @@ impl Presence for Onlooker {
     fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
         Box::pin(async move {
             let (ready, mut fill) = {
-                let now = self.0.borrow();
+                let now = self.situation.borrow();
                 (ready(&now)?, now.fill()?)
             };
             // Somebody may have made room in the half minute since.
@@ -143,8 +156,19 @@ impl Presence for Onlooker {
         })
     }
 
+    fn wait(&self) -> Option<Wait> {
+        let now = self.situation.borrow().clone();
+        if ready(&now).is_some() {
+            return None;
+        }
+        // A file of a few kilobytes, read four times a second while a client waits: the provider
+        // that writes it is not the daemon's.
+        let past = wakes_of(&self.state).history();
+        Some(waiting::wait(&now, &past, self.clock.now()))
+    }
+
     fn until_up(&self) -> BoxFuture<'_, ()> {
-        let mut situation = self.0.clone();
+        let mut situation = self.situation.clone();
         Box::pin(async move {
             if situation.wait_for(|now| ready(now).is_some()).await.is_err() {
                 // The daemon ends, and everything that waits with it.

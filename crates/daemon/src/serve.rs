@@ -169,7 +169,11 @@ impl Daemon {
             knowledge.clone(),
             options.folders,
         )
-        .looking_at(Arc::new(Onlooker::new(watched.clone())));
+        .looking_at(Arc::new(Onlooker::new(
+            watched.clone(),
+            clock.clone(),
+            options.state.clone(),
+        )));
 
         let policy = options.policy;
         let supervisor = Supervisor {

@@ -20,6 +20,7 @@ use crate::link::{Busy, Link};
 use crate::relay::Relay;
 use crate::room;
 use crate::upstream::{Upstream, Way};
+use crate::wait_progress::Frames;
 
 /// What the client sends, on its way to the engine.
 pub(crate) struct RequestBody {
@@ -191,6 +192,8 @@ pub(crate) enum ReplyBody {
     Passed(Passed),
     /// What happens on the engine, over the lives of several.
     Events(Events),
+    /// Progress while the engine is waited for, then the engine's.
+    Waited(Frames),
     /// None by itself, but without a length: what follows is a raw stream.
     Endless,
     /// None by itself, but in chunks: they are relayed behind the head.
@@ -340,6 +343,7 @@ impl Body for ReplyBody {
                     .poll_next_unpin(cx)
                     .map(|lines| lines.map(|lines| Ok(Frame::data(lines))));
             }
+            Self::Waited(frames) => return frames.poll_next_unpin(cx),
             Self::Endless => return Poll::Ready(None),
             Self::Relayed(relay, link) => {
                 // The head stands in front of it in what hyper writes next.
@@ -373,7 +377,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Events(_) | Self::Endless | Self::Relayed(..) => false,
+            Self::Events(_) | Self::Waited(_) | Self::Endless | Self::Relayed(..) => false,
             Self::Passed(passed) => {
                 passed.first.as_ref().is_none_or(|first| first.held.is_none())
                     && passed.broken.is_none()
@@ -387,7 +391,9 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Self::Events(_) | Self::Endless | Self::Relayed(..) => SizeHint::default(),
+            Self::Events(_) | Self::Waited(_) | Self::Endless | Self::Relayed(..) => {
+                SizeHint::default()
+            }
             Self::Passed(passed) => passed.inner.size_hint(),
         }
     }

@@ -37,6 +37,7 @@ use crate::reply::Failure;
 use crate::room;
 use crate::serve::Inner as Gateway;
 use crate::upstream::Upstream;
+use crate::wait_progress;
 
 /// What a request that names folders may weigh: it is read as a whole. The biggest that tools send
 /// have a few kilobytes.
@@ -83,10 +84,22 @@ pub(crate) async fn answer(
         return answer_poll(&gateway, &link, &route, request, client, &**presence, busy).await;
     }
     let guard = Arc::new(gateway.activity.begin_for(route.kind, route.source.clone(), client_name));
-    let held = Held { guard, busy, connector: &*gateway.connector };
-    pass(&gateway, &link, &route, request, client, held)
-        .await
-        .unwrap_or_else(Failure::into_response)
+    // A client that waits for `100 Continue` gets the engine's word, not ours.
+    let lines =
+        route.progress.filter(|_| !client.waits && !request.headers().contains_key(UPGRADE));
+    let (presence, known) = (gateway.presence.clone(), gateway.knowledge.headers());
+    let answering = async move {
+        let held = Held { guard, busy, connector: &*gateway.connector };
+        pass(&gateway, &link, &route, request, client, held)
+            .await
+            .unwrap_or_else(Failure::into_response)
+    };
+    match (lines, presence) {
+        (Some(lines), Some(presence)) => {
+            wait_progress::answer(Box::pin(answering), presence, lines, known).await
+        }
+        _ => answering.await,
+    }
 }
 
 /// Whether a client asks this again and again. Who polls has to be told from who asks, or a machine

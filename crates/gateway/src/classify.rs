@@ -12,6 +12,7 @@ use lifecycle::Kind;
 use tunnel::Class;
 
 use crate::paths::is_known;
+use crate::wait_progress::Lines;
 
 /// A body from here on is a transfer: 1 MiB is a quarter of a second of a 40 Mbit/s uplink, which
 /// nobody else should wait for.
@@ -36,6 +37,8 @@ pub(crate) struct Route {
     pub(crate) read_only: bool,
     /// It brings images or files onto the engine's disk.
     pub(crate) fills: bool,
+    /// Its answer has a place for progress while the engine is waited for.
+    pub(crate) progress: Option<Lines>,
     /// It follows what happens, from now on and without an end.
     pub(crate) events: bool,
     /// The engine may take the connection over as a raw stream, with or without an `Upgrade`
@@ -159,6 +162,18 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         ["containers", _, "archive"] => method == Method::PUT,
         _ => false,
     };
+    let progress = match *segments {
+        // An import prints nothing but the new id.
+        ["images", "create"] if post && query.has("fromImage") => Some(Lines::Status),
+        ["images", _, .., "push"] if post => Some(Lines::Status),
+        // A quiet load or build prints nothing but a name or an id, and scripts read that.
+        ["images", "load"] if post && !query.is_true("quiet", true) => Some(Lines::Status),
+        // BuildKit's answer to `build` has a form of its own.
+        ["build"] if post && !query.is_true("q", false) && query.value("version") != Some("2") => {
+            Some(Lines::Stream)
+        }
+        _ => None,
+    };
     let events = get && matches!(*segments, ["events"]) && !query.has("until");
     let ports = match *segments {
         ["containers", id, "start" | "restart"] if post => PortsStep::Start(id.to_owned()),
@@ -188,6 +203,7 @@ pub(crate) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Route
         lasting,
         read_only,
         fills,
+        progress,
         events,
         hijack,
         ports,
@@ -432,6 +448,27 @@ mod tests {
             "DELETE /images/x",
         ] {
             assert!(!route(line).fills, "{line}");
+        }
+    }
+
+    #[test]
+    fn waits_are_reported_where_the_answer_has_lines_for_a_reader() {
+        for (line, lines) in [
+            ("POST /v1.41/images/create?fromImage=alpine", Some(Lines::Status)),
+            ("POST /images/registry.example/team/app/push", Some(Lines::Status)),
+            ("POST /images/load?quiet=0", Some(Lines::Status)),
+            ("POST /build?t=x", Some(Lines::Stream)),
+            ("POST /build?q=0&version=1", Some(Lines::Stream)),
+            ("POST /images/create?fromSrc=-", None),
+            ("POST /images/load", None),
+            ("POST /images/load?quiet=1", None),
+            ("POST /build?q=1", None),
+            ("POST /build?version=2", None),
+            ("GET /images/x/push", None),
+            ("POST /session", None),
+            ("GET /images/json", None),
+        ] {
+            assert_eq!(route(line).progress, lines, "{line}");
         }
     }
 

@@ -47,9 +47,10 @@ mod socket;
 mod sources;
 mod spares;
 mod upstream;
+mod wait_progress;
 
 pub use binds::{BindMounts, Folders};
 pub use knowledge::Knowledge;
-pub use presence::{Disk, Presence, Standing};
+pub use presence::{Disk, Presence, Standing, Wait};
 pub use serve::{Gateway, MAX_CLIENTS};
 pub use socket::Socket;

@@ -1,6 +1,7 @@
 //! The machine, looked at without asking for one.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tunnel::Connector;
@@ -27,6 +28,17 @@ pub struct Disk {
     pub advice: String,
 }
 
+/// What a request waits for while there is no engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// What is being done, such as `booting (cx23 in fsn1)`.
+    pub stage: String,
+    /// For how long already.
+    pub lasted: Duration,
+    /// How long that usually takes, if it was ever measured.
+    pub usual: Option<Duration>,
+}
+
 /// What is known of the machine, and a way to it for requests that may not wake it. It asks for
 /// nothing and waits for nothing.
 pub trait Presence: Connector + fmt::Debug {
@@ -35,6 +47,11 @@ pub trait Presence: Connector + fmt::Debug {
     /// The disk behind the engine; `None` where it is not known, or is not ours to speak of.
     fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
         Box::pin(std::future::ready(None))
+    }
+    /// What a request that wakes the machine waits for now. `None` while there is an engine, or
+    /// where that is not reported.
+    fn wait(&self) -> Option<Wait> {
+        None
     }
     /// Returns once it can be reached; perhaps never.
     fn until_up(&self) -> BoxFuture<'_, ()>;

@@ -14,6 +14,7 @@ mod limits;
 mod memory;
 mod opening;
 mod pipeline;
+mod progress;
 mod relay;
 mod rig;
 mod room;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dockbridge_gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing};
+use dockbridge_gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing, Wait};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lifecycle::{Activity, FakeClock, Snapshot};
@@ -159,6 +159,14 @@ impl Presence for Onlooker {
 
     fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
         std::future::ready(self.disk.clone()).boxed()
+    }
+
+    fn wait(&self) -> Option<Wait> {
+        (self.standing() != Standing::Up).then(|| Wait {
+            stage: "booting".to_owned(),
+            lasted: Duration::from_secs(7),
+            usual: Some(Duration::from_secs(18)),
+        })
     }
 
     fn until_up(&self) -> BoxFuture<'_, ()> {
