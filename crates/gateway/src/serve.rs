@@ -10,15 +10,15 @@ use tokio_util::net::Listener;
 use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
-use crate::binds::Folders;
-use crate::connection;
-use crate::created::Created;
-use crate::knowledge::Knowledge;
-use crate::last_known::LastKnown;
-use crate::presence::Presence;
-use crate::rest::Rest;
-use crate::socket::Socket;
-use crate::spares::Spares;
+use crate::local::engine_status::Presence;
+use crate::local::ping::Knowledge;
+use crate::local::stale::LastKnown;
+use crate::rules::bind_mounts::Folders;
+use crate::rules::portless::Created;
+use crate::session;
+use crate::trim::Rest;
+use crate::upstream::pool::Spares;
+use crate::wire::socket::Socket;
 
 /// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100
 /// KiB each when busy.
@@ -111,12 +111,12 @@ impl Gateway {
                 Some(_) = turned_away.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((socket, _)) if clients.len() < MAX_CLIENTS => {
-                        clients.spawn(connection::serve(self.0.clone(), socket, shutdown.clone()));
+                        clients.spawn(session::serve(self.0.clone(), socket, shutdown.clone()));
                     }
                     Ok((socket, _)) => {
                         tracing::warn!(clients = clients.len(), "too many clients at once");
                         if turned_away.len() < MAX_TURNED_AWAY {
-                            turned_away.spawn(connection::turn_away(socket));
+                            turned_away.spawn(session::turn_away(socket));
                         }
                     }
                     Err(error) => {

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::bind_advice::{Kind, Refused};
-use crate::classify::Binds;
-use crate::local_path::{self, Whose, normal, same};
-use crate::sources::{Syntax, labels, sources};
+use crate::rules::bind_advice::{Kind, Refused};
+use crate::rules::body_paths::{Syntax, labels, sources};
+use crate::rules::endpoints::Binds;
+use crate::rules::local_path::{self, Whose, normal, same};
 
 /// What to do with a bind mount.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

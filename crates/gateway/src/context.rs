@@ -11,11 +11,11 @@ use hyper::upgrade::OnUpgrade;
 use lifecycle::Guard;
 use tunnel::{Class, Connector, Destination};
 
-use crate::body::Gate;
-use crate::client::Told;
-use crate::relay::Relay;
-use crate::reply::Failure;
-use crate::upstream::{Driver, Upstream, Way};
+use crate::error::Failure;
+use crate::takeover::relay::Relay;
+use crate::upstream::connection::{Driver, Upstream, Way};
+use crate::wire::body::Gate;
+use crate::wire::client_io::Told;
 
 #[derive(Default)]
 pub(crate) struct Link {

@@ -20,9 +20,9 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use crate::body::ReplyBody;
-use crate::framing::MAX_HEAD;
-use crate::presence::{Presence, Wait};
+use crate::local::engine_status::{Presence, Wait};
+use crate::wire::body::ReplyBody;
+use crate::wire::framing::MAX_HEAD;
 
 /// A wait that ends within this time is not reported.
 const SHORT: Duration = Duration::from_secs(2);
@@ -187,7 +187,7 @@ mod tests {
     use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
     use super::*;
-    use crate::presence::Standing;
+    use crate::local::engine_status::Standing;
 
     /// A machine that boots forever, or one that is up.
     #[derive(Debug)]

@@ -10,7 +10,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::chunked::Chunks;
+use crate::wire::chunked::Chunks;
 
 /// Request line and headers, with labels and credentials in them: Go's default of 1 MiB and its
 /// slack.

@@ -10,8 +10,8 @@ use serde::Serialize;
 use thiserror::Error;
 use tunnel::OpenError;
 
-use crate::bind_advice::Refused;
-use crate::body::ReplyBody;
+use crate::rules::bind_advice::Refused;
+use crate::wire::body::ReplyBody;
 
 /// Why a request got no answer of the engine.
 #[derive(Debug, Error)]

@@ -14,8 +14,8 @@ use http::{Response, StatusCode, Uri};
 use lifecycle::Moment;
 use serde_json::{Value, json};
 
-use crate::body::ReplyBody;
-use crate::presence::Standing;
+use crate::local::engine_status::Standing;
+use crate::wire::body::ReplyBody;
 
 /// One answer: 4,000 containers.
 const MAX_ANSWER: usize = 4 << 20;

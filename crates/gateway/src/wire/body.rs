@@ -14,13 +14,13 @@ use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use lifecycle::Guard;
 
-use crate::events::Events;
-use crate::last_known::Recording;
-use crate::link::{Busy, Link};
-use crate::relay::Relay;
-use crate::room;
-use crate::upstream::{Upstream, Way};
-use crate::wait_progress::Frames;
+use crate::context::{Busy, Link};
+use crate::local::events::Events;
+use crate::local::stale::Recording;
+use crate::local::wait_progress::Frames;
+use crate::rules::disk_space;
+use crate::takeover::relay::Relay;
+use crate::upstream::connection::{Upstream, Way};
 
 /// What the client sends, on its way to the engine.
 pub(crate) struct RequestBody {
@@ -297,7 +297,7 @@ impl Passed {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         let frame = match &self.advice {
             Some(advice) => frame.map(|frame| {
-                frame.map(|frame| frame.map_data(|data| room::explained(data, advice)))
+                frame.map(|frame| frame.map_data(|data| disk_space::explained(data, advice)))
             }),
             None => frame,
         };

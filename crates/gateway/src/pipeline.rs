@@ -20,24 +20,24 @@ use lifecycle::Guard;
 use ports::{Conflict, Reservation};
 use tunnel::{Class, Connector, OpenError};
 
-use crate::binds::{self, BindMounts, Outcome};
-use crate::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
-use crate::classify::{Binds, PortsStep, Route, classify};
-use crate::created::asks_for_no_port;
-use crate::doors;
-use crate::events;
-use crate::frames;
-use crate::framing::MAX_HEAD;
-use crate::link::{Busy, Hijacked, Link};
-use crate::presence::{Presence, Standing};
-use crate::publish::{self, InHostNetwork};
-use crate::refused_start;
-use crate::relay::{self, Relay};
-use crate::reply::Failure;
-use crate::room;
+use crate::context::{Busy, Hijacked, Link};
+use crate::error::Failure;
+use crate::local::engine_status::{Presence, Standing};
+use crate::local::events;
+use crate::local::wait_progress;
+use crate::rules::bind_mounts::{self, BindMounts, Outcome};
+use crate::rules::disk_space;
+use crate::rules::endpoints::{Binds, PortsStep, Route, classify};
+use crate::rules::origin;
+use crate::rules::port_advice::{self, InHostNetwork};
+use crate::rules::portless::asks_for_no_port;
+use crate::rules::refused_start;
 use crate::serve::Inner as Gateway;
-use crate::upstream::Upstream;
-use crate::wait_progress;
+use crate::takeover::relay::{self, Relay};
+use crate::upstream::connection::Upstream;
+use crate::wire::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
+use crate::wire::framing::MAX_HEAD;
+use crate::wire::stdcopy;
 
 /// What a request that names folders may weigh: it is read as a whole. The biggest that tools send
 /// have a few kilobytes.
@@ -60,7 +60,7 @@ pub(crate) async fn answer(
     client: Client,
 ) -> Response<ReplyBody> {
     if client.may_be_a_browser
-        && let Some(why) = doors::refusal(request.uri(), request.headers())
+        && let Some(why) = origin::refusal(request.uri(), request.headers())
     {
         return Failure::Forbidden(why).into_response();
     }
@@ -175,7 +175,7 @@ async fn pass(
 ) -> Result<Response<ReplyBody>, Failure> {
     let Held { guard, busy, connector } = held;
     let (uri, method) = (request.uri().clone(), request.method().clone());
-    room::before(gateway.presence.as_ref(), route).await?;
+    disk_space::before(gateway.presence.as_ref(), route).await?;
     let reservation = match before_start(gateway, route).await {
         Err(conflict) => {
             refused_start::clean_up(link, connector, &guard, &conflict.id).await;
@@ -218,7 +218,7 @@ async fn pass(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         guard.becomes(route.lasting_kind());
         let framed =
-            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == frames::CONTENT_TYPE);
+            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == stdcopy::CONTENT_TYPE);
         link.hijacked(Hijacked {
             upgrade: hyper::upgrade::on(&mut response),
             upstream,
@@ -250,13 +250,13 @@ async fn pass(
     } else {
         None
     };
-    let advice = room::advice(gateway.presence.as_ref(), route, response.headers()).await;
+    let advice = disk_space::advice(gateway.presence.as_ref(), route, response.headers()).await;
     let (parts, body) = response.into_parts();
     let exchange = Exchange { guard, upstream, link: link.clone(), busy };
     let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording)
         .with_advice(advice);
     let response = Response::from_parts(parts, ReplyBody::Passed(body));
-    let response = room::after(gateway.presence.as_ref(), route, response).await?;
+    let response = disk_space::after(gateway.presence.as_ref(), route, response).await?;
     let response = match (&read, &refused) {
         (Some(Looked { publishes_nothing: true, .. }), _) => {
             gateway.created.learn(response).await?
@@ -264,8 +264,10 @@ async fn pass(
         _ => response,
     };
     let response = match (read.and_then(|read| read.in_host_network), &refused) {
-        (Some(network), _) => publish::created(&network, route.name.as_deref(), response).await?,
-        (_, Some(asked)) => publish::refused(asked, response).await?,
+        (Some(network), _) => {
+            port_advice::created(&network, route.name.as_deref(), response).await?
+        }
+        (_, Some(asked)) => port_advice::refused(asked, response).await?,
         _ => response,
     };
     learn(gateway, route, response).await
@@ -330,7 +332,7 @@ async fn look_at(
     let looked = tokio::task::spawn_blocking({
         let data = data.clone();
         move || {
-            let outcome = binds::look(binds, &data, &folders);
+            let outcome = bind_mounts::look(binds, &data, &folders);
             let in_host_network = || InHostNetwork::of(&mut serde_json::from_slice(&data).ok()?);
             let looked = Looked {
                 publishes_nothing: binds == Binds::Container && asks_for_no_port(&data),

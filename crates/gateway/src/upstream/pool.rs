@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::upstream::{Driver, Upstream};
+use crate::upstream::connection::{Driver, Upstream};
 
 /// As many as clients are likely to ask at the same time.
 const MOST: usize = 64;

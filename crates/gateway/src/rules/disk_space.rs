@@ -11,11 +11,11 @@ use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 
-use crate::body::ReplyBody;
-use crate::classify::{Binds, Route};
-use crate::framing::MAX_HEAD;
-use crate::presence::Presence;
-use crate::reply::Failure;
+use crate::error::Failure;
+use crate::local::engine_status::Presence;
+use crate::rules::endpoints::{Binds, Route};
+use crate::wire::body::ReplyBody;
+use crate::wire::framing::MAX_HEAD;
 
 /// ENOSPC, in the words of every program on Linux (errno(3)).
 const NO_ROOM: &str = "no space left on device";

@@ -9,11 +9,11 @@ use http_body_util::{BodyExt as _, Limited};
 use ports::Asked;
 use serde_json::Value;
 
-use crate::body::ReplyBody;
-use crate::framing::MAX_HEAD;
-use crate::reply::Failure;
-use crate::room::{is_short, warned};
-use crate::sources::fields;
+use crate::error::Failure;
+use crate::rules::body_paths::fields;
+use crate::rules::disk_space::{is_short, warned};
+use crate::wire::body::ReplyBody;
+use crate::wire::framing::MAX_HEAD;
 
 /// A container that is to be created in the machine's own network.
 #[derive(Debug, Clone, PartialEq, Eq)]

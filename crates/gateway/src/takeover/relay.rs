@@ -16,16 +16,16 @@ use lifecycle::Guard;
 use tokio::io::{AsyncRead, ReadBuf};
 use tunnel::Class;
 
-use crate::chunked::Chunks;
-use crate::classify::Route;
-use crate::client::{ClientIo, Watch};
-use crate::connection::Departure;
-use crate::engine_io::EngineIo;
-use crate::hijack::{PIECE, TURNS};
-use crate::link::{Busy, Link};
-use crate::outflow::Outflow;
-use crate::socket::Socket;
-use crate::upstream::{Upstream, Way};
+use crate::context::{Busy, Link};
+use crate::rules::endpoints::Route;
+use crate::session::Departure;
+use crate::takeover::hijack::{PIECE, TURNS};
+use crate::upstream::connection::{Upstream, Way};
+use crate::upstream::io::EngineIo;
+use crate::wire::chunked::Chunks;
+use crate::wire::client_io::{ClientIo, Watch};
+use crate::wire::socket::Socket;
+use crate::wire::write_buffer::Outflow;
 
 /// Whether the answer to this request may be relayed: nothing is left to do but to pass it on, and
 /// nothing but its end can end the connection.

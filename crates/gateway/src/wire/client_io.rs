@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::framing::{self, Body, Refusal};
-use crate::socket::Socket;
+use crate::wire::framing::{self, Body, Refusal};
+use crate::wire::socket::Socket;
 
 /// What a client may send ahead of its turn while the watch looks for its end. Enough for any
 /// pipelined request; a client that fills it is certainly there.

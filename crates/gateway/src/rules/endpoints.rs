@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Uri};
 use lifecycle::Kind;
 use tunnel::Class;
 
-use crate::paths::is_known;
-use crate::wait_progress::Lines;
+use crate::local::wait_progress::Lines;
+use crate::rules::paths::is_known;
 
 /// A body from here on is a transfer: 1 MiB is a quarter of a second of a 40 Mbit/s uplink, which
 /// nobody else should wait for.

@@ -12,12 +12,12 @@ use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::client::{ClientIo, Watch};
-use crate::frames::Frames;
-use crate::link::{Hijacked, Link};
-use crate::outflow::Outflow;
-use crate::socket::Socket;
-use crate::upstream::taken_over;
+use crate::context::{Hijacked, Link};
+use crate::upstream::connection::taken_over;
+use crate::wire::client_io::{ClientIo, Watch};
+use crate::wire::socket::Socket;
+use crate::wire::stdcopy::Frames;
+use crate::wire::write_buffer::Outflow;
 
 /// How soon a client that is gone without a byte to notice it by is found. One system call each
 /// time. And how long the engine has to take what such a client said last.

@@ -12,11 +12,11 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::body::ReplyBody;
-use crate::framing::MAX_HEAD;
-use crate::reply::Failure;
-use crate::room::is_short;
-use crate::sources::seen;
+use crate::error::Failure;
+use crate::rules::body_paths::seen;
+use crate::rules::disk_space::is_short;
+use crate::wire::body::ReplyBody;
+use crate::wire::framing::MAX_HEAD;
 
 /// About 600 KiB. Each of the oldest beyond that costs one inspect when it is started.
 const MOST: usize = 4096;

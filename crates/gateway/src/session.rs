@@ -18,15 +18,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::chain::{self, Client};
-use crate::client::{ClientIo, Watch, watched};
-use crate::framing::{MAX_HEAD, MAX_HEADERS, Refusal};
-use crate::hijack::{self, LOOK};
-use crate::link::Link;
-use crate::relay::Relay;
-use crate::reply::Failure;
+use crate::context::Link;
+use crate::error::Failure;
+use crate::pipeline::{self, Client};
 use crate::serve::Inner as Gateway;
-use crate::socket::Socket;
+use crate::takeover::hijack::{self, LOOK};
+use crate::takeover::relay::Relay;
+use crate::wire::client_io::{ClientIo, Watch, watched};
+use crate::wire::framing::{MAX_HEAD, MAX_HEADERS, Refusal};
+use crate::wire::socket::Socket;
 
 /// Ample for a client on the same computer to read an answer that is there.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -108,7 +108,7 @@ async fn speak_http<S: Socket>(
             request.headers_mut().remove(TE);
         }
         let client = Client { may_be_a_browser, waits: watch.waits() };
-        let answer = chain::answer(gateway.clone(), link.clone(), request, client);
+        let answer = pipeline::answer(gateway.clone(), link.clone(), request, client);
         Box::pin(async move { Ok::<_, Infallible>(answer.await) })
     });
     let mut server = Builder::new()

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use crate::binds::Folders;
+use crate::rules::bind_mounts::Folders;
 
 /// Paths that always mean the engine's host: these, and what is below those that end in `/`.
 const OF_THE_ENGINE: &[&str] = &[

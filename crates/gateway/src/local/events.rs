@@ -20,11 +20,11 @@ use serde::Deserialize;
 use tokio::time::sleep;
 use tunnel::{Class, Destination};
 
-use crate::body::ReplyBody;
-use crate::framing::MAX_HEAD;
-use crate::link::Busy;
-use crate::presence::{Presence, Standing};
-use crate::reply::Failure;
+use crate::context::Busy;
+use crate::error::Failure;
+use crate::local::engine_status::{Presence, Standing};
+use crate::wire::body::ReplyBody;
+use crate::wire::framing::MAX_HEAD;
 
 /// An engine that comes up answers within seconds.
 const AGAIN: Duration = Duration::from_secs(1);

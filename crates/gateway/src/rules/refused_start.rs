@@ -13,10 +13,10 @@ use lifecycle::Guard;
 use serde::Deserialize;
 use tunnel::{Class, Connector};
 
-use crate::body::RequestBody;
-use crate::link::Link;
-use crate::reply::Failure;
-use crate::upstream::Upstream;
+use crate::context::Link;
+use crate::error::Failure;
+use crate::upstream::connection::Upstream;
+use crate::wire::body::RequestBody;
 
 /// A container with very many labels and mounts is described in less.
 const MAX_ANSWER: usize = 4 << 20;

@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::framing::{MAX_HEAD, ends_in};
+use crate::wire::framing::{MAX_HEAD, ends_in};
 
 /// What is behind a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn passes_as_it_is(response: &httparse::Response<'_, '_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::MAX_HEADERS;
+    use crate::wire::framing::MAX_HEADERS;
 
     const LOG: &str = "HTTP/1.1 200 OK\r\nServer: Docker/28\r\nTransfer-Encoding: chunked\r\n\r\n";
 

@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::Stream;
 
-use crate::answer::{Behind, behind};
-use crate::upstream::Way;
+use crate::upstream::connection::Way;
+use crate::wire::response_head::{Behind, behind};
 
 /// A handle. The stream ends with the last one.
 ///

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::{OpenError, Stream};
 
-use crate::body::ReplyBody;
-use crate::classify::{Answer, ApiVersion, Route, strip_version};
+use crate::rules::endpoints::{Answer, ApiVersion, Route, strip_version};
+use crate::wire::body::ReplyBody;
 
 /// Headers that belong to one transfer or one moment, not to the engine.
 const NOT_REPLAYED: [HeaderName; 4] =
@@ -298,7 +298,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::classify::classify;
+    use crate::rules::endpoints::classify;
 
     fn headers(server: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -2,7 +2,7 @@
 //! pass as they are, to the one parser that reads them. Takes what hyper takes, and no line that
 //! ends in anything but CR LF.
 
-use crate::framing::Refusal;
+use crate::wire::framing::Refusal;
 
 /// Extensions and trailers together. hyper has limits of this order, too.
 const MAX_EXTRAS: usize = 64 * 1024;

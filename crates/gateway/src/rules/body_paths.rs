@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::classify::Binds;
+use crate::rules::endpoints::Binds;
 
 /// A path in a body, and how it stands there.
 pub(crate) struct Source<'a> {
