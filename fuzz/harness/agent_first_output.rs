@@ -25,16 +25,14 @@ pub fn run(bytes: &[u8]) {
                 Marker::Ready => {
                     assert!(
                         taken.ends_with(READY_LINE.as_bytes()),
-                        "the agent's first byte is the \
-                        one after the line"
+                        "the agent's first byte is the one after the line"
                     );
                     return;
                 }
                 Marker::Wanted(said) | Marker::Unsuitable(said) => {
                     assert!(
                         taken.ends_with(b"\n") && !said.contains('\n'),
-                        "a line is taken when \
-                        it is whole"
+                        "a line is taken when it is whole"
                     );
                 }
             }

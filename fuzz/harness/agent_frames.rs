@@ -21,13 +21,11 @@ fn each<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
     assert_eq!(
         alone.map(|(value, _)| value).as_ref(),
         Some(&value),
-        "what follows a frame does \
-        not change it"
+        "what follows a frame does not change it"
     );
     assert!(
         decode::<T>(&bytes[..taken - 1]).expect("it is awaited").is_none(),
-        "a frame without \
-        its last byte is none"
+        "a frame without its last byte is none"
     );
     // The shortest way to say something may be longer than the way it was said.
     if let Ok(said) = encode(&value) {

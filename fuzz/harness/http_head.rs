@@ -54,17 +54,12 @@ pub fn run(bytes: &[u8]) {
     let sent: Vec<Asked> = read(bytes).into_iter().filter(counts).collect();
     for (n, asked) in asked.iter().filter(|asked| counts(asked)).enumerate() {
         let Some(sent) = sent.get(n) else {
-            panic!(
-                "the engine was asked for what nobody sent: \
-            {asked:?}, after {:?}",
-                &sent
-            )
+            panic!("the engine was asked for what nobody sent: {asked:?}, after {:?}", &sent)
         };
         let same = asked.method == sent.method && asked.target.eq_ignore_ascii_case(&sent.target);
         assert!(
             same && (!asked.whole || (sent.whole && asked.body == sent.body)),
-            "sent {sent:?}, \
-            asked {asked:?}"
+            "sent {sent:?}, asked {asked:?}"
         );
         assert!(sent.body.starts_with(&asked.body), "sent {sent:?}, asked {asked:?}");
     }
@@ -139,8 +134,7 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         );
         assert!(
             words.next() == Some("HTTP/1.1") && words.next().is_none(),
-            "an odd request line: \
-            {head:?}"
+            "an odd request line: {head:?}"
         );
         let headers: Vec<(&str, &str)> = lines
             .map(|line| {
@@ -166,12 +160,8 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         match (&values("content-length")[..], &values("transfer-encoding")[..]) {
             ([], []) => {}
             ([length], []) => {
-                let mut left: u64 = length.parse().unwrap_or_else(|_| {
-                    panic!(
-                        "an odd length: \
-                    {head:?}"
-                    )
-                });
+                let mut left: u64 =
+                    length.parse().unwrap_or_else(|_| panic!("an odd length: {head:?}"));
                 while left > 0 {
                     if read.is_empty() && !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
                         return;
@@ -210,13 +200,7 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         // An upgrade is refused, as by a container that does not run.
         let status = if values("upgrade").is_empty() { "200 OK" } else { "409 Conflict" };
         if stream
-            .write_all(
-                format!(
-                    "HTTP/1.1 {status}\r\nContent-Length: \
-            0\r\n\r\n"
-                )
-                .as_bytes(),
-            )
+            .write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes())
             .await
             .is_err()
         {

@@ -22,7 +22,7 @@ pub(crate) enum Failure {
     /// The stream ended before the engine answered. Whether it did what was asked is not known.
     #[error(
         "the connection to the machine was lost before it answered; the next command connects \
-        again"
+            again"
     )]
     Lost(#[source] hyper::Error),
     /// What the client sent broke off.
@@ -31,7 +31,7 @@ pub(crate) enum Failure {
     /// The engine's answer broke off where it had to be read as a whole.
     #[error(
         "the connection to the machine was lost while it answered; the next command connects \
-        again"
+            again"
     )]
     Unreadable(#[source] Box<dyn StdError + Send + Sync>),
     /// A web page may have sent it.
@@ -83,29 +83,24 @@ impl Failure {
     /// What the person can do, where the text does not say it by itself.
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Open(OpenError::Dead { .. }) => Some(
-                "Try again: the next command connects \
-                again",
-            ),
-            Self::Crowded => Some(
-                "Is there a program that opens connections and never closes \
-                them?",
-            ),
+            Self::Open(OpenError::Dead { .. }) => {
+                Some("Try again: the next command connects again")
+            }
+            Self::Crowded => {
+                Some("Is there a program that opens connections and never closes them?")
+            }
             // Where logind keeps what belongs to a user (file-hierarchy(7)).
             Self::Open(OpenError::NotFound { message } | OpenError::Refused { message })
                 if message.contains("/run/user/") =>
             {
                 Some(
                     "The engine of a user runs while that user is logged in, or always after \
-                        `loginctl \
-                    enable-linger USER` there. \
-                 Is it running?",
+                        `loginctl enable-linger USER` there. Is it running?",
                 )
             }
-            Self::Open(OpenError::NotFound { .. } | OpenError::Refused { .. }) => Some(
-                "Is Docker \
-                running on the machine?",
-            ),
+            Self::Open(OpenError::NotFound { .. } | OpenError::Refused { .. }) => {
+                Some("Is Docker running on the machine?")
+            }
             _ => None,
         }
     }
@@ -124,7 +119,7 @@ impl Failure {
         let (status, length) = (self.status(), body.len());
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
-            {length}\r\nConnection: close\r\n\r\n{body}"
+                {length}\r\nConnection: close\r\n\r\n{body}"
         )
     }
 

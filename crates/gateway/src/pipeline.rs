@@ -392,8 +392,7 @@ async fn exchange(
             Ok(response) => return Ok((response, upstream)),
             Err(failed) => failed,
         };
-        tracing::debug!(request = %route.source, error = %failed.error(), "a kept connection to \
-            the engine was stale");
+        tracing::debug!(request = %route.source, error = %failed.error(), "a kept connection to the engine was stale");
         request = match (failed.take_message(), &again) {
             (Some(unsent), _) => unsent,
             (None, Some(parts)) => Request::from_parts(parts.clone(), empty.another_empty()),
@@ -420,8 +419,7 @@ async fn exchange(
             }
             _ => return Err(Failure::of(failed.into_error())),
         };
-        tracing::debug!(request = %route.source, "a new stream to the engine died; another one is \
-            tried");
+        tracing::debug!(request = %route.source, "a new stream to the engine died; another one is tried");
         second_chance = false;
     }
 }

@@ -184,8 +184,7 @@ impl Following {
                     return Some(());
                 }
                 Ok((parts, ..)) if parts.status.is_client_error() => {
-                    tracing::debug!(status = %parts.status, "the engine refuses to go on with \
-                        events");
+                    tracing::debug!(status = %parts.status, "the engine refuses to go on with events");
                     return None;
                 }
                 Ok(_) | Err(_) => sleep(AGAIN).await,

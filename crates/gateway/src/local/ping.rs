@@ -138,8 +138,7 @@ impl Knowledge {
         }
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         if let Ok(lowered) = format!("/v{highest}{path}{query}").parse() {
-            tracing::debug!(%uri, %lowered, "the engine is older than the one whose version the \
-                client was offered");
+            tracing::debug!(%uri, %lowered, "the engine is older than the one whose version the client was offered");
             *uri = lowered;
         }
     }

@@ -245,11 +245,8 @@ fn listed(container: &mut Value, age: Duration) {
         return;
     }
     container["State"] = json!("exited");
-    container["Status"] = json!(format!(
-        "Exited ({UNKNOWN_EXIT_CODE}) {} \
-        ago",
-        in_dockers_words(age)
-    ));
+    container["Status"] =
+        json!(format!("Exited ({UNKNOWN_EXIT_CODE}) {} ago", in_dockers_words(age)));
     // Published ports are those of a running container.
     container["Ports"] = json!([]);
 }
@@ -340,8 +337,7 @@ mod tests {
         let told_now = told(&known, uri, Standing::Absent).await.unwrap();
         assert_eq!(
             told_now[0],
-            json!({"Id": "1", "State": "exited", "Status": "Exited (255) 5 \
-            minutes ago", "Ports": []})
+            json!({"Id": "1", "State": "exited", "Status": "Exited (255) 5 minutes ago", "Ports": []})
         );
         assert_eq!(told_now[1]["State"], "created");
         assert_eq!(

@@ -141,9 +141,7 @@ mod tests {
             (&lines[1]["error"], &lines[1]["errorDetail"]["message"]),
             (
                 &lines[1]["errorDetail"]["message"],
-                &"write y: no space left on device; make \
-                room"
-                    .into()
+                &"write y: no space left on device; make room".into()
             )
         );
         assert!(told(stream).ends_with("}\r\n"));

@@ -21,15 +21,14 @@ pub(crate) fn refusal(uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
         if !host.is_some_and(is_this_computer) {
             return Some(
                 "this endpoint is for this computer only: ask for it as localhost, 127.0.0.1 or \
-                    [::1]. A request under another name may come \
-                 from a web page",
+                    [::1]. A request under another name may come from a web page",
             );
         }
     }
     if !named {
         return Some(
-            "this endpoint is for this computer only: name it as localhost, 127.0.0.1 or \
-            [::1] in the Host header",
+            "this endpoint is for this computer only: name it as localhost, 127.0.0.1 or [::1] \
+                in the Host header",
         );
     }
     let from_a_page =

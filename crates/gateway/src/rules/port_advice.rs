@@ -54,7 +54,7 @@ impl InHostNetwork {
         format!(
             "The container uses the machine's own network: what it listens on does not appear on \
                 this computer. Forward a port of it with `dockbridge ports add \
-             {here}:{container}:{inside}`"
+                {here}:{container}:{inside}`"
         )
     }
 }
@@ -122,10 +122,10 @@ mod tests {
     #[test]
     fn a_container_in_the_machines_network_is_told_how_its_ports_are_reached() {
         let told = |body: &str| warning(body).unwrap();
-        assert!(told(r#"{"HostConfig":{"NetworkMode":"host"}}"#).ends_with(
-            "`dockbridge ports add \
-            PORT:web:PORT`"
-        ));
+        assert!(
+            told(r#"{"HostConfig":{"NetworkMode":"host"}}"#)
+                .ends_with("`dockbridge ports add PORT:web:PORT`")
+        );
         assert!(
             told(r#"{"hostconfig":{"networkmode":"host"},"ExposedPorts":{"80/tcp":{}}}"#)
                 .ends_with("ports add 80:web:80`")

@@ -49,8 +49,7 @@ pub(crate) async fn clean_up(
     container: &str,
 ) {
     if let Err(failure) = try_clean_up(link, connector, guard, container).await {
-        tracing::warn!(%container, %failure, "a self-removing container whose start was refused \
-            may still be there");
+        tracing::warn!(%container, %failure, "a self-removing container whose start was refused may still be there");
     }
 }
 

@@ -89,10 +89,7 @@ impl Chunks {
     fn extra(&mut self, then: At) -> Result<At, Refusal> {
         self.extras += 1;
         if self.extras > MAX_EXTRAS {
-            Err(Refusal::bad(
-                "too much beside the \
-            chunks",
-            ))
+            Err(Refusal::bad("too much beside the chunks"))
         } else {
             Ok(then)
         }
@@ -134,8 +131,7 @@ mod tests {
         for body in [
             "0\r\n\r\n",
             "3\r\nabc\r\n0\r\n\r\n",
-            "A;x=y\r\n0123456789\r\n00 \r\nX: y\r\nY: \
-                z\r\n\r\n",
+            "A;x=y\r\n0123456789\r\n00 \r\nX: y\r\nY: z\r\n\r\n",
             "5\r\n0\r\n\r\n\r\n0\r\n\r\n",
         ] {
             assert_eq!(end(&format!("{body}GET /")), Ok(Some(body.len())), "{body:?}");

@@ -48,7 +48,7 @@ impl Refusal {
         let said = if why.is_empty() { status.to_owned() } else { format!("{status}: {why}") };
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: \
-            close\r\n\r\n{said}"
+                close\r\n\r\n{said}"
         )
     }
 }
@@ -211,24 +211,15 @@ mod tests {
     fn a_request_ends_where_its_head_says() {
         assert_eq!(body("GET / HTTP/1.1\r\nHost: d\r\n\r\n"), Body::Length(0));
         assert_eq!(
-            body(
-                "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: \
-            12\r\n\r\n"
-            ),
+            body("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\n\r\n"),
             Body::Length(12)
         );
         assert_eq!(
-            body(
-                "POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\ncontent-length: \
-            12\r\n\r\n"
-            ),
+            body("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\ncontent-length: 12\r\n\r\n"),
             Body::Length(12)
         );
         assert_eq!(
-            body(
-                "POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
-            Chunked\r\n\r\n"
-            ),
+            body("POST / HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: Chunked\r\n\r\n"),
             Body::Chunked(Chunks::default())
         );
         assert_eq!(body("GET / HTTP/1.0\r\n\r\n"), Body::Length(0));
@@ -241,19 +232,16 @@ mod tests {
     fn what_can_be_read_in_two_ways_is_refused() {
         for (lines, why) in [
             (
-                "Host: d\r\nContent-Length: 3\r\nTransfer-Encoding: \
-                chunked",
+                "Host: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
                 "both Content-Length and Transfer-Encoding",
             ),
             (
                 "Host: d\r\nTransfer-Encoding: chunked\r\nContent-Length: 3",
-                "both Content-Length \
-                and Transfer-Encoding",
+                "both Content-Length and Transfer-Encoding",
             ),
             (
                 "Host: d\r\nContent-Length: 3\r\nContent-Length: 4",
-                "several values of \
-                Content-Length",
+                "several values of Content-Length",
             ),
             ("Host: d\r\nContent-Length: 3, 3", "invalid Content-Length"),
             ("Host: d\r\nContent-Length: +3", "invalid Content-Length"),
@@ -265,8 +253,7 @@ mod tests {
             ("Host: d\r\nTransfer-Encoding: chunked, identity", "unsupported transfer encoding"),
             ("Host: d\r\nTransfer-Encoding: xchunked", "unsupported transfer encoding"),
             (
-                "Host: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: \
-                chunked",
+                "Host: d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
                 "unsupported transfer encoding",
             ),
             ("Host: d\r\nTransfer-Encoding:", "unsupported transfer encoding"),
@@ -283,18 +270,12 @@ mod tests {
             assert_eq!(read(&format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n")), Err(why), "{lines:?}");
         }
         assert_eq!(
-            read(
-                "POST / HTTP/1.0\r\nTransfer-Encoding: \
-            chunked\r\n\r\n"
-            ),
+            read("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
             Err("unsupported transfer encoding")
         );
         assert_eq!(read("GET /a b HTTP/1.1\r\nHost: d\r\n\r\n"), Err("400 Bad Request"));
         assert_eq!(
-            read(
-                "CONNECT d:1 HTTP/1.1\r\nHost: \
-            d\r\n\r\n"
-            ),
+            read("CONNECT d:1 HTTP/1.1\r\nHost: d\r\n\r\n"),
             Err("there is nothing to connect to")
         );
         assert_eq!(read("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Err("400 Bad Request"));
@@ -302,31 +283,19 @@ mod tests {
 
     #[test]
     fn heads_have_the_limits_of_gos_server() {
-        let big = |size: usize| {
-            format!(
-                "GET / HTTP/1.1\r\nHost: d\r\nX: \
-            {}\r\n\r\n",
-                "x".repeat(size)
-            )
-        };
+        let big =
+            |size: usize| format!("GET / HTTP/1.1\r\nHost: d\r\nX: {}\r\n\r\n", "x".repeat(size));
         assert!(read(&big(1 << 20)).unwrap().is_some());
         assert_eq!(read(&big(MAX_HEAD)), Err("431 Request Header Fields Too Large"));
         assert_eq!(read(&big(MAX_HEAD)[..MAX_HEAD]), Err("431 Request Header Fields Too Large"));
         assert_eq!(
-            read(&format!(
-                "GET /{} HTTP/1.1\r\nHost: \
-            d\r\n\r\n",
-                "x".repeat(70_000)
-            )),
+            read(&format!("GET /{} HTTP/1.1\r\nHost: d\r\n\r\n", "x".repeat(70_000))),
             Err("414 URI Too Long")
         );
         let many: String = (0..MAX_HEADERS - 1).map(|n| format!("X-{n}: {n}\r\n")).collect();
         assert!(read(&format!("GET / HTTP/1.1\r\nHost: d\r\n{many}\r\n")).unwrap().is_some());
         assert_eq!(
-            read(&format!(
-                "GET / HTTP/1.1\r\nHost: d\r\nX: \
-            y\r\n{many}\r\n"
-            )),
+            read(&format!("GET / HTTP/1.1\r\nHost: d\r\nX: y\r\n{many}\r\n")),
             Err("431 Request Header Fields Too Large")
         );
     }

@@ -46,11 +46,7 @@ fn mixtures_of_the_corpus_hold() {
     for round in 0..rounds {
         let bytes = mixture(&mut chance, &cases);
         catch_unwind(|| http_head::run(&bytes)).unwrap_or_else(|_| {
-            panic!(
-                "SEED={seed}, round {round}: \
-                {:?}",
-                String::from_utf8_lossy(&bytes)
-            )
+            panic!("SEED={seed}, round {round}: {:?}", String::from_utf8_lossy(&bytes))
         });
     }
 }

@@ -81,15 +81,12 @@ impl Case {
             ),
             Kind::Upgrade => (
                 format!(
-                    "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n{upgrade}Content-Length: \
-                    0\r\n\r\n"
+                    "POST /exec/x/start HTTP/1.1\r\nHost: d\r\n{upgrade}Content-Length: 0\r\n\r\n"
                 ),
                 format!("101 UPGRADED\r\n{upgrade}\r\n"),
             ),
             Kind::Raw => (
-                "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: \
-                    0\r\n\r\n"
-                    .to_owned(),
+                "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n".to_owned(),
                 format!("101 UPGRADED\r\n{upgrade}\r\n"),
             ),
         };
@@ -165,8 +162,7 @@ impl Case {
         assert!(self.up.starts_with(&body), "the engine got other bytes than were sent");
         assert!(
             !head || self.client_ends.0 >= self.request_head,
-            "the engine got a head that was \
-            not sent"
+            "the engine got a head that was not sent"
         );
         if self.engine_ends.is_none() && !reset {
             assert_eq!(head, self.client_ends.0 >= self.request_head, "a head is lost");
@@ -193,16 +189,14 @@ impl Case {
         if !engine_answered {
             assert!(
                 !first.contains(" 200 ") && !first.contains(" 101 "),
-                "an answer that nobody \
-                gave: {first}"
+                "an answer that nobody gave: {first}"
             );
             assert_eq!(head, self.client_ends.0 >= self.request_head, "no error was told: {first}");
             return;
         }
         assert!(
             head && (first.contains(" 200 ") || first.contains(" 101 ")),
-            "the answer is lost: \
-            {first:?}"
+            "the answer is lost: {first:?}"
         );
         match self.kind {
             Kind::Download => {
@@ -409,8 +403,7 @@ fn cut(kind: Kind) {
             while is_left() {
                 assert!(
                     since.elapsed() < CEILING,
-                    "something is left: {told}: \
-                    {:?}",
+                    "something is left: {told}: {:?}",
                     activity.snapshot().live
                 );
                 tokio::time::sleep(Duration::from_millis(10)).await;

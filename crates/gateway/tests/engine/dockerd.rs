@@ -53,9 +53,8 @@ impl Dockerd {
         // A network namespace of its own: its bridge and its rules are not ours.
         let script = format!(
             "ip link set lo up; exec dockerd --data-root {path}/data --exec-root {path}/exec \
-                --pidfile {path}/pid \
-             -H unix://{path}/engine.sock --storage-driver vfs --exec-opt \
-                native.cgroupdriver=cgroupfs --cgroup-parent {}",
+                --pidfile {path}/pid -H unix://{path}/engine.sock --storage-driver vfs \
+                --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent {}",
             control_group(&folder)
         );
         let child = std::process::Command::new("unshare")
@@ -107,12 +106,7 @@ impl Dockerd {
             .output();
         let output = tokio::time::timeout(CEILING, output)
             .await
-            .unwrap_or_else(|_| {
-                panic!(
-                    "does not end \
-                through {socket}: {script}"
-                )
-            })
+            .unwrap_or_else(|_| panic!("does not end through {socket}: {script}"))
             .unwrap();
         Outcome {
             code: output.status.code(),
@@ -158,8 +152,7 @@ impl Dockerd {
             symlink("busybox", bin.join(name)).unwrap();
         }
         let script = format!(
-            "tar -C {} -c . | docker import - \
-            tiny",
+            "tar -C {} -c . | docker import - tiny",
             self.folder.path().join("root").display()
         );
         let outcome = self.directly(&script).await;

@@ -7,8 +7,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "a test tells by panicking, and why \
-    it was passed over"
+    reason = "a test tells by panicking, and why it was passed over"
 )]
 
 mod cli;

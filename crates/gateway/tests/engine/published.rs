@@ -58,8 +58,7 @@ async fn eventually(what: &str, engine: &Dockerd, is: impl Fn() -> bool) {
     while !is() {
         assert!(
             since.elapsed().as_secs() < 20,
-            "waited in vain for {what}: \
-            {:#?}",
+            "waited in vain for {what}: {:#?}",
             engine.ports.list()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -89,20 +88,16 @@ async fn a_taken_port_is_dockers_own_error_and_nothing_runs() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let outcome = engine
-        .through_the_gateway(&format!(
-            "docker run -d --name web -p {port}:80 tiny \
-        {WEB}"
-        ))
+        .through_the_gateway(&format!("docker run -d --name web -p {port}:80 tiny {WEB}"))
         .await;
     assert_eq!(outcome.code, Some(125), "{outcome:?}");
     let expected = "docker: Error response from daemon: driver failed programming external \
         connectivity on endpoint web (";
     assert!(outcome.stderr.starts_with(expected), "{outcome:?}");
     assert!(
-        outcome.stderr.contains(&format!(
-            "): Bind for 127.0.0.1:{port} failed: port is already \
-        allocated"
-        )),
+        outcome
+            .stderr
+            .contains(&format!("): Bind for 127.0.0.1:{port} failed: port is already allocated")),
         "{outcome:?}"
     );
     assert_eq!(run(&engine, "docker inspect -f '{{.State.Status}}' web").await, "created");
@@ -111,10 +106,7 @@ async fn a_taken_port_is_dockers_own_error_and_nothing_runs() {
     drop(taken);
     run(&engine, "docker start web").await;
     let outcome = engine
-        .through_the_gateway(&format!(
-            "docker run -d --name other -p {port}:80 \
-        tiny {WEB}"
-        ))
+        .through_the_gateway(&format!("docker run -d --name other -p {port}:80 tiny {WEB}"))
         .await;
     assert_eq!(outcome.code, Some(125), "{outcome:?}");
     // Killed behind our back: the news is looked for when the port is asked for.
@@ -187,8 +179,8 @@ async fn a_container_that_answers_and_exits_is_heard_to_its_last_byte() {
     run(
         &engine,
         &format!(
-            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | \
-        nc -l -p 80'"
+            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | nc -l -p \
+                80'"
         ),
     )
     .await;

@@ -78,10 +78,7 @@ async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_
         client.send(LIST).await;
         let answer = client.until("}]\n").await;
         assert!(
-            answer.starts_with(
-                "HTTP/1.1 200 \
-            OK\r\n"
-            ) && answer.contains(r#""State":"exited""#),
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(r#""State":"exited""#),
             "{answer}"
         );
         rig.clock.advance(Duration::from_secs(1));
@@ -125,8 +122,7 @@ async fn events_stay_open_without_a_machine_and_wake_none() {
     let head = engine.head().await;
     assert!(
         head.starts_with("GET /v1.41/events?filters=%7B%7D&since=1"),
-        "what happened since it \
-        was asked: {head}"
+        "what happened since it was asked: {head}"
     );
     engine.send(&format!("{STREAM}{}", chunk(&event(5, "start")))).await;
     client.until("\"start\"").await;
@@ -147,8 +143,7 @@ async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
     drop(engine);
     assert!(
         client.hears_nothing().await && rig.asks_no_more(),
-        "open, and nothing of half an \
-        event"
+        "open, and nothing of half an event"
     );
 
     machine.send(Standing::Up).unwrap();
@@ -171,7 +166,7 @@ async fn what_the_engine_says_to_events_is_passed_on_and_a_client_that_leaves_is
     engine
         .send(
             "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: \
-        18\r\n\r\n{\"message\":\"oops\"}",
+                18\r\n\r\n{\"message\":\"oops\"}",
         )
         .await;
     let answer = client.until("oops\"}").await;

@@ -16,7 +16,7 @@ pub fn request(line: &str, body: &str) -> String {
 pub fn answer(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
-        {}\r\n\r\n{body}",
+            {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -44,8 +44,7 @@ async fn exchange(client: &mut Peer, engine: &mut Peer, line: &str, body: &str, 
     let head = engine.head().await;
     assert!(
         head.starts_with(&format!("{line} HTTP/1.1\r\n")),
-        "{line}: the engine is asked \
-        {head}"
+        "{line}: the engine is asked {head}"
     );
     if !body.is_empty() {
         engine.until(body).await;

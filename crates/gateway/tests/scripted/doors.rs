@@ -27,14 +27,7 @@ async fn programs_of_this_computer_are_served() {
     let address = listening(&rig).await;
     for host in ["localhost".to_owned(), address.to_string(), format!("[::1]:{}", address.port())] {
         let asking = tokio::spawn(async move {
-            asked(
-                address,
-                &format!(
-                    "GET /info \
-            HTTP/1.1\r\nHost: {host}\r\n"
-                ),
-            )
-            .await
+            asked(address, &format!("GET /info HTTP/1.1\r\nHost: {host}\r\n")).await
         });
         let mut engine = rig.engine().await;
         engine.head().await;
@@ -57,12 +50,9 @@ async fn web_pages_are_refused() {
         for request in ["POST /containers/create", "GET /_ping"] {
             let answer = asked(address, &format!("{request} HTTP/1.1\r\n{lines}")).await;
             assert!(
-                answer.starts_with(
-                    "HTTP/1.1 403 \
-                Forbidden\r\n"
-                ) && answer.contains("\r\n\r\n{\"message\":\""),
-                "{lines:?}: \
-                    {answer}"
+                answer.starts_with("HTTP/1.1 403 Forbidden\r\n")
+                    && answer.contains("\r\n\r\n{\"message\":\""),
+                "{lines:?}: {answer}"
             );
         }
     }

@@ -15,7 +15,7 @@ async fn a_client_that_goes_on_sending_after_its_answer_is_not_met_by_a_broken_p
     client
         .send(
             "PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        100000000\r\n\r\n",
+                100000000\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
@@ -96,10 +96,7 @@ async fn a_client_that_leaves_while_its_upload_stalls_is_found_out() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
-        chunked\r\n\r\n",
-        )
+        .send("POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
     let mut engine = rig.engine().await;
     engine.head().await;
@@ -137,8 +134,7 @@ async fn a_client_that_only_ends_its_sending_still_gets_its_answer_and_the_engin
     assert_eq!(
         engine.rest().await,
         "",
-        "dockerd gives up what nobody waits for when it reads the \
-        end"
+        "dockerd gives up what nobody waits for when it reads the end"
     );
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nlog\r\n0\r\n\r\n").await;
     assert!(client.rest().await.ends_with("3\r\nlog\r\n0\r\n\r\n"));

@@ -13,7 +13,7 @@ async fn heads_pass_as_they_are() {
     client
         .send(
             "GET /v1.41/info?a=%20b HTTP/1.1\r\nHost: docker\r\nX-Registry-Auth: \
-        abc=\r\nx-odd-CASE: 1\r\n\r\n",
+                abc=\r\nx-odd-CASE: 1\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
@@ -25,14 +25,13 @@ async fn heads_pass_as_they_are() {
     engine
         .send(
             "HTTP/1.1 404 Not Found\r\nApi-Version: 1.41\r\nOstype: linux\r\nContent-Length: \
-        3\r\nDate: x\r\n\r\nno\n",
+                3\r\nDate: x\r\n\r\nno\n",
         )
         .await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 404 Not Found\r\n"), "{head}");
     for line in [
-        "\r\nApi-Version: \
-        1.41\r\n",
+        "\r\nApi-Version: 1.41\r\n",
         "\r\nOstype: linux\r\n",
         "\r\nContent-Length: 3\r\n",
         "\r\nDate: x\r\n",
@@ -47,10 +46,7 @@ async fn an_upload_of_unknown_length_flows_as_it_is_sent() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
-        chunked\r\n\r\n3\r\none\r\n",
-        )
+        .send("POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
         .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
@@ -72,18 +68,12 @@ async fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        1000000\r\n\r\nxyz",
-        )
+        .send("POST /images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 1000000\r\n\r\nxyz")
         .await;
     let mut engine = rig.engine().await;
     engine.until("xyz").await;
     engine
-        .send(
-            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: \
-        3\r\n\r\nbad",
-        )
+        .send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbad")
         .await;
     drop(engine);
     assert!(client.head().await.starts_with("HTTP/1.1 400 Bad Request\r\n"));
@@ -97,7 +87,7 @@ async fn the_answer_to_head_has_a_length_and_no_body() {
     client
         .send(
             "HEAD /containers/x/archive?path=/ HTTP/1.1\r\nHost: d\r\n\r\nGET /info \
-        HTTP/1.1\r\nHost: d\r\n\r\n",
+                HTTP/1.1\r\nHost: d\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
@@ -105,15 +95,13 @@ async fn the_answer_to_head_has_a_length_and_no_body() {
     engine
         .send(
             "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nX-Docker-Container-Path-Stat: \
-        abc\r\n\r\n",
+                abc\r\n\r\n",
         )
         .await;
     let head = client.head().await;
     assert!(
-        head.contains(
-            "Content-Length: \
-        1234\r\n"
-        ) && head.contains("X-Docker-Container-Path-Stat: abc\r\n"),
+        head.contains("Content-Length: 1234\r\n")
+            && head.contains("X-Docker-Container-Path-Stat: abc\r\n"),
         "{head}"
     );
     // The request that the client sent ahead comes next, on the same connection.
@@ -146,19 +134,13 @@ async fn big_heads_pass() {
     let mut client = rig.client().await;
     let big = "x".repeat(500_000);
     client
-        .send(&format!(
-            "GET /info HTTP/1.1\r\nHost: d\r\nX-Registry-Config: \
-        {big}\r\n\r\n"
-        ))
+        .send(&format!("GET /info HTTP/1.1\r\nHost: d\r\nX-Registry-Config: {big}\r\n\r\n"))
         .await;
     let mut engine = rig.engine().await;
     assert!(engine.head().await.contains(&big));
     let many: String = (0..500).map(|n| format!("X-Header-{n}: {n}\r\n")).collect();
     engine
-        .send(&format!(
-            "HTTP/1.1 200 OK\r\nX-Big: {big}\r\n{many}Content-Length: \
-        0\r\n\r\n"
-        ))
+        .send(&format!("HTTP/1.1 200 OK\r\nX-Big: {big}\r\n{many}Content-Length: 0\r\n\r\n"))
         .await;
     let head = client.head().await;
     assert!(head.contains(&big) && head.contains("X-Header-499: 499\r\n"));

@@ -17,18 +17,14 @@ async fn a_folder_of_this_computer_is_refused_with_what_to_do_instead() {
     for framed in [
         format!("Content-Length: {}\r\n\r\n{body}", body.len()),
         format!(
-            "Transfer-Encoding: \
-            chunked\r\n\r\n9\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n9\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n",
             &body[..9],
             body.len() - 9,
             &body[9..]
         ),
     ] {
         client
-            .send(&format!(
-                "POST /v1.41/containers/create?name=x HTTP/1.1\r\nHost: \
-            d\r\n{framed}"
-            ))
+            .send(&format!("POST /v1.41/containers/create?name=x HTTP/1.1\r\nHost: d\r\n{framed}"))
             .await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
@@ -60,8 +56,7 @@ async fn what_passes_passes_byte_for_byte() {
     ] {
         client
             .send(&format!(
-                "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-            {}\r\n\r\n{body}",
+                "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             ))
             .await;
@@ -100,8 +95,7 @@ async fn the_machines_own_paths_pass_where_they_are_meant() {
     let body = create("/tmp");
     client
         .send(&format!(
-            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        {}\r\n\r\n{body}",
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ))
         .await;
@@ -120,8 +114,7 @@ async fn our_own_socket_becomes_the_engines() {
     let body = create(socket.to_str().unwrap());
     client
         .send(&format!(
-            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        {}\r\n\r\n{body}",
+            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ))
         .await;
@@ -137,10 +130,7 @@ async fn a_body_that_is_too_large_to_be_read_is_refused() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        5000000\r\n\r\n",
-        )
+        .send("POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 5000000\r\n\r\n")
         .await;
     for _ in 0..50 {
         client.send(&" ".repeat(100_000)).await;

@@ -8,11 +8,9 @@ use tokio::io::AsyncWriteExt;
 use tunnel::Class;
 
 const ATTACH: &str = "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: \
-    Upgrade\r\nUpgrade: \
-        tcp\r\nContent-Length: 0\r\n\r\n";
+    Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 UPGRADED\r\nContent-Type: \
-    application/vnd.docker.raw-stream\r\nConnection: \
-        Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
 
 async fn attached(rig: &mut Rig) -> (Peer, Peer) {
     let mut client = rig.client().await;
@@ -20,21 +18,15 @@ async fn attached(rig: &mut Rig) -> (Peer, Peer) {
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     assert!(
-        head.contains(
-            "\r\nConnection: \
-        Upgrade\r\n"
-        ) && head.contains("\r\nUpgrade: tcp\r\n"),
+        head.contains("\r\nConnection: Upgrade\r\n") && head.contains("\r\nUpgrade: tcp\r\n"),
         "{head}"
     );
     engine.send(SWITCH).await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    for line in [
-        "Content-Type: \
-        application/vnd.docker.raw-stream",
-        "Connection: Upgrade",
-        "Upgrade: tcp",
-    ] {
+    for line in
+        ["Content-Type: application/vnd.docker.raw-stream", "Connection: Upgrade", "Upgrade: tcp"]
+    {
         assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} in {head}");
     }
     (client, engine)
@@ -185,8 +177,8 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     let body = r#"{"Detach":false}"#;
     client
         .send(&format!(
-            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        {}\r\n\r\n{body}early in,",
+            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}early \
+                in,",
             body.len()
         ))
         .await;
@@ -196,10 +188,7 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     engine.send(&format!("{SWITCH}early out,")).await;
     let head = client.head().await;
     assert!(
-        head.starts_with(
-            "HTTP/1.1 200 OK\r\nContent-Type: \
-        application/vnd.docker.raw-stream\r\n"
-        ),
+        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"),
         "{head}"
     );
     assert!(
@@ -239,23 +228,18 @@ async fn an_upgrade_to_another_protocol_passes_as_it_is() {
     client
         .send(
             "POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: \
-            h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n",
+                h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     assert!(
-        head.contains(
-            "\r\nUpgrade: \
-        h2c\r\n"
-        ) && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"),
+        head.contains("\r\nUpgrade: h2c\r\n")
+            && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"),
         "{head}"
     );
     engine
-        .send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \
-        h2c\r\n\r\nPRI",
-        )
+        .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI")
         .await;
     assert!(client.head().await.contains("\r\nUpgrade: h2c\r\n"));
     client.until("PRI").await;
@@ -280,8 +264,7 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
         let mut client = rig.client().await;
         client
             .send(&format!(
-                "{line} HTTP/1.1\r\nHost: d\r\nConnection: \
-            Upgrade\r\n{asks}\r\n\r\nearly in,"
+                "{line} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\n{asks}\r\n\r\nearly in,"
             ))
             .await;
         let mut engine = rig.engine().await;
@@ -293,7 +276,7 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
         engine
             .send(&format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: \
-            Upgrade\r\n{answers}\r\n\r\nearly out,"
+                    Upgrade\r\n{answers}\r\n\r\nearly out,"
             ))
             .await;
         let head = client.head().await;

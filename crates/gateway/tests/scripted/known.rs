@@ -11,7 +11,7 @@ async fn a_command_is_activity_until_its_answer_has_ended() {
     client
         .send(
             "POST /v1.41/images/create?fromImage=a HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        0\r\n\r\n",
+                0\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
@@ -42,8 +42,7 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
         engine.head().await;
         engine
             .send(&format!(
-                "HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\nContent-Type: \
-            text/plain\r\n\r\n"
+                "HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\nContent-Type: text/plain\r\n\r\n"
             ))
             .await;
         client.head().await;
@@ -51,8 +50,7 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
         engine.head().await;
         engine
             .send(&format!(
-                "HTTP/1.1 200 OK\r\n{headers}Content-Length: \
-            {}\r\n\r\n{version}",
+                "HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{version}",
                 version.len()
             ))
             .await;
@@ -84,7 +82,7 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
     newer
         .send(
             "HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nServer: Docker/28\r\nContent-Length: \
-        0\r\n\r\n",
+                0\r\n\r\n",
         )
         .await;
     client.head().await;
@@ -101,8 +99,8 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
         assert_eq!(&asked, b"GET /_ping HTT");
         there
             .write_all(
-                b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: \
-            Docker/26\r\nContent-Length: 2\r\n\r\nOK",
+                b"HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: \
+                    2\r\n\r\nOK",
             )
             .await
             .unwrap();
@@ -127,7 +125,7 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
         older
             .send(
                 "HTTP/1.1 200 OK\r\nApi-Version: 1.45\r\nServer: Docker/26\r\nContent-Length: \
-            2\r\nConnection: close\r\n\r\n{}",
+                    2\r\nConnection: close\r\n\r\n{}",
             )
             .await;
         client.until("{}").await;

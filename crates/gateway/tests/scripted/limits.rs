@@ -41,10 +41,8 @@ async fn one_client_too_many_is_told_so_and_the_others_go_on() {
     surplus.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let head = surplus.head().await;
     assert!(
-        head.starts_with(
-            "HTTP/1.1 503 Service \
-        Unavailable\r\n"
-        ) && head.contains("\r\nConnection: close\r\n"),
+        head.starts_with("HTTP/1.1 503 Service Unavailable\r\n")
+            && head.contains("\r\nConnection: close\r\n"),
         "{head}"
     );
     let body = surplus.rest().await;

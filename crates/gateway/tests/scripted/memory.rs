@@ -7,8 +7,7 @@ const STREAMS: usize = 400;
 /// For each, in bytes.
 const MOST: usize = 16 * 1024;
 const FOLLOW: &str = "GET /v1.41/containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: \
-    d\r\nUser-Agent: \
-        Docker-Client/28.2.2 (linux)\r\n\r\n";
+    d\r\nUser-Agent: Docker-Client/28.2.2 (linux)\r\n\r\n";
 const HEAD: &str = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nServer: \
     Docker/28\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
 
@@ -53,15 +52,13 @@ async fn a_silent_stream_is_small_even_if_all_were_opened_at_once() {
     let opened = (resident() - before) / STREAMS;
     let each = || resident().saturating_sub(before) / STREAMS;
     eventually(
-        "what opening them took is given \
-        back",
+        "what opening them took is given back",
         || each() < MOST,
         || format!("{} bytes each", each()),
     )
     .await;
     println!(
-        "{} bytes each with both of the test's ends, {opened} right after they were \
-        opened",
+        "{} bytes each with both of the test's ends, {opened} right after they were opened",
         each()
     );
 }

@@ -14,10 +14,7 @@ async fn a_client_connection_keeps_its_engine_connection() {
     for round in 0..5 {
         if round > 0 {
             client
-                .send(
-                    "POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: \
-                0\r\n\r\n",
-                )
+                .send("POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
                 .await;
         }
         engine.head().await;
@@ -109,14 +106,12 @@ async fn a_machine_that_cannot_be_reached_is_a_docker_error() {
     for (error, status, words) in [
         (
             OpenError::Dead { reason: "no answer for 6 s".into() },
-            "503 Service \
-            Unavailable",
+            "503 Service Unavailable",
             "no answer for 6 s",
         ),
         (
             OpenError::Refused { message: "no such \"socket\"".into() },
-            "503 Service \
-            Unavailable",
+            "503 Service Unavailable",
             "no such \\\"socket\\\"",
         ),
     ] {
@@ -137,40 +132,28 @@ async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
     for (method, error, words) in [
         (
             "GET",
-            OpenError::NotFound {
-                message: "no socket \
-            there"
-                    .into(),
-            },
+            OpenError::NotFound { message: "no socket there".into() },
             "no socket there. Is Docker running on the machine?",
         ),
         (
             "POST",
-            OpenError::Refused {
-                message: "connection \
-            refused"
-                    .into(),
-            },
+            OpenError::Refused { message: "connection refused".into() },
             "connection refused. Is Docker running on the machine?",
         ),
         (
             "GET",
             OpenError::NotFound {
-                message: "/run/user/1000/docker.sock cannot be reached: No such \
-                file or directory"
+                message: "/run/user/1000/docker.sock cannot be reached: No such file or directory"
                     .into(),
             },
             "/run/user/1000/docker.sock cannot be reached: No such file or directory. The engine \
-                of a user runs while that user is \
-             logged in, or always after `loginctl enable-linger USER` there. Is it running?",
+                of a user runs while that user is logged in, or always after `loginctl \
+                enable-linger USER` there. Is it running?",
         ),
         ("POST", OpenError::NoMachine { message: "none to be had".into() }, "none to be had"),
     ] {
         client
-            .send(&format!(
-                "{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: \
-            4\r\n\r\nbody"
-            ))
+            .send(&format!("{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody"))
             .await;
         rig.asked().await.refused_by_reading(error);
         let head = client.head().await;
@@ -212,10 +195,7 @@ async fn a_request_that_announces_a_megabyte_is_bulk() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        1048576\r\n\r\n",
-        )
+        .send("POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: 1048576\r\n\r\n")
         .await;
     assert_eq!(rig.asked().await.class, Class::Bulk);
     let mut client = rig.client().await;
@@ -223,10 +203,7 @@ async fn a_request_that_announces_a_megabyte_is_bulk() {
     assert_eq!(rig.asked().await.class, Class::Bulk);
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        1048575\r\n\r\n",
-        )
+        .send("POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: 1048575\r\n\r\n")
         .await;
     assert_eq!(rig.asked().await.class, Class::Interactive);
 }

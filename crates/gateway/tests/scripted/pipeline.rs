@@ -14,12 +14,11 @@ async fn requests_sent_ahead_are_answered_in_their_order() {
         .map(|n| match n % 3 {
             0 => format!("GET /images/{n}/json HTTP/1.1\r\nHost: d\r\n\r\n"),
             1 => format!(
-                "POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nContent-Length: \
-                6\r\n\r\nbody{n:02}"
+                "POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nContent-Length: 6\r\n\r\nbody{n:02}"
             ),
             _ => format!(
                 "POST /images/{n}/tag HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
-                chunked\r\n\r\n6\r\nbody{n:02}\r\n0\r\n\r\n"
+                    chunked\r\n\r\n6\r\nbody{n:02}\r\n0\r\n\r\n"
             ),
         })
         .collect();
@@ -50,14 +49,7 @@ async fn a_request_right_behind_a_hijack_is_bytes_for_the_stream() {
     let mut rig = rig();
     for (head, answer) in [
         (ATTACH.to_owned(), "HTTP/1.1 101 "),
-        (
-            ATTACH.replace(
-                "Connection: \
-        Upgrade\r\nUpgrade: tcp\r\n",
-                "",
-            ),
-            "HTTP/1.",
-        ),
+        (ATTACH.replace("Connection: Upgrade\r\nUpgrade: tcp\r\n", ""), "HTTP/1."),
     ] {
         let mut client = rig.client().await;
         client.send(&format!("{head}{NEXT}")).await;

@@ -10,7 +10,7 @@ use crate::rig::{Rig, rig_looking_at, within};
 const PULL: &str =
     "POST /v1.41/images/create?fromImage=a HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n";
 const LINES: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \
-                     chunked\r\n\r\n";
+    chunked\r\n\r\n";
 const BOOTING: &str = "Waiting for the machine: booting, usually 18 s";
 
 fn booting() -> (Rig, watch::Sender<Standing>) {

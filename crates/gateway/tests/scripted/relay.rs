@@ -35,10 +35,7 @@ async fn chunks_pass_as_they_are_and_both_connections_go_on() {
     engine.send(HEAD).await;
     let head = client.head().await;
     assert!(
-        head.contains(
-            "\r\nX-Odd: \
-        1\r\n"
-        ) && head.contains("\r\nTransfer-Encoding: chunked\r\n"),
+        head.contains("\r\nX-Odd: 1\r\n") && head.contains("\r\nTransfer-Encoding: chunked\r\n"),
         "{head}"
     );
     for piece in ["5;x=y\r\nhe", "llo\r\n", "0a\r\n0123456789\r\n", "0\r\nX-Sum: 1\r\n\r\n"] {
@@ -74,14 +71,8 @@ async fn an_answer_that_comes_bytewise_passes() {
 #[tokio::test]
 async fn a_request_that_was_sent_ahead_is_answered_behind_the_end() {
     let mut rig = rig();
-    let (mut client, mut engine) = asked(
-        &mut rig,
-        &format!(
-            "{FOLLOW}GET /info HTTP/1.1\r\nHost: \
-        d\r\n\r\n"
-        ),
-    )
-    .await;
+    let (mut client, mut engine) =
+        asked(&mut rig, &format!("{FOLLOW}GET /info HTTP/1.1\r\nHost: d\r\n\r\n")).await;
     engine.send(&format!("{HEAD}3\r\nlog\r\n")).await;
     client.until("3\r\nlog\r\n").await;
     assert!(engine.hears_nothing().await, "one request after the other");
@@ -116,11 +107,9 @@ async fn a_client_that_rests_holds_the_engine_up_and_loses_nothing() {
     };
     let all = chunk.repeat(sent + 1) + "0\r\n\r\n";
     let mut heard = vec![0; all.len()];
-    let (_, read) = within(
-        "the whole \
-        answer",
-        async { tokio::join!(telling, client.io.read_exact(&mut heard)) },
-    )
+    let (_, read) = within("the whole answer", async {
+        tokio::join!(telling, client.io.read_exact(&mut heard))
+    })
     .await;
     read.unwrap();
     assert!(heard == all.as_bytes(), "other bytes than were sent");
@@ -184,10 +173,7 @@ async fn an_answer_that_is_no_stream_of_chunks_is_passed_on_as_ever() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine
-        .send(
-            "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: \
-        chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-        )
+        .send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n")
         .await;
     assert!(client.until("2\r\nno\r\n0\r\n\r\n").await.starts_with("HTTP/1.1 404 Not Found\r\n"));
     goes_on(&mut client, &mut engine).await;
@@ -225,10 +211,7 @@ async fn a_head_that_the_client_does_not_take_yet_is_not_lost() {
         for n in 0..REQUESTS {
             let heard = client.until("\r\n0\r\n\r\n").await;
             assert!(
-                heard.starts_with(
-                    "HTTP/1.1 200 \
-                OK\r\n"
-                ) && heard.contains(&line),
+                heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.contains(&line),
                 "answer {n}: {} bytes",
                 heard.len()
             );

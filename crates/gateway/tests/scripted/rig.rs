@@ -121,13 +121,9 @@ impl Connector for Script {
         let (answer, answered) = futures::channel::oneshot::channel();
         self.asked.send(Asked { class, wakes: self.wakes, answer }).unwrap();
         async move {
-            answered.await.unwrap_or_else(|_| {
-                Err(OpenError::Dead {
-                    reason: "the test is \
-            over"
-                        .into(),
-                })
-            })
+            answered
+                .await
+                .unwrap_or_else(|_| Err(OpenError::Dead { reason: "the test is over".into() }))
         }
         .boxed()
     }
@@ -307,8 +303,7 @@ impl Peer {
             let read = within(mark, self.io.read_buf(&mut self.read)).await;
             assert!(
                 matches!(read, Ok(1..)),
-                "the peer ended before {mark:?}: \
-                {:?}",
+                "the peer ended before {mark:?}: {:?}",
                 String::from_utf8_lossy(&self.read)
             );
         }
@@ -343,12 +338,9 @@ impl Peer {
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| {
-        panic!(
-            "waited in vain for: \
-        {what}"
-        )
-    })
+    tokio::time::timeout(CEILING, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
 
 pub async fn eventually(what: &str, mut is: impl FnMut() -> bool, state: impl Fn() -> String) {

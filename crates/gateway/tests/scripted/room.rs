@@ -23,7 +23,7 @@ fn request(line: &str) -> String {
 fn answer(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
-        {}\r\n\r\n{body}",
+            {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -74,8 +74,7 @@ async fn where_the_engine_has_no_room_what_can_be_done_stands_beside_its_words()
     engine.head().await;
     engine
         .send(&answer(
-            "500 Internal Server \
-        Error",
+            "500 Internal Server Error",
             "{\"message\":\"mkdir: no space left on device\"}\n",
         ))
         .await;
@@ -86,7 +85,7 @@ async fn where_the_engine_has_no_room_what_can_be_done_stands_beside_its_words()
     engine
         .send(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \
-        chunked\r\n\r\n",
+                chunked\r\n\r\n",
         )
         .await;
     for line in
@@ -98,10 +97,7 @@ async fn where_the_engine_has_no_room_what_can_be_done_stands_beside_its_words()
     let told = client.until("0\r\n\r\n").await;
     assert!(
         told.contains("{\"status\":\"Extracting\"}\r\n")
-            && told.contains(
-                "no space left on \
-        device; make room\"}\r\n"
-            ),
+            && told.contains("no space left on device; make room\"}\r\n"),
         "{told}"
     );
 }

@@ -126,14 +126,7 @@ async fn an_engine_that_is_going_away_is_not_asked_any_more() {
     client.send(QUESTION).await;
     let asked = rig.asked().await;
     assert!(
-        asked
-            .answer
-            .send(Err(OpenError::NoMachine {
-                message: "none is made \
-        now"
-                .into()
-            }))
-            .is_ok()
+        asked.answer.send(Err(OpenError::NoMachine { message: "none is made now".into() })).is_ok()
     );
     assert!(client.head().await.starts_with("HTTP/1.1 50"));
 }

@@ -101,10 +101,7 @@ async fn a_self_removing_container_whose_port_is_taken_is_removed_as_the_engine_
         assert!(refused.starts_with("HTTP/1.1 500 "), "{refused}");
         let said = client.until("}\n").await;
         assert!(
-            said.contains(&format!(
-                "Bind for 127.0.0.1:{port} failed: port is already \
-            allocated"
-            )),
+            said.contains(&format!("Bind for 127.0.0.1:{port} failed: port is already allocated")),
             "{said}"
         );
         // The engine never heard of the start.

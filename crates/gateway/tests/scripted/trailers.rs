@@ -9,16 +9,13 @@ async fn trailers_pass_both_ways() {
     client
         .send(
             "POST /commit HTTP/1.1\r\nHost: d\r\nTrailer: X-Sum\r\nTransfer-Encoding: \
-            chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
+                chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     assert!(
-        head.contains(
-            "\r\nTrailer: \
-        X-Sum\r\n"
-        ) && !head.to_lowercase().contains("\r\nte:"),
+        head.contains("\r\nTrailer: X-Sum\r\n") && !head.to_lowercase().contains("\r\nte:"),
         "{head}"
     );
     assert_eq!(engine.until("\r\n\r\n").await, "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
@@ -26,7 +23,7 @@ async fn trailers_pass_both_ways() {
     engine
         .send(
             "HTTP/1.1 200 OK\r\nTrailer: X-End\r\nTransfer-Encoding: \
-        chunked\r\n\r\n2\r\nok\r\n0\r\nX-End: 2\r\n\r\n",
+                chunked\r\n\r\n2\r\nok\r\n0\r\nX-End: 2\r\n\r\n",
         )
         .await;
     let head = client.head().await;
@@ -66,7 +63,7 @@ async fn a_body_that_is_not_wanted_is_never_asked_for() {
     client
         .send(
             "PUT /containers/nobody/archive HTTP/1.1\r\nHost: d\r\nExpect: \
-        100-continue\r\nContent-Length: 4000000\r\n\r\n",
+                100-continue\r\nContent-Length: 4000000\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
@@ -83,7 +80,7 @@ async fn a_body_that_comes_without_a_word_passes() {
     client
         .send(
             "POST /images/load HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\nContent-Length: \
-        4\r\n\r\n",
+                4\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;

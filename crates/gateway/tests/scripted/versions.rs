@@ -16,18 +16,12 @@ async fn a_request_of_version_1_0_needs_no_host() {
         let head = engine.head().await;
         assert!(head.contains(" HTTP/1.1\r\n") && head.contains("\r\nHost: docker\r\n"), "{head}");
         engine
-            .send(
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
-            chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-            )
+            .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
             .await;
         let answered = client.rest().await;
         // Neither length nor chunks: the answer ends with the connection.
         assert!(
-            answered.starts_with(
-                "HTTP/1.0 200 \
-            OK\r\n"
-            ) && answered.ends_with("\r\n\r\nok"),
+            answered.starts_with("HTTP/1.0 200 OK\r\n") && answered.ends_with("\r\n\r\nok"),
             "{answered}"
         );
     }
