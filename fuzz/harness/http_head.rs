@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{BindMounts, Folders, Gateway, Knowledge};
+use gateway::{BindMounts, EngineIdentity, Gateway, LocalPaths};
 use lifecycle::{Activity, FakeClock};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
@@ -71,12 +71,12 @@ async fn exchange(cut: u8, bytes: &[u8]) -> Vec<Asked> {
     let engines = tokio::task::LocalSet::new();
     let (streams, mut opened) = tokio::sync::mpsc::unbounded_channel::<DuplexStream>();
     let activity = Activity::new(Arc::new(FakeClock::default()));
-    let folders = Folders { bind_mounts: BindMounts::Remote, ..Folders::default() };
-    let gateway = Gateway::with_folders(
+    let folders = LocalPaths { bind_mounts: BindMounts::Remote, ..LocalPaths::default() };
+    let gateway = Gateway::with_paths(
         Arc::new(Engine(streams)),
         activity.clone(),
         None,
-        Knowledge::empty(),
+        EngineIdentity::empty(),
         folders,
     );
     let (client, accepted) = duplex(64 * 1024);

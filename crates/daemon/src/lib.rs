@@ -31,7 +31,7 @@ mod why;
 
 pub use audit::{AuditEntry, AuditLog};
 pub use end::EndStatus;
-pub use gateway::{BindMounts, Folders};
+pub use gateway::{BindMounts, LocalPaths};
 pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};
 pub use ports;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agent_proto::{Call, Reply};
 use futures::future::BoxFuture;
-use gateway::{Disk, Presence, Standing, Wait};
+use gateway::{Disk, EngineState, EngineStatus, Wait};
 use lifecycle::Clock;
 use machine::Ready;
 use tokio::sync::watch;
@@ -123,17 +123,17 @@ impl Connector for Onlooker {
     }
 }
 
-impl Presence for Onlooker {
-    fn standing(&self) -> Standing {
+impl EngineStatus for Onlooker {
+    fn state(&self) -> EngineState {
         let now = self.situation.borrow();
         match &now.state {
-            _ if ready(&now).is_some() => Standing::Up,
+            _ if ready(&now).is_some() => EngineState::Up,
             State::Absent { .. }
             | State::Waking
             | State::Releasing { .. }
-            | State::Failed { again: None, .. } => Standing::Absent,
+            | State::Failed { again: None, .. } => EngineState::Absent,
             State::Up(_) | State::Lost { .. } | State::Failed { again: Some(_), .. } => {
-                Standing::Away
+                EngineState::Away
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Folders, Gateway, Knowledge};
+use gateway::{EngineIdentity, Gateway, LocalPaths};
 use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
 use ports::Ports;
@@ -53,7 +53,7 @@ pub struct Options {
     /// A port of this computer that leads to the same.
     pub proxy_port: Option<NonZeroU16>,
     /// What is known of the folders of this computer.
-    pub folders: Folders,
+    pub folders: LocalPaths,
     /// Folder for what may be lost, such as the engine's last answer to `_ping`.
     pub state: PathBuf,
     /// How published ports appear; `None` to leave them alone.
@@ -161,15 +161,15 @@ impl Daemon {
         pin.restore(&activity, jiff::Timestamp::now());
         let ports =
             options.ports.map(|options| Ports::new(link.clone(), activity.clone(), options));
-        let knowledge = Knowledge::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_folders(
+        let knowledge = EngineIdentity::load(&options.state.join("engine.json"));
+        let gateway = Gateway::with_paths(
             link,
             activity.clone(),
             ports.clone(),
             knowledge.clone(),
             options.folders,
         )
-        .looking_at(Arc::new(Onlooker::new(
+        .with_status(Arc::new(Onlooker::new(
             watched.clone(),
             clock.clone(),
             options.state.clone(),

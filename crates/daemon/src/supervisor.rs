@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::Knowledge;
+use gateway::EngineIdentity;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
 use machine::{Actor, Consent, Lease, Provider, Ready, VolumeSummary, with_causes};
@@ -106,7 +106,7 @@ pub(crate) struct Supervisor {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
     /// Of the engine, which may be another one on the next machine.
-    pub(crate) knowledge: Knowledge,
+    pub(crate) knowledge: EngineIdentity,
     pub(crate) situation: watch::Sender<Situation>,
     pub(crate) wanted: watch::Receiver<u64>,
     pub(crate) commands: mpsc::Receiver<Command>,

@@ -7,7 +7,7 @@
 //!
 //! The gateway does not know what a machine is or how it is reached: streams come from a
 //! [`tunnel::Connector`], which may take as long as a machine takes to be made. It keeps no state
-//! of the engine but [`Knowledge`] and its last answers, for who repeats a question ([`Presence`]).
+//! of the engine but [`EngineIdentity`] and its last answers, for who repeats a question ([`EngineStatus`]).
 //!
 //! A bind mount of a folder of this computer is refused, or means the machine's: `rules::bind_mounts`.
 
@@ -25,8 +25,8 @@ mod trim;
 mod upstream;
 mod wire;
 
-pub use local::engine_status::{Disk, Presence, Standing, Wait};
-pub use local::ping::Knowledge;
-pub use rules::bind_mounts::{BindMounts, Folders};
+pub use local::engine_status::{Disk, EngineState, EngineStatus, Wait};
+pub use local::ping::EngineIdentity;
+pub use rules::bind_mounts::{BindMounts, LocalPaths};
 pub use serve::{Gateway, MAX_CLIENTS};
 pub use wire::socket::Socket;

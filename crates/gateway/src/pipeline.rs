@@ -22,7 +22,7 @@ use tunnel::{Class, Connector, OpenError};
 
 use crate::context::{Busy, Hijacked, Link};
 use crate::error::Failure;
-use crate::local::engine_status::{Presence, Standing};
+use crate::local::engine_status::{EngineState, EngineStatus};
 use crate::local::events;
 use crate::local::wait_progress;
 use crate::rules::bind_mounts::{self, BindMounts, Outcome};
@@ -128,13 +128,13 @@ async fn answer_poll(
     route: &Route,
     request: Request<Incoming>,
     client: Client,
-    presence: &dyn Presence,
+    presence: &dyn EngineStatus,
     busy: Busy,
 ) -> Response<ReplyBody> {
     let uri = request.uri().clone();
     let last = |standing| gateway.last_known.answer(&uri, standing, gateway.activity.clock().now());
-    let standing = presence.standing();
-    if standing != Standing::Up
+    let standing = presence.state();
+    if standing != EngineState::Up
         && let Some(known) = last(standing)
     {
         return known;
@@ -142,10 +142,10 @@ async fn answer_poll(
     let guard = Arc::new(Guard::of_nothing(&gateway.activity));
     // What was never answered before is asked as anybody would ask it.
     let connector: &dyn Connector =
-        if standing == Standing::Up { presence } else { &*gateway.connector };
+        if standing == EngineState::Up { presence } else { &*gateway.connector };
     match pass(gateway, link, route, request, client, Held { guard, busy, connector }).await {
         Err(failure @ (Failure::Open(_) | Failure::Lost(_))) => {
-            last(presence.standing()).unwrap_or_else(|| failure.into_response())
+            last(presence.state()).unwrap_or_else(|| failure.into_response())
         }
         passed => passed.unwrap_or_else(Failure::into_response),
     }
@@ -427,7 +427,7 @@ async fn exchange(
 /// A connection that another client left, while there is an engine to ask: what is ending is not
 /// asked any more.
 async fn spare(gateway: &Gateway, link: &Link) -> Option<Upstream> {
-    if gateway.presence.as_ref().is_some_and(|presence| presence.standing() != Standing::Up) {
+    if gateway.presence.as_ref().is_some_and(|presence| presence.state() != EngineState::Up) {
         return None;
     }
     let (mut upstream, driver) = gateway.spares.take().await?;

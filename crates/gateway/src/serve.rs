@@ -10,10 +10,10 @@ use tokio_util::net::Listener;
 use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
-use crate::local::engine_status::Presence;
-use crate::local::ping::Knowledge;
+use crate::local::engine_status::EngineStatus;
+use crate::local::ping::EngineIdentity;
 use crate::local::stale::LastKnown;
-use crate::rules::bind_mounts::Folders;
+use crate::rules::bind_mounts::LocalPaths;
 use crate::rules::portless::Created;
 use crate::session;
 use crate::trim::Rest;
@@ -39,10 +39,10 @@ pub(crate) struct Inner {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) activity: Activity,
     pub(crate) ports: Option<Ports>,
-    pub(crate) knowledge: Knowledge,
-    pub(crate) folders: Folders,
+    pub(crate) knowledge: EngineIdentity,
+    pub(crate) folders: LocalPaths,
     /// Without it, every request may wake a machine.
-    pub(crate) presence: Option<Arc<dyn Presence>>,
+    pub(crate) presence: Option<Arc<dyn EngineStatus>>,
     pub(crate) polling: Mutex<Polling>,
     pub(crate) last_known: LastKnown,
     pub(crate) spares: Arc<Spares>,
@@ -58,18 +58,18 @@ impl Gateway {
         connector: Arc<dyn Connector>,
         activity: Activity,
         ports: Option<Ports>,
-        knowledge: Knowledge,
+        knowledge: EngineIdentity,
     ) -> Self {
-        Self::with_folders(connector, activity, ports, knowledge, Folders::default())
+        Self::with_paths(connector, activity, ports, knowledge, LocalPaths::default())
     }
 
     /// The same, and what is known of the folders of this computer.
-    pub fn with_folders(
+    pub fn with_paths(
         connector: Arc<dyn Connector>,
         activity: Activity,
         ports: Option<Ports>,
-        knowledge: Knowledge,
-        folders: Folders,
+        knowledge: EngineIdentity,
+        folders: LocalPaths,
     ) -> Self {
         Self(Arc::new(Inner {
             connector,
@@ -88,7 +88,7 @@ impl Gateway {
 
     /// With a look at the machine that asks for none: who repeats a question, or follows events,
     /// neither wakes a machine nor keeps one. To be said before the gateway is cloned.
-    pub fn looking_at(mut self, presence: Arc<dyn Presence>) -> Self {
+    pub fn with_status(mut self, presence: Arc<dyn EngineStatus>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.presence = Some(presence);
         }

@@ -60,7 +60,7 @@ impl Stage {
             heartbeat: Duration::from_secs(1),
             socket: folder.path().join("docker.sock"),
             proxy_port: None,
-            folders: dockbridge_daemon::Folders::default(),
+            folders: dockbridge_daemon::LocalPaths::default(),
             state: folder.path().join("state"),
             ports: None,
         };

@@ -8,7 +8,7 @@ use tunnel::Connector;
 
 /// Whether there is an engine to ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum EngineState {
     /// It can be reached.
     Up,
     /// It cannot be reached now, and may go on all the same.
@@ -41,9 +41,9 @@ pub struct Wait {
 
 /// What is known of the machine, and a way to it for requests that may not wake it. It asks for
 /// nothing and waits for nothing.
-pub trait Presence: Connector + fmt::Debug {
+pub trait EngineStatus: Connector + fmt::Debug {
     /// Whether there is an engine to ask.
-    fn standing(&self) -> Standing;
+    fn state(&self) -> EngineState;
     /// The disk behind the engine; `None` where it is not known, or is not ours to speak of.
     fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
         Box::pin(std::future::ready(None))

@@ -22,7 +22,7 @@ use tunnel::{Class, Destination};
 
 use crate::context::Busy;
 use crate::error::Failure;
-use crate::local::engine_status::{Presence, Standing};
+use crate::local::engine_status::{EngineState, EngineStatus};
 use crate::wire::body::ReplyBody;
 use crate::wire::framing::MAX_HEAD;
 
@@ -37,7 +37,7 @@ pub(crate) type Events = BoxStream<'static, Bytes>;
 type Driver = futures::future::BoxFuture<'static, ()>;
 
 struct Following {
-    presence: Arc<dyn Presence>,
+    presence: Arc<dyn EngineStatus>,
     /// What the client asked for.
     uri: Uri,
     accept: Option<HeaderValue>,
@@ -63,7 +63,7 @@ struct Event {
 
 /// Answers at once where there is no engine, and with the engine's own head where there is one.
 pub(crate) async fn follow(
-    presence: Arc<dyn Presence>,
+    presence: Arc<dyn EngineStatus>,
     request: &Request<Incoming>,
     known: http::HeaderMap,
     busy: Busy,
@@ -82,7 +82,7 @@ pub(crate) async fn follow(
     let mut response = Response::new(());
     *response.headers_mut() = known;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if following.presence.standing() == Standing::Up
+    if following.presence.state() == EngineState::Up
         && let Ok((parts, body, driver)) = following.asks(following.uri.clone()).await
     {
         let mut parts = parts;
@@ -108,7 +108,7 @@ pub(crate) async fn follow(
 type Answered =
     Result<(http::response::Parts, Incoming, Driver), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn ask(presence: Arc<dyn Presence>, uri: Uri, accept: Option<HeaderValue>) -> Answered {
+async fn ask(presence: Arc<dyn EngineStatus>, uri: Uri, accept: Option<HeaderValue>) -> Answered {
     let stream = presence.open(Destination::Docker, Class::Interactive).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -39,7 +39,7 @@ const RECOGNISED_BY: [&str; 3] = ["server", "api-version", "ostype"];
 
 /// The last known self-description of the engine. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Knowledge(Arc<Inner>);
+pub struct EngineIdentity(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -71,7 +71,7 @@ struct VersionBody {
     min_api_version: Option<String>,
 }
 
-impl Knowledge {
+impl EngineIdentity {
     /// Nothing known, nothing kept.
     pub fn empty() -> Self {
         Self::default()
@@ -308,7 +308,7 @@ mod tests {
         headers
     }
 
-    fn ask(knowledge: &Knowledge, method: Method, path: &str) -> Option<Response<ReplyBody>> {
+    fn ask(knowledge: &EngineIdentity, method: Method, path: &str) -> Option<Response<ReplyBody>> {
         let route = classify(&method, &path.parse().unwrap(), &HeaderMap::new());
         knowledge.answer(&method, &route)
     }
@@ -317,11 +317,11 @@ mod tests {
     async fn what_was_said_is_replayed_after_a_restart_without_what_belonged_to_the_moment() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("engine.json");
-        let knowledge = Knowledge::load(&path);
+        let knowledge = EngineIdentity::load(&path);
         assert!(ask(&knowledge, Method::GET, "/_ping").is_none());
         knowledge.learn(Answer::Ping, &headers("Docker/1"), &Bytes::new()).await;
 
-        let knowledge = Knowledge::load(&path);
+        let knowledge = EngineIdentity::load(&path);
         let reply = ask(&knowledge, Method::GET, "/_ping").unwrap();
         assert_eq!(reply.headers()["api-version"], "1.41");
         assert!(
@@ -336,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_version_that_the_engine_does_not_offer_is_left_to_the_engine() {
-        let knowledge = Knowledge::empty();
+        let knowledge = EngineIdentity::empty();
         let body = Bytes::from_static(br#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#);
         knowledge.learn(Answer::Version, &headers("Docker/1"), &body).await;
         for (path, answered) in [
@@ -352,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_engine_voids_what_was_known() {
-        let knowledge = Knowledge::empty();
+        let knowledge = EngineIdentity::empty();
         knowledge.learn(Answer::Ping, &headers("Docker/1"), &Bytes::new()).await;
         knowledge.recognise(&headers("Docker/1")).await;
         knowledge.recognise(&HeaderMap::new()).await;
@@ -366,6 +366,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("engine.json");
         std::fs::write(&path, b"{\"ping\":{").unwrap();
-        assert!(ask(&Knowledge::load(&path), Method::GET, "/_ping").is_none());
+        assert!(ask(&EngineIdentity::load(&path), Method::GET, "/_ping").is_none());
     }
 }

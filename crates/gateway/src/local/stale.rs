@@ -14,7 +14,7 @@ use http::{Response, StatusCode, Uri};
 use lifecycle::Moment;
 use serde_json::{Value, json};
 
-use crate::local::engine_status::Standing;
+use crate::local::engine_status::EngineState;
 use crate::wire::body::ReplyBody;
 
 /// One answer: 4,000 containers.
@@ -81,7 +81,7 @@ impl LastKnown {
     pub(crate) fn answer(
         &self,
         uri: &Uri,
-        standing: Standing,
+        standing: EngineState,
         now: Moment,
     ) -> Option<Response<ReplyBody>> {
         let (headers, body, age) = {
@@ -96,8 +96,8 @@ impl LastKnown {
             }
         };
         let body = match standing {
-            Standing::Absent => stopped(uri, &body, age).unwrap_or(body),
-            Standing::Up | Standing::Away => body,
+            EngineState::Absent => stopped(uri, &body, age).unwrap_or(body),
+            EngineState::Up | EngineState::Away => body,
         };
         let mut response = Response::new(ReplyBody::whole(body));
         *response.headers_mut() = headers;
@@ -316,7 +316,7 @@ mod tests {
             .ends();
     }
 
-    async fn told(known: &LastKnown, uri: &str, standing: Standing) -> Option<Value> {
+    async fn told(known: &LastKnown, uri: &str, standing: EngineState) -> Option<Value> {
         let now = Moment::default().plus(Duration::from_secs(300));
         let response = known.answer(&uri.parse().unwrap(), standing, now)?;
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -334,14 +334,14 @@ mod tests {
         let known = LastKnown::default();
         let uri = "/v1.41/containers/json?all=1";
         remember(&known, uri, RUNNING);
-        let told_now = told(&known, uri, Standing::Absent).await.unwrap();
+        let told_now = told(&known, uri, EngineState::Absent).await.unwrap();
         assert_eq!(
             told_now[0],
             json!({"Id": "1", "State": "exited", "Status": "Exited (255) 5 minutes ago", "Ports": []})
         );
         assert_eq!(told_now[1]["State"], "created");
         assert_eq!(
-            told(&known, uri, Standing::Away).await.unwrap()[0]["State"],
+            told(&known, uri, EngineState::Away).await.unwrap()[0]["State"],
             "running",
             "it may go on"
         );
@@ -362,7 +362,7 @@ mod tests {
             let uri = format!("/containers/json{query}");
             remember(&known, &uri, RUNNING);
             assert_eq!(
-                told(&known, &uri, Standing::Absent).await.unwrap().as_array().unwrap().len(),
+                told(&known, &uri, EngineState::Absent).await.unwrap().as_array().unwrap().len(),
                 count,
                 "{query}"
             );
@@ -374,7 +374,7 @@ mod tests {
         let known = LastKnown::default();
         let one = r#"{"Id":"1","State":{"Status":"running","Running":true,"Pid":7,"ExitCode":0},"NetworkSettings":{"Ports":{"80/tcp":[]}}}"#;
         remember(&known, "/containers/web/json", one);
-        let one = told(&known, "/containers/web/json", Standing::Absent).await.unwrap();
+        let one = told(&known, "/containers/web/json", EngineState::Absent).await.unwrap();
         assert_eq!(
             (&one["State"]["Status"], &one["State"]["Running"], &one["State"]["Pid"]),
             (&json!("exited"), &json!(false), &json!(0))
@@ -385,14 +385,14 @@ mod tests {
             "/v1.41/info",
             r#"{"Containers":3,"ContainersRunning":2,"ContainersPaused":1,"ContainersStopped":0,"ID":"x"}"#,
         );
-        let info = told(&known, "/v1.41/info", Standing::Absent).await.unwrap();
+        let info = told(&known, "/v1.41/info", EngineState::Absent).await.unwrap();
         assert_eq!(
             (&info["ContainersRunning"], &info["ContainersStopped"], &info["ID"]),
             (&json!(0), &json!(3), &json!("x"))
         );
         remember(&known, "/images/json", r#"[{"Id":"i"}]"#);
         assert_eq!(
-            told(&known, "/images/json", Standing::Absent).await,
+            told(&known, "/images/json", EngineState::Absent).await,
             Some(json!([{"Id": "i"}]))
         );
     }
@@ -401,14 +401,14 @@ mod tests {
     async fn what_was_never_asked_is_an_empty_list_or_not_known() {
         let known = LastKnown::default();
         assert_eq!(
-            told(&known, "/v1.41/containers/json?all=1", Standing::Absent).await,
+            told(&known, "/v1.41/containers/json?all=1", EngineState::Absent).await,
             Some(json!([]))
         );
         assert_eq!(
-            told(&known, "/volumes", Standing::Absent).await,
+            told(&known, "/volumes", EngineState::Absent).await,
             Some(json!({"Volumes": [], "Warnings": null}))
         );
-        assert_eq!(told(&known, "/info", Standing::Absent).await, None);
+        assert_eq!(told(&known, "/info", EngineState::Absent).await, None);
     }
 
     #[tokio::test]
@@ -416,12 +416,12 @@ mod tests {
         let known = LastKnown::default();
         remember(&known, "/info", r#"{"Containers":1}"#);
         remember(&known, "/info", r#"{"Containers":2}"#);
-        assert_eq!(told(&known, "/info", Standing::Away).await.unwrap()["Containers"], 2);
+        assert_eq!(told(&known, "/info", EngineState::Away).await.unwrap()["Containers"], 2);
         for container in 0..MAX_ANSWERS + 10 {
             remember(&known, &format!("/containers/{container}/json"), "{}");
         }
         assert_eq!(known.known().len(), MAX_ANSWERS);
-        assert_eq!(told(&known, "/info", Standing::Away).await, None);
+        assert_eq!(told(&known, "/info", EngineState::Away).await, None);
         let response =
             Response::builder().header("content-type", "application/json").body(()).unwrap();
         let recording =

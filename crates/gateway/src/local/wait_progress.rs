@@ -20,7 +20,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use crate::local::engine_status::{Presence, Wait};
+use crate::local::engine_status::{EngineStatus, Wait};
 use crate::wire::body::ReplyBody;
 use crate::wire::framing::MAX_HEAD;
 
@@ -50,7 +50,7 @@ pub(crate) type Frames = BoxStream<'static, Result<Frame<Bytes>, hyper::Error>>;
 /// with `headers` and a body that reports the wait and goes on with the engine's answer.
 pub(crate) async fn answer(
     mut answering: Answering,
-    presence: Arc<dyn Presence>,
+    presence: Arc<dyn EngineStatus>,
     lines: Lines,
     headers: HeaderMap,
 ) -> Response<ReplyBody> {
@@ -76,7 +76,7 @@ pub(crate) async fn answer(
 
 struct Progress {
     step: Step,
-    presence: Arc<dyn Presence>,
+    presence: Arc<dyn EngineStatus>,
     lines: Lines,
     reads: Interval,
     shown: Option<Shown>,
@@ -187,7 +187,7 @@ mod tests {
     use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
     use super::*;
-    use crate::local::engine_status::Standing;
+    use crate::local::engine_status::EngineState;
 
     /// A machine that boots forever, or one that is up.
     #[derive(Debug)]
@@ -201,9 +201,9 @@ mod tests {
         }
     }
 
-    impl Presence for Machine {
-        fn standing(&self) -> Standing {
-            Standing::Absent
+    impl EngineStatus for Machine {
+        fn state(&self) -> EngineState {
+            EngineState::Absent
         }
 
         fn wait(&self) -> Option<Wait> {

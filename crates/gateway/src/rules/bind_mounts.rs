@@ -34,7 +34,7 @@ const SECRETS: &str = "/run/secrets/";
 
 /// What is known of the folders of this computer.
 #[derive(Debug, Clone, Default)]
-pub struct Folders {
+pub struct LocalPaths {
     /// What to do with a bind mount.
     pub bind_mounts: BindMounts,
     /// The socket that clients connect to.
@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
 
 /// Looks at the body of a request. One that is not understood is the engine's to refuse. May ask
 /// the file system.
-pub(crate) fn look(binds: Binds, body: &[u8], here: &Folders) -> Outcome {
+pub(crate) fn look(binds: Binds, body: &[u8], here: &LocalPaths) -> Outcome {
     if here.bind_mounts == BindMounts::Remote {
         return Outcome::Pass;
     }
@@ -97,7 +97,7 @@ pub(crate) fn look(binds: Binds, body: &[u8], here: &Folders) -> Outcome {
 mod tests {
     use super::*;
 
-    fn outcome(body: &str, here: &Folders) -> Outcome {
+    fn outcome(body: &str, here: &LocalPaths) -> Outcome {
         look(Binds::Container, body.as_bytes(), here)
     }
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn bind(source: &str) -> Outcome {
-        let here = Folders { home: Some("/home/somebody".into()), ..Folders::default() };
+        let here = LocalPaths { home: Some("/home/somebody".into()), ..LocalPaths::default() };
         let body = serde_json::json!({ "Image": "a", "HostConfig": { "Binds": [format!("{source}:/inside:ro")] } });
         let by_mount = serde_json::json!({ "HostConfig": { "Mounts": [{ "Type": "bind", "Source": source, "Target": "/inside" }] } });
         let outcome_of = |body: serde_json::Value| outcome(&body.to_string(), &here);
@@ -155,11 +155,11 @@ mod tests {
         };
         for source in ["/opt/no-such/app/data", "/opt/no-such/data", "/opt/no-such/etc/x"] {
             assert_eq!(
-                refused(outcome(&body(source), &Folders::default())),
+                refused(outcome(&body(source), &LocalPaths::default())),
                 (source.to_owned(), true, Kind::Path)
             );
         }
-        assert_eq!(outcome(&body("/mnt/no-such/data"), &Folders::default()), Outcome::Pass);
+        assert_eq!(outcome(&body("/mnt/no-such/data"), &LocalPaths::default()), Outcome::Pass);
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             look(
                 Binds::Volume,
                 format!("{{\"Name\":\"v\",{options}}}").as_bytes(),
-                &Folders::default(),
+                &LocalPaths::default(),
             )
         };
         for (options, path) in [
@@ -198,14 +198,14 @@ mod tests {
         }
         let mount = r#"{"Type":"volume","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"o":"bind","device":"/etc"}}}}"#;
         let container = format!("{{\"HostConfig\":{{\"Mounts\":[{mount}]}}}}");
-        assert_eq!(refused(outcome(&container, &Folders::default())).2, Kind::Driver);
+        assert_eq!(refused(outcome(&container, &LocalPaths::default())).2, Kind::Driver);
         let service =
             format!("{{\"TaskTemplate\":{{\"ContainerSpec\":{{\"Mounts\":[{mount}]}}}}}}");
         assert_eq!(
-            refused(look(Binds::Service, service.as_bytes(), &Folders::default())).2,
+            refused(look(Binds::Service, service.as_bytes(), &LocalPaths::default())).2,
             Kind::Driver
         );
-        let remote = Folders { bind_mounts: BindMounts::Remote, ..Folders::default() };
+        let remote = LocalPaths { bind_mounts: BindMounts::Remote, ..LocalPaths::default() };
         assert_eq!(outcome(&container, &remote), Outcome::Pass);
     }
 
@@ -213,7 +213,7 @@ mod tests {
     fn what_a_path_is_wanted_for_is_known() {
         let compose = |mount: Value| {
             let body = serde_json::json!({ "Labels": { "com.docker.compose.project": "app" }, "HostConfig": { "Mounts": [mount] } });
-            refused(outcome(&body.to_string(), &Folders::default())).2
+            refused(outcome(&body.to_string(), &LocalPaths::default())).2
         };
         let mount = |target: &str, read_only: bool| serde_json::json!({ "Type": "bind", "Source": "/etc/hostname", "Target": target, "ReadOnly": read_only });
         assert_eq!(compose(mount("/run/secrets/password", true)), Kind::Secret);
@@ -224,7 +224,7 @@ mod tests {
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert_eq!(refused(bind(socket.to_str().unwrap())).2, Kind::Socket);
         let plain = r#"{"HostConfig":{"Mounts":[{"Type":"bind","Source":"/etc/hostname","Target":"/run/secrets/x","ReadOnly":true}]}}"#;
-        assert_eq!(refused(outcome(plain, &Folders::default())).2, Kind::Path);
+        assert_eq!(refused(outcome(plain, &LocalPaths::default())).2, Kind::Path);
     }
 
     #[test]
@@ -238,20 +238,20 @@ mod tests {
             "[]",
             "",
         ] {
-            assert_eq!(outcome(body, &Folders::default()), Outcome::Pass, "{body}");
+            assert_eq!(outcome(body, &LocalPaths::default()), Outcome::Pass, "{body}");
         }
     }
 
     #[test]
     fn fields_are_found_as_go_finds_them() {
         assert_eq!(
-            refused(outcome(r#"{"hostconfig":{"BINDS":["/tmp:/x"]}}"#, &Folders::default())).0,
+            refused(outcome(r#"{"hostconfig":{"BINDS":["/tmp:/x"]}}"#, &LocalPaths::default())).0,
             "/tmp"
         );
         let service =
             r#"{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"type":"bind","source":"/tmp"}]}}}"#;
         assert_eq!(
-            refused(look(Binds::Service, service.as_bytes(), &Folders::default())).0,
+            refused(look(Binds::Service, service.as_bytes(), &LocalPaths::default())).0,
             "/tmp"
         );
     }
@@ -261,7 +261,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         std::fs::write(&socket, "").unwrap();
-        let here = Folders { socket: Some(socket.clone()), ..Folders::default() };
+        let here = LocalPaths { socket: Some(socket.clone()), ..LocalPaths::default() };
         let body = serde_json::json!({ "Image": "ryuk", "HostConfig": { "Binds": [format!("{}:/var/run/docker.sock:rw", socket.display())] } });
         let Outcome::Instead(body) = outcome(&body.to_string(), &here) else { panic!("it passes") };
         let body: Value = serde_json::from_slice(&body).unwrap();

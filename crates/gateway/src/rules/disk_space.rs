@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 
 use crate::error::Failure;
-use crate::local::engine_status::Presence;
+use crate::local::engine_status::EngineStatus;
 use crate::rules::endpoints::{Binds, Route};
 use crate::wire::body::ReplyBody;
 use crate::wire::framing::MAX_HEAD;
@@ -26,7 +26,7 @@ const TEXTS: [&str; 3] = ["/message", "/errorDetail/message", "/error"];
 /// Before the engine hears of it. Without a machine there is nothing to look at: the engine says by
 /// itself what it thinks.
 pub(crate) async fn before(
-    presence: Option<&Arc<dyn Presence>>,
+    presence: Option<&Arc<dyn EngineStatus>>,
     route: &Route,
 ) -> Result<(), Failure> {
     let Some(presence) = presence.filter(|_| route.fills) else { return Ok(()) };
@@ -38,7 +38,7 @@ pub(crate) async fn before(
 
 /// What stands beside the engine's words in an answer that has no length and goes on.
 pub(crate) async fn advice(
-    presence: Option<&Arc<dyn Presence>>,
+    presence: Option<&Arc<dyn EngineStatus>>,
     route: &Route,
     headers: &HeaderMap,
 ) -> Option<Arc<str>> {
@@ -48,7 +48,7 @@ pub(crate) async fn advice(
 
 /// The engine's answer as a whole, where it is an error or a new container.
 pub(crate) async fn after(
-    presence: Option<&Arc<dyn Presence>>,
+    presence: Option<&Arc<dyn EngineStatus>>,
     route: &Route,
     response: Response<ReplyBody>,
 ) -> Result<Response<ReplyBody>, Failure> {

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use crate::rules::bind_mounts::Folders;
+use crate::rules::bind_mounts::LocalPaths;
 
 /// Paths that always mean the engine's host: these, and what is below those that end in `/`.
 const OF_THE_ENGINE: &[&str] = &[
@@ -82,7 +82,7 @@ pub(crate) enum Whose {
 }
 
 /// Asks the file system. `projects` are directories of this computer that the request names.
-pub(crate) fn whose(path: &str, here: &Folders, projects: &[PathBuf]) -> Whose {
+pub(crate) fn whose(path: &str, here: &LocalPaths, projects: &[PathBuf]) -> Whose {
     if !path.starts_with('/') {
         return Whose::Here { missing: false };
     }
@@ -98,7 +98,7 @@ pub(crate) fn whose(path: &str, here: &Folders, projects: &[PathBuf]) -> Whose {
 }
 
 /// Whether what does not exist would be this computer's.
-fn is_wanted_here(path: &Path, here: &Folders, projects: &[PathBuf]) -> bool {
+fn is_wanted_here(path: &Path, here: &LocalPaths, projects: &[PathBuf]) -> bool {
     let below = |folder: &Path| folder.parent().is_some() && path.starts_with(folder);
     // `../data` of a project is beside it.
     let of_project = |project: &PathBuf| below(project) || project.parent().is_some_and(below);
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn of(path: &str, projects: &[&str]) -> Whose {
-        let here = Folders { home: Some("/home/somebody".into()), ..Folders::default() };
+        let here = LocalPaths { home: Some("/home/somebody".into()), ..LocalPaths::default() };
         let projects: Vec<PathBuf> = projects.iter().map(PathBuf::from).collect();
         whose(path, &here, &projects)
     }

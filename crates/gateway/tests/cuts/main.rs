@@ -13,7 +13,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockbridge_gateway::{Gateway, Knowledge};
+use dockbridge_gateway::{EngineIdentity, Gateway};
 use lifecycle::{Activity, FakeClock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -348,8 +348,12 @@ fn cut(kind: Kind) {
         let (opened, mut streams) = mpsc::unbounded_channel();
         let (connect, clients) = mpsc::unbounded_channel();
         let activity = Activity::new(Arc::new(FakeClock::default()));
-        let gateway =
-            Gateway::new(Arc::new(Engines(opened)), activity.clone(), None, Knowledge::empty());
+        let gateway = Gateway::new(
+            Arc::new(Engines(opened)),
+            activity.clone(),
+            None,
+            EngineIdentity::empty(),
+        );
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn({
             let shutdown = shutdown.clone();

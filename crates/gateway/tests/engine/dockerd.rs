@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockbridge_gateway::{Gateway, Knowledge};
+use dockbridge_gateway::{EngineIdentity, Gateway};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lifecycle::{Activity, SuspendClock};
@@ -70,7 +70,7 @@ impl Dockerd {
         let activity = Activity::new(Arc::new(SuspendClock));
         let ports = Ports::new(connector.clone(), activity.clone(), ports::Options::default());
         let shutdown = CancellationToken::new();
-        let knowledge = Knowledge::load(&folder.path().join("engine.json"));
+        let knowledge = EngineIdentity::load(&folder.path().join("engine.json"));
         let gateway = Gateway::new(connector, activity.clone(), Some(ports.clone()), knowledge);
         let listener = UnixListener::bind(folder.path().join("gateway.sock")).unwrap();
         let dockerd = Self { folder, child, ports, activity, shutdown };

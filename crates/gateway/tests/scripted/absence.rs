@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dockbridge_gateway::{Knowledge, Standing};
+use dockbridge_gateway::{EngineIdentity, EngineState};
 use lifecycle::Snapshot;
 use tokio::sync::watch;
 
@@ -15,9 +15,9 @@ const RUNNING: &str = r#"[{"Id":"1","State":"running","Status":"Up 2 hours","Por
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \
     chunked\r\n\r\n";
 
-fn machine(standing: Standing) -> (Rig, watch::Sender<Standing>) {
+fn machine(standing: EngineState) -> (Rig, watch::Sender<EngineState>) {
     let (set, standing) = watch::channel(standing);
-    (rig_looking_at(Knowledge::empty(), standing), set)
+    (rig_looking_at(EngineIdentity::empty(), standing), set)
 }
 
 fn chunk(text: &str) -> String {
@@ -53,7 +53,7 @@ async fn polls(rig: &mut Rig, client: &mut Peer) -> Peer {
 
 #[tokio::test]
 async fn who_polls_gets_the_engines_answer_while_there_is_one_and_is_no_activity() {
-    let (mut rig, _machine) = machine(Standing::Up);
+    let (mut rig, _machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     let mut engine = polls(&mut rig, &mut client).await;
     rig.activity_is("the three before have ended", |snapshot| snapshot.live.is_empty()).await;
@@ -68,10 +68,10 @@ async fn who_polls_gets_the_engines_answer_while_there_is_one_and_is_no_activity
 
 #[tokio::test]
 async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_as_exited() {
-    let (mut rig, machine) = machine(Standing::Up);
+    let (mut rig, machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     drop(polls(&mut rig, &mut client).await);
-    machine.send(Standing::Absent).unwrap();
+    machine.send(EngineState::Absent).unwrap();
     rig.activity_is("the three before have ended", |snapshot| snapshot.live.is_empty()).await;
     let before = rig.activity.snapshot();
     for _ in 0..20 {
@@ -85,7 +85,7 @@ async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_
     }
     assert!(rig.asks_no_more(), "nothing is woken");
     assert_eq!(rig.activity.snapshot(), before);
-    machine.send(Standing::Away).unwrap();
+    machine.send(EngineState::Away).unwrap();
     client.send(LIST).await;
     assert!(client.until("}]").await.contains(r#""State":"running""#), "it may go on");
 
@@ -96,7 +96,7 @@ async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_
 
 #[tokio::test]
 async fn a_machine_that_goes_while_it_is_asked_leaves_its_last_answer() {
-    let (mut rig, _machine) = machine(Standing::Up);
+    let (mut rig, _machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     drop(polls(&mut rig, &mut client).await);
     client.send(LIST).await;
@@ -108,14 +108,14 @@ async fn a_machine_that_goes_while_it_is_asked_leaves_its_last_answer() {
 
 #[tokio::test]
 async fn events_stay_open_without_a_machine_and_wake_none() {
-    let (mut rig, machine) = machine(Standing::Absent);
+    let (mut rig, machine) = machine(EngineState::Absent);
     let mut client = rig.client().await;
     client.send("GET /v1.41/events?filters=%7B%7D HTTP/1.1\r\nHost: d\r\n\r\n").await;
     assert!(client.head().await.starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(client.hears_nothing().await && rig.asks_no_more());
     assert_eq!(rig.activity.snapshot(), Snapshot::default());
 
-    machine.send(Standing::Up).unwrap();
+    machine.send(EngineState::Up).unwrap();
     let asked = rig.asked().await;
     assert!(!asked.wakes);
     let mut engine = asked.engine();
@@ -131,7 +131,7 @@ async fn events_stay_open_without_a_machine_and_wake_none() {
 
 #[tokio::test]
 async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
-    let (mut rig, machine) = machine(Standing::Up);
+    let (mut rig, machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     client.send("GET /events HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;
@@ -139,14 +139,14 @@ async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
     let (stopped, half) = (event(7_000_000_001, "stop"), &event(7_000_000_002, "die")[..9]);
     engine.send(&format!("{STREAM}{}{}", chunk(&stopped), chunk(half))).await;
     client.until("\"stop\"").await;
-    machine.send(Standing::Absent).unwrap();
+    machine.send(EngineState::Absent).unwrap();
     drop(engine);
     assert!(
         client.hears_nothing().await && rig.asks_no_more(),
         "open, and nothing of half an event"
     );
 
-    machine.send(Standing::Up).unwrap();
+    machine.send(EngineState::Up).unwrap();
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     assert!(head.starts_with("GET /events?since=7.000000001 HTTP/1.1"), "{head}");
@@ -158,7 +158,7 @@ async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
 
 #[tokio::test]
 async fn what_the_engine_says_to_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
-    let (mut rig, _machine) = machine(Standing::Up);
+    let (mut rig, _machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     client.send("GET /events?filters=nonsense HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;

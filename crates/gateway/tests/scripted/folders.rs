@@ -1,6 +1,6 @@
 //! Containers that ask for folders of this computer.
 
-use dockbridge_gateway::{BindMounts, Folders, Knowledge};
+use dockbridge_gateway::{BindMounts, EngineIdentity, LocalPaths};
 
 use crate::rig::{OK, rig, rig_of};
 
@@ -88,8 +88,8 @@ async fn what_passes_passes_byte_for_byte() {
 #[tokio::test]
 async fn the_machines_own_paths_pass_where_they_are_meant() {
     let mut rig = rig_of(
-        Knowledge::empty(),
-        Folders { bind_mounts: BindMounts::Remote, ..Folders::default() },
+        EngineIdentity::empty(),
+        LocalPaths { bind_mounts: BindMounts::Remote, ..LocalPaths::default() },
     );
     let mut client = rig.client().await;
     let body = create("/tmp");
@@ -108,8 +108,10 @@ async fn our_own_socket_becomes_the_engines() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     std::fs::write(&socket, "").unwrap();
-    let mut rig =
-        rig_of(Knowledge::empty(), Folders { socket: Some(socket.clone()), ..Folders::default() });
+    let mut rig = rig_of(
+        EngineIdentity::empty(),
+        LocalPaths { socket: Some(socket.clone()), ..LocalPaths::default() },
+    );
     let mut client = rig.client().await;
     let body = create(socket.to_str().unwrap());
     client

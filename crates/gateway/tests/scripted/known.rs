@@ -35,7 +35,7 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
         false\r\nOstype: linux\r\nServer: Docker/20.10\r\n";
     let version = r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#;
     {
-        let mut rig = rig_with(dockbridge_gateway::Knowledge::load(&path));
+        let mut rig = rig_with(dockbridge_gateway::EngineIdentity::load(&path));
         let mut client = rig.client().await;
         client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
         let mut engine = rig.engine().await;
@@ -56,7 +56,7 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
             .await;
         client.until(version).await;
     }
-    let mut rig = rig_with(dockbridge_gateway::Knowledge::load(&path));
+    let mut rig = rig_with(dockbridge_gateway::EngineIdentity::load(&path));
     let mut client = rig.client().await;
     client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let head = client.head().await;
@@ -73,7 +73,7 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
 
 #[tokio::test]
 async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_by_an_older_one() {
-    let knowledge = dockbridge_gateway::Knowledge::empty();
+    let knowledge = dockbridge_gateway::EngineIdentity::empty();
     let mut rig = rig_with(knowledge.clone());
     let mut client = rig.client().await;
     client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;

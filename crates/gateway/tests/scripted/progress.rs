@@ -1,7 +1,7 @@
 //! Pull, push, load and build while the machine boots: the client gets progress lines, then what
 //! the engine answers.
 
-use dockbridge_gateway::{Knowledge, Standing};
+use dockbridge_gateway::{EngineIdentity, EngineState};
 use tokio::sync::watch;
 use tunnel::OpenError;
 
@@ -13,9 +13,9 @@ const LINES: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransf
     chunked\r\n\r\n";
 const BOOTING: &str = "Waiting for the machine: booting, usually 18 s";
 
-fn booting() -> (Rig, watch::Sender<Standing>) {
-    let (set, standing) = watch::channel(Standing::Absent);
-    (rig_looking_at(Knowledge::empty(), standing), set)
+fn booting() -> (Rig, watch::Sender<EngineState>) {
+    let (set, standing) = watch::channel(EngineState::Absent);
+    (rig_looking_at(EngineIdentity::empty(), standing), set)
 }
 
 fn chunk(text: &str) -> String {
@@ -36,7 +36,7 @@ async fn pull_that_waits_reports_the_stage_and_then_the_engines_lines() {
     }
     client.until(&format!("{{\"status\":\"{BOOTING}\"}}\r\n")).await;
 
-    machine.send(Standing::Up).unwrap();
+    machine.send(EngineState::Up).unwrap();
     let mut engine = asked.engine();
     assert!(engine.head().await.starts_with("POST /v1.41/images/create?fromImage=a "));
     engine.send(&format!("{LINES}{}", chunk("{\"status\":\"Pulling\"}\r\n"))).await;
@@ -58,7 +58,7 @@ async fn classic_build_that_waits_reports_the_stage_and_uploads_its_context_behi
     client.send("3\r\none\r\n").await;
     let asked = rig.asked().await;
     client.until(&format!("{{\"stream\":\"{BOOTING}\\n\"}}\r\n")).await;
-    machine.send(Standing::Up).unwrap();
+    machine.send(EngineState::Up).unwrap();
     let mut engine = asked.engine();
     engine.until("3\r\none\r\n").await;
     client.send("3\r\ntwo\r\n0\r\n\r\n").await;

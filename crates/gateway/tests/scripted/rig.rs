@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dockbridge_gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing, Wait};
+use dockbridge_gateway::{
+    Disk, EngineIdentity, EngineState, EngineStatus, Gateway, LocalPaths, Wait,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lifecycle::{Activity, FakeClock, Snapshot};
@@ -132,7 +134,7 @@ impl Connector for Script {
 /// A machine that comes and goes as the test says.
 struct Onlooker {
     script: Script,
-    standing: watch::Receiver<Standing>,
+    standing: watch::Receiver<EngineState>,
     disk: Option<Disk>,
 }
 
@@ -148,8 +150,8 @@ impl Connector for Onlooker {
     }
 }
 
-impl Presence for Onlooker {
-    fn standing(&self) -> Standing {
+impl EngineStatus for Onlooker {
+    fn state(&self) -> EngineState {
         *self.standing.borrow()
     }
 
@@ -158,7 +160,7 @@ impl Presence for Onlooker {
     }
 
     fn wait(&self) -> Option<Wait> {
-        (self.standing() != Standing::Up).then(|| Wait {
+        (self.state() != EngineState::Up).then(|| Wait {
             stage: "booting".to_owned(),
             lasted: Duration::from_secs(7),
             usual: Some(Duration::from_secs(18)),
@@ -168,7 +170,7 @@ impl Presence for Onlooker {
     fn until_up(&self) -> BoxFuture<'_, ()> {
         let mut standing = self.standing.clone();
         async move {
-            if standing.wait_for(|standing| *standing == Standing::Up).await.is_err() {
+            if standing.wait_for(|standing| *standing == EngineState::Up).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -187,42 +189,42 @@ pub struct Rig {
 }
 
 pub fn rig() -> Rig {
-    rig_with(Knowledge::empty())
+    rig_with(EngineIdentity::empty())
 }
 
-pub fn rig_with(knowledge: Knowledge) -> Rig {
-    rig_of(knowledge, Folders::default())
+pub fn rig_with(knowledge: EngineIdentity) -> Rig {
+    rig_of(knowledge, LocalPaths::default())
 }
 
-pub fn rig_of(knowledge: Knowledge, folders: Folders) -> Rig {
+pub fn rig_of(knowledge: EngineIdentity, folders: LocalPaths) -> Rig {
     build(knowledge, folders, None, None, false)
 }
 
 /// One that follows published ports.
 pub fn rig_with_ports() -> Rig {
-    build(Knowledge::empty(), Folders::default(), None, None, true)
+    build(EngineIdentity::empty(), LocalPaths::default(), None, None, true)
 }
 
 /// One that looks at a machine, which stands as the test says.
-pub fn rig_looking_at(knowledge: Knowledge, standing: watch::Receiver<Standing>) -> Rig {
-    build(knowledge, Folders::default(), Some(standing), None, false)
+pub fn rig_looking_at(knowledge: EngineIdentity, standing: watch::Receiver<EngineState>) -> Rig {
+    build(knowledge, LocalPaths::default(), Some(standing), None, false)
 }
 
 /// One whose machine is there, with a disk that stands like this.
 pub fn rig_on(disk: Disk) -> Rig {
     build(
-        Knowledge::empty(),
-        Folders::default(),
-        Some(watch::channel(Standing::Up).1),
+        EngineIdentity::empty(),
+        LocalPaths::default(),
+        Some(watch::channel(EngineState::Up).1),
         Some(disk),
         false,
     )
 }
 
 fn build(
-    knowledge: Knowledge,
-    folders: Folders,
-    standing: Option<watch::Receiver<Standing>>,
+    knowledge: EngineIdentity,
+    folders: LocalPaths,
+    standing: Option<watch::Receiver<EngineState>>,
     disk: Option<Disk>,
     follows_ports: bool,
 ) -> Rig {
@@ -234,9 +236,9 @@ fn build(
     let ports = follows_ports
         .then(|| Ports::new(Arc::new(script(true)), activity.clone(), ports::Options::default()));
     let mut gateway =
-        Gateway::with_folders(Arc::new(script(true)), activity.clone(), ports, knowledge, folders);
+        Gateway::with_paths(Arc::new(script(true)), activity.clone(), ports, knowledge, folders);
     if let Some(standing) = standing {
-        gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing, disk }));
+        gateway = gateway.with_status(Arc::new(Onlooker { script: script(false), standing, disk }));
     }
     let shutdown = CancellationToken::new();
     let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();

@@ -1,6 +1,6 @@
 //! Connections to the engine that one client leaves to the next.
 
-use dockbridge_gateway::{Knowledge, Standing};
+use dockbridge_gateway::{EngineIdentity, EngineState};
 use tokio::sync::watch;
 use tunnel::{Class, OpenError};
 
@@ -118,10 +118,10 @@ async fn two_clients_at_once_share_nothing() {
 
 #[tokio::test]
 async fn an_engine_that_is_going_away_is_not_asked_any_more() {
-    let (stands, standing) = watch::channel(Standing::Up);
-    let mut rig = rig_looking_at(Knowledge::empty(), standing);
+    let (stands, standing) = watch::channel(EngineState::Up);
+    let mut rig = rig_looking_at(EngineIdentity::empty(), standing);
     let _left = somebody_asked(&mut rig).await;
-    stands.send(Standing::Away).unwrap();
+    stands.send(EngineState::Away).unwrap();
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     let asked = rig.asked().await;
