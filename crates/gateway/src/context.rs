@@ -1,219 +1,77 @@
-//! What one client connection has upstream: connections to the engine that move with it and end
-//! with it.
-//!
-//! They are driven by the client connection's own task: nothing is handed from thread to thread on
-//! the way of a request, and when the task is dropped, everything upstream is closed with it.
+//! What requests share: with all requests of the gateway, with those of the same client, and with
+//! the steps of their own way through the pipeline.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
 
-use hyper::upgrade::OnUpgrade;
-use lifecycle::Guard;
-use tunnel::{Class, Connector, Destination};
+use http::Uri;
+use lifecycle::{Activity, Guard, Polling};
+use ports::{Asked, Ports, Reservation};
+use tunnel::Connector;
 
-use crate::error::Failure;
-use crate::takeover::relay::Relay;
-use crate::upstream::connection::{Driver, Upstream, Way};
-use crate::wire::body::Gate;
-use crate::wire::client_io::Told;
+use crate::local::engine_status::EngineStatus;
+use crate::local::ping::EngineIdentity;
+use crate::local::stale::StaleResponses;
+use crate::rules::local_path::LocalPaths;
+use crate::rules::port_advice::HostNetwork;
+use crate::rules::portless::Portless;
+use crate::rules::route::Route;
+use crate::trim::Trim;
+use crate::upstream::connections::Connections;
+use crate::upstream::pool::Pool;
+use crate::wire::in_flight::InFlight;
+use crate::wire::write_state::WriteState;
 
+/// Shared by all clients of a gateway.
+pub(crate) struct GatewayContext {
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) activity: Activity,
+    pub(crate) ports: Option<Ports>,
+    pub(crate) identity: EngineIdentity,
+    pub(crate) paths: LocalPaths,
+    /// Without it, every request may wake a machine.
+    pub(crate) status: Option<Arc<dyn EngineStatus>>,
+    pub(crate) polling: Mutex<Polling>,
+    pub(crate) stale: StaleResponses,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) trim: Arc<Trim>,
+    pub(crate) portless: Portless,
+}
+
+/// Shared by the requests of one client connection.
 #[derive(Default)]
-pub(crate) struct Link {
-    inner: Mutex<Inner>,
-    told: Arc<Told>,
+pub(crate) struct ClientContext {
+    pub(crate) connections: Connections,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) write_state: Arc<WriteState>,
 }
 
-#[derive(Default)]
-struct Inner {
-    drivers: Vec<(Arc<Way>, Driver)>,
-    /// Idle connections, at most one of each class.
-    idle: Vec<Upstream>,
-    requests: usize,
-    /// The connection that carries the request under way.
-    carrier: Option<Carrier>,
-    /// What holds the body of the request under way back.
-    gate: Option<Arc<Gate>>,
-    client_ended: bool,
-    hijack: Option<Hijacked>,
-    relay: Option<Relay>,
-}
-
-/// How the client's end gets to the engine.
-struct Carrier {
-    way: Arc<Way>,
-    /// Behind the request: nothing can follow it. A stream that is going to be taken over passes
-    /// its end on behind what was said in it.
-    passes_end: bool,
-}
-
-impl Carrier {
-    fn client_ended(&self) {
-        if self.passes_end {
-            self.way.want();
-        }
-    }
-}
-
-/// The engine took the connection over.
-pub(crate) struct Hijacked {
-    pub(crate) upgrade: OnUpgrade,
-    pub(crate) upstream: Upstream,
+/// One request on its way through the pipeline.
+pub(crate) struct Call {
+    pub(crate) gateway: Arc<GatewayContext>,
+    pub(crate) client: Arc<ClientContext>,
+    pub(crate) route: Route,
+    /// As the client sent it.
+    pub(crate) uri: Uri,
+    /// The activity that the request is.
     pub(crate) guard: Arc<Guard>,
-    /// What the engine says comes in frames.
-    pub(crate) framed: bool,
+    /// The route to the engine: it may wake a machine or not.
+    pub(crate) connector: Arc<dyn Connector>,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub(crate) expects: bool,
+    /// Reading may stop behind the head of the response, to relay its body.
+    pub(crate) may_relay: bool,
+    /// The engine takes the connection over although the client did not ask for an upgrade.
+    pub(crate) raw: bool,
+    /// Local ports taken for a container that is about to start.
+    pub(crate) reservation: Option<Reservation>,
+    /// What a container asked for whose start the engine refused.
+    pub(crate) refused: Option<Asked>,
+    pub(crate) creation: Creation,
 }
 
-/// A request is under way until this is dropped. It does not keep the link, which may hold it.
-pub(crate) struct Busy(Weak<Link>);
-
-impl Link {
-    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
-        self.inner().requests += 1;
-        Busy(Arc::downgrade(self))
-    }
-
-    pub(crate) fn told(&self) -> &Arc<Told> {
-        &self.told
-    }
-
-    pub(crate) fn is_busy(&self) -> bool {
-        self.inner().requests > 0
-    }
-
-    /// An idle connection for a request of this class. What is no big transfer goes by any that is
-    /// for none; only what `lasts`, and may become a stream, does not stay where short questions
-    /// are asked.
-    pub(crate) async fn idle(&self, class: Class, lasts: bool) -> Option<Upstream> {
-        let mut upstream = {
-            let mut inner = self.inner();
-            let of = |wanted| inner.idle.iter().position(|upstream| upstream.class == wanted);
-            let at = of(class).or_else(|| match class {
-                Class::Question => of(Class::Interactive),
-                Class::Interactive if !lasts => of(Class::Question),
-                Class::Interactive | Class::Bulk => None,
-            })?;
-            inner.idle.swap_remove(at)
-        };
-        upstream.is_ready().await.then_some(upstream)
-    }
-
-    /// A new connection. May take as long as a machine takes to be made.
-    pub(crate) async fn dial(
-        &self,
-        connector: &dyn Connector,
-        class: Class,
-    ) -> Result<Upstream, Failure> {
-        let stream = connector.open(Destination::Docker, class).await.map_err(Failure::Open)?;
-        let (upstream, driver) = Upstream::over(stream, class).await.map_err(Failure::Lost)?;
-        self.adopt(&upstream, driver);
-        Ok(upstream)
-    }
-
-    /// A connection that is there moves with the client from now on.
-    pub(crate) fn adopt(&self, upstream: &Upstream, driver: Driver) {
-        self.inner().drivers.push((upstream.way(), driver));
-    }
-
-    /// An idle connection that the client leaves behind for the next one's question.
-    pub(crate) fn leave(&self) -> Option<(Upstream, Driver)> {
-        let mut inner = self.inner();
-        let of = |wanted| {
-            inner
-                .idle
-                .iter()
-                .position(|upstream| upstream.class == wanted && upstream.is_worth_leaving())
-        };
-        let at = of(Class::Question).or_else(|| of(Class::Interactive))?;
-        let upstream = inner.idle.swap_remove(at);
-        let way = upstream.way();
-        let at = inner.drivers.iter().position(|(of, _)| Arc::ptr_eq(of, &way))?;
-        let (_, driver) = inner.drivers.swap_remove(at);
-        Some((upstream, driver))
-    }
-
-    /// The request travels on this connection now. A client that has ended meanwhile is passed on
-    /// as such.
-    pub(crate) fn carried_by(&self, upstream: &Upstream, passes_end: bool) {
-        let carrier = Carrier { way: upstream.way(), passes_end };
-        let mut inner = self.inner();
-        if inner.client_ended {
-            carrier.client_ended();
-        }
-        inner.carrier = Some(carrier);
-    }
-
-    /// The body of the request under way is not asked for before the engine wants it.
-    pub(crate) fn gated_by(&self, gate: Arc<Gate>) {
-        self.inner().gate = Some(gate);
-    }
-
-    /// The client sends the body without having been asked.
-    pub(crate) fn open_gate(&self) {
-        if let Some(gate) = &self.inner().gate {
-            gate.open();
-        }
-    }
-
-    /// The client has closed its writing side. False when there is nobody yet to pass that on to.
-    pub(crate) fn client_ended(&self) -> bool {
-        let mut inner = self.inner();
-        inner.client_ended = true;
-        if let Some(carrier) = &inner.carrier {
-            carrier.client_ended();
-        }
-        inner.carrier.is_some()
-    }
-
-    /// A connection whose answer has ended, for the client's next request.
-    pub(crate) fn park(&self, upstream: Upstream) {
-        let mut inner = self.inner();
-        inner.carrier = None;
-        if upstream.is_reusable() {
-            inner.idle.retain(|idle| idle.class != upstream.class);
-            inner.idle.push(upstream);
-        }
-    }
-
-    pub(crate) fn hijacked(&self, hijacked: Hijacked) {
-        self.inner().hijack = Some(hijacked);
-    }
-
-    pub(crate) fn take_hijacked(&self) -> Option<Hijacked> {
-        self.inner().hijack.take()
-    }
-
-    /// The head of an answer is written that is going to be relayed.
-    pub(crate) fn relays(&self, relay: Relay) {
-        self.inner().relay = Some(relay);
-    }
-
-    /// Once the client's socket has taken the head.
-    pub(crate) fn take_relay(&self) -> Option<Relay> {
-        if self.told.is_blocked() { None } else { self.inner().relay.take() }
-    }
-
-    /// Moves every upstream connection on.
-    pub(crate) fn poll_drivers(&self, cx: &mut Context<'_>) {
-        // Taken out while they are polled: what they wake may come back here.
-        let mut drivers = std::mem::take(&mut self.inner().drivers);
-        drivers.retain_mut(|(_, driver)| matches!(driver.as_mut().poll(cx), Poll::Pending));
-        let mut inner = self.inner();
-        drivers.append(&mut inner.drivers);
-        inner.drivers = drivers;
-    }
-
-    // Every critical section leaves it whole.
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let Some(link) = self.0.upgrade() else { return };
-        let mut inner = link.inner();
-        inner.requests -= 1;
-        inner.carrier = None;
-        inner.gate = None;
-    }
+/// What the body of a creation shows about the container.
+#[derive(Debug, Default)]
+pub(crate) struct Creation {
+    pub(crate) publishes_nothing: bool,
+    pub(crate) host_network: Option<HostNetwork>,
 }

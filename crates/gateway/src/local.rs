@@ -1,4 +1,4 @@
-//! Answers that need no engine.
+//! Responses that need no engine, and what the daemon knows of the engine.
 
 pub(crate) mod engine_status;
 pub(crate) mod events;

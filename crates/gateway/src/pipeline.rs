@@ -1,118 +1,139 @@
-//! What happens to a request, step by step: doors, classify, answer here, activity, room, ports,
-//! folders, engine, ports again.
+//! The pipeline: what happens to each request, in order. Origin check, route, answers that need no
+//! engine, activity, the steps before the engine, the engine, the steps behind it.
 //!
-//! The one place where requests are treated differently. A step that has nothing to say to a
-//! request lets it pass as it is.
+//! The one place where requests are treated differently; the steps stand in `steps`, what an
+//! endpoint gets in `rules::table`.
 
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-    USER_AGENT,
-};
-use http::{Method, Request, Response, StatusCode, Version, request};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Incoming};
-use hyper::ext::on_informational;
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE, USER_AGENT};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
 use lifecycle::Guard;
-use ports::{Conflict, Reservation};
-use tunnel::{Class, Connector, OpenError};
 
-use crate::context::{Busy, Hijacked, Link};
-use crate::error::Failure;
+use crate::context::{Call, ClientContext, Creation, GatewayContext};
+use crate::engine_body::{EngineBody, Exchange};
+use crate::error::Error;
+use crate::exchange;
 use crate::local::engine_status::{EngineState, EngineStatus};
-use crate::local::events;
-use crate::local::wait_progress;
-use crate::rules::bind_mounts::{self, BindMounts, Outcome};
-use crate::rules::disk_space;
-use crate::rules::endpoints::{Binds, PortsStep, Route, classify};
-use crate::rules::origin;
-use crate::rules::port_advice::{self, InHostNetwork};
-use crate::rules::portless::asks_for_no_port;
-use crate::rules::refused_start;
-use crate::serve::Inner as Gateway;
+use crate::local::{events, wait_progress};
+use crate::respond;
+use crate::rules::endpoint::{Stale, WithoutMachine};
+use crate::rules::route::{PortsStep, Route};
+use crate::rules::{disk_space, origin};
+use crate::steps::{Outgoing, STEPS};
+use crate::takeover::Takeover;
+use crate::takeover::hijack::Hijacked;
 use crate::takeover::relay::{self, Relay};
 use crate::upstream::connection::Upstream;
-use crate::wire::body::{Exchange, Gate, Passed, ReplyBody, RequestBody};
-use crate::wire::framing::MAX_HEAD;
+use crate::wire::in_flight::Busy;
+use crate::wire::response_body::ResponseBody;
 use crate::wire::stdcopy;
-
-/// What a request that names folders may weigh: it is read as a whole. The biggest that tools send
-/// have a few kilobytes.
-const MAX_READ: usize = 4 << 20;
 
 /// What is known of a client beside its request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Client {
+pub(crate) struct Peer {
     pub(crate) may_be_a_browser: bool,
-    /// It waits for a word before it sends the body.
-    pub(crate) waits: bool,
+    /// It waits for `100 Continue` before it sends the body.
+    pub(crate) expects: bool,
 }
 
-/// Answers one request. What goes wrong is an answer too; only an answer of the engine that breaks
-/// off ends the client's connection.
+/// A response, and what the session does behind its head.
+pub(crate) struct Answered {
+    pub(crate) response: Response<ResponseBody>,
+    pub(crate) takeover: Option<Takeover>,
+}
+
+impl From<Response<ResponseBody>> for Answered {
+    fn from(response: Response<ResponseBody>) -> Self {
+        Self { response, takeover: None }
+    }
+}
+
+/// Answers one request. An error is a response, too; only a response of the engine that breaks off
+/// ends the client's connection.
 pub(crate) async fn answer(
-    gateway: Arc<Gateway>,
-    link: Arc<Link>,
+    gateway: Arc<GatewayContext>,
+    client: Arc<ClientContext>,
     request: Request<Incoming>,
-    client: Client,
-) -> Response<ReplyBody> {
-    if client.may_be_a_browser
+    peer: Peer,
+) -> Answered {
+    if peer.may_be_a_browser
         && let Some(why) = origin::refusal(request.uri(), request.headers())
     {
-        return Failure::Forbidden(why).into_response();
+        return respond::error(Error::Forbidden(why)).into();
     }
-    let route = classify(request.method(), request.uri(), request.headers());
-    if let Some(known) = gateway.knowledge.answer(request.method(), &route) {
-        return known;
+    let route = Route::of(request.method(), request.uri(), request.headers());
+    if let Some(known) = gateway.identity.answer(request.method(), &route) {
+        return known.into();
     }
-    let busy = link.begin();
-    if let Some(presence) = gateway.presence.as_ref().filter(|_| route.events) {
-        let known = gateway.knowledge.headers();
-        return events::follow(presence.clone(), &request, known, busy)
-            .await
-            .unwrap_or_else(Failure::into_response);
-    }
+    let busy = client.in_flight.begin();
     let client_name = client_name(&request);
-    if let Some(presence) = gateway
-        .presence
-        .as_ref()
-        .filter(|_| is_poll(&gateway, &route, &request, client_name.as_deref()))
-    {
-        return answer_poll(&gateway, &link, &route, request, client, &**presence, busy).await;
+    match (&gateway.status, route.without_machine) {
+        (Some(status), WithoutMachine::Follow) => {
+            let known = gateway.identity.headers();
+            let followed = events::follow(status.clone(), &request, known, busy).await;
+            return followed.unwrap_or_else(respond::error).into();
+        }
+        (Some(status), WithoutMachine::Stale(stale))
+            if is_poll(&gateway, &request, client_name.as_deref()) =>
+        {
+            let status = status.clone();
+            let call = call(gateway, client, route, &request, peer);
+            return answer_poll(call, status, stale, request, busy).await;
+        }
+        _ => {}
     }
-    let guard = Arc::new(gateway.activity.begin_for(route.kind, route.source.clone(), client_name));
-    // A client that waits for `100 Continue` gets the engine's word, not ours.
-    let lines =
-        route.progress.filter(|_| !client.waits && !request.headers().contains_key(UPGRADE));
-    let (presence, known) = (gateway.presence.clone(), gateway.knowledge.headers());
+    let mut call = call(gateway, client, route, &request, peer);
+    let Route { kind, source, lines, .. } = &call.route;
+    let guard = call.gateway.activity.begin_for(*kind, source.clone(), client_name);
+    call.guard = Arc::new(guard);
+    // A client that waits for `100 Continue` gets the engine's word, not the gateway's.
+    let lines = lines.filter(|_| !peer.expects && !request.headers().contains_key(UPGRADE));
+    let (status, headers) = (call.gateway.status.clone(), call.gateway.identity.headers());
     let answering = async move {
-        let held = Held { guard, busy, connector: &*gateway.connector };
-        pass(&gateway, &link, &route, request, client, held)
-            .await
-            .unwrap_or_else(Failure::into_response)
+        let passed = pass(call, request, busy).await;
+        passed.unwrap_or_else(|error| respond::error(error).into())
     };
-    match (lines, presence) {
-        (Some(lines), Some(presence)) => {
-            wait_progress::answer(Box::pin(answering), presence, lines, known).await
+    match (lines, status) {
+        (Some(lines), Some(status)) => {
+            // No response with lines is taken over.
+            let answering = Box::pin(async move { answering.await.response });
+            wait_progress::answer(answering, status, lines, headers).await.into()
         }
         _ => answering.await,
     }
 }
 
-/// Whether a client asks this again and again. Who polls has to be told from who asks, or a machine
-/// that is looked at would never go.
-fn is_poll<B>(
-    gateway: &Gateway,
-    route: &Route,
-    request: &Request<B>,
-    client: Option<&str>,
-) -> bool {
-    if !route.read_only {
-        return false;
+/// A request that counts as no activity yet.
+fn call(
+    gateway: Arc<GatewayContext>,
+    client: Arc<ClientContext>,
+    route: Route,
+    request: &Request<Incoming>,
+    peer: Peer,
+) -> Call {
+    Call {
+        guard: Arc::new(Guard::of_nothing(&gateway.activity)),
+        connector: gateway.connector.clone(),
+        uri: request.uri().clone(),
+        expects: peer.expects,
+        may_relay: relay::is_possible(&route, request),
+        raw: route.hijack && !request.headers().contains_key(UPGRADE),
+        reservation: None,
+        refused: None,
+        creation: Creation::default(),
+        gateway,
+        client,
+        route,
     }
+}
+
+/// Whether a client repeats this read in a rhythm. Such a client must not keep a machine: it would
+/// never go.
+fn is_poll<B>(gateway: &GatewayContext, request: &Request<B>, client: Option<&str>) -> bool {
     let signature =
         format!("{} {} {}", client.unwrap_or_default(), request.method(), request.uri());
     let awake = gateway.activity.clock().awake();
@@ -120,386 +141,135 @@ fn is_poll<B>(
     gateway.polling.lock().unwrap_or_else(PoisonError::into_inner).arrives(&signature, awake)
 }
 
-/// The engine's answer while there is one, and its last one otherwise. No activity, and nothing is
-/// woken.
+/// The engine's response while there is an engine, and its last one otherwise. No activity, and it
+/// wakes nothing.
 async fn answer_poll(
-    gateway: &Arc<Gateway>,
-    link: &Arc<Link>,
-    route: &Route,
+    mut call: Call,
+    status: Arc<dyn EngineStatus>,
+    stale: Stale,
     request: Request<Incoming>,
-    client: Client,
-    presence: &dyn EngineStatus,
     busy: Busy,
-) -> Response<ReplyBody> {
-    let uri = request.uri().clone();
-    let last = |standing| gateway.last_known.answer(&uri, standing, gateway.activity.clock().now());
-    let standing = presence.state();
-    if standing != EngineState::Up
-        && let Some(known) = last(standing)
-    {
-        return known;
+) -> Answered {
+    let (gateway, uri) = (call.gateway.clone(), call.uri.clone());
+    let last = |state| gateway.stale.answer(&uri, stale, state, gateway.activity.clock().now());
+    let state = status.state();
+    if state == EngineState::Up {
+        call.connector = status.clone();
+    } else if let Some(known) = last(state) {
+        return known.into();
     }
-    let guard = Arc::new(Guard::of_nothing(&gateway.activity));
-    // What was never answered before is asked as anybody would ask it.
-    let connector: &dyn Connector =
-        if standing == EngineState::Up { presence } else { &*gateway.connector };
-    match pass(gateway, link, route, request, client, Held { guard, busy, connector }).await {
-        Err(failure @ (Failure::Open(_) | Failure::Lost(_))) => {
-            last(presence.state()).unwrap_or_else(|| failure.into_response())
+    // A read that was never answered before is sent like any other request.
+    match pass(call, request, busy).await {
+        Err(error @ (Error::Open(_) | Error::Lost(_))) => {
+            last(status.state()).unwrap_or_else(|| respond::error(error)).into()
         }
-        passed => passed.unwrap_or_else(Failure::into_response),
+        passed => passed.unwrap_or_else(|error| respond::error(error).into()),
     }
 }
 
-/// As the client calls itself; some tell the whole of their environment.
+/// The client's own name for itself. Some put their whole environment into it.
 fn client_name<B>(request: &Request<B>) -> Option<String> {
     const LONGEST: usize = 80;
     let name = request.headers().get(USER_AGENT)?.to_str().ok()?.trim();
     (!name.is_empty()).then(|| name.chars().take(LONGEST).collect())
 }
 
-/// What a request holds on its way, and how it gets to an engine.
-struct Held<'a> {
-    guard: Arc<Guard>,
-    busy: Busy,
-    connector: &'a dyn Connector,
-}
-
-async fn pass(
-    gateway: &Arc<Gateway>,
-    link: &Arc<Link>,
-    route: &Route,
-    request: Request<Incoming>,
-    client: Client,
-    held: Held<'_>,
-) -> Result<Response<ReplyBody>, Failure> {
-    let Held { guard, busy, connector } = held;
-    let (uri, method) = (request.uri().clone(), request.method().clone());
-    disk_space::before(gateway.presence.as_ref(), route).await?;
-    let reservation = match before_start(gateway, route).await {
-        Err(conflict) => {
-            refused_start::clean_up(link, connector, &guard, &conflict.id).await;
-            return Err(conflict.into());
-        }
-        Ok(reservation) => reservation,
-    };
-
-    let stops = relay::may_follow(route, &request);
-    let (mut parts, body) = request.into_parts();
-    let raw = route.hijack && !parts.headers.contains_key(UPGRADE);
-    prepare(&mut parts, raw);
-    let mut read = None;
-    let body = match route.binds {
-        Some(binds) if reads(gateway, binds) => {
-            let (body, looked) = look_at(gateway, binds, &mut parts, body, &guard).await?;
-            read = Some(looked);
-            body
-        }
-        _ => {
-            let mut body = RequestBody::new(body, guard.clone());
-            if client.waits {
-                wait_for_the_engines_word(link, &mut parts, &mut body);
-            }
-            body
-        }
-    };
-    let (mut response, upstream) =
-        exchange(gateway, connector, link, route, Request::from_parts(parts, body), stops).await?;
-    gateway.knowledge.recognise(response.headers()).await;
-
-    let success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
-    let mut refused = None;
-    if success {
-        before_it_is_told(gateway, route, reservation).await?;
-    } else {
-        refused = reservation.and_then(Reservation::refused);
+/// The steps before the engine, the engine, and the steps behind it.
+async fn pass(mut call: Call, request: Request<Incoming>, busy: Busy) -> Result<Answered, Error> {
+    let is_get = request.method() == Method::GET;
+    let mut outgoing = Outgoing::new(request, call.raw);
+    for step in STEPS {
+        step.before(&mut call, &mut outgoing).await?;
     }
-
+    let request = outgoing.into_request(&call);
+    let (mut response, upstream) = exchange::send(&call, request).await?;
+    for step in STEPS {
+        step.head(&mut call, &response).await?;
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        guard.becomes(route.lasting_kind());
-        let framed =
-            response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == stdcopy::CONTENT_TYPE);
-        link.hijacked(Hijacked {
-            upgrade: hyper::upgrade::on(&mut response),
-            upstream,
-            guard,
-            framed,
-        });
-        drop(busy);
-        let (parts, _) = response.into_parts();
-        let mut reply = Response::from_parts(parts, ReplyBody::whole(Bytes::new()));
-        if raw {
-            lower(&mut reply);
-            link.told().raise_version();
-        }
-        return Ok(reply);
+        return Ok(hijacked(&call, response, upstream, busy));
     }
-
-    if route.lasting {
-        guard.becomes(route.lasting_kind());
+    if call.route.lasting {
+        call.guard.becomes(call.route.lasting_kind);
     }
     response.headers_mut().remove(CONNECTION);
     if upstream.io().has_stopped() {
         let (parts, _) = response.into_parts();
-        let relay = Relay::of(upstream, guard, busy);
-        return Ok(Response::from_parts(parts, ReplyBody::Relayed(Some(relay), link.clone())));
+        let (relay, body) = Relay::of(upstream, call.guard, busy);
+        let response = Response::from_parts(parts, body);
+        return Ok(Answered { response, takeover: Some(Takeover::Relay(relay)) });
     }
-    let remembered = gateway.presence.is_some() && route.read_only && method == Method::GET;
-    let recording = if remembered {
-        gateway.last_known.record(&uri, &response, gateway.activity.clock().now())
+    let mut response = streamed(&call, response, upstream, busy, is_get).await;
+    for step in STEPS {
+        response = step.after(&call, response).await?;
+    }
+    Ok(response.into())
+}
+
+/// The response with the engine's body, which frees the connection at its end.
+async fn streamed(
+    call: &Call,
+    response: Response<Incoming>,
+    upstream: Upstream,
+    busy: Busy,
+    is_get: bool,
+) -> Response<ResponseBody> {
+    let Call { gateway, client, route, guard, .. } = call;
+    let is_read = is_get && matches!(route.without_machine, WithoutMachine::Stale(_));
+    let recording = if gateway.status.is_some() && is_read {
+        gateway.stale.record(&call.uri, &response, gateway.activity.clock().now())
     } else {
         None
     };
-    let advice = disk_space::advice(gateway.presence.as_ref(), route, response.headers()).await;
-    let (parts, body) = response.into_parts();
-    let exchange = Exchange { guard, upstream, link: link.clone(), busy };
-    let body = Passed::new(body, exchange, before_end_is_told(gateway, route), recording)
-        .with_advice(advice);
-    let response = Response::from_parts(parts, ReplyBody::Passed(body));
-    let response = disk_space::after(gateway.presence.as_ref(), route, response).await?;
-    let response = match (&read, &refused) {
-        (Some(Looked { publishes_nothing: true, .. }), _) => {
-            gateway.created.learn(response).await?
-        }
-        _ => response,
-    };
-    let response = match (read.and_then(|read| read.in_host_network), &refused) {
-        (Some(network), _) => {
-            port_advice::created(&network, route.name.as_deref(), response).await?
-        }
-        (_, Some(asked)) => port_advice::refused(asked, response).await?,
-        _ => response,
-    };
-    learn(gateway, route, response).await
+    let advice = disk_space::advice(gateway.status.as_ref(), route, response.headers()).await;
+    let exchange = Exchange { guard: guard.clone(), upstream, client: client.clone(), busy };
+    response.map(|body| {
+        let body = EngineBody::new(body, exchange)
+            .after(ports_freed(call))
+            .recorded(recording)
+            .with_advice(advice);
+        ResponseBody::streamed(body)
+    })
 }
 
-/// The head as it goes to the engine. `Connection` speaks of the client's connection, except in an
-/// upgrade.
-fn prepare(parts: &mut request::Parts, raw: bool) {
-    parts.version = Version::HTTP_11;
-    // A client of version 1.0 need not name it; the engine wants one in 1.1.
-    parts.headers.entry(HOST).or_insert(HeaderValue::from_static("docker"));
-    if let Some(encoding) = parts.headers.get_mut(TRANSFER_ENCODING) {
-        // Nothing else is let in, but clients may write it in capitals.
-        *encoding = HeaderValue::from_static("chunked");
-    }
-    if raw {
-        // The engine treats both forms alike, and only this one lets the bytes be told from the
-        // next request.
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
-    } else if !parts.headers.contains_key(UPGRADE) {
-        parts.headers.remove(CONNECTION);
-    }
-}
-
-/// The answer to a client that did not ask for an upgrade: no length, so whatever follows the head
-/// is the stream.
-fn lower(reply: &mut Response<ReplyBody>) {
-    *reply.status_mut() = StatusCode::OK;
-    *reply.version_mut() = Version::HTTP_10;
-    reply.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
-    reply.headers_mut().remove(CONNECTION);
-    reply.headers_mut().remove(UPGRADE);
-    *reply.body_mut() = ReplyBody::Endless;
-}
-
-/// Whether the body is looked at: for paths of this computer, and for ports, so that nothing has to
-/// be asked when the container starts.
-fn reads(gateway: &Gateway, binds: Binds) -> bool {
-    gateway.folders.bind_mounts == BindMounts::Refuse
-        || (binds == Binds::Container && gateway.ports.is_some())
-}
-
-/// Paths of this computer are looked for in the body, which is read for that and passes byte for
-/// byte. Tells as well whether it is of a container that publishes nothing.
-async fn look_at(
-    gateway: &Gateway,
-    binds: Binds,
-    parts: &mut request::Parts,
-    body: Incoming,
-    guard: &Arc<Guard>,
-) -> Result<(RequestBody, Looked), Failure> {
-    let read = Limited::new(body, MAX_READ).collect().await.map_err(|error| match error
-        .downcast::<hyper::Error>()
-    {
-        Ok(error) => Failure::BrokeOff(*error),
-        Err(_) => Failure::TooLarge,
-    })?;
-    let (trailers, data, folders) =
-        (read.trailers().cloned(), read.to_bytes(), gateway.folders.clone());
-    let published = binds == Binds::Container && gateway.ports.is_some();
-    let looked = tokio::task::spawn_blocking({
-        let data = data.clone();
-        move || {
-            let outcome = bind_mounts::look(binds, &data, &folders);
-            let in_host_network = || InHostNetwork::of(&mut serde_json::from_slice(&data).ok()?);
-            let looked = Looked {
-                publishes_nothing: binds == Binds::Container && asks_for_no_port(&data),
-                in_host_network: if published { in_host_network() } else { None },
-            };
-            (outcome, looked)
-        }
-    });
-    let (outcome, looked) = looked.await.map_err(Failure::Inside)?;
-    let body = match outcome {
-        Outcome::Pass => RequestBody::read(data, trailers, guard.clone()),
-        Outcome::Instead(data) => {
-            if parts.headers.contains_key(CONTENT_LENGTH) {
-                parts.headers.insert(CONTENT_LENGTH, data.len().into());
-            }
-            RequestBody::read(data.into(), trailers, guard.clone())
-        }
-        Outcome::Refused(refused) => return Err(Failure::Folder(refused)),
-    };
-    Ok((body, looked))
-}
-
-/// What was seen in the body of a creation.
-struct Looked {
-    publishes_nothing: bool,
-    in_host_network: Option<InHostNetwork>,
-}
-
-/// One request, one answer. A connection that went stale between two requests, or a stream that
-/// died before a byte of an answer came, is replaced once without a word, where nothing can happen
-/// twice.
-async fn exchange(
-    gateway: &Gateway,
-    connector: &dyn Connector,
-    link: &Link,
-    route: &Route,
-    request: Request<RequestBody>,
-    stops: bool,
-) -> Result<(Response<Incoming>, Upstream), Failure> {
-    let (parts, body) = request.into_parts();
-    let again = (body.is_end_stream()
-        && (parts.method == Method::GET || parts.method == Method::HEAD))
-        .then(|| parts.clone());
-    let empty = body.another_empty();
-    let passes_end = !parts.headers.contains_key(UPGRADE);
-    let mut request = Request::from_parts(parts, body);
-
-    let kept = match link.idle(route.class, route.lasting).await {
-        Some(own) => Some(own),
-        None if again.is_some() && route.class != Class::Bulk => spare(gateway, link).await,
-        None => None,
-    };
-    if let Some(mut upstream) = kept {
-        gateway.knowledge.lower(request.uri_mut());
-        link.carried_by(&upstream, passes_end);
-        let mut failed = match upstream.send(request, stops).await {
-            Ok(response) => return Ok((response, upstream)),
-            Err(failed) => failed,
-        };
-        tracing::debug!(request = %route.source, error = %failed.error(), "a kept connection to the engine was stale");
-        request = match (failed.take_message(), &again) {
-            (Some(unsent), _) => unsent,
-            (None, Some(parts)) => Request::from_parts(parts.clone(), empty.another_empty()),
-            (None, None) => return Err(Failure::of(failed.into_error())),
-        };
-    }
-
-    let mut second_chance = true;
-    loop {
-        let mut upstream = link.dial(connector, route.class).await?;
-        // Behind the way to it, which may have woken another engine.
-        gateway.knowledge.lower(request.uri_mut());
-        link.carried_by(&upstream, passes_end);
-        let mut failed = match upstream.send(request, stops).await {
-            Ok(response) => return Ok((response, upstream)),
-            Err(failed) => failed,
-        };
-        let died =
-            second_chance && matches!(OpenError::of(failed.error()), Some(OpenError::Dead { .. }));
-        request = match (failed.take_message(), &again) {
-            (Some(unsent), _) if died => unsent,
-            (None, Some(parts)) if died => {
-                Request::from_parts(parts.clone(), empty.another_empty())
-            }
-            _ => return Err(Failure::of(failed.into_error())),
-        };
-        tracing::debug!(request = %route.source, "a new stream to the engine died; another one is tried");
-        second_chance = false;
-    }
-}
-
-/// A connection that another client left, while there is an engine to ask: what is ending is not
-/// asked any more.
-async fn spare(gateway: &Gateway, link: &Link) -> Option<Upstream> {
-    if gateway.presence.as_ref().is_some_and(|presence| presence.state() != EngineState::Up) {
-        return None;
-    }
-    let (mut upstream, driver) = gateway.spares.take().await?;
-    link.adopt(&upstream, driver);
-    upstream.is_ready().await.then_some(upstream)
-}
-
-/// The client sends its body when it is told to go on, and that is the engine's to say: it may
-/// refuse by the head alone.
-fn wait_for_the_engines_word(link: &Link, parts: &mut request::Parts, body: &mut RequestBody) {
-    let gate = Arc::<Gate>::default();
-    link.gated_by(gate.clone());
-    body.waits_for(gate.clone());
-    let mut carrier = Request::new(());
-    on_informational(&mut carrier, move |said| {
-        if said.status() == StatusCode::CONTINUE {
-            gate.open();
-        }
-    });
-    parts.extensions.extend(std::mem::take(carrier.extensions_mut()));
-}
-
-/// Ports are taken before the engine hears of the start: a conflict is an error, and nothing runs.
-/// What is known to publish nothing is not asked about.
-async fn before_start(gateway: &Gateway, route: &Route) -> Result<Option<Reservation>, Conflict> {
-    match (&gateway.ports, &route.ports) {
-        (Some(ports), PortsStep::Start(container))
-            if ports.minds_every_start() || !gateway.created.publishes_nothing(container) =>
-        {
-            ports.reserve(container).await.map(Some)
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Ports answer before the client hears that the container runs, or which numbers the engine chose,
-/// and are free before it hears that it does not run.
-async fn before_it_is_told(
-    gateway: &Gateway,
-    route: &Route,
-    reservation: Option<Reservation>,
-) -> Result<(), Failure> {
-    match (&gateway.ports, &route.ports, reservation) {
-        (_, PortsStep::Start(_), Some(reservation)) => reservation.started().await?,
-        (Some(ports), PortsStep::End(container), _) => ports.settle(container).await,
-        (Some(ports), PortsStep::Tell(container), _) => ports.opened(container.as_deref()).await,
-        _ => {}
-    }
-    Ok(())
-}
-
-/// The head of the answer to `wait` comes at once, its body when the container has ended.
-fn before_end_is_told(gateway: &Gateway, route: &Route) -> Option<BoxFuture<'static, ()>> {
-    let (Some(ports), PortsStep::Wait(container)) = (&gateway.ports, &route.ports) else {
+/// The head of the response to `wait` comes at once, its body when the container has ended. The
+/// ports are free before the body.
+fn ports_freed(call: &Call) -> Option<BoxFuture<'static, ()>> {
+    let (Some(ports), PortsStep::Wait(container)) = (&call.gateway.ports, &call.route.ports) else {
         return None;
     };
     let (ports, container) = (ports.clone(), container.clone());
     Some(Box::pin(async move { ports.settle(&container).await }))
 }
 
-/// What the engine says about itself is remembered on its way.
-async fn learn(
-    gateway: &Gateway,
-    route: &Route,
-    response: Response<ReplyBody>,
-) -> Result<Response<ReplyBody>, Failure> {
-    let Some(answer) = route.answer.filter(|_| response.status() == StatusCode::OK) else {
-        return Ok(response);
-    };
-    let (parts, body) = response.into_parts();
-    let body =
-        Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
-    gateway.knowledge.learn(answer, &parts.headers, &body).await;
-    Ok(Response::from_parts(parts, ReplyBody::whole(body)))
+/// The engine has taken the connection over.
+fn hijacked(
+    call: &Call,
+    mut response: Response<Incoming>,
+    upstream: Upstream,
+    busy: Busy,
+) -> Answered {
+    call.guard.becomes(call.route.lasting_kind);
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let framed = content_type.is_some_and(|content_type| content_type == stdcopy::CONTENT_TYPE);
+    let upgrade = hyper::upgrade::on(&mut response);
+    let hijacked = Hijacked { upgrade, upstream, guard: call.guard.clone(), framed };
+    drop(busy);
+    let mut response = response.map(|_| ResponseBody::whole(Bytes::new()));
+    if call.raw {
+        without_upgrade(&mut response);
+        call.client.write_state.raise_version();
+    }
+    Answered { response, takeover: Some(Takeover::Hijack(hijacked)) }
+}
+
+/// The response to a client that did not ask for an upgrade: it has no length, so the stream is
+/// whatever follows its head.
+fn without_upgrade(response: &mut Response<ResponseBody>) {
+    *response.status_mut() = StatusCode::OK;
+    *response.version_mut() = Version::HTTP_10;
+    response.extensions_mut().remove::<hyper::ext::ReasonPhrase>();
+    response.headers_mut().remove(CONNECTION);
+    response.headers_mut().remove(UPGRADE);
+    *response.body_mut() = ResponseBody::Endless;
 }

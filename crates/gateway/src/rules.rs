@@ -1,13 +1,16 @@
-//! What the gateway adds to requests, one rule a file, and the table of endpoints that says which request gets what.
+//! What the gateway adds to requests: one rule a file, and the table that says which endpoint gets
+//! which.
 
 pub(crate) mod bind_advice;
 pub(crate) mod bind_mounts;
-pub(crate) mod body_paths;
+mod body_paths;
 pub(crate) mod disk_space;
-pub(crate) mod endpoints;
+pub(crate) mod endpoint;
 pub(crate) mod local_path;
 pub(crate) mod origin;
-pub(crate) mod paths;
 pub(crate) mod port_advice;
 pub(crate) mod portless;
 pub(crate) mod refused_start;
+mod rewrite;
+pub(crate) mod route;
+mod table;

@@ -1,32 +1,33 @@
-//! When clients rest, memory that their requests used goes back to the system. It lies in pieces
-//! between what lives on, and nobody else would give it back: a thousand streams that opened at
-//! once would cost for ever what opening them did.
+//! Gives memory that requests have used back to the system once clients are quiet. The allocator
+//! would keep it, in pieces between what lives on: after a thousand streams that opened at once the
+//! process would stay large forever.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Commands come in rows: between two of them the memory of the first is the second's.
-const REST: Duration = Duration::from_secs(1);
-/// Clients that never rest have it given back all the same; it takes a few milliseconds at most.
-const AT_LEAST: Duration = Duration::from_secs(60);
+/// Commands come in rows: the next one uses the memory of the last one.
+const QUIET: Duration = Duration::from_secs(1);
+/// If clients are never quiet, memory is given back this often. It takes a few milliseconds at most.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-pub(crate) struct Rest(Mutex<Inner>);
+pub(crate) struct Trim(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// When memory became free last. None while nothing is to be given back.
+    /// When memory was freed last. `None` while there is none to give back.
     freed: Option<Instant>,
 }
 
-impl Rest {
+impl Trim {
     /// A client has left, or needs little from now on.
-    pub(crate) fn frees(self: &Arc<Self>) {
+    pub(crate) fn note_freed(self: &Arc<Self>) {
         let now = Instant::now();
         if self.inner().freed.replace(now).is_none() {
-            tokio::spawn(give_back_at_rest(Arc::downgrade(self), now));
+            // Ends by itself after a minute at most.
+            tokio::spawn(trim_when_quiet(Arc::downgrade(self), now));
         }
     }
 
@@ -36,14 +37,14 @@ impl Rest {
     }
 }
 
-async fn give_back_at_rest(rest: Weak<Rest>, begun: Instant) {
+async fn trim_when_quiet(trim: Weak<Trim>, begun: Instant) {
     let mut freed = begun;
     loop {
-        tokio::time::sleep_until((freed + REST).min(begun + AT_LEAST)).await;
-        let Some(rest) = rest.upgrade() else { return };
-        let mut inner = rest.inner();
+        tokio::time::sleep_until((freed + QUIET).min(begun + AT_LEAST_EVERY)).await;
+        let Some(trim) = trim.upgrade() else { return };
+        let mut inner = trim.inner();
         match inner.freed {
-            Some(last) if last > freed && begun.elapsed() < AT_LEAST => freed = last,
+            Some(last) if last > freed && begun.elapsed() < AT_LEAST_EVERY => freed = last,
             _ => {
                 inner.freed = None;
                 break;
@@ -57,15 +58,16 @@ async fn give_back_at_rest(rest: Weak<Rest>, begun: Instant) {
 mod tests {
     use super::*;
 
-    /// How long after the first one it is given back, when something is freed `every` so often.
-    async fn given_back_after(every: Duration) -> Duration {
-        let (rest, begun) = (Arc::<Rest>::default(), Instant::now());
-        rest.frees();
+    /// How long after the first note memory is given back, when there is another note `every` so
+    /// often.
+    async fn trimmed_after(every: Duration) -> Duration {
+        let (trim, begun) = (Arc::<Trim>::default(), Instant::now());
+        trim.note_freed();
         let mut next = begun + every;
-        while rest.inner().freed.is_some() {
+        while trim.inner().freed.is_some() {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            if Instant::now() >= next && rest.inner().freed.is_some() {
-                rest.frees();
+            if Instant::now() >= next && trim.inner().freed.is_some() {
+                trim.note_freed();
                 next += every;
             }
         }
@@ -73,11 +75,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_waits_for_a_rest_but_not_for_ever() {
+    async fn memory_is_given_back_when_clients_are_quiet_and_at_least_every_minute() {
         let (soon, row, never) =
             (Duration::from_secs(3600), Duration::from_secs(2), Duration::from_millis(300));
-        assert!((REST..REST * 2).contains(&given_back_after(soon).await));
-        assert!((REST..REST * 2).contains(&given_back_after(row).await));
-        assert!((AT_LEAST..AT_LEAST + REST).contains(&given_back_after(never).await));
+        assert!((QUIET..QUIET * 2).contains(&trimmed_after(soon).await));
+        assert!((QUIET..QUIET * 2).contains(&trimmed_after(row).await));
+        let at_last = AT_LEAST_EVERY..AT_LEAST_EVERY + QUIET;
+        assert!(at_last.contains(&trimmed_after(never).await));
     }
 }

@@ -1,57 +1,52 @@
-//! `GET /events`, which tools leave open for days: no activity, it wakes nothing, and it outlives
-//! the machine.
+//! `GET /events`, which tools leave open for days: it is no activity, wakes nothing, and outlives the
+//! machine.
 //!
-//! The client's stream stays open while there is no engine, and goes on with the next one from the
-//! last event that it has told. Events are passed on as whole lines, so that none breaks off in the
-//! middle.
+//! The client's stream stays open while there is no engine, and goes on with the next engine from
+//! the last event that was passed on. Events are passed on as whole lines.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Empty, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::sleep;
 use tunnel::{Class, Destination};
 
-use crate::context::Busy;
-use crate::error::Failure;
-use crate::local::engine_status::{EngineState, EngineStatus};
-use crate::wire::body::ReplyBody;
-use crate::wire::framing::MAX_HEAD;
+use super::engine_status::{EngineState, EngineStatus};
+use crate::error::Error;
+use crate::wire::in_flight::Busy;
+use crate::wire::limits::MAX_HEAD;
+use crate::wire::response_body::ResponseBody;
 
-/// An engine that comes up answers within seconds.
-const AGAIN: Duration = Duration::from_secs(1);
-/// One event has about 1 KiB; labels make it longer.
+/// Between two requests to an engine that does not answer yet; it comes up within seconds.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// In bytes. An event has about 1 KiB; labels make it longer.
 const MAX_EVENT: usize = 1 << 20;
-
-/// A stream of events to the client.
-pub(crate) type Events = BoxStream<'static, Bytes>;
 
 type Driver = futures::future::BoxFuture<'static, ()>;
 
 struct Following {
-    presence: Arc<dyn EngineStatus>,
-    /// What the client asked for.
+    status: Arc<dyn EngineStatus>,
+    /// As the client sent it.
     uri: Uri,
     accept: Option<HeaderValue>,
-    /// Where to go on: the time of the last event that was told, or of the stream's beginning, in
-    /// nanoseconds since 1970.
+    /// Where to go on: the time of the last event that was passed on, or of the stream's beginning,
+    /// in nanoseconds since 1970.
     since: i128,
-    /// No event has been told yet.
+    /// No event was passed on yet.
     fresh: bool,
-    /// What happened until then was told before the stream went on.
-    told_until: Option<i128>,
+    /// Events until this time were passed on before the stream went on.
+    passed_until: Option<i128>,
     open: Option<(Incoming, Option<Driver>)>,
     /// The beginning of a line.
     partial: BytesMut,
-    /// The client's request is under way for as long as this is.
+    /// The client's request is in flight until this is dropped.
     _busy: Busy,
 }
 
@@ -61,20 +56,20 @@ struct Event {
     time: i128,
 }
 
-/// Answers at once where there is no engine, and with the engine's own head where there is one.
+/// Answers at once if there is no engine, and with the engine's own head if there is one.
 pub(crate) async fn follow(
-    presence: Arc<dyn EngineStatus>,
+    status: Arc<dyn EngineStatus>,
     request: &Request<Incoming>,
     known: http::HeaderMap,
     busy: Busy,
-) -> Result<Response<ReplyBody>, Failure> {
+) -> Result<Response<ResponseBody>, Error> {
     let mut following = Following {
-        presence,
+        status,
         uri: request.uri().clone(),
         accept: request.headers().get(ACCEPT).cloned(),
         since: now(),
         fresh: true,
-        told_until: None,
+        passed_until: None,
         open: None,
         partial: BytesMut::new(),
         _busy: busy,
@@ -82,8 +77,8 @@ pub(crate) async fn follow(
     let mut response = Response::new(());
     *response.headers_mut() = known;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if following.presence.state() == EngineState::Up
-        && let Ok((parts, body, driver)) = following.asks(following.uri.clone()).await
+    if following.status.state() == EngineState::Up
+        && let Ok((parts, body, driver)) = following.ask(following.uri.clone()).await
     {
         let mut parts = parts;
         parts.headers.remove(http::header::CONNECTION);
@@ -93,27 +88,27 @@ pub(crate) async fn follow(
             parts.headers.remove(http::header::TRANSFER_ENCODING);
             return Ok(Response::from_parts(
                 parts,
-                ReplyBody::whole(body.map_err(Failure::Unreadable)?.to_bytes()),
+                ResponseBody::whole(body.map_err(Error::Unreadable)?.to_bytes()),
             ));
         }
         following.open = Some((body, Some(driver)));
         response = Response::from_parts(parts, ());
     }
     let events = futures::stream::unfold(following, async |mut following| {
-        following.next().await.map(|lines| (lines, following))
+        following.next().await.map(|lines| (Ok(Frame::data(lines)), following))
     });
-    Ok(response.map(|()| ReplyBody::Events(events.boxed())))
+    Ok(response.map(|()| ResponseBody::streamed(StreamBody::new(events.boxed()))))
 }
 
 type Answered =
     Result<(http::response::Parts, Incoming, Driver), Box<dyn std::error::Error + Send + Sync>>;
 
-async fn ask(presence: Arc<dyn EngineStatus>, uri: Uri, accept: Option<HeaderValue>) -> Answered {
-    let stream = presence.open(Destination::Docker, Class::Interactive).await?;
+async fn ask(status: Arc<dyn EngineStatus>, uri: Uri, accept: Option<HeaderValue>) -> Answered {
+    let stream = status.open(Destination::Docker, Class::Interactive).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let mut driver: Driver = Box::pin(async move {
-        // Its failure is seen by whoever reads the body.
+        // Reading the body reports its error.
         let _ = connection.await;
     });
     let mut request = Request::get(uri).header(HOST, "docker").body(Empty::<Bytes>::new())?;
@@ -134,11 +129,11 @@ async fn ask(presence: Arc<dyn EngineStatus>, uri: Uri, accept: Option<HeaderVal
 }
 
 impl Following {
-    fn asks(&self, uri: Uri) -> impl Future<Output = Answered> + Send + use<> {
-        ask(self.presence.clone(), uri, self.accept.clone())
+    fn ask(&self, uri: Uri) -> impl Future<Output = Answered> + Send + use<> {
+        ask(self.status.clone(), uri, self.accept.clone())
     }
 
-    /// The next whole lines; `None` when an engine refuses to go on.
+    /// The next whole lines. `None` when an engine refuses to go on.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let Some((body, driver)) = &mut self.open else {
@@ -150,7 +145,7 @@ impl Following {
                     biased;
                     frame = body.frame() => frame,
                     () = driving => {
-                        // What it has brought is still read.
+                        // The rest of the body is still read.
                         *driver = None;
                         continue;
                     }
@@ -172,31 +167,30 @@ impl Following {
         }
     }
 
-    /// Waits until there is an engine, and asks it for what has happened since. `None` when it
-    /// refuses.
+    /// Waits until there is an engine, and asks it for the events since. `None` if it refuses.
     async fn reopen(&mut self) -> Option<()> {
         loop {
-            self.presence.until_up().await;
-            match self.asks(self.resumed()).await {
+            self.status.until_up().await;
+            match self.ask(self.resumed()).await {
                 Ok((parts, body, driver)) if parts.status == StatusCode::OK => {
                     self.open = Some((body, Some(driver)));
-                    self.told_until = (!self.fresh).then_some(self.since);
+                    self.passed_until = (!self.fresh).then_some(self.since);
                     return Some(());
                 }
                 Ok((parts, ..)) if parts.status.is_client_error() => {
-                    tracing::debug!(status = %parts.status, "the engine refuses to go on with events");
+                    tracing::debug!(status = %parts.status, "the engine refuses events");
                     return None;
                 }
-                Ok(_) | Err(_) => sleep(AGAIN).await,
+                Ok(_) | Err(_) => sleep(RETRY_AFTER).await,
             }
         }
     }
 
-    /// What was asked for, from where it broke off.
+    /// The client's request, from where the stream broke off.
     fn resumed(&self) -> Uri {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let asked = url::form_urlencoded::parse(self.uri.query().unwrap_or_default().as_bytes());
-        // One who wanted the past, and has not been told any of it, still wants it.
+        // A client that asked for past events and has got none still wants them.
         let wants_the_past =
             self.fresh && asked.clone().any(|(name, value)| name == "since" && !value.is_empty());
         query.extend_pairs(asked.filter(|(name, _)| name != "since" || wants_the_past));
@@ -211,12 +205,12 @@ impl Following {
             .unwrap_or_else(|_| self.uri.clone())
     }
 
-    /// Takes a piece in and gives the whole lines out that are news.
+    /// Takes a piece of the stream, and returns the whole lines that are new.
     fn lines(&mut self, piece: &[u8]) -> Bytes {
         self.partial.extend_from_slice(piece);
         let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') else {
             if self.partial.len() > MAX_EVENT {
-                // Not of a kind that ends in lines: it passes as it comes.
+                // No stream of lines: it passes as it comes.
                 return self.partial.split().freeze();
             }
             return Bytes::new();
@@ -226,9 +220,8 @@ impl Following {
         for line in whole.split_inclusive(|byte| *byte == b'\n') {
             let text = line.trim_ascii().strip_prefix(b"\x1e").unwrap_or(line);
             match serde_json::from_slice::<Event>(text) {
-                // An engine tells what happened at the very time that it is asked to begin from,
-                // too.
-                Ok(event) if self.told_until.is_some_and(|until| event.time <= until) => continue,
+                // An engine repeats the events of the very time that it is asked to begin with.
+                Ok(event) if self.passed_until.is_some_and(|until| event.time <= until) => continue,
                 Ok(event) => {
                     (self.since, self.fresh) =
                         (if self.fresh { event.time } else { event.time.max(self.since) }, false)

@@ -1,13 +1,12 @@
-//! What the engine said about itself the last time: enough to answer `/_ping` and `/version`
-//! without a machine.
+//! Answers `/_ping` and `/version` from the engine's last responses, without a machine.
 //!
-//! Every client opens with `/_ping`; a machine that was woken or kept by that alone would never go.
-//! What is replayed are the engine's own headers and body. Any answer of an engine that differs in
-//! what it calls itself voids the knowledge.
+//! Every client begins with `/_ping`, and IDEs repeat it: a machine that this alone woke or kept
+//! would never go. The engine's own headers and body are replayed. Any response of an engine with
+//! another identity voids them.
 //!
-//! A client chooses its API version by what `/_ping` said, so it may speak to an older engine in a
-//! version that the last one offered. An engine that has just been met is asked for its own
-//! version, and such requests go to it in that one.
+//! A client chooses its API version by the response to `/_ping`, so it may ask an older engine in a
+//! version that the last one offered. The gateway asks an engine that it meets for its version, and
+//! lowers the version of such requests.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,28 +15,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri};
-use http_body_util::Empty;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 use tunnel::{OpenError, Stream};
 
-use crate::rules::endpoints::{Answer, ApiVersion, Route, strip_version};
-use crate::wire::body::ReplyBody;
+use crate::error::Error;
+use crate::rules::endpoint::WithoutMachine;
+use crate::rules::route::{ApiVersion, Route, strip_version};
+use crate::wire::limits::MAX_HEAD;
+use crate::wire::response_body::ResponseBody;
 
-/// Headers that belong to one transfer or one moment, not to the engine.
+/// Headers that belong to one transfer, not to the engine.
 const NOT_REPLAYED: [HeaderName; 4] =
     [header::DATE, header::CONTENT_LENGTH, header::CONNECTION, header::TRANSFER_ENCODING];
 
-/// An engine that has just answered says what it is in milliseconds; a wake does not wait for more
-/// than this.
-const LONGEST_QUESTION: Duration = Duration::from_secs(3);
+/// An engine that has just come up answers in milliseconds; a wake waits no longer than this.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Headers by which an engine is recognised; it sends them with every answer.
-const RECOGNISED_BY: [&str; 3] = ["server", "api-version", "ostype"];
+/// Headers that identify an engine. It sends them with every response.
+const IDENTITY_HEADERS: [&str; 3] = ["server", "api-version", "ostype"];
 
-/// The last known self-description of the engine. Cheap to clone; clones share it.
+/// What the engine last said about itself. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct EngineIdentity(Arc<Inner>);
 
@@ -72,13 +73,13 @@ struct VersionBody {
 }
 
 impl EngineIdentity {
-    /// Nothing known, nothing kept.
+    /// Nothing is known, and nothing is kept in a file.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// What is kept in a file, and is kept there from now on. A file that is missing or was damaged
-    /// is an engine not known yet.
+    /// What is kept in a file; changes are written to it. If the file is missing or damaged, nothing
+    /// is known.
     pub fn load(path: &Path) -> Self {
         let known = std::fs::read(path)
             .ok()
@@ -91,19 +92,19 @@ impl EngineIdentity {
         }))
     }
 
-    /// The API version that the engine offers, where known.
+    /// The highest API version of the engine, if known.
     pub fn api_version(&self) -> Option<String> {
         self.known().ping.as_ref().and_then(|said| said.header("api-version")).map(str::to_owned)
     }
 
-    /// The headers that the engine sends with everything, as far as they are known.
+    /// The headers that the engine sends with every response, if known.
     pub(crate) fn headers(&self) -> HeaderMap {
         let known = self.known();
         let said = known.ping.iter().chain(&known.version).next();
         let headers = said
             .into_iter()
             .flat_map(|said| &said.headers)
-            .filter(|(name, _)| RECOGNISED_BY.contains(&name.as_str()));
+            .filter(|(name, _)| IDENTITY_HEADERS.contains(&name.as_str()));
         headers
             .filter_map(|(name, value)| {
                 Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
@@ -111,24 +112,24 @@ impl EngineIdentity {
             .collect()
     }
 
-    /// An engine that requests are going to go to: whether it is another one than before. `open`
-    /// leads to it, and is not used where nothing is known. Costs a round trip; an engine that does
-    /// not say stays as it was.
+    /// Asks a new engine who it is before requests reach it. `open` connects to it, and is not used
+    /// while nothing is known of an earlier engine. Costs a round trip. An engine that does not
+    /// answer counts as the earlier one.
     pub async fn meet(&self, open: impl Future<Output = Result<Stream, OpenError>>) {
         if self.known().ping.is_none() {
             return;
         }
-        let asked = tokio::time::timeout(LONGEST_QUESTION, async { ping(open.await.ok()?).await });
+        let asked = tokio::time::timeout(PING_TIMEOUT, async { ping(open.await.ok()?).await });
         if let Ok(Some(headers)) = asked.await
-            && self.recognise(&headers).await
+            && self.recognize(&headers).await
         {
-            self.learn(Answer::Ping, &headers, &Bytes::new()).await;
+            self.learn(WithoutMachine::Ping, &headers, &Bytes::new()).await;
         }
     }
 
-    /// The same request in the engine's own version, where its client chose a higher one that was
-    /// offered here. Others are the engine's to refuse.
-    pub(crate) fn lower(&self, uri: &mut Uri) {
+    /// Lowers the version of a request to the engine's own if the client chose a higher one that the
+    /// gateway had offered. The engine refuses other versions itself.
+    pub(crate) fn lower_version(&self, uri: &mut Uri) {
         let highest = self.known().ping.as_ref().and_then(Said::api_version);
         let offered = *self.offered();
         let (Some(version), path) = strip_version(uri.path()) else { return };
@@ -138,28 +139,28 @@ impl EngineIdentity {
         }
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         if let Ok(lowered) = format!("/v{highest}{path}{query}").parse() {
-            tracing::debug!(%uri, %lowered, "the engine is older than the one whose version the client was offered");
+            tracing::debug!(%uri, %lowered, "lowered to the version of an older engine");
             *uri = lowered;
         }
     }
 
-    pub(crate) fn answer(&self, method: &Method, route: &Route) -> Option<Response<ReplyBody>> {
-        let answer = route.answer?;
+    pub(crate) fn answer(&self, method: &Method, route: &Route) -> Option<Response<ResponseBody>> {
         let known = self.known();
-        let said = match answer {
-            Answer::Ping => known.ping.as_ref()?,
-            Answer::Version => known.version.as_ref()?,
+        let said = match route.without_machine {
+            WithoutMachine::Ping => known.ping.as_ref()?,
+            WithoutMachine::Version => known.version.as_ref()?,
+            _ => return None,
         };
         if let Some(version) = route.version
             && !known.offers(version)
         {
-            // The engine has words of its own for this.
+            // The engine refuses it with words of its own.
             return None;
         }
-        self.offers(said);
+        self.offer(said);
         let body =
             if method == Method::HEAD { Bytes::new() } else { Bytes::from(said.body.clone()) };
-        let mut response = Response::new(ReplyBody::whole(body));
+        let mut response = Response::new(ResponseBody::whole(body));
         for (name, value) in &said.headers {
             if let (Ok(name), Ok(value)) =
                 (HeaderName::try_from(name), HeaderValue::try_from(value))
@@ -174,13 +175,13 @@ impl EngineIdentity {
         Some(response)
     }
 
-    /// An answer of the engine, of any kind: another engine voids what was known. Returns whether
-    /// it is another one.
-    pub(crate) async fn recognise(&self, headers: &HeaderMap) -> bool {
+    /// Examines the headers of any response of the engine. Another engine voids what is known.
+    /// Returns whether it is another one.
+    pub(crate) async fn recognize(&self, headers: &HeaderMap) -> bool {
         let another = {
             let mut known = self.known();
             let another = known.ping.as_ref().or(known.version.as_ref()).is_some_and(|said| {
-                RECOGNISED_BY.iter().any(|name| {
+                IDENTITY_HEADERS.iter().any(|name| {
                     headers.get(*name).is_some_and(|value| {
                         said.header(name).is_some_and(|known| known.as_bytes() != value.as_bytes())
                     })
@@ -197,8 +198,8 @@ impl EngineIdentity {
         another
     }
 
-    /// An answer to one of the questions that can be answered here.
-    pub(crate) async fn learn(&self, answer: Answer, headers: &HeaderMap, body: &Bytes) {
+    /// Remembers a response to `/_ping` or `/version`.
+    pub(crate) async fn learn(&self, answer: WithoutMachine, headers: &HeaderMap, body: &Bytes) {
         let headers = headers
             .iter()
             .filter(|(name, _)| !NOT_REPLAYED.contains(name))
@@ -209,11 +210,14 @@ impl EngineIdentity {
         let changed = {
             let mut known = self.known();
             let (slot, body) = match answer {
-                Answer::Ping => (&mut known.ping, "OK".to_owned()),
-                Answer::Version => (&mut known.version, String::from_utf8_lossy(body).into_owned()),
+                WithoutMachine::Ping => (&mut known.ping, "OK".to_owned()),
+                WithoutMachine::Version => {
+                    (&mut known.version, String::from_utf8_lossy(body).into_owned())
+                }
+                _ => return,
             };
             let said = Said { headers, body };
-            self.offers(&said);
+            self.offer(&said);
             let changed = slot.as_ref() != Some(&said);
             *slot = Some(said);
             changed
@@ -229,12 +233,12 @@ impl EngineIdentity {
         let known = self.known().clone();
         let written = tokio::task::spawn_blocking(move || write(&path, &known)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            tracing::warn!(%error, "what the engine said about itself could not be kept");
+            tracing::warn!(%error, "the engine's identity could not be written");
         }
     }
 
-    /// A client hears this.
-    fn offers(&self, said: &Said) {
+    /// A client gets this response.
+    fn offer(&self, said: &Said) {
         let mut offered = self.offered();
         *offered = (*offered).max(said.api_version());
     }
@@ -271,11 +275,28 @@ impl Said {
     }
 }
 
-/// What an engine calls itself, at the other end of a stream.
+/// Remembers a response to `/_ping` or `/version` as it passes.
+pub(crate) async fn learn(
+    identity: &EngineIdentity,
+    route: &Route,
+    response: Response<ResponseBody>,
+) -> Result<Response<ResponseBody>, Error> {
+    let is_identity =
+        matches!(route.without_machine, WithoutMachine::Ping | WithoutMachine::Version);
+    if !is_identity || response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, MAX_HEAD).collect().await.map_err(Error::Unreadable)?.to_bytes();
+    identity.learn(route.without_machine, &parts.headers, &body).await;
+    Ok(Response::from_parts(parts, ResponseBody::whole(body)))
+}
+
+/// The headers with which an engine identifies itself.
 async fn ping(stream: Stream) -> Option<HeaderMap> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-    // Its failure is that of the request.
+    // The request reports its error.
     let _connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     let request =
         Request::get("/_ping").header(header::HOST, "docker").body(Empty::<Bytes>::new()).ok()?;
@@ -283,7 +304,7 @@ async fn ping(stream: Stream) -> Option<HeaderMap> {
     response.status().is_success().then(|| response.headers().clone())
 }
 
-/// A reader sees the old file or the new one, never half of one.
+/// A reader sees the old file or the new one, never a partial one.
 fn write(path: &Path, known: &Known) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = std::fs::File::create(&beside)?;
@@ -294,10 +315,7 @@ fn write(path: &Path, known: &Known) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
-
     use super::*;
-    use crate::rules::endpoints::classify;
 
     fn headers(server: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -308,37 +326,41 @@ mod tests {
         headers
     }
 
-    fn ask(knowledge: &EngineIdentity, method: Method, path: &str) -> Option<Response<ReplyBody>> {
-        let route = classify(&method, &path.parse().unwrap(), &HeaderMap::new());
-        knowledge.answer(&method, &route)
+    fn ask(
+        identity: &EngineIdentity,
+        method: Method,
+        path: &str,
+    ) -> Option<Response<ResponseBody>> {
+        let route = Route::of(&method, &path.parse().unwrap(), &HeaderMap::new());
+        identity.answer(&method, &route)
     }
 
     #[tokio::test]
-    async fn what_was_said_is_replayed_after_a_restart_without_what_belonged_to_the_moment() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("engine.json");
-        let knowledge = EngineIdentity::load(&path);
-        assert!(ask(&knowledge, Method::GET, "/_ping").is_none());
-        knowledge.learn(Answer::Ping, &headers("Docker/1"), &Bytes::new()).await;
+    async fn ping_is_replayed_after_a_restart_without_headers_of_the_transfer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("engine.json");
+        let identity = EngineIdentity::load(&path);
+        assert!(ask(&identity, Method::GET, "/_ping").is_none());
+        identity.learn(WithoutMachine::Ping, &headers("Docker/1"), &Bytes::new()).await;
 
-        let knowledge = EngineIdentity::load(&path);
-        let reply = ask(&knowledge, Method::GET, "/_ping").unwrap();
+        let identity = EngineIdentity::load(&path);
+        let reply = ask(&identity, Method::GET, "/_ping").unwrap();
         assert_eq!(reply.headers()["api-version"], "1.41");
         assert!(
             !reply.headers().contains_key("date")
                 && !reply.headers().contains_key("content-length")
         );
         assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), "OK");
-        let head = ask(&knowledge, Method::HEAD, "/_ping").unwrap();
+        let head = ask(&identity, Method::HEAD, "/_ping").unwrap();
         assert!(head.into_body().collect().await.unwrap().to_bytes().is_empty());
-        assert_eq!(knowledge.api_version().as_deref(), Some("1.41"));
+        assert_eq!(identity.api_version().as_deref(), Some("1.41"));
     }
 
     #[tokio::test]
-    async fn a_version_that_the_engine_does_not_offer_is_left_to_the_engine() {
-        let knowledge = EngineIdentity::empty();
+    async fn version_that_the_engine_does_not_offer_is_left_to_the_engine() {
+        let identity = EngineIdentity::empty();
         let body = Bytes::from_static(br#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#);
-        knowledge.learn(Answer::Version, &headers("Docker/1"), &body).await;
+        identity.learn(WithoutMachine::Version, &headers("Docker/1"), &body).await;
         for (path, answered) in [
             ("/version", true),
             ("/v1.41/version", true),
@@ -346,25 +368,25 @@ mod tests {
             ("/v1.42/version", false),
             ("/v1.9/version", false),
         ] {
-            assert_eq!(ask(&knowledge, Method::GET, path).is_some(), answered, "{path}");
+            assert_eq!(ask(&identity, Method::GET, path).is_some(), answered, "{path}");
         }
     }
 
     #[tokio::test]
-    async fn another_engine_voids_what_was_known() {
-        let knowledge = EngineIdentity::empty();
-        knowledge.learn(Answer::Ping, &headers("Docker/1"), &Bytes::new()).await;
-        knowledge.recognise(&headers("Docker/1")).await;
-        knowledge.recognise(&HeaderMap::new()).await;
-        assert!(ask(&knowledge, Method::GET, "/_ping").is_some());
-        knowledge.recognise(&headers("Docker/2")).await;
-        assert!(ask(&knowledge, Method::GET, "/_ping").is_none());
+    async fn another_engine_voids_what_is_known() {
+        let identity = EngineIdentity::empty();
+        identity.learn(WithoutMachine::Ping, &headers("Docker/1"), &Bytes::new()).await;
+        identity.recognize(&headers("Docker/1")).await;
+        identity.recognize(&HeaderMap::new()).await;
+        assert!(ask(&identity, Method::GET, "/_ping").is_some());
+        identity.recognize(&headers("Docker/2")).await;
+        assert!(ask(&identity, Method::GET, "/_ping").is_none());
     }
 
     #[test]
-    fn a_damaged_file_is_an_engine_not_known_yet() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("engine.json");
+    fn damaged_file_counts_as_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("engine.json");
         std::fs::write(&path, b"{\"ping\":{").unwrap();
         assert!(ask(&EngineIdentity::load(&path), Method::GET, "/_ping").is_none());
     }

@@ -1,8 +1,6 @@
-//! The engine's last answers to questions that change nothing, for those who repeat them while
-//! there is no machine.
+//! The engine's last responses to reads, for clients that poll while there is no machine.
 //!
-//! A list of containers that ran is told as what became of them: they were stopped with the
-//! machine.
+//! Containers that ran when the machine went are shown as exited: they were stopped with it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,21 +12,23 @@ use http::{Response, StatusCode, Uri};
 use lifecycle::Moment;
 use serde_json::{Value, json};
 
-use crate::local::engine_status::EngineState;
-use crate::wire::body::ReplyBody;
+use super::engine_status::EngineState;
+use crate::rules::endpoint::Stale;
+use crate::rules::route::is_true;
+use crate::wire::response_body::ResponseBody;
 
-/// One answer: 4,000 containers.
-const MAX_ANSWER: usize = 4 << 20;
-/// All answers together.
-const MAX_ALL: usize = 16 << 20;
-/// An IDE asks for a few lists and for each container.
-const MAX_ANSWERS: usize = 512;
-/// What Docker says of a container whose end it did not see.
+/// One response, in bytes: 4,000 containers.
+const MAX_RESPONSE: usize = 4 << 20;
+/// All responses together, in bytes.
+const MAX_TOTAL: usize = 16 << 20;
+/// An IDE reads a few lists and each container.
+const MAX_RESPONSES: usize = 512;
+/// Docker shows it for a container whose end it did not see.
 const UNKNOWN_EXIT_CODE: u32 = 255;
 
-/// The last answers, the oldest first. Cheap to clone; clones share it.
+/// The last responses, the oldest first. Cheap to clone; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastKnown(Arc<Mutex<VecDeque<Known>>>);
+pub(crate) struct StaleResponses(Arc<Mutex<VecDeque<Known>>>);
 
 #[derive(Debug)]
 struct Known {
@@ -38,19 +38,18 @@ struct Known {
     at: Moment,
 }
 
-/// An answer that is remembered as it passes.
+/// A response that is remembered as it passes.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    into: LastKnown,
+    into: StaleResponses,
     key: String,
     headers: HeaderMap,
     body: BytesMut,
     at: Moment,
 }
 
-impl LastKnown {
-    /// Remembers the answer to `uri`, if it is one that may be given again; its body is still to
-    /// come.
+impl StaleResponses {
+    /// Begins to remember the response to `uri`, if it can be repeated. Its body is still to come.
     pub(crate) fn record(
         &self,
         uri: &Uri,
@@ -68,7 +67,7 @@ impl LastKnown {
                 headers: response
                     .headers()
                     .iter()
-                    .filter(|(name, _)| !is_of_the_moment(name))
+                    .filter(|(name, _)| !belongs_to_transfer(name))
                     .map(|(n, v)| (n.clone(), v.clone()))
                     .collect(),
                 body: BytesMut::new(),
@@ -77,29 +76,31 @@ impl LastKnown {
         })
     }
 
-    /// The last answer to `uri`, as things stand now. Lists of which nothing is known are empty.
+    /// The last response to `uri`, changed for the engine's present state. A list that was never read
+    /// is empty.
     pub(crate) fn answer(
         &self,
         uri: &Uri,
-        standing: EngineState,
+        stale: Stale,
+        state: EngineState,
         now: Moment,
-    ) -> Option<Response<ReplyBody>> {
+    ) -> Option<Response<ResponseBody>> {
         let (headers, body, age) = {
             let known = self.known();
             match known.iter().rev().find(|known| known.key == key(uri)) {
                 Some(found) => (found.headers.clone(), found.body.clone(), now.since(found.at)),
                 None => (
                     HeaderMap::new(),
-                    Bytes::from_static(empty_list(uri)?.as_bytes()),
+                    Bytes::from_static(empty_list(stale)?.as_bytes()),
                     Duration::ZERO,
                 ),
             }
         };
-        let body = match standing {
-            EngineState::Absent => stopped(uri, &body, age).unwrap_or(body),
+        let body = match state {
+            EngineState::Absent => stopped(stale, uri, &body, age).unwrap_or(body),
             EngineState::Up | EngineState::Away => body,
         };
-        let mut response = Response::new(ReplyBody::whole(body));
+        let mut response = Response::new(ResponseBody::whole(body));
         *response.headers_mut() = headers;
         response
             .headers_mut()
@@ -115,20 +116,20 @@ impl LastKnown {
 }
 
 impl Recording {
-    /// A piece of the body. One that grows too large is let go of.
-    pub(crate) fn takes(mut self: Box<Self>, piece: &Bytes) -> Option<Box<Self>> {
+    /// Takes a piece of the body. `None` once the body is too large to be kept.
+    pub(crate) fn push(mut self: Box<Self>, piece: &Bytes) -> Option<Box<Self>> {
         self.body.extend_from_slice(piece);
-        (self.body.len() <= MAX_ANSWER).then_some(self)
+        (self.body.len() <= MAX_RESPONSE).then_some(self)
     }
 
-    /// The body has come to its end.
-    pub(crate) fn ends(self) {
+    /// The body is complete.
+    pub(crate) fn finish(self) {
         let Self { into, key, headers, body, at } = self;
         let mut known = into.known();
         known.retain(|known| known.key != key);
         known.push_back(Known { key, headers, body: body.freeze(), at });
-        while known.len() > MAX_ANSWERS
-            || known.iter().map(|known| known.body.len()).sum::<usize>() > MAX_ALL
+        while known.len() > MAX_RESPONSES
+            || known.iter().map(|known| known.body.len()).sum::<usize>() > MAX_TOTAL
         {
             known.pop_front();
         }
@@ -139,8 +140,8 @@ fn key(uri: &Uri) -> String {
     uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string)
 }
 
-/// Headers that belong to one transfer or one moment.
-fn is_of_the_moment(name: &HeaderName) -> bool {
+/// Headers that belong to one transfer.
+fn belongs_to_transfer(name: &HeaderName) -> bool {
     [
         header::DATE,
         header::CONTENT_LENGTH,
@@ -151,43 +152,30 @@ fn is_of_the_moment(name: &HeaderName) -> bool {
     .contains(name)
 }
 
-/// The path without the version.
-fn segments(uri: &Uri) -> Vec<&str> {
-    let path = uri.path().trim_matches('/');
-    let segments: Vec<&str> = path.split('/').collect();
-    match segments.first() {
-        Some(first)
-            if first.starts_with('v')
-                && first[1..].starts_with(|digit: char| digit.is_ascii_digit()) =>
-        {
-            segments[1..].to_vec()
-        }
-        _ => segments,
+fn empty_list(stale: Stale) -> Option<&'static str> {
+    match stale {
+        Stale::List | Stale::Containers => Some("[]\n"),
+        Stale::Volumes => Some("{\"Volumes\":[],\"Warnings\":null}\n"),
+        Stale::AsIs | Stale::Container | Stale::Info | Stale::DiskUsage => None,
     }
 }
 
-fn empty_list(uri: &Uri) -> Option<&'static str> {
-    match *segments(uri) {
-        ["containers" | "images", "json"] | ["networks"] => Some("[]\n"),
-        ["volumes"] => Some("{\"Volumes\":[],\"Warnings\":null}\n"),
-        _ => None,
+/// The same response once the machine is gone. `None` if it does not change, or is not understood.
+fn stopped(stale: Stale, uri: &Uri, body: &[u8], age: Duration) -> Option<Bytes> {
+    if matches!(stale, Stale::AsIs | Stale::List | Stale::Volumes) {
+        return None;
     }
-}
-
-/// The same answer after the machine has gone. `None` where it stays as it was, or is not
-/// understood.
-fn stopped(uri: &Uri, body: &[u8], age: Duration) -> Option<Bytes> {
     let mut value: Value = serde_json::from_slice(body).ok()?;
-    match *segments(uri) {
-        ["containers", "json"] => list(&mut value, uri, age)?,
-        ["containers", _, "json"] => inspected(&mut value)?,
-        ["info"] => info(&mut value)?,
-        ["system", "df"] => value
+    match stale {
+        Stale::Containers => list(&mut value, uri, age)?,
+        Stale::Container => inspected(&mut value)?,
+        Stale::Info => info(&mut value)?,
+        Stale::DiskUsage => value
             .get_mut("Containers")?
             .as_array_mut()?
             .iter_mut()
             .for_each(|container| listed(container, age)),
-        _ => return None,
+        Stale::AsIs | Stale::List | Stale::Volumes => {}
     }
     let mut text = serde_json::to_vec(&value).ok()?;
     text.push(b'\n');
@@ -202,9 +190,6 @@ fn list(value: &mut Value, uri: &Uri, age: Duration) -> Option<()> {
             .collect();
     let given =
         |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let is_true = |value: &str| {
-        !["", "0", "no", "false", "none"].iter().any(|word| value.eq_ignore_ascii_case(word))
-    };
     let of_states = given("filters")
         .and_then(|filters| serde_json::from_str::<Value>(filters).ok())
         .and_then(|filters| states(&filters));
@@ -245,8 +230,7 @@ fn listed(container: &mut Value, age: Duration) {
         return;
     }
     container["State"] = json!("exited");
-    container["Status"] =
-        json!(format!("Exited ({UNKNOWN_EXIT_CODE}) {} ago", in_dockers_words(age)));
+    container["Status"] = json!(format!("Exited ({UNKNOWN_EXIT_CODE}) {} ago", docker_age(age)));
     // Published ports are those of a running container.
     container["Ports"] = json!([]);
 }
@@ -279,8 +263,8 @@ fn info(info: &mut Value) -> Option<()> {
     Some(())
 }
 
-/// As Docker's own lists have it.
-fn in_dockers_words(age: Duration) -> String {
+/// An age in the words of Docker's own lists.
+fn docker_age(age: Duration) -> String {
     match age.as_secs() {
         0 => "Less than a second".to_owned(),
         1 => "1 second".to_owned(),
@@ -294,147 +278,5 @@ fn in_dockers_words(age: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt as _;
-
-    use super::*;
-
-    fn remember(known: &LastKnown, uri: &str, body: &str) {
-        let response = Response::builder()
-            .header("content-type", "application/json")
-            .header("date", "x")
-            .header("server", "D")
-            .body(());
-        let recording =
-            known.record(&uri.parse().unwrap(), &response.unwrap(), Moment::default()).unwrap();
-        let (first, second) = body.split_at(body.len() / 2);
-        recording
-            .takes(&first.to_owned().into())
-            .unwrap()
-            .takes(&second.to_owned().into())
-            .unwrap()
-            .ends();
-    }
-
-    async fn told(known: &LastKnown, uri: &str, standing: EngineState) -> Option<Value> {
-        let now = Moment::default().plus(Duration::from_secs(300));
-        let response = known.answer(&uri.parse().unwrap(), standing, now)?;
-        assert_eq!(response.headers()["content-type"], "application/json");
-        assert!(!response.headers().contains_key("date"));
-        Some(
-            serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes())
-                .unwrap(),
-        )
-    }
-
-    const RUNNING: &str = r#"[{"Id":"1","State":"running","Status":"Up 2 hours","Ports":[{"PrivatePort":80}]},{"Id":"2","State":"created","Status":"Created","Ports":[]}]"#;
-
-    #[tokio::test]
-    async fn containers_that_ran_are_told_as_exited_once_the_machine_is_gone() {
-        let known = LastKnown::default();
-        let uri = "/v1.41/containers/json?all=1";
-        remember(&known, uri, RUNNING);
-        let told_now = told(&known, uri, EngineState::Absent).await.unwrap();
-        assert_eq!(
-            told_now[0],
-            json!({"Id": "1", "State": "exited", "Status": "Exited (255) 5 minutes ago", "Ports": []})
-        );
-        assert_eq!(told_now[1]["State"], "created");
-        assert_eq!(
-            told(&known, uri, EngineState::Away).await.unwrap()[0]["State"],
-            "running",
-            "it may go on"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_list_of_running_containers_is_empty_without_a_machine() {
-        let known = LastKnown::default();
-        for (query, count) in [
-            ("", 0),
-            ("?all=0", 0),
-            ("?limit=5", 2),
-            ("?filters=%7B%22status%22%3A%5B%22running%22%5D%7D", 0),
-            ("?all=1&filters=%7B%22status%22%3A%7B%22running%22%3Atrue%7D%7D", 0),
-            ("?filters=%7B%22status%22%3A%5B%22exited%22%5D%7D", 2),
-            ("?all=true&filters=%7B%22label%22%3A%5B%22x%22%5D%7D", 2),
-        ] {
-            let uri = format!("/containers/json{query}");
-            remember(&known, &uri, RUNNING);
-            assert_eq!(
-                told(&known, &uri, EngineState::Absent).await.unwrap().as_array().unwrap().len(),
-                count,
-                "{query}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn one_container_and_the_counts_are_told_alike_and_images_stay_as_they_were() {
-        let known = LastKnown::default();
-        let one = r#"{"Id":"1","State":{"Status":"running","Running":true,"Pid":7,"ExitCode":0},"NetworkSettings":{"Ports":{"80/tcp":[]}}}"#;
-        remember(&known, "/containers/web/json", one);
-        let one = told(&known, "/containers/web/json", EngineState::Absent).await.unwrap();
-        assert_eq!(
-            (&one["State"]["Status"], &one["State"]["Running"], &one["State"]["Pid"]),
-            (&json!("exited"), &json!(false), &json!(0))
-        );
-        assert_eq!(one["NetworkSettings"]["Ports"], json!({}));
-        remember(
-            &known,
-            "/v1.41/info",
-            r#"{"Containers":3,"ContainersRunning":2,"ContainersPaused":1,"ContainersStopped":0,"ID":"x"}"#,
-        );
-        let info = told(&known, "/v1.41/info", EngineState::Absent).await.unwrap();
-        assert_eq!(
-            (&info["ContainersRunning"], &info["ContainersStopped"], &info["ID"]),
-            (&json!(0), &json!(3), &json!("x"))
-        );
-        remember(&known, "/images/json", r#"[{"Id":"i"}]"#);
-        assert_eq!(
-            told(&known, "/images/json", EngineState::Absent).await,
-            Some(json!([{"Id": "i"}]))
-        );
-    }
-
-    #[tokio::test]
-    async fn what_was_never_asked_is_an_empty_list_or_not_known() {
-        let known = LastKnown::default();
-        assert_eq!(
-            told(&known, "/v1.41/containers/json?all=1", EngineState::Absent).await,
-            Some(json!([]))
-        );
-        assert_eq!(
-            told(&known, "/volumes", EngineState::Absent).await,
-            Some(json!({"Volumes": [], "Warnings": null}))
-        );
-        assert_eq!(told(&known, "/info", EngineState::Absent).await, None);
-    }
-
-    #[tokio::test]
-    async fn the_last_answer_counts_and_all_of_them_are_bounded() {
-        let known = LastKnown::default();
-        remember(&known, "/info", r#"{"Containers":1}"#);
-        remember(&known, "/info", r#"{"Containers":2}"#);
-        assert_eq!(told(&known, "/info", EngineState::Away).await.unwrap()["Containers"], 2);
-        for container in 0..MAX_ANSWERS + 10 {
-            remember(&known, &format!("/containers/{container}/json"), "{}");
-        }
-        assert_eq!(known.known().len(), MAX_ANSWERS);
-        assert_eq!(told(&known, "/info", EngineState::Away).await, None);
-        let response =
-            Response::builder().header("content-type", "application/json").body(()).unwrap();
-        let recording =
-            known.record(&"/images/json".parse().unwrap(), &response, Moment::default()).unwrap();
-        assert!(recording.takes(&vec![b' '; MAX_ANSWER + 1].into()).is_none());
-        let refused = Response::builder()
-            .status(404)
-            .header("content-type", "application/json")
-            .body(())
-            .unwrap();
-        assert!(
-            known.record(&"/info".parse().unwrap(), &refused, Moment::default()).is_none(),
-            "a refusal is not remembered"
-        );
-    }
-}
+#[path = "stale_tests.rs"]
+mod tests;

@@ -12,17 +12,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use crate::local::engine_status::{EngineStatus, Wait};
-use crate::wire::body::ReplyBody;
-use crate::wire::framing::MAX_HEAD;
+use super::engine_status::{EngineStatus, Wait};
+use crate::rules::endpoint::Lines;
+use crate::wire::limits::MAX_HEAD;
+use crate::wire::response_body::ResponseBody;
 
 /// A wait that ends within this time is not reported.
 const SHORT: Duration = Duration::from_secs(2);
@@ -31,44 +31,32 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 /// A stage that goes on for longer is reported again, with its duration so far.
 const REPEAT_AFTER: Duration = Duration::from_secs(15);
 
-/// The form of the lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lines {
-    /// `{"status": …}`: pull, push, load
-    Status,
-    /// `{"stream": …}`: the classic builder
-    Stream,
-}
-
 /// The pipeline's answer to the request, to be polled until the engine answers.
-pub(crate) type Answering = BoxFuture<'static, Response<ReplyBody>>;
-
-/// Frames of a response body.
-pub(crate) type Frames = BoxStream<'static, Result<Frame<Bytes>, hyper::Error>>;
+pub(crate) type Answering = BoxFuture<'static, Response<ResponseBody>>;
 
 /// Returns the engine's answer if it comes soon or if nothing is waited for. Otherwise returns `200`
 /// with `headers` and a body that reports the wait and goes on with the engine's answer.
 pub(crate) async fn answer(
     mut answering: Answering,
-    presence: Arc<dyn EngineStatus>,
+    status: Arc<dyn EngineStatus>,
     lines: Lines,
     headers: HeaderMap,
-) -> Response<ReplyBody> {
+) -> Response<ResponseBody> {
     tokio::select! {
         biased;
         response = &mut answering => return response,
         () = sleep(SHORT) => {}
     }
-    if presence.wait().is_none() {
+    if status.wait().is_none() {
         return answering.await;
     }
     let mut reads = interval_at(Instant::now(), READ_EVERY);
     reads.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let progress = Progress { step: Step::Waiting(answering), presence, lines, reads, shown: None };
+    let progress = Progress { step: Step::Waiting(answering), status, lines, reads, shown: None };
     let frames = futures::stream::unfold(progress, async |mut progress| {
         progress.next().await.map(|frame| (frame, progress))
     });
-    let mut response = Response::new(ReplyBody::Waited(frames.boxed()));
+    let mut response = Response::new(ResponseBody::streamed(StreamBody::new(frames.boxed())));
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -76,7 +64,7 @@ pub(crate) async fn answer(
 
 struct Progress {
     step: Step,
-    presence: Arc<dyn EngineStatus>,
+    status: Arc<dyn EngineStatus>,
     lines: Lines,
     reads: Interval,
     shown: Option<Shown>,
@@ -84,7 +72,7 @@ struct Progress {
 
 enum Step {
     Waiting(Answering),
-    Passing(ReplyBody),
+    Passing(ResponseBody),
     Ended,
 }
 
@@ -109,11 +97,11 @@ impl Progress {
                         return Some(Ok(Frame::data(error_line(response).await)));
                     }
                     _ = self.reads.tick() => {
-                        let line = self.presence.wait().and_then(|wait| {
+                        let text = self.status.wait().and_then(|wait| {
                             report(&mut self.shown, &wait, Instant::now())
                         });
-                        if let Some(line) = line {
-                            return Some(Ok(Frame::data(self.lines.line(&line))));
+                        if let Some(text) = text {
+                            return Some(Ok(Frame::data(line(self.lines, &text))));
                         }
                     }
                 },
@@ -145,18 +133,16 @@ fn seconds(duration: Duration) -> String {
     if seconds < 9.95 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
-impl Lines {
-    fn line(self, text: &str) -> Bytes {
-        let value = match self {
-            Self::Status => json!({ "status": text }),
-            Self::Stream => json!({ "stream": format!("{text}\n") }),
-        };
-        ended(&value)
-    }
+fn line(lines: Lines, text: &str) -> Bytes {
+    let value = match lines {
+        Lines::Status => json!({ "status": text }),
+        Lines::Stream => json!({ "stream": format!("{text}\n") }),
+    };
+    ended(&value)
 }
 
 /// An error answer as the line that dockerd writes when it fails in mid-stream.
-async fn error_line(response: Response<ReplyBody>) -> Bytes {
+async fn error_line(response: Response<ResponseBody>) -> Bytes {
     let (parts, body) = response.into_parts();
     let message = match Limited::new(body, MAX_HEAD).collect().await {
         Ok(body) => message(parts.status, &body.to_bytes()),
@@ -223,7 +209,8 @@ mod tests {
     async fn answered_after(milliseconds: u64, boots: bool) -> (StatusCode, String) {
         let answering = async move {
             sleep(Duration::from_millis(milliseconds)).await;
-            let body = ReplyBody::whole(Bytes::from_static(b"{\"message\":\"no such image\"}\n"));
+            let body =
+                ResponseBody::whole(Bytes::from_static(b"{\"message\":\"no such image\"}\n"));
             let mut response = Response::new(body);
             *response.status_mut() = StatusCode::NOT_FOUND;
             response
@@ -260,7 +247,7 @@ mod tests {
 
     #[test]
     fn classic_builder_gets_lines_in_its_stream() {
-        let line = Lines::Stream.line("booting");
+        let line = line(Lines::Stream, "booting");
         assert_eq!(&line[..], b"{\"stream\":\"booting\\n\"}\r\n");
     }
 

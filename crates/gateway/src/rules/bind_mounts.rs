@@ -1,30 +1,18 @@
-//! Paths of this computer that a container shall see: the engine runs elsewhere and would make an
-//! empty directory of that name. Such a request is refused, with what to do instead.
+//! Bind mounts of this computer's paths. The engine runs elsewhere and would mount an empty
+//! directory of that name, so the request is refused, with what works instead.
 //!
-//! What passes, and why. Named volumes live with the engine. The engine's sockets and directories,
-//! the kernel's (`/dev`, `/proc`, `/sys`, modules) and the clock's zone are asked for by tools that
-//! mean the engine's host: kind, minikube, Testcontainers, monitors. Our own socket means the
-//! engine's, so it becomes that. `local_path` says which path that does not exist is this
-//! computer's all the same.
-
-use std::path::PathBuf;
+//! These pass: named volumes, which live with the engine; the engine's sockets and directories, the
+//! kernel's (`/dev`, `/proc`, `/sys`, modules) and the time zone, because tools such as kind,
+//! minikube, Testcontainers and monitors mean the engine's host by them. dockbridge's own socket
+//! means the engine's, so its path is replaced. `local_path` decides which paths that do not exist
+//! are this computer's all the same.
 
 use serde_json::Value;
 
-use crate::rules::bind_advice::{Kind, Refused};
-use crate::rules::body_paths::{Syntax, labels, sources};
-use crate::rules::endpoints::Binds;
-use crate::rules::local_path::{self, Whose, normal, same};
-
-/// What to do with a bind mount.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BindMounts {
-    /// Paths of this computer are refused.
-    #[default]
-    Refuse,
-    /// All paths are the machine's.
-    Remote,
-}
+use super::bind_advice::{Purpose, RefusedPath};
+use super::body_paths::{Syntax, labels, sources};
+use super::endpoint::BodyPaths;
+use super::local_path::{self, BindMounts, LocalPaths, PathHost, normalized, same};
 
 /// The engine's socket as its own host knows it.
 const ENGINE_SOCKET: &str = "/var/run/docker.sock";
@@ -32,62 +20,50 @@ const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 /// Where compose mounts a secret.
 const SECRETS: &str = "/run/secrets/";
 
-/// What is known of the folders of this computer.
-#[derive(Debug, Clone, Default)]
-pub struct LocalPaths {
-    /// What to do with a bind mount.
-    pub bind_mounts: BindMounts,
-    /// The socket that clients connect to.
-    pub socket: Option<PathBuf>,
-    /// The home folder: what is in it is this computer's, whether it exists yet or not.
-    pub home: Option<PathBuf>,
-}
-
-/// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It passes as it is.
     Pass,
-    /// It passes with this body.
-    Instead(Vec<u8>),
-    /// It is refused.
-    Refused(Box<Refused>),
+    /// Passes with this body.
+    Replace(Vec<u8>),
+    Refuse(Box<RefusedPath>),
 }
 
-/// Looks at the body of a request. One that is not understood is the engine's to refuse. May ask
-/// the file system.
-pub(crate) fn look(binds: Binds, body: &[u8], here: &LocalPaths) -> Outcome {
+/// Examines the body of a request. A body that is not understood passes: the engine refuses it.
+/// Reads the file system.
+pub(crate) fn examine(paths: BodyPaths, body: &[u8], here: &LocalPaths) -> Outcome {
     if here.bind_mounts == BindMounts::Remote {
         return Outcome::Pass;
     }
     let Ok(mut body) = serde_json::from_slice::<Value>(body) else { return Outcome::Pass };
-    let (labels, mut changed) = (labels(binds, &body), false);
-    for mut source in sources(binds, &mut body) {
+    let (labels, mut changed) = (labels(paths, &body), false);
+    for mut source in sources(paths, &mut body) {
         let Some(path) = source.path() else { continue };
-        let clean = normal(&path);
+        let clean = normalized(&path);
         if here.socket.as_deref().is_some_and(|socket| same(&clean, socket)) {
-            changed |= source.becomes(ENGINE_SOCKET);
+            changed |= source.replace(ENGINE_SOCKET);
             continue;
         }
-        let missing = match local_path::whose(&path, here, &labels.projects) {
-            Whose::Engines => continue,
-            Whose::Here { missing } => missing,
+        let missing = match local_path::host_of(&path, here, &labels.projects) {
+            PathHost::Engine => continue,
+            PathHost::Here { missing } => missing,
         };
-        let kind = match source.syntax {
-            _ if local_path::is_socket(&clean) => Kind::Socket,
-            Syntax::Driver => Kind::Driver,
+        let purpose = match source.syntax {
+            _ if local_path::is_socket(&clean) => Purpose::Socket,
+            Syntax::Driver => Purpose::Driver,
             _ if labels.compose
                 && source.target.as_deref().is_some_and(|target| target.starts_with(SECRETS)) =>
             {
-                Kind::Secret
+                Purpose::Secret
             }
-            Syntax::Mount { read_only: true } if labels.compose && !clean.is_dir() => Kind::Config,
-            _ => Kind::Path,
+            Syntax::Mount { read_only: true } if labels.compose && !clean.is_dir() => {
+                Purpose::Config
+            }
+            _ => Purpose::Files,
         };
-        return Outcome::Refused(Box::new(Refused { path, missing, kind }));
+        return Outcome::Refuse(Box::new(RefusedPath { path, missing, purpose }));
     }
     if changed {
-        serde_json::to_vec(&body).map_or(Outcome::Pass, Outcome::Instead)
+        serde_json::to_vec(&body).map_or(Outcome::Pass, Outcome::Replace)
     } else {
         Outcome::Pass
     }
@@ -95,34 +71,38 @@ pub(crate) fn look(binds: Binds, body: &[u8], here: &LocalPaths) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn outcome(body: &str, here: &LocalPaths) -> Outcome {
-        look(Binds::Container, body.as_bytes(), here)
+        examine(BodyPaths::Container, body.as_bytes(), here)
     }
 
-    fn refused(outcome: Outcome) -> (String, bool, Kind) {
+    fn refused(outcome: Outcome) -> (String, bool, Purpose) {
         match outcome {
-            Outcome::Refused(refused) => (refused.path, refused.missing, refused.kind),
+            Outcome::Refuse(refused) => (refused.path, refused.missing, refused.purpose),
             other => panic!("it is not refused: {other:?}"),
         }
     }
 
     fn bind(source: &str) -> Outcome {
-        let here = LocalPaths { home: Some("/home/somebody".into()), ..LocalPaths::default() };
-        let body = serde_json::json!({ "Image": "a", "HostConfig": { "Binds": [format!("{source}:/inside:ro")] } });
-        let by_mount = serde_json::json!({ "HostConfig": { "Mounts": [{ "Type": "bind", "Source": source, "Target": "/inside" }] } });
-        let outcome_of = |body: serde_json::Value| outcome(&body.to_string(), &here);
+        let here = LocalPaths { home: Some("/home/user".into()), ..LocalPaths::default() };
+        let bind = format!("{source}:/inside:ro");
+        let body = json!({ "Image": "a", "HostConfig": { "Binds": [bind] } });
+        let mount = json!({ "Type": "bind", "Source": source, "Target": "/inside" });
+        let by_mount = json!({ "HostConfig": { "Mounts": [mount] } });
+        let outcome_of = |body: Value| outcome(&body.to_string(), &here);
         assert_eq!(outcome_of(body.clone()), outcome_of(by_mount));
         outcome_of(body)
     }
 
     #[test]
-    fn folders_and_files_of_this_computer_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        std::fs::write(folder.path().join("file"), "").unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
+    fn directories_and_files_of_this_computer_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", directory.path().join("dangling")).unwrap();
         for path in [
             path.to_owned(),
             format!("{path}/"),
@@ -130,43 +110,45 @@ mod tests {
             format!("{path}/dangling"),
             format!("{path}/./x/.."),
         ] {
-            assert_eq!(refused(bind(&path)), (path.clone(), false, Kind::Path), "{path}");
+            assert_eq!(refused(bind(&path)), (path.clone(), false, Purpose::Files), "{path}");
         }
         for path in ["/", "/etc", "/tmp", "/etc/../tmp", "//tmp"] {
-            assert_eq!(refused(bind(path)), (path.to_owned(), false, Kind::Path), "{path}");
+            assert_eq!(refused(bind(path)), (path.to_owned(), false, Purpose::Files), "{path}");
         }
         assert_eq!(
             refused(bind(&format!("{path}/missing"))),
-            (format!("{path}/missing"), true, Kind::Path)
+            (format!("{path}/missing"), true, Purpose::Files)
         );
-        assert_eq!(bind("/no-such-folder/data"), Outcome::Pass);
+        assert_eq!(bind("/no-such-directory/data"), Outcome::Pass);
         assert_eq!(bind("/var/run/docker.sock"), Outcome::Pass);
     }
 
     #[test]
-    fn a_missing_path_of_a_compose_project_is_refused() {
+    fn missing_path_of_a_compose_project_is_refused() {
         let body = |source: &str| {
-            let labels = serde_json::json!({
+            let files = "/opt/no-such/etc/compose.yaml,/opt/no-such/app/more.yaml";
+            let labels = json!({
                 "com.docker.compose.project": "app",
                 "com.docker.compose.project.working_dir": "/opt/no-such/app",
-                "com.docker.compose.project.config_files": "/opt/no-such/etc/compose.yaml,/opt/no-such/app/more.yaml",
+                "com.docker.compose.project.config_files": files,
             });
-            serde_json::json!({ "Labels": labels, "HostConfig": { "Binds": [format!("{source}:/data:rw")] } }).to_string()
+            let bind = format!("{source}:/data:rw");
+            json!({ "Labels": labels, "HostConfig": { "Binds": [bind] } }).to_string()
         };
         for source in ["/opt/no-such/app/data", "/opt/no-such/data", "/opt/no-such/etc/x"] {
             assert_eq!(
                 refused(outcome(&body(source), &LocalPaths::default())),
-                (source.to_owned(), true, Kind::Path)
+                (source.to_owned(), true, Purpose::Files)
             );
         }
         assert_eq!(outcome(&body("/mnt/no-such/data"), &LocalPaths::default()), Outcome::Pass);
     }
 
     #[test]
-    fn a_volume_whose_driver_binds_is_a_bind_mount() {
+    fn volume_driver_that_binds_is_a_bind_mount() {
         let volume = |options: &str| {
-            look(
-                Binds::Volume,
+            examine(
+                BodyPaths::Volume,
                 format!("{{\"Name\":\"v\",{options}}}").as_bytes(),
                 &LocalPaths::default(),
             )
@@ -176,13 +158,16 @@ mod tests {
             (r#""DriverOpts":{"o":"ro, rbind","device":"/tmp/../etc"}"#, "/tmp/../etc"),
             (r#""driver":"","driveropts":{"type":"bind","device":"./data"}"#, "./data"),
             (
-                r#""DriverOpts":{"type":"overlay","device":"overlay","o":"lowerdir=/proc:/etc,upperdir=/tmp,workdir=/tmp"}"#,
+                concat!(
+                    r#""DriverOpts":{"type":"overlay","device":"overlay","#,
+                    r#""o":"lowerdir=/proc:/etc,upperdir=/tmp,workdir=/tmp"}"#
+                ),
                 "/etc",
             ),
         ] {
             assert_eq!(
                 refused(volume(options)),
-                (path.to_owned(), false, Kind::Driver),
+                (path.to_owned(), false, Purpose::Driver),
                 "{options}"
             );
         }
@@ -196,42 +181,49 @@ mod tests {
         ] {
             assert_eq!(volume(options), Outcome::Pass, "{options}");
         }
-        let mount = r#"{"Type":"volume","Target":"/x","VolumeOptions":{"DriverConfig":{"Options":{"o":"bind","device":"/etc"}}}}"#;
+        let options = r#"{"DriverConfig":{"Options":{"o":"bind","device":"/etc"}}}"#;
+        let mount = format!(r#"{{"Type":"volume","Target":"/x","VolumeOptions":{options}}}"#);
         let container = format!("{{\"HostConfig\":{{\"Mounts\":[{mount}]}}}}");
-        assert_eq!(refused(outcome(&container, &LocalPaths::default())).2, Kind::Driver);
+        assert_eq!(refused(outcome(&container, &LocalPaths::default())).2, Purpose::Driver);
         let service =
             format!("{{\"TaskTemplate\":{{\"ContainerSpec\":{{\"Mounts\":[{mount}]}}}}}}");
         assert_eq!(
-            refused(look(Binds::Service, service.as_bytes(), &LocalPaths::default())).2,
-            Kind::Driver
+            refused(examine(BodyPaths::Service, service.as_bytes(), &LocalPaths::default())).2,
+            Purpose::Driver
         );
         let remote = LocalPaths { bind_mounts: BindMounts::Remote, ..LocalPaths::default() };
         assert_eq!(outcome(&container, &remote), Outcome::Pass);
     }
 
     #[test]
-    fn what_a_path_is_wanted_for_is_known() {
+    fn purpose_of_a_path_is_recognized() {
         let compose = |mount: Value| {
-            let body = serde_json::json!({ "Labels": { "com.docker.compose.project": "app" }, "HostConfig": { "Mounts": [mount] } });
+            let labels = json!({ "com.docker.compose.project": "app" });
+            let body = json!({ "Labels": labels, "HostConfig": { "Mounts": [mount] } });
             refused(outcome(&body.to_string(), &LocalPaths::default())).2
         };
-        let mount = |target: &str, read_only: bool| serde_json::json!({ "Type": "bind", "Source": "/etc/hostname", "Target": target, "ReadOnly": read_only });
-        assert_eq!(compose(mount("/run/secrets/password", true)), Kind::Secret);
-        assert_eq!(compose(mount("/settings", true)), Kind::Config);
-        assert_eq!(compose(mount("/settings", false)), Kind::Path);
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("agent.7");
+        let mount = |target: &str, read_only: bool| {
+            let source = "/etc/hostname";
+            json!({ "Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only })
+        };
+        assert_eq!(compose(mount("/run/secrets/password", true)), Purpose::Secret);
+        assert_eq!(compose(mount("/settings", true)), Purpose::Config);
+        assert_eq!(compose(mount("/settings", false)), Purpose::Files);
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("agent.7");
         let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert_eq!(refused(bind(socket.to_str().unwrap())).2, Kind::Socket);
-        let plain = r#"{"HostConfig":{"Mounts":[{"Type":"bind","Source":"/etc/hostname","Target":"/run/secrets/x","ReadOnly":true}]}}"#;
-        assert_eq!(refused(outcome(plain, &LocalPaths::default())).2, Kind::Path);
+        assert_eq!(refused(bind(socket.to_str().unwrap())).2, Purpose::Socket);
+        let plain = json!({ "HostConfig": { "Mounts": [mount("/run/secrets/x", true)] } });
+        let plain = plain.to_string();
+        assert_eq!(refused(outcome(&plain, &LocalPaths::default())).2, Purpose::Files);
     }
 
     #[test]
     fn named_volumes_and_other_mounts_pass() {
         for body in [
             r#"{"HostConfig":{"Binds":["data:/data","/anonymous"]}}"#,
-            r#"{"HostConfig":{"Binds":null,"Mounts":[{"Type":"volume","Source":"/tmp"},{"Type":"tmpfs"},7,null]}}"#,
+            r#"{"HostConfig":{"Binds":null,"Mounts":[{"Type":"volume","Source":"/tmp"}]}}"#,
+            r#"{"HostConfig":{"Mounts":[{"Type":"tmpfs"},7,null]}}"#,
             r#"{"HostConfig":null}"#,
             r#"{"Image":"a"}"#,
             r#"{"HostConfig":{"Binds":["/tmp:/x"]}"#,
@@ -251,23 +243,22 @@ mod tests {
         let service =
             r#"{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"type":"bind","source":"/tmp"}]}}}"#;
         assert_eq!(
-            refused(look(Binds::Service, service.as_bytes(), &LocalPaths::default())).0,
+            refused(examine(BodyPaths::Service, service.as_bytes(), &LocalPaths::default())).0,
             "/tmp"
         );
     }
 
     #[test]
-    fn our_own_socket_is_the_engines() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("docker.sock");
+    fn own_socket_is_replaced_by_the_engines() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
         std::fs::write(&socket, "").unwrap();
         let here = LocalPaths { socket: Some(socket.clone()), ..LocalPaths::default() };
-        let body = serde_json::json!({ "Image": "ryuk", "HostConfig": { "Binds": [format!("{}:/var/run/docker.sock:rw", socket.display())] } });
-        let Outcome::Instead(body) = outcome(&body.to_string(), &here) else { panic!("it passes") };
+        let bind = format!("{}:/var/run/docker.sock:rw", socket.display());
+        let body = json!({ "Image": "ryuk", "HostConfig": { "Binds": [bind] } });
+        let Outcome::Replace(body) = outcome(&body.to_string(), &here) else { panic!("it passes") };
         let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(
-            body,
-            serde_json::json!({ "Image": "ryuk", "HostConfig": { "Binds": ["/var/run/docker.sock:/var/run/docker.sock:rw"] } })
-        );
+        let bind = "/var/run/docker.sock:/var/run/docker.sock:rw";
+        assert_eq!(body, json!({ "Image": "ryuk", "HostConfig": { "Binds": [bind] } }));
     }
 }

@@ -1,21 +1,20 @@
-//! Where bodies of the Engine API name paths of the engine's host: bind mounts in both forms, and
+//! Finds the paths of the engine's host in bodies of the Engine API: bind mounts in both forms, and
 //! options of volume drivers that are bind mounts by another name.
 
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::rules::endpoints::Binds;
+use super::endpoint::BodyPaths;
 
-/// A path in a body, and how it stands there.
+/// A path in a body.
 pub(crate) struct Source<'a> {
     place: Place<'a>,
     pub(crate) syntax: Syntax,
-    /// Where the container sees it.
+    /// The mount point in the container.
     pub(crate) target: Option<String>,
 }
 
-/// In which form it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Syntax {
     /// `source:destination[:options]`
@@ -26,31 +25,32 @@ pub(crate) enum Syntax {
     Driver,
 }
 
+/// Where in a JSON string the path stands.
 enum Place<'a> {
-    /// `source:destination[:options]`
+    /// Before the first colon.
     Front(&'a mut Value),
-    /// The whole text.
+    /// It is the whole string.
     Whole(&'a mut Value),
-    /// Among other options.
+    /// Among other options. It cannot be replaced.
     Within(String),
 }
 
 impl Source<'_> {
-    /// The path, if it is one.
+    /// `None` if the text is no path.
     pub(crate) fn path(&self) -> Option<String> {
         let text = match &self.place {
             Place::Front(bind) => bind.as_str()?.split_once(':')?.0,
             Place::Whole(source) => source.as_str()?,
             Place::Within(path) => path,
         };
-        // A volume driver takes any text for a path. Elsewhere, text that is not absolute is the
+        // A volume driver takes any text for a path. Elsewhere a text that is not absolute is the
         // name of a volume, or no mount at all.
         let is_path = text.starts_with('/') || (self.syntax == Syntax::Driver && !text.is_empty());
         is_path.then(|| text.to_owned())
     }
 
-    /// Another path instead. `false` where none can stand.
-    pub(crate) fn becomes(&mut self, path: &str) -> bool {
+    /// `false` if the path cannot be replaced.
+    pub(crate) fn replace(&mut self, path: &str) -> bool {
         match &mut self.place {
             Place::Front(bind) => {
                 let rest = bind
@@ -66,56 +66,56 @@ impl Source<'_> {
     }
 }
 
-/// What the labels of a new container tell of where it comes from.
+/// Where a new container comes from, by its labels.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
-    /// It is of a compose project.
+    /// It belongs to a compose project.
     pub(crate) compose: bool,
-    /// Directories of this computer with a project in them.
+    /// Project directories on this computer.
     pub(crate) projects: Vec<PathBuf>,
 }
 
 /// The labels of a container, a service or a volume.
-pub(crate) fn labels(binds: Binds, body: &Value) -> Labels {
-    let mut told = Labels::default();
-    let labelled: Vec<&Value> = match binds {
-        Binds::Container | Binds::Volume => vec![body],
-        Binds::Service => seen(body, "TaskTemplate")
-            .flat_map(|template| seen(template, "ContainerSpec"))
+pub(crate) fn labels(paths: BodyPaths, body: &Value) -> Labels {
+    let mut found = Labels::default();
+    let labeled: Vec<&Value> = match paths {
+        BodyPaths::Container | BodyPaths::Volume => vec![body],
+        BodyPaths::Service => fields(body, "TaskTemplate")
+            .flat_map(|template| fields(template, "ContainerSpec"))
             .collect(),
     };
-    let labels = labelled
+    let labels = labeled
         .into_iter()
-        .flat_map(|value| seen(value, "Labels"))
+        .flat_map(|value| fields(value, "Labels"))
         .filter_map(Value::as_object)
         .flatten();
     for (name, value) in labels {
         let Some(value) = value.as_str() else { continue };
         match name.as_str() {
-            "com.docker.compose.project" => told.compose = true,
+            "com.docker.compose.project" => found.compose = true,
             "com.docker.compose.project.working_dir" | "devcontainer.local_folder" => {
-                told.projects.push(value.into())
+                found.projects.push(value.into())
             }
             "com.docker.compose.project.config_files" => {
-                let folders =
+                let directories =
                     value.split(',').filter_map(|file| std::path::Path::new(file).parent());
-                told.projects.extend(folders.map(PathBuf::from));
+                found.projects.extend(directories.map(PathBuf::from));
             }
             _ => {}
         }
     }
-    told.projects.retain(|folder| folder.is_absolute());
-    told
+    found.projects.retain(|directory| directory.is_absolute());
+    found
 }
 
 /// All paths in a body.
-pub(crate) fn sources(binds: Binds, body: &mut Value) -> Vec<Source<'_>> {
-    let specs: Vec<&mut Value> = match binds {
-        Binds::Container => fields(body, "HostConfig").collect(),
-        Binds::Service => fields(body, "TaskTemplate")
-            .flat_map(|template| fields(template, "ContainerSpec"))
+pub(crate) fn sources(paths: BodyPaths, body: &mut Value) -> Vec<Source<'_>> {
+    let specs: Vec<&mut Value> = match paths {
+        BodyPaths::Container => fields_mut(body, "HostConfig").collect(),
+        BodyPaths::Service => fields_mut(body, "TaskTemplate")
+            .flat_map(|template| fields_mut(template, "ContainerSpec"))
             .collect(),
-        Binds::Volume => return of_driver(body, "Driver", "DriverOpts"),
+        BodyPaths::Volume => return of_driver(body, "Driver", "DriverOpts"),
     };
     let mut sources = Vec::new();
     for spec in specs {
@@ -136,10 +136,10 @@ pub(crate) fn sources(binds: Binds, body: &mut Value) -> Vec<Source<'_>> {
 }
 
 fn of_mount(mount: &mut Value) -> Vec<Source<'_>> {
-    let text = |name| seen(mount, name).find_map(Value::as_str);
+    let text = |name| fields(mount, name).find_map(Value::as_str);
     let (kind, target) =
         (text("Type").unwrap_or_default().to_ascii_lowercase(), text("Target").map(str::to_owned));
-    let read_only = seen(mount, "ReadOnly").any(|value| value == &Value::Bool(true));
+    let read_only = fields(mount, "ReadOnly").any(|value| value == &Value::Bool(true));
     match kind.as_str() {
         "bind" => {
             let source = |value| Source {
@@ -147,31 +147,31 @@ fn of_mount(mount: &mut Value) -> Vec<Source<'_>> {
                 syntax: Syntax::Mount { read_only },
                 target: target.clone(),
             };
-            fields(mount, "Source").map(source).collect()
+            fields_mut(mount, "Source").map(source).collect()
         }
-        "volume" => fields(mount, "VolumeOptions")
-            .flat_map(|options| fields(options, "DriverConfig"))
+        "volume" => fields_mut(mount, "VolumeOptions")
+            .flat_map(|options| fields_mut(options, "DriverConfig"))
             .flat_map(|driver| of_driver(driver, "Name", "Options"))
             .collect(),
         _ => Vec::new(),
     }
 }
 
-/// The driver `local` mounts what its options say, as mount(8) does: a bind mount, or layers of
+/// The driver `local` mounts by its options as mount(8) does: a bind mount, or an overlay of
 /// directories.
 fn of_driver<'a>(
     volume: &'a mut Value,
     driver: &'static str,
     options: &'static str,
 ) -> Vec<Source<'a>> {
-    // It is the one that is taken where none is named.
-    let is_local = seen(volume, driver)
+    // The default driver.
+    let is_local = fields(volume, driver)
         .filter_map(Value::as_str)
         .all(|name| name.is_empty() || name == "local");
     if !is_local {
         return Vec::new();
     }
-    fields(volume, options).filter_map(Value::as_object_mut).flat_map(of_options).collect()
+    fields_mut(volume, options).filter_map(Value::as_object_mut).flat_map(of_options).collect()
 }
 
 fn of_options(options: &mut Map<String, Value>) -> Vec<Source<'_>> {
@@ -185,18 +185,18 @@ fn of_options(options: &mut Map<String, Value>) -> Vec<Source<'_>> {
     if kind != "overlay" {
         return Vec::new();
     }
-    let folders = flags
+    let directories = flags
         .iter()
         .filter_map(|flag| flag.split_once('='))
         .filter(|(name, _)| matches!(*name, "lowerdir" | "upperdir" | "workdir"));
-    let folders = folders
-        .flat_map(|(_, folders)| folders.split(':'))
-        .map(|folder| Place::Within(folder.to_owned()));
-    folders.map(source).collect()
+    let directories = directories
+        .flat_map(|(_, directories)| directories.split(':'))
+        .map(|directory| Place::Within(directory.to_owned()));
+    directories.map(source).collect()
 }
 
-/// Fields of this name in any case, as Go reads JSON.
-pub(crate) fn fields<'a>(
+/// Fields of this name in any case, as Go reads JSON, to be changed.
+pub(crate) fn fields_mut<'a>(
     value: &'a mut Value,
     name: &'static str,
 ) -> impl Iterator<Item = &'a mut Value> {
@@ -208,8 +208,8 @@ pub(crate) fn fields<'a>(
         .map(|(_, value)| value)
 }
 
-/// The same, to be read.
-pub(crate) fn seen<'a>(value: &'a Value, name: &'static str) -> impl Iterator<Item = &'a Value> {
+/// Fields of this name in any case, as Go reads JSON.
+pub(crate) fn fields<'a>(value: &'a Value, name: &'static str) -> impl Iterator<Item = &'a Value> {
     value
         .as_object()
         .into_iter()

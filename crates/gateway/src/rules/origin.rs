@@ -1,14 +1,14 @@
-//! Who may ask, where browsers can reach the endpoint as well: a page of any site may send requests
-//! to a port of this computer, and a name of its own may lead there. Programs that are no browsers
-//! name the port's own address, and no origin.
+//! The origin check, where browsers can reach the endpoint: a web page of any site may send requests
+//! to a port of this computer, and a DNS name of the site may resolve to this computer. Programs that
+//! are no browsers name the port by its own address, and send no `Origin`.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Uri};
 
-/// Set by browsers for every request, and by nobody else. `none` is a person who typed the address.
+/// Set by browsers only, for every request. `none` means that the user typed the address.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Why this request is not taken, if it is not.
+/// Why this request is refused, if it is.
 pub(crate) fn refusal(uri: &Uri, headers: &HeaderMap) -> Option<&'static str> {
     let hosts = headers
         .get_all(HOST)
@@ -59,7 +59,7 @@ fn is_port_number(port: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn asked(uri: &str, headers: &[(&'static str, &str)]) -> bool {
+    fn accepted(uri: &str, headers: &[(&'static str, &str)]) -> bool {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_computers_own_names_are_taken() {
+    fn only_names_of_this_computer_are_accepted() {
         for host in [
             "localhost",
             "localhost:2375",
@@ -78,7 +78,7 @@ mod tests {
             "[::1]",
             "[::1]:2375",
         ] {
-            assert!(asked("/info", &[("host", host)]), "{host}");
+            assert!(accepted("/info", &[("host", host)]), "{host}");
         }
         for host in [
             "",
@@ -95,23 +95,23 @@ mod tests {
             "[::1].evil.example",
             "localhost:x",
         ] {
-            assert!(!asked("/info", &[("host", host)]), "{host}");
+            assert!(!accepted("/info", &[("host", host)]), "{host}");
         }
-        assert!(!asked("/info", &[]));
-        assert!(!asked("http://evil.example/info", &[("host", "localhost")]));
-        assert!(asked("http://localhost:2375/info", &[("host", "localhost:2375")]));
+        assert!(!accepted("/info", &[]));
+        assert!(!accepted("http://evil.example/info", &[("host", "localhost")]));
+        assert!(accepted("http://localhost:2375/info", &[("host", "localhost:2375")]));
     }
 
     #[test]
-    fn what_a_browser_sends_for_a_page_is_refused() {
-        assert!(!asked("/info", &[("host", "localhost"), ("origin", "http://localhost")]));
-        assert!(!asked("/info", &[("host", "localhost"), ("origin", "null")]));
-        for (site, taken) in
+    fn requests_of_web_pages_are_refused() {
+        assert!(!accepted("/info", &[("host", "localhost"), ("origin", "http://localhost")]));
+        assert!(!accepted("/info", &[("host", "localhost"), ("origin", "null")]));
+        for (site, is_accepted) in
             [("cross-site", false), ("same-site", false), ("same-origin", false), ("none", true)]
         {
             assert_eq!(
-                asked("/info", &[("host", "localhost"), ("sec-fetch-site", site)]),
-                taken,
+                accepted("/info", &[("host", "localhost"), ("sec-fetch-site", site)]),
+                is_accepted,
                 "{site}"
             );
         }

@@ -1,33 +1,32 @@
-//! What is said of published ports where the engine's own words do not help: a port that the
-//! machine itself uses, and a container in the machine's own network, whose ports do not appear on
-//! this computer.
+//! Advice about published ports where the engine's own words do not help: a port that the machine
+//! itself uses, and a container in the machine's network (`--network host`), whose ports do not
+//! appear on this computer.
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use ports::Asked;
 use serde_json::Value;
 
-use crate::error::Failure;
-use crate::rules::body_paths::fields;
-use crate::rules::disk_space::{is_short, warned};
-use crate::wire::body::ReplyBody;
-use crate::wire::framing::MAX_HEAD;
+use super::body_paths::fields;
+use super::rewrite::{rewrite, with_warning};
+use crate::error::Error;
+use crate::wire::limits::is_short;
+use crate::wire::response_body::ResponseBody;
 
-/// A container that is to be created in the machine's own network.
+/// A container that is to be created in the machine's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct InHostNetwork {
-    /// Host port and container port that it names nevertheless.
+pub(crate) struct HostNetwork {
+    /// Host port and container port that it publishes or exposes, without effect.
     named: Option<(String, String)>,
 }
 
-impl InHostNetwork {
+impl HostNetwork {
     /// From the body of a creation.
-    pub(crate) fn of(body: &mut Value) -> Option<Self> {
-        let mut configs = fields(body, "HostConfig");
-        let config = configs.next()?;
-        let is_host = fields(config, "NetworkMode").any(|mode| mode == "host");
+    pub(crate) fn of(body: &Value) -> Option<Self> {
+        let config = fields(body, "HostConfig").next()?;
+        if !fields(config, "NetworkMode").any(|mode| mode == "host") {
+            return None;
+        }
         let published = fields(config, "PortBindings").find_map(|ports| {
             let (inside, bindings) = ports.as_object()?.iter().next()?;
             let inside = inside.split('/').next()?.to_owned();
@@ -37,8 +36,6 @@ impl InHostNetwork {
                 .filter(|port| port.parse::<u16>().is_ok());
             Some((host_port.unwrap_or(&inside).to_owned(), inside))
         });
-        drop(configs);
-        is_host.then_some(())?;
         let exposed = || {
             let exposed = fields(body, "ExposedPorts")
                 .find_map(|ports| ports.as_object()?.keys().next().cloned())?;
@@ -53,61 +50,48 @@ impl InHostNetwork {
             self.named.as_ref().map_or(("PORT", "PORT"), |(here, inside)| (here, inside));
         format!(
             "The container uses the machine's own network: what it listens on does not appear on \
-                this computer. Forward a port of it with `dockbridge ports add \
-                {here}:{container}:{inside}`"
+             this computer. Forward a port of it with `dockbridge ports add \
+             {here}:{container}:{inside}`"
         )
     }
 }
 
-/// The engine's answer to a creation, with a warning among the engine's own.
-pub(crate) async fn created(
-    network: &InHostNetwork,
+/// Adds the warning to the response to a creation.
+pub(crate) async fn warn(
+    network: &HostNetwork,
     name: Option<&str>,
-    response: Response<ReplyBody>,
-) -> Result<Response<ReplyBody>, Failure> {
+    response: Response<ResponseBody>,
+) -> Result<Response<ResponseBody>, Error> {
     if response.status() != StatusCode::CREATED || !is_short(response.headers()) {
         return Ok(response);
     }
-    changed(response, |body| {
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let id = answer["Id"].as_str().unwrap_or_default();
+    rewrite(response, |body| {
+        let created: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let id = created["Id"].as_str().unwrap_or_default();
         let container = name.unwrap_or_else(|| id.get(..12).unwrap_or(id));
-        warned(body, &network.warning(container))
+        with_warning(body, &network.warning(container))
     })
     .await
 }
 
-/// The engine's refusal of a start, with what can be done where the machine's own addresses are the
-/// reason.
-pub(crate) async fn refused(
+/// Adds advice to the engine's refusal of a start if an address of the machine is the reason.
+pub(crate) async fn advise(
     asked: &Asked,
-    response: Response<ReplyBody>,
-) -> Result<Response<ReplyBody>, Failure> {
+    response: Response<ResponseBody>,
+) -> Result<Response<ResponseBody>, Error> {
     if !is_short(response.headers()) {
         return Ok(response);
     }
-    changed(response, |body| explained(&body, asked).unwrap_or(body)).await
+    rewrite(response, |body| with_advice(&body, asked).unwrap_or(body)).await
 }
 
-fn explained(body: &Bytes, asked: &Asked) -> Option<Bytes> {
-    let mut answer: Value = serde_json::from_slice(body).ok()?;
-    let message = answer.get_mut("message")?;
+fn with_advice(body: &Bytes, asked: &Asked) -> Option<Bytes> {
+    let mut error: Value = serde_json::from_slice(body).ok()?;
+    let message = error.get_mut("message")?;
     let words = message.as_str()?;
     let advice = asked.advice(words)?;
     *message = format!("{}. {advice}", words.trim_end_matches('.')).into();
-    serde_json::to_vec(&answer).ok().map(Bytes::from)
-}
-
-async fn changed(
-    response: Response<ReplyBody>,
-    change: impl FnOnce(Bytes) -> Bytes,
-) -> Result<Response<ReplyBody>, Failure> {
-    let (mut parts, body) = response.into_parts();
-    let body =
-        Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
-    let body = change(body);
-    parts.headers.insert(CONTENT_LENGTH, body.len().into());
-    Ok(Response::from_parts(parts, ReplyBody::whole(body)))
+    serde_json::to_vec(&error).ok().map(Bytes::from)
 }
 
 #[cfg(test)]
@@ -115,26 +99,28 @@ mod tests {
     use super::*;
 
     fn warning(body: &str) -> Option<String> {
-        InHostNetwork::of(&mut serde_json::from_str(body).unwrap())
-            .map(|network| network.warning("web"))
+        HostNetwork::of(&serde_json::from_str(body).unwrap()).map(|network| network.warning("web"))
     }
 
     #[test]
-    fn a_container_in_the_machines_network_is_told_how_its_ports_are_reached() {
-        let told = |body: &str| warning(body).unwrap();
+    fn container_in_the_hosts_network_gets_the_command_that_forwards_its_ports() {
+        let advice = |body: &str| warning(body).unwrap();
         assert!(
-            told(r#"{"HostConfig":{"NetworkMode":"host"}}"#)
+            advice(r#"{"HostConfig":{"NetworkMode":"host"}}"#)
                 .ends_with("`dockbridge ports add PORT:web:PORT`")
         );
         assert!(
-            told(r#"{"hostconfig":{"networkmode":"host"},"ExposedPorts":{"80/tcp":{}}}"#)
+            advice(r#"{"hostconfig":{"networkmode":"host"},"ExposedPorts":{"80/tcp":{}}}"#)
                 .ends_with("ports add 80:web:80`")
         );
-        let published = r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}}"#;
-        assert!(told(published).ends_with("ports add 8080:web:80`"));
+        let published = concat!(
+            r#"{"HostConfig":{"NetworkMode":"host","#,
+            r#""PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}}"#
+        );
+        assert!(advice(published).ends_with("ports add 8080:web:80`"));
         let unnamed =
             r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":[{"HostPort":""}]}}}"#;
-        assert!(told(unnamed).ends_with("ports add 80:web:80`"));
+        assert!(advice(unnamed).ends_with("ports add 80:web:80`"));
         for other in [
             r#"{"HostConfig":{"NetworkMode":"bridge"}}"#,
             r#"{"HostConfig":{}}"#,

@@ -1,29 +1,27 @@
 //! Containers that were created through this endpoint and publish no port: their start needs no
 //! inspect.
 //!
-//! What a container publishes is fixed when it is created, and its id is never given to another.
+//! What a container publishes is fixed when it is created, and its id is never reused.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::Failure;
-use crate::rules::body_paths::seen;
-use crate::rules::disk_space::is_short;
-use crate::wire::body::ReplyBody;
-use crate::wire::framing::MAX_HEAD;
+use super::body_paths::fields;
+use super::rewrite::read;
+use crate::error::Error;
+use crate::wire::limits::is_short;
+use crate::wire::response_body::ResponseBody;
 
-/// About 600 KiB. Each of the oldest beyond that costs one inspect when it is started.
-const MOST: usize = 4096;
+/// About 600 KiB. The start of an older container costs one inspect.
+const MAX_IDS: usize = 4096;
 
 /// Full ids.
 #[derive(Debug, Default)]
-pub(crate) struct Created(Mutex<Inner>);
+pub(crate) struct Portless(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -33,40 +31,37 @@ struct Inner {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Created {
     #[serde(rename = "Id")]
     id: String,
 }
 
-impl Created {
-    /// Whether this container is known to publish nothing. Only full ids are known: another
-    /// container may get the name.
-    pub(crate) fn publishes_nothing(&self, reference: &str) -> bool {
+impl Portless {
+    /// Only full ids are known: a name may pass to another container.
+    pub(crate) fn contains(&self, reference: &str) -> bool {
         self.inner().ids.contains(reference)
     }
 
-    /// Reads the engine's answer to the creation of a container that publishes nothing.
+    /// Reads the engine's response to the creation of a container that publishes nothing.
     pub(crate) async fn learn(
         &self,
-        response: Response<ReplyBody>,
-    ) -> Result<Response<ReplyBody>, Failure> {
+        response: Response<ResponseBody>,
+    ) -> Result<Response<ResponseBody>, Error> {
         if response.status() != StatusCode::CREATED || !is_short(response.headers()) {
             return Ok(response);
         }
-        let (parts, body) = response.into_parts();
-        let body =
-            Limited::new(body, MAX_HEAD).collect().await.map_err(Failure::Unreadable)?.to_bytes();
+        let (response, body) = read(response).await?;
         self.remember(&body);
-        Ok(Response::from_parts(parts, ReplyBody::whole(body)))
+        Ok(response)
     }
 
-    fn remember(&self, answer: &Bytes) {
-        let Ok(Answer { id }) = serde_json::from_slice(answer) else { return };
+    fn remember(&self, body: &[u8]) {
+        let Ok(Created { id }) = serde_json::from_slice(body) else { return };
         let mut inner = self.inner();
         if inner.ids.insert(id.clone()) {
             inner.order.push_back(id);
         }
-        while inner.order.len() > MOST {
+        while inner.order.len() > MAX_IDS {
             if let Some(oldest) = inner.order.pop_front() {
                 inner.ids.remove(&oldest);
             }
@@ -79,13 +74,12 @@ impl Created {
     }
 }
 
-/// Whether a container that is created like this publishes nothing. `false` where that is not
-/// understood.
+/// Whether the body of a creation asks for no published port. `false` if it is not understood.
 pub(crate) fn asks_for_no_port(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
-    let host_configs = || seen(&body, "HostConfig");
-    let bindings = host_configs().flat_map(|config| seen(config, "PortBindings"));
-    let mut publish_all = host_configs().flat_map(|config| seen(config, "PublishAllPorts"));
+    let host_configs = || fields(&body, "HostConfig");
+    let bindings = host_configs().flat_map(|config| fields(config, "PortBindings"));
+    let mut publish_all = host_configs().flat_map(|config| fields(config, "PublishAllPorts"));
     let is_empty =
         |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
     body.is_object()
@@ -98,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_asks_for_no_port_is_known_by_its_creation() {
+    fn creation_shows_whether_a_container_publishes_ports() {
         for body in [
             r#"{"Image":"a"}"#,
             r#"{"Image":"a","ExposedPorts":{"80/tcp":{}},"HostConfig":null}"#,
@@ -120,21 +114,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_remembered_by_their_full_id() {
-        let created = Created::default();
-        for n in 0..=MOST {
-            created.remember(&Bytes::from(format!("{{\"Id\":\"{n:064x}\",\"Warnings\":[]}}\n")));
+    fn last_ids_are_remembered_in_full() {
+        let portless = Portless::default();
+        for n in 0..=MAX_IDS {
+            portless.remember(format!("{{\"Id\":\"{n:064x}\",\"Warnings\":[]}}\n").as_bytes());
         }
-        created.remember(&Bytes::from("no JSON"));
+        portless.remember(b"no JSON");
         assert!(
-            created.publishes_nothing(&format!("{MOST:064x}"))
-                && created.publishes_nothing(&format!("{:064x}", 1))
+            portless.contains(&format!("{MAX_IDS:064x}"))
+                && portless.contains(&format!("{:064x}", 1))
         );
-        assert!(!created.publishes_nothing(&format!("{:064x}", 0)), "the oldest gives way");
-        assert!(
-            !created.publishes_nothing(&format!("{MOST:064x}")[..12])
-                && !created.publishes_nothing("")
-        );
-        assert_eq!(created.inner().order.len(), MOST);
+        assert!(!portless.contains(&format!("{:064x}", 0)), "the oldest is forgotten");
+        assert!(!portless.contains(&format!("{MAX_IDS:064x}")[..12]) && !portless.contains(""));
+        assert_eq!(portless.inner().order.len(), MAX_IDS);
     }
 }

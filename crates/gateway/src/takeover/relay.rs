@@ -1,38 +1,42 @@
-//! An answer without an end, such as a log that is followed: its chunks pass from the engine to the
-//! client byte for byte, and HTTP is spoken again behind the last of them. Meanwhile neither side's
-//! HTTP has buffers: a silent stream holds none.
+//! Relays a response without an end, such as a followed log: its chunks pass from the engine to the
+//! client byte for byte, and HTTP goes on behind the last of them. hyper cannot release its buffers,
+//! so a silent stream would hold them on both sides.
 
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Request, Version};
-use hyper::body::Body;
+use hyper::body::{Body, Frame};
 use lifecycle::Guard;
 use tokio::io::{AsyncRead, ReadBuf};
 use tunnel::Class;
 
-use crate::context::{Busy, Link};
-use crate::rules::endpoints::Route;
-use crate::session::Departure;
-use crate::takeover::hijack::{PIECE, TURNS};
-use crate::upstream::connection::{Upstream, Way};
+use super::departure::Departure;
+use crate::context::ClientContext;
+use crate::rules::route::Route;
+use crate::upstream::connection::Upstream;
 use crate::upstream::io::EngineIo;
 use crate::wire::chunked::Chunks;
 use crate::wire::client_io::{ClientIo, Watch};
+use crate::wire::in_flight::Busy;
+use crate::wire::request_progress::RequestProgress;
+use crate::wire::response_body::ResponseBody;
 use crate::wire::socket::Socket;
-use crate::wire::write_buffer::Outflow;
+use crate::wire::write_buffer::{PIECE, TURNS, WriteBuffer};
 
-/// Whether the answer to this request may be relayed: nothing is left to do but to pass it on, and
-/// nothing but its end can end the connection.
-pub(crate) fn may_follow<B: Body>(route: &Route, request: &Request<B>) -> bool {
+/// Whether the response to this request may be relayed: nothing is left to do but pass it on, and
+/// only its end can end the connection.
+pub(crate) fn is_possible<B: Body>(route: &Route, request: &Request<B>) -> bool {
     let headers = request.headers();
     let keeps = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
-    route.lasting
+    route.relays
         && request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_end_stream()
@@ -40,64 +44,92 @@ pub(crate) fn may_follow<B: Body>(route: &Route, request: &Request<B>) -> bool {
         && headers.get_all(CONNECTION).iter().all(keeps)
 }
 
-/// An answer of which the engine's head was read, and nothing behind it.
+/// A response of which the engine's head was read, and nothing behind it.
 pub(crate) struct Relay {
     engine: EngineIo,
-    way: Arc<Way>,
+    progress: Arc<RequestProgress>,
     class: Class,
     guard: Arc<Guard>,
     busy: Busy,
+    /// The server has taken the head, and asks for the body.
+    head_taken: Arc<AtomicBool>,
     chunks: Chunks,
-    outflow: Outflow,
+    buffer: WriteBuffer,
     /// The last byte was read.
     ended: bool,
-    /// Nothing came behind it.
+    /// No byte came behind it.
     clean: bool,
 }
 
+/// The body of a relayed response as the HTTP server sees it: in chunks, and never any.
+struct HeadOnly(Arc<AtomicBool>);
+
+impl Body for HeadOnly {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        // The head stands before it in what hyper writes next.
+        self.0.store(true, Ordering::Release);
+        Poll::Pending
+    }
+}
+
 impl Relay {
-    /// Takes the stream from the HTTP client, which goes.
-    pub(crate) fn of(upstream: Upstream, guard: Arc<Guard>, busy: Busy) -> Self {
-        let (engine, way, class) = (upstream.io(), upstream.way(), upstream.class);
-        // It does not read any more.
+    /// Takes the stream from the HTTP client, which ends. Returns the body for the HTTP server, too.
+    pub(crate) fn of(upstream: Upstream, guard: Arc<Guard>, busy: Busy) -> (Self, ResponseBody) {
+        let (engine, progress, class) = (upstream.io(), upstream.progress(), upstream.class);
+        // Ended first: it must not read any more.
         drop(upstream);
-        engine.goes_on();
-        Self {
+        engine.resume();
+        let head_taken = Arc::<AtomicBool>::default();
+        let body = ResponseBody::streamed(HeadOnly(head_taken.clone()));
+        let relay = Self {
             engine,
-            way,
+            progress,
             class,
             guard,
             busy,
+            head_taken,
             chunks: Chunks::default(),
-            outflow: Outflow::default(),
+            buffer: WriteBuffer::default(),
             ended: false,
             clean: true,
-        }
+        };
+        (relay, body)
     }
 
-    /// Passes it on. True when the client has all of it; otherwise the engine or the client broke
-    /// off.
+    /// Whether the head is in what the HTTP server has written or is about to write.
+    pub(crate) fn is_head_taken(&self) -> bool {
+        self.head_taken.load(Ordering::Acquire)
+    }
+
+    /// Passes the body on. True when the client has all of it; otherwise the engine or the client
+    /// broke off.
     pub(crate) async fn run<S: Socket>(
         mut self,
-        client: &mut ClientIo<S>,
+        client_io: &mut ClientIo<S>,
         watch: &Watch<S>,
-        link: &Link,
+        client: &ClientContext,
         departure: &mut Departure,
     ) -> bool {
         let passed = poll_fn(|cx| {
             watch.arm();
-            link.poll_drivers(cx);
-            // First: a client's end that is there before the answer's is told to the engine.
-            if departure.poll(cx, watch, link).is_ready() {
+            client.connections.poll_drivers(cx);
+            // First: a client's end that is there before the response's is passed on.
+            if departure.poll(cx, watch, &client.in_flight).is_ready() {
                 return Poll::Ready(false);
             }
-            self.poll(cx, client).map(|passed| {
-                passed.inspect_err(|error| tracing::debug!(%error, "an answer broke off")).is_ok()
+            self.poll(cx, client_io).map(|passed| {
+                passed.inspect_err(|error| tracing::debug!(%error, "a response broke off")).is_ok()
             })
         })
         .await;
         if passed {
-            self.ends(link).await;
+            self.finish(client).await;
         }
         passed
     }
@@ -105,11 +137,11 @@ impl Relay {
     fn poll<S: Socket>(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut ClientIo<S>,
+        client_io: &mut ClientIo<S>,
     ) -> Poll<io::Result<()>> {
         let mut piece = [const { MaybeUninit::uninit() }; PIECE];
         for _ in 0..TURNS {
-            ready!(self.outflow.poll_held(cx, client))?;
+            ready!(self.buffer.poll_held(cx, client_io))?;
             let mut buf = ReadBuf::uninit(&mut piece);
             let read = if self.ended {
                 Poll::Pending
@@ -117,7 +149,7 @@ impl Relay {
                 Pin::new(&mut self.engine).poll_read(cx, &mut buf)
             };
             let Poll::Ready(read) = read else {
-                ready!(self.outflow.poll_flush(cx, client))?;
+                ready!(self.buffer.poll_flush(cx, client_io))?;
                 return if self.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
             };
             read?;
@@ -128,21 +160,22 @@ impl Relay {
             let (length, ended) = self
                 .chunks
                 .take(buf.filled())
-                .map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.why()))?;
+                .map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal.why))?;
             (self.ended, self.clean) = (ended, length == buf.filled().len());
-            ready!(self.outflow.poll_pass(cx, client, &buf.filled()[..length]))?;
+            ready!(self.buffer.poll_pass(cx, client_io, &buf.filled()[..length]))?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// The engine's connection can serve the client's next request.
-    async fn ends(self, link: &Link) {
+    async fn finish(self, client: &ClientContext) {
         if self.clean
-            && let Ok((upstream, driver)) = Upstream::on(self.engine, self.way, self.class).await
+            && let Ok((upstream, driver)) =
+                Upstream::on(self.engine, self.progress, self.class).await
         {
-            link.adopt(&upstream, driver);
-            link.park(upstream);
+            client.connections.adopt(&upstream, driver);
+            client.connections.park(upstream);
         }
         drop(self.busy);
     }

@@ -1,12 +1,9 @@
 //! One connection to the engine: an HTTP client on a stream of the tunnel.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Context;
 
 use bytes::Bytes;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
-use futures::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -15,32 +12,37 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tunnel::{Class, Stream};
 
-use crate::upstream::io::EngineIo;
-use crate::wire::body::RequestBody;
-use crate::wire::framing::{MAX_HEAD, MAX_HEADERS};
+use super::io::EngineIo;
+use crate::wire::limits::{MAX_HEAD, MAX_HEADERS};
+use crate::wire::request_body::RequestBody;
+use crate::wire::request_progress::RequestProgress;
 
-/// A connection to the engine that serves one request after the other. Dropping it closes it.
+/// Serves one request after the other. Dropping it closes the connection.
 pub(crate) struct Upstream {
     pub(crate) class: Class,
     sender: SendRequest<RequestBody>,
     io: EngineIo,
-    way: Arc<Way>,
+    progress: Arc<RequestProgress>,
     abort: AbortHandle,
 }
 
-/// What has to be polled for an [`Upstream`] to move.
+/// Must be polled for an [`Upstream`] to make progress.
 pub(crate) type Driver = BoxFuture<'static, ()>;
 
+/// A request that failed. Holds the request itself if no byte of it was sent.
+pub(crate) type SendError = TrySendError<Request<RequestBody>>;
+
 impl Upstream {
+    /// On a new stream.
     pub(crate) async fn over(stream: Stream, class: Class) -> Result<(Self, Driver), hyper::Error> {
-        let way = Arc::<Way>::default();
-        Self::on(EngineIo::new(stream, way.clone()), way, class).await
+        let progress = Arc::<RequestProgress>::default();
+        Self::on(EngineIo::new(stream, progress.clone()), progress, class).await
     }
 
-    /// The same on one that was there before, between two requests.
+    /// On a stream that has carried requests, between two of them.
     pub(crate) async fn on(
         io: EngineIo,
-        way: Arc<Way>,
+        progress: Arc<RequestProgress>,
         class: Class,
     ) -> Result<(Self, Driver), hyper::Error> {
         let (sender, connection) = Builder::new()
@@ -54,53 +56,46 @@ impl Upstream {
         let connection = Abortable::new(connection.with_upgrades(), registration);
         let driver = Box::pin(async move {
             if let Ok(Err(error)) = connection.await {
-                // Told to the request or the body that it happened to; here it is only of interest
-                // for idle ones.
+                // The request or body under way gets the error; this logs it for idle connections.
                 tracing::trace!(%error, "a connection to the engine ended");
             }
         });
-        Ok((Self { class, sender, io, way, abort }, driver))
+        Ok((Self { class, sender, io, progress, abort }, driver))
     }
 
-    /// Whether it can take another request. Waits until the last one is out of the way.
+    /// Waits until the last request is out of the way. False if no other can be sent.
     pub(crate) async fn is_ready(&mut self) -> bool {
         self.sender.ready().await.is_ok()
     }
 
-    /// It can be kept for another request: the last one was sent to its end, and the client's end
-    /// was not passed on.
+    /// Whether it can be kept for another request: the last one was sent to its end, and the
+    /// client's end was not passed on.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.sender.is_closed()
-            && self.way.sent.load(Ordering::Acquire)
-            && !self.way.wanted.load(Ordering::Acquire)
+        !self.sender.is_closed() && self.progress.is_sent() && !self.progress.has_client_ended()
     }
 
-    /// The same, for another client's request.
-    pub(crate) fn is_worth_leaving(&self) -> bool {
-        !self.io.is_makeshift() && self.is_reusable()
+    /// Whether it can be kept for another client's request.
+    pub(crate) fn is_poolable(&self) -> bool {
+        !self.io.is_temporary() && self.is_reusable()
     }
 
-    pub(crate) fn way(&self) -> Arc<Way> {
-        self.way.clone()
+    pub(crate) fn progress(&self) -> Arc<RequestProgress> {
+        self.progress.clone()
     }
 
     pub(crate) fn io(&self) -> EngineIo {
         self.io.clone()
     }
 
-    /// Where reading `stops` behind the head of the answer, [`EngineIo::has_stopped`] says whether
-    /// it did.
-    ///
-    /// # Errors
-    /// With the request itself, where not a byte of it was sent.
+    /// With `stop_behind_head`, reading may stop behind the head of the response: see
+    /// [`EngineIo::has_stopped`].
     pub(crate) fn send(
         &mut self,
         mut request: Request<RequestBody>,
-        stops: bool,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<>
-    {
-        self.io.stops_behind_head(stops);
-        request.body_mut().travels_on(self.way());
+        stop_behind_head: bool,
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError>> + use<> {
+        self.io.stop_behind_head(stop_behind_head);
+        request.body_mut().travel_on(self.progress());
         self.sender.try_send_request(request)
     }
 }
@@ -111,69 +106,8 @@ impl Drop for Upstream {
     }
 }
 
-/// The stream that a connection was taken over on, without HTTP around it, and what came with the
-/// engine's head.
+/// The stream of a connection that the engine took over, and the bytes that came with its head.
 pub(crate) fn taken_over(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
     let parts = upgraded.downcast::<TokioIo<EngineIo>>().ok()?;
     Some((parts.io.into_inner().take()?, parts.read_buf))
-}
-
-/// How far a request is on its way to the engine.
-///
-/// The client's end is passed on once the request is through: a server such as dockerd gives up
-/// what nobody waits for.
-#[derive(Debug, Default)]
-pub(crate) struct Way {
-    wanted: AtomicBool,
-    /// Something of the request was written. Before that, its end is not known to be behind it.
-    begun: AtomicBool,
-    sent: AtomicBool,
-    blocked: AtomicBool,
-    reader: AtomicWaker,
-}
-
-impl Way {
-    pub(crate) fn request_begins(&self) {
-        self.begun.store(false, Ordering::Release);
-        self.sent.store(false, Ordering::Release);
-    }
-
-    pub(crate) fn request_ends(&self) {
-        self.sent.store(true, Ordering::Release);
-        self.reader.wake();
-    }
-
-    pub(crate) fn want(&self) {
-        self.wanted.store(true, Ordering::Release);
-        self.reader.wake();
-    }
-
-    /// There is more for the engine than its stream takes now.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_due(&self) -> bool {
-        self.wanted.load(Ordering::Acquire)
-            && self.begun.load(Ordering::Acquire)
-            && self.sent.load(Ordering::Acquire)
-    }
-
-    /// Something of the request is written.
-    pub(crate) fn begins(&self) {
-        self.begun.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_blocked_now(&self, blocked: bool) {
-        self.blocked.store(blocked, Ordering::Release);
-    }
-
-    /// Whoever reads is told when there is something to pass on.
-    pub(crate) fn listen(&self, cx: &Context<'_>) {
-        self.reader.register(cx.waker());
-    }
-
-    pub(crate) fn look_again(&self) {
-        self.reader.wake();
-    }
 }

@@ -1,6 +1,6 @@
-//! The engine's stream as the HTTP client reads and writes it: the client's end is passed on behind
-//! the request, and an answer that is going to travel as it is stops behind its head, so that the
-//! stream can be had back from the HTTP client at that very byte.
+//! The engine's stream as the HTTP client reads and writes it. It passes the client's end on behind
+//! the request, and stops reading behind the head of a response that is to be relayed, so that the
+//! relay can go on at that very byte.
 
 use std::io;
 use std::pin::Pin;
@@ -11,45 +11,46 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tunnel::Stream;
 
-use crate::upstream::connection::Way;
+use crate::wire::request_progress::RequestProgress;
 use crate::wire::response_head::{Behind, behind};
 
 /// A handle. The stream ends with the last one.
 ///
-/// hyper waits for the answer by reading, so that is where the client's end is passed on. A write
-/// that fails is told when reading ends: an engine may answer before it has read everything and
-/// close, and a refusal of the stream itself comes by reading, too.
+/// hyper waits for the response by reading, so that is where the client's end is passed on. A failed
+/// write is reported when reading ends: an engine may answer and close before it has read the whole
+/// request, and a stream that cannot be opened says so by its first read.
 #[derive(Clone)]
 pub(crate) struct EngineIo(Arc<Mutex<Shared>>);
 
 struct Shared {
-    /// None when it was taken over.
+    /// `None` once the connection was taken over.
     stream: Option<Stream>,
-    way: Arc<Way>,
-    answer: Answer,
+    progress: Arc<RequestProgress>,
+    response: Reading,
+    /// The error of a failed write.
     lost: Option<io::Error>,
     unflushed: bool,
     shut: bool,
 }
 
-/// How the answer is read.
-enum Answer {
+/// How the response is read.
+enum Reading {
     /// As it comes.
-    Passes,
-    /// Its head is looked at; so much of it came.
-    Watched(Vec<u8>),
-    /// Nothing behind its head is given. This has come.
+    Passing,
+    /// Until its head is complete. Holds what came of it.
+    Head(Vec<u8>),
+    /// Stopped behind the head. Holds what came of the body.
     Stopped(Bytes),
-    /// As it comes, behind this.
-    GoesOn(Bytes),
+    /// As it comes, behind these bytes.
+    Resumed(Bytes),
 }
 
 impl EngineIo {
-    pub(crate) fn new(stream: Stream, way: Arc<Way>) -> Self {
+    pub(crate) fn new(stream: Stream, progress: Arc<RequestProgress>) -> Self {
         let shared = Shared {
             stream: Some(stream),
-            way,
-            answer: Answer::Passes,
+            progress,
+            response: Reading::Passing,
             lost: None,
             unflushed: false,
             shut: false,
@@ -62,28 +63,28 @@ impl EngineIo {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before a request is sent: whether reading shall stop behind the head of its answer, if what
-    /// follows are chunks.
-    pub(crate) fn stops_behind_head(&self, stops: bool) {
-        self.lock().answer = if stops { Answer::Watched(Vec::new()) } else { Answer::Passes };
+    /// To be called before a request is sent: whether reading stops behind the head of its response
+    /// if chunks follow.
+    pub(crate) fn stop_behind_head(&self, stop: bool) {
+        self.lock().response = if stop { Reading::Head(Vec::new()) } else { Reading::Passing };
     }
 
-    /// Reading has stopped behind the head of an answer.
+    /// Reading has stopped behind the head of a response.
     pub(crate) fn has_stopped(&self) -> bool {
-        matches!(self.lock().answer, Answer::Stopped(_))
+        matches!(self.lock().response, Reading::Stopped(_))
     }
 
-    /// Reading goes on.
-    pub(crate) fn goes_on(&self) {
+    /// Reading goes on behind the head.
+    pub(crate) fn resume(&self) {
         let mut shared = self.lock();
-        if let Answer::Stopped(early) = &mut shared.answer {
-            shared.answer = Answer::GoesOn(std::mem::take(early));
-            shared.way.look_again();
+        if let Reading::Stopped(early) = &mut shared.response {
+            shared.response = Reading::Resumed(std::mem::take(early));
+            shared.progress.wake_reader();
         }
     }
 
     /// See [`Stream::is_makeshift`].
-    pub(crate) fn is_makeshift(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         self.lock().stream.as_ref().is_some_and(Stream::is_makeshift)
     }
 
@@ -98,10 +99,10 @@ impl Shared {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn pass_end_on(&mut self, cx: &mut Context<'_>) {
+    fn pass_end(&mut self, cx: &mut Context<'_>) {
         if !self.shut
             && !self.unflushed
-            && self.way.is_due()
+            && self.progress.is_half_close_due()
             && let Ok(stream) = self.stream()
             && stream.poll_shutdown(cx).is_ready()
         {
@@ -110,40 +111,40 @@ impl Shared {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.way.listen(cx);
-        self.pass_end_on(cx);
-        match &mut self.answer {
-            Answer::Stopped(_) => return Poll::Pending,
-            Answer::GoesOn(early) if !early.is_empty() => {
+        self.progress.register_reader(cx);
+        self.pass_end(cx);
+        match &mut self.response {
+            Reading::Stopped(_) => return Poll::Pending,
+            Reading::Resumed(early) if !early.is_empty() => {
                 let length = early.len().min(buf.remaining());
                 buf.put_slice(&early[..length]);
                 early.advance(length);
                 return Poll::Ready(Ok(()));
             }
-            Answer::GoesOn(_) => self.answer = Answer::Passes,
-            Answer::Passes | Answer::Watched(_) => {}
+            Reading::Resumed(_) => self.response = Reading::Passing,
+            Reading::Passing | Reading::Head(_) => {}
         }
         let before = buf.filled().len();
         ready!(self.stream()?.poll_read(cx, buf))?;
-        self.stop_behind_head(buf, before);
+        self.take_body_back(buf, before);
         match self.lost.take_if(|_| buf.filled().len() == before) {
             Some(error) => Poll::Ready(Err(error)),
             None => Poll::Ready(Ok(())),
         }
     }
 
-    /// Takes back what is not to be given.
-    fn stop_behind_head(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
-        let Answer::Watched(head) = &mut self.answer else { return };
+    /// Takes the bytes behind a complete head out of the buffer again.
+    fn take_body_back(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let Reading::Head(head) = &mut self.response else { return };
         let known = head.len();
         head.extend_from_slice(&buf.filled()[before..]);
         match behind(head, known) {
             Some(Behind::Chunks(at)) => {
                 let early = Bytes::copy_from_slice(&head[at..]);
                 buf.set_filled(buf.filled().len() - early.len());
-                self.answer = Answer::Stopped(early);
+                self.response = Reading::Stopped(early);
             }
-            Some(Behind::Other) => self.answer = Answer::Passes,
+            Some(Behind::Other) => self.response = Reading::Passing,
             None => {}
         }
     }
@@ -157,18 +158,23 @@ impl Shared {
             return Poll::Ready(Ok(all));
         }
         self.unflushed = true;
-        self.way.begins();
+        self.progress.begin();
         let written = write(self.stream()?);
-        self.written(written, all)
+        self.note_write(written, all)
     }
 
-    fn written(&mut self, written: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
-        self.way.is_blocked_now(written.is_pending());
+    /// A failed write counts as a written one, and its error is kept for the reader.
+    fn note_write(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        all: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.progress.set_blocked(written.is_pending());
         match written {
             Poll::Ready(Err(error)) => {
                 self.lost = Some(error);
                 self.unflushed = false;
-                self.way.look_again();
+                self.progress.wake_reader();
                 Poll::Ready(Ok(all))
             }
             written => written,
@@ -180,10 +186,10 @@ impl Shared {
             return Poll::Ready(Ok(()));
         }
         if let Err(error) = ready!(self.stream()?.poll_flush(cx)) {
-            let _ = self.written(Poll::Ready(Err(error)), 0);
+            let _ = self.note_write(Poll::Ready(Err(error)), 0);
         }
         self.unflushed = false;
-        self.pass_end_on(cx);
+        self.pass_end(cx);
         Poll::Ready(Ok(()))
     }
 }

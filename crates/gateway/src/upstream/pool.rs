@@ -1,9 +1,9 @@
-//! Connections to the engine that clients left behind in good order, for the next client's
+//! The pool of connections to the engine that clients left in good order, for another client's
 //! question.
 //!
-//! Every `docker` command is a new client: a question that finds a connection open spares the
-//! machine, the agent and the engine opening one and closing it. Only what may be asked twice goes
-//! by them, for they can be stale in the moment that they are used.
+//! Every `docker` command is a new client. A connection from the pool spares the machine, the agent
+//! and the engine opening one and closing it. It may be stale when it is used, so only requests that
+//! can be retried use the pool.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,51 +12,54 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::upstream::connection::{Driver, Upstream};
+use super::connection::{Driver, Upstream};
 
 /// As many as clients are likely to ask at the same time.
-const MOST: usize = 64;
-/// How long one is kept: commands come in rows.
-const KEPT: Duration = Duration::from_secs(5);
+const MAX_CONNECTIONS: usize = 64;
+/// How long a connection is kept: commands come in rows.
+const MAX_IDLE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
-pub(crate) struct Spares(Mutex<Inner>);
+pub(crate) struct Pool(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
     /// The one that was used last stands last.
-    spares: Vec<Spare>,
-    /// Somebody is going to look for old ones.
+    connections: Vec<Pooled>,
+    /// A task is going to close old ones.
     watched: bool,
 }
 
-struct Spare {
+struct Pooled {
     upstream: Upstream,
     driver: Driver,
     since: Instant,
 }
 
-impl Spares {
-    /// Keeps a connection on which nothing is under way.
+impl Pool {
+    /// Keeps a connection on which no request is under way.
     pub(crate) fn keep(self: &Arc<Self>, upstream: Upstream, driver: Driver) {
         let mut inner = self.inner();
-        if inner.spares.len() == MOST {
+        if inner.connections.len() == MAX_CONNECTIONS {
             return;
         }
-        inner.spares.push(Spare { upstream, driver, since: Instant::now() });
+        inner.connections.push(Pooled { upstream, driver, since: Instant::now() });
         if !std::mem::replace(&mut inner.watched, true) {
+            // Ends by itself once the pool is empty or gone.
             tokio::spawn(close_old_ones(Arc::downgrade(self)));
         }
     }
 
-    /// One that is still open, and what has to be polled for it to move.
+    /// A connection that is still open.
     pub(crate) async fn take(&self) -> Option<(Upstream, Driver)> {
         poll_fn(|cx| {
             loop {
-                let Some(mut spare) = self.inner().spares.pop() else { return Poll::Ready(None) };
-                // Nobody has polled it since it was left: the engine may have closed it.
-                if spare.driver.as_mut().poll(cx).is_pending() && spare.upstream.is_reusable() {
-                    return Poll::Ready(Some((spare.upstream, spare.driver)));
+                let Some(mut pooled) = self.inner().connections.pop() else {
+                    return Poll::Ready(None);
+                };
+                // Not polled while it was in the pool: the engine may have closed it.
+                if pooled.driver.as_mut().poll(cx).is_pending() && pooled.upstream.is_reusable() {
+                    return Poll::Ready(Some((pooled.upstream, pooled.driver)));
                 }
             }
         })
@@ -65,9 +68,9 @@ impl Spares {
 
     /// Closes all of them.
     pub(crate) fn close(&self) {
-        // Outside of the lock.
-        let spares = std::mem::take(&mut self.inner().spares);
-        drop(spares);
+        // Dropped outside of the lock.
+        let connections = std::mem::take(&mut self.inner().connections);
+        drop(connections);
     }
 
     // Every critical section leaves it whole.
@@ -76,18 +79,18 @@ impl Spares {
     }
 }
 
-async fn close_old_ones(spares: Weak<Spares>) {
+async fn close_old_ones(pool: Weak<Pool>) {
     loop {
-        tokio::time::sleep(KEPT).await;
-        let Some(spares) = spares.upgrade() else { return };
-        let mut inner = spares.inner();
+        tokio::time::sleep(MAX_IDLE).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut inner = pool.inner();
         let fresh = inner
-            .spares
+            .connections
             .iter()
-            .position(|spare| spare.since.elapsed() < KEPT)
-            .unwrap_or(inner.spares.len());
-        let old: Vec<Spare> = inner.spares.drain(..fresh).collect();
-        inner.watched = !inner.spares.is_empty();
+            .position(|pooled| pooled.since.elapsed() < MAX_IDLE)
+            .unwrap_or(inner.connections.len());
+        let old: Vec<Pooled> = inner.connections.drain(..fresh).collect();
+        inner.watched = !inner.connections.is_empty();
         let over = !inner.watched;
         drop(inner);
         drop(old);

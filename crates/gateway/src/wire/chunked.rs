@@ -1,17 +1,16 @@
-//! The end of a chunked body, found without reading what it means: sizes, extensions and trailers
-//! pass as they are, to the one parser that reads them. Takes what hyper takes, and no line that
-//! ends in anything but CR LF.
+//! Finds the end of a chunked body. Sizes, extensions and trailers pass unchanged to the HTTP parser
+//! behind. Accepts what hyper accepts, except lines that do not end in CR LF.
 
-use crate::wire::framing::Refusal;
+use super::refusal::Refusal;
 
-/// Extensions and trailers together. hyper has limits of this order, too.
+/// Bytes of extensions and trailers together. hyper has limits of this order, too.
 const MAX_EXTRAS: usize = 64 * 1024;
 
-/// A place in a chunked body.
+/// A position in a chunked body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Chunks {
     at: At,
-    /// Of the chunk.
+    /// Bytes of the chunk that are still to come.
     left: u64,
     extras: usize,
 }
@@ -60,7 +59,7 @@ impl Chunks {
         Ok(match (self.at, byte) {
             (At::Size | At::MoreSize, digit) if digit.is_ascii_hexdigit() => {
                 let digit = char::from(digit).to_digit(16).map_or(0, u64::from);
-                // hyper reads sixteen digits; nobody has that many bytes.
+                // hyper reads sixteen digits; no body is that long.
                 self.left = self
                     .left
                     .checked_mul(16)
@@ -100,7 +99,7 @@ impl Chunks {
 mod tests {
     use super::*;
 
-    /// However it is cut, the end is at the same byte.
+    /// The end, which must be the same for any cut into pieces.
     fn end(text: &str) -> Result<Option<usize>, ()> {
         let bytes = text.as_bytes();
         let whole = Chunks::default()
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_behind_the_last_chunk_and_the_trailers() {
+    fn body_ends_behind_the_last_chunk_and_the_trailers() {
         for body in [
             "0\r\n\r\n",
             "3\r\nabc\r\n0\r\n\r\n",
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_chunks_are_refused() {
         for body in [
             "\r\n",
             "3\nabc",

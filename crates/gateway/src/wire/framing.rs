@@ -1,69 +1,35 @@
-//! Where each of a client's requests begins and ends, decided before hyper reads it: a request that
-//! two readers could take for different ones is refused here, so that neither hyper nor the engine
-//! ever has to guess.
+//! Finds the end of each request before hyper reads it. A request that two readers could take for
+//! different ones (request smuggling) is refused, so that neither hyper nor the engine has to guess.
 //!
-//! Heads are read by `httparse`, the parser that hyper uses, so that there is one opinion of what a
-//! line is. What is refused although a reader could live with it: a length beside an encoding,
-//! several lengths, any encoding but `chunked`. What Go's server (which dockerd is) refuses is
-//! refused here in its words. A bare line feed ends a line, as it does for Go; what goes on is
-//! written anew and has none.
+//! Heads are read by `httparse`, the parser that hyper uses. Refused although some servers accept
+//! it: a length beside a transfer encoding, several lengths, any transfer encoding but `chunked`.
+//! What Go's server (and so dockerd) refuses is refused with the same words. A bare line feed ends a
+//! line, as it does for Go; hyper writes the head again without any.
 
 use std::mem::MaybeUninit;
 
-use crate::wire::chunked::Chunks;
-
-/// Request line and headers, with labels and credentials in them: Go's default of 1 MiB and its
-/// slack.
-pub(crate) const MAX_HEAD: usize = (1 << 20) + 4096;
-
-/// Header lines. Go has no limit of its own.
-pub(crate) const MAX_HEADERS: usize = 1024;
+use super::chunked::Chunks;
+use super::limits::{MAX_HEAD, MAX_HEADERS};
+use super::refusal::Refusal;
 
 /// The longest path and query that hyper's types can hold.
 const MAX_TARGET: usize = u16::MAX as usize - 1;
 
-/// Heads up to this size are read again with each piece that comes, so that nonsense is refused
-/// before it ends.
+/// Heads up to this size are parsed again with each piece that arrives, so that a malformed head is
+/// refused before it ends.
 const SMALL: usize = 16 * 1024;
 
-/// Why a request is not taken, in the words that Go's server has for it where it has any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    status: &'static str,
-    why: &'static str,
-}
-
-impl Refusal {
-    pub(crate) const fn bad(why: &'static str) -> Self {
-        Self { status: "400 Bad Request", why }
-    }
-
-    pub(crate) fn why(self) -> &'static str {
-        self.why
-    }
-
-    /// All of the answer. The connection ends with it: where the next request begins is not known.
-    pub(crate) fn answer(self) -> String {
-        let Self { status, why } = self;
-        let said = if why.is_empty() { status.to_owned() } else { format!("{status}: {why}") };
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: \
-                close\r\n\r\n{said}"
-        )
-    }
-}
-
-/// How a request goes on after its head.
+/// The body that a head announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// So many bytes.
+    /// Exactly so many bytes.
     Length(u64),
     /// Chunks, to the end of their trailers.
     Chunked(Chunks),
 }
 
 impl Body {
-    /// How many of these bytes belong to it, and whether it ends with them.
+    /// How many of these bytes belong to the body, and whether it ends with them.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
         match self {
             Self::Length(left) => {
@@ -80,25 +46,24 @@ impl Body {
     }
 }
 
-/// A head that can be read in one way only.
+/// An unambiguous head.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Bytes, with the empty line.
+    /// In bytes, with the empty line.
     pub(crate) length: usize,
-    /// Bytes of the empty line.
+    /// Bytes of the empty line: 1 or 2.
     pub(crate) end: usize,
-    /// What follows.
     pub(crate) body: Body,
-    /// The client can be sent trailers, and does not say so itself.
+    /// The client can receive trailers, but sends no `TE` that says so.
     pub(crate) takes_trailers: bool,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) expects: bool,
 }
 
-/// Reads the head at the beginning of `bytes`, of which `known` were there the last time. None
+/// Parses the head at the beginning of `bytes`, of which `known` were there the last time. `None`
 /// while it is not complete.
 pub(crate) fn head(bytes: &[u8], known: usize) -> Result<Option<Head>, Refusal> {
-    const TOO_LARGE: Refusal = Refusal { status: "431 Request Header Fields Too Large", why: "" };
+    const TOO_LARGE: Refusal = Refusal::new("431 Request Header Fields Too Large");
     if bytes.len() > SMALL && !ends_in(bytes, known) {
         return if bytes.len() >= MAX_HEAD { Err(TOO_LARGE) } else { Ok(None) };
     }
@@ -117,11 +82,11 @@ pub(crate) fn head(bytes: &[u8], known: usize) -> Result<Option<Head>, Refusal> 
         }
         Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(TOO_LARGE),
-        Err(_) => Err(Refusal { status: "400 Bad Request", why: "" }),
+        Err(_) => Err(Refusal::new("400 Bad Request")),
     }
 }
 
-/// Whether an empty line is among the bytes that are new.
+/// Whether an empty line ends among the new bytes.
 pub(crate) fn ends_in(bytes: &[u8], known: usize) -> bool {
     let new = &bytes[known.saturating_sub(3)..];
     new.windows(2).any(|window| window == b"\n\n")
@@ -138,7 +103,7 @@ fn check(
         return Err(Refusal::bad("there is nothing to connect to"));
     }
     if request.path.is_some_and(|path| path.len() > MAX_TARGET) {
-        return Err(Refusal { status: "414 URI Too Long", why: "" });
+        return Err(Refusal::new("414 URI Too Long"));
     }
     let (mut hosts, mut size, mut chunked, mut te, mut expects) = (0, None, false, false, false);
     for header in &*request.headers {
@@ -146,8 +111,8 @@ fn check(
         if named("host") {
             hosts += 1;
         } else if named("content-length") {
-            let told = digits(header.value).ok_or(Refusal::bad("invalid Content-Length"))?;
-            if size.replace(told).is_some_and(|before| before != told) {
+            let length = digits(header.value).ok_or(Refusal::bad("invalid Content-Length"))?;
+            if size.replace(length).is_some_and(|before| before != length) {
                 return Err(Refusal::bad("several values of Content-Length"));
             }
         } else if named("transfer-encoding") {
@@ -182,9 +147,9 @@ fn check(
     })
 }
 
-/// A length as the grammar has it: digits and nothing else.
+/// A length by the grammar of HTTP: digits only.
 fn digits(value: &[u8]) -> Option<u64> {
-    // hyper keeps the highest values for itself; nobody has that many bytes.
+    // hyper reserves the highest values.
     let plain = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value)
         .ok()
@@ -208,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_ends_where_its_head_says() {
+    fn request_ends_where_its_head_says() {
         assert_eq!(body("GET / HTTP/1.1\r\nHost: d\r\n\r\n"), Body::Length(0));
         assert_eq!(
             body("POST / HTTP/1.1\r\nHost: d\r\nContent-Length: 12\r\n\r\n"),
@@ -229,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_requests_are_refused() {
         for (lines, why) in [
             (
                 "Host: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
@@ -282,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_have_the_limits_of_gos_server() {
+    fn heads_have_the_limits_of_go() {
         let big =
             |size: usize| format!("GET / HTTP/1.1\r\nHost: d\r\nX: {}\r\n\r\n", "x".repeat(size));
         assert!(read(&big(1 << 20)).unwrap().is_some());
@@ -301,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_in_pieces_is_found_complete_at_its_last_byte() {
+    fn head_in_pieces_is_complete_with_its_last_byte() {
         let text = format!("GET / HTTP/1.1\r\nHost: d\r\nX: {}\r\n\r\n", "x".repeat(SMALL));
         let mut known = 0;
         for cut in [1, 30, SMALL + 1, SMALL + 20, text.len() - 3, text.len() - 2, text.len() - 1] {

@@ -1,24 +1,24 @@
-//! Where the body of the engine's answer begins, and whether it can travel as it is: in chunks,
-//! whose end is seen without reading what they carry.
+//! Finds where the body of the engine's response begins, and whether it can be relayed: a chunked
+//! body, whose end can be found without an HTTP client.
 //!
-//! Heads are read by `httparse`, the parser that the HTTP client uses, so that both see the same
-//! last byte.
+//! Heads are read by `httparse`, the parser that hyper uses, so that both find the same last byte.
 
 use std::mem::MaybeUninit;
 
-use crate::wire::framing::{MAX_HEAD, ends_in};
+use super::framing::ends_in;
+use super::limits::MAX_HEAD;
 
-/// What is behind a head.
+/// The body that follows a response head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {
-    /// Chunks on a connection that goes on behind them; the first byte stands here.
+    /// Chunks that begin at this byte, on a connection that stays open.
     Chunks(usize),
-    /// Anything else.
+    /// Any other body.
     Other,
 }
 
-/// Reads what came of an answer, of which `known` bytes were there the last time. None while its
-/// head is not complete; what the engine says before its answer is passed over.
+/// Parses the beginning of a response, of which `known` bytes were there the last time. `None` while
+/// its head is not complete. Informational responses before it are skipped.
 pub(crate) fn behind(bytes: &[u8], known: usize) -> Option<Behind> {
     if bytes.len() > MAX_HEAD {
         return Some(Behind::Other);
@@ -37,20 +37,19 @@ pub(crate) fn behind(bytes: &[u8], known: usize) -> Option<Behind> {
             &mut headers,
         ) {
             Ok(httparse::Status::Complete(length)) => match response.code {
-                // 101 is an answer.
+                // 101 is a final response.
                 Some(100 | 102..200) => begin += length,
-                _ if passes_as_it_is(&response) => return Some(Behind::Chunks(begin + length)),
+                _ if can_be_relayed(&response) => return Some(Behind::Chunks(begin + length)),
                 _ => return Some(Behind::Other),
             },
             Ok(httparse::Status::Partial) => return None,
-            // With more headers than that it is no log, and nonsense is the HTTP client's to
-            // refuse.
+            // A response with more headers is no log, and the HTTP client refuses a malformed one.
             Err(_) => return Some(Behind::Other),
         }
     }
 }
 
-fn passes_as_it_is(response: &httparse::Response<'_, '_>) -> bool {
+fn can_be_relayed(response: &httparse::Response<'_, '_>) -> bool {
     let mut chunked = 0;
     for header in &*response.headers {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
@@ -66,7 +65,7 @@ fn passes_as_it_is(response: &httparse::Response<'_, '_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::framing::MAX_HEADERS;
+    use crate::wire::limits::MAX_HEADERS;
 
     const LOG: &str = "HTTP/1.1 200 OK\r\nServer: Docker/28\r\nTransfer-Encoding: chunked\r\n\r\n";
 
@@ -80,12 +79,12 @@ mod tests {
         let lower = LOG.to_lowercase().replace("http/", "HTTP/").replace("\r\n", "\n");
         assert_eq!(read(&format!("{lower}5\r\n")), Some(Behind::Chunks(lower.len())));
         let early = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
-        assert_eq!(read(early), None, "that is no answer");
+        assert_eq!(read(early), None, "that is no final response");
         assert_eq!(read(&format!("{early}{LOG}")), Some(Behind::Chunks(early.len() + LOG.len())));
     }
 
     #[test]
-    fn a_head_in_pieces_is_complete_with_its_last_byte() {
+    fn head_in_pieces_is_complete_with_its_last_byte() {
         for cut in 0..LOG.len() {
             assert_eq!(behind(&LOG.as_bytes()[..cut], cut.saturating_sub(1)), None, "{cut}");
         }
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_has_more_to_it_is_left_to_the_http_client() {
+    fn other_responses_are_left_to_the_http_client() {
         for head in [
             "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",

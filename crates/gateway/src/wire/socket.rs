@@ -9,13 +9,12 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     fn connected(&self) {}
 
     /// Whether the peer is gone altogether, as opposed to having closed its writing side only.
-    /// `None` where that cannot be told.
+    /// `None` where the system does not report that.
     fn hung_up(&self) -> Option<bool> {
         None
     }
 
-    /// Whether programs that must not give orders can connect to it as well: a browser opens any
-    /// port of this computer for any page.
+    /// Whether a web page can connect to it: a browser opens any port of this computer for any page.
     fn is_open_to_browsers(&self) -> bool {
         false
     }
@@ -24,20 +23,20 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
 impl Socket for UnixStream {
     fn hung_up(&self) -> Option<bool> {
         // Linux reports a hang-up for a Unix socket exactly when the peer has closed it; elsewhere
-        // it can mean a closed direction.
+        // it can mean a half-close.
         if cfg!(target_os = "linux") { hang_up(self) } else { None }
     }
 }
 
 impl Socket for TcpStream {
     fn connected(&self) {
-        // Somebody waits for each small answer. A socket that is gone already tells so when it is
+        // A client waits for each small response. A socket that is gone already fails when it is
         // read.
         let _ = self.set_nodelay(true);
     }
 
     fn hung_up(&self) -> Option<bool> {
-        // Only a reset tells; an orderly end looks the same as a closed direction.
+        // Only a reset is a certain sign; an orderly end looks like a half-close.
         if cfg!(target_os = "linux") { hang_up(self).filter(|gone| *gone) } else { None }
     }
 

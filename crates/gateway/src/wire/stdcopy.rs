@@ -1,41 +1,40 @@
-//! The frames of an output that carries standard output and standard error together, as `attach`
-//! and `exec` give it without a terminal.
+//! Docker's stdcopy format: standard output and standard error multiplexed in frames, as `attach` and
+//! `exec` send them without a terminal.
 //!
-//! A stream that is taken over has no form in which to say that it broke off: its client takes any
-//! end for the end of the output, and the exit status for that of the command. Frames have one, by
-//! which dockerd tells its own failures. It can stand between two frames only, so they are passed
-//! on whole.
+//! A raw stream cannot report that it broke off: its client takes any end for the end of the output,
+//! and reports success. Frames can, by the type with which dockerd reports its own failures. Such a
+//! frame must stand between two others, so frames are passed on whole.
 //!
-//! Docker Engine API, "Stream format": one byte of type, three of nothing, four of length,
+//! Docker Engine API, "Stream format": one byte of type, three zero bytes, four bytes of length,
 //! big-endian.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The type of an output whose frames these are.
+/// The content type of a stream in this format.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.docker.multiplexed-stream";
 
 const HEAD: usize = 8;
-/// A frame that is longer than this is passed on as it comes; dockerd makes them of 32 KiB at most.
+/// A longer frame is passed on as it arrives. dockerd's have 32 KiB at most.
 const LONGEST_HELD: usize = 64 * 1024;
-/// The type by which the engine says that the output ends with an error.
+/// The frame type that ends an output with an error (`Systemerr`).
 const SYSTEM_ERROR: u8 = 3;
 
-/// Cuts an output at the ends of its frames.
+/// Cuts a stream at the ends of its frames.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
-    /// A frame that has not come to its end.
-    begun: BytesMut,
-    /// What is still to come of a frame that is passed on as it comes.
+pub(crate) struct FrameSplitter {
+    /// A frame that is not complete.
+    partial: BytesMut,
+    /// Bytes still to come of a frame that is passed on as it arrives.
     passing: usize,
 }
 
-impl Frames {
-    /// Takes what came, and gives what may be passed on.
-    pub(crate) fn pass(&mut self, came: &[u8]) -> Bytes {
-        self.begun.extend_from_slice(came);
+impl FrameSplitter {
+    /// Takes bytes of the stream, and returns those that may be passed on.
+    pub(crate) fn pass(&mut self, bytes: &[u8]) -> Bytes {
+        self.partial.extend_from_slice(bytes);
         let mut whole = 0;
         loop {
-            let rest = &self.begun[whole..];
+            let rest = &self.partial[whole..];
             if self.passing > 0 {
                 let length = self.passing.min(rest.len());
                 self.passing -= length;
@@ -55,16 +54,16 @@ impl Frames {
                 break;
             }
         }
-        self.begun.split_to(whole).freeze()
+        self.partial.split_to(whole).freeze()
     }
 
-    /// The engine ended its output: what is left of it, whole or not.
+    /// The stream has ended: returns what is left of it, whole or not.
     pub(crate) fn end(&mut self) -> Bytes {
-        self.begun.split().freeze()
+        self.partial.split().freeze()
     }
 
-    /// What tells that the output broke off, if it can be told here.
-    pub(crate) fn broke_off(&self, message: &str) -> Option<Bytes> {
+    /// A frame that reports that the stream broke off. `None` in the middle of a long frame.
+    pub(crate) fn error_frame(&self, message: &str) -> Option<Bytes> {
         if self.passing > 0 {
             return None;
         }
@@ -78,6 +77,7 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -89,40 +89,54 @@ mod tests {
         frame
     }
 
+    fn ends(lengths: &[usize]) -> Vec<usize> {
+        let mut end = 0;
+        lengths
+            .iter()
+            .map(|length| {
+                end += HEAD + length;
+                end
+            })
+            .collect()
+    }
+
     proptest! {
         #[test]
         fn every_byte_is_passed_on_and_short_frames_only_whole(
-            lengths in proptest::collection::vec(prop_oneof![0_usize..300, 65_000_usize..70_000], 0..6),
-            cuts in proptest::collection::vec(1_usize..40_000, 0..40),
+            lengths in vec(prop_oneof![0_usize..300, 65_000_usize..70_000], 0..6),
+            cuts in vec(1_usize..40_000, 0..40),
         ) {
             let output: Vec<u8> = lengths.iter().flat_map(|&length| frame(length)).collect();
-            let ends: Vec<usize> = lengths.iter().scan(0, |end, length| { *end += HEAD + length; Some(*end) }).collect();
-            let (mut frames, mut passed, mut rest) = (Frames::default(), Vec::new(), &output[..]);
+            let ends = ends(&lengths);
+            let mut splitter = FrameSplitter::default();
+            let (mut passed, mut rest) = (Vec::new(), &output[..]);
             for cut in cuts.into_iter().chain([output.len()]) {
                 let (came, later) = rest.split_at(cut.min(rest.len()));
                 rest = later;
-                passed.extend_from_slice(&frames.pass(came));
-                let told = frames.broke_off("lost").is_some();
-                prop_assert!(!told || passed.is_empty() || ends.contains(&passed.len()), "at {} of {ends:?}", passed.len());
+                passed.extend_from_slice(&splitter.pass(came));
+                let may_report = splitter.error_frame("lost").is_some();
+                let at_an_end = passed.is_empty() || ends.contains(&passed.len());
+                prop_assert!(!may_report || at_an_end, "at {} of {ends:?}", passed.len());
             }
-            passed.extend_from_slice(&frames.pass(rest));
+            passed.extend_from_slice(&splitter.pass(rest));
             prop_assert!(passed == output);
-            prop_assert!(frames.end().is_empty());
+            prop_assert!(splitter.end().is_empty());
         }
 
         #[test]
-        fn what_is_no_frame_arrives_as_well(output: Vec<u8>, cut in 0_usize..50) {
-            let mut frames = Frames::default();
+        fn bytes_that_are_no_frames_arrive_as_well(output: Vec<u8>, cut in 0_usize..50) {
+            let mut splitter = FrameSplitter::default();
             let cut = cut.min(output.len());
-            let mut passed = frames.pass(&output[..cut]).to_vec();
-            passed.extend_from_slice(&frames.pass(&output[cut..]));
-            passed.extend_from_slice(&frames.end());
+            let mut passed = splitter.pass(&output[..cut]).to_vec();
+            passed.extend_from_slice(&splitter.pass(&output[cut..]));
+            passed.extend_from_slice(&splitter.end());
             prop_assert_eq!(passed, output);
         }
     }
 
     #[test]
-    fn the_word_for_a_broken_output_is_a_frame_of_its_own() {
-        assert_eq!(&Frames::default().broke_off("lost").unwrap()[..], b"\x03\0\0\0\0\0\0\x04lost");
+    fn error_frame_has_a_type_of_its_own() {
+        let frame = FrameSplitter::default().error_frame("lost").unwrap();
+        assert_eq!(&frame[..], b"\x03\0\0\0\0\0\0\x04lost");
     }
 }

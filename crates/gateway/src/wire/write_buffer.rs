@@ -1,5 +1,5 @@
-//! Bytes on their way to one side of a connection. What that side does not take at once is held,
-//! and nothing else is: it has no buffer of its own.
+//! Bytes on their way to one side of a connection. Only bytes that the side does not take at once
+//! are held: a stream that is silent holds no buffer.
 
 use std::io;
 use std::pin::Pin;
@@ -8,26 +8,32 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
+/// One read of a raw stream, on the stack: as much as a socket buffer gives at once under load.
+pub(crate) const PIECE: usize = 64 * 1024;
+
+/// Reads in a row before other tasks get their turn.
+pub(crate) const TURNS: usize = 16;
+
 #[derive(Default)]
-pub(crate) struct Outflow {
+pub(crate) struct WriteBuffer {
     held: Bytes,
     unflushed: bool,
-    moved: u64,
+    written: u64,
 }
 
-impl Outflow {
-    /// Goes first. Nothing else may be held.
+impl WriteBuffer {
+    /// Bytes to be written first. None may be held already.
     pub(crate) fn hold(&mut self, bytes: Bytes) {
         debug_assert!(self.held.is_empty(), "{} bytes would be lost", self.held.len());
         self.held = bytes;
     }
 
-    /// Bytes that were taken so far.
-    pub(crate) fn moved(&self) -> u64 {
-        self.moved
+    /// Bytes that were written so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
-    /// Ready when nothing is held any more.
+    /// Ready when no bytes are held any more.
     pub(crate) fn poll_held(
         &mut self,
         cx: &mut Context<'_>,
@@ -37,12 +43,12 @@ impl Outflow {
             let written = ready!(self.poll_write(cx, to, &self.held.clone()))?;
             self.held.advance(written);
         }
-        // An empty piece still keeps what it was cut from.
+        // An empty slice still keeps the buffer that it was cut from.
         self.held = Bytes::new();
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when all of it was taken. What was not is held. Nothing may be held before.
+    /// Ready when all bytes are written; the rest is held. No bytes may be held before.
     pub(crate) fn poll_pass(
         &mut self,
         cx: &mut Context<'_>,
@@ -61,7 +67,7 @@ impl Outflow {
         Poll::Ready(Ok(()))
     }
 
-    /// Where anything was written since the last time.
+    /// Flushes if bytes were written since the last flush.
     pub(crate) fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
@@ -85,7 +91,7 @@ impl Outflow {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.unflushed = true;
-        self.moved += written as u64;
+        self.written += written as u64;
         Poll::Ready(Ok(written))
     }
 }

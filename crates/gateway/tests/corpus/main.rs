@@ -1,6 +1,9 @@
 //! The corpus of the fuzz target for heads, case by case, and cuts and mixtures of its cases by
 //! chance.
 
+// The fuzz crate knows the package by this name.
+extern crate dockbridge_gateway as gateway;
+
 #[path = "../../../../fuzz/harness/http_head.rs"]
 mod http_head;
 

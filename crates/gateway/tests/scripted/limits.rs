@@ -34,7 +34,7 @@ async fn one_client_too_many_is_told_so_and_the_others_go_on() {
     )
     .unwrap();
     let mut clients: Vec<Peer> = Vec::new();
-    for _ in 0..gateway::MAX_CLIENTS {
+    for _ in 0..dockbridge_gateway::MAX_CLIENTS {
         clients.push(rig.client().await);
     }
     let mut surplus = rig.client().await;
