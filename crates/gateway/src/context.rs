@@ -8,7 +8,7 @@ use lifecycle::{Activity, Guard, Polling};
 use ports::{Asked, Ports, Reservation};
 use tunnel::Connector;
 
-use crate::local::engine_status::EngineStatus;
+use crate::engine_status::EngineStatus;
 use crate::local::ping::EngineIdentity;
 use crate::local::stale::StaleResponses;
 use crate::rules::local_path::LocalPaths;

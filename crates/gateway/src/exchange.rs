@@ -10,8 +10,8 @@ use hyper::body::{Body, Incoming};
 use tunnel::{Class, OpenError};
 
 use crate::context::Call;
+use crate::engine_status::EngineState;
 use crate::error::Error;
-use crate::local::engine_status::EngineState;
 use crate::upstream::connection::{SendError, Upstream};
 use crate::wire::request_body::RequestBody;
 

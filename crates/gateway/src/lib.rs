@@ -12,6 +12,7 @@
 
 mod context;
 mod engine_body;
+mod engine_status;
 mod error;
 mod exchange;
 mod local;
@@ -26,7 +27,7 @@ mod trim;
 mod upstream;
 mod wire;
 
-pub use local::engine_status::{Disk, EngineState, EngineStatus, Wait};
+pub use engine_status::{Disk, EngineState, EngineStatus, Wait};
 pub use local::ping::EngineIdentity;
 pub use rules::local_path::{BindMounts, LocalPaths};
 pub use serve::{Gateway, MAX_CLIENTS};

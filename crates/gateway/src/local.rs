@@ -1,6 +1,5 @@
 //! Responses that need no engine, and what the daemon knows of the engine.
 
-pub(crate) mod engine_status;
 pub(crate) mod events;
 pub(crate) mod ping;
 pub(crate) mod stale;

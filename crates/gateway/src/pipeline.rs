@@ -15,9 +15,9 @@ use lifecycle::Guard;
 
 use crate::context::{Call, ClientContext, Creation, GatewayContext};
 use crate::engine_body::{EngineBody, Exchange};
+use crate::engine_status::{EngineState, EngineStatus};
 use crate::error::Error;
 use crate::exchange;
-use crate::local::engine_status::{EngineState, EngineStatus};
 use crate::local::{events, wait_progress};
 use crate::respond;
 use crate::rules::endpoint::{Stale, WithoutMachine};

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
 use crate::context::GatewayContext;
-use crate::local::engine_status::EngineStatus;
+use crate::engine_status::EngineStatus;
 use crate::local::ping::EngineIdentity;
 use crate::local::stale::StaleResponses;
 use crate::rules::local_path::LocalPaths;

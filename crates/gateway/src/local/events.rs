@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 use tunnel::{Class, Destination};
 
-use super::engine_status::{EngineState, EngineStatus};
+use crate::engine_status::{EngineState, EngineStatus};
 use crate::error::Error;
 use crate::wire::in_flight::Busy;
 use crate::wire::limits::MAX_HEAD;

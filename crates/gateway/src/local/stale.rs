@@ -12,7 +12,7 @@ use http::{Response, StatusCode, Uri};
 use lifecycle::Moment;
 use serde_json::{Value, json};
 
-use super::engine_status::EngineState;
+use crate::engine_status::EngineState;
 use crate::rules::endpoint::Stale;
 use crate::rules::route::is_true;
 use crate::wire::response_body::ResponseBody;

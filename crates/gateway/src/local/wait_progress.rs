@@ -19,7 +19,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
-use super::engine_status::{EngineStatus, Wait};
+use crate::engine_status::{EngineStatus, Wait};
 use crate::rules::endpoint::Lines;
 use crate::wire::limits::MAX_HEAD;
 use crate::wire::response_body::ResponseBody;
@@ -173,7 +173,7 @@ mod tests {
     use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
     use super::*;
-    use crate::local::engine_status::EngineState;
+    use crate::engine_status::EngineState;
 
     /// A machine that boots forever, or one that is up.
     #[derive(Debug)]

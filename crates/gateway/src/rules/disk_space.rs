@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::endpoint::BodyPaths;
 use super::rewrite::{rewrite, with_warning};
 use super::route::Route;
+use crate::engine_status::EngineStatus;
 use crate::error::Error;
-use crate::local::engine_status::EngineStatus;
 use crate::wire::limits::is_short;
 use crate::wire::response_body::ResponseBody;
 

@@ -66,7 +66,8 @@ const TABLE: &[Endpoint] = &[
     get("exec/{id}/json"),
 
     get("images/json").stale(Stale::List),
-    post("images/create").kind(Transfer).bulk(Bulk::With("fromSrc")).fills().progress(Progress::Pull),
+    post("images/create").kind(Transfer).bulk(Bulk::With("fromSrc")).fills()
+        .progress(Progress::Pull),
     post("images/load").kind(Transfer).bulk(Bulk::Yes).fills().progress(Progress::Load),
     get("images/get").kind(Transfer).bulk(Bulk::Yes),
     post("images/prune"),
@@ -102,6 +103,11 @@ const TABLE: &[Endpoint] = &[
     post("plugins/create").kind(Transfer).bulk(Bulk::Yes).fills(),
     get("plugins/{name..}/json"),
     delete("plugins/{name..}"),
+    post("plugins/{name..}/push"),
+    post("plugins/{name..}/enable"),
+    post("plugins/{name..}/disable"),
+    post("plugins/{name..}/set"),
+    post("plugins/{name..}/upgrade"),
     any("plugins/{name..}"),
 
     get("swarm"),
@@ -192,36 +198,62 @@ pub(crate) fn find<'a>(method: &Method, segments: &[&'a str]) -> (Endpoint, Opti
 mod tests {
     use super::*;
 
-    /// Paths of the API's document, v1.24 to v1.52, with names as users give them.
-    const PATHS: &str = "_ping auth build build/cancel build/prune commit configs configs/create \
-        configs/c configs/c/update containers/create containers/c containers/c/archive \
-        containers/c/attach containers/c/attach/ws containers/c/changes containers/c/exec \
-        containers/c/export containers/c/json containers/c/kill containers/c/logs \
-        containers/c/pause containers/c/rename containers/c/resize containers/c/restart \
-        containers/c/start containers/c/stats containers/c/stop containers/c/top \
-        containers/c/unpause containers/c/update containers/c/wait containers/json \
-        containers/prune containers/c/checkpoints containers/c/checkpoints/p \
-        distribution/registry.example/a/b/json events exec/e/json exec/e/resize exec/e/start grpc \
-        images/create images/get images/json images/load images/prune images/search \
-        images/registry.example:5000/a/b images/a/get images/a/b/history images/a/json \
-        images/a/b/push images/a/tag info networks networks/create networks/n networks/n/connect \
-        networks/n/disconnect networks/prune nodes nodes/n nodes/n/update plugins plugins/create \
-        plugins/privileges plugins/pull plugins/a/b:latest plugins/a/disable plugins/a/enable \
-        plugins/a/b/json plugins/a/b/push plugins/a/set plugins/a/upgrade secrets secrets/create \
-        secrets/s secrets/s/update services services/create services/s services/s/logs \
-        services/s/update session swarm swarm/init swarm/join swarm/leave swarm/unlock \
-        swarm/unlockkey swarm/update system/df tasks tasks/t tasks/t/logs version volumes \
-        volumes/create volumes/v volumes/prune";
+    /// The endpoints of the API's document, v1.24 to v1.55, with names as users give them.
+    const API: &[(&str, &str)] = &[
+        ("HEAD", "_ping containers/c/archive"),
+        (
+            "GET",
+            "_ping version info events system/df containers/json containers/c/json containers/c/top \
+             containers/c/logs containers/c/changes containers/c/export containers/c/stats \
+             containers/c/attach/ws containers/c/archive containers/c/checkpoints exec/e/json \
+             images/json images/get images/search images/a/json images/a/b/history \
+             images/registry.example:5000/a/b/get distribution/registry.example/a/b/json networks \
+             networks/n volumes volumes/v plugins plugins/privileges plugins/a/b/json swarm \
+             swarm/unlockkey nodes nodes/n services services/s services/s/logs tasks tasks/t \
+             tasks/t/logs secrets secrets/s configs configs/c",
+        ),
+        (
+            "POST",
+            "auth commit build build/prune build/cancel session grpc containers/create \
+             containers/prune containers/c/resize containers/c/start containers/c/stop \
+             containers/c/restart containers/c/kill containers/c/update containers/c/rename \
+             containers/c/pause containers/c/unpause containers/c/attach containers/c/wait \
+             containers/c/exec containers/c/checkpoints exec/e/start exec/e/resize images/create \
+             images/load images/prune images/a/b/push images/a/tag networks/create networks/prune \
+             networks/n/connect networks/n/disconnect volumes/create volumes/prune plugins/pull \
+             plugins/create plugins/a/b/push plugins/a/disable plugins/a/enable plugins/a/set \
+             plugins/a/upgrade swarm/init swarm/join swarm/leave swarm/update swarm/unlock \
+             nodes/n/update services/create services/s/update secrets/create secrets/s/update \
+             configs/create configs/c/update",
+        ),
+        ("PUT", "containers/c/archive volumes/v"),
+        (
+            "DELETE",
+            "containers/c containers/c/checkpoints/p images/registry.example:5000/a/b networks/n \
+             volumes/v plugins/a/b:latest nodes/n services/s secrets/s configs/c",
+        ),
+    ];
 
-    fn is_known(path: &str) -> bool {
-        let segments: Vec<&str> = path.split('/').collect();
-        find(&Method::OPTIONS, &segments).0.bulk == Bulk::No
+    fn row(method: &str, path: &str) -> Endpoint {
+        find(&method.parse().unwrap(), &path.split('/').collect::<Vec<_>>()).0
     }
 
     #[test]
-    fn docker_api_is_known_and_nothing_else() {
-        for path in PATHS.split_whitespace() {
-            assert!(is_known(path), "{path}");
+    fn every_endpoint_of_the_api_has_a_row() {
+        for (method, paths) in API {
+            for path in paths.split_whitespace() {
+                let row = row(method, path);
+                assert!(row.method == *method && !row.pattern.is_empty(), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn path_of_the_api_is_known_with_any_method_and_others_carry_anything() {
+        for (_, paths) in API {
+            for path in paths.split_whitespace() {
+                assert!(row("OPTIONS", path).bulk == Bulk::No, "{path}");
+            }
         }
         for path in [
             "",
@@ -235,7 +267,7 @@ mod tests {
             "v2",
             "swarm/x",
         ] {
-            assert!(!is_known(path), "{path}");
+            assert!(row("GET", path).bulk == Bulk::Yes, "{path}");
         }
     }
 
