@@ -1,5 +1,5 @@
 //! What requests share: with all requests of the gateway, with those of the same client, and with
-//! the steps of their own way through the pipeline.
+//! the steps of the pipeline that they pass through.
 
 use std::sync::{Arc, Mutex};
 
@@ -45,7 +45,7 @@ pub(crate) struct ClientContext {
     pub(crate) write_state: Arc<WriteState>,
 }
 
-/// One request on its way through the pipeline.
+/// One request in the pipeline.
 pub(crate) struct Call {
     pub(crate) gateway: Arc<GatewayContext>,
     pub(crate) client: Arc<ClientContext>,

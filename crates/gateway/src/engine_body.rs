@@ -1,5 +1,5 @@
-//! The body of the engine's response on its way to the client. Each frame counts as activity, and the
-//! end of the body frees what the request held.
+//! The body of the engine's response, as it passes to the client. Each frame counts as activity,
+//! and the end of the body frees what the request held.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Sends one request to the engine and returns the head of its response.
 //!
-//! A connection that went stale between two requests, or a stream that died before the first byte of
-//! a response, is replaced once without an error, if the request can be retried: nothing may happen
-//! twice.
+//! A connection that went stale between two requests, or a stream that died before the first byte
+//! of a response, is replaced once without an error, if the request can be retried: nothing may
+//! happen twice.
 
 use http::header::UPGRADE;
 use http::{Method, Request, Response, request};

@@ -34,8 +34,8 @@ pub(crate) fn error_text(error: &Error) -> String {
     let body = String::from_utf8(body(message(error))).unwrap_or_default();
     let (status, length) = (status(error), body.len());
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-         Connection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
+            {length}\r\nConnection: close\r\n\r\n{body}"
     )
 }
 
@@ -45,8 +45,8 @@ pub(crate) fn refusal_text(refusal: Refusal) -> String {
     let Refusal { status, why } = refusal;
     let text = if why.is_empty() { status.to_owned() } else { format!("{status}: {why}") };
     format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
-         {text}"
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: \
+            close\r\n\r\n{text}"
     )
 }
 
@@ -76,7 +76,7 @@ fn hint(error: &Error) -> Option<&'static str> {
         {
             Some(
                 "The engine of a user runs while that user is logged in, or always after \
-                 `loginctl enable-linger USER` there. Is it running?",
+                    `loginctl enable-linger USER` there. Is it running?",
             )
         }
         Error::Open(OpenError::NotFound { .. } | OpenError::Refused { .. }) => {

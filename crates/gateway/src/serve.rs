@@ -19,8 +19,8 @@ use crate::rules::portless::Portless;
 use crate::session;
 use crate::wire::socket::Socket;
 
-/// Clients at once. Far more than tools open, and a bound on what a runaway tool can take: about 100
-/// KiB for each when busy.
+/// Clients at once. Far more than tools open, and a bound on what a runaway tool can take: about
+/// 100 KiB for each when busy.
 pub const MAX_CLIENTS: usize = 4096;
 
 /// Clients beyond [`MAX_CLIENTS`] that get an error at once. More are closed without one.

@@ -201,9 +201,9 @@ pub(crate) async fn turn_away(mut socket: impl Socket) {
     take_leave(socket, respond::error_text(&Error::TooManyClients).as_bytes()).await;
 }
 
-/// A client whose request was answered before it was read to its end still sends. A broken pipe would
-/// keep it from reading the response, so its bytes are read until it has seen the end, as Go's
-/// server does.
+/// A client whose request was answered before it was read to its end still sends. A broken pipe
+/// would keep it from reading the response, so its bytes are read until it has seen the end, as
+/// Go's server does.
 async fn take_leave(mut client: impl AsyncRead + AsyncWrite + Unpin, last_words: &[u8]) {
     let leave = async {
         client.write_all(last_words).await?;

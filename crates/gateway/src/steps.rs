@@ -56,7 +56,7 @@ pub(crate) enum Step {
     PortAdvice,
 }
 
-/// A request on its way to the engine.
+/// A request that is about to be sent to the engine.
 pub(crate) struct Outgoing {
     pub(crate) parts: request::Parts,
     body: OutgoingBody,
@@ -99,7 +99,7 @@ impl Step {
         }
     }
 
-    /// The response on its way to the client.
+    /// As the response passes to the client.
     pub(crate) async fn after(
         self,
         call: &Call,
@@ -135,8 +135,8 @@ impl Outgoing {
             *encoding = HeaderValue::from_static("chunked");
         }
         if raw {
-            // The engine treats both forms alike, and in this one the stream can be told from the
-            // next request.
+            // The engine treats both forms alike, and only in this one the stream cannot be
+            // mistaken for the next request.
             parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             parts.headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
         } else if !parts.headers.contains_key(UPGRADE) {
@@ -177,7 +177,8 @@ fn wait_for_continue(call: &Call, parts: &mut request::Parts, body: &mut Request
     parts.extensions.extend(std::mem::take(carrier.extensions_mut()));
 }
 
-/// A conflict is an error before anything runs. A container that publishes nothing needs no inspect.
+/// A conflict is an error before anything runs. A container that publishes nothing needs no
+/// inspect.
 async fn reserve_ports(call: &mut Call) -> Result<(), Error> {
     let (Some(ports), PortsStep::Start(container)) = (&call.gateway.ports, &call.route.ports)
     else {

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 /// Commands come in rows: the next one uses the memory of the last one.
 const QUIET: Duration = Duration::from_secs(1);
-/// If clients are never quiet, memory is given back this often. It takes a few milliseconds at most.
+/// If clients are never quiet, memory is given back this often. It takes a few milliseconds at
+/// most.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

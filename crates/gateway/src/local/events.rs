@@ -1,5 +1,5 @@
-//! `GET /events`, which tools leave open for days: it is no activity, wakes nothing, and outlives the
-//! machine.
+//! `GET /events`, which tools leave open for days: it is no activity, wakes nothing, and outlives
+//! the machine.
 //!
 //! The client's stream stays open while there is no engine, and goes on with the next engine from
 //! the last event that was passed on. Events are passed on as whole lines.

@@ -78,8 +78,8 @@ impl EngineIdentity {
         Self::default()
     }
 
-    /// What is kept in a file; changes are written to it. If the file is missing or damaged, nothing
-    /// is known.
+    /// What is kept in a file; changes are written to it. If the file is missing or damaged,
+    /// nothing is known.
     pub fn load(path: &Path) -> Self {
         let known = std::fs::read(path)
             .ok()
@@ -127,8 +127,8 @@ impl EngineIdentity {
         }
     }
 
-    /// Lowers the version of a request to the engine's own if the client chose a higher one that the
-    /// gateway had offered. The engine refuses other versions itself.
+    /// Lowers the version of a request to the engine's own if the client chose a higher one that
+    /// the gateway had offered. The engine refuses other versions itself.
     pub(crate) fn lower_version(&self, uri: &mut Uri) {
         let highest = self.known().ping.as_ref().and_then(Said::api_version);
         let offered = *self.offered();

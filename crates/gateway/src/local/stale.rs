@@ -76,8 +76,8 @@ impl StaleResponses {
         })
     }
 
-    /// The last response to `uri`, changed for the engine's present state. A list that was never read
-    /// is empty.
+    /// The last response to `uri`, changed for the engine's present state. A list that was never
+    /// read is empty.
     pub(crate) fn answer(
         &self,
         uri: &Uri,

@@ -34,8 +34,8 @@ const REPEAT_AFTER: Duration = Duration::from_secs(15);
 /// The pipeline's answer to the request, to be polled until the engine answers.
 pub(crate) type Answering = BoxFuture<'static, Response<ResponseBody>>;
 
-/// Returns the engine's answer if it comes soon or if nothing is waited for. Otherwise returns `200`
-/// with `headers` and a body that reports the wait and goes on with the engine's answer.
+/// Returns the engine's answer if it comes soon or if nothing is waited for. Otherwise returns
+/// `200` with `headers` and a body that reports the wait and goes on with the engine's answer.
 pub(crate) async fn answer(
     mut answering: Answering,
     status: Arc<dyn EngineStatus>,

@@ -34,47 +34,49 @@ impl fmt::Display for RefusedPath {
         if *missing {
             write!(
                 f,
-                "{path} does not exist yet. It belongs on this computer, and the engine is not on \
-                 it: Docker would create it on the machine, and it would be deleted with the \
-                 machine. "
+                "{path} does not exist yet. It belongs on this computer, and the engine is not \
+                    on it: Docker would create it on the machine, and it would be deleted with \
+                    the machine. "
             )?;
         } else {
             write!(
                 f,
                 "{path} is on this computer, and the engine is not: a container there cannot see \
-                 it. "
+                    it. "
             )?;
         }
         match purpose {
             Purpose::Secret => write!(
                 f,
-                "In the compose file, replace `file:` of this secret with `environment: NAME` and \
-                 set NAME when compose runs: NAME=\"$(cat {path})\" docker compose up"
+                "In the compose file, replace `file:` of this secret with `environment: NAME` \
+                    and set NAME when compose runs: NAME=\"$(cat {path})\" docker compose up"
             ),
             Purpose::Socket => f.write_str(
                 "A socket cannot be forwarded into a container on another computer. For SSH keys \
-                 in a build use docker build --ssh default; a program that needs a display, sound \
-                 or a key agent of this computer has to run here",
+                    in a build use docker build --ssh default; a program that needs a display, \
+                    sound or a key agent of this computer has to run here",
             ),
             Purpose::Driver => write!(
                 f,
                 "A volume with `o: bind` is a bind mount of that path. Leave out the options of \
-                 the driver (`driver_opts`, -o, volume-opt) and copy the files into the volume \
-                 (docker cp). If the machine's own {path} is meant, set gateway.bind_mounts: remote"
+                    the driver (`driver_opts`, -o, volume-opt) and copy the files into the \
+                    volume (docker cp). If the machine's own {path} is meant, set \
+                    gateway.bind_mounts: remote"
             ),
             Purpose::Config => write!(
                 f,
                 "A config of a compose file works with `content:` or `environment:` instead of \
-                 `file:`. Any other file: copy it into a named volume (docker volume create, \
-                 docker cp) or into an image (docker build); docker compose watch copies changes \
-                 into running containers. If the machine's own {path} is meant, set \
-                 gateway.bind_mounts: remote"
+                    `file:`. Any other file: copy it into a named volume (docker volume \
+                    create, docker cp) or into an image (docker build); docker compose watch \
+                    copies changes into running containers. If the machine's own {path} is \
+                    meant, set gateway.bind_mounts: remote"
             ),
             Purpose::Files => write!(
                 f,
                 "Copy it into a named volume (docker volume create, docker cp) or into an image \
-                 (docker build); docker compose watch copies changes into running containers. If \
-                 the machine's own {path} is meant, set gateway.bind_mounts: remote"
+                    (docker build); docker compose watch copies changes into running \
+                    containers. If the machine's own {path} is meant, set gateway.bind_mounts: \
+                    remote"
             ),
         }
     }

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 
 use super::endpoint::BodyPaths;
 
+/// The label with which devcontainers name their project.
+const DEVCONTAINER: &str = "devcontainer.local_folder"; // words: allow
+
 /// A path in a body.
 pub(crate) struct Source<'a> {
     place: Place<'a>,
@@ -93,7 +96,7 @@ pub(crate) fn labels(paths: BodyPaths, body: &Value) -> Labels {
         let Some(value) = value.as_str() else { continue };
         match name.as_str() {
             "com.docker.compose.project" => found.compose = true,
-            "com.docker.compose.project.working_dir" | "devcontainer.local_folder" => {
+            "com.docker.compose.project.working_dir" | DEVCONTAINER => {
                 found.projects.push(value.into())
             }
             "com.docker.compose.project.config_files" => {

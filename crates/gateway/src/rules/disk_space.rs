@@ -1,5 +1,5 @@
-//! The engine's disk space. A request that fills a nearly full disk is refused, the response to a new
-//! container warns of a disk that fills up, and the engine's own "no space left on device" gets
+//! The engine's disk space. A request that fills a nearly full disk is refused, the response to a
+//! new container warns of a disk that fills up, and the engine's own "no space left on device" gets
 //! advice beside it. How full a disk is, and what the advice is, the daemon knows.
 
 use std::sync::Arc;
@@ -114,8 +114,8 @@ mod tests {
         );
         let detail = "{\"message\":\"write y: no space left on device\"}";
         let stream = format!(
-            "{{\"status\":\"Extracting\"}}\r\n{{\"errorDetail\":{detail},\
-             \"error\":\"write y: no space left on device\"}}\r\n"
+            "{{\"status\":\"Extracting\"}}\r\n{{\"errorDetail\":{detail},\"error\":\"write y: no \
+                space left on device\"}}\r\n"
         );
         let stream = advised(&stream);
         let lines: Vec<Value> =

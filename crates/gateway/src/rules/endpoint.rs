@@ -22,7 +22,8 @@ pub(crate) struct Endpoint {
     /// Whether its response ends only when a user or a container says so. Silence is then no sign
     /// of work.
     pub(crate) lasts: Lasts,
-    /// The engine may take the connection over as a raw stream, with or without an `Upgrade` header.
+    /// The engine may take the connection over as a raw stream, with or without an `Upgrade`
+    /// header.
     pub(crate) hijack: bool,
     /// Its lasting response may be relayed.
     pub(crate) relays: bool,
@@ -41,14 +42,15 @@ pub(crate) struct Endpoint {
 pub(crate) enum WithoutMachine {
     /// It is activity, and wakes a machine.
     Wake,
-    /// It reads: it is activity and wakes a machine, unless the client polls. A poll is no activity,
-    /// wakes nothing, and gets the engine's last response.
+    /// It reads: it is activity and wakes a machine, unless the client polls. A poll is no
+    /// activity, wakes nothing, and gets the engine's last response.
     Stale(Stale),
     /// It is no activity. The engine's last `_ping` answers it, with or without a machine.
     Ping,
     /// It is no activity. The engine's last `version` answers it, with or without a machine.
     Version,
-    /// It is no activity and wakes nothing. Its stream stays open over the lives of several engines.
+    /// It is no activity and wakes nothing. Its stream stays open over the lives of several
+    /// engines.
     Follow,
 }
 
@@ -124,8 +126,8 @@ pub(crate) enum Progress {
     Push,
     /// With `quiet=0`. A quiet load prints nothing but names, and scripts read them.
     Load,
-    /// Without `q=1`, which prints nothing but an id, and without `version=2`: BuildKit's lines have
-    /// a form of their own.
+    /// Without `q=1`, which prints nothing but an id, and without `version=2`: BuildKit's lines
+    /// have a form of their own.
     Build,
 }
 

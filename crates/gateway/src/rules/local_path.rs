@@ -49,8 +49,8 @@ const ENGINE_PATHS: &[&str] = &[
     "/etc/timezone",
 ];
 
-/// Directories that every Linux system has (hier(7)). A path that is missing in one of them may well
-/// exist on the machine.
+/// Directories that every Linux system has (hier(7)). A path that is missing in one of them may
+/// well exist on the machine.
 const SYSTEM_DIRECTORIES: &[&str] = &[
     "/",
     "/bin",

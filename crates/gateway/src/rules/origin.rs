@@ -1,6 +1,6 @@
-//! The origin check, where browsers can reach the endpoint: a web page of any site may send requests
-//! to a port of this computer, and a DNS name of the site may resolve to this computer. Programs that
-//! are no browsers name the port by its own address, and send no `Origin`.
+//! The origin check, where browsers can reach the endpoint: a web page of any site may send
+//! requests to a port of this computer, and a DNS name of the site may resolve to this computer.
+//! Programs that are no browsers name the port by its own address, and send no `Origin`.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Uri};

@@ -50,8 +50,8 @@ impl HostNetwork {
             self.named.as_ref().map_or(("PORT", "PORT"), |(here, inside)| (here, inside));
         format!(
             "The container uses the machine's own network: what it listens on does not appear on \
-             this computer. Forward a port of it with `dockbridge ports add \
-             {here}:{container}:{inside}`"
+                this computer. Forward a port of it with `dockbridge ports add \
+                {here}:{container}:{inside}`"
         )
     }
 }

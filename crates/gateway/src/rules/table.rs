@@ -203,34 +203,36 @@ mod tests {
         ("HEAD", "_ping containers/c/archive"),
         (
             "GET",
-            "_ping version info events system/df containers/json containers/c/json containers/c/top \
-             containers/c/logs containers/c/changes containers/c/export containers/c/stats \
-             containers/c/attach/ws containers/c/archive containers/c/checkpoints exec/e/json \
-             images/json images/get images/search images/a/json images/a/b/history \
-             images/registry.example:5000/a/b/get distribution/registry.example/a/b/json networks \
-             networks/n volumes volumes/v plugins plugins/privileges plugins/a/b/json swarm \
-             swarm/unlockkey nodes nodes/n services services/s services/s/logs tasks tasks/t \
-             tasks/t/logs secrets secrets/s configs configs/c",
+            "_ping version info events system/df containers/json containers/c/json \
+                containers/c/top containers/c/logs containers/c/changes containers/c/export \
+                containers/c/stats containers/c/attach/ws containers/c/archive \
+                containers/c/checkpoints exec/e/json images/json images/get images/search \
+                images/a/json images/a/b/history images/registry.example:5000/a/b/get \
+                distribution/registry.example/a/b/json networks \
+                networks/n volumes volumes/v plugins plugins/privileges plugins/a/b/json swarm \
+                swarm/unlockkey nodes nodes/n services services/s services/s/logs tasks \
+                tasks/t tasks/t/logs secrets secrets/s configs configs/c",
         ),
         (
             "POST",
             "auth commit build build/prune build/cancel session grpc containers/create \
-             containers/prune containers/c/resize containers/c/start containers/c/stop \
-             containers/c/restart containers/c/kill containers/c/update containers/c/rename \
-             containers/c/pause containers/c/unpause containers/c/attach containers/c/wait \
-             containers/c/exec containers/c/checkpoints exec/e/start exec/e/resize images/create \
-             images/load images/prune images/a/b/push images/a/tag networks/create networks/prune \
-             networks/n/connect networks/n/disconnect volumes/create volumes/prune plugins/pull \
-             plugins/create plugins/a/b/push plugins/a/disable plugins/a/enable plugins/a/set \
-             plugins/a/upgrade swarm/init swarm/join swarm/leave swarm/update swarm/unlock \
-             nodes/n/update services/create services/s/update secrets/create secrets/s/update \
-             configs/create configs/c/update",
+                containers/prune containers/c/resize containers/c/start containers/c/stop \
+                containers/c/restart containers/c/kill containers/c/update containers/c/rename \
+                containers/c/pause containers/c/unpause containers/c/attach containers/c/wait \
+                containers/c/exec containers/c/checkpoints exec/e/start exec/e/resize \
+                images/create images/load images/prune images/a/b/push images/a/tag \
+                networks/create networks/prune networks/n/connect networks/n/disconnect \
+                volumes/create volumes/prune plugins/pull plugins/create plugins/a/b/push \
+                plugins/a/disable plugins/a/enable plugins/a/set plugins/a/upgrade swarm/init \
+                swarm/join swarm/leave swarm/update swarm/unlock nodes/n/update \
+                services/create services/s/update secrets/create secrets/s/update \
+                configs/create configs/c/update",
         ),
         ("PUT", "containers/c/archive volumes/v"),
         (
             "DELETE",
             "containers/c containers/c/checkpoints/p images/registry.example:5000/a/b networks/n \
-             volumes/v plugins/a/b:latest nodes/n services/s secrets/s configs/c",
+                volumes/v plugins/a/b:latest nodes/n services/s secrets/s configs/c",
         ),
     ];
 

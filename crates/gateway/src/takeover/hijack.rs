@@ -1,5 +1,5 @@
-//! After an upgrade: bytes both ways until both directions have ended, each on its own (half-close). A
-//! silent stream holds no buffer.
+//! After an upgrade: passes bytes in both directions until both have ended, each on its own
+//! (half-close). A silent stream holds no buffer.
 
 use std::future::poll_fn;
 use std::io;

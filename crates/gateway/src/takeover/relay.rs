@@ -1,6 +1,6 @@
 //! Relays a response without an end, such as a followed log: its chunks pass from the engine to the
-//! client byte for byte, and HTTP goes on behind the last of them. hyper cannot release its buffers,
-//! so a silent stream would hold them on both sides.
+//! client byte for byte, and HTTP goes on behind the last of them. hyper cannot release its
+//! buffers, so a silent stream would hold them on both sides.
 
 use std::future::poll_fn;
 use std::io;
@@ -79,7 +79,8 @@ impl Body for HeadOnly {
 }
 
 impl Relay {
-    /// Takes the stream from the HTTP client, which ends. Returns the body for the HTTP server, too.
+    /// Takes the stream from the HTTP client, which ends. Returns the body for the HTTP server,
+    /// too.
     pub(crate) fn of(upstream: Upstream, guard: Arc<Guard>, busy: Busy) -> (Self, ResponseBody) {
         let (engine, progress, class) = (upstream.io(), upstream.progress(), upstream.class);
         // Ended first: it must not read any more.

@@ -56,14 +56,14 @@ impl Upstream {
         let connection = Abortable::new(connection.with_upgrades(), registration);
         let driver = Box::pin(async move {
             if let Ok(Err(error)) = connection.await {
-                // The request or body under way gets the error; this logs it for idle connections.
+                // A request or body in flight gets the error; this logs it for idle connections.
                 tracing::trace!(%error, "a connection to the engine ended");
             }
         });
         Ok((Self { class, sender, io, progress, abort }, driver))
     }
 
-    /// Waits until the last request is out of the way. False if no other can be sent.
+    /// Waits until the last request is done. False if no other can be sent.
     pub(crate) async fn is_ready(&mut self) -> bool {
         self.sender.ready().await.is_ok()
     }

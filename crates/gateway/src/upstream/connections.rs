@@ -23,9 +23,9 @@ struct Inner {
 }
 
 impl Connections {
-    /// An idle connection for a request of this class. A request that is no big transfer may use any
-    /// connection for such requests. Only one that `lasts`, and may become a raw stream, does not
-    /// use a connection for short questions.
+    /// An idle connection for a request of this class. A request that is no big transfer may use
+    /// any connection for such requests. Only one that `lasts`, and may become a raw stream, does
+    /// not use a connection for short questions.
     pub(crate) async fn idle(&self, class: Class, lasts: bool) -> Option<Upstream> {
         let mut upstream = {
             let mut inner = self.inner();

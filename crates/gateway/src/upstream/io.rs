@@ -16,9 +16,9 @@ use crate::wire::response_head::{Behind, behind};
 
 /// A handle. The stream ends with the last one.
 ///
-/// hyper waits for the response by reading, so that is where the client's end is passed on. A failed
-/// write is reported when reading ends: an engine may answer and close before it has read the whole
-/// request, and a stream that cannot be opened says so by its first read.
+/// hyper waits for the response by reading, so that is where the client's end is passed on. A
+/// failed write is reported when reading ends: an engine may answer and close before it has read
+/// the whole request, and a stream that cannot be opened says so by its first read.
 #[derive(Clone)]
 pub(crate) struct EngineIo(Arc<Mutex<Shared>>);
 

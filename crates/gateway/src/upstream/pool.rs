@@ -2,8 +2,8 @@
 //! question.
 //!
 //! Every `docker` command is a new client. A connection from the pool spares the machine, the agent
-//! and the engine opening one and closing it. It may be stale when it is used, so only requests that
-//! can be retried use the pool.
+//! and the engine opening one and closing it. It may be stale when it is used, so only requests
+//! that can be retried use the pool.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -37,7 +37,7 @@ struct Pooled {
 }
 
 impl Pool {
-    /// Keeps a connection on which no request is under way.
+    /// Keeps a connection on which no request is in flight.
     pub(crate) fn keep(self: &Arc<Self>, upstream: Upstream, driver: Driver) {
         let mut inner = self.inner();
         if inner.connections.len() == MAX_CONNECTIONS {

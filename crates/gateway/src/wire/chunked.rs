@@ -1,5 +1,5 @@
-//! Finds the end of a chunked body. Sizes, extensions and trailers pass unchanged to the HTTP parser
-//! behind. Accepts what hyper accepts, except lines that do not end in CR LF.
+//! Finds the end of a chunked body. Sizes, extensions and trailers pass unchanged to the HTTP
+//! parser behind. Accepts what hyper accepts, except lines that do not end in CR LF.
 
 use super::refusal::Refusal;
 

@@ -1,5 +1,5 @@
 //! The client's socket as the HTTP server reads and writes it, and a watch on it. hyper does not
-//! read while a response is under way, so the watch has to notice when the client leaves.
+//! read while a response is in progress, so the watch has to notice when the client leaves.
 
 use std::io;
 use std::pin::Pin;

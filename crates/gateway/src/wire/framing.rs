@@ -1,10 +1,11 @@
 //! Finds the end of each request before hyper reads it. A request that two readers could take for
-//! different ones (request smuggling) is refused, so that neither hyper nor the engine has to guess.
+//! different ones (request smuggling) is refused, so that neither hyper nor the engine has to
+//! guess.
 //!
 //! Heads are read by `httparse`, the parser that hyper uses. Refused although some servers accept
 //! it: a length beside a transfer encoding, several lengths, any transfer encoding but `chunked`.
-//! What Go's server (and so dockerd) refuses is refused with the same words. A bare line feed ends a
-//! line, as it does for Go; hyper writes the head again without any.
+//! What Go's server (and so dockerd) refuses is refused with the same words. A bare line feed ends
+//! a line, as it does for Go; hyper writes the head again without any.
 
 use std::mem::MaybeUninit;
 

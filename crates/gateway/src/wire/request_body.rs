@@ -1,4 +1,4 @@
-//! The client's request body on its way to the engine. Each frame counts as activity.
+//! The client's request body, as it passes to the engine. Each frame counts as activity.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -17,8 +17,8 @@ pub(crate) enum Behind {
     Other,
 }
 
-/// Parses the beginning of a response, of which `known` bytes were there the last time. `None` while
-/// its head is not complete. Informational responses before it are skipped.
+/// Parses the beginning of a response, of which `known` bytes were there the last time. `None`
+/// while its head is not complete. Informational responses before it are skipped.
 pub(crate) fn behind(bytes: &[u8], known: usize) -> Option<Behind> {
     if bytes.len() > MAX_HEAD {
         return Some(Behind::Other);

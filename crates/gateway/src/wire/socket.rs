@@ -14,7 +14,8 @@ pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
         None
     }
 
-    /// Whether a web page can connect to it: a browser opens any port of this computer for any page.
+    /// Whether a web page can connect to it: a browser opens any port of this computer for any
+    /// page.
     fn is_open_to_browsers(&self) -> bool {
         false
     }

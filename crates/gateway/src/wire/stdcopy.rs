@@ -1,9 +1,9 @@
-//! Docker's stdcopy format: standard output and standard error multiplexed in frames, as `attach` and
-//! `exec` send them without a terminal.
+//! Docker's stdcopy format: standard output and standard error multiplexed in frames, as `attach`
+//! and `exec` send them without a terminal.
 //!
-//! A raw stream cannot report that it broke off: its client takes any end for the end of the output,
-//! and reports success. Frames can, by the type with which dockerd reports its own failures. Such a
-//! frame must stand between two others, so frames are passed on whole.
+//! A raw stream cannot report that it broke off: its client takes any end for the end of the
+//! output, and reports success. Frames can, by the type with which dockerd reports its own
+//! failures. Such a frame must stand between two others, so frames are passed on whole.
 //!
 //! Docker Engine API, "Stream format": one byte of type, three zero bytes, four bytes of length,
 //! big-endian.

@@ -1,5 +1,5 @@
-//! Bytes on their way to one side of a connection. Only bytes that the side does not take at once
-//! are held: a stream that is silent holds no buffer.
+//! Bytes that wait to be written to one side of a connection. Only bytes that the side does not
+//! take at once are held: a stream that is silent holds no buffer.
 
 use std::io;
 use std::pin::Pin;
