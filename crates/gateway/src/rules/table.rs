@@ -74,6 +74,7 @@ const TABLE: &[Endpoint] = &[
     get("images/search"),
     get("images/{name..}/json"),
     get("images/{name..}/history"),
+    get("images/{name..}/attestations"),
     get("images/{name..}/get").kind(Transfer).bulk(Bulk::Yes),
     post("images/{name..}/push").kind(Transfer).bulk(Bulk::Yes).progress(Progress::Push),
     post("images/{name..}/tag"),
@@ -208,7 +209,7 @@ mod tests {
                 containers/c/stats containers/c/attach/ws containers/c/archive \
                 containers/c/checkpoints exec/e/json images/json images/get images/search \
                 images/a/json images/a/b/history images/registry.example:5000/a/b/get \
-                distribution/registry.example/a/b/json networks \
+                images/a/b/attestations distribution/registry.example/a/b/json networks \
                 networks/n volumes volumes/v plugins plugins/privileges plugins/a/b/json swarm \
                 swarm/unlockkey nodes nodes/n services services/s services/s/logs tasks \
                 tasks/t tasks/t/logs secrets secrets/s configs configs/c",
