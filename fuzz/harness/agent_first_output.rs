@@ -1,5 +1,5 @@
-//! What a host prints before the agent speaks: banners, warnings, and our own lines in between, in
-//! pieces of any size.
+//! What a host prints before the agent speaks: banners, warnings, and the agent's own lines in
+//! between, in pieces of any size.
 
 use agent_proto::READY_LINE;
 use bytes::BytesMut;

@@ -1,5 +1,5 @@
 //! The first frame of a stream as the agent reads it, in pieces of any size: it takes the frame and
-//! not a byte more, for the rest belongs to whoever the stream leads to.
+//! not a byte more, because the rest belongs to the destination of the stream.
 
 use agent_proto::Opening;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,12 +1,11 @@
-//! Ten thousand exchanges, each cut at a byte chosen by chance, by either side, in order or by a
-//! reset.
+//! Ten thousand exchanges, each cut at a random byte by either side, in order or by a reset.
 //!
 //! What must hold: nothing hangs; what arrives is the beginning of what was sent, and all of it up
-//! to the cut where the cut was no reset of the client; what was cut never ends well; and when both
-//! sides are gone nothing is left in the gateway: no activity, no stream, no client. `SEED=…`
-//! repeats a run.
+//! to the cut unless the client reset the connection; what was cut never ends cleanly; and when
+//! both sides are gone the gateway keeps no activity, no stream and no client. `SEED=…` repeats a
+//! run.
 
-#![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod wire;
 
@@ -31,13 +30,13 @@ const CEILING: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    /// The answer is chunked.
+    /// The response is chunked.
     Download,
-    /// The request is.
+    /// The request is chunked.
     Upload,
-    /// Bytes both ways after an upgrade.
+    /// Bytes in both directions after an upgrade.
     Upgrade,
-    /// The same for a client that did not ask for one.
+    /// Likewise, for a client that did not ask for an upgrade.
     Raw,
 }
 
@@ -47,12 +46,12 @@ enum How {
     Reset,
 }
 
-/// What is going to happen. Positions count the bytes of a side; a client that is not cut
+/// One exchange. Positions count the bytes of a side; a client that is not cut
 /// half-closes behind its last byte.
 #[derive(Debug)]
 struct Case {
     kind: Kind,
-    /// What the client has to say, and the engine.
+    /// The payload of the client, and of the engine.
     up: Vec<u8>,
     down: Vec<u8>,
     request: Vec<u8>,
@@ -66,7 +65,7 @@ struct Case {
 }
 
 impl Case {
-    fn by_chance(kind: Kind, chance: &mut StdRng) -> Self {
+    fn random(kind: Kind, chance: &mut StdRng) -> Self {
         let up: Vec<u8> = (0..chance.random_range(0..800)).map(|_| chance.random()).collect();
         let down: Vec<u8> = (0..chance.random_range(0..800)).map(|_| chance.random()).collect();
         let upgrade = "Connection: Upgrade\r\nUpgrade: tcp\r\n";
@@ -106,7 +105,7 @@ impl Case {
             }
         }
         let how = if chance.random() { How::Orderly } else { How::Reset };
-        // An engine that is sent something may go while it reads.
+        // An engine that receives an upload may leave while it reads.
         let engines_bytes = if kind == Kind::Upload { request.len() } else { answer.len() };
         let (client_ends, engine_ends) = if chance.random() {
             ((chance.random_range(0..=request.len()), how), None)
@@ -128,8 +127,8 @@ impl Case {
         }
     }
 
-    /// What the client can have said in order.
-    fn said(&self) -> Vec<u8> {
+    /// The payload that the client sends before its end.
+    fn sent_by_client(&self) -> Vec<u8> {
         let body = &self.request[..self.client_ends.0][self.request_head.min(self.client_ends.0)..];
         match self.kind {
             Kind::Upload => unchunked(body).0,
@@ -137,8 +136,8 @@ impl Case {
         }
     }
 
-    /// What the engine can have said.
-    fn told(&self) -> Vec<u8> {
+    /// The payload that the engine sends before its end.
+    fn sent_by_engine(&self) -> Vec<u8> {
         let end = self
             .engine_ends
             .filter(|_| self.kind != Kind::Upload)
@@ -150,8 +149,8 @@ impl Case {
         }
     }
 
-    /// Looks at what both sides got.
-    fn judge(&self, engine_got: Option<&[u8]>, client_got: &[u8]) {
+    /// Checks what both sides got.
+    fn check(&self, engine_got: Option<&[u8]>, client_got: &[u8]) {
         let client_cut = self.client_ends.0 < self.request.len();
         let reset = self.client_ends.1 == How::Reset;
         // Upwards.
@@ -167,11 +166,11 @@ impl Case {
         if self.engine_ends.is_none() && !reset {
             assert_eq!(head, self.client_ends.0 >= self.request_head, "a head is lost");
             if head {
-                assert_eq!(body.len(), self.said().len(), "bytes to the engine are lost");
+                assert_eq!(body.len(), self.sent_by_client().len(), "bytes to the engine are lost");
             }
         }
         if self.kind == Kind::Upload && client_cut {
-            assert!(!ended, "an upload that was cut ended well");
+            assert!(!ended, "an upload that was cut ended cleanly");
         }
         // Downwards.
         let (head, body) = split(client_got);
@@ -189,25 +188,27 @@ impl Case {
         if !engine_answered {
             assert!(
                 !first.contains(" 200 ") && !first.contains(" 101 "),
-                "an answer that nobody gave: {first}"
+                "a response that the engine did not send: {first}"
             );
-            assert_eq!(head, self.client_ends.0 >= self.request_head, "no error was told: {first}");
+            assert_eq!(head, self.client_ends.0 >= self.request_head, "no error came: {first}");
             return;
         }
         assert!(
             head && (first.contains(" 200 ") || first.contains(" 101 ")),
-            "the answer is lost: {first:?}"
+            "the response is lost: {first:?}"
         );
         match self.kind {
             Kind::Download => {
                 let (body, ended) = unchunked(body);
                 assert!(self.down.starts_with(&body), "the client got other bytes than were sent");
-                assert_eq!(body.len(), self.told().len(), "bytes to the client are lost");
+                assert_eq!(body.len(), self.sent_by_engine().len(), "bytes to the client are lost");
                 let whole = self.engine_ends.is_none_or(|(at, _)| at == self.answer.len());
-                assert_eq!(ended, whole, "an answer ends as it was sent");
+                assert_eq!(ended, whole, "a response ends as it was sent");
             }
             Kind::Upload => assert_eq!(body, b"ok"),
-            Kind::Upgrade | Kind::Raw => assert_eq!(body, self.told(), "bytes to the client"),
+            Kind::Upgrade | Kind::Raw => {
+                assert_eq!(body, self.sent_by_engine(), "bytes to the client")
+            }
         }
     }
 }
@@ -226,7 +227,7 @@ fn chunked(bytes: &[u8], chance: &mut StdRng) -> Vec<u8> {
     chunked
 }
 
-/// The bytes in so much of a chunked body, and whether it came to its end.
+/// The payload of the beginning of a chunked body, and whether the body is complete.
 fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut read = Vec::new();
     loop {
@@ -246,7 +247,7 @@ fn unchunked(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-/// Whether there is a head, and what is behind it.
+/// Whether there is a head, and the bytes behind it.
 fn split(bytes: &[u8]) -> (bool, &[u8]) {
     match bytes.windows(4).position(|window| window == b"\r\n\r\n") {
         Some(at) => (true, &bytes[at + 4..]),
@@ -254,7 +255,7 @@ fn split(bytes: &[u8]) -> (bool, &[u8]) {
     }
 }
 
-/// Sends up to its end, and reads what comes.
+/// Sends up to its end, and reads everything.
 async fn client(mut end: End, case: &Case) -> Vec<u8> {
     let (at, how) = case.client_ends;
     let (mut reader, mut writer, cutter) = end.split();
@@ -286,7 +287,7 @@ async fn client(mut end: End, case: &Case) -> Vec<u8> {
     got
 }
 
-/// Reads what comes, answers, and ends as the case wants it.
+/// Reads the request, answers, and ends as the case says.
 async fn engine(mut end: End, case: &Case) -> Vec<u8> {
     let (mut reader, mut writer, cutter) = end.split();
     let mut got = Vec::new();
@@ -331,7 +332,7 @@ async fn engine(mut end: End, case: &Case) -> Vec<u8> {
     got
 }
 
-#[allow(clippy::print_stdout, reason = "what a failed run is repeated by")]
+#[allow(clippy::print_stdout, reason = "the seed repeats a failed run")]
 fn cut(kind: Kind) {
     let seed = std::env::var("SEED")
         .ok()
@@ -360,8 +361,8 @@ fn cut(kind: Kind) {
             async move { gateway.serve(Clients(clients), shutdown).await }
         });
         for n in 0..CASES {
-            let case = Case::by_chance(kind, &mut chance);
-            let told = format!(
+            let case = Case::random(kind, &mut chance);
+            let described = format!(
                 "SEED={seed}, case {n}: {:?} {:?} {:?}, pieces of {}",
                 kind, case.client_ends, case.engine_ends, case.piece
             );
@@ -379,7 +380,7 @@ fn cut(kind: Kind) {
                 tokio::select! {
                     got = &mut engine => (got, client.await),
                     got = &mut client => {
-                        // A client that is gone before it has asked needs no engine.
+                        // A client that is gone before its request was sent needs no engine.
                         let asked = tokio::time::timeout(Duration::from_secs(5), engine).await;
                         (asked.ok().flatten(), got)
                     }
@@ -387,13 +388,13 @@ fn cut(kind: Kind) {
             };
             let (engine_got, client_got) = tokio::time::timeout(CEILING, both)
                 .await
-                .unwrap_or_else(|_| panic!("hangs: {told}"));
+                .unwrap_or_else(|_| panic!("hangs: {described}"));
             let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                case.judge(engine_got.as_deref(), &client_got)
+                case.check(engine_got.as_deref(), &client_got)
             }));
             judged.unwrap_or_else(|_| {
                 panic!(
-                    "{told}\nthe engine got {} bytes, the client {:?}",
+                    "{described}\nthe engine got {} bytes, the client {:?}",
                     engine_got.map_or(0, |got| got.len()),
                     String::from_utf8_lossy(&client_got)
                 )
@@ -407,12 +408,12 @@ fn cut(kind: Kind) {
             while is_left() {
                 assert!(
                     since.elapsed() < CEILING,
-                    "something is left: {told}: {:?}",
+                    "something is left: {described}: {:?}",
                     activity.snapshot().live
                 );
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            assert!(streams.try_recv().is_err(), "a second stream: {told}");
+            assert!(streams.try_recv().is_err(), "a second stream: {described}");
         }
         shutdown.cancel();
         serving.await.unwrap();

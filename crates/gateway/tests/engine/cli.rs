@@ -11,7 +11,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("version", "docker version; docker -v"),
     ("info", "docker info --format '{{.Driver}} {{.ServerVersion}}'"),
     ("run", "docker run --rm tiny echo hello"),
-    ("run tells output from errors", "docker run --rm tiny sh -c 'echo out; echo err >&2'"),
+    ("run separates output from errors", "docker run --rm tiny sh -c 'echo out; echo err >&2'"),
     ("run passes the exit code on", "docker run --rm tiny sh -c 'exit 3'"),
     ("run of a command that is not there is 127", "docker run --rm tiny /nowhere"),
     ("run of a command that cannot be run is 126", "docker run --rm tiny /bin"),
@@ -100,7 +100,7 @@ const SCRIPTS: &[(&str, &str)] = &[
             attach --no-stdin box; echo $?; docker rm box",
     ),
     (
-        "cp both ways",
+        "cp in both directions",
         "docker create --name box tiny true; mkdir -p d/e; seq 1 200000 >d/e/f; docker cp d \
             box:/; docker cp box:/d out; diff -r d out && echo same; docker cp box:/d/e/f - | \
             tar -tv | cut -c 1-10; tar -c d | docker cp - box:/bin; docker cp box:/bin/d - | \
@@ -187,7 +187,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "docker inspect nobody; echo $?; docker start nobody; echo $?; docker rm nobody; echo \
             $?; docker logs nobody; echo $?",
     ),
-    ("pull of what cannot be had", "docker pull localhost:1/nowhere >out 2>&1; echo $?"),
+    ("pull of an image that does not exist", "docker pull localhost:1/nowhere >out 2>&1; echo $?"),
     (
         "raw requests",
         "curl -s --unix-socket ${DOCKER_HOST#unix://} http://d/_ping; curl -s --unix-socket \
@@ -203,7 +203,7 @@ const SCRIPTS: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docker_command_cannot_tell_the_gateway_from_the_engine() {
+async fn docker_command_sees_no_difference_to_the_engine() {
     let Some(engine) = engine().await else { return };
     let only = std::env::var("ONLY").ok();
     let mut differences = Vec::new();
@@ -235,7 +235,7 @@ async fn the_docker_command_cannot_tell_the_gateway_from_the_engine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_client_leaves_nothing_behind() {
+async fn killed_client_leaves_nothing_behind() {
     let Some(engine) = engine().await else { return };
     let outcome = engine
         .through_the_gateway(
@@ -253,8 +253,8 @@ async fn a_killed_client_leaves_nothing_behind() {
 }
 
 impl Outcome {
-    /// Ids differ from run to run. And whether the client's own archiver is still packing when a
-    /// refusal comes, and complains, is a matter of pace.
+    /// Without what differs from run to run: ids, and the complaint of the client's own archiver if
+    /// it still packs when a refusal comes.
     fn without_chance(mut self) -> Self {
         for text in [&mut self.stdout, &mut self.stderr] {
             let lines = text

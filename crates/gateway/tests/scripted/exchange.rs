@@ -1,4 +1,4 @@
-//! Requests and answers: what one side writes the other side reads, as it comes.
+//! Requests and responses: each side reads what the other writes, as it comes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use crate::rig::{OK, rig};
 
 #[tokio::test]
-async fn heads_pass_as_they_are() {
+async fn heads_pass_unchanged() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -42,7 +42,7 @@ async fn heads_pass_as_they_are() {
 }
 
 #[tokio::test]
-async fn an_upload_of_unknown_length_flows_as_it_is_sent() {
+async fn upload_of_unknown_length_passes_as_it_is_sent() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -54,7 +54,7 @@ async fn an_upload_of_unknown_length_flows_as_it_is_sent() {
     engine.until("one").await;
     client.send("3\r\ntwo\r\n").await;
     engine.until("two").await;
-    // An answer may begin before the upload has ended.
+    // A response may begin before the upload has ended.
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nstep\r\n").await;
     client.until("step\r\n").await;
     client.send("0\r\n\r\n").await;
@@ -64,7 +64,7 @@ async fn an_upload_of_unknown_length_flows_as_it_is_sent() {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
+async fn response_before_the_end_of_an_upload_reaches_the_client() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -81,7 +81,7 @@ async fn an_answer_before_the_end_of_an_upload_reaches_the_client() {
 }
 
 #[tokio::test]
-async fn the_answer_to_head_has_a_length_and_no_body() {
+async fn response_to_head_has_a_length_and_no_body() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -104,7 +104,7 @@ async fn the_answer_to_head_has_a_length_and_no_body() {
             && head.contains("X-Docker-Container-Path-Stat: abc\r\n"),
         "{head}"
     );
-    // The request that the client sent ahead comes next, on the same connection.
+    // The pipelined request comes next, on the same connection.
     assert!(engine.head().await.starts_with("GET /info "));
     engine.send(OK).await;
     client.until("\r\n\r\nok").await;
@@ -112,7 +112,7 @@ async fn the_answer_to_head_has_a_length_and_no_body() {
 }
 
 #[tokio::test]
-async fn an_answer_is_passed_on_as_it_comes() {
+async fn response_is_passed_on_as_it_comes() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /events HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -147,7 +147,7 @@ async fn big_heads_pass() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stalls_holds_back_its_own_engine_connection_only() {
+async fn client_that_stalls_holds_back_only_its_own_connection() {
     let mut rig = rig();
     let mut stalled = rig.client().await;
     stalled.send("GET /images/get?names=a HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -161,7 +161,7 @@ async fn a_reader_that_stalls_holds_back_its_own_engine_connection_only() {
         .is_ok()
     {
         taken += chunk.len();
-        assert!(taken < 16 << 20, "what nobody reads is held back");
+        assert!(taken < 16 << 20, "unread bytes are held back");
     }
 
     let mut other = rig.client().await;

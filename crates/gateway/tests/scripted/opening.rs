@@ -1,12 +1,12 @@
-//! Streams to the engine: which request gets which, what happens when one has gone stale, died, or
-//! never led anywhere.
+//! Streams to the engine: which request gets which, and what happens when one is stale, has died or
+//! is refused.
 
 use tunnel::{Class, OpenError};
 
 use crate::rig::{OK, rig};
 
 #[tokio::test]
-async fn a_client_connection_keeps_its_engine_connection() {
+async fn client_connection_keeps_its_engine_connection() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -25,7 +25,7 @@ async fn a_client_connection_keeps_its_engine_connection() {
 }
 
 #[tokio::test]
-async fn a_bulk_request_travels_on_a_bulk_connection() {
+async fn bulk_request_travels_on_a_bulk_connection() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -38,7 +38,7 @@ async fn a_bulk_request_travels_on_a_bulk_connection() {
 }
 
 #[tokio::test]
-async fn a_read_on_a_connection_that_went_stale_is_asked_again_on_a_new_one() {
+async fn read_on_a_stale_connection_is_retried_on_a_new_one() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -57,7 +57,7 @@ async fn a_read_on_a_connection_that_went_stale_is_asked_again_on_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_change_that_may_have_happened_is_not_asked_for_twice() {
+async fn change_that_may_have_happened_is_not_retried() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -73,7 +73,7 @@ async fn a_change_that_may_have_happened_is_not_asked_for_twice() {
     assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
     client.until("the next command connects again\"}\n").await;
     assert!(rig.asks_no_more());
-    // The client's connection goes on.
+    // The client's connection stays open.
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;
     engine.head().await;
@@ -82,7 +82,7 @@ async fn a_change_that_may_have_happened_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn an_engine_connection_that_ended_while_idle_is_replaced_for_any_request() {
+async fn connection_that_ended_while_idle_is_replaced_for_any_request() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -100,7 +100,7 @@ async fn an_engine_connection_that_ended_while_idle_is_replaced_for_any_request(
 }
 
 #[tokio::test]
-async fn a_machine_that_cannot_be_reached_is_a_docker_error() {
+async fn machine_that_cannot_be_reached_is_a_docker_error() {
     let mut rig = rig();
     let mut client = rig.client().await;
     for (error, status, words) in [
@@ -126,7 +126,7 @@ async fn a_machine_that_cannot_be_reached_is_a_docker_error() {
 }
 
 #[tokio::test]
-async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
+async fn stream_that_is_refused_late_is_the_same_error() {
     let mut rig = rig();
     let mut client = rig.client().await;
     for (method, error, words) in [
@@ -150,7 +150,7 @@ async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
                 of a user runs while that user is logged in, or always after `loginctl \
                 enable-linger USER` there. Is it running?",
         ),
-        ("POST", OpenError::NoMachine { message: "none to be had".into() }, "none to be had"),
+        ("POST", OpenError::NoMachine { message: "out of stock".into() }, "out of stock"),
     ] {
         client
             .send(&format!("{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody"))
@@ -165,7 +165,7 @@ async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_read_on_a_new_stream_that_died_is_asked_once_more() {
+async fn read_on_a_new_stream_that_died_is_retried_once() {
     let mut rig = rig();
     let mut client = rig.client().await;
     let dead = || OpenError::Dead { reason: "no answer for 6 s".into() };
@@ -191,7 +191,7 @@ async fn a_read_on_a_new_stream_that_died_is_asked_once_more() {
 }
 
 #[tokio::test]
-async fn a_request_that_announces_a_megabyte_is_bulk() {
+async fn request_that_announces_a_megabyte_is_bulk() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client

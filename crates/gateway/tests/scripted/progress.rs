@@ -5,7 +5,7 @@ use dockbridge_gateway::{EngineIdentity, EngineState};
 use tokio::sync::watch;
 use tunnel::OpenError;
 
-use crate::rig::{Rig, rig_looking_at, within};
+use crate::rig::{Rig, rig_with_status, within};
 
 const PULL: &str =
     "POST /v1.41/images/create?fromImage=a HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n";
@@ -15,7 +15,7 @@ const BOOTING: &str = "Waiting for the machine: booting, usually 18 s";
 
 fn booting() -> (Rig, watch::Sender<EngineState>) {
     let (set, standing) = watch::channel(EngineState::Absent);
-    (rig_looking_at(EngineIdentity::empty(), standing), set)
+    (rig_with_status(EngineIdentity::empty(), standing), set)
 }
 
 fn chunk(text: &str) -> String {

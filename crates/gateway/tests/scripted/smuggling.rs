@@ -1,4 +1,4 @@
-//! Requests that can be read in two ways: none of them, and nothing behind them, reaches the
+//! Ambiguous requests (request smuggling): neither they nor anything behind them reaches the
 //! engine.
 
 use crate::rig::{OK, rig};
@@ -6,7 +6,7 @@ use crate::rig::{OK, rig};
 const NEXT: &str = "GET /smuggled HTTP/1.1\r\nHost: d\r\n\r\n";
 
 #[tokio::test]
-async fn an_ambiguous_request_is_refused_and_the_connection_ends() {
+async fn ambiguous_request_is_refused_and_the_connection_ends() {
     let mut rig = rig();
     for lines in [
         "Host: d\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
@@ -37,7 +37,7 @@ async fn an_ambiguous_request_is_refused_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_refused_request_comes_after_the_answers_to_good_ones() {
+async fn refusal_comes_behind_the_responses_to_good_requests() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\nGET /x HTTP/1.1\r\nno colon\r\n\r\n").await;
@@ -53,7 +53,7 @@ async fn a_refused_request_comes_after_the_answers_to_good_ones() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
+async fn malformed_chunks_do_not_become_a_request() {
     let mut rig = rig();
     for body in [
         format!("3\r\nabcX\r\n0\r\n\r\n{NEXT}"),
@@ -82,7 +82,7 @@ async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
 }
 
 #[tokio::test]
-async fn what_looks_like_a_request_in_a_body_stays_a_body() {
+async fn request_text_in_a_body_stays_a_body() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -103,7 +103,7 @@ async fn what_looks_like_a_request_in_a_body_stays_a_body() {
 }
 
 #[tokio::test]
-async fn lines_may_end_as_they_may_for_the_engine_and_go_on_in_one_form() {
+async fn bare_line_feeds_are_accepted_and_passed_on_as_cr_lf() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("\r\nPOST /auth HTTP/1.1\nHost: d\nContent-Length: 2\n\nhi").await;

@@ -1,4 +1,4 @@
-//! Containers that ask for folders of this computer.
+//! Containers with bind mounts of this computer's directories.
 
 use dockbridge_gateway::{BindMounts, EngineIdentity, LocalPaths};
 
@@ -9,11 +9,11 @@ fn create(source: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_folder_of_this_computer_is_refused_with_what_to_do_instead() {
+async fn directory_of_this_computer_is_refused_with_advice() {
     let mut rig = rig();
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut client = rig.client().await;
-    let body = create(folder.path().to_str().unwrap());
+    let body = create(directory.path().to_str().unwrap());
     for framed in [
         format!("Content-Length: {}\r\n\r\n{body}", body.len()),
         format!(
@@ -28,14 +28,14 @@ async fn a_folder_of_this_computer_is_refused_with_what_to_do_instead() {
             .await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
-        let told = client.until("\"}\n").await;
+        let message = client.until("\"}\n").await;
         for words in [
-            folder.path().to_str().unwrap(),
+            directory.path().to_str().unwrap(),
             "docker cp",
             "docker build",
             "gateway.bind_mounts: remote",
         ] {
-            assert!(told.contains(words), "{words} in {told}");
+            assert!(message.contains(words), "{words} in {message}");
         }
     }
     assert!(rig.asks_no_more());
@@ -43,14 +43,14 @@ async fn a_folder_of_this_computer_is_refused_with_what_to_do_instead() {
 }
 
 #[tokio::test]
-async fn what_passes_passes_byte_for_byte() {
+async fn accepted_body_passes_byte_for_byte() {
     let mut rig = rig();
     let mut client = rig.client().await;
     let mut engine = None;
     for body in [
         create("volume"),
         create("/var/run/docker.sock"),
-        create("/no-such-folder"),
+        create("/no-such-directory"),
         "{ \"broken\": ".to_owned(),
         String::new(),
     ] {
@@ -86,7 +86,7 @@ async fn what_passes_passes_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn the_machines_own_paths_pass_where_they_are_meant() {
+async fn paths_of_the_machine_pass_with_the_setting_remote() {
     let mut rig = rig_of(
         EngineIdentity::empty(),
         LocalPaths { bind_mounts: BindMounts::Remote, ..LocalPaths::default() },
@@ -104,9 +104,9 @@ async fn the_machines_own_paths_pass_where_they_are_meant() {
 }
 
 #[tokio::test]
-async fn our_own_socket_becomes_the_engines() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("docker.sock");
+async fn own_socket_is_replaced_by_the_engines() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("docker.sock");
     std::fs::write(&socket, "").unwrap();
     let mut rig = rig_of(
         EngineIdentity::empty(),
@@ -128,7 +128,7 @@ async fn our_own_socket_becomes_the_engines() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_to_be_read_is_refused() {
+async fn body_that_is_too_large_to_be_read_is_refused() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client

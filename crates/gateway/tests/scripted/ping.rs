@@ -1,11 +1,11 @@
-//! What is answered without the engine, and what counts as activity.
+//! `/_ping` and `/version` without the engine, and what counts as activity.
 
 use lifecycle::Kind;
 
 use crate::rig::{rig, rig_with};
 
 #[tokio::test]
-async fn a_command_is_activity_until_its_answer_has_ended() {
+async fn command_is_activity_until_its_response_has_ended() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -19,18 +19,16 @@ async fn a_command_is_activity_until_its_answer_has_ended() {
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n").await;
     client.until("{}\r\n").await;
     let live = rig.activity.snapshot().live;
-    assert!(
-        matches!(&live[..], [live] if live.kind == Kind::Transfer && live.source == "POST /images/create"),
-        "{live:?}"
-    );
+    let [only] = &live[..] else { panic!("{live:?}") };
+    assert_eq!((only.kind, only.source.as_str()), (Kind::Transfer, "POST /images/create"));
     engine.send("0\r\n\r\n").await;
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
 }
 
 #[tokio::test]
-async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("engine.json");
+async fn ping_and_version_are_answered_from_the_cache_and_are_no_activity() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("engine.json");
     let headers = "Api-Version: 1.41\r\nBuilder-Version: 1\r\nDocker-Experimental: \
         false\r\nOstype: linux\r\nServer: Docker/20.10\r\n";
     let version = r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12"}"#;
@@ -72,9 +70,9 @@ async fn ping_and_version_are_answered_here_once_known_and_are_no_activity() {
 }
 
 #[tokio::test]
-async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_by_an_older_one() {
-    let knowledge = dockbridge_gateway::EngineIdentity::empty();
-    let mut rig = rig_with(knowledge.clone());
+async fn version_offered_by_the_last_engine_is_lowered_for_an_older_one() {
+    let identity = dockbridge_gateway::EngineIdentity::empty();
+    let mut rig = rig_with(identity.clone());
     let mut client = rig.client().await;
     client.send("HEAD /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut newer = rig.engine().await;
@@ -88,9 +86,9 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
     client.head().await;
     drop(newer);
 
-    // The next machine has an older one.
+    // The next machine has an older engine.
     let (here, there) = tokio::io::duplex(4096);
-    let met = knowledge.meet(async { Ok(tunnel::Stream::new(here)) });
+    let met = identity.meet(async { Ok(tunnel::Stream::new(here)) });
     let says = async {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut there = there;
@@ -107,9 +105,9 @@ async fn a_client_that_was_offered_the_version_of_the_last_engine_is_understood_
         there
     };
     let _open = tokio::join!(met, says).1;
-    assert_eq!(knowledge.api_version().as_deref(), Some("1.45"));
+    assert_eq!(identity.api_version().as_deref(), Some("1.45"));
 
-    // 1.51 and 1.50 were offered here, 9.99 never was: that is the engine's to refuse.
+    // The gateway offered 1.51 and 1.50. The engine refuses 9.99, which was never offered.
     for (asked, passed) in [
         ("/v1.50/info?a=b", "/v1.45/info?a=b"),
         ("/v1.45/info", "/v1.45/info"),

@@ -46,7 +46,7 @@ async fn web_pages_are_refused() {
         "Host: localhost\r\nOrigin: null\r\n",
         "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n",
     ] {
-        // Also what would be answered here.
+        // Also what the gateway answers itself.
         for request in ["POST /containers/create", "GET /_ping"] {
             let answer = asked(address, &format!("{request} HTTP/1.1\r\n{lines}")).await;
             assert!(
@@ -57,7 +57,7 @@ async fn web_pages_are_refused() {
         }
     }
     assert!(rig.asks_no_more());
-    // The socket has no such doors.
+    // The Unix socket has no origin check.
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: evil.example\r\nOrigin: null\r\n\r\n").await;
     rig.asked().await;

@@ -1,4 +1,4 @@
-//! Clients that do not wait for an answer before they send the next request.
+//! Clients that send the next request before the last one is answered.
 
 use crate::rig::{OK, rig};
 
@@ -7,7 +7,7 @@ const ATTACH: &str = "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nConnectio
 const NEXT: &str = "GET /info?next=1 HTTP/1.1\r\nHost: d\r\n\r\n";
 
 #[tokio::test]
-async fn requests_sent_ahead_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let mut rig = rig();
     let mut client = rig.client().await;
     let requests: String = (0..50)
@@ -45,7 +45,7 @@ async fn requests_sent_ahead_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_request_right_behind_a_hijack_is_bytes_for_the_stream() {
+async fn request_right_behind_a_hijack_is_input_of_the_stream() {
     let mut rig = rig();
     for (head, answer) in [
         (ATTACH.to_owned(), "HTTP/1.1 101 "),
@@ -65,7 +65,7 @@ async fn a_request_right_behind_a_hijack_is_bytes_for_the_stream() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_right_behind_a_hijack_is_bytes_for_the_stream() {
+async fn noise_right_behind_a_hijack_is_input_of_the_stream() {
     let mut rig = rig();
     let mut client = rig.client().await;
     let noise = "\0\u{1}: Transfer-Encoding\r\n\r\n\r\nX HTTP/1.1\r\n\r\n";
@@ -78,7 +78,7 @@ async fn what_is_no_request_right_behind_a_hijack_is_bytes_for_the_stream() {
 }
 
 #[tokio::test]
-async fn a_request_right_behind_a_refused_hijack_is_a_request() {
+async fn request_right_behind_a_refused_hijack_is_a_request() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(&format!("{ATTACH}{NEXT}")).await;

@@ -1,5 +1,5 @@
-//! Who repeats a question, and who follows events: with a machine, without one, and over the lives
-//! of several.
+//! Clients that poll, and clients that follow events: with a machine, without one, and over the
+//! lives of several.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use dockbridge_gateway::{EngineIdentity, EngineState};
 use lifecycle::Snapshot;
 use tokio::sync::watch;
 
-use crate::rig::{Peer, Rig, rig_looking_at};
+use crate::rig::{Peer, Rig, rig_with_status};
 
 const LIST: &str = "GET /v1.41/containers/json?all=1 HTTP/1.1\r\nHost: d\r\nUser-Agent: \
     Docker-Client/28.2.2 (linux)\r\n\r\n";
@@ -17,7 +17,7 @@ const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTrans
 
 fn machine(standing: EngineState) -> (Rig, watch::Sender<EngineState>) {
     let (set, standing) = watch::channel(standing);
-    (rig_looking_at(EngineIdentity::empty(), standing), set)
+    (rig_with_status(EngineIdentity::empty(), standing), set)
 }
 
 fn chunk(text: &str) -> String {
@@ -33,11 +33,11 @@ async fn answers(engine: &mut Peer) {
     engine.send(&format!("{STREAM}{}0\r\n\r\n", chunk(RUNNING))).await;
 }
 
-/// A client that asks every second, until it is known for it.
+/// A client that reads every second, until it counts as polling.
 async fn polls(rig: &mut Rig, client: &mut Peer) -> Peer {
     client.send(LIST).await;
     let asked = rig.asked().await;
-    assert!(asked.wakes, "the first could be a person's");
+    assert!(asked.wakes, "the first could be a user's");
     let mut engine = asked.engine();
     answers(&mut engine).await;
     client.until("0\r\n\r\n").await;
@@ -52,7 +52,7 @@ async fn polls(rig: &mut Rig, client: &mut Peer) -> Peer {
 }
 
 #[tokio::test]
-async fn who_polls_gets_the_engines_answer_while_there_is_one_and_is_no_activity() {
+async fn poll_gets_the_engines_response_and_is_no_activity() {
     let (mut rig, _machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     let mut engine = polls(&mut rig, &mut client).await;
@@ -67,7 +67,7 @@ async fn who_polls_gets_the_engines_answer_while_there_is_one_and_is_no_activity
 }
 
 #[tokio::test]
-async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_as_exited() {
+async fn poll_without_a_machine_gets_the_last_response_with_exited_containers() {
     let (mut rig, machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     drop(polls(&mut rig, &mut client).await);
@@ -87,15 +87,15 @@ async fn who_polls_without_a_machine_gets_the_last_answer_with_containers_shown_
     assert_eq!(rig.activity.snapshot(), before);
     machine.send(EngineState::Away).unwrap();
     client.send(LIST).await;
-    assert!(client.until("}]").await.contains(r#""State":"running""#), "it may go on");
+    assert!(client.until("}]").await.contains(r#""State":"running""#), "it may still run");
 
-    // Whoever asks something else, or changes something, is served as ever.
+    // Another read, or a change, wakes a machine as usual.
     client.send("GET /v1.41/images/json HTTP/1.1\r\nHost: d\r\n\r\n").await;
     assert!(rig.asked().await.wakes);
 }
 
 #[tokio::test]
-async fn a_machine_that_goes_while_it_is_asked_leaves_its_last_answer() {
+async fn poll_gets_the_last_response_if_the_machine_goes_meanwhile() {
     let (mut rig, _machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     drop(polls(&mut rig, &mut client).await);
@@ -130,12 +130,12 @@ async fn events_stay_open_without_a_machine_and_wake_none() {
 }
 
 #[tokio::test]
-async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
+async fn events_outlive_a_machine_and_go_on_behind_the_last_one() {
     let (mut rig, machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     client.send("GET /events HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;
-    assert!(engine.head().await.starts_with("GET /events HTTP/1.1"), "as it was asked");
+    assert!(engine.head().await.starts_with("GET /events HTTP/1.1"), "as the client asked");
     let (stopped, half) = (event(7_000_000_001, "stop"), &event(7_000_000_002, "die")[..9]);
     engine.send(&format!("{STREAM}{}{}", chunk(&stopped), chunk(half))).await;
     client.until("\"stop\"").await;
@@ -152,12 +152,12 @@ async fn events_outlive_a_machine_and_go_on_after_the_last_one_that_was_told() {
     assert!(head.starts_with("GET /events?since=7.000000001 HTTP/1.1"), "{head}");
     let news = [stopped, event(7_000_000_002, "die"), event(9_000_000_000, "start")].concat();
     engine.send(&format!("{STREAM}{}", chunk(&news))).await;
-    let told = client.until("\"start\"").await;
-    assert!(told.contains("\"die\"") && !told.contains("\"stop\""), "each once: {told}");
+    let news = client.until("\"start\"").await;
+    assert!(news.contains("\"die\"") && !news.contains("\"stop\""), "each once: {news}");
 }
 
 #[tokio::test]
-async fn what_the_engine_says_to_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
+async fn refusal_of_events_is_passed_on_and_a_client_that_leaves_is_noticed() {
     let (mut rig, _machine) = machine(EngineState::Up);
     let mut client = rig.client().await;
     client.send("GET /events?filters=nonsense HTTP/1.1\r\nHost: d\r\n\r\n").await;

@@ -8,10 +8,10 @@ const ADVICE: &str = "make room";
 const CREATED: &str = "{\"Id\":\"4f\",\"Warnings\":[]}\n";
 
 fn disk(warning: bool, refusal: bool) -> Disk {
-    let told = |so: bool, words: &str| so.then(|| words.to_owned());
+    let text = |so: bool, words: &str| so.then(|| words.to_owned());
     Disk {
-        warning: told(warning, "it fills up"),
-        refusal: told(refusal, "it is full"),
+        warning: text(warning, "it fills up"),
+        refusal: text(refusal, "it is full"),
         advice: ADVICE.to_owned(),
     }
 }
@@ -29,7 +29,7 @@ fn answer(status: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_would_fill_a_full_disk_is_refused_and_the_engine_hears_nothing_of_it() {
+async fn request_that_fills_a_full_disk_is_refused_before_the_engine() {
     let mut rig = rig_on(disk(true, true));
     let mut client = rig.client().await;
     for line in [
@@ -44,15 +44,15 @@ async fn what_would_fill_a_full_disk_is_refused_and_the_engine_hears_nothing_of_
         assert_eq!(client.until("}\n").await, "{\"message\":\"it is full\"}\n");
     }
     assert!(rig.asks_no_more());
-    // To make room is no such thing.
+    // A prune makes room.
     client.send(&request("POST /images/prune")).await;
     rig.engine().await.send(OK).await;
     client.until("\r\n\r\nok").await;
 }
 
 #[tokio::test]
-async fn a_new_container_tells_of_a_disk_that_fills_up() {
-    for (warning, told) in
+async fn new_container_has_a_warning_about_a_disk_that_fills_up() {
+    for (warning, expected) in
         [(true, "{\"Id\":\"4f\",\"Warnings\":[\"it fills up\"]}"), (false, CREATED)]
     {
         let mut rig = rig_on(disk(warning, false));
@@ -60,13 +60,13 @@ async fn a_new_container_tells_of_a_disk_that_fills_up() {
         client.send(&request("POST /v1.41/containers/create")).await;
         rig.engine().await.send(&answer("201 Created", CREATED)).await;
         let head = client.head().await;
-        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", told.len())), "{head}");
-        client.until(told).await;
+        assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", expected.len())), "{head}");
+        client.until(expected).await;
     }
 }
 
 #[tokio::test]
-async fn where_the_engine_has_no_room_what_can_be_done_stands_beside_its_words() {
+async fn advice_stands_beside_the_engines_words_about_a_full_disk() {
     let mut rig = rig_on(disk(false, false));
     let mut client = rig.client().await;
     client.send(&request("POST /containers/x/start")).await;
@@ -94,10 +94,10 @@ async fn where_the_engine_has_no_room_what_can_be_done_stands_beside_its_words()
         engine.send(&format!("{:x}\r\n{line}\r\n", line.len())).await;
     }
     engine.send("0\r\n\r\n").await;
-    let told = client.until("0\r\n\r\n").await;
+    let lines = client.until("0\r\n\r\n").await;
     assert!(
-        told.contains("{\"status\":\"Extracting\"}\r\n")
-            && told.contains("no space left on device; make room\"}\r\n"),
-        "{told}"
+        lines.contains("{\"status\":\"Extracting\"}\r\n")
+            && lines.contains("no space left on device; make room\"}\r\n"),
+        "{lines}"
     );
 }

@@ -1,22 +1,22 @@
-//! Connections to the engine that one client leaves to the next.
+//! The pool of connections to the engine that one client leaves to the next.
 
 use dockbridge_gateway::{EngineIdentity, EngineState};
 use tokio::sync::watch;
 use tunnel::{Class, OpenError};
 
-use crate::rig::{OK, Peer, Rig, rig, rig_looking_at};
+use crate::rig::{OK, Peer, Rig, rig, rig_with_status};
 
 const QUESTION: &str = "GET /containers/json HTTP/1.1\r\nHost: d\r\n\r\n";
 
-/// The engine answers what the client asked.
+/// The engine answers the client's question.
 async fn answers(engine: &mut Peer, client: &mut Peer) {
     engine.head().await;
     engine.send(OK).await;
     client.until("ok").await;
 }
 
-/// A client that asks something, is answered on a connection of its own, and leaves.
-async fn somebody_asked(rig: &mut Rig) -> Peer {
+/// A client asks, is answered on a new connection, and leaves.
+async fn one_client_asked(rig: &mut Rig) -> Peer {
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     let mut engine = rig.engine().await;
@@ -26,9 +26,9 @@ async fn somebody_asked(rig: &mut Rig) -> Peer {
 }
 
 #[tokio::test]
-async fn the_next_clients_question_goes_by_the_connection_of_the_last() {
+async fn next_clients_question_uses_the_connection_of_the_last() {
     let mut rig = rig();
-    let mut engine = somebody_asked(&mut rig).await;
+    let mut engine = one_client_asked(&mut rig).await;
     for _ in 0..3 {
         let mut client = rig.client().await;
         client.send(QUESTION).await;
@@ -38,9 +38,9 @@ async fn the_next_clients_question_goes_by_the_connection_of_the_last() {
 }
 
 #[tokio::test]
-async fn what_must_not_happen_twice_gets_a_connection_of_its_own() {
+async fn request_that_cannot_be_retried_gets_a_new_connection() {
     let mut rig = rig();
-    let _left = somebody_asked(&mut rig).await;
+    let _left = one_client_asked(&mut rig).await;
     let mut client = rig.client().await;
     client.send("POST /containers/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
     let mut engine = rig.engine().await;
@@ -50,15 +50,15 @@ async fn what_must_not_happen_twice_gets_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_makeshift_is_left_to_nobody() {
+async fn temporary_connection_is_not_pooled() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(QUESTION).await;
-    let mut makeshift = rig.asked().await.makeshift();
-    answers(&mut makeshift, &mut client).await;
-    // Its own client may ask again by it.
+    let mut temporary = rig.asked().await.temporary();
+    answers(&mut temporary, &mut client).await;
+    // Its own client may use it again.
     client.send(QUESTION).await;
-    answers(&mut makeshift, &mut client).await;
+    answers(&mut temporary, &mut client).await;
     client.leaves().await;
     let mut client = rig.client().await;
     client.send(QUESTION).await;
@@ -67,9 +67,9 @@ async fn a_makeshift_is_left_to_nobody() {
 }
 
 #[tokio::test]
-async fn big_transfers_take_no_connection_of_a_question() {
+async fn big_transfer_uses_no_connection_of_a_question() {
     let mut rig = rig();
-    let _left = somebody_asked(&mut rig).await;
+    let _left = one_client_asked(&mut rig).await;
     let mut client = rig.client().await;
     client.send("GET /containers/x/export HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let asked = rig.asked().await;
@@ -79,9 +79,9 @@ async fn big_transfers_take_no_connection_of_a_question() {
 }
 
 #[tokio::test]
-async fn one_that_the_engine_has_closed_meanwhile_is_not_used() {
+async fn pooled_connection_that_the_engine_has_closed_is_not_used() {
     let mut rig = rig();
-    drop(somebody_asked(&mut rig).await);
+    drop(one_client_asked(&mut rig).await);
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     let mut engine = rig.engine().await;
@@ -89,9 +89,9 @@ async fn one_that_the_engine_has_closed_meanwhile_is_not_used() {
 }
 
 #[tokio::test]
-async fn one_that_breaks_off_under_the_question_is_replaced() {
+async fn pooled_connection_that_breaks_off_is_replaced() {
     let mut rig = rig();
-    let mut left = somebody_asked(&mut rig).await;
+    let mut left = one_client_asked(&mut rig).await;
     let mut client = rig.client().await;
     client.send(QUESTION).await;
     left.head().await;
@@ -101,9 +101,9 @@ async fn one_that_breaks_off_under_the_question_is_replaced() {
 }
 
 #[tokio::test]
-async fn two_clients_at_once_share_nothing() {
+async fn two_clients_at_once_share_no_connection() {
     let mut rig = rig();
-    let mut first = somebody_asked(&mut rig).await;
+    let mut first = one_client_asked(&mut rig).await;
     let (mut one, mut other) = (rig.client().await, rig.client().await);
     one.send(QUESTION).await;
     first.head().await;
@@ -117,10 +117,10 @@ async fn two_clients_at_once_share_nothing() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_going_away_is_not_asked_any_more() {
+async fn pool_is_not_used_while_the_engine_is_away() {
     let (stands, standing) = watch::channel(EngineState::Up);
-    let mut rig = rig_looking_at(EngineIdentity::empty(), standing);
-    let _left = somebody_asked(&mut rig).await;
+    let mut rig = rig_with_status(EngineIdentity::empty(), standing);
+    let _left = one_client_asked(&mut rig).await;
     stands.send(EngineState::Away).unwrap();
     let mut client = rig.client().await;
     client.send(QUESTION).await;
@@ -132,8 +132,8 @@ async fn an_engine_that_is_going_away_is_not_asked_any_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_nobody_wants_is_closed() {
+async fn pooled_connection_is_closed_when_it_is_not_used() {
     let mut rig = rig();
-    let mut engine = somebody_asked(&mut rig).await;
+    let mut engine = one_client_asked(&mut rig).await;
     assert_eq!(engine.rest().await, "");
 }

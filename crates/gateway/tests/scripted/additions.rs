@@ -1,5 +1,5 @@
-//! What the gateway asks the engine beside a client's own request: nothing, but where
-//! ARCHITECTURE.md lists it.
+//! What the gateway sends to the engine beside a client's own request: nothing, except what
+//! docs/request-path.md lists.
 
 use std::net::TcpListener;
 
@@ -12,7 +12,7 @@ pub fn request(line: &str, body: &str) -> String {
     format!("{line} HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// An answer with a body.
+/// A response with a body.
 pub fn answer(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
@@ -24,13 +24,11 @@ pub fn answer(status: &str, body: &str) -> String {
 /// An inspected container.
 pub fn inspected(bindings: &str, ports: &str, more: &str) -> String {
     let host_config = format!("{{\"PortBindings\":{bindings},\"NetworkMode\":\"bridge\"{more}}}");
-    let settings = format!(
-        "{{\"Ports\":{ports},\"Networks\":{{\"bridge\":{{\"IPAddress\":\"172.17.0.2\",\"Gateway\":\"172.17.0.1\"}}}}}}"
-    );
-    format!(
-        "{{\"Id\":\"{ID}\",\"Name\":\"/web\",\"State\":{{\"Running\":{}}},\"HostConfig\":{host_config},\"NetworkSettings\":{settings}}}",
-        ports != "{}"
-    )
+    let network = r#"{"IPAddress":"172.17.0.2","Gateway":"172.17.0.1"}"#;
+    let settings = format!("{{\"Ports\":{ports},\"Networks\":{{\"bridge\":{network}}}}}");
+    let state = format!("{{\"Running\":{}}}", ports != "{}");
+    let rest = format!("\"HostConfig\":{host_config},\"NetworkSettings\":{settings}");
+    format!("{{\"Id\":\"{ID}\",\"Name\":\"/web\",\"State\":{state},{rest}}}")
 }
 
 /// A port that is free now.
@@ -38,7 +36,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// One request of the client and the answer to it, on connections that exist.
+/// One request of the client and its response, on connections that exist.
 async fn exchange(client: &mut Peer, engine: &mut Peer, line: &str, body: &str, answered: &str) {
     client.send(&request(line, body)).await;
     let head = engine.head().await;
@@ -63,9 +61,9 @@ async fn connected(rig: &mut Rig) -> (Peer, Peer) {
     (client, engine)
 }
 
-/// The engine hears exactly what the client says, on the connection that the client has already.
+/// The engine gets exactly what the client sends, on the connection that the client has already.
 #[tokio::test]
-async fn a_request_that_needs_nothing_has_nothing_on_its_way() {
+async fn request_without_a_rule_passes_with_nothing_added() {
     let mut rig = rig_with_ports();
     let (mut client, mut engine) = connected(&mut rig).await;
     let created = answer("201 Created", &format!("{{\"Id\":\"{ID}\",\"Warnings\":[]}}\n"));
@@ -87,7 +85,7 @@ async fn a_request_that_needs_nothing_has_nothing_on_its_way() {
     for (line, body) in plain {
         exchange(&mut client, &mut engine, line, body, OK).await;
     }
-    // All that `docker run --rm IMAGE` does.
+    // The requests of `docker run --rm IMAGE`.
     exchange(
         &mut client,
         &mut engine,
@@ -105,7 +103,7 @@ async fn a_request_that_needs_nothing_has_nothing_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_start_of_what_was_created_elsewhere_costs_one_inspect_and_none_behind_it() {
+async fn start_of_a_container_created_elsewhere_costs_one_inspect() {
     let mut rig = rig_with_ports();
     let (mut client, mut engine) = connected(&mut rig).await;
     client.send(&request("POST /containers/web/start", "")).await;
