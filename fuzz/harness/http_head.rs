@@ -154,44 +154,17 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
             asked.len() - 1
         };
         let note = |bytes: &[u8]| asked.lock().expect("no panic")[at].body.extend_from_slice(bytes);
-        match (&values("content-length")[..], &values("transfer-encoding")[..]) {
-            ([], []) => {}
+        let whole = match (&values("content-length")[..], &values("transfer-encoding")[..]) {
+            ([], []) => Some(()),
             ([length], []) => {
-                let mut left: u64 =
-                    length.parse().unwrap_or_else(|_| panic!("an odd length: {head:?}"));
-                while left > 0 {
-                    if read.is_empty() && !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
-                        return;
-                    }
-                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
-                    note(&read[..taken]);
-                    read.drain(..taken);
-                    left -= taken as u64;
-                }
+                let length = length.parse().unwrap_or_else(|_| panic!("an odd length: {head:?}"));
+                counted(&mut stream, &mut read, length, note).await
             }
-            ([], ["chunked"]) => loop {
-                let Some(line) = until(&mut stream, &mut read, b"\r\n").await else { return };
-                let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim_end(), 16)
-                    .unwrap_or_else(|_| panic!("an odd size: {line:?}"));
-                if size == 0 {
-                    while until(&mut stream, &mut read, b"\r\n")
-                        .await
-                        .is_some_and(|line| line != b"\r\n")
-                    {}
-                    break;
-                }
-                while read.len() < size + 2 {
-                    if !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
-                        let came = read.len().min(size);
-                        note(&read[..came]);
-                        return;
-                    }
-                }
-                note(&read[..size]);
-                assert_eq!(&read[size..size + 2], b"\r\n");
-                read.drain(..size + 2);
-            },
+            ([], ["chunked"]) => chunked(&mut stream, &mut read, note).await,
             _ => panic!("ambiguous framing reached the engine: {head:?}"),
+        };
+        if whole.is_none() {
+            return;
         }
         asked.lock().expect("no panic")[at].whole = true;
         // Refuses an upgrade, like a container that does not run.
@@ -203,6 +176,51 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         {
             return;
         }
+    }
+}
+
+/// Reads a body of known length. `None` if it breaks off.
+async fn counted(
+    stream: &mut DuplexStream,
+    read: &mut Vec<u8>,
+    mut left: u64,
+    note: impl Fn(&[u8]),
+) -> Option<()> {
+    while left > 0 {
+        if read.is_empty() && !matches!(stream.read_buf(read).await, Ok(1..)) {
+            return None;
+        }
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
+        note(&read[..taken]);
+        read.drain(..taken);
+        left -= taken as u64;
+    }
+    Some(())
+}
+
+/// Reads a chunked body with its trailers. `None` if it breaks off.
+async fn chunked(
+    stream: &mut DuplexStream,
+    read: &mut Vec<u8>,
+    note: impl Fn(&[u8]),
+) -> Option<()> {
+    loop {
+        let line = until(stream, read, b"\r\n").await?;
+        let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim_end(), 16)
+            .unwrap_or_else(|_| panic!("an odd size: {line:?}"));
+        if size == 0 {
+            while until(stream, read, b"\r\n").await.is_some_and(|line| line != b"\r\n") {}
+            return Some(());
+        }
+        while read.len() < size + 2 {
+            if !matches!(stream.read_buf(read).await, Ok(1..)) {
+                note(&read[..read.len().min(size)]);
+                return None;
+            }
+        }
+        note(&read[..size]);
+        assert_eq!(&read[size..size + 2], b"\r\n");
+        read.drain(..size + 2);
     }
 }
 
