@@ -93,17 +93,14 @@ pub(crate) async fn answer(
     // A client that waits for `100 Continue` gets the engine's word, not the gateway's.
     let lines = lines.filter(|_| !peer.expects && !request.headers().contains_key(UPGRADE));
     let (status, headers) = (call.gateway.status.clone(), call.gateway.identity.headers());
-    let answering = async move {
-        let passed = pass(call, request, busy).await;
-        passed.unwrap_or_else(|error| respond::error(error).into())
-    };
     match (lines, status) {
         (Some(lines), Some(status)) => {
             // No response with lines is taken over.
-            let answering = Box::pin(async move { answering.await.response });
+            let answering =
+                Box::pin(async move { pass_or_fail(call, request, busy).await.response });
             wait_progress::answer(answering, status, lines, headers).await.into()
         }
-        _ => answering.await,
+        _ => pass_or_fail(call, request, busy).await,
     }
 }
 
@@ -172,6 +169,10 @@ fn client_name<B>(request: &Request<B>) -> Option<String> {
     const LONGEST: usize = 80;
     let name = request.headers().get(USER_AGENT)?.to_str().ok()?.trim();
     (!name.is_empty()).then(|| name.chars().take(LONGEST).collect())
+}
+
+async fn pass_or_fail(call: Call, request: Request<Incoming>, busy: Busy) -> Answered {
+    pass(call, request, busy).await.unwrap_or_else(|error| respond::error(error).into())
 }
 
 /// The steps before the engine, the engine, and the steps behind it.
