@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::BoxFuture;
-use gateway::{Gateway, Knowledge};
+use gateway::{EngineIdentity, Gateway};
 use lifecycle::{Activity, SuspendClock};
 use ports::{PortState, Ports};
 use tokio::net::UnixListener;
@@ -93,7 +93,7 @@ async fn serve(arguments: &Args) -> Result<()> {
                     (activity.clone(), serving.clone(), folder.path().join(name));
                 let listener = listen(socket);
                 tokio::spawn(async move {
-                    let gateway = Gateway::new(link, activity, None, Knowledge::load(&kept));
+                    let gateway = Gateway::new(link, activity, None, EngineIdentity::load(&kept));
                     gateway.serve(listener?, serving).await;
                     Ok::<(), anyhow::Error>(())
                 })

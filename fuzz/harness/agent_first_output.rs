@@ -1,5 +1,5 @@
-//! What a host prints before the agent speaks: banners, warnings, and our own lines in between, in
-//! pieces of any size.
+//! What a host prints before the agent speaks: banners, warnings, and the agent's own lines in
+//! between, in pieces of any size.
 
 use agent_proto::READY_LINE;
 use bytes::BytesMut;
@@ -22,16 +22,14 @@ pub fn run(bytes: &[u8]) {
                 Banner::Ready => {
                     assert!(
                         taken.ends_with(READY_LINE.as_bytes()),
-                        "the agent's first byte is the \
-                        one after the line"
+                        "the agent's first byte is the one after the line"
                     );
                     return;
                 }
                 Banner::Wanted(said) | Banner::Unsuitable(said) => {
                     assert!(
                         taken.ends_with(b"\n") && !said.contains('\n'),
-                        "a line is taken when \
-                        it is whole"
+                        "a line is taken when it is whole"
                     );
                 }
             }

@@ -1,5 +1,5 @@
-//! What client and agent say to each other, from bytes of anybody: nothing panics, a frame takes no
-//! byte of the next, and what is understood can be said again.
+//! The frames of the agent protocol, from any bytes: nothing panics, a frame takes no byte of the
+//! next, and what was parsed can be written again.
 
 use std::fmt::Debug;
 
@@ -21,15 +21,13 @@ fn each<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
     assert_eq!(
         alone.map(|(value, _)| value).as_ref(),
         Some(&value),
-        "what follows a frame does \
-        not change it"
+        "what follows a frame does not change it"
     );
     assert!(
         decode::<T>(&bytes[..taken - 1]).expect("it is awaited").is_none(),
-        "a frame without \
-        its last byte is none"
+        "a frame without its last byte is none"
     );
-    // The shortest way to say something may be longer than the way it was said.
+    // Written again, a frame may have another length.
     if let Ok(said) = encode(&value) {
         assert_eq!(decode::<T>(&said).expect("our own words"), Some((value, said.len())));
     }

@@ -1,12 +1,11 @@
-//! A client that sends any bytes, the gateway, and an engine that notes what it is asked.
+//! A client that sends any bytes, the gateway, and an engine that records its requests.
 //!
-//! What must hold: nothing panics or hangs; and what the engine gets is, request for request, what
-//! a reader that is not the gateway's finds in the bytes: the same methods, targets and bodies, in
-//! the same order, and none that the client did not send. The gateway may refuse what the reader
-//! understands; it may not understand more. A body that the client did not finish does not end well
-//! at the engine.
+//! What must hold: nothing panics or hangs; and the engine gets, request for request, what an
+//! independent parser finds in the bytes: the same methods, targets and bodies, in the same order,
+//! and none that the client did not send. The gateway may refuse what the parser accepts, but may
+//! not accept more. A body that the client did not finish does not end cleanly at the engine.
 //!
-//! The first byte says how the bytes are cut on their way.
+//! The first byte is the size of the pieces in which the rest is sent.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +15,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use gateway::{BindMounts, Folders, Gateway, Knowledge};
+use gateway::{BindMounts, EngineIdentity, Gateway, LocalPaths};
 use lifecycle::{Activity, FakeClock};
 use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
@@ -24,17 +23,17 @@ use tokio::io::{
 use tokio_util::sync::CancellationToken;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
-/// A request as it matters to whoever carries it out.
+/// A request as it matters to an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
     method: String,
     target: String,
     body: Vec<u8>,
-    /// It came to its end.
+    /// It is complete.
     whole: bool,
 }
 
-/// One case. Panics when something does not hold.
+/// Runs one case. Panics if something does not hold.
 pub fn run(bytes: &[u8]) {
     let Some((&cut, bytes)) = bytes.split_first() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -43,46 +42,41 @@ pub fn run(bytes: &[u8]) {
         .build()
         .expect("a runtime");
     let asked = runtime.block_on(async {
-        // Time stands still but while everything waits: this is reached only by a case that hangs.
+        // Time passes only while everything waits, so only a case that hangs reaches this.
         tokio::time::timeout(Duration::from_secs(3600), exchange(cut, bytes))
             .await
             .expect("the exchange ends")
     });
-    // These are answered by the gateway once it knows the answer.
+    // The gateway answers these itself once it knows the response.
     let counts =
         |asked: &Asked| !asked.target.contains("_ping") && !asked.target.contains("version");
     let sent: Vec<Asked> = read(bytes).into_iter().filter(counts).collect();
     for (n, asked) in asked.iter().filter(|asked| counts(asked)).enumerate() {
         let Some(sent) = sent.get(n) else {
-            panic!(
-                "the engine was asked for what nobody sent: \
-            {asked:?}, after {:?}",
-                &sent
-            )
+            panic!("the engine got a request that was not sent: {asked:?}, after {:?}", &sent)
         };
         let same = asked.method == sent.method && asked.target.eq_ignore_ascii_case(&sent.target);
         assert!(
             same && (!asked.whole || (sent.whole && asked.body == sent.body)),
-            "sent {sent:?}, \
-            asked {asked:?}"
+            "sent {sent:?}, asked {asked:?}"
         );
         assert!(sent.body.starts_with(&asked.body), "sent {sent:?}, asked {asked:?}");
     }
 }
 
-/// Sends the bytes, half-closes, and reads until the gateway ends. What the engine was asked.
+/// Sends the bytes, half-closes, and reads until the gateway ends. Returns the engine's requests.
 async fn exchange(cut: u8, bytes: &[u8]) -> Vec<Asked> {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let engines = tokio::task::LocalSet::new();
     let (streams, mut opened) = tokio::sync::mpsc::unbounded_channel::<DuplexStream>();
     let activity = Activity::new(Arc::new(FakeClock::default()));
-    let folders = Folders { bind_mounts: BindMounts::Remote, ..Folders::default() };
-    let gateway = Gateway::with_folders(
+    let paths = LocalPaths { bind_mounts: BindMounts::Remote, ..LocalPaths::default() };
+    let gateway = Gateway::with_paths(
         Arc::new(Engine(streams)),
         activity.clone(),
         None,
-        Knowledge::empty(),
-        folders,
+        EngineIdentity::empty(),
+        paths,
     );
     let (client, accepted) = duplex(64 * 1024);
     let shutdown = CancellationToken::new();
@@ -121,11 +115,10 @@ async fn exchange(cut: u8, bytes: &[u8]) -> Vec<Asked> {
         .await;
     assert!(activity.snapshot().live.is_empty(), "{:?}", activity.snapshot());
     drop(engines);
-    std::mem::take(&mut *asked.lock().expect("nobody panicked"))
+    std::mem::take(&mut *asked.lock().expect("no panic"))
 }
 
-/// Reads what the gateway writes, strictly: it writes one form only. Answers each request when it
-/// has come to its end.
+/// Reads what the gateway writes, strictly: it writes one form only. Answers each complete request.
 async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
     let mut read = Vec::new();
     loop {
@@ -139,8 +132,7 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
         );
         assert!(
             words.next() == Some("HTTP/1.1") && words.next().is_none(),
-            "an odd request line: \
-            {head:?}"
+            "an odd request line: {head:?}"
         );
         let headers: Vec<(&str, &str)> = lines
             .map(|line| {
@@ -157,71 +149,78 @@ async fn answer(mut stream: DuplexStream, asked: Arc<Mutex<Vec<Asked>>>) {
                 .collect::<Vec<_>>()
         };
         let at = {
-            let mut asked = asked.lock().expect("nobody panicked");
+            let mut asked = asked.lock().expect("no panic");
             asked.push(Asked { method, target, body: Vec::new(), whole: false });
             asked.len() - 1
         };
-        let note =
-            |bytes: &[u8]| asked.lock().expect("nobody panicked")[at].body.extend_from_slice(bytes);
-        match (&values("content-length")[..], &values("transfer-encoding")[..]) {
-            ([], []) => {}
+        let note = |bytes: &[u8]| asked.lock().expect("no panic")[at].body.extend_from_slice(bytes);
+        let whole = match (&values("content-length")[..], &values("transfer-encoding")[..]) {
+            ([], []) => Some(()),
             ([length], []) => {
-                let mut left: u64 = length.parse().unwrap_or_else(|_| {
-                    panic!(
-                        "an odd length: \
-                    {head:?}"
-                    )
-                });
-                while left > 0 {
-                    if read.is_empty() && !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
-                        return;
-                    }
-                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
-                    note(&read[..taken]);
-                    read.drain(..taken);
-                    left -= taken as u64;
-                }
+                let length = length.parse().unwrap_or_else(|_| panic!("an odd length: {head:?}"));
+                counted(&mut stream, &mut read, length, note).await
             }
-            ([], ["chunked"]) => loop {
-                let Some(line) = until(&mut stream, &mut read, b"\r\n").await else { return };
-                let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim_end(), 16)
-                    .unwrap_or_else(|_| panic!("an odd size: {line:?}"));
-                if size == 0 {
-                    while until(&mut stream, &mut read, b"\r\n")
-                        .await
-                        .is_some_and(|line| line != b"\r\n")
-                    {}
-                    break;
-                }
-                while read.len() < size + 2 {
-                    if !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
-                        let came = read.len().min(size);
-                        note(&read[..came]);
-                        return;
-                    }
-                }
-                note(&read[..size]);
-                assert_eq!(&read[size..size + 2], b"\r\n");
-                read.drain(..size + 2);
-            },
+            ([], ["chunked"]) => chunked(&mut stream, &mut read, note).await,
             _ => panic!("ambiguous framing reached the engine: {head:?}"),
+        };
+        if whole.is_none() {
+            return;
         }
-        asked.lock().expect("nobody panicked")[at].whole = true;
-        // An upgrade is refused, as by a container that does not run.
+        asked.lock().expect("no panic")[at].whole = true;
+        // Refuses an upgrade, like a container that does not run.
         let status = if values("upgrade").is_empty() { "200 OK" } else { "409 Conflict" };
         if stream
-            .write_all(
-                format!(
-                    "HTTP/1.1 {status}\r\nContent-Length: \
-            0\r\n\r\n"
-                )
-                .as_bytes(),
-            )
+            .write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes())
             .await
             .is_err()
         {
             return;
         }
+    }
+}
+
+/// Reads a body of known length. `None` if it breaks off.
+async fn counted(
+    stream: &mut DuplexStream,
+    read: &mut Vec<u8>,
+    mut left: u64,
+    note: impl Fn(&[u8]),
+) -> Option<()> {
+    while left > 0 {
+        if read.is_empty() && !matches!(stream.read_buf(read).await, Ok(1..)) {
+            return None;
+        }
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(read.len());
+        note(&read[..taken]);
+        read.drain(..taken);
+        left -= taken as u64;
+    }
+    Some(())
+}
+
+/// Reads a chunked body with its trailers. `None` if it breaks off.
+async fn chunked(
+    stream: &mut DuplexStream,
+    read: &mut Vec<u8>,
+    note: impl Fn(&[u8]),
+) -> Option<()> {
+    loop {
+        let line = until(stream, read, b"\r\n").await?;
+        let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim_end(), 16)
+            .unwrap_or_else(|_| panic!("an odd size: {line:?}"));
+        if size == 0 {
+            while until(stream, read, b"\r\n").await.is_some_and(|line| line != b"\r\n") {}
+            return Some(());
+        }
+        while read.len() < size + 2 {
+            if !matches!(stream.read_buf(read).await, Ok(1..)) {
+                note(&read[..read.len().min(size)]);
+                return None;
+            }
+        }
+        note(&read[..size]);
+        assert_eq!(&read[size..size + 2], b"\r\n");
+        read.drain(..size + 2);
     }
 }
 
@@ -236,7 +235,7 @@ async fn until(stream: &mut DuplexStream, read: &mut Vec<u8>, mark: &[u8]) -> Op
     }
 }
 
-/// The requests in the bytes, up to what no two readers need agree on. By hand and line by line, so
+/// The requests in the bytes, up to the first that parsers may disagree on. Written by hand, so
 /// that it shares nothing with the gateway.
 fn read(mut bytes: &[u8]) -> Vec<Asked> {
     let mut requests = Vec::new();
@@ -270,8 +269,7 @@ fn request(mut bytes: &[u8]) -> Option<(Asked, &[u8])> {
     if words.next().is_some() || !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
         return None;
     }
-    // What is behind the `#` of a target is nobody's but the client's, and the path of an address
-    // without one is `/`.
+    // A fragment concerns the client only, and the path of an address without one is `/`.
     let mut target = target.split('#').next().unwrap_or_default().to_owned();
     if let Some(at) = target.find("://").map(|at| at + 3) {
         let end = target[at..].find(['/', '?']).map_or(target.len(), |end| at + end);
@@ -354,7 +352,7 @@ struct Client(DuplexStream);
 
 impl gateway::Socket for Client {
     fn hung_up(&self) -> Option<bool> {
-        // It waits for its answers to the end.
+        // It stays until its responses have ended.
         Some(false)
     }
 }

@@ -1,19 +1,23 @@
 //! Connectors to the machine. One waits for a machine if there is none, and with that wakes it; the
 //! other only looks.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
 use futures::future::BoxFuture;
-use gateway::{Disk, Presence, Standing};
+use gateway::{Disk, EngineState, EngineStatus, Wait};
+use lifecycle::Clock;
 use machine::Ready;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
+use crate::boot_history::boot_history_of;
 use crate::disk_usage::VolumeUsage;
 use crate::state::{DaemonState, MachineState};
+use crate::waiting;
 
 /// The longest wait for the machine's own report.
 const LONGEST_REPORT: Duration = Duration::from_secs(2);
@@ -89,17 +93,26 @@ fn ready(now: &DaemonState) -> Option<Arc<Ready>> {
 
 /// Opens streams to a machine that answers, and requests none.
 #[derive(Debug, Clone)]
-pub(crate) struct PassiveConnector(watch::Receiver<DaemonState>);
+pub(crate) struct PassiveConnector {
+    state: watch::Receiver<DaemonState>,
+    clock: Arc<dyn Clock>,
+    /// The profile's directory, with the times of past wakes.
+    directory: PathBuf,
+}
 
 impl PassiveConnector {
-    pub(crate) fn new(state: watch::Receiver<DaemonState>) -> Self {
-        Self(state)
+    pub(crate) fn new(
+        state: watch::Receiver<DaemonState>,
+        clock: Arc<dyn Clock>,
+        directory: PathBuf,
+    ) -> Self {
+        Self { state, clock, directory }
     }
 }
 
 impl Connector for PassiveConnector {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Result<Stream, OpenError>> {
-        let found = ready(&self.0.borrow());
+        let found = ready(&self.state.borrow());
         Box::pin(async move {
             match found {
                 Some(ready) => ready.tunnel.open(to, class).await,
@@ -109,25 +122,25 @@ impl Connector for PassiveConnector {
     }
 }
 
-impl Presence for PassiveConnector {
-    fn standing(&self) -> Standing {
-        let now = self.0.borrow();
+impl EngineStatus for PassiveConnector {
+    fn state(&self) -> EngineState {
+        let now = self.state.borrow();
         match &now.machine {
-            _ if ready(&now).is_some() => Standing::Up,
+            _ if ready(&now).is_some() => EngineState::Up,
             MachineState::Absent { .. }
             | MachineState::Waking
             | MachineState::Releasing { .. }
-            | MachineState::Failed { again: None, .. } => Standing::Absent,
+            | MachineState::Failed { again: None, .. } => EngineState::Absent,
             MachineState::Up(_)
             | MachineState::Lost { .. }
-            | MachineState::Failed { again: Some(_), .. } => Standing::Away,
+            | MachineState::Failed { again: Some(_), .. } => EngineState::Away,
         }
     }
 
     fn disk(&self) -> BoxFuture<'_, Option<Disk>> {
         Box::pin(async move {
             let (ready, mut usage) = {
-                let now = self.0.borrow();
+                let now = self.state.borrow();
                 (ready(&now)?, now.volume_usage()?)
             };
             // The user may have made room in the half minute since.
@@ -146,8 +159,19 @@ impl Presence for PassiveConnector {
         })
     }
 
+    fn wait(&self) -> Option<Wait> {
+        let now = self.state.borrow().clone();
+        if ready(&now).is_some() {
+            return None;
+        }
+        // A file of a few kilobytes, read four times a second while a client waits: the provider
+        // that writes it is not the daemon's.
+        let past = boot_history_of(&self.directory).history();
+        Some(waiting::wait(&now, &past, self.clock.now()))
+    }
+
     fn until_up(&self) -> BoxFuture<'_, ()> {
-        let mut state = self.0.clone();
+        let mut state = self.state.clone();
         Box::pin(async move {
             if state.wait_for(|now| ready(now).is_some()).await.is_err() {
                 // The daemon ends, and all requests with it.

@@ -26,12 +26,13 @@ mod session_events;
 mod state;
 mod status;
 mod supervisor;
+mod waiting;
 mod why;
 
 pub use audit::{AuditEntry, AuditLog};
 pub use boot_history::boot_history_of;
 pub use end::{EndCause, EndStatus};
-pub use gateway::{BindMounts, Folders};
+pub use gateway::{BindMounts, LocalPaths};
 pub use last_state::LastKnown;
 pub use ledger::{Bill, Ledger, Month, Purpose, ServerBill, VolumeBill, books_of};
 pub use ownership::{Ownership, OwnershipError};

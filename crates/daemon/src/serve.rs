@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Folders, Gateway, Knowledge};
+use gateway::{EngineIdentity, Gateway, LocalPaths};
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, LockAction, Policy, SuspendClock};
 use machine::{Lease, MachineError, Provider, Summary};
@@ -57,7 +57,7 @@ pub struct Options {
     /// A TCP port of this computer for the same API.
     pub proxy_port: Option<NonZeroU16>,
     /// What is known of the directories of this computer.
-    pub local_paths: Folders,
+    pub local_paths: LocalPaths,
     /// Directory for what may be lost, such as the engine's last answer to `_ping`.
     pub state: PathBuf,
     /// How published ports appear; `None` to leave them alone.
@@ -147,15 +147,19 @@ impl Daemon {
             Arc::new(WakingConnector::new(watched.clone(), Arc::new(wanted)));
         let ports =
             options.ports.map(|options| Ports::new(connector.clone(), activity.clone(), options));
-        let knowledge = Knowledge::load(&options.state.join("engine.json"));
-        let gateway = Gateway::with_folders(
+        let knowledge = EngineIdentity::load(&options.state.join("engine.json"));
+        let gateway = Gateway::with_paths(
             connector,
             activity.clone(),
             ports.clone(),
             knowledge.clone(),
             options.local_paths,
         )
-        .looking_at(Arc::new(PassiveConnector::new(watched.clone())));
+        .with_status(Arc::new(PassiveConnector::new(
+            watched.clone(),
+            clock.clone(),
+            options.state.clone(),
+        )));
         let supervisor = Supervisor {
             settings: Settings {
                 profile: options.profile.clone(),

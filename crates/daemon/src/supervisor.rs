@@ -17,7 +17,7 @@ mod witness;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::Knowledge;
+use gateway::EngineIdentity;
 use jiff::Timestamp;
 use lifecycle::{Activity, Clock, Moment, Policy};
 use machine::{Actor, Consent, Lease, MachineError, Provider, Ready};
@@ -51,7 +51,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ports: Option<Ports>,
     /// Of the engine, which may be another one on the next machine.
-    pub(crate) knowledge: Knowledge,
+    pub(crate) knowledge: EngineIdentity,
     /// What a user can do about an error.
     pub(crate) hint: fn(&MachineError) -> Option<&'static str>,
 }

@@ -294,8 +294,8 @@ impl Resolved {
     }
 
     /// What the daemon is to know of the folders of this computer.
-    pub fn folders(&self) -> daemon::Folders {
-        daemon::Folders {
+    pub fn folders(&self) -> daemon::LocalPaths {
+        daemon::LocalPaths {
             bind_mounts: match self.settings.gateway.bind_mounts {
                 settings::BindMounts::Refuse => daemon::BindMounts::Refuse,
                 settings::BindMounts::Remote => daemon::BindMounts::Remote,

@@ -1,55 +1,34 @@
 //! The local Docker endpoint.
 //!
-//! Every request of every Docker client arrives here, and whatever a local dockerd would do with it
-//! happens: one HTTP parser on each side, answers passed on byte by byte as they come, upgrades,
-//! half-closed directions, abrupt ends. What is done to a request stands in one place, `chain`;
-//! everything else is transport.
+//! Every request of every Docker client arrives here and is treated as a local dockerd would treat
+//! it: one HTTP parser on each side, bodies passed on as they come, upgrades, half-closes, abrupt
+//! ends. `pipeline` lists what happens to a request, and `rules::table` which endpoint gets what.
 //!
 //! The gateway does not know what a machine is or how it is reached: streams come from a
-//! [`tunnel::Connector`], which may take as long as a machine takes to be made. It keeps no state
-//! of the engine but [`Knowledge`] and its last answers, for who repeats a question ([`Presence`]).
-//!
-//! A bind mount of a folder of this computer is refused, or means the machine's: `binds`.
+//! [`tunnel::Connector`], which may create a machine first. Of the engine it keeps its identity
+//! ([`EngineIdentity`]) and its last responses, for clients that poll.
 
 #![forbid(unsafe_code)]
 
-mod answer;
-mod bind_advice;
-mod binds;
-mod body;
-mod chain;
-mod chunked;
-mod classify;
-mod client;
-mod connection;
-mod created;
-mod doors;
-mod engine_io;
-mod events;
-mod frames;
-mod framing;
-mod hijack;
-mod knowledge;
-mod last_known;
-mod link;
-mod local_path;
-mod outflow;
-mod paths;
-mod presence;
-mod publish;
-mod refused_start;
-mod relay;
-mod reply;
-mod rest;
-mod room;
+mod context;
+mod engine_body;
+mod engine_status;
+mod error;
+mod exchange;
+mod local;
+mod pipeline;
+mod respond;
+mod rules;
 mod serve;
-mod socket;
-mod sources;
-mod spares;
+mod session;
+mod steps;
+mod takeover;
+mod trim;
 mod upstream;
+mod wire;
 
-pub use binds::{BindMounts, Folders};
-pub use knowledge::Knowledge;
-pub use presence::{Disk, Presence, Standing};
+pub use engine_status::{Disk, EngineState, EngineStatus, Wait};
+pub use local::ping::EngineIdentity;
+pub use rules::local_path::{BindMounts, LocalPaths};
 pub use serve::{Gateway, MAX_CLIENTS};
-pub use socket::Socket;
+pub use wire::socket::Socket;

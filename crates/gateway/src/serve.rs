@@ -1,103 +1,86 @@
-//! Listening for clients.
+//! Listens for clients.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lifecycle::{Activity, Polling};
+use lifecycle::Activity;
 use ports::Ports;
 use tokio::task::JoinSet;
 use tokio_util::net::Listener;
 use tokio_util::sync::CancellationToken;
 use tunnel::Connector;
 
-use crate::binds::Folders;
-use crate::connection;
-use crate::created::Created;
-use crate::knowledge::Knowledge;
-use crate::last_known::LastKnown;
-use crate::presence::Presence;
-use crate::rest::Rest;
-use crate::socket::Socket;
-use crate::spares::Spares;
+use crate::context::GatewayContext;
+use crate::engine_status::EngineStatus;
+use crate::local::ping::EngineIdentity;
+use crate::local::stale::StaleResponses;
+use crate::rules::local_path::LocalPaths;
+use crate::rules::portless::Portless;
+use crate::session;
+use crate::wire::socket::Socket;
 
-/// Clients at once. Far more than tools open, and a bound on what a runaway one can take: about 100
-/// KiB each when busy.
+/// Clients at once. Far more than tools open, and a bound on what a runaway tool can take: about
+/// 100 KiB for each when busy.
 pub const MAX_CLIENTS: usize = 4096;
 
-/// Clients that are told so at once, when there are too many. More are closed without a word.
+/// Clients beyond [`MAX_CLIENTS`] that get an error at once. More are closed without one.
 const MAX_TURNED_AWAY: usize = 256;
 
-/// Longer than a short answer takes on a slow link, shorter than a person waits for the daemon to
+/// Longer than a short response takes on a slow link, shorter than a user waits for the daemon to
 /// stop.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
 
 /// The Docker endpoint of one profile. Cheap to clone.
 #[derive(Clone)]
-pub struct Gateway(Arc<Inner>);
-
-pub(crate) struct Inner {
-    pub(crate) connector: Arc<dyn Connector>,
-    pub(crate) activity: Activity,
-    pub(crate) ports: Option<Ports>,
-    pub(crate) knowledge: Knowledge,
-    pub(crate) folders: Folders,
-    /// Without it, every request may wake a machine.
-    pub(crate) presence: Option<Arc<dyn Presence>>,
-    pub(crate) polling: Mutex<Polling>,
-    pub(crate) last_known: LastKnown,
-    pub(crate) spares: Arc<Spares>,
-    pub(crate) rest: Arc<Rest>,
-    /// Containers that publish nothing.
-    pub(crate) created: Created,
-}
+pub struct Gateway(Arc<GatewayContext>);
 
 impl Gateway {
-    /// Requests go where `connector` leads and are recorded in `activity`. Without `ports`,
-    /// published ports are the machine's own affair.
+    /// Requests go to the engine that `connector` connects to, and are recorded in `activity`.
+    /// Without `ports`, published ports are not forwarded.
     pub fn new(
         connector: Arc<dyn Connector>,
         activity: Activity,
         ports: Option<Ports>,
-        knowledge: Knowledge,
+        identity: EngineIdentity,
     ) -> Self {
-        Self::with_folders(connector, activity, ports, knowledge, Folders::default())
+        Self::with_paths(connector, activity, ports, identity, LocalPaths::default())
     }
 
-    /// The same, and what is known of the folders of this computer.
-    pub fn with_folders(
+    /// Like [`Gateway::new`], with what is known of the paths of this computer.
+    pub fn with_paths(
         connector: Arc<dyn Connector>,
         activity: Activity,
         ports: Option<Ports>,
-        knowledge: Knowledge,
-        folders: Folders,
+        identity: EngineIdentity,
+        paths: LocalPaths,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(GatewayContext {
             connector,
             activity,
             ports,
-            knowledge,
-            folders,
-            presence: None,
+            identity,
+            paths,
+            status: None,
             polling: Mutex::default(),
-            last_known: LastKnown::default(),
-            spares: Arc::default(),
-            rest: Arc::default(),
-            created: Created::default(),
+            stale: StaleResponses::default(),
+            pool: Arc::default(),
+            trim: Arc::default(),
+            portless: Portless::default(),
         }))
     }
 
-    /// With a look at the machine that asks for none: who repeats a question, or follows events,
-    /// neither wakes a machine nor keeps one. To be said before the gateway is cloned.
-    pub fn looking_at(mut self, presence: Arc<dyn Presence>) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.presence = Some(presence);
+    /// With the engine's status, so that clients that poll or follow events neither wake a machine
+    /// nor keep one. To be called before the gateway is cloned.
+    pub fn with_status(mut self, status: Arc<dyn EngineStatus>) -> Self {
+        if let Some(context) = Arc::get_mut(&mut self.0) {
+            context.status = Some(status);
         }
         self
     }
 
-    /// Serves clients until `shutdown`; then requests under way have a few seconds to be answered
-    /// and everything is closed. Several listeners can be served at once. The listener's
-    /// permissions, and the removal of its socket file, are the caller's.
+    /// Serves clients until `shutdown`. Then requests in flight have a few seconds to be answered,
+    /// and everything is closed. Several listeners can be served at once. The caller sets the
+    /// listener's permissions and removes its socket file.
     pub async fn serve<L>(&self, mut listener: L, shutdown: CancellationToken)
     where
         L: Listener,
@@ -107,33 +90,33 @@ impl Gateway {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some(_) = clients.join_next() => self.0.rest.frees(),
+                Some(_) = clients.join_next() => self.0.trim.note_freed(),
                 Some(_) = turned_away.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((socket, _)) if clients.len() < MAX_CLIENTS => {
-                        clients.spawn(connection::serve(self.0.clone(), socket, shutdown.clone()));
+                        clients.spawn(session::serve(self.0.clone(), socket, shutdown.clone()));
                     }
                     Ok((socket, _)) => {
                         tracing::warn!(clients = clients.len(), "too many clients at once");
                         if turned_away.len() < MAX_TURNED_AWAY {
-                            turned_away.spawn(connection::turn_away(socket));
+                            turned_away.spawn(session::turn_away(socket));
                         }
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a client could not be accepted");
-                        // Out of descriptors: time is what helps.
+                        // Out of file descriptors: time helps.
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 },
             }
         }
         drop(listener);
-        let answered = tokio::time::timeout(LAST_ANSWERS, async {
+        let answered = tokio::time::timeout(SHUTDOWN_GRACE, async {
             while clients.join_next().await.is_some() {}
         });
         if answered.await.is_err() {
             clients.shutdown().await;
         }
-        self.0.spares.close();
+        self.0.pool.close();
     }
 }

@@ -60,7 +60,7 @@ impl Stage {
             heartbeat: Duration::from_secs(1),
             socket: directory.path().join("docker.sock"),
             proxy_port: None,
-            local_paths: dockbridge_daemon::Folders::default(),
+            local_paths: dockbridge_daemon::LocalPaths::default(),
             state: directory.path().join("state"),
             ports: None,
             hint: |_| None,

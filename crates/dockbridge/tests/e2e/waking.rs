@@ -3,6 +3,7 @@
 
 mod books;
 mod host_key;
+mod progress;
 mod requests;
 mod starts;
 mod stock;

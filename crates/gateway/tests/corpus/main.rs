@@ -1,5 +1,5 @@
-//! The corpus of the fuzz target for heads, case by case, and cuts and mixtures of its cases by
-//! chance.
+//! The corpus of the fuzz target for heads, case by case, and random cuts and mixtures of its
+//! cases.
 
 // The harness is the fuzz targets' as well, which know the package by this name.
 extern crate dockbridge_gateway as gateway;
@@ -15,8 +15,8 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/http_head");
-    let mut cases: Vec<(String, Vec<u8>)> = std::fs::read_dir(&folder)
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/http_head");
+    let mut cases: Vec<(String, Vec<u8>)> = std::fs::read_dir(&directory)
         .expect("the corpus is there")
         .map(|entry| entry.expect("an entry").path())
         .map(|path| (path.display().to_string(), std::fs::read(&path).expect("a case")))
@@ -49,16 +49,12 @@ fn mixtures_of_the_corpus_hold() {
     for round in 0..rounds {
         let bytes = mixture(&mut chance, &cases);
         catch_unwind(|| http_head::run(&bytes)).unwrap_or_else(|_| {
-            panic!(
-                "SEED={seed}, round {round}: \
-                {:?}",
-                String::from_utf8_lossy(&bytes)
-            )
+            panic!("SEED={seed}, round {round}: {:?}", String::from_utf8_lossy(&bytes))
         });
     }
 }
 
-/// Pieces of cases one behind the other, and a few bytes changed.
+/// Random pieces of cases in a row, with a few bytes changed.
 fn mixture(chance: &mut StdRng, cases: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = vec![chance.random()];
     for _ in 0..chance.random_range(1..4) {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, ReadHalf, WriteHal
 use tokio::sync::mpsc;
 use tunnel::{Class, Connector, Destination, OpenError, Stream};
 
-/// What fits between two sides that do not read.
+/// Bytes that fit between two sides that do not read.
 const ROOM: usize = 256;
 
 /// The test's end.
@@ -120,7 +120,7 @@ impl dockbridge_gateway::Socket for Theirs {
     }
 }
 
-/// Where clients come from.
+/// The listener that the clients connect to.
 pub struct Clients(pub mpsc::UnboundedReceiver<Theirs>);
 
 impl tokio_util::net::Listener for Clients {
@@ -139,7 +139,7 @@ impl tokio_util::net::Listener for Clients {
     }
 }
 
-/// Where streams lead.
+/// The connector to the engines.
 pub struct Engines(pub mpsc::UnboundedSender<(End, Left)>);
 
 impl Connector for Engines {

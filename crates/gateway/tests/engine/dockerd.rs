@@ -1,5 +1,5 @@
-//! A dockerd with folders and a network namespace of its own, and a gateway in front of it. Both
-//! end with the test and leave nothing.
+//! A dockerd with its own directories and network namespace, and a gateway in front of it. Both end
+//! with the test and leave nothing.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dockbridge_gateway::{Gateway, Knowledge};
+use dockbridge_gateway::{EngineIdentity, Gateway};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lifecycle::{Activity, SuspendClock};
@@ -29,14 +29,14 @@ pub fn busybox() -> Option<PathBuf> {
 }
 
 pub struct Dockerd {
-    pub folder: TempDir,
+    pub directory: TempDir,
     child: Child,
     pub ports: Ports,
     pub activity: Activity,
     shutdown: CancellationToken,
 }
 
-/// What a shell script did.
+/// The result of a shell script.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -46,17 +46,16 @@ pub struct Outcome {
 
 impl Dockerd {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        let log = File::create(directory.path().join("log")).unwrap();
         // Host programs: dockerd iptables ip
-        // A network namespace of its own: its bridge and its rules are not ours.
+        // In its own network namespace: its bridge and its firewall rules must not be the host's.
         let script = format!(
             "ip link set lo up; exec dockerd --data-root {path}/data --exec-root {path}/exec \
-                --pidfile {path}/pid \
-             -H unix://{path}/engine.sock --storage-driver vfs --exec-opt \
-                native.cgroupdriver=cgroupfs --cgroup-parent {}",
-            control_group(&folder)
+                --pidfile {path}/pid -H unix://{path}/engine.sock --storage-driver vfs \
+                --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent {}",
+            control_group(&directory)
         );
         let child = std::process::Command::new("unshare")
             .args(["--net", "--mount", "sh", "-c", &script])
@@ -67,14 +66,14 @@ impl Dockerd {
             .unwrap();
 
         let connector =
-            Arc::new(Direct { socket: folder.path().join("engine.sock"), pid: child.id() });
+            Arc::new(Direct { socket: directory.path().join("engine.sock"), pid: child.id() });
         let activity = Activity::new(Arc::new(SuspendClock));
         let ports = Ports::new(connector.clone(), activity.clone(), ports::Options::default());
         let shutdown = CancellationToken::new();
-        let knowledge = Knowledge::load(&folder.path().join("engine.json"));
-        let gateway = Gateway::new(connector, activity.clone(), Some(ports.clone()), knowledge);
-        let listener = UnixListener::bind(folder.path().join("gateway.sock")).unwrap();
-        let dockerd = Self { folder, child, ports, activity, shutdown };
+        let identity = EngineIdentity::load(&directory.path().join("engine.json"));
+        let gateway = Gateway::new(connector, activity.clone(), Some(ports.clone()), identity);
+        let listener = UnixListener::bind(directory.path().join("gateway.sock")).unwrap();
+        let dockerd = Self { directory, child, ports, activity, shutdown };
         tokio::spawn({
             let shutdown = dockerd.shutdown.clone();
             async move { gateway.serve(listener, shutdown).await }
@@ -95,24 +94,19 @@ impl Dockerd {
     }
 
     async fn run(&self, socket: &str, script: &str) -> Outcome {
-        let work = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let work = tempfile::tempdir_in(self.directory.path()).unwrap();
         let output = Command::new("sh")
             .args(["-c", script])
             .current_dir(work.path())
-            .env("DOCKER_HOST", format!("unix://{}", self.folder.path().join(socket).display()))
-            .env("DOCKER_CONFIG", self.folder.path().join("config"))
+            .env("DOCKER_HOST", format!("unix://{}", self.directory.path().join(socket).display()))
+            .env("DOCKER_CONFIG", self.directory.path().join("config"))
             .env("DOCKER_CLI_HINTS", "false")
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
         let output = tokio::time::timeout(CEILING, output)
             .await
-            .unwrap_or_else(|_| {
-                panic!(
-                    "does not end \
-                through {socket}: {script}"
-                )
-            })
+            .unwrap_or_else(|_| panic!("does not end through {socket}: {script}"))
             .unwrap();
         Outcome {
             code: output.status.code(),
@@ -130,12 +124,12 @@ impl Dockerd {
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     /// `tiny`: a static busybox under the names that the tests use.
     async fn import_image(&self) {
-        let bin = self.folder.path().join("root/bin");
+        let bin = self.directory.path().join("root/bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::copy(busybox().unwrap(), bin.join("busybox")).unwrap();
         for name in [
@@ -158,9 +152,8 @@ impl Dockerd {
             symlink("busybox", bin.join(name)).unwrap();
         }
         let script = format!(
-            "tar -C {} -c . | docker import - \
-            tiny",
-            self.folder.path().join("root").display()
+            "tar -C {} -c . | docker import - tiny",
+            self.directory.path().join("root").display()
         );
         let outcome = self.directly(&script).await;
         assert_eq!(outcome.code, Some(0), "{outcome:?}\n{}", self.log());
@@ -176,8 +169,8 @@ impl Drop for Dockerd {
             let _ = kill_process(pid, Signal::TERM);
         }
         let _ = self.child.wait();
-        // One folder for each hierarchy, or one for all of them; empty by now.
-        let name = control_group(&self.folder);
+        // One directory for each hierarchy, or one for all of them; empty by now.
+        let name = control_group(&self.directory);
         let hierarchies = std::fs::read_dir("/sys/fs/cgroup")
             .into_iter()
             .flatten()
@@ -189,14 +182,14 @@ impl Drop for Dockerd {
     }
 }
 
-fn control_group(folder: &TempDir) -> String {
+fn control_group(directory: &TempDir) -> String {
     format!(
         "dockbridge-test{}",
-        folder.path().file_name().unwrap().to_string_lossy().replace('.', "-")
+        directory.path().file_name().unwrap().to_string_lossy().replace('.', "-")
     )
 }
 
-/// To the engine's socket, and to ports as seen from its network namespace.
+/// Connects to the engine's socket, and to ports in its network namespace.
 struct Direct {
     socket: PathBuf,
     pid: u32,

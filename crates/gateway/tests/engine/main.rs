@@ -1,14 +1,13 @@
 //! The real `docker` command through the gateway to a real dockerd, compared with the same command
 //! on the engine itself.
 //!
-//! Needs root, `dockerd`, `docker` and a static `busybox`; where one is missing the tests pass over
-//! and say so.
+//! Needs root, `dockerd`, `docker` and a static `busybox`. If one is missing, the tests are skipped
+//! and print why.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "a test tells by panicking, and why \
-    it was passed over"
+    reason = "a test reports by panicking, and prints why it was skipped"
 )]
 
 mod cli;
@@ -23,7 +22,8 @@ fn missing() -> Option<String> {
         return Some("not root".into());
     }
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = |name: &str| path.split(':').any(|folder| Path::new(folder).join(name).exists());
+    let found =
+        |name: &str| path.split(':').any(|directory| Path::new(directory).join(name).exists());
     ["dockerd", "docker", "containerd", "unshare", "script"]
         .iter()
         .find(|name| !found(name))
@@ -31,7 +31,7 @@ fn missing() -> Option<String> {
         .or_else(|| dockerd::busybox().is_none().then(|| "no static busybox is installed".into()))
 }
 
-/// A started engine, or none with the reason printed.
+/// A started engine. If there can be none, prints why.
 async fn engine() -> Option<dockerd::Dockerd> {
     if let Some(why) = missing() {
         eprintln!("passed over: {why}");

@@ -1,5 +1,5 @@
-//! Published ports of real containers: they answer here when `docker run` returns, and are free
-//! when the container is gone.
+//! Published ports of real containers: they are open here when `docker run` returns, and free when
+//! the container is gone.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,9 +17,8 @@ fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// The port must accept at once, without a second try. The program behind it may need a moment more
-/// to listen, as with Docker's own proxy, which accepts and then has nobody to pass the connection
-/// to.
+/// The port must accept at once, without a retry. The program behind it may need a moment longer to
+/// listen, as behind Docker's own proxy.
 fn fetch(local: SocketAddr) -> std::io::Result<String> {
     let since = std::time::SystemTime::now();
     loop {
@@ -58,8 +57,7 @@ async fn eventually(what: &str, engine: &Dockerd, is: impl Fn() -> bool) {
     while !is() {
         assert!(
             since.elapsed().as_secs() < 20,
-            "waited in vain for {what}: \
-            {:#?}",
+            "waited in vain for {what}: {:#?}",
             engine.ports.list()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -84,40 +82,33 @@ async fn ports_answer_when_run_returns_and_are_free_when_rm_returns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_dockers_own_error_and_nothing_runs() {
+async fn taken_port_is_dockers_own_error_and_nothing_runs() {
     let Some(engine) = engine().await else { return };
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let outcome = engine
-        .through_the_gateway(&format!(
-            "docker run -d --name web -p {port}:80 tiny \
-        {WEB}"
-        ))
+        .through_the_gateway(&format!("docker run -d --name web -p {port}:80 tiny {WEB}"))
         .await;
     assert_eq!(outcome.code, Some(125), "{outcome:?}");
     let expected = "docker: Error response from daemon: driver failed programming external \
         connectivity on endpoint web (";
     assert!(outcome.stderr.starts_with(expected), "{outcome:?}");
     assert!(
-        outcome.stderr.contains(&format!(
-            "): Bind for 127.0.0.1:{port} failed: port is already \
-        allocated"
-        )),
+        outcome
+            .stderr
+            .contains(&format!("): Bind for 127.0.0.1:{port} failed: port is already allocated")),
         "{outcome:?}"
     );
     assert_eq!(run(&engine, "docker inspect -f '{{.State.Status}}' web").await, "created");
 
-    // The same from a container that has it, until that is gone.
+    // Likewise if a container has the port, until it is gone.
     drop(taken);
     run(&engine, "docker start web").await;
     let outcome = engine
-        .through_the_gateway(&format!(
-            "docker run -d --name other -p {port}:80 \
-        tiny {WEB}"
-        ))
+        .through_the_gateway(&format!("docker run -d --name other -p {port}:80 tiny {WEB}"))
         .await;
     assert_eq!(outcome.code, Some(125), "{outcome:?}");
-    // Killed behind our back: the news is looked for when the port is asked for.
+    // Killed without the gateway: it inspects the container when the port is needed.
     engine.directly("docker rm -f web").await;
     run(&engine, "docker start other").await;
     assert!(
@@ -126,7 +117,7 @@ async fn a_taken_port_is_dockers_own_error_and_nothing_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_chosen_by_the_engine_is_the_one_that_answers_here_also_after_a_restart() {
+async fn port_chosen_by_the_engine_is_open_here_also_after_a_restart() {
     let Some(engine) = engine().await else { return };
     run(&engine, &format!("docker run -d --name web -p 80 tiny {WEB}")).await;
     for _ in 0..2 {
@@ -141,7 +132,7 @@ async fn a_port_chosen_by_the_engine_is_the_one_that_answers_here_also_after_a_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn containers_that_others_start_and_end_are_followed() {
+async fn containers_started_and_ended_by_other_clients_are_followed() {
     let Some(engine) = engine().await else { return };
     let (before, after) = (free_port(), free_port());
     engine.directly(&format!("docker run -d --name before -p {before}:80 tiny {WEB}")).await;
@@ -176,7 +167,7 @@ async fn containers_that_others_start_and_end_are_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_answers_and_exits_is_heard_to_its_last_byte() {
+async fn output_of_a_container_that_exits_arrives_to_its_last_byte() {
     let Some(engine) = engine().await else { return };
     let following = CancellationToken::new();
     let run_ports = tokio::spawn({
@@ -187,8 +178,8 @@ async fn a_container_that_answers_and_exits_is_heard_to_its_last_byte() {
     run(
         &engine,
         &format!(
-            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | \
-        nc -l -p 80'"
+            "docker run -d --rm --name once -p {port}:80 tiny sh -c 'seq 1 200000 | nc -l -p \
+                80'"
         ),
     )
     .await;

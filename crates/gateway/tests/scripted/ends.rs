@@ -1,5 +1,4 @@
-//! How an exchange ends before its time: either side breaks off, leaves, closes one direction, or
-//! the gateway is told to stop.
+//! How an exchange ends early: either side breaks off, leaves or half-closes, or the gateway stops.
 
 use std::time::Duration;
 
@@ -9,13 +8,13 @@ use tokio::io::AsyncWriteExt;
 use crate::rig::{OK, Peer, eventually, rig, within};
 
 #[tokio::test]
-async fn a_client_that_goes_on_sending_after_its_answer_is_not_met_by_a_broken_pipe() {
+async fn client_that_still_sends_after_its_response_meets_no_broken_pipe() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
         .send(
             "PUT /containers/nobody/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        100000000\r\n\r\n",
+                100000000\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
@@ -31,7 +30,7 @@ async fn a_client_that_goes_on_sending_after_its_answer_is_not_met_by_a_broken_p
 }
 
 #[tokio::test]
-async fn a_chunked_answer_that_breaks_off_does_not_end_cleanly() {
+async fn chunked_response_that_breaks_off_does_not_end_cleanly() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /containers/x/export HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -44,7 +43,7 @@ async fn a_chunked_answer_that_breaks_off_does_not_end_cleanly() {
 }
 
 #[tokio::test]
-async fn an_answer_of_known_length_that_breaks_off_stays_short() {
+async fn response_of_known_length_that_breaks_off_stays_short() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /containers/x/archive HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -57,7 +56,7 @@ async fn an_answer_of_known_length_that_breaks_off_stays_short() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_gone_for_the_engine_at_once() {
+async fn engine_notices_at_once_that_a_client_leaves() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("POST /containers/x/wait HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
@@ -71,7 +70,7 @@ async fn a_client_that_leaves_is_gone_for_the_engine_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_an_answer_is_gone_for_the_engine_at_once() {
+async fn engine_notices_at_once_that_a_client_leaves_in_the_middle_of_a_response() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /containers/x/logs?follow=1 HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -79,10 +78,11 @@ async fn a_client_that_leaves_in_the_middle_of_an_answer_is_gone_for_the_engine_
     engine.head().await;
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nlog\r\n").await;
     client.until("log").await;
-    rig.activity_is(
-        "a stream",
-        |snapshot| matches!(&snapshot.live[..], [live] if live.kind == Kind::Stream && live.source == "GET /containers/x/logs"),
-    )
+    rig.activity_is("a stream", |snapshot| {
+        let live: Vec<_> =
+            snapshot.live.iter().map(|live| (live.kind, live.source.as_str())).collect();
+        live == [(Kind::Stream, "GET /containers/x/logs")]
+    })
     .await;
     drop(client);
     let left = tokio::time::Instant::now();
@@ -92,14 +92,11 @@ async fn a_client_that_leaves_in_the_middle_of_an_answer_is_gone_for_the_engine_
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_its_upload_stalls_is_found_out() {
+async fn client_that_leaves_while_its_upload_stalls_is_noticed() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
-        chunked\r\n\r\n",
-        )
+        .send("POST /images/load HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
     let mut engine = rig.engine().await;
     engine.head().await;
@@ -115,40 +112,35 @@ async fn a_client_that_leaves_while_its_upload_stalls_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_the_machine_is_made_gives_up() {
+async fn client_that_leaves_during_a_wake_gives_up() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let asked = rig.asked().await;
     rig.activity_is("a command waits", |snapshot| snapshot.live.len() == 1).await;
     drop(client);
-    eventually("the wait is given up", || asked.answer.is_canceled(), || "waiting".into()).await;
+    eventually("the wait ends", || asked.answer.is_canceled(), || "waiting".into()).await;
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
 }
 
 #[tokio::test]
-async fn a_client_that_only_ends_its_sending_still_gets_its_answer_and_the_engine_hears_of_it() {
+async fn half_closed_client_gets_its_response_and_the_half_close_is_passed_on() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /containers/x/logs?follow=1 HTTP/1.1\r\nHost: d\r\n\r\n").await;
     client.half_close().await;
     let mut engine = rig.engine().await;
     engine.head().await;
-    assert_eq!(
-        engine.rest().await,
-        "",
-        "dockerd gives up what nobody waits for when it reads the \
-        end"
-    );
+    assert_eq!(engine.rest().await, "", "dockerd stops such work when it reads the end");
     engine.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nlog\r\n0\r\n\r\n").await;
     assert!(client.rest().await.ends_with("3\r\nlog\r\n0\r\n\r\n"));
 }
 
 #[tokio::test]
-async fn requests_before_the_clients_end_are_all_answered() {
+async fn requests_before_a_half_close_are_all_answered() {
     let mut rig = rig();
     let mut client = rig.client().await;
-    // The last one travels on a connection of its own, made when the end is known.
+    // The last one travels on a connection of its own, opened when the half-close is known.
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: d\r\n\r\n");
     client.send(&format!("{}{}", get("/info"), get("/images/get?names=a"))).await;
     client.half_close().await;
@@ -162,7 +154,7 @@ async fn requests_before_the_clients_end_are_all_answered() {
 }
 
 #[tokio::test]
-async fn shutdown_closes_idle_clients_and_lets_an_answer_under_way_end() {
+async fn shutdown_closes_idle_clients_and_lets_a_response_end() {
     let mut rig = rig();
     let mut idle = rig.client().await;
     let mut busy = rig.client().await;

@@ -1,4 +1,5 @@
-//! Connections that the engine takes over: bytes both ways, each direction with an end of its own.
+//! Connections that the engine takes over: bytes in both directions, each with an end of its own
+//! (half-close).
 
 use std::time::Duration;
 
@@ -8,11 +9,9 @@ use tokio::io::AsyncWriteExt;
 use tunnel::Class;
 
 const ATTACH: &str = "POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: \
-    Upgrade\r\nUpgrade: \
-        tcp\r\nContent-Length: 0\r\n\r\n";
+    Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 UPGRADED\r\nContent-Type: \
-    application/vnd.docker.raw-stream\r\nConnection: \
-        Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
 
 async fn attached(rig: &mut Rig) -> (Peer, Peer) {
     let mut client = rig.client().await;
@@ -20,28 +19,22 @@ async fn attached(rig: &mut Rig) -> (Peer, Peer) {
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     assert!(
-        head.contains(
-            "\r\nConnection: \
-        Upgrade\r\n"
-        ) && head.contains("\r\nUpgrade: tcp\r\n"),
+        head.contains("\r\nConnection: Upgrade\r\n") && head.contains("\r\nUpgrade: tcp\r\n"),
         "{head}"
     );
     engine.send(SWITCH).await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    for line in [
-        "Content-Type: \
-        application/vnd.docker.raw-stream",
-        "Connection: Upgrade",
-        "Upgrade: tcp",
-    ] {
+    for line in
+        ["Content-Type: application/vnd.docker.raw-stream", "Connection: Upgrade", "Upgrade: tcp"]
+    {
         assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} in {head}");
     }
     (client, engine)
 }
 
 #[tokio::test]
-async fn bytes_pass_both_ways_and_are_activity() {
+async fn bytes_pass_in_both_directions_and_are_activity() {
     let mut rig = rig();
     let (mut client, mut engine) = attached(&mut rig).await;
     for _ in 0..3 {
@@ -51,10 +44,8 @@ async fn bytes_pass_both_ways_and_are_activity() {
         client.until("out").await;
     }
     let live = rig.activity.snapshot().live;
-    assert!(
-        matches!(&live[..], [live] if live.kind == Kind::Stream && live.source == "POST /containers/x/attach"),
-        "{live:?}"
-    );
+    let [only] = &live[..] else { panic!("{live:?}") };
+    assert_eq!((only.kind, only.source.as_str()), (Kind::Stream, "POST /containers/x/attach"));
 }
 
 #[tokio::test]
@@ -72,7 +63,7 @@ async fn bytes_that_come_with_the_heads_are_not_lost() {
 }
 
 #[tokio::test]
-async fn the_client_ends_its_input_and_still_reads_the_output() {
+async fn client_half_closes_and_still_reads_the_output() {
     let mut rig = rig();
     let (mut client, mut engine) = attached(&mut rig).await;
     client.send("input").await;
@@ -86,7 +77,7 @@ async fn the_client_ends_its_input_and_still_reads_the_output() {
 }
 
 #[tokio::test]
-async fn what_a_client_says_before_it_is_answered_arrives_though_it_has_ended() {
+async fn input_sent_before_the_upgrade_arrives_although_the_client_has_ended() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(&format!("{ATTACH}input")).await;
@@ -102,7 +93,7 @@ async fn what_a_client_says_before_it_is_answered_arrives_though_it_has_ended() 
 }
 
 #[tokio::test]
-async fn the_engine_ends_its_output_and_still_reads_the_input() {
+async fn engine_half_closes_and_still_reads_the_input() {
     let mut rig = rig();
     let (mut client, mut engine) = attached(&mut rig).await;
     engine.send("output").await;
@@ -116,19 +107,19 @@ async fn the_engine_ends_its_output_and_still_reads_the_input() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_ends_a_silent_stream() {
+async fn client_that_is_gone_ends_a_silent_stream() {
     let mut rig = rig();
     let (client, mut engine) = attached(&mut rig).await;
     drop(client);
     let left = tokio::time::Instant::now();
     assert_eq!(engine.rest().await, "");
     assert!(left.elapsed() < Duration::from_secs(1), "{:?}", left.elapsed());
-    // The engine keeps its side open; the stream does not outlive the client all the same.
+    // The stream does not outlive the client although the engine keeps its side open.
     rig.activity_is("nothing goes on", |snapshot| snapshot.live.is_empty()).await;
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_behind_input_that_nobody_takes_ends_the_stream() {
+async fn client_that_is_gone_behind_unread_input_ends_the_stream() {
     let mut rig = rig();
     let (mut client, mut engine) = attached(&mut rig).await;
     let input = "x".repeat(60_000);
@@ -142,13 +133,12 @@ async fn a_client_that_is_gone_behind_input_that_nobody_takes_ends_the_stream() 
 }
 
 #[tokio::test]
-async fn an_engine_that_is_gone_ends_the_client() {
+async fn engine_that_is_gone_ends_the_client() {
     let mut rig = rig();
     let (mut client, engine) = attached(&mut rig).await;
     drop(engine);
     assert_eq!(client.rest().await, "");
-    // What the client sends from now on has nowhere to go; it is told so rather than left to write
-    // for ever.
+    // What the client sends from now on cannot arrive, so its writes fail.
     let refused = async {
         while client.io.write_all(b"input").await.is_ok() {
             tokio::task::yield_now().await
@@ -159,7 +149,7 @@ async fn an_engine_that_is_gone_ends_the_client() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_is_an_ordinary_answer() {
+async fn refused_upgrade_is_an_ordinary_response() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(ATTACH).await;
@@ -172,7 +162,7 @@ async fn a_refused_upgrade_is_an_ordinary_answer() {
 }
 
 #[tokio::test]
-async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_head() {
+async fn client_without_upgrade_header_gets_the_raw_stream_behind_an_ordinary_head() {
     let mut rig = rig();
     let mut client = rig.client().await;
     // Not the first request on its connection.
@@ -185,8 +175,8 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     let body = r#"{"Detach":false}"#;
     client
         .send(&format!(
-            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        {}\r\n\r\n{body}early in,",
+            "POST /exec/x/start HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n{body}early \
+                in,",
             body.len()
         ))
         .await;
@@ -196,10 +186,7 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     engine.send(&format!("{SWITCH}early out,")).await;
     let head = client.head().await;
     assert!(
-        head.starts_with(
-            "HTTP/1.1 200 OK\r\nContent-Type: \
-        application/vnd.docker.raw-stream\r\n"
-        ),
+        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n"),
         "{head}"
     );
     assert!(
@@ -216,9 +203,9 @@ async fn a_client_without_upgrade_header_gets_the_raw_stream_after_an_ordinary_h
     assert_eq!(client.rest().await, "out");
 }
 
-/// Over a short path a question has a way on which a break would look like an end.
+/// Over a short path a question has a route on which a break would look like an end.
 #[tokio::test]
-async fn a_raw_stream_does_not_stay_where_a_question_was_asked() {
+async fn raw_stream_does_not_use_the_connection_of_a_question() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -233,39 +220,34 @@ async fn a_raw_stream_does_not_stay_where_a_question_was_asked() {
 }
 
 #[tokio::test]
-async fn an_upgrade_to_another_protocol_passes_as_it_is() {
+async fn upgrade_to_another_protocol_passes_unchanged() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
         .send(
             "POST /session HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: \
-            h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n",
+                h2c\r\nX-Docker-Expose-Session-Uuid: u\r\n\r\n",
         )
         .await;
     let mut engine = rig.engine().await;
     let head = engine.head().await;
     assert!(
-        head.contains(
-            "\r\nUpgrade: \
-        h2c\r\n"
-        ) && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"),
+        head.contains("\r\nUpgrade: h2c\r\n")
+            && head.contains("\r\nX-Docker-Expose-Session-Uuid: u\r\n"),
         "{head}"
     );
     engine
-        .send(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: \
-        h2c\r\n\r\nPRI",
-        )
+        .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI")
         .await;
     assert!(client.head().await.contains("\r\nUpgrade: h2c\r\n"));
     client.until("PRI").await;
 }
 
-/// The ways to take a connection over beside `attach` and `exec`: what an upgrade asks for and is
-/// answered with passes as it is, and so does every byte after it.
+/// The upgrades beside `attach` and `exec`: the headers of the request and of the response pass
+/// unchanged, and so does every byte behind them.
 #[tokio::test]
-async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
-    let ways = [
+async fn every_upgrade_of_the_api_is_a_stream_with_two_ends() {
+    let upgrades = [
         ("POST /grpc", "Upgrade: h2c", "Upgrade: h2c"),
         ("POST /v1.43/session", "Upgrade: h2c\r\nX-Docker-Expose-Session-Name: s", "Upgrade: h2c"),
         (
@@ -275,13 +257,12 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
             "Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
         ),
     ];
-    for (line, asks, answers) in ways {
+    for (line, asks, answers) in upgrades {
         let mut rig = rig();
         let mut client = rig.client().await;
         client
             .send(&format!(
-                "{line} HTTP/1.1\r\nHost: d\r\nConnection: \
-            Upgrade\r\n{asks}\r\n\r\nearly in,"
+                "{line} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\n{asks}\r\n\r\nearly in,"
             ))
             .await;
         let mut engine = rig.engine().await;
@@ -293,7 +274,7 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
         engine
             .send(&format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: \
-            Upgrade\r\n{answers}\r\n\r\nearly out,"
+                    Upgrade\r\n{answers}\r\n\r\nearly out,"
             ))
             .await;
         let head = client.head().await;
@@ -303,8 +284,7 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
         }
         client.until("early out,").await;
         engine.until("early in,").await;
-        // What would be a frame of an output that is cut at its frames, and half of one of another
-        // protocol.
+        // A partial stdcopy frame, and a partial frame of another protocol.
         engine.send("\u{1}\0\0\0\0\0\0\u{9}half").await;
         client.until("\u{9}half").await;
         client.send("\0\0\u{4}in").await;
@@ -318,7 +298,7 @@ async fn every_upgrade_of_the_api_is_a_stream_of_bytes_with_two_ends() {
 }
 
 #[tokio::test]
-async fn an_output_in_frames_that_breaks_off_says_so_between_two_of_them() {
+async fn stdcopy_output_that_breaks_off_ends_with_an_error_frame() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(ATTACH).await;
@@ -330,15 +310,15 @@ async fn an_output_in_frames_that_breaks_off_says_so_between_two_of_them() {
     client.until("word").await;
     client.send("unread").await;
     crate::rig::within("the input", engine.io.readable()).await.unwrap();
-    // A socket that is closed with something unread is reset, as a path that is lost.
+    // A socket that is closed with unread input is reset, like a lost path.
     drop(engine);
     let rest = client.rest().await;
-    assert!(rest.starts_with("\u{3}\0\0\0\0\0\0"), "no half of a frame before it: {rest:?}");
+    assert!(rest.starts_with("\u{3}\0\0\0\0\0\0"), "no partial frame before it: {rest:?}");
     assert!(rest.len() > 8, "{rest:?}");
 }
 
 #[tokio::test]
-async fn an_output_in_frames_that_ends_is_passed_on_to_its_last_byte() {
+async fn stdcopy_output_that_ends_is_passed_on_to_its_last_byte() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send(ATTACH).await;

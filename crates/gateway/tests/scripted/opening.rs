@@ -1,12 +1,12 @@
-//! Streams to the engine: which request gets which, what happens when one has gone stale, died, or
-//! never led anywhere.
+//! Streams to the engine: which request gets which, and what happens when one is stale, has died or
+//! is refused.
 
 use tunnel::{Class, OpenError};
 
 use crate::rig::{OK, rig};
 
 #[tokio::test]
-async fn a_client_connection_keeps_its_engine_connection() {
+async fn client_connection_keeps_its_engine_connection() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -14,10 +14,7 @@ async fn a_client_connection_keeps_its_engine_connection() {
     for round in 0..5 {
         if round > 0 {
             client
-                .send(
-                    "POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: \
-                0\r\n\r\n",
-                )
+                .send("POST /containers/x/kill HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n")
                 .await;
         }
         engine.head().await;
@@ -28,7 +25,7 @@ async fn a_client_connection_keeps_its_engine_connection() {
 }
 
 #[tokio::test]
-async fn a_bulk_request_travels_on_a_bulk_connection() {
+async fn bulk_request_travels_on_a_bulk_connection() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -41,7 +38,7 @@ async fn a_bulk_request_travels_on_a_bulk_connection() {
 }
 
 #[tokio::test]
-async fn a_read_on_a_connection_that_went_stale_is_asked_again_on_a_new_one() {
+async fn read_on_a_stale_connection_is_retried_on_a_new_one() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -60,7 +57,7 @@ async fn a_read_on_a_connection_that_went_stale_is_asked_again_on_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_change_that_may_have_happened_is_not_asked_for_twice() {
+async fn change_that_may_have_happened_is_not_retried() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -76,7 +73,7 @@ async fn a_change_that_may_have_happened_is_not_asked_for_twice() {
     assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
     client.until("the next command connects again\"}\n").await;
     assert!(rig.asks_no_more());
-    // The client's connection goes on.
+    // The client's connection stays open.
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     let mut engine = rig.engine().await;
     engine.head().await;
@@ -85,7 +82,7 @@ async fn a_change_that_may_have_happened_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn an_engine_connection_that_ended_while_idle_is_replaced_for_any_request() {
+async fn connection_that_ended_while_idle_is_replaced_for_any_request() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
@@ -103,20 +100,18 @@ async fn an_engine_connection_that_ended_while_idle_is_replaced_for_any_request(
 }
 
 #[tokio::test]
-async fn a_machine_that_cannot_be_reached_is_a_docker_error() {
+async fn machine_that_cannot_be_reached_is_a_docker_error() {
     let mut rig = rig();
     let mut client = rig.client().await;
     for (error, status, words) in [
         (
             OpenError::Dead { reason: "no answer for 6 s".into() },
-            "503 Service \
-            Unavailable",
+            "503 Service Unavailable",
             "no answer for 6 s",
         ),
         (
             OpenError::Refused { message: "no such \"socket\"".into() },
-            "503 Service \
-            Unavailable",
+            "503 Service Unavailable",
             "no such \\\"socket\\\"",
         ),
     ] {
@@ -131,46 +126,34 @@ async fn a_machine_that_cannot_be_reached_is_a_docker_error() {
 }
 
 #[tokio::test]
-async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
+async fn stream_that_is_refused_late_is_the_same_error() {
     let mut rig = rig();
     let mut client = rig.client().await;
     for (method, error, words) in [
         (
             "GET",
-            OpenError::NotFound {
-                message: "no socket \
-            there"
-                    .into(),
-            },
+            OpenError::NotFound { message: "no socket there".into() },
             "no socket there. Is Docker running on the machine?",
         ),
         (
             "POST",
-            OpenError::Refused {
-                message: "connection \
-            refused"
-                    .into(),
-            },
+            OpenError::Refused { message: "connection refused".into() },
             "connection refused. Is Docker running on the machine?",
         ),
         (
             "GET",
             OpenError::NotFound {
-                message: "/run/user/1000/docker.sock cannot be reached: No such \
-                file or directory"
+                message: "/run/user/1000/docker.sock cannot be reached: No such file or directory"
                     .into(),
             },
             "/run/user/1000/docker.sock cannot be reached: No such file or directory. The engine \
-                of a user runs while that user is \
-             logged in, or always after `loginctl enable-linger USER` there. Is it running?",
+                of a user runs while that user is logged in, or always after `loginctl \
+                enable-linger USER` there. Is it running?",
         ),
-        ("POST", OpenError::NoMachine { message: "none to be had".into() }, "none to be had"),
+        ("POST", OpenError::NoMachine { message: "out of stock".into() }, "out of stock"),
     ] {
         client
-            .send(&format!(
-                "{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: \
-            4\r\n\r\nbody"
-            ))
+            .send(&format!("{method} /x HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody"))
             .await;
         rig.asked().await.refused_by_reading(error);
         let head = client.head().await;
@@ -182,7 +165,7 @@ async fn a_stream_that_leads_nowhere_is_the_same_error_whenever_it_says_so() {
 }
 
 #[tokio::test]
-async fn a_read_on_a_new_stream_that_died_is_asked_once_more() {
+async fn read_on_a_new_stream_that_died_is_retried_once() {
     let mut rig = rig();
     let mut client = rig.client().await;
     let dead = || OpenError::Dead { reason: "no answer for 6 s".into() };
@@ -208,14 +191,11 @@ async fn a_read_on_a_new_stream_that_died_is_asked_once_more() {
 }
 
 #[tokio::test]
-async fn a_request_that_announces_a_megabyte_is_bulk() {
+async fn request_that_announces_a_megabyte_is_bulk() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        1048576\r\n\r\n",
-        )
+        .send("POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: 1048576\r\n\r\n")
         .await;
     assert_eq!(rig.asked().await.class, Class::Bulk);
     let mut client = rig.client().await;
@@ -223,10 +203,7 @@ async fn a_request_that_announces_a_megabyte_is_bulk() {
     assert_eq!(rig.asked().await.class, Class::Bulk);
     let mut client = rig.client().await;
     client
-        .send(
-            "POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        1048575\r\n\r\n",
-        )
+        .send("POST /configs/create HTTP/1.1\r\nHost: d\r\nContent-Length: 1048575\r\n\r\n")
         .await;
     assert_eq!(rig.asked().await.class, Class::Interactive);
 }

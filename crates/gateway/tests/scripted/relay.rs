@@ -1,5 +1,5 @@
-//! Answers without an end: their chunks pass as they are, and HTTP is spoken on both sides before
-//! and behind them.
+//! Responses without an end: their chunks are relayed unchanged, and HTTP goes on behind them on
+//! both sides.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn asked(rig: &mut Rig, request: &str) -> (Peer, Peer) {
     (client, engine)
 }
 
-/// A question and its answer on connections that are there.
+/// A question and its response on the same connections.
 async fn goes_on(client: &mut Peer, engine: &mut Peer) {
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\n").await;
     assert!(engine.head().await.starts_with("GET /info HTTP/1.1\r\n"));
@@ -29,16 +29,13 @@ async fn goes_on(client: &mut Peer, engine: &mut Peer) {
 }
 
 #[tokio::test]
-async fn chunks_pass_as_they_are_and_both_connections_go_on() {
+async fn chunks_pass_unchanged_and_both_connections_go_on() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine.send(HEAD).await;
     let head = client.head().await;
     assert!(
-        head.contains(
-            "\r\nX-Odd: \
-        1\r\n"
-        ) && head.contains("\r\nTransfer-Encoding: chunked\r\n"),
+        head.contains("\r\nX-Odd: 1\r\n") && head.contains("\r\nTransfer-Encoding: chunked\r\n"),
         "{head}"
     );
     for piece in ["5;x=y\r\nhe", "llo\r\n", "0a\r\n0123456789\r\n", "0\r\nX-Sum: 1\r\n\r\n"] {
@@ -59,7 +56,7 @@ async fn chunks_pass_as_they_are_and_both_connections_go_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_bytewise_passes() {
+async fn response_that_comes_bytewise_passes() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     let whole = format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{HEAD}3\r\nlog\r\n0\r\n\r\n");
@@ -72,16 +69,10 @@ async fn an_answer_that_comes_bytewise_passes() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_sent_ahead_is_answered_behind_the_end() {
+async fn pipelined_request_is_answered_behind_a_relayed_response() {
     let mut rig = rig();
-    let (mut client, mut engine) = asked(
-        &mut rig,
-        &format!(
-            "{FOLLOW}GET /info HTTP/1.1\r\nHost: \
-        d\r\n\r\n"
-        ),
-    )
-    .await;
+    let (mut client, mut engine) =
+        asked(&mut rig, &format!("{FOLLOW}GET /info HTTP/1.1\r\nHost: d\r\n\r\n")).await;
     engine.send(&format!("{HEAD}3\r\nlog\r\n")).await;
     client.until("3\r\nlog\r\n").await;
     assert!(engine.hears_nothing().await, "one request after the other");
@@ -92,14 +83,14 @@ async fn a_request_that_was_sent_ahead_is_answered_behind_the_end() {
 }
 
 #[tokio::test]
-async fn a_client_that_rests_holds_the_engine_up_and_loses_nothing() {
+async fn client_that_does_not_read_holds_the_engine_back_and_loses_nothing() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine.send(HEAD).await;
     client.head().await;
     let chunk = format!("{:x}\r\n{}\r\n", 50_000, "x".repeat(50_000));
     let mut sent = 0;
-    // A write that does not fit is broken off somewhere, so the rest of it is sent afterwards.
+    // A write that does not fit is partial, so the rest of it is sent afterwards.
     let mut rest = chunk.as_bytes();
     while let Ok(written) =
         tokio::time::timeout(Duration::from_millis(300), engine.io.write(rest)).await
@@ -110,17 +101,15 @@ async fn a_client_that_rests_holds_the_engine_up_and_loses_nothing() {
         }
         assert!(sent < 200, "nothing holds the engine up");
     }
-    let telling = async {
+    let sending = async {
         engine.io.write_all(rest).await.unwrap();
         engine.io.write_all(b"0\r\n\r\n").await.unwrap();
     };
     let all = chunk.repeat(sent + 1) + "0\r\n\r\n";
     let mut heard = vec![0; all.len()];
-    let (_, read) = within(
-        "the whole \
-        answer",
-        async { tokio::join!(telling, client.io.read_exact(&mut heard)) },
-    )
+    let (_, read) = within("the whole answer", async {
+        tokio::join!(sending, client.io.read_exact(&mut heard))
+    })
     .await;
     read.unwrap();
     assert!(heard == all.as_bytes(), "other bytes than were sent");
@@ -128,7 +117,7 @@ async fn a_client_that_rests_holds_the_engine_up_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn chunks_that_cannot_be_read_end_the_connection_and_no_answer() {
+async fn malformed_chunks_end_the_connection_but_not_the_response() {
     for nonsense in ["3\r\nlogs\r\n", "log\r\n", "-1\r\n", "3\nlog\r\n"] {
         let mut rig = rig();
         let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
@@ -142,7 +131,7 @@ async fn chunks_that_cannot_be_read_end_the_connection_and_no_answer() {
 }
 
 #[tokio::test]
-async fn what_comes_behind_the_last_chunk_reaches_nobody_and_ends_the_engines_connection() {
+async fn bytes_behind_the_last_chunk_are_dropped_with_the_engines_connection() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine.send(&format!("{HEAD}0\r\n\r\n{OK}")).await;
@@ -156,7 +145,7 @@ async fn what_comes_behind_the_last_chunk_reaches_nobody_and_ends_the_engines_co
 }
 
 #[tokio::test]
-async fn an_engine_that_ends_in_the_middle_is_no_good_end_and_what_came_before_is_told() {
+async fn engine_that_ends_in_the_middle_breaks_off_behind_what_came() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine.send(&format!("{HEAD}3\r\nlog\r\n5\r\nha")).await;
@@ -166,7 +155,7 @@ async fn an_engine_that_ends_in_the_middle_is_no_good_end_and_what_came_before_i
 }
 
 #[tokio::test]
-async fn a_client_that_wants_its_connection_closed_or_knows_no_chunks_is_served_as_ever() {
+async fn client_that_closes_or_knows_no_chunks_is_not_relayed() {
     for (request, end) in [
         (FOLLOW.replace("Host", "Connection: close\r\nHost"), "3\r\nlog\r\n0\r\n\r\n"),
         (FOLLOW.replace("HTTP/1.1", "HTTP/1.0"), "\r\n\r\nlog"),
@@ -180,14 +169,11 @@ async fn a_client_that_wants_its_connection_closed_or_knows_no_chunks_is_served_
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_stream_of_chunks_is_passed_on_as_ever() {
+async fn response_without_chunks_is_not_relayed() {
     let mut rig = rig();
     let (mut client, mut engine) = asked(&mut rig, FOLLOW).await;
     engine
-        .send(
-            "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: \
-        chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-        )
+        .send("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n")
         .await;
     assert!(client.until("2\r\nno\r\n0\r\n\r\n").await.starts_with("HTTP/1.1 404 Not Found\r\n"));
     goes_on(&mut client, &mut engine).await;
@@ -199,7 +185,7 @@ async fn an_answer_that_is_no_stream_of_chunks_is_passed_on_as_ever() {
 }
 
 #[tokio::test]
-async fn a_head_that_the_client_does_not_take_yet_is_not_lost() {
+async fn head_that_the_client_does_not_take_yet_is_not_lost() {
     const REQUESTS: usize = 60;
     let mut rig = rig();
     let mut client = rig.client().await;
@@ -225,10 +211,7 @@ async fn a_head_that_the_client_does_not_take_yet_is_not_lost() {
         for n in 0..REQUESTS {
             let heard = client.until("\r\n0\r\n\r\n").await;
             assert!(
-                heard.starts_with(
-                    "HTTP/1.1 200 \
-                OK\r\n"
-                ) && heard.contains(&line),
+                heard.starts_with("HTTP/1.1 200 OK\r\n") && heard.contains(&line),
                 "answer {n}: {} bytes",
                 heard.len()
             );

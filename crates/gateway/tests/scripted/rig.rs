@@ -1,4 +1,4 @@
-//! A gateway between a client and an engine whose every byte is written by the test.
+//! A gateway between a client and an engine; the test writes every byte of both.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use dockbridge_gateway::{Disk, Folders, Gateway, Knowledge, Presence, Standing};
+use dockbridge_gateway::{
+    Disk, EngineIdentity, EngineState, EngineStatus, Gateway, LocalPaths, Wait,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use lifecycle::{Activity, FakeClock, Snapshot};
@@ -23,15 +25,15 @@ use tunnel::{Class, Connector, Destination, OpenError, Stream};
 /// Nothing here takes long; a test that waits this long has failed.
 pub const CEILING: Duration = Duration::from_secs(20);
 
-/// An answer that says little.
+/// A short response.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// What the test answers when the gateway asks for a stream.
+/// The test's answer when the gateway asks for a stream.
 pub type Answer = Result<Stream, OpenError>;
 
 pub struct Asked {
     pub class: Class,
-    /// Whether a machine would be made for it.
+    /// Whether it would wake a machine.
     pub wakes: bool,
     pub answer: futures::channel::oneshot::Sender<Answer>,
 }
@@ -41,7 +43,7 @@ impl Asked {
         self.given(Stream::new)
     }
 
-    /// By a way that the next stream has a better one than.
+    /// On a route that is only used until a better one is ready.
     pub fn temporary(self) -> Peer {
         self.given(|there| Stream::new(there).temporary())
     }
@@ -52,25 +54,25 @@ impl Asked {
         Peer::new(here)
     }
 
-    /// A stream that opens and says by its first read that it leads nowhere.
+    /// A stream whose first read fails because it could not be opened.
     pub fn refused_by_reading(self, error: OpenError) {
         self.refused(error, true);
     }
 
-    /// The same, but not before something was written.
+    /// Likewise, but only after a write.
     pub fn refused_once_written_to(self, error: OpenError) {
         self.refused(error, false);
     }
 
-    fn refused(self, error: OpenError, told: bool) {
-        let stream = Stream::new(Refused { error, told, reader: None });
+    fn refused(self, error: OpenError, due: bool) {
+        let stream = Stream::new(Refused { error, due, reader: None });
         assert!(self.answer.send(Ok(stream)).is_ok(), "the gateway gave up waiting");
     }
 }
 
 struct Refused {
     error: OpenError,
-    told: bool,
+    due: bool,
     reader: Option<Waker>,
 }
 
@@ -80,7 +82,7 @@ impl AsyncRead for Refused {
         cx: &mut Context<'_>,
         _: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.told {
+        if !self.due {
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -94,7 +96,7 @@ impl AsyncWrite for Refused {
         _: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.told = true;
+        self.due = true;
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
@@ -121,39 +123,35 @@ impl Connector for Script {
         let (answer, answered) = futures::channel::oneshot::channel();
         self.asked.send(Asked { class, wakes: self.wakes, answer }).unwrap();
         async move {
-            answered.await.unwrap_or_else(|_| {
-                Err(OpenError::Dead {
-                    reason: "the test is \
-            over"
-                        .into(),
-                })
-            })
+            answered
+                .await
+                .unwrap_or_else(|_| Err(OpenError::Dead { reason: "the test is over".into() }))
         }
         .boxed()
     }
 }
 
 /// A machine that comes and goes as the test says.
-struct Onlooker {
+struct Machine {
     script: Script,
-    standing: watch::Receiver<Standing>,
+    standing: watch::Receiver<EngineState>,
     disk: Option<Disk>,
 }
 
-impl fmt::Debug for Onlooker {
+impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Onlooker").field("standing", &self.standing).finish_non_exhaustive()
+        f.debug_struct("Machine").field("standing", &self.standing).finish_non_exhaustive()
     }
 }
 
-impl Connector for Onlooker {
+impl Connector for Machine {
     fn open(&self, to: Destination, class: Class) -> BoxFuture<'_, Answer> {
         self.script.open(to, class)
     }
 }
 
-impl Presence for Onlooker {
-    fn standing(&self) -> Standing {
+impl EngineStatus for Machine {
+    fn state(&self) -> EngineState {
         *self.standing.borrow()
     }
 
@@ -161,10 +159,18 @@ impl Presence for Onlooker {
         std::future::ready(self.disk.clone()).boxed()
     }
 
+    fn wait(&self) -> Option<Wait> {
+        (self.state() != EngineState::Up).then(|| Wait {
+            stage: "booting".to_owned(),
+            lasted: Duration::from_secs(7),
+            usual: Some(Duration::from_secs(18)),
+        })
+    }
+
     fn until_up(&self) -> BoxFuture<'_, ()> {
         let mut standing = self.standing.clone();
         async move {
-            if standing.wait_for(|standing| *standing == Standing::Up).await.is_err() {
+            if standing.wait_for(|standing| *standing == EngineState::Up).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -179,50 +185,50 @@ pub struct Rig {
     pub shutdown: CancellationToken,
     pub serving: JoinHandle<()>,
     asked: mpsc::UnboundedReceiver<Asked>,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 pub fn rig() -> Rig {
-    rig_with(Knowledge::empty())
+    rig_with(EngineIdentity::empty())
 }
 
-pub fn rig_with(knowledge: Knowledge) -> Rig {
-    rig_of(knowledge, Folders::default())
+pub fn rig_with(identity: EngineIdentity) -> Rig {
+    rig_of(identity, LocalPaths::default())
 }
 
-pub fn rig_of(knowledge: Knowledge, folders: Folders) -> Rig {
-    build(knowledge, folders, None, None, false)
+pub fn rig_of(identity: EngineIdentity, paths: LocalPaths) -> Rig {
+    build(identity, paths, None, None, false)
 }
 
-/// One that follows published ports.
+/// With published ports.
 pub fn rig_with_ports() -> Rig {
-    build(Knowledge::empty(), Folders::default(), None, None, true)
+    build(EngineIdentity::empty(), LocalPaths::default(), None, None, true)
 }
 
-/// One that looks at a machine, which stands as the test says.
-pub fn rig_looking_at(knowledge: Knowledge, standing: watch::Receiver<Standing>) -> Rig {
-    build(knowledge, Folders::default(), Some(standing), None, false)
+/// With a machine whose state the test sets.
+pub fn rig_with_status(identity: EngineIdentity, standing: watch::Receiver<EngineState>) -> Rig {
+    build(identity, LocalPaths::default(), Some(standing), None, false)
 }
 
-/// One whose machine is there, with a disk that stands like this.
+/// With a machine that is up and has this disk.
 pub fn rig_on(disk: Disk) -> Rig {
     build(
-        Knowledge::empty(),
-        Folders::default(),
-        Some(watch::channel(Standing::Up).1),
+        EngineIdentity::empty(),
+        LocalPaths::default(),
+        Some(watch::channel(EngineState::Up).1),
         Some(disk),
         false,
     )
 }
 
 fn build(
-    knowledge: Knowledge,
-    folders: Folders,
-    standing: Option<watch::Receiver<Standing>>,
+    identity: EngineIdentity,
+    paths: LocalPaths,
+    standing: Option<watch::Receiver<EngineState>>,
     disk: Option<Disk>,
     follows_ports: bool,
 ) -> Rig {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let (sender, asked) = mpsc::unbounded_channel();
     let script = |wakes| Script { asked: sender.clone(), wakes };
     let clock = Arc::new(FakeClock::default());
@@ -230,22 +236,22 @@ fn build(
     let ports = follows_ports
         .then(|| Ports::new(Arc::new(script(true)), activity.clone(), ports::Options::default()));
     let mut gateway =
-        Gateway::with_folders(Arc::new(script(true)), activity.clone(), ports, knowledge, folders);
+        Gateway::with_paths(Arc::new(script(true)), activity.clone(), ports, identity, paths);
     if let Some(standing) = standing {
-        gateway = gateway.looking_at(Arc::new(Onlooker { script: script(false), standing, disk }));
+        gateway = gateway.with_status(Arc::new(Machine { script: script(false), standing, disk }));
     }
     let shutdown = CancellationToken::new();
-    let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
+    let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
     let serving = tokio::spawn({
         let (gateway, shutdown) = (gateway.clone(), shutdown.clone());
         async move { gateway.serve(listener, shutdown).await }
     });
-    Rig { gateway, activity, clock, shutdown, serving, asked, folder }
+    Rig { gateway, activity, clock, shutdown, serving, asked, directory }
 }
 
 impl Rig {
     pub async fn client(&self) -> Peer {
-        Peer::new(UnixStream::connect(self.folder.path().join("docker.sock")).await.unwrap())
+        Peer::new(UnixStream::connect(self.directory.path().join("docker.sock")).await.unwrap())
     }
 
     /// Waits until the gateway asks for a stream.
@@ -253,7 +259,7 @@ impl Rig {
         within("the gateway asks for a stream", self.asked.recv()).await.unwrap()
     }
 
-    /// Waits until the gateway asks for a stream, and gives it one.
+    /// Waits until the gateway asks for a stream, and connects it to an engine.
     pub async fn engine(&mut self) -> Peer {
         self.asked().await.engine()
     }
@@ -299,8 +305,7 @@ impl Peer {
             let read = within(mark, self.io.read_buf(&mut self.read)).await;
             assert!(
                 matches!(read, Ok(1..)),
-                "the peer ended before {mark:?}: \
-                {:?}",
+                "the peer ended before {mark:?}: {:?}",
                 String::from_utf8_lossy(&self.read)
             );
         }
@@ -310,7 +315,7 @@ impl Peer {
         self.until("\r\n\r\n").await
     }
 
-    /// True after a while without a byte. Only a test that fails by it may be wrong by pace.
+    /// True after a while without a byte. A slow host can only hide a failure, never cause one.
     pub async fn hears_nothing(&mut self) -> bool {
         tokio::time::timeout(Duration::from_millis(200), self.io.read_buf(&mut self.read))
             .await
@@ -323,7 +328,7 @@ impl Peer {
         String::from_utf8(std::mem::take(&mut self.read)).unwrap()
     }
 
-    /// Closes, and waits until the other side has taken its leave, too.
+    /// Half-closes, and waits until the other side has closed, too.
     pub async fn leaves(mut self) {
         self.half_close().await;
         assert_eq!(self.rest().await, "");
@@ -335,12 +340,9 @@ impl Peer {
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| {
-        panic!(
-            "waited in vain for: \
-        {what}"
-        )
-    })
+    tokio::time::timeout(CEILING, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
 
 pub async fn eventually(what: &str, mut is: impl FnMut() -> bool, state: impl Fn() -> String) {

@@ -1,4 +1,4 @@
-//! Requests that can be read in two ways: none of them, and nothing behind them, reaches the
+//! Ambiguous requests (request smuggling): neither they nor anything behind them reaches the
 //! engine.
 
 use crate::rig::{OK, rig};
@@ -6,7 +6,7 @@ use crate::rig::{OK, rig};
 const NEXT: &str = "GET /smuggled HTTP/1.1\r\nHost: d\r\n\r\n";
 
 #[tokio::test]
-async fn an_ambiguous_request_is_refused_and_the_connection_ends() {
+async fn ambiguous_request_is_refused_and_the_connection_ends() {
     let mut rig = rig();
     for lines in [
         "Host: d\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
@@ -23,17 +23,12 @@ async fn an_ambiguous_request_is_refused_and_the_connection_ends() {
     ] {
         let mut client = rig.client().await;
         client
-            .send(&format!(
-                "POST /containers/create \
-            HTTP/1.1\r\n{lines}\r\n\r\n0\r\n\r\n{NEXT}"
-            ))
+            .send(&format!("POST /containers/create HTTP/1.1\r\n{lines}\r\n\r\n0\r\n\r\n{NEXT}"))
             .await;
         let answer = client.rest().await;
         assert!(
-            answer.starts_with(
-                "HTTP/1.1 400 Bad \
-            Request\r\n"
-            ) && answer.contains("\r\nConnection: close\r\n"),
+            answer.starts_with("HTTP/1.1 400 Bad Request\r\n")
+                && answer.contains("\r\nConnection: close\r\n"),
             "{lines:?}: {answer}"
         );
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{lines:?}: {answer}");
@@ -42,7 +37,7 @@ async fn an_ambiguous_request_is_refused_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_refused_request_comes_after_the_answers_to_good_ones() {
+async fn refusal_comes_behind_the_responses_to_good_requests() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("GET /info HTTP/1.1\r\nHost: d\r\n\r\nGET /x HTTP/1.1\r\nno colon\r\n\r\n").await;
@@ -51,17 +46,14 @@ async fn a_refused_request_comes_after_the_answers_to_good_ones() {
     engine.send(OK).await;
     let answers = client.rest().await;
     assert!(
-        answers.starts_with(
-            "HTTP/1.1 200 \
-        OK\r\n"
-        ) && answers.ends_with("\r\n\r\n400 Bad Request"),
+        answers.starts_with("HTTP/1.1 200 OK\r\n") && answers.ends_with("\r\n\r\n400 Bad Request"),
         "{answers}"
     );
     assert_eq!(engine.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
+async fn malformed_chunks_do_not_become_a_request() {
     let mut rig = rig();
     for body in [
         format!("3\r\nabcX\r\n0\r\n\r\n{NEXT}"),
@@ -72,8 +64,7 @@ async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
         let mut client = rig.client().await;
         client
             .send(&format!(
-                "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: \
-            chunked\r\n\r\n{body}"
+                "POST /build HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
             ))
             .await;
         let mut engine = rig.engine().await;
@@ -82,10 +73,8 @@ async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
         assert!(!seen.ends_with("0\r\n\r\n"), "{body:?} ended well: {seen}");
         let answer = client.rest().await;
         assert!(
-            answer.starts_with(
-                "HTTP/1.1 400 Bad \
-            Request\r\n"
-            ) && answer.matches("HTTP/1.1 ").count() == 1,
+            answer.starts_with("HTTP/1.1 400 Bad Request\r\n")
+                && answer.matches("HTTP/1.1 ").count() == 1,
             "{body:?}: {answer}"
         );
         assert!(rig.asks_no_more());
@@ -93,7 +82,7 @@ async fn a_body_that_breaks_the_rules_of_chunks_does_not_become_a_request() {
 }
 
 #[tokio::test]
-async fn what_looks_like_a_request_in_a_body_stays_a_body() {
+async fn request_text_in_a_body_stays_a_body() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client
@@ -114,15 +103,14 @@ async fn what_looks_like_a_request_in_a_body_stays_a_body() {
 }
 
 #[tokio::test]
-async fn lines_may_end_as_they_may_for_the_engine_and_go_on_in_one_form() {
+async fn bare_line_feeds_are_accepted_and_passed_on_as_cr_lf() {
     let mut rig = rig();
     let mut client = rig.client().await;
     client.send("\r\nPOST /auth HTTP/1.1\nHost: d\nContent-Length: 2\n\nhi").await;
     let mut engine = rig.engine().await;
     assert_eq!(
         engine.until("hi").await,
-        "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: \
-        2\r\n\r\nhi"
+        "POST /auth HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\nhi"
     );
     engine.send(OK).await;
     client.until("\r\n\r\nok").await;

@@ -1,14 +1,14 @@
-//! Starts of containers with published ports: what is answered when, and how one ends whose port is
-//! taken here.
+//! Starts of containers with published ports: when they are answered, and how a start ends whose
+//! port is taken here.
 
 use std::net::TcpListener;
 
-use crate::added::{ID, answer, free_port, inspected, request};
+use crate::additions::{ID, answer, free_port, inspected, request};
 use crate::rig::{Peer, Rig, rig_with_ports};
 
 const STARTED: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-/// The client has asked for a start, and the engine has told what the container asks for.
+/// The client asks for a start, and the engine has answered the inspect.
 async fn asks_to_start(rig: &mut Rig, bindings: &str, more: &str) -> Peer {
     let mut client = rig.client().await;
     client.send(&request("POST /containers/web/start", "")).await;
@@ -18,8 +18,7 @@ async fn asks_to_start(rig: &mut Rig, bindings: &str, more: &str) -> Peer {
     client
 }
 
-/// The engine starts it, and the client hears of it. What the gateway asks behind that is left
-/// unanswered.
+/// The engine starts it, and the client gets the response. The inspect behind it is not answered.
 async fn starts(rig: &mut Rig, client: &mut Peer) -> Peer {
     let mut engine = rig.engine().await;
     assert!(engine.head().await.starts_with("POST /containers/web/start "));
@@ -29,29 +28,29 @@ async fn starts(rig: &mut Rig, client: &mut Peer) -> Peer {
 }
 
 #[tokio::test]
-async fn a_port_with_a_number_answers_when_the_start_does_and_nothing_is_asked_before_that() {
+async fn fixed_port_is_open_when_the_start_is_answered_without_an_inspect_before() {
     let mut rig = rig_with_ports();
     let port = free_port();
     let bindings = format!("{{\"80/tcp\":[{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}]}}");
     let mut client = asks_to_start(&mut rig, &bindings, "").await;
     let mut engine = starts(&mut rig, &mut client).await;
     assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the port is not listened on");
-    // Behind it the engine is asked; a container that has ended by then has its port no longer when
-    // its end is told.
+    // The inspect comes behind the response. A container that has ended by then has no port any
+    // more when its end is reported.
     let mut question = rig.engine().await;
     assert!(question.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
     client.send(&request("POST /containers/web/wait", "")).await;
     assert!(engine.head().await.starts_with("POST /containers/web/wait "));
     engine.send(&answer("200 OK", "{\"StatusCode\":0}")).await;
     assert!(client.head().await.starts_with("HTTP/1.1 200 "));
-    assert!(client.hears_nothing().await, "the end is told before the ports are known");
+    assert!(client.hears_nothing().await, "the end is reported before the ports are known");
     question.send(&answer("404 Not Found", "{\"message\":\"No such container\"}")).await;
     client.until("{\"StatusCode\":0}").await;
     TcpListener::bind(("127.0.0.1", port)).unwrap();
 }
 
 #[tokio::test]
-async fn whoever_asks_which_number_the_engine_chose_finds_it_open() {
+async fn port_that_the_engine_chose_is_open_when_it_is_shown() {
     let mut rig = rig_with_ports();
     let port = free_port();
     // A container that removes itself may be ending: its start is answered first.
@@ -60,28 +59,28 @@ async fn whoever_asks_which_number_the_engine_chose_finds_it_open() {
     let mut engine = starts(&mut rig, &mut client).await;
     let mut question = rig.engine().await;
     assert!(question.head().await.starts_with(&format!("GET /containers/{ID}/json ")));
-    let told = inspected(
+    let shown = inspected(
         "{}",
         &format!("{{\"80/tcp\":[{{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"{port}\"}}]}}"),
         "",
     );
-    // Others are not held up.
+    // Other containers do not wait.
     for (path, waits) in [("/containers/other/json", false), ("/containers/web/json", true)] {
         client.send(&request(&format!("GET {path}"), "")).await;
         assert!(engine.head().await.starts_with(&format!("GET {path} ")));
-        engine.send(&answer("200 OK", &told)).await;
+        engine.send(&answer("200 OK", &shown)).await;
         if !waits {
-            client.until(&told).await;
+            client.until(&shown).await;
         }
     }
-    assert!(client.hears_nothing().await, "the number is told before it answers");
-    question.send(&answer("200 OK", &told)).await;
-    client.until(&told).await;
+    assert!(client.hears_nothing().await, "the number is shown before it answers");
+    question.send(&answer("200 OK", &shown)).await;
+    client.until(&shown).await;
     assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the port is not listened on");
 }
 
 #[tokio::test]
-async fn a_self_removing_container_whose_port_is_taken_is_removed_as_the_engine_does() {
+async fn self_removing_container_with_a_taken_port_is_removed() {
     for (more, removed) in [(",\"AutoRemove\":true", true), ("", false)] {
         let mut rig = rig_with_ports();
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -101,13 +100,10 @@ async fn a_self_removing_container_whose_port_is_taken_is_removed_as_the_engine_
         assert!(refused.starts_with("HTTP/1.1 500 "), "{refused}");
         let said = client.until("}\n").await;
         assert!(
-            said.contains(&format!(
-                "Bind for 127.0.0.1:{port} failed: port is already \
-            allocated"
-            )),
+            said.contains(&format!("Bind for 127.0.0.1:{port} failed: port is already allocated")),
             "{said}"
         );
-        // The engine never heard of the start.
+        // The engine never got the start.
         assert!(engine.hears_nothing().await && rig.asks_no_more());
     }
 }
