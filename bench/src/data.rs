@@ -11,43 +11,44 @@ use anyhow::{Context as _, Result, ensure};
 pub const SIZES: [u64; 2] = [24, 256];
 
 /// A tar archive of one file of noise.
-pub fn noise(folder: &Path, mib: u64) -> PathBuf {
-    folder.join(format!("noise{mib}.tar"))
+pub fn noise(directory: &Path, mib: u64) -> PathBuf {
+    directory.join(format!("noise{mib}.tar"))
 }
 
 /// The beginning of a tar archive of sources.
-pub fn sources(folder: &Path, mib: u64) -> PathBuf {
-    folder.join(format!("sources{mib}.tar"))
+pub fn sources(directory: &Path, mib: u64) -> PathBuf {
+    directory.join(format!("sources{mib}.tar"))
 }
 
 /// An image whose container writes a line a second.
-pub fn logger(folder: &Path) -> PathBuf {
-    folder.join("logger.tar")
+pub fn logger(directory: &Path) -> PathBuf {
+    directory.join("logger.tar")
 }
 
 /// Makes them all.
-pub fn make(folder: &Path) -> Result<()> {
-    let work = folder.join("work");
+pub fn make(directory: &Path) -> Result<()> {
+    let work = directory.join("work");
     std::fs::create_dir_all(work.join("bin"))?;
     std::fs::copy("/bin/busybox", work.join("bin/busybox")).context("/bin/busybox")?;
     for name in ["sh", "sleep", "echo"] {
         std::os::unix::fs::symlink("busybox", work.join("bin").join(name))?;
     }
-    tar(&work, "bin", &logger(folder))?;
+    tar(&work, "bin", &logger(directory))?;
     for mib in SIZES {
         let random = File::open("/dev/urandom")?.take(mib << 20);
         io::copy(&mut { random }, &mut File::create(work.join("noise"))?)?;
-        tar(&work, "noise", &noise(folder, mib))?;
+        tar(&work, "noise", &noise(directory, mib))?;
     }
     std::fs::remove_dir_all(&work)?;
     for mib in SIZES {
-        copy_sources(&sources(folder, mib), mib << 20)?;
+        copy_sources(&sources(directory, mib), mib << 20)?;
     }
     Ok(())
 }
 
-fn tar(folder: &Path, what: &str, into: &Path) -> Result<()> {
-    let made = Command::new("tar").arg("-C").arg(folder).arg("-cf").arg(into).arg(what).status()?;
+fn tar(directory: &Path, what: &str, into: &Path) -> Result<()> {
+    let made =
+        Command::new("tar").arg("-C").arg(directory).arg("-cf").arg(into).arg(what).status()?;
     ensure!(made.success(), "tar ended with {made}");
     Ok(())
 }

@@ -28,7 +28,7 @@ const STACK: usize = 128 * 1024;
 pub const FEW: Row = Row {
     id: "streams",
     title: "200 long streams",
-    ways: COMMON,
+    routes: COMMON,
     shown: SHOWN,
     measure: |peer, stage| measure(peer, stage, 200),
     goals: few,
@@ -36,7 +36,7 @@ pub const FEW: Row = Row {
 pub const MANY: Row = Row {
     id: "streams1000",
     title: "1,000 long streams",
-    ways: SHARED,
+    routes: SHARED,
     shown: SHOWN,
     measure: |peer, stage| measure(peer, stage, 1000),
     goals: many,
