@@ -11,10 +11,11 @@ BEGIN {
     asks["machines"] = "machines"
     asks["build"] = "build"
     asks["try"] = "machines try build"
-    asks["test"] = "machines try build test fresh"
+    asks["test"] = "machines try build test checks fresh"
+    asks["checks"] = "checks"
     asks["bench"] = "machines try build bench"
     asks["fresh"] = "fresh"
-    asks["any"] = "machines try build test bench fresh"
+    asks["any"] = "machines try build test checks bench fresh"
 }
 
 FNR == NR {
