@@ -53,8 +53,8 @@ fn tar(directory: &Path, what: &str, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a build context is like: the sources of the crates that this program was built of, then
-/// whatever this host has of that kind.
+/// Like a build context: the sources of the crates that this program was built of, then what this
+/// host has of that kind.
 fn copy_sources(into: &Path, length: u64) -> Result<()> {
     let cargo = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -71,8 +71,7 @@ fn copy_sources(into: &Path, length: u64) -> Result<()> {
     ensure!(!places.is_empty(), "there is no source tree on this host");
     let mut file = File::create(into)?;
     let mut left = length;
-    // What there is may be less than what is wanted: it begins again then, farther back than any
-    // compressor looks.
+    // Where that is too little it is repeated, at a distance that no compressor looks back.
     while left > 0 {
         let mut tar = Command::new("tar");
         let mut tar =

@@ -17,11 +17,11 @@ use anyhow::{Context as _, Result};
 use crate::clock;
 use crate::http::{Head, read_head};
 
-/// Copied in pieces of this size.
+/// Copied in pieces of this size, in bytes.
 pub const PIECE: usize = 256 * 1024;
 /// A thread for each of a few thousand connections.
 const STACK: usize = 512 * 1024;
-/// A thousand clients come at once.
+/// A thousand clients connect at once.
 const BACKLOG: i32 = 4096;
 
 /// Bytes that cannot be compressed; sent again and again, at distances that no window of a

@@ -58,8 +58,8 @@ fn on_kept(peer: &Peer, stage: &Stage) -> Result<Figures> {
     })
 }
 
-/// Sixteen clients ask for some seconds, each as soon as it has its answer; `connection` may give
-/// back the one that it had.
+/// Sixteen clients ask for some seconds, each as soon as it has its answer; `connection` may
+/// return the one that it used.
 fn asked(
     stage: &Stage,
     connection: impl Fn(Option<Connection>) -> Result<Connection> + Sync,
@@ -76,7 +76,7 @@ fn asked(
         }
         Ok(seconds)
     };
-    // What has to be made once is made.
+    // A first request opens what stays open.
     client(Duration::from_millis(300), clock::now())?;
     let begun = clock::now();
     let answered: Vec<Result<Vec<f64>>> = std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ fn bulk(peer: &Peer, stage: &Stage) -> Result<Figures> {
 fn goals(link: Link) -> Vec<Goal> {
     vec![match link {
         Link::Plain => Goal::at_least(REQUESTS, 0.9, Of::Route(Route::Forward)),
-        // `ssh -L` asks for a channel first and for the page then.
+        // `ssh -L` opens a channel first, then requests the page.
         Link::Wan30 | Link::Wan25 => Goal::at_least(REQUESTS, 1.2, Of::Route(Route::Forward)),
     }]
 }

@@ -32,7 +32,7 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     Ok(latency(seconds))
 }
 
-/// One such request, in seconds; an error if there is nothing for as long as `limit`.
+/// One such request, in seconds; an error after `limit` without an answer.
 pub fn once(peer: &Peer, limit: Duration) -> Result<f64> {
     let begun = clock::now();
     let mut connection = peer.dial(Engine::Docker)?;

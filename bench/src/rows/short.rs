@@ -27,7 +27,7 @@ pub const ROW: Row = Row {
 };
 
 fn measure(peer: &Peer, _: &Stage) -> Result<Figures> {
-    // The ones with a login each would take minutes.
+    // Routes with a login for each request would take minutes.
     let wanted = if peer.route.opens_by_login() { 300 } else { 1000 };
     let begun = clock::now();
     let asked = AtomicUsize::new(0);

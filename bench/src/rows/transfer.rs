@@ -108,7 +108,7 @@ fn summary(samples: Vec<Sample>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// So many of them, in percent.
+/// Their share, in percent.
 pub fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole as f64
 }
