@@ -1,5 +1,5 @@
 //! The whole comparison: a machine, the links, everything measured behind each of them, the table.
-//! Whatever is made for it is gone afterwards.
+//! Everything that it makes is removed at its end.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::against;
 use crate::data;
 use crate::link::{Emulated, Link};
 use crate::machine::Machine;
@@ -25,8 +26,8 @@ pub struct Args {
     links: Vec<Link>,
     #[command(flatten)]
     choice: Choice,
-    /// Folder with the link emulator (`link.sh`); without it, only the plain link is measured
-    #[arg(long, value_name = "DIR", env = "DOCKBRIDGE_BENCH_LINK")]
+    /// The script of the link emulator; without it, only the plain link is measured
+    #[arg(long, value_name = "FILE", env = "DOCKBRIDGE_BENCH_LINK")]
     emulator: Option<PathBuf>,
 }
 
@@ -34,24 +35,24 @@ pub struct Args {
 pub fn run(arguments: Args) -> Result<()> {
     ensure!(
         rustix::process::geteuid().is_root(),
-        "the comparison runs a real machine and needs \
-        root"
+        "the comparison runs a real machine and needs root"
     );
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
-        // Disks are in it: not where a small memory file system may be.
-        let folder = tempfile::Builder::new().prefix("dockbridge-bench-").tempdir_in("/var/tmp")?;
+        // It holds disks: /tmp may be a small file system in memory.
+        let directory =
+            tempfile::Builder::new().prefix("dockbridge-bench-").tempdir_in("/var/tmp")?;
         say("Making the files to send and a machine");
-        let data = folder.path().join("data");
+        let data = directory.path().join("data");
         std::fs::create_dir_all(&data)?;
         tokio::task::block_in_place(|| data::make(&data))?;
         let _as_shipped = AsShipped::set()?;
-        let machine = Machine::boot(folder.path(), &data).await?;
+        let machine = Machine::boot(directory.path(), &data).await?;
         let compared = tokio::select! {
-            compared = compare(&arguments, &machine, folder.path(), &data) => compared,
+            compared = compare(&arguments, &machine, directory.path(), &data) => compared,
             _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted")),
             _ = terminated.recv() => Err(anyhow::anyhow!("terminated")),
         };
@@ -60,9 +61,9 @@ pub fn run(arguments: Args) -> Result<()> {
     })
 }
 
-async fn compare(arguments: &Args, machine: &Machine, folder: &Path, data: &Path) -> Result<()> {
+async fn compare(arguments: &Args, machine: &Machine, directory: &Path, data: &Path) -> Result<()> {
     let mut choice = arguments.choice.clone();
-    let file = choice.json.get_or_insert_with(|| folder.join("results.jsonl")).clone();
+    let file = choice.json.get_or_insert_with(|| directory.join("results.jsonl")).clone();
     conditions(machine)?;
     let links =
         if arguments.links.is_empty() { Link::ALL.to_vec() } else { arguments.links.clone() };
@@ -73,7 +74,7 @@ async fn compare(arguments: &Args, machine: &Machine, folder: &Path, data: &Path
                 Some(tokio::task::block_in_place(|| Emulated::lay(emulator, link))?)
             }
             (None, _) => {
-                complain(&format!("{} is passed over: there is no link emulator", link.title()));
+                complain(&format!("{} is skipped: there is no link emulator", link.title()));
                 continue;
             }
         };
@@ -82,10 +83,13 @@ async fn compare(arguments: &Args, machine: &Machine, folder: &Path, data: &Path
     let records = if file.exists() { read(&file)? } else { Vec::new() };
     let (met, all) = score(&records);
     say(&format!("\n{}\n{met} of {all} goals are met.", render(&records)));
+    if choice.against.is_some() {
+        say(&format!("\n{}", against::render(&records)));
+    }
     Ok(())
 }
 
-/// In a process of its own, which is behind the link from its first breath. It goes with this one.
+/// In a process of its own, which is behind the link from its start. It ends with this one.
 async fn measure(
     link: Link,
     laid: Option<&Emulated>,
@@ -116,28 +120,28 @@ async fn measure(
 }
 
 fn conditions(machine: &Machine) -> Result<()> {
-    let told = machine.run(
+    let machine_says = machine.run(
         "ssh -V 2>&1; sysctl -n net.ipv4.tcp_congestion_control; docker version \
             --format 'dockerd {{.Server.Version}}'; . /etc/os-release; echo $PRETTY_NAME",
         None,
     )?;
-    let ours = |command: &str| {
+    let here = |command: &str| {
         let output = std::process::Command::new("sh").args(["-c", command]).output();
         output
             .map(|output| String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; "))
             .unwrap_or_default()
     };
-    say(&format!("Machine: {}", told.replace('\n', "; ")));
+    say(&format!("Machine: {}", machine_says.replace('\n', "; ")));
     say(&format!(
         "Client:  {}",
-        ours(
+        here(
             "ssh -V 2>&1; docker --version; sysctl -n net.ipv4.tcp_congestion_control \
             net.ipv4.tcp_rmem net.ipv4.tcp_wmem"
         )
     ));
     say(&format!(
         "Host:    {}",
-        ours(
+        here(
             "uname -r; nproc; sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1; uptime | \
             sed 's/.*load/load/'"
         )

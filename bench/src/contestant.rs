@@ -1,9 +1,10 @@
-//! dockbridge as a contestant: the product's own gateway, tunnel and agent in one process, put
-//! together as the daemon does it, with two sockets over one tunnel, of which one leads to dockerd
-//! and the other to the engine that does nothing.
+//! dockbridge as a contestant: the product's gateway, tunnel and agent in one process, connected as
+//! the daemon connects them, with two sockets over one tunnel: one for dockerd, one for the engine
+//! that does nothing.
 //!
-//! A daemon would do, but has one engine only. What differs: no supervisor, and the host key is
-//! whatever the host shows first.
+//! A daemon has one engine only. What differs: no supervisor, and the host key that the host
+//! presents first is trusted. `--against` runs this command of another revision's program, so that
+//! its arguments stay as they are.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,26 +32,26 @@ const FOLLOWED_WITHIN: Duration = Duration::from_secs(20);
 /// Arguments of `contestant`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address of the machine; its key is believed
+    /// Address of the machine; its host key is trusted
     #[arg(long)]
     host: String,
     /// Private key that lets root in
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Local socket that leads to dockerd
+    /// Local socket for dockerd
     #[arg(long, value_name = "SOCKET")]
     docker: PathBuf,
-    /// Local socket that leads to the engine that does nothing
+    /// Local socket for the engine that does nothing
     #[arg(long, value_name = "SOCKET")]
     fake: PathBuf,
-    /// Port of this computer that leads to the same engine's port, as the product's published ports
-    /// do; needs the container that `compare` starts
+    /// Port of this computer that is forwarded to the same engine's port, as published ports are;
+    /// needs the container that `compare` starts
     #[arg(long, value_name = "PORT")]
     web: Option<u16>,
-    /// Where that one listens on the machine
+    /// Socket of the engine that does nothing, on the machine
     #[arg(long, value_name = "SOCKET", default_value = "/run/fake.sock")]
     remote_fake: String,
-    /// Folder with the agent, instead of lib/dockbridge beside the folder of this program
+    /// Directory with the agent, instead of lib/dockbridge beside the directory of this program
     #[arg(long, value_name = "DIR", env = "DOCKBRIDGE_AGENT_DIR")]
     agent: Option<PathBuf>,
 }
@@ -65,10 +66,10 @@ pub fn run(arguments: &Args) -> Result<()> {
 async fn serve(arguments: &Args) -> Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let folder = tempfile::tempdir()?;
+    let directory = tempfile::tempdir()?;
     let options = Options {
         endpoint: Endpoint { host: arguments.host.clone(), port: 22, user: "root".to_owned() },
-        host_keys: HostKeys::KnownHosts(believe(&arguments.host, folder.path())?),
+        host_keys: HostKeys::KnownHosts(trust(&arguments.host, directory.path())?),
         identity: Identity::File(arguments.key.clone()),
         transport: Transport::Tcp,
         agent: Some(AgentPlan {
@@ -90,7 +91,7 @@ async fn serve(arguments: &Args) -> Result<()> {
         [(to_docker, &arguments.docker, "docker"), (to_nothing, &arguments.fake, "nothing")].map(
             |(link, socket, name)| {
                 let (activity, serving, kept) =
-                    (activity.clone(), serving.clone(), folder.path().join(name));
+                    (activity.clone(), serving.clone(), directory.path().join(name));
                 let listener = listen(socket);
                 tokio::spawn(async move {
                     let gateway = Gateway::new(link, activity, None, EngineIdentity::load(&kept));
@@ -169,10 +170,10 @@ fn listen(socket: &Path) -> Result<UnixListener> {
         .with_context(|| format!("{} cannot be listened at", socket.display()))
 }
 
-/// Asks the host for its keys and believes it: right for a machine that was made for the benchmark,
-/// and for nothing else.
-fn believe(host: &str, folder: &Path) -> Result<PathBuf> {
-    let known = folder.join("known_hosts");
+/// Asks the host for its keys and trusts them: right only for a machine that was made for the
+/// benchmark.
+fn trust(host: &str, directory: &Path) -> Result<PathBuf> {
+    let known = directory.join("known_hosts");
     let keys = Command::new("ssh-keyscan")
         .args(["-T", "10", "-t", "ed25519", host])
         .stderr(Stdio::null())
@@ -184,13 +185,14 @@ fn believe(host: &str, folder: &Path) -> Result<PathBuf> {
 }
 
 fn agent(arguments: &Args) -> Result<PathBuf> {
-    let beside = std::env::current_exe()?.parent().map(|folder| folder.join("../lib/dockbridge"));
-    let folder = arguments.agent.clone().or(beside).unwrap_or_default();
+    let beside =
+        std::env::current_exe()?.parent().map(|directory| directory.join("../lib/dockbridge"));
+    let directory = arguments.agent.clone().or(beside).unwrap_or_default();
     ensure!(
-        folder.is_dir(),
+        directory.is_dir(),
         "there is no agent in {}: build it with \
         scripts/build",
-        folder.display()
+        directory.display()
     );
-    Ok(folder)
+    Ok(directory)
 }

@@ -11,49 +11,50 @@ use anyhow::{Context as _, Result, ensure};
 pub const SIZES: [u64; 2] = [24, 256];
 
 /// A tar archive of one file of noise.
-pub fn noise(folder: &Path, mib: u64) -> PathBuf {
-    folder.join(format!("noise{mib}.tar"))
+pub fn noise(directory: &Path, mib: u64) -> PathBuf {
+    directory.join(format!("noise{mib}.tar"))
 }
 
 /// The beginning of a tar archive of sources.
-pub fn sources(folder: &Path, mib: u64) -> PathBuf {
-    folder.join(format!("sources{mib}.tar"))
+pub fn sources(directory: &Path, mib: u64) -> PathBuf {
+    directory.join(format!("sources{mib}.tar"))
 }
 
 /// An image whose container writes a line a second.
-pub fn logger(folder: &Path) -> PathBuf {
-    folder.join("logger.tar")
+pub fn logger(directory: &Path) -> PathBuf {
+    directory.join("logger.tar")
 }
 
 /// Makes them all.
-pub fn make(folder: &Path) -> Result<()> {
-    let work = folder.join("work");
+pub fn make(directory: &Path) -> Result<()> {
+    let work = directory.join("work");
     std::fs::create_dir_all(work.join("bin"))?;
     std::fs::copy("/bin/busybox", work.join("bin/busybox")).context("/bin/busybox")?;
     for name in ["sh", "sleep", "echo"] {
         std::os::unix::fs::symlink("busybox", work.join("bin").join(name))?;
     }
-    tar(&work, "bin", &logger(folder))?;
+    tar(&work, "bin", &logger(directory))?;
     for mib in SIZES {
         let random = File::open("/dev/urandom")?.take(mib << 20);
         io::copy(&mut { random }, &mut File::create(work.join("noise"))?)?;
-        tar(&work, "noise", &noise(folder, mib))?;
+        tar(&work, "noise", &noise(directory, mib))?;
     }
     std::fs::remove_dir_all(&work)?;
     for mib in SIZES {
-        copy_sources(&sources(folder, mib), mib << 20)?;
+        copy_sources(&sources(directory, mib), mib << 20)?;
     }
     Ok(())
 }
 
-fn tar(folder: &Path, what: &str, into: &Path) -> Result<()> {
-    let made = Command::new("tar").arg("-C").arg(folder).arg("-cf").arg(into).arg(what).status()?;
+fn tar(directory: &Path, what: &str, into: &Path) -> Result<()> {
+    let made =
+        Command::new("tar").arg("-C").arg(directory).arg("-cf").arg(into).arg(what).status()?;
     ensure!(made.success(), "tar ended with {made}");
     Ok(())
 }
 
-/// What a build context is like: the sources of the crates that this program was built of, then
-/// whatever this host has of that kind.
+/// Like a build context: the sources of the crates that this program was built of, then what this
+/// host has of that kind.
 fn copy_sources(into: &Path, length: u64) -> Result<()> {
     let cargo = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -70,8 +71,7 @@ fn copy_sources(into: &Path, length: u64) -> Result<()> {
     ensure!(!places.is_empty(), "there is no source tree on this host");
     let mut file = File::create(into)?;
     let mut left = length;
-    // What there is may be less than what is wanted: it begins again then, farther back than any
-    // compressor looks.
+    // Where that is too little it is repeated, at a distance that no compressor looks back.
     while left > 0 {
         let mut tar = Command::new("tar");
         let mut tar =

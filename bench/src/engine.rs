@@ -1,7 +1,7 @@
-//! An engine that does nothing, so that what carries the bytes is all that is measured. It speaks
-//! as much HTTP as the benchmark's own clients do: `POST /sink` takes a body and tells its length,
-//! `GET /source/N` gives N bytes that cannot be compressed, `GET /lines/SIZE/MICROSECONDS` writes
-//! records for ever, and every other path is answered with `OK`.
+//! An engine that does nothing, so that only what carries the bytes is measured. It speaks as much
+//! HTTP as the benchmark's clients do: `POST /sink` takes a body and returns its length,
+//! `GET /source/N` returns N bytes that cannot be compressed, `GET /lines/SIZE/MICROSECONDS` writes
+//! records forever, and every other path is answered with `OK`.
 //!
 //! One thread per connection: nothing that a runtime does is in the figures.
 
@@ -17,11 +17,11 @@ use anyhow::{Context as _, Result};
 use crate::clock;
 use crate::http::{Head, read_head};
 
-/// Copied in pieces of this size.
+/// Copied in pieces of this size, in bytes.
 pub const PIECE: usize = 256 * 1024;
 /// A thread for each of a few thousand connections.
 const STACK: usize = 512 * 1024;
-/// A thousand clients come at once.
+/// A thousand clients connect at once.
 const BACKLOG: i32 = 4096;
 
 /// Bytes that cannot be compressed; sent again and again, at distances that no window of a
@@ -48,7 +48,7 @@ pub struct Args {
     tcp: Option<String>,
 }
 
-/// Serves for ever.
+/// Serves until the process is ended.
 pub fn run(arguments: &Args) -> Result<()> {
     LazyLock::force(&NOISE);
     let _ = std::fs::remove_file(&arguments.unix);
@@ -60,7 +60,7 @@ pub fn run(arguments: &Args) -> Result<()> {
         rustix::net::listen(&tcp, BACKLOG)?;
         spawn(move || {
             for socket in tcp.incoming().flatten() {
-                // One that has gone already tells so when it is read.
+                // A client that has gone already shows when it is read.
                 let _ = socket.set_nodelay(true);
                 let _ = spawn(move || serve(socket));
             }

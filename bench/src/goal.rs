@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::link::Link;
-use crate::way::Way;
+use crate::route::Route;
 
-/// What one way did in one row: figures by name.
+/// What one route did in one row: figures by name.
 pub type Figures = BTreeMap<String, f64>;
 
-/// What all ways did in one row.
-pub type ByWay = BTreeMap<Way, Figures>;
+/// What all routes did in one row.
+pub type ByRoute = BTreeMap<Route, Figures>;
 
 /// Which side of the ratio is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +23,11 @@ pub enum Bound {
 /// What dockbridge's figure is divided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Of {
-    /// The same figure of this way.
-    Way(Way),
-    /// The largest same figure of the protected ways.
+    /// The same figure of this route.
+    Route(Route),
+    /// The largest same figure of the protected routes.
     BestProtected,
-    /// The largest same figure of all other ways but the compressing one.
+    /// The largest same figure of all other routes but the compressing one.
     Best,
     /// The link's round trip, in milliseconds.
     RoundTrip,
@@ -50,7 +50,7 @@ pub struct Goal {
     pub of: Of,
 }
 
-/// How it stands with a goal.
+/// Whether a goal is met.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
     /// dockbridge's figure by the reference.
@@ -71,18 +71,18 @@ impl Goal {
     }
 
     /// `None` where either side was not measured.
-    pub fn judge(&self, link: Link, measured: &ByWay) -> Option<Verdict> {
-        let own = measured.get(&Way::Dockbridge)?;
+    pub fn judge(&self, link: Link, measured: &ByRoute) -> Option<Verdict> {
+        let own = measured.get(&Route::Dockbridge)?;
         let value = *own.get(self.figure)?;
-        let largest = |counts: fn(Way) -> bool| {
-            let others = measured.iter().filter(|(way, _)| {
-                **way != Way::Dockbridge && **way != Way::ForwardZlib && counts(**way)
+        let largest = |counts: fn(Route) -> bool| {
+            let others = measured.iter().filter(|(route, _)| {
+                !route.is_dockbridge() && **route != Route::ForwardZlib && counts(**route)
             });
             others.filter_map(|(_, figures)| figures.get(self.figure)).copied().reduce(f64::max)
         };
         let reference = match self.of {
-            Of::Way(way) => *measured.get(&way)?.get(self.figure)?,
-            Of::BestProtected => largest(Way::is_protected)?,
+            Of::Route(route) => *measured.get(&route)?.get(self.figure)?,
+            Of::BestProtected => largest(Route::is_protected)?,
             Of::Best => largest(|_| true)?,
             Of::RoundTrip => link.round_trip_ms(),
             Of::Own(name) => *own.get(name)?,
@@ -99,11 +99,11 @@ impl Goal {
         Some(Verdict { ratio, met })
     }
 
-    /// For a person: `≤ 1.1 × round trip`.
+    /// Human-readable: `≤ 1.1 × round trip`.
     pub fn words(&self) -> String {
         let sign = if self.bound == Bound::AtMost { '≤' } else { '≥' };
         let of = match self.of {
-            Of::Way(way) => way.title().to_owned(),
+            Of::Route(route) => route.title().to_owned(),
             Of::BestProtected => "best by SSH".to_owned(),
             Of::Best => "best".to_owned(),
             Of::RoundTrip => "round trip".to_owned(),
@@ -118,20 +118,20 @@ impl Goal {
 mod tests {
     use super::*;
 
-    fn measured(values: &[(Way, f64)]) -> ByWay {
+    fn measured(values: &[(Route, f64)]) -> ByRoute {
         values
             .iter()
-            .map(|(way, value)| (*way, Figures::from([("p50 ms".to_owned(), *value)])))
+            .map(|(route, value)| (*route, Figures::from([("p50 ms".to_owned(), *value)])))
             .collect()
     }
 
     #[test]
     fn a_goal_is_met_up_to_its_factor_and_not_beyond() {
-        let at = |own| measured(&[(Way::Dockbridge, own), (Way::Forward, 2.0)]);
-        let goal = Goal::at_most("p50 ms", 1.5, Of::Way(Way::Forward));
+        let at = |own| measured(&[(Route::Dockbridge, own), (Route::Forward, 2.0)]);
+        let goal = Goal::at_most("p50 ms", 1.5, Of::Route(Route::Forward));
         assert_eq!(goal.judge(Link::Plain, &at(3.0)), Some(Verdict { ratio: 1.5, met: true }));
         assert_eq!(goal.judge(Link::Plain, &at(3.2)), Some(Verdict { ratio: 1.6, met: false }));
-        let goal = Goal::at_least("p50 ms", 1.5, Of::Way(Way::Forward));
+        let goal = Goal::at_least("p50 ms", 1.5, Of::Route(Route::Forward));
         assert!(
             goal.judge(Link::Plain, &at(3.0)).unwrap().met
                 && !goal.judge(Link::Plain, &at(2.9)).unwrap().met
@@ -141,26 +141,26 @@ mod tests {
     #[test]
     fn the_best_is_the_best_of_the_others() {
         let all = measured(&[
-            (Way::Dockbridge, 8.0),
-            (Way::Forward, 2.0),
-            (Way::ForwardGcm, 4.0),
-            (Way::ForwardZlib, 16.0),
-            (Way::Tcp, 10.0),
+            (Route::Dockbridge, 8.0),
+            (Route::Forward, 2.0),
+            (Route::ForwardGcm, 4.0),
+            (Route::ForwardZlib, 16.0),
+            (Route::Tcp, 10.0),
         ]);
         let ratio = |of| Goal::at_least("p50 ms", 1.0, of).judge(Link::Plain, &all).unwrap().ratio;
         assert_eq!((ratio(Of::BestProtected), ratio(Of::Best)), (2.0, 0.8));
-        assert_eq!(ratio(Of::Way(Way::ForwardZlib)), 0.5);
+        assert_eq!(ratio(Of::Route(Route::ForwardZlib)), 0.5);
     }
 
     #[test]
     fn what_was_not_measured_is_not_judged() {
         let goal = Goal::at_most("p50 ms", 1.1, Of::RoundTrip);
-        let alone = measured(&[(Way::Dockbridge, 33.0)]);
+        let alone = measured(&[(Route::Dockbridge, 33.0)]);
         assert_eq!(goal.judge(Link::Wan30, &alone), Some(Verdict { ratio: 1.1, met: true }));
         assert_eq!(goal.judge(Link::Plain, &alone), None);
-        assert_eq!(goal.judge(Link::Wan30, &measured(&[(Way::Tcp, 61.0)])), None);
+        assert_eq!(goal.judge(Link::Wan30, &measured(&[(Route::Tcp, 61.0)])), None);
         assert_eq!(
-            Goal::at_most("p50 ms", 1.0, Of::Way(Way::Tcp)).judge(Link::Wan30, &alone),
+            Goal::at_most("p50 ms", 1.0, Of::Route(Route::Tcp)).judge(Link::Wan30, &alone),
             None
         );
         assert_eq!(

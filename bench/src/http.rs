@@ -1,10 +1,9 @@
 //! As much HTTP/1.1 as the benchmark's clients and its engine need of each other and of dockerd.
-//! Blocking, with nothing kept behind the caller's back, so that what is timed is what is written
-//! here.
+//! Blocking and without hidden buffers, so that the measured time is that of the code here.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-/// Longer heads than this are not sent by anybody here.
+/// No program here sends longer heads.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// A request's or an answer's first line and headers.
@@ -38,7 +37,7 @@ impl Head {
         self.first.starts_with("HEAD ")
     }
 
-    /// The length of the body, where it is told beforehand.
+    /// The length of the body, where the head has it.
     pub fn content_length(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
     }
@@ -80,7 +79,7 @@ pub fn get(to: &mut impl Write, path: &str, close: bool) -> io::Result<()> {
     to.write_all(format!("GET {path} HTTP/1.1\r\nHost: docker\r\n{close}\r\n").as_bytes())
 }
 
-/// The body of an answer that has to be a good one.
+/// The body of an answer; another status than 2xx is an error.
 pub fn read_answer(from: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut early = Vec::new();
     let head = read_good_head(from, &mut early)?;
@@ -97,7 +96,7 @@ pub fn read_answer(from: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(early)
 }
 
-/// The head of an answer that has to be a good one.
+/// The head of an answer; another status than 2xx is an error.
 pub fn read_good_head(from: &mut impl Read, early: &mut Vec<u8>) -> io::Result<Head> {
     let head = read_head(from, early)?.ok_or(ErrorKind::UnexpectedEof)?;
     if !head.second_word().starts_with('2') {
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_told_from_what_follows_them() {
+    fn a_head_ends_where_the_body_begins() {
         let mut from: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOKHTTP/1.1 404 Not";
         let mut early = Vec::new();
         let head = read_head(&mut from, &mut early).unwrap().unwrap();

@@ -1,7 +1,7 @@
-//! How fast an image comes onto a disk: our writer beside `curl | zstd -d | dd` by hand, by turns,
-//! in one rescue system, from one web server, on one disk. Both end when the disk has been synced;
-//! what our writer does more, reading the disk back, is told apart. So is what a knowing hand
-//! reaches that skips zeros, as our writer does.
+//! How fast an image is written to a disk: the agent's writer beside `curl | zstd -d | dd` by hand,
+//! in turn, in one rescue system, from one web server, on one disk. Both end when the disk has been
+//! synced. The time that the writer needs to read the disk back is reported apart, and so is the
+//! rate by hand with zeros skipped, as the writer skips them.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -19,7 +19,7 @@ use local_cloud::nspawn::Nspawn;
 use crate::clock;
 use crate::output::say;
 
-/// Of what is reached by hand.
+/// The least that is accepted, as a part of the rate by hand.
 const GOAL: f64 = 0.9;
 /// The rescue system boots in a few seconds.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
@@ -31,32 +31,31 @@ pub struct Args {
     /// Size of the image, of which every other 4 MiB are zeros
     #[arg(long, default_value_t = 2048)]
     mib: usize,
-    /// How often each way is taken
+    /// How often each route is measured
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
 
-/// One way to the disk.
+/// One route to the disk.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum Route {
     Hand,
     /// By hand, without writing zeros.
     SparseHand,
-    Ours,
+    Agent,
 }
 
 /// Seconds until the disk was synced, and those of reading it back.
-struct Ours {
+struct Times {
     written: f64,
     verified: f64,
 }
 
-/// Runs it.
 pub fn run(arguments: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let folder = tempfile::Builder::new().prefix("dockbridge-bench-").tempdir_in("/var/tmp")?;
-    let image = make_image(folder.path(), arguments.mib)?;
-    let rescue = runtime.block_on(RescueSystem::start(folder.path()))?;
+    let directory = tempfile::Builder::new().prefix("dockbridge-bench-").tempdir_in("/var/tmp")?;
+    let image = make_image(directory.path(), arguments.mib)?;
+    let rescue = runtime.block_on(RescueSystem::start(directory.path()))?;
     let outcome = measure(&rescue, &image, arguments);
     runtime.block_on(rescue.end());
     outcome
@@ -66,21 +65,21 @@ fn measure(rescue: &RescueSystem, image: &Path, arguments: &Args) -> Result<()> 
     rescue.wait()?;
     let url = serve(rescue.gateway, image)?;
     rescue.run("cat >/root/writer && chmod 700 /root/writer", Some(&writer()?))?;
-    let (mut by_hand, mut sparse, mut ours, mut verified) =
+    let (mut by_hand, mut sparse, mut by_agent, mut verified) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut ways = [Way::Hand, Way::SparseHand, Way::Ours];
+    let mut routes = [Route::Hand, Route::SparseHand, Route::Agent];
     for round in 0..arguments.rounds {
-        // Who goes first changes: the others may find a warmer host.
+        // The order changes: later ones may find a warmer host.
         if round > 0 {
-            ways.rotate_left(1);
+            routes.rotate_left(1);
         }
-        for way in ways {
-            match way {
-                Way::Hand => by_hand.push(hand_written(rescue, &url, "fsync")?),
-                Way::SparseHand => sparse.push(hand_written(rescue, &url, "sparse,fsync")?),
-                Way::Ours => {
-                    let Ours { written, verified: read } = writer_written(rescue, &url)?;
-                    ours.push(written);
+        for route in routes {
+            match route {
+                Route::Hand => by_hand.push(hand_written(rescue, &url, "fsync")?),
+                Route::SparseHand => sparse.push(hand_written(rescue, &url, "sparse,fsync")?),
+                Route::Agent => {
+                    let Times { written, verified: read } = writer_written(rescue, &url)?;
+                    by_agent.push(written);
                     verified.push(read);
                 }
             }
@@ -91,11 +90,11 @@ fn measure(rescue: &RescueSystem, image: &Path, arguments: &Args) -> Result<()> 
         arguments.mib as f64 * MIB as f64 / 1e6 / seconds[seconds.len() / 2]
     };
     let (hand, sparse, own, read) =
-        (rate(&mut by_hand), rate(&mut sparse), rate(&mut ours), rate(&mut verified));
+        (rate(&mut by_hand), rate(&mut sparse), rate(&mut by_agent), rate(&mut verified));
     let ratio = own / hand;
     say(&format!(
-        "image of {} MiB, half of it zeros, zstd, medians of {} rounds by \
-        turns",
+        "image of {} MiB, half of it zeros, zstd, medians of {} rounds in \
+        turn",
         arguments.mib, arguments.rounds
     ));
     say(&format!("curl | zstd -d | dd conv=fsync        {hand:>7.0} MB/s"));
@@ -115,15 +114,15 @@ fn hand_written(rescue: &RescueSystem, url: &str, conversion: &str) -> Result<f6
         "blkdiscard -f /dev/sda; sync; a=$(date +%s.%N); curl -sf {url} | zstd -dc | dd \
             of=/dev/sda bs=1M conv={conversion} status=none; b=$(date +%s.%N); echo $a $b"
     );
-    let told = rescue.run(&line, None)?;
-    let mut moments = told.split_whitespace().map(str::parse::<f64>);
+    let printed = rescue.run(&line, None)?;
+    let mut moments = printed.split_whitespace().map(str::parse::<f64>);
     match (moments.next(), moments.next()) {
         (Some(Ok(begun)), Some(Ok(ended))) => Ok(ended - begun),
-        _ => bail!("no times: {told}"),
+        _ => bail!("no times: {printed}"),
     }
 }
 
-fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Ours> {
+fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Times> {
     let order = WriteOrder {
         device: "/dev/sda".to_owned(),
         source: ImageSource::Url { url: url.to_owned(), stall_seconds: 60, attempts: 5 },
@@ -149,7 +148,7 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Ours> {
             WriteEvent::Done(_) => {
                 let written = synced.context("nothing was read back")?;
                 ssh.wait()?;
-                return Ok(Ours {
+                return Ok(Times {
                     written: written.as_secs_f64(),
                     verified: (begun.elapsed() - written).as_secs_f64(),
                 });
@@ -158,19 +157,19 @@ fn writer_written(rescue: &RescueSystem, url: &str) -> Result<Ours> {
             _ => {}
         }
     }
-    bail!("the writer ended without a word")
+    bail!("the writer ended without a result")
 }
 
 fn writer() -> Result<PathBuf> {
-    let folder = std::env::var_os("DOCKBRIDGE_AGENT_DIR").context(
+    let directory = std::env::var_os("DOCKBRIDGE_AGENT_DIR").context(
         "DOCKBRIDGE_AGENT_DIR is not \
         set: run scripts/bench image",
     )?;
-    Ok(Path::new(&folder).join(format!("dockbridge-agent-{}", std::env::consts::ARCH)))
+    Ok(Path::new(&directory).join(format!("dockbridge-agent-{}", std::env::consts::ARCH)))
 }
 
-fn make_image(folder: &Path, mib: usize) -> Result<PathBuf> {
-    let (raw, packed) = (folder.join("image.raw"), folder.join("image.raw.zst"));
+fn make_image(directory: &Path, mib: usize) -> Result<PathBuf> {
+    let (raw, packed) = (directory.join("image.raw"), directory.join("image.raw.zst"));
     let (mut random, mut file) = (File::open("/dev/urandom")?, File::create(&raw)?);
     let zeros = vec![0; 4 * MIB];
     // A quarter of noise and three of repetition in what is no zero: about what a disk image
@@ -195,7 +194,7 @@ fn make_image(folder: &Path, mib: usize) -> Result<PathBuf> {
     Ok(packed)
 }
 
-/// Serves one file to whoever asks.
+/// Serves one file to every client.
 fn serve(on: Ipv4Addr, file: &Path) -> Result<String> {
     let listener = TcpListener::bind((on, 0))?;
     let address = listener.local_addr()?;
@@ -234,15 +233,15 @@ struct RescueSystem {
 }
 
 impl RescueSystem {
-    async fn start(folder: &Path) -> Result<Self> {
-        let key = folder.join("key");
+    async fn start(directory: &Path) -> Result<Self> {
+        let key = directory.join("key");
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
             .arg(&key)
             .status()?;
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
-        let cloud = Nspawn::start(&folder.join("cloud"), 0, Sshd::Service).await?;
+        let cloud = Nspawn::start(&directory.join("cloud"), 0, Sshd::Service).await?;
         let (address, gateway) = (cloud.reserve_address(1)?, cloud.gateway());
         let server = NewServer {
             id: 1,
@@ -307,7 +306,7 @@ impl RescueSystem {
     }
 
     async fn end(self) {
-        // What does not end is removed by the next local cloud in its place.
+        // The next local cloud in its place removes what does not end.
         let _ = self.cloud.close().await;
     }
 }

@@ -1,21 +1,22 @@
-//! The paths between client and machine: none to speak of, or an emulated long one. The emulator is
-//! a packet-level one that real TCP runs over (`link.sh`, which makes a network namespace whose
-//! only way out it is); it stands outside of this project and may be missing.
+//! The paths between client and machine: a plain one without delay, or an emulated long one.
+//! `bench/emulator/link.sh` makes a network namespace whose only route to this host is the emulated
+//! link; the kernel's own TCP runs over it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A path.
+/// A path between client and machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// No delay: machine and client on one host
     Plain,
-    /// 30 ms, 1 Gbit/s both ways
+    /// 30 ms, 1 Gbit/s in both directions
     Wan30,
     /// 25 ms, 40 Mbit/s up, 100 Mbit/s down
     Wan25,
@@ -28,7 +29,7 @@ impl std::fmt::Display for Link {
 }
 
 impl Link {
-    /// All of them, in the order of the report.
+    /// All of them, in the order of the table.
     pub const ALL: [Link; 3] = [Link::Plain, Link::Wan30, Link::Wan25];
 
     /// For a heading.
@@ -57,35 +58,45 @@ impl Link {
     }
 }
 
-/// A namespace behind an emulated link. Goes with this value.
+/// A namespace behind an emulated link. Dropping it removes both.
 pub struct Emulated {
-    script: PathBuf,
+    script: Child,
     /// The namespace's name.
     pub name: String,
 }
 
 impl Emulated {
     /// Lays the link. The machine has to be reachable from this host.
-    pub fn lay(emulator: &Path, link: Link) -> Result<Self> {
-        let script = emulator.join("link.sh");
+    pub fn lay(script: &Path, link: Link) -> Result<Self> {
         let name = format!("dbb{}-{}", std::process::id(), link.round_trip_ms());
         let (up, down) = link.rates_mbit();
         let rates = [link.round_trip_ms().to_string(), up.to_string(), down.to_string()];
-        let laid = Self { script, name };
-        let output = Command::new(&laid.script).arg("up").arg(&laid.name).args(rates).output();
-        let output = output.with_context(|| format!("{} cannot be run", laid.script.display()))?;
-        ensure!(
-            output.status.success(),
-            "the link {} was not laid: {}",
-            laid.name,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        // The script removes everything when it is ended, also if this process is killed.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--"])
+            .arg(script)
+            .arg(&name)
+            .args(rates)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{} cannot be run", script.display()))?;
+        let output = child.stdout.take();
+        let laid = Self { script: child, name };
+        let mut line = String::new();
+        BufReader::new(output.context("no output")?).read_line(&mut line)?;
+        ensure!(line.trim() == "ready", "the link {} was not laid", laid.name);
         Ok(laid)
     }
 }
 
 impl Drop for Emulated {
     fn drop(&mut self) {
-        let _ = Command::new(&self.script).arg("down").arg(&self.name).output();
+        if let Some(pid) =
+            i32::try_from(self.script.id()).ok().and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let _ = self.script.wait();
     }
 }

@@ -1,6 +1,6 @@
 //! The machine that everything is measured against: one of the local cloud's, a real Debian with
 //! sshd and dockerd as they come, on this host. On it: dockerd's volume, dockerd on TCP as well,
-//! the engine that does nothing, images. It goes with this process.
+//! the engine that does nothing, images. It ends with this process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -60,10 +60,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots it, with its disks in `folder`, and puts everything on it. Takes about a quarter of a
-    /// minute, once the base system is there.
-    pub async fn boot(folder: &Path, data: &Path) -> Result<Self> {
-        let key = folder.join("key");
+    /// Boots it, with its disks in `directory`, and puts everything on it. Takes about 15 s, once
+    /// the base system exists.
+    pub async fn boot(directory: &Path, data: &Path) -> Result<Self> {
+        let key = directory.join("key");
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
             .arg(&key)
@@ -71,7 +71,7 @@ impl Machine {
         ensure!(made.success(), "ssh-keygen ended with {made}");
         let public = std::fs::read_to_string(key.with_extension("pub"))?.trim().to_owned();
 
-        let cloud = Nspawn::start(&folder.join("cloud"), 0, Sshd::Service).await?;
+        let cloud = Nspawn::start(&directory.join("cloud"), 0, Sshd::Service).await?;
         let address = cloud.reserve_address(ID)?.to_string();
         let server = NewServer {
             id: ID,
@@ -178,18 +178,18 @@ impl Machine {
         });
         let output = ssh.output()?;
         if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stderr);
+            let printed = String::from_utf8_lossy(&output.stderr);
             bail!(
                 "`{}` ended with {}: {}",
                 command.lines().last().unwrap_or_default(),
                 output.status,
-                told.trim()
+                printed.trim()
             );
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Switches it off and gives everything back to this host.
+    /// Switches it off and removes everything from this host.
     pub async fn end(self) {
         if let Err(error) = self.cloud.close().await {
             crate::output::complain(&format!("the machine was not ended in order: {error}"));

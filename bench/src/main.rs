@@ -1,8 +1,9 @@
-//! dockbridge beside other ways to a remote engine, measured in one run. `scripts/bench` builds
+//! dockbridge beside other routes to a remote engine, measured in one run. `scripts/bench` builds
 //! this and runs it.
 
 #![forbid(unsafe_code)]
 
+mod against;
 mod clock;
 mod compare;
 mod contestant;
@@ -18,18 +19,18 @@ mod output;
 mod peer;
 mod process;
 mod record;
+mod route;
 mod rows;
 mod stage;
 mod table;
 mod tcp;
-mod way;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures dockbridge beside other ways to a remote engine
+/// Measures dockbridge beside other routes to a remote engine
 #[derive(Debug, Parser)]
 #[command(name = "dockbridge-bench", version, max_term_width = 100)]
 struct Arguments {
@@ -39,20 +40,20 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything: a machine, the links, all rows by all ways, the table
+    /// Everything: a machine, the links, all rows by all routes, the table
     Compare(compare::Args),
     /// The writing of machine images beside `curl | zstd -d | dd`, in a rescue system
     Image(image::Args),
     /// Rows on one link, against a machine that is there
     Measure(measure::Args),
-    /// The table of results that were kept by `--json`
+    /// The table of results that `--json` stored
     Table {
         /// Lines of JSON
         file: PathBuf,
     },
     /// An engine that does nothing: takes uploads, gives downloads, writes lines
     Engine(engine::Args),
-    /// dockbridge's own rooms with one tunnel and two sockets, until the process is ended
+    /// dockbridge's gateway, tunnel and agent with two sockets, until the process is ended
     Contestant(contestant::Args),
 }
 
@@ -61,9 +62,10 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(arguments),
         Command::Image(arguments) => image::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
-        Command::Table { file } => {
-            record::read(&file).map(|records| output::say(&table::render(&records)))
-        }
+        Command::Table { file } => record::read(&file).map(|records| {
+            output::say(&table::render(&records));
+            output::say(&against::render(&records));
+        }),
         Command::Engine(arguments) => engine::run(&arguments),
         Command::Contestant(arguments) => contestant::run(&arguments),
     };

@@ -1,5 +1,5 @@
-//! One way to the engine, brought up and ready: connections through it, the docker command through
-//! it, and the processes that carry it.
+//! One route to the engine, up and ready: connections through it, the docker command through it,
+//! and the processes that carry it.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,19 +14,19 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use crate::clock;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 /// dockerd's socket and its port on the machine.
 const DOCKER: (&str, u16) = ("/var/run/docker.sock", 2375);
 /// Those of the engine that does nothing.
 const NOTHING: (&str, u16) = ("/run/fake.sock", 2376);
-/// No answer takes as long.
+/// Every answer comes sooner.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
-/// A way that is not up by then never is.
+/// A route that is not up by then does not come up.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Which engine a connection leads to.
+/// Which engine a connection reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// dockerd.
@@ -37,58 +37,67 @@ pub enum Engine {
     Published,
 }
 
-/// A way that is up. Its processes end with it.
+/// A route that is up. Its processes end with it.
 pub struct Peer {
     /// Which one.
-    pub way: Way,
+    pub route: Route,
     host: String,
     ssh: Vec<String>,
-    /// Port of this computer that leads to the machine's.
+    /// Port of this computer that is forwarded to the machine's.
     web: u16,
     /// Big transfers so far.
     transfers: AtomicU32,
     carrier: Option<Ended>,
-    /// Goes after the carrier.
-    folder: TempDir,
+    /// Dropped after the carrier.
+    directory: TempDir,
 }
 
 impl Peer {
-    /// Brings a way up, in the network of this process. A second one of the same way shares nothing
-    /// with the first.
-    pub fn start(way: Way, stage: &Stage) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix(&way.to_string()).tempdir_in(&stage.folder)?;
-        std::fs::create_dir_all(folder.path().join("docker"))?;
-        // Free now, and nobody else is about.
+    /// Brings a route up, in the network of this process. A second peer of the same route shares
+    /// nothing with the first.
+    pub fn start(route: Route, stage: &Stage) -> Result<Self> {
+        let directory =
+            tempfile::Builder::new().prefix(&route.to_string()).tempdir_in(&stage.directory)?;
+        std::fs::create_dir_all(directory.path().join("docker"))?;
+        // Free now, and no other program takes ports here.
         let web = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let ssh = stage.ssh_options();
         let mut peer = Self {
-            way,
+            route,
             host: stage.host.clone(),
             ssh,
             web,
             transfers: AtomicU32::new(0),
             carrier: None,
-            folder,
+            directory,
         };
         peer.carrier = peer
             .carrier_command(stage)?
             .map(|mut command| Ended::spawn(&mut command))
             .transpose()?;
-        peer.wait_until_up().with_context(|| format!("{} does not come up", way.title()))?;
+        peer.wait_until_up().with_context(|| format!("{} does not come up", route.title()))?;
         Ok(peer)
     }
 
-    /// The process that carries it; it ends with this one, whatever happens.
+    /// The process that carries it; it ends with this one in every case.
     fn carrier_command(&mut self, stage: &Stage) -> Result<Option<Command>> {
         let target = format!("root@{}", self.host);
         let (docker, nothing) = (self.socket(Engine::Docker), self.socket(Engine::Nothing));
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "--"]);
-        match self.way {
-            Way::Tcp => return Ok(None),
-            Way::Dockbridge => {
+        match self.route {
+            Route::Tcp => return Ok(None),
+            Route::Dockbridge | Route::Against => {
+                let program = match (&stage.against, self.route) {
+                    (Some(against), Route::Against) => {
+                        command.env("DOCKBRIDGE_AGENT_DIR", &against.agent);
+                        against.program.clone()
+                    }
+                    (None, Route::Against) => bail!("--against names no program"),
+                    _ => std::env::current_exe()?,
+                };
                 command
-                    .arg(std::env::current_exe()?)
+                    .arg(program)
                     .args(["contestant", "--host", &self.host, "--key"])
                     .arg(&stage.key)
                     .arg("--docker")
@@ -97,13 +106,13 @@ impl Peer {
                     .arg(&nothing)
                     .args(["--web", &self.web.to_string()]);
             }
-            Way::Ssh => {
+            Route::Ssh => {
                 self.wrap_ssh()?;
                 return Ok(None);
             }
-            Way::SshMaster => {
+            Route::SshMaster => {
                 let control =
-                    format!("ControlPath={}", self.folder.path().join("control").display());
+                    format!("ControlPath={}", self.directory.path().join("control").display());
                 command.arg("ssh").args(&self.ssh).args([
                     "-o",
                     &control,
@@ -118,11 +127,11 @@ impl Peer {
                 );
                 self.wrap_ssh()?;
             }
-            Way::Forward | Way::ForwardGcm | Way::ForwardZlib => {
+            Route::Forward | Route::ForwardGcm | Route::ForwardZlib => {
                 command.arg("ssh").args(&self.ssh);
-                match self.way {
-                    Way::ForwardGcm => drop(command.args(["-c", "aes128-gcm@openssh.com"])),
-                    Way::ForwardZlib => drop(command.arg("-C")),
+                match self.route {
+                    Route::ForwardGcm => drop(command.args(["-c", "aes128-gcm@openssh.com"])),
+                    Route::ForwardZlib => drop(command.arg("-C")),
                     _ => {}
                 }
                 for (local, (remote, _)) in [(&docker, DOCKER), (&nothing, NOTHING)] {
@@ -138,10 +147,10 @@ impl Peer {
         Ok(Some(command))
     }
 
-    /// The docker command runs whatever `ssh` it finds first.
+    /// The docker command runs the first `ssh` in `PATH`.
     fn wrap_ssh(&self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
-        let wrapper = self.folder.path().join("ssh");
+        let wrapper = self.directory.path().join("ssh");
         std::fs::write(
             &wrapper,
             format!(
@@ -156,15 +165,15 @@ impl Peer {
 
     fn wait_until_up(&mut self) -> Result<()> {
         let begun = clock::now();
-        let signs = match self.way {
-            Way::Tcp | Way::Ssh => vec![],
-            Way::SshMaster => vec![self.folder.path().join("control")],
+        let signs = match self.route {
+            Route::Tcp | Route::Ssh => vec![],
+            Route::SshMaster => vec![self.directory.path().join("control")],
             _ => vec![self.socket(Engine::Docker), self.socket(Engine::Nothing)],
         };
-        let answers = |way: Way| {
-            !way.forwards() || TcpStream::connect((Ipv4Addr::LOCALHOST, self.web)).is_ok()
+        let answers = |route: Route| {
+            !route.forwards() || TcpStream::connect((Ipv4Addr::LOCALHOST, self.web)).is_ok()
         };
-        while !signs.iter().all(|sign| sign.exists()) || !answers(self.way) {
+        while !signs.iter().all(|sign| sign.exists()) || !answers(self.route) {
             if let Some(carrier) = &mut self.carrier
                 && let Some(status) = carrier.0.try_wait()?
             {
@@ -179,7 +188,7 @@ impl Peer {
     }
 
     fn socket(&self, engine: Engine) -> PathBuf {
-        self.folder.path().join(if engine == Engine::Docker {
+        self.directory.path().join(if engine == Engine::Docker {
             "docker.sock"
         } else {
             "nothing.sock"
@@ -189,31 +198,29 @@ impl Peer {
     /// A new connection, as a client makes it.
     pub fn dial(&self, engine: Engine) -> io::Result<Connection> {
         let (path, port) = if engine == Engine::Docker { DOCKER } else { NOTHING };
-        let (socket, process) = match self.way {
-            Way::Dockbridge | Way::Forward | Way::ForwardGcm | Way::ForwardZlib
-                if engine == Engine::Published =>
-            {
+        let (socket, process) = match self.route {
+            route if engine == Engine::Published && route.forwards() => {
                 let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.web))?;
                 socket.set_nodelay(true)?;
                 (Socket::Tcp(socket), None)
             }
-            Way::Tcp => {
+            Route::Tcp => {
                 let socket = TcpStream::connect((self.host.as_str(), port))?;
                 socket.set_nodelay(true)?;
                 (Socket::Tcp(socket), None)
             }
-            Way::Ssh | Way::SshMaster => {
+            Route::Ssh | Route::SshMaster => {
                 // As the docker command does it: one ssh per connection, whose standard streams are
                 // the connection.
-                let (ours, theirs) = UnixStream::pair()?;
+                let (near, far) = UnixStream::pair()?;
                 let mut ssh = Command::new("ssh");
                 ssh.args(&self.ssh).arg(format!("root@{}", self.host)).arg("docker");
                 if engine == Engine::Nothing {
                     ssh.args(["-H", &format!("unix://{path}")]);
                 }
                 ssh.args(["system", "dial-stdio"]).stderr(Stdio::null());
-                ssh.stdin(OwnedFd::from(theirs.try_clone()?)).stdout(OwnedFd::from(theirs));
-                (Socket::Unix(ours), Some(Ended::spawn(&mut ssh)?))
+                ssh.stdin(OwnedFd::from(far.try_clone()?)).stdout(OwnedFd::from(far));
+                (Socket::Unix(near), Some(Ended::spawn(&mut ssh)?))
             }
             _ => (Socket::Unix(UnixStream::connect(self.socket(engine))?), None),
         };
@@ -225,24 +232,24 @@ impl Peer {
     /// The docker command, to be given arguments.
     pub fn docker(&self) -> Command {
         let mut docker = Command::new("docker");
-        let endpoint = match self.way {
-            Way::Tcp => format!("tcp://{}:{}", self.host, DOCKER.1),
-            Way::Ssh | Way::SshMaster => format!("ssh://root@{}", self.host),
+        let endpoint = match self.route {
+            Route::Tcp => format!("tcp://{}:{}", self.host, DOCKER.1),
+            Route::Ssh | Route::SshMaster => format!("ssh://root@{}", self.host),
             _ => format!("unix://{}", self.socket(Engine::Docker).display()),
         };
         docker
             .env("DOCKER_HOST", endpoint)
-            .env("DOCKER_CONFIG", self.folder.path().join("docker"))
+            .env("DOCKER_CONFIG", self.directory.path().join("docker"))
             .env_remove("DOCKER_CONTEXT");
         docker
-            .env("PATH", path_with(self.folder.path()))
+            .env("PATH", path_with(self.directory.path()))
             .stdin(Stdio::null())
             .stderr(Stdio::null());
         docker
     }
 
-    /// A big transfer begins. Whether it is the first of this tunnel: nothing has filled the path
-    /// yet, nor learned how much it takes.
+    /// Counts a big transfer. Returns whether it is the first of this tunnel: the path was never
+    /// full, and its capacity is not known.
     pub fn begins_first_transfer(&self) -> bool {
         self.transfers.fetch_add(1, Ordering::Relaxed) == 0
     }
@@ -253,8 +260,8 @@ impl Peer {
     }
 }
 
-fn path_with(folder: &Path) -> std::ffi::OsString {
-    let mut path = folder.as_os_str().to_owned();
+fn path_with(directory: &Path) -> std::ffi::OsString {
+    let mut path = directory.as_os_str().to_owned();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     path

@@ -20,7 +20,7 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
 }
 
-/// Memory of these processes in MiB, what they share with others counted in part.
+/// Memory of these processes in MiB, shared pages counted by their share.
 pub fn memory_mib(processes: &[u32]) -> f64 {
     let of = |pid: &u32| {
         let rollup = read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;

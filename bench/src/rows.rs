@@ -1,5 +1,6 @@
-//! The rows of the comparison, one file each. A row says who takes part, measures one way at a
-//! time, and tells what dockbridge has to reach. Another row is another file and another line here.
+//! The rows of the comparison, one file each. A row names the routes that take part, measures one
+//! route at a time, and has the goals of dockbridge. Another row is another file and another line
+//! here.
 
 mod busy;
 mod docker_ps;
@@ -22,8 +23,8 @@ use anyhow::Result;
 use crate::goal::{Figures, Goal};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 /// One row.
 pub struct Row {
@@ -31,14 +32,22 @@ pub struct Row {
     pub id: &'static str,
     /// As it is called in the table.
     pub title: &'static str,
-    /// Who takes part.
-    pub ways: &'static [Way],
-    /// Figures for the table, the most telling first.
+    /// The routes that take part.
+    pub routes: &'static [Route],
+    /// Figures for the table, the most important first.
     pub shown: &'static [&'static str],
-    /// Measures one way.
+    /// Measures one route.
     pub measure: fn(&Peer, &Stage) -> Result<Figures>,
-    /// What has to be reached.
+    /// The goals.
     pub goals: fn(Link) -> Vec<Goal>,
+}
+
+impl Row {
+    /// Whether a route takes part. Another revision of dockbridge does where this one does.
+    pub fn has(&self, route: Route) -> bool {
+        let route = if route == Route::Against { Route::Dockbridge } else { route };
+        self.routes.contains(&route)
+    }
 }
 
 /// In the order of the table.
@@ -65,11 +74,17 @@ pub const ROWS: [&Row; 20] = [
     &forward::BULK,
 ];
 
-/// Everybody who takes part where bytes need not be compressible.
-const COMMON: &[Way] =
-    &[Way::Dockbridge, Way::Ssh, Way::SshMaster, Way::Forward, Way::ForwardGcm, Way::Tcp];
+/// The routes of rows whose bytes need not be compressible.
+const COMMON: &[Route] = &[
+    Route::Dockbridge,
+    Route::Ssh,
+    Route::SshMaster,
+    Route::Forward,
+    Route::ForwardGcm,
+    Route::Tcp,
+];
 /// Those that carry many connections at once.
-const SHARED: &[Way] = &[Way::Dockbridge, Way::Forward, Way::ForwardGcm, Way::Tcp];
+const SHARED: &[Route] = &[Route::Dockbridge, Route::Forward, Route::ForwardGcm, Route::Tcp];
 
 /// Figures by name.
 fn figures<const N: usize>(of: [(&str, f64); N]) -> Figures {
@@ -90,7 +105,7 @@ fn latency(mut seconds: Vec<f64>) -> Figures {
     figures([("p50 ms", median * 1e3), ("p99 ms", late * 1e3)])
 }
 
-/// A request that nobody but the engine can answer.
+/// A request that only the engine can answer.
 const FORWARDED: &str = "/volumes";
 
 #[cfg(test)]
@@ -111,15 +126,19 @@ mod tests {
     #[test]
     fn every_row_has_its_own_name_and_goals_about_figures_that_are_shown() {
         for (at, row) in ROWS.iter().enumerate() {
-            assert!(row.ways.contains(&Way::Dockbridge), "{}", row.id);
+            assert!(row.routes.contains(&Route::Dockbridge), "{}", row.id);
             assert!(ROWS[..at].iter().all(|other| other.id != row.id), "{}", row.id);
             for link in Link::ALL {
                 let goals = (row.goals)(link);
                 assert!(!goals.is_empty(), "{} has no goal on {link:?}", row.id);
                 for goal in goals {
                     assert!(row.shown.contains(&goal.figure), "{}: {}", row.id, goal.figure);
-                    if let crate::goal::Of::Way(way) = goal.of {
-                        assert!(row.ways.contains(&way), "{}: {way:?} does not take part", row.id);
+                    if let crate::goal::Of::Route(route) = goal.of {
+                        assert!(
+                            row.routes.contains(&route),
+                            "{}: {route:?} does not take part",
+                            row.id
+                        );
                     }
                 }
             }

@@ -14,16 +14,27 @@ pub struct Stage {
     pub key: PathBuf,
     /// The path to it.
     pub link: Link,
-    /// For sockets and the like; short, for the names of sockets are.
-    pub folder: PathBuf,
+    /// For sockets; short, since a socket's path has 107 bytes at most.
+    pub directory: PathBuf,
     /// Where [`crate::data`] put its files.
     pub data: PathBuf,
     /// Fewer repetitions and smaller transfers.
     pub quick: bool,
+    /// Another revision that is measured beside this one.
+    pub against: Option<Against>,
+}
+
+/// The program of another revision.
+#[derive(Debug, Clone)]
+pub struct Against {
+    /// Its `dockbridge-bench`.
+    pub program: PathBuf,
+    /// Directory with its agent.
+    pub agent: PathBuf,
 }
 
 impl Stage {
-    /// For OpenSSH: nothing of this person's settings, and any host key.
+    /// For OpenSSH: none of this user's settings, and any host key.
     pub fn ssh_options(&self) -> Vec<String> {
         let settings = [
             "StrictHostKeyChecking=no",
@@ -43,12 +54,12 @@ impl Stage {
         options
     }
 
-    /// This many, or a quarter of it when it has to be quick.
+    /// This many, or a quarter of it with `--quick`.
     pub fn times(&self, full: usize) -> usize {
         if self.quick { full.div_ceil(4) } else { full }
     }
 
-    /// Repetitions of a transfer; the median is told.
+    /// Repetitions of a transfer; the median is reported.
     pub fn repetitions(&self) -> usize {
         match self.link {
             _ if self.quick => 1,
@@ -57,7 +68,7 @@ impl Stage {
         }
     }
 
-    /// Samples of a first transfer, each with a tunnel of its own; the median is told.
+    /// Samples of a first transfer, each with a tunnel of its own; the median is reported.
     pub fn tunnels(&self) -> usize {
         if self.quick { 1 } else { 3 }
     }

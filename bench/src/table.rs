@@ -1,12 +1,12 @@
-//! The comparison for a person: a table for each link, in Markdown that can be read as it is.
+//! The comparison as text: a table for each link, in Markdown that is readable as it is.
 
 use std::fmt::Write as _;
 
 use crate::link::Link;
 use crate::record::{Measured, Record, measured};
+use crate::route::Route;
 use crate::rows::transfer::FIRST;
 use crate::rows::{ROWS, Row};
-use crate::way::Way;
 
 /// Everything that was measured, the goals, and what failed.
 pub fn render(records: &[Record]) -> String {
@@ -30,7 +30,7 @@ pub fn render(records: &[Record]) -> String {
                 "Not measured: {}, {}, {:?}: \
                 {error}",
                 record.row,
-                record.way.title(),
+                record.route.title(),
                 record.link
             );
         }
@@ -43,24 +43,24 @@ pub fn score(records: &[Record]) -> (usize, usize) {
     let measured = measured(records);
     let verdicts: Vec<bool> = measured
         .iter()
-        .filter_map(|((link, id), by_way)| {
-            Some((*link, ROWS.iter().find(|row| row.id == id)?, by_way))
+        .filter_map(|((link, id), by_route)| {
+            Some((*link, ROWS.iter().find(|row| row.id == id)?, by_route))
         })
-        .flat_map(|(link, row, by_way)| {
+        .flat_map(|(link, row, by_route)| {
             (row.goals)(link)
                 .into_iter()
-                .filter_map(move |goal| Some(goal.judge(link, by_way)?.met))
+                .filter_map(move |goal| Some(goal.judge(link, by_route)?.met))
         })
         .collect();
     (verdicts.iter().filter(|met| **met).count(), verdicts.len())
 }
 
-/// Which of dockbridge's rates are those of first transfers: they are slower, and with `--quick` it
-/// depends on what else was measured.
+/// Which of dockbridge's rates are those of first transfers: they are slower, and with `--quick`
+/// they depend on what else was measured.
 fn first_transfers(link: Link, measured: &Measured) -> String {
     let first = ROWS.iter().filter_map(|row| {
         let percent =
-            measured.get(&(link, row.id.to_owned()))?.get(&Way::Dockbridge)?.get(FIRST)?;
+            measured.get(&(link, row.id.to_owned()))?.get(&Route::Dockbridge)?.get(FIRST)?;
         (*percent > 0.0).then(|| format!("{} ({percent:.0} % of the samples)", row.title))
     });
     let first: Vec<String> = first.collect();
@@ -76,45 +76,45 @@ fn first_transfers(link: Link, measured: &Measured) -> String {
 }
 
 fn cells(link: Link, measured: &Measured) -> Vec<Vec<String>> {
-    let ways: Vec<Way> = Way::ALL
+    let routes: Vec<Route> = Route::ALL
         .into_iter()
-        .filter(|way| measured.iter().any(|((of, _), by)| *of == link && by.contains_key(way)))
+        .filter(|route| measured.iter().any(|((of, _), by)| *of == link && by.contains_key(route)))
         .collect();
     let mut head = vec!["row".to_owned(), "figure".to_owned()];
-    head.extend(ways.iter().map(|way| way.title().to_owned()));
+    head.extend(routes.iter().map(|route| route.title().to_owned()));
     head.extend(["goal", "ratio", "met"].map(str::to_owned));
     let mut cells = vec![head];
     for row in ROWS {
-        if let Some(by_way) = measured.get(&(link, row.id.to_owned())) {
-            lines(row, link, by_way, &ways, &mut cells);
+        if let Some(by_route) = measured.get(&(link, row.id.to_owned())) {
+            lines(row, link, by_route, &routes, &mut cells);
         }
     }
     cells
 }
 
-/// A line for each figure that somebody has; goals stand beside the figure that they are about.
+/// A line for each figure that a route has, with its goals.
 fn lines(
     row: &Row,
     link: Link,
-    by_way: &crate::goal::ByWay,
-    ways: &[Way],
+    by_route: &crate::goal::ByRoute,
+    routes: &[Route],
     cells: &mut Vec<Vec<String>>,
 ) {
     let goals = (row.goals)(link);
     let mut title = row.title;
     for figure in row.shown {
-        if !by_way.values().any(|figures| figures.contains_key(*figure)) {
+        if !by_route.values().any(|figures| figures.contains_key(*figure)) {
             continue;
         }
-        let value = |way: &Way| {
-            by_way
-                .get(way)
+        let value = |route: &Route| {
+            by_route
+                .get(route)
                 .and_then(|figures| figures.get(*figure))
                 .map_or("-".to_owned(), |value| short(*value))
         };
         let of_figure = goals.iter().filter(|goal| goal.figure == *figure);
         let mut ends: Vec<[String; 3]> = of_figure
-            .map(|goal| match goal.judge(link, by_way) {
+            .map(|goal| match goal.judge(link, by_route) {
                 Some(verdict) => [
                     goal.words(),
                     short(verdict.ratio),
@@ -127,12 +127,12 @@ fn lines(
             ends.push([const { String::new() }; 3]);
         }
         let mut front = vec![title.to_owned(), (*figure).to_owned()];
-        front.extend(ways.iter().map(value));
+        front.extend(routes.iter().map(value));
         for end in ends {
             let mut line = front.clone();
             line.extend(end);
             cells.push(line);
-            // What a second goal is about stands above it.
+            // A second goal repeats nothing.
             front.fill(String::new());
         }
         title = "";
@@ -175,24 +175,24 @@ fn align(cells: &[Vec<String>]) -> String {
 mod tests {
     use super::*;
 
-    fn record(row: &str, way: Way, figures: &[(&str, f64)]) -> Record {
+    fn record(row: &str, route: Route, figures: &[(&str, f64)]) -> Record {
         let figures = figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        Record { link: Link::Wan30, row: row.to_owned(), way, figures, error: None }
+        Record { link: Link::Wan30, row: row.to_owned(), route, figures, error: None }
     }
 
     #[test]
     fn a_table_has_the_figures_the_goals_and_how_it_stands_with_them() {
         let mut records = vec![
-            record("new", Way::Dockbridge, &[("p50 ms", 31.5), ("p99 ms", 40.0)]),
-            record("new", Way::Tcp, &[("p50 ms", 61.54), ("p99 ms", 70.0)]),
-            record("download", Way::Dockbridge, &[("MB/s", 99.0), ("first transfers %", 50.0)]),
-            record("download", Way::Tcp, &[("MB/s", 90.0), ("first transfers %", 50.0)]),
-            record("save", Way::Dockbridge, &[("first transfers %", 0.0)]),
+            record("new", Route::Dockbridge, &[("p50 ms", 31.5), ("p99 ms", 40.0)]),
+            record("new", Route::Tcp, &[("p50 ms", 61.54), ("p99 ms", 70.0)]),
+            record("download", Route::Dockbridge, &[("MB/s", 99.0), ("first transfers %", 50.0)]),
+            record("download", Route::Tcp, &[("MB/s", 90.0), ("first transfers %", 50.0)]),
+            record("save", Route::Dockbridge, &[("first transfers %", 0.0)]),
         ];
         records.push(Record {
             error: Some("it broke".to_owned()),
             figures: Default::default(),
-            ..record("save", Way::Ssh, &[])
+            ..record("save", Route::Ssh, &[])
         });
         let text = render(&records);
         let expected = "\
@@ -200,7 +200,8 @@ mod tests {
 
 | row                         | figure | dockbridge | raw TCP | goal               | ratio | \
             met    |
-|-----------------------------|--------|------------|---------|--------------------|-------|--------|
+|-----------------------------|--------|------------|---------|--------------------|-------|\
+            --------|
 | request on a new connection | p50 ms | 31.5       | 61.5    | ≤ 1.1 × round trip | 1.05  | \
             yes    |
 |                             | p99 ms | 40.0       | 70.0    |                    |       \

@@ -1,5 +1,5 @@
-//! TCP of this host as Debian 12 ships it, for as long as something is measured: a host that is
-//! tuned otherwise would tell little about others.
+//! TCP of this host as Debian 12 ships it, while something is measured: figures of a host that is
+//! tuned otherwise would not apply to others.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 
 use crate::output::complain;
 
-/// Settings, and what they are in Debian 12. `allowed` admits what the next one asks for, here and
-/// in network namespaces.
+/// Settings, and their values in Debian 12. `allowed` is needed for the next one, here and in
+/// network namespaces.
 const SETTINGS: [(&str, Option<&str>); 6] = [
     // From an emulated link to the machine.
     ("ip_forward", Some("1")),
@@ -20,7 +20,7 @@ const SETTINGS: [(&str, Option<&str>); 6] = [
     ("tcp_no_metrics_save", Some("1")),
 ];
 
-/// Puts the host's own settings back when it goes.
+/// Restores the host's settings when it is dropped.
 pub struct AsShipped(Vec<(PathBuf, String)>);
 
 impl AsShipped {

@@ -16,7 +16,8 @@ bare_boot_limit=90
 
 # Sets $bare_base to the root of a system as it comes from Debian, made once for each recipe.
 bare_prepare() {
-    recipe=$(printf '%s\n' "$suite" "$(dpkg --print-architecture)" "$bare_include" "$(bare_sources)" "$(bare_apt)" | sha256sum | cut -c 1-12)
+    recipe=$(printf '%s\n' "$suite" "$(dpkg --print-architecture)" "$bare_include" \
+        "$(bare_sources)" "$(bare_apt)" | sha256sum | cut -c 1-12)
     bare_base=$bare_cache/bare-$suite-$recipe
     mkdir -p "$bare_cache"
     exec 8>"$bare_cache/bare.lock"
@@ -26,8 +27,8 @@ bare_prepare() {
         making=$bare_cache/.making-bare
         rm -rf --one-file-system "$making"
         bare_apt >"$bare_cache/bare-apt.conf"
-        mmdebstrap --quiet --variant=minbase --aptopt="$bare_cache/bare-apt.conf" --include="$bare_include" \
-            "$suite" "$making" "$(mirror)" </dev/null
+        mmdebstrap --quiet --variant=minbase --aptopt="$bare_cache/bare-apt.conf" \
+            --include="$bare_include" "$suite" "$making" "$(mirror)" </dev/null
         rm -f "$making/etc/apt/apt.conf.d/99mmdebstrap"
         bare_sources >"$making/etc/apt/sources.list"
         bare_apt >"$making/etc/apt/apt.conf.d/90host"
@@ -40,13 +41,15 @@ bare_prepare() {
 bare_sources() {
     printf 'deb %s %s main\ndeb %s %s-updates main\n' "$(mirror)" "$suite" "$(mirror)" "$suite"
     # shellcheck disable=SC2016 # the braces are apt's
-    security=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' 'Label: Debian-Security' 2>/dev/null | sed -n 's|/dists/.*||p' | head -n 1)
+    security=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' \
+        'Label: Debian-Security' 2>/dev/null | sed -n 's|/dists/.*||p' | head -n 1)
     [ -z "$security" ] || printf 'deb %s %s-security main\n' "$security" "$suite"
 }
 
 # How this host's apt reaches them.
 bare_apt() {
-    apt-config dump Acquire | grep -i -E 'proxy|cainfo|verify-peer|check-valid-until|check-date|retries' || true
+    apt-config dump Acquire |
+        grep -i -E 'proxy|cainfo|verify-peer|check-valid-until|check-date|retries' || true
 }
 
 # Makes a machine's directory from the base: sets $bare to it and $bare_root to its root. Removes
@@ -72,19 +75,23 @@ bare_make() {
 # bare_boot NSPAWN-ARGUMENT ...: boots it, and waits until everything has started
 bare_boot() {
     awk -v name="dockbridge-fresh-$bare_name" \
-        '$3 == "cgroup2" || $3 == "cgroup" && $4 ~ /name=systemd/ { print $2 "/" name }' /proc/mounts >"$bare/groups"
+        '$3 == "cgroup2" || $3 == "cgroup" && $4 ~ /name=systemd/ { print $2 "/" name }' \
+        /proc/mounts >"$bare/groups"
     while read -r group; do mkdir "$group"; done <"$bare/groups"
     # Host programs: unshare mount systemd-nspawn slirp4netns
     # setpriv and unshare end everything with this script. nspawn keeps its notes in a place of the
     # machine's own. /tmp is on the disk.
     # shellcheck disable=SC2016 # for the inner shell
-    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_NSPAWN_TMPFS_TMP=0 \
-        setpriv --pdeathsig KILL unshare --mount --propagation private --pid --fork --kill-child=SIGKILL --mount-proc -- sh -c '
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network \
+        SYSTEMD_NSPAWN_TMPFS_TMP=0 \
+        setpriv --pdeathsig KILL unshare --mount --propagation private \
+            --pid --fork --kill-child=SIGKILL --mount-proc -- sh -c '
             while read -r group; do echo 0 >"$group/cgroup.procs" || exit; done <"$0"
             mkdir -p /run/systemd/nspawn && mount -t tmpfs nspawn /run/systemd/nspawn || exit
             exec systemd-nspawn "$@"' "$bare/groups" \
-        --quiet --boot --directory="$bare_root" --machine="fresh-$bare_name" --register=no --keep-unit --private-network \
-        --capability=all --system-call-filter=@known --link-journal=no --resolv-conf=off --timezone=off --console=read-only \
+        --quiet --boot --directory="$bare_root" --machine="fresh-$bare_name" --register=no \
+        --keep-unit --private-network --capability=all --system-call-filter=@known \
+        --link-journal=no --resolv-conf=off --timezone=off --console=read-only \
         --bind=/dev/loop-control --bind=/dev/net/tun --bind=/dev/fuse "$@" \
         </dev/null >"$bare/console" 2>&1 9>&- &
     bare_process=$!
@@ -99,7 +106,8 @@ bare_boot() {
         fi
         sleep 0.2
     done
-    setpriv --pdeathsig KILL slirp4netns --configure --mtu=65520 --disable-host-loopback --ready-fd=3 "$bare_init" tap0 \
+    setpriv --pdeathsig KILL slirp4netns --configure --mtu=65520 \
+        --disable-host-loopback --ready-fd=3 "$bare_init" tap0 \
         </dev/null 3>"$bare/network-ready" >"$bare/network" 2>&1 9>&- &
     bare_network=$!
     tries=0
@@ -115,12 +123,14 @@ bare_boot() {
     # Only now, so that the machine's systemd-sysctl has set nothing of the whole host.
     bare_enter mount -o remount,bind,rw /proc/sys
     # shellcheck disable=SC2016 # for the inner shell
-    bare_enter sh -c 'for i in $(seq 0 "$0"); do [ -e "/dev/loop$i" ] || mknod -m 660 "/dev/loop$i" b 7 "$i"; done' "$bare_loops"
+    nodes='for i in $(seq 0 "$0"); do n=/dev/loop$i; [ -e $n ] || mknod -m 660 $n b 7 "$i"; done'
+    bare_enter sh -c "$nodes" "$bare_loops"
 }
 
 # Sets $bare_init to the process id of the machine's init, once it runs.
 bare_find_init() {
-    nspawn=$(cut -d ' ' -f 1 "/proc/$bare_process/task/$bare_process/children" 2>/dev/null) || return
+    nspawn=$(cut -d ' ' -f 1 "/proc/$bare_process/task/$bare_process/children" 2>/dev/null) ||
+        return
     [ -n "$nspawn" ] || return
     bare_init=$(cut -d ' ' -f 1 "/proc/$nspawn/task/$nspawn/children" 2>/dev/null)
     # Before that it is nspawn itself, at work on the machine's mounts.
@@ -146,7 +156,8 @@ bare_run() {
         shift
     done
     # shellcheck disable=SC2086 # words without blanks
-    bare_enter systemd-run --pipe --wait --quiet --collect --setenv=HOME=/root $variables "$@" </dev/null
+    bare_enter systemd-run --pipe --wait --quiet --collect --setenv=HOME=/root $variables "$@" \
+        </dev/null
 }
 
 # How many packages are installed there.
@@ -168,7 +179,8 @@ bare_remove() {
         while read -r group; do
             tries=0
             # The kernel lets go of a group shortly after its last process.
-            while [ -d "$group" ] && ! find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && [ $tries -lt 50 ]; do
+            while [ -d "$group" ] && ! find "$group" -depth -type d -exec rmdir {} + 2>/dev/null &&
+                [ $tries -lt 50 ]; do
                 tries=$((tries + 1))
                 sleep 0.1
             done

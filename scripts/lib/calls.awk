@@ -3,8 +3,15 @@
 
 function call(program) {
     # From rustup, fetched by host.sh, built here, inside images, used only where it is there.
-    if (program ~ /^(cargo|npm|node|rustc|docker|dockbridge|dockbridge-bench|.*run_uhttpd|\/bin\/(sh|peer|echo))$/) return
+    if (program ~ /^(cargo|npm|node|rustc|docker|dockbridge|dockbridge-bench)$/) return
+    if (program ~ /^(.*run_uhttpd|\/bin\/(sh|peer|echo))$/) return
     print by, FILENAME, program
+}
+
+# Programs of a declared list.
+function named(list,    words, count, i) {
+    count = split(list, words, /[ ,]+/)
+    for (i = 1; i <= count; i++) if (words[i] != "") call(words[i])
 }
 
 # Programs that stand as literals behind `head`, which matches up to the opening quote.
@@ -45,7 +52,8 @@ function commands(line,    parts, words, count, i, j) {
     for (i = 1; i <= count; i++) {
         split(parts[i], words, /[ \t]+/)
         for (j = 1; j in words; j++) {
-            if (words[j] == "" || words[j] ~ /^[A-Za-z_]+=/ || words[j] ~ /^(if|then|else|elif|do|while|until|exec|command)$/) continue
+            if (words[j] == "" || words[j] ~ /^[A-Za-z_]+=/) continue
+            if (words[j] ~ /^(if|then|else|elif|do|while|until|exec|command)$/) continue
             if (words[j] ~ /^[a-z][a-z0-9.+-]*$/) found[++finds] = words[j]
             break
         }
@@ -65,18 +73,30 @@ function flush(    i) {
 }
 
 BEGIN {
-    count = split("case cd continue done echo esac exit export fi for in printf pwd read return set shift trap true wait kill need mirror", words, " ")
+    count = split("case cd continue done echo esac exit export fi for in printf pwd read return " \
+        "mapfile set shift trap true wait kill need mirror", words, " ")
     for (i = 1; i <= count; i++) builtin[words[i]] = 1
 }
 FNR == 1 { flush(); name = FILENAME; inside = 0; kept = "" }
-/^ *(#|\/\/) Host programs: / {
-    count = split($0, words, /[ ,]+/)
-    for (i = 1; words[i] != "programs:"; i++);
-    for (i++; i <= count; i++) call(words[i])
+/^ *(#|\/\/) .*Host programs: / {
+    listing = 1
+    sub(/.*Host programs: /, "")
+    named($0)
     next
 }
+# The list goes on in the next lines of the comment.
+listing && /^ *(#|\/\/) [a-z][a-z0-9.+_ -]*$/ && !/\. |\.$/ {
+    sub(/^ *(#|\/\/) /, "")
+    named($0)
+    next
+}
+{ listing = 0 }
 shell {
-    if ($0 ~ /^[a-z_]+\(\)/) { function_name = $0; sub(/\(.*/, "", function_name); own[function_name] = 1 }
+    if ($0 ~ /^[a-z_]+\(\)/) {
+        function_name = $0
+        sub(/\(.*/, "", function_name)
+        own[function_name] = 1
+    }
     if ($0 ~ /\\$/) { kept = kept substr($0, 1, length($0) - 1) " "; next }
     commands(kept $0)
     kept = ""

@@ -11,15 +11,20 @@ BEGIN {
     asks["machines"] = "machines"
     asks["build"] = "build"
     asks["try"] = "machines try build"
-    asks["test"] = "machines try build test fresh"
+    asks["test"] = "machines try build test checks fresh"
+    asks["checks"] = "checks"
     asks["bench"] = "machines try build bench"
     asks["fresh"] = "fresh"
-    asks["any"] = "machines try build test bench fresh"
+    asks["any"] = "machines try build test checks bench fresh"
 }
 
 FNR == NR {
     if ($0 ~ /^#/ || NF == 0) next
-    if (NF != 3) { print "Line " FNR " of the list has " NF " columns and not 3: " $0; bad = 1; next }
+    if (NF != 3) {
+        print "Line " FNR " of the list has " NF " columns and not 3: " $0
+        bad = 1
+        next
+    }
     count = split($3, each, ",")
     for (i = 1; i <= count; i++) if (each[i] == "any" || !(each[i] in asks)) {
         print $1 " has the unknown use " each[i]; bad = 1
@@ -37,10 +42,16 @@ FNR == NR {
     count = split(asks[$1], ask, " ")
     found = 0
     for (i = 1; i <= count; i++) if (index(uses[program], "," ask[i] ",")) found = 1
-    if (!found) { print $3 " is in the list, but for none of the uses " asks[$1] "; " $2 " calls it"; bad = 1 }
+    if (!found) {
+        print $3 " is in the list, but for none of the uses " asks[$1] "; " $2 " calls it"
+        bad = 1
+    }
 }
 
 END {
-    for (program in named) if (!(program in called)) { print named[program] " is in the list, but nothing calls it"; bad = 1 }
+    for (program in named) if (!(program in called)) {
+        print named[program] " is in the list, but nothing calls it"
+        bad = 1
+    }
     exit bad
 }

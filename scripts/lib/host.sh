@@ -1,7 +1,6 @@
 # shellcheck shell=sh
-# What scripts need of the host. Sourced, not run: the sourcing script stands in scripts/. Debian
-# packages that are missing are installed where this is root on Debian, and named otherwise, before
-# anything else happens.
+# What scripts need of the host. Sourced, not run: the sourcing script is in scripts/. Root on
+# Debian installs missing packages; otherwise they are named, before anything else happens.
 
 # need USE ...: the programs of scripts/lib/programs.txt that these uses name
 need() {
@@ -10,7 +9,8 @@ need() {
     [ -n "$packages" ] || return 0
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
         echo "Not found:$missing" >&2
-        echo "Install these packages and run this again (Debian, as root: apt-get install$packages)." >&2
+        echo 'Install these packages and run this again. On Debian, as root:' >&2
+        echo "apt-get install$packages" >&2
         exit 1
     fi
     echo "Not found:$missing"
@@ -64,8 +64,8 @@ there() {
 }
 
 # Installs $packages without a question, and starts nothing: neither now (policy-rc.d) nor at the
-# next boot. Nobody who runs our tests asked for a Docker engine or an SSH server on this host; the
-# tests start their own and need only the programs.
+# next boot. A user who runs the tests did not order a Docker engine or an SSH server on this host;
+# the tests start their own and need only the programs.
 install_packages() {
     apt_update
     units_before=$(enabled_units)
@@ -100,27 +100,28 @@ enabled_units() {
 # for another apt. What it said is shown only if it failed.
 quiet_apt() {
     said=$(DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none \
-        apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confdef \
+            -o Dpkg::Options::=--force-confold \
         "$@" </dev/null 2>&1) || {
         printf '%s\n' "$said" >&2
         return 1
     }
 }
 
-# A source that does not answer is no reason to end: whether the packages can be had is for their
-# installation to find out.
+# A source that does not answer is no reason to end: the installation finds out whether the packages
+# are available.
 apt_update() {
     [ -n "${apt_is_updated:-}" ] || quiet_apt update || true
     apt_is_updated=1
 }
 
-# Rust comes from rustup, into the home of whoever installed it: with sudo that is another home than
-# root's.
+# Rust comes from rustup, in the home of the user who installed it: with sudo that is not root's.
 need_rust() {
     command -v cargo >/dev/null 2>&1 && return
     rust_home=$(getent passwd "${SUDO_USER:-}" | cut -d : -f 6)
     [ -n "$rust_home" ] && [ -x "$rust_home/.cargo/bin/cargo" ] && return
-    echo 'Rust is missing: cargo is not in PATH. Install it with rustup (https://rustup.rs), then run this again.' >&2
+    echo 'Rust is missing: cargo is not in PATH.' >&2
+    echo 'Install it with rustup (https://rustup.rs), then run this again.' >&2
     exit 1
 }
 
@@ -143,7 +144,8 @@ need_root() {
 # Debian's mirror as this host has it.
 mirror() {
     # shellcheck disable=SC2016 # the braces are apt's
-    uri=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null | sed -n 's|/dists/.*||p' | head -n 1)
+    uri=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' 'Origin: Debian' \
+        2>/dev/null | sed -n 's|/dists/.*||p' | head -n 1)
     [ -n "$uri" ] || {
         echo 'The package sources of this host name no Debian mirror.' >&2
         exit 1
@@ -156,16 +158,19 @@ from_sid() {
     from_debian sid "$@"
 }
 
-# from_debian SUITE DIR PACKAGE ...: unpacks packages of that suite of Debian below DIR, without installing them
+# from_debian SUITE DIR PACKAGE ...: unpacks packages of that suite of Debian below DIR, without
+# installing them
 from_debian() {
     suite=$1
     dir=$2
     shift 2
     apt_update
     work=$(mktemp -d)
-    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$(mirror)" "$suite" >"$work/sources.list"
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+        "$(mirror)" "$suite" >"$work/sources.list"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$dir"
-    options="-o Dir::Etc::sourcelist=$work/sources.list -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$work/lists"
+    options="-o Dir::Etc::sourcelist=$work/sources.list -o Dir::Etc::sourceparts=/dev/null"
+    options="$options -o Dir::State::lists=$work/lists"
     options="$options -o Dir::Cache=$work/cache -o APT::Sandbox::User=root"
     # shellcheck disable=SC2086 # words without blanks
     (cd "$work" && apt-get $options update -qq && apt-get $options download -qq "$@" >/dev/null)
@@ -175,7 +180,8 @@ from_debian() {
     rm -rf "$work"
 }
 
-# docker_client VERSION: a docker client of that major version or a later one, found or fetched. What was fetched comes first in PATH.
+# docker_client VERSION: a docker client of that major version or a later one, found or fetched.
+# What was fetched comes first in PATH.
 docker_client() {
     found=$(docker --version 2>/dev/null) || found=
     found=${found#Docker version }
@@ -190,17 +196,19 @@ docker_client() {
     export PATH
 }
 
-# Docker's BuildKit client and compose: a folder of plugins, for configurations of their own.
+# Docker's BuildKit client and compose: a directory of plugins, for configurations of their own.
 docker_plugins() {
     DOCKBRIDGE_TEST_PLUGINS=$cache/plugins/usr/libexec/docker/cli-plugins
     export DOCKBRIDGE_TEST_PLUGINS
-    [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-buildx" ] && [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-compose" ] && return
+    [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-buildx" ] &&
+        [ -x "$DOCKBRIDGE_TEST_PLUGINS/docker-compose" ] && return
     echo 'Fetching docker buildx and compose'
     from_sid "$cache/plugins" docker-buildx docker-compose
 }
 
-# Docker clients of several versions for the tests that compare them: the directory that DOCKBRIDGE_TEST_CLIENTS names holds
-# VERSION/docker for each. A client that cannot be obtained is missing there, and the tests pass over it.
+# Docker clients of several versions for the tests that compare them: the directory that
+# DOCKBRIDGE_TEST_CLIENTS names holds VERSION/docker for each. A client that cannot be obtained is
+# missing there, and the tests skip it.
 docker_clients() {
     DOCKBRIDGE_TEST_CLIENTS=$cache/clients
     export DOCKBRIDGE_TEST_CLIENTS
@@ -212,7 +220,9 @@ docker_clients() {
         mkdir -p "$DOCKBRIDGE_TEST_CLIENTS/28.2"
         cp -L "$(command -v docker)" "$DOCKBRIDGE_TEST_CLIENTS/28.2/docker"
         ;;
-    *) echo 'Docker client 28.2 is in no suite of Debian, and the host has another: it is passed over' ;;
+    *)
+        echo 'Docker client 28.2 is in no suite of Debian, and the host has another: it is skipped'
+        ;;
     esac
 }
 
@@ -221,26 +231,33 @@ docker_client_of() {
     [ ! -x "$DOCKBRIDGE_TEST_CLIENTS/$1/docker" ] || return 0
     echo "Fetching docker client $1 of Debian $2"
     client=$(mktemp -d) found=
-    if from_debian "$2" "$client" "$3" && found=$("$client/usr/bin/docker" --version) && [ "${found#Docker version "$1".}" != "$found" ]; then
+    if from_debian "$2" "$client" "$3" && found=$("$client/usr/bin/docker" --version) &&
+        [ "${found#Docker version "$1".}" != "$found" ]; then
         mkdir -p "$DOCKBRIDGE_TEST_CLIENTS/$1"
         mv "$client/usr/bin/docker" "$DOCKBRIDGE_TEST_CLIENTS/$1/docker"
     else
-        echo "Docker client $1 is not obtained (${found:-nothing fetched}): it is passed over"
+        echo "Docker client $1 is not obtained (${found:-nothing fetched}): it is skipped"
     fi
     rm -rf "$client"
 }
 
-# Other Docker clients' own test suites, for the tests that run them: docker-py's from PyPI, bollard's from crates.io (built here), and Debian's
-# registry of images, which both want. DOCKBRIDGE_TEST_SUITES names their folder; what cannot be had is not in it.
+# Other Docker clients' own test suites, for the tests that run them: docker-py's from PyPI,
+# bollard's from crates.io (built here), and Debian's registry of images, which both want.
+# DOCKBRIDGE_TEST_SUITES names their directory; what cannot be obtained is not in it.
 docker_suites() {
     DOCKBRIDGE_TEST_SUITES=$cache/suites
     export DOCKBRIDGE_TEST_SUITES
     mkdir -p "$DOCKBRIDGE_TEST_SUITES"
-    # Each version speaks the API of the machines' engine (1.45). Later source archives of docker-py come without tests.
-    [ -d "$DOCKBRIDGE_TEST_SUITES/docker-py" ] || docker_py 7.0.0 || echo 'The suite of docker-py is not reached: it is passed over'
-    [ -d "$DOCKBRIDGE_TEST_SUITES/bollard" ] || bollard 0.17.1 || echo 'The suite of bollard is not reached: it is passed over'
-    [ -d "$DOCKBRIDGE_TEST_SUITES/testcontainers" ] || testcontainers || echo 'Testcontainers is not reached: it is passed over'
-    [ -d "$DOCKBRIDGE_TEST_SUITES/registry" ] || registry || echo 'The registry of images is not reached: it is passed over'
+    # Each version speaks the API of the machines' engine (1.45). Later source archives of docker-py
+    # come without tests.
+    [ -d "$DOCKBRIDGE_TEST_SUITES/docker-py" ] || docker_py 7.0.0 ||
+        echo 'The suite of docker-py is not reached: it is skipped'
+    [ -d "$DOCKBRIDGE_TEST_SUITES/bollard" ] || bollard 0.17.1 ||
+        echo 'The suite of bollard is not reached: it is skipped'
+    [ -d "$DOCKBRIDGE_TEST_SUITES/testcontainers" ] || testcontainers ||
+        echo 'Testcontainers is not reached: it is skipped'
+    [ -d "$DOCKBRIDGE_TEST_SUITES/registry" ] || registry ||
+        echo 'The registry of images is not reached: it is skipped'
 }
 
 # Host programs: /usr/lib/python3*/ensurepip
@@ -248,12 +265,15 @@ docker_py() {
     echo "Fetching docker-py $1 and its tests"
     work=$(mktemp -d)
     python3 -m venv "$work/python" &&
-        "$work/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary docker -d "$work" "docker==$1" &&
+        "$work/python/bin/pip" download \
+            --quiet --disable-pip-version-check --no-deps --no-binary docker -d "$work" \
+            "docker==$1" &&
         tar -x -z -f "$work/docker-$1.tar.gz" -C "$work" || return
     # Its own pins of that version.
     rm -rf "$DOCKBRIDGE_TEST_SUITES/python"
     python3 -m venv "$DOCKBRIDGE_TEST_SUITES/python" &&
-        "$DOCKBRIDGE_TEST_SUITES/python/bin/pip" install --quiet --disable-pip-version-check requests==2.31.0 'urllib3<2.3' packaging paramiko \
+        "$DOCKBRIDGE_TEST_SUITES/python/bin/pip" install \
+            --quiet --disable-pip-version-check requests==2.31.0 'urllib3<2.3' packaging paramiko \
             websocket-client pytest==7.4.2 pytest-timeout==2.1.0 || return
     mv "$work/docker-$1" "$DOCKBRIDGE_TEST_SUITES/docker-py"
     rm -rf "$work"
@@ -265,8 +285,10 @@ testcontainers() {
     work=$(mktemp -d)
     npm install --silent --no-audit --no-fund --prefix "$work" testcontainers@10.28.0 || return
     python3 -m venv "$work/python" || return
-    "$work/python/bin/pip" install --quiet --disable-pip-version-check testcontainers==4.15.0 || return
-    # Its programs name the directory that they were made in; the interpreter finds its packages wherever it stands.
+    "$work/python/bin/pip" install --quiet --disable-pip-version-check testcontainers==4.15.0 ||
+        return
+    # Its programs name the directory that they were made in; the interpreter finds its packages
+    # wherever it stands.
     mv "$work" "$DOCKBRIDGE_TEST_SUITES/testcontainers"
 }
 
@@ -275,18 +297,25 @@ bollard() {
     work=$(mktemp -d)
     mkdir "$work/src"
     : >"$work/src/lib.rs"
-    printf '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nbollard = "=%s"\n' "$1" >"$work/Cargo.toml"
-    found=$(cd "$work" && cargo metadata --quiet --format-version 1 | jq -er '.packages[] | select(.name == "bollard").manifest_path') || return
+    {
+        printf '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n'
+        printf '[dependencies]\nbollard = "=%s"\n' "$1"
+    } >"$work/Cargo.toml"
+    found=$(cd "$work" && cargo metadata --quiet --format-version 1 |
+        jq -er '.packages[] | select(.name == "bollard").manifest_path') || return
     cp -r "$(dirname "$found")" "$work/bollard"
     # A workspace of its own, wherever it stands.
     printf '\n[workspace]\n' >>"$work/bollard/Cargo.toml"
     mkdir "$work/bollard/bin"
-    # Only the programs are kept. BuildKit's part is in, for its protocol of its own inside an upgraded connection.
+    # Only the programs are kept. BuildKit's part is in, for its protocol of its own inside an
+    # upgraded connection.
     (
         cd "$work/bollard"
         export CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0
-        cargo test --target-dir "$work/target" --quiet --locked --features buildkit --tests --no-run --message-format json |
-            jq -r 'select(.reason == "compiler-artifact" and .executable and .target.kind == ["test"]) | .target.name + " " + .executable'
+        cargo test --target-dir "$work/target" --quiet --locked --features buildkit \
+            --tests --no-run --message-format json |
+            jq -r 'select(.reason == "compiler-artifact" and .executable)' |
+            jq -r 'select(.target.kind == ["test"]) | .target.name + " " + .executable'
     ) >"$work/programs" || return
     [ -s "$work/programs" ] || return
     while read -r name program; do
@@ -300,7 +329,8 @@ registry() {
     echo 'Fetching a registry of images'
     work=$(mktemp -d)
     apt_update
-    (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root docker-registry >/dev/null && dpkg -x docker-registry_*.deb registry) || return
+    (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root docker-registry >/dev/null &&
+        dpkg -x docker-registry_*.deb registry) || return
     mv "$work/registry" "$DOCKBRIDGE_TEST_SUITES/registry"
     rm -rf "$work"
 }

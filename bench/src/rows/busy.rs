@@ -16,16 +16,16 @@ use crate::stage::Stage;
 
 const IDLE: &str = "idle p50 ms";
 const LOADED: &str = "p50 ms";
-/// By then every buffer on the way is full.
+/// By then every buffer on the route is full.
 const WARM_UP: Duration = Duration::from_millis(1500);
-/// Between two requests, as somebody who types.
+/// Between two requests, as when a user types.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub const ROW: Row = Row {
     id: "busy",
     title: "request while an upload fills the \
         link",
-    ways: COMMON,
+    routes: COMMON,
     shown: &[LOADED, IDLE, "p99 ms"],
     measure,
     goals,

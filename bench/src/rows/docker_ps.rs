@@ -1,4 +1,4 @@
-//! `docker ps`, the whole command as a person types it.
+//! `docker ps`, the whole command as a user types it.
 
 use std::process::Stdio;
 
@@ -9,13 +9,13 @@ use crate::clock;
 use crate::goal::{Figures, Goal, Of};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const ROW: Row = Row {
     id: "ps",
     title: "`docker ps`",
-    ways: COMMON,
+    routes: COMMON,
     shown: &["p50 ms", "p99 ms"],
     measure,
     goals,
@@ -38,5 +38,5 @@ fn goals(link: Link) -> Vec<Goal> {
         Link::Wan30 => 0.40,
         Link::Wan25 => 0.42,
     };
-    vec![Goal::at_most("p50 ms", factor, Of::Way(Way::Forward))]
+    vec![Goal::at_most("p50 ms", factor, Of::Route(Route::Forward))]
 }

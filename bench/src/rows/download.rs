@@ -7,14 +7,14 @@ use super::{COMMON, Row};
 use crate::goal::{Figures, Goal, Of};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const ROW: Row = Row {
     id: "download",
     title: "download, \
     incompressible",
-    ways: COMMON,
+    routes: COMMON,
     shown: &[RATE, CPU],
     measure,
     goals,
@@ -29,14 +29,14 @@ fn goals(link: Link) -> Vec<Goal> {
     match link {
         Link::Plain => {
             vec![
-                Goal::at_least(RATE, 1.0, Of::Way(Way::ForwardGcm)),
-                Goal::at_most(CPU, 1.0, Of::Way(Way::ForwardGcm)),
+                Goal::at_least(RATE, 1.0, Of::Route(Route::ForwardGcm)),
+                Goal::at_most(CPU, 1.0, Of::Route(Route::ForwardGcm)),
             ]
         }
         // The first is for one connection, the second for several of them.
         Link::Wan30 => vec![
-            Goal::at_least(RATE, 0.95, Of::Way(Way::Tcp)),
-            Goal::at_least(RATE, 1.2, Of::Way(Way::Tcp)),
+            Goal::at_least(RATE, 0.95, Of::Route(Route::Tcp)),
+            Goal::at_least(RATE, 1.2, Of::Route(Route::Tcp)),
         ],
         Link::Wan25 => vec![Goal::at_least(RATE, 0.99, Of::Best)],
     }

@@ -2,20 +2,20 @@
 
 use anyhow::Result;
 
-use super::transfer::{RATE, download, repeat_anew, upload};
+use super::transfer::{RATE, download, repeat_with_new_tunnels, upload};
 use super::{Row, SHARED};
 use crate::engine::NOISE;
 use crate::goal::{Figures, Goal, Of};
 use crate::link::Link;
 use crate::peer::{Engine, Peer};
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const UPLOAD: Row = Row {
     id: "first-upload",
     title: "first upload of a \
         tunnel",
-    ways: SHARED,
+    routes: SHARED,
     shown: &[RATE],
     measure: measure_upload,
     goals,
@@ -25,7 +25,7 @@ pub const DOWNLOAD: Row = Row {
     id: "first-download",
     title: "first download of a \
         tunnel",
-    ways: SHARED,
+    routes: SHARED,
     shown: &[RATE],
     measure: measure_download,
     goals,
@@ -34,7 +34,7 @@ pub const DOWNLOAD: Row = Row {
 pub const TURN: Row = Row {
     id: "first-turn",
     title: "first download of a tunnel, after an upload",
-    ways: SHARED,
+    routes: SHARED,
     shown: &[RATE],
     measure: measure_turn,
     goals,
@@ -43,7 +43,7 @@ pub const TURN: Row = Row {
 pub const FORWARD: Row = Row {
     id: "first-forward",
     title: "first transfer of a tunnel, a download through a port",
-    ways: SHARED,
+    routes: SHARED,
     shown: &[RATE],
     measure: measure_forward,
     goals: goals_of_forward,
@@ -51,7 +51,7 @@ pub const FORWARD: Row = Row {
 
 fn measure_upload(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let length = stage.first_upload_mib() << 20;
-    repeat_anew(
+    repeat_with_new_tunnels(
         Engine::Nothing,
         peer,
         stage,
@@ -63,7 +63,7 @@ fn measure_upload(peer: &Peer, stage: &Stage) -> Result<Figures> {
 
 fn measure_download(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let length = stage.first_download_mib() << 20;
-    repeat_anew(
+    repeat_with_new_tunnels(
         Engine::Nothing,
         peer,
         stage,
@@ -79,14 +79,14 @@ fn measure_turn(peer: &Peer, stage: &Stage) -> Result<Figures> {
         let mut connection = peer.dial(Engine::Nothing)?;
         upload(&mut connection, &NOISE, stage.first_upload_mib() << 20)
     };
-    repeat_anew(Engine::Nothing, peer, stage, length, before, |connection| {
+    repeat_with_new_tunnels(Engine::Nothing, peer, stage, length, before, |connection| {
         download(connection, length)
     })
 }
 
 fn measure_forward(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let length = stage.first_download_mib() << 20;
-    repeat_anew(
+    repeat_with_new_tunnels(
         Engine::Published,
         peer,
         stage,
@@ -96,13 +96,13 @@ fn measure_forward(peer: &Peer, stage: &Stage) -> Result<Figures> {
     )
 }
 
-/// Nobody knows yet that it is big: it goes by the agent's session, which is one connection.
+/// It is not known to be big yet: it uses the agent's session, which is one connection.
 fn goals_of_forward(link: Link) -> Vec<Goal> {
     match link {
-        Link::Plain => vec![Goal::at_least(RATE, 0.9, Of::Way(Way::Forward))],
+        Link::Plain => vec![Goal::at_least(RATE, 0.9, Of::Route(Route::Forward))],
         Link::Wan30 => vec![
-            Goal::at_least(RATE, 0.9, Of::Way(Way::Tcp)),
-            Goal::at_least(RATE, 1.0, Of::Way(Way::Forward)),
+            Goal::at_least(RATE, 0.9, Of::Route(Route::Tcp)),
+            Goal::at_least(RATE, 1.0, Of::Route(Route::Forward)),
         ],
         Link::Wan25 => vec![Goal::at_least(RATE, 0.97, Of::Best)],
     }
@@ -110,10 +110,10 @@ fn goals_of_forward(link: Link) -> Vec<Goal> {
 
 fn goals(link: Link) -> Vec<Goal> {
     match link {
-        Link::Plain => vec![Goal::at_least(RATE, 0.9, Of::Way(Way::ForwardGcm))],
+        Link::Plain => vec![Goal::at_least(RATE, 0.9, Of::Route(Route::ForwardGcm))],
         Link::Wan30 => vec![
-            Goal::at_least(RATE, 1.0, Of::Way(Way::Tcp)),
-            Goal::at_least(RATE, 1.0, Of::Way(Way::Forward)),
+            Goal::at_least(RATE, 1.0, Of::Route(Route::Tcp)),
+            Goal::at_least(RATE, 1.0, Of::Route(Route::Forward)),
         ],
         Link::Wan25 => vec![Goal::at_least(RATE, 0.97, Of::Best)],
     }

@@ -12,8 +12,8 @@ use crate::goal::{Figures, Goal, Of};
 use crate::http::{get, read_answer};
 use crate::link::Link;
 use crate::peer::{Connection, Engine, Peer};
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 const CLIENTS: usize = 16;
 const REQUESTS: &str = "requests/s";
@@ -23,7 +23,7 @@ pub const NEW: Row = Row {
     id: "forward",
     title: "forwarded web server, a connection for each \
         request",
-    ways: SHARED,
+    routes: SHARED,
     shown: SHOWN,
     measure: on_new,
     goals,
@@ -32,7 +32,7 @@ pub const NEW: Row = Row {
 pub const KEPT: Row = Row {
     id: "forward-kept",
     title: "forwarded web server, kept connections",
-    ways: SHARED,
+    routes: SHARED,
     shown: SHOWN,
     measure: on_kept,
     goals: goals_of_kept,
@@ -41,7 +41,7 @@ pub const KEPT: Row = Row {
 pub const BULK: Row = Row {
     id: "forward-bulk",
     title: "download through a forwarded port",
-    ways: SHARED,
+    routes: SHARED,
     shown: &[RATE, CPU],
     measure: bulk,
     goals: goals_of_bulk,
@@ -58,8 +58,8 @@ fn on_kept(peer: &Peer, stage: &Stage) -> Result<Figures> {
     })
 }
 
-/// Sixteen clients ask for some seconds, each as soon as it has its answer; `connection` may give
-/// back the one that it had.
+/// Sixteen clients ask for some seconds, each as soon as it has its answer; `connection` may
+/// return the one that it used.
 fn asked(
     stage: &Stage,
     connection: impl Fn(Option<Connection>) -> Result<Connection> + Sync,
@@ -76,7 +76,7 @@ fn asked(
         }
         Ok(seconds)
     };
-    // What has to be made once is made.
+    // A first request opens what stays open.
     client(Duration::from_millis(300), clock::now())?;
     let begun = clock::now();
     let answered: Vec<Result<Vec<f64>>> = std::thread::scope(|scope| {
@@ -105,20 +105,20 @@ fn bulk(peer: &Peer, stage: &Stage) -> Result<Figures> {
 
 fn goals(link: Link) -> Vec<Goal> {
     vec![match link {
-        Link::Plain => Goal::at_least(REQUESTS, 0.9, Of::Way(Way::Forward)),
-        // `ssh -L` asks for a channel first and for the page then.
-        Link::Wan30 | Link::Wan25 => Goal::at_least(REQUESTS, 1.2, Of::Way(Way::Forward)),
+        Link::Plain => Goal::at_least(REQUESTS, 0.9, Of::Route(Route::Forward)),
+        // `ssh -L` opens a channel first, then requests the page.
+        Link::Wan30 | Link::Wan25 => Goal::at_least(REQUESTS, 1.2, Of::Route(Route::Forward)),
     }]
 }
 
 fn goals_of_kept(_: Link) -> Vec<Goal> {
-    vec![Goal::at_least(REQUESTS, 0.9, Of::Way(Way::Forward))]
+    vec![Goal::at_least(REQUESTS, 0.9, Of::Route(Route::Forward))]
 }
 
 fn goals_of_bulk(link: Link) -> Vec<Goal> {
     vec![match link {
-        Link::Plain => Goal::at_least(RATE, 1.0, Of::Way(Way::Forward)),
-        Link::Wan30 => Goal::at_least(RATE, 0.95, Of::Way(Way::Tcp)),
+        Link::Plain => Goal::at_least(RATE, 1.0, Of::Route(Route::Forward)),
+        Link::Wan30 => Goal::at_least(RATE, 0.95, Of::Route(Route::Tcp)),
         Link::Wan25 => Goal::at_least(RATE, 0.99, Of::Best),
     }]
 }

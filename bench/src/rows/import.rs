@@ -12,11 +12,11 @@ use crate::data::noise;
 use crate::goal::{Figures, Goal, Of};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const ROW: Row =
-    Row { id: "import", title: "`docker import`", ways: COMMON, shown: &[RATE], measure, goals };
+    Row { id: "import", title: "`docker import`", routes: COMMON, shown: &[RATE], measure, goals };
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let file = noise(&stage.data, stage.file_mib());
@@ -42,7 +42,7 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 pub fn goals(link: Link) -> Vec<Goal> {
     vec![match link {
         Link::Plain => Goal::at_least(RATE, 0.95, Of::BestProtected),
-        Link::Wan30 => Goal::at_least(RATE, 0.95, Of::Way(Way::Tcp)),
+        Link::Wan30 => Goal::at_least(RATE, 0.95, Of::Route(Route::Tcp)),
         Link::Wan25 => Goal::at_least(RATE, 0.99, Of::Best),
     }]
 }

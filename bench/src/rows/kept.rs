@@ -8,14 +8,14 @@ use crate::goal::{Figures, Goal, Of};
 use crate::http::{get, read_answer};
 use crate::link::Link;
 use crate::peer::{Connection, Engine, Peer};
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const ROW: Row = Row {
     id: "kept",
     title: "request on a kept \
     connection",
-    ways: COMMON,
+    routes: COMMON,
     shown: &["p50 ms", "p99 ms"],
     measure,
     goals,
@@ -41,7 +41,7 @@ pub fn once(connection: &mut Connection) -> Result<f64> {
 
 fn goals(link: Link) -> Vec<Goal> {
     match link {
-        Link::Plain => vec![Goal::at_most("p50 ms", 1.2, Of::Way(Way::Forward))],
+        Link::Plain => vec![Goal::at_most("p50 ms", 1.2, Of::Route(Route::Forward))],
         Link::Wan30 | Link::Wan25 => vec![Goal::at_most("p50 ms", 1.05, Of::RoundTrip)],
     }
 }

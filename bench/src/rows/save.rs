@@ -15,7 +15,7 @@ use crate::peer::Peer;
 use crate::stage::Stage;
 
 pub const ROW: Row =
-    Row { id: "save", title: "`docker save`", ways: COMMON, shown: &[RATE], measure, goals };
+    Row { id: "save", title: "`docker save`", routes: COMMON, shown: &[RATE], measure, goals };
 
 fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
     let image = format!("bench/noise{}", stage.file_mib());

@@ -10,8 +10,8 @@ use crate::goal::{Figures, Goal, Of};
 use crate::http::{get, read_answer};
 use crate::link::Link;
 use crate::peer::{Engine, Peer};
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 const IN_FLIGHT: usize = 50;
 const SHOWN: &[&str] = &["s per 1000", "answered %", "per s", "p50 ms", "p99 ms"];
@@ -20,15 +20,15 @@ pub const ROW: Row = Row {
     id: "short",
     title: "1,000 short requests, 50 in \
     flight",
-    ways: COMMON,
+    routes: COMMON,
     shown: SHOWN,
     measure,
     goals,
 };
 
 fn measure(peer: &Peer, _: &Stage) -> Result<Figures> {
-    // The ones with a login each would take minutes.
-    let wanted = if peer.way.opens_by_login() { 300 } else { 1000 };
+    // Routes with a login for each request would take minutes.
+    let wanted = if peer.route.opens_by_login() { 300 } else { 1000 };
     let begun = clock::now();
     let asked = AtomicUsize::new(0);
     let seconds: Vec<f64> = std::thread::scope(|scope| {
@@ -63,12 +63,12 @@ fn once(peer: &Peer) -> Result<f64> {
 fn goals(link: Link) -> Vec<Goal> {
     let mut goals = vec![Goal::at_least("answered %", 1.0, Of::Number(100.0))];
     match link {
-        Link::Plain => goals.push(Goal::at_least("per s", 1.0, Of::Way(Way::Forward))),
+        Link::Plain => goals.push(Goal::at_least("per s", 1.0, Of::Route(Route::Forward))),
         Link::Wan30 => {
-            goals.push(Goal::at_most("s per 1000", 0.6, Of::Way(Way::Tcp)));
-            goals.push(Goal::at_most("p99 ms", 1.2, Of::Way(Way::Tcp)));
+            goals.push(Goal::at_most("s per 1000", 0.6, Of::Route(Route::Tcp)));
+            goals.push(Goal::at_most("p99 ms", 1.2, Of::Route(Route::Tcp)));
         }
-        Link::Wan25 => goals.push(Goal::at_most("s per 1000", 0.6, Of::Way(Way::Forward))),
+        Link::Wan25 => goals.push(Goal::at_most("s per 1000", 0.6, Of::Route(Route::Forward))),
     }
     goals
 }

@@ -8,14 +8,14 @@ use crate::data::sources;
 use crate::goal::{Figures, Goal, Of};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const ROW: Row = Row {
     id: "source",
     title: "upload, source \
     tree",
-    ways: &Way::ALL,
+    routes: &Route::ALL,
     shown: &[RATE, CPU],
     measure,
     goals,
@@ -30,10 +30,10 @@ fn measure(peer: &Peer, stage: &Stage) -> Result<Figures> {
 fn goals(link: Link) -> Vec<Goal> {
     match link {
         Link::Plain => vec![Goal::at_least(RATE, 1.0, Of::BestProtected)],
-        Link::Wan30 => vec![Goal::at_least(RATE, 2.5, Of::Way(Way::Tcp))],
+        Link::Wan30 => vec![Goal::at_least(RATE, 2.5, Of::Route(Route::Tcp))],
         Link::Wan25 => vec![
             Goal::at_least(RATE, 4.0, Of::Best),
-            Goal::at_least(RATE, 1.5, Of::Way(Way::ForwardZlib)),
+            Goal::at_least(RATE, 1.5, Of::Route(Route::ForwardZlib)),
         ],
     }
 }

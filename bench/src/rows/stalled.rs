@@ -15,15 +15,15 @@ use crate::stage::Stage;
 
 const UNDISTURBED: &str = "undisturbed p99 ms";
 const DISTURBED: &str = "p99 ms";
-/// By then every buffer on the way is full.
+/// By then every buffer on the route is full.
 const FILLED: Duration = Duration::from_secs(5);
-/// Who waits longer is stalled, too.
+/// A client that waits longer is stalled, too.
 const LIMIT: Duration = Duration::from_secs(3);
 
 pub const ROW: Row = Row {
     id: "stalled",
     title: "other clients while one reader is stalled",
-    ways: SHARED,
+    routes: SHARED,
     shown: &[DISTURBED, UNDISTURBED, "answered %"],
     measure,
     goals,

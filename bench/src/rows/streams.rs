@@ -28,7 +28,7 @@ const STACK: usize = 128 * 1024;
 pub const FEW: Row = Row {
     id: "streams",
     title: "200 long streams",
-    ways: COMMON,
+    routes: COMMON,
     shown: SHOWN,
     measure: |peer, stage| measure(peer, stage, 200),
     goals: few,
@@ -36,7 +36,7 @@ pub const FEW: Row = Row {
 pub const MANY: Row = Row {
     id: "streams1000",
     title: "1,000 long streams",
-    ways: SHARED,
+    routes: SHARED,
     shown: SHOWN,
     measure: |peer, stage| measure(peer, stage, 1000),
     goals: many,
@@ -79,7 +79,7 @@ fn measure(peer: &Peer, stage: &Stage, count: usize) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Up to the first line of the log.
+/// Reads up to the first line of the log.
 fn open(peer: &Peer) -> Result<Connection> {
     let mut connection = peer.dial(Engine::Docker)?;
     connection.time_limit(OPENING)?;
@@ -92,7 +92,7 @@ fn open(peer: &Peer) -> Result<Connection> {
     Ok(connection)
 }
 
-/// How many of them bring at least every other line, and what `look` sees in the middle of it.
+/// How many of them receive at least every other line, and what `look` returns in the middle.
 fn watch_lines(
     mut streams: Vec<Connection>,
     length: Duration,
@@ -128,7 +128,7 @@ fn watch_lines(
     Ok((flowing, seen.unwrap_or(f64::NAN)))
 }
 
-/// For this process; those that it has started keep what they had.
+/// For this process; its children keep their own.
 fn many_descriptors() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;

@@ -32,7 +32,7 @@ pub fn repeat(
     repeat_with(Engine::Nothing, peer, stage, length, transfer)
 }
 
-/// The same, by this way into the engine.
+/// The same, with this engine.
 pub fn repeat_with(
     engine: Engine,
     peer: &Peer,
@@ -44,8 +44,8 @@ pub fn repeat_with(
     summary(samples.collect::<Result<_>>()?)
 }
 
-/// The same, each time with a tunnel of its own after `before` was done with it.
-pub fn repeat_anew(
+/// The same, each time with a new tunnel, after `before` was done with it.
+pub fn repeat_with_new_tunnels(
     engine: Engine,
     peer: &Peer,
     stage: &Stage,
@@ -54,7 +54,7 @@ pub fn repeat_anew(
     transfer: impl Fn(&mut Connection) -> Result<()>,
 ) -> Result<Figures> {
     let samples = (0..stage.tunnels()).map(|_| {
-        let peer = Peer::start(peer.way, stage)?;
+        let peer = Peer::start(peer.route, stage)?;
         before(&peer)?;
         sample(engine, &peer, length, &transfer)
     });
@@ -108,7 +108,7 @@ fn summary(samples: Vec<Sample>) -> Result<Figures> {
     Ok(figures)
 }
 
-/// So many of them, in percent.
+/// Their share, in percent.
 pub fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole as f64
 }

@@ -8,13 +8,13 @@ use crate::engine::NOISE;
 use crate::goal::{Figures, Goal, Of};
 use crate::link::Link;
 use crate::peer::Peer;
+use crate::route::Route;
 use crate::stage::Stage;
-use crate::way::Way;
 
 pub const ROW: Row = Row {
     id: "upload",
     title: "upload, incompressible",
-    ways: COMMON,
+    routes: COMMON,
     shown: &[RATE, CPU],
     measure,
     goals,
@@ -29,11 +29,11 @@ fn goals(link: Link) -> Vec<Goal> {
     match link {
         Link::Plain => {
             vec![
-                Goal::at_least(RATE, 1.0, Of::Way(Way::ForwardGcm)),
-                Goal::at_most(CPU, 1.0, Of::Way(Way::ForwardGcm)),
+                Goal::at_least(RATE, 1.0, Of::Route(Route::ForwardGcm)),
+                Goal::at_most(CPU, 1.0, Of::Route(Route::ForwardGcm)),
             ]
         }
-        Link::Wan30 => vec![Goal::at_least(RATE, 1.25, Of::Way(Way::Tcp))],
+        Link::Wan30 => vec![Goal::at_least(RATE, 1.25, Of::Route(Route::Tcp))],
         Link::Wan25 => vec![Goal::at_least(RATE, 0.99, Of::Best)],
     }
 }
