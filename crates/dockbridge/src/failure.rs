@@ -4,8 +4,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::credentials::refused_token_hints;
 use crate::output::with_arguments;
+use crate::token_hints::refused_token_hints;
 
 /// Nothing of ours answered: no daemon, no machine.
 pub const NOT_RUNNING: u8 = 3;
