@@ -1,7 +1,7 @@
-//! The API over HTTP. One pipeline for every request, in the order of the original: route (404
-//! before anything else), token (401), budget (429), method (405), read-only tokens (401), faults,
-//! body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the
-//! state while the lock is held. Nothing in here waits for machines.
+//! The API over HTTP. Every request passes one pipeline, in Hetzner's order: route (404 before
+//! anything else), token (401), budget (429), method (405), read-only tokens (401), faults, body
+//! (400), and then the route's own function, which gets a [`scope::Scope`] and changes the state
+//! while the lock is held. Nothing here waits for machines.
 
 mod absent;
 mod access;
@@ -18,7 +18,7 @@ mod list;
 pub(crate) mod listener;
 mod metrics;
 mod ordering;
-mod pokes;
+mod control;
 mod primary_ips;
 mod routes;
 mod scope;
@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::options::{Access, Limits, Token};
 use crate::state::World;
 use crate::work::engine::Engine;
-use crate::work::{Late, Mishap};
+use crate::work::{Late, ChainFault};
 use access::Tokens;
 use budget::Budgets;
 use counter::Counter;
@@ -48,7 +48,7 @@ use faults::{Faults, Kind};
 use list::Query;
 use scope::{Reply, Scope};
 
-/// A request as it came, read to its end.
+/// A request with its complete body.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -59,7 +59,7 @@ pub(crate) struct Request {
     pub(crate) is_local: bool,
 }
 
-/// What answers requests.
+/// Answers requests.
 pub(crate) struct Api {
     pub(crate) engine: Arc<Engine>,
     tokens: Tokens,
@@ -71,7 +71,7 @@ pub(crate) struct Api {
 
 type Answer = Response<Full<Bytes>>;
 
-/// What every recorded answer has beside its own headers.
+/// Headers of every recorded answer, besides those of the single answer.
 const HEADERS: [(&str, &str); 4] = [
     ("strict-transport-security", "max-age=15724800; includeSubDomains"),
     ("access-control-allow-origin", "*"),
@@ -95,10 +95,10 @@ impl Api {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer; none when the connection has to be cut instead.
+    /// The answer; `None` to cut the connection instead.
     pub(crate) async fn answer(&self, request: Request) -> Option<Answer> {
-        let mut answer = if request.path.starts_with(pokes::PREFIX) && request.is_local {
-            pokes::answer(self, &request).await
+        let mut answer = if request.path.starts_with(control::PREFIX) && request.is_local {
+            control::answer(self, &request).await
         } else {
             match self.answer_v1(&request).await {
                 Ok(answer) => answer?,
@@ -200,18 +200,18 @@ impl Api {
             _ => {}
         }
         let late = fault.and_then(|f| match f.kind {
-            Kind::SlowAttach => Some(Late { by: f.delay, stranger: false }),
-            Kind::WrongDevice => Some(Late { by: f.delay, stranger: true }),
+            Kind::SlowAttach => Some(Late { by: f.delay, wrong_disk: false }),
+            Kind::WrongDevice => Some(Late { by: f.delay, wrong_disk: true }),
             _ => None,
         });
-        let mishap = match fault.map(|f| (f.kind, f.delay)) {
-            Some((Kind::ActionError, _)) => Mishap::First,
-            Some((Kind::AttachError, _)) => Mishap::Attachments,
-            Some((Kind::ActionHang, delay)) => Mishap::Hangs(delay),
-            Some((Kind::NotStarted, _)) => Mishap::NotStarted,
-            Some((Kind::LeftOff, _)) => Mishap::LeftOff,
-            Some((Kind::StartsLate, delay)) => Mishap::StartsLate(delay),
-            _ => Mishap::None,
+        let chain_fault = match fault.map(|f| (f.kind, f.delay)) {
+            Some((Kind::ActionError, _)) => ChainFault::First,
+            Some((Kind::AttachError, _)) => ChainFault::Attachments,
+            Some((Kind::ActionHang, delay)) => ChainFault::Hangs(delay),
+            Some((Kind::NotStarted, _)) => ChainFault::NotStarted,
+            Some((Kind::LeftOff, _)) => ChainFault::LeftOff,
+            Some((Kind::StartsLate, delay)) => ChainFault::StartsLate(delay),
+            _ => ChainFault::None,
         };
         let call = Call {
             params,
@@ -219,7 +219,7 @@ impl Api {
             body: body?,
             fault: kind,
             late,
-            mishap,
+            chain_fault,
         };
         let reply = match request.method {
             Method::GET => self.look(&caller.project, &call, *handler, now)?,
@@ -254,7 +254,7 @@ impl Api {
             let project = projects.entry(name.to_owned()).or_default();
             let mut scope = Scope::new(name, project, ids, &self.engine, self.limits(), call, now);
             let reply = handler(&mut scope)?;
-            // What the request changed may bring servers under firewalls or out of them.
+            // The request may have brought servers under firewalls or out of them.
             scope.settle_firewalls();
             let (chains, effects) = scope.into_work();
             (reply, chains, effects)
@@ -265,18 +265,18 @@ impl Api {
     }
 }
 
-/// What a route's function is called with.
+/// Arguments of a route's function.
 pub(crate) struct Call {
     /// The ids in the path, in order.
     pub(crate) params: Vec<u64>,
     pub(crate) query: Query,
     pub(crate) body: Value,
-    /// The fault that this request met.
+    /// The fault injected into this request.
     pub(crate) fault: Option<Kind>,
-    /// How late the device of an attachment comes.
+    /// How late the device of an attachment appears.
     pub(crate) late: Option<Late>,
-    /// What becomes of the actions that it begins.
-    pub(crate) mishap: Mishap,
+    /// The fault of the actions that it starts.
+    pub(crate) chain_fault: ChainFault,
 }
 
 fn respond(request: &Request, reply: Reply) -> Answer {

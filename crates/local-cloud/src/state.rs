@@ -1,5 +1,5 @@
 //! What exists: the resources of every project, their actions and their locks. Plain data that
-//! changes only in place; it knows neither HTTP nor machines, and the time is always handed in.
+//! changes only in place; it knows neither HTTP nor machines, and callers pass the time in.
 
 pub(crate) mod action;
 pub(crate) mod firewall;
@@ -21,28 +21,28 @@ pub(crate) use records::{
 /// The API's ids: unique over all kinds and never reused.
 pub(crate) type Id = u64;
 
-/// Finished actions that a project remembers. The original keeps them for long; what waits for one
-/// asks within minutes.
+/// Number of finished actions that a project keeps. Hetzner keeps them for long; clients that wait
+/// for one ask within minutes.
 const KEPT_ACTIONS: usize = 2000;
 
-/// Everything, of all projects.
+/// All projects.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct World {
     pub(crate) ids: Ids,
     pub(crate) projects: BTreeMap<String, Project>,
 }
 
-/// Hands out ids.
+/// Generates ids.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ids {
     next: Id,
 }
 
-/// What one project has.
+/// The resources of one project.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Project {
     pub(crate) servers: BTreeMap<Id, Server>,
-    /// Those that are gone, for the bill.
+    /// Deleted ones, for the bill.
     #[serde(default)]
     pub(crate) past_servers: Vec<Server>,
     pub(crate) volumes: BTreeMap<Id, Volume>,
@@ -53,13 +53,13 @@ pub(crate) struct Project {
     #[serde(default)]
     pub(crate) addresses: BTreeMap<Id, FreeAddress>,
     pub(crate) actions: BTreeMap<Id, Action>,
-    /// What actions work on, with the action that runs now. Nothing runs when the state is loaded,
-    /// so it is not kept.
+    /// Resources that actions work on, with the running action. Not saved, because nothing runs
+    /// when the state is loaded.
     #[serde(skip)]
     pub(crate) locks: BTreeMap<Resource, Id>,
 }
 
-/// A thing that actions work on.
+/// A resource that actions work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Resource {
@@ -79,7 +79,7 @@ impl Resource {
         }
     }
 
-    /// As in an action's `resources`.
+    /// The name in an action's `resources`.
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Resource::Server(_) => "server",
@@ -109,7 +109,7 @@ impl World {
 }
 
 impl Project {
-    /// Writes down an action that has just been asked for.
+    /// Records a new action.
     pub(crate) fn record(
         &mut self,
         id: Id,
@@ -128,14 +128,14 @@ impl Project {
         }
     }
 
-    /// Whether an action works on it: any other action is refused.
+    /// Whether an action works on it; any other action is refused.
     pub(crate) fn is_locked(&self, resource: Resource) -> bool {
         self.locks.contains_key(&resource)
     }
 
     /// The property `locked` of a server. Recorded answers say `false` while `create_server` runs,
-    /// though other actions are refused by then, so it is no sign of a server that is on its way
-    /// up.
+    /// though other actions are already refused, so it does not indicate that a server is
+    /// starting.
     pub(crate) fn shows_locked(&self, server: Id) -> bool {
         let action = self.locks.get(&Resource::Server(server)).and_then(|id| self.actions.get(id));
         action.is_some_and(|a| !matches!(a.command.as_str(), "create_server" | "start_server"))

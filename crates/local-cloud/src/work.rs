@@ -1,6 +1,6 @@
-//! What actions do, in three pure parts around one effect: `begin` says what the machines have to
-//! do and changes the status on the way, `finish` writes down what came of it. Nothing in here
-//! waits; [`engine`] does.
+//! What actions do, in two pure functions around one effect: `begin` returns the effects for the
+//! machines and sets the status while they run, `finish` records the result. Nothing here waits;
+//! [`engine`] does.
 
 pub(crate) mod effect;
 pub(crate) mod engine;
@@ -49,12 +49,12 @@ pub(crate) enum Work {
     },
     DeleteServer(Id),
     CreateVolume(Id),
-    /// The device may come later than the action's success.
+    /// The device may appear later than the action's success.
     Attach {
         volume: Id,
         server: Id,
         late: Option<Late>,
-        /// The machine mounts it.
+        /// Whether the machine mounts it.
         automount: bool,
     },
     Detach(Id),
@@ -71,82 +71,82 @@ pub(crate) enum Work {
         firewall: Id,
         server: Id,
     },
-    /// Was done when it was asked for; only the action takes its time.
+    /// The request did it already; only the action takes time.
     Nothing,
 }
 
-/// One action of a chain; without an id nobody is told of it.
+/// One action of a chain; without an id it is invisible to clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) action: Option<Id>,
     pub(crate) work: Work,
 }
 
-/// Actions that run one after the other under one set of locks. A failed one fails those behind it.
+/// Actions that run one after the other under one set of locks. If one fails, those after it fail.
 #[derive(Debug, Clone)]
 pub(crate) struct Chain {
     pub(crate) project: String,
     pub(crate) steps: Vec<Step>,
     pub(crate) holds: Vec<Resource>,
-    pub(crate) mishap: Mishap,
+    pub(crate) chain_fault: ChainFault,
 }
 
-/// What goes wrong with a chain on order.
+/// An injected fault of a chain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Mishap {
+pub(crate) enum ChainFault {
     #[default]
     None,
-    /// The first action ends in an error without anything being done.
+    /// The first action fails, with no effect.
     First,
-    /// The attachments do.
+    /// The attachments fail, with no effect.
     Attachments,
-    /// Nothing moves for so long.
+    /// Nothing makes progress for this long.
     Hangs(Duration),
-    /// The server is made, its start ends in an error, and the server stays off. What is behind the
-    /// start is done all the same.
+    /// The server is created, its start fails, and it stays off. The steps after the start still
+    /// run.
     NotStarted,
-    /// The start ends in success, and the server stays off.
+    /// The start succeeds, but the server stays off.
     LeftOff,
-    /// The server is shown off for so long: for the first half its making still runs, for the
-    /// second half the start has not begun.
+    /// The server is shown as off for this long: for the first half its creation still runs, for
+    /// the second half its start has not begun.
     StartsLate(Duration),
 }
 
-/// What becomes of one step of a chain.
+/// What happens to one step of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum StepOutcome {
     IsDone,
-    /// Succeeds without anything being done.
+    /// Succeeds with no effect.
     IsSkipped,
-    /// Fails without anything being done, with the steps behind it.
+    /// Fails with no effect, with the steps after it.
     Fails(ActionError),
-    /// Fails without anything being done; the steps behind it are done.
+    /// Fails with no effect; the steps after it still run.
     FailsAlone(ActionError),
 }
 
-impl Mishap {
-    /// The fate of the step at this place of a chain.
-    pub(crate) fn fate(self, at: usize, work: &Work) -> Fate {
-        let failed = || Fate::Fails(ActionError::failed("Action failed"));
+impl ChainFault {
+    /// What happens to the step at this position of a chain.
+    pub(crate) fn step_outcome(self, at: usize, work: &Work) -> StepOutcome {
+        let failed = || StepOutcome::Fails(ActionError::failed("Action failed"));
         match (self, work) {
-            (Mishap::First, _) if at == 0 => failed(),
-            (Mishap::Attachments, Work::Attach { .. }) => failed(),
-            // As in reports of servers that were made and stayed off.
-            (Mishap::NotStarted, Work::Start(_)) => {
-                Fate::FailsAlone(ActionError::new("unknown_error", "Unknown Error"))
+            (ChainFault::First, _) if at == 0 => failed(),
+            (ChainFault::Attachments, Work::Attach { .. }) => failed(),
+            // As reported for servers that were created but stayed off.
+            (ChainFault::NotStarted, Work::Start(_)) => {
+                StepOutcome::FailsAlone(ActionError::new("unknown_error", "Unknown Error"))
             }
-            (Mishap::LeftOff, Work::Start(_)) => Fate::IsSkipped,
-            _ => Fate::IsDone,
+            (ChainFault::LeftOff, Work::Start(_)) => StepOutcome::IsSkipped,
+            _ => StepOutcome::IsDone,
         }
     }
 }
 
-/// A device that comes after its attachment has succeeded.
+/// A device that appears after its attachment has succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Late {
     pub(crate) by: Duration,
-    /// Until then, another disk stands under its name.
-    pub(crate) stranger: bool,
+    /// Whether another disk has its name until then.
+    pub(crate) wrong_disk: bool,
 }
 
 impl Work {
@@ -175,7 +175,7 @@ impl Work {
         }
     }
 
-    /// Called once for every begun or skipped work, with what came of it; a snapshot's effect gives
+    /// Called once for each started or skipped work, with its result; a snapshot's effect returns
     /// its size.
     pub(crate) fn finish(
         &self,
@@ -207,8 +207,9 @@ fn firewalls_of(project: &Project, server: Id) -> BTreeSet<Id> {
     project.servers.get(&server).map(|s| s.firewalls.keys().copied().collect()).unwrap_or_default()
 }
 
-/// Brings the firewalls of all servers to what their targets say: a label selector reaches servers
-/// that got their labels later. Servers that an action works on are left for the next time.
+/// Updates the firewalls of all servers to match their targets: a label selector also reaches
+/// servers that got their labels later. Servers that an action works on are left for the next
+/// call.
 pub(crate) fn settle_firewalls(
     name: &str,
     project: &mut Project,
@@ -255,7 +256,7 @@ pub(crate) fn settle_firewalls(
                 project: name.to_owned(),
                 steps,
                 holds: vec![Resource::Server(server)],
-                mishap: Mishap::None,
+                chain_fault: ChainFault::None,
             });
         }
     }

@@ -1,6 +1,6 @@
-//! Operations of the original that the local cloud does not have. All of them answer one error,
-//! which no client takes for the absence of a resource (404) nor repeats (5xx, 429). Lists of what
-//! it does not have are there and empty, so that clients which look for it go on.
+//! Hetzner's operations that the local cloud does not have. All of them answer one error, which no
+//! client takes for a missing resource (404) or repeats (5xx, 429). Lists of missing resources
+//! exist and are empty, so that clients which look there continue.
 
 use http::Method;
 

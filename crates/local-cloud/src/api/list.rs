@@ -1,4 +1,4 @@
-//! Lists: filters, label selectors, order and pages, over the objects as they are shown.
+//! Lists: filters, label selectors, order and pages, over the JSON objects.
 
 use std::cmp::Ordering;
 
@@ -11,10 +11,10 @@ use crate::state::labels::Selector;
 
 const DEFAULT_PER_PAGE: usize = 25;
 
-/// More is not refused but cut to this.
-const MOST_PER_PAGE: usize = 50;
+/// A larger number is reduced to this without an error.
+const MAX_PER_PAGE: usize = 50;
 
-/// The query part of a request, decoded, in order.
+/// The query string of a request, decoded, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -32,18 +32,17 @@ impl Query {
     }
 }
 
-/// What a list can be asked for.
+/// The parameters of a list.
 pub(super) struct Listing {
-    /// The name of the list in the answer.
+    /// Name of the list in the answer.
     pub(super) plural: &'static str,
-    /// Fields that it can be ordered by.
+    /// Fields that it can be sorted by.
     pub(super) sort: &'static [&'static str],
-    /// Parameters that have to be equal to the field of the same name; several values mean any of
-    /// them.
+    /// Parameters that must equal the field of the same name; several values match any of them.
     pub(super) equal: &'static [&'static str],
 }
 
-/// Where in a list an answer stands.
+/// The position of a page in a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
     page: usize,
@@ -61,7 +60,7 @@ impl Page {
             }),
         };
         let page = number("page", 1)?;
-        let per_page = number("per_page", DEFAULT_PER_PAGE)?.min(MOST_PER_PAGE);
+        let per_page = number("per_page", DEFAULT_PER_PAGE)?.min(MAX_PER_PAGE);
         Ok(Page { page, per_page, last: entries.div_ceil(per_page).max(1) })
     }
 
@@ -73,7 +72,7 @@ impl Page {
         (self.page > 1).then(|| self.page - 1)
     }
 
-    /// The `Link` header; none when everything is on one page.
+    /// The `Link` header; `None` if everything fits on one page.
     pub(super) fn link(self, host: &str, path: &str, query: &str) -> Option<String> {
         if self.last <= 1 && self.page == 1 {
             return None;
@@ -231,7 +230,7 @@ mod tests {
         assert!(
             link.starts_with(
                 "<http://h:1/v1/numbers?page=1&per_page=10&name=n0>; rel=prev, \
-            <http://h:1/v1/numbers?page=3&"
+                 <http://h:1/v1/numbers?page=3&"
             ),
             "{link}"
         );

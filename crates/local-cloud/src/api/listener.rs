@@ -12,10 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Api, Request};
 
-/// The longest body that is read. User data has at most 32 KiB.
-const LONGEST_BODY: usize = 1 << 20;
+/// Maximum size of a body in bytes. User data has at most 32 KiB.
+const MAX_BODY: usize = 1 << 20;
 
-/// The request was carried out and its answer thrown away.
+/// The request was carried out and its answer discarded.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was lost on purpose")]
 struct LostReply;
@@ -33,7 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<I
                 drop(api.engine.tasks.spawn(Box::pin(connection(stream, api.clone(), bridge))))
             }
             Err(error) => {
-                // Out of file descriptors, or the peer was gone already.
+                // No file descriptor is left, or the peer has disconnected.
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
@@ -73,8 +73,8 @@ async fn answer(
     is_local: bool,
 ) -> Result<http::Response<Full<Bytes>>, LostReply> {
     let (head, body) = request.into_parts();
-    // A body that is too long or breaks off is refused like one that is not JSON.
-    let body = Limited::new(body, LONGEST_BODY)
+    // A body that is too long or cut off is refused like invalid JSON.
+    let body = Limited::new(body, MAX_BODY)
         .collect()
         .await
         .map(|b| b.to_bytes())

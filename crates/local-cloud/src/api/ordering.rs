@@ -43,7 +43,7 @@ pub(super) fn pricing(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::ok(json!({"pricing": scope.catalogue.pricing_json()})))
 }
 
-/// Gone since October 2026.
+/// Removed in October 2026.
 pub(super) fn datacenters(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Err(ApiError::removed("2026-06-02-datacenters-deprecated"))
 }

@@ -1,9 +1,9 @@
-//! The table of all routes; those that the local cloud does not have stand in `absent`. `{id}`
-//! stands for digits, `{name}` for anything; the first pattern that fits is taken.
+//! The table of all routes; `absent` has those that the local cloud does not implement. `{id}`
+//! matches digits, `{name}` anything; the first matching pattern wins.
 
 use http::Method;
 
-use super::budget::Purse;
+use super::budget::Quota;
 use super::error::ApiError;
 use super::scope::{Reply, Scope};
 use super::{
@@ -91,7 +91,7 @@ static ROUTES: &[Route] = routes! {
     "primary_ips/{id}" { GET primary_ips::get, PUT primary_ips::update, DELETE primary_ips::delete }
 };
 
-/// The route of a path and the ids in it.
+/// The route of a path and the ids in the path.
 pub(super) fn find(path: &str) -> Option<(&'static Route, Vec<u64>)> {
     let path = path.strip_prefix("/v1/")?;
     ROUTES.iter().chain(absent::ROUTES).find_map(|route| Some((route, fits(route.pattern, path)?)))
@@ -111,9 +111,9 @@ fn fits(pattern: &str, path: &str) -> Option<Vec<u64>> {
     }
 }
 
-/// Which bucket a route is paid from.
-pub(super) fn budget(pattern: &str) -> Purse {
-    if pattern.starts_with("actions") { Purse::Actions } else { Purse::Everything }
+/// The bucket that pays for a route.
+pub(super) fn budget(pattern: &str) -> Quota {
+    if pattern.starts_with("actions") { Quota::Actions } else { Quota::Everything }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a route's function works with: one project, locked for the moment, and the means to start
+//! What a route's function works with: one project, locked for the request, and functions to start
 //! actions in it.
 
 use std::sync::{Mutex, PoisonError};
@@ -35,7 +35,7 @@ pub(crate) struct Scope<'a> {
     effects: Vec<Effect>,
 }
 
-/// An answer before it is written out.
+/// An answer before it is serialized.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(super) status: StatusCode,
@@ -111,14 +111,14 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Writes down an action; it runs once it is part of a [`Scope::start`].
+    /// Records an action; it runs once it is part of a [`Scope::start`].
     pub(super) fn action(&mut self, command: &'static str, resources: &[Resource]) -> Id {
         let id = self.ids.take();
         self.project.record(id, command, resources, self.now);
         id
     }
 
-    /// Locks what the actions work on and lets them run, one after the other, once the request is
+    /// Locks the actions' resources and runs the actions one after the other once the request is
     /// answered.
     pub(super) fn start(&mut self, steps: Vec<(Id, Work)>, holds: Vec<Resource>) {
         let Some((first, _)) = steps.first() else { return };
@@ -130,11 +130,11 @@ impl<'a> Scope<'a> {
             project: self.name.to_owned(),
             steps,
             holds,
-            mishap: self.call.mishap,
+            chain_fault: self.call.chain_fault,
         });
     }
 
-    /// One action on resources that it locks meanwhile.
+    /// Starts one action on resources that it locks.
     pub(super) fn start_one(
         &mut self,
         command: &'static str,
@@ -149,7 +149,7 @@ impl<'a> Scope<'a> {
         Ok(self.action_json(id))
     }
 
-    /// Applies and removes firewalls where the targets say so; tells the actions.
+    /// Applies and removes firewalls as their targets require; returns the actions.
     pub(super) fn settle_firewalls(&mut self) -> Vec<Id> {
         let (ids, now) = (&mut *self.ids, self.now);
         let chains = settle_firewalls(self.name, self.project, |project, command, resources| {
@@ -162,7 +162,7 @@ impl<'a> Scope<'a> {
         actions
     }
 
-    /// An effect outside of any action.
+    /// Runs an effect outside of any action.
     pub(super) fn afterwards(&mut self, effect: Effect) {
         self.effects.push(effect);
     }

@@ -1,5 +1,4 @@
-//! Servers: listing, ordering, changing, deleting. What is done to one later is in
-//! `server_actions`.
+//! Servers: list, create, change, delete. `server_actions` has the actions on them.
 
 use std::net::Ipv6Addr;
 
@@ -20,10 +19,10 @@ use crate::work::Work;
 const SERVERS: Listing =
     Listing { plural: "servers", sort: &["id", "name", "created"], equal: &["name", "status"] };
 
-/// The most user data that is taken, in bytes.
-pub(super) const MOST_USER_DATA: usize = 32 * 1024;
+/// Maximum size of user data in bytes.
+pub(super) const MAX_USER_DATA: usize = 32 * 1024;
 
-/// The documentation prefix 2001:db8::/32, of which every server gets the /64 of its id.
+/// The documentation prefix 2001:db8::/32; each server gets the /64 of its id.
 const NETWORKS: u128 = 0x2001_0db8_u128 << 96;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -47,7 +46,7 @@ pub(super) fn find<'s>(scope: &'s Scope<'_>) -> Result<&'s Server, ApiError> {
     scope.project.servers.get(&scope.id()).ok_or_else(|| ApiError::not_found("server", scope.id()))
 }
 
-/// The part of an order that says how the server is reached.
+/// The network part of an order.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PublicNet {
@@ -69,7 +68,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let server_type: IdOrName = fields.required("server_type");
     let image: IdOrName = fields.required("image");
     let location: Option<IdOrName> = fields.optional("location");
-    // Unknown since July 2026, as any other unknown field.
+    // Unknown since July 2026, like any other unknown field.
     let datacenter: Option<IdOrName> =
         scope.catalogue.removed_properties.then(|| fields.optional("datacenter")).flatten();
     let starts = fields.optional("start_after_create").unwrap_or(true);
@@ -84,21 +83,19 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let public_net: PublicNet = fields.optional("public_net").unwrap_or_default();
     fields.refuse_unless(is_host_name(&name), "name", "Name is not a valid hostname.");
     fields.refuse_unless(
-        user_data.as_ref().is_none_or(|d| d.len() <= MOST_USER_DATA),
+        user_data.as_ref().is_none_or(|d| d.len() <= MAX_USER_DATA),
         "user_data",
         "Longer than maximum length 32768.",
     );
     fields.refuse_unless(
         location.is_none() || datacenter.is_none(),
         "location",
-        "location and \
-        datacenter exclude each other.",
+        "location and datacenter exclude each other.",
     );
     fields.refuse_unless(
         !automount || !volumes.is_empty(),
         "automount",
-        "automount is only \
-        possible with volumes.",
+        "automount is only possible with volumes.",
     );
     let (has_ipv4, has_ipv6) =
         (public_net.enable_ipv4.unwrap_or(true), public_net.enable_ipv6.unwrap_or(true));
@@ -109,8 +106,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         || public_net.ipv6.is_some()
     {
         return Err(ApiError::unsupported(
-            "the local cloud has no networks, placement groups or \
-            reserved addresses",
+            "the local cloud has no networks, placement groups or reserved addresses",
         ));
     }
     if starts && !has_ipv4 && !has_ipv6 {
@@ -126,11 +122,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         if !scope.project.firewalls.contains_key(&firewall.firewall) {
             return Err(ApiError::invalid_field(
                 "firewalls",
-                format!(
-                    "firewall {} not \
-                found",
-                    firewall.firewall
-                ),
+                format!("firewall {} not found", firewall.firewall),
             ));
         }
     }
@@ -144,8 +136,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
             server = id,
             what = failure.what,
             cause = failure.cause,
-            "no address for a \
-            new server"
+            "no address for a new server"
         );
         ApiError::limit_exceeded("Primary IP limit exceeded", "primary_ip_limit")
     })?;
@@ -190,9 +181,9 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Ok(order(scope, id, starts, (&volumes, automount), root_password))
 }
 
-/// Writes down the actions of a new server: firewalls before the start, so that it is never seen
-/// without; volumes after it, as at the original. The id of `start_server` is lower than that of
-/// `create_server`, as was recorded: ids say nothing about the order.
+/// Records the actions of a new server: firewalls before the start, so that it is never seen
+/// without; volumes after it, like Hetzner. The id of `start_server` is lower than that of
+/// `create_server`, as recorded: ids do not follow the order.
 fn order(
     scope: &mut Scope<'_>,
     id: Id,
@@ -238,8 +229,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         name.as_deref().is_none_or(is_host_name),
         "name",
-        "Name is not a valid \
-        hostname.",
+        "Name is not a valid hostname.",
     );
     fields.finish()?;
     if let Some(name) = &name {
@@ -275,18 +265,11 @@ pub(super) fn find_server_type<'a>(
 ) -> Result<&'a Entry, ApiError> {
     let found = scope.catalogue.server_types.iter().find(|t| wanted.is(t.id, &t.name));
     found.ok_or_else(|| {
-        ApiError::invalid_field(
-            "server_type",
-            format!(
-                "server type {} not \
-        found",
-                wanted.text()
-            ),
-        )
+        ApiError::invalid_field("server_type", format!("server type {} not found", wanted.text()))
     })
 }
 
-/// The location asked for; else where the volumes are; else the first where the type is sold.
+/// The requested location; else the volumes' location; else the first where the type is sold.
 fn choose_location<'a>(
     scope: &Scope<'a>,
     server_type: &Entry,
@@ -298,27 +281,13 @@ fn choose_location<'a>(
     if let Some(wanted) = location {
         let found = catalogue.locations.iter().find(|l| wanted.is(l.id, &l.name));
         return found.ok_or_else(|| {
-            ApiError::invalid_field(
-                "location",
-                format!(
-                    "location {} not \
-            found",
-                    wanted.text()
-                ),
-            )
+            ApiError::invalid_field("location", format!("location {} not found", wanted.text()))
         });
     }
     if let Some(wanted) = datacenter {
         let found = catalogue.location_of_datacenter(&wanted.text());
         return found.ok_or_else(|| {
-            ApiError::invalid_field(
-                "datacenter",
-                format!(
-                    "datacenter {} \
-            not found",
-                    wanted.text()
-                ),
-            )
+            ApiError::invalid_field("datacenter", format!("datacenter {} not found", wanted.text()))
         });
     }
     let of_volume = volumes
@@ -334,7 +303,7 @@ fn choose_location<'a>(
         .ok_or_else(|| ApiError::invalid("no location"))
 }
 
-/// Whether the type is sold there, and whether the stock is said to have it.
+/// Checks that the type is sold there and that the stock has it.
 pub(super) fn place(
     scope: &Scope<'_>,
     server_type: &Entry,
@@ -356,12 +325,9 @@ pub(super) fn place(
         Some(Kind::UnsupportedLocation) => Err(not_here()),
         Some(Kind::TypeDeprecated) => Err(deprecated()),
         Some(Kind::LocationDisabled) => Err(ApiError::location_disabled()),
-        Some(Kind::ImageGone) => Err(ApiError::invalid_field(
-            "image",
-            "image not \
-            found"
-                .to_owned(),
-        )),
+        Some(Kind::ImageGone) => {
+            Err(ApiError::invalid_field("image", "image not found".to_owned()))
+        }
         _ => Ok(()),
     }
 }
@@ -369,16 +335,8 @@ pub(super) fn place(
 pub(super) fn find_keys(scope: &Scope<'_>, wanted: &[IdOrName]) -> Result<Vec<String>, ApiError> {
     let find = |wanted: &IdOrName| {
         let found = scope.project.ssh_keys.values().find(|k| wanted.is(k.id, &k.name));
-        let missing = || {
-            ApiError::invalid_field(
-                "ssh_keys",
-                format!(
-                    "SSH key {} not \
-            found",
-                    wanted.text()
-                ),
-            )
-        };
+        let missing =
+            || ApiError::invalid_field("ssh_keys", format!("SSH key {} not found", wanted.text()));
         found.map(|k| k.public_key.clone()).ok_or_else(missing)
     };
     wanted.iter().map(find).collect()
@@ -407,15 +365,14 @@ fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<Id>) -> Res
     if taken { Err(ApiError::taken("name", "server name is already used")) } else { Ok(()) }
 }
 
-/// Such a server can be made, and cannot be started.
+/// Such a server can be created, but not started.
 pub(super) fn without_an_address() -> ApiError {
     ApiError::invalid(
-        "server must be attached to at least one of: primary_ipv4, primary_ipv6, \
-        private_network",
+        "server must be attached to at least one of: primary_ipv4, primary_ipv6, private_network",
     )
 }
 
-/// Twenty letters and digits, as the original's.
+/// Twenty letters and digits, like Hetzner's.
 pub(super) fn root_password() -> String {
     rand::distr::SampleString::sample_string(&rand::distr::Alphanumeric, &mut rand::rng(), 20)
 }
@@ -424,11 +381,7 @@ fn ensure_below_limit(scope: &Scope<'_>) -> Result<(), ApiError> {
     let is_reached =
         scope.limits.servers.is_some_and(|most| scope.project.servers.len() >= most as usize);
     if is_reached {
-        Err(ApiError::limit_exceeded(
-            "server limit \
-        exceeded",
-            "server_limit",
-        ))
+        Err(ApiError::limit_exceeded("server limit exceeded", "server_limit"))
     } else {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! How things are shown: the JSON objects of the API, each in one function.
+//! The JSON objects of the API, one function each.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ pub(super) fn snapshot(catalogue: &Catalogue, snapshot: &Snapshot) -> Value {
         "status": if snapshot.available { "available" } else { "creating" },
         "name": null,
         "description": snapshot.description,
-        // In GB, as it is billed.
+        // In GB, as billed.
         "image_size": snapshot.size.map(|bytes| (bytes as f64 / 1e7).round() / 100.0),
         "disk_size": snapshot.disk,
         "created": time(snapshot.created),

@@ -15,7 +15,7 @@ use crate::work::effect::Effect;
 const VOLUMES: Listing =
     Listing { plural: "volumes", sort: &["id", "name", "created"], equal: &["name", "status"] };
 
-/// Sizes that are sold, in GB.
+/// Sizes for sale, in GB.
 const SIZES: std::ops::RangeInclusive<u64> = 10..=10240;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -41,8 +41,7 @@ fn find_server<'s>(scope: &'s Scope<'_>, id: Id) -> Result<&'s Server, ApiError>
 pub(super) fn already_attached() -> ApiError {
     ApiError::unprocessable(
         "volume_already_attached",
-        "volume is already attached to a server, \
-        please detach it first",
+        "volume is already attached to a server, please detach it first",
     )
 }
 
@@ -65,14 +64,12 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         location.is_some() != server.is_some(),
         "location",
-        "Exactly one of \
-        location and server is required.",
+        "Exactly one of location and server is required.",
     );
     fields.refuse_unless(
         !automount || server.is_some(),
         "automount",
-        "automount is only possible \
-        with a server.",
+        "automount is only possible with a server.",
     );
     fields.finish()?;
     let location = match (&location, server) {
@@ -87,11 +84,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
                 .ok_or_else(|| {
                     ApiError::invalid_field(
                         "location",
-                        format!(
-                            "location {} not \
-                found",
-                            wanted.text()
-                        ),
+                        format!("location {} not found", wanted.text()),
                     )
                 })?
                 .id
@@ -100,12 +93,11 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     };
     ensure_name_is_free(scope, &name, None)?;
     match scope.call.fault {
-        // The documentation has the code; nobody recorded the message.
+        // Hetzner's documentation has the code; the message is not recorded.
         Some(Kind::NoSpaceLeft) => {
             return Err(ApiError::unprocessable(
                 "no_space_left_in_location",
-                "no space left in \
-                location",
+                "no space left in location",
             ));
         }
         Some(Kind::LocationDisabled) => return Err(ApiError::location_disabled()),
@@ -152,8 +144,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         name.as_deref().is_none_or(is_name),
         "name",
-        "Length must be between 1 \
-        and 64.",
+        "Length must be between 1 and 64.",
     );
     fields.finish()?;
     if let Some(name) = &name {
@@ -175,8 +166,7 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if volume.server.is_some() {
         return Err(ApiError::unprocessable(
             "service_error",
-            "volume is attached to a server, \
-            please detach it first",
+            "volume is attached to a server, please detach it first",
         ));
     }
     scope.ensure_unlocked(Resource::Volume(id))?;
@@ -198,8 +188,7 @@ pub(super) fn attach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if to.location != volume.location {
         return Err(ApiError::invalid_field(
             "server",
-            "server and volume are in different \
-            locations",
+            "server and volume are in different locations",
         ));
     }
     let work = Work::Attach { volume: volume.id, server, late: scope.call.late, automount };
@@ -215,11 +204,7 @@ pub(super) fn detach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Fields::of(&scope.call.body).finish()?;
     scope.ensure_unlocked(Resource::Volume(volume.id))?;
     let server = volume.server.ok_or_else(|| {
-        ApiError::unprocessable(
-            "service_error",
-            "volume is \
-        not attached to a server",
-        )
+        ApiError::unprocessable("service_error", "volume is not attached to a server")
     })?;
     scope.answer_action(
         "detach_volume",

@@ -1,8 +1,7 @@
-//! The base system that every server's disk begins as: Debian with docker, root login by key and
-//! cloud-init, as the `docker-ce` app image has it. Made once per recipe and kept in a cache
-//! folder; machines only read it. The packages come from where this host gets its own
-//! (`DOCKBRIDGE_BASE_MIRROR` names another place). `derived` makes the ones with another engine
-//! from it. Knows nothing of servers.
+//! The base system of every server's disk: Debian with docker, root login by key and cloud-init,
+//! like the `docker-ce` app image. Built once per recipe and kept in a cache directory; machines
+//! only read it. The packages come from this host's own mirror (`DOCKBRIDGE_BASE_MIRROR` names
+//! another). `derived` builds variants with another engine from it. Knows nothing of servers.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -37,7 +36,7 @@ const PACKAGES: &[&str] = &[
     "jq",
     "procps",
     "locales",
-    // What works beside everything else on a real one.
+    // Also installed on Hetzner's.
     "needrestart",
     "unattended-upgrades",
     // For the rescue system.
@@ -48,25 +47,24 @@ const PACKAGES: &[&str] = &[
 
 /// Files written into the root after the packages.
 const FILES: &[(&str, &str)] = &[
-    // Empty, not "uninitialized": each machine gets its own id, but systemd does not go through its
-    // first-boot presets, which would enable again what is switched off here.
+    // Empty, not "uninitialized": each machine gets its own id, but systemd skips its first-boot
+    // presets, which would re-enable what is disabled here.
     ("etc/machine-id", ""),
     ("etc/hostname", "debian\n"),
     ("etc/fstab", ""),
     (
         "etc/cloud/cloud.cfg.d/90_server.cfg",
         "datasource_list: [NoCloud, None]\ndisable_root: false\nusers: []\nssh_genkeytypes: \
-            [ed25519, ecdsa]\nssh_quiet_keygen: true\n",
+         [ed25519, ecdsa]\nssh_quiet_keygen: true\n",
     ),
-    // A test opens many connections at once; the default throttle would drop some of them at
+    // A test opens many connections at once; the default throttle would refuse some of them at
     // random.
     (
         "etc/ssh/sshd_config.d/10-server.conf",
-        "UseDNS no\nPermitRootLogin \
-        prohibit-password\nMaxStartups 100:30:200\n",
+        "UseDNS no\nPermitRootLogin prohibit-password\nMaxStartups 100:30:200\n",
     ),
-    // Duplicate address detection on the link-local address keeps the network "not online" for 1.5
-    // s, and there is no other host on the link.
+    // Duplicate address detection on the link-local address would keep the network "not online"
+    // for 1.5 s, and the link has no other host.
     (
         "etc/sysctl.d/90-server.conf",
         "net.ipv6.conf.host0.accept_dad=0\nnet.ipv6.conf.host0.dad_transmits=0\n",
@@ -74,10 +72,10 @@ const FILES: &[(&str, &str)] = &[
     (
         "etc/systemd/system/fstab-volumes.service",
         "[Unit]\nDescription=Volumes of \
-            /etc/fstab\nDefaultDependencies=no\nAfter=systemd-remount-fs.service \
-            local-fs-pre.target\n\
+         /etc/fstab\nDefaultDependencies=no\nAfter=systemd-remount-fs.service local-fs-pre.target\n\
          Conflicts=umount.target\nBefore=umount.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-         ExecStart=/bin/sh /usr/local/sbin/mount-fstab-volumes\n\n[Install]\nWantedBy=local-fs.target\n",
+         ExecStart=/bin/sh \
+         /usr/local/sbin/mount-fstab-volumes\n\n[Install]\nWantedBy=local-fs.target\n",
     ),
     ("usr/local/sbin/mount-fstab-volumes", include_str!("base/mount-fstab-volumes.sh")),
     // The machine's console is a file on the host.
@@ -92,10 +90,10 @@ const ENABLED: &[&str] = &[
     "fstab-volumes.service",
 ];
 
-/// What its package enabled: sshd is started by its socket.
+/// Enabled by its package; here a socket starts sshd.
 const DISABLED: &[&str] = &["ssh.service"];
 
-/// What a container has no use for and what would only lengthen its boot.
+/// Useless in a container, and it would lengthen the boot.
 const MASKED: &[&str] = &[
     "console-getty.service",
     "dev-hugepages.mount",
@@ -120,27 +118,27 @@ const MASKED: &[&str] = &[
     "systemd-update-done.service",
 ];
 
-/// The folder for base systems: `DOCKBRIDGE_BASE_CACHE`, or one below `/var/cache`.
+/// Directory of the base systems: `DOCKBRIDGE_BASE_CACHE`, or one below `/var/cache`.
 pub fn cache() -> PathBuf {
     std::env::var_os("DOCKBRIDGE_BASE_CACHE")
         .map_or_else(|| PathBuf::from("/var/cache/dockbridge/base"), PathBuf::from)
 }
 
-/// Whether the base system is there.
+/// Whether the base system exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Where it is, or will be.
+    /// Its path, existing or not.
     pub root: PathBuf,
-    /// It needs not be made first (which takes about a minute and a Debian mirror).
+    /// Whether it exists already. Building it takes about a minute and a Debian mirror.
     pub ready: bool,
 }
 
-/// Looks, without making anything.
+/// Looks, without building anything.
 pub fn status(cache: &Path) -> Status {
     status_of(cache, ContainerEngine::default())
 }
 
-/// Looks for the base system with this engine, without making anything.
+/// Looks for the base system with this engine, without building anything.
 pub fn status_of(cache: &Path, engine: ContainerEngine) -> Status {
     let name = derived::Recipe::of(engine).map_or_else(name, |recipe| recipe.name(&name()));
     let root = cache.join(name);
@@ -148,8 +146,8 @@ pub fn status_of(cache: &Path, engine: ContainerEngine) -> Status {
     Status { root, ready }
 }
 
-/// Makes the base system unless it is there, and returns its root. Two callers do not make it
-/// twice. `progress` gets one line per step.
+/// Builds the base system if it does not exist, and returns its root. Concurrent callers build it
+/// once. `progress` gets one line per step.
 pub async fn ensure(
     cache: &Path,
     progress: &(dyn Fn(&str) + Send + Sync),
@@ -179,8 +177,8 @@ pub async fn ensure_of(
         flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
     })
     .await
-    .during("wait for another maker of the base system")?
-    .during("wait for another maker of the base system")?;
+    .during("wait for another build of the base system")?
+    .during("wait for another build of the base system")?;
     let first = status(cache);
     if !first.ready {
         place(&first.root, async |building| make(building, cache, &lock, progress).await).await?;
@@ -196,23 +194,23 @@ pub async fn ensure_of(
     Ok(wanted.root)
 }
 
-/// Makes a root beside its place, and moves it there when it is whole.
+/// Builds a root next to its final path, and moves it there when it is complete.
 async fn place(
     root: &Path,
     make: impl AsyncFnOnce(&Path) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
     let building = root.with_file_name(format!(".making-{name}"));
-    remove_tree(&building).during("remove a half-made base system")?;
+    remove_tree(&building).during("remove an incomplete base system")?;
     if let Err(failure) = make(&building).await {
         let _ = remove_tree(&building);
         return Err(failure);
     }
-    std::fs::rename(&building, root).during("put the base system in its place")
+    std::fs::rename(&building, root).during("move the base system to its path")
 }
 
-/// The recipe in short: another recipe is another base system, and disks made from the old one keep
-/// it.
+/// Hash of the recipe: another recipe makes another base system, and existing disks keep the old
+/// one.
 fn name() -> String {
     let mut hash = Sha256::new();
     for part in
@@ -241,8 +239,8 @@ async fn make(
     let options = cache.join("apt.conf");
     std::fs::write(&options, host_apt_options().await?).during("write apt options")?;
     progress(&format!("base system: {} packages of Debian {SUITE} from {mirror}", PACKAGES.len()));
-    // The lock as its standard input (an empty file): should we be killed, the next maker waits
-    // until this one has let go of the folder, too.
+    // mmdebstrap holds the lock as its standard input (an empty file): if this process is killed,
+    // the next build waits until mmdebstrap has exited, too.
     let made = command("mmdebstrap")
         .arg("--quiet")
         .arg("--variant=minbase")
@@ -259,13 +257,12 @@ async fn make(
     settle(root).await
 }
 
-/// The host's keyring may be older than the suite; mmdebstrap then says NO_PUBKEY and the way out
-/// is not obvious.
+/// The host's keyring may be older than the suite. mmdebstrap then reports NO_PUBKEY, which does
+/// not say what to do.
 fn explain_keys(failure: Failure) -> Failure {
     if failure.cause.contains("NO_PUBKEY") {
         let cause = format!(
-            "{}; update the keys with: apt-get install --only-upgrade \
-            debian-archive-keyring",
+            "{}; update the keys with: apt-get install --only-upgrade debian-archive-keyring",
             failure.cause
         );
         return Failure { cause, ..failure };
@@ -274,7 +271,7 @@ fn explain_keys(failure: Failure) -> Failure {
 }
 
 async fn settle(root: &Path) -> Result<(), Failure> {
-    // The host's proxy is no part of the image.
+    // The host's proxy must not be part of the image.
     let _ = std::fs::remove_file(root.join("etc/apt/apt.conf.d/99mmdebstrap"));
     for (path, text) in FILES {
         let path = root.join(path);
@@ -295,20 +292,10 @@ async fn settle(root: &Path) -> Result<(), Failure> {
         args
     };
     run("choose the services of the base system", "systemctl", &systemctl("mask", MASKED)).await?;
-    run(
-        "choose the services of the base \
-        system",
-        "systemctl",
-        &systemctl("disable", DISABLED),
-    )
-    .await?;
-    run(
-        "choose the services of the base \
-        system",
-        "systemctl",
-        &systemctl("enable", ENABLED),
-    )
-    .await?;
+    run("choose the services of the base system", "systemctl", &systemctl("disable", DISABLED))
+        .await?;
+    run("choose the services of the base system", "systemctl", &systemctl("enable", ENABLED))
+        .await?;
     stamp(root)
 }
 
@@ -320,7 +307,7 @@ pub(super) fn stamp(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How the host itself gets its Debian packages.
+/// The mirror that the host itself uses.
 pub(super) fn mirror() -> Result<String, Failure> {
     if let Ok(mirror) = std::env::var("DOCKBRIDGE_BASE_MIRROR") {
         return Ok(mirror);
@@ -347,16 +334,14 @@ pub(super) fn mirror() -> Result<String, Failure> {
         .find_map(|text| mirror_in(&text, &codename))
         .ok_or_else(|| {
             failure(
-                "find a Debian \
-            mirror",
-                "the apt sources of this host name none; set DOCKBRIDGE_BASE_MIRROR to the \
-                address of one",
+                "find a Debian mirror",
+                "the apt sources of this host contain none; set DOCKBRIDGE_BASE_MIRROR to a mirror's address",
             )
         })
 }
 
-/// The address that an apt source file, in either of the two forms, gives for a suite's own
-/// packages (not its updates, not other projects').
+/// The address in an apt source file, in either of its two formats, for a suite's main packages
+/// (no updates, no other projects).
 fn mirror_in(text: &str, codename: &str) -> Option<String> {
     let suits = |suite: &str| suite == codename || suite == "stable";
     let web = |uri: &&str| uri.starts_with("http://") || uri.starts_with("https://");
@@ -390,7 +375,7 @@ fn mirror_in(text: &str, codename: &str) -> Option<String> {
     None
 }
 
-/// What the host's apt knows of proxies, certificates and clocks, for the apt that fills the new
+/// The host's apt settings for proxies, certificates and clocks, for the apt that fills the new
 /// root.
 pub(super) async fn host_apt_options() -> Result<String, Failure> {
     let all = run("read the host's apt settings", "apt-config", &["dump", "Acquire"]).await?;
@@ -417,33 +402,25 @@ mod tests {
     #[test]
     fn the_mirror_is_read_from_both_forms_of_apt_sources() {
         let one_line = "# comment\ndeb [signed-by=/k.gpg arch=amd64] https://mirror.example/debian \
-            bookworm main contrib\n";
+         bookworm main contrib\n";
         assert_eq!(
             mirror_in(one_line, "bookworm").as_deref(),
             Some("https://mirror.example/debian")
         );
         let fields = "Types: deb\nURIs: http://security.example\nSuites: \
-            bookworm-security\nComponents: main\n\nTypes: deb\nURIs: \
-            http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n";
+         bookworm-security\nComponents: main\n\nTypes: deb\nURIs: \
+         http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n";
         assert_eq!(mirror_in(fields, "bookworm").as_deref(), Some("http://mirror.example/debian"));
     }
 
     #[test]
     fn sources_of_other_projects_are_no_mirror() {
         assert_eq!(
-            mirror_in(
-                "deb https://packages.example/apt tool-bookworm \
-            main\n",
-                "bookworm"
-            ),
+            mirror_in("deb https://packages.example/apt tool-bookworm main\n", "bookworm"),
             None
         );
         assert_eq!(
-            mirror_in(
-                "deb http://mirror.example/debian bookworm \
-            contrib\n",
-                "bookworm"
-            ),
+            mirror_in("deb http://mirror.example/debian bookworm contrib\n", "bookworm"),
             None
         );
         assert_eq!(mirror_in("deb cdrom:[x]/ bookworm main\n", "bookworm"), None);

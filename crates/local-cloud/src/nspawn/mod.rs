@@ -1,27 +1,27 @@
 //! Real machines on this host: Debian with systemd, cloud-init, sshd and dockerd in systemd-nspawn,
 //! volumes as loop devices, firewalls in nftables.
 //!
-//! Everything is made so that it goes by itself when this process dies, even by `kill -9`: machines
-//! are bound to it and take their mounts and links with them, loop devices go with their last user.
-//! What stays is a bridge, an nft table and empty control groups; [`clean`] removes those, and so
-//! does the next local cloud that takes the same place.
+//! Everything disappears by itself when this process dies, even by `kill -9`: machines are bound to it
+//! and take their mounts and links with them, loop devices go with their last user. What stays is
+//! a bridge, an nft table and empty control groups; [`clean`] removes those, and so does the next
+//! local cloud that claims the same slot.
 //!
-//! A server's disk is a folder under an overlay. A rescue system sees a block device in its place,
-//! empty at first; what is written there is the server's disk from then on, for snapshots and for
-//! what boots next: a Linux file system is mounted and booted, anything else runs without
+//! A server's disk is a directory below an overlay. A rescue system sees an empty block device
+//! instead. From then on the server's disk is what the rescue system wrote to it, for snapshots
+//! and for the next boot: a Linux file system is mounted and booted, anything else runs without
 //! answering, as without a boot loader.
 //!
-//! As in the real cloud, although a container has it otherwise: nothing below `/run` may execute,
-//! `ssh.socket` starts sshd, the address is leased by DHCP, the metadata service answers by IPv4
-//! and IPv6, and what `/etc/fstab` names is mounted when its volume comes.
+//! As at Hetzner, and unlike a usual container: nothing below `/run` may execute, `ssh.socket`
+//! starts sshd, the address is leased by DHCP, the metadata service answers over IPv4 and IPv6,
+//! and entries of `/etc/fstab` are mounted when their volume appears.
 //!
-//! Not as in the real cloud: a machine shares this host's kernel (no modules of its own,
-//! `/proc/meminfo` and the processors are the host's), its memory and processors are not limited,
-//! it is no security boundary (its root can do much to this host), and it reaches the internet only
-//! where this host forwards packets. Its udevd does not run, and a volume's link by id is made from
-//! outside: the kernel reports each loop device of this host to every machine, under its own name
-//! `loopN`. A rule would make the links of all volumes in all machines, and to nodes that are not
-//! there.
+//! Unlike at Hetzner: a machine shares this host's kernel (no modules of its own, `/proc/meminfo`
+//! and the processors are the host's), its memory and processors are not limited, it is no
+//! security boundary (its root can do much to this host), and it reaches the internet only if this
+//! host forwards packets. It has no udevd; the link by id of a volume is made from outside. A udev
+//! rule would fail: the kernel reports each loop device of this host to every machine, under its
+//! own name `loopN`, so the rule would link all volumes in all machines, most of them to missing
+//! nodes.
 
 pub mod base;
 mod cgroup;
@@ -32,7 +32,7 @@ mod device;
 mod dhcp;
 mod disk;
 mod firewall;
-mod folder;
+mod state_directory;
 mod greeter;
 mod initramfs;
 mod machine;
@@ -56,7 +56,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
-use self::claim::{Claim, Place, Record};
+use self::claim::{Claim, Slot, Record};
 use self::server::{Server, Site};
 use self::tool::{During, failure};
 use self::volume::Volume;
@@ -76,44 +76,44 @@ const HOSTS: std::ops::RangeInclusive<u8> = 10..=250;
 pub struct Nspawn {
     claim: Claim,
     site: Arc<Site>,
-    /// What disks of new servers begin as.
+    /// Base of new servers' disks.
     base: Mutex<std::path::PathBuf>,
     sshd: Sshd,
     servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>,
-    /// Last octets in use, also by servers that are not made yet.
+    /// Last octets in use, including servers that are not created yet.
     hosts: Mutex<BTreeMap<u64, u8>>,
     /// Where each volume is attached.
     volumes: Mutex<BTreeMap<u64, Option<u64>>>,
-    /// Held while the table is made from the records of all servers.
+    /// Held while the table is built from the records of all servers.
     firewall: tokio::sync::Mutex<()>,
     events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
-    /// What the machines ask for their metadata and their addresses.
+    /// The metadata service, the DHCP server and the greeter.
     services: tokio::task::JoinHandle<((), (), ())>,
     _state_lock: File,
 }
 
 impl Nspawn {
-    /// Takes a place on this host for a local cloud whose disks are in `state`. Makes the base
+    /// Claims a slot on this host for a local cloud whose disks are in `state`. Builds the base
     /// system first if this host has none.
     pub async fn start(state: &Path, api_port: u16, sshd: Sshd) -> Result<Nspawn, Failure> {
         tool::check_host()?;
         std::fs::create_dir_all(state).during(format!("make {}", state.display()))?;
         let state = std::fs::canonicalize(state).during(format!("find {}", state.display()))?;
-        folder::check(&state)?;
-        let state_lock = folder::lock(&state)?;
+        state_directory::check(&state)?;
+        let state_lock = state_directory::lock(&state)?;
         let base = base::ensure(&base::cache(), &|step| tracing::info!("{step}")).await?;
 
         let starter = machine::Starter::new()?;
-        let claim = folder::claim_place(&state)?;
+        let claim = state_directory::claim_slot(&state)?;
         cleanup::sweep(&claim, &mut CleanReport::default()).await?;
         claim.write(&Record { state: state.clone(), process: std::process::id(), api_port })?;
         let furnished = async {
-            network::make(claim.place).await?;
-            firewall::apply(claim.place, &[]).await?;
+            network::make(claim.slot).await?;
+            firewall::apply(claim.slot, &[]).await?;
             Ok((
-                metadata::listen(claim.place)?,
-                dhcp::listen(claim.place)?,
-                greeter::listen(claim.place).await,
+                metadata::listen(claim.slot)?,
+                dhcp::listen(claim.slot)?,
+                greeter::listen(claim.slot).await,
             ))
         };
         let (listeners, dhcp, greeter) = match furnished.await {
@@ -126,12 +126,12 @@ impl Nspawn {
 
         // Unbounded: one small event per death of a machine.
         let (events, received) = mpsc::unbounded_channel();
-        let site = Arc::new(Site { place: claim.place, state: state.clone(), starter, events });
-        let (servers, hosts, volumes) = folder::found(&site);
+        let site = Arc::new(Site { slot: claim.slot, state: state.clone(), starter, events });
+        let (servers, hosts, volumes) = state_directory::found(&site);
         let servers = Arc::new(Mutex::new(servers));
-        let metadata = metadata::serve(listeners, lookup(claim.place, servers.clone()));
+        let metadata = metadata::serve(listeners, lookup(claim.slot, servers.clone()));
         let dhcp =
-            dhcp::serve(dhcp, claim.place.gateway(), addresses(claim.place, servers.clone()));
+            dhcp::serve(dhcp, claim.slot.gateway(), addresses(claim.slot, servers.clone()));
         let services =
             tokio::spawn(async { tokio::join!(metadata, dhcp, greeter::serve(greeter)) });
         let nspawn = Nspawn {
@@ -153,29 +153,24 @@ impl Nspawn {
 
     /// This host's address on the machines' network.
     pub fn gateway(&self) -> Ipv4Addr {
-        self.claim.place.gateway()
+        self.claim.slot.gateway()
     }
 
     fn server(&self, id: u64) -> Result<Arc<Server>, Failure> {
-        locked(&self.servers).get(&id).cloned().ok_or_else(|| {
-            failure(
-                format!(
-                    "find server \
-            {id}"
-                ),
-                "there is none",
-            )
-        })
+        locked(&self.servers)
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| failure(format!("find server {id}"), "it does not exist"))
     }
 
     fn volume(&self, id: u64) -> Result<Volume, Failure> {
         match locked(&self.volumes).get(&id) {
             Some(_) => Ok(Volume::of(&self.site.state, id)),
-            None => Err(failure(format!("find volume {id}"), "there is none")),
+            None => Err(failure(format!("find volume {id}"), "it does not exist")),
         }
     }
 
-    /// Where a volume is attached to, and stays so.
+    /// Where a volume is attached, if it is.
     fn attached_to(&self, volume: u64) -> Option<Arc<Server>> {
         let server = (*locked(&self.volumes).get(&volume)?)?;
         locked(&self.servers).get(&server).cloned()
@@ -187,8 +182,8 @@ impl Nspawn {
         Ok(())
     }
 
-    /// Makes the table anew, with other rules for one server if told so; those are remembered only
-    /// if they can be applied.
+    /// Rebuilds the table, optionally with other rules for one server; those are saved only if
+    /// they can be applied.
     async fn apply_firewalls(
         &self,
         change: Option<(u64, Option<Vec<disk::Rule>>)>,
@@ -204,10 +199,10 @@ impl Nspawn {
                 record.firewall = rules.clone();
             }
             if let Some(rules) = record.firewall {
-                guarded.push((self.claim.place.address(record.host), rules));
+                guarded.push((self.claim.slot.address(record.host), rules));
             }
         }
-        firewall::apply(self.claim.place, &guarded).await?;
+        firewall::apply(self.claim.slot, &guarded).await?;
         match change {
             Some((id, rules)) => self.server(id)?.remember(|record| record.firewall = rules),
             None => Ok(()),
@@ -247,11 +242,7 @@ impl Nspawn {
         let taken: Vec<u8> = hosts.values().copied().collect();
         let free = HOSTS.into_iter().find(|host| !taken.contains(host));
         let host = free.ok_or_else(|| {
-            failure(
-                "find an address for the \
-            server",
-                "all of this local cloud's are taken",
-            )
+            failure("find an address for the server", "all addresses of this local cloud are in use")
         })?;
         hosts.insert(server, host);
         Ok(host)
@@ -280,7 +271,7 @@ impl Nspawn {
 
 impl Hypervisor for Nspawn {
     fn reserve_address(&self, server: u64) -> Result<Ipv4Addr, Failure> {
-        self.reserve_host(server).map(|host| self.claim.place.address(host))
+        self.reserve_host(server).map(|host| self.claim.slot.address(host))
     }
 
     fn set_engine(&self, engine: ContainerEngine) -> Effect<'_> {
@@ -365,8 +356,7 @@ impl Hypervisor for Nspawn {
                 && other.record().id != server
             {
                 return Err(failure(
-                    "attach the \
-                    volume",
+                    "attach the volume",
                     format!("it is attached to server {}", other.record().id),
                 ));
             }
@@ -379,8 +369,8 @@ impl Hypervisor for Nspawn {
         Box::pin(async move { self.server(server)?.mount(volume).await })
     }
 
-    fn show_stranger(&self, volume: u64, server: u64) -> Effect<'_> {
-        Box::pin(async move { self.server(server)?.show_stranger(volume).await })
+    fn show_wrong_disk(&self, volume: u64, server: u64) -> Effect<'_> {
+        Box::pin(async move { self.server(server)?.show_wrong_disk(volume).await })
     }
 
     fn detach(&self, volume: u64) -> Effect<'_> {
@@ -415,8 +405,8 @@ impl Hypervisor for Nspawn {
             let servers: Vec<Arc<Server>> = locked(&self.servers).values().cloned().collect();
             let ended = futures::future::join_all(servers.iter().map(|server| server.end())).await;
             self.services.abort();
-            firewall::remove(self.claim.place).await?;
-            network::remove(self.claim.place).await?;
+            firewall::remove(self.claim.slot).await?;
+            network::remove(self.claim.slot).await?;
             self.claim.forget();
             ended.into_iter().collect()
         })
@@ -429,23 +419,23 @@ impl Drop for Nspawn {
     }
 }
 
-/// A lock that is never held across an await; what it guards is whole even if a holder panicked.
+/// A lock that is never held across an await; its data is consistent even if a holder panicked.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> metadata::Lookup {
+fn lookup(slot: Slot, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> metadata::Lookup {
     Arc::new(move |peer| {
         let servers = locked(&servers);
         let asks = |server: &Server| match peer {
-            IpAddr::V4(peer) => place.address(server.record().host) == peer,
+            IpAddr::V4(peer) => slot.address(server.record().host) == peer,
             IpAddr::V6(peer) => server.mac().is_some_and(|mac| network::link_local(mac) == peer),
         };
         let record = servers.values().find(|server| asks(server))?.record();
         Some(metadata::Facts {
             id: record.id,
             name: record.name,
-            address: place.address(record.host),
+            address: slot.address(record.host),
             availability_zone: record.availability_zone,
             region: record.region,
             public_keys: record.ssh_keys,
@@ -454,10 +444,10 @@ fn lookup(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> meta
     })
 }
 
-fn addresses(place: Place, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> dhcp::Lookup {
+fn addresses(slot: Slot, servers: Arc<Mutex<BTreeMap<u64, Arc<Server>>>>) -> dhcp::Lookup {
     Arc::new(move |mac| {
         let servers = locked(&servers);
         let asks = servers.values().find(|server| server.mac() == Some(mac))?;
-        Some(place.address(asks.record().host))
+        Some(slot.address(asks.record().host))
     })
 }

@@ -1,4 +1,4 @@
-//! Firewalls: their rules, what they are applied to, and which rules that makes for one server.
+//! Firewalls: their rules, their targets, and the resulting rules of one server.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(crate) struct Firewall {
     pub(crate) targets: BTreeSet<Target>,
 }
 
-/// A rule as it was given.
+/// A rule as the client sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
@@ -54,12 +54,12 @@ pub(crate) enum Protocol {
     Gre,
 }
 
-/// What a firewall is applied to.
+/// What a firewall applies to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
     Server(Id),
-    /// All servers whose labels match, now and later.
+    /// All servers with matching labels, now and later.
     Selector(String),
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn parse_ports(text: &str) -> Option<(u16, u16)> {
 }
 
 impl Project {
-    /// The firewalls that should be on a server.
+    /// The firewalls that should apply to a server.
     pub(crate) fn wanted_firewalls(&self, server: Id) -> BTreeSet<Id> {
         let Some(server) = self.servers.get(&server) else { return BTreeSet::new() };
         let reaches = |target: &Target| match target {
@@ -99,8 +99,7 @@ impl Project {
         self.firewalls.values().filter(|f| f.targets.iter().any(reaches)).map(|f| f.id).collect()
     }
 
-    /// What the machine has to admit under these firewalls; `None` when there is no firewall at
-    /// all.
+    /// What the machine must admit under these firewalls; `None` without any firewall.
     pub(crate) fn inbound_rules(&self, firewalls: &BTreeSet<Id>) -> Option<Vec<InboundRule>> {
         if firewalls.is_empty() {
             return None;
@@ -115,8 +114,8 @@ impl Project {
         Some(admitted.collect())
     }
 
-    /// Which of the wanted firewalls are not in force as they are now, and which are but should not
-    /// be.
+    /// The wanted firewalls whose current rules are not in force, and the firewalls in force that
+    /// are not wanted.
     pub(crate) fn firewall_differences(&self, server: Id) -> (Vec<Id>, Vec<Id>) {
         let Some(record) = self.servers.get(&server) else { return (Vec::new(), Vec::new()) };
         let wanted = self.wanted_firewalls(server);

@@ -1,6 +1,6 @@
-//! Runs chains of actions: each waits for its turn, does its work through the hypervisor, takes its
-//! least time and ends; the locks fall with the last one. Every task it starts is counted, so that
-//! closing leaves none behind.
+//! Runs chains of actions: each waits for its turn, works through the hypervisor, takes its
+//! minimum time and ends; the last one releases the locks. Every task is tracked, so that closing
+//! leaves none behind.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,20 +13,19 @@ use tokio_util::task::TaskTracker;
 use super::effect::{Effect, Turns};
 use super::pace::Durations;
 use super::samples::{self, Samples};
-use super::{Chain, Fate, Mishap, Step, Work, settle_firewalls};
+use super::{Chain, StepOutcome, ChainFault, Step, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{Event, Hypervisor};
 use crate::state::action::ActionError;
 use crate::state::{Id, Project, Resource, ServerStatus, World};
 
-/// How long a system may take to obey the power button when it is rebooted, before the plug is
-/// pulled.
+/// How long a system may take to obey the power button at a reboot before the power is cut.
 const OBEYS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often a wait looks again.
+/// Interval of polling.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The state, and what makes it move.
+/// The state, and the tasks that change it.
 pub(crate) struct Engine {
     world: Mutex<World>,
     pub(crate) catalogue: Catalogue,
@@ -36,7 +35,7 @@ pub(crate) struct Engine {
     pub(crate) samples: Mutex<Samples>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// Told after every change; the saver waits for it.
+    /// Notified after every change; the saver waits for it.
     pub(crate) changed: Notify,
 }
 
@@ -65,7 +64,7 @@ impl Engine {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets chains run whose locks are already set.
+    /// Runs chains whose locks are already set.
     pub(crate) fn spawn(self: &Arc<Self>, chains: Vec<Chain>) {
         self.changed.notify_one();
         for chain in chains {
@@ -80,7 +79,7 @@ impl Engine {
         }
     }
 
-    /// An effect of no action, such as the bytes of a deleted volume.
+    /// Runs an effect that belongs to no action, such as the removal of a deleted volume's data.
     pub(crate) fn spawn_effect(self: &Arc<Self>, effect: Effect) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -95,14 +94,14 @@ impl Engine {
     pub(crate) async fn run(self: Arc<Self>, chain: Chain) {
         let mut failed: Option<ActionError> = None;
         for (at, step) in chain.steps.iter().enumerate() {
-            self.wait_before(at, step, chain.mishap).await;
-            let fate = chain.mishap.fate(at, &step.work);
+            self.wait_before(at, step, chain.chain_fault).await;
+            let step_outcome = chain.chain_fault.step_outcome(at, &step.work);
             let result = match &failed {
                 Some(error) => Err(error.clone()),
-                None => self.carry_out(&chain, step, &fate).await,
+                None => self.carry_out(&chain, step, &step_outcome).await,
             };
             let follow_up = self.finish(&chain, step, &result, chain.steps.get(at + 1));
-            failed = result.err().filter(|_| !matches!(fate, Fate::FailsAlone(_)));
+            failed = result.err().filter(|_| !matches!(step_outcome, StepOutcome::FailsAlone(_)));
             self.spawn(follow_up);
             if let (Work::Attach { volume, server, late: Some(late), .. }, None) =
                 (&step.work, &failed)
@@ -112,30 +111,30 @@ impl Engine {
         }
     }
 
-    async fn wait_before(&self, at: usize, step: &Step, mishap: Mishap) {
-        match (mishap, &step.work) {
-            (Mishap::Hangs(time), _) if at == 0 => tokio::time::sleep(time).await,
-            (Mishap::StartsLate(time), Work::Start(_)) => tokio::time::sleep(time / 2).await,
+    async fn wait_before(&self, at: usize, step: &Step, chain_fault: ChainFault) {
+        match (chain_fault, &step.work) {
+            (ChainFault::Hangs(time), _) if at == 0 => tokio::time::sleep(time).await,
+            (ChainFault::StartsLate(time), Work::Start(_)) => tokio::time::sleep(time / 2).await,
             _ => {}
         }
     }
 
-    /// The effects of one step, for at least the time that its action takes.
+    /// Runs the effects of one step, for at least the duration of its action.
     async fn carry_out(
         &self,
         chain: &Chain,
         step: &Step,
-        fate: &Fate,
+        step_outcome: &StepOutcome,
     ) -> Result<Option<u64>, ActionError> {
         let least = self.durations.least(&step.work);
-        let begun = self.begin(chain, step, least, fate);
+        let begun = self.begin(chain, step, least, step_outcome);
         let work = async {
             let mut size = None;
             for effect in begun? {
                 size = self.perform(effect).await?.or(size);
             }
-            if let (Mishap::StartsLate(time), &Work::CreateServer { server, .. }) =
-                (chain.mishap, &step.work)
+            if let (ChainFault::StartsLate(time), &Work::CreateServer { server, .. }) =
+                (chain.chain_fault, &step.work)
             {
                 self.with_server(server, |s| s.status = ServerStatus::Off);
                 tokio::time::sleep(time / 2).await;
@@ -151,22 +150,22 @@ impl Engine {
         chain: &Chain,
         step: &Step,
         least: Duration,
-        fate: &Fate,
+        step_outcome: &StepOutcome,
     ) -> Result<Vec<Effect>, ActionError> {
         let mut world = self.world();
         let project = world.projects.entry(chain.project.clone()).or_default();
         if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
             action.begun = Some((Timestamp::now(), least));
         }
-        match fate {
-            Fate::Fails(error) | Fate::FailsAlone(error) => Err(error.clone()),
-            Fate::IsSkipped => Ok(Vec::new()),
-            Fate::IsDone => step.work.begin(project, &self.catalogue),
+        match step_outcome {
+            StepOutcome::Fails(error) | StepOutcome::FailsAlone(error) => Err(error.clone()),
+            StepOutcome::IsSkipped => Ok(Vec::new()),
+            StepOutcome::IsDone => step.work.begin(project, &self.catalogue),
         }
     }
 
-    /// Writes down the end of an action. The locks pass to the next one, or fall with the last one,
-    /// in the same moment: a client that saw it end would still meet them.
+    /// Records the end of an action. In the same moment the locks pass to the next one, or are
+    /// released after the last one: a client that saw the end must not meet them any more.
     fn finish(
         &self,
         chain: &Chain,
@@ -206,7 +205,7 @@ impl Engine {
         for held in &chain.holds {
             project.locks.remove(held);
         }
-        // After a failure the difference is still there: trying again at once would never end.
+        // After a failure the difference remains: retrying at once would never end.
         if result.is_err() {
             return Vec::new();
         }
@@ -217,7 +216,7 @@ impl Engine {
         })
     }
 
-    /// A machine that was made anew, or in another run of this host, may have another address.
+    /// A machine that was created again, or in another run of this host, may have another address.
     fn refresh_address(&self, project: &mut Project, server: Id) {
         let Some(address) = project.servers.get_mut(&server).and_then(|s| s.ipv4.as_mut()) else {
             return;
@@ -227,8 +226,7 @@ impl Engine {
             Err(failure) => tracing::warn!(
                 server,
                 cause = failure.cause,
-                "the server's address is \
-                not to be had"
+                "cannot reserve the server's address"
             ),
         }
     }
@@ -240,7 +238,7 @@ impl Engine {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
             };
-            // A system that does not obey is powered off by the next effect.
+            // The next effect powers off a system that does not obey.
             let _ = tokio::time::timeout(OBEYS_WITHIN, obeyed).await;
             return Ok(None);
         }
@@ -272,7 +270,7 @@ impl Engine {
                     .and_then(|p| p.volumes.get(&volume))
                     .is_some_and(|v| v.server == Some(server));
                 if still_there {
-                    // Said to the log by `perform`; there is no action left to fail.
+                    // `perform` logs the error; no action is left to fail.
                     let _ = engine.perform(Effect::Attach { volume, server }).await;
                 }
             };
@@ -283,7 +281,7 @@ impl Engine {
         });
     }
 
-    /// Takes note of what machines do by themselves, until the cloud closes.
+    /// Handles events of machines until the cloud closes.
     pub(crate) fn spawn_listener(self: &Arc<Self>) {
         let Some(mut events) = self.hypervisor.events() else { return };
         let engine = Arc::clone(self);
@@ -296,7 +294,7 @@ impl Engine {
                 };
                 match event {
                     Some(Event::Stopped(server)) => {
-                        tracing::info!(server, "a server went off by itself");
+                        tracing::info!(server, "a server powered off by itself");
                         engine.mark_off(server);
                     }
                     Some(Event::Rescued(server)) => {
@@ -309,7 +307,7 @@ impl Engine {
         });
     }
 
-    /// Looks at what the running servers use, until the cloud closes.
+    /// Samples the usage of running servers until the cloud closes.
     pub(crate) fn spawn_sampler(self: &Arc<Self>) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -347,7 +345,7 @@ impl Engine {
         self.changed.notify_one();
     }
 
-    /// Pulls the plug without an action. False when there is no such server.
+    /// Cuts the power without an action. False if the server does not exist.
     pub(crate) async fn power_cut(&self, server: Id) -> Result<bool, ActionError> {
         if self.with_server(server, |_| ()).is_none() {
             return Ok(false);
@@ -365,15 +363,14 @@ impl Engine {
         self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
     }
 
-    /// Carries on after the state was loaded: addresses and attachments are told to the hypervisor
-    /// again, what was being made or removed is ended.
+    /// Resumes after the state was loaded: passes addresses and attachments to the hypervisor
+    /// again, and ends interrupted creations and removals.
     pub(crate) async fn resume(self: &Arc<Self>) {
         let names: Vec<String> = self.world().projects.keys().cloned().collect();
         for name in names {
             let (attachments, chains) = self.unfinished(&name);
             for effect in attachments {
-                // Said to the log by `perform`. The rest of the cloud is usable without this
-                // volume.
+                // `perform` logs the error. The rest of the cloud is usable without this volume.
                 let _ = self.perform(effect).await;
             }
             for chain in chains {
@@ -398,7 +395,7 @@ impl Engine {
             project: name.to_owned(),
             steps: vec![Step { action: None, work }],
             holds: Vec::new(),
-            mishap: Mishap::None,
+            chain_fault: ChainFault::None,
         };
         let doomed = project
             .servers

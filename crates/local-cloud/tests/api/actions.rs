@@ -56,9 +56,9 @@ async fn actions_are_asked_for_by_id_or_by_resource() {
 
 #[tokio::test]
 async fn at_the_real_pace_an_action_takes_its_time_and_shows_its_progress() {
-    let folder = tempfile::tempdir().unwrap();
-    let slow = Options { pace: Pace::Real, pace_seed: Some(1), ..options(&folder) };
-    let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
+    let directory = tempfile::tempdir().unwrap();
+    let slow = Options { pace: Pace::Real, pace_seed: Some(1), ..options(&directory) };
+    let rig = Rig::around(Cloud::start(slow).await.unwrap(), directory);
     let before = SystemTime::now();
     let made = rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1"})).await;
     let path = format!("/actions/{}", made.id("action"));

@@ -41,7 +41,7 @@ impl Cli<'_> {
             .args(arguments.split_whitespace())
             .env("HCLOUD_ENDPOINT", self.rig.cloud.endpoint())
             .env("HCLOUD_TOKEN", TOKEN);
-        command.env("HOME", self.rig.folder.path()).current_dir(self.rig.folder.path());
+        command.env("HOME", self.rig.directory.path()).current_dir(self.rig.directory.path());
         command
     }
 
@@ -82,7 +82,7 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     for (name, content) in
         [("key.pub", KEY), ("rules.json", RULES), ("user-data", "#cloud-config\n")]
     {
-        std::fs::write(rig.folder.path().join(name), content).unwrap();
+        std::fs::write(rig.directory.path().join(name), content).unwrap();
     }
 
     cli.does("ssh-key create --name k --public-key-from-file key.pub --label a=b").await;

@@ -41,10 +41,10 @@ async fn a_server_of_the_api_is_a_machine_that_can_be_reached() {
         println!("passed over: real machines need root");
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut real = options(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let mut real = options(&directory);
     real.machines = Machines::Nspawn;
-    let rig = Rig::around(Cloud::start(real).await.unwrap(), folder);
+    let rig = Rig::around(Cloud::start(real).await.unwrap(), directory);
     let beside = rig.cloud.machine_endpoint().unwrap();
     let seen = rig.http.get(format!("{beside}/servers")).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(seen.status(), 200, "the API answers on the machines' bridge");
@@ -120,9 +120,9 @@ async fn a_server_of_the_api_is_a_machine_that_can_be_reached() {
 }
 
 async fn restarted(rig: Rig) -> Rig {
-    let Rig { cloud, folder, .. } = rig;
+    let Rig { cloud, directory, .. } = rig;
     cloud.close().await;
-    let mut real = options(&folder);
+    let mut real = options(&directory);
     real.machines = Machines::Nspawn;
-    Rig::around(Cloud::start(real).await.unwrap(), folder)
+    Rig::around(Cloud::start(real).await.unwrap(), directory)
 }

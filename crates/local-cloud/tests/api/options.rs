@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::rig::{READ_ONLY, Rig, TOKEN, options};
 
 async fn rig_with(change: impl FnOnce(Options) -> Options) -> Rig {
-    let folder = tempfile::tempdir().unwrap();
-    Rig::around(Cloud::start(change(options(&folder))).await.unwrap(), folder)
+    let directory = tempfile::tempdir().unwrap();
+    Rig::around(Cloud::start(change(options(&directory))).await.unwrap(), directory)
 }
 
 fn order(name: &str) -> Value {

@@ -102,10 +102,10 @@ async fn a_disabled_location() {
 /// 2022-02-17; the message is that of later reports, and of the recorded length.
 #[tokio::test]
 async fn too_many_servers() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let none =
-        Options { limits: Limits { servers: Some(0), ..Limits::default() }, ..options(&folder) };
-    let rig = Rig::around(Cloud::start(none).await.unwrap(), folder);
+        Options { limits: Limits { servers: Some(0), ..Limits::default() }, ..options(&directory) };
+    let rig = Rig::around(Cloud::start(none).await.unwrap(), directory);
     let refused = rig.post("/servers", order("s")).await;
     assert_eq!(refused.refused(403, "resource_limit_exceeded").header("content-length"), "202");
     headers_are_as_recorded(&refused);

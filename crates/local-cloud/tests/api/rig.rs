@@ -21,7 +21,7 @@ const CEILING: Duration = Duration::from_secs(10);
 
 pub struct Rig {
     pub cloud: Cloud,
-    pub folder: TempDir,
+    pub directory: TempDir,
     pub http: reqwest::Client,
     judged: Mutex<BTreeSet<String>>,
 }
@@ -33,7 +33,7 @@ pub struct Answer {
     what: String,
 }
 
-pub fn options(folder: &TempDir) -> Options {
+pub fn options(directory: &TempDir) -> Options {
     let token = |secret, project, access| Token::new(secret, project, access);
     Options {
         tokens: vec![
@@ -41,7 +41,7 @@ pub fn options(folder: &TempDir) -> Options {
             token(READ_ONLY, "one", Access::ReadOnly),
             token(OTHER, "two", Access::ReadWrite),
         ],
-        ..Options::new(folder.path())
+        ..Options::new(directory.path())
     }
 }
 
@@ -50,19 +50,19 @@ impl Rig {
         Rig::on(tempfile::tempdir().unwrap()).await
     }
 
-    pub async fn on(folder: TempDir) -> Rig {
-        let cloud = Cloud::start(options(&folder)).await.unwrap();
-        Rig::around(cloud, folder)
+    pub async fn on(directory: TempDir) -> Rig {
+        let cloud = Cloud::start(options(&directory)).await.unwrap();
+        Rig::around(cloud, directory)
     }
 
-    pub fn around(cloud: Cloud, folder: TempDir) -> Rig {
-        Rig { cloud, folder, http: reqwest::Client::new(), judged: Mutex::default() }
+    pub fn around(cloud: Cloud, directory: TempDir) -> Rig {
+        Rig { cloud, directory, http: reqwest::Client::new(), judged: Mutex::default() }
     }
 
-    /// Closes the cloud and starts another on the same folder.
+    /// Closes the cloud and starts another on the same directory.
     pub async fn restart(self) -> Rig {
         self.cloud.close().await;
-        Rig::on(self.folder).await
+        Rig::on(self.directory).await
     }
 
     pub fn url(&self, path: &str) -> String {

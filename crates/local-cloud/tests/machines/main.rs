@@ -56,8 +56,8 @@ async fn sshd_starts_at_boot_where_that_was_asked_for() {
     if passed_over() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let rig = Rig::start_with(folder.path(), Sshd::Service).await;
+    let directory = tempfile::tempdir().unwrap();
+    let rig = Rig::start_with(directory.path(), Sshd::Service).await;
     let machine = rig.boot(1).await;
     assert_eq!(machine.run("systemctl is-system-running --wait").await, "running");
     assert_eq!(
@@ -465,7 +465,7 @@ async fn two_local_clouds_stand_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_is_used_by_one_local_cloud_at_a_time_and_found_again_by_the_next() {
+async fn a_directory_is_used_by_one_local_cloud_at_a_time_and_found_again_by_the_next() {
     if passed_over() {
         return;
     }
@@ -496,17 +496,17 @@ async fn nothing_is_left_of_a_killed_local_cloud_after_cleaning() {
     if passed_over() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let mut victim = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "a_local_cloud_to_be_killed", "--ignored", "--nocapture"])
-        .env("VICTIM_FOLDER", folder.path())
+        .env("VICTIM_FOLDER", directory.path())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let ready = folder.path().join("ready");
+    let ready = directory.path().join("ready");
     until("the victim is up", async || ready.exists()).await;
     let place = std::fs::read_to_string(&ready).unwrap().parse().unwrap();
-    let state = folder.path().join("state").canonicalize().unwrap();
+    let state = directory.path().join("state").canonicalize().unwrap();
     let before = left_on_host(place, &state);
     for kind in ["loop", "link", "table", "control group", "process", "mount"] {
         assert!(before.iter().any(|line| line.starts_with(kind)), "no {kind} in {before:?}");
@@ -535,15 +535,15 @@ async fn nothing_is_left_of_a_killed_local_cloud_after_cleaning() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "only to be killed"]
 async fn a_local_cloud_to_be_killed() {
-    let Some(folder) = std::env::var_os("VICTIM_FOLDER").map(std::path::PathBuf::from) else {
+    let Some(directory) = std::env::var_os("VICTIM_FOLDER").map(std::path::PathBuf::from) else {
         return;
     };
-    let rig = Rig::start_in(&folder).await;
+    let rig = Rig::start_in(&directory).await;
     rig.cloud.create_volume(1, 10, Some(Format::Ext4)).await.unwrap();
     let machine = rig.boot(1).await;
     rig.cloud.attach(1, 1).await.unwrap();
     machine.run(&format!("mount {LINK}1 /mnt")).await;
-    std::fs::write(folder.join("ready.new"), rig.place().to_string()).unwrap();
-    std::fs::rename(folder.join("ready.new"), folder.join("ready")).unwrap();
+    std::fs::write(directory.join("ready.new"), rig.place().to_string()).unwrap();
+    std::fs::rename(directory.join("ready.new"), directory.join("ready")).unwrap();
     std::future::pending::<()>().await;
 }

@@ -25,41 +25,41 @@ pub fn passed_over() -> bool {
     not_root
 }
 
-/// The machines of one local cloud, in a folder that goes with it.
+/// The machines of one local cloud, in a directory that goes with it.
 pub struct Rig {
     pub cloud: Nspawn,
-    folder: PathBuf,
+    directory: PathBuf,
     _goes_with_it: Option<TempDir>,
     pub events: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Rig {
     pub async fn start() -> Rig {
-        let folder = tempfile::tempdir().unwrap();
-        let rig = Rig::start_in(folder.path()).await;
-        Rig { _goes_with_it: Some(folder), ..rig }
+        let directory = tempfile::tempdir().unwrap();
+        let rig = Rig::start_in(directory.path()).await;
+        Rig { _goes_with_it: Some(directory), ..rig }
     }
 
-    pub async fn start_in(folder: &Path) -> Rig {
-        Rig::start_with(folder, Sshd::Socket).await
+    pub async fn start_in(directory: &Path) -> Rig {
+        Rig::start_with(directory, Sshd::Socket).await
     }
 
-    pub async fn start_with(folder: &Path, sshd: Sshd) -> Rig {
+    pub async fn start_with(directory: &Path, sshd: Sshd) -> Rig {
         let keygen = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(folder.join("key"))
+            .arg(directory.join("key"))
             .status()
             .await;
         assert!(keygen.unwrap().success());
-        let cloud = Nspawn::start(&folder.join("state"), 0, sshd).await.unwrap();
+        let cloud = Nspawn::start(&directory.join("state"), 0, sshd).await.unwrap();
         let events = cloud.events().expect("events are taken once");
-        Rig { cloud, folder: folder.to_owned(), _goes_with_it: None, events }
+        Rig { cloud, directory: directory.to_owned(), _goes_with_it: None, events }
     }
 
-    /// Ends the local cloud and starts another one on the same folder.
+    /// Ends the local cloud and starts another one on the same directory.
     pub async fn again(&mut self) {
         self.cloud.close().await.unwrap();
-        // The folder is locked until the old one is dropped; a free place for a moment is a cheap
+        // The directory is locked until the old one is dropped; a free place for a moment is a cheap
         // way to have one to put in its stead.
         let elsewhere = tempfile::tempdir().unwrap();
         drop(std::mem::replace(
@@ -73,15 +73,15 @@ impl Rig {
     }
 
     pub fn key(&self) -> PathBuf {
-        self.folder.join("key")
+        self.directory.join("key")
     }
 
     pub fn public_key(&self) -> String {
-        std::fs::read_to_string(self.folder.join("key.pub")).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.directory.join("key.pub")).unwrap().trim().to_owned()
     }
 
     pub fn state(&self) -> PathBuf {
-        self.folder.join("state").canonicalize().unwrap()
+        self.directory.join("state").canonicalize().unwrap()
     }
 
     /// The number in everything that this local cloud leaves on the host.
@@ -247,7 +247,7 @@ pub async fn ssh(key: &Path, address: Ipv4Addr, command: &str) -> Output {
     ssh.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap()
 }
 
-/// Everything on this host that carries the number of a local cloud or lies in its folder.
+/// Everything on this host that carries the number of a local cloud or lies in its directory.
 pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
     let state = state.display().to_string();
     let text = |program: &str, args: &[&str]| {

@@ -1,5 +1,5 @@
-//! What can be done to the local cloud but not to the original: faults, power cuts, a look inside.
-//! See the crate's head for the requests.
+//! Control requests, which only the local cloud has: faults, power cuts, a view of its state. The
+//! crate's documentation lists them.
 
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
@@ -31,7 +31,7 @@ pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes:
             json_response(StatusCode::OK, &json!({"requests": counted}))
         }
         (&Method::GET, ["bill"]) => json_response(StatusCode::OK, &bill(api)),
-        _ => refusal(StatusCode::NOT_FOUND, "no such poke"),
+        _ => refusal(StatusCode::NOT_FOUND, "no such control request"),
     }
 }
 
@@ -45,7 +45,7 @@ fn order_fault(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
     }
 }
 
-/// Changes the limits that are named; `null` for servers is without a limit.
+/// Changes the named limits; `null` for servers means no limit.
 fn set_limits(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
     let mut limits = api.limits.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     match serde_json::from_slice::<NewLimits>(body) {
@@ -65,7 +65,7 @@ fn set_limits(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
 #[serde(deny_unknown_fields)]
 struct NewLimits {
     requests_per_hour: Option<u32>,
-    /// The outer option is whether it is named.
+    /// The outer option says whether the field is present.
     #[serde(default, deserialize_with = "named")]
     servers: Option<Option<u32>>,
 }
@@ -74,7 +74,7 @@ fn named<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u32
     Option::<u32>::deserialize(value).map(Some)
 }
 
-/// As when the original's app image is made again with a newer docker.
+/// Simulates that Hetzner rebuilds its app image with a newer docker.
 async fn set_engine(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
     #[derive(Deserialize)]
     struct Change {
@@ -99,7 +99,7 @@ async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {
     }
 }
 
-/// Counts over all projects, the requests of each project, and the faults that are still to be met.
+/// Counts over all projects, the requests of each project, and the faults that are left.
 fn summary(api: &Api) -> Value {
     let faults = serde_json::to_value(
         &api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0,
@@ -126,7 +126,7 @@ fn summary(api: &Api) -> Value {
     })
 }
 
-/// Of each project, by its name.
+/// The bill of each project, by its name.
 fn bill(api: &Api) -> Value {
     let world = api.engine.world();
     let bills = world.projects.iter().map(|(name, project)| {
