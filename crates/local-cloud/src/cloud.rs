@@ -109,7 +109,8 @@ impl Cloud {
         };
         let durations =
             Durations::new(options.pace, options.pace_seed.unwrap_or_else(rand::random));
-        tracing::info!(seed = durations.seed(), pace = ?options.pace, "seed of the durations of actions");
+        tracing::info!(seed = durations.seed(), pace = ?options.pace, "seed of the durations of \
+         actions");
         let engine = Arc::new(Engine::new(world, catalogue, hypervisor, durations));
         let cloud = Cloud {
             engine: engine.clone(),

@@ -6,8 +6,9 @@ use http::Method;
 
 use super::error::ApiError;
 use super::list::Listing;
-use super::routes::{Route, routes};
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::route::{Route, routes};
+use super::scope::Scope;
 
 pub(super) fn operation(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Err(ApiError::unsupported("the local cloud does not have this operation"))
@@ -16,7 +17,14 @@ pub(super) fn operation(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
 macro_rules! empty {
     ($($plural:ident),* $(,)?) => {$(
         pub(super) fn $plural(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-            scope.list(&Listing { plural: stringify!($plural), sort: &["id", "name", "created"], equal: &[] }, Vec::new())
+            scope.list(
+                &Listing {
+                    plural: stringify!($plural),
+                    sort: &["id", "name", "created"],
+                    equal: &[],
+                },
+                Vec::new(),
+            )
         }
     )*};
 }

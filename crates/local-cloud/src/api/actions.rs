@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::{Action, Resource};
 

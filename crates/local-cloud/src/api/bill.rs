@@ -33,12 +33,19 @@ fn server(project: &Project, catalogue: &Catalogue, server: &Server, now: Timest
         .map_or(0.0, |kind| net(&kind.json["prices"], location));
     let address =
         server.ipv4.as_ref().map_or(0.0, |_| net(&catalogue.address_prices("ipv4"), location));
-    json!({ "id": server.id, "name": server.name, "hours": hours, "hourly": hourly + address, "net": (hourly + address) * hours as f64 })
+    json!({
+        "id": server.id,
+        "name": server.name,
+        "hours": hours,
+        "hourly": hourly + address,
+        "net": (hourly + address) * hours as f64,
+    })
 }
 
 fn volume(catalogue: &Catalogue, volume: &Volume, now: Timestamp) -> Value {
     let monthly = catalogue.volume_price() * volume.size as f64;
-    json!({ "id": volume.id, "size": volume.size, "hours": started_hours(volume.created, now), "monthly": monthly })
+    let hours = started_hours(volume.created, now);
+    json!({ "id": volume.id, "size": volume.size, "hours": hours, "monthly": monthly })
 }
 
 /// When its deletion finished; an existing server has no end.

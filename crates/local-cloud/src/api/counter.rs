@@ -18,7 +18,10 @@ impl Counter {
 
     /// As in `GET /_local/state`: by project, `{total, by_route: {"GET servers": 12}}`.
     pub(super) fn json(&self) -> Value {
-        let of = |routes: &BTreeMap<String, u64>| json!({"total": routes.values().sum::<u64>(), "by_route": routes});
+        let of = |routes: &BTreeMap<String, u64>| {
+            let total: u64 = routes.values().sum();
+            json!({"total": total, "by_route": routes})
+        };
         Value::Object(
             self.0
                 .iter()

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{json_response, json_text};
+use super::response::{Answer, json_response, json_text};
 use crate::options::Limits;
 
 /// An error answer.
@@ -93,7 +93,11 @@ impl ApiError {
         let names: Vec<String> = fields.iter().map(|(name, _)| format!("'{name}'")).collect();
         let word = if names.len() == 1 { "field" } else { "field(s)" };
         let mut error = ApiError::invalid(format!("invalid input in {word} {}", names.join(", ")));
-        error.details = json!({"fields": fields.into_iter().map(|(name, messages)| json!({"name": name, "messages": messages})).collect::<Vec<_>>()});
+        let fields: Vec<Value> = fields
+            .into_iter()
+            .map(|(name, messages)| json!({"name": name, "messages": messages}))
+            .collect();
+        error.details = json!({"fields": fields});
         error
     }
 
@@ -130,13 +134,12 @@ impl ApiError {
         ApiError::unprocessable("unsupported_error", message)
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+    pub(crate) fn into_response(self) -> Answer {
         // Hetzner's front end writes its token errors on one line.
         if self.code == "unauthorized" {
-            return json_response(
-                self.status,
-                &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}),
-            );
+            let content =
+                json!({"code": self.code, "message": self.message, "details": self.details});
+            return json_response(self.status, &json!({"error": content}));
         }
         let envelope = Envelope {
             error: Content { message: &self.message, code: self.code, details: &self.details },
@@ -160,7 +163,7 @@ struct Content<'a> {
 }
 
 /// Hetzner's front end writes this one, with a content type of its own.
-pub(super) fn no_such_route() -> Response<Full<Bytes>> {
+pub(super) fn no_such_route() -> Answer {
     const BODY: &str = "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \
      \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";
     let mut answer = Response::new(Full::new(Bytes::from_static(BODY.as_bytes())));

@@ -147,10 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_met_as_often_as_it_was_ordered() {
-        let mut it = faults(
-            json!({"kind": "unavailable_503", "match": {"method": "get", "path": "/v1/servers/*/actions"}, "times": 2}),
-        );
+    fn a_fault_applies_as_often_as_requested() {
+        let mut it = faults(json!({
+            "kind": "unavailable_503",
+            "match": {"method": "get", "path": "/v1/servers/*/actions"},
+            "times": 2,
+        }));
         let mut meets = |method: &Method, path: &str| it.meet(method, path, &Value::Null).is_some();
         assert!(!meets(&Method::GET, "/v1/servers/5"));
         assert!(!meets(&Method::POST, "/v1/servers/5/actions/poweron"));
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_or_a_hanging_action_befalls_changes_only() {
+    fn a_lock_or_a_hanging_action_applies_to_changes_only() {
         for kind in ["locked", "action_hang", "action_error"] {
             let mut it = faults(json!({"kind": kind}));
             assert!(it.meet(&Method::GET, "/v1/servers", &Value::Null).is_none(), "{kind}");

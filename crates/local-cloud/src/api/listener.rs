@@ -22,7 +22,7 @@ struct LostReply;
 
 /// Accepts until the cloud closes. `bridge` is this host's address on the machines' network.
 pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<IpAddr>) {
-    let stop = api.engine.stop.clone();
+    let stop = api.engine().stop.clone();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -30,11 +30,11 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<I
         };
         match accepted {
             Ok((stream, _)) => {
-                drop(api.engine.tasks.spawn(Box::pin(connection(stream, api.clone(), bridge))))
+                drop(api.engine().tasks.spawn(Box::pin(connection(stream, api.clone(), bridge))))
             }
             Err(error) => {
                 // No file descriptor is left, or the peer has disconnected.
-                tracing::warn!(%error, "a connection was not accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }
@@ -45,9 +45,9 @@ async fn connection(stream: TcpStream, api: Arc<Api>, bridge: Option<IpAddr>) {
     let is_local =
         stream.local_addr().is_ok_and(|a| a.ip().is_loopback() || Some(a.ip()) == bridge);
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let stop = api.engine.stop.clone();
+    let stop = api.engine().stop.clone();
     let service = service_fn(move |request| {
         let api = api.clone();
         async move { answer(&api, request, is_local).await }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::{servers, view};
 use crate::work::samples::Rates;
 
@@ -77,9 +78,9 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         .iter()
         .map(|(name, of)| ((*name).to_owned(), json!({"values": values(*of)})))
         .collect();
-    Ok(Reply::ok(
-        json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}}),
-    ))
+    let (start, end) = (view::time(start), view::time(end));
+    let metrics = json!({"start": start, "end": end, "step": step, "time_series": series});
+    Ok(Reply::ok(json!({"metrics": metrics})))
 }
 
 /// Unix seconds, and the server's rates in the step before.

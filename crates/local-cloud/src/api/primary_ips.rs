@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::body::Fields;
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::{AddressFacts, Id, Server};
 

@@ -4,32 +4,16 @@
 use http::Method;
 
 use super::budget::Quota;
-use super::error::ApiError;
-use super::scope::{Reply, Scope};
+use super::route::{Route, routes};
 use super::{
-    absent, actions, firewalls, images, metrics, ordering, primary_ips, server_actions, servers,
-    ssh_keys, volumes,
+    absent, actions, firewalls, images, metrics, new_server, ordering, primary_ips, server_actions,
+    servers, ssh_keys, volumes,
 };
-
-pub(super) type Handler = fn(&mut Scope<'_>) -> Result<Reply, ApiError>;
-
-pub(super) struct Route {
-    pub(super) pattern: &'static str,
-    pub(super) methods: &'static [(Method, Handler)],
-}
-
-macro_rules! routes {
-    ($($pattern:literal { $($method:ident $handler:expr),* $(,)? })*) => {
-        &[$(Route { pattern: $pattern, methods: &[$((Method::$method, $handler)),*] }),*]
-    };
-}
-
-pub(super) use routes;
 
 static ROUTES: &[Route] = routes! {
     "actions" { GET actions::by_ids }
     "actions/{id}" { GET actions::get }
-    "servers" { GET servers::list, POST servers::create }
+    "servers" { GET servers::list, POST new_server::create }
     "servers/actions" { GET actions::list_of_servers }
     "servers/actions/{id}" { GET actions::get }
     "servers/{id}" { GET servers::get, PUT servers::update, DELETE servers::delete }

@@ -4,13 +4,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::call::Call;
 use super::error::ApiError;
-use super::list::{Listing, Page, list};
+use super::list::{Listing, list};
+use super::reply::Reply;
 use super::view;
 use crate::catalogue::Catalogue;
 use crate::hypervisor::Hypervisor;
@@ -33,28 +33,6 @@ pub(crate) struct Scope<'a> {
     samples: &'a Mutex<Samples>,
     chains: Vec<Chain>,
     effects: Vec<Effect>,
-}
-
-/// An answer before it is serialized.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) body: Option<Value>,
-    pub(super) page: Option<Page>,
-}
-
-impl Reply {
-    pub(super) fn ok(body: Value) -> Reply {
-        Reply { status: StatusCode::OK, body: Some(body), page: None }
-    }
-
-    pub(super) fn created(body: Value) -> Reply {
-        Reply { status: StatusCode::CREATED, body: Some(body), page: None }
-    }
-
-    pub(super) fn nothing() -> Reply {
-        Reply { status: StatusCode::NO_CONTENT, body: None, page: None }
-    }
 }
 
 impl<'a> Scope<'a> {

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::body::{Fields, IdOrName};
 use super::error::ApiError;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::{images, servers, view};
 use crate::hypervisor::Rescue;
 use crate::state::{Resource, ServerStatus, Snapshot};

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::body::Fields;
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::SshKey;
 

@@ -90,7 +90,10 @@ impl Claim {
                 return Ok(claim);
             }
         }
-        Err(failure("claim a slot on this host", format!("{SLOTS} local clouds are running already")))
+        Err(failure(
+            "claim a slot on this host",
+            format!("{SLOTS} local clouds are running already"),
+        ))
     }
 
     /// Claims this slot, unless a running local cloud has it.

@@ -10,7 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::claim::{self, Claim, Slot};
-use super::tool::{check_host, failure, run};
+use super::programs::check_host;
+use super::tool::{failure, run};
 use super::{cgroup, firewall, network};
 use crate::hypervisor::Failure;
 
@@ -143,10 +144,9 @@ async fn kill_machines(slot: Slot, report: &mut CleanReport) -> Result<(), Failu
     });
     match gone.await {
         Ok(true) => Ok(()),
-        _ => Err(failure(
-            "stop the machines of a dead local cloud",
-            "a killed process still exists",
-        )),
+        _ => {
+            Err(failure("stop the machines of a dead local cloud", "a killed process still exists"))
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::base::{SUITE, host_apt_options, mirror, stamp};
+use super::apt::{host_apt_options, mirror};
+use super::debian::{SUITE, stamp};
 use super::tool::{During, command, failure, finish, run};
 use crate::hypervisor::Failure;
 use crate::options::ContainerEngine;

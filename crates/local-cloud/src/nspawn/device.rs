@@ -15,11 +15,13 @@ use crate::hypervisor::Failure;
 /// lacks, to the loop device's directory in sysfs; everything else in it stays live.
 const PLUG: &str = r#"
 set -eu
-node=/dev/$1; loop=$2; volume=$3; name=$4; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
+node=/dev/$1; loop=$2; volume=$3; name=$4
+sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
 rm -f "$node"
 mkdir -p "$own/upper/device" "$own/work" /dev/disk/by-id
 printf "\\000\\200\\000\\$(printf %03o ${#volume})%s" "$volume" > "$own/upper/device/vpd_pg80"
-mountpoint -q "$sys" || mount -t overlay -o "lowerdir=$sys,upperdir=$own/upper,workdir=$own/work" volume "$sys"
+layers="lowerdir=$sys,upperdir=$own/upper,workdir=$own/work"
+mountpoint -q "$sys" || mount -t overlay -o "$layers" volume "$sys"
 mknod -m 660 "$node" b 7 "$loop"
 chgrp disk "$node"
 ln -sfn "../../$1" "/dev/disk/by-id/scsi-0HC_Volume_$name"
@@ -36,12 +38,14 @@ chgrp disk /dev/sda
 /// The same arguments. All unmounts are lazy: a process with open files must not block the cloud.
 const UNPLUG: &str = r#"
 node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
-while target=$(awk -v dev="7:$loop" '$3 == dev { last = $5 } END { print last }' /proc/self/mountinfo) && [ -n "$target" ]; do
+last='$3 == dev { last = $5 } END { print last }'
+while target=$(awk -v dev="7:$loop" "$last" /proc/self/mountinfo) && [ -n "$target" ]; do
   umount -l "$(printf %b "$target")" || break
 done
 umount -l "$sys" 2>/dev/null
 rm -rf "$own" "$node"
-[ "$(readlink "/dev/disk/by-id/scsi-0HC_Volume_$volume")" = "../../$1" ] && rm -f "/dev/disk/by-id/scsi-0HC_Volume_$volume"
+link=/dev/disk/by-id/scsi-0HC_Volume_$volume
+[ "$(readlink "$link")" = "../../$1" ] && rm -f "$link"
 exit 0
 "#;
 
@@ -51,7 +55,8 @@ set -eu
 device=/dev/disk/by-id/scsi-0HC_Volume_$1; target=/mnt/HC_Volume_$1
 kind=$(blkid -p -s TYPE -o value "$device") && [ -n "$kind" ] || exit 0
 mkdir -p "$target"
-grep -q "^$device " /etc/fstab || printf '%s %s %s discard,nofail,defaults 0 0\n' "$device" "$target" "$kind" >>/etc/fstab
+grep -q "^$device " /etc/fstab ||
+  printf '%s %s %s discard,nofail,defaults 0 0\n' "$device" "$target" "$kind" >>/etc/fstab
 mountpoint -q "$target" || mount "$target"
 "#;
 

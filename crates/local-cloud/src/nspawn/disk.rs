@@ -127,10 +127,7 @@ impl Disk {
                 if !below.is_dir() {
                     return Err(failure(
                         format!("make a disk from image {image}"),
-                        format!(
-                            "its base system does not exist any more: {}",
-                            below.display()
-                        ),
+                        format!("its base system does not exist any more: {}", below.display()),
                     ));
                 }
                 copy(&directory.join("upper"), &self.upper()).await?;

@@ -89,10 +89,10 @@ fn script(
     };
     Ok(format!(
         "table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n  chain output {{\n \
-            type filter hook output priority filter;\n    oifname \"{bridge}\" jump inbound\n  \
-         }}\n  chain forward {{\n    type filter hook forward priority filter;\n{refuse}    \
-         oifname \"{bridge}\" jump inbound\n  }}\n  chain inbound {{\n    ct state \
-         established,related accept\n{dispatch}  }}\n{chains}{outside}}}\n"
+         type filter hook output priority filter;\n    oifname \"{bridge}\" jump inbound\n  }}\n  \
+         chain forward {{\n    type filter hook forward priority filter;\n{refuse}    oifname \
+         \"{bridge}\" jump inbound\n  }}\n  chain inbound {{\n    ct state established,related \
+         accept\n{dispatch}  }}\n{chains}{outside}}}\n"
     ))
 }
 

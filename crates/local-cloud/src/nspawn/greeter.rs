@@ -18,7 +18,8 @@ pub(super) async fn listen(slot: Slot) -> Option<TcpListener> {
     match TcpListener::bind((slot.gateway(), SSH_PORT)).await {
         Ok(listener) => Some(listener),
         Err(error) => {
-            tracing::debug!(%error, "an SSH server of this host answers on TCP 22 of the machines' network");
+            tracing::debug!(%error, "an SSH server of this host answers on TCP 22 of the machines' \
+             network");
             None
         }
     }

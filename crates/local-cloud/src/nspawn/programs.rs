@@ -43,6 +43,17 @@ impl Program {
     }
 }
 
+/// Refuses a host that cannot run machines, and says what to do.
+pub fn check_host() -> Result<(), Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(failure(
+            "real machines",
+            "they need root; run this as root, or use only the API (--machines none)",
+        ));
+    }
+    check(&[Use::Machines])
+}
+
 /// Refuses a host that lacks programs, and names them with their packages. It takes a few
 /// milliseconds, so it can run before anything is created.
 pub fn check(uses: &[Use]) -> Result<(), Failure> {

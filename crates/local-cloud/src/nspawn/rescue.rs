@@ -33,7 +33,8 @@ pub(super) fn make(directory: &Path, keys: &[String]) -> Result<Layers, Failure>
     {
         let directory = layers.upper.join(open);
         std::fs::create_dir_all(&directory).during(what)?;
-        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).during(what)?;
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755))
+            .during(what)?;
     }
     let keys: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
     // As cloud-init would configure it.

@@ -10,8 +10,14 @@ use crate::hypervisor::Failure;
 
 /// Writes the seed of a server. JSON is valid YAML.
 pub(super) fn write(disk: &Disk, record: &Record) -> Result<(), Failure> {
-    let meta_data = json!({ "instance-id": record.id.to_string(), "local-hostname": record.name, "public-keys": record.ssh_keys });
-    let network = json!({ "version": 1, "config": [{ "type": "physical", "name": "host0", "subnets": [{ "type": "dhcp4" }] }] });
+    let meta_data = json!({
+        "instance-id": record.id.to_string(),
+        "local-hostname": record.name,
+        "public-keys": record.ssh_keys,
+    });
+    let interface =
+        json!({ "type": "physical", "name": "host0", "subnets": [{ "type": "dhcp4" }] });
+    let network = json!({ "version": 1, "config": [interface] });
     let user_data = record.user_data.as_deref().map(decoded).unwrap_or_default();
     let files = [
         ("meta-data", meta_data.to_string().into_bytes()),

@@ -2,26 +2,21 @@
 //! detached. All changes of its power or its volumes take one lock here, because a machine also
 //! acts by itself while the API's locks are open.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 
 use super::claim::Slot;
 use super::disk::{self, Disk};
-use super::machine::{self, Boot, Booted, Machine, Root, Starter};
+use super::machine::{self, Boot, Booted, Root, Starter};
+use super::power::{Attached, Power, Running};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{cgroup, device, initramfs, network, rescue, seed, usage};
+use super::{device, initramfs, network, rescue, seed, usage};
 use crate::hypervisor::{Event, Failure, Rescue, Usage};
-
-/// A killed machine that still exists after this time hangs in the kernel; measured: 0.1 s.
-const DEATH_LIMIT: Duration = Duration::from_secs(15);
 
 /// At Hetzner `/dev/sda` is the disk itself, and a server takes 16 volumes.
 const NODES: std::ops::RangeInclusive<char> = 'b'..='q';
@@ -49,41 +44,6 @@ pub(super) struct Server {
     /// Hardware address of its network interface, since its first start.
     mac: Mutex<Option<[u8; 6]>>,
     power: tokio::sync::Mutex<Power>,
-}
-
-#[derive(Debug, Default)]
-struct Power {
-    running: Option<Running>,
-    volumes: BTreeMap<u64, Attached>,
-    wrong_disk: Option<Loop>,
-    boots: u64,
-}
-
-#[derive(Debug)]
-struct Running {
-    /// `None` if its disk has no bootable system: it is on, but does nothing.
-    machine: Option<Machine>,
-    boot: u64,
-    gone: watch::Receiver<bool>,
-    name: String,
-    /// The host's end of its network link.
-    link: Option<network::Link>,
-    /// The server's own disk if it is a block device: as the rescue system sees it, or the source
-    /// of the root's mount.
-    disk: Option<Loop>,
-}
-
-impl Running {
-    fn init(&self) -> Option<i32> {
-        self.machine.as_ref().map(|machine| machine.init)
-    }
-}
-
-#[derive(Debug)]
-struct Attached {
-    node: char,
-    /// Set while the machine runs.
-    device: Option<Loop>,
 }
 
 impl Server {
@@ -189,7 +149,12 @@ impl Server {
             (std::collections::btree_map::Entry::Vacant(entry), Some(node)) => {
                 entry.insert(Attached { node, device: None })
             }
-            _ => return Err(failure("attach the volume", "the server has the maximum number of volumes")),
+            _ => {
+                return Err(failure(
+                    "attach the volume",
+                    "the server has the maximum number of volumes",
+                ));
+            }
         };
         let plugged = match init {
             Some(init) if attached.device.is_none() => attached.plug(init, volume).await,
@@ -344,58 +309,14 @@ impl Server {
                         }
                         return;
                     }
-                    Err(failure) => tracing::warn!(server = id, %failure, "the server does not reboot"),
+                    Err(failure) => {
+                        tracing::warn!(server = id, %failure, "the server does not reboot")
+                    }
                 }
             }
             // The receiver is gone when the local cloud closes.
             let _ = self.site.events.send(Event::Stopped(id));
         })
-    }
-}
-
-impl Power {
-    async fn off(&mut self) -> Result<(), Failure> {
-        if let Some(running) = &self.running
-            && let Some(machine) = &running.machine
-        {
-            machine.cut_power()?;
-            let mut gone = running.gone.clone();
-            timeout(DEATH_LIMIT, gone.wait_for(|gone| *gone))
-                .await
-                .map_err(|_| {
-                    failure(
-                        "cut the power",
-                        format!("the machine still runs after {DEATH_LIMIT:?}"),
-                    )
-                })?
-                .ok();
-        }
-        self.forget_machine().await;
-        Ok(())
-    }
-
-    async fn forget_machine(&mut self) {
-        if let Some(running) = self.running.take() {
-            if let Some(link) = running.link {
-                network::unlink(&link.name).await;
-            }
-            if let Err(failure) = cgroup::remove(&running.name).await {
-                tracing::warn!(%failure, "parts of a machine are left");
-            }
-        }
-        self.wrong_disk = None;
-        for volume in self.volumes.values_mut() {
-            volume.device = None;
-        }
-    }
-}
-
-impl Attached {
-    async fn plug(&mut self, init: i32, volume: &Volume) -> Result<(), Failure> {
-        let device = volume.open().await?;
-        device::plug(init, self.node, &device, volume.id).await?;
-        self.device = Some(device);
-        Ok(())
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn check(state: &Path) -> Result<(), Failure> {
     if kind as i64 == OVERLAYFS {
         return Err(failure(
             format!("use {} for disks", state.display()),
-            "it is on an overlay file system, as in a container, and those cannot be stacked; choose a state directory on a disk, a volume or a tmpfs",
+            "it is on an overlay file system, as in a container, and those cannot be stacked; \
+             choose a state directory on a disk, a volume or a tmpfs",
         ));
     }
     Ok(())

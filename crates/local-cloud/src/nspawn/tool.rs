@@ -6,23 +6,11 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::programs::{self, Use};
 use crate::hypervisor::Failure;
 
 /// Administration tools are in the sbin directories, which a desktop's search path may lack.
 pub(super) const DIRECTORIES: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
-/// Refuses a host that cannot run machines, and says what to do.
-pub fn check_host() -> Result<(), Failure> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(failure(
-            "real machines",
-            "they need root; run this as root, or use only the API (--machines none)",
-        ));
-    }
-    programs::check(&[Use::Machines])
-}
 
 /// A failure with its cause.
 pub(super) fn failure(what: impl Into<String>, cause: impl ToString) -> Failure {

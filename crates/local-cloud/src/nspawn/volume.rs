@@ -42,7 +42,8 @@ impl Volume {
         if self.image().exists() {
             return Ok(());
         }
-        std::fs::create_dir_all(&self.directory).during(format!("make {}", self.directory.display()))?;
+        std::fs::create_dir_all(&self.directory)
+            .during(format!("make {}", self.directory.display()))?;
         let raw = self.directory.join(format!("{}.new", self.id));
         let file = File::create(&raw).during("make a volume")?;
         file.set_len(bytes(size)).during("make a volume")?;
@@ -145,9 +146,13 @@ impl Loop {
 
     /// Updates it to the new length of its file.
     pub(super) async fn refresh(&self) -> Result<(), Failure> {
-        run("update the size of the loop device", "losetup", &[Path::new("--set-capacity"), &self.path])
-            .await
-            .map(drop)
+        run(
+            "update the size of the loop device",
+            "losetup",
+            &[Path::new("--set-capacity"), &self.path],
+        )
+        .await
+        .map(drop)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Resource};
+use super::ids::{Id, Resource};
 
 /// One action as the API reports it.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -227,10 +227,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_label_may_be_a_selector_finds(key in "[a-y][a-z0-9]{0,5}(\\.[a-z]{1,3}/[a-z]{1,4})?", value in "[A-Za-z0-9]([a-z_.-]{0,5}[a-z])?") {
+        fn a_selector_finds_every_valid_label(
+            key in "[a-y][a-z0-9]{0,5}(\\.[a-z]{1,3}/[a-z]{1,4})?",
+            value in "[A-Za-z0-9]([a-z_.-]{0,5}[a-z])?",
+        ) {
             prop_assert_eq!(check(&key, &value), Ok(()));
             let it = labels(&[(&key, &value)]);
-            for text in [key.clone(), format!("{key}={value}"), format!("{key} in (x,{value})"), format!("!zz,{key}!=other.value")] {
+            for text in [
+                key.clone(),
+                format!("{key}={value}"),
+                format!("{key} in (x,{value})"),
+                format!("!zz,{key}!=other.value"),
+            ] {
                 prop_assert!(Selector::parse(&text).unwrap().matches(&it), "{}", text);
             }
         }

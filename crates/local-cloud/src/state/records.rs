@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Id;
+use super::ids::Id;
 use super::labels::Labels;
 use crate::hypervisor::Rescue;
 

@@ -2,6 +2,9 @@
 //! minimum time and ends; the last one releases the locks. Every task is tracked, so that closing
 //! leaves none behind.
 
+mod events;
+mod resumption;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,12 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
 use super::pace::Durations;
-use super::samples::{self, Samples};
-use super::{Chain, StepOutcome, ChainFault, Step, Work, settle_firewalls};
+use super::samples::Samples;
+use super::{Chain, ChainFault, Step, StepOutcome, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
-use crate::hypervisor::{Event, Hypervisor};
+use crate::hypervisor::Hypervisor;
 use crate::state::action::ActionError;
-use crate::state::{Id, Project, Resource, ServerStatus, World};
+use crate::state::{Id, Project, ServerStatus, World};
 
 /// How long a system may take to obey the power button at a reboot before the power is cut.
 const OBEYS_WITHIN: Duration = Duration::from_secs(30);
@@ -223,12 +226,18 @@ impl Engine {
         };
         match self.hypervisor.reserve_address(server) {
             Ok(ip) => address.ip = ip,
-            Err(failure) => tracing::warn!(
-                server,
-                cause = failure.cause,
-                "cannot reserve the server's address"
-            ),
+            Err(failure) => {
+                tracing::warn!(server, cause = failure.cause, "cannot reserve the server's address")
+            }
         }
+    }
+
+    fn with_server<T>(
+        &self,
+        server: Id,
+        look: impl FnOnce(&mut crate::state::Server) -> T,
+    ) -> Option<T> {
+        self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
     }
 
     pub(crate) async fn perform(&self, effect: Effect) -> Result<Option<u64>, ActionError> {
@@ -279,146 +288,6 @@ impl Engine {
                 () = appear => {}
             }
         });
-    }
-
-    /// Handles events of machines until the cloud closes.
-    pub(crate) fn spawn_listener(self: &Arc<Self>) {
-        let Some(mut events) = self.hypervisor.events() else { return };
-        let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let stop = engine.stop.clone();
-            loop {
-                let event = tokio::select! {
-                    () = stop.cancelled() => return,
-                    event = events.recv() => event,
-                };
-                match event {
-                    Some(Event::Stopped(server)) => {
-                        tracing::info!(server, "a server powered off by itself");
-                        engine.mark_off(server);
-                    }
-                    Some(Event::Rescued(server)) => {
-                        engine.with_server(server, |s| s.rescue = None);
-                        engine.changed.notify_one();
-                    }
-                    None => return,
-                }
-            }
-        });
-    }
-
-    /// Samples the usage of running servers until the cloud closes.
-    pub(crate) fn spawn_sampler(self: &Arc<Self>) {
-        let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let stop = engine.stop.clone();
-            while stop.run_until_cancelled(tokio::time::sleep(samples::EVERY)).await.is_some() {
-                let running: Vec<Id> = {
-                    let world = engine.world();
-                    let servers = world.projects.values().flat_map(|p| p.servers.values());
-                    servers.filter(|s| s.status == ServerStatus::Running).map(|s| s.id).collect()
-                };
-                let hypervisor = engine.hypervisor.clone();
-                let look = move || {
-                    running.into_iter().filter_map(|id| Some((id, hypervisor.usage(id)?))).collect()
-                };
-                if let Ok(used) = tokio::task::spawn_blocking(look).await {
-                    engine
-                        .samples
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .take(Timestamp::now(), used);
-                }
-            }
-        });
-    }
-
-    fn mark_off(&self, server: Id) {
-        self.with_server(server, |s| {
-            if matches!(
-                s.status,
-                ServerStatus::Running | ServerStatus::Starting | ServerStatus::Stopping
-            ) {
-                s.status = ServerStatus::Off;
-            }
-        });
-        self.changed.notify_one();
-    }
-
-    /// Cuts the power without an action. False if the server does not exist.
-    pub(crate) async fn power_cut(&self, server: Id) -> Result<bool, ActionError> {
-        if self.with_server(server, |_| ()).is_none() {
-            return Ok(false);
-        }
-        self.perform(Effect::PowerOff(server)).await?;
-        self.mark_off(server);
-        Ok(true)
-    }
-
-    fn with_server<T>(
-        &self,
-        server: Id,
-        look: impl FnOnce(&mut crate::state::Server) -> T,
-    ) -> Option<T> {
-        self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
-    }
-
-    /// Resumes after the state was loaded: passes addresses and attachments to the hypervisor
-    /// again, and ends interrupted creations and removals.
-    pub(crate) async fn resume(self: &Arc<Self>) {
-        let names: Vec<String> = self.world().projects.keys().cloned().collect();
-        for name in names {
-            let (attachments, chains) = self.unfinished(&name);
-            for effect in attachments {
-                // `perform` logs the error. The rest of the cloud is usable without this volume.
-                let _ = self.perform(effect).await;
-            }
-            for chain in chains {
-                Box::pin(Arc::clone(self).run(chain)).await;
-            }
-        }
-    }
-
-    fn unfinished(&self, name: &str) -> (Vec<Effect>, Vec<Chain>) {
-        let mut world = self.world();
-        let World { ids, projects } = &mut *world;
-        let project = projects.entry(name.to_owned()).or_default();
-        let servers: Vec<Id> = project.servers.keys().copied().collect();
-        for server in servers {
-            self.refresh_address(project, server);
-        }
-        let attached = project.volumes.values().filter(|v| v.available);
-        let attachments = attached
-            .filter_map(|v| v.server.map(|server| Effect::Attach { volume: v.id, server }))
-            .collect();
-        let alone = |work: Work| Chain {
-            project: name.to_owned(),
-            steps: vec![Step { action: None, work }],
-            holds: Vec::new(),
-            chain_fault: ChainFault::None,
-        };
-        let doomed = project
-            .servers
-            .values()
-            .filter(|s| s.status == ServerStatus::Deleting)
-            .map(|s| alone(Work::DeleteServer(s.id)));
-        let unmade = project
-            .volumes
-            .values()
-            .filter(|v| !v.available)
-            .map(|v| alone(Work::CreateVolume(v.id)));
-        let mut chains: Vec<Chain> = doomed.chain(unmade).collect();
-        let now = Timestamp::now();
-        chains.extend(settle_firewalls(
-            name,
-            project,
-            |project: &mut Project, command, resources: &[Resource]| {
-                let id = ids.take();
-                project.record(id, command, resources, now);
-                id
-            },
-        ));
-        (attachments, chains)
     }
 }
 

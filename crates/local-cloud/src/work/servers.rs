@@ -1,6 +1,6 @@
 //! The work on servers and on their images.
 
-use super::Work;
+use super::chain::Work;
 use super::effect::Effect;
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{ImageSource, NewServer};

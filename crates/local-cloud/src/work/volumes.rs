@@ -1,7 +1,7 @@
 //! The work on volumes.
 
+use super::chain::{Late, Work};
 use super::effect::Effect;
-use super::{Late, Work};
 use crate::hypervisor::Format;
 use crate::state::Project;
 use crate::state::action::ActionError;
@@ -30,7 +30,9 @@ pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, A
                     vec![Effect::Attach { volume, server }, Effect::Mount { volume, server }]
                 }
                 None => vec![Effect::Attach { volume, server }],
-                Some(Late { wrong_disk: true, .. }) => vec![Effect::ShowWrongDisk { volume, server }],
+                Some(Late { wrong_disk: true, .. }) => {
+                    vec![Effect::ShowWrongDisk { volume, server }]
+                }
                 Some(_) => Vec::new(),
             })
         }

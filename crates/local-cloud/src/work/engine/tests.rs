@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
+use crate::hypervisor::{self, Event, Failure, Format, InboundRule, NewServer};
 use crate::options::{ContainerEngine, Pace};
-use crate::state::{Progress, Server, Volume};
+use crate::state::{Progress, Resource, Server, Volume};
 use crate::work::Late;
 
 /// Takes a moment for everything, fails on request, and panics when two effects overlap.
@@ -132,14 +132,24 @@ fn engine() -> (Arc<Engine>, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let mut world = World::new(100);
     let project = world.projects.entry("p".to_owned()).or_default();
-    let server: Server = serde_json::from_value(json!({"id": SERVER, "name": "s", "status": "off", "created": "2026-10-01T00:00:00Z",
-        "server_type": 114, "location": 1, "image": 161_547_269, "ipv4": null, "ipv6": null, "labels": {}, "protected": false, "disk": 40,
-        "made": true, "user_data": null, "ssh_keys": [], "firewalls": {}}))
+    let server: Server = serde_json::from_value(json!({
+        "id": SERVER,
+        "name": "s",
+        "status": "off",
+        "created": "2026-10-01T00:00:00Z",
+        "server_type": 114, "location": 1, "image": 161_547_269,
+        "ipv4": null, "ipv6": null, "labels": {}, "ssh_keys": [], "firewalls": {},
+        "disk": 40, "made": true, "protected": false, "user_data": null,
+    }))
     .unwrap();
-    let volume: Volume =
-        serde_json::from_value(json!({"id": VOLUME, "name": "v", "created": "2026-10-01T00:00:00Z", "location": 1, "size": 10,
-        "server": null, "format": null, "labels": {}, "protected": false, "available": true}))
-        .unwrap();
+    let volume: Volume = serde_json::from_value(json!({
+        "id": VOLUME,
+        "name": "v",
+        "created": "2026-10-01T00:00:00Z",
+        "location": 1, "size": 10, "server": null, "format": null,
+        "labels": {}, "protected": false, "available": true,
+    }))
+    .unwrap();
     project.servers.insert(SERVER, server);
     project.volumes.insert(VOLUME, volume);
     (
@@ -243,7 +253,10 @@ async fn an_attachment_that_is_to_fail_leaves_the_server_running() {
         Work::Start(SERVER),
         Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false },
     ];
-    engine.clone().run(Chain { chain_fault: ChainFault::Attachments, ..chain(&engine, works) }).await;
+    engine
+        .clone()
+        .run(Chain { chain_fault: ChainFault::Attachments, ..chain(&engine, works) })
+        .await;
     assert_eq!(
         (recorder.done(), status(&engine)),
         (vec!["start 10".to_owned()], ServerStatus::Running)
@@ -288,7 +301,9 @@ async fn created(chain_fault: ChainFault) -> (Vec<Progress>, Vec<String>, Server
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_start_stays_off_with_its_volume() {
     let unknown = Progress::Error(ActionError::new("unknown_error", "Unknown Error"));
-    for (chain_fault, start) in [(ChainFault::NotStarted, unknown), (ChainFault::LeftOff, Progress::Success)] {
+    for (chain_fault, start) in
+        [(ChainFault::NotStarted, unknown), (ChainFault::LeftOff, Progress::Success)]
+    {
         let (ends, done, status) = created(chain_fault).await;
         assert_eq!(ends, [Progress::Success, start, Progress::Success], "{chain_fault:?}");
         assert_eq!(
@@ -306,8 +321,10 @@ async fn a_server_that_starts_late_is_off_before_its_creation_ends_and_before_it
     let (engine, _) = engine();
     let works =
         vec![Work::CreateServer { server: SERVER, start_follows: true }, Work::Start(SERVER)];
-    let chain =
-        Chain { chain_fault: ChainFault::StartsLate(Duration::from_secs(20)), ..chain(&engine, works) };
+    let chain = Chain {
+        chain_fault: ChainFault::StartsLate(Duration::from_secs(20)),
+        ..chain(&engine, works)
+    };
     let (create, start) = (chain.steps[0].action.unwrap(), chain.steps[1].action.unwrap());
     engine.with_server(SERVER, |s| s.status = ServerStatus::Initializing);
     let seen = || {
