@@ -17,7 +17,4 @@ mod values;
 pub use addresses::api_address;
 pub use file::{Loaded, load};
 pub use place::{Problem, Severity};
-pub use types::{
-    Activity, BindMounts, Containers, Docker, Endpoint, Gateway, Hetzner, Image, Keepalive, Lock,
-    LockAction, Logging, Machine, Origin, Ports, Provider, SelfDestruct, Settings, Ssh,
-};
+pub use types::{BindMounts, Containers, LockAction, Origin, Provider, SelfDestruct, Settings};

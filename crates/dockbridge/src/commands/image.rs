@@ -6,10 +6,8 @@ mod project;
 
 use std::time::Duration;
 
-use hetzner::Client;
 use image::Snapshot;
 use jiff::Timestamp;
-use machine::Owner;
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::{complain, say};

@@ -8,12 +8,13 @@ use secrecy::SecretString;
 
 use super::context;
 use crate::cloud_access::client_at;
-use crate::credentials::{refused_token_hints, sendable};
+use crate::credentials::sendable;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::join::Invitation;
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::token::{Source, Token};
+use crate::token_hints::refused_token_hints;
 
 const CONSOLE: &str = "create one with Read & Write in the Hetzner Cloud console";
 
@@ -106,7 +107,7 @@ fn is_free_for(resolved: &Resolved, joined: &Owner) -> Outcome {
         ))
         .hint("`dockbridge sweep` and `dockbridge volume list` list them")
         .hint(format!(
-            "once you need nothing of it, remove {} and join again"
+            "once you need nothing of it, remove {} and join again",
             resolved.paths.owner().display()
         ))),
         _ => Ok(()),

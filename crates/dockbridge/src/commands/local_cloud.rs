@@ -212,10 +212,8 @@ fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<To
         .collect();
     if let Some(file) = read_only {
         let secret = std::fs::read_to_string(file).map_err(|error| {
-            let failure = Failure::new(format!(
-                "cannot read the token in {}: {error}"
-                file.display()
-            ));
+            let failure =
+                Failure::new(format!("cannot read the token in {}: {error}", file.display()));
             failure.hint("write any token into the file")
         })?;
         if secret.trim().is_empty() {
