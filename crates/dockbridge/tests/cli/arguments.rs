@@ -14,19 +14,11 @@ async fn nonsense_is_refused_with_a_usage() {
         (&["local-cloud", "--listen", "here"], &["invalid value 'here'", "<ADDRESS:PORT>"]),
         (
             &["ports", "add", "8080:web"],
-            &[
-                "\"8080:web\" is no forward: it has three \
-            parts",
-                "such as 8080:web:80",
-            ],
+            &["\"8080:web\" is no forward: it has three parts", "such as 8080:web:80"],
         ),
         (
             &["ports", "remove", "web"],
-            &[
-                "\"web\" is no forward: a port is a number from 1 to \
-            65535",
-                "such as 8080,",
-            ],
+            &["\"web\" is no forward: a port is a number from 1 to 65535", "such as 8080,"],
         ),
         (&["statsu"], &["some similar subcommands exist: 'start', 'status'"]),
     ];
@@ -46,10 +38,7 @@ async fn a_host_of_ones_own_is_written_as_for_ssh() {
         desk.dockbridge(&["start", "--provider", "ssh", &format!("--host={host}")]).await.failed(
             1,
             &[
-                &format!(
-                    "Error: {host:?} is no \
-                host"
-                ),
+                &format!("Error: {host:?} is no host"),
                 "Hint: write it as user@address, user@address:port",
             ],
         );
@@ -62,15 +51,10 @@ async fn real_machines_without_root_are_refused_at_once() {
     let desk = Desk::new().await;
     desk.dockbridge_as_nobody(&["try"]).await.failed(
         1,
-        &[
-            "Error: the local cloud runs real machines and needs \
-            root",
-            "Hint: run it with sudo",
-        ],
+        &["Error: the local cloud runs real machines and needs root", "Hint: run it with sudo"],
     );
     let told = [
-        "Error: real machines need \
-        root",
+        "Error: real machines need root",
         "Hint: run it as root, or the API alone with --machines none",
     ];
     for arguments in
@@ -92,8 +76,7 @@ async fn the_story_needs_a_docker_client() {
     desk.dockbridge(&["try"]).await.failed(
         1,
         &[
-            "Error: there is no docker \
-            client",
+            "Error: there is no docker client",
             "Hint: install one (Debian: docker-cli); no engine is needed",
         ],
     );

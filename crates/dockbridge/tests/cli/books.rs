@@ -38,8 +38,7 @@ async fn limit(desk: &Desk, body: &str) {
         "-X",
         "PUT",
         "-H",
-        "Content-Type: \
-        application/json",
+        "Content-Type: application/json",
         "-d",
         body,
     ])
@@ -50,11 +49,10 @@ async fn limit(desk: &Desk, body: &str) {
 #[tokio::test]
 async fn a_month_in_which_nothing_ran_costs_nothing() {
     let desk = Desk::new().await;
-    desk.dockbridge(&["cost"]).await.succeeded().said(&[
-        "Nothing of this profile \
-        ran.",
-        "Total 0.00 EUR",
-    ]);
+    desk.dockbridge(&["cost"])
+        .await
+        .succeeded()
+        .said(&["Nothing of this profile ran.", "Total 0.00 EUR"]);
     let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
     assert!(cost["total"].as_f64().unwrap().is_sign_positive(), "{cost}");
 }
@@ -86,8 +84,7 @@ async fn what_commands_delete_without_a_daemon_is_in_the_books() {
     let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
     assert_eq!(
         cost["volumes"][0]["id"], volume.id,
-        "one that is gone was billed all the same: \
-        {cost}"
+        "one that is gone was billed all the same: {cost}"
     );
 }
 
@@ -125,13 +122,12 @@ async fn status_and_sweep_show_whatever_bills_with_its_price() {
         format!("Bills     server {} ({}, cx23 in fsn1): 0.0", machine.name, machine.id),
         format!("Bills     image builder builder ({}, cx23 in fsn1): 0.0", built_on.id),
         format!(
-            "Bills     volume {} ({}, 10 GB in fsn1): 0.57 EUR a \
-            month",
+            "Bills     volume {} ({}, 10 GB in fsn1): 0.57 EUR a month",
             volume.name, volume.id
         ),
         format!(
-            "Bills     volume {} of profile other ({}, 10 GB in fsn1, not attached): 0.57 EUR \
-            a month",
+            "Bills     volume {} of profile other ({}, 10 GB in fsn1, not attached): 0.57 EUR a \
+             month",
             theirs.name, theirs.id
         ),
         format!("Bills     unused primary IP primary_ip-{address} ({address}): 0.5"),

@@ -115,10 +115,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
         assert!(
-            told.contains(
-                "standard output cannot be written: No space left on \
-            device"
-            ),
+            told.contains("standard output cannot be written: No space left on device"),
             "{told}"
         );
     }

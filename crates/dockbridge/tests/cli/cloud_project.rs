@@ -15,22 +15,12 @@ async fn servers_and_volumes_are_listed_for_people_and_for_programs() {
         desk.dockbridge(&["server", "list", "--json"]).await.succeeded().json(),
         serde_json::json!([])
     );
-    desk.dockbridge(&["server", "status"]).await.failed(
-        3,
-        &[
-            "Error: there is no \
-        machine",
-            "Hint: the next docker command creates one",
-        ],
-    );
-    desk.dockbridge(&["server", "ssh", "true"]).await.failed(
-        3,
-        &[
-            "Error: there is no \
-        machine",
-            "Hint: `dockbridge wake` creates one",
-        ],
-    );
+    desk.dockbridge(&["server", "status"])
+        .await
+        .failed(3, &["Error: there is no machine", "Hint: the next docker command creates one"]);
+    desk.dockbridge(&["server", "ssh", "true"])
+        .await
+        .failed(3, &["Error: there is no machine", "Hint: `dockbridge wake` creates one"]);
     desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["There is no server."]);
 
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
@@ -57,11 +47,10 @@ async fn servers_and_volumes_are_listed_for_people_and_for_programs() {
     let line =
         format!("{} ({}, 10 GB in fsn1), attached to server {}", volume.name, volume.id, server.id);
     desk.dockbridge(&["volume", "list"]).await.succeeded().said(&[&line, "EUR net a month"]);
-    desk.dockbridge(&["server", "list"]).await.succeeded().said(&[&format!(
-        "{} ({}, cx23 in fsn1), \
-        running",
-        server.name, server.id
-    )]);
+    desk.dockbridge(&["server", "list"])
+        .await
+        .succeeded()
+        .said(&[&format!("{} ({}, cx23 in fsn1), running", server.name, server.id)]);
     let others = desk
         .dockbridge(&["--profile", "other", "volume", "list", "--json"])
         .await
@@ -84,21 +73,14 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
         desk.dockbridge(&["volume", "delete", wanted, "--yes"]).await.failed(
             1,
             &[
-                &format!(
-                    "Error: there is no volume \
-                {wanted:?}"
-                ),
+                &format!("Error: there is no volume {wanted:?}"),
                 &format!("Hint: this profile has {name}"),
             ],
         );
     }
     desk.dockbridge(&["volume", "delete", name]).await.failed(
         1,
-        &[
-            "Error: nobody is there to \
-            confirm",
-            "Hint: add --yes to delete without being asked",
-        ],
+        &["Error: nobody is there to confirm", "Hint: add --yes to delete without being asked"],
     );
 
     let server =
@@ -113,7 +95,7 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
     assert_eq!(desk.inventory().await.iter().filter(|name| name.starts_with("volume ")).count(), 2);
 
     desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone; the \
-        volume stays."]);
+     volume stays."]);
     desk.dockbridge(&["volume", "delete", name, "--yes"])
         .await
         .succeeded()

@@ -14,7 +14,7 @@ async fn without_a_token_nothing_starts() {
     let told = [
         "Error: there is no Hetzner API token",
         "Hint: make one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` \
-            or set HCLOUD_TOKEN",
+         or set HCLOUD_TOKEN",
         "Hint: `dockbridge try` needs no account",
     ];
     for command in [
@@ -35,7 +35,7 @@ async fn a_wrong_token_is_told_at_the_start() {
     let mut desk = Desk::new().await;
     desk.set("HCLOUD_TOKEN", "wrong");
     let hint = "Hint: the API token is not valid: make one in the cloud console and run \
-        `dockbridge init`";
+     `dockbridge init`";
     for command in [&["start"][..], &["start", "--detach"]] {
         desk.dockbridge(command).await.failed(1, &["Error: the cloud does not let us in", hint]);
     }
@@ -47,11 +47,7 @@ async fn a_wrong_token_is_told_at_the_start() {
     desk.set("HCLOUD_TOKEN", "not a token");
     desk.dockbridge(&["start"]).await.failed(
         1,
-        &[
-            "characters that no token \
-            has",
-            "Hint: copy it once more from the Hetzner Cloud console",
-        ],
+        &["characters that no token has", "Hint: copy it once more from the Hetzner Cloud console"],
     );
     assert!(!desk.socket().exists(), "nothing is served");
     desk.set("HCLOUD_TOKEN", crate::rig::TOKEN).nothing_was_created().await;
@@ -64,7 +60,7 @@ async fn a_read_only_token_can_look_but_its_docker_commands_tell() {
     desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
     let daemon = desk.start().await;
     let told = "the API token may only read: make one with Read & Write in the cloud console and \
-        run `dockbridge init`";
+     run `dockbridge init`";
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: the cloud could not ", told]);
     }
@@ -81,8 +77,7 @@ async fn a_port_of_this_computer_leads_to_docker_too_and_no_web_page_gets_in() {
     desk.settings(&format!("docker:\n  proxy_port: {port}\n"));
     let told = [
         &format!("Error: port {port} of this computer cannot be listened on")[..],
-        "Hint: change \
-            `docker.proxy_port`, or leave it out",
+        "Hint: change `docker.proxy_port`, or leave it out",
     ];
     for command in [&["start"][..], &["start", "--detach"]] {
         desk.dockbridge(command).await.failed(1, &told);
@@ -94,15 +89,15 @@ async fn a_port_of_this_computer_leads_to_docker_too_and_no_web_page_gets_in() {
         "{}",
         daemon.said()
     );
-    desk.dockbridge(&["status"]).await.succeeded().said(&[&format!(
-        "tcp://127.0.0.1:{port} leads \
-        to the same"
-    )]);
+    desk.dockbridge(&["status"])
+        .await
+        .succeeded()
+        .said(&[&format!("tcp://127.0.0.1:{port} leads to the same")]);
     assert_eq!(desk.dockbridge(&["status", "--json"]).await.json()["proxy_port"], port);
     let mut page = TcpStream::connect(("127.0.0.1", port)).unwrap();
     page.write_all(
         b"POST /containers/create HTTP/1.1\r\nHost: evil.example\r\nConnection: \
-        close\r\nContent-Length: 0\r\n\r\n",
+         close\r\nContent-Length: 0\r\n\r\n",
     )
     .unwrap();
     let mut answer = String::new();
@@ -123,10 +118,7 @@ async fn a_socket_that_is_taken_stays_with_its_owner() {
         desk.dockbridge(command).await.failed(
             1,
             &[
-                &format!(
-                    "Error: another program listens at \
-                {path}"
-                ),
+                &format!("Error: another program listens at {path}"),
                 "Hint: choose another place with `--socket PATH`",
             ],
         );
@@ -137,10 +129,7 @@ async fn a_socket_that_is_taken_stays_with_its_owner() {
     desk.dockbridge(&["start", "--socket", path]).await.failed(
         1,
         &[
-            &format!(
-                "Error: {path} exists and is no \
-            socket"
-            ),
+            &format!("Error: {path} exists and is no socket"),
             "Hint: move it away, or choose another place with `--socket PATH`",
         ],
     );
@@ -160,27 +149,21 @@ async fn a_second_start_finds_the_daemon_running_and_changes_nothing() {
     // With other arguments it would be another daemon.
     let told = [
         &format!(
-            "Error: dockbridge (process {process}) is already running, and --host would \
-            change nothing"
+            "Error: dockbridge (process {process}) is already running, and --host would change \
+             nothing"
         )[..],
         "Hint: `dockbridge stop` ends it",
     ];
     desk.dockbridge(&["start", "--host", "me@example.org"]).await.failed(1, &told);
     let socket = desk.socket();
     let told = format!(
-        "Error: dockbridge (process {process}) serves {} for profile \
-        default",
+        "Error: dockbridge (process {process}) serves {} for profile default",
         socket.display()
     );
     let other = ["--profile", "m", "start", "--detach", "--socket", socket.to_str().unwrap()];
-    desk.dockbridge(&other).await.failed(
-        1,
-        &[
-            &told,
-            "Hint: choose another place with `--socket \
-        PATH`",
-        ],
-    );
+    desk.dockbridge(&other)
+        .await
+        .failed(1, &[&told, "Hint: choose another place with `--socket PATH`"]);
     desk.dockbridge(&["status"]).await.succeeded();
     desk.dockbridge(&["stop"]).await.succeeded().said(&["The daemon has ended."]);
     drop(daemon);
@@ -201,10 +184,7 @@ async fn a_folder_for_the_socket_that_cannot_be_written_is_told() {
         desk.dockbridge_as_nobody(&["start", "--socket", socket]).await.failed(
             1,
             &[
-                &format!(
-                    "Error: the socket {socket} cannot be \
-                made"
-                ),
+                &format!("Error: the socket {socket} cannot be made"),
                 "Hint: choose a place that you may write to with `--socket PATH`",
             ],
         );
@@ -220,20 +200,15 @@ async fn a_cloud_that_cannot_be_reached_is_told_and_asked_again_later() {
     let said = daemon.said();
     assert!(
         said.contains("The cloud cannot be asked now (")
-            && said.contains(
-                "docker commands try \
-        again."
-            ),
+            && said.contains("docker commands try again."),
         "{said}"
     );
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: the cloud could not list the "]);
     }
-    desk.dockbridge(&["server", "list"]).await.failed(
-        1,
-        &["Error: the cloud could not tell its \
-        prices"],
-    );
+    desk.dockbridge(&["server", "list"])
+        .await
+        .failed(1, &["Error: the cloud could not tell its prices"]);
     daemon.stop().await;
 }
 
@@ -241,22 +216,13 @@ async fn a_cloud_that_cannot_be_reached_is_told_and_asked_again_later() {
 async fn an_address_that_is_none_is_told() {
     let mut desk = Desk::new().await;
     for (endpoint, told) in [
-        (
-            "nowhere",
-            "\"nowhere\" is no API \
-        address",
-        ),
+        ("nowhere", "\"nowhere\" is no API address"),
         ("ftp://example.org/v1", "is not an http(s) address"),
     ] {
         desk.set("HCLOUD_ENDPOINT", endpoint);
-        desk.dockbridge(&["start"]).await.failed(
-            1,
-            &[
-                told,
-                "Hint: change `hetzner.endpoint` or \
-            HCLOUD_ENDPOINT",
-            ],
-        );
+        desk.dockbridge(&["start"])
+            .await
+            .failed(1, &[told, "Hint: change `hetzner.endpoint` or HCLOUD_ENDPOINT"]);
     }
 }
 
@@ -266,29 +232,13 @@ async fn a_login_key_that_cannot_be_used_is_told() {
     let key = desk.path("key");
     desk.set("DOCKBRIDGE_SSH_PRIVATE_KEY_PATH", key.to_str().unwrap());
     let hint = "Hint: change `ssh.private_key_path`, or leave it out for a key of our own";
-    desk.dockbridge(&["start"]).await.failed(
-        1,
-        &[
-            &format!(
-                "Error: the private key {} cannot be \
-        read",
-                key.display()
-            ),
-            hint,
-        ],
-    );
+    desk.dockbridge(&["start"])
+        .await
+        .failed(1, &[&format!("Error: the private key {} cannot be read", key.display()), hint]);
     std::fs::write(&key, "not a key").unwrap();
-    desk.dockbridge(&["start"]).await.failed(
-        1,
-        &[
-            &format!(
-                "Error: the private key {} cannot be \
-        used",
-                key.display()
-            ),
-            hint,
-        ],
-    );
+    desk.dockbridge(&["start"])
+        .await
+        .failed(1, &[&format!("Error: the private key {} cannot be used", key.display()), hint]);
     assert_eq!(std::fs::read_to_string(&key).unwrap(), "not a key");
 }
 
@@ -297,8 +247,7 @@ async fn without_a_daemon_its_commands_say_so_with_a_code_of_their_own() {
     let desk = Desk::new().await;
     let told = [
         &format!("Error: no dockbridge serves {}", desk.socket().display()),
-        "Hint: start \
-        it with `dockbridge start`",
+        "Hint: start it with `dockbridge start`",
     ];
     for command in
         [&["status"][..], &["status", "--json"], &["stop"], &["wake"], &["server", "create"]]
@@ -310,12 +259,7 @@ async fn without_a_daemon_its_commands_say_so_with_a_code_of_their_own() {
     // A machine that bills all the same is told.
     let identity = desk.identity("default");
     desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
-    desk.dockbridge(&["status"]).await.failed(
-        3,
-        &[&format!(
-            "Hint: there is a machine all the \
-        same: {}",
-            identity.name()
-        )],
-    );
+    desk.dockbridge(&["status"])
+        .await
+        .failed(3, &[&format!("Hint: there is a machine all the same: {}", identity.name())]);
 }

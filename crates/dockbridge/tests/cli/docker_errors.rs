@@ -14,15 +14,13 @@ async fn what_the_cloud_does_not_have_is_told_to_docker_before_anything_is_made(
         (
             "HETZNER_LOCATIONS",
             "mars",
-            "there is no location \"mars\"; the cloud has \
-            fsn1",
+            "there is no location \"mars\"; the cloud has fsn1",
             "change `hetzner.locations` in the settings",
         ),
         (
             "HETZNER_IMAGE",
             "windows",
-            "there is no image \"windows\" for \
-            cx23",
+            "there is no image \"windows\" for cx23",
             "change `hetzner.image` in the settings",
         ),
     ];
@@ -71,8 +69,8 @@ async fn two_volumes_of_one_profile_are_left_to_the_person() {
     let two = desk.make_volume("two", identity.labels("data")).await;
     let daemon = desk.start().await;
     let told = format!(
-        "volumes {} and {} all carry the labels of this profile: delete the one that is \
-            not wanted, by its id",
+        "volumes {} and {} all carry the labels of this profile: delete the one that is not \
+         wanted, by its id",
         one.id, two.id
     );
     desk.dockbridge(&["wake"]).await.failed(1, &[&told]);
@@ -88,8 +86,8 @@ async fn a_volume_at_a_strangers_server_stays_there() {
     let server = desk.make_server("strange", hetzner::Labels::new(), vec![volume.id], true).await;
     let daemon = desk.start().await;
     let told = format!(
-        "volume {} is attached to server {}, which is not this profile's machine: detach \
-            it there first",
+        "volume {} is attached to server {}, which is not this profile's machine: detach it there \
+         first",
         volume.id, server.id
     );
     if let Some(ran) = desk.docker(&["ps"]).await {

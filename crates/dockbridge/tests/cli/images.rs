@@ -61,48 +61,31 @@ async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
         (raw(&["--url", "https://a/x", "--arch", "both"]), &["one image is for one architecture"]),
         (
             vec!["image", "build", "talos", "--version", "1.12.0"],
-            &["is no version of Talos: write \
-            it as v1.12.0"],
+            &["is no version of Talos: write it as v1.12.0"],
         ),
         (vec!["image", "prune", "--keep", "3"], &["--older-than <AGE>"]),
         (
             vec!["image", "prune", "--keep", "3", "--older-than", "soon"],
-            &["write it as 90s, 5m or \
-            1h 30m, or 30d"],
+            &["write it as 90s, 5m or 1h 30m, or 30d"],
         ),
     ] {
         desk.dockbridge(&arguments).await.failed(2, told);
     }
-    desk.dockbridge(&raw(&["--url", "https://a/x"])).await.failed(
-        1,
-        &[
-            "Error: the image has no \
-        name",
-            "Hint: give it one with `--name`",
-        ],
-    );
-    desk.dockbridge(&["image", "build", "talos"]).await.failed(
-        1,
-        &[
-            "Error: the version of Talos \
-        is missing",
-            "`image.talos_version`",
-        ],
-    );
+    desk.dockbridge(&raw(&["--url", "https://a/x"]))
+        .await
+        .failed(1, &["Error: the image has no name", "Hint: give it one with `--name`"]);
+    desk.dockbridge(&["image", "build", "talos"])
+        .await
+        .failed(1, &["Error: the version of Talos is missing", "`image.talos_version`"]);
     desk.dockbridge(&raw(&["--file", "/no/such", "--name", "n"]))
         .await
         .failed(4, &["Error: /no/such cannot be read"]);
     desk.dockbridge(&raw(&["--url", "https://a/x", "--name", "n"]))
         .await
         .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
-    desk.dockbridge(&["image", "build", "docker"]).await.failed(
-        1,
-        &[
-            "holds no dockbridge-agent \
-        for",
-            "DOCKBRIDGE_AGENT_DIR",
-        ],
-    );
+    desk.dockbridge(&["image", "build", "docker"])
+        .await
+        .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
 
     for (settings, told) in [
         ("image: {talos_version: '1.12'}\n", "\"1.12\" is no version of Talos"),
@@ -117,16 +100,12 @@ async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
     desk.settings("");
     desk.unset("HCLOUD_TOKEN");
     desk.dockbridge(&["image", "list"]).await.failed(1, &["Error: there is no Hetzner API token"]);
-    desk.dockbridge(&["image", "list", "--token", "-"]).await.failed(
-        1,
-        &["Error: there is no \
-        token on standard input"],
-    );
-    desk.dockbridge(&["image", "list", "--token", "wrong"]).await.failed(
-        1,
-        &["the API token is \
-        not valid"],
-    );
+    desk.dockbridge(&["image", "list", "--token", "-"])
+        .await
+        .failed(1, &["Error: there is no token on standard input"]);
+    desk.dockbridge(&["image", "list", "--token", "wrong"])
+        .await
+        .failed(1, &["the API token is not valid"]);
     desk.nothing_was_created().await;
 }
 
@@ -152,31 +131,20 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
     assert!(shown[0]["price_monthly"].as_f64().is_some_and(|price| price > 0.0), "{shown}");
     desk.dockbridge_with_input(&list, token).await.succeeded().said(&[
         "a (",
-        "noise for \
-        x86",
+        "noise for x86",
         "2 images",
         "EUR net a month",
     ]);
 
     desk.set("HCLOUD_TOKEN", token);
     for other in [theirs, plain] {
-        desk.dockbridge(&["image", "delete", &other.to_string()]).await.failed(
-            1,
-            &[
-                "there is no \
-            image",
-                "`dockbridge image list`",
-            ],
-        );
+        desk.dockbridge(&["image", "delete", &other.to_string()])
+            .await
+            .failed(1, &["there is no image", "`dockbridge image list`"]);
     }
-    desk.dockbridge(&["image", "delete", "a"]).await.failed(
-        1,
-        &[
-            "several images are called \
-        \"a\"",
-            "name one by its id",
-        ],
-    );
+    desk.dockbridge(&["image", "delete", "a"])
+        .await
+        .failed(1, &["several images are called \"a\"", "name one by its id"]);
     let prune = |more: &[&'static str]| {
         [&["image", "prune", "--keep", "1", "--older-than", "0s"], more].concat()
     };
@@ -233,14 +201,9 @@ async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() 
     );
     desk.settings("hetzner: {image: 123456789}\n");
     let daemon = desk.start().await;
-    desk.dockbridge(&["wake"]).await.failed(
-        1,
-        &[
-            "there is no image \"123456789\" for \
-        cx23",
-            "change `hetzner.image`",
-        ],
-    );
+    desk.dockbridge(&["wake"])
+        .await
+        .failed(1, &["there is no image \"123456789\" for cx23", "change `hetzner.image`"]);
     daemon.stop().await;
 }
 
@@ -312,22 +275,14 @@ async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
     let refused = desk.dockbridge(&[&build[..], &["--server-type", "huge,cax11"]].concat()).await;
     refused.failed(
         5,
-        &[
-            "Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, \
-        hel1",
-            "`--server-type`",
-        ],
+        &["Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, hel1", "`--server-type`"],
     );
     desk.nothing_was_created().await;
     desk.set("HCLOUD_TOKEN", "wrong");
     let refused = desk.dockbridge(&build).await;
     refused.failed(
         1,
-        &[
-            "Error: the cloud could not list the \
-        images: ",
-            "Hint: the API token is not valid",
-        ],
+        &["Error: the cloud could not list the images: ", "Hint: the API token is not valid"],
     );
     assert!(
         !refused.stderr.contains("in addition") && !refused.stderr.contains("removing"),
@@ -351,8 +306,7 @@ async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
         (
             "metal-amd64.raw.xz",
             &json,
-            "is called .xz and is not compressed by xz: it is a JSON \
-            answer",
+            "is called .xz and is not compressed by xz: it is a JSON answer",
         ),
         ("tiny.img", &vec![0; 512], "has 512 bytes, and no disk image is so small"),
     ] {

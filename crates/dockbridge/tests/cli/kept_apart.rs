@@ -104,8 +104,7 @@ async fn a_docker_context_of_another_home_is_left_alone() {
     desk.set("DOCKBRIDGE_HOME", &second_home);
     let ran = desk.dockbridge(&["init", "--yes"]).await;
     let told = format!(
-        "Docker context \"dockbridge\" leads to {first}, which is not this profile: \
-        it stays"
+        "Docker context \"dockbridge\" leads to {first}, which is not this profile: it stays"
     );
     ran.succeeded().said(&[&told, "`dockbridge init --yes --context dockbridge-2` makes another"]);
     ran.said(&[&format!("export DOCKER_HOST={second}")]);

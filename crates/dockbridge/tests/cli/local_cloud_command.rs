@@ -30,10 +30,7 @@ async fn start(desk: &Desk, arguments: &[&str]) -> Running {
     while endpoint.is_none() {
         let line = timeout(PATIENCE, lines.next_line())
             .await
-            .expect(
-                "it tells its \
-            endpoint",
-            )
+            .expect("it tells its endpoint")
             .unwrap()
             .expect("it goes on");
         endpoint = line.strip_prefix("export HCLOUD_ENDPOINT=").map(str::to_owned);
@@ -178,11 +175,7 @@ async fn a_read_only_token_and_limits_are_given_by_options() {
     .await
     .failed(
         1,
-        &[
-            "Error: cannot read the token \
-            in ",
-            "Hint: write a token of your choice into the file",
-        ],
+        &["Error: cannot read the token in ", "Hint: write a token of your choice into the file"],
     );
 }
 
@@ -198,10 +191,7 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
         .failed(
             1,
             &[
-                &format!(
-                    "Error: cannot listen on \
-            {address}"
-                ),
+                &format!("Error: cannot listen on {address}"),
                 "Hint: choose another address with --listen ADDRESS:PORT",
             ],
         );
@@ -220,10 +210,7 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
     .failed(
         1,
         &[
-            &format!(
-                "Error: another local cloud uses \
-            {used}"
-            ),
+            &format!("Error: another local cloud uses {used}"),
             "Hint: end that one, or choose another folder with --state DIR",
         ],
     );
@@ -248,10 +235,7 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
     .failed(
         1,
         &[
-            &format!(
-                "Error: cannot use the state folder \
-            {closed}"
-            ),
+            &format!("Error: cannot use the state folder {closed}"),
             "Hint: choose a folder that you may write to with --state DIR",
         ],
     );

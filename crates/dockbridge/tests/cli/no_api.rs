@@ -28,9 +28,9 @@ fn answering(bytes: &'static [u8]) -> String {
 #[tokio::test]
 async fn what_answers_instead_of_the_api_is_named_with_its_address() {
     let page = b"HTTP/1.1 200 OK\r\nContent-Length: 61\r\nConnection: close\r\n\r\n<!DOCTYPE \
-            html><html><title>Hotel</title>Log in first.</html>";
+     html><html><title>Hotel</title>Log in first.</html>";
     let redirect = b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\nContent-Length: \
-        0\r\nConnection: close\r\n\r\n";
+     0\r\nConnection: close\r\n\r\n";
     for (bytes, told, hint) in [
         (
             &page[..],
@@ -39,14 +39,12 @@ async fn what_answers_instead_of_the_api_is_named_with_its_address() {
         ),
         (
             redirect,
-            "is not the Hetzner API: it redirects to \
-            http://login.example/",
+            "is not the Hetzner API: it redirects to http://login.example/",
             "HCLOUD_ENDPOINT is wrong",
         ),
         (
             b"SSH-2.0-OpenSSH_9.2p1\r\n",
-            "what listens there speaks another \
-            protocol",
+            "what listens there speaks another protocol",
             "check the network",
         ),
     ] {
@@ -64,15 +62,9 @@ async fn an_api_that_is_not_there_is_named_with_the_likely_cause() {
     drop(listener);
     let mut desk = Desk::new().await;
     desk.set("HCLOUD_ENDPOINT", &nobody);
-    desk.dockbridge(&["server", "list"]).await.failed(
-        1,
-        &[
-            &nobody,
-            "nothing listens \
-        there",
-            "HCLOUD_ENDPOINT is the API's address",
-        ],
-    );
+    desk.dockbridge(&["server", "list"])
+        .await
+        .failed(1, &[&nobody, "nothing listens there", "HCLOUD_ENDPOINT is the API's address"]);
     desk.set("HCLOUD_ENDPOINT", "https://no-such-name.invalid/v1");
     desk.dockbridge(&["server", "list"])
         .await

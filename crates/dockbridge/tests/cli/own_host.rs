@@ -7,11 +7,9 @@ async fn a_host_means_ssh_wherever_it_is_written() {
     let mut desk = Desk::new().await;
     let host = "me@127.0.0.1:1";
     let wrong = "me@host:99999";
-    desk.dockbridge(&["start", "--host", wrong]).await.failed(
-        1,
-        &["Error: \"me@host:99999\" is no \
-        host"],
-    );
+    desk.dockbridge(&["start", "--host", wrong])
+        .await
+        .failed(1, &["Error: \"me@host:99999\" is no host"]);
     for provider in ["", "machine: {provider: ssh}\n"] {
         desk.settings(&format!("{provider}ssh: {{host: '{wrong}'}}\n"));
         desk.dockbridge(&["start"]).await.failed(1, &["Error: \"me@host:99999\" is no host"]);

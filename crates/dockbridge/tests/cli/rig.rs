@@ -278,11 +278,7 @@ impl Desk {
             "-X",
             "PUT",
             "-H",
-            &format!(
-                "Authorization: \
-            Bearer {}",
-                self.cloud.token()
-            ),
+            &format!("Authorization: Bearer {}", self.cloud.token()),
         ]);
         command.args(["-H", "Content-Type: application/json", "-d", r#"{"auto_delete": false}"#]);
         command.arg(format!("{}/primary_ips/{id}", self.cloud.endpoint()));
@@ -349,10 +345,7 @@ impl Daemon {
         signal(&self.child, rustix::process::Signal::TERM);
         timeout(Duration::from_secs(20), self.child.wait())
             .await
-            .expect(
-                "the daemon \
-            ends",
-            )
+            .expect("the daemon ends")
             .unwrap();
     }
 }
@@ -420,14 +413,8 @@ pub async fn run(mut command: Command, input: &str) -> Ran {
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let ended = timeout(LONGEST_COMMAND, child.wait_with_output()).await;
-    let Output { status, stdout, stderr } = ended
-        .unwrap_or_else(|_| {
-            panic!(
-                "`{line}` did not \
-        end"
-            )
-        })
-        .unwrap();
+    let Output { status, stdout, stderr } =
+        ended.unwrap_or_else(|_| panic!("`{line}` did not end")).unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { line, status, stdout: text(stdout), stderr: text(stderr) }
 }

@@ -16,7 +16,7 @@ async fn all_senseless_settings_are_named_at_once() {
     let told = [
         "Error: 6 settings cannot be used:",
         "line 2: `hetzner.endpoint`: \"api.hetzner.cloud/v1\" is no API address: write it with its \
-            scheme",
+         scheme",
         "line 4: `hetzner.locations`: `location` and `locations` are the same setting",
         "line 5: `docker.socket_path`: \"~/x.sock\": `~` is only known to shells",
         "line 6: `activity.idle_timeout`: \"0s\" would end each machine at once",

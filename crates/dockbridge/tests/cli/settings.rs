@@ -18,8 +18,7 @@ async fn an_unknown_setting_is_told_with_its_line_and_the_nearest_name() {
     desk.settings("");
     desk.set("DOCKBRIDGE_HETZNER_LOCATON", "fsn1");
     let told = [
-        "environment variable \
-        DOCKBRIDGE_HETZNER_LOCATON",
+        "environment variable DOCKBRIDGE_HETZNER_LOCATON",
         "did you mean DOCKBRIDGE_HETZNER_LOCATION?",
         hint,
     ];
@@ -41,12 +40,11 @@ async fn a_value_that_cannot_be_is_told_with_what_can() {
         (
             "ports: {exclude: [80, 90-80]}",
             "\"90-80\" is no rule for ports: the range ends before it begins; write \
-                [CONTAINER:]PORT[-PORT][/tcp|/udp]",
+             [CONTAINER:]PORT[-PORT][/tcp|/udp]",
         ),
         (
             "ports: {include: 70000}",
-            "\"70000\" is no rule for ports: a port is a number from 1 to \
-            65535",
+            "\"70000\" is no rule for ports: a port is a number from 1 to 65535",
         ),
         ("hetzner: [", "config.yaml: "),
     ];
@@ -58,11 +56,7 @@ async fn a_value_that_cannot_be_is_told_with_what_can() {
     desk.settings("logging: {level: loud=quiet=1}");
     desk.dockbridge(&["start"]).await.failed(
         1,
-        &[
-            "`logging.level` is not \
-        understood",
-            "Hint: write error, warn, info, debug or trace",
-        ],
+        &["`logging.level` is not understood", "Hint: write error, warn, info, debug or trace"],
     );
     assert!(!desk.socket().exists(), "nothing is served");
     desk.nothing_was_created().await;
@@ -75,23 +69,15 @@ async fn the_environment_is_told_by_its_own_names() {
         (
             "DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT",
             "soon",
-            "\"soon\" is no duration: write it as 90s, 5m \
-            or 1h 30m",
+            "\"soon\" is no duration: write it as 90s, 5m or 1h 30m",
         ),
         ("DOCKBRIDGE_HETZNER_VOLUME_SIZE", "9", "no volume has 9 GB: choose 10 to 10240"),
         ("DOCKBRIDGE_PORTS_BIND", "nowhere", "IP address"),
     ] {
         desk.set(name, value);
-        desk.dockbridge(&["start"]).await.failed(
-            1,
-            &[
-                &format!(
-                    "environment variable \
-            {name}: "
-                ),
-                told,
-            ],
-        );
+        desk.dockbridge(&["start"])
+            .await
+            .failed(1, &[&format!("environment variable {name}: "), told]);
         desk.unset(name);
     }
 }
@@ -100,8 +86,8 @@ async fn the_environment_is_told_by_its_own_names() {
 async fn config_shows_what_holds_without_the_token() {
     let desk = Desk::new().await;
     desk.settings(
-        "hetzner: {location: nbg1}\nactivity: {idle_timeout: 90s}\nports: \
-            {on_conflict: increment, include: [8080, 'web-*:80-90/tcp'], exclude: 53/udp}\n",
+        "hetzner: {location: nbg1}\nactivity: {idle_timeout: 90s}\nports: {on_conflict: increment, \
+         include: [8080, 'web-*:80-90/tcp'], exclude: 53/udp}\n",
     );
     let path = desk.path("home/config/config.yaml");
     assert_eq!(
@@ -114,14 +100,12 @@ async fn config_shows_what_holds_without_the_token() {
         .said(&[&format!("{} is understood.", path.display())]);
     let shown = desk.dockbridge(&["config", "show"]).await;
     shown.succeeded().said(&[
-        "on_conflict: \
-        increment",
+        "on_conflict: increment",
         "include: [\"8080\", \"web-*:80-90/tcp\"]",
         "exclude: [\"53/udp\"]",
     ]);
     shown.said(&[
-        "locations: \
-        [nbg1]",
+        "locations: [nbg1]",
         "idle_timeout: 1m 30s",
         "# api_token: set, not shown",
         &desk.cloud.endpoint(),
@@ -139,7 +123,7 @@ async fn config_shows_what_holds_without_the_token() {
         .failed(1, &[&format!("there is no settings file {absent}")]);
     std::fs::remove_file(path).unwrap();
     desk.dockbridge(&["config", "validate"]).await.succeeded().said(&["does not exist: the \
-        defaults hold."]);
+     defaults hold."]);
 }
 
 #[tokio::test]
@@ -148,8 +132,7 @@ async fn init_keeps_the_token_to_itself() {
     desk.unset("HCLOUD_TOKEN");
     let ran = desk.dockbridge_with_input(&["init", "--token-stdin"], &format!("{TOKEN}\n")).await;
     ran.succeeded().said(&[
-        "The token is \
-        valid",
+        "The token is valid",
         "readable by you alone",
         "Owner id: ",
         "Next: `dockbridge start`",
@@ -164,8 +147,7 @@ async fn init_keeps_the_token_to_itself() {
     desk.dockbridge(&["config", "show"])
         .await
         .succeeded()
-        .said(&["# api_token: kept by init, not \
-        shown"]);
+        .said(&["# api_token: kept by init, not shown"]);
     if has_docker() {
         ran.said(&["docker context use dockbridge"]);
         let host = format!("unix://{}", desk.socket().display());
@@ -194,25 +176,16 @@ async fn init_refuses_a_token_that_does_not_work() {
     desk.dockbridge_with_input(&["init", "--token-stdin"], "wrong\n")
         .await
         .failed(1, &["Error: the cloud refuses this token", console]);
-    desk.dockbridge_with_input(&["init", "--token-stdin"], "\n").await.failed(
-        1,
-        &["Error: there \
-        is no token on standard input"],
-    );
-    desk.dockbridge(&["init", "--yes"]).await.failed(
-        1,
-        &[
-            "Error: there is no Hetzner API \
-        token",
-            console,
-        ],
-    );
+    desk.dockbridge_with_input(&["init", "--token-stdin"], "\n")
+        .await
+        .failed(1, &["Error: there is no token on standard input"]);
+    desk.dockbridge(&["init", "--yes"])
+        .await
+        .failed(1, &["Error: there is no Hetzner API token", console]);
     desk.set("HCLOUD_ENDPOINT", "http://127.0.0.1:1/v1");
-    desk.dockbridge_with_input(&["init", "--token-stdin"], TOKEN).await.failed(
-        1,
-        &["Error: the \
-        token could not be checked"],
-    );
+    desk.dockbridge_with_input(&["init", "--token-stdin"], TOKEN)
+        .await
+        .failed(1, &["Error: the token could not be checked"]);
     assert!(!desk.path("home/config/token").exists(), "it was kept");
 }
 

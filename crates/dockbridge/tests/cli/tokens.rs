@@ -12,10 +12,7 @@ async fn a_line_end_is_no_part_of_a_token_whatever_its_source() {
         desk.unset(name);
     }
     for settings in [
-        format!(
-            "hetzner:\n  api_token: |\n    \
-            {TOKEN}\n"
-        ),
+        format!("hetzner:\n  api_token: |\n    {TOKEN}\n"),
         format!("hetzner: {{token_command: \"printf '{TOKEN}\\\\n\\\\n'\"}}\n"),
     ] {
         desk.settings(&settings);

@@ -40,10 +40,7 @@ async fn status_and_wake_show_the_running_stage_with_its_usual_time() {
     // In the log as in `status`: words, not structures.
     let log = daemon.said();
     assert!(
-        log.contains(
-            "creating the server: cx23 \
-        in "
-        ) && log.contains("the machine is waking"),
+        log.contains("creating the server: cx23 in ") && log.contains("the machine is waking"),
         "{log}"
     );
     assert!(!log.contains("Some(") && !log.contains("Stage {"), "{log}");

@@ -34,12 +34,9 @@ async fn a_wake_that_is_called_off_is_in_the_books() {
         .stderr(Stdio::null());
     let mut waiting = waiting.spawn().unwrap();
     stage
-        .eventually(
-            "a server is being \
-        made",
-            Duration::from_secs(60),
-            async || stage.counts().await.0 == 1,
-        )
+        .eventually("a server is being made", Duration::from_secs(60), async || {
+            stage.counts().await.0 == 1
+        })
         .await;
     waiting.kill().await.unwrap();
     let gone = async || {
@@ -80,13 +77,8 @@ async fn servers_on_which_images_are_built_are_in_the_books() {
         .unwrap();
     let mut lines = BufReader::new(build.stdout.take().unwrap()).lines();
     let mut told = Vec::new();
-    while let Some(line) = timeout(LONGEST_COMMAND, lines.next_line())
-        .await
-        .expect(
-            "the build \
-        goes on",
-        )
-        .unwrap()
+    while let Some(line) =
+        timeout(LONGEST_COMMAND, lines.next_line()).await.expect("the build goes on").unwrap()
     {
         let is_server = line.contains("\"create\"");
         told.push(line);
@@ -95,20 +87,14 @@ async fn servers_on_which_images_are_built_are_in_the_books() {
         }
     }
     stage
-        .eventually(
-            "the server is \
-        there",
-            Duration::from_secs(60),
-            async || stage.counts().await.0 == 1,
-        )
+        .eventually("the server is there", Duration::from_secs(60), async || {
+            stage.counts().await.0 == 1
+        })
         .await;
     build.kill().await.unwrap();
     let status = stage.dockbridge(&["status"]).await;
     assert!(
-        status.stdout.contains(
-            "Bills     image \
-        builder "
-        ),
+        status.stdout.contains("Bills     image builder "),
         "what bills is shown: {status}\n{told:?}"
     );
     stage.dockbridge(&["sweep", "--yes"]).await.succeeded();

@@ -89,8 +89,7 @@ impl Comparison {
             let directly = self.run(&self.direct, script).await;
             let through = self.run(&self.stage.socket(), script).await;
             eprintln!(
-                "{:.1} s, {:.1} s: \
-                {name}",
+                "{:.1} s, {:.1} s: {name}",
                 directly.took.as_secs_f64(),
                 through.took.as_secs_f64()
             );
@@ -98,14 +97,11 @@ impl Comparison {
                 eprintln!("{name}: {directly}\n{through}");
             }
             if !directly.stdout.contains(told) {
-                differences.push(format!(
-                    "{name}: {told:?} is missing on the engine itself: \
-                    {directly}"
-                ));
+                differences
+                    .push(format!("{name}: {told:?} is missing on the engine itself: {directly}"));
             } else if seen(&directly) != seen(&through) {
                 differences.push(format!(
-                    "{name}\non the engine {directly}\nthrough dockbridge \
-                    {through}"
+                    "{name}\non the engine {directly}\nthrough dockbridge {through}"
                 ));
             }
         }
@@ -148,12 +144,9 @@ async fn forward(stage: &Stage, local: &Path) -> Child {
     let known_hosts = home.join("state/default/known_hosts");
     // The first login is followed by a new host key: until that is in place, ssh is refused.
     stage
-        .eventually(
-            "a login by \
-        ssh",
-            Duration::from_secs(20),
-            async || stage.on_machine("true").await.status.success(),
-        )
+        .eventually("a login by ssh", Duration::from_secs(20), async || {
+            stage.on_machine("true").await.status.success()
+        })
         .await;
     let known = fs::read_to_string(&known_hosts).unwrap();
     let address = known.split_whitespace().next().unwrap();
@@ -188,12 +181,8 @@ fn seen(ran: &Ran) -> (Option<i32>, String, String) {
 /// matter of pace.
 fn mask(text: &str) -> String {
     let separator = |c: char| !c.is_ascii_alphanumeric();
-    let lines = text.split_inclusive('\n').filter(|line| {
-        !line.contains(
-            "io: read/write on closed \
-        pipe",
-        )
-    });
+    let lines =
+        text.split_inclusive('\n').filter(|line| !line.contains("io: read/write on closed pipe"));
     let masked = |piece: &str| {
         let word = piece.trim_end_matches(separator);
         let is_id =

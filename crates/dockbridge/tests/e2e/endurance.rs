@@ -88,8 +88,7 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
     assert_eq!(
         after.left_over(&before),
         Vec::<String>::new(),
-        "left over; before {before}; after \
-        {after}"
+        "left over; before {before}; after {after}"
     );
     figures::flat(&samples);
     let wrong = tally.told_wrongly();
@@ -97,8 +96,7 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
         let log = std::env::temp_dir().join("dockbridge-endurance.log");
         std::fs::write(&log, stage.daemon_log()).unwrap();
         panic!(
-            "{} failures are wrong; the daemon's log is kept as \
-            {}:\n{}",
+            "{} failures are wrong; the daemon's log is kept as {}:\n{}",
             wrong.len(),
             log.display(),
             wrong.join("\n")
@@ -133,8 +131,7 @@ async fn cuts(stage: &Stage, daemon: &Daemon, outages: &Outages, end: Instant) -
         let back = timeout(BACK_WITHIN, works).await;
         assert!(
             back.is_ok(),
-            "no command works {} s after a \
-            cut:\n{}",
+            "no command works {} s after a cut:\n{}",
             BACK_WITHIN.as_secs(),
             stage.daemon_log()
         );
@@ -163,10 +160,9 @@ async fn settled(stage: &Stage, daemon: &Daemon, good: impl Fn(&Figures) -> bool
             {
                 return now;
             }
-            (_, Err(said)) if begun.elapsed() > GONE_WITHIN => panic!(
-                "no login to look at the \
-                machine: {said}"
-            ),
+            (_, Err(said)) if begun.elapsed() > GONE_WITHIN => {
+                panic!("no login to look at the machine: {said}")
+            }
             (_, now) => last = now,
         }
     }

@@ -11,11 +11,9 @@ use crate::rig::{Daemon, Stage, has_engine, pass_over};
 
 /// Turns containerd's image store on for an empty volume, as engine 29 does by itself.
 const BEGIN_AS_29: &str = "systemctl stop docker.socket docker containerd && rm -rf \
-    /var/lib/docker/* /var/lib/containerd/* && mkdir -p /etc/docker && \
-                           echo '{\"features\": {\"containerd-snapshotter\": true}}' \
-    >/etc/docker/daemon.json && \
-                           systemctl start docker.socket docker && docker info --format \
-    '{{.Driver}}'";
+ /var/lib/docker/* /var/lib/containerd/* && mkdir -p /etc/docker && echo '{\"features\": \
+ {\"containerd-snapshotter\": true}}' >/etc/docker/daemon.json && systemctl start docker.socket \
+ docker && docker info --format '{{.Driver}}'";
 
 /// A profile whose machines come and go with one volume.
 struct Profile {
@@ -138,12 +136,9 @@ async fn a_volume_begun_with_containerds_image_store_hides_nothing_from_other_en
     profile.docker(&["version"]).await;
     // The first login is followed by a new host key: until that is in place, ssh is refused.
     stage
-        .eventually(
-            "a login by \
-        ssh",
-            Duration::from_secs(20),
-            async || stage.on_machine("true").await.status.success(),
-        )
+        .eventually("a login by ssh", Duration::from_secs(20), async || {
+            stage.on_machine("true").await.status.success()
+        })
         .await;
     let driver = stage.on_machine(BEGIN_AS_29).await;
     assert_eq!(driver.succeeded().stdout, "overlayfs\n", "{driver}");

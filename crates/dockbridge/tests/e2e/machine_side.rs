@@ -27,7 +27,7 @@ async fn settled(stage: &Stage) {
     let replaced = async || {
         let labels = stage.api.servers().list(&Query::default()).await.unwrap().remove(0).labels;
         let marked = "test -e /etc/dockbridge/host-key-replaced && ! test -e \
-            /etc/ssh/dockbridge_next_key";
+         /etc/ssh/dockbridge_next_key";
         labels.contains_key(HOST_KEY)
             && !labels.contains_key(NEXT_HOST_KEY)
             && stage.on_machine(marked).await.status.success()

@@ -154,8 +154,7 @@ impl OwnHost {
         assert_eq!(
             server.map(|server| server.status),
             Some(ServerStatus::Running),
-            "the host is \
-            not ours"
+            "the host is not ours"
         );
         assert_eq!(self.stage.counts().await, (1, 1), "nothing was made");
         let knocked = self.cloud.accept();
@@ -258,12 +257,9 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
         .await
         .succeeded();
     stage
-        .eventually(
-            "the published port answers \
-        here",
-            Duration::from_secs(10),
-            async || answers(port),
-        )
+        .eventually("the published port answers here", Duration::from_secs(10), async || {
+            answers(port)
+        })
         .await;
     let agents = host.on_host("ls ~/.cache/dockbridge").await;
     assert!(agents.succeeded().stdout.starts_with("agent-"), "{agents}");
@@ -275,11 +271,7 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
         let status = daemon.client().status().await.unwrap();
         assert_eq!(
             (status.state.as_str(), status.why.next.as_str()),
-            (
-                "up",
-                "this host is not \
-            ours: it is only connected to"
-            )
+            ("up", "this host is not ours: it is only connected to")
         );
         sleep(Duration::from_millis(200)).await;
     }
@@ -287,20 +279,12 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
 
     let woken = stage.dockbridge(&["wake"]).await;
     assert!(
-        woken.succeeded().stdout.contains(&format!(
-            "root@{}:22 is \
-        ready.",
-            host.address
-        )),
+        woken.succeeded().stdout.contains(&format!("root@{}:22 is ready.", host.address)),
         "{woken}"
     );
     let status = stage.dockbridge(&["status"]).await;
     assert!(
-        status.succeeded().stdout.contains(&format!(
-            "Machine   root@{}:22, \
-        running",
-            host.address
-        )),
+        status.succeeded().stdout.contains(&format!("Machine   root@{}:22, running", host.address)),
         "{status}"
     );
     assert!(!status.stdout.contains("EUR"), "{status}");
@@ -308,20 +292,16 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     let destroyed = stage.dockbridge(&["server", "destroy"]).await;
     assert_eq!(
         destroyed.succeeded().stdout,
-        "This host is not ours: it was let go of, and goes \
-        on.\n",
+        "This host is not ours: it was let go of, and goes on.\n",
         "{destroyed}"
     );
     assert!(!answers(port), "its ports are let go of, too");
     let names = stage.docker(&["ps", "--format", "{{.Names}}"]).await;
     assert_eq!(names.succeeded().stdout, "web\n", "{names}");
     stage
-        .eventually(
-            "the published port answers here \
-        again",
-            Duration::from_secs(10),
-            async || answers(port),
-        )
+        .eventually("the published port answers here again", Duration::from_secs(10), async || {
+            answers(port)
+        })
         .await;
 
     let stopped = stage.dockbridge(&["stop", "--destroy"]).await;
@@ -341,10 +321,7 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
     let presented = host.host_key.fingerprint(HashAlg::Sha256).to_string();
     let stranger = stage.docker(&["ps"]).await;
     stranger
-        .failed_with(
-            "the host is not among the known \
-        hosts",
-        )
+        .failed_with("the host is not among the known hosts")
         .failed_with(&presented)
         .failed_with("nothing was sent to it");
     stage.dockbridge(&["wake"]).await.failed_with("the host is not among the known hosts");
@@ -352,10 +329,7 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
     stage
         .docker(&["ps"])
         .await
-        .failed_with(
-            "another key is known for this \
-        host",
-        )
+        .failed_with("another key is known for this host")
         .failed_with(&presented);
     let logins = host.on_host("journalctl --no-pager -o cat | grep '^Accepted publickey'").await;
     assert!(!logins.succeeded().stdout.contains(&host.fingerprint), "somebody logged in: {logins}");
@@ -401,31 +375,24 @@ async fn another_socket_of_the_host_and_a_home_that_runs_no_programs() {
     let stage = &host.stage;
     // In a network of its own: with `--bridge none` it takes the other's bridge away.
     let second = "systemd-run --unit second -p PrivateNetwork=yes dockerd -H \
-        unix:///run/second/docker.sock --data-root /srv/docker/second --exec-root /run/second \
-                  --pidfile /run/second.pid --containerd-namespace second \
-        --containerd-plugins-namespace second-plugins --bridge none --iptables=false \
-                  --ip6tables=false --label which=second";
+     unix:///run/second/docker.sock --data-root /srv/docker/second --exec-root /run/second \
+     --pidfile /run/second.pid --containerd-namespace second --containerd-plugins-namespace \
+     second-plugins --bridge none --iptables=false --ip6tables=false --label which=second";
     host.on_host(second).await.succeeded();
     let socket = host.socket("second.sock");
     let daemon = host.start(&socket, &["--remote-socket", "/run/second/docker.sock"], &[]).await;
     let labels = async || stage.docker_at(&socket, &["info", "--format", "{{.Labels}}"], "").await;
     stage
-        .eventually(
-            "the second engine \
-        answers",
-            Duration::from_secs(30),
-            async || labels().await.stdout == "[which=second]\n",
-        )
+        .eventually("the second engine answers", Duration::from_secs(30), async || {
+            labels().await.stdout == "[which=second]\n"
+        })
         .await;
     daemon.stop().await;
 
     let daemon = host.start(&socket, &["--remote-socket", "/run/nowhere.sock"], &[]).await;
     let nowhere = stage.docker_at(&socket, &["ps"], "").await;
     nowhere
-        .failed_with(
-            "/run/nowhere.sock cannot be \
-        reached: ",
-        )
+        .failed_with("/run/nowhere.sock cannot be reached: ")
         .failed_with("Is Docker running on the machine?");
     daemon.stop().await;
 
@@ -442,7 +409,7 @@ async fn another_socket_of_the_host_and_a_home_that_runs_no_programs() {
     assert_eq!((echoed.status.code(), echoed.stdout.as_str()), (Some(4), "in and out"), "{echoed}");
     let why = format!(
         "no agent runs on root@{}:22, every stream is an SSH channel of its own: the agent did not \
-            start (status 126)",
+         start (status 126)",
         host.address
     );
     assert!(stage.daemon_log().contains(&why), "{}", stage.daemon_log());

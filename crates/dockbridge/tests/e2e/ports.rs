@@ -146,7 +146,7 @@ async fn make_peer(stage: &Stage) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
     let dockerfile = "FROM scratch\nCOPY busybox peer /bin/\nEXPOSE 7/tcp 7/udp\nCMD \
-        [\"/bin/peer\"]\n";
+     [\"/bin/peer\"]\n";
     std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     stage.docker(&["build", "--quiet", "-t", "peer", context.to_str().unwrap()]).await.succeeded();
 }

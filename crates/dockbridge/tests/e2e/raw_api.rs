@@ -34,7 +34,7 @@ impl Connection {
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: d\r\nContent-Type: \
-                application/json\r\nContent-Length: {}\r\n\r\n",
+             application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();

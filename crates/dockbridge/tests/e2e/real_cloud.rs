@@ -56,8 +56,8 @@ impl Project {
             }
             None => {
                 eprintln!(
-                    "HCLOUD_TOKEN_E2E is not set: this runs against the local cloud and \
-                    shows nothing of the real one"
+                    "HCLOUD_TOKEN_E2E is not set: this runs against the local cloud and shows \
+                     nothing of the real one"
                 );
                 Self::open_local().await
             }
@@ -139,8 +139,7 @@ impl Project {
             }
             assert!(
                 begun.elapsed() < LONGEST_EMPTYING,
-                "delete it by hand, it may be billed: \
-                {ours:?}"
+                "delete it by hand, it may be billed: {ours:?}"
             );
             for one in &ours {
                 self.reader().delete(one).await;
@@ -228,8 +227,7 @@ async fn an_image_is_built_verified_by_another_client_and_deleted() {
             assert_eq!(
                 project.ours().await,
                 [format!("images/{}", id(image))],
-                "server, firewall \
-                and key are gone"
+                "server, firewall and key are gone"
             );
 
             let again = last_event(&project.run(&arguments).await);

@@ -211,8 +211,7 @@ impl Stage {
             }
             assert!(
                 begun.elapsed() < Duration::from_secs(20),
-                "the daemon does not \
-                answer:\n{}",
+                "the daemon does not answer:\n{}",
                 self.daemon_log()
             );
             sleep(Duration::from_millis(20)).await;
@@ -286,8 +285,7 @@ impl Stage {
             "-X",
             "POST",
             "-H",
-            "Content-Type: \
-            application/json",
+            "Content-Type: application/json",
             "-d",
             body,
         ]);
@@ -311,7 +309,7 @@ impl Stage {
         std::fs::create_dir_all(&context).unwrap();
         std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
         let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \
-            \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
+         \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
         std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
         self.docker(&["build", "--quiet", "-t", name, context.to_str().unwrap()]).await.succeeded();
     }
@@ -320,8 +318,8 @@ impl Stage {
     pub async fn import_image(&self, name: &str) {
         let script = format!(
             "mkdir -p root/bin && cp /bin/busybox root/bin/ && for name in $(busybox --list | grep \
-                -v '^busybox$'); do ln -s busybox root/bin/$name; done && \
-             tar -c -C root . | docker import -c 'CMD [\"sh\"]' - {name} && rm -r root"
+             -v '^busybox$'); do ln -s busybox root/bin/$name; done && tar -c -C root . | docker \
+             import -c 'CMD [\"sh\"]' - {name} && rm -r root"
         );
         let mut command = self.command("sh");
         command.args(["-ec", &script]).current_dir(self.folder.path());
@@ -338,13 +336,7 @@ impl Stage {
     pub async fn send(&self, file: &Path, to: &str) {
         let mut command = self.command("sh");
         command
-            .args([
-                "-c",
-                &format!(
-                    "\"$0\" server ssh 'cat >{to}' \
-            <\"$1\""
-                ),
-            ])
+            .args(["-c", &format!("\"$0\" server ssh 'cat >{to}' <\"$1\"")])
             .arg(env!("CARGO_BIN_EXE_dockbridge"))
             .arg(file);
         run(command, "").await.succeeded();
@@ -370,10 +362,8 @@ impl Stage {
 pub async fn look_at(endpoint: &str) -> serde_json::Value {
     let address = endpoint.trim_start_matches("http://").trim_end_matches("/v1");
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "GET /_local/state HTTP/1.1\r\nHost: {address}\r\nConnection: \
-        close\r\n\r\n"
-    );
+    let request =
+        format!("GET /_local/state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
@@ -403,10 +393,7 @@ impl Daemon {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         timeout(Duration::from_secs(20), self.child.wait())
             .await
-            .expect(
-                "the daemon \
-            ends",
-            )
+            .expect("the daemon ends")
             .unwrap();
     }
 }
@@ -431,8 +418,7 @@ impl Ran {
     pub fn failed_with(&self, text: &str) -> &Self {
         assert!(
             !self.status.success() && self.stderr.contains(text),
-            "expected a failure with \
-            {text:?}: {self}"
+            "expected a failure with {text:?}: {self}"
         );
         self
     }
@@ -443,8 +429,7 @@ impl fmt::Display for Ran {
         let Self { line, status, stdout, stderr, took } = self;
         write!(
             f,
-            "`{line}` ended with {status} after {:.1} s\nstdout: {stdout}\nstderr: \
-            {stderr}",
+            "`{line}` ended with {status} after {:.1} s\nstdout: {stdout}\nstderr: {stderr}",
             took.as_secs_f64()
         )
     }

@@ -44,11 +44,10 @@ struct Suite {
 /// tries for minutes.
 const DOCKER_PY: Suite = Suite {
     name: "docker-py",
-    script: "export PYTHONDONTWRITEBYTECODE=1; suite() \
-        { ../python/bin/python -m pytest -v -p no:cacheprovider --tb=short --durations 20 \"$@\"; }; \
-             if [ $# -gt 0 ]; then suite --timeout 60 \"$@\"; exit; fi; \
-             suite tests/integration --ignore tests/integration/api_plugin_test.py --timeout 60; \
-        suite tests/integration/api_plugin_test.py --timeout 3",
+    script: "export PYTHONDONTWRITEBYTECODE=1; suite() { ../python/bin/python -m pytest -v -p \
+     no:cacheprovider --tb=short --durations 20 \"$@\"; }; if [ $# -gt 0 ]; then suite --timeout \
+     60 \"$@\"; exit; fi; suite tests/integration --ignore tests/integration/api_plugin_test.py \
+     --timeout 60; suite tests/integration/api_plugin_test.py --timeout 3",
     ending: pytest,
     // It attaches to a container that has ended and wants its output from the log, which the engine
     // may not have written by then: the faster way fails more often.
@@ -61,9 +60,9 @@ const DOCKER_PY: Suite = Suite {
 const BOLLARD: Suite = Suite {
     name: "bollard",
     script: "docker swarm init --advertise-addr 127.0.0.1 >/dev/null; export \
-        REGISTRY_HTTP_ADDR=localhost:5000 REGISTRY_PASSWORD=none RUST_BACKTRACE=0; \
-             [ $# = 0 ] || set -- --exact \"$@\"; for program in bin/*; do $program --test-threads \
-        1 \"$@\"; done; docker swarm leave --force",
+     REGISTRY_HTTP_ADDR=localhost:5000 REGISTRY_PASSWORD=none RUST_BACKTRACE=0; [ $# = 0 ] || set \
+     -- --exact \"$@\"; for program in bin/*; do $program --test-threads 1 \"$@\"; done; docker \
+     swarm leave --force",
     ending: libtest,
     by_chance: &[],
     at_least: 55,
@@ -180,8 +179,7 @@ impl Suite {
                 .count();
             assert!(
                 turn > 0 || passed >= self.at_least,
-                "only {passed} succeed on the engine \
-                itself: {directly:#?}"
+                "only {passed} succeed on the engine itself: {directly:#?}"
             );
             let end = |endings: &Endings, test: &str| {
                 endings.get(test).map_or_else(|| "nothing".to_owned(), String::clone)
@@ -190,8 +188,7 @@ impl Suite {
                 .into_iter())
             .map(|test| {
                 let told = format!(
-                    "{test}: {} on the engine itself, {} through \
-                            dockbridge",
+                    "{test}: {} on the engine itself, {} through dockbridge",
                     end(&directly, &test),
                     end(&through, &test)
                 );
@@ -206,8 +203,7 @@ impl Suite {
                 different.iter().map(|(_, told)| told.as_str()).collect::<Vec<_>>().join("\n");
             assert!(
                 turn < AGAIN,
-                "{} ends differently, {} times the same \
-                way:\n{told}",
+                "{} ends differently, {} times the same way:\n{told}",
                 self.name,
                 turn + 1
             );

@@ -1,4 +1,4 @@
-//! The container engine of new servers, by poke.
+//! The container engine of new servers, changed by a control request.
 
 use reqwest::Method;
 use serde_json::json;

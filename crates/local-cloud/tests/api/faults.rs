@@ -1,4 +1,4 @@
-//! Faults on order.
+//! Fault injection.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ fn order(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn stock_runs_out_as_often_as_ordered() {
+async fn stock_runs_out_as_often_as_requested() {
     let rig = Rig::start().await;
     rig.order_fault(
         json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}, "times": 1}),
@@ -24,8 +24,7 @@ async fn stock_runs_out_as_often_as_ordered() {
     let not_here = rig.post("/servers", order("s")).await;
     assert_eq!(
         not_here.refused(422, "invalid_input").message(),
-        "unsupported location for server \
-        type"
+        "unsupported location for server type"
     );
     rig.order_fault(json!({"kind": "image_gone"})).await;
     rig.post("/servers", order("s")).await.refused(422, "invalid_input");
@@ -36,7 +35,7 @@ async fn stock_runs_out_as_often_as_ordered() {
 }
 
 #[tokio::test]
-async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
+async fn a_location_can_refuse_volumes_or_everything() {
     let rig = Rig::start().await;
     let volume = |location: &str| json!({"name": location, "size": 10, "location": location});
     rig.order_fault(
@@ -56,8 +55,7 @@ async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
         let disabled = rig.post(path, body).await;
         assert_eq!(
             disabled.refused(412, "resource_unavailable").message(),
-            "server location \
-            disabled"
+            "server location disabled"
         );
         assert_eq!(disabled.body["error"]["details"], json!({}));
     }
@@ -65,9 +63,14 @@ async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
 }
 
 #[tokio::test]
-async fn requests_meet_refusals_on_order_until_they_are_called_off() {
+async fn requests_are_refused_until_the_faults_are_removed() {
     let rig = Rig::start().await;
-    rig.order_fault(json!({"kind": "unavailable_503", "match": {"method": "GET", "path": "/v1/volumes"}, "times": 9})).await;
+    rig.order_fault(json!({
+        "kind": "unavailable_503",
+        "match": {"method": "GET", "path": "/v1/volumes"},
+        "times": 9,
+    }))
+    .await;
     rig.get("/volumes").await.refused(503, "unavailable");
     rig.get("/servers").await.expect(200);
     rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
@@ -78,7 +81,7 @@ async fn requests_meet_refusals_on_order_until_they_are_called_off() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_leaves_what_was_asked_for() {
+async fn a_request_with_a_lost_reply_is_carried_out() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "lost_reply", "match": {"method": "POST"}})).await;
     let lost =
@@ -89,7 +92,7 @@ async fn a_lost_reply_leaves_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn an_action_that_is_doomed_fails_with_those_behind_it() {
+async fn an_action_with_a_fault_fails_with_those_after_it() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "action_error", "match": {"path": "/v1/servers"}})).await;
     let made = rig.post("/servers", order("s")).await;
@@ -111,7 +114,7 @@ async fn server(rig: &Rig, id: u64) -> Value {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_started_is_made_and_stays_off_with_its_volume() {
+async fn a_server_that_does_not_start_is_created_and_stays_off_with_its_volume() {
     let rig = Rig::start().await;
     let volume = rig.volume("v").await;
     rig.order_fault(json!({"kind": "not_started"})).await;
@@ -141,7 +144,7 @@ async fn a_server_that_is_not_started_is_made_and_stays_off_with_its_volume() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_left_off_has_no_action_that_failed() {
+async fn a_server_that_is_left_off_has_no_failed_action() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "left_off"})).await;
     let id = rig.server("s").await;
@@ -163,7 +166,7 @@ async fn a_server_that_starts_late_is_shown_off_while_its_actions_run() {
 }
 
 #[tokio::test]
-async fn a_delay_holds_the_answer_back() {
+async fn a_delay_delays_the_answer() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "unavailable_503", "delay_ms": 200})).await;
     let before = SystemTime::now();

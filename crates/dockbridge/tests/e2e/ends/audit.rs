@@ -26,10 +26,7 @@ async fn what_changed_the_cloud_is_in_the_audit_log_with_who_and_why() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let words = stage.dockbridge(&["audit"]).await;
     assert!(
-        words.succeeded().stdout.contains(
-            "No call of this profile has changed the \
-        cloud."
-        ),
+        words.succeeded().stdout.contains("No call of this profile has changed the cloud."),
         "{words}"
     );
     let idle = [
@@ -75,8 +72,8 @@ async fn what_changed_the_cloud_is_in_the_audit_log_with_who_and_why() {
     let words = stage.dockbridge(&["audit"]).await;
     assert!(
         words.succeeded().stdout.contains(&format!(
-            "DELETE /servers/{second} ({second})  accepted  by an order of the \
-                user: it was asked for"
+            "DELETE /servers/{second} ({second})  accepted  by an order of the user: it was asked \
+             for"
         )),
         "{words}"
     );

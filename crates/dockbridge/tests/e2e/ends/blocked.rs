@@ -50,12 +50,9 @@ async fn a_pinned_machine_and_its_job_outlive_a_network_that_blocks_port_22() {
         assert_eq!(only_server(&stage).await, server, "{how:?}: the machine is kept");
         network.open().await;
         stage
-            .eventually(
-                "the machine is found \
-            again",
-                Duration::from_secs(60),
-                async || stage.docker(&job).await.stdout == started,
-            )
+            .eventually("the machine is found again", Duration::from_secs(60), async || {
+                stage.docker(&job).await.stdout == started
+            })
             .await;
     }
     assert_eq!(
@@ -98,12 +95,7 @@ async fn a_server_that_becomes_unreachable_while_it_boots_is_the_only_one_and_is
         "",
     ));
     stage
-        .eventually(
-            "a server is \
-        created",
-            SAID_WITHIN,
-            async || billed(&stage).await.len() == 1,
-        )
+        .eventually("a server is created", SAID_WITHIN, async || billed(&stage).await.len() == 1)
         .await;
     network.block(Block::Drop).await;
     let blocked = tokio::time::Instant::now();

@@ -58,11 +58,7 @@ impl Network {
         network.ip(&format!("{inside} link set lo up")).await;
         // Machines have 10 and above.
         network
-            .ip(&format!(
-                "{inside} address add 10.213.{place}.{}/24 dev \
-            {inner}",
-                5 + number
-            ))
+            .ip(&format!("{inside} address add 10.213.{place}.{}/24 dev {inner}", 5 + number))
             .await;
         network.ip(&format!("{inside} link set {inner} up")).await;
         network
@@ -84,8 +80,8 @@ impl Network {
     pub async fn block(&self, how: Block) {
         let verdict = how.verdict();
         let chain = format!(
-            "chain output \
-            {{ type filter hook output priority 0; meta nfproto ipv4 tcp dport 22 {verdict}; }}"
+            "chain output {{ type filter hook output priority 0; meta nfproto ipv4 tcp dport 22 \
+             {verdict}; }}"
         );
         self.nft(&format!("table inet blocked {{\n{chain}\n}}\n")).await;
     }
@@ -123,8 +119,7 @@ impl Network {
             }
             assert!(
                 begun.elapsed() < Duration::from_secs(20),
-                "the daemon does not \
-                answer:\n{}",
+                "the daemon does not answer:\n{}",
                 stage.daemon_log()
             );
             sleep(Duration::from_millis(20)).await;

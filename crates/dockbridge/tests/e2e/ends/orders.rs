@@ -49,13 +49,7 @@ impl Waiting {
         for (name, waiting) in [("docker", self.docker), ("wake", self.wake)] {
             let ran = timeout(ANSWERED_WITHIN, waiting).await;
             let ran = ran
-                .unwrap_or_else(|_| {
-                    panic!(
-                        "{what}: {name} still \
-                waits\n{}",
-                        stage.daemon_log()
-                    )
-                })
+                .unwrap_or_else(|_| panic!("{what}: {name} still waits\n{}", stage.daemon_log()))
                 .unwrap();
             assert!(!ran.status.success(), "{what}: {ran}");
             eprintln!("    {name}: {}", ran.stderr.trim());
@@ -105,8 +99,7 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     assert_eq!(servers, 0, "{what}: nothing bills\n{}", stage.daemon_log());
     assert!(
         ever <= before + 1,
-        "{what}: no second server was bought: \
-        {ever}\n{}",
+        "{what}: no second server was bought: {ever}\n{}",
         stage.daemon_log()
     );
     let is_running = client.status().await.is_ok();

@@ -45,12 +45,10 @@ struct OnMachine {
 /// Prints one number for each field of [`OnMachine`]. Sockets that are connected to a path are
 /// listed on its side.
 const ASK: &str = "pgrep -fc '^[^ ]*dockbridge-agent|/run/dockbridge/agent'; pgrep -c sshd; ss -xH \
-    state connected | grep -c '/docker.sock'; \
-    docker top web -o pid | wc -l; (docker ps -aq; docker volume ls -q; docker network ls -q) | wc \
-    -l; \
-    cat $(pgrep -f '^[^ ]*dockbridge-agent|/run/dockbridge/agent' | sed \
-    's|.*|/proc/&/smaps_rollup|') 2>/dev/null | awk '/^Pss_Anon:/ { sum += $2 } END \
-    { print sum + 0 }'";
+ state connected | grep -c '/docker.sock'; docker top web -o pid | wc -l; (docker ps -aq; docker \
+ volume ls -q; docker network ls -q) | wc -l; cat $(pgrep -f '^[^ \
+ ]*dockbridge-agent|/run/dockbridge/agent' | sed 's|.*|/proc/&/smaps_rollup|') 2>/dev/null | awk \
+ '/^Pss_Anon:/ { sum += $2 } END { print sum + 0 }'";
 
 impl Figures {
     /// The daemon's own.
@@ -147,7 +145,7 @@ impl fmt::Display for Figures {
         write!(
             f,
             "; on the machine {agents} agents with {memory} KiB, {logins} sshd, {to_dockerd} \
-                connections to dockerd, {in_web} lines of processes, {made} things made"
+             connections to dockerd, {in_web} lines of processes, {made} things made"
         )
     }
 }
@@ -167,8 +165,7 @@ pub fn flat(samples: &[Figures]) {
             (median(&memory[third..memory.len() - third]), median(&memory[memory.len() - third..]));
         assert!(
             after <= before + SLACK_KIB,
-            "memory grows from {before} KiB to {after} KiB: \
-            {memory:?}"
+            "memory grows from {before} KiB to {after} KiB: {memory:?}"
         );
     }
 }

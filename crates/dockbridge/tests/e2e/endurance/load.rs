@@ -75,9 +75,9 @@ pub const CLEAN: Job = Job {
     name: "cleaning",
     plugin: None,
     script: "docker ps -aq -f name=mixed | xargs -r docker rm -f -v; docker ps -a --format \
-        '{{.ID}} {{.Names}}' | grep -v ' web$' | cut -d ' ' -f 1 | xargs -r docker rm -f -v; \
-        docker network prune -f && docker volume prune -a -f && docker image prune -f && docker \
-        builder prune -a -f",
+     '{{.ID}} {{.Names}}' | grep -v ' web$' | cut -d ' ' -f 1 | xargs -r docker rm -f -v; docker \
+     network prune -f && docker volume prune -a -f && docker image prune -f && docker builder \
+     prune -a -f",
 };
 
 /// What may say that a command failed: an answer of the engine or of ours, a word of its in the

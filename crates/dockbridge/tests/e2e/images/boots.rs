@@ -42,18 +42,14 @@ async fn a_built_system_is_seen_with_its_labels_and_boots_for_clients_of_others(
             login(
                 &key,
                 &address,
-                "cat /etc/mark; hostname; findmnt -no FSTYPE /; \
-            systemctl is-active docker",
+                "cat /etc/mark; hostname; findmnt -no FSTYPE /; systemctl is-active docker",
             )
             .await
         };
         site.stage
-            .eventually(
-                "the server boots what was \
-            built",
-                Duration::from_secs(60),
-                async || told().await.status.success(),
-            )
+            .eventually("the server boots what was built", Duration::from_secs(60), async || {
+                told().await.status.success()
+            })
             .await;
         assert_eq!(
             told().await.stdout,
@@ -77,8 +73,8 @@ async fn system_image(site: &Site) -> PathBuf {
     std::fs::File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
     let (image_text, root, mark) = (image.display(), base.root.display(), mark.display());
     let line = format!(
-        "mkfs.ext4 -q -F -d {root} {image_text} && debugfs -w -R 'write {mark} \
-        /etc/mark' {image_text}"
+        "mkfs.ext4 -q -F -d {root} {image_text} && debugfs -w -R 'write {mark} /etc/mark' \
+         {image_text}"
     );
     let mut command = Command::new("sh");
     command.args(["-c", &line]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -94,8 +90,8 @@ async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
     }
     let hcloud = async |line: &str| run(foreign(site, "hcloud", line.split(' ')), "").await;
     let seen = hcloud(
-        "image list -l dockbridge-image=ours,os=debian,version=13,arch=x86 -o \
-        noheader -o columns=id",
+        "image list -l dockbridge-image=ours,os=debian,version=13,arch=x86 -o noheader -o \
+         columns=id",
     )
     .await;
     assert_eq!(seen.succeeded().stdout.trim(), image.to_string());
@@ -106,8 +102,7 @@ async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
     .await
     .succeeded();
     hcloud(&format!(
-        "server create --name by-hcloud --type cx23 --location fsn1 --image {image} \
-        --ssh-key cli"
+        "server create --name by-hcloud --type cx23 --location fsn1 --image {image} --ssh-key cli"
     ))
     .await
     .succeeded();
@@ -130,17 +125,17 @@ async fn by_python(site: &Site, image: u64, key: &Path) -> Option<String> {
     let key = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let script = format!(
         "import os\nfrom hcloud import Client\nfrom hcloud.server_types import ServerType\nfrom \
-            hcloud.locations import Location\n\
+         hcloud.locations import Location\n\
          c = Client(token=os.environ['HCLOUD_TOKEN'], api_endpoint=os.environ['HCLOUD_ENDPOINT'], \
-            poll_interval=0.1)\n\
+         poll_interval=0.1)\n\
          [image] = c.images.get_all(label_selector='dockbridge-image=ours')\n\
          assert image.id == {image} and image.type == 'snapshot' and image.architecture == 'x86', \
-            image.id\n\
+         image.id\n\
          wanted = {{'managed-by': 'dockbridge', 'os': 'debian', 'version': '13', 'arch': 'x86'}}\n\
          assert wanted.items() <= image.labels.items(), image.labels\n\
          keys = c.ssh_keys.get_all() or [c.ssh_keys.create('python', '{}')]\n\
          made = c.servers.create('by-python', ServerType('cx23'), image, \
-            location=Location('fsn1'), ssh_keys=keys)\n\
+         location=Location('fsn1'), ssh_keys=keys)\n\
          for action in [made.action, *made.next_actions]: action.wait_until_finished()\n\
          print(made.server.public_net.ipv4.ip)\n",
         key.trim()

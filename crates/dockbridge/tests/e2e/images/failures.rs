@@ -39,8 +39,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
     // Before anything is made.
     let ran = site
         .fails(
-            "a file with a wrong \
-        checksum",
+            "a file with a wrong checksum",
             &["--file", &file, "--sha256", &zeros],
             BAD_SOURCE,
             "has the checksum",
@@ -51,8 +50,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
         "no such file",
         &["--file", "/no/such/file"],
         BAD_SOURCE,
-        "/no/such/file cannot be \
-        read",
+        "/no/such/file cannot be read",
     )
     .await;
 
@@ -61,8 +59,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
     let url = at("good", Manner::Good);
     site.fails("a wrong checksum", &["--url", &url, "--sha256", &zeros], BAD_SOURCE, &zeros).await;
     site.fails(
-        "a missing \
-        file",
+        "a missing file",
         &["--url", &at("missing", Manner::Status(404))],
         BAD_SOURCE,
         "404",
@@ -70,35 +67,22 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
     .await;
     let cut = at("cut", Manner::CutWithoutRanges(1 << 20));
     site.fails(
-        "a truncated \
-        download",
+        "a truncated download",
         &["--url", &cut],
         BAD_SOURCE,
         "cannot be asked for the rest",
     )
     .await;
     let stalls = at("stalls", Manner::StalledAt(1 << 20));
-    site.fails(
-        "a source that \
-        stalls",
-        &["--url", &stalls],
-        BAD_SOURCE,
-        "sent nothing for 2 s",
-    )
-    .await;
+    site.fails("a source that stalls", &["--url", &stalls], BAD_SOURCE, "sent nothing for 2 s")
+        .await;
     let mut bytes = std::fs::read(&packed).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x55;
     std::fs::write(site.path("damaged.zst"), bytes).unwrap();
     let damaged = site.path("damaged.zst").display().to_string();
-    site.fails(
-        "a corrupt \
-        archive",
-        &["--file", &damaged],
-        BAD_SOURCE,
-        "cannot be decompressed",
-    )
-    .await;
+    site.fails("a corrupt archive", &["--file", &damaged], BAD_SOURCE, "cannot be decompressed")
+        .await;
     let huge = site.path("huge.qcow2");
     let made = tokio::process::Command::new("qemu-img")
         .args(["create", "-q", "-f", "qcow2"])
@@ -108,8 +92,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
         .await;
     if made.is_ok_and(|made| made.status.success()) {
         site.fails(
-            "a disk that is too \
-            small",
+            "a disk that is too small",
             &["--file", huge.to_str().unwrap()],
             BAD_SOURCE,
             "the disk 40000000000",
@@ -140,8 +123,7 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
         )
         .await;
     site.fails(
-        "a snapshot that \
-        fails",
+        "a snapshot that fails",
         &["--url", &url],
         1,
         "the cloud could not make the snapshot",
@@ -277,12 +259,9 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     assert_eq!(site.left().await.len(), 3, "listing removes nothing");
     site.stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
     site.stage
-        .eventually(
-            "nothing is \
-        left",
-            Duration::from_secs(30),
-            async || site.left().await.is_empty(),
-        )
+        .eventually("nothing is left", Duration::from_secs(30), async || {
+            site.left().await.is_empty()
+        })
         .await;
     site.stage.close().await;
 }
@@ -291,11 +270,7 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
 /// with a refusal if it were asked.
 async fn only_ssh_is_let_in(site: &Site, server: &Server) {
     let [firewall] = server.public_net.firewalls.as_slice() else {
-        panic!(
-            "one firewall: \
-        {:?}",
-            server.public_net
-        )
+        panic!("one firewall: {:?}", server.public_net)
     };
     let rules = site.stage.api.firewalls().get(firewall.id).await.unwrap().unwrap().rules;
     assert!(rules.len() == 1 && rules[0].port.as_deref() == Some("22"), "{rules:?}");

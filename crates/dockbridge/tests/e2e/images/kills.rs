@@ -60,8 +60,7 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
     assert_eq!(
         actions(&site, "create_server").await,
         1,
-        "each server that is made is paid for an \
-        hour"
+        "each server that is made is paid for an hour"
     );
     assert_eq!(actions(&site, "create_image").await, 1);
     let bill = site.stage.told_by_the_cloud("bill").await;
@@ -70,8 +69,7 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
         projects.flat_map(|project| project["servers"].as_array().unwrap()).collect();
     assert!(
         billed.len() == 1 && billed[0]["hours"] == 1,
-        "one server for one hour is on the \
-        cloud's own bill: {bill}"
+        "one server for one hour is on the cloud's own bill: {bill}"
     );
     site.stage.close().await;
 }
@@ -107,8 +105,7 @@ async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_bee
     assert_eq!(
         actions(&site, "create_server").await,
         1,
-        "each server that is made is paid for an \
-        hour"
+        "each server that is made is paid for an hour"
     );
     assert_eq!(actions(&site, "create_image").await, 1);
     assert!(actions(&site, "rebuild_server").await >= 3, "what was begun is not gone on with");
@@ -140,8 +137,7 @@ async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_af
     assert_eq!(
         (site.snapshots().await.len(), site.left().await),
         (0, Vec::new()),
-        "a snapshot \
-        that nobody wants bills"
+        "a snapshot that nobody wants bills"
     );
     site.stage.close().await;
 }
@@ -154,12 +150,7 @@ async fn begun_snapshot(site: &Site, arguments: &[&str]) -> Building {
     build.reaches("snapshot").await;
     let begun = Duration::from_secs(10);
     site.stage
-        .eventually(
-            "the snapshot is \
-        begun",
-            begun,
-            async || !site.snapshots().await.is_empty(),
-        )
+        .eventually("the snapshot is begun", begun, async || !site.snapshots().await.is_empty())
         .await;
     build
 }

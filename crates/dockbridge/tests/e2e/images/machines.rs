@@ -36,8 +36,7 @@ impl Site {
         let ran = self
             .stage
             .on_machine(
-                "readlink /proc/$(systemctl show --property=MainPID \
-            --value dockbridge-agent)/exe",
+                "readlink /proc/$(systemctl show --property=MainPID --value dockbridge-agent)/exe",
             )
             .await;
         ran.succeeded().stdout.trim().to_owned()
@@ -123,17 +122,7 @@ async fn a_machine_from_our_own_image_is_like_any_other_and_is_sent_no_agent() {
     site.stage.make_image("tiny").await;
     site.stage.docker(&["volume", "create", "kept"]).await.succeeded();
     site.stage
-        .docker(&[
-            "run",
-            "--rm",
-            "-v",
-            "kept:/v",
-            "tiny",
-            "sh",
-            "-c",
-            "echo data \
-        >/v/file",
-        ])
+        .docker(&["run", "--rm", "-v", "kept:/v", "tiny", "sh", "-c", "echo data >/v/file"])
         .await
         .succeeded();
     assert!(site.agent_runs().await.starts_with("/run/dockbridge/agent-"), "it was sent");
@@ -167,18 +156,14 @@ impl Site {
             self.stage.on_machine(command).await.succeeded().stdout.trim().to_owned()
         };
         assert_eq!(
-            told(
-                "ls /run/dockbridge | grep -c ^agent-; \
-            true"
-            )
-            .await,
+            told("ls /run/dockbridge | grep -c ^agent-; true").await,
             "0",
             "nothing was sent"
         );
         assert_eq!(
             told(
-                "systemctl is-active dockbridge-dead-man dockbridge-volume docker \
-            containerd | sort -u"
+                "systemctl is-active dockbridge-dead-man dockbridge-volume docker containerd | \
+                 sort -u"
             )
             .await,
             "active"
@@ -192,33 +177,22 @@ impl Site {
             let mount = format!("/mnt/dockbridge on /var/lib/{folder}");
             let found = self
                 .stage
-                .on_machine(&format!(
-                    "findmnt --noheadings --output SOURCE \
-                /var/lib/{folder}"
-                ))
+                .on_machine(&format!("findmnt --noheadings --output SOURCE /var/lib/{folder}"))
                 .await;
             assert!(found.succeeded().stdout.contains(&format!("[/{folder}]")), "{mount}: {found}");
         }
         for unit in ["docker.service", "docker.socket", "containerd.service"] {
             let needs = self
                 .stage
-                .on_machine(&format!(
-                    "systemctl show --property=Requires --value \
-                {unit}"
-                ))
+                .on_machine(&format!("systemctl show --property=Requires --value {unit}"))
                 .await;
             assert!(
                 needs.succeeded().stdout.contains("dockbridge-volume.service"),
                 "{unit}: {needs}"
             );
         }
-        let metadata = self
-            .stage
-            .on_machine(
-                "curl -sS -m 3 \
-            http://169.254.169.254/hetzner/v1/userdata",
-            )
-            .await;
+        let metadata =
+            self.stage.on_machine("curl -sS -m 3 http://169.254.169.254/hetzner/v1/userdata").await;
         assert!(!metadata.status.success(), "{metadata}");
         assert_eq!(
             told("sshd -T | grep -E '^(passwordauthentication|maxsessions)' | sort | tr '\\n' ' '")
@@ -248,10 +222,9 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
     assert!(image == ours && because.contains("0 of 2 wakes are known"), "{because}");
     let why = site.stage.dockbridge(&["why"]).await;
     assert!(
-        why.succeeded().stdout.contains(&format!(
-            "Made from snapshot {ours} ({ours}), since it \
-        is being measured"
-        )),
+        why.succeeded()
+            .stdout
+            .contains(&format!("Made from snapshot {ours} ({ours}), since it is being measured")),
         "{why}"
     );
     site.destroy().await;
@@ -282,18 +255,16 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
     };
     let (of_ours, of_plain) = (median(ours), median(seen[1]));
     eprintln!(
-        "from the request for a server to docker's answer, medians of two: our own image \
-        {of_ours} ms, plain {of_plain} ms"
+        "from the request for a server to docker's answer, medians of two: our own image {of_ours} \
+         ms, plain {of_plain} ms"
     );
     let (image, because) = site.wake().await;
     assert_eq!(image == ours, of_ours <= of_plain, "{because}");
     assert!(because.starts_with("its median wake in fsn1 took"), "{because}");
     let log = site.stage.daemon_log();
     assert!(
-        log.contains(
-            "the machine is made from this \
-        image"
-        ) && log.contains("its median wake in fsn1 took"),
+        log.contains("the machine is made from this image")
+            && log.contains("its median wake in fsn1 took"),
         "the log tells it, too"
     );
     daemon = site.restart(daemon).await;

@@ -23,10 +23,9 @@ impl Traces {
             site.stage.api.ssh_keys().list(&hetzner::Query::default()).await.unwrap().remove(0);
         let state: Value =
             serde_json::from_slice(&std::fs::read(site.path("cloud/cloud.json")).unwrap()).unwrap();
-        let user_data = find(&state, "user_data").and_then(Value::as_str).expect(
-            "the cloud keeps \
-            the user-data",
-        );
+        let user_data = find(&state, "user_data")
+            .and_then(Value::as_str)
+            .expect("the cloud keeps the user-data");
         let config: Value =
             serde_json::from_str(user_data.strip_prefix("#cloud-config\n").unwrap()).unwrap();
         let private = config["ssh_keys"]["ed25519_private"].as_str().unwrap();
@@ -118,8 +117,7 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
         "an authorized key",
         "a host key",
         "a machine id",
-        "cloud-init's \
-            notes",
+        "cloud-init's notes",
         "a log",
         "data of docker",
         "data of containerd",
@@ -135,8 +133,7 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
     let snapshot = site.path(&format!("cloud/images/{id}/upper"));
     assert!(
         snapshot.join("usr/local/lib/dockbridge/furnished").exists(),
-        "it is the snapshot's \
-        disk"
+        "it is the snapshot's disk"
     );
     assert_eq!(traces.in_files(&snapshot).await, BTreeSet::new());
     assert_eq!(of_its_own(&snapshot), BTreeSet::new());

@@ -66,21 +66,15 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
             let output = build.child.wait_with_output().await.unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && last["event"] == "built", "{name}: {last}: {said}");
-            for (who, peak) in [
-                ("the client", client),
-                (
-                    "writer, curl and decompressor \
-                together",
-                    writing,
-                ),
-            ] {
+            for (who, peak) in
+                [("the client", client), ("writer, curl and decompressor together", writing)]
+            {
                 assert!(peak > 0 && peak < MOST_MEMORY, "{name}: {who} had {peak} KiB in memory");
             }
             let id = last["id"].as_u64().unwrap();
             assert!(
                 holds(&site.snapshot_file(id), &image).await,
-                "{name}: the snapshot is not the \
-                image"
+                "{name}: the snapshot is not the image"
             );
             assert_eq!(site.left().await, Vec::<String>::new(), "{name}");
             let snapshots = site.snapshots().await;
@@ -93,8 +87,8 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
             assert_eq!(label("source-sha256").map(str::len), Some(52));
             assert_eq!(snapshot.description, format!("{name}: noise 1.0 for x86"));
             eprintln!(
-                "{name}: at most {client} KiB in the client, {writing} KiB in all that \
-                writes; {last}"
+                "{name}: at most {client} KiB in the client, {writing} KiB in all that writes; \
+                 {last}"
             );
             if forms.len() < FORMS.len() || image_bytes() > 1 << 30 {
                 site.stage.api.images().delete(id).await.unwrap();
@@ -128,10 +122,8 @@ async fn equal_builds_list_and_prune(site: &Site) {
         ])
         .await;
     assert!(
-        again.succeeded().stdout.contains(
-            "was there \
-        already"
-        ) && again.took < Duration::from_secs(10),
+        again.succeeded().stdout.contains("was there already")
+            && again.took < Duration::from_secs(10),
         "{again}"
     );
     assert_eq!(site.snapshots().await.len(), 6);

@@ -10,7 +10,7 @@ use crate::rig::{Ran, Stage, pass_over, run};
 
 /// Its verdict is its exit code: 2 where something was not as it should be.
 const JUDGE: &str = "cloud-init status --wait --format json; echo \"status $?\"; cloud-init schema \
-    --system; echo \"schema $?\"";
+ --system; echo \"schema $?\"";
 
 #[tokio::test]
 async fn cloud_init_accepts_the_user_data_of_a_machine() {
@@ -43,11 +43,7 @@ async fn cloud_init_accepts_the_user_data_of_an_image_build() {
     login.write_openssh_file(&identity, LineEnding::LF).unwrap();
     std::fs::write(
         &known,
-        format!(
-            "{address} \
-        {}\n",
-            host_key.private.public_key().to_openssh().unwrap()
-        ),
+        format!("{address} {}\n", host_key.private.public_key().to_openssh().unwrap()),
     )
     .unwrap();
     let on_builder = async |command: &str| {

@@ -26,7 +26,7 @@ async fn is_replaced(stage: &Stage, socket: &str) {
     let state = stage.on_machine("systemctl is-active ssh.socket").await;
     assert_eq!(state.stdout.trim(), socket, "the machine is not as it was ordered: {state}");
     let presents = "ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null | grep -F \"$(cut -d ' ' -f 2 \
-        /etc/ssh/ssh_host_ed25519_key.pub)\"";
+     /etc/ssh/ssh_host_ed25519_key.pub)\"";
     stage.on_machine(presents).await.succeeded();
     let journal = stage.on_machine("journalctl --no-pager --output cat --unit ssh").await;
     assert!(!journal.succeeded().stdout.contains("Cannot bind"), "sshd died of it: {journal}");

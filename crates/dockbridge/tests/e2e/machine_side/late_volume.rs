@@ -23,16 +23,12 @@ async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
 
     // The first answer of sshd decides: without the volume it says so.
     let look = "cat /run/dockbridge/volume.state; ls /dev/disk/by-id; readlink /proc/[0-9]*/exe | \
-        grep -c ^/run/dockbridge/agent-";
+     grep -c ^/run/dockbridge/agent-";
     stage
         .eventually("sshd answers", BOOT, async || stage.on_machine("true").await.status.success())
         .await;
-    let state = stage
-        .on_machine(
-            "cat /run/dockbridge/volume.state; ls /dev/disk/by-id \
-        2>/dev/null",
-        )
-        .await;
+    let state =
+        stage.on_machine("cat /run/dockbridge/volume.state; ls /dev/disk/by-id 2>/dev/null").await;
     assert_eq!(state.stdout, "waiting\n", "sshd answered only when the volume was there: {state}");
     let agent = async || {
         let state = stage.on_machine(look).await;
@@ -47,13 +43,8 @@ async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
     stage.eventually("the agent runs", BOOT, agent).await;
     assert!(!waiting.is_finished(), "docker answered without its volume");
 
-    let ended = timeout(LONGEST_COMMAND, waiting)
-        .await
-        .expect(
-            "docker answers in the \
-        end",
-        )
-        .unwrap();
+    let ended =
+        timeout(LONGEST_COMMAND, waiting).await.expect("docker answers in the end").unwrap();
     ended.succeeded();
     assert_eq!(stage.on_machine("cat /run/dockbridge/volume.state").await.stdout, "ready\n");
     assert_eq!(stage.counts().await, (1, 1), "no second server was made");
@@ -73,11 +64,7 @@ async fn a_volume_that_takes_longer_than_the_lease_costs_no_machine() {
     stage.docker(&["version"]).await.succeeded();
     let log = stage.daemon_log();
     assert_eq!(
-        log.matches(
-            "INFO creating the \
-        server: "
-        )
-        .count(),
+        log.matches("INFO creating the server: ").count(),
         1,
         "the machine ended itself: {log}"
     );

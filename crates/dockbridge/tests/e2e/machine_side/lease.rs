@@ -12,23 +12,13 @@ async fn the_lease_of_the_address_is_renewed() {
     assert!(
         first.is_some(),
         "no lease: {}",
-        stage
-            .on_machine(
-                "networkctl --json=pretty status \
-        host0"
-            )
-            .await
+        stage.on_machine("networkctl --json=pretty status host0").await
     );
     let closed = "ip route show type blackhole | grep -q 169.254.169.254 && ip -6 rule show to \
-        fe80::a9fe:a9fe | grep -q prohibit";
+     fe80::a9fe:a9fe | grep -q prohibit";
     stage.on_machine(closed).await.succeeded();
     stage
-        .eventually(
-            "the lease is \
-        renewed",
-            BOOT,
-            async || acknowledged(&stage).await > first,
-        )
+        .eventually("the lease is renewed", BOOT, async || acknowledged(&stage).await > first)
         .await;
     daemon.stop().await;
     stage.close().await;

@@ -80,30 +80,29 @@ const PODMANS: &[Script<'_>] = &[
     (
         "exit codes",
         "docker run --rm tiny true; echo $?; docker run --rm tiny sh -c 'exit 3'; echo $?; docker \
-            run --rm tiny /nowhere 2>/dev/null; echo $?",
+         run --rm tiny /nowhere 2>/dev/null; echo $?",
         "0\n3\n",
     ),
     (
         "exec, cp, volumes, save and load",
         "docker volume create vol; docker run -d --name box -v vol:/v tiny sleep 100 >/dev/null; \
-            echo in | docker exec -i box sh -c 'cat >/v/f; exit 4'; echo $?; \
-         docker cp box:/v/f - | tar -xO; docker kill box; docker rm box; docker run --rm -v vol:/v \
-            tiny cat /v/f; docker volume rm vol; docker save tiny | docker load -q",
+         echo in | docker exec -i box sh -c 'cat >/v/f; exit 4'; echo $?; docker cp box:/v/f - | \
+         tar -xO; docker kill box; docker rm box; docker run --rm -v vol:/v tiny cat /v/f; docker \
+         volume rm vol; docker save tiny | docker load -q",
         "4\nin\nbox\nbox\nin\nvol\nLoaded image",
     ),
     (
         "a build without a command in it",
         "mkdir c; echo copied >c/f; printf 'FROM tiny\\nCOPY f /f\\nCMD [\"cat\", \"/f\"]\\n' \
-            >c/Dockerfile; DOCKER_BUILDKIT=0 docker build -q -t built c >/dev/null 2>&1; \
-         docker run --rm built; docker rmi built >/dev/null",
+         >c/Dockerfile; DOCKER_BUILDKIT=0 docker build -q -t built c >/dev/null 2>&1; docker run \
+         --rm built; docker rmi built >/dev/null",
         "copied\n",
     ),
     (
         "events",
         "docker events --filter container=ev --format '{{.Actor.Attributes.name}} {{.Action}}' \
-            >events & \
-         for i in $(seq 50); do docker run --rm --name ev tiny true; grep -q remove events && \
-            break; done; kill $!; grep -m 1 remove events",
+         >events & for i in $(seq 50); do docker run --rm --name ev tiny true; grep -q remove \
+         events && break; done; kill $!; grep -m 1 remove events",
         "ev remove\n",
     ),
 ];
@@ -124,18 +123,14 @@ async fn podman_works_as_by_plain_ssh() {
     let (published, by_hand) = (free_port(), free_port());
     serve(stage, published).await;
     stage
-        .eventually(
-            "the published port answers \
-        here",
-            Duration::from_secs(10),
-            async || answers(published),
-        )
+        .eventually("the published port answers here", Duration::from_secs(10), async || {
+            answers(published)
+        })
         .await;
     stage.dockbridge(&["ports", "add", &format!("{by_hand}:web:80")]).await.succeeded();
     stage
         .eventually(
-            "a port that is not published answers \
-        here",
+            "a port that is not published answers here",
             Duration::from_secs(10),
             async || answers(by_hand),
         )
@@ -144,10 +139,10 @@ async fn podman_works_as_by_plain_ssh() {
     let is_free = async || TcpListener::bind(("127.0.0.1", published)).is_ok();
     stage.eventually("the published port is free again", Duration::from_secs(10), is_free).await;
     let folder = format!("{}:/f", stage.folder.path().display());
-    stage.docker(&["run", "--rm", "-v", &folder, "tiny"]).await.failed_with(
-        " is on this computer, \
-        and the engine is not",
-    );
+    stage
+        .docker(&["run", "--rm", "-v", &folder, "tiny"])
+        .await
+        .failed_with(" is on this computer, and the engine is not");
     comparison.close().await;
 }
 
@@ -211,31 +206,18 @@ async fn rootless_docker_works_as_by_plain_ssh_and_needs_a_lingering_user() {
     let is_gone =
         async || !host.on_host(&format!("test -e {ROOTLESS_SOCKET}")).await.status.success();
     host.stage
-        .eventually(
-            "the socket is gone with the user's \
-        session",
-            Duration::from_secs(30),
-            is_gone,
-        )
+        .eventually("the socket is gone with the user's session", Duration::from_secs(30), is_gone)
         .await;
     let socket = host.socket("early.sock");
     let daemon = host.start(&socket, &["--remote-socket", ROOTLESS_SOCKET], &[]).await;
     let missing = host.stage.docker_at(&socket, &["ps"], "").await;
     missing
-        .failed_with(&format!(
-            "{ROOTLESS_SOCKET} cannot be \
-        reached: "
-        ))
+        .failed_with(&format!("{ROOTLESS_SOCKET} cannot be reached: "))
         .failed_with("`loginctl enable-linger USER`");
     host.on_host("loginctl enable-linger u").await.succeeded();
     let works = async || host.stage.docker_at(&socket, &["ps"], "").await.status.success();
     host.stage
-        .eventually(
-            "a lingering user's engine is \
-        used",
-            Duration::from_secs(30),
-            works,
-        )
+        .eventually("a lingering user's engine is used", Duration::from_secs(30), works)
         .await;
     daemon.stop().await;
 
@@ -249,12 +231,9 @@ async fn rootless_docker_works_as_by_plain_ssh_and_needs_a_lingering_user() {
     let (published, by_hand) = (free_port(), free_port());
     serve(stage, published).await;
     stage
-        .eventually(
-            "the published port answers \
-        here",
-            Duration::from_secs(10),
-            async || answers(published),
-        )
+        .eventually("the published port answers here", Duration::from_secs(10), async || {
+            answers(published)
+        })
         .await;
     stage.dockbridge(&["ports", "add", &format!("{by_hand}:web:80")]).await.succeeded();
     assert!(!answers(by_hand), "the host does not reach a rootless engine's containers");

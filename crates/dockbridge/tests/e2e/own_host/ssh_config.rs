@@ -18,8 +18,7 @@ fn config(host: &OwnHost, lines: &str) -> PathBuf {
     let (address, identity) = (&host.address, host.identity.display());
     let common = format!(
         "Host *\n  UserKnownHostsFile {}\n  GlobalKnownHostsFile none\nHost box\n  HostName \
-            {address}\n  User root\n  IdentityFile {identity}\n  \
-         IdentityAgent none\n",
+         {address}\n  User root\n  IdentityFile {identity}\n  IdentityAgent none\n",
         known.display()
     );
     std::fs::write(&path, format!("{lines}{common}")).unwrap();
@@ -62,13 +61,13 @@ async fn aliases_jump_hosts_agents_and_urls_are_read_as_by_ssh() {
     let stranger = write_key(&folder.join("stranger"), &key("stranger"));
     let lines = format!(
         "Host behind\n  HostName 127.0.0.1\n  HostKeyAlias {address}\n  ProxyJump box\n  User \
-            root\n  IdentityFile {identity}\n\
+         root\n  IdentityFile {identity}\n\
          Host by-agent\n  HostName {address}\n  User root\n  IdentityAgent {agent}\n  IdentityFile \
-            {stranger}\n\
+         {stranger}\n\
          Host nobody\n  HostName {address}\n  User root\n  IdentityAgent none\n  IdentityFile \
-            {stranger}\n\
+         {stranger}\n\
          Host lost\n  HostName {address}\n  User root\n  ProxyCommand echo no way to %h >&2; exit \
-            3\n  IdentityFile {identity}\n\
+         3\n  IdentityFile {identity}\n\
          Host {address}\n  IdentityFile {identity}\n",
         identity = host.identity.display(),
         agent = agent.display(),
@@ -89,17 +88,11 @@ async fn aliases_jump_hosts_agents_and_urls_are_read_as_by_ssh() {
     let refused = engine_of(&host, "nobody", config).await;
     refused
         .failed_with("lets none of the keys of this computer in")
-        .failed_with(
-            "stranger is not \
-        accepted",
-        )
+        .failed_with("stranger is not accepted")
         .failed_with("--identity");
     let lost = engine_of(&host, "lost", config).await;
-    lost.failed_with(&format!(
-        "no way to \
-        {address}"
-    ))
-    .failed_with("the same command by hand shows more");
+    lost.failed_with(&format!("no way to {address}"))
+        .failed_with("the same command by hand shows more");
 
     let socket = host.socket("bad.sock");
     let mut bad = host.stage.command(env!("CARGO_BIN_EXE_dockbridge"));

@@ -50,12 +50,7 @@ async fn ports_behave_as_if_the_container_were_here() {
     ];
     let daemon = stage.start(&settings).await;
     stage
-        .eventually(
-            "the port of a container that ran \
-        before",
-            SOON,
-            async || listens(local(port)),
-        )
+        .eventually("the port of a container that ran before", SOON, async || listens(local(port)))
         .await;
     echoed(local(port)).await;
     another_port_where_it_is_taken(&stage, conflict).await;
@@ -140,12 +135,9 @@ async fn ends_are_told_as_they_are(stage: &Stage) {
     let (port, nobody) = (free_port(), free_port());
     run_peer(stage, "ends", &["-p", &format!("{port}:13"), "-p", &format!("{nobody}:99")]).await;
     stage
-        .eventually(
-            "the program \
-        listens",
-            SOON,
-            async || greeting(port).is_ok_and(|text| text == "greeting"),
-        )
+        .eventually("the program listens", SOON, async || {
+            greeting(port).is_ok_and(|text| text == "greeting")
+        })
         .await;
     // Nobody listens in the container: an error or nothing, never a connection that stays.
     let answer = greeting(nobody);
@@ -179,16 +171,7 @@ async fn pauses_and_restart_policies(stage: &Stage) {
 
     stage.on_machine("kill -9 $(docker inspect -f '{{.State.Pid}}' web)").await.succeeded();
     let restarted = async || {
-        stage
-            .docker(&[
-                "inspect",
-                "-f",
-                "{{.RestartCount}} \
-        {{.State.Running}}",
-                "web",
-            ])
-            .await
-            .stdout
+        stage.docker(&["inspect", "-f", "{{.RestartCount}} {{.State.Running}}", "web"]).await.stdout
             == "1 true\n"
     };
     stage.eventually("the engine starts it again", SOON, restarted).await;
@@ -232,10 +215,10 @@ async fn forwards_made_by_hand(stage: &Stage) {
     stage.dockbridge(&["ports", "remove", &port.to_string()]).await.succeeded();
     assert_eq!(winner(&listed(stage).await), ["public"]);
     echoed(local(port)).await;
-    stage.dockbridge(&["ports", "remove", &port.to_string()]).await.failed_with(
-        "no forward made \
-        by hand listens on",
-    );
+    stage
+        .dockbridge(&["ports", "remove", &port.to_string()])
+        .await
+        .failed_with("no forward made by hand listens on");
     for local in [other.to_string(), format!("{other}/udp")] {
         stage.dockbridge(&["ports", "remove", &local]).await.succeeded();
     }

@@ -60,13 +60,12 @@ async fn three_hundred_connections_are_not_slowed_by_twenty_that_are_stalled() {
     .unwrap();
     let memory = memory(&daemon);
     eprintln!(
-        "median round trip {before:?} before, {after:?} beside {STALLED} stalled; the daemon \
-        holds {memory} MiB"
+        "median round trip {before:?} before, {after:?} beside {STALLED} stalled; the daemon holds \
+         {memory} MiB"
     );
     assert!(
         after < before * 4 + Duration::from_millis(50),
-        "{before:?} before, {after:?} beside \
-        stalled connections"
+        "{before:?} before, {after:?} beside stalled connections"
     );
     assert!(memory < MEMORY, "{memory} MiB");
     let ports = super::listed(&stage).await;

@@ -38,11 +38,9 @@ pub async fn who_answers(at: SocketAddr) -> Option<String> {
                 Ok(answer) if answer.starts_with("HTTP/1.") => {
                     return Some(answer.lines().last().unwrap_or_default().to_owned());
                 }
-                other => assert!(
-                    begun.elapsed() < AWAKE,
-                    "{at} accepts and does not answer: \
-                    {other:?}"
-                ),
+                other => {
+                    assert!(begun.elapsed() < AWAKE, "{at} accepts and does not answer: {other:?}")
+                }
             }
         }
     })
@@ -152,12 +150,10 @@ async fn as_on_the_engine(stage: &Stage, containers: &[&str]) {
     for name in containers {
         let ports = stage.docker(&["inspect", "-f", "{{json .NetworkSettings.Ports}}", name]).await;
         let ports: serde_json::Value = serde_json::from_str(&ports.succeeded().stdout).unwrap();
-        for binding in ports["80/tcp"].as_array().unwrap_or_else(|| {
-            panic!(
-                "{name} publishes \
-            nothing: {ports}"
-            )
-        }) {
+        for binding in ports["80/tcp"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{name} publishes nothing: {ports}"))
+        {
             let host: IpAddr = binding["HostIp"].as_str().unwrap().parse().unwrap();
             let at = SocketAddr::new(host, binding["HostPort"].as_str().unwrap().parse().unwrap());
             assert_eq!(owners.insert(at, name), None, "{at} has two owners on the engine");
@@ -174,8 +170,7 @@ async fn as_on_the_engine(stage: &Stage, containers: &[&str]) {
         assert_eq!(
             who_answers(at).await.as_deref(),
             expected,
-            "{at} with \
-            {owners:#?}\n{:#?}",
+            "{at} with {owners:#?}\n{:#?}",
             super::listed(stage).await
         );
     }

@@ -33,10 +33,9 @@ async fn what_the_machine_does_otherwise_is_done_here_or_said() {
             an_address_of_this_computer(&stage, address).await;
             daemon.stop().await;
         }
-        None => eprintln!(
-            "passed over: this computer has no address of its own but loopback \
-            addresses"
-        ),
+        None => {
+            eprintln!("passed over: this computer has no address of its own but loopback addresses")
+        }
     }
     stage.close().await;
 }
@@ -46,17 +45,11 @@ async fn ports_of_the_machine(stage: &Stage) {
         let refused = run_named(stage, "low", &[publish]).await;
         assert_eq!(refused.status.code(), Some(125), "{refused}");
         refused
-            .failed_with(
-                "address already in \
-            use",
-            )
+            .failed_with("address already in use")
             .failed_with("The machine itself uses port 22");
         let advice = refused
             .stderr
-            .split(
-                "`dockbridge ports \
-            add ",
-            )
+            .split("`dockbridge ports add ")
             .nth(1)
             .and_then(|rest| rest.split('`').next())
             .unwrap()
@@ -93,10 +86,8 @@ async fn the_machines_network(stage: &Stage) {
     ran.succeeded();
     let advice = format!("ports add {port}:host:{port}");
     assert!(
-        ran.stderr.contains(
-            "WARNING: The container uses the machine's own \
-        network"
-        ) && ran.stderr.contains(&advice),
+        ran.stderr.contains("WARNING: The container uses the machine's own network")
+            && ran.stderr.contains(&advice),
         "{ran}"
     );
     stage.dockbridge(&advice.split(' ').collect::<Vec<_>>()).await.succeeded();
@@ -177,19 +168,14 @@ async fn a_swarm(stage: &Stage) {
         match Path::new("/proc/net/ip_vs").exists() {
             true => assert_eq!(who_answers(local(port)).await.as_deref(), Some("task")),
             false => eprintln!(
-                "passed over: this kernel has no IPVS, so that an ingress port \
-                leads nowhere on the machine itself"
+                "passed over: this kernel has no IPVS, so that an ingress port leads nowhere on \
+                 the machine itself"
             ),
         }
     }
     stage.docker(&["service", "rm", "web"]).await.succeeded();
     stage
-        .eventually(
-            "the port goes with the \
-        service",
-            SOON,
-            async || listed(stage).await.is_empty(),
-        )
+        .eventually("the port goes with the service", SOON, async || listed(stage).await.is_empty())
         .await;
     stage.docker(&["swarm", "leave", "--force"]).await.succeeded();
 }
@@ -264,8 +250,7 @@ async fn engines_of_two_profiles_never_choose_the_same_number() {
         assert_eq!(who_answers(local(there)).await.as_deref(), Some(second_name.as_str()));
         assert!(
             here >= 62_000 && there >= 62_000,
-            "an engine here begins at 32768: {here}, \
-            {there}"
+            "an engine here begins at 32768: {here}, {there}"
         );
     }
     // The window holds for dockerd alone, also when that is started again.

@@ -10,12 +10,8 @@ use crate::rig::{Stage, pass_over};
 
 /// How often in all, for each protocol. The full measure is 500.
 fn rounds() -> u32 {
-    std::env::var("DOCKBRIDGE_PORT_ROUNDS").map_or(30, |rounds| {
-        rounds.parse().expect(
-            "a number of \
-        rounds",
-        )
-    })
+    std::env::var("DOCKBRIDGE_PORT_ROUNDS")
+        .map_or(30, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 async fn run_web(stage: &Stage, name: &str, publish: &str) -> crate::rig::Ran {
@@ -29,12 +25,8 @@ async fn connections(stage: &Stage, name: &str) {
         run_web(stage, name, &format!("{port}:80")).await.succeeded();
         fetched(port).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
-        TcpListener::bind(local(port)).unwrap_or_else(|error| {
-            panic!(
-                "{name}, round {round}: \
-            {error}"
-            )
-        });
+        TcpListener::bind(local(port))
+            .unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
     }
 }
 
@@ -45,12 +37,8 @@ async fn datagrams(stage: &Stage, name: &str) {
         stage.docker(&["run", "-d", "--name", name, "-p", &publish, "peer"]).await.succeeded();
         sent_and_answered(local(port)).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
-        UdpSocket::bind(local(port)).unwrap_or_else(|error| {
-            panic!(
-                "{name}, round {round}: \
-            {error}"
-            )
-        });
+        UdpSocket::bind(local(port))
+            .unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
     }
 }
 
@@ -86,8 +74,8 @@ async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_dock
     let refused = run_web(&stage, "web", &publish).await;
     assert_eq!(refused.status.code(), Some(125), "{refused}");
     refused.failed_with(
-        "docker: Error response from daemon: driver failed programming external \
-        connectivity on endpoint web (",
+        "docker: Error response from daemon: driver failed programming external connectivity on \
+         endpoint web (",
     );
     refused.failed_with("failed: port is already allocated");
     stage.docker(&["inspect", "-f", "{{.State.Status}}", "web"]).await.succeeded();

@@ -124,15 +124,8 @@ async fn six_testcontainers_in_parallel_answer_as_themselves_after_publications_
             pypi.took.as_secs_f64()
         );
         if !npm.status.success() || !pypi.status.success() {
-            let ps = stage
-                .docker(&[
-                    "ps",
-                    "-a",
-                    "--format",
-                    "{{.Names}} {{.Status}} \
-                {{.Ports}}",
-                ])
-                .await;
+            let ps =
+                stage.docker(&["ps", "-a", "--format", "{{.Names}} {{.Status}} {{.Ports}}"]).await;
             eprintln!("{ps}\n{}", stage.dockbridge(&["ports"]).await);
         }
         answered_as_themselves(&npm);

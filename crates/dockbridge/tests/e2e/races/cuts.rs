@@ -41,8 +41,7 @@ async fn a_power_cut_under_a_command_is_told_and_the_next_command_finds_its_data
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file; sync",
+            "echo of before >/keep/file; sync",
         ])
         .await
         .succeeded();
@@ -109,13 +108,7 @@ async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
     let mut printed = BufReader::new(running.stdout.take().unwrap()).lines();
     let first = timeout(Duration::from_secs(20), printed.next_line()).await;
     assert_eq!(
-        first
-            .expect(
-                "the command \
-        prints"
-            )
-            .unwrap()
-            .as_deref(),
+        first.expect("the command prints").unwrap().as_deref(),
         Some("begun"),
         "{}",
         stage.daemon_log()
@@ -126,12 +119,7 @@ async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
         timeout(TOLD_WITHIN.saturating_sub(cut_at.elapsed()), running.wait_with_output()).await;
     let ended = ended
         .unwrap_or_else(|_| {
-            panic!(
-                "not told within {} \
-        s:\n{}",
-                TOLD_WITHIN.as_secs(),
-                stage.daemon_log()
-            )
+            panic!("not told within {} s:\n{}", TOLD_WITHIN.as_secs(), stage.daemon_log())
         })
         .unwrap();
     assert!(!ended.status.success(), "{ended:?}");
@@ -141,12 +129,9 @@ async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
 /// A command that is given while the machine cannot be reached succeeds when it can be again.
 async fn goes_on(stage: &Stage, daemon: &Daemon, mend: impl AsyncFnOnce()) {
     stage
-        .eventually(
-            "the loss is \
-        noticed",
-            Duration::from_secs(15),
-            async || state(daemon).await != "up",
-        )
+        .eventually("the loss is noticed", Duration::from_secs(15), async || {
+            state(daemon).await != "up"
+        })
         .await;
     let waiting =
         tokio::spawn(run(docker(stage, &daemon.socket, &["exec", "web", "echo", "there"]), ""));
@@ -157,13 +142,7 @@ async fn goes_on(stage: &Stage, daemon: &Daemon, mend: impl AsyncFnOnce()) {
 
 pub(super) async fn started(stage: &Stage) -> String {
     stage
-        .docker(&[
-            "inspect",
-            "--format",
-            "{{.State.StartedAt}} \
-        {{.RestartCount}}",
-            "web",
-        ])
+        .docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "web"])
         .await
         .succeeded()
         .stdout

@@ -68,12 +68,9 @@ async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_los
     let service = Service::start(&house.stage, &SETTINGS).await;
     house
         .stage
-        .eventually(
-            "all is read on another \
-        machine",
-            IN_ORDER_WITHIN,
-            async || house.written.is_read(&house.stage).await,
-        )
+        .eventually("all is read on another machine", IN_ORDER_WITHIN, async || {
+            house.written.is_read(&house.stage).await
+        })
         .await;
     service.stop().await;
     house.stage.close().await;
@@ -123,12 +120,7 @@ impl House {
         stage.end_faults().await;
         if !self.has_image {
             stage
-                .eventually(
-                    "an image is \
-                built",
-                    IN_ORDER_WITHIN,
-                    async || build(stage).await,
-                )
+                .eventually("an image is built", IN_ORDER_WITHIN, async || build(stage).await)
                 .await;
             self.has_image = true;
         }
@@ -146,12 +138,9 @@ impl House {
         eprintln!("  written: {done} of {WRITES}");
         let begun = Instant::now();
         stage
-            .eventually(
-                "a container reads what was \
-            written",
-                IN_ORDER_WITHIN,
-                async || written.is_read(stage).await,
-            )
+            .eventually("a container reads what was written", IN_ORDER_WITHIN, async || {
+                written.is_read(stage).await
+            })
             .await;
         eprintln!("  read {:.1} s later", begun.elapsed().as_secs_f64());
 
@@ -176,12 +165,9 @@ impl House {
         stage.end_faults().await;
         let begun = Instant::now();
         stage
-            .eventually(
-                "all is in \
-            order",
-                IN_ORDER_WITHIN,
-                async || is_in_order(&stage.look().await),
-            )
+            .eventually("all is in order", IN_ORDER_WITHIN, async || {
+                is_in_order(&stage.look().await)
+            })
             .await;
         eprintln!("  in order {:.1} s later", begun.elapsed().as_secs_f64());
         service.stop().await;
@@ -220,7 +206,7 @@ async fn build(stage: &Stage) -> bool {
     std::fs::create_dir_all(&context).unwrap();
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
     let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \
-        \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
+     \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
     std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     let built = stage.docker(&["build", "--quiet", "-t", "tiny", context.to_str().unwrap()]).await;
     built.status.success()

@@ -107,8 +107,7 @@ impl Kept<'_> {
             assert_eq!(
                 status.state,
                 "up",
-                "kept for {reason} until {:?}: \
-                {status:?}",
+                "kept for {reason} until {:?}: {status:?}",
                 begun.elapsed()
             );
             told = status.why.reasons.into_iter().map(|reason| reason.what).collect();
@@ -116,8 +115,7 @@ impl Kept<'_> {
         }
         assert!(
             told.iter().any(|what| what.contains(reason)),
-            "{reason} is told as a reason: \
-            {told:?}"
+            "{reason} is told as a reason: {told:?}"
         );
         assert_eq!(Holdings::of(self.stage).await.only().0, self.server);
     }
@@ -126,12 +124,9 @@ impl Kept<'_> {
 async fn activity_within_the_grace_cancels_the_end(kept: &Kept<'_>) {
     let next = async || kept.daemon.client().status().await.unwrap().why.next;
     kept.stage
-        .eventually(
-            "the grace \
-        begins",
-            WITH_SILENT_CONNECTIONS,
-            async || next().await.starts_with("destroyed in"),
-        )
+        .eventually("the grace begins", WITH_SILENT_CONNECTIONS, async || {
+            next().await.starts_with("destroyed in")
+        })
         .await;
     kept.stage.docker(&["ps"]).await.succeeded();
     let status = kept.daemon.client().status().await.unwrap();

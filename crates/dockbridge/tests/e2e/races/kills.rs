@@ -43,8 +43,7 @@ const UP: &str = "up";
 const WAY: &[&str] = &[
     LOOK_UP,
     RELEASING,
-    "removing a machine that cannot be \
-    used",
+    "removing a machine that cannot be used",
     CREATE,
     WAIT,
     BOOT,
@@ -90,8 +89,7 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file",
+            "echo of before >/keep/file",
         ])
         .await
         .succeeded();
@@ -186,19 +184,14 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
         assert!(held["servers"] <= 1 && held["volumes"] <= 1, "{held:?}");
         if due {
             break Hit {
-                stage: at.map_or(
-                    "before the \
-                way",
-                    |at| WAY[at],
-                ),
+                stage: at.map_or("before the way", |at| WAY[at]),
                 after: begun.elapsed(),
                 held,
             };
         }
         assert!(
             begun.elapsed() < Duration::from_secs(40),
-            "{moment} does not come: \
-            {status:?}\n{}",
+            "{moment} does not come: {status:?}\n{}",
             stage.daemon_log()
         );
         sleep(Duration::from_millis(2)).await;
@@ -259,8 +252,7 @@ impl fmt::Display for Hit {
         let held = held.join(", ");
         write!(
             f,
-            "while {:?}, {:.2} s after the command, with \
-            {held}",
+            "while {:?}, {:.2} s after the command, with {held}",
             self.stage,
             self.after.as_secs_f64()
         )

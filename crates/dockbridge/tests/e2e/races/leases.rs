@@ -19,12 +19,9 @@ async fn the_machine_of_a_killed_daemon_deletes_itself_and_its_volume_is_clean()
     let volume = killed_at_work(&stage, "token").await;
     let begun = Instant::now();
     stage
-        .eventually(
-            "the machine has deleted \
-        itself",
-            LEASE + MARGIN,
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("the machine has deleted itself", LEASE + MARGIN, async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     eprintln!(
         "gone {:.1} s after the daemon, with a lease of {} s",
@@ -45,12 +42,9 @@ async fn a_machine_without_a_token_powers_itself_off_and_the_next_start_removes_
     let status =
         async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
     stage
-        .eventually(
-            "the machine is \
-        off",
-            LEASE + MARGIN,
-            async || status().await == Some(ServerStatus::Off),
-        )
+        .eventually("the machine is off", LEASE + MARGIN, async || {
+            status().await == Some(ServerStatus::Off)
+        })
         .await;
     assert_clean_file_system(&stage, volume).await;
 
@@ -82,7 +76,7 @@ async fn killed_at_work(stage: &Stage, self_destruct: &str) -> u64 {
     stage.docker(&arguments).await.succeeded();
     // Longer than docker's own ten seconds, and than the other container has.
     let last_words = "trap 'sleep 12; echo farewell >/keep/farewell; exit' TERM; echo \
-        >/keep/heeds; while :; do sleep 0.1; done";
+     >/keep/heeds; while :; do sleep 0.1; done";
     let arguments = [
         "run",
         "--detach",
@@ -133,8 +127,7 @@ async fn assert_kept(stage: &Stage, volume: u64) {
     assert_eq!(
         read.succeeded().stdout,
         "of before\nfarewell\n",
-        "what a container wrote when it \
-        was told to stop is there"
+        "what a container wrote when it was told to stop is there"
     );
     assert_eq!(Holdings::of(stage).await.only().1, volume);
     daemon.stop().await;

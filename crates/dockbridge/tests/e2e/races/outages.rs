@@ -70,12 +70,9 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
 
     stage.end_faults().await;
     stage
-        .eventually(
-            "it is gone without being asked for \
-        again",
-            SOON,
-            async || state(&daemon).await == "absent",
-        )
+        .eventually("it is gone without being asked for again", SOON, async || {
+            state(&daemon).await == "absent"
+        })
         .await;
     let left = Holdings::of(&stage).await;
     assert!(left.servers.is_empty() && left.volumes.contains(&volume), "{left:?}");
@@ -123,8 +120,7 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file",
+            "echo of before >/keep/file",
         ])
         .await
         .succeeded();
@@ -132,12 +128,7 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
     stage
         .eventually("docker is stopped there, and the cloud does not delete it", SOON, async || {
             daemon.client().status().await.is_ok_and(|status| {
-                status.reason.is_some_and(|reason| {
-                    reason.contains(
-                        "could not \
-                    delete the server",
-                    )
-                })
+                status.reason.is_some_and(|reason| reason.contains("could not delete the server"))
             })
         })
         .await;

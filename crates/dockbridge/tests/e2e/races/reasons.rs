@@ -52,10 +52,7 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
     assert_eq!(reason(&told, "pin"), Some("pinned by a person"), "{told}");
     assert_eq!(
         reason(&told, "container"),
-        Some(
-            "container train has the label \
-        dockbridge.keep"
-        ),
+        Some("container train has the label dockbridge.keep"),
         "{told}"
     );
     assert_eq!(
@@ -67,15 +64,14 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
         daemon.client().status().await.unwrap().report.and_then(|report| report.lease_seconds);
     assert!(
         lease.is_some_and(|seconds| (540..=600).contains(&seconds)),
-        "the machine is promised \
-        as long: {lease:?}"
+        "the machine is promised as long: {lease:?}"
     );
     let words = stage.dockbridge(&["why"]).await;
     assert!(
-        words.succeeded().stdout.contains(
-            "container train has the label dockbridge.keep, as \
-        long as it goes on"
-        ),
+        words
+            .succeeded()
+            .stdout
+            .contains("container train has the label dockbridge.keep, as long as it goes on"),
         "{words}"
     );
 
@@ -84,8 +80,7 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
     assert_eq!(
         (reason(&told, "pin"), told["state"].as_str()),
         (None, Some("up")),
-        "the label \
-        alone: {told}"
+        "the label alone: {told}"
     );
     stage.docker(&["rm", "--force", "train"]).await.succeeded();
     let gone = async || daemon.client().status().await.is_ok_and(|status| status.state == "absent");

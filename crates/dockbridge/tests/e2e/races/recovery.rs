@@ -81,13 +81,7 @@ async fn every_loss_of_the_path_is_told_to_who_waits_and_to_nobody_else() {
         daemon_hears(&daemon, Signal::CONT);
     };
     story
-        .of(
-            "slept while the network \
-        went",
-            &mut idle,
-            asleep,
-            async || set_link(&cut, "up").await,
-        )
+        .of("slept while the network went", &mut idle, asleep, async || set_link(&cut, "up").await)
         .await;
     {
         let stranded = Stranded::default();
@@ -105,8 +99,7 @@ async fn every_loss_of_the_path_is_told_to_who_waits_and_to_nobody_else() {
     assert_eq!(
         (Holdings::of(&stage).await, started(&stage).await),
         before,
-        "nothing was made \
-        anew, and the container never stopped"
+        "nothing was made anew, and the container never stopped"
     );
     daemon.stop().await;
     stage.close().await;
@@ -152,11 +145,7 @@ impl Story<'_> {
         };
         let both = timeout(TOLD_WITHIN, async { tokio::join!(noticed, told) }).await;
         let (noticed, told) = both.unwrap_or_else(|_| {
-            panic!(
-                "{what}: not told within \
-            {TOLD_WITHIN:?}:\n{}",
-                self.stage.daemon_log()
-            )
+            panic!("{what}: not told within {TOLD_WITHIN:?}:\n{}", self.stage.daemon_log())
         });
         running.failed(what).await;
         mend().await;
@@ -167,7 +156,7 @@ impl Story<'_> {
         assert_eq!(ran.succeeded().stdout, "there\n", "{what}");
         eprintln!(
             "{what}: noticed after {:.2} s, the client told after {:.2} s; asked again, answered \
-                in {:.2} s",
+             in {:.2} s",
             noticed.as_secs_f64(),
             told.as_secs_f64(),
             answered.as_secs_f64()
@@ -183,14 +172,7 @@ async fn a_killed_resident_is_replaced_under_a_running_command(
 ) {
     let (running, mut lines) = Running::begin(
         stage,
-        &[
-            "exec",
-            "web",
-            "sh",
-            "-c",
-            "while :; do \
-        echo tick; sleep 0.2; done",
-        ],
+        &["exec", "web", "sh", "-c", "while :; do echo tick; sleep 0.2; done"],
     )
     .await;
     let residents: Vec<Pid> =
@@ -219,8 +201,7 @@ async fn a_killed_resident_is_replaced_under_a_running_command(
     let status = daemon.client().status().await.unwrap();
     assert!(
         status.state == "up" && status.since_seconds >= since,
-        "nothing was connected again: \
-        {status:?}"
+        "nothing was connected again: {status:?}"
     );
     drop(running);
 }
@@ -229,14 +210,7 @@ async fn a_killed_resident_is_replaced_under_a_running_command(
 async fn a_sleep_that_the_network_outlives_is_noticed_by_nobody(stage: &Stage, daemon: &Daemon) {
     let (running, mut lines) = Running::begin(
         stage,
-        &[
-            "exec",
-            "web",
-            "sh",
-            "-c",
-            "while :; do \
-        echo tick; sleep 0.2; done",
-        ],
+        &["exec", "web", "sh", "-c", "while :; do echo tick; sleep 0.2; done"],
     )
     .await;
     let since = daemon.client().status().await.unwrap().since_seconds;
@@ -254,8 +228,7 @@ async fn a_sleep_that_the_network_outlives_is_noticed_by_nobody(stage: &Stage, d
     let status = daemon.client().status().await.unwrap();
     assert!(
         status.state == "up" && status.since_seconds >= since,
-        "nothing was connected again: \
-        {status:?}\n{}",
+        "nothing was connected again: {status:?}\n{}",
         stage.daemon_log()
     );
     drop(running);
@@ -283,8 +256,7 @@ impl Running {
         let ended = timeout(SOON, self.0.wait_with_output()).await.expect("it ends").unwrap();
         assert!(
             !ended.status.success() && !ended.stderr.is_empty(),
-            "{what}: it fails and says \
-            why: {ended:?}"
+            "{what}: it fails and says why: {ended:?}"
         );
     }
 }
@@ -302,7 +274,7 @@ impl Idle {
     /// A change: a request that is never sent a second time behind the client's back.
     async fn ask(&mut self, what: &str) {
         let request = b"POST /v1.41/images/prune HTTP/1.1\r\nHost: docker\r\nContent-Length: \
-            0\r\n\r\n";
+         0\r\n\r\n";
         let exchange = async {
             self.0.write_all(request).await?;
             let mut answer = Vec::new();
@@ -313,12 +285,9 @@ impl Idle {
             }
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
         };
-        let answer = timeout(SOON, exchange).await.unwrap_or_else(|_| {
-            panic!(
-                "{what}: the idle \
-            client is not answered"
-            )
-        });
+        let answer = timeout(SOON, exchange)
+            .await
+            .unwrap_or_else(|_| panic!("{what}: the idle client is not answered"));
         assert!(
             answer.as_ref().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")),
             "{what}: the idle client's connection serves on: {answer:?}"
@@ -390,7 +359,8 @@ impl Stranded {
         assert!(!ports.is_empty(), "{listed}");
         let rule = |direction: &str, hook: &str, port: &str, end: &str| {
             format!(
-                "chain {hook} {{ type filter hook {hook} priority -10; ip {direction} {address} tcp {port} {{ {} }} {end}; }}\n",
+                "chain {hook} {{ type filter hook {hook} priority -10; ip {direction} {address} \
+                 tcp {port} {{ {} }} {end}; }}\n",
                 ports.join(", ")
             )
         };

@@ -35,8 +35,7 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file",
+            "echo of before >/keep/file",
         ])
         .await
         .succeeded();
@@ -51,8 +50,7 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
         assert_eq!(
             Holdings::of(&stage).await.only(),
             (server, volume),
-            "it goes on with its \
-            machine"
+            "it goes on with its machine"
         );
         sleep(Duration::from_millis(500)).await;
     }
@@ -63,22 +61,14 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
     hears(&daemon, Signal::STOP);
     let asleep = Instant::now();
     stage
-        .eventually(
-            "the machine has ended \
-        itself",
-            LEASE + MARGIN,
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("the machine has ended itself", LEASE + MARGIN, async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     let ended = asleep.elapsed();
     hears(&daemon, Signal::CONT);
     stage
-        .eventually(
-            "the daemon has found \
-        out",
-            SOON,
-            async || state(&daemon).await == "absent",
-        )
+        .eventually("the daemon has found out", SOON, async || state(&daemon).await == "absent")
         .await;
     knows_what_happened(&stage, &daemon, ended).await;
 
@@ -93,7 +83,7 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
 
 async fn knows_what_happened(stage: &Stage, daemon: &Daemon, ended: Duration) {
     let happened = "it ended itself with its lease: it heard nothing of this computer, which slept \
-        or was cut off, for ";
+     or was cut off, for ";
     let status = daemon.client().status().await.unwrap();
     assert!(
         status.reason.as_ref().is_some_and(|reason| reason.starts_with(happened)),
@@ -108,21 +98,16 @@ async fn knows_what_happened(stage: &Stage, daemon: &Daemon, ended: Duration) {
         serde_json::from_str(&stage.dockbridge(&["cost", "--json"]).await.succeeded().stdout)
             .unwrap();
     let [server] = cost["servers"].as_array().unwrap().as_slice() else {
-        panic!(
-            "one server: \
-        {cost}"
-        )
+        panic!("one server: {cost}")
     };
     assert!(
         server["until"].is_string() && server["estimated"] == true,
-        "its entry is closed: \
-        {cost}"
+        "its entry is closed: {cost}"
     );
     let time = |field: &str| server[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let billed = time("until").duration_since(time("from"));
     eprintln!(
-        "the machine went {:.1} s after the computer fell asleep; {billed:#} are \
-        booked",
+        "the machine went {:.1} s after the computer fell asleep; {billed:#} are booked",
         ended.as_secs_f64()
     );
 }

@@ -15,8 +15,7 @@ async fn a_second_start_on_one_socket_says_so_and_the_first_goes_on_undisturbed(
         let second = stage.dockbridge(&arguments).await;
         second.succeeded();
         let told = format!(
-            "already running (process {process}). Docker socket: \
-            unix://{}",
+            "already running (process {process}). Docker socket: unix://{}",
             daemon.socket.display()
         );
         assert!(second.stdout.contains(&told), "{second}");

@@ -50,8 +50,7 @@ async fn two_daemons_of_one_profile_share_one_machine_until_neither_needs_it() {
     assert_eq!(
         Holdings::of(&stage).await.only().0,
         server,
-        "a command of the second keeps the \
-        machine although the first is idle"
+        "a command of the second keeps the machine although the first is idle"
     );
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(6) {
@@ -61,8 +60,7 @@ async fn two_daemons_of_one_profile_share_one_machine_until_neither_needs_it() {
         assert_eq!(
             Holdings::of(&stage).await.only().0,
             server,
-            "short commands of the second keep \
-            the machine although the first is idle"
+            "short commands of the second keep the machine although the first is idle"
         );
         sleep(Duration::from_millis(1_500)).await;
     }
@@ -74,16 +72,12 @@ async fn two_daemons_of_one_profile_share_one_machine_until_neither_needs_it() {
     assert_eq!(
         Holdings::of(&stage).await.only().0,
         server,
-        "the first goes on when the second is \
-        killed"
+        "the first goes on when the second is killed"
     );
     stage
-        .eventually(
-            "a machine that nobody uses \
-        goes",
-            Duration::from_secs(60),
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("a machine that nobody uses goes", Duration::from_secs(60), async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     first.stop().await;
     stage.close().await;

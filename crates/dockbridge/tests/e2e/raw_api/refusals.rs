@@ -85,10 +85,10 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         .await
         .failed_with("`o: bind` is a bind mount");
     let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc";
-    stage.docker(&["run", "--rm", "--mount", mount, "tiny", "true"]).await.failed_with(
-        "`o: bind` \
-        is a bind mount",
-    );
+    stage
+        .docker(&["run", "--rm", "--mount", mount, "tiny", "true"])
+        .await
+        .failed_with("`o: bind` is a bind mount");
     let raw = blocking(move || {
         let body = json!({ "Name": "layered", "DriverOpts": { "type": "none", "o": "rbind,ro", "device": "data" } });
         Connection::to(&socket).ask("POST", "/volumes/create", Some(&body))
@@ -97,8 +97,7 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     assert_eq!(
         stage.docker(&["volume", "ls", "-q"]).await.succeeded().stdout,
         "",
-        "volumes are \
-        left"
+        "volumes are left"
     );
     // The home directory of this test's daemon is not above this one.
     let project = stage.folder.path().join("project");
@@ -115,8 +114,8 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     }
     let service = |more: &str| {
         format!(
-            "services:\n  job:\n    image: tiny\n    command: [sh, -c, 'cat \
-            /run/secrets/s /settings; true']\n{more}"
+            "services:\n  job:\n    image: tiny\n    command: [sh, -c, 'cat /run/secrets/s \
+             /settings; true']\n{more}"
         )
     };
     let up = ["up", "--no-color", "--no-log-prefix", "--exit-code-from", "job"];
@@ -124,15 +123,14 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         ("    volumes: ['./data:/data']\n", "does not exist yet"),
         ("    volumes: ['../beside:/data']\n", "does not exist yet"),
         (
-            "    volumes: ['files:/data']\nvolumes: \
-                {files: {driver_opts: {type: none, o: bind, device: \"${PWD}/data\"}}}\n",
+            "    volumes: ['files:/data']\nvolumes: {files: {driver_opts: {type: none, o: bind, \
+             device: \"${PWD}/data\"}}}\n",
             "`o: bind` is a bind mount",
         ),
         ("    volumes: ['./compose.yaml:/data']\n", watch),
         ("    secrets: [s]\nsecrets: {s: {file: ./compose.yaml}}\n", "`environment: NAME`"),
         (
-            "    configs: [{source: c, target: /settings}]\nconfigs: \
-            {c: {file: ./compose.yaml}}\n",
+            "    configs: [{source: c, target: /settings}]\nconfigs: {c: {file: ./compose.yaml}}\n",
             "`content:`",
         ),
         ("    volumes: ['./agent.sock:/agent']\n", "docker build --ssh default"),
@@ -145,8 +143,8 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         compose(&stage, &project, &service(more), &["down", "-v"], &[]).await.succeeded();
     }
     // What the messages advise works.
-    let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: \
-        {s: {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
+    let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: {s: \
+     {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
     let ran = compose(&stage, &project, &service(advised), &up, &[("NAME", "secret ")]).await;
     assert!(ran.succeeded().stdout.contains("secret configured"), "{ran}");
     compose(&stage, &project, &service(advised), &["down", "-v"], &[]).await.succeeded();

@@ -16,13 +16,8 @@ const SHORT: usize = 12;
 const AT_ONCE: usize = 4;
 
 /// What a container publishes: nothing, a number of the engine's choice, or one of its own.
-const KINDS: [&str; 4] = [
-    "nothing",
-    "nothing, by \
-    name",
-    "a number of the engine's choice",
-    "a number",
-];
+const KINDS: [&str; 4] =
+    ["nothing", "nothing, by name", "a number of the engine's choice", "a number"];
 
 /// Creates, starts and waits; the answer to the wait.
 fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
@@ -76,7 +71,7 @@ async fn a_self_removing_container_is_waited_for_as_on_the_engine() {
         let here = blocking(move || waits(&through, kind, rounds)).await;
         eprintln!(
             "publishes {kind}: {} of {rounds} waits on the engine, {} of {rounds} through \
-            dockbridge",
+             dockbridge",
             on_the_engine.0, here.0
         );
         if here.0 < on_the_engine.0 {

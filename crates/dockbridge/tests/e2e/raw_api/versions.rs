@@ -16,7 +16,7 @@ async fn a_client_of_version_1_0_is_answered_as_by_the_engine() {
         "GET /containers/told/logs?stdout=1&follow=1 HTTP/1.0\r\n\r\n",
         "POST /containers/nobody/start HTTP/1.0\r\n\r\n",
         "POST /volumes/create HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: \
-            15\r\n\r\n{\"Name\":\"data\"}",
+         15\r\n\r\n{\"Name\":\"data\"}",
     ] {
         let (direct, through) = (comparison.direct.clone(), comparison.stage.socket());
         let on_the_engine = blocking(move || said_until_the_end(direct, request)).await;
@@ -34,8 +34,7 @@ async fn a_client_of_version_1_0_is_answered_as_by_the_engine() {
         assert_eq!(
             seen(&here),
             seen(&on_the_engine),
-            "{request:?}\non the engine: \
-            {on_the_engine}\nthrough dockbridge: {here}"
+            "{request:?}\non the engine: {on_the_engine}\nthrough dockbridge: {here}"
         );
     }
     comparison.close().await;

@@ -7,9 +7,8 @@ use super::reader::is_ours;
 
 /// For a person.
 pub const COST: &str = "three started hours of servers of at most 0.015 EUR net each (one for the \
-    image, two for the main job), \
-     their addresses, an hour of a volume of 10 GB, and minutes of a snapshot below 0.1 GB: at \
-    most 0.05 EUR net in all";
+ image, two for the main job), their addresses, an hour of a volume of 10 GB, and minutes of a \
+ snapshot below 0.1 GB: at most 0.05 EUR net in all";
 /// EUR net an hour.
 const MOST_HOURLY: f64 = 0.015;
 /// So many of the smallest types are named: one may be out of stock.
@@ -27,15 +26,15 @@ pub fn may_begin(servers: &[Value], now: Timestamp) -> Result<(), String> {
     let name = |server: &Value| server["name"].as_str().unwrap_or_default().to_owned();
     if let Some(other) = servers.iter().find(|server| !is_ours(server)) {
         return Err(format!(
-            "the project holds server {}, which is not of these tests; give them a \
-            project of their own",
+            "the project holds server {}, which is not of these tests; give them a project of \
+             their own",
             name(other)
         ));
     }
     if servers.len() > MOST_LEFT {
         return Err(format!(
             "the project holds {} servers that earlier runs left; look what is wrong and delete \
-                them by hand",
+             them by hand",
             servers.len()
         ));
     }
@@ -48,7 +47,7 @@ pub fn may_begin(servers: &[Value], now: Timestamp) -> Result<(), String> {
     match servers.iter().find(|server| age(server) < YOUNG_SECONDS) {
         Some(young) => Err(format!(
             "server {} of another run is younger than an hour; wait until that run has ended, or \
-                delete the server by hand",
+             delete the server by hand",
             name(young)
         )),
         None => Ok(()),
@@ -98,8 +97,7 @@ mod tests {
         assert_eq!(
             may_begin(&[server(OWNER, old)], now),
             Ok(()),
-            "what a killed run left is \
-            removed"
+            "what a killed run left is removed"
         );
         for (servers, told) in [
             (vec![server("abcdefghjkmn", old)], "not of these tests"),

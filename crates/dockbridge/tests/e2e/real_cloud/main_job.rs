@@ -41,12 +41,9 @@ impl<'a> Desk<'a> {
         let log = std::fs::File::create(project.folder.path().join("daemon.log")).unwrap();
         let daemon = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let desk = Self { project, types, _daemon: daemon };
-        desk.eventually(
-            "the daemon serves its \
-            socket",
-            LONGEST_END,
-            async |desk| desk.socket().exists(),
-        )
+        desk.eventually("the daemon serves its socket", LONGEST_END, async |desk| {
+            desk.socket().exists()
+        })
         .await;
         desk
     }
@@ -105,8 +102,7 @@ impl<'a> Desk<'a> {
             let seconds = ceiling.as_secs();
             assert!(
                 begun.elapsed() < ceiling,
-                "not within {seconds} s: {what}; log of the \
-                daemon:\n{}",
+                "not within {seconds} s: {what}; log of the daemon:\n{}",
                 self.log()
             );
             sleep(LOOK_AGAIN).await;
@@ -143,8 +139,7 @@ async fn is_as_promised(desk: &Desk<'_>) {
     );
     assert!(
         status["report"]["lease_seconds"].is_u64(),
-        "the agent runs and holds the lease: \
-        {status}"
+        "the agent runs and holds the lease: {status}"
     );
     assert!(status["cost"]["hourly"].as_f64().is_some_and(|hourly| hourly > 0.0), "{status}");
     let servers = desk.project.reader().ours("servers").await;
@@ -154,8 +149,7 @@ async fn is_as_promised(desk: &Desk<'_>) {
         .dockbridge(&[
             "server",
             "ssh",
-            "test -e /etc/dockbridge/host-key-replaced \
-        && cloud-init status",
+            "test -e /etc/dockbridge/host-key-replaced && cloud-init status",
         ])
         .await;
     assert!(replaced.succeeded().stdout.contains("done"), "{replaced}");
@@ -220,8 +214,7 @@ async fn the_main_job_is_done_and_nothing_is_left() {
 
             let begun = Instant::now();
             desk.eventually(
-                "the idle machine is gone, its volume is \
-                there",
+                "the idle machine is gone, its volume is there",
                 LONGEST_END,
                 async |desk| desk.counts().await == (0, 1),
             )

@@ -58,11 +58,7 @@ impl Reader<'_> {
         let ran = run_within(
             LONGEST_REQUEST,
             command,
-            &format!(
-                "Authorization: Bearer \
-            {}\n",
-                self.token
-            ),
+            &format!("Authorization: Bearer {}\n", self.token),
         )
         .await;
         if must {

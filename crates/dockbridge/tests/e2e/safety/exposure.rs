@@ -27,20 +27,12 @@ async fn containers_cannot_read_the_machines_user_data() {
         let read = ask(&stage, network, "169.254.169.254").await;
         assert!(
             read.stdout.is_empty() && read.status.code() == Some(1),
-            "on the {network} \
-            network: {read}"
+            "on the {network} network: {read}"
         );
         read.failed_with("nc: ");
     }
     assert!(
-        !stage
-            .on_machine(&format!(
-                "curl -sS -m 3 \
-        {USER_DATA}"
-            ))
-            .await
-            .status
-            .success(),
+        !stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await.status.success(),
         "it is closed to the whole machine"
     );
 
@@ -65,18 +57,14 @@ async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     assert!(read.stdout.is_empty(), "{read}");
     stage.on_machine("networkctl reconfigure host0 && networkctl reload").await.succeeded();
     let asked = stage
-        .on_machine(&format!(
-            "curl -sS -m 3 -g \
-        'http://[{USER_DATA_V6}]/hetzner/v1/userdata'"
-        ))
+        .on_machine(&format!("curl -sS -m 3 -g 'http://[{USER_DATA_V6}]/hetzner/v1/userdata'"))
         .await;
     asked.failed_with("Could not connect");
     let sockets = stage.on_machine("systemctl is-enabled cloud-init-hotplugd.socket").await;
     assert_eq!(
         sockets.stdout.trim(),
         "masked",
-        "it would ask the service for each container: \
-        {sockets}"
+        "it would ask the service for each container: {sockets}"
     );
 
     // As above: the same request is answered as soon as the rule is gone.
@@ -94,10 +82,7 @@ async fn is_answered(stage: &Stage, network: &str, address: &str) {
         async || ask(stage, network, address).await.stdout.contains("\r\n\r\n#cloud-config\n");
     stage
         .eventually(
-            &format!(
-                "{address} answers on the {network} \
-        network"
-            ),
+            &format!("{address} answers on the {network} network"),
             Duration::from_secs(20),
             read,
         )
@@ -128,20 +113,16 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         "tiny",
         "sh",
         "-c",
-        "echo hello \
-        >/index.html; httpd -f -h /",
+        "echo hello >/index.html; httpd -f -h /",
     ];
     stage.docker(&serve).await.succeeded();
     let server = stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
     let machine = IpAddr::V4(server.public_net.ipv4.as_ref().unwrap().ip);
 
     stage
-        .eventually(
-            "localhost \
-        answers",
-            Duration::from_secs(10),
-            async || fetch(Ipv4Addr::LOCALHOST.into(), port).await,
-        )
+        .eventually("localhost answers", Duration::from_secs(10), async || {
+            fetch(Ipv4Addr::LOCALHOST.into(), port).await
+        })
         .await;
     assert!(answers(machine, 22).await, "sshd is admitted");
     for closed in [2375, 2376, port] {
@@ -159,8 +140,7 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         .unwrap();
     assert!(
         !answers(here, port).await,
-        "the published port answers on {here}, not only on \
-        localhost"
+        "the published port answers on {here}, not only on localhost"
     );
 
     // A port that is taken here keeps a container from running at all.
@@ -194,8 +174,7 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
     for line in open.iter().filter(|line| !line.contains("127.0.0.")).filter(for_all) {
         assert!(
             line.contains(":22 ") || line.contains(&format!(":{port} ")),
-            "{line} is open to \
-            all: {sockets}"
+            "{line} is open to all: {sockets}"
         );
     }
 

@@ -26,8 +26,7 @@ async fn a_local_cloud_gives_all_back_when_it_ends_and_cleans_up_what_a_killed_o
     assert_eq!(
         left(&cloud, folder.path()).await.len(),
         4,
-        "a machine, its disk, a link and a \
-        firewall"
+        "a machine, its disk, a link and a firewall"
     );
     cloud.signal(Signal::TERM);
     assert!(timeout(PATIENCE, cloud.child.wait()).await.unwrap().unwrap().success());
@@ -72,10 +71,7 @@ impl Running {
         let endpoint = loop {
             let line = timeout(PATIENCE, lines.next_line())
                 .await
-                .expect(
-                    "it tells its \
-                endpoint",
-                )
+                .expect("it tells its endpoint")
                 .unwrap()
                 .expect("it goes on");
             if let Some(endpoint) = line.strip_prefix("export HCLOUD_ENDPOINT=") {

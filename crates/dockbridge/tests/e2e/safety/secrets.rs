@@ -70,19 +70,15 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
     stage.docker(&["ps"]).await.succeeded();
     daemon.kill().await;
     stage
-        .eventually(
-            "the machine has deleted \
-        itself",
-            PATIENCE,
-            async || stage.counts().await.0 == 0,
-        )
+        .eventually("the machine has deleted itself", PATIENCE, async || {
+            stage.counts().await.0 == 0
+        })
         .await;
 
     let (seen, found) = watched.end();
     assert!(
         seen.iter().any(|line| line.contains("docker\0info")),
-        "the watch over arguments sees \
-        nothing"
+        "the watch over arguments sees nothing"
     );
     assert_eq!(found, BTreeSet::new(), "arguments or environments that hold a secret");
     let log = stage.daemon_log();
@@ -125,8 +121,7 @@ impl Secrets {
         let known = search_machine(stage, &[public]).await;
         assert!(
             known.stdout.lines().any(|line| line == "/root/.ssh/authorized_keys"),
-            "the search \
-            finds nothing: {known}"
+            "the search finds nothing: {known}"
         );
         let found = search_machine(stage, &self.all()).await;
         assert_eq!(found.stdout, "", "files of the machine that hold a secret");
@@ -185,8 +180,7 @@ async fn search_machine(stage: &Stage, texts: &[String]) -> Ran {
     command.args([
         "server",
         "ssh",
-        "grep -rlaFs --devices=skip -f - /etc /root /home /run /tmp \
-        /usr/local /var /mnt /dev/shm",
+        "grep -rlaFs --devices=skip -f - /etc /root /home /run /tmp /usr/local /var /mnt /dev/shm",
     ]);
     let ran = run(command, &texts.join("\n")).await;
     assert!(ran.stderr.is_empty(), "{ran}");

@@ -29,13 +29,9 @@ async fn a_volume_with_a_foreign_file_system_is_refused_and_left_as_it_is() {
     .await;
     is_refused(&stage, "unlabelled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image))
         .await;
-    is_refused(
-        &stage,
-        "xfs",
-        "a file system of type \
-        xfs",
-        |image| tool("mkfs.xfs", &["-q"], image),
-    )
+    is_refused(&stage, "xfs", "a file system of type xfs", |image| {
+        tool("mkfs.xfs", &["-q"], image)
+    })
     .await;
     stage.close().await;
 }
@@ -43,24 +39,13 @@ async fn a_volume_with_a_foreign_file_system_is_refused_and_left_as_it_is() {
 #[tokio::test]
 async fn a_volume_with_a_partition_table_is_refused_and_left_as_it_is() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    for (label, found) in [
-        (
-            "gpt",
-            "a partition table of type \
-        gpt",
-        ),
-        ("dos", "a partition table of type dos"),
-    ] {
+    for (label, found) in
+        [("gpt", "a partition table of type gpt"), ("dos", "a partition table of type dos")]
+    {
         is_refused(&stage, label, found, |image| {
             tool(
                 "sh",
-                &[
-                    "-c",
-                    &format!(
-                        "printf 'label: {label}\\n,1G\\n' | sfdisk -q \
-                \"$0\""
-                    ),
-                ],
+                &["-c", &format!("printf 'label: {label}\\n,1G\\n' | sfdisk -q \"$0\"")],
                 image,
             )
         })
@@ -105,8 +90,7 @@ async fn is_refused(stage: &Stage, profile: &str, found: &str, fill: impl FnOnce
     let servers = stage.api.servers().list(&Query::default()).await.unwrap();
     assert!(
         servers.is_empty(),
-        "{profile}: a server bills on: \
-        {:?}",
+        "{profile}: a server bills on: {:?}",
         servers.iter().map(|server| &server.name).collect::<Vec<_>>()
     );
     assert_eq!(stage.api.volumes().get(volume.id).await.unwrap().unwrap().server, None);
@@ -117,8 +101,7 @@ async fn is_refused(stage: &Stage, profile: &str, found: &str, fill: impl FnOnce
     again.failed_with(found);
     assert!(
         again.took < Duration::from_secs(2),
-        "{profile}: another server was tried at once: \
-        {again}"
+        "{profile}: another server was tried at once: {again}"
     );
     daemon.stop().await;
 }

@@ -22,8 +22,8 @@ const IMAGES: &[(&str, &str)] = &[
 
 /// Takes all that a suite may have left.
 const CLEAN: &str = "docker swarm leave --force 2>/dev/null; docker ps -aq | xargs -r docker rm -f \
-    -v; docker plugin ls -q | xargs -r docker plugin rm -f; \
-    docker system prune -af --volumes; docker volume ls -q | xargs -r docker volume rm";
+ -v; docker plugin ls -q | xargs -r docker plugin rm -f; docker system prune -af --volumes; docker \
+ volume ls -q | xargs -r docker volume rm";
 
 pub struct Images {
     /// A root folder as a tar file.
@@ -62,7 +62,7 @@ impl Images {
                 let names = [name.to_owned(), as_hub].map(|name| format!("localhost:5000/{name}"));
                 format!(
                     "docker tag {name} {0} && docker push -q {0} && docker tag {name} {1} && \
-                    docker push -q {1}",
+                     docker push -q {1}",
                     names[0], names[1]
                 )
             })
@@ -79,11 +79,7 @@ impl Images {
     async fn fill(&self, comparison: &Comparison, then: impl Fn(&str) -> String) {
         let root = self.root.display();
         let each = IMAGES.iter().map(|(name, command)| {
-            format!(
-                "docker import -c 'CMD \
-            [\"{command}\"]' {root} {name} && {}",
-                then(name)
-            )
+            format!("docker import -c 'CMD [\"{command}\"]' {root} {name} && {}", then(name))
         });
         let script = each.collect::<Vec<_>>().join(" && ");
         comparison.run(&comparison.direct, &script).await.succeeded();
@@ -114,11 +110,7 @@ async fn root(folder: &Path) -> PathBuf {
     .unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\ndaemon:x:1:\nnobody:x:65534:\n").unwrap();
     for (name, text) in [
-        (
-            "hello",
-            "#!/bin/sh\necho; echo Hello from \
-        Docker!\n",
-        ),
+        ("hello", "#!/bin/sh\necho; echo Hello from Docker!\n"),
         ("usr/sbin/run_uhttpd", "#!/bin/sh\nexec httpd \"$@\"\n"),
     ] {
         fs::write(root.join(name), text).unwrap();

@@ -36,7 +36,7 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     // The first command after the wake sees them as if they had never been away.
     assert_eq!(running(&stage).await, names(&WITH_POLICY));
     let seen = "{{.State.Status}} {{.State.Running}} {{.State.Restarting}} {{.State.ExitCode}} \
-        {{.RestartCount}}";
+     {{.RestartCount}}";
     for name in WITH_POLICY {
         let told = stage.docker(&["inspect", "--format", seen, name]).await;
         assert_eq!(told.succeeded().stdout, "running true false 0 0\n", "{name}");
@@ -60,23 +60,17 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     let server = stage.api.servers().list(&hetzner::Query::default()).await.unwrap().remove(0).id;
     // A login may fall into the moment in which the host key is replaced.
     stage
-        .eventually(
-            "the engine's books are on the \
-            disk",
-            Duration::from_secs(20),
-            async || stage.on_machine("sync").await.status.success(),
-        )
+        .eventually("the engine's books are on the disk", Duration::from_secs(20), async || {
+            stage.on_machine("sync").await.status.success()
+        })
         .await;
     stage.poke(&format!("servers/{server}/power_cut"), "").await;
     let status =
         async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
     stage
-        .eventually(
-            "it is off or \
-        gone",
-            Duration::from_secs(20),
-            async || !matches!(status().await, Some(ServerStatus::Running)),
-        )
+        .eventually("it is off or gone", Duration::from_secs(20), async || {
+            !matches!(status().await, Some(ServerStatus::Running))
+        })
         .await;
     stage
         .eventually("the machine is asked for again", Duration::from_secs(60), async || {
@@ -87,8 +81,7 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     assert_eq!(
         servers.first().map(|server| server.id),
         Some(server),
-        "a young machine is started: \
-        its hour is paid"
+        "a young machine is started: its hour is paid"
     );
     assert_eq!(running(&stage).await, everything);
     daemon.stop().await;

@@ -43,12 +43,9 @@ async fn a_project_that_idleness_took_down_says_so_and_comes_back_whole() {
     let answers = async || fetched().await.contains(" 404 ");
     stage.eventually("the port answers", Duration::from_secs(20), answers).await;
     stage
-        .eventually(
-            "the machine goes by \
-        itself",
-            Duration::from_secs(60),
-            async || stage.counts().await.0 == 0,
-        )
+        .eventually("the machine goes by itself", Duration::from_secs(60), async || {
+            stage.counts().await.0 == 0
+        })
         .await;
     let asleep = fetched().await;
     assert!(

@@ -43,13 +43,7 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
         .await
         .succeeded();
     let since = stage
-        .docker(&[
-            "inspect",
-            "--format",
-            "{{.State.StartedAt}} \
-        {{.RestartCount}}",
-            "writer",
-        ])
+        .docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "writer"])
         .await
         .succeeded()
         .stdout
@@ -67,26 +61,19 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
     resize(&stage, "5").await.failed_with("no volume has 5 GB: choose 10 to 10240");
     let before = written(&stage).await;
     let grown = resize(&stage, "12").await;
-    let disk = stage
-        .on_machine(
-            "blockdev --getsize64 $(findmnt -n -o SOURCE \
-        /mnt/dockbridge)",
-        )
-        .await;
+    let disk =
+        stage.on_machine("blockdev --getsize64 $(findmnt -n -o SOURCE /mnt/dockbridge)").await;
     assert_eq!(
         disk.succeeded().stdout.trim(),
         (12 * GIB).to_string(),
-        "the machine's disk is \
-        larger"
+        "the machine's disk is larger"
     );
     assert_eq!(size_in_the_cloud(&stage).await, 12);
     resize(&stage, "10").await.failed_with("has 12 GB and cannot shrink to 10");
     if may_grow_what_is_mounted() {
         assert!(
-            grown.succeeded().stdout.contains(
-                "has 12 GB instead of 10, \
-            for "
-            ) && grown.stdout.contains("grown with it"),
+            grown.succeeded().stdout.contains("has 12 GB instead of 10, for ")
+                && grown.stdout.contains("grown with it"),
             "{grown}"
         );
         assert!(file_system(&stage).await > 23 * GIB / 2);
@@ -94,45 +81,33 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
         assert!(again.succeeded().stdout.contains("has 12 GB, for "), "{again}");
     } else {
         eprintln!(
-            "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system \
-            grows: that is told"
+            "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows: \
+             that is told"
         );
         grown
-            .failed_with(
-                "its file system has not \
-            grown: ",
-            )
+            .failed_with("its file system has not grown: ")
             .failed_with("it grows when a machine is next made");
     }
     let volume =
         daemon.client().status().await.unwrap().machine.and_then(|machine| machine.volume).unwrap();
     assert_eq!(volume.size, 12, "the daemon knows");
     stage
-        .eventually(
-            "it goes on \
-        writing",
-            Duration::from_secs(20),
-            async || written(&stage).await > before,
-        )
+        .eventually("it goes on writing", Duration::from_secs(20), async || {
+            written(&stage).await > before
+        })
         .await;
     let now = stage
-        .docker(&[
-            "inspect",
-            "--format",
-            "{{.State.StartedAt}} \
-        {{.RestartCount}}",
-            "writer",
-        ])
+        .docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "writer"])
         .await;
     assert_eq!(now.succeeded().stdout, since, "it ran all the time");
 
     daemon.client().destroy().await.unwrap();
     let without = resize(&stage, "14").await;
     assert!(
-        without.succeeded().stdout.contains(
-            "There is no machine now: its file system grows \
-        with the next one."
-        ),
+        without
+            .succeeded()
+            .stdout
+            .contains("There is no machine now: its file system grows with the next one."),
         "{without}"
     );
     stage
@@ -155,8 +130,7 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
         let bytes = file_system(stage).await / 100 * percent;
         stage
             .on_machine(&format!(
-                "fallocate -l {bytes} /mnt/dockbridge/ballast && sync \
-            /mnt/dockbridge/ballast"
+                "fallocate -l {bytes} /mnt/dockbridge/ballast && sync /mnt/dockbridge/ballast"
             ))
             .await
             .succeeded();
@@ -178,12 +152,7 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
     assert!(words.succeeded().stdout.contains(&format!("Note      {told}")), "{words}");
     let logged = async || stage.daemon_log().contains(" WARN the volume is ");
     stage
-        .eventually(
-            "the log warns with the next \
-        heartbeat",
-            Duration::from_secs(20),
-            logged,
-        )
+        .eventually("the log warns with the next heartbeat", Duration::from_secs(20), logged)
         .await;
     let warned = created().await;
     assert!(warned.succeeded().stderr.contains("WARNING: the volume is "), "{warned}");
@@ -191,24 +160,18 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
 
     full(99).await;
     stage
-        .eventually(
-            "a load is \
-        refused",
-            Duration::from_secs(30),
-            async || !load().await.status.success(),
-        )
+        .eventually("a load is refused", Duration::from_secs(30), async || {
+            !load().await.status.success()
+        })
         .await;
     load()
         .await
-        .failed_with(
-            "Error response from daemon: the volume is full, \
-        with ",
-        )
+        .failed_with("Error response from daemon: the volume is full, with ")
         .failed_with("`dockbridge volume resize 20` grows it");
-    stage.docker(&["pull", "registry.invalid/any"]).await.failed_with(
-        "`dockbridge volume resize \
-        20` grows it",
-    );
+    stage
+        .docker(&["pull", "registry.invalid/any"])
+        .await
+        .failed_with("`dockbridge volume resize 20` grows it");
     stage.docker(&["ps"]).await.succeeded();
     let metrics = stage.folder.path().join("home/run/default/docker.sock.control");
     let mut curl = stage.command("curl");

@@ -57,18 +57,12 @@ async fn a_polling_client_costs_nothing_the_bill_is_the_clouds_own_and_a_budget_
 
     let refused = stage.docker(&["volume", "ls"]).await;
     refused
-        .failed_with(
-            "another hour would exceed this month's \
-        budget: ",
-        )
+        .failed_with("another hour would exceed this month's budget: ")
         .failed_with("raise activity.budget, or wait for the next month");
     assert_eq!(stage.counts().await, (0, 1), "none was made");
     let words = stage.dockbridge(&["why"]).await;
     assert!(
-        words.succeeded().stdout.contains(
-            "another hour would exceed this month's \
-        budget"
-        ),
+        words.succeeded().stdout.contains("another hour would exceed this month's budget"),
         "{words}"
     );
     daemon.stop().await;

@@ -83,12 +83,9 @@ async fn a_price_that_could_not_be_read_is_read_again() {
     assert_eq!(hourly().await.currency, None, "the price list cannot be read");
     stage.end_faults().await;
     stage
-        .eventually(
-            "it is read \
-        again",
-            Duration::from_secs(60),
-            async || hourly().await.currency.is_some(),
-        )
+        .eventually("it is read again", Duration::from_secs(60), async || {
+            hourly().await.currency.is_some()
+        })
         .await;
     equal_to_the_clouds(&stage, 1).await;
     assert_eq!(billed(&stage).await.len(), 1);

@@ -19,12 +19,7 @@ async fn a_login_never_meets_a_host_key_that_it_does_not_know() {
         assert!(login.status.success(), "{login}\n{before}");
         let settled = || stage.daemon_log().matches("the machine is settled").count() >= round;
         stage
-            .eventually(
-                "the host key is \
-            replaced",
-                Duration::from_secs(60),
-                async || settled(),
-            )
+            .eventually("the host key is replaced", Duration::from_secs(60), async || settled())
             .await;
         stage.dockbridge(&["server", "ssh", "true"]).await.succeeded();
         let after = std::fs::read_to_string(&known).unwrap();

@@ -47,20 +47,14 @@ async fn a_wake_a_quiet_machine_and_a_destroy_cost_few_requests() {
         stage.docker(&["ps"]).await.succeeded();
         let settled = || stage.daemon_log().matches("the machine is settled").count() == wake;
         stage
-            .eventually(
-                "the host key is \
-            replaced",
-                Duration::from_secs(30),
-                async || settled(),
-            )
+            .eventually("the host key is replaced", Duration::from_secs(30), async || settled())
             .await;
         let woken = at_most(&stage, before, MOST_FOR_A_WAKE, what).await;
 
         let seen = daemon.client().status().await.unwrap();
         stage
             .eventually(
-                "the machine is told often that we \
-                live",
+                "the machine is told often that we live",
                 Duration::from_secs(60),
                 async || {
                     let report = daemon.client().status().await.unwrap();

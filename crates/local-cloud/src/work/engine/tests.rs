@@ -133,19 +133,14 @@ fn engine() -> (Arc<Engine>, Arc<Recorder>) {
     let mut world = World::new(100);
     let project = world.projects.entry("p".to_owned()).or_default();
     let server: Server = serde_json::from_value(json!({
-        "id": SERVER,
-        "name": "s",
-        "status": "off",
-        "created": "2026-10-01T00:00:00Z",
+        "id": SERVER, "name": "s", "status": "off", "created": "2026-10-01T00:00:00Z",
         "server_type": 114, "location": 1, "image": 161_547_269,
         "ipv4": null, "ipv6": null, "labels": {}, "ssh_keys": [], "firewalls": {},
         "disk": 40, "made": true, "protected": false, "user_data": null,
     }))
     .unwrap();
     let volume: Volume = serde_json::from_value(json!({
-        "id": VOLUME,
-        "name": "v",
-        "created": "2026-10-01T00:00:00Z",
+        "id": VOLUME, "name": "v", "created": "2026-10-01T00:00:00Z",
         "location": 1, "size": 10, "server": null, "format": null,
         "labels": {}, "protected": false, "available": true,
     }))

@@ -54,8 +54,7 @@ impl Written {
         let repaired = run(repair, "").await;
         assert!(
             repaired.status.code().is_some_and(|code| code <= 1),
-            "the file system cannot be \
-            repaired by itself: {repaired}"
+            "the file system cannot be repaired by itself: {repaired}"
         );
         let questions: String =
             self.acknowledged.keys().map(|number| format!("cat {FOLDER}/{number}\n")).collect();

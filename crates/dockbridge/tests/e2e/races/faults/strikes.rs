@@ -64,8 +64,7 @@ pub async fn carry_out(faults: &[Fault], service: &Service<'_>) -> u32 {
         sleep_until(begun + after).await;
         let has_hit = strike(what, service).await;
         eprintln!(
-            "    {:5.1} s: \
-            {what:?}{}",
+            "    {:5.1} s: {what:?}{}",
             begun.elapsed().as_secs_f64(),
             if has_hit { "" } else { " is not there" }
         );
