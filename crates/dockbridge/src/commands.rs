@@ -7,6 +7,7 @@ mod context;
 mod cost;
 mod image;
 mod init;
+#[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod local_cloud;
 mod pin;
 mod ports;
@@ -15,6 +16,7 @@ mod start;
 mod status;
 mod stop;
 mod sweep;
+#[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod try_it;
 mod volume;
 mod wake;
@@ -61,8 +63,10 @@ pub enum Command {
     /// List orphans in the cloud project, and remove them
     Sweep(sweep::Args),
     /// Run the whole story on a local cloud, without an account
+    #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     Try(try_it::Args),
     /// Run a Hetzner Cloud API on this host
+    #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     LocalCloud(local_cloud::Args),
     /// Show and check the settings
     #[command(subcommand)]
@@ -86,7 +90,9 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Volume(command) => volume::run(command, global).await,
         Command::Image(command) => image::run(command, global).await,
         Command::Sweep(arguments) => sweep::run(arguments, global).await,
+        #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::Try(arguments) => try_it::run(arguments).await,
+        #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
         Command::Config(command) => config::run(command, global),
     }

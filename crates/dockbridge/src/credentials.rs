@@ -56,12 +56,15 @@ impl Resolved {
             (Some(set), kept) => (set, kept),
             (None, Some(kept)) => (kept, None),
             (None, None) => {
-                return Err(Failure::new("no Hetzner API token is configured")
-                    .hint(
-                        "create one with Read & Write in the Hetzner Cloud console, then run \
-                         `dockbridge init` or set HCLOUD_TOKEN",
-                    )
-                    .hint("`dockbridge try` needs no account"));
+                let failure = Failure::new("no Hetzner API token is configured").hint(
+                    "create one with Read & Write in the Hetzner Cloud console, then run \
+                     `dockbridge init` or set HCLOUD_TOKEN",
+                );
+                let has_try = cfg!(all(feature = "local-cloud", target_os = "linux"));
+                return Err(match has_try {
+                    true => failure.hint("`dockbridge try` needs no account"),
+                    false => failure,
+                });
             }
         };
         let overridden = overridden.and_then(|token| match token.source {

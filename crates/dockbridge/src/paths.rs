@@ -92,6 +92,7 @@ impl Paths {
     }
 
     /// The state of `dockbridge local-cloud`.
+    #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     pub fn local_cloud(&self) -> PathBuf {
         self.state.join("local-cloud")
     }

@@ -1,7 +1,7 @@
 //! Ports of containers on this computer, as if the containers were here: what people do with them,
 //! over the real docker client.
 
-mod behaviour;
+mod behavior;
 mod crowd;
 mod cuts;
 mod families;

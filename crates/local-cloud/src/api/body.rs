@@ -129,15 +129,15 @@ mod tests {
     #[test]
     fn all_problems_are_reported_together() {
         let mut fields =
-            Fields::of(&json!({"size": "ten", "name": null, "colour": 1, "labels": {"-": "v"}}));
+            Fields::of(&json!({"size": "ten", "name": null, "color": 1, "labels": {"-": "v"}}));
         let _: u64 = fields.required("size");
         let _: String = fields.required("name");
         fields.labels();
         let error = fields.finish().unwrap_err();
-        assert_eq!(error.message, "invalid input in field(s) 'colour', 'labels', 'name', 'size'");
+        assert_eq!(error.message, "invalid input in field(s) 'color', 'labels', 'name', 'size'");
         assert_eq!(
             error.details["fields"][0],
-            json!({"name": "colour", "messages": ["Unknown field."]})
+            json!({"name": "color", "messages": ["Unknown field."]})
         );
     }
 

@@ -67,19 +67,19 @@ async fn a_label_selector_reaches_servers_that_get_their_labels_later() {
         .id("firewall");
     let born = rig.server_with("born", json!({"labels": {"role": "web"}})).await;
     assert_eq!(on(&rig, born).await, json!([{"id": id, "status": "applied"}]));
-    let labelled = rig.server("labelled").await;
-    assert_eq!(on(&rig, labelled).await, json!([]));
-    rig.put(&format!("/servers/{labelled}"), json!({"labels": {"role": "web"}})).await.expect(200);
+    let labeled = rig.server("labeled").await;
+    assert_eq!(on(&rig, labeled).await, json!([]));
+    rig.put(&format!("/servers/{labeled}"), json!({"labels": {"role": "web"}})).await.expect(200);
     let applied = |body: &Value| {
         body["server"]["public_net"]["firewalls"][0]["status"] == "applied"
             && body["server"]["locked"] == false
     };
-    rig.until(&format!("/servers/{labelled}"), applied).await;
+    rig.until(&format!("/servers/{labeled}"), applied).await;
     let shown = rig.get(&format!("/firewalls/{id}")).await;
     let shown = &shown.body["firewall"]["applied_to"][0]["applied_to_resources"];
     assert_eq!(shown.as_array().unwrap().len(), 2);
-    rig.put(&format!("/servers/{labelled}"), json!({"labels": {}})).await.expect(200);
-    rig.until(&format!("/servers/{labelled}"), |body| {
+    rig.put(&format!("/servers/{labeled}"), json!({"labels": {}})).await.expect(200);
+    rig.until(&format!("/servers/{labeled}"), |body| {
         body["server"]["public_net"]["firewalls"] == json!([])
     })
     .await;
@@ -97,7 +97,7 @@ async fn invalid_rules_are_refused() {
         json!({"direction": "out", "protocol": "tcp", "port": "22", "source_ips": any}),
         json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["10.0.0.1"]}),
         json!({"direction": "up", "protocol": "tcp", "port": "22", "source_ips": any}),
-        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": any, "colour": 1}),
+        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": any, "color": 1}),
     ] {
         let answer = rig.post("/firewalls", json!({"name": "f", "rules": [rule]})).await;
         assert_eq!(answer.refused(422, "invalid_input").fields(), ["rules"], "{rule}");

@@ -90,13 +90,13 @@ async fn bodies_with_invalid_json_or_fields_are_refused() {
                 "name": 5,
                 "server_type": "cx23",
                 "image": "debian-12",
-                "colour": "red",
+                "color": "red",
                 "labels": {"a/b/c": ""},
             }),
         )
         .await;
-    assert_eq!(wrong.refused(422, "invalid_input").fields(), ["colour", "labels", "name"]);
-    assert_eq!(wrong.message(), "invalid input in field(s) 'colour', 'labels', 'name'");
+    assert_eq!(wrong.refused(422, "invalid_input").fields(), ["color", "labels", "name"]);
+    assert_eq!(wrong.message(), "invalid input in field(s) 'color', 'labels', 'name'");
     let missing = rig.post("/servers", json!({})).await;
     assert_eq!(missing.refused(422, "invalid_input").fields(), ["image", "name", "server_type"]);
     rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1", "speed": 1}))

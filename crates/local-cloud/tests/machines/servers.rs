@@ -134,16 +134,16 @@ async fn the_firewall_drops_packets_that_no_rule_admits_from_host_and_neighbors(
         return;
     }
     let rig = Rig::start().await;
-    let (guarded, neighbour) = tokio::join!(rig.boot(1), rig.boot(2));
+    let (guarded, neighbor) = tokio::join!(rig.boot(1), rig.boot(2));
     let strangers = "! grep -rsxq 0 --include=cgroup.procs /sys/fs/cgroup";
     guarded.run(strangers).await;
-    neighbour.run(strangers).await;
+    neighbor.run(strangers).await;
     let serve = "systemd-run -q --collect python3 -m http.server 8080";
     guarded.run(serve).await;
-    neighbour.run(serve).await;
+    neighbor.run(serve).await;
     let fetch = |address| format!("curl -sS -o /dev/null -m 3 http://{address}:8080/");
-    guarded.run_until(&fetch(neighbour.address)).await;
-    neighbour.run_until(&fetch(guarded.address)).await;
+    guarded.run_until(&fetch(neighbor.address)).await;
+    neighbor.run_until(&fetch(guarded.address)).await;
 
     let admit = |port| InboundRule {
         protocol: "tcp".to_owned(),
@@ -157,10 +157,10 @@ async fn the_firewall_drops_packets_that_no_rule_admits_from_host_and_neighbors(
     assert!(connect(8080).await.is_err(), "dropped, so there is no answer");
     assert_eq!(guarded.run("echo in").await, "in");
     assert!(
-        !neighbour.ssh(&fetch(guarded.address)).await.status.success(),
+        !neighbor.ssh(&fetch(guarded.address)).await.status.success(),
         "neighbors are outside, too"
     );
-    guarded.run(&fetch(neighbour.address)).await;
+    guarded.run(&fetch(neighbor.address)).await;
 
     rig.cloud.set_firewall(1, Some(vec![admit(22), admit(8080)])).await.unwrap();
     connect(8080).await.expect("admitted").unwrap();

@@ -104,7 +104,7 @@ async fn two_architectures_are_built_side_by_side_and_one_that_fails_does_not_sp
     site.stage.close().await;
 }
 
-/// Whether there was a moment with a server for each architecture, both labelled as builders.
+/// Whether there was a moment with a server for each architecture, both labeled as builders.
 async fn both_at_once(site: &Site, over: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     let builders = Query::labels("dockbridge-role=image-builder");

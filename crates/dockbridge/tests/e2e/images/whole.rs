@@ -38,7 +38,7 @@ fn forms() -> Vec<Form> {
 }
 
 #[tokio::test]
-async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot() {
+async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labeled_snapshot() {
     let Some(site) = Site::new().await else { return pass_over() };
     let image = site.make_image(image_bytes());
     let forms = forms();

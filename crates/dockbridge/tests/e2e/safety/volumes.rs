@@ -23,12 +23,11 @@ const SIZE: u64 = 10 * GIB;
 async fn a_volume_with_a_foreign_file_system_is_refused_and_left_as_it_is() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let foreign = "a file system of type ext4 that dockbridge did not make";
-    is_refused(&stage, "labelled", foreign, |image| {
+    is_refused(&stage, "labeled", foreign, |image| {
         tool("mkfs.ext4", &["-q", "-F", "-L", "theirs"], image)
     })
     .await;
-    is_refused(&stage, "unlabelled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image))
-        .await;
+    is_refused(&stage, "unlabeled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image)).await;
     is_refused(&stage, "xfs", "a file system of type xfs", |image| {
         tool("mkfs.xfs", &["-q"], image)
     })
