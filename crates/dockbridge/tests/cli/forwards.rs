@@ -1,4 +1,4 @@
-//! Forwards, as far as they need no machine.
+//! Forwards, without a machine.
 
 use std::net::TcpListener;
 
@@ -15,8 +15,8 @@ async fn forwards_are_kept_for_a_container_that_is_to_come_and_no_machine_is_mad
 
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let forward = format!("{port}:web:80");
-    let told = format!("{port} is going to lead to web:80 when that container runs.");
-    desk.dockbridge(&["ports", "add", &forward]).await.succeeded().said(&[&told]);
+    let expected = format!("{port} will forward to web:80 when that container runs.");
+    desk.dockbridge(&["ports", "add", &forward]).await.succeeded().said(&[&expected]);
     desk.dockbridge(&["ports", "add", &forward])
         .await
         .failed(1, &["a forward made by hand listens on", "dockbridge ports remove"]);
@@ -51,7 +51,7 @@ async fn forwards_are_kept_for_a_container_that_is_to_come_and_no_machine_is_mad
     desk.dockbridge(&["ports", "remove", &port.to_string()])
         .await
         .succeeded()
-        .said(&["leads nowhere any more"]);
+        .said(&["Removed the forward on"]);
     desk.dockbridge(&["ports", "remove", &port.to_string()])
         .await
         .failed(1, &["no forward made by hand listens on"]);

@@ -1,6 +1,6 @@
-//! A host of the person's own: used, let go of, never created and never deleted; and no cloud is
-//! asked for anything. The host of these tests is a server that they order themselves, with docker
-//! as its owner set it up.
+//! A host of the user's own: used, left alone afterwards, never created and never deleted; and no
+//! cloud is asked. The host of these tests is a server that they order themselves, set up with
+//! docker like an owner would.
 
 mod engines;
 mod ssh_config;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::rig::{Daemon, Ran, Stage, pass_over, run};
 
-/// Docker's data must not stand on the overlay that is the server's disk.
+/// Docker's data must not be on the overlay that is the server's disk.
 const SET_UP: &str = r#"
 # From three refused logins in a row on, OpenSSH 9.8 and later hang up on a client for a while, whatever it asks.
 mkdir -p /etc/ssh/sshd_config.d && echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/10-no-penalties.conf
@@ -32,34 +32,34 @@ mkdir -p /srv/docker/first && mount --bind /srv/docker/first /var/lib/docker
 systemctl start --no-block docker.socket docker.service
 "#;
 
-/// A person with a home folder and a key, and a host that lets this key in.
+/// A user with a home directory and a key, and a host that admits this key.
 struct OwnHost {
     stage: Stage,
     server: u64,
     address: String,
     host_key: PublicKey,
-    /// The person's key.
+    /// The user's key.
     identity: PathBuf,
     fingerprint: String,
-    /// The key by which the tests look behind the curtain.
+    /// The tests' own key to the host.
     landlord: PathBuf,
-    /// Takes the place of the cloud's API, for the person: nobody may knock.
+    /// Stands in for the cloud's API: no connection may arrive.
     cloud: TcpListener,
 }
 
 impl OwnHost {
-    /// With Docker of the system. `None` where it cannot be had.
+    /// With the system's Docker. `None` if this host cannot run it.
     async fn new() -> Option<Self> {
         Self::with(ContainerEngine::default(), SET_UP, "docker version").await
     }
 
-    /// With this engine, set up by a script; it is there when `answers` succeeds on it.
+    /// With this engine, set up by a script; it is ready when `answers` succeeds on it.
     async fn with(engine: ContainerEngine, set_up: &str, answers: &str) -> Option<Self> {
         let mut stage = Stage::with_engine(engine).await?;
-        let home = stage.folder.path().join("person");
+        let home = stage.directory.path().join("user");
         std::fs::create_dir_all(home.join(".ssh")).unwrap();
-        let (person, landlord, host_key) = (key("person"), key("landlord"), key("host"));
-        let (server, address) = order(&stage, &[&person, &landlord], &host_key, set_up).await;
+        let (user, landlord, host_key) = (key("user"), key("landlord"), key("host"));
+        let (server, address) = order(&stage, &[&user, &landlord], &host_key, set_up).await;
 
         let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
         cloud.set_nonblocking(true).unwrap();
@@ -72,9 +72,9 @@ impl OwnHost {
             server,
             address,
             host_key: host_key.public_key().clone(),
-            identity: write_key(&home.join("key"), &person),
-            fingerprint: person.fingerprint(HashAlg::Sha256).to_string(),
-            landlord: write_key(&stage.folder.path().join("landlord"), &landlord),
+            identity: write_key(&home.join("key"), &user),
+            fingerprint: user.fingerprint(HashAlg::Sha256).to_string(),
+            landlord: write_key(&stage.directory.path().join("landlord"), &landlord),
             cloud,
             stage,
         };
@@ -84,22 +84,22 @@ impl OwnHost {
         Some(host)
     }
 
-    /// Makes this the only key that the person knows of the host.
+    /// Makes this the only host key that the user knows.
     fn know(&self, key: &PublicKey) {
         let line = format!("{} {}\n", self.address, key.to_openssh().unwrap());
-        std::fs::write(self.stage.folder.path().join("person/.ssh/known_hosts"), line).unwrap();
+        std::fs::write(self.stage.directory.path().join("user/.ssh/known_hosts"), line).unwrap();
     }
 
     fn forget(&self) {
-        std::fs::remove_file(self.stage.folder.path().join("person/.ssh/known_hosts")).unwrap();
+        std::fs::remove_file(self.stage.directory.path().join("user/.ssh/known_hosts")).unwrap();
     }
 
-    /// The person's daemon on a socket.
+    /// The user's daemon on a socket.
     async fn start(&self, socket: &Path, more: &[&str], settings: &[(&str, &str)]) -> Daemon {
         self.start_as("root", socket, more, settings).await
     }
 
-    /// The person's daemon on a socket, logged in there as this user.
+    /// The user's daemon on a socket, logged in as this remote user.
     async fn start_as(
         &self,
         user: &str,
@@ -116,9 +116,9 @@ impl OwnHost {
         self.stage.start_with(socket, &arguments, settings).await
     }
 
-    /// Runs a command on the host, by the system's ssh.
+    /// Runs a command on the host, with the system's ssh.
     async fn on_host(&self, command: &str) -> Ran {
-        let known = self.stage.folder.path().join("landlord.known");
+        let known = self.stage.directory.path().join("landlord.known");
         std::fs::write(
             &known,
             format!("{} {}\n", self.address, self.host_key.to_openssh().unwrap()),
@@ -145,10 +145,10 @@ impl OwnHost {
     }
 
     fn socket(&self, name: &str) -> PathBuf {
-        self.stage.folder.path().join(name)
+        self.stage.directory.path().join(name)
     }
 
-    /// Ends it all, after making sure that the host is as it was and that no cloud was asked.
+    /// Stops everything, after checking that the host is unchanged and that no cloud was asked.
     async fn close(self) {
         let server = self.stage.api.servers().get(self.server).await.unwrap();
         assert_eq!(
@@ -175,7 +175,7 @@ fn write_key(path: &Path, key: &PrivateKey) -> PathBuf {
     path.to_owned()
 }
 
-/// Orders the host from the cloud, as anybody could.
+/// Orders the host from the cloud.
 async fn order(
     stage: &Stage,
     logins: &[&PrivateKey],
@@ -237,7 +237,7 @@ fn answers(port: u16) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
+async fn a_host_of_the_users_own_is_used_released_and_never_deleted() {
     let Some(host) = OwnHost::new().await else { return pass_over() };
     let stage = &host.stage;
     let idle =
@@ -264,7 +264,7 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
     let agents = host.on_host("ls ~/.cache/dockbridge").await;
     assert!(agents.succeeded().stdout.starts_with("agent-"), "{agents}");
 
-    // Nothing has happened for long enough to destroy a machine that were ours.
+    // Idle for long enough to destroy a cloud machine.
     stage.docker(&["stop", "-t", "0", "web"]).await.succeeded();
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(5) {
@@ -312,7 +312,7 @@ async fn a_host_of_ones_own_is_used_and_let_go_of_and_never_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart() {
+async fn an_unknown_host_and_a_rejected_key_have_different_messages() {
     let Some(host) = OwnHost::new().await else { return pass_over() };
     let stage = &host.stage;
 
@@ -342,7 +342,7 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
     daemon.stop().await;
 
     let other = key("other");
-    let wrong = write_key(&stage.folder.path().join("other"), &other);
+    let wrong = write_key(&stage.directory.path().join("other"), &other);
     let refused = async |arguments: &[&str]| {
         let socket = host.socket("refused.sock");
         let daemon =
@@ -373,7 +373,7 @@ async fn a_host_that_is_not_known_and_a_key_that_is_not_accepted_are_told_apart(
 async fn another_socket_of_the_host_and_a_home_that_runs_no_programs() {
     let Some(host) = OwnHost::new().await else { return pass_over() };
     let stage = &host.stage;
-    // In a network of its own: with `--bridge none` it takes the other's bridge away.
+    // In a network of its own: with `--bridge none` it removes the other's bridge.
     let second = "systemd-run --unit second -p PrivateNetwork=yes dockerd -H \
      unix:///run/second/docker.sock --data-root /srv/docker/second --exec-root /run/second \
      --pidfile /run/second.pid --containerd-namespace second --containerd-plugins-namespace \

@@ -88,7 +88,7 @@ async fn the_hcloud_command_line_works() {
     changes_servers(&cli).await;
     changes_firewalls(&cli).await;
     lists(&cli).await;
-    let state = rig.poke(Method::GET, "/state", json!({})).await;
+    let state = rig.control(Method::GET, "/state", json!({})).await;
     let requests = state.body["requests"]["one"]["by_route"].clone();
     assert_eq!(
         (&requests["POST servers/{id}/actions/enable_backup"], &requests["GET networks/{id}"]),
@@ -209,8 +209,9 @@ async fn the_python_client_works() {
     let output = run(command).await.unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("all done"), "{}", text(&output));
-    let requests = rig.poke(Method::GET, "/state", serde_json::json!({
-    })).await.body["requests"]["one"]["by_route"].clone();
+    let requests = rig.control(Method::GET, "/state", serde_json::json!({})).await.body["requests"]
+        ["one"]["by_route"]
+        .clone();
     for route in [
         "POST servers/{id}/actions/enable_backup",
         "POST primary_ips/{id}/actions/unassign",

@@ -45,7 +45,7 @@ async fn a_location_can_refuse_volumes_or_everything() {
     rig.post("/servers", order("s")).await.expect(201);
     rig.post("/volumes", volume("nbg1")).await.expect(201);
     rig.post("/volumes", volume("fsn1")).await.refused(422, "no_space_left_in_location");
-    rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
+    rig.control(Method::DELETE, "/faults", json!({})).await.expect(200);
     rig.order_fault(
         json!({"kind": "location_disabled", "match": {"body": {"location": "fsn1"}}, "times": 2}),
     )
@@ -73,11 +73,11 @@ async fn requests_are_refused_until_the_faults_are_removed() {
     .await;
     rig.get("/volumes").await.refused(503, "unavailable");
     rig.get("/servers").await.expect(200);
-    rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
+    rig.control(Method::DELETE, "/faults", json!({})).await.expect(200);
     rig.get("/volumes").await.expect(200);
     rig.order_fault(json!({"kind": "rate_limit"})).await;
     rig.get("/volumes").await.refused(429, "rate_limit_exceeded").header("ratelimit-reset");
-    rig.poke(Method::POST, "/faults", json!({"kind": "earthquake"})).await.expect(422);
+    rig.control(Method::POST, "/faults", json!({"kind": "earthquake"})).await.expect(422);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn the_summary_counts_what_exists() {
     let rig = Rig::start().await;
     rig.server("s").await;
     rig.order_fault(json!({"kind": "rate_limit", "match": {"path": "/v1/nothing"}})).await;
-    let state = rig.poke(Method::GET, "/state", json!({})).await.body;
+    let state = rig.control(Method::GET, "/state", json!({})).await.body;
     assert_eq!(
         (&state["servers"], &state["volumes"], &state["locks"]),
         (&json!(1), &json!(0), &json!(0))
@@ -191,7 +191,7 @@ async fn the_summary_counts_what_exists() {
 async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
     let rig = Rig::start().await;
     let counted =
-        async || rig.poke(Method::GET, "/state", json!({})).await.body["requests"].clone();
+        async || rig.control(Method::GET, "/state", json!({})).await.body["requests"].clone();
     rig.post("/servers", order("s")).await.expect(201);
     for _ in 0..3 {
         rig.get("/servers/1").await.refused(404, "not_found");
@@ -204,7 +204,7 @@ async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
         "two": {"total": 1, "by_route": {"GET volumes": 1}},
     });
     assert_eq!(counted().await, expected);
-    let reset = rig.poke(Method::DELETE, "/requests", json!({})).await;
+    let reset = rig.control(Method::DELETE, "/requests", json!({})).await;
     assert_eq!((&reset.expect(200).body["requests"], counted().await), (&expected, json!({})));
     rig.order_fault(json!({"kind": "rate_limit"})).await;
     rig.get("/servers").await.refused(429, "rate_limit_exceeded");

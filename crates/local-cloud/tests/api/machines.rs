@@ -83,7 +83,7 @@ async fn a_server_of_the_api_is_a_reachable_machine() {
     let ip = made.body["server"]["public_net"]["ipv4"]["ip"].as_str().unwrap().to_owned();
     reached(&ip).await;
 
-    rig.poke(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
+    rig.control(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
     assert!(!answers(&ip, 22).await, "the power is cut");
     let status =
         async || rig.get(&format!("/servers/{server}")).await.body["server"]["status"].clone();

@@ -47,7 +47,7 @@ async fn a_project_has_no_more_servers_than_its_limit() {
     refused.header("ratelimit-remaining");
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     rig.post("/servers", order("t")).await.expect(201);
-    let raised = rig.poke(Method::PUT, "/limits", json!({"servers": null})).await;
+    let raised = rig.control(Method::PUT, "/limits", json!({"servers": null})).await;
     assert_eq!(raised.expect(200).body, json!({"requests_per_hour": 3600, "servers": null}));
     rig.post("/servers", order("u")).await.expect(201);
 }
@@ -71,9 +71,9 @@ async fn the_budget_of_requests_is_configurable() {
         spent.refused(429, "rate_limit_exceeded").message(),
         "limit of 2 requests per hour reached"
     );
-    rig.poke(Method::PUT, "/limits", json!({"requests_per_hour": 7_200_000})).await.expect(200);
+    rig.control(Method::PUT, "/limits", json!({"requests_per_hour": 7_200_000})).await.expect(200);
     rig.until("/servers", |body| body["servers"].is_array()).await;
-    rig.poke(Method::PUT, "/limits", json!({"volumes": 1})).await.expect(422);
+    rig.control(Method::PUT, "/limits", json!({"volumes": 1})).await.expect(422);
 }
 
 #[tokio::test]

@@ -161,13 +161,13 @@ impl Rig {
     }
 
     /// Sends a control request.
-    pub async fn poke(&self, method: Method, path: &str, body: Value) -> Answer {
+    pub async fn control(&self, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("{}/_local{path}", self.cloud.endpoint().trim_end_matches("/v1"));
         self.send(self.http.request(method, url).json(&body).timeout(CEILING)).await
     }
 
     pub async fn order_fault(&self, fault: Value) {
-        self.poke(Method::POST, "/faults", fault).await.expect(201);
+        self.control(Method::POST, "/faults", fault).await.expect(201);
     }
 
     /// A running server, and its id.

@@ -76,10 +76,10 @@ async fn a_power_cut_turns_a_server_off_without_an_action() {
             .len()
     };
     let before = actions().await;
-    rig.poke(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
+    rig.control(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
     assert_eq!(status(&rig, server).await, "off");
     assert_eq!(actions().await, before);
-    rig.poke(Method::POST, "/servers/1/power_cut", json!({})).await.expect(404);
+    rig.control(Method::POST, "/servers/1/power_cut", json!({})).await.expect(404);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Builders that bring their own protocol: BuildKit speaks gRPC inside an upgraded connection, and
-//! asks the client for files.
+//! Builders with their own protocol: BuildKit speaks gRPC inside an upgraded connection, and asks
+//! the client for files.
 
 use super::{Comparison, Script, pass_over, plug_in};
 

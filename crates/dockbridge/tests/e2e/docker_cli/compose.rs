@@ -1,4 +1,4 @@
-//! Compose projects: one of thirty services, and what people do with projects in the foreground.
+//! Compose projects: one of thirty services, and projects in the foreground.
 
 use super::{Comparison, Script, pass_over, plug_in};
 

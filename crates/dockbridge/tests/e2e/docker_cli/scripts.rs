@@ -1,9 +1,9 @@
-//! What a person does with docker. Each script leaves nothing behind; `tiny` is the image, `$BLOB`
-//! a file of 8 MiB.
+//! Everyday docker commands. Each script leaves nothing behind; `tiny` is the image, `$BLOB` a
+//! file of 8 MiB.
 
 use super::Script;
 
-/// What everybody does every day, and the hard parts of it.
+/// The everyday commands, and their hard parts.
 pub const CORE: &[Script<'_>] = &[
     (
         "exit codes",
@@ -13,7 +13,7 @@ pub const CORE: &[Script<'_>] = &[
         "0\n3\n125\n126\n127\n137\n",
     ),
     (
-        "output is told from errors",
+        "output is separate from errors",
         "docker run --rm tiny sh -c 'echo out; echo err >&2' >out 2>err; cat out; echo --; cat \
          err; docker run --rm tiny sh -c 'echo err >&2; exit 4'",
         "out\n--\nerr\n",
@@ -46,9 +46,8 @@ pub const CORE: &[Script<'_>] = &[
          echo $?; tr -d '\\r' <out | sed '/^Script/d'",
         "5\n/dev/pts/0\n33 99\nhello\ngot hello\n",
     ),
-    // A busy client repeats its first resize with the size of that moment, and stty changes rows
-    // and columns one after the other: what counts is the size in the end, not how often it is
-    // told.
+    // A busy client repeats its first resize with the current size, and stty changes rows and
+    // columns one after the other: only the final size counts, not the number of resizes.
     (
         "a terminal that changes its size",
         "mkfifo in; script -qfec 'tty >pty; docker run --rm -it tiny sh -c \"trap \\\"stty size | \
@@ -98,7 +97,7 @@ pub const CORE: &[Script<'_>] = &[
         "got hello\n8\n8\ngot hello\nbox\n1\n",
     ),
     (
-        "cp both ways",
+        "cp in both directions",
         "docker create --name box tiny true; mkdir -p d/e; cp $BLOB d/e/f; echo small >d/g; docker \
          cp -q d box:/; docker cp -q box:/d out; diff -r d out && echo same; docker cp -q d/g \
          box:/g; docker cp box:/g - | tar -xO; tar -c d | docker cp - box:/bin; docker cp \
@@ -144,7 +143,7 @@ pub const CORE: &[Script<'_>] = &[
     ),
 ];
 
-/// The rest.
+/// The remaining commands.
 pub const MORE: &[Script<'_>] = &[
     (
         "version",
@@ -244,7 +243,7 @@ pub const MORE: &[Script<'_>] = &[
          '{{.Config.Cmd}}' tiny",
         "[sh]\n",
     ),
-    ("pull of what cannot be had", "docker pull localhost:1/nowhere >out 2>&1; echo $?", "1\n"),
+    ("pull of an unavailable image", "docker pull localhost:1/nowhere >out 2>&1; echo $?", "1\n"),
     (
         "raw requests",
         "s=${DOCKER_HOST#unix://}; curl -s --unix-socket $s http://d/_ping; curl -s --unix-socket \

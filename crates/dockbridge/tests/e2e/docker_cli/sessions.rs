@@ -1,12 +1,11 @@
-//! Signals, terminals and detaching beyond what everybody does, and the commands that look after an
-//! engine.
+//! Less common signals, terminals and detaching, and the commands that maintain an engine.
 
 use super::Script;
 
-// What both kinds of script run here:
+// Programs that both kinds of script run here:
 // Host programs: script awk seq find xargs tar
 
-/// Who hears a signal, whose size a terminal has, and how one leaves a container and comes back.
+/// Signals, terminal sizes, and detaching from a container.
 pub const SESSIONS: &[Script<'_>] = &[
     (
         "signals that are not passed on",
@@ -82,7 +81,7 @@ pub const SESSIONS: &[Script<'_>] = &[
     ),
 ];
 
-/// What an engine is asked and told besides running things.
+/// Maintenance of an engine.
 pub const UPKEEP: &[Script<'_>] = &[
     (
         "disk usage and pruning",

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::docker_cli::plug_in;
 use crate::rig::{Ran, Stage, run};
 
-/// What is done again and again, side by side.
+/// Jobs that repeat, side by side.
 pub const LOAD: &[Job] = &[
     Job {
         name: "compose up and down",
@@ -31,7 +31,7 @@ pub const LOAD: &[Job] = &[
         script: r#"cp $BLOB blob; printf 'FROM tiny\nCOPY blob /blob\nRUN ["md5sum", "/blob"]\n' >Dockerfile
             DOCKER_BUILDKIT=0 docker build -q --no-cache --rm --force-rm -t by-engine . >id || exit; [ $(wc -c <id) -gt 60 ] || wrong "$(cat id)"; docker rmi by-engine >log"#,
     },
-    // Lines are counted: none may be missing, none may come twice.
+    // Counts lines: none may be missing or duplicated.
     Job {
         name: "logs that follow",
         plugin: None,
@@ -70,7 +70,7 @@ pub const LOAD: &[Job] = &[
     },
 ];
 
-/// Takes away what interrupted jobs have made.
+/// Removes what interrupted jobs have created.
 pub const CLEAN: Job = Job {
     name: "cleaning",
     plugin: None,
@@ -80,9 +80,9 @@ pub const CLEAN: Job = Job {
      prune -a -f",
 };
 
-/// What may say that a command failed: an answer of the engine or of ours, a word of its in the
-/// frames of a stream, a client that tells of its connection, or a stream that broke.
-const TOLD: &[&str] = &[
+/// How a failure may be reported: an answer of the engine or of dockbridge, an error in the frames
+/// of a stream, a client's message about its connection, or a broken stream.
+const REPORTED: &[&str] = &[
     "rror response from daemon",
     "rror from daemon in stream",
     "error during connect",
@@ -92,7 +92,7 @@ const TOLD: &[&str] = &[
     "received 502",
 ];
 
-/// With the time, by which it is found in the daemon's log.
+/// With the time, to find it in the daemon's log.
 const PRELUDE: &str = "wrong() { echo \"wrong at $(date -u +%H:%M:%S.%N): $1\" >&2; exit 99; }\n";
 
 pub struct Job {
@@ -101,11 +101,11 @@ pub struct Job {
     script: &'static str,
 }
 
-/// How one turn of a job went.
+/// How one turn of a job ended.
 pub struct Turn {
     job: &'static str,
     ran: Ran,
-    /// It ran while the network was cut or not yet back.
+    /// It ran while the network was cut or not restored yet.
     in_outage: bool,
 }
 
@@ -115,13 +115,13 @@ impl Job {
     }
 
     pub async fn once(&self, stage: &Stage, outages: &Outages) -> Turn {
-        let work = tempfile::tempdir_in(stage.folder.path()).unwrap();
+        let work = tempfile::tempdir_in(stage.directory.path()).unwrap();
         let mut command = stage.command("sh");
         command.args(["-c", &format!("{PRELUDE}{}", self.script)]).current_dir(work.path());
         command
             .env("DOCKER_HOST", format!("unix://{}", stage.socket().display()))
             .env("DOCKER_CLI_HINTS", "false");
-        command.env("BLOB", stage.folder.path().join("blob"));
+        command.env("BLOB", stage.directory.path().join("blob"));
         let begun = Instant::now();
         let ran = run(command, "").await;
         Turn { job: self.name, ran, in_outage: outages.touch(begun, Instant::now()) }
@@ -167,13 +167,13 @@ impl Outages {
     }
 }
 
-/// How all turns went.
+/// How all turns ended.
 #[derive(Default)]
 pub struct Tally {
     turns: BTreeMap<&'static str, (u32, u32)>,
-    /// What failures said, and how often.
-    told: BTreeMap<String, u32>,
-    /// Failures that nobody was told of rightly.
+    /// Messages of failures, and how often each came.
+    output: BTreeMap<String, u32>,
+    /// Failures that were not reported correctly.
     bad: Vec<String>,
 }
 
@@ -193,13 +193,13 @@ impl Tally {
             .unwrap_or("nothing")
             .to_owned();
         let in_docker_words = turn.ran.status.code() != Some(99)
-            && TOLD.iter().any(|words| turn.ran.stderr.contains(words));
+            && REPORTED.iter().any(|words| turn.ran.stderr.contains(words));
         *self
-            .told
+            .output
             .entry(format!("{}: {}", turn.job, last.chars().take(200).collect::<String>()))
             .or_default() += 1;
         if !in_docker_words {
-            self.bad.push(format!("{}, not told in Docker's way: {}", turn.job, turn.ran));
+            self.bad.push(format!("{}, not output in Docker's way: {}", turn.job, turn.ran));
         } else if !turn.in_outage {
             self.bad.push(format!("{}, without a cut: {}", turn.job, turn.ran));
         }
@@ -210,18 +210,18 @@ impl Tally {
             let sum = self.turns.entry(job).or_default();
             *sum = (sum.0 + all, sum.1 + failed);
         }
-        for (told, count) in other.told {
-            *self.told.entry(told).or_default() += count;
+        for (output, count) in other.output {
+            *self.output.entry(output).or_default() += count;
         }
         self.bad.extend(other.bad);
     }
 
     pub fn nothing_failed(&self) {
-        assert!(self.told.is_empty(), "{self}\n{}", self.bad.join("\n"));
+        assert!(self.output.is_empty(), "{self}\n{}", self.bad.join("\n"));
     }
 
-    /// Failures that were not told in Docker's way, or fell into no cut.
-    pub fn told_wrongly(&self) -> &[String] {
+    /// Failures that were not reported in Docker's format, or happened outside of a cut.
+    pub fn wrongly_reported(&self) -> &[String] {
         &self.bad
     }
 }
@@ -231,8 +231,8 @@ impl fmt::Display for Tally {
         for (job, (all, failed)) in &self.turns {
             writeln!(f, "{all:6} turns, {failed:4} failed: {job}")?;
         }
-        for (told, count) in &self.told {
-            writeln!(f, "{count:6} times {told}")?;
+        for (output, count) in &self.output {
+            writeln!(f, "{count:6} times {output}")?;
         }
         Ok(())
     }

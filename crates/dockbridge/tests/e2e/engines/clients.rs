@@ -1,6 +1,6 @@
-//! Docker commands of several versions before engines of two versions: what works on the engine
-//! itself works through dockbridge. Every run does the everyday work; `DOCKBRIDGE_TEST_ENGINES=all`
-//! adds the scripts of the other comparisons.
+//! Docker commands of several versions with engines of two versions: what works on the engine
+//! itself works through dockbridge. Every run includes the everyday commands;
+//! `DOCKBRIDGE_TEST_ENGINES=all` adds the scripts of the other comparisons.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -10,13 +10,15 @@ use local_cloud::ContainerEngine;
 use crate::docker_cli::{Comparison, Script, plug_in, scripts};
 use crate::rig::{Ran, Stage, pass_over};
 
-/// Client 20.10 sends the size of its terminal once, maybe before the container runs, and then the
-/// container never hears of it: over plain `ssh -L` to the same engine 3 times of 4. In the same
-/// race it complains at times that it no longer waits for a container. `cp -q` came later.
-const OLD_CLIENT: (&str, &[&str]) =
-    ("20.10", &["a terminal", "a terminal that changes its size", "exit codes", "cp both ways"]);
+/// Client 20.10 sends the size of its terminal once, possibly before the container runs, and the
+/// container then never gets it: 3 times of 4 over plain `ssh -L` to the same engine. In the same
+/// race it sometimes complains that it no longer waits for a container. `cp -q` came later.
+const OLD_CLIENT: (&str, &[&str]) = (
+    "20.10",
+    &["a terminal", "a terminal that changes its size", "exit codes", "cp in both directions"],
+);
 
-/// What everybody does, in short.
+/// The everyday commands in a short form.
 const SHORT: &[Script<'_>] = &[
     (
         "import, run, exit codes, input and its end",
@@ -81,7 +83,7 @@ const COMPOSE: Script<'_> = (
     "0\nfound\ninside\n",
 );
 
-/// Those of [`scripts::CORE`] that belong to the short form.
+/// The scripts of [`scripts::CORE`] in the short form.
 const OF_CORE: &[&str] = &["a terminal", "events as they come and of the past"];
 
 fn wants_all() -> bool {
@@ -94,15 +96,15 @@ fn client(version: &str) -> Option<PathBuf> {
     directory.join("docker").exists().then_some(directory)
 }
 
-/// The machine's commands run with this client from now on.
+/// Runs the machine's commands with this client from now on.
 fn use_client(stage: &mut Stage, directory: &std::path::Path) {
     let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap());
     stage.environment.retain(|(name, _)| name != "PATH");
     stage.environment.push(("PATH".to_owned(), path));
 }
 
-/// A folder of this computer is refused in words that the client prints.
-async fn refuses_a_folder(comparison: &Comparison) -> Ran {
+/// Checks that a directory of this computer is refused with a message that the client prints.
+async fn refuses_a_directory(comparison: &Comparison) -> Ran {
     let script = "docker run --rm -v \"$DOCKER_CONFIG:/v\" tiny true";
     comparison.run(&comparison.stage.socket(), script).await
 }
@@ -121,8 +123,8 @@ async fn clients_work_as_on_the_engine_itself(
     let mut failures = Vec::new();
     for version in versions {
         let Some(directory) = client(version) else {
-            eprintln!(
-                "passed over: DOCKBRIDGE_TEST_CLIENTS names no directory with docker {version}"
+            testkit::passed_over!(
+                "DOCKBRIDGE_TEST_CLIENTS names no directory with docker {version}"
             );
             continue;
         };
@@ -136,8 +138,8 @@ async fn clients_work_as_on_the_engine_itself(
         let is_wanted = |(name, ..): &&Script<'_>| {
             let is_chance = *version == OLD_CLIENT.0 && OLD_CLIENT.1.contains(name);
             if is_chance && (wants_all() || OF_CORE.contains(name)) {
-                eprintln!(
-                    "passed over: with client {version} it ends by chance, or cannot be said: \
+                testkit::passed_over!(
+                    "with client {version} it ends by chance, or cannot be said: \
                      {name}"
                 );
             }
@@ -156,11 +158,11 @@ async fn clients_work_as_on_the_engine_itself(
         let differ = comparison.differences(&all).await;
         failures
             .extend(differ.into_iter().map(|difference| format!("client {version}: {difference}")));
-        let refused = refuses_a_folder(&comparison).await;
+        let refused = refuses_a_directory(&comparison).await;
         if refused.status.code() != Some(125)
             || !refused.stderr.contains(" is on this computer, and the engine is not")
         {
-            failures.push(format!("client {version}: a folder of this computer: {refused}"));
+            failures.push(format!("client {version}: a directory of this computer: {refused}"));
         }
     }
     assert!(failures.is_empty(), "{} differ\n{}", failures.len(), failures.join("\n\n"));

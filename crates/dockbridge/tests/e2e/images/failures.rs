@@ -31,12 +31,12 @@ impl Site {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
+async fn a_bad_source_is_reported_and_nothing_is_left() {
     let Some(site) = Site::new().await else { return pass_over() };
     let image = site.make_image(16 << 20);
     let file = image.display().to_string();
     let zeros = "0".repeat(64);
-    // Before anything is made.
+    // Before anything is created.
     let ran = site
         .fails(
             "a file with a wrong checksum",
@@ -99,17 +99,17 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
         )
         .await;
     } else {
-        eprintln!("passed over: no qemu-img");
+        testkit::passed_over!("no qemu-img");
     }
     site.stage.close().await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
+async fn a_failing_cloud_is_reported_and_nothing_is_left() {
     let Some(mut site) = Site::new().await else { return pass_over() };
     let image = site.make_image(64 << 20);
     let url = site.web.serve("image", &image, Manner::Good);
-    site.stage.poke("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
+    site.stage.control().post("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
     site.fails("no stock", &["--url", &url], NO_STOCK, "is in stock").await;
     let mut command = tokio::process::Command::new("curl");
     let faults = format!("{}/_local/faults", site.stage.cloud.endpoint().trim_end_matches("/v1"));
@@ -117,7 +117,8 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     crate::rig::run(command, "").await.succeeded();
 
     site.stage
-        .poke(
+        .control()
+        .post(
             "faults",
             r#"{"kind": "action_error", "match": {"path": "/v1/servers/*/actions/create_image"}}"#,
         )
@@ -136,7 +137,7 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
         build.reaches("write").await;
         let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
         if power_cut {
-            site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
+            site.stage.control().post(&format!("servers/{}/power_cut", server.id), "").await;
         } else {
             let action = site.stage.api.servers().delete(server.id).await.unwrap();
             site.stage.api.wait(action.into_iter().collect()).await.unwrap();
@@ -164,8 +165,8 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     );
     site.nothing_is_left("Ctrl-C").await;
 
-    // A rescue system that nobody can reach: somebody closes the firewall, and no packet is let
-    // through to the server.
+    // A rescue system that is unreachable: the firewall is closed, and no packet reaches the
+    // server.
     site.stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "6s".to_owned()));
     let mut build = site.begin(&["--url", &url, "--name", "doomed"]);
     build.reaches("create").await;
@@ -197,16 +198,17 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
         [("action_error", "/v1/servers"), ("action_error", "/v1/servers/*/actions/create_image")]
     {
         site.stage
-            .poke("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#))
+            .control()
+            .post("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#))
             .await;
         let ran = build(&[]).await;
         assert_eq!(ran.status.code(), Some(1), "{ran}");
         site.nothing_is_left(path).await;
     }
-    site.stage.poke("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
+    site.stage.control().post("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
     assert_eq!(build(&[]).await.status.code(), Some(NO_STOCK));
     site.nothing_is_left("no stock").await;
-    site.stage.end_faults().await;
+    site.stage.control().delete("faults").await;
 
     for phase in ["boot", "prepare", "strip"] {
         let mut begun = site.begin_of("docker", &[]);
@@ -228,7 +230,7 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
     let mut begun = site.begin_of("docker", &[]);
     begun.reaches("prepare").await;
     let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
-    site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
+    site.stage.control().post(&format!("servers/{}/power_cut", server.id), "").await;
     let output =
         timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -237,7 +239,7 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
     site.stage.close().await;
 }
 
-/// What a killed build leaves is listed by `sweep`, unless the build lives.
+/// `sweep` lists the remains of a killed build, but not those of a running one.
 #[tokio::test]
 async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     let Some(site) = Site::new().await else { return pass_over() };
@@ -248,7 +250,7 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     let again = site.build(&["--url", &slow, "--name", "doomed"]).await;
     again.failed_with("is being built already");
     let nothing = site.stage.dockbridge(&["sweep", "--yes"]).await;
-    assert!(nothing.succeeded().stdout.contains("Nothing is left over"), "{nothing}");
+    assert!(nothing.succeeded().stdout.contains("No orphans found"), "{nothing}");
     let servers = site.stage.api.servers().list(&Query::default()).await.unwrap();
     assert_eq!(servers[0].status, ServerStatus::Running);
     only_ssh_is_let_in(&site, &servers[0]).await;
@@ -266,8 +268,8 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     site.stage.close().await;
 }
 
-/// A rescue system listens on little, so that a port where nobody listens tells: it would answer
-/// with a refusal if it were asked.
+/// A rescue system has few listeners, so a port without one shows whether the firewall filters it:
+/// if not, it would refuse the connection.
 async fn only_ssh_is_let_in(site: &Site, server: &Server) {
     let [firewall] = server.public_net.firewalls.as_slice() else {
         panic!("one firewall: {:?}", server.public_net)

@@ -1,4 +1,4 @@
-//! The host key is replaced however sshd is started, and sshd lives through it.
+//! The host key is replaced however sshd is started, and sshd survives it.
 
 use local_cloud::Sshd;
 
@@ -19,7 +19,7 @@ async fn the_host_key_is_replaced_where_sshd_starts_at_boot() {
     stage.close().await;
 }
 
-/// On a machine whose `ssh.socket` is in this state.
+/// On a machine with `ssh.socket` in this state.
 async fn is_replaced(stage: &Stage, socket: &str) {
     let daemon = stage.start(&[]).await;
     settled(stage).await;
@@ -30,7 +30,7 @@ async fn is_replaced(stage: &Stage, socket: &str) {
     stage.on_machine(presents).await.succeeded();
     let journal = stage.on_machine("journalctl --no-pager --output cat --unit ssh").await;
     assert!(!journal.succeeded().stdout.contains("Cannot bind"), "sshd died of it: {journal}");
-    // The connection that was there before is used still.
+    // The earlier connection is still in use.
     stage.docker(&["version"]).await.succeeded();
     let log = stage.daemon_log();
     assert!(!log.contains("is not settled yet") && !log.contains("is lost"), "{log}");

@@ -1,4 +1,4 @@
-//! A volume that comes late delays docker alone: sshd and the agent do not wait for it.
+//! A late volume delays only docker: sshd and the agent do not wait for it.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokio::time::timeout;
 use super::BOOT;
 use crate::rig::{LONGEST_COMMAND, Stage, pass_over};
 
-/// How long after the cloud has called it attached the device appears.
+/// Delay between the attachment in the cloud and the appearance of the device.
 const LATE: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let fault = json!({"kind": "slow_attach", "delay_ms": LATE.as_millis(), "match": {"path": "/v1/servers"}});
-    stage.poke("faults", &fault.to_string()).await;
+    stage.control().post("faults", &fault.to_string()).await;
     let daemon = stage.start(&[]).await;
     let mut docker = stage.command("docker");
     docker.env("DOCKER_HOST", format!("unix://{}", stage.socket().display())).arg("version");
     let waiting = tokio::spawn(crate::rig::run(docker, ""));
 
-    // The first answer of sshd decides: without the volume it says so.
+    // sshd's first answer decides: it says that the volume is missing.
     let look = "cat /run/dockbridge/volume.state; ls /dev/disk/by-id; readlink /proc/[0-9]*/exe | \
      grep -c ^/run/dockbridge/agent-";
     stage
@@ -56,8 +56,8 @@ async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
 async fn a_volume_that_takes_longer_than_the_lease_costs_no_machine() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let fault = json!({"kind": "slow_attach", "delay_ms": LATE.as_millis(), "match": {"path": "/v1/servers"}});
-    stage.poke("faults", &fault.to_string()).await;
-    // A quarter of the time that the volume takes.
+    stage.control().post("faults", &fault.to_string()).await;
+    // A quarter of the volume's delay.
     let daemon = stage
         .start(&[("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "10s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s")])
         .await;

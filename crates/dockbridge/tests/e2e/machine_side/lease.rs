@@ -1,4 +1,4 @@
-//! The address is leased, and renewed although the metadata service is closed to the machine.
+//! The address is leased, and renewed although the machine cannot reach the metadata service.
 
 use super::{BOOT, settled};
 use crate::rig::{Stage, pass_over};
@@ -24,7 +24,7 @@ async fn the_lease_of_the_address_is_renewed() {
     stage.close().await;
 }
 
-/// When the machine got its lease last, in microseconds since boot.
+/// When the machine last got its lease, in microseconds since boot.
 async fn acknowledged(stage: &Stage) -> Option<u64> {
     let status = stage.on_machine("networkctl --json=short status host0").await;
     let status: serde_json::Value = serde_json::from_str(&status.stdout).ok()?;

@@ -1,4 +1,4 @@
-//! A locked screen, told by logind's interface on a real message bus.
+//! A locked screen, reported by logind's interface on a real message bus.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::rig::{Stage, pass_over};
 const GRACE: Duration = Duration::from_secs(6);
 
 async fn lock_ending(stage: &Stage) -> Option<Value> {
-    let told: Value =
+    let output: Value =
         serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
             .unwrap();
-    told["endings"].as_array().unwrap().iter().find(|ending| ending["cause"] == "lock").cloned()
+    output["endings"].as_array().unwrap().iter().find(|ending| ending["cause"] == "lock").cloned()
 }
 
 #[tokio::test]

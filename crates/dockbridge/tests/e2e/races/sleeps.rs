@@ -1,6 +1,6 @@
-//! This computer sleeps, for less and for more than the lease: a daemon that is stopped is in no
-//! other position. Whatever came of the machine meanwhile, the daemon finds out by itself when it
-//! goes on, and says so.
+//! This computer suspends, for less and for more than the lease; a stopped daemon is in the same
+//! position. Whatever happened to the machine meanwhile, the daemon finds out by itself when it
+//! resumes, and says so.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::rig::{Daemon, Stage, pass_over};
 const LEASE: Duration = Duration::from_secs(20);
 const SETTINGS: [(&str, &str); 2] =
     [("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "20s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s")];
-/// Well within the lease, and longer than any look at the clock.
+/// Well within the lease, and longer than any interval of clock checks.
 const NAP: Duration = Duration::from_secs(6);
-/// What is bound by the lease is bound by this over it.
+/// Ceiling beyond the lease for what the lease bounds.
 const MARGIN: Duration = Duration::from_secs(60);
-/// The watchdog gives a path up after six seconds of its own waking life.
+/// The watchdog gives a path up after six seconds awake.
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
     sleep(NAP).await;
     hears(&daemon, Signal::CONT);
     let awake = Instant::now();
-    // Longer than what was left of the lease when it woke up: it is renewed again.
+    // Longer than the rest of the lease when it resumed: it is renewed again.
     while awake.elapsed() < LEASE {
         assert_eq!(
             Holdings::of(&stage).await.only(),
@@ -113,6 +113,6 @@ async fn knows_what_happened(stage: &Stage, daemon: &Daemon, ended: Duration) {
 }
 
 fn hears(daemon: &Daemon, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(daemon.child.id().unwrap()).unwrap()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }

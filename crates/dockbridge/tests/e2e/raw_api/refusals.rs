@@ -1,5 +1,5 @@
-//! What is refused here, and how it ends: with words that say what works instead, and nothing left
-//! on the engine.
+//! Refusals, and how they end: with a message that says what works instead, and nothing left on
+//! the engine.
 
 use std::fs;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ async fn nothing_is_left(stage: &Stage, of: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_self_removing_container_whose_port_is_taken_is_gone_with_dockers_words() {
+async fn a_self_removing_container_with_a_taken_port_is_removed_with_dockers_message() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[IDLE]).await;
     stage.make_image("tiny").await;
@@ -36,7 +36,7 @@ async fn a_self_removing_container_whose_port_is_taken_is_gone_with_dockers_word
         assert!(refused.stderr.contains("port is already allocated"), "{refused}");
         nothing_is_left(&stage, &format!("{mode:?}")).await;
     }
-    // As the engine: one that does not remove itself stays, and starts when the port is free.
+    // Like the engine: one that does not remove itself stays, and starts when the port is free.
     let kept = stage
         .docker(&[
             "run", "-d", "--name", "kept", "-p", &published, "tiny", "httpd", "-f", "-p", "80",
@@ -78,7 +78,7 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     stage.make_image("tiny").await;
     let watch = "docker compose watch";
     let socket = stage.socket();
-    // A volume that is a bind mount, by the three ways to one.
+    // A volume that is a bind mount, in all three notations.
     let options = ["-o", "type=none", "-o", "o=bind", "-o", "device=/etc"];
     stage
         .docker(&[&["volume", "create"], &options as &[_], &["bound"]].concat())
@@ -100,7 +100,7 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         "volumes are left"
     );
     // The home directory of this test's daemon is not above this one.
-    let project = stage.folder.path().join("project");
+    let project = stage.directory.path().join("project");
     fs::create_dir(&project).unwrap();
     for path in ["missing", "a/b/missing"] {
         let path = project.join(path);
@@ -142,7 +142,7 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         assert!(!project.join("data").exists());
         compose(&stage, &project, &service(more), &["down", "-v"], &[]).await.succeeded();
     }
-    // What the messages advise works.
+    // The messages' advice works.
     let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: {s: \
      {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
     let ran = compose(&stage, &project, &service(advised), &up, &[("NAME", "secret ")]).await;

@@ -1,5 +1,5 @@
-//! Containers that remove themselves, started and waited for over one connection: the wait must not
-//! come too late.
+//! Containers that remove themselves, started and waited for over one connection: the wait must
+//! not come too late.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::{Connection, blocking};
 use crate::docker_cli::Comparison;
 use crate::rig::pass_over;
 
-/// How many of each kind are started.
+/// Number of containers of each kind.
 const ROUNDS: &str = "DOCKBRIDGE_TEST_WAITS";
 const SHORT: usize = 12;
 /// Connections at once.
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 const KINDS: [&str; 4] =
     ["nothing", "nothing, by name", "a number of the engine's choice", "a number"];
 
-/// Creates, starts and waits; the answer to the wait.
+/// Creates, starts and waits; returns the answer to the wait.
 fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     let port = match kind {
         "a number of the engine's choice" => json!({ "80/tcp": [{ "HostPort": "" }] }),
@@ -40,7 +40,7 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     (waited.status, waited.body["StatusCode"].clone())
 }
 
-/// How many of so many waits were answered, and the first that was not.
+/// How many of the waits were answered, and the first that was not.
 fn waits(socket: &Path, kind: &str, rounds: usize) -> (usize, Option<(u16, Value)>) {
     let of = |worker: usize| {
         (worker..rounds)

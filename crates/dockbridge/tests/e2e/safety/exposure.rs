@@ -1,4 +1,4 @@
-//! Doors: what answers on a machine, and to whom.
+//! Exposure: what answers on a machine, and to whom.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::rig::{Ran, Stage, pass_over};
 
-/// A packet that is dropped is never answered; on this host one that is not takes a millisecond.
+/// A dropped packet is never answered; on this host an answer takes a millisecond.
 const SILENCE: Duration = Duration::from_secs(1);
 
 const USER_DATA_V6: &str = "fe80::a9fe:a9fe%host0";
@@ -21,7 +21,7 @@ async fn containers_cannot_read_the_machines_user_data() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
-    // As a new network or a lease does it.
+    // Like a new network or a lease does.
     stage.on_machine("networkctl reconfigure host0").await.succeeded();
     for network in ["bridge", "host"] {
         let read = ask(&stage, network, "169.254.169.254").await;
@@ -36,8 +36,8 @@ async fn containers_cannot_read_the_machines_user_data() {
         "it is closed to the whole machine"
     );
 
-    // It is the machine that is closed, not the service: the same requests are answered as soon as
-    // its route is gone.
+    // The machine is what blocks it, not the service: the same requests succeed as soon as its
+    // route is removed.
     stage.on_machine("ip route delete blackhole 169.254.169.254/32").await.succeeded();
     let read = stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await;
     assert!(read.succeeded().stdout.starts_with("#cloud-config\n"), "{read}");
@@ -49,7 +49,7 @@ async fn containers_cannot_read_the_machines_user_data() {
     stage.close().await;
 }
 
-/// Where the network of the host reaches: a container of a network of its own has no link to the
+/// Reachable from the host's network; a container in a network of its own has no link to the
 /// service.
 async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     let read = ask(stage, "host", USER_DATA_V6).await;
@@ -67,7 +67,7 @@ async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
         "it would ask the service for each container: {sockets}"
     );
 
-    // As above: the same request is answered as soon as the rule is gone.
+    // As above: the same request succeeds as soon as the rule is removed.
     stage
         .on_machine(&format!("ip -6 rule delete to {}", USER_DATA_V6.trim_end_matches("%host0")))
         .await
@@ -75,8 +75,8 @@ async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     is_answered(stage, "host", USER_DATA_V6).await;
 }
 
-/// The service may hang up on who has sent all that it has to say, before it answers: then it is
-/// asked again.
+/// The service may close the connection of a client that has sent everything, before it answers:
+/// then the client retries.
 async fn is_answered(stage: &Stage, network: &str, address: &str) {
     let read =
         async || ask(stage, network, address).await.stdout.contains("\r\n\r\n#cloud-config\n");
@@ -90,7 +90,7 @@ async fn is_answered(stage: &Stage, network: &str, address: &str) {
 }
 
 async fn ask(stage: &Stage, network: &str, address: &str) -> Ran {
-    // The static busybox cannot resolve names, with which its wget begins even where there is none.
+    // The static busybox cannot resolve names, which its wget does first even without a name.
     let ask =
         format!("printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80");
     stage.docker(&["run", "--rm", "--network", network, "tiny", "sh", "-c", &ask]).await
@@ -143,7 +143,7 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         "the published port answers on {here}, not only on localhost"
     );
 
-    // A port that is taken here keeps a container from running at all.
+    // A port that is in use here keeps a container from running at all.
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = taken.local_addr().unwrap();
     let refused = stage
@@ -163,8 +163,8 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
     refused.failed_with(&format!("Bind for {local} failed: port is already allocated"));
     assert_eq!(stage.docker(&["ps", "--format", "{{.Names}}"]).await.succeeded().stdout, "web\n");
 
-    // Inside, the container's port is open to all, as it was asked for, and dockerd listens
-    // nowhere.
+    // On the machine, the container's port is open to all, as requested, and dockerd has no
+    // listener.
     let sockets = stage.on_machine("ss --no-header --listening --tcp --numeric --processes").await;
     let open: Vec<&str> = sockets.succeeded().stdout.lines().collect();
     assert!(open.iter().any(|line| line.contains(&format!("0.0.0.0:{port} "))), "{sockets}");
@@ -178,7 +178,7 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         );
     }
 
-    // It is the firewall that closes it.
+    // The firewall is what closes it.
     let firewall = server.public_net.firewalls[0].id;
     let taken =
         stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();

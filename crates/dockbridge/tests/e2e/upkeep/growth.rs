@@ -1,5 +1,5 @@
-//! A volume that fills up is told before it is full, grows while containers run, and grows without
-//! a machine, too.
+//! A volume that fills up is reported before it is full, grows while containers run, and grows
+//! without a machine, too.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::rig::{Ran, Stage, pass_over};
 const GIB: u64 = 1 << 30;
 
 #[tokio::test]
-async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
+async fn a_full_volume_is_reported_and_grows_under_running_containers() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage
         .start(&[
@@ -21,7 +21,7 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
         .await;
     resize(&stage, "20").await.failed_with("this profile has no volume");
     stage.make_image("tiny").await;
-    let image = stage.folder.path().join("tiny.tar");
+    let image = stage.directory.path().join("tiny.tar");
     stage.docker(&["save", "--output", image.to_str().unwrap(), "tiny"]).await.succeeded();
     let load = async || stage.docker(&["load", "--input", image.to_str().unwrap()]).await;
     let writing = "i=0; while :; do i=$((i+1)); echo $i >>/keep/log; sleep 0.1; done";
@@ -56,7 +56,7 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
         })
         .await;
 
-    it_is_told_before_it_is_full(&stage, &load).await;
+    it_is_reported_before_it_is_full(&stage, &load).await;
 
     resize(&stage, "5").await.failed_with("no volume has 5 GB: choose 10 to 10240");
     let before = written(&stage).await;
@@ -70,10 +70,10 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
     );
     assert_eq!(size_in_the_cloud(&stage).await, 12);
     resize(&stage, "10").await.failed_with("has 12 GB and cannot shrink to 10");
-    if may_grow_what_is_mounted() {
+    if may_grow_mounted_volumes() {
         assert!(
             grown.succeeded().stdout.contains("has 12 GB instead of 10, for ")
-                && grown.stdout.contains("grown with it"),
+                && grown.stdout.contains("has grown, too"),
             "{grown}"
         );
         assert!(file_system(&stage).await > 23 * GIB / 2);
@@ -82,11 +82,11 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
     } else {
         eprintln!(
             "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows: \
-             that is told"
+             that is output"
         );
         grown
-            .failed_with("its file system has not grown: ")
-            .failed_with("it grows when a machine is next made");
+            .failed_with("the file system has not grown: ")
+            .failed_with("it grows with the next machine");
     }
     let volume =
         daemon.client().status().await.unwrap().machine.and_then(|machine| machine.volume).unwrap();
@@ -107,7 +107,7 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
         without
             .succeeded()
             .stdout
-            .contains("There is no machine now: its file system grows with the next one."),
+            .contains("No machine exists now: the file system grows with the next one."),
         "{without}"
     );
     stage
@@ -124,9 +124,9 @@ async fn a_volume_that_fills_up_is_told_and_grows_under_running_containers() {
     stage.close().await;
 }
 
-async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ran) {
+async fn it_is_reported_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ran) {
     let full = async |percent: u64| {
-        // Blocks that are taken and never written: nothing of it takes place on this host.
+        // Blocks that are allocated and never written take no space on this host.
         let bytes = file_system(stage).await / 100 * percent;
         stage
             .on_machine(&format!(
@@ -143,13 +143,13 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
     stage
         .eventually("`why` warns", Duration::from_secs(30), async || warning(stage).await.is_some())
         .await;
-    let told = warning(stage).await.unwrap();
+    let output = warning(stage).await.unwrap();
     assert!(
-        told.contains("% full") && told.contains("`dockbridge volume resize 20` grows it"),
-        "{told}"
+        output.contains("% full") && output.contains("`dockbridge volume resize 20` grows it"),
+        "{output}"
     );
     let words = stage.dockbridge(&["status"]).await;
-    assert!(words.succeeded().stdout.contains(&format!("Note      {told}")), "{words}");
+    assert!(words.succeeded().stdout.contains(&format!("Note      {output}")), "{words}");
     let logged = async || stage.daemon_log().contains(" WARN the volume is ");
     stage
         .eventually("the log warns with the next heartbeat", Duration::from_secs(20), logged)
@@ -173,21 +173,21 @@ async fn it_is_told_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ra
         .await
         .failed_with("`dockbridge volume resize 20` grows it");
     stage.docker(&["ps"]).await.succeeded();
-    let metrics = stage.folder.path().join("home/run/default/docker.sock.control");
+    let metrics = stage.directory.path().join("home/run/default/docker.sock.control");
     let mut curl = stage.command("curl");
     curl.args(["-sS", "--unix-socket"]).arg(metrics).arg("http://dockbridge/metrics");
     let metrics = crate::rig::run(curl, "").await;
     assert!(metrics.succeeded().stdout.contains("\ndockbridge_volume_used_bytes 1"), "{metrics}");
 
-    // Room that was made counts at once.
+    // New space counts at once.
     stage.on_machine("rm /mnt/dockbridge/ballast && sync -f /mnt/dockbridge").await.succeeded();
     load().await.succeeded();
     stage.docker(&["rm", "waiting"]).await.succeeded();
 }
 
-/// The kernel asks for CAP_SYS_RESOURCE, number 24 (capability.h), which a container's root may not
-/// have; nor have its machines then.
-fn may_grow_what_is_mounted() -> bool {
+/// The kernel requires CAP_SYS_RESOURCE, number 24 (capability.h), which a container's root may
+/// lack; its machines lack it, too.
+fn may_grow_mounted_volumes() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let has = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     u64::from_str_radix(has.trim(), 16).unwrap() & (1 << 24) != 0
@@ -198,17 +198,21 @@ async fn resize(stage: &Stage, size: &str) -> Ran {
 }
 
 async fn warning(stage: &Stage) -> Option<String> {
-    let told: Value =
+    let output: Value =
         serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
             .unwrap();
-    told["warnings"].as_array()?.first()?.as_str().map(str::to_owned)
+    output["warnings"].as_array()?.first()?.as_str().map(str::to_owned)
 }
 
 /// In bytes, as a program on the machine sees it.
 async fn file_system(stage: &Stage) -> u64 {
-    let told = stage.on_machine("stat -f -c '%b %S' /mnt/dockbridge").await;
-    let numbers: Vec<u64> =
-        told.succeeded().stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    let output = stage.on_machine("stat -f -c '%b %S' /mnt/dockbridge").await;
+    let numbers: Vec<u64> = output
+        .succeeded()
+        .stdout
+        .split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect();
     numbers[0] * numbers[1]
 }
 

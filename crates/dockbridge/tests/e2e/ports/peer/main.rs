@@ -1,6 +1,5 @@
-//! What runs in the containers of these tests, made by them with `rustc`: on port 7 it gives back
-//! what it gets, connection or datagram; on port 9 it sends without end; on port 13 it greets and
-//! ends.
+//! Runs in the containers of these tests, which build it with `rustc`: on port 7 it echoes
+//! connections and datagrams; on port 9 it sends forever; on port 13 it greets and closes.
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
