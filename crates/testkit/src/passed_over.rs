@@ -1,7 +1,7 @@
 //! Tests that cannot run on this host pass over, with a reason. Each is recorded in the file that
 //! `DOCKBRIDGE_TEST_PASSED_OVER` names, because a test runner shows no output of a test that
-//! succeeds. With `DOCKBRIDGE_TEST_STRICT=1` such a test fails, unless `scripts/lib/passed-over.txt`
-//! lists it.
+//! succeeds. With `DOCKBRIDGE_TEST_STRICT=1` such a test fails, unless
+//! `scripts/lib/passed-over.txt` lists it.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -13,8 +13,8 @@ async fn without_a_token_nothing_starts() {
     desk.unset("HCLOUD_TOKEN");
     let expected = [
         "Error: no Hetzner API token is configured",
-        "Hint: create one with Read & Write in the Hetzner Cloud console, then run `dockbridge init` \
-         or set HCLOUD_TOKEN",
+        "Hint: create one with Read & Write in the Hetzner Cloud console, then run `dockbridge \
+         init` or set HCLOUD_TOKEN",
         "Hint: `dockbridge try` needs no account",
     ];
     for command in [
@@ -59,8 +59,8 @@ async fn a_read_only_token_can_list_but_docker_commands_report_it() {
     desk.set("HCLOUD_TOKEN", READ_ONLY);
     desk.dockbridge(&["server", "list"]).await.succeeded().said(&["No server exists."]);
     let daemon = desk.start().await;
-    let expected = "the API token may only read: make one with Read & Write in the cloud console and \
-     run `dockbridge init`";
+    let expected = "the API token may only read: make one with Read & Write in the cloud console \
+     and run `dockbridge init`";
     if let Some(ran) = desk.docker(&["ps"]).await {
         ran.failed(1, &["Error response from daemon: the cloud could not ", expected]);
     }

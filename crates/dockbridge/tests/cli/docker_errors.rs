@@ -46,8 +46,12 @@ async fn settings_that_the_cloud_lacks_are_reported_to_docker_before_anything_is
 #[tokio::test]
 async fn a_cloud_that_gives_every_server_up_is_not_asked_for_ever() {
     let desk = Desk::new().await;
-    let misfortune = r#"{"kind": "action_error", "match": {"method": "POST", "path": "/v1/servers"}, "times": 20}"#;
-    desk.control().post("faults", misfortune).await;
+    let fault = r#"{
+        "kind": "action_error",
+        "match": {"method": "POST", "path": "/v1/servers"},
+        "times": 20
+    }"#;
+    desk.control().post("faults", fault).await;
     let daemon = desk.start().await;
     desk.dockbridge(&["wake"]).await.failed(
         1,

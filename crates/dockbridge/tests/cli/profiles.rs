@@ -105,7 +105,8 @@ async fn a_docker_context_of_another_home_is_left_alone() {
     desk.set("DOCKBRIDGE_HOME", &second_home);
     let ran = desk.dockbridge(&["init", "--yes"]).await;
     let expected = format!(
-        "Docker context \"dockbridge\" points to {first}, which is not this profile's socket; it stays"
+        "Docker context \"dockbridge\" points to {first}, which is not this profile's socket; it \
+         stays"
     );
     ran.succeeded()
         .said(&[&expected, "`dockbridge init --yes --context dockbridge-2` creates another"]);

@@ -125,8 +125,7 @@ async fn config_shows_all_settings_without_the_token() {
     desk.dockbridge(&["config", "validate"])
         .await
         .succeeded()
-        .said(&["does not exist: dockbridge \
-     uses its defaults."]);
+        .said(&["does not exist: dockbridge uses its defaults."]);
 }
 
 #[tokio::test]

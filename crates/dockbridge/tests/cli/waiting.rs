@@ -11,7 +11,18 @@ use crate::rig::Desk;
 async fn status_and_wake_show_the_running_stage_with_its_usual_time() {
     let desk = Desk::new().await;
     let stages = json!([{"phase": "connect", "took_ms": 18_000}]);
-    let past = json!({"wakes": [{"image": 1, "server_type": "cx23", "location": "fsn1", "at": 1, "took_ms": 18_000, "stages": stages}]});
+    let past = json!({
+        "wakes": [
+            {
+                "image": 1,
+                "server_type": "cx23",
+                "location": "fsn1",
+                "at": 1,
+                "took_ms": 18_000,
+                "stages": stages,
+            },
+        ],
+    });
     std::fs::create_dir_all(desk.path("home/state/default")).unwrap();
     std::fs::write(desk.path("home/state/default/wakes.json"), past.to_string()).unwrap();
     let daemon = desk.start().await;

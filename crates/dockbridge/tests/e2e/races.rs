@@ -92,7 +92,9 @@ async fn at_once(stage: &Stage, commands: Vec<Command>) -> (Vec<Ran>, Holdings) 
     while !running.is_empty() {
         tokio::select! {
             ran = running.join_next() => ended.extend(ran.map(Result::unwrap)),
-            () = tokio::time::sleep(Duration::from_millis(100)) => seen.add(Holdings::of(stage).await),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {
+                seen.add(Holdings::of(stage).await);
+            }
         }
     }
     seen.add(Holdings::of(stage).await);

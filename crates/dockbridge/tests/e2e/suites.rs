@@ -20,7 +20,7 @@ use crate::rig::{Stage, pass_over};
 const LONGEST_SUITE: Duration = Duration::from_secs(600);
 /// Maximum number of repetitions of tests that ended differently.
 const AGAIN: u32 = 4;
-/// Result of a test that may end either way.
+/// Result of a test that may pass or fail.
 const MAY_FAIL: &str = "may fail";
 
 /// Result of each test of a suite, by its name.
@@ -34,7 +34,7 @@ struct Suite {
     script: &'static str,
     /// The test and its result in a line of output.
     ending: fn(&str) -> Option<(String, String)>,
-    /// Tests that may end either way on the engine itself.
+    /// Tests that may pass or fail on the engine itself.
     by_chance: &'static [&'static str],
     /// Fewer successes than this on the engine itself mean that the suite did not really run.
     at_least: usize,
@@ -69,7 +69,7 @@ const BOLLARD: Suite = Suite {
 };
 
 /// `tests/integration/errors_test.py::ErrorsTest::test_api_error PASSED [ 7%]`. A test that its
-/// authors have marked as one that may fail (`XFAIL`, `XPASS`) may end either way.
+/// authors have marked as one that may fail (`XFAIL`, `XPASS`) may pass or fail.
 fn pytest(line: &str) -> Option<(String, String)> {
     let mut words = line.split_whitespace();
     let name = words.next().filter(|name| name.starts_with("tests/integration/"))?;

@@ -79,7 +79,12 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     let mut daemon = stage.start(&[]).await;
     if at == LOOKING_UP {
         // Otherwise this stage takes no time.
-        let slow = r#"{"kind": "unavailable_503", "times": 1, "delay_ms": 3000, "match": {"path": "/v1/server_types"}}"#;
+        let slow = r#"{
+            "kind": "unavailable_503",
+            "times": 1,
+            "delay_ms": 3000,
+            "match": {"path": "/v1/server_types"}
+        }"#;
         stage.control().post("faults", slow).await;
     }
     let waiting = Waiting::begin(stage);

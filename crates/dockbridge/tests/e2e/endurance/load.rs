@@ -15,58 +15,79 @@ pub const LOAD: &[Job] = &[
     Job {
         name: "compose up and down",
         plugin: Some("docker-compose"),
-        script: r#"printf 'services:\n  a: {image: tiny, init: true, command: [httpd, -f, -p, "80", -h, /bin], volumes: ["data:/data"], ports: ["18099:80"]}\n  b: {image: tiny, init: true, command: [sleep, "100"], depends_on: [a]}\n  c: {image: tiny, command: [echo, c], depends_on: [b]}\nvolumes: {data: {}}\n' >compose.yaml
-            docker compose --progress quiet -p mixed up -d || { bad=$?; docker compose --progress quiet -p mixed down -t 1 -v; exit $bad; }
-            docker compose -p mixed ps -q >ps || exit; [ $(wc -l <ps) -ge 2 ] || wrong "$(cat ps)"; docker compose -p mixed logs >log || exit; docker compose --progress quiet -p mixed down -t 1 -v"#,
+        script: r#"printf 'services:
+  a: {image: tiny, init: true, command: [httpd, -f, -p, "80", -h, /bin],
+    volumes: ["data:/data"], ports: ["18099:80"]}
+  b: {image: tiny, init: true, command: [sleep, "100"], depends_on: [a]}
+  c: {image: tiny, command: [echo, c], depends_on: [b]}
+volumes: {data: {}}\n' >compose.yaml
+            docker compose --progress quiet -p mixed up -d || { bad=$?
+            docker compose --progress quiet -p mixed down -t 1 -v; exit $bad; }
+            docker compose -p mixed ps -q >ps || exit; [ $(wc -l <ps) -ge 2 ] || wrong "$(cat ps)"
+            docker compose -p mixed logs >log || exit
+            docker compose --progress quiet -p mixed down -t 1 -v"#,
     },
     Job {
         name: "build by BuildKit",
         plugin: Some("docker-buildx"),
-        script: r#"cp $BLOB blob; printf 'FROM tiny\nCOPY blob /blob\nRUN ["md5sum", "/blob"]\n' >Dockerfile
-            docker build -q --no-cache -t by-buildkit . >id || exit; [ $(wc -c <id) -gt 60 ] || wrong "$(cat id)"; docker rmi by-buildkit >log"#,
+        script: r#"cp $BLOB blob
+            printf 'FROM tiny\nCOPY blob /blob\nRUN ["md5sum", "/blob"]\n' >Dockerfile
+            docker build -q --no-cache -t by-buildkit . >id || exit; [ $(wc -c <id) -gt 60 ] ||
+                wrong "$(cat id)"; docker rmi by-buildkit >log"#,
     },
     Job {
         name: "build by the engine's own builder",
         plugin: None,
-        script: r#"cp $BLOB blob; printf 'FROM tiny\nCOPY blob /blob\nRUN ["md5sum", "/blob"]\n' >Dockerfile
-            DOCKER_BUILDKIT=0 docker build -q --no-cache --rm --force-rm -t by-engine . >id || exit; [ $(wc -c <id) -gt 60 ] || wrong "$(cat id)"; docker rmi by-engine >log"#,
+        script: r#"cp $BLOB blob
+            printf 'FROM tiny\nCOPY blob /blob\nRUN ["md5sum", "/blob"]\n' >Dockerfile
+            DOCKER_BUILDKIT=0 docker build -q --no-cache --rm --force-rm -t by-engine . >id || exit
+            [ $(wc -c <id) -gt 60 ] || wrong "$(cat id)"; docker rmi by-engine >log"#,
     },
     // Counts lines: none may be missing or duplicated.
     Job {
         name: "logs that follow",
         plugin: None,
-        script: r#"timeout -s INT 20 docker logs -f -n 5 web >log; ended=$?; awk 'NR > 1 && $1 != last + 1 { print "after " last " comes " $1; bad = 1 } { last = $1 } END { exit bad }' log >order || wrong "$(cat order)"
+        script: r#"timeout -s INT 20 docker logs -f -n 5 web >log; ended=$?
+            awk 'NR > 1 && $1 != last + 1 { print "after " last " comes " $1; bad = 1 }
+                { last = $1 } END { exit bad }' log >order ||
+            wrong "$(cat order)"
             [ $ended = 124 ] || [ $ended = 130 ] || exit $ended"#,
     },
     Job {
         name: "exec",
         plugin: None,
-        script: r#"docker exec web echo there >out || exit; [ "$(cat out)" = there ] || wrong "$(cat out)"; sleep 0.2"#,
+        script: r#"docker exec web echo there >out || exit; [ "$(cat out)" = there ] ||
+            wrong "$(cat out)"; sleep 0.2"#,
     },
     Job {
         name: "exec with input",
         plugin: None,
-        script: r#"docker exec -i web cat <$BLOB >out || exit; cmp $BLOB out >log 2>&1 || wrong "$(cat log)"; sleep 0.5"#,
+        script: r#"docker exec -i web cat <$BLOB >out || exit; cmp $BLOB out >log 2>&1 ||
+            wrong "$(cat log)"; sleep 0.5"#,
     },
     Job {
         name: "copies",
         plugin: None,
-        script: r#"docker cp -q $BLOB web:/copied || exit; docker cp -q web:/copied out || exit; cmp $BLOB out >log 2>&1 || wrong "$(cat log)"; sleep 0.5"#,
+        script: r#"docker cp -q $BLOB web:/copied || exit; docker cp -q web:/copied out || exit
+            cmp $BLOB out >log 2>&1 || wrong "$(cat log)"; sleep 0.5"#,
     },
     Job {
         name: "save and load",
         plugin: None,
-        script: r#"docker save -o t.tar tiny || exit; tar -tf t.tar >log 2>&1 || wrong "$(cat log)"; docker load -q -i t.tar >log || exit; sleep 0.5"#,
+        script: r#"docker save -o t.tar tiny || exit; tar -tf t.tar >log 2>&1 || wrong "$(cat log)"
+            docker load -q -i t.tar >log || exit; sleep 0.5"#,
     },
     Job {
         name: "run",
         plugin: None,
-        script: r#"docker run --rm --init tiny sh -c 'seq 1 20000; exit 3' >out; ended=$?; [ $ended = 3 ] || exit $ended; [ $(wc -l <out) = 20000 ] || wrong "$(tail -n 1 out)""#,
+        script: r#"docker run --rm --init tiny sh -c 'seq 1 20000; exit 3' >out; ended=$?
+            [ $ended = 3 ] || exit $ended; [ $(wc -l <out) = 20000 ] || wrong "$(tail -n 1 out)""#,
     },
     Job {
         name: "events",
         plugin: None,
-        script: r#"timeout -s INT 20 docker events >log; ended=$?; [ $ended = 124 ] || [ $ended = 130 ] || [ $ended = 0 ] || exit $ended"#,
+        script: r#"timeout -s INT 20 docker events >log; ended=$?; [ $ended = 124 ] ||
+            [ $ended = 130 ] || [ $ended = 0 ] || exit $ended"#,
     },
 ];
 
@@ -199,7 +220,7 @@ impl Tally {
             .entry(format!("{}: {}", turn.job, last.chars().take(200).collect::<String>()))
             .or_default() += 1;
         if !in_docker_words {
-            self.bad.push(format!("{}, not output in Docker's way: {}", turn.job, turn.ran));
+            self.bad.push(format!("{}, not reported in Docker's format: {}", turn.job, turn.ran));
         } else if !turn.in_outage {
             self.bad.push(format!("{}, without a cut: {}", turn.job, turn.ran));
         }

@@ -144,7 +144,11 @@ async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_af
 
 /// A build with an incomplete snapshot.
 async fn begun_snapshot(site: &Site, arguments: &[&str]) -> Building {
-    let slow = r#"{"kind": "action_hang", "delay_ms": 5000, "match": {"path": "/v1/servers/*/actions/create_image"}}"#;
+    let slow = r#"{
+        "kind": "action_hang",
+        "delay_ms": 5000,
+        "match": {"path": "/v1/servers/*/actions/create_image"}
+    }"#;
     site.stage.control().post("faults", slow).await;
     let mut build = site.begin(arguments);
     build.reaches("snapshot").await;

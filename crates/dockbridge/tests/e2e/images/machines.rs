@@ -282,7 +282,9 @@ async fn a_snapshot_that_does_not_come_up_is_passed_over_at_once_and_later() {
     for fault in [r#""kind": "action_error""#, r#""kind": "image_gone""#] {
         let own = site.begin_of("docker", &[]).built().await["id"].as_u64().unwrap();
         let daemon = site.stage.start(&AUTO).await;
-        site.stage.control().post("faults", &format!(r#"{{{fault}, "match": {{"path": "/v1/servers", "body": {{"image": "{own}"}}}}}}"#)).await;
+        let matching = format!(r#"{{"path": "/v1/servers", "body": {{"image": "{own}"}}}}"#);
+        let order = format!(r#"{{{fault}, "match": {matching}}}"#);
+        site.stage.control().post("faults", &order).await;
         for _ in 0..2 {
             let (image, because) = site.wake().await;
             assert_ne!(image, own, "{fault}");

@@ -53,7 +53,7 @@ impl Traces {
     }
 }
 
-/// Existing files that identify a machine or tell of its life.
+/// Existing files that identify a machine or its history.
 fn of_its_own(disk: &Path) -> BTreeSet<&'static str> {
     let size = |path: &str| std::fs::metadata(disk.join(path)).map_or(0, |found| found.len());
     let names = |path: &str| -> Vec<String> {

@@ -14,7 +14,11 @@ const LATE: Duration = Duration::from_secs(40);
 #[tokio::test]
 async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let fault = json!({"kind": "slow_attach", "delay_ms": LATE.as_millis(), "match": {"path": "/v1/servers"}});
+    let fault = json!({
+        "kind": "slow_attach",
+        "delay_ms": LATE.as_millis(),
+        "match": {"path": "/v1/servers"},
+    });
     stage.control().post("faults", &fault.to_string()).await;
     let daemon = stage.start(&[]).await;
     let mut docker = stage.command("docker");
@@ -55,7 +59,11 @@ async fn sshd_and_the_agent_answer_before_a_late_volume_and_docker_behind_it() {
 #[tokio::test]
 async fn a_volume_that_takes_longer_than_the_lease_costs_no_machine() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let fault = json!({"kind": "slow_attach", "delay_ms": LATE.as_millis(), "match": {"path": "/v1/servers"}});
+    let fault = json!({
+        "kind": "slow_attach",
+        "delay_ms": LATE.as_millis(),
+        "match": {"path": "/v1/servers"},
+    });
     stage.control().post("faults", &fault.to_string()).await;
     // A quarter of the volume's delay.
     let daemon = stage

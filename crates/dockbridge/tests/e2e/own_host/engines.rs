@@ -8,7 +8,7 @@ use std::time::Duration;
 use local_cloud::ContainerEngine;
 use tokio::process::{Child, Command};
 
-use super::{OwnHost, answers};
+use super::host::{OwnHost, answers};
 use crate::docker_cli::{Comparison, Script, scripts};
 use crate::rig::{Stage, pass_over};
 
@@ -158,8 +158,10 @@ chown -R u:u /home/u/.local
 /// module that the machine's kernel, which is this host's, does not need: iptables uses nf_tables.
 /// It also looks for docker next to itself.
 const SET_UP_ROOTLESS: &str = r#"
-mkdir -p /lib/modules/$(uname -r) && echo kernel/net/ipv4/netfilter/ip_tables.ko >/lib/modules/$(uname -r)/modules.builtin
-install -d -o u -g u -m 700 /home/u/.ssh && install -o u -g u -m 600 /root/.ssh/authorized_keys /home/u/.ssh/
+mkdir -p /lib/modules/$(uname -r) &&
+    echo kernel/net/ipv4/netfilter/ip_tables.ko >/lib/modules/$(uname -r)/modules.builtin
+install -d -o u -g u -m 700 /home/u/.ssh &&
+    install -o u -g u -m 600 /root/.ssh/authorized_keys /home/u/.ssh/
 ln -s /usr/bin/docker /usr/share/docker.io/contrib/docker
 loginctl enable-linger u
 run=/run/user/$(id -u u)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{OwnHost, key, write_key};
+use super::host::{OwnHost, key, write_key};
 use crate::rig::pass_over;
 
 /// An `ssh_config` with these lines after those that all hosts share.
@@ -66,8 +66,8 @@ async fn aliases_jump_hosts_agents_and_urls_are_read_as_by_ssh() {
          {stranger}\n\
          Host nobody\n  HostName {address}\n  User root\n  IdentityAgent none\n  IdentityFile \
          {stranger}\n\
-         Host lost\n  HostName {address}\n  User root\n  ProxyCommand echo no route to %h >&2; exit \
-         3\n  IdentityFile {identity}\n\
+         Host lost\n  HostName {address}\n  User root\n  ProxyCommand echo no route to %h >&2; \
+         exit 3\n  IdentityFile {identity}\n\
          Host {address}\n  IdentityFile {identity}\n",
         identity = host.identity.display(),
         agent = agent.display(),

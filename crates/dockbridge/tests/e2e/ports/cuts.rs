@@ -42,7 +42,7 @@ async fn a_cut_network_resets_connections_and_takes_no_listener_away() {
     sent_and_answered(local(port)).await;
     assert!(
         stage.dockbridge(&["ports"]).await.succeeded().stdout.contains("ago from 127.0.0.1:"),
-        "the failed connection is output"
+        "the failed connection is shown"
     );
     stage.docker(&["rm", "-f", "web"]).await.succeeded();
     assert!(is_free(local(port)));

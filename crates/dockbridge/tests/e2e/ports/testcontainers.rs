@@ -20,7 +20,8 @@ const { GenericContainer, Wait } = require("testcontainers");
 const one = async (name) => {
   const command = ["sh", "-c", `mkdir -p /w && echo ${name} >/w/name && exec httpd -f -p 80 -h /w`];
   const strategy = Wait.forHttp("/name", 80);
-  const container = await new GenericContainer("tiny").withExposedPorts(80).withCommand(command).withWaitStrategy(strategy).start();
+  const container = await new GenericContainer("tiny")
+    .withExposedPorts(80).withCommand(command).withWaitStrategy(strategy).start();
   for (const host of [container.getHost()]) {
     const answer = await fetch(`http://${host}:${container.getMappedPort(80)}/name`);
     console.log(name, `${host}:${container.getMappedPort(80)}`, (await answer.text()).trim());
@@ -46,7 +47,8 @@ def one(name):
         ceiling = time.monotonic() + 20
         while True:
             try:
-                answer = urllib.request.urlopen(f"http://{host}:{port}/name", timeout=10).read().decode().strip()
+                reply = urllib.request.urlopen(f"http://{host}:{port}/name", timeout=10)
+                answer = reply.read().decode().strip()
                 break
             except OSError:
                 # The program in the container may not listen yet.

@@ -122,7 +122,7 @@ async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
         timeout(REPORTED_WITHIN.saturating_sub(cut_at.elapsed()), running.wait_with_output()).await;
     let ended = ended
         .unwrap_or_else(|_| {
-            panic!("not output within {} s:\n{}", REPORTED_WITHIN.as_secs(), stage.daemon_log())
+            panic!("not reported within {} s:\n{}", REPORTED_WITHIN.as_secs(), stage.daemon_log())
         })
         .unwrap();
     assert!(!ended.status.success(), "{ended:?}");

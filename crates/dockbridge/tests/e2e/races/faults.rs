@@ -1,5 +1,5 @@
 //! Random faults: a machine is woken, used and destroyed while the cloud misbehaves and processes
-//! are killed. Whatever is drawn, each run ends without help except a service manager's restarts,
+//! are killed. Each run ends without help except a service manager's restarts,
 //! with no orphans and no lost data.
 //!
 //! `DOCKBRIDGE_FAULTS` sets the number of faults, `DOCKBRIDGE_FAULT_SEED` repeats one run.

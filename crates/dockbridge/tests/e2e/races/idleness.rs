@@ -112,7 +112,7 @@ impl Kept<'_> {
         }
         assert!(
             output.iter().any(|what| what.contains(reason)),
-            "{reason} is output as a reason: {output:?}"
+            "{reason} is shown as a reason: {output:?}"
         );
         assert_eq!(Holdings::of(self.stage).await.only().0, self.server);
     }

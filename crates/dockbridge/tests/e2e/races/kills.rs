@@ -1,4 +1,4 @@
-//! The daemon is killed at twenty moments of a wake. Whatever is incomplete then, the next daemon
+//! The daemon is killed at twenty moments of a wake. Despite incomplete resources, the next daemon
 //! ends with one machine and one volume.
 
 use std::collections::BTreeMap;

@@ -127,7 +127,7 @@ async fn assert_kept(stage: &Stage, volume: u64) {
     assert_eq!(
         read.succeeded().stdout,
         "of before\nfarewell\n",
-        "what a container wrote when it was output to stop is there"
+        "what a container wrote when it was asked to stop is there"
     );
     assert_eq!(Holdings::of(stage).await.only().1, volume);
     daemon.stop().await;

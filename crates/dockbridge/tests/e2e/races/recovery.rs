@@ -74,26 +74,21 @@ async fn every_loss_of_the_path_is_reported_only_to_waiting_clients() {
             async || set_link(&cut, "up").await,
         )
         .await;
-    let asleep = async || {
+    let suspended = async || {
         daemon_hears(&daemon, Signal::STOP);
         set_link(&cut, "down").await;
         sleep(SLEEP).await;
         daemon_hears(&daemon, Signal::CONT);
     };
     story
-        .of("slept while the network went", &mut idle, asleep, async || set_link(&cut, "up").await)
+        .of("suspended without a network", &mut idle, suspended, async || {
+            set_link(&cut, "up").await;
+        })
         .await;
-    {
-        let stranded = Stranded::default();
-        story
-            .of(
-                "address changed",
-                &mut idle,
-                async || stranded.strike(&stage, server).await,
-                async || {},
-            )
-            .await;
-    }
+    let stranded = Stranded::default();
+    let strike = async || stranded.strike(&stage, server).await;
+    story.of("address changed", &mut idle, strike, async || {}).await;
+    drop(stranded);
     a_suspend_that_the_network_survives_goes_unnoticed(&stage, &daemon).await;
 
     assert_eq!(
@@ -145,7 +140,7 @@ impl Story<'_> {
         };
         let both = timeout(REPORTED_WITHIN, async { tokio::join!(noticed, output) }).await;
         let (noticed, output) = both.unwrap_or_else(|_| {
-            panic!("{what}: not output within {REPORTED_WITHIN:?}:\n{}", self.stage.daemon_log())
+            panic!("{what}: not reported within {REPORTED_WITHIN:?}:\n{}", self.stage.daemon_log())
         });
         running.failed(what).await;
         mend().await;

@@ -1,5 +1,5 @@
 //! This computer suspends, for less and for more than the lease; a stopped daemon is in the same
-//! position. Whatever happened to the machine meanwhile, the daemon finds out by itself when it
+//! position. The daemon finds out what happened to the machine meanwhile by itself when it
 //! resumes, and says so.
 
 use std::time::Duration;

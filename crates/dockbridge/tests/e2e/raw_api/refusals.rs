@@ -80,17 +80,19 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     let socket = stage.socket();
     // A volume that is a bind mount, in all three notations.
     let options = ["-o", "type=none", "-o", "o=bind", "-o", "device=/etc"];
-    stage
-        .docker(&[&["volume", "create"], &options as &[_], &["bound"]].concat())
-        .await
-        .failed_with("`o: bind` is a bind mount");
-    let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc";
+    let create = [&["volume", "create"], &options as &[_], &["bound"]].concat();
+    stage.docker(&create).await.failed_with("`o: bind` is a bind mount");
+    let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,\
+                 volume-opt=device=/etc";
     stage
         .docker(&["run", "--rm", "--mount", mount, "tiny", "true"])
         .await
         .failed_with("`o: bind` is a bind mount");
     let raw = blocking(move || {
-        let body = json!({ "Name": "layered", "DriverOpts": { "type": "none", "o": "rbind,ro", "device": "data" } });
+        let body = json!({
+            "Name": "layered",
+            "DriverOpts": { "type": "none", "o": "rbind,ro", "device": "data" },
+        });
         Connection::to(&socket).ask("POST", "/volumes/create", Some(&body))
     });
     assert_eq!(raw.await.status, 400);

@@ -28,7 +28,11 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     };
     let name = format!("round{number}");
     let query = if kind.ends_with("by name") { format!("?name={name}") } else { String::new() };
-    let body = json!({ "Image": "tiny", "Cmd": ["true"], "HostConfig": { "AutoRemove": true, "PortBindings": port } });
+    let body = json!({
+        "Image": "tiny",
+        "Cmd": ["true"],
+        "HostConfig": { "AutoRemove": true, "PortBindings": port },
+    });
     let mut connection = Connection::to(socket);
     let created = connection.ask("POST", &format!("/containers/create{query}"), Some(&body));
     assert_eq!(created.status, 201, "{created:?}");

@@ -86,7 +86,11 @@ mod tests {
     use super::*;
 
     fn server(owner: &str, created: &str) -> Value {
-        json!({"name": "s", "created": created, "labels": {"managed-by": "dockbridge", "dockbridge-owner": owner}})
+        json!({
+            "name": "s",
+            "created": created,
+            "labels": {"managed-by": "dockbridge", "dockbridge-owner": owner},
+        })
     }
 
     #[test]

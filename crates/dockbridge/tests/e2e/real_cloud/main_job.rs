@@ -155,6 +155,70 @@ async fn is_as_promised(desk: &Desk<'_>) {
     assert!(replaced.succeeded().stdout.contains("done"), "{replaced}");
 }
 
+async fn wakes_and_works(desk: &Desk<'_>) {
+    let begun = Instant::now();
+    desk.docker(&["version"]).await;
+    say("from nothing to docker's answer", begun);
+    assert_eq!(desk.counts().await, (1, 1));
+    desk.import_image().await;
+    let answer = desk.docker(&[
+        "run",
+        "--rm",
+        "-v",
+        "kept:/kept",
+        "hello",
+        "/bin/busybox",
+        "sh",
+        "-c",
+        "echo of before >/kept/file",
+    ]);
+    answer.await;
+    desk.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "-p",
+        "127.0.0.1::80",
+        "hello",
+        "/bin/busybox",
+        "httpd",
+        "-f",
+        "-h",
+        "/www",
+    ])
+    .await;
+    let published = desk.docker(&["port", "web", "80"]).await.stdout;
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--retry", "5", "--retry-connrefused"])
+        .arg(format!("http://{}/", published.trim()));
+    assert_eq!(run_within(LONGEST_END, curl, "").await.succeeded().stdout, "hello\n");
+    let settled = async |desk: &Desk<'_>| {
+        let ran =
+            desk.dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced"]).await;
+        ran.status.success()
+    };
+    desk.eventually("the first host key is replaced", LONGEST_END, settled).await;
+    is_as_promised(desk).await;
+    desk.docker(&["rm", "-f", "web"]).await;
+}
+
+async fn goes_idle_and_wakes_again(desk: &Desk<'_>) {
+    let begun = Instant::now();
+    desk.eventually("the idle machine is gone, its volume is there", LONGEST_END, async |desk| {
+        desk.counts().await == (0, 1)
+    })
+    .await;
+    say("from the last command to the end", begun);
+
+    let begun = Instant::now();
+    let read = desk
+        .docker(&["run", "--rm", "-v", "kept:/kept", "hello", "/bin/busybox", "cat", "/kept/file"])
+        .await;
+    say("from nothing to the output of a container on the old volume", begun);
+    assert_eq!(read.stdout, "of before\n");
+}
+
 #[tokio::test]
 async fn the_main_job_is_done_and_nothing_is_left() {
     let Some(project) = Project::open().await else { return pass_over() };
@@ -165,77 +229,8 @@ async fn the_main_job_is_done_and_nothing_is_left() {
             let desk = Desk::start(project, types).await;
             assert_eq!(desk.counts().await, (0, 0), "start creates nothing");
 
-            let begun = Instant::now();
-            desk.docker(&["version"]).await;
-            say("from nothing to docker's answer", begun);
-            assert_eq!(desk.counts().await, (1, 1));
-            desk.import_image().await;
-            let answer = desk.docker(&[
-                "run",
-                "--rm",
-                "-v",
-                "kept:/kept",
-                "hello",
-                "/bin/busybox",
-                "sh",
-                "-c",
-                "echo of before >/kept/file",
-            ]);
-            answer.await;
-            desk.docker(&[
-                "run",
-                "-d",
-                "--name",
-                "web",
-                "-p",
-                "127.0.0.1::80",
-                "hello",
-                "/bin/busybox",
-                "httpd",
-                "-f",
-                "-h",
-                "/www",
-            ])
-            .await;
-            let published = desk.docker(&["port", "web", "80"]).await.stdout;
-            let mut curl = Command::new("curl");
-            curl.args(["-sS", "--retry", "5", "--retry-connrefused"])
-                .arg(format!("http://{}/", published.trim()));
-            assert_eq!(run_within(LONGEST_END, curl, "").await.succeeded().stdout, "hello\n");
-            let settled = async |desk: &Desk<'_>| {
-                let ran = desk
-                    .dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced"])
-                    .await;
-                ran.status.success()
-            };
-            desk.eventually("the first host key is replaced", LONGEST_END, settled).await;
-            is_as_promised(&desk).await;
-            desk.docker(&["rm", "-f", "web"]).await;
-
-            let begun = Instant::now();
-            desk.eventually(
-                "the idle machine is gone, its volume is there",
-                LONGEST_END,
-                async |desk| desk.counts().await == (0, 1),
-            )
-            .await;
-            say("from the last command to the end", begun);
-
-            let begun = Instant::now();
-            let read = desk
-                .docker(&[
-                    "run",
-                    "--rm",
-                    "-v",
-                    "kept:/kept",
-                    "hello",
-                    "/bin/busybox",
-                    "cat",
-                    "/kept/file",
-                ])
-                .await;
-            say("from nothing to the output of a container on the old volume", begun);
-            assert_eq!(read.stdout, "of before\n");
+            wakes_and_works(&desk).await;
+            goes_idle_and_wakes_again(&desk).await;
 
             let begun = Instant::now();
             desk.dockbridge(&["server", "destroy"]).await.succeeded();

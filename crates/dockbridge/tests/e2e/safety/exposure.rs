@@ -97,7 +97,7 @@ async fn ask(stage: &Stage, network: &str, address: &str) -> Ran {
 }
 
 #[tokio::test]
-async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() {
+async fn a_machine_answers_on_the_ssh_port_only_and_here_only_localhost_does() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
@@ -143,7 +143,24 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         "the published port answers on {here}, not only on localhost"
     );
 
-    // A port that is in use here keeps a container from running at all.
+    a_taken_port_keeps_a_container_from_running(&stage).await;
+    only_ssh_and_the_port_are_open_on_the_machine(&stage, port).await;
+
+    // The firewall is what closes it.
+    let firewall = server.public_net.firewalls[0].id;
+    let taken =
+        stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
+    stage.api.wait(taken).await.unwrap();
+    assert!(fetch(machine, port).await, "the container is reached without it");
+    assert!(
+        !answers(machine, 2375).await && !answers(machine, 2376).await,
+        "dockerd is not, even so"
+    );
+    daemon.stop().await;
+    stage.close().await;
+}
+
+async fn a_taken_port_keeps_a_container_from_running(stage: &Stage) {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = taken.local_addr().unwrap();
     let refused = stage
@@ -162,7 +179,9 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
     assert_eq!(refused.status.code(), Some(125), "{refused}");
     refused.failed_with(&format!("Bind for {local} failed: port is already allocated"));
     assert_eq!(stage.docker(&["ps", "--format", "{{.Names}}"]).await.succeeded().stdout, "web\n");
+}
 
+async fn only_ssh_and_the_port_are_open_on_the_machine(stage: &Stage, port: u16) {
     // On the machine, the container's port is open to all, as requested, and dockerd has no
     // listener.
     let sockets = stage.on_machine("ss --no-header --listening --tcp --numeric --processes").await;
@@ -177,19 +196,6 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
             "{line} is open to all: {sockets}"
         );
     }
-
-    // The firewall is what closes it.
-    let firewall = server.public_net.firewalls[0].id;
-    let taken =
-        stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
-    stage.api.wait(taken).await.unwrap();
-    assert!(fetch(machine, port).await, "the container is reached without it");
-    assert!(
-        !answers(machine, 2375).await && !answers(machine, 2376).await,
-        "dockerd is not, even so"
-    );
-    daemon.stop().await;
-    stage.close().await;
 }
 
 async fn free_port() -> u16 {

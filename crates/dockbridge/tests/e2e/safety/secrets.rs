@@ -57,7 +57,7 @@ async fn token_and_login_key_are_in_the_users_own_files_only() {
     for ran in &output {
         assert!(
             secrets.found_in(&format!("{}{}", ran.succeeded().stdout, ran.stderr)).is_empty(),
-            "output by {}",
+            "printed by {}",
             ran.line
         );
     }

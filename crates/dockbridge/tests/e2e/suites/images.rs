@@ -42,12 +42,18 @@ impl Images {
         comparison.stage.send(&program, "/usr/local/bin/docker-registry").await;
         let script = r#"
             chmod +x /usr/local/bin/docker-registry
-            printf 'version: 0.1\nstorage:\n  filesystem: {rootdirectory: /var/lib/registry}\nhttp: {addr: ":5000"}\n' >/etc/registry.yml
-            systemd-run --quiet --unit registry /usr/local/bin/docker-registry serve /etc/registry.yml
+            {
+                echo 'version: 0.1'
+                echo 'storage: {filesystem: {rootdirectory: /var/lib/registry}}'
+                echo 'http: {addr: ":5000"}'
+            } >/etc/registry.yml
+            systemd-run --quiet --unit registry \
+                /usr/local/bin/docker-registry serve /etc/registry.yml
             rm -f /etc/resolv.conf; echo 'nameserver 127.0.0.1' >/etc/resolv.conf
-            [ -s /etc/docker/daemon.json ] || { mkdir -p /etc/docker; echo '{}' >/etc/docker/daemon.json; }
-            jq '. + {"registry-mirrors": ["http://127.0.0.1:5000"]}' /etc/docker/daemon.json >/etc/docker/new
-            mv /etc/docker/new /etc/docker/daemon.json
+            mkdir -p /etc/docker; cd /etc/docker
+            [ -s daemon.json ] || echo '{}' >daemon.json
+            jq '. + {"registry-mirrors": ["http://127.0.0.1:5000"]}' daemon.json >new
+            mv new daemon.json
             systemctl kill --kill-whom main --signal HUP docker
         "#;
         comparison.stage.on_machine(script).await.succeeded();

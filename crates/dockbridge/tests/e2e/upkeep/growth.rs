@@ -24,24 +24,7 @@ async fn a_full_volume_is_reported_and_grows_under_running_containers() {
     let image = stage.directory.path().join("tiny.tar");
     stage.docker(&["save", "--output", image.to_str().unwrap(), "tiny"]).await.succeeded();
     let load = async || stage.docker(&["load", "--input", image.to_str().unwrap()]).await;
-    let writing = "i=0; while :; do i=$((i+1)); echo $i >>/keep/log; sleep 0.1; done";
-    stage
-        .docker(&[
-            "run",
-            "--detach",
-            "--stop-timeout",
-            "1",
-            "--name",
-            "writer",
-            "-v",
-            "keep:/keep",
-            "tiny",
-            "sh",
-            "-c",
-            writing,
-        ])
-        .await
-        .succeeded();
+    start_writer(&stage).await;
     let since = stage
         .docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "writer"])
         .await
@@ -70,24 +53,7 @@ async fn a_full_volume_is_reported_and_grows_under_running_containers() {
     );
     assert_eq!(size_in_the_cloud(&stage).await, 12);
     resize(&stage, "10").await.failed_with("has 12 GB and cannot shrink to 10");
-    if may_grow_mounted_volumes() {
-        assert!(
-            grown.succeeded().stdout.contains("has 12 GB instead of 10, for ")
-                && grown.stdout.contains("has grown, too"),
-            "{grown}"
-        );
-        assert!(file_system(&stage).await > 23 * GIB / 2);
-        let again = resize(&stage, "12").await;
-        assert!(again.succeeded().stdout.contains("has 12 GB, for "), "{again}");
-    } else {
-        eprintln!(
-            "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows: \
-             that is output"
-        );
-        grown
-            .failed_with("the file system has not grown: ")
-            .failed_with("it grows with the next machine");
-    }
+    file_system_grows_or_says_so(&stage, &grown).await;
     let volume =
         daemon.client().status().await.unwrap().machine.and_then(|machine| machine.volume).unwrap();
     assert_eq!(volume.size, 12, "the daemon knows");
@@ -102,7 +68,57 @@ async fn a_full_volume_is_reported_and_grows_under_running_containers() {
     assert_eq!(now.succeeded().stdout, since, "it ran all the time");
 
     daemon.client().destroy().await.unwrap();
-    let without = resize(&stage, "14").await;
+    it_grows_without_a_machine(&stage).await;
+    daemon.stop().await;
+    stage.close().await;
+}
+
+/// A container that appends a number to a file on a volume ten times a second.
+async fn start_writer(stage: &Stage) {
+    let writing = "i=0; while :; do i=$((i+1)); echo $i >>/keep/log; sleep 0.1; done";
+    stage
+        .docker(&[
+            "run",
+            "--detach",
+            "--stop-timeout",
+            "1",
+            "--name",
+            "writer",
+            "-v",
+            "keep:/keep",
+            "tiny",
+            "sh",
+            "-c",
+            writing,
+        ])
+        .await
+        .succeeded();
+}
+
+/// `grown` is the output of the resize to 12 GB.
+async fn file_system_grows_or_says_so(stage: &Stage, grown: &Ran) {
+    if may_grow_mounted_volumes() {
+        assert!(
+            grown.succeeded().stdout.contains("has 12 GB instead of 10, for ")
+                && grown.stdout.contains("has grown, too"),
+            "{grown}"
+        );
+        assert!(file_system(stage).await > 23 * GIB / 2);
+        let again = resize(stage, "12").await;
+        assert!(again.succeeded().stdout.contains("has 12 GB, for "), "{again}");
+    } else {
+        eprintln!(
+            "this host's root has no CAP_SYS_RESOURCE, without which no mounted file system grows: \
+             that is reported"
+        );
+        grown
+            .failed_with("the file system has not grown: ")
+            .failed_with("it grows with the next machine");
+    }
+}
+
+async fn it_grows_without_a_machine(stage: &Stage) {
+    let without = resize(stage, "14").await;
     assert!(
         without
             .succeeded()
@@ -119,9 +135,7 @@ async fn a_full_volume_is_reported_and_grows_under_running_containers() {
             stage.on_machine("true").await.status.success()
         })
         .await;
-    assert!(file_system(&stage).await > 27 * GIB / 2);
-    daemon.stop().await;
-    stage.close().await;
+    assert!(file_system(stage).await > 27 * GIB / 2);
 }
 
 async fn it_is_reported_before_it_is_full(stage: &Stage, load: &impl AsyncFn() -> Ran) {

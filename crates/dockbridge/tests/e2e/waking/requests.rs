@@ -54,7 +54,7 @@ async fn a_wake_a_quiet_machine_and_a_destroy_cost_few_requests() {
         let seen = daemon.client().status().await.unwrap();
         stage
             .eventually(
-                "the machine is output often that we live",
+                "the machine gets frequent heartbeats",
                 Duration::from_secs(60),
                 async || {
                     let report = daemon.client().status().await.unwrap();

@@ -76,24 +76,43 @@ fn waking(rng: &mut StdRng) -> Fault {
         1 => json!({"kind": "unavailable_503", "times": rng.random_range(1..=30)}),
         2 => json!({"kind": "server_error", "times": rng.random_range(1..=2)}),
         3 => {
-            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}})
+            json!({
+                "kind": "lost_reply",
+                "times": rng.random_range(1..=3),
+                "match": {"method": "POST"},
+            })
         }
         4 => json!({"kind": "lost_reply", "times": rng.random_range(1..=4)}),
         5 => json!({"kind": "locked", "times": rng.random_range(1..=3)}),
         6 => json!({"kind": "stock_out", "times": rng.random_range(1..=4)}),
         7 => json!({"kind": "unsupported_location", "times": rng.random_range(1..=2)}),
         8 => {
-            json!({"kind": "action_error", "match": {"path": *["/v1/servers", "/v1/volumes"].choose(rng).unwrap()}})
+            json!({
+                "kind": "action_error",
+                "match": {"path": *["/v1/servers", "/v1/volumes"].choose(rng).unwrap()},
+            })
         }
         9 => json!({"kind": "attach_error", "times": rng.random_range(1..=2)}),
         10 => {
-            json!({"kind": "action_hang", "delay_ms": slow(rng, 12_000), "match": {"method": "POST", "path": "/v1/servers"}})
+            json!({
+                "kind": "action_hang",
+                "delay_ms": slow(rng, 12_000),
+                "match": {"method": "POST", "path": "/v1/servers"},
+            })
         }
         11 => {
-            json!({"kind": "slow_attach", "delay_ms": slow(rng, 12_000), "match": {"path": "/v1/servers"}})
+            json!({
+                "kind": "slow_attach",
+                "delay_ms": slow(rng, 12_000),
+                "match": {"path": "/v1/servers"},
+            })
         }
         _ => {
-            json!({"kind": "wrong_device", "delay_ms": slow(rng, 8_000), "match": {"path": "/v1/servers"}})
+            json!({
+                "kind": "wrong_device",
+                "delay_ms": slow(rng, 8_000),
+                "match": {"path": "/v1/servers"},
+            })
         }
     };
     Fault::Order(order)
@@ -115,18 +134,34 @@ fn ending(rng: &mut StdRng) -> Fault {
         0 => json!({"kind": "rate_limit", "times": rng.random_range(1..=6)}),
         1 => json!({"kind": "unavailable_503", "times": rng.random_range(1..=40)}),
         2 => {
-            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "DELETE"}})
+            json!({
+                "kind": "lost_reply",
+                "times": rng.random_range(1..=3),
+                "match": {"method": "DELETE"},
+            })
         }
         3 => {
-            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}})
+            json!({
+                "kind": "lost_reply",
+                "times": rng.random_range(1..=3),
+                "match": {"method": "POST"},
+            })
         }
         4 => json!({"kind": "locked", "times": rng.random_range(1..=3)}),
         5 => json!({"kind": "action_error", "match": {"path": "/v1/volumes"}}),
         6 => {
-            json!({"kind": "action_error", "times": rng.random_range(1..=2), "match": {"method": "DELETE", "path": "/v1/servers"}})
+            json!({
+                "kind": "action_error",
+                "times": rng.random_range(1..=2),
+                "match": {"method": "DELETE", "path": "/v1/servers"},
+            })
         }
         _ => {
-            json!({"kind": "action_hang", "delay_ms": rng.random_range(500..=8_000), "match": {"method": "DELETE", "path": "/v1/servers"}})
+            json!({
+                "kind": "action_hang",
+                "delay_ms": rng.random_range(500..=8_000),
+                "match": {"method": "DELETE", "path": "/v1/servers"},
+            })
         }
     };
     Fault::Order(order)

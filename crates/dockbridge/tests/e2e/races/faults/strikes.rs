@@ -126,7 +126,7 @@ fn killed(processes: &[Pid]) -> bool {
     !processes.is_empty()
 }
 
-/// It may be gone by now.
+/// It may not exist any more.
 async fn power_cut(stage: &Stage, server: u64) -> bool {
     let endpoint = stage.cloud.endpoint();
     let mut command = Command::new("curl");
