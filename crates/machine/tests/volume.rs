@@ -39,7 +39,7 @@ impl Rig {
     /// `None` where it cannot be had.
     fn new(size: u64) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("passed over: loop devices need root");
+            testkit::passed_over!("loop devices need root");
             return None;
         }
         let folder =

@@ -23,7 +23,7 @@ pub struct Bus {
 }
 
 fn pass_over<T>(why: &str) -> Option<T> {
-    eprintln!("passed over: needs {why}");
+    testkit::passed_over!("needs {why}");
     None
 }
 
