@@ -140,7 +140,7 @@ fn command_line() -> String {
 /// A client of the API at this address.
 pub fn client_at(endpoint: &str, token: SecretString) -> Outcome<Client> {
     let url: Url = endpoint.parse().map_err(|error| {
-        Failure::new(format!("{endpoint:?} is no API address: {error}"))
+        Failure::new(format!("{endpoint:?} is not an API address: {error}"))
             .hint("change `hetzner.endpoint` or HCLOUD_ENDPOINT")
     })?;
     let client = Client::new(url, token).map_err(|error| {

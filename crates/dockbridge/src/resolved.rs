@@ -92,7 +92,7 @@ impl Resolved {
         let settings_file = arguments.config.clone().unwrap_or_else(|| paths.settings());
         if arguments.config.is_some() && !settings_file.exists() {
             return Err(Failure::new(format!(
-                "there is no settings file {}",
+                "the settings file {} does not exist",
                 settings_file.display()
             )));
         }

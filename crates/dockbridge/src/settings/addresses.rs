@@ -22,7 +22,7 @@ impl<'de> Deserialize<'de> for WebAddress {
         match text.parse::<Url>() {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
             _ => Err(D::Error::custom(format!(
-                "{text:?} is no address: write it as https://factory.example"
+                "{text:?} is not an address: write it as https://factory.example"
             ))),
         }
     }
@@ -56,7 +56,9 @@ pub fn api_address(text: &str) -> Result<(), String> {
                 Some(_) => "https://api.hetzner.cloud/v1".to_owned(),
                 None => format!("{scheme}://{rest}"),
             };
-            Err(format!("{text:?} is no API address: write it with its scheme, such as {written}"))
+            Err(format!(
+                "{text:?} is not an API address: write it with its scheme, such as {written}"
+            ))
         }
     }
 }
@@ -141,8 +143,8 @@ mod tests {
             ("localhost:8080/v1", "such as http://localhost:8080/v1"),
             ("127.0.0.1:8080", "such as http://127.0.0.1:8080"),
             ("//host/v1", "such as https://host/v1"),
-            ("", "is no API address"),
-            ("https://", "is no API address"),
+            ("", "is not an API address"),
+            ("https://", "is not an API address"),
             ("ftp://host/v1", "is not an http(s) address"),
         ] {
             let message = api_address(text).unwrap_err();

@@ -122,7 +122,8 @@ pub(super) struct Gigabytes(pub(super) u64);
 impl<'de> Deserialize<'de> for Gigabytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("{text:?} is no size: write it in GB, such as 20"));
+        let wrong =
+            || D::Error::custom(format!("{text:?} is not a size: write it in GB, such as 20"));
         match text.parse::<u64>().map_err(|_| wrong())? {
             size @ 10..=10_240 => Ok(Self(size)),
             size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
@@ -138,7 +139,7 @@ impl<'de> Deserialize<'de> for Port {
         let number = String::deserialize(deserializer)?;
         let port = number.parse::<u16>().ok().and_then(NonZeroU16::new);
         port.map(Port)
-            .ok_or_else(|| D::Error::custom(format!("{number} is no port: choose 1 to 65535")))
+            .ok_or_else(|| D::Error::custom(format!("{number:?} is not a port: choose 1 to 65535")))
     }
 }
 
@@ -239,7 +240,7 @@ impl<'de> Deserialize<'de> for Money {
                     amount => amount
                         .parse()
                         .map_err(|_| {
-                            E::custom(format!("{text:?} is no amount: write it as 20 or 12.50"))
+                            E::custom(format!("{text:?} is not an amount: write it as 20 or 12.50"))
                         })
                         .and_then(|n| self.visit_f64(n)),
                 }
@@ -258,7 +259,7 @@ impl<'de> Deserialize<'de> for Money {
             fn visit_f64<E: serde::de::Error>(self, amount: f64) -> Result<Money, E> {
                 if !(0.01..=1e6).contains(&amount) {
                     return Err(E::custom(format!(
-                        "{amount} is no budget: choose 0.01 to 1000000, or none"
+                        "{amount} is not a budget: choose 0.01 to 1000000, or none"
                     )));
                 }
                 #[expect(

@@ -215,7 +215,7 @@ async fn an_unreachable_cloud_is_reported_and_asked_again_later() {
 async fn an_invalid_address_is_reported() {
     let mut desk = Desk::new().await;
     for (endpoint, expected) in [
-        ("nowhere", "\"nowhere\" is no API address"),
+        ("nowhere", "\"nowhere\" is not an API address"),
         ("ftp://example.org/v1", "is not an http(s) address"),
     ] {
         desk.set("HCLOUD_ENDPOINT", endpoint);

@@ -52,7 +52,7 @@ async fn missing_and_invalid_arguments_are_reported_before_anything_is_created()
     for (arguments, expected) in [
         (raw(&[]), &["--url <URL>", "--file <FILE>"][..]),
         (raw(&["--url", "https://a/x", "--file", "x"]), &["cannot be used with"]),
-        (raw(&["--url", "/tmp/x"]), &["is no web address", "--file"]),
+        (raw(&["--url", "/tmp/x"]), &["is not a web address", "--file"]),
         (raw(&["--url", "https://a/x", "--name", "a b"]), &["is no name for an image"]),
         (raw(&["--url", "https://a/x", "--sha256", short]), &["it must have 64 hex digits"]),
         (raw(&["--url", "https://a/x", "--compression", "rar"]), &["invalid value 'rar'", "zstd"]),
@@ -89,7 +89,7 @@ async fn missing_and_invalid_arguments_are_reported_before_anything_is_created()
     for (settings, expected) in [
         ("image: {talos_version: '1.12'}\n", "\"1.12\" is no version of Talos"),
         ("image: {name: 'a b'}\n", "is no name for an image"),
-        ("image: {factory: 'nowhere'}\n", "\"nowhere\" is no address"),
+        ("image: {factory: 'nowhere'}\n", "\"nowhere\" is not an address"),
         ("image: {talos_verson: v1.12.0}\n", "did you mean `talos_version`?"),
         ("image: {stall_timeout: 5}\n", "line 1"),
     ] {

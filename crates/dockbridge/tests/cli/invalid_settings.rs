@@ -15,8 +15,8 @@ async fn all_invalid_settings_are_named_at_once() {
     );
     let expected = [
         "Error: 6 settings are invalid:",
-        "line 2: `hetzner.endpoint`: \"api.hetzner.cloud/v1\" is no API address: write it with its \
-         scheme",
+        "line 2: `hetzner.endpoint`: \"api.hetzner.cloud/v1\" is not an API address: write it with \
+         its scheme",
         "line 4: `hetzner.locations`: `location` and `locations` are the same setting",
         "line 5: `docker.socket_path`: \"~/x.sock\": only shells expand `~`",
         "line 6: `activity.idle_timeout`: \"0s\" would delete each machine at once",

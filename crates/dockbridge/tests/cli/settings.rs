@@ -120,7 +120,7 @@ async fn config_shows_all_settings_without_the_token() {
     let absent = absent.to_str().unwrap();
     desk.dockbridge(&["--config", absent, "config", "show"])
         .await
-        .failed(1, &[&format!("there is no settings file {absent}")]);
+        .failed(1, &[&format!("the settings file {absent} does not exist")]);
     std::fs::remove_file(path).unwrap();
     desk.dockbridge(&["config", "validate"])
         .await

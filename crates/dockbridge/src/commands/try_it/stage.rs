@@ -72,8 +72,9 @@ pub fn temporary_directory() -> Outcome<TempDir> {
 impl Stage {
     pub fn new(directory: &Path, cloud: &Cloud, idle_timeout: Duration) -> Outcome<Self> {
         let endpoint = cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint());
-        let url =
-            endpoint.parse().map_err(|_| Failure::new(format!("{endpoint:?} is no address")))?;
+        let url = endpoint
+            .parse()
+            .map_err(|_| Failure::new(format!("{endpoint:?} is not an address")))?;
         let client = Client::new(url, SecretString::from(cloud.token().to_owned()))
             .map_err(|error| Failure::new(with_causes(&error)))?;
         let socket = directory.join("home/run/default/docker.sock");

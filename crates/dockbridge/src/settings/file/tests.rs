@@ -116,9 +116,9 @@ fn docker_endpoint_can_be_a_port_and_bind_mounts_remote() {
     assert_eq!(settings.docker.proxy_port, NonZeroU16::new(80));
     assert_eq!(settings.gateway.bind_mounts, BindMounts::Refuse);
     for (text, words) in [
-        ("docker: {proxy_port: 0}\n", "0 is no port: choose 1 to 65535"),
-        ("docker: {proxy_port: 65536}\n", "65536 is no port"),
-        ("docker: {proxy_port: http}\n", "http is no port"),
+        ("docker: {proxy_port: 0}\n", "\"0\" is not a port: choose 1 to 65535"),
+        ("docker: {proxy_port: 65536}\n", "\"65536\" is not a port"),
+        ("docker: {proxy_port: http}\n", "\"http\" is not a port"),
         ("gateway: {bind_mounts: local}\n", "\"local\" is neither `refuse` nor `remote`"),
     ] {
         let message = refusal(text, &[]);
@@ -169,8 +169,8 @@ fn what_keeps_a_machine_is_set_in_words_and_checked() {
         ("lock: {action: suspend}\n", "\"suspend\" is none of `shutdown`, `shorten` and `ignore`"),
         ("activity: {containers: stay}\n", "\"stay\" is none of `timeout`, `keep` and `ignore`"),
         ("activity: {max_lifetime: 5m}\n", "\"5m\" is too short for a machine: choose 10m or more"),
-        ("activity: {budget: much}\n", "\"much\" is no amount: write it as 20 or 12.50"),
-        ("activity: {budget: 0}\n", "0 is no budget: choose 0.01 to 1000000, or none"),
+        ("activity: {budget: much}\n", "\"much\" is not an amount: write it as 20 or 12.50"),
+        ("activity: {budget: 0}\n", "0 is not a budget: choose 0.01 to 1000000, or none"),
         ("activity: {keep_paid_hour: often}\n", "\"often\" is neither `true` nor `false`"),
     ] {
         let message = refusal(text, &[]);
@@ -229,7 +229,7 @@ fn each_senseless_value_is_refused_by_name() {
         ("hetzner: {token_command: ' '}", "hetzner.token_command", "it is empty"),
         ("hetzner: {location: fsn1, locations: [nbg1]}", "hetzner.locations", "the same setting"),
         ("hetzner: {server_types: [a], server_type: b}", "hetzner.server_type", "the same setting"),
-        ("hetzner: {volume_size: big}", "hetzner.volume_size", "\"big\" is no size"),
+        ("hetzner: {volume_size: big}", "hetzner.volume_size", "\"big\" is not a size"),
         ("keepalive: {interval: 5m}", "keepalive.interval", "does not renew a lease of 5m"),
         ("machine: {provider: azure}", "machine.provider", "neither `hetzner` nor `ssh`"),
         ("{machine: {provider: hetzner}, ssh: {host: a@b}}", "ssh.host", "does not use this host"),

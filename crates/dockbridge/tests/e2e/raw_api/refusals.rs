@@ -84,10 +84,8 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     stage.docker(&create).await.failed_with("`o: bind` is a bind mount");
     let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,\
                  volume-opt=device=/etc";
-    stage
-        .docker(&["run", "--rm", "--mount", mount, "tiny", "true"])
-        .await
-        .failed_with("`o: bind` is a bind mount");
+    let mounted = stage.docker(&["run", "--rm", "--mount", mount, "tiny", "true"]).await;
+    mounted.failed_with("`o: bind` is a bind mount");
     let raw = blocking(move || {
         let body = json!({
             "Name": "layered",

@@ -147,8 +147,8 @@ fn web_address(text: &str) -> Result<Url, String> {
     match text.parse::<Url>() {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         _ => Err(format!(
-            "{text:?} is no web address: it must begin with http:// or https://; use --file for a \
-             file on this computer"
+            "{text:?} is not a web address: it must begin with http:// or https://; use --file for \
+             a file on this computer"
         )),
     }
 }
