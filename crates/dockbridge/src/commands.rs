@@ -7,6 +7,7 @@ mod context;
 mod cost;
 mod image;
 mod init;
+#[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod local_cloud;
 mod pin;
 mod ports;
@@ -15,6 +16,7 @@ mod start;
 mod status;
 mod stop;
 mod sweep;
+#[cfg(all(feature = "local-cloud", target_os = "linux"))]
 mod try_it;
 mod volume;
 mod wake;
@@ -25,52 +27,52 @@ use clap::Subcommand;
 use crate::failure::Outcome;
 use crate::resolved::GlobalArgs;
 
-/// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Set up: token, owner id, login key, docker context
+    /// Set up token, owner id, login key and docker context
     Init(init::Args),
     /// Serve the Docker socket; the first docker command creates the machine
     Start(start::Args),
     /// Show machine, tunnel, ports, cost, and what happens next
     Status(status::Args),
-    /// Tell what keeps the machine, how it would end, and what comes next
+    /// Explain what keeps the machine, what will end it, and what happens next
     Why(why::Args),
-    /// Keep the machine whether it is used or not
+    /// Keep the machine, whether it is used or not
     Pin(pin::Args),
-    /// Take the pin off
+    /// Remove the pin
     Unpin,
-    /// What a month costs, by the cloud's own prices
+    /// Show what a month costs, at the cloud's own prices
     Cost(cost::Args),
-    /// Every call that changed the cloud: when, who, why, what came of it
+    /// List every call that changed the cloud: when, who, why, with what result
     Audit(audit::Args),
-    /// End the daemon; the machine goes on until its lease ends
+    /// Stop the daemon; the machine runs on until its lease ends
     Stop(stop::Args),
-    /// Create or connect the machine now
+    /// Create the machine now, or connect to it
     Wake,
-    /// Show where containers answer on this computer and what passed; add or remove forwards
+    /// Show published ports and their traffic; add or remove forwards
     Ports(ports::Args),
-    /// The machine behind this profile
+    /// Show, create, destroy or log in to this profile's machine
     #[command(subcommand)]
     Server(server::Command),
-    /// The volume with docker's data
+    /// Show, grow or delete the volume with docker's data
     #[command(subcommand)]
     Volume(volume::Command),
-    /// Build any operating system's image into a snapshot; list, delete and prune those
+    /// Build disk images of any operating system into snapshots; list and delete them
     #[command(subcommand)]
     Image(image::Command),
-    /// List what of ours is left over in the cloud project, and remove it
+    /// List orphans in the cloud project, and remove them
     Sweep(sweep::Args),
-    /// See the whole story on a local cloud, without an account
+    /// Run the whole story on a local cloud, without an account
+    #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     Try(try_it::Args),
-    /// Run a Hetzner Cloud on this host
+    /// Run a Hetzner Cloud API on this host
+    #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     LocalCloud(local_cloud::Args),
     /// Show and check the settings
     #[command(subcommand)]
     Config(config::Command),
 }
 
-/// Runs one command.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     match command {
         Command::Init(arguments) => init::run(arguments, global).await,
@@ -88,7 +90,9 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         Command::Volume(command) => volume::run(command, global).await,
         Command::Image(command) => image::run(command, global).await,
         Command::Sweep(arguments) => sweep::run(arguments, global).await,
+        #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::Try(arguments) => try_it::run(arguments).await,
+        #[cfg(all(feature = "local-cloud", target_os = "linux"))]
         Command::LocalCloud(arguments) => local_cloud::run(arguments).await,
         Command::Config(command) => config::run(command, global),
     }

@@ -1,10 +1,10 @@
-//! Who this computer is to a cloud project, and what lets it in: owner id, API token, API address
-//! and login key. A command that looks finds what there is; only one that makes something makes
-//! them.
+//! This computer's identity in a cloud project and its secrets: owner id, API token, API address
+//! and login key. A command that only looks uses what exists; only a command that creates
+//! something creates them.
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use machine::{Owner, Profile};
 use russh::keys::PrivateKey;
@@ -16,45 +16,10 @@ use crate::paths::{unwritable, write_private};
 use crate::resolved::Resolved;
 use crate::settings::token::{Source, Token};
 use crate::settings::{Origin, api_address};
-
-/// The token that this process uses: what is said when the cloud refuses it depends on its source.
-static USED: OnceLock<Used> = OnceLock::new();
-
-struct Used {
-    source: Source,
-    /// Kept by `init`, and not used because the source wins.
-    passed_over: Option<PathBuf>,
-}
-
-/// What to do about a token that the cloud refuses, by where it comes from.
-pub fn refused_token_hints(generic: &str) -> Vec<String> {
-    let Some(Used { source, passed_over }) = USED.get() else { return vec![generic.to_owned()] };
-    let instead = match source {
-        Source::Variable(name) => format!("unset {name}, or set it to a valid token"),
-        Source::Setting => "take it out of the settings, or write a valid one".to_owned(),
-        Source::Command => "change the command, or leave the setting out".to_owned(),
-        Source::Kept(_) | Source::Argument | Source::Input => return vec![generic.to_owned()],
-    };
-    match passed_over {
-        Some(kept) => {
-            vec![format!(
-                "the token comes from {source}, which wins over the one that `init` keeps \
-                in {}: {instead}",
-                kept.display()
-            )]
-        }
-        None => vec![
-            generic.to_owned(),
-            format!(
-                "the token comes from {source}, which wins over \
-            one that `init` keeps: {instead}"
-            ),
-        ],
-    }
-}
+use crate::token_hints;
 
 impl Resolved {
-    /// The owner's id, made if there is none yet.
+    /// The owner id, created if there is none yet.
     pub fn owner(&self) -> Outcome<Owner> {
         if let Some(owner) = self.known_owner()? {
             return Ok(owner);
@@ -64,51 +29,54 @@ impl Resolved {
         Ok(owner)
     }
 
-    /// The owner's id; `None` while nothing was ever made by this user.
+    /// The owner id; `None` while this user has never created anything.
     pub fn known_owner(&self) -> Outcome<Option<Owner>> {
         let path = self.paths.owner();
         match fs::read_to_string(&path) {
             Ok(text) => Owner::parse(&text).map(Some).map_err(|error| {
                 Failure::new(format!("{}: {error}", path.display()))
-                    .hint("put the id back that `init` printed")
+                    .hint("write the id that `init` printed into the file")
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", path.display()))),
+            Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))),
         }
     }
 
-    /// Writes the owner's id down.
+    /// Saves the owner id.
     pub fn keep_owner(&self, owner: &Owner) -> Outcome {
         let path = self.paths.owner();
         write_private(&path, format!("{owner}\n").as_bytes())
             .map_err(|error| unwritable(&path, &error))
     }
 
-    /// The API token: settings and environment, a command, or the file that `init` wrote.
+    /// The API token: from settings and environment, a command, or the file that `init` wrote.
     pub fn token(&self) -> Outcome<SecretString> {
         let kept = self.kept_token()?;
-        let (token, passed_over) = match (self.set_token()?, kept) {
+        let (token, overridden) = match (self.set_token()?, kept) {
             (Some(set), kept) => (set, kept),
             (None, Some(kept)) => (kept, None),
             (None, None) => {
-                return Err(Failure::new("there is no Hetzner API token")
-                    .hint(
-                        "make one with Read & Write in the Hetzner Cloud console, then run \
-                         `dockbridge init` or set HCLOUD_TOKEN",
-                    )
-                    .hint("`dockbridge try` needs no account"));
+                let failure = Failure::new("no Hetzner API token is configured").hint(
+                    "create one with Read & Write in the Hetzner Cloud console, then run \
+                     `dockbridge init` or set HCLOUD_TOKEN",
+                );
+                let has_try = cfg!(all(feature = "local-cloud", target_os = "linux"));
+                return Err(match has_try {
+                    true => failure.hint("`dockbridge try` needs no account"),
+                    false => failure,
+                });
             }
         };
-        let passed_over = passed_over.and_then(|token| match token.source {
+        let overridden = overridden.and_then(|token| match token.source {
             Source::Kept(path) => Some(path),
             _ => None,
         });
         let secret = sendable(&token)?;
-        let _ = USED.set(Used { source: token.source, passed_over });
+        token_hints::remember(token.source, overridden);
         Ok(secret)
     }
 
-    /// A token that settings or environment name.
+    /// A token named by settings or environment.
     fn set_token(&self) -> Outcome<Option<Token>> {
         let hetzner = &self.settings.hetzner;
         if let Some(token) = &hetzner.api_token {
@@ -117,19 +85,18 @@ impl Resolved {
         hetzner.token_command.as_deref().map(run_token_command).transpose()
     }
 
-    /// The token that `init` keeps for this profile, or the default profile's where it has none.
+    /// The token that `init` saved for this profile, else the one of the default profile.
     fn kept_token(&self) -> Outcome<Option<Token>> {
         let path = self.paths.token(&self.keeper());
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(Token::new(&text, Source::Kept(path)))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(format!("{} cannot be read: {error}", path.display()))),
+            Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))),
         }
     }
 
-    /// What wins over the token that `init` keeps, if anything does: the next command would not use
-    /// that one.
-    pub fn wins_over_kept(&self) -> Option<Source> {
+    /// What overrides the token that `init` saves, if anything does.
+    pub fn overrides_kept(&self) -> Option<Source> {
         let hetzner = &self.settings.hetzner;
         match (&hetzner.api_token, &hetzner.token_command) {
             (Some(token), _) => Some(token.source.clone()),
@@ -138,7 +105,7 @@ impl Resolved {
         }
     }
 
-    /// The profile whose kept token this one uses.
+    /// The profile whose saved token this one uses.
     fn keeper(&self) -> Profile {
         match self.paths.token(&self.profile).exists() {
             true => self.profile.clone(),
@@ -146,19 +113,19 @@ impl Resolved {
         }
     }
 
-    /// Where `init` keeps the token that is used, if it keeps one.
+    /// Where `init` saved the token that is used, if it saved one.
     pub fn kept_token_file(&self) -> Option<PathBuf> {
         Some(self.paths.token(&self.keeper())).filter(|path| path.exists())
     }
 
-    /// The API address. A kept token goes to the address that it was checked with, unless the
-    /// environment or the profile's own settings say otherwise.
+    /// The API address. A saved token is only sent to the address that it was checked with, unless
+    /// the environment or the profile's own settings name another.
     pub fn endpoint(&self) -> String {
         let set = self.settings.hetzner.endpoint.as_ref();
         if let Some(endpoint) = set.filter(|endpoint| endpoint.origin != Origin::File) {
             return endpoint.url.clone();
         }
-        let kept = match self.wins_over_kept() {
+        let kept = match self.overrides_kept() {
             None => fs::read_to_string(self.paths.endpoint(&self.keeper())).ok(),
             Some(_) => None,
         };
@@ -167,7 +134,7 @@ impl Resolved {
             .unwrap_or_else(|| self.endpoint_of_file())
     }
 
-    /// The API address for a new token: the one that is set, or the one that the last token had.
+    /// The API address for a new token: the configured one, or the one of the last token.
     pub fn endpoint_for_new_token(&self) -> String {
         match &self.settings.hetzner.endpoint {
             Some(endpoint) => endpoint.url.clone(),
@@ -175,14 +142,14 @@ impl Resolved {
         }
     }
 
-    /// An address in the settings that is not used, since the kept token was checked with another.
+    /// Warns of an address in the settings that is not used, because the saved token was checked
+    /// with another one.
     pub fn endpoint_not_used(&self) -> Option<String> {
         let set = self.settings.hetzner.endpoint.as_ref()?;
         (set.url != self.endpoint()).then(|| {
             format!(
-                "`hetzner.endpoint`: {} is not used: the token that `init` keeps for profile {} \
-                    was \
-                 checked with {}; `dockbridge init` again changes both",
+                "`hetzner.endpoint`: {} is not used: the token that `init` saved for profile {} \
+                 was checked with {}; run `dockbridge init` again to change both",
                 set.url,
                 self.profile,
                 self.endpoint()
@@ -197,10 +164,10 @@ impl Resolved {
             .map_or_else(|| hetzner::DEFAULT_ENDPOINT.to_owned(), |endpoint| endpoint.url.clone())
     }
 
-    /// Keeps a token for this profile, and with it the address that it was checked with.
+    /// Saves a token for this profile, with the address that it was checked with.
     pub fn keep_token(&self, token: &SecretString, endpoint: &str) -> Outcome<PathBuf> {
         let (path, address) = (self.paths.token(&self.profile), self.paths.endpoint(&self.profile));
-        // Without it, the token would go where the settings lead: it never goes there by mistake.
+        // Written first: without it the token would be sent to the settings' address.
         write_private(&address, format!("{endpoint}\n").as_bytes())
             .map_err(|error| unwritable(&address, &error))?;
         write_private(&path, token.expose_secret().as_bytes())
@@ -208,7 +175,7 @@ impl Resolved {
         Ok(path)
     }
 
-    /// The login key, made if there is none yet.
+    /// The login key, created if there is none yet.
     pub fn login_key(&self) -> Outcome<Arc<PrivateKey>> {
         match self.known_login_key()? {
             Some(key) => Ok(key),
@@ -221,25 +188,25 @@ impl Resolved {
         }
     }
 
-    /// The login key; `None` if none was made yet.
+    /// The login key; `None` if none was created yet.
     pub fn known_login_key(&self) -> Outcome<Option<Arc<PrivateKey>>> {
         let own = self.paths.private_key();
         let path = self.settings.ssh.private_key_path.as_ref().unwrap_or(&own);
         let unusable = |what: &str, error: &dyn std::error::Error| {
-            Failure::new(format!("the private key {} cannot be {what}: {error}", path.display()))
-                .hint("change `ssh.private_key_path`, or leave it out for a key of our own")
+            Failure::new(format!("cannot {what} the private key {}: {error}", path.display()))
+                .hint("change `ssh.private_key_path`, or remove it to use dockbridge's own key")
         };
         match fs::read_to_string(path) {
             Ok(text) => PrivateKey::from_openssh(&text)
                 .map(|key| Some(Arc::new(key)))
-                .map_err(|error| unusable("used", &error)),
+                .map_err(|error| unusable("use", &error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && *path == own => Ok(None),
             Err(error) => Err(unusable("read", &error)),
         }
     }
 
-    /// A login key for a command that takes a machine down without logging in, or fails to:
-    /// whatever is wrong with the real one does not keep a server alive.
+    /// A login key for a command that takes a machine down. Such a command need not log in: an
+    /// unusable login key must not keep a server alive.
     pub fn login_key_or_another(&self) -> Outcome<Arc<PrivateKey>> {
         match self.known_login_key() {
             Ok(Some(key)) => Ok(key),
@@ -248,23 +215,21 @@ impl Resolved {
     }
 }
 
-/// The secret, or what is wrong with it.
+/// The secret, or the reason why it cannot be sent.
 pub fn sendable(token: &Token) -> Outcome<SecretString> {
     token.sendable().map_err(|error| {
         let failure = Failure::new(error.to_string());
         match token.source {
-            Source::Kept(_) | Source::Input => failure.hint(
-                "copy it once more from the Hetzner \
-                Cloud console, then run `dockbridge init`",
-            ),
-            _ => failure.hint("copy it once more from the Hetzner Cloud console"),
+            Source::Kept(_) | Source::Input => failure
+                .hint("copy it again from the Hetzner Cloud console, then run `dockbridge init`"),
+            _ => failure.hint("copy it again from the Hetzner Cloud console"),
         }
     })
 }
 
 fn new_key() -> Outcome<(Arc<PrivateKey>, String)> {
     let unmade = |error: &dyn std::error::Error| {
-        Failure::new(format!("an SSH key cannot be made: {}", with_causes(error)))
+        Failure::new(format!("cannot create an SSH key: {}", with_causes(error)))
     };
     let key = machine::generate_key("dockbridge").map_err(|error| unmade(&error))?;
     let text = key.to_openssh(LineEnding::LF).map_err(|error| unmade(&error))?.to_string();
@@ -276,11 +241,8 @@ fn run_token_command(command: &str) -> Outcome<Token> {
     let output = Command::new("sh").args(["-c", command]).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() || text.trim().is_empty() {
-        return Err(Failure::new(
-            "the command of `hetzner.token_command` printed no \
-            token",
-        )
-        .hint("run it by hand to see why"));
+        return Err(Failure::new("the command of `hetzner.token_command` printed no token")
+            .hint("run it in a shell to see why"));
     }
     Ok(Token::new(&text, Source::Command))
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use machine::{AfterCallOff, MachineError, Problem};
 use tunnel::ConnectError;
 
-use crate::credentials::refused_token_hints;
 use crate::output::with_arguments;
+use crate::token_hints::refused_token_hints;
 
 /// No daemon answered, or no machine.
 pub const NOT_RUNNING: u8 = 3;

@@ -1,5 +1,5 @@
-//! The text that moves an owner to a second computer: the owner id, and the address of the API
-//! where it is not the public one. The token is not in it: it is given to `init` on its own.
+//! The text that takes an owner to a second computer: the owner id, and the API address where it
+//! is not the public one. It contains no token; `init` takes the token separately.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,33 +8,33 @@ use machine::Owner;
 
 use crate::settings::api_address;
 
-/// An owner on the way to another computer. Written as `OWNER-CHECK` or `OWNER-CHECK@ADDRESS`.
+/// An owner to join from another computer. Written as `OWNER-CHECK` or `OWNER-CHECK@ADDRESS`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Whose machines.
+    /// Owner of the machines.
     pub owner: Owner,
-    /// The API; `None` for the public one.
+    /// API address; `None` for the public one.
     pub endpoint: Option<String>,
 }
 
-/// A text that is none.
+/// A text that `init --join` cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no text of `init --join`: {why}")]
+#[error("{given:?} is not a text from `dockbridge init`: {why}")]
 pub struct NoInvitation {
     given: String,
     why: String,
 }
 
 impl Invitation {
-    /// For the machines that this owner has at this address.
+    /// Invites to this owner's machines at this address.
     pub fn new(owner: Owner, endpoint: &str) -> Self {
         let is_public = endpoint.trim_end_matches('/') == hetzner::DEFAULT_ENDPOINT;
         Self { owner, endpoint: (!is_public).then(|| endpoint.to_owned()) }
     }
 }
 
-/// Four letters that a typing error changes (FNV-1a, mixed as in SplitMix64, since the last bytes
-/// would change few bits): a wrong owner id would look as if there were no machine.
+/// Four check letters that a typing error changes: with a wrong owner id there would seem to be no
+/// machine. FNV-1a, mixed as in SplitMix64, because the last bytes would change few bits.
 fn check(owner: &Owner, endpoint: Option<&str>) -> String {
     let text = format!("{owner}@{}", endpoint.unwrap_or_default());
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
@@ -66,17 +66,14 @@ impl FromStr for Invitation {
             None => (text, None),
         };
         let (owner, given) = who.split_once('-').ok_or_else(|| {
-            wrong(
-                "copy the whole text that `dockbridge init` \
-                printed on the other computer",
-            )
+            wrong("copy the whole text that `dockbridge init` printed on the other computer")
         })?;
         let owner = Owner::parse(owner).map_err(|error| wrong(&error.to_string()))?;
         if let Some(Err(why)) = endpoint.as_deref().map(api_address) {
             return Err(wrong(&why));
         }
         if check(&owner, endpoint.as_deref()) != given {
-            return Err(wrong("its check letters do not fit, so there is a typing error in it"));
+            return Err(wrong("its check letters do not match, so it contains a typing error"));
         }
         Ok(Self { owner, endpoint })
     }

@@ -1,4 +1,4 @@
-//! The daemon's log: on standard error, which is the terminal of `start` or the file of `start
+//! The daemon's log, on standard error: the terminal of `start`, or the log file of `start
 //! --detach`. The file is rotated, so that it never fills a disk.
 
 use std::fs::File;
@@ -12,20 +12,17 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::failure::{Failure, Outcome};
 use crate::settings::Settings;
 
-/// Bytes of the file before it is rotated. A month of a busy daemon at the level `info` is less.
+/// Size in bytes at which the file is rotated. A month of a busy daemon at level `info` is less.
 const LONGEST: u64 = 5 * 1024 * 1024;
-/// Files behind it, `daemon.log.1` being the newest.
+/// Number of rotated files; `daemon.log.1` is the newest.
 const KEPT: u32 = 2;
 
-/// Begins to log at the level of the settings. `file` is what standard error goes to, if that is a
-/// file to be rotated.
+/// Starts logging at the settings' level. `file` is the file behind standard error, if that is one
+/// to rotate.
 pub fn begin(settings: &Settings, file: Option<PathBuf>) -> Outcome {
     let filter = EnvFilter::try_new(&settings.logging.level).map_err(|error| {
-        Failure::new(format!(
-            "`logging.level` is not understood: \
-            {error}"
-        ))
-        .hint("write error, warn, info, debug or trace")
+        Failure::new(format!("`logging.level` is invalid: {error}"))
+            .hint("write error, warn, info, debug or trace")
     })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -39,7 +36,7 @@ pub fn begin(settings: &Settings, file: Option<PathBuf>) -> Outcome {
     installed.map_err(|error| Failure::new(error.to_string()))
 }
 
-/// Standard error, whose file is moved aside when it has grown.
+/// Standard error, with rotation of its file.
 #[derive(Debug, Clone)]
 struct Rotated(Arc<Mutex<Size>>);
 
@@ -63,8 +60,8 @@ impl Rotated {
         if size.bytes < size.longest {
             return;
         }
-        // Where the file cannot be moved aside, as on a full disk, it is tried again after as much
-        // again.
+        // If the file cannot be rotated (full disk), the next attempt follows after the same
+        // number of bytes.
         size.bytes = 0;
         if let Some(file) = &size.file {
             let _ = rotate(file);
@@ -92,8 +89,8 @@ impl io::Write for Rotated {
     }
 }
 
-/// Copies and empties the file, which this process and its parent hold open for appending: what
-/// they write next is at its beginning.
+/// Copies and empties the file. This process and its parent hold it open for appending, so their
+/// next write is at its beginning.
 fn rotate(file: &Path) -> io::Result<()> {
     let numbered = |number: u32| PathBuf::from(format!("{}.{number}", file.display()));
     for number in (1..KEPT).rev() {
@@ -114,8 +111,8 @@ mod tests {
 
     #[test]
     fn a_file_that_has_grown_is_moved_aside_and_the_oldest_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("daemon.log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("daemon.log");
         let mut appending = File::options().create(true).append(true).open(&path).unwrap();
         let rotated = Rotated::new(Some(path.clone()), 10);
         for text in ["first line", "second line", "third line", "4th"] {
@@ -123,7 +120,7 @@ mod tests {
             rotated.wrote(text.len());
         }
         let read =
-            |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+            |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap_or_default();
         assert_eq!(read("daemon.log"), "4th");
         assert_eq!(
             [read("daemon.log.1"), read("daemon.log.2"), read("daemon.log.3")],
@@ -133,8 +130,8 @@ mod tests {
 
     #[test]
     fn what_an_earlier_daemon_wrote_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("daemon.log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("daemon.log");
         std::fs::write(&path, "a long line").unwrap();
         Rotated::new(Some(path.clone()), 12).wrote(2);
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);

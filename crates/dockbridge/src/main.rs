@@ -1,8 +1,9 @@
-//! The command: arguments, output, exit codes. One file per command; what a command does is done by
-//! the crates below.
+//! The command line: arguments, output, exit codes. One file per command; the crates below do the
+//! work.
 
 #![forbid(unsafe_code)]
 
+mod cloud_access;
 mod commands;
 mod credentials;
 mod failure;
@@ -12,8 +13,9 @@ mod output;
 mod paths;
 mod resolved;
 mod settings;
-mod signals;
+mod shutdown;
 mod ssh_config;
+mod token_hints;
 
 use std::process::ExitCode;
 
@@ -36,9 +38,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let GlobalArgs { profile, config, socket } = &arguments.global;
     output::typed_with(profile, config.as_deref(), socket.as_deref());
-    // The daemon moves bytes on one thread: between threads a request is handed over four times
-    // each way, and bytes cost a third more of the processor. What blocks goes to threads of its
-    // own. A local cloud has machines to serve at the same time.
+    // The daemon moves bytes on one thread: with more threads a request is handed over four times
+    // in each direction, and bytes cost a third more CPU. Blocking calls run on threads of their
+    // own. A local cloud serves machines at the same time.
     let mut builder = match arguments.command {
         Command::Start(_) => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -46,17 +48,17 @@ fn main() -> ExitCode {
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("Error: no threads can be started: {error}"));
+            output::complain(&format!("Error: cannot start threads: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let outcome = runtime.block_on(commands::run(arguments.command, &arguments.global));
-    // A read of the terminal that nobody waits for any more must not keep us.
+    // A pending read of the terminal must not delay the exit.
     runtime.shutdown_background();
-    // Whoever keeps the output in a file is not to take half of it for the whole.
+    // An output that was cut short must not look complete.
     let outcome = outcome.and_then(|()| {
         output::written().map_err(|error| {
-            failure::Failure::new(format!("standard output cannot be written: {error}"))
+            failure::Failure::new(format!("cannot write standard output: {error}"))
         })
     });
     match outcome {

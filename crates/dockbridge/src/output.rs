@@ -1,4 +1,4 @@
-//! Printing. All that a user or a program reads goes through here.
+//! Printing. All output for users and programs goes through here.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -9,13 +9,13 @@ use daemon::Status;
 use daemon::client::Client;
 use machine::History;
 
-/// What has to stand behind `dockbridge` in a hint, so that the command means the same profile.
+/// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
 static GLOBAL_ARGUMENTS: OnceLock<String> = OnceLock::new();
-/// Why standard output could not be written; the first reason.
+/// The first error of writing standard output.
 static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Remembers with which arguments this command was typed. Those that the environment names as well
-/// need no mention.
+/// Records the arguments of this command. Arguments that the environment sets as well are left
+/// out.
 pub fn typed_with(profile: &str, config: Option<&Path>, socket: Option<&Path>) {
     let named = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
     let mut arguments = String::new();
@@ -33,7 +33,7 @@ pub fn typed_with(profile: &str, config: Option<&Path>, socket: Option<&Path>) {
     let _ = GLOBAL_ARGUMENTS.set(arguments);
 }
 
-/// As a shell takes it for one word.
+/// Quotes a text as one shell word.
 fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
     match text.chars().all(is_plain) {
@@ -42,7 +42,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Commands in a text, completed so that they work as they are printed.
+/// Completes the commands in a text, so that they work as printed.
 pub fn with_arguments(text: &str) -> String {
     match GLOBAL_ARGUMENTS.get().map(String::as_str) {
         None | Some("") => text.to_owned(),
@@ -51,7 +51,7 @@ pub fn with_arguments(text: &str) -> String {
 }
 
 fn completed(text: &str, arguments: &str) -> String {
-    // A story and a cloud of their own have no profile of the user's.
+    // `try` and `local-cloud` have no profile of the user's.
     let apart = ["try", "local-cloud", "--"];
     let mut pieces = text.split("`dockbridge ");
     let mut whole = pieces.next().unwrap_or_default().to_owned();
@@ -65,10 +65,10 @@ fn completed(text: &str, arguments: &str) -> String {
     whole
 }
 
-/// A line on standard output. A reader that went away is no error; whatever else goes wrong ends
-/// the command with an error, see [`written`].
+/// Prints a line on standard output. A closed pipe is no error; any other error makes the command
+/// fail, see [`written`].
 pub fn say(line: &str) {
-    // Programs read JSON, and get texts as they are.
+    // JSON is for programs and stays unchanged.
     let is_json = line.starts_with(['{', '[']);
     let line = if is_json { line.to_owned() } else { with_arguments(line) };
     let mut stdout = io::stdout().lock();
@@ -82,13 +82,13 @@ fn note(written: io::Result<()>) {
     }
 }
 
-/// Whether all that was said was written.
+/// Whether all lines were written.
 pub fn written() -> io::Result<()> {
     let unwritten = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
     unwritten.map_or(Ok(()), Err)
 }
 
-/// A line on standard error.
+/// Prints a line on standard error.
 pub fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{}", with_arguments(line));
 }
@@ -98,8 +98,7 @@ pub fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }
 }
 
-/// A stage that goes on, with how long it usually takes: `booting (cx23 in fsn1) for 12 s, usually
-/// 18 s`.
+/// The current phase, with its usual duration: `booting (cx23 in fsn1) for 12 s, usually 18 s`.
 pub fn running_stage(status: &Status, wakes: &History) -> Option<String> {
     let phase = status.phases.last().filter(|phase| !phase.over)?;
     let detail = phase.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
@@ -110,16 +109,15 @@ pub fn running_stage(status: &Status, wakes: &History) -> Option<String> {
     Some(format!("{}{detail} for {}{usual}", phase.words, seconds(phase.seconds)))
 }
 
-/// The stage that goes on, shown in place on a terminal; elsewhere each once, when it has lasted
-/// for a while.
+/// Shows the current phase: in place on a terminal, else once after it has lasted for a while.
 struct Running {
     is_terminal: bool,
-    /// Stages that have ended when the last one was shown.
+    /// Number of finished phases when the last line was printed.
     shown: Option<usize>,
 }
 
 impl Running {
-    /// Elsewhere than on a terminal a short stage is not worth a line of its own.
+    /// Seconds. Without a terminal, a shorter phase gets no line of its own.
     const WORTH_A_LINE: f64 = 3.0;
 
     fn show(&mut self, status: &Status, wakes: &History, ended: usize) {
@@ -144,11 +142,11 @@ impl Running {
     }
 }
 
-/// How long a command that is to wake the machine may take to ask for it.
+/// Ceiling for the time until a wake request reaches the daemon.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Prints the stages of a wake as they end, and the one that goes on with its usual time, until the
-/// machine is up or has failed; returns the last status.
+/// Prints the phases of a wake as they end, and the current one with its usual duration, until the
+/// machine is up or has failed. Returns the last status.
 pub async fn follow_wake(
     daemon: &Client,
     limit: Duration,
@@ -156,13 +154,13 @@ pub async fn follow_wake(
 ) -> Result<Status, daemon::client::ClientError> {
     let begun = tokio::time::Instant::now();
     let mut running = Running { is_terminal: std::io::stdout().is_terminal(), shown: None };
-    let (mut told, mut has_begun) = (0, false);
+    let (mut printed, mut has_begun) = (0, false);
     loop {
         let status = daemon.status().await?;
-        if status.phases.iter().filter(|phase| phase.over).count() > told {
+        if status.phases.iter().filter(|phase| phase.over).count() > printed {
             running.clear();
         }
-        for phase in status.phases.iter().filter(|phase| phase.over).skip(told) {
+        for phase in status.phases.iter().filter(|phase| phase.over).skip(printed) {
             let detail =
                 phase.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
             say(&format!(
@@ -170,21 +168,21 @@ pub async fn follow_wake(
                 format!("{}{detail}", phase.words),
                 seconds(phase.seconds)
             ));
-            told += 1;
+            printed += 1;
         }
         has_begun |= matches!(status.state.as_str(), "waking" | "lost");
-        let under_way = match status.state.as_str() {
+        let is_waking = match status.state.as_str() {
             "waking" | "lost" => true,
-            // A wake that has begun leads there only where an order called it off. Who asked for it
-            // may be a moment behind.
+            // A wake that has begun gets here only if it was canceled. Before that, the request
+            // may not have reached the daemon yet.
             "absent" | "releasing" => !has_begun && begun.elapsed() < BEGINS_WITHIN,
             _ => false,
         };
-        if !under_way || begun.elapsed() > limit {
+        if !is_waking || begun.elapsed() > limit {
             running.clear();
             return Ok(status);
         }
-        running.show(&status, wakes, told);
+        running.show(&status, wakes, printed);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -195,23 +193,21 @@ mod tests {
 
     #[test]
     fn commands_in_hints_mean_the_profile_that_was_typed() {
-        let told = |text| completed(text, "--profile m ");
+        let complete = |text| completed(text, "--profile m ");
         assert_eq!(
-            told(
-                "start it with `dockbridge \
-            start`"
-            ),
+            complete("start it with `dockbridge start`"),
             "start it with `dockbridge --profile m start`"
         );
         assert_eq!(
-            told(
-                "`dockbridge status` or `dockbridge \
-            stop`"
-            ),
+            complete("`dockbridge status` or `dockbridge stop`"),
             "`dockbridge --profile m status` or `dockbridge --profile m stop`"
         );
-        assert_eq!(told("`dockbridge try` needs no account"), "`dockbridge try` needs no account");
-        assert_eq!(told("no dockbridge serves /x"), "no dockbridge serves /x");
+        assert_eq!(
+            complete("`dockbridge try` needs no account"),
+            "`dockbridge try` needs no \
+         account"
+        );
+        assert_eq!(complete("no dockbridge serves /x"), "no dockbridge serves /x");
     }
 
     #[test]

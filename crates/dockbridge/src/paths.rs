@@ -1,6 +1,6 @@
-//! Where our files are. Settings, owner id, token and login key stand in the configuration folder;
-//! sockets in the runtime folder, which only their owner may enter. `DOCKBRIDGE_HOME` puts all of
-//! it under one folder.
+//! Where dockbridge keeps its files: settings, owner id, token and login key in the configuration
+//! directory, sockets in the runtime directory, which only its owner may enter. `DOCKBRIDGE_HOME`
+//! puts everything under one directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use machine::Profile;
 
 use crate::failure::Failure;
 
-/// The folders.
+/// dockbridge's directories.
 #[derive(Debug, Clone)]
 pub struct Paths {
     config: PathBuf,
@@ -18,13 +18,13 @@ pub struct Paths {
     run: PathBuf,
 }
 
-/// No home folder to be found.
+/// No home directory was found.
 #[derive(Debug, thiserror::Error)]
-#[error("the home folder is not known")]
+#[error("the home directory is unknown")]
 pub struct NoHome(#[from] etcetera::HomeDirError);
 
 impl Paths {
-    /// From the environment.
+    /// Reads the environment.
     pub fn find() -> Result<Self, NoHome> {
         if let Some(home) = std::env::var_os("DOCKBRIDGE_HOME").filter(|home| !home.is_empty()) {
             let home = std::path::absolute(&home).unwrap_or_else(|_| PathBuf::from(&home));
@@ -46,12 +46,12 @@ impl Paths {
         self.config.join("config.yaml")
     }
 
-    /// The owner id that `init` makes.
+    /// The owner id that `init` creates.
     pub fn owner(&self) -> PathBuf {
         self.config.join("owner")
     }
 
-    /// Where `init` keeps what belongs to one profile: its token and the endpoint of that token.
+    /// Where `init` saves the files of one profile: its token and the token's endpoint.
     pub fn kept(&self, profile: &Profile) -> PathBuf {
         match profile.to_string().as_str() {
             "default" => self.config.clone(),
@@ -59,22 +59,22 @@ impl Paths {
         }
     }
 
-    /// The token of a profile, when `init` was given one.
+    /// The token of a profile, if `init` saved one.
     pub fn token(&self, profile: &Profile) -> PathBuf {
         self.kept(profile).join("token")
     }
 
-    /// The API address that a profile's token was checked with, when the settings name another.
+    /// The API address that a profile's token was checked with, if it is not the default.
     pub fn endpoint(&self, profile: &Profile) -> PathBuf {
         self.kept(profile).join("endpoint")
     }
 
-    /// The login key that `init` makes.
+    /// The login key that `init` creates.
     pub fn private_key(&self) -> PathBuf {
         self.config.join("ssh_ed25519")
     }
 
-    /// What one profile remembers; all of it may be lost.
+    /// What one profile remembers; losing it does no harm.
     pub fn profile_state(&self, profile: &Profile) -> PathBuf {
         self.state.join(profile.to_string())
     }
@@ -89,41 +89,41 @@ impl Paths {
         self.state.join("images")
     }
 
-    /// The state of a local cloud that runs on its own.
+    /// The state of `dockbridge local-cloud`.
+    #[cfg(all(feature = "local-cloud", target_os = "linux"))]
     pub fn local_cloud(&self) -> PathBuf {
         self.state.join("local-cloud")
     }
 
-    /// The Docker socket of a profile, unless the settings say otherwise.
+    /// The Docker socket of a profile, if the settings name no other.
     pub fn docker_socket(&self, profile: &Profile) -> PathBuf {
         self.run.join(profile.to_string()).join("docker.sock")
     }
 }
 
-/// Makes a folder that only its owner may enter; one that exists is left as it is.
-pub fn make_private_folder(path: &Path) -> io::Result<()> {
+/// Creates a directory that only its owner may enter; an existing one stays as it is.
+pub fn make_private_directory(path: &Path) -> io::Result<()> {
     platform::private_file::create_dir(path)
 }
 
-/// What a person is told when one of our files cannot be made.
+/// The failure when one of dockbridge's files cannot be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::new(format!("{} cannot be written: {error}", path.display()));
+    let failure = Failure::new(format!("cannot write {}: {error}", path.display()));
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint(
-            "the disk is full: free some space, or let DOCKBRIDGE_HOME name a folder \
-                on another disk",
+            "the disk is full: free some space, or set DOCKBRIDGE_HOME to a directory on another \
+             disk",
         ),
         _ => failure.hint(
-            "let DOCKBRIDGE_HOME name a folder that you may write to; all of our \
-            files go there",
+            "set DOCKBRIDGE_HOME to a writable directory; dockbridge keeps all its files there",
         ),
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file that only its owner may read, completely or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        make_private_folder(folder)?;
+    if let Some(directory) = path.parent() {
+        make_private_directory(directory)?;
     }
     platform::private_file::write(path, content)
 }
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_readable_by_its_owner_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/token");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/er/token");
         write_private(&path, b"s3cret").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(

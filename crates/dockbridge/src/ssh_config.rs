@@ -1,6 +1,6 @@
-//! A host of the user's own, as OpenSSH reads it: `ssh -G` says what the user's `ssh_config` means
-//! for it, aliases, ports, users, jump hosts, identities, agents and known hosts included. Without
-//! an OpenSSH client only what was typed counts.
+//! The user's own host as OpenSSH sees it: `ssh -G` evaluates the user's `ssh_config` for it,
+//! including aliases, ports, users, jump hosts, identities, agents and known hosts. Without an
+//! OpenSSH client only the typed text counts.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tunnel::{Endpoint, HostKeys, Identity, Transport};
 
 use crate::failure::{Failure, Outcome};
 
-/// What a user types for a host: `[ssh://][user@]host[:port]`.
+/// A host as the user types it: `[ssh://][user@]host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     user: Option<String>,
@@ -18,26 +18,26 @@ pub struct Destination {
     port: Option<u16>,
 }
 
-/// How a host is reached, whom to trust there and who logs in.
+/// How to reach a host, which keys to trust and how to log in.
 #[derive(Debug)]
 pub struct Target {
-    /// Where.
+    /// Address and port.
     pub endpoint: Endpoint,
-    /// By which way.
+    /// Transport to it.
     pub transport: Transport,
-    /// Whom to trust.
+    /// Host keys to trust.
     pub host_keys: HostKeys,
-    /// Who logs in.
+    /// Login.
     pub identity: Identity,
 }
 
 impl Destination {
-    /// Reads it. An IPv6 address with a port stands in brackets.
+    /// Parses it. An IPv6 address with a port stands in brackets.
     pub fn parse(text: &str) -> Outcome<Self> {
         Self::read(text).ok_or_else(|| {
-            Failure::new(format!("{text:?} is no host")).hint(
-                "write it as user@address, user@address:port or ssh://user@address:port, \
-                    IPv6 in brackets, or as an alias of your ssh_config",
+            Failure::new(format!("{text:?} is not a host")).hint(
+                "write it as user@address, user@address:port or ssh://user@address:port, IPv6 in \
+                 brackets, or as an alias from your ssh_config",
             )
         })
     }
@@ -55,7 +55,7 @@ impl Destination {
                 .filter(|(host, _)| !host.contains(':'))
                 .map_or((rest, None), |(host, port)| (host, Some(port))),
         };
-        // What begins with a dash is an option of `ssh`.
+        // `ssh` would read a leading dash as an option.
         let is_word = |word: &str| {
             !word.is_empty()
                 && !word.starts_with('-')
@@ -69,7 +69,7 @@ impl Destination {
         })
     }
 
-    /// What it means here. `config` is another `ssh_config` than the user's own, as for `ssh -F`.
+    /// Resolves it. `config` is another `ssh_config` than the user's own, as with `ssh -F`.
     pub fn resolve(&self, config: Option<&Path>, home: &Path) -> Outcome<Target> {
         let mut ssh = Command::new("ssh");
         ssh.arg("-G").args(config.iter().flat_map(|file| [Path::new("-F"), file]));
@@ -95,23 +95,20 @@ impl Destination {
             }
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-                Err(Failure::new(format!(
-                    "your ssh_config cannot be read: \
-                    {said}"
-                ))
-                .hint(format!("try `ssh -G {}`", self.host)))
+                Err(Failure::new(format!("cannot read your ssh_config: {said}"))
+                    .hint(format!("run `ssh -G {}` to see the error", self.host)))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => self.as_typed(home),
-            Err(error) => Err(Failure::new(format!("ssh cannot be run: {error}"))),
+            Err(error) => Err(Failure::new(format!("cannot run ssh: {error}"))),
         }
     }
 
-    /// Without an OpenSSH client there is nothing that reads `ssh_config`.
+    /// Without an OpenSSH client nothing reads `ssh_config`.
     fn as_typed(&self, home: &Path) -> Outcome<Target> {
         let user = self.user.clone().ok_or_else(|| {
-            Failure::new(format!("the user of {} is not known", self.host)).hint(
-                "write user@host, or install an OpenSSH client, which reads aliases and \
-                    users from your ssh_config",
+            Failure::new(format!("the user name for {} is unknown", self.host)).hint(
+                "write user@host, or install an OpenSSH client, which reads aliases and users from \
+                 your ssh_config",
             )
         })?;
         let ssh = home.join(".ssh");
@@ -128,7 +125,7 @@ impl Destination {
     }
 }
 
-/// What `ssh -G` prints: a line for each option, with its name in lower case.
+/// Output of `ssh -G`: one line per option, its name in lower case.
 struct Answer<'a> {
     text: &'a str,
     typed: &'a str,
@@ -140,7 +137,8 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn target(&self) -> Outcome<Target> {
-        let missing = |what: &str| Failure::new(format!("`ssh -G {}` says no {what}", self.typed));
+        let missing =
+            |what: &str| Failure::new(format!("`ssh -G {}` reports no {what}", self.typed));
         let endpoint = Endpoint {
             host: self.first("hostname").ok_or_else(|| missing("host name"))?.to_owned(),
             port: self
@@ -165,7 +163,7 @@ impl Answer<'_> {
             .flat_map(str::split_whitespace);
         let mut files: Vec<PathBuf> =
             named.filter(|file| *file != "none").map(|file| self.path(file, &endpoint)).collect();
-        // OpenSSH asks the system for the home directory and does not look at HOME.
+        // OpenSSH asks the system for the home directory and ignores HOME.
         let own = self.home.join(".ssh/known_hosts");
         if self.config.is_none() && !files.contains(&own) {
             files.push(own);
@@ -177,7 +175,7 @@ impl Answer<'_> {
 
     fn transport(&self, endpoint: &Endpoint) -> Transport {
         if let Some(jumps) = self.first("proxyjump").filter(|jumps| *jumps != "none") {
-            // The last one stands before the host; `ssh` finds its way to it over the others.
+            // The last one is the host's neighbor; `ssh` reaches it through the others.
             let (before, last) =
                 jumps.rsplit_once(',').map_or((None, jumps), |(before, last)| (Some(before), last));
             let mut words = vec!["ssh".to_owned(), "-o".to_owned(), "BatchMode=yes".to_owned()];
@@ -239,7 +237,7 @@ impl Answer<'_> {
         }
     }
 
-    /// The tokens of ssh_config(5) that paths and commands have in common.
+    /// The tokens of ssh_config(5) that paths and commands share.
     fn expanded(&self, text: &str, endpoint: &Endpoint) -> String {
         let mut expanded = String::new();
         let mut characters = text.chars();
@@ -306,9 +304,9 @@ mod tests {
     }
 
     const PLAIN: &str = "host alias\nuser me\nhostname box.example.org\nport 2222\nidentityfile \
-        ~/.ssh/id_rsa\nidentityfile \"/keys/%r@%h\"\n\
-                         globalknownhostsfile /etc/ssh/known\nuserknownhostsfile \
-        /home/me/.ssh/known_hosts /home/me/.ssh/known_hosts2\n";
+     ~/.ssh/id_rsa\nidentityfile \"/keys/%r@%h\"\n\
+     globalknownhostsfile /etc/ssh/known\nuserknownhostsfile /home/me/.ssh/known_hosts \
+     /home/me/.ssh/known_hosts2\n";
 
     #[test]
     fn an_answer_of_ssh_becomes_a_target() {
@@ -336,24 +334,15 @@ mod tests {
             Transport::Tcp => "direct".to_owned(),
         };
         assert_eq!(
-            transport(
-                "proxyjump \
-            jump"
-            ),
+            transport("proxyjump jump"),
             "ssh -o BatchMode=yes -W [box.example.org]:2222 -- ssh://jump"
         );
         assert_eq!(
-            transport(
-                "proxyjump \
-            a,me@b:23"
-            ),
+            transport("proxyjump a,me@b:23"),
             "ssh -o BatchMode=yes -J a -W [box.example.org]:2222 -- ssh://me@b:23"
         );
         assert_eq!(
-            transport(
-                "proxycommand nc -x proxy %h %p # \
-            100%%"
-            ),
+            transport("proxycommand nc -x proxy %h %p # 100%%"),
             "sh -c exec nc -x proxy box.example.org 2222 # 100%"
         );
         assert_eq!(transport("proxyjump none"), "direct");
@@ -369,12 +358,7 @@ mod tests {
         assert_eq!(agent("identityagent none"), None);
         assert_eq!(agent("identityagent ~/agent.sock"), Some(PathBuf::from("/home/me/agent.sock")));
         assert_eq!(agent("identityagent SSH_AUTH_SOCK"), Some(PathBuf::from("/run/agent")));
-        let HostKeys::KnownHostsOf { alias, .. } = with(
-            "hostkeyalias \
-            name",
-        )
-        .host_keys
-        else {
+        let HostKeys::KnownHostsOf { alias, .. } = with("hostkeyalias name").host_keys else {
             panic!()
         };
         assert_eq!(alias.as_deref(), Some("name"));

@@ -1,7 +1,7 @@
-//! The API over HTTP. One pipeline for every request, in the order of the original: route (404
-//! before anything else), token (401), budget (429), method (405), read-only tokens (401), faults,
-//! body (400), and then the route's own function, which sees a [`scope::Scope`] and changes the
-//! state while the lock is held. Nothing in here waits for machines.
+//! The API over HTTP. Every request passes one pipeline, in Hetzner's order: route (404 before
+//! anything else), token (401), budget (429), method (405), read-only tokens (401), faults, body
+//! (400), and then the route's own function, which gets a [`scope::Scope`] and changes the state
+//! while the lock is held. Nothing here waits for machines.
 
 mod absent;
 mod access;
@@ -9,6 +9,8 @@ mod actions;
 mod bill;
 mod body;
 mod budget;
+mod call;
+mod control;
 mod counter;
 mod error;
 mod faults;
@@ -17,19 +19,24 @@ mod images;
 mod list;
 pub(crate) mod listener;
 mod metrics;
+mod new_server;
 mod ordering;
-mod pokes;
+mod page;
 mod primary_ips;
+mod reply;
+mod response;
+mod route;
 mod routes;
 mod scope;
 mod server_actions;
 mod servers;
+mod shared;
 mod ssh_keys;
 mod view;
 mod volumes;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LINK};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, LINK};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::Full;
 use jiff::Timestamp;
@@ -39,16 +46,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::options::{Access, Limits, Token};
 use crate::state::World;
 use crate::work::engine::Engine;
-use crate::work::{Late, Mishap};
+use crate::work::{ChainFault, Late};
 use access::Tokens;
 use budget::Budgets;
-use counter::Counter;
+use call::Call;
 use error::ApiError;
-use faults::{Faults, Kind};
-use list::Query;
-use scope::{Reply, Scope};
+use faults::{Kind, Met};
+use page::Query;
+use reply::Reply;
+use response::{Answer, json_response};
+use scope::Scope;
+use shared::Shared;
 
-/// A request as it came, read to its end.
+/// A request with its complete body.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -59,19 +69,14 @@ pub(crate) struct Request {
     pub(crate) is_local: bool,
 }
 
-/// What answers requests.
+/// Answers requests.
 pub(crate) struct Api {
-    pub(crate) engine: Arc<Engine>,
+    shared: Shared,
     tokens: Tokens,
     budgets: Mutex<Budgets>,
-    counter: Mutex<Counter>,
-    faults: Mutex<Faults>,
-    limits: Mutex<Limits>,
 }
 
-type Answer = Response<Full<Bytes>>;
-
-/// What every recorded answer has beside its own headers.
+/// Headers of every recorded answer, besides those of the single answer.
 const HEADERS: [(&str, &str); 4] = [
     ("strict-transport-security", "max-age=15724800; includeSubDomains"),
     ("access-control-allow-origin", "*"),
@@ -82,23 +87,20 @@ const HEADERS: [(&str, &str); 4] = [
 impl Api {
     pub(crate) fn new(engine: Arc<Engine>, tokens: &[Token], limits: Limits) -> Api {
         Api {
-            engine,
+            shared: Shared::new(engine, limits),
             tokens: Tokens::new(tokens),
             budgets: Mutex::default(),
-            counter: Mutex::default(),
-            faults: Mutex::default(),
-            limits: Mutex::new(limits),
         }
     }
 
-    fn limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.shared.engine
     }
 
-    /// The answer; none when the connection has to be cut instead.
+    /// The answer; `None` to cut the connection instead.
     pub(crate) async fn answer(&self, request: Request) -> Option<Answer> {
-        let mut answer = if request.path.starts_with(pokes::PREFIX) && request.is_local {
-            pokes::answer(self, &request).await
+        let mut answer = if request.path.starts_with(control::PREFIX) && request.is_local {
+            control::answer(&self.shared, &request.method, &request.path, &request.body).await
         } else {
             match self.answer_v1(&request).await {
                 Ok(answer) => answer?,
@@ -111,7 +113,13 @@ impl Api {
                 .insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let correlation = format!("{:016x}", rand::random::<u64>());
-        tracing::debug!(method = %request.method, path = request.path, status = answer.status().as_u16(), correlation, "answered");
+        tracing::debug!(
+            method = %request.method,
+            path = request.path,
+            status = answer.status().as_u16(),
+            correlation,
+            "answered"
+        );
         if let Ok(value) = HeaderValue::from_str(&correlation) {
             answer.headers_mut().insert("x-correlation-id", value);
         }
@@ -125,22 +133,18 @@ impl Api {
         let caller =
             self.tokens.check(request.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()))?;
         let now = Timestamp::now();
-        self.counter.lock().unwrap_or_else(PoisonError::into_inner).count(
-            &caller.project,
-            &request.method,
-            route.pattern,
-        );
+        self.shared.counter().count(&caller.project, &request.method, route.pattern);
         let allowance = {
             let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
             budgets.spend(
                 &caller.project,
                 routes::budget(route.pattern),
-                self.limits().requests_per_hour,
+                self.shared.limits().requests_per_hour,
                 now,
             )
         };
         let reply = match allowance.is_spent {
-            true => Err(ApiError::rate_limited(self.limits())),
+            true => Err(ApiError::rate_limited(self.shared.limits())),
             false => self.admitted(request, route, params, caller, now).await,
         };
         let mut answer = match reply {
@@ -155,7 +159,7 @@ impl Api {
     async fn admitted(
         &self,
         request: &Request,
-        route: &routes::Route,
+        route: &route::Route,
         params: Vec<u64>,
         caller: &access::Caller,
         now: Timestamp,
@@ -172,54 +176,26 @@ impl Api {
             return Err(ApiError::token_readonly());
         }
         let body = body::parse(&request.body);
-        let fault = {
-            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-            faults.meet(&request.method, &request.path, body.as_ref().unwrap_or(&Value::Null))
-        };
+        let fault = self.shared.faults().meet(
+            &request.method,
+            &request.path,
+            body.as_ref().unwrap_or(&Value::Null),
+        );
         let kind = fault.as_ref().map(|f| f.kind);
         if let Some(fault) = fault.as_ref().filter(|f| !f.kind.delays_the_work()) {
             tokio::time::sleep(fault.delay).await;
         }
-        match kind {
-            Some(Kind::Unavailable503) => {
-                return Err(ApiError::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "unavailable",
-                    "service unavailable",
-                ));
-            }
-            Some(Kind::RateLimit) => return Err(ApiError::rate_limited(self.limits())),
-            Some(Kind::ServerError) => {
-                return Err(ApiError::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "server_error",
-                    "internal server error",
-                ));
-            }
-            Some(Kind::Locked) => return Err(ApiError::locked("the resource")),
-            _ => {}
+        if let Some(error) = kind.and_then(|kind| self.injected(kind)) {
+            return Err(error);
         }
-        let late = fault.and_then(|f| match f.kind {
-            Kind::SlowAttach => Some(Late { by: f.delay, stranger: false }),
-            Kind::WrongDevice => Some(Late { by: f.delay, stranger: true }),
-            _ => None,
-        });
-        let mishap = match fault.map(|f| (f.kind, f.delay)) {
-            Some((Kind::ActionError, _)) => Mishap::First,
-            Some((Kind::AttachError, _)) => Mishap::Attachments,
-            Some((Kind::ActionHang, delay)) => Mishap::Hangs(delay),
-            Some((Kind::NotStarted, _)) => Mishap::NotStarted,
-            Some((Kind::LeftOff, _)) => Mishap::LeftOff,
-            Some((Kind::StartsLate, delay)) => Mishap::StartsLate(delay),
-            _ => Mishap::None,
-        };
+        let (late, chain_fault) = fault.map_or((None, ChainFault::None), work_fault);
         let call = Call {
             params,
             query: Query::parse(&request.query),
             body: body?,
             fault: kind,
             late,
-            mishap,
+            chain_fault,
         };
         let reply = match request.method {
             Method::GET => self.look(&caller.project, &call, *handler, now)?,
@@ -228,55 +204,90 @@ impl Api {
         Ok((kind != Some(Kind::LostReply)).then(|| respond(request, reply)))
     }
 
+    /// The error that a fault answers in place of the route.
+    fn injected(&self, kind: Kind) -> Option<ApiError> {
+        let error = |status, code, message| Some(ApiError::new(status, code, message));
+        match kind {
+            Kind::Unavailable503 => {
+                error(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "service unavailable")
+            }
+            Kind::RateLimit => Some(ApiError::rate_limited(self.shared.limits())),
+            Kind::ServerError => {
+                error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal server error")
+            }
+            Kind::Locked => Some(ApiError::locked("the resource")),
+            _ => None,
+        }
+    }
+
     fn look(
         &self,
         name: &str,
         call: &Call,
-        handler: routes::Handler,
+        handler: route::Handler,
         now: Timestamp,
     ) -> Result<Reply, ApiError> {
-        let mut world = self.engine.world();
+        let mut world = self.shared.engine.world();
         let World { ids, projects } = &mut *world;
         let project = projects.entry(name.to_owned()).or_default();
-        handler(&mut Scope::new(name, project, ids, &self.engine, self.limits(), call, now))
+        handler(&mut Scope::new(
+            name,
+            project,
+            ids,
+            &self.shared.engine,
+            self.shared.limits(),
+            call,
+            now,
+        ))
     }
 
     fn change(
         &self,
         name: &str,
         call: &Call,
-        handler: routes::Handler,
+        handler: route::Handler,
         now: Timestamp,
     ) -> Result<Reply, ApiError> {
         let (reply, chains, effects) = {
-            let mut world = self.engine.world();
+            let mut world = self.shared.engine.world();
             let World { ids, projects } = &mut *world;
             let project = projects.entry(name.to_owned()).or_default();
-            let mut scope = Scope::new(name, project, ids, &self.engine, self.limits(), call, now);
+            let mut scope = Scope::new(
+                name,
+                project,
+                ids,
+                &self.shared.engine,
+                self.shared.limits(),
+                call,
+                now,
+            );
             let reply = handler(&mut scope)?;
-            // What the request changed may bring servers under firewalls or out of them.
+            // The request may have brought servers under firewalls or out of them.
             scope.settle_firewalls();
             let (chains, effects) = scope.into_work();
             (reply, chains, effects)
         };
-        self.engine.spawn(chains);
-        effects.into_iter().for_each(|effect| self.engine.spawn_effect(effect));
+        self.shared.engine.spawn(chains);
+        effects.into_iter().for_each(|effect| self.shared.engine.spawn_effect(effect));
         Ok(reply)
     }
 }
 
-/// What a route's function is called with.
-pub(crate) struct Call {
-    /// The ids in the path, in order.
-    pub(crate) params: Vec<u64>,
-    pub(crate) query: Query,
-    pub(crate) body: Value,
-    /// The fault that this request met.
-    pub(crate) fault: Option<Kind>,
-    /// How late the device of an attachment comes.
-    pub(crate) late: Option<Late>,
-    /// What becomes of the actions that it begins.
-    pub(crate) mishap: Mishap,
+/// The faults of the work that the request starts.
+fn work_fault(fault: Met) -> (Option<Late>, ChainFault) {
+    let late = |wrong_disk| (Some(Late { by: fault.delay, wrong_disk }), ChainFault::None);
+    let chain = |chain_fault| (None, chain_fault);
+    match fault.kind {
+        Kind::SlowAttach => late(false),
+        Kind::WrongDevice => late(true),
+        Kind::ActionError => chain(ChainFault::First),
+        Kind::AttachError => chain(ChainFault::Attachments),
+        Kind::ActionHang => chain(ChainFault::Hangs(fault.delay)),
+        Kind::NotStarted => chain(ChainFault::NotStarted),
+        Kind::LeftOff => chain(ChainFault::LeftOff),
+        Kind::StartsLate => chain(ChainFault::StartsLate(fault.delay)),
+        _ => chain(ChainFault::None),
+    }
 }
 
 fn respond(request: &Request, reply: Reply) -> Answer {
@@ -292,16 +303,5 @@ fn respond(request: &Request, reply: Reply) -> Answer {
     {
         answer.headers_mut().insert(LINK, link);
     }
-    answer
-}
-
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Answer {
-    json_text(status, body.to_string())
-}
-
-fn json_text(status: StatusCode, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

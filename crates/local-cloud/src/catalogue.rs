@@ -1,5 +1,5 @@
-//! What can be ordered: locations, server types, system images and prices, from a file beside the
-//! code. It never changes while the cloud runs and knows nothing of what was ordered.
+//! What can be ordered: locations, server types, system images and prices, from a file next to the
+//! code. It never changes while the cloud runs.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -17,12 +17,12 @@ pub(crate) struct Catalogue {
     pub(crate) images: Vec<Entry>,
     datacenters: Vec<Datacenter>,
     pricing: Value,
-    /// Whether answers have what was removed from the API in 2026.
+    /// Whether answers include what the API removed in 2026.
     #[serde(skip)]
     pub(crate) removed_properties: bool,
 }
 
-/// One object as the API shows it, with the two fields everything is found by.
+/// One object as the API shows it, with the two fields that it is found by.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Value")]
 pub(crate) struct Entry {
@@ -31,8 +31,7 @@ pub(crate) struct Entry {
     pub(crate) json: Value,
 }
 
-/// The data centres are gone from the API but for their names, which old clients still expect on
-/// servers.
+/// The API has no data centers any more, except for the names that old clients expect in servers.
 #[derive(Debug, Deserialize)]
 struct Datacenter {
     id: u64,
@@ -40,12 +39,12 @@ struct Datacenter {
     location: String,
 }
 
-/// Why a server type cannot be had at a location.
+/// Why a server type is unavailable at a location.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotSold {
-    /// Nowhere any more.
+    /// Sold nowhere any more.
     Withdrawn,
-    /// Not there.
+    /// Not sold there.
     NotHere,
 }
 
@@ -74,7 +73,7 @@ impl Catalogue {
         serde_json::from_str(FILE)
     }
 
-    /// The same, as the options want it shown.
+    /// Applies the options.
     pub(crate) fn shown_as(mut self, stock: Stock, removed_properties: bool) -> Catalogue {
         self.removed_properties = removed_properties;
         for entry in self.server_types.iter_mut().chain(&mut self.images) {
@@ -103,7 +102,7 @@ impl Catalogue {
         self.images.iter().find(|i| i.id == id)
     }
 
-    /// The location that a data centre, by name or id, is in.
+    /// The location of a data center, by name or id.
     pub(crate) fn location_of_datacenter(&self, name_or_id: &str) -> Option<&Entry> {
         let found = self
             .datacenters
@@ -112,7 +111,7 @@ impl Catalogue {
         self.locations.iter().find(|l| l.name == found.location)
     }
 
-    /// The zone name that the metadata service tells.
+    /// The zone name that the metadata service reports.
     pub(crate) fn availability_zone(&self, location: &Entry) -> &str {
         self.datacenters.iter().find(|d| d.location == location.name).map_or("", |d| &d.name)
     }
@@ -141,7 +140,7 @@ impl Catalogue {
         }
     }
 
-    /// What a server of this type may send each month at a location, in bytes.
+    /// Monthly traffic included in a server of this type at a location, in bytes.
     pub(crate) fn included_traffic(&self, server_type: &Entry, location: &str) -> Value {
         let prices = server_type.json["prices"].as_array().map(Vec::as_slice).unwrap_or_default();
         prices
@@ -150,7 +149,7 @@ impl Catalogue {
             .map_or(Value::Null, |p| p["included_traffic"].clone())
     }
 
-    /// The old `datacenter` object of a location, in servers and primary IPs until July 2026.
+    /// The former `datacenter` object of a location, in servers and primary IPs until July 2026.
     pub(crate) fn datacenter_json(&self, location: &Entry) -> Value {
         let Some(datacenter) = self.datacenters.iter().find(|d| d.location == location.name) else {
             return Value::Null;
@@ -174,7 +173,7 @@ impl Catalogue {
         })
     }
 
-    /// Prices of addresses of this kind by location.
+    /// Prices of addresses of this kind, by location.
     pub(crate) fn address_prices(&self, kind: &str) -> Value {
         let kinds = self.pricing["primary_ips"].as_array().into_iter().flatten();
         kinds
@@ -184,7 +183,7 @@ impl Catalogue {
             .unwrap_or_default()
     }
 
-    /// Net price of a GB of a volume for a month.
+    /// Net price of one GB of volume for a month.
     pub(crate) fn volume_price(&self) -> f64 {
         self.pricing["volume"]["price_per_gb_month"]["net"]
             .as_str()
@@ -254,16 +253,14 @@ mod tests {
             assert!(kind.number("disk") >= 40 && kind.number("cores") >= 1, "{}", kind.name);
             assert!(
                 kind.json.get("deprecated").is_some(),
-                "old clients cannot decode {} without \
-                `deprecated`",
+                "old clients cannot decode {} without `deprecated`",
                 kind.name
             );
         }
         for location in &catalogue.locations {
             assert!(
                 !catalogue.availability_zone(location).is_empty(),
-                "{} has no \
-                zone",
+                "{} has no zone",
                 location.name
             );
         }

@@ -1,5 +1,5 @@
-//! A running local cloud: takes its folder, wakes what was saved there, listens, saves what
-//! changes, and leaves nothing running when it closes.
+//! A running local cloud: locks its directory, resumes the saved state, listens, saves changes,
+//! and leaves nothing running when it closes.
 
 use std::fs::File;
 use std::io;
@@ -25,72 +25,72 @@ use crate::work::pace::Durations;
 /// Changes within this time are saved together.
 const SAVE_AFTER: Duration = Duration::from_millis(50);
 
-/// How long requests and effects may take to end when the cloud closes.
+/// How long requests and effects may take to finish when the cloud closes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The project of the token that is made when none is given.
+/// Project of the token that is created when none is given.
 const DEFAULT_PROJECT: &str = "default";
 
-/// A running local cloud. Dropping it ends it too, but without waiting for the machines.
+/// A running local cloud. Dropping it stops it too, but without waiting for the machines.
 pub struct Cloud {
     engine: Arc<Engine>,
     address: SocketAddr,
     bridge: Option<IpAddr>,
     token: String,
-    folder: PathBuf,
+    directory: PathBuf,
     lock: Option<File>,
 }
 
 /// Why a local cloud did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another local cloud works in the folder.
-    #[error("another local cloud uses {folder}")]
+    /// Another local cloud uses the directory.
+    #[error("another local cloud uses {directory}")]
     InUse {
-        /// The state folder.
-        folder: PathBuf,
+        /// The state directory.
+        directory: PathBuf,
     },
-    /// The address cannot be listened on.
+    /// Listening on the address failed.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The state folder cannot be used.
-    #[error("cannot use the state folder {folder}")]
+    /// The state directory is unusable.
+    #[error("cannot use the state directory {directory}")]
     State {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
+        /// The state directory.
+        directory: PathBuf,
+        /// The system's error.
         source: io::Error,
     },
-    /// The machines cannot be had on this host.
+    /// This host cannot run machines.
     #[error("cannot run machines on this host")]
     Machines(#[source] Failure),
-    /// The catalogue that is built in does not decode.
+    /// The built-in catalogue cannot be parsed.
     #[error("the built-in catalogue is damaged")]
     Catalogue(#[source] serde_json::Error),
 }
 
 impl Cloud {
-    /// Starts a local cloud. It answers when this returns.
+    /// Starts a local cloud. It answers once this returns.
     pub async fn start(options: Options) -> Result<Cloud, StartError> {
-        let folder = options.state;
-        let state = |source| StartError::State { folder: folder.clone(), source };
+        let directory = options.state;
+        let state = |source| StartError::State { directory: directory.clone(), source };
         let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&folder).map_err(state)?;
-        let lock = store::claim(&folder)
+        builder.recursive(true).mode(0o700).create(&directory).map_err(state)?;
+        let lock = store::claim(&directory)
             .map_err(state)?
-            .ok_or_else(|| StartError::InUse { folder: folder.clone() })?;
-        let tokens = tokens(options.tokens, &folder).map_err(state)?;
+            .ok_or_else(|| StartError::InUse { directory: directory.clone() })?;
+        let tokens = tokens(options.tokens, &directory).map_err(state)?;
         let catalogue = Catalogue::built_in()
             .map_err(StartError::Catalogue)?
             .shown_as(options.stock, options.removed_properties);
-        // Far from small numbers and from the catalogue's, so that no test comes to rely on either.
+        // Far from small numbers and from the catalogue's, so that no test can rely on either.
         let mut world =
-            store::load(&folder, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
+            store::load(&directory, rand::random_range(1_000_000..50_000_000)).map_err(state)?;
         store::after_a_break(&mut world, Timestamp::now());
 
         let listen = |source| StartError::Listen { address: options.listen, source };
@@ -99,7 +99,7 @@ impl Cloud {
         let (hypervisor, bridge): (Arc<dyn Hypervisor>, Option<IpAddr>) = match options.machines {
             Machines::None => (Arc::new(Nothing::default()), None),
             Machines::Nspawn => {
-                let nspawn = Box::pin(Nspawn::start(&folder, address.port(), options.sshd))
+                let nspawn = Box::pin(Nspawn::start(&directory, address.port(), options.sshd))
                     .await
                     .map_err(StartError::Machines)?;
                 nspawn.set_engine(options.engine).await.map_err(StartError::Machines)?;
@@ -109,7 +109,8 @@ impl Cloud {
         };
         let durations =
             Durations::new(options.pace, options.pace_seed.unwrap_or_else(rand::random));
-        tracing::info!(seed = durations.seed(), pace = ?options.pace, "actions take their time");
+        tracing::info!(seed = durations.seed(), pace = ?options.pace, "seed of the durations of \
+         actions");
         let engine = Arc::new(Engine::new(world, catalogue, hypervisor, durations));
         let cloud = Cloud {
             engine: engine.clone(),
@@ -121,7 +122,7 @@ impl Cloud {
                 .or(tokens.first())
                 .map(|t| t.secret.clone())
                 .unwrap_or_default(),
-            folder,
+            directory,
             lock: Some(lock),
         };
         engine.spawn_listener();
@@ -129,7 +130,7 @@ impl Cloud {
         engine.resume().await;
 
         let api = Arc::new(Api::new(engine.clone(), &tokens, options.limits));
-        // A listener on all addresses is reached over the bridge anyway.
+        // A listener on all addresses is reachable over the bridge anyway.
         if let Some(bridge) = bridge.filter(|_| !address.ip().is_unspecified()) {
             let address = SocketAddr::new(bridge, address.port());
             let beside = TcpListener::bind(address)
@@ -138,11 +139,11 @@ impl Cloud {
             engine.tasks.spawn(listener::serve(beside, api.clone(), Some(bridge)));
         }
         engine.tasks.spawn(listener::serve(main, api, bridge));
-        engine.tasks.spawn(save_changes(engine.clone(), cloud.folder.clone()));
+        engine.tasks.spawn(save_changes(engine.clone(), cloud.directory.clone()));
         Ok(cloud)
     }
 
-    /// The API's base address, as `HCLOUD_ENDPOINT` wants it.
+    /// The API's base address, for `HCLOUD_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
@@ -152,34 +153,33 @@ impl Cloud {
         format!("http://{}/v1", SocketAddr::new(ip, self.address.port()))
     }
 
-    /// The same API on the machines' bridge: reached from this host and from the machines.
+    /// The same API on the machines' bridge, reachable from this host and from the machines.
     pub fn machine_endpoint(&self) -> Option<String> {
         self.bridge
             .map(|bridge| format!("http://{}/v1", SocketAddr::new(bridge, self.address.port())))
     }
 
-    /// A token that opens the cloud: the first one that may write.
+    /// The first token with write access.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Ends all machines, saves the state and waits until nothing runs any more. Disks and volumes
-    /// stay in the state folder.
+    /// Stops all machines, saves the state and waits until nothing runs any more. Disks and
+    /// volumes stay in the state directory.
     pub async fn close(mut self) {
         self.engine.stop.cancel();
         self.engine.tasks.close();
         if tokio::time::timeout(CLOSE_WITHIN, self.engine.tasks.wait()).await.is_err() {
-            tracing::warn!("some requests did not end in time");
+            tracing::warn!("some requests did not finish in time");
         }
         if let Err(failure) = self.engine.hypervisor.close().await {
             tracing::warn!(
                 what = failure.what,
                 cause = failure.cause,
-                "the machines did not end \
-                cleanly"
+                "the machines did not stop cleanly"
             );
         }
-        save(&self.engine, &self.folder).await;
+        save(&self.engine, &self.directory).await;
         self.lock.take();
     }
 }
@@ -193,14 +193,13 @@ impl Drop for Cloud {
             return;
         };
         let engine = self.engine.clone();
-        // The owner did not wait for the end; it comes as soon as the runtime gets to it.
+        // The owner did not wait; the runtime does it as soon as it can.
         runtime.spawn(async move {
             if let Err(failure) = engine.hypervisor.close().await {
                 tracing::warn!(
                     what = failure.what,
                     cause = failure.cause,
-                    "the machines did not \
-                    end cleanly"
+                    "the machines did not stop cleanly"
                 );
             }
             drop(lock);
@@ -208,18 +207,18 @@ impl Drop for Cloud {
     }
 }
 
-/// Those that were given. If none of them may write, the one in the folder, too, which is made when
-/// it is missing.
-fn tokens(mut given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
+/// The given tokens. If none of them may write, the one in the directory as well, which is created
+/// if it is missing.
+fn tokens(mut given: Vec<Token>, directory: &Path) -> io::Result<Vec<Token>> {
     if given.iter().any(|token| token.access == Access::ReadWrite) {
         return Ok(given);
     }
-    let path = folder.join("token");
+    let path = directory.join("token");
     let secret = match std::fs::read_to_string(&path) {
         Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {
-            // As long as the original's, 64 letters and digits.
+            // 64 letters and digits, like Hetzner's.
             let secret: String =
                 (0..4).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
             store::write_private(&path, secret.as_bytes())?;
@@ -230,26 +229,26 @@ fn tokens(mut given: Vec<Token>, folder: &Path) -> io::Result<Vec<Token>> {
     Ok(given)
 }
 
-async fn save_changes(engine: Arc<Engine>, folder: PathBuf) {
+async fn save_changes(engine: Arc<Engine>, directory: PathBuf) {
     loop {
         tokio::select! {
             () = engine.stop.cancelled() => return,
             () = engine.changed.notified() => {}
         }
         tokio::time::sleep(SAVE_AFTER).await;
-        save(&engine, &folder).await;
+        save(&engine, &directory).await;
     }
 }
 
-async fn save(engine: &Engine, folder: &Path) {
+async fn save(engine: &Engine, directory: &Path) {
     let bytes = serde_json::to_vec(&*engine.world());
-    let folder = folder.to_owned();
+    let directory = directory.to_owned();
     let saved = tokio::task::spawn_blocking(move || {
-        store::save(&folder, &bytes.map_err(io::Error::other)?)
+        store::save(&directory, &bytes.map_err(io::Error::other)?)
     })
     .await;
     match saved.map_err(io::Error::other) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) | Err(error) => tracing::warn!(%error, "the state was not saved"),
+        Ok(Err(error)) | Err(error) => tracing::warn!(%error, "cannot save the state"),
     }
 }

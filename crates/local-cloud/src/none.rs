@@ -1,5 +1,4 @@
-//! Machines that are not there: every effect succeeds at once. For clients that are only interested
-//! in the API.
+//! No machines: every effect succeeds at once. For clients that only need the API.
 
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
@@ -12,11 +11,11 @@ use crate::hypervisor::{
 };
 use crate::options::ContainerEngine;
 
-/// The size that every snapshot is said to have.
+/// Reported size of every snapshot.
 const SNAPSHOT_BYTES: u64 = 1_500_000_000;
 
-/// A hypervisor that does nothing. Its servers have addresses from the benchmark range
-/// 198.18.0.0/15, where nobody answers, and obey the power button.
+/// A hypervisor that does nothing. Its servers obey the power button and have addresses from the
+/// benchmark range 198.18.0.0/15, where no host answers.
 #[derive(Debug)]
 pub struct Nothing {
     stopped: mpsc::UnboundedSender<Event>,
@@ -59,7 +58,7 @@ impl Hypervisor for Nothing {
     }
 
     fn shutdown(&self, server: u64) -> Effect<'_> {
-        // Nobody listens any more once the cloud closes.
+        // The receiver is gone once the cloud closes.
         let _ = self.stopped.send(Event::Stopped(server));
         done()
     }
@@ -96,7 +95,7 @@ impl Hypervisor for Nothing {
         done()
     }
 
-    fn show_stranger(&self, _: u64, _: u64) -> Effect<'_> {
+    fn show_wrong_disk(&self, _: u64, _: u64) -> Effect<'_> {
         done()
     }
 

@@ -1,4 +1,4 @@
-//! What a local cloud is started with.
+//! Options of a local cloud.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,40 +6,40 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// How a local cloud is set up. [`Options::new`] has a value for everything but the state
+/// How to set up a local cloud. [`Options::new`] has a default for everything but the state
 /// directory.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the API listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The folder that everything lives in; made when missing. One local cloud per folder.
+    /// Directory for all files; created if missing. One local cloud per directory.
     pub state: PathBuf,
-    /// What the servers are.
+    /// The kind of machines.
     pub machines: Machines,
-    /// What runs containers on new servers.
+    /// The container engine of new servers.
     pub engine: ContainerEngine,
-    /// Who may call. A read-write token is made and kept in the state folder when none is among
-    /// them.
+    /// Who may call. If none of them can write, a read-write token is created and kept in the
+    /// state directory.
     pub tokens: Vec<Token>,
     /// How long actions take.
     pub pace: Pace,
-    /// What [`Pace::Real`] draws durations from: the same seed draws the same durations for the
-    /// same order of actions. Without one they differ in each run; the log has the seed.
+    /// Seed of [`Pace::Real`]'s durations: the same seed repeats the same durations for the same
+    /// order of actions. Without one they differ in each run; the log contains the seed.
     pub pace_seed: Option<u64>,
     /// Which server types are shown as available.
     pub stock: Stock,
-    /// What a project may have and ask for.
+    /// What a project may have and request.
     pub limits: Limits,
-    /// Answers have the properties that were removed from the API in 2026, too: `datacenter` of
-    /// servers and primary IPs, `deprecated` of server types and images. Orders may name a
-    /// `datacenter`. Clients from before do not decode answers without them.
+    /// Answers also have the properties that the API removed in 2026: `datacenter` of servers and
+    /// primary IPs, `deprecated` of server types and images. Orders may name a `datacenter`. Older
+    /// clients cannot decode answers without them.
     pub removed_properties: bool,
     /// What starts sshd on the machines.
     pub sshd: Sshd,
 }
 
 impl Options {
-    /// The API alone on a free port of the loopback, with its state in `state`.
+    /// Only the API, on a free port of the loopback, with its state in `state`.
     pub fn new(state: impl Into<PathBuf>) -> Options {
         Options {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -57,7 +57,7 @@ impl Options {
     }
 }
 
-/// What stands behind the servers of the API.
+/// What is behind the servers of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machines {
     /// Nothing: only the API.
@@ -66,30 +66,30 @@ pub enum Machines {
     Nspawn,
 }
 
-/// What runs containers on new servers, whatever their app image is called. All but the first are
+/// The container engine of new servers, whatever their app image is called. All but the first are
 /// derived from the first one's system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerEngine {
-    /// Docker 26.1, as Debian 13 has it.
+    /// Docker 26.1 of Debian 13.
     #[default]
     #[serde(rename = "26")]
     Docker26,
-    /// Docker 28.5, as Debian unstable has it.
+    /// Docker 28.5 of Debian unstable.
     #[serde(rename = "28")]
     Docker28,
     /// Podman of Debian 13, run by root, with its socket at `/run/podman/podman.sock`. Docker is
     /// masked.
     Podman,
-    /// Docker 26.1 as the user `u` may run it without root; it is not set up for that user. Docker
-    /// of the system is masked.
+    /// Docker 26.1 for the user `u` to run without root; it is not set up for that user. The
+    /// system's docker is masked.
     Rootless,
 }
 
-/// What starts sshd on the machines that are made from the base system.
+/// What starts sshd on machines created from the base system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sshd {
-    /// `ssh.socket`, at the first connection, as on Ubuntu from 22.10 on.
+    /// `ssh.socket`, at the first connection, as on Ubuntu since 22.10.
     #[default]
     Socket,
     /// `ssh.service`, at boot, as on Debian.
@@ -99,15 +99,15 @@ pub enum Sshd {
 /// How long actions take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pace {
-    /// As long as the real work, and long enough to be seen running.
+    /// As long as the work takes, and long enough to be seen running.
     #[default]
     Fast,
-    /// At least as long as a duration that is drawn from what was measured at Hetzner.
+    /// At least as long as a random duration from the spread measured at Hetzner.
     Real,
 }
 
-/// Which server types the catalogue shows as available. It decides nothing: a type that is shown as
-/// unavailable can be ordered all the same, as was seen at Hetzner.
+/// Which server types the catalogue shows as available. It has no effect on orders: as at Hetzner,
+/// a type shown as unavailable can still be ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stock {
     /// Every type wherever it is sold.
@@ -117,12 +117,12 @@ pub enum Stock {
     Captured,
 }
 
-/// What each project may have and ask for.
+/// Limits of each project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests per hour, which is also how many a full bucket holds.
+    /// Requests per hour, which is also the size of a full bucket.
     pub requests_per_hour: u32,
-    /// Servers at a time; `None` is without a limit.
+    /// Servers at a time; `None` for no limit.
     pub servers: Option<u32>,
 }
 
@@ -133,12 +133,12 @@ impl Default for Limits {
     }
 }
 
-/// A bearer token and what it opens.
+/// A bearer token and what it grants.
 #[derive(Clone)]
 pub struct Token {
-    /// What the caller shows.
+    /// The token itself.
     pub secret: String,
-    /// The project whose resources it reaches; projects see nothing of each other.
+    /// The project whose resources it reaches; projects are isolated from each other.
     pub project: String,
     /// What it may do there.
     pub access: Access,
@@ -163,7 +163,7 @@ impl fmt::Debug for Token {
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Only look.
+    /// Only GET requests.
     ReadOnly,
     /// Everything.
     ReadWrite,

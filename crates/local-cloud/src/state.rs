@@ -1,147 +1,19 @@
 //! What exists: the resources of every project, their actions and their locks. Plain data that
-//! changes only in place; it knows neither HTTP nor machines, and the time is always handed in.
+//! changes only in place; it knows neither HTTP nor machines, and callers pass the time in.
 
 pub(crate) mod action;
 pub(crate) mod firewall;
+mod firewall_targets;
+mod ids;
 pub(crate) mod labels;
+mod project;
 pub(crate) mod records;
 pub(crate) mod store;
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 pub(crate) use action::{Action, Progress};
 pub(crate) use firewall::Firewall;
+pub(crate) use ids::{Id, Ids, Resource};
+pub(crate) use project::{Project, World};
 pub(crate) use records::{
     AddressFacts, FreeAddress, Ipv4, Ipv6, Server, ServerStatus, Snapshot, SshKey, Volume,
 };
-
-/// The API's ids: unique over all kinds and never reused.
-pub(crate) type Id = u64;
-
-/// Finished actions that a project remembers. The original keeps them for long; what waits for one
-/// asks within minutes.
-const KEPT_ACTIONS: usize = 2000;
-
-/// Everything, of all projects.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct World {
-    pub(crate) ids: Ids,
-    pub(crate) projects: BTreeMap<String, Project>,
-}
-
-/// Hands out ids.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Ids {
-    next: Id,
-}
-
-/// What one project has.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Project {
-    pub(crate) servers: BTreeMap<Id, Server>,
-    /// Those that are gone, for the bill.
-    #[serde(default)]
-    pub(crate) past_servers: Vec<Server>,
-    pub(crate) volumes: BTreeMap<Id, Volume>,
-    pub(crate) ssh_keys: BTreeMap<Id, SshKey>,
-    pub(crate) snapshots: BTreeMap<Id, Snapshot>,
-    pub(crate) firewalls: BTreeMap<Id, Firewall>,
-    /// Those of servers are with their servers.
-    #[serde(default)]
-    pub(crate) addresses: BTreeMap<Id, FreeAddress>,
-    pub(crate) actions: BTreeMap<Id, Action>,
-    /// What actions work on, with the action that runs now. Nothing runs when the state is loaded,
-    /// so it is not kept.
-    #[serde(skip)]
-    pub(crate) locks: BTreeMap<Resource, Id>,
-}
-
-/// A thing that actions work on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Resource {
-    Server(Id),
-    Volume(Id),
-    Image(Id),
-    Firewall(Id),
-}
-
-impl Resource {
-    pub(crate) fn id(self) -> Id {
-        match self {
-            Resource::Server(id)
-            | Resource::Volume(id)
-            | Resource::Image(id)
-            | Resource::Firewall(id) => id,
-        }
-    }
-
-    /// As in an action's `resources`.
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
-            Resource::Server(_) => "server",
-            Resource::Volume(_) => "volume",
-            Resource::Image(_) => "image",
-            Resource::Firewall(_) => "firewall",
-        }
-    }
-}
-
-impl Ids {
-    pub(crate) fn starting_at(next: Id) -> Ids {
-        Ids { next }
-    }
-
-    pub(crate) fn take(&mut self) -> Id {
-        let id = self.next;
-        self.next += 1;
-        id
-    }
-}
-
-impl World {
-    pub(crate) fn new(first_id: Id) -> World {
-        World { ids: Ids::starting_at(first_id), projects: BTreeMap::new() }
-    }
-}
-
-impl Project {
-    /// Writes down an action that has just been asked for.
-    pub(crate) fn record(
-        &mut self,
-        id: Id,
-        command: &'static str,
-        resources: &[Resource],
-        now: Timestamp,
-    ) {
-        self.actions.insert(id, Action::asked(id, command, resources, now));
-        while self.actions.len() > KEPT_ACTIONS {
-            let Some(oldest) =
-                self.actions.values().find(|a| a.progress != Progress::Running).map(|a| a.id)
-            else {
-                break;
-            };
-            self.actions.remove(&oldest);
-        }
-    }
-
-    /// Whether an action works on it: any other action is refused.
-    pub(crate) fn is_locked(&self, resource: Resource) -> bool {
-        self.locks.contains_key(&resource)
-    }
-
-    /// The property `locked` of a server. Recorded answers say `false` while `create_server` runs,
-    /// though other actions are refused by then, so it is no sign of a server that is on its way
-    /// up.
-    pub(crate) fn shows_locked(&self, server: Id) -> bool {
-        let action = self.locks.get(&Resource::Server(server)).and_then(|id| self.actions.get(id));
-        action.is_some_and(|a| !matches!(a.command.as_str(), "create_server" | "start_server"))
-    }
-
-    pub(crate) fn volumes_of(&self, server: Id) -> Vec<Id> {
-        self.volumes.values().filter(|v| v.server == Some(server)).map(|v| v.id).collect()
-    }
-}

@@ -1,7 +1,7 @@
-//! What bills now, for the first screen of `status` and for `sweep`: everything of this owner in
-//! the project, of all profiles, with its price. A look is kept for a while, so that a `status` in
-//! a loop does not use up the project's requests; an older one is shown with its age where the
-//! cloud does not answer.
+//! What costs money now, for the first screen of `status` and for `sweep`: everything that this
+//! owner has in the project, in all profiles, with its price. The result is cached for a short
+//! time, so that a `status` in a loop does not use up the project's requests. Where the cloud does
+//! not answer, an older result is shown with its age.
 
 use std::time::Duration;
 
@@ -15,35 +15,35 @@ use crate::failure::with_causes;
 use crate::resolved::Resolved;
 use crate::settings::duration;
 
-/// Nobody waits longer for a look at the prices.
+/// Ceiling for one price query.
 const LONGEST_LOOK: Duration = Duration::from_secs(4);
-/// Seconds for which a look is good enough. Five requests each time are 600 of the project's 3,600
-/// in an hour.
+/// Seconds for which a cached result is used. One query is five requests; one every 30 s makes 600
+/// of the project's 3,600 requests an hour.
 const FRESH_FOR: i64 = 30;
 
-/// A look at what bills.
+/// One query's result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Look {
     /// Seconds since 1970.
     at: i64,
-    /// Whose, and in which cloud.
+    /// Owner id and cloud.
     of: String,
     #[serde(flatten)]
     standing: Standing,
 }
 
-/// What is known of what bills.
+/// What is known about current costs.
 #[derive(Debug, Serialize)]
 pub struct Bills {
-    /// `None` where the cloud was never asked.
+    /// `None` where the cloud never answered.
     #[serde(flatten)]
     look: Option<Look>,
-    /// Why the look is not a new one.
+    /// Why `look` is not current.
     trouble: Option<String>,
 }
 
-/// Looks, or takes the last look. `None` where there is no owner yet or no token: then there is
-/// nothing of ours to ask for. Nothing is made.
+/// Queries the cloud, or takes the cached result. `None` without an owner id or a token: then
+/// nothing in the cloud is this user's. Creates nothing.
 pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
     if !resolved.paths.owner().exists() {
         return None;
@@ -62,7 +62,7 @@ pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
         Ok(Ok(standing)) => {
             enter(resolved, &standing);
             let look = Look { at: now, of, standing };
-            // A look that cannot be kept, as on a full disk, is asked for again.
+            // A result that cannot be cached (full disk) is queried again next time.
             let _ = json_file::write(&path, &look);
             Some(Bills { look: Some(look), trouble: None })
         }
@@ -75,8 +75,8 @@ pub async fn look(resolved: &Resolved, wants_fresh: bool) -> Option<Bills> {
     }
 }
 
-/// What was found belongs in the books of this profile, also where another computer made it or
-/// somebody deleted it in the cloud's console.
+/// Records what was found in this profile's books, including what another computer created or what
+/// was deleted in the cloud's console.
 fn enter(resolved: &Resolved, standing: &Standing) {
     let (books, profile) = (resolved.books(), resolved.profile.to_string());
     let is_own = |named: &Option<String>| named.as_deref() == Some(profile.as_str());
@@ -95,16 +95,16 @@ fn enter(resolved: &Resolved, standing: &Standing) {
 }
 
 impl Bills {
-    /// One line for each thing that bills, or why that is not known.
+    /// One line for each item that costs money, or the reason why that is unknown.
     pub fn lines(&self, own: &str) -> Vec<String> {
         let now = Timestamp::now().as_second();
         let age = self.look.as_ref().map(|look| u64::try_from(now - look.at).unwrap_or(0));
         let mut lines = match (&self.trouble, age) {
             (Some(trouble), Some(age)) => {
                 let age = duration::format(Duration::from_secs(age));
-                vec![format!("not known ({trouble}); as it was {age} ago:")]
+                vec![format!("unknown ({trouble}); {age} ago it was:")]
             }
-            (Some(trouble), None) => return vec![format!("not known ({trouble})")],
+            (Some(trouble), None) => return vec![format!("unknown ({trouble})")],
             (None, _) => Vec::new(),
         };
         match &self.look {
@@ -119,20 +119,12 @@ impl Bills {
 fn all(standing: &Standing, own: &str) -> Vec<String> {
     let currency = &standing.currency;
     let hourly = |price: Option<f64>| {
-        price.map_or(
-            "price not \
-        known"
-                .to_owned(),
-            |price| format!("{price:.4} {currency} a started hour"),
-        )
+        price.map_or("price unknown".to_owned(), |price| {
+            format!("{price:.4} {currency} a started hour")
+        })
     };
     let monthly = |price: Option<f64>| {
-        price.map_or(
-            "price not \
-        known"
-                .to_owned(),
-            |price| format!("{price:.2} {currency} a month"),
-        )
+        price.map_or("price unknown".to_owned(), |price| format!("{price:.2} {currency} a month"))
     };
     let of = |profile: &Option<String>| match profile.as_deref() {
         Some(profile) if profile != own => format!(" of profile {profile}"),
@@ -157,8 +149,7 @@ fn all(standing: &Standing, own: &str) -> Vec<String> {
         let attached = if disk.server.is_some() { "" } else { ", not attached" };
         let price = monthly(disk.price_monthly);
         lines.push(format!(
-            "volume {}{profile} ({}, {} GB in {}{attached}): \
-            {price}",
+            "volume {}{profile} ({}, {} GB in {}{attached}): {price}",
             disk.name, disk.id, disk.size, disk.location
         ));
     }

@@ -1,6 +1,6 @@
-//! The docker context of a profile. A context of that name may belong to another home, to another
-//! user's tools or to an older place of the socket: only one that leads here, or that this home has
-//! made, is changed.
+//! The docker context of a profile. A context of that name may belong to another dockbridge home,
+//! to other tools, or to a former path of the socket. Only a context that points to this socket,
+//! or that this home created, is changed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,22 +8,22 @@ use std::process::{Command, Stdio};
 use crate::output::say;
 use crate::resolved::Resolved;
 
-/// What is at a context's name.
+/// Owner of a context name.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    /// It leads to this socket.
+    /// It points to this socket.
     Here,
-    /// This home made it, and its socket has another place now.
-    Ours,
-    /// It leads elsewhere.
+    /// This home created it; its socket has moved since.
+    Own,
+    /// It points to another engine.
     Foreign {
         host: String,
     },
 }
 
-/// Makes it. A context is a convenience: that there is no docker client, or that the name is taken,
-/// is said and is no failure.
+/// Creates the context. It is a convenience: without a docker client, or with a name that is
+/// taken, this prints a note and is no failure.
 pub fn make(resolved: &Resolved, chosen: Option<&str>) {
     let name = match (chosen, resolved.profile.to_string()) {
         (Some(name), _) => name.to_owned(),
@@ -35,27 +35,26 @@ pub fn make(resolved: &Resolved, chosen: Option<&str>) {
     let made = match inspect(&name, &host, &mark) {
         Found::Here => true,
         Found::Nothing => docker(&["create", &name], &host, &mark),
-        Found::Ours => docker(&["update", &name], &host, &mark),
+        Found::Own => docker(&["update", &name], &host, &mark),
         Found::Foreign { host } => {
             say(&format!(
-                "Docker context {name:?} leads to {host}, which is not this profile: it stays as \
-                    it \
-                 is. `dockbridge init --yes --context {name}-2` makes another."
+                "Docker context {name:?} points to {host}, which is not this profile's socket; it \
+                 stays unchanged. `dockbridge init --yes --context {name}-2` creates another one."
             ));
             false
         }
     };
     if made {
         say(&format!(
-            "Docker context {name:?} leads here: `docker context use {name}` makes it the \
-            default."
+            "Docker context {name:?} points to this profile: `docker context use {name}` makes it \
+             the default."
         ));
     } else {
-        say(&format!("Point docker here with: export DOCKER_HOST={host}"));
+        say(&format!("To use it: export DOCKER_HOST={host}"));
     }
 }
 
-/// By this a home knows its own contexts again.
+/// Description by which a home recognizes its own contexts.
 fn mark(owner: &Path) -> String {
     format!("dockbridge of {}", owner.parent().unwrap_or(owner).display())
 }
@@ -72,13 +71,13 @@ fn inspect(name: &str, host: &str, mark: &str) -> Found {
     }
 }
 
-/// Reads what docker prints: a list of one.
-fn found(told: &[u8], host: &str, mark: &str) -> Found {
-    let told: serde_json::Value = serde_json::from_slice(told).unwrap_or_default();
-    let there = told[0]["Endpoints"]["docker"]["Host"].as_str().unwrap_or("another engine");
-    match told[0]["Metadata"]["Description"].as_str() {
+/// Parses the output of `docker context inspect`, a list with one element.
+fn found(output: &[u8], host: &str, mark: &str) -> Found {
+    let output: serde_json::Value = serde_json::from_slice(output).unwrap_or_default();
+    let there = output[0]["Endpoints"]["docker"]["Host"].as_str().unwrap_or("another engine");
+    match output[0]["Metadata"]["Description"].as_str() {
         _ if there == host => Found::Here,
-        Some(description) if description == mark => Found::Ours,
+        Some(description) if description == mark => Found::Own,
         _ => Found::Foreign { host: there.to_owned() },
     }
 }
@@ -101,17 +100,20 @@ mod tests {
 
     #[test]
     fn a_context_that_leads_elsewhere_and_was_not_made_here_is_left_alone() {
-        let told = |host: &str, description: &str| {
+        let found_for = |host: &str, description: &str| {
             let metadata = format!(r#""Metadata":{{{description}}}"#);
             let text = format!(r#"[{{{metadata},"Endpoints":{{"docker":{{"Host":"{host}"}}}}}}]"#);
             found(text.as_bytes(), "unix:///here", "dockbridge of /home/ada")
         };
         let foreign = |host: &str| Found::Foreign { host: host.to_owned() };
-        assert_eq!(told("unix:///here", ""), Found::Here);
-        assert_eq!(told("unix:///old", r#""Description":"dockbridge of /home/ada""#), Found::Ours);
+        assert_eq!(found_for("unix:///here", ""), Found::Here);
+        assert_eq!(
+            found_for("unix:///old", r#""Description":"dockbridge of /home/ada""#),
+            Found::Own
+        );
         let bob = r#""Description":"dockbridge of /home/bob""#;
-        assert_eq!(told("unix:///there", bob), foreign("unix:///there"));
-        assert_eq!(told("unix:///there", ""), foreign("unix:///there"));
+        assert_eq!(found_for("unix:///there", bob), foreign("unix:///there"));
+        assert_eq!(found_for("unix:///there", ""), foreign("unix:///there"));
         assert_eq!(found(b"nonsense", "unix:///here", ""), foreign("another engine"));
     }
 }

@@ -40,7 +40,7 @@ struct Printed<'a> {
 }
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     let now = Timestamp::now();
     let lease = i64::try_from(resolved.settings.keepalive.timeout.as_secs()).unwrap_or(i64::MAX);
     let ledger = Ledger::load(&resolved.paths.profile_state(&resolved.profile));

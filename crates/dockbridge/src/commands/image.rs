@@ -2,53 +2,49 @@
 
 mod build;
 mod progress;
+mod project;
 
-use std::convert::Infallible;
-use std::io::Read as _;
 use std::time::Duration;
 
-use hetzner::Client;
 use image::Snapshot;
 use jiff::Timestamp;
-use machine::Owner;
-use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::{complain, say};
-use crate::resolved::{GlobalArgs, Resolved};
+use crate::resolved::GlobalArgs;
 use crate::settings::duration;
-use crate::settings::token::{Source, Token};
 
-/// What can be done with images.
+use project::{Opened, Project};
+
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Build an image into a snapshot, unless there is an equal one
+    /// Build an image into a snapshot, unless an equal one exists
     #[command(subcommand)]
     Build(Box<build::Command>),
-    /// List the snapshots that were built, with what they cost
+    /// List the snapshots that dockbridge built, with their cost
     List {
         #[command(flatten)]
         project: Project,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Delete a snapshot that was built
+    /// Delete a snapshot that dockbridge built
     Delete {
-        /// Its id, or its name if only one has it
+        /// Id of the snapshot, or its name if no other has the same
         image: String,
         #[command(flatten)]
         project: Project,
     },
     /// Delete old snapshots of each name and architecture
     Prune {
-        /// So many of the newest stay
+        /// Number of newest snapshots to keep
         #[arg(long, value_name = "COUNT")]
         keep: usize,
-        /// Only what is older goes, such as 30d
+        /// Delete only snapshots older than this, e.g. 30d
         #[arg(long, value_name = "AGE", value_parser = duration::parse_long)]
         older_than: Duration,
-        /// Only say what would go
+        /// Show what would be deleted, without deleting
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
@@ -56,58 +52,6 @@ pub enum Command {
     },
 }
 
-/// Which cloud project.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Project {
-    /// API token; `-` reads it from standard input. Better there or in HCLOUD_TOKEN: arguments are
-    /// seen by every process
-    #[arg(long, value_name = "TOKEN", value_parser = secret)]
-    token: Option<SecretString>,
-}
-
-/// A project that can be asked.
-struct Opened {
-    resolved: Resolved,
-    client: Client,
-    owner: Owner,
-}
-
-impl Project {
-    fn open(&self, global: &GlobalArgs) -> Outcome<Opened> {
-        let mut resolved = Resolved::load(global)?;
-        if let Some(token) = &self.token {
-            resolved.settings.hetzner.api_token =
-                Some(Token::new(given(token)?.expose_secret(), Source::Argument));
-        }
-        let client = resolved.client(resolved.token()?)?;
-        let owner = resolved.owner_or_nobody()?;
-        Ok(Opened { resolved, client, owner })
-    }
-
-    /// The same, with an owner id that is made if there is none yet.
-    fn open_to_build(&self, global: &GlobalArgs) -> Outcome<Opened> {
-        let opened = self.open(global)?;
-        Ok(Opened { owner: opened.resolved.owner()?, ..opened })
-    }
-}
-
-fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(SecretString::from(text.trim()))
-}
-
-fn given(token: &SecretString) -> Outcome<SecretString> {
-    if token.expose_secret() != "-" {
-        return Ok(token.clone());
-    }
-    let mut text = String::new();
-    std::io::stdin().lock().take(4096).read_to_string(&mut text)?;
-    match text.trim() {
-        "" => Err(Failure::new("there is no token on standard input")),
-        token => Ok(SecretString::from(token.to_owned())),
-    }
-}
-
-/// Runs it.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
     match command {
         Command::Build(command) => build::run(*command, global).await,
@@ -120,7 +64,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                 return Ok(());
             }
             if snapshots.is_empty() {
-                say("There is no image.");
+                say("This owner has no images.");
             }
             for line in table(&snapshots) {
                 say(&line);
@@ -132,7 +76,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
             let snapshots = image::list(&client, &owner).await?;
             let snapshot = find(&snapshots, &image)?;
             image::delete(&client, &owner, snapshot.id).await?;
-            say(&format!("Image {} ({}) is gone.", snapshot.name, snapshot.id));
+            say(&format!("Deleted image {} ({}).", snapshot.name, snapshot.id));
             Ok(())
         }
         Command::Prune { keep, older_than, dry_run, project } => {
@@ -144,26 +88,22 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                 Timestamp::now(),
             );
             if going.is_empty() {
-                say("No image is old enough to go.");
+                say("No image is old enough to delete.");
             }
             let mut failed = 0;
             for snapshot in &going {
                 say(&format!(
                     "{}{}",
                     describe(snapshot),
-                    if dry_run { " would go" } else { " goes" }
+                    if dry_run { ": would be deleted" } else { ": deleting" }
                 ));
                 if !dry_run && let Err(error) = image::delete(&client, &owner, snapshot.id).await {
                     failed += 1;
-                    complain(&format!("It stays: {}", with_causes(&error)));
+                    complain(&format!("Not deleted: {}", with_causes(&error)));
                 }
             }
             if failed > 0 {
-                Err(Failure::new(format!(
-                    "{failed} of {} could not be \
-                deleted",
-                    going.len()
-                )))
+                Err(Failure::new(format!("{failed} of {} could not be deleted", going.len())))
             } else {
                 Ok(())
             }
@@ -179,18 +119,12 @@ fn find<'a>(snapshots: &'a [Snapshot], wanted: &str) -> Outcome<&'a Snapshot> {
         snapshots.iter().filter(|snapshot| snapshot.name == wanted).collect();
     match named.as_slice() {
         [one] => Ok(one),
-        [] => Err(Failure::new(format!(
-            "there is no image {wanted:?} of \
-            ours"
-        ))
-        .hint("`dockbridge image list` shows them")),
+        [] => Err(Failure::new(format!("no image of dockbridge is called {wanted:?}"))
+            .hint("`dockbridge image list` lists them")),
         several => {
             let ids: Vec<String> = several.iter().map(|snapshot| snapshot.id.to_string()).collect();
-            Err(Failure::new(format!(
-                "several images are called \
-                {wanted:?}"
-            ))
-            .hint(format!("name one by its id: {}", ids.join(", "))))
+            Err(Failure::new(format!("several images are called {wanted:?}"))
+                .hint(format!("use one of these ids: {}", ids.join(", "))))
         }
     }
 }
@@ -204,31 +138,19 @@ fn describe(snapshot: &Snapshot) -> String {
     )
 }
 
-/// One line each, and what all of them cost.
+/// One line each, then the total cost.
 fn table(snapshots: &[Snapshot]) -> Vec<String> {
     let mut lines: Vec<String> = snapshots
         .iter()
         .map(|snapshot| {
             let made = snapshot
                 .created
-                .map(|created| {
-                    created
-                        .strftime(
-                            ", %Y-%m-%d \
-                %H:%M",
-                        )
-                        .to_string()
-                })
+                .map(|created| created.strftime(", %Y-%m-%d %H:%M").to_string())
                 .unwrap_or_default();
             let size = snapshot.size.map(|size| format!(", {size:.2} GB")).unwrap_or_default();
             let price = snapshot
                 .price_monthly
-                .map(|price| {
-                    format!(
-                        ", {price:.4} EUR net a \
-                month"
-                    )
-                })
+                .map(|price| format!(", {price:.4} EUR net a month"))
                 .unwrap_or_default();
             let state = if snapshot.status == "available" {
                 String::new()
@@ -236,8 +158,7 @@ fn table(snapshots: &[Snapshot]) -> Vec<String> {
                 format!(", {}", snapshot.status)
             };
             format!(
-                "{}{made}{size}, disk of {} \
-                GB{price}{state}",
+                "{}{made}{size}, disk of {} GB{price}{state}",
                 describe(snapshot),
                 snapshot.disk
             )
@@ -272,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_tells_what_each_costs_and_all_of_them() {
+    fn list_shows_cost_of_each_image_and_total() {
         assert_eq!(
             table(&[snapshot(1, "a"), snapshot(2, "a")]),
             [
                 "a (1): talos v1.12.0 for x86, 2026-11-10 08:00, 0.15 GB, disk of 40 GB, 0.0021 \
-                    EUR net a month",
+                 EUR net a month",
                 "a (2): talos v1.12.0 for x86, 2026-11-10 08:00, 0.15 GB, disk of 40 GB, 0.0021 \
-                    EUR net a month",
+                 EUR net a month",
                 "2 images, 0.0042 EUR net a month",
             ]
         );

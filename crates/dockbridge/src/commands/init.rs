@@ -7,14 +7,16 @@ use machine::Owner;
 use secrecy::SecretString;
 
 use super::context;
-use crate::credentials::{refused_token_hints, sendable};
+use crate::cloud_access::client_at;
+use crate::credentials::sendable;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::join::Invitation;
 use crate::output::say;
-use crate::resolved::{GlobalArgs, Resolved, client_at};
+use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::token::{Source, Token};
+use crate::token_hints::refused_token_hints;
 
-const CONSOLE: &str = "make one with Read & Write in the Hetzner Cloud console";
+const CONSOLE: &str = "create one with Read & Write in the Hetzner Cloud console";
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
@@ -22,14 +24,14 @@ pub struct Args {
     /// Read the API token from standard input
     #[arg(long)]
     token_stdin: bool,
-    /// Ask nothing: take the token from the environment or the settings
+    /// Never prompt: take the token from the environment or the settings
     #[arg(long, conflicts_with = "token_stdin")]
     yes: bool,
-    /// Do not make a docker context
+    /// Do not create a docker context
     #[arg(long)]
     no_context: bool,
-    /// Join an owner of another computer: the text that `init` printed there. Machines of either
-    /// computer then serve both
+    /// Join the owner of another computer: the text that `init` printed there. Both computers then
+    /// use the same machines
     #[arg(long, value_name = "TEXT")]
     join: Option<Invitation>,
     /// Name of the docker context, instead of dockbridge or dockbridge-PROFILE
@@ -37,7 +39,6 @@ pub struct Args {
     context: Option<String>,
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let resolved = Resolved::load(global)?;
     let typed = if arguments.yes { None } else { read_token(&arguments)? };
@@ -57,39 +58,38 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         && *there != endpoint
     {
         return Err(Failure::new(format!(
-            "the other computer's machines are at {there}, and this \
-            one asks {endpoint}"
+            "the other computer's machines are at {there}, but this computer uses {endpoint}"
         ))
-        .hint(format!("set HCLOUD_ENDPOINT={there}, or give the token with `--token-stdin`")));
+        .hint(format!("set HCLOUD_ENDPOINT={there}, or pass the token with `--token-stdin`")));
     }
     let client = client_at(&endpoint, token)?;
     let locations = check(&client, typed.is_some()).await?;
-    say(&format!("The token is valid; the cloud has {locations} locations."));
+    say(&format!("The token is valid. The cloud has {locations} locations."));
     if let Some(token) = typed {
         let path = resolved.keep_token(&token, &endpoint)?;
-        say(&format!("The token is kept in {}, readable by you alone.", path.display()));
-        if let Some(source) = resolved.wins_over_kept() {
-            say(&format!("Note: {source} is set and wins over it, as long as it is set."));
+        say(&format!("Saved the token in {}, readable by you alone.", path.display()));
+        if let Some(source) = resolved.overrides_kept() {
+            say(&format!("Note: {source} is set and overrides the saved token."));
         }
     }
     if let Some(Invitation { owner, .. }) = &arguments.join {
         resolved.keep_owner(owner)?;
     }
     let owner = resolved.owner()?;
-    say(&format!("Owner id: {owner} (it marks what is yours in the cloud project)."));
+    say(&format!(
+        "Owner id: {owner} (a label on everything that dockbridge creates in the cloud \
+     project)."
+    ));
     resolved.login_key()?;
     if arguments.join.is_some() {
         resolved.cloud()?.register_login_key().await?;
         say(
-            "This computer's login key is in the project. A machine that another computer uses now \
-            lets it in within 75 s.",
+            "This computer's login key is in the project. A machine that another computer is using \
+             admits it within 75 s.",
         );
     } else {
         let invitation = Invitation::new(owner, &endpoint);
-        say(&format!(
-            "On another computer `dockbridge init --join {invitation}` joins this \
-            owner."
-        ));
+        say(&format!("To join from another computer: `dockbridge init --join {invitation}`"));
     }
     if !arguments.no_context {
         context::make(&resolved, arguments.context.as_deref());
@@ -98,26 +98,24 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     Ok(())
 }
 
-/// Whether this computer can join an owner. Its own would be forgotten, with what it has in a
-/// project.
+/// Checks that this computer can join an owner. Joining overwrites its own owner id, so that
+/// dockbridge would no longer find what that id owns in a project.
 fn is_free_for(resolved: &Resolved, joined: &Owner) -> Outcome {
     match resolved.known_owner()? {
         Some(own) if own != *joined => Err(Failure::new(format!(
-            "this computer has the owner id \
-            {own}, and what it made carries it"
+            "this computer has its own owner id {own}, and its machines and volumes carry it"
         ))
-        .hint("`dockbridge sweep` and `dockbridge volume list` show what there is")
+        .hint("`dockbridge sweep` and `dockbridge volume list` list them")
         .hint(format!(
-            "once nothing of it is needed, remove {} and join \
-                again",
+            "once you need nothing of it, remove {} and join again",
             resolved.paths.owner().display()
         ))),
         _ => Ok(()),
     }
 }
 
-/// Whether the token lets this computer read and write; nothing is made. Returns how many locations
-/// there are.
+/// Checks that the token can read and write, without creating anything. Returns the number of
+/// locations.
 async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
     let hints = || match is_typed {
         true => vec![CONSOLE.to_owned()],
@@ -127,16 +125,15 @@ async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
     let locations = match client.locations().list(&Query::default()).await {
         Ok(locations) => locations.len(),
         Err(error) if error.is_unauthorized() => {
-            return Err(with_hints(Failure::new("the cloud refuses this token")));
+            return Err(with_hints(Failure::new("the cloud rejected this token")));
         }
         Err(error) => return Err(unchecked(&error)),
     };
-    // A key without a name and without a key: it is refused for that, and before that for a token
-    // that may only read.
+    // A request with neither name nor key. The cloud refuses it for that; it refuses a read-only
+    // token before.
     match client.ssh_keys().create("", "", &Labels::new()).await {
         Err(error) if error.is_read_only() => Err(with_hints(Failure::new(
-            "this token may only \
-            read, and machines are made and deleted",
+            "this token can only read, but dockbridge creates and deletes machines",
         ))),
         Err(error) if error.api().is_none() => Err(unchecked(&error)),
         _ => Ok(locations),
@@ -144,7 +141,7 @@ async fn check(client: &Client, is_typed: bool) -> Outcome<usize> {
 }
 
 fn unchecked(error: &hetzner::Error) -> Failure {
-    Failure::new(format!("the token could not be checked: {}", with_causes(error)))
+    Failure::new(format!("cannot check the token: {}", with_causes(error)))
 }
 
 fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
@@ -154,13 +151,12 @@ fn read_token(arguments: &Args) -> Outcome<Option<SecretString>> {
             return Ok(None);
         }
         say("Paste an API token with Read & Write (Hetzner Cloud console, Security, API tokens), \
-            or \
-             press Enter to use the environment's:");
+         or press Enter to use the environment's:");
     }
     let mut line = String::new();
     stdin.lock().read_line(&mut line)?;
     match line.trim().is_empty() {
-        true if arguments.token_stdin => Err(Failure::new("there is no token on standard input")),
+        true if arguments.token_stdin => Err(Failure::new("standard input contains no token")),
         true => Ok(None),
         false => sendable(&Token::new(&line, Source::Input)).map(Some),
     }

@@ -10,25 +10,25 @@ use local_cloud::{
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::say;
 use crate::paths::Paths;
-use crate::signals::end_of_process;
+use crate::shutdown::end_of_process;
 
 /// Arguments of `local-cloud`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the API listens
+    /// Address that the API listens on
     #[arg(long, default_value = "127.0.0.1:8480", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// What the servers are
+    /// Kind of machine behind each server
     #[arg(long, value_enum, default_value_t = MachinesKind::Nspawn)]
     machines: MachinesKind,
-    /// What runs containers on new servers
+    /// Container engine on new servers
     #[arg(long, value_enum, default_value_t = EngineKind::Docker26)]
     engine: EngineKind,
-    /// Folder that everything lives in
+    /// Directory for all files
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// A token with read and write access, instead of one made at the first start
-    /// (DOCKBRIDGE_LOCAL_CLOUD_TOKEN keeps it from the process list)
+    /// (DOCKBRIDGE_LOCAL_CLOUD_TOKEN keeps it out of the process list)
     #[arg(
         long,
         env = "DOCKBRIDGE_LOCAL_CLOUD_TOKEN",
@@ -36,39 +36,38 @@ pub struct Args {
         value_name = "TOKEN"
     )]
     token: Option<String>,
-    /// A file with a token that may only read
+    /// File with a read-only token
     #[arg(long, value_name = "FILE")]
     read_only_token_file: Option<PathBuf>,
     /// How long actions take
     #[arg(long, value_enum, default_value_t = PaceKind::Fast)]
     pace: PaceKind,
-    /// Draws the durations of `--pace real` as the run with the same seed did
+    /// Seed of the random durations of `--pace real`, to repeat a run
     #[arg(long, value_name = "NUMBER")]
     pace_seed: Option<u64>,
-    /// Which server types are shown as available; all can be ordered
+    /// Server types shown as available; all can be ordered
     #[arg(long, value_enum, default_value_t = StockKind::Captured)]
     stock: StockKind,
-    /// Servers that a project may have at a time
+    /// Maximum number of servers in a project
     #[arg(long, value_name = "NUMBER")]
     server_limit: Option<u32>,
-    /// Requests that a project may make each hour
+    /// Requests that a project may make in an hour
     #[arg(long, default_value_t = Limits::default().requests_per_hour, value_name = "NUMBER")]
     requests_per_hour: u32,
-    /// Answer with the properties that were removed from the API in 2026, for clients from before
+    /// Include the properties that the API removed in 2026, for older clients
     #[arg(long)]
     removed_properties: bool,
     /// What starts sshd on the machines
     #[arg(long, value_enum, default_value_t = SshdKind::Socket)]
     sshd: SshdKind,
-    /// Remove what a killed local cloud left on this host, and end
+    /// Remove what a killed local cloud left on this host, then exit
     #[arg(long)]
     clean: bool,
-    /// Make the base system for machines with the chosen engine, and end
+    /// Build the machines' base system for the chosen engine, then exit
     #[arg(long, conflicts_with = "clean")]
     prepare: bool,
 }
 
-/// What the servers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum MachinesKind {
     /// Real Debian machines in systemd-nspawn; needs root
@@ -77,7 +76,6 @@ enum MachinesKind {
     None,
 }
 
-/// What runs containers on new servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum EngineKind {
     /// Docker 26.1 of Debian 13
@@ -103,16 +101,14 @@ impl From<EngineKind> for ContainerEngine {
     }
 }
 
-/// How long actions take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum PaceKind {
-    /// As long as the real work
+    /// As long as the work takes
     Fast,
     /// As long as measured at Hetzner
     Real,
 }
 
-/// Which server types are shown as available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StockKind {
     /// Every type wherever it is sold
@@ -121,7 +117,6 @@ enum StockKind {
     Captured,
 }
 
-/// What starts sshd on the machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum SshdKind {
     /// `ssh.socket`, at the first connection
@@ -130,15 +125,11 @@ enum SshdKind {
     Service,
 }
 
-/// Runs it.
 pub async fn run(arguments: Args) -> Outcome {
     let real = arguments.machines == MachinesKind::Nspawn || arguments.clean || arguments.prepare;
     if real && !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(
-            "real machines need \
-            root",
-        )
-        .hint("run it as root, or the API alone with --machines none"));
+        return Err(Failure::new("real machines need root")
+            .hint("run it as root, or only the API with --machines none"));
     }
     if arguments.clean {
         let report =
@@ -189,17 +180,14 @@ pub async fn run(arguments: Args) -> Outcome {
     };
     let ending = end_of_process()?;
     let cloud = Cloud::start(options).await.map_err(not_started)?;
-    say(&format!("A Hetzner Cloud answers at {}", cloud.endpoint()));
+    say(&format!("The local cloud's API is at {}", cloud.endpoint()));
     if real_pace {
-        say(&format!(
-            "Durations of actions are drawn; --pace-seed {seed} draws the same ones \
-            again"
-        ));
+        say(&format!("Durations of actions are random; --pace-seed {seed} repeats them"));
     }
     if let Some(endpoint) = cloud.machine_endpoint() {
         say(&format!(
-            "Its machines reach it at   {endpoint}  (use this one for machines that \
-            delete themselves)"
+            "Its machines reach it at   {endpoint}  (use this one for machines that delete \
+             themselves)"
         ));
     }
     say(&format!(
@@ -210,12 +198,12 @@ pub async fn run(arguments: Args) -> Outcome {
         say(&format!("export HCLOUD_TOKEN=\"$(cat {})\"", state.join("token").display()));
     }
     ending.cancelled().await;
-    say("Ending: machines are switched off, and everything is given back to this host.");
+    say("Stopping: switching the machines off and releasing everything on this host.");
     cloud.close().await;
     Ok(())
 }
 
-/// The tokens that the arguments name. A read-only one is read from its file, so that it is in no
+/// Tokens from the arguments. A read-only token is read from a file, which keeps it out of the
 /// process list.
 fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<Token>, Failure> {
     let mut tokens: Vec<Token> = read_write
@@ -224,29 +212,26 @@ fn tokens(read_write: Option<String>, read_only: Option<&Path>) -> Result<Vec<To
         .collect();
     if let Some(file) = read_only {
         let secret = std::fs::read_to_string(file).map_err(|error| {
-            let failure = Failure::new(format!(
-                "cannot read the token in {}: \
-                {error}",
-                file.display()
-            ));
-            failure.hint("write a token of your choice into the file")
+            let failure =
+                Failure::new(format!("cannot read the token in {}: {error}", file.display()));
+            failure.hint("write any token into the file")
         })?;
         if secret.trim().is_empty() {
-            let failure = Failure::new(format!("no token in {}", file.display()));
-            return Err(failure.hint("write a token of your choice into the file"));
+            let failure = Failure::new(format!("{} contains no token", file.display()));
+            return Err(failure.hint("write any token into the file"));
         }
         tokens.push(Token::new(secret.trim(), "default", Access::ReadOnly));
     }
     Ok(tokens)
 }
 
-/// Makes the base system of machines with this engine if it is not there yet.
+/// Builds the machines' base system for this engine if it does not exist yet.
 pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
-    // Before the minute of work that would be in vain.
+    // Checked first, because the build takes a minute.
     local_cloud::nspawn::check_host().map_err(|failure| Failure::new(failure.to_string()))?;
     let cache = local_cloud::nspawn::base::cache();
     if !local_cloud::nspawn::base::status_of(&cache, engine).ready {
-        say("Making the base system of machines (once, about a minute):");
+        say("Building the machines' base system (once, about a minute):");
     }
     let progress = |line: &str| say(&format!("  {line}"));
     local_cloud::nspawn::base::ensure_of(&cache, engine, &progress)
@@ -257,12 +242,14 @@ pub async fn prepare_base(engine: ContainerEngine) -> Outcome {
 
 fn not_started(error: StartError) -> Failure {
     let hint = match &error {
-        StartError::InUse { .. } => Some("end that one, or choose another folder with --state DIR"),
-        StartError::Listen { .. } => Some(
-            "choose another address with --listen ADDRESS:PORT; port \
-            0 takes a free one",
+        StartError::InUse { .. } => Some(
+            "stop that one, or choose another directory with --state \
+         DIR",
         ),
-        StartError::State { .. } => Some("choose a folder that you may write to with --state DIR"),
+        StartError::Listen { .. } => {
+            Some("choose another address with --listen ADDRESS:PORT; port 0 takes a free one")
+        }
+        StartError::State { .. } => Some("choose a writable directory with --state DIR"),
         StartError::Machines(_) | StartError::Catalogue(_) => None,
     };
     let failure = started(error);
@@ -272,7 +259,7 @@ fn not_started(error: StartError) -> Failure {
     }
 }
 
-/// A local cloud that does not start.
+/// The error of a local cloud that does not start.
 pub fn started(error: local_cloud::StartError) -> Failure {
     Failure::new(with_causes(&error))
 }

@@ -1,4 +1,4 @@
-//! `dockbridge ports`: where containers answer on this computer, and what passed.
+//! `dockbridge ports`: published ports on this computer, and their traffic.
 
 use daemon::ports::{ByHand, Local};
 use serde_json::Value;
@@ -13,46 +13,43 @@ use crate::resolved::{GlobalArgs, Resolved};
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What can be done to forwards.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Forward a port of this computer to a port of a container, published or not
+    /// Forward a port of this computer to a container's port, published or not
     Add {
         /// Such as 8080:web:80, 127.0.0.2:8080:web:80 or 5353:dns:53/udp
         #[arg(value_name = "LOCAL:CONTAINER:PORT")]
         forward: ByHand,
     },
-    /// Remove a forward that was added
+    /// Remove a forward that `add` created
     Remove {
-        /// Where it listens, such as 8080, 127.0.0.2:8080 or 5353/udp
+        /// Where it listens, e.g. 8080, 127.0.0.2:8080 or 5353/udp
         #[arg(value_name = "LOCAL")]
         local: Local,
     },
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let daemon = Resolved::load_what_holds(global)?.daemon();
+    let daemon = Resolved::load_valid(global)?.daemon();
     match arguments.command {
         Some(Command::Add { forward }) => {
             let made = daemon.add_forward(&forward).await?;
             say(&match state(&made) {
-                "open" => format!("{} leads to {}.", local(&made), target(&made)),
+                "open" => format!("{} forwards to {}.", local(&made), target(&made)),
                 _ => format!(
-                    "{} is going to lead to {}:{} when that container \
-                    runs.",
+                    "{} will forward to {}:{} when that container runs.",
                     forward.local, forward.container, forward.port
                 ),
             });
         }
         Some(Command::Remove { local }) => {
             daemon.remove_forward(&local).await?;
-            say(&format!("{local} leads nowhere any more."));
+            say(&format!("Removed the forward on {local}."));
         }
         None => {
             let status = daemon.status().await?;
@@ -61,38 +58,36 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
                     .map_err(|error| Failure::new(error.to_string()))?);
             } else {
                 let ports = status.ports.as_array().map_or(&[] as &[_], Vec::as_slice);
-                if ports.is_empty() && status.state != "up" {
-                    say(
-                        "No container publishes a port. No machine is up: what ran on the last one \
-                            is asleep until a docker command, or `dockbridge wake`.",
-                    );
-                } else {
-                    print(ports);
-                }
+                lines(ports, status.state == "up").iter().for_each(|line| say(line));
             }
         }
     }
     Ok(())
 }
 
-/// For a person: one line for each forward, and below it what is worth knowing.
-fn print(ports: &[Value]) {
+/// For users: one line for each forward, followed by its notes.
+fn lines(ports: &[Value], has_machine: bool) -> Vec<String> {
     if ports.is_empty() {
-        return say("No container publishes a port.");
+        let asleep = "No machine is up: its containers start again with the next docker command \
+                      or `dockbridge wake`.";
+        let none = "No container publishes a port.";
+        return vec![if has_machine { none.to_owned() } else { format!("{none} {asleep}") }];
     }
     let head =
         ["LOCAL", "CONTAINER", "STATE", "NOW", "ALL", "IN", "OUT", "LAST USED"].map(str::to_owned);
     let rows: Vec<[String; 8]> = std::iter::once(head).chain(ports.iter().map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; 8] = std::array::from_fn(width);
+    let mut lines = Vec::new();
     for (number, row) in rows.iter().enumerate() {
         let cells: Vec<String> =
             row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        say(cells.join("  ").trim_end());
+        lines.push(cells.join("  ").trim_end().to_owned());
         if let Some(port) = number.checked_sub(1).and_then(|number| ports.get(number)) {
-            notes(port).iter().for_each(|note| say(&format!("  {note}")));
+            lines.extend(notes(port).iter().map(|note| format!("  {note}")));
         }
     }
+    lines
 }
 
 fn row(port: &Value) -> [String; 8] {
@@ -112,13 +107,12 @@ fn row(port: &Value) -> [String; 8] {
     ]
 }
 
-/// What differs from what was asked for, and how the last connections that failed did.
+/// Differences from the request, and how the last failed connections ended.
 fn notes(port: &Value) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(asked_for) = port["asked_for"].as_str() {
         notes.push(format!(
-            "{asked_for} is taken on this computer; {} was chosen \
-            instead",
+            "{asked_for} is in use on this computer; {} was chosen instead",
             local(port)
         ));
     }
@@ -126,7 +120,7 @@ fn notes(port: &Value) -> Vec<String> {
         notes.push(why.to_owned());
     }
     if port["by_hand"] == true {
-        notes.push("added by hand".to_owned());
+        notes.push("added with `ports add`".to_owned());
     }
     let failed =
         port["recent"].as_array().into_iter().flatten().filter(|ended| ended["error"].is_string());
@@ -160,7 +154,7 @@ pub fn state(port: &Value) -> &str {
 
 /// `512 B`, `1.5 MB`.
 fn bytes(count: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    #[expect(clippy::cast_precision_loss, reason = "for display only")]
     let count_f = count as f64;
     match count {
         0..1_000 => format!("{count} B"),
@@ -169,3 +163,6 @@ fn bytes(count: u64) -> String {
         _ => format!("{:.1} GB", count_f / 1e9),
     }
 }
+
+#[cfg(test)]
+mod tests;

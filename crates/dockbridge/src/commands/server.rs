@@ -1,4 +1,4 @@
-//! `dockbridge server`: the machine behind this profile.
+//! `dockbridge server`: this profile's machine.
 
 use std::os::unix::process::CommandExt as _;
 
@@ -9,26 +9,25 @@ use crate::output::say;
 use crate::paths::write_private;
 use crate::resolved::{GlobalArgs, Resolved};
 
-/// What can be done with the machine.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Create it now (the daemon keeps its lease)
+    /// Create it now (the daemon renews its lease)
     Create,
     /// Destroy it; the volume stays
     Destroy,
-    /// Show it as the cloud knows it
+    /// Show it as the cloud reports it
     Status {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// List all servers of this profile
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Log in to it, or run a command there
+    /// Log in to it, or run a command on it
     Ssh {
         /// The command
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -36,21 +35,17 @@ pub enum Command {
     },
 }
 
-/// Runs it.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     match command {
         Command::Create => super::wake::run(global).await,
         Command::Destroy => destroy(&resolved).await,
         Command::Status { json } => {
             let servers = resolved.looking()?.servers().await?;
             let Some(server) = servers.first() else {
-                return Err(Failure::new(
-                    "there is no \
-                    machine",
-                )
-                .hint("the next docker command creates one")
-                .code(NOT_RUNNING));
+                return Err(Failure::new("no machine exists")
+                    .hint("the next docker command creates one")
+                    .code(NOT_RUNNING));
             };
             print(std::slice::from_ref(server), json)
         }
@@ -67,26 +62,25 @@ pub async fn destroy(resolved: &Resolved) -> Outcome {
     }
     match resolved.looking()?.destroy(None, Consent::Given).await? {
         Destroyed::Gone { troubles } => {
-            say("The server is gone; the volume stays.");
+            say("Deleted the server. The volume stays.");
             troubles.iter().for_each(|trouble| say(&format!("Note: {trouble}.")));
             Ok(())
         }
         Destroyed::Absent | Destroyed::NotManaged => {
-            say("There is no server.");
+            say("No server exists.");
             Ok(())
         }
-        Destroyed::InUse { reason } => Err(Failure::new(format!(
-            "another client works on it: \
-            {reason}"
-        ))),
+        Destroyed::InUse { reason } => {
+            Err(Failure::new(format!("another client is working on it: {reason}")))
+        }
     }
 }
 
-/// Asks the daemon, which can stop the containers in order.
+/// Asks the daemon, which stops the containers in order first.
 pub async fn destroy_through(daemon: &daemon::client::Client) -> Outcome {
     let answer = daemon.destroy().await?;
-    if let Some(told) = answer.message {
-        say(&told);
+    if let Some(message) = answer.message {
+        say(&message);
     }
     Ok(())
 }
@@ -99,7 +93,7 @@ fn print(servers: &[Summary], json: bool) -> Outcome {
         return Ok(());
     }
     if servers.is_empty() {
-        say("There is no server.");
+        say("No server exists.");
     }
     for server in servers {
         say(&describe(server));
@@ -129,24 +123,21 @@ pub fn describe(machine: &Summary) -> String {
     line
 }
 
-/// What a machine was made from, and why.
+/// The image that a machine was created from, and why that one.
 pub fn image(machine: &Summary) -> Option<String> {
     let image = machine.image.as_ref()?;
     let because =
-        image.because.as_ref().map(|because| format!(", since {because}")).unwrap_or_default();
+        image.because.as_ref().map(|because| format!(", because {because}")).unwrap_or_default();
     Some(format!("{} ({}){because}", image.name, image.id))
 }
 
-/// Hands over to the system's `ssh`, with the machine's own host key and nothing else to trust.
+/// Replaces this process with the system's `ssh`, which trusts only the machine's own host key.
 async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
     let cloud = resolved.looking()?;
     let Some(access) = cloud.access().await? else {
-        return Err(Failure::new(
-            "there is no \
-            machine",
-        )
-        .hint("`dockbridge wake` creates one")
-        .code(NOT_RUNNING));
+        return Err(Failure::new("no machine exists")
+            .hint("`dockbridge wake` creates one")
+            .code(NOT_RUNNING));
     };
     let known_hosts = resolved.paths.profile_state(&resolved.profile).join("known_hosts");
     let lines: String =
@@ -177,10 +168,10 @@ async fn ssh(resolved: &Resolved, command: &[String]) -> Outcome {
         .arg(access.address.to_string())
         .args(command)
         .exec();
-    Err(Failure::new(format!("ssh cannot be run: {error}")).hint("install an OpenSSH client"))
+    Err(Failure::new(format!("cannot run ssh: {error}")).hint("install an OpenSSH client"))
 }
 
-/// An option of `ssh` that holds a path: blanks end a value that is not quoted, and `%` begins a
+/// An option of `ssh` with a path as its value: a blank ends an unquoted value, and `%` begins a
 /// token (ssh_config(5)).
 fn option(name: &str, path: &std::path::Path) -> String {
     let path =
@@ -192,14 +183,14 @@ fn option(name: &str, path: &std::path::Path) -> String {
 mod tests {
     use super::*;
 
-    /// `ssh -G` prints the options as ssh has understood them.
+    /// `ssh -G` prints the options as ssh has parsed them.
     #[test]
     fn ssh_understands_a_path_with_blanks_and_signs() {
         let path = std::path::Path::new("/home/ada l/100% \"x\"/known_hosts");
-        let told = option("UserKnownHostsFile", path);
-        let command = ["-G", "-F", "/dev/null", "-o", told.as_str(), "host"];
+        let given = option("UserKnownHostsFile", path);
+        let command = ["-G", "-F", "/dev/null", "-o", given.as_str(), "host"];
         let Ok(output) = std::process::Command::new("ssh").args(command).output() else {
-            return eprintln!("passed over: no OpenSSH client");
+            return testkit::passed_over!("no OpenSSH client");
         };
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line =

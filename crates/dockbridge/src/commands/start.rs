@@ -14,43 +14,43 @@ use tunnel::{AgentPlan, Identity};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::say;
-use crate::paths::{make_private_folder, unwritable};
+use crate::paths::{make_private_directory, unwritable};
 use crate::resolved::{GlobalArgs, Resolved, agent_binaries, holds_agent};
 use crate::settings::{Provider as Kind, Settings, duration};
-use crate::signals::end_of_process;
+use crate::shutdown::end_of_process;
 use crate::ssh_config::Destination;
 
-/// Set for the process that `--detach` leaves behind: the file of its log.
+/// Set for the process that `--detach` starts: the path of its log file.
 const DETACHED: &str = "DOCKBRIDGE_DETACHED";
-/// It is ready in well under a second, or never.
+/// A daemon is ready in well under a second, or never.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
 /// Arguments of `start`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Go on in the background
+    /// Run in the background
     #[arg(long)]
     detach: bool,
-    /// Where machines come from; with `--host` it is ssh
+    /// Where machines come from; `--host` implies ssh
     #[arg(long, value_enum)]
     provider: Option<Kind>,
-    /// A host of your own: user@address, with :port if need be, also with ssh:// before it, or an
-    /// alias of your ssh_config
+    /// A host of your own: user@address, optionally with :port and ssh://, or an alias from your
+    /// ssh_config
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
-    /// With a host of your own: the private key, instead of those that ssh would offer
+    /// With --host: private key, instead of those that ssh would use
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// With a host of your own: another ssh_config than yours, as for `ssh -F`
+    /// With --host: another ssh_config, as with `ssh -F`
     #[arg(long, value_name = "FILE")]
     ssh_config: Option<PathBuf>,
-    /// With a host of your own: the engine's socket there
+    /// With --host: path of the engine's socket on that host
     #[arg(long, value_name = "PATH")]
     remote_socket: Option<String>,
 }
 
 impl Args {
-    /// What was typed beside `--detach`.
+    /// The arguments given besides `--detach`.
     fn typed(&self) -> Option<&'static str> {
         let typed = [
             ("--provider", self.provider.is_some()),
@@ -63,13 +63,12 @@ impl Args {
     }
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     if std::env::var_os(DETACHED).is_some() {
         platform::detach::in_child();
     }
     let resolved = Resolved::load(global)?;
-    // Arguments that contradict each other are refused whatever runs.
+    // Arguments that contradict each other are refused even if a daemon already runs.
     let host = host(&arguments, &resolved.settings)?;
     if is_running(&arguments, &resolved).await? {
         return Ok(());
@@ -80,51 +79,48 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     crate::log::begin(&resolved.settings, std::env::var_os(DETACHED).map(PathBuf::from))?;
     allow_many_files();
     let provider = provider(&arguments, &resolved, host.as_deref())?;
-    let folder = resolved.paths.profile_state(&resolved.profile);
-    make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
+    let directory = resolved.paths.profile_state(&resolved.profile);
+    make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
     let begun = Instant::now();
     let daemon = Daemon::bind(options(&resolved, provider)).await?;
     say(&format!(
-        "Ready in {:.2} s. Docker socket: \
-        unix://{}",
+        "Ready in {:.2} s. Docker socket: unix://{}",
         begun.elapsed().as_secs_f64(),
         resolved.socket.display()
     ));
     match daemon.found() {
         Ok(Some(machine)) if machine.id.is_none() => say(&format!(
-            "Docker runs on {}, a host of your own: it is only connected \
-                to.",
+            "Docker runs on {}, a host of your own: dockbridge only connects to it.",
             machine.name
         )),
         Ok(Some(machine)) => {
-            say(&format!("There is a machine already: {}", super::server::describe(machine)))
+            say(&format!("A machine exists already: {}", super::server::describe(machine)))
         }
         Ok(None) => say("No machine yet: the first docker command creates one."),
-        Err(trouble) => say(&format!(
-            "The cloud cannot be asked now ({trouble}); docker commands \
-            try again."
-        )),
+        Err(trouble) => {
+            say(&format!("Cannot ask the cloud now ({trouble}); docker commands try again."))
+        }
     }
     if let Some(warning) = daemon.clock_warning() {
         say(&format!("Note: {warning}."));
     }
-    say(&format!("Point docker here: export DOCKER_HOST=unix://{}", resolved.socket.display()));
+    say(&format!("To use it: export DOCKER_HOST=unix://{}", resolved.socket.display()));
     if let Some(port) = resolved.settings.docker.proxy_port {
         say(&format!(
-            "Or here, as every program of this computer can: export \
-            DOCKER_HOST=tcp://127.0.0.1:{port}"
+            "Or over TCP, open to every program on this computer: export \
+             DOCKER_HOST=tcp://127.0.0.1:{port}"
         ));
     }
     daemon.run(end_of_process()?).await;
     Ok(())
 }
 
-/// A client takes a descriptor, its stream may take another, and sessions begin with a limit of
-/// 1,024, which is for programs that cannot do with more.
+/// Each client takes one descriptor and its stream may take another. A session begins with a soft
+/// limit of 1,024, kept low only for programs that use `select`.
 fn allow_many_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, the limit stays.
+    // If the system refuses, the limit stays.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
@@ -139,45 +135,43 @@ fn options(resolved: &Resolved, provider: Arc<dyn Provider>) -> Options {
         socket: resolved.socket.clone(),
         state: resolved.paths.profile_state(&resolved.profile),
         proxy_port: resolved.settings.docker.proxy_port,
-        local_paths: resolved.folders(),
+        local_paths: resolved.directories(),
         ports: resolved.ports(),
         hint: crate::failure::machine_hint,
     }
 }
 
-/// The host of the user's own that is asked for; `None` for machines from the cloud. Whoever names
-/// a host gets no server: what does not fit together is refused.
+/// The host from `--host` or the settings; `None` for cloud machines. With a host, dockbridge
+/// creates no server, so contradicting arguments are refused.
 fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
     let (typed, set) = (arguments.host.as_ref(), settings.ssh.host.as_ref());
     match (arguments.provider.or_else(|| typed.map(|_| Kind::Ssh)), settings.machine.provider) {
         (Some(Kind::Hetzner), _) if typed.is_some() => Err(Failure::new(
-            "--host names a host of your own, and --provider hetzner creates \
-                servers",
+            "--host names a host of your own, but --provider hetzner creates servers",
         )
-        .hint("leave one of both out: --host alone connects to the host")
+        .hint("remove one of them: --host alone connects to the host")
         .code(2)),
         (Some(Kind::Ssh), _) | (None, Some(Kind::Ssh)) => match typed.or(set) {
             Some(host) => Ok(Some(host.clone())),
             None => Err(Failure::new("provider ssh needs a host: --host <HOST>")
-                .hint("give it with `--host user@address`, or set `ssh.host`")
+                .hint("add `--host user@address`, or set `ssh.host`")
                 .code(2)),
         },
         (None, None) if set.is_some() => Ok(set.cloned()),
         (Some(Kind::Hetzner), _) | (None, _) => match arguments.typed() {
-            Some(name @ ("--identity" | "--ssh-config" | "--remote-socket")) => Err(Failure::new(
-                format!("{name} belongs to a host of your own, and none is named"),
-            )
-            .hint("add `--host user@address`, or set `ssh.host`")
-            .code(2)),
+            Some(name @ ("--identity" | "--ssh-config" | "--remote-socket")) => {
+                Err(Failure::new(format!("{name} needs a host of your own, but no host is given"))
+                    .hint("add `--host user@address`, or set `ssh.host`")
+                    .code(2))
+            }
             _ if arguments.identity.is_some()
                 || arguments.ssh_config.is_some()
                 || arguments.remote_socket.is_some() =>
             {
                 Err(Failure::new(
-                    "--identity, --ssh-config and --remote-socket belong to a host of \
-                    your own",
+                    "--identity, --ssh-config and --remote-socket need a host of your own",
                 )
-                .hint("leave them out with `--provider hetzner`")
+                .hint("remove them with `--provider hetzner`")
                 .code(2))
             }
             _ => Ok(None),
@@ -185,28 +179,26 @@ fn host(arguments: &Args, settings: &Settings) -> Outcome<Option<String>> {
     }
 }
 
-/// Whether this profile's daemon runs already: nothing is left to do then.
+/// Whether this profile's daemon already runs, so that nothing is left to do.
 async fn is_running(arguments: &Args, resolved: &Resolved) -> Outcome<bool> {
     let Ok(status) = resolved.daemon().status().await else { return Ok(false) };
     let socket = resolved.socket.display();
     if status.profile != resolved.profile.to_string() {
         return Err(Failure::new(format!(
-            "dockbridge (process {}) serves {socket} for profile {}",
+            "dockbridge (process {}) already serves {socket} for profile {}",
             status.process, status.profile
         ))
-        .hint("choose another place with `--socket PATH`"));
+        .hint("choose another path with `--socket PATH`"));
     }
     if let Some(name) = arguments.typed() {
         return Err(Failure::new(format!(
-            "dockbridge (process {}) is already running, and {name} \
-            would change nothing",
+            "dockbridge (process {}) is already running, so {name} has no effect",
             status.process
         ))
-        .hint("`dockbridge stop` ends it; then start it with other arguments"));
+        .hint("run `dockbridge stop`, then start it with the new arguments"));
     }
     say(&format!(
-        "dockbridge is already running (process {}). Docker socket: \
-        unix://{socket}",
+        "dockbridge is already running (process {}). Docker socket: unix://{socket}",
         status.process
     ));
     Ok(true)
@@ -220,10 +212,10 @@ fn provider(
     let Some(host) = host else {
         if !holds_agent(&agent_binaries()) {
             return Err(Failure::new(format!(
-                "there is no dockbridge-agent in {}",
+                "{} contains no dockbridge-agent",
                 agent_binaries().display()
             ))
-            .hint("it belongs beside dockbridge: install both, or set DOCKBRIDGE_AGENT_DIR"));
+            .hint("install it next to dockbridge, or set DOCKBRIDGE_AGENT_DIR"));
         }
         return Ok(Arc::new(resolved.cloud()?));
     };
@@ -248,18 +240,18 @@ fn provider(
     })))
 }
 
-/// Starts this command once more in a session of its own and waits until that one serves.
+/// Runs this command again in a session of its own, and waits until that process serves.
 async fn detach(resolved: &Resolved) -> Outcome {
     let daemon = resolved.daemon();
-    let folder = resolved.paths.profile_state(&resolved.profile);
-    make_private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
-    let log_path = folder.join("daemon.log");
+    let directory = resolved.paths.profile_state(&resolved.profile);
+    make_private_directory(&directory).map_err(|error| unwritable(&directory, &error))?;
+    let log_path = directory.join("daemon.log");
     let mut log = File::options()
         .create(true)
         .append(true)
         .open(&log_path)
         .map_err(|error| unwritable(&log_path, &error))?;
-    // A daemon that cannot say why it does not start is not started.
+    // A daemon that could not report why it fails is not started.
     writeln!(log, "-- start at {}", jiff::Timestamp::now())
         .and_then(|()| log.sync_all())
         .map_err(|error| unwritable(&log_path, &error))?;
@@ -278,8 +270,7 @@ async fn detach(resolved: &Resolved) -> Outcome {
     loop {
         if daemon.status().await.is_ok() {
             say(&format!(
-                "Ready in {:.2} s. Docker socket: \
-                unix://{}",
+                "Ready in {:.2} s. Docker socket: unix://{}",
                 begun.elapsed().as_secs_f64(),
                 resolved.socket.display()
             ));
@@ -287,7 +278,7 @@ async fn detach(resolved: &Resolved) -> Outcome {
             return Ok(());
         }
         if let Some(status) = child.try_wait()? {
-            return Err(told_by_child(&log_path, begins_at, status));
+            return Err(reported_by_child(&log_path, begins_at, status));
         }
         if begun.elapsed() > LONGEST_START {
             return Err(Failure::new(format!(
@@ -300,23 +291,20 @@ async fn detach(resolved: &Resolved) -> Outcome {
     }
 }
 
-/// The child's own words, as if it had not been detached.
-fn told_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -> Failure {
+/// The detached process's own error, as if it had run in the foreground.
+fn reported_by_child(log: &Path, begins_at: u64, status: std::process::ExitStatus) -> Failure {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(
         text.get(usize::try_from(begins_at).unwrap_or(0)..).unwrap_or_default(),
     )
     .into_owned();
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    let Some((_, told)) = text.rsplit_once("Error: ") else {
-        return Failure::new(format!(
-            "the daemon ended with \
-            {status}"
-        ))
-        .hint(format!("its log is {}", log.display()))
-        .code(code);
+    let Some((_, report)) = text.rsplit_once("Error: ") else {
+        return Failure::new(format!("the daemon ended with {status}"))
+            .hint(format!("its log is {}", log.display()))
+            .code(code);
     };
-    let mut lines = told.lines();
+    let mut lines = report.lines();
     let failure = Failure::new(lines.next().unwrap_or_default()).code(code);
     lines.filter_map(|line| line.strip_prefix("Hint: ")).fold(failure, Failure::hint)
 }

@@ -15,14 +15,13 @@ use crate::settings::duration;
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     let status = match resolved.daemon().status().await {
         Ok(status) => status,
         Err(error @ ClientError::NotRunning { .. }) => {
@@ -57,7 +56,7 @@ fn say_bills(resolved: &Resolved, bills: Option<&bills::Bills>) {
     lines.iter().for_each(|line| say(&format!("Bills     {line}")));
 }
 
-/// No daemon; perhaps a machine that bills all the same.
+/// Without a daemon a machine may still exist and cost money.
 async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     let failure = Failure::from(error).code(NOT_RUNNING);
     say_bills(resolved, bills::look(resolved, false).await.as_ref());
@@ -69,7 +68,7 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     match servers {
         Ok(servers) => match servers.first() {
             Some(server) => Err(failure.hint(format!(
-                "there is a machine all the same: {}",
+                "a machine exists all the same: {}",
                 super::server::describe(server)
             ))),
             None => Err(failure),
@@ -77,7 +76,7 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
         Err(error) => {
             Err(match LastKnown::load(&resolved.paths.profile_state(&resolved.profile)) {
                 Some(last) => failure.hint(format!(
-                    "the cloud does not tell ({}); there may be a machine: {}",
+                    "the cloud does not answer ({}); this machine may exist: {}",
                     crate::failure::with_causes(&error),
                     last_known(&last.machine, last.age_seconds(jiff::Timestamp::now()))
                 )),
@@ -87,139 +86,143 @@ async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
     }
 }
 
-/// What a machine was that cannot be asked now.
+/// The last known state of a machine that the cloud does not report now.
 fn last_known(machine: &Summary, age: u64) -> String {
     format!(
-        "{}, as it answered {} \
-        ago",
+        "{}, as seen {} ago",
         super::server::describe(machine),
         duration::format(Duration::from_secs(age))
     )
 }
 
-/// For a person.
+/// Prints it for users.
 pub fn print(status: &Status) {
-    say(&format!("Profile   {}", status.profile));
-    say(&format!("Socket    unix://{}", status.socket.display()));
+    lines(status).iter().for_each(|line| say(line));
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let mut lines = vec![
+        format!("Profile   {}", status.profile),
+        format!("Socket    unix://{}", status.socket.display()),
+    ];
     if let Some(port) = status.proxy_port {
-        say(&format!("Port      tcp://127.0.0.1:{port} leads to the same"));
+        lines.push(format!("Port      tcp://127.0.0.1:{port} (same engine)"));
     }
     let reason = status.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    say(&format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
+    lines.push(format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
+    machine(status, &mut lines);
+    engine(status, &mut lines);
+    lines.extend(status.ports.as_array().into_iter().flatten().map(port));
+    money(status, &mut lines);
+    prospects(status, &mut lines);
+    lines
+}
+
+fn machine(status: &Status, lines: &mut Vec<String>) {
     if let Some(machine) = &status.machine {
-        say(&format!("Machine   {}", super::server::describe(machine)));
+        lines.push(format!("Machine   {}", super::server::describe(machine)));
         if let Some(image) = super::server::image(machine) {
-            say(&format!("Image     {image}"));
+            lines.push(format!("Image     {image}"));
         }
         if let Some(volume) = &machine.volume {
-            say(&format!(
-                "Volume    {} ({}, {} GB in \
-                {})",
+            lines.push(format!(
+                "Volume    {} ({}, {} GB in {})",
                 volume.name, volume.id, volume.size, volume.location
             ));
         }
     }
     if let Some(last) = &status.last_known {
-        say(&format!("Last seen {}", last_known(&last.machine, last.age_seconds)));
+        lines.push(format!("Last seen {}", last_known(&last.machine, last.age_seconds)));
     }
     if let Some(end) = &status.last_end {
         let server =
             end.server.map_or_else(|| "The last server".to_owned(), |id| format!("Server {id}"));
         let age = duration::format(Duration::from_secs(end.age_seconds));
-        say(&format!(
-            "Last end  {server} was deleted by {} {age} ago: {}",
+        lines.push(format!(
+            "Last end  {server}, deleted by {} {age} ago: {}",
             end.actor.words(),
             end.because
         ));
     }
+}
+
+/// What the agent last reported, and the tunnel to it.
+fn engine(status: &Status, lines: &mut Vec<String>) {
     if let Some(report) = &status.report {
-        let containers = report.containers.map(|counts| {
-            format!(
-                "{} of {} containers \
-            run",
-                counts.running, counts.total
-            )
-        });
-        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let containers = report
+            .containers
+            .map(|counts| format!("{} of {} containers run", counts.running, counts.total));
+        #[expect(clippy::cast_precision_loss, reason = "for display only")]
         let disk = report.disk.map(|disk| {
-            format!(
-                "volume {:.1} % \
-            full",
-                disk.used as f64 / disk.total.max(1) as f64 * 100.0
-            )
+            format!("volume {:.1} % full", disk.used as f64 / disk.total.max(1) as f64 * 100.0)
         });
         let lease = report.lease_seconds.map(|seconds| format!("lease {seconds} s"));
-        let told: Vec<String> = [containers, disk, lease].into_iter().flatten().collect();
-        say(&format!("Docker    {}", told.join(", ")));
+        let parts: Vec<String> = [containers, disk, lease].into_iter().flatten().collect();
+        lines.push(format!("Docker    {}", parts.join(", ")));
     }
     if let Some(tunnel) = &status.tunnel {
         let round_trip = tunnel
             .round_trip_ms
             .map(|time| format!(", round trip {time:.1} ms"))
             .unwrap_or_default();
-        say(&format!(
-            "Tunnel    {} streams, {} bytes up, {} \
-            down{round_trip}",
+        lines.push(format!(
+            "Tunnel    {} streams, {} bytes up, {} down{round_trip}",
             tunnel.streams, tunnel.up, tunnel.down
         ));
     }
-    for port in status.ports.as_array().into_iter().flatten() {
-        let (local, target) = (ports::local(port), ports::target(port));
-        say(
-            &match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
-                ("open", None, _) => format!("Port      {local} leads to {target}"),
-                ("open", Some(asked_for), _) => format!(
-                    "Port      {local} leads to {target}, since \
-                {asked_for} is taken here"
-                ),
-                (_, _, why) => format!(
-                    "Port      {local} does not lead to {target}: {}",
-                    why.unwrap_or_default()
-                ),
-            },
-        );
+}
+
+fn port(port: &serde_json::Value) -> String {
+    let (local, target) = (ports::local(port), ports::target(port));
+    match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
+        ("open", None, _) => format!("Port      {local} forwards to {target}"),
+        ("open", Some(asked_for), _) => {
+            format!("Port      {local} forwards to {target}, because {asked_for} is in use here")
+        }
+        (_, _, why) => {
+            format!("Port      {local} does not forward to {target}: {}", why.unwrap_or_default())
+        }
     }
+}
+
+fn money(status: &Status, lines: &mut Vec<String>) {
     if let Some(cost) = &status.cost {
         let volume = cost
             .volume_monthly
-            .map(|price| {
-                format!(
-                    "; the volume {price:.2} EUR a \
-            month"
-                )
-            })
+            .map(|price| format!("; the volume {price:.2} EUR a month"))
             .unwrap_or_default();
-        say(&format!(
-            "Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all \
-            net",
+        lines.push(format!(
+            "Cost      {:.4} EUR so far ({} started h at {:.4}){volume}; all net",
             cost.so_far, cost.hours, cost.hourly
         ));
     }
     if let Some(budget) = &status.budget {
-        say(&format!(
-            "Budget    {:.2} of {:.2} EUR of this month spent; \
-            net",
+        lines.push(format!(
+            "Budget    {:.2} of {:.2} EUR spent this month; net",
             budget.spent, budget.limit
         ));
     }
+}
+
+/// What keeps the machine, and what happens next.
+fn prospects(status: &Status, lines: &mut Vec<String>) {
     for reason in &status.why.reasons {
-        say(&format!("Kept by   {}", super::why::describe(reason)));
+        lines.push(format!("Kept by   {}", super::why::describe(reason)));
     }
     for warning in &status.why.warnings {
-        say(&format!("Note      {warning}"));
+        lines.push(format!("Note      {warning}"));
     }
     if let Some(pin) = status.pin.as_ref().filter(|_| status.state != "up") {
         let left = pin.seconds.map_or_else(
-            || {
-                "until it is taken \
-            off"
-                .to_owned()
-            },
+            || "until `dockbridge unpin`".to_owned(),
             |left| format!("for another {left} s"),
         );
-        say(&format!("Pinned    {left}, once there is a machine"));
+        lines.push(format!("Pinned    {left}, applies once a machine exists"));
     }
     if !status.why.next.is_empty() {
-        say(&format!("Next      {}", status.why.next));
+        lines.push(format!("Next      {}", status.why.next));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
 
-/// The daemon answers what is under way before it ends.
+/// The daemon finishes open requests before it exits.
 const LONGEST_END: Duration = Duration::from_secs(15);
 
 /// Arguments of `stop`.
@@ -21,12 +21,11 @@ pub struct Args {
     destroy: bool,
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     let daemon = resolved.daemon();
     let status = match daemon.status().await {
-        // Whoever wants the machine gone gets that without a daemon, too.
+        // A machine can be destroyed without a daemon, too.
         Err(ClientError::NotRunning { .. }) if arguments.destroy => {
             return super::server::destroy(&resolved).await;
         }
@@ -34,55 +33,54 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     };
     let is_waking = status.state == "waking";
     if arguments.destroy {
-        tell(daemon.destroy_and_stop().await?);
-        // An older daemon destroys and goes on.
+        report(daemon.destroy_and_stop().await?);
+        // A daemon of an older version destroys the machine and keeps running.
         end(&daemon).await;
     } else {
         if is_waking {
-            say("A machine is being made: the wake is called off, and its server deleted.");
+            say("A machine is being created: canceling the wake and deleting its server.");
         }
-        tell(daemon.stop().await?);
+        report(daemon.stop().await?);
     }
     let begun = Instant::now();
     while daemon.status().await.is_ok() {
         if begun.elapsed() > LONGEST_END {
             return Err(Failure::new(format!(
-                "the daemon (process {}) does not \
-                end",
+                "the daemon (process {}) does not stop",
                 status.process
             ))
-            .hint("see its log, or kill it"));
+            .hint("see its log, or kill the process"));
         }
         sleep(Duration::from_millis(50)).await;
     }
-    say("The daemon has ended.");
+    say("Stopped the daemon.");
     let machine = status.machine.or(status.last_known.map(|last| last.machine));
     if let Some(machine) = machine.filter(|machine| !arguments.destroy && machine.id.is_some()) {
         let lease = duration::format(resolved.settings.keepalive.timeout);
         say(&format!(
-            "The machine {} goes on, and is billed, until its lease ends in {lease}; `dockbridge \
-                server destroy` ends it now.",
+            "The machine {} runs on, and costs money, until its lease ends in {lease}; `dockbridge \
+             server destroy` deletes it now.",
             machine.name
         ));
     }
     Ok(())
 }
 
-/// Ends a daemon that may have ended already, or refuses since it is ending. Whether it has ended
-/// is looked at afterwards.
+/// Stops a daemon that may have stopped already, or that refuses because it is stopping. The
+/// caller checks afterwards whether it has.
 async fn end(daemon: &Client) {
     if let Ok(answer) = daemon.stop().await {
-        tell(answer);
+        report(answer);
     }
 }
 
-fn tell(answer: Answer) {
+fn report(answer: Answer) {
     if let Some(message) = answer.message {
         say(&sentence(&message));
     }
 }
 
-/// With a capital letter and a full stop.
+/// Adds a capital letter and a full stop.
 fn sentence(message: &str) -> String {
     let mut letters = message.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();

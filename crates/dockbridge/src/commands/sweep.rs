@@ -1,4 +1,4 @@
-//! `dockbridge sweep`: what is left over.
+//! `dockbridge sweep`: lists and removes orphans.
 
 use serde::Serialize;
 
@@ -9,15 +9,15 @@ use crate::resolved::{GlobalArgs, Resolved};
 /// Arguments of `sweep`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Remove what is listed. Volumes are never among it
+    /// Remove what is listed. Volumes are never listed
     #[arg(long)]
     yes: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Of a machine, or of the building of an image.
+/// An orphan of a machine or of an image build.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Left {
@@ -39,13 +39,12 @@ impl Left {
     }
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     let (cloud, client, owner) = (
         resolved.looking_at_project()?,
         resolved.client(resolved.token()?)?,
-        resolved.owner_or_nobody()?,
+        resolved.owner_or_temporary()?,
     );
     let mut left: Vec<Left> = cloud.orphans().await?.into_iter().map(Left::Machine).collect();
     left.extend(
@@ -59,7 +58,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             serde_json::to_string_pretty(&left).map_err(|error| Failure::new(error.to_string()))?;
         say(&text);
     } else if left.is_empty() {
-        say("Nothing is left over.");
+        say("No orphans found.");
     }
     let mut failed = 0;
     for one in &left {
@@ -79,18 +78,16 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
         };
         if let Err(error) = removed {
             failed += 1;
-            complain(&format!("It stays: {error}"));
+            complain(&format!("Not removed: {error}"));
         }
     }
     if !arguments.json
         && let Some(bills) = super::bills::look(&resolved, true).await
     {
-        bills.lines(&resolved.profile.to_string()).iter().for_each(|line| {
-            say(&format!(
-                "Bills     \
-            {line}"
-            ))
-        });
+        bills
+            .lines(&resolved.profile.to_string())
+            .iter()
+            .for_each(|line| say(&format!("Bills     {line}")));
     }
     match (arguments.yes, failed) {
         (_, 1..) => Err(Failure::new(format!("{failed} of {} could not be removed", left.len()))),
@@ -99,7 +96,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
             Ok(())
         }
         (false, 0) if !left.is_empty() && !arguments.json => {
-            say("`dockbridge sweep --yes` removes it.");
+            say("`dockbridge sweep --yes` removes them.");
             Ok(())
         }
         _ => Ok(()),

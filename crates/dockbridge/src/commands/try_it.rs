@@ -1,5 +1,5 @@
-//! `dockbridge try`: the whole story on a local cloud, each step checked. What it makes is in one
-//! temporary folder and goes in any case.
+//! `dockbridge try`: the whole story on a local cloud, each step checked. All its files are in one
+//! temporary directory, which is removed in any case.
 
 mod stage;
 mod story;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use self::stage::Stage;
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, say};
-use crate::signals::end_of_process;
+use crate::shutdown::end_of_process;
 
 /// Arguments of `try`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,6 @@ pub struct Args {
     idle_timeout: Duration,
 }
 
-/// Runs it.
 pub async fn run(arguments: Args) -> Outcome {
     let begun = Instant::now();
     stage::check_host()?;
@@ -30,45 +29,47 @@ pub async fn run(arguments: Args) -> Outcome {
     let prepared = begun.elapsed();
     let begun = Instant::now();
 
-    let folder = stage::temporary_folder()?;
+    let directory = stage::temporary_directory()?;
     let ending = end_of_process()?;
     let cloud = Cloud::start(Options {
         machines: Machines::Nspawn,
-        ..Options::new(folder.path().join("cloud"))
+        ..Options::new(directory.path().join("cloud"))
     })
     .await
     .map_err(super::local_cloud::started)?;
-    let stage = Stage::new(folder.path(), &cloud, arguments.idle_timeout);
+    let stage = Stage::new(directory.path(), &cloud, arguments.idle_timeout);
 
-    let told = match stage {
+    let outcome = match stage {
         Ok(stage) => {
-            let told = tokio::select! {
-                told = story::tell(&stage) => told,
+            let outcome = tokio::select! {
+                outcome = story::run(&stage) => outcome,
                 () = ending.cancelled() => Err(Failure::new("interrupted")),
             };
             stage.end_daemon().await;
-            if told.is_err() {
-                complain("The daemon's last words:");
+            if outcome.is_err() {
+                complain("Last lines of the daemon's log:");
                 stage.daemon_log(20).iter().for_each(|line| complain(&format!("  {line}")));
             }
-            told
+            outcome
         }
         Err(failure) => Err(failure),
     };
     cloud.close().await;
     let left = local_cloud::clean().await.map_err(|failure| Failure::new(failure.to_string()));
-    folder.close()?;
-    told?;
+    directory.close()?;
+    outcome?;
     let left = left?;
     if !left.is_empty() {
-        return Err(Failure::new(format!("the local cloud left something on this host: {left}")));
+        return Err(Failure::new(format!(
+            "the local cloud did not release everything on this host: \
+         {left}"
+        )));
     }
     say("Nothing is left on this host.");
     say(&format!("The whole story took {:.0} s.", begun.elapsed().as_secs_f64()));
     if prepared > Duration::from_secs(5) {
         say(&format!(
-            "(Making the base system took {:.0} s before that; it is \
-            kept.)",
+            "(Building the base system took {:.0} s before that; it is cached.)",
             prepared.as_secs_f64()
         ));
     }

@@ -1,4 +1,4 @@
-//! `dockbridge volume`: the disk that survives.
+//! `dockbridge volume`: the disk that outlives machines.
 
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -9,34 +9,32 @@ use crate::failure::{Failure, Outcome};
 use crate::output::say;
 use crate::resolved::{GlobalArgs, Resolved};
 
-/// What can be done with volumes.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List the volumes of this profile
     List {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Grow the volume while everything runs; it cannot shrink again
     Resize {
-        /// Its new size in GB, at most 10240
+        /// New size in GB, at most 10240
         #[arg(value_name = "GB", value_parser = gigabytes)]
         size: u64,
     },
-    /// Delete a volume with all images, containers and volumes on it, for good
+    /// Delete a volume with all images, containers and volumes on it, permanently
     Delete {
         /// Its name or id
         volume: String,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Runs it.
 pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     let cloud = resolved.looking()?;
     if let Command::Resize { size } = command {
         return resize(&resolved, &cloud, size).await;
@@ -51,7 +49,7 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
         }
         Command::List { json: false } => {
             if volumes.is_empty() {
-                say("There is no volume.");
+                say("No volume exists.");
             }
             for volume in volumes {
                 let attached = volume.server.map_or("not attached".to_owned(), |server| {
@@ -59,16 +57,10 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                 });
                 let price = volume
                     .price_monthly
-                    .map(|price| {
-                        format!(
-                            ", {price:.2} EUR net a \
-                    month"
-                        )
-                    })
+                    .map(|price| format!(", {price:.2} EUR net a month"))
                     .unwrap_or_default();
                 say(&format!(
-                    "{} ({}, {} GB in {}), \
-                    {attached}{price}",
+                    "{} ({}, {} GB in {}), {attached}{price}",
                     volume.name, volume.id, volume.size, volume.location
                 ));
             }
@@ -84,27 +76,24 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
                     .collect::<Vec<_>>()
                     .join(", ");
                 let hint = if known.is_empty() {
-                    "this profile has \
-                    none"
-                        .to_owned()
+                    "this profile has none".to_owned()
                 } else {
                     format!("this profile has {known}")
                 };
-                return Err(Failure::new(format!("there is no volume {wanted:?}")).hint(hint));
+                return Err(Failure::new(format!("no volume is called {wanted:?}")).hint(hint));
             };
             if let Some(server) = volume.server {
                 return Err(Failure::new(format!(
-                    "volume {} is attached to server \
-                    {server}",
+                    "volume {} is attached to server {server}",
                     volume.name
                 ))
-                .hint("`dockbridge server destroy` first"));
+                .hint("run `dockbridge server destroy` first"));
             }
             if !yes {
                 confirm(&volume.name)?;
             }
             cloud.delete_volume(volume.id).await?;
-            say(&format!("Volume {} is gone.", volume.name));
+            say(&format!("Deleted volume {}.", volume.name));
         }
     }
     Ok(())
@@ -112,36 +101,36 @@ pub async fn run(command: Command, global: &GlobalArgs) -> Outcome {
 
 async fn resize(resolved: &Resolved, cloud: &Cloud, size: u64) -> Outcome {
     let Resized { volume, before, file_system } = cloud.resize_volume(size).await?;
-    // The daemon counts what it costs and how full it is. Without one there is nothing to tell.
+    // The daemon tracks the volume's cost and how full it is. Without a daemon there is nothing to
+    // update.
     match resolved.daemon().volume_is(&volume).await {
         Ok(_) | Err(ClientError::NotRunning { .. }) => {}
         Err(error) => say(&format!(
-            "Note: the daemon was not told of it ({error}); it looks again \
-            with the next machine."
+            "Note: cannot report the new size to the daemon ({error}); it reads it with the next \
+             machine."
         )),
     }
-    let had = if before == volume.size { String::new() } else { format!(" instead of {before}") };
+    let instead_of = if before == volume.size {
+        String::new()
+    } else {
+        format!(
+            " instead of \
+     {before}"
+        )
+    };
     let price = volume
         .price_monthly
-        .map(|price| {
-            format!(
-                ", for {price:.2} EUR net a \
-        month"
-            )
-        })
+        .map(|price| format!(", for {price:.2} EUR net a month"))
         .unwrap_or_default();
-    say(&format!("Volume {} has {} GB{had}{price}.", volume.name, volume.size));
+    say(&format!("Volume {} has {} GB{instead_of}{price}.", volume.name, volume.size));
     match file_system {
-        FileSystem::Grown => say("Its file system has grown with it."),
+        FileSystem::Grown => say("Its file system has grown, too."),
         FileSystem::WhenAMachineIsMade => {
-            say("There is no machine now: its file system grows with \
-            the next one.")
+            say("No machine exists now: the file system grows with the next one.")
         }
         FileSystem::Failed { message } => {
-            return Err(Failure::new(format!("its file system has not grown: {message}")).hint(
-                "the same command tries once more; otherwise it grows when a machine is next \
-                    made",
-            ));
+            return Err(Failure::new(format!("the file system has not grown: {message}"))
+                .hint("run the same command again; otherwise it grows with the next machine"));
         }
     }
     Ok(())
@@ -162,21 +151,15 @@ fn gigabytes(text: &str) -> Result<u64, String> {
 
 fn confirm(name: &str) -> Outcome {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(
-            "nobody is there to \
-            confirm",
-        )
-        .hint("add --yes to delete without being asked"));
+        return Err(Failure::new("no terminal to ask for confirmation on")
+            .hint("add --yes to delete without confirmation"));
     }
-    say(&format!("Everything on it is lost. Type its name, {name}, to delete it:"));
+    say(&format!("This deletes everything on it. To confirm, type its name, {name}:"));
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     if line.trim() == name {
         Ok(())
     } else {
-        Err(Failure::new(
-            "not deleted: that was not its \
-        name",
-        ))
+        Err(Failure::new("not deleted: the name does not match"))
     }
 }

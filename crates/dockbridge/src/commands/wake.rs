@@ -8,9 +8,8 @@ use crate::resolved::{GlobalArgs, Resolved};
 
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// Runs it.
 pub async fn run(global: &GlobalArgs) -> Outcome {
-    let resolved = Resolved::load_what_holds(global)?;
+    let resolved = Resolved::load_valid(global)?;
     let (daemon, wakes) = (resolved.daemon(), resolved.wakes());
     daemon.wake().await?;
     let status = follow_wake(&daemon, LONGEST, &wakes).await?;
@@ -19,10 +18,6 @@ pub async fn run(global: &GlobalArgs) -> Outcome {
             say(&format!("{} is ready.", machine.name));
             Ok(())
         }
-        None => Err(Failure::new(status.reason.unwrap_or_else(|| {
-            "there is no \
-            machine"
-                .to_owned()
-        }))),
+        None => Err(Failure::new(status.reason.unwrap_or_else(|| "no machine exists".to_owned()))),
     }
 }

@@ -1,4 +1,4 @@
-//! `dockbridge why`: what keeps the machine, how it would end, and what comes next.
+//! `dockbridge why`: what keeps the machine, what will end it, and what happens next.
 
 use daemon::{EndingStatus, ReasonStatus, Status};
 use serde::Serialize;
@@ -11,31 +11,30 @@ use crate::settings::duration;
 /// Arguments of `why`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct Report<'a> {
     state: &'a str,
     reason: Option<&'a str>,
     since_seconds: f64,
     #[serde(flatten)]
     why: &'a daemon::Why,
-    /// What the machine was made from.
+    /// The image that the machine was created from.
     image: Option<&'a machine::UsedImage>,
 }
 
-/// Runs it.
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
-    let status = Resolved::load_what_holds(global)?.daemon().status().await?;
+    let status = Resolved::load_valid(global)?.daemon().status().await?;
     if arguments.json {
         let Status { state, reason, since_seconds, why, machine, .. } = &status;
         let image = machine.as_ref().and_then(|machine| machine.image.as_ref());
-        let told =
-            Told { state, reason: reason.as_deref(), since_seconds: *since_seconds, why, image };
-        say(&serde_json::to_string_pretty(&told)
+        let report =
+            Report { state, reason: reason.as_deref(), since_seconds: *since_seconds, why, image };
+        say(&serde_json::to_string_pretty(&report)
             .map_err(|error| Failure::new(error.to_string()))?);
         return Ok(());
     }
@@ -49,7 +48,7 @@ fn lines(status: &Status) -> Vec<String> {
     let why = &status.why;
     let mut lines = vec![state(status)];
     match why.reasons.is_empty() {
-        true if status.state == "up" => lines.push("Nothing keeps it.".to_owned()),
+        true if status.state == "up" => lines.push("Nothing keeps the machine.".to_owned()),
         true => {}
         false => {
             lines.push("Kept by:".to_owned());
@@ -80,7 +79,7 @@ fn state(status: &Status) -> String {
     }
 }
 
-/// One line about a reason: what, since when, whose, and how long it counts.
+/// One line about a reason: kind, subject, age, client, and how long it still counts.
 pub fn describe(reason: &ReasonStatus) -> String {
     let mut line = format!("{:<9} {}", reason.kind.replace('_', " "), reason.what);
     let silent = reason
@@ -97,8 +96,8 @@ pub fn describe(reason: &ReasonStatus) -> String {
         silent.map(|silent| format!("silent for {}", seconds(silent))),
         reason.client.as_ref().map(|client| format!("by {client}")),
         Some(reason.seconds.map_or_else(
-            || "as long as it goes on".to_owned(),
-            |left| format!("counts another {}", seconds(left)),
+            || "while it continues".to_owned(),
+            |left| format!("counts for another {}", seconds(left)),
         )),
     ];
     for fact in facts.into_iter().flatten() {
@@ -112,15 +111,14 @@ fn end(ending: &EndingStatus) -> String {
     let cancel = match ending.cancelled_by.as_str() {
         "activity" => "any activity cancels it",
         "unlock" => "unlocking the screen cancels it",
-        _ => "nothing but other settings cancels it",
+        _ => "only a settings change prevents this",
     };
     let grace = match ending.grace_seconds {
-        0 => "in its grace".to_owned(),
-        later => format!("its grace begins in {}", seconds(later)),
+        0 => "in its grace period".to_owned(),
+        later => format!("grace period begins in {}", seconds(later)),
     };
     format!(
-        "{:<9} in {} ({grace}), since {}; \
-        {cancel}",
+        "{:<9} in {} ({grace}), because {}; {cancel}",
         ending.cause.replace('_', " "),
         seconds(ending.seconds),
         ending.because
@@ -132,67 +130,4 @@ fn seconds(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status(why: &str) -> Status {
-        let mut status: serde_json::Value = serde_json::from_str(
-            r#"{"profile":"default","socket":"/x","process":1,"state":"up","reason":null,"since_seconds":61.5,"machine":null,"phases":[],
-                "report":null,"tunnel":null,"ports":[],"cost":null}"#,
-        )
-        .unwrap();
-        let why: serde_json::Value = serde_json::from_str(why).unwrap();
-        status.as_object_mut().unwrap().extend(why.as_object().unwrap().clone());
-        serde_json::from_value(status).unwrap()
-    }
-
-    #[test]
-    fn each_reason_has_its_age_its_source_and_its_end() {
-        let told = lines(&status(
-            r#"{"next":"kept while one thing goes on","warnings":["84 % of this month's budget are spent"],
-                "reasons":[
-                  {"kind":"build","what":"POST /build","client":"Docker-Client/28.2.2 (linux)","age_seconds":200,"silent_seconds":90,"seconds":null},
-                  {"kind":"port","what":"web:8080","client":null,"age_seconds":1300,"silent_seconds":400,"seconds":1400},
-                  {"kind":"paid_hour","what":"the hour is paid for another 50 min","seconds":2880}],
-                "endings":[{"cause":"max_lifetime","because":"it is old","seconds":10800,"grace_seconds":10770,"cancelled_by":"nothing"}]}"#,
-        ));
-        assert_eq!(
-            told,
-            [
-                "The machine has answered for 1m 1s.",
-                "Kept by:",
-                "  build     POST /build, for 3m 20s, by Docker-Client/28.2.2 (linux), as long as \
-                    it goes on",
-                "  port      web:8080, for 21m 40s, silent for 6m 40s, counts another 23m 20s",
-                "  paid hour the hour is paid for another 50 min, counts another 48m",
-                "It would end:",
-                "  max lifetime in 3h (its grace begins in 2h 59m 30s), since it is old; nothing \
-                    but other settings cancels it",
-                "Note: 84 % of this month's budget are spent.",
-                "Next: kept while one thing goes on.",
-            ]
-        );
-    }
-
-    #[test]
-    fn without_a_machine_it_tells_why_there_is_none() {
-        let mut status =
-            status(r#"{"next":"the next docker command wakes a machine","reasons":[]}"#);
-        (status.state, status.reason) = (
-            "absent".to_owned(),
-            Some(
-                "nothing has used it for 5 \
-            min"
-                .to_owned(),
-            ),
-        );
-        assert_eq!(
-            lines(&status),
-            [
-                "There is no machine, for 1m 1s: nothing has used it for 5 \
-                min.",
-                "Next: the next docker command wakes a machine."
-            ]
-        );
-    }
-}
+mod tests;

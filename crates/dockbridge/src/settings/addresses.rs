@@ -1,5 +1,4 @@
-//! Addresses, paths and filters in the settings: each is checked as far as it can be without asking
-//! anybody.
+//! Addresses, paths and filters in the settings, checked without network access.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +6,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-/// An address that can be fetched from.
+/// A URL to download from.
 pub(super) struct WebAddress(pub(super) Url);
 
 impl Default for WebAddress {
-    #[expect(clippy::expect_used, reason = "a constant, and a test reads the defaults")]
+    #[expect(clippy::expect_used, reason = "a constant, covered by the test of the defaults")]
     fn default() -> Self {
         Self(image::DEFAULT_FACTORY.parse().expect("a valid address"))
     }
@@ -23,8 +22,7 @@ impl<'de> Deserialize<'de> for WebAddress {
         match text.parse::<Url>() {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
             _ => Err(D::Error::custom(format!(
-                "{text:?} is no address: write it as \
-                https://factory.example"
+                "{text:?} is not an address: write it as https://factory.example"
             ))),
         }
     }
@@ -41,15 +39,14 @@ impl<'de> Deserialize<'de> for ApiAddress {
     }
 }
 
-/// Whether an API may be there.
+/// Checks that the text can be an API address.
 pub fn api_address(text: &str) -> Result<(), String> {
     let url = text.parse::<Url>().ok();
     match url {
         Some(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => Ok(()),
-        _ if text.contains("://") && !text.starts_with("http") => Err(format!(
-            "{text:?} is not an \
-            http(s) address"
-        )),
+        _ if text.contains("://") && !text.starts_with("http") => {
+            Err(format!("{text:?} is not an http(s) address"))
+        }
         _ => {
             let is_here = ["localhost", "127.", "[::1]"].iter().any(|here| text.starts_with(here));
             let scheme = if is_here { "http" } else { "https" };
@@ -59,12 +56,14 @@ pub fn api_address(text: &str) -> Result<(), String> {
                 Some(_) => "https://api.hetzner.cloud/v1".to_owned(),
                 None => format!("{scheme}://{rest}"),
             };
-            Err(format!("{text:?} is no API address: write it with its scheme, such as {written}"))
+            Err(format!(
+                "{text:?} is not an API address: write it with its scheme, such as {written}"
+            ))
         }
     }
 }
 
-/// A path of this computer that means the same wherever a command is typed.
+/// A path of this computer that does not depend on the current directory.
 pub(super) struct LocalPath(pub(super) PathBuf);
 
 impl<'de> Deserialize<'de> for LocalPath {
@@ -78,31 +77,31 @@ impl<'de> Deserialize<'de> for LocalPath {
 
 fn local_path(text: &str, home: Option<&Path>) -> Result<(), String> {
     if text.trim().is_empty() {
-        return Err("it is empty: leave the setting out, or write a path".to_owned());
+        return Err("it is empty: remove the setting, or write a path".to_owned());
     }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(format!("{text:?} is an address: write the path alone, {rest}"));
+        return Err(format!("{text:?} is an address: write only the path, {rest}"));
     }
     let home = home.unwrap_or(Path::new("/home/you"));
     if let Some(rest) = text.strip_prefix("~/") {
         let written = home.join(rest);
-        return Err(format!("{text:?}: `~` is only known to shells, write {}", written.display()));
+        return Err(format!("{text:?}: only shells expand `~`; write {}", written.display()));
     }
     if text.contains('$') && !text.starts_with('/') {
-        return Err(format!("{text:?}: variables are not filled in, write the path itself"));
+        return Err(format!("{text:?}: variables are not expanded here; write the path itself"));
     }
     if !Path::new(text).is_absolute() {
         let written = home.join(text.trim_start_matches("./"));
         return Err(format!(
-            "{text:?} is relative, and would mean another place in each directory: write an \
-             absolute path such as {}",
+            "{text:?} is relative, so it would depend on the current directory: write an absolute \
+             path such as {}",
             written.display()
         ));
     }
     Ok(())
 }
 
-/// What the log shows.
+/// A filter of log events.
 pub(super) struct LogFilter(pub(super) String);
 
 impl<'de> Deserialize<'de> for LogFilter {
@@ -111,14 +110,14 @@ impl<'de> Deserialize<'de> for LogFilter {
         match is_filter(&text) {
             true => Ok(Self(text)),
             false => Err(D::Error::custom(format!(
-                "`logging.level` is not understood: {text:?} is none of error, warn, info, debug, \
-                 trace and off, nor a list such as info,tunnel=debug"
+                "`logging.level` is invalid: {text:?} is none of error, warn, info, debug, trace \
+                 and off, nor a list such as info,tunnel=debug"
             ))),
         }
     }
 }
 
-/// The library takes any word for the name of a module, and would show nothing.
+/// The library takes any word for a module's name, and then logs nothing.
 fn is_filter(text: &str) -> bool {
     let is_level = |word: &str| {
         let levels = ["error", "warn", "info", "debug", "trace", "off"];
@@ -139,17 +138,17 @@ mod tests {
     fn an_address_without_its_scheme_is_refused_with_the_one_that_is_meant() {
         assert_eq!(api_address("https://api.hetzner.cloud/v1"), Ok(()));
         assert_eq!(api_address("http://127.0.0.1:8080/v1"), Ok(()));
-        for (text, told) in [
+        for (text, expected) in [
             ("api.hetzner.cloud/v1", "such as https://api.hetzner.cloud/v1"),
             ("localhost:8080/v1", "such as http://localhost:8080/v1"),
             ("127.0.0.1:8080", "such as http://127.0.0.1:8080"),
             ("//host/v1", "such as https://host/v1"),
-            ("", "is no API address"),
-            ("https://", "is no API address"),
+            ("", "is not an API address"),
+            ("https://", "is not an API address"),
             ("ftp://host/v1", "is not an http(s) address"),
         ] {
             let message = api_address(text).unwrap_err();
-            assert!(message.contains(told), "{text:?}: {message}");
+            assert!(message.contains(expected), "{text:?}: {message}");
         }
     }
 
@@ -160,8 +159,8 @@ mod tests {
         assert!(said("~/x.sock").ends_with("write /home/ada/x.sock"));
         assert!(said("./x.sock").ends_with("such as /home/ada/x.sock"));
         assert!(said("x.sock").contains("is relative"));
-        assert!(said("$HOME/x.sock").contains("variables are not filled in"));
-        assert!(said("unix:///run/x.sock").ends_with("write the path alone, /run/x.sock"));
+        assert!(said("$HOME/x.sock").contains("variables are not expanded"));
+        assert!(said("unix:///run/x.sock").ends_with("write only the path, /run/x.sock"));
         assert!(said(" ").contains("it is empty"));
     }
 

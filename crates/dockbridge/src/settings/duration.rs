@@ -1,17 +1,22 @@
-//! Durations as people write them: `90s`, `5m`, `1h 30m`.
+//! Durations as users write them: `90s`, `5m`, `1h 30m`.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Reads one; a bare number is refused, since nobody can tell its unit.
+/// Parses one. A bare number is refused, because its unit is unclear.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = |why: &str| format!("{text:?} is no duration{why}: write it as 90s, 5m or 1h 30m");
+    let wrong = |why: &str| {
+        format!(
+            "{text:?} is not a {why}duration: write it as 90s, 5m or 1h \
+     30m"
+        )
+    };
     let signed: SignedDuration = text.trim().parse().map_err(|_| wrong(""))?;
-    Duration::try_from(signed).map_err(|_| wrong(" that can pass"))
+    Duration::try_from(signed).map_err(|_| wrong("positive "))
 }
 
-/// Reads one that may be long: days as well, `30d`.
+/// Like `parse`, with days as well: `30d`.
 pub fn parse_long(text: &str) -> Result<Duration, String> {
     match text.trim().strip_suffix('d').map(|days| days.trim().parse::<u32>()) {
         Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
@@ -19,7 +24,7 @@ pub fn parse_long(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Writes one the same way.
+/// Formats one in the same notation.
 pub fn format(duration: Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{}s", duration.as_secs()), |signed| format!("{signed:#}"))
@@ -30,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_write_durations_in_many_ways_and_a_bare_number_is_none() {
+    fn many_notations_are_read_and_a_bare_number_is_refused() {
         assert_eq!(parse("5m").unwrap(), Duration::from_secs(300));
         assert_eq!(parse("1h 30m").unwrap(), Duration::from_secs(5_400));
         assert_eq!(parse("90s").unwrap(), Duration::from_secs(90));

@@ -1,6 +1,6 @@
-//! Reading the settings: the YAML file, in it the section of the profile over the rest, then
-//! `DOCKBRIDGE_<SECTION>_<KEY>` from the environment over it. Each value is read on its own, so
-//! that everything that is wrong is said at once and what is right can be used all the same.
+//! Reads the settings: the YAML file, the profile's section over the rest, and
+//! `DOCKBRIDGE_<SECTION>_<KEY>` from the environment over both. Each value is read on its own, so
+//! that all errors are reported at once and valid values can still be used.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,18 +13,18 @@ use super::check::check;
 use super::layer::{Key, Layer, Places, SECTIONS, find, names};
 use super::place::{Place, Problem, Severity};
 use super::tree::{Node, Syntax, parse, salvage};
-use super::{Origin, Settings};
+use super::types::{Origin, Settings};
 
-/// The settings, and what is wrong with them.
+/// The settings and their problems.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What is understood, with defaults for the rest.
+    /// The valid values, with defaults for the rest.
     pub settings: Settings,
-    /// In the order in which they were met.
+    /// In order of discovery.
     pub problems: Vec<Problem>,
 }
 
-/// Reads the file, if it is there, and the environment.
+/// Reads the file, if it exists, and the environment.
 pub fn load(
     path: &Path,
     profile: &str,
@@ -33,14 +33,14 @@ pub fn load(
     let mut reading = Reading::default();
     let place = |line| Place::File { path: path.to_owned(), line };
     let root = match std::fs::read_to_string(path) {
-        // The parser's message has its line in it.
+        // The parser's message contains the line.
         Ok(text) => parse(&text).unwrap_or_else(|Syntax { message, .. }| {
             reading.refuse(Some(place(None)), None, message);
             salvage(&text)
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Node::Null,
         Err(error) => {
-            reading.refuse(Some(place(None)), None, format!("it cannot be read: {error}"));
+            reading.refuse(Some(place(None)), None, format!("cannot read it: {error}"));
             Node::Null
         }
     };
@@ -52,14 +52,14 @@ pub fn load(
     Loaded { settings, problems: reading.problems }
 }
 
-/// Variables that other tools read as well, weakest first, and the settings that they stand for.
+/// Variables of other tools, weakest first, and the settings that they stand for.
 const SHARED: &[(&str, Key)] = &[
     ("HETZNER_API_TOKEN", ("hetzner", "api_token")),
     (hetzner::TOKEN_VARIABLE, ("hetzner", "api_token")),
     (hetzner::ENDPOINT_VARIABLE, ("hetzner", "endpoint")),
 ];
 
-/// Variables of ours that are no settings.
+/// dockbridge's variables that are no settings.
 const OTHERS: &[&str] = &["HOME", "PROFILE", "CONFIG", "AGENT_DIR", "DETACHED", "CACHE"];
 
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl Reading {
             let prefix = format!("profiles.{}.", of.value);
             let what = "sections such as `activity:`";
             let Some(entries) = self.map_of(path, Some(&of), value.value, what) else { continue };
-            // What is wrong in another profile is said, and sets nothing here.
+            // Errors in another profile are reported; its values are not used.
             let mut other = Reading::default();
             let into = if of.value == profile { &mut *self } else { &mut other };
             for (name, value) in entries {
@@ -119,7 +119,7 @@ impl Reading {
         self.is_private(path);
     }
 
-    /// The entries of a map; `None`, with the reason among the problems, where there are none.
+    /// The entries of a map; `None`, with a problem reported, where there is no map.
     fn map_of(
         &mut self,
         path: &Path,
@@ -135,7 +135,7 @@ impl Reading {
                 let place = Place::File { path: path.to_owned(), line };
                 let of =
                     name.map_or_else(|| "the file".to_owned(), |name| format!("`{}`", name.value));
-                self.refuse(Some(place), None, format!("{of} has to hold {what}"));
+                self.refuse(Some(place), None, format!("{of} must contain {what}"));
                 None
             }
         }
@@ -153,7 +153,7 @@ impl Reading {
         let section = name.value.as_str();
         let known: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).chain(["profiles"]).collect();
         if !known.contains(&section) {
-            let message = format!("there is no section `{section}`{}", meant(section, &known));
+            let message = format!("`{section}` is not a section{}", meant(section, &known));
             return self.refuse(Some(at(name.referenced.line())), None, message);
         }
         let Some(entries) = self.map_of(path, Some(name), node.value, "settings") else { return };
@@ -163,8 +163,7 @@ impl Reading {
             let Some(found) = find(section, &key.value) else {
                 let names = names(section);
                 let message = format!(
-                    "`{section}` has no setting \
-                    `{}`{}",
+                    "`{section}` has no setting `{}`{}",
                     key.value,
                     meant(&key.value, &names)
                 );
@@ -185,7 +184,7 @@ impl Reading {
         }
         let both = [("hetzner", "api_token"), ("hetzner", "token_command")];
         if both.iter().all(|key| seen.contains_key(key)) {
-            let message = "it is not run, since `hetzner.api_token` is set as well".to_owned();
+            let message = "it is not used, because `hetzner.api_token` is set as well".to_owned();
             self.warn(
                 at(name.referenced.line()),
                 &format!("{prefix}hetzner.token_command"),
@@ -195,7 +194,7 @@ impl Reading {
     }
 
     fn same(&mut self, place: Place, setting: &str, one: &str, other: &str) {
-        let message = format!("`{one}` and `{other}` are the same setting: keep one of them");
+        let message = format!("`{one}` and `{other}` are the same setting: remove one of them");
         self.refuse(Some(place), Some(setting.to_owned()), message);
     }
 
@@ -208,14 +207,13 @@ impl Reading {
         }
     }
 
-    /// A token in a file is for its owner alone.
+    /// Warns of a file that contains a token and that other users can read.
     fn is_private(&mut self, path: &Path) {
         let Ok(found) = std::fs::metadata(path) else { return };
         let mode = found.permissions().mode() & 0o777;
         if self.has_token && mode & 0o077 != 0 {
             let message = format!(
-                "the token in this file can be read by others (mode {mode:04o}): \
-                chmod 600 {}",
+                "other users can read the token in this file (mode {mode:04o}): run chmod 600 {}",
                 path.display()
             );
             let place = Place::File { path: path.to_owned(), line: None };
@@ -226,7 +224,7 @@ impl Reading {
     fn environment(&mut self, environment: impl Iterator<Item = (String, String)>) {
         let mut variables: Vec<(String, String)> =
             environment.filter(|(_, value)| !value.is_empty()).collect();
-        // What every tool of this cloud reads comes first, so that ours are over it.
+        // The variables of other tools come first, so that dockbridge's override them.
         let rank = |name: &str| SHARED.iter().position(|(shared, _)| *shared == name);
         variables.sort_by_key(|(name, _)| (rank(name).unwrap_or(SHARED.len()), name.clone()));
         let mut seen: BTreeMap<Key, String> = BTreeMap::new();
@@ -251,11 +249,11 @@ impl Reading {
                         format!("; did you mean {meant}?")
                     });
                     let near = near.unwrap_or_default();
-                    let message = format!("there is no setting {section}.{key}{near}");
+                    let message = format!("{section}.{key} is not a setting{near}");
                     self.refuse(Some(place), None, message);
                 }
                 Named::Nearly { meant } => {
-                    let message = format!("it is no setting; did you mean {meant}?");
+                    let message = format!("it is not a setting; did you mean {meant}?");
                     self.problems.push(Problem {
                         place: Some(place),
                         setting: None,
@@ -273,14 +271,14 @@ fn setting_of((section, key): Key) -> String {
     format!("{section}.{key}")
 }
 
-/// What the name of a variable says, behind `DOCKBRIDGE_`.
+/// What a variable's name means, without `DOCKBRIDGE_`.
 enum Named {
     Setting(Key),
     NoKey {
         section: &'static str,
         key: String,
     },
-    /// Hardly anything else than a setting with a typing error in its section.
+    /// Almost certainly a setting with a typing error in its section.
     Nearly {
         meant: String,
     },
@@ -311,7 +309,7 @@ fn variable(rest: &str) -> Named {
     }
 }
 
-/// A value as the variables write it: text, or a list of texts.
+/// A value in the form of the variables: text, or a list of texts.
 fn json(node: Node) -> Result<Option<Value>, String> {
     match node {
         Node::Null => Ok(None),
@@ -319,11 +317,11 @@ fn json(node: Node) -> Result<Option<Value>, String> {
         Node::List(items) => {
             let texts = items.into_iter().map(|item| match item.value {
                 Node::Scalar(text) => Ok(Value::from(text)),
-                _ => Err("a list of single values is wanted".to_owned()),
+                _ => Err("write a list of single values".to_owned()),
             });
             Ok(Some(Value::Array(texts.collect::<Result<_, _>>()?)))
         }
-        Node::Map(_) => Err("it has a value of its own, and holds no further settings".to_owned()),
+        Node::Map(_) => Err("it is a single value and cannot contain settings".to_owned()),
     }
 }
 

@@ -1,8 +1,8 @@
-//! The settings as they are put over each other: every key of every section, how each is read, and
-//! what holds where nothing is set.
+//! The settings in layers: every key of every section, how each is read, and the defaults.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daemon::ports::OnConflict;
@@ -13,13 +13,13 @@ use super::addresses::{ApiAddress, LocalPath, LogFilter, WebAddress};
 use super::place::Place;
 use super::spans::{Lifetime, Patience, Positive, Span};
 use super::token::{Source, Token};
+use super::types::{
+    Activity, BindMounts, Containers, Docker, Endpoint, Gateway, Hetzner, Image, Keepalive, Lock,
+    LockAction, Logging, Machine, Origin, Ports, Provider, SelfDestruct, Settings, Ssh,
+};
 use super::values::{
     Conflict, Gigabytes, ImageName, List, MachineImage, Money, Port, PortRules, Switch,
     TalosVersion, Words,
-};
-use super::{
-    Activity, BindMounts, Containers, Docker, Endpoint, Gateway, Hetzner, Image, Keepalive, Lock,
-    LockAction, Logging, Machine, Origin, Ports, Provider, SelfDestruct, Settings, Ssh,
 };
 
 /// A section and a key.
@@ -27,7 +27,7 @@ pub(super) type Key = (&'static str, &'static str);
 /// Where each setting was set last.
 pub(super) type Places = BTreeMap<Key, (Place, Origin)>;
 
-/// Sections with their keys: every key optional, set one by one.
+/// Declares the sections with their keys; every key is optional.
 macro_rules! sections {
     ($($section:ident: $name:ident { $($key:ident: $type:ty),* $(,)? })*) => {
         $(#[derive(Default)] struct $name { $($key: Option<$type>),* })*
@@ -41,7 +41,7 @@ macro_rules! sections {
             &[$((stringify!($section), &[$(stringify!($key)),*])),*];
 
         impl Layer {
-            /// Sets one key, whose name is known to exist. The error says what can be written.
+            /// Sets one key, whose name must exist. The error says what can be written.
             pub(super) fn set(&mut self, key: Key, value: Value) -> Result<(), String> {
                 match key {
                     $($((stringify!($section), stringify!($key)) => {
@@ -84,7 +84,12 @@ sections! {
         timeout: Positive,
         self_destruct: SelfDestruct,
     }
-    ssh: SshLayer { private_key_path: LocalPath, host: Words, remote_socket: LocalPath, port_check: List }
+    ssh: SshLayer {
+        private_key_path: LocalPath,
+        host: Words,
+        remote_socket: LocalPath,
+        port_check: List,
+    }
     ports: PortsLayer {
         enabled: Switch,
         bind: IpAddr,
@@ -105,11 +110,11 @@ sections! {
     logging: LoggingLayer { level: LogFilter, json: Switch }
 }
 
-/// Another way to write a list of one.
+/// Other names for a list with one element.
 const ALIASES: &[(&str, &str, &str)] =
     &[("hetzner", "server_type", "server_types"), ("hetzner", "location", "locations")];
 
-/// The key under which a setting is kept, if there is one of this name.
+/// The key of a setting, if one has this name.
 pub(super) fn find(section: &str, key: &str) -> Option<Key> {
     let alias = ALIASES.iter().find(|(of, name, _)| *of == section && *name == key);
     let key = alias.map_or(key, |(_, _, name)| name);
@@ -117,7 +122,7 @@ pub(super) fn find(section: &str, key: &str) -> Option<Key> {
     Some((section, keys.iter().find(|name| **name == key)?))
 }
 
-/// All names that can be written in a section.
+/// All names in a section.
 pub(super) fn names(section: &str) -> Vec<&'static str> {
     let keys = SECTIONS.iter().find(|(name, _)| *name == section);
     let aliases = ALIASES.iter().filter(|(of, ..)| *of == section).map(|(_, name, _)| *name);
@@ -133,50 +138,37 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+fn on(set: Option<Switch>, default: bool) -> bool {
+    set.map_or(default, |Switch(on)| on)
+}
+
+fn positive(set: Option<Positive>, default: u64) -> Duration {
+    set.map_or(seconds(default), |Positive(span)| span)
+}
+
+fn span(set: Option<Span>, default: u64) -> Duration {
+    set.map_or(seconds(default), |Span(span)| span)
+}
+
+fn patience(set: Option<Patience>, default: u64) -> Option<Duration> {
+    set.map_or(Some(seconds(default)), |Patience(patience)| patience)
+}
+
+fn path(set: Option<LocalPath>) -> Option<PathBuf> {
+    set.map(|LocalPath(path)| path)
+}
+
 impl Layer {
-    /// Fills in what holds where nothing is set.
+    /// Fills in the defaults.
     pub(super) fn with_defaults(self, places: &Places) -> Settings {
-        let on = |set: Option<Switch>, default| set.map_or(default, |Switch(on)| on);
-        let positive =
-            |set: Option<Positive>, default| set.map_or(seconds(default), |Positive(span)| span);
-        let span = |set: Option<Span>, default| set.map_or(seconds(default), |Span(span)| span);
-        let patience = |set: Option<Patience>, default| {
-            set.map_or(Some(seconds(default)), |Patience(patience)| patience)
-        };
-        let path = |set: Option<LocalPath>| set.map(|LocalPath(path)| path);
-        let source = match places.get(&("hetzner", "api_token")) {
-            Some((Place::Variable(name), _)) => Source::Variable(name.clone()),
-            _ => Source::Setting,
-        };
-        let origin = places.get(&("hetzner", "endpoint")).map_or(Origin::File, |(_, from)| *from);
         Settings {
             machine: Machine { provider: self.machine.provider },
-            hetzner: Hetzner {
-                api_token: self.hetzner.api_token.map(|token| Token::new(&token, source)),
-                token_command: self.hetzner.token_command.map(|Words(command)| command),
-                server_types: list(self.hetzner.server_types, &["cx23", "cpx22", "cax11"]),
-                locations: list(self.hetzner.locations, &["fsn1", "nbg1", "hel1"]),
-                image: self
-                    .hetzner
-                    .image
-                    .map_or_else(ImageSetting::default, |MachineImage(image)| image),
-                volume_size: self.hetzner.volume_size.map_or(20, |Gigabytes(size)| size),
-                endpoint: self.hetzner.endpoint.map(|ApiAddress(url)| Endpoint { url, origin }),
-            },
+            hetzner: self.hetzner.with_defaults(places),
             docker: Docker {
                 socket_path: path(self.docker.socket_path),
                 proxy_port: self.docker.proxy_port.map(|Port(port)| port),
             },
-            activity: Activity {
-                idle_timeout: patience(self.activity.idle_timeout, 5 * 60),
-                connection_timeout: patience(self.activity.connection_timeout, 30 * 60),
-                grace_period: span(self.activity.grace_period, 30),
-                containers: self.activity.containers.unwrap_or(Containers::Timeout),
-                keep_paid_hour: on(self.activity.keep_paid_hour, true),
-                resume: on(self.activity.resume, true),
-                max_lifetime: self.activity.max_lifetime.and_then(|Lifetime(limit)| limit),
-                budget: self.activity.budget.and_then(|Money(limit)| limit),
-            },
+            activity: self.activity.with_defaults(),
             lock: Lock {
                 action: self.lock.action.unwrap_or(LockAction::Shutdown),
                 grace: span(self.lock.grace, 5 * 60),
@@ -186,40 +178,12 @@ impl Layer {
                 timeout: positive(self.keepalive.timeout, 5 * 60),
                 self_destruct: self.keepalive.self_destruct.unwrap_or(SelfDestruct::Token),
             },
-            ssh: Ssh {
-                private_key_path: path(self.ssh.private_key_path),
-                host: self.ssh.host.map(|Words(host)| host),
-                remote_socket: path(self.ssh.remote_socket),
-                port_check: self
-                    .ssh
-                    .port_check
-                    .map(|List(hosts)| hosts.into_iter().filter(|host| host != "none").collect()),
-            },
-            ports: Ports {
-                enabled: on(self.ports.enabled, true),
-                bind: self.ports.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
-                on_conflict: self
-                    .ports
-                    .on_conflict
-                    .map_or(OnConflict::Error, |Conflict(what)| what),
-                include: self.ports.include.map_or_else(Vec::new, |PortRules(rules)| rules),
-                exclude: self.ports.exclude.map_or_else(Vec::new, |PortRules(rules)| rules),
-            },
+            ssh: self.ssh.with_defaults(),
+            ports: self.ports.with_defaults(),
             gateway: Gateway {
                 bind_mounts: self.gateway.bind_mounts.unwrap_or(BindMounts::Refuse),
             },
-            image: Image {
-                name: self.image.name.map(|ImageName(name)| name),
-                talos_version: self.image.talos_version.map(|TalosVersion(version)| version),
-                schematic: self.image.schematic.map(|Words(schematic)| schematic),
-                factory: self
-                    .image
-                    .factory
-                    .map_or_else(|| WebAddress::default().0, |WebAddress(url)| url),
-                server_types: list(self.image.server_types, &[]),
-                rescue_timeout: positive(self.image.rescue_timeout, 5 * 60),
-                stall_timeout: positive(self.image.stall_timeout, 60),
-            },
+            image: self.image.with_defaults(),
             logging: Logging {
                 level: self
                     .logging
@@ -227,6 +191,78 @@ impl Layer {
                     .map_or_else(|| "info".to_owned(), |LogFilter(level)| level),
                 json: on(self.logging.json, false),
             },
+        }
+    }
+}
+
+impl HetznerLayer {
+    fn with_defaults(self, places: &Places) -> Hetzner {
+        let source = match places.get(&("hetzner", "api_token")) {
+            Some((Place::Variable(name), _)) => Source::Variable(name.clone()),
+            _ => Source::Setting,
+        };
+        let origin = places.get(&("hetzner", "endpoint")).map_or(Origin::File, |(_, from)| *from);
+        Hetzner {
+            api_token: self.api_token.map(|token| Token::new(&token, source)),
+            token_command: self.token_command.map(|Words(command)| command),
+            server_types: list(self.server_types, &["cx23", "cpx22", "cax11"]),
+            locations: list(self.locations, &["fsn1", "nbg1", "hel1"]),
+            image: self.image.map_or_else(ImageSetting::default, |MachineImage(image)| image),
+            volume_size: self.volume_size.map_or(20, |Gigabytes(size)| size),
+            endpoint: self.endpoint.map(|ApiAddress(url)| Endpoint { url, origin }),
+        }
+    }
+}
+
+impl ActivityLayer {
+    fn with_defaults(self) -> Activity {
+        Activity {
+            idle_timeout: patience(self.idle_timeout, 5 * 60),
+            connection_timeout: patience(self.connection_timeout, 30 * 60),
+            grace_period: span(self.grace_period, 30),
+            containers: self.containers.unwrap_or(Containers::Timeout),
+            keep_paid_hour: on(self.keep_paid_hour, true),
+            resume: on(self.resume, true),
+            max_lifetime: self.max_lifetime.and_then(|Lifetime(limit)| limit),
+            budget: self.budget.and_then(|Money(limit)| limit),
+        }
+    }
+}
+
+impl SshLayer {
+    fn with_defaults(self) -> Ssh {
+        let hosts = |List(hosts)| hosts.into_iter().filter(|host| host != "none").collect();
+        Ssh {
+            private_key_path: path(self.private_key_path),
+            host: self.host.map(|Words(host)| host),
+            remote_socket: path(self.remote_socket),
+            port_check: self.port_check.map(hosts),
+        }
+    }
+}
+
+impl PortsLayer {
+    fn with_defaults(self) -> Ports {
+        Ports {
+            enabled: on(self.enabled, true),
+            bind: self.bind.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+            on_conflict: self.on_conflict.map_or(OnConflict::Error, |Conflict(what)| what),
+            include: self.include.map_or_else(Vec::new, |PortRules(rules)| rules),
+            exclude: self.exclude.map_or_else(Vec::new, |PortRules(rules)| rules),
+        }
+    }
+}
+
+impl ImageLayer {
+    fn with_defaults(self) -> Image {
+        Image {
+            name: self.name.map(|ImageName(name)| name),
+            talos_version: self.talos_version.map(|TalosVersion(version)| version),
+            schematic: self.schematic.map(|Words(schematic)| schematic),
+            factory: self.factory.map_or_else(|| WebAddress::default().0, |WebAddress(url)| url),
+            server_types: list(self.server_types, &[]),
+            rescue_timeout: positive(self.rescue_timeout, 5 * 60),
+            stall_timeout: positive(self.stall_timeout, 60),
         }
     }
 }

@@ -1,16 +1,16 @@
-//! What is wrong with the settings, and where each of them was set.
+//! Problems of the settings, and where each setting was set.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a setting stands.
+/// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In the file.
     File {
         /// The file.
         path: PathBuf,
-        /// Counted from 1, where it is known.
+        /// Counted from 1, if known.
         line: Option<u64>,
     },
     /// In a variable.
@@ -27,30 +27,29 @@ impl fmt::Display for Place {
     }
 }
 
-/// How bad it is.
+/// How severe it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// No daemon starts with it. A command that stops or shows something leaves it out.
+    /// No daemon starts with it. A command that stops or shows something ignores it.
     Refused,
-    /// It works, and hardly as it is meant.
+    /// It works, but probably not as intended.
     Warned,
 }
 
-/// One thing that is wrong with the settings.
+/// One problem of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where; `None` for what follows from several places.
+    /// Where; `None` if it follows from several places.
     pub place: Option<Place>,
-    /// Such as `activity.idle_timeout`; `None` for a file that cannot be read.
+    /// E.g. `activity.idle_timeout`; `None` for a file that cannot be read.
     pub setting: Option<String>,
-    /// What is wrong and what can be written instead. Never the value of a secret.
+    /// What is wrong and what to write instead. Never contains a secret.
     pub message: String,
-    /// How bad it is.
     pub severity: Severity,
 }
 
 impl Problem {
-    /// What the user can do beside what the message says.
+    /// What the user can do besides what the message says.
     pub fn hint(&self) -> Option<&'static str> {
         match self.setting.as_deref() {
             Some("hetzner.endpoint") => Some("change `hetzner.endpoint` or HCLOUD_ENDPOINT"),
@@ -65,7 +64,7 @@ impl fmt::Display for Problem {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        // A message about a key that does not exist names it already.
+        // A message about an unknown key names it already.
         match &self.setting {
             Some(setting) if !self.message.contains(&format!("`{setting}`")) => {
                 write!(f, "`{setting}`: {}", self.message)

@@ -1,4 +1,4 @@
-//! Durations in the settings: which of them mean something, and what is said of the others.
+//! Limits of durations in the settings, with a message for each violation.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer};
 
 use super::duration;
 
-/// A machine that goes before it has been of use would be made again at once, each time for a
-/// started hour.
+/// A machine deleted before it was of use would be created again at once, for another started hour
+/// each time.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// Who writes more means forever.
+/// A longer duration means "forever".
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(String, Duration), D::Error> {
@@ -26,7 +26,7 @@ fn within_reason(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A duration, which may be none at all.
+/// A duration, zero included.
 pub(super) struct Span(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Span {
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A duration in which something can happen.
+/// A duration above zero.
 pub(super) struct Positive(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Positive {
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Positive {
     }
 }
 
-/// How long a machine stays without use, or `none` for as long as it is not ended otherwise.
+/// How long a machine stays without use, or `none` for no limit.
 pub(super) struct Patience(pub(super) Option<Duration>);
 
 impl<'de> Deserialize<'de> for Patience {
@@ -60,8 +60,8 @@ impl<'de> Deserialize<'de> for Patience {
         }
         match within_reason(&text) {
             Ok(span) if span < Duration::from_secs(1) => Err(D::Error::custom(format!(
-                "{text:?} would end each machine at once: write 1s or \
-                    more, or none to switch it off"
+                "{text:?} would delete each machine at once: write 1s or more, or none to switch \
+                 it off"
             ))),
             Ok(span) => Ok(Self(Some(span))),
             Err(error) => Err(D::Error::custom(format!("{error}, or none"))),
@@ -69,7 +69,7 @@ impl<'de> Deserialize<'de> for Patience {
     }
 }
 
-/// A duration that is worth a machine, or `none`.
+/// A machine's maximum age, or `none`.
 pub(super) struct Lifetime(pub(super) Option<Duration>);
 
 impl<'de> Deserialize<'de> for Lifetime {
@@ -80,8 +80,7 @@ impl<'de> Deserialize<'de> for Lifetime {
         }
         match within_reason(&text).map_err(D::Error::custom)? {
             limit if limit < SHORTEST_LIFETIME => Err(D::Error::custom(format!(
-                "{text:?} is too \
-                short for a machine: choose 10m or more"
+                "{text:?} is too short for a machine: choose 10m or more"
             ))),
             limit => Ok(Self(Some(limit))),
         }

@@ -1,5 +1,5 @@
-//! An API token and where it comes from. Every source is trimmed in the same way, and a token that
-//! cannot be sent is refused with its source and the character; the token itself is never shown.
+//! An API token and its source. Tokens of every source are trimmed alike. A token that cannot be
+//! sent is refused with its source and the character; the token itself is never shown.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub enum Source {
     Setting,
     /// `hetzner.token_command`.
     Command,
-    /// The file in which `init` keeps it.
+    /// The file in which `init` saves it.
     Kept(PathBuf),
     /// The argument `--token`.
     Argument,
@@ -36,40 +36,39 @@ impl fmt::Display for Source {
     }
 }
 
-/// A token as it was found.
+/// A token as found.
 #[derive(Debug, Clone)]
 pub struct Token {
     /// Trimmed.
     pub secret: SecretString,
-    /// Where it was found.
     pub source: Source,
 }
 
 /// A token that cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsendable {
-    /// Nothing but blanks.
+    /// Only blanks.
     #[error("the API token in {0} is empty")]
     Empty(Source),
     /// One of its characters.
     #[error(
-        "the API token in {found_in} has characters that no token has: {character} at position \
-         {position}"
+        "the API token in {found_in} contains an invalid character: {character} at position \
+     {position}"
     )]
     Character {
         /// Where the token was found.
         found_in: Source,
-        /// Its name and code point.
+        /// Name and code point.
         character: String,
-        /// Counted from 1, behind the blanks that are trimmed.
+        /// Counted from 1, after the trimmed blanks.
         position: usize,
     },
 }
 
 impl Token {
-    /// Takes the text as it was found, with blanks and line ends around it.
+    /// Takes the text as found, with blanks and line ends around it.
     pub fn new(text: &str, source: Source) -> Self {
-        // A byte order mark and zero-width characters come with texts that were copied.
+        // Copied text may contain a byte order mark or zero-width characters.
         let around =
             |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}');
         Self { secret: SecretString::from(text.trim_matches(around).to_owned()), source }
@@ -127,7 +126,7 @@ mod tests {
             Token::new(text, source).sendable().unwrap_err().to_string()
         };
         assert_eq!(refused(" \n"), "the API token in HCLOUD_TOKEN is empty");
-        for (text, told) in [
+        for (text, expected) in [
             ("abc def", "a blank (U+0020) at position 4"),
             ("ab\nc", "a line end (U+000A) at position 3"),
             ("ab\u{a0}c", "a blank (U+00A0) at position 3"),
@@ -135,7 +134,7 @@ mod tests {
             ("\u{7}a", "a control character (U+0007) at position 1"),
         ] {
             let message = refused(text);
-            assert!(message.ends_with(told), "{message}");
+            assert!(message.ends_with(expected), "{message}");
             assert!(!message.contains(text), "the token is shown: {message}");
         }
     }

@@ -1,5 +1,5 @@
-//! The settings file as YAML, taken apart into single values with their lines, so that each value
-//! is read and refused on its own. This module knows YAML and no setting.
+//! The settings file as YAML, split into single values with their lines, so that each value is
+//! checked on its own. This module knows YAML but no setting.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
 
-/// Whatever stands at one place of the file.
+/// A node of the file.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// Nothing: `key:` without a value.
+    /// `key:` without a value.
     Null,
-    /// A single value, as it is written.
+    /// A single value, as written.
     Scalar(String),
     /// A list.
     List(Vec<Spanned<Node>>),
@@ -20,18 +20,18 @@ pub(super) enum Node {
     Map(Vec<(Spanned<String>, Spanned<Node>)>),
 }
 
-/// YAML that cannot be read.
+/// Invalid YAML.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Syntax {
     /// Counted from 1.
     pub(super) line: Option<u64>,
-    /// In the parser's words.
+    /// The parser's message.
     pub(super) message: String,
 }
 
 /// Reads a whole file.
 pub(super) fn parse(text: &str) -> Result<Node, Syntax> {
-    // An empty file is null in YAML, and the parser refuses it.
+    // An empty file is null in YAML, but the parser refuses it.
     let is_comment = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(is_comment) {
         return Ok(Node::Null);
@@ -44,8 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Syntax> {
     Ok(found.value)
 }
 
-/// Reads what it can of a file with an error in its syntax: each line that the parser stumbles over
-/// is left out.
+/// Reads what is valid in a file with syntax errors: drops each line that the parser rejects.
 pub(super) fn salvage(text: &str) -> Node {
     let mut lines: Vec<&str> = text.lines().collect();
     for _ in 0..lines.len() {
@@ -59,13 +58,13 @@ pub(super) fn salvage(text: &str) -> Node {
     parse(&lines.join("\n")).unwrap_or(Node::Null)
 }
 
-/// The first line names the place and the error; the others draw it.
+/// The first line contains place and error; the others illustrate it.
 fn first_line(message: &str) -> String {
     let first = message.lines().next().unwrap_or_default();
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
-/// A number is kept as it is written: `12.50`, not 12.5.
+/// Keeps a number as written: `12.50`, not 12.5.
 fn written_as(text: &str, node: &mut Spanned<Node>) {
     match &mut node.value {
         Node::Null => {}
@@ -181,11 +180,14 @@ mod tests {
 
     #[test]
     fn values_are_kept_as_they_are_written_with_the_lines_of_their_keys() {
-        let text = "a:\n  money: 12.50\n  size: 20\n  text: '07'\n  on: true\n  none:\nb: \
-            {c: [1, x]}\n";
+        let text = "a:\n  money: 12.50\n  size: 20\n  text: '07'\n  on: true\n  none:\nb: {c: [1, \
+         x]}\n";
         assert_eq!(
             flat(&parse(text).unwrap()),
-            r#"{a@1={money@2="12.50", size@3="20", text@4="07", on@5="true", none@6=null}, b@7={c@7=["1", "x"]}}"#
+            concat!(
+                r#"{a@1={money@2="12.50", size@3="20", text@4="07", on@5="true", none@6=null}, "#,
+                r#"b@7={c@7=["1", "x"]}}"#
+            )
         );
         assert_eq!(flat(&parse("# nothing\n").unwrap()), "null");
     }

@@ -1,5 +1,4 @@
-//! Values as they stand in the settings: how each is written, and what is said of one that cannot
-//! be.
+//! How each value in the settings is written, with a message for each invalid one.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -9,9 +8,9 @@ use machine::ImageSetting;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{BindMounts, Containers, LockAction, Provider, SelfDestruct};
+use super::types::{BindMounts, Containers, LockAction, Provider, SelfDestruct};
 
-/// Several names, or one; in a variable they are separated by commas.
+/// Several names, or one; commas separate them in a variable.
 pub(super) struct List(pub(super) Vec<String>);
 
 impl<'de> Deserialize<'de> for List {
@@ -43,17 +42,14 @@ impl<'de> Deserialize<'de> for List {
         }
         let List(names) = deserializer.deserialize_any(Names)?;
         if names.is_empty() {
-            Err(D::Error::custom(
-                "at least one name is \
-            needed",
-            ))
+            Err(D::Error::custom("at least one name is needed"))
         } else {
             Ok(List(names))
         }
     }
 }
 
-/// What machines are made from. An id is a number in YAML and text in a variable.
+/// The image of machines. An id is a number in YAML and text in a variable.
 pub(super) struct MachineImage(pub(super) ImageSetting);
 
 impl<'de> Deserialize<'de> for MachineImage {
@@ -72,10 +68,7 @@ impl<'de> Deserialize<'de> for MachineImage {
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MachineImage, E> {
                 if text.trim().is_empty() {
-                    Err(E::custom(
-                        "a name is \
-                    needed",
-                    ))
+                    Err(E::custom("a name is needed"))
                 } else {
                     Ok(MachineImage(text.trim().into()))
                 }
@@ -99,16 +92,15 @@ impl<'de> Deserialize<'de> for Switch {
     }
 }
 
-/// Text that says something.
+/// Text that is not empty.
 pub(super) struct Words(pub(super) String);
 
 impl<'de> Deserialize<'de> for Words {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)? {
-            text if text.trim().is_empty() => Err(D::Error::custom(
-                "it is empty: leave the setting \
-                out, or write a value",
-            )),
+            text if text.trim().is_empty() => {
+                Err(D::Error::custom("it is empty: remove the setting, or write a value"))
+            }
             text => Ok(Self(text)),
         }
     }
@@ -124,13 +116,14 @@ impl<'de> Deserialize<'de> for Provider {
     }
 }
 
-/// The size of a volume, within what the cloud sells.
+/// The size of a volume, within the cloud's limits.
 pub(super) struct Gigabytes(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Gigabytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom(format!("{text:?} is no size: write it in GB, such as 20"));
+        let wrong =
+            || D::Error::custom(format!("{text:?} is not a size: write it in GB, such as 20"));
         match text.parse::<u64>().map_err(|_| wrong())? {
             size @ 10..=10_240 => Ok(Self(size)),
             size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
@@ -138,19 +131,15 @@ impl<'de> Deserialize<'de> for Gigabytes {
     }
 }
 
-/// A port that can be listened on.
+/// A port to listen on.
 pub(super) struct Port(pub(super) NonZeroU16);
 
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = String::deserialize(deserializer)?;
         let port = number.parse::<u16>().ok().and_then(NonZeroU16::new);
-        port.map(Port).ok_or_else(|| {
-            D::Error::custom(format!(
-                "{number} is no port: choose 1 to \
-            65535"
-            ))
-        })
+        port.map(Port)
+            .ok_or_else(|| D::Error::custom(format!("{number:?} is not a port: choose 1 to 65535")))
     }
 }
 
@@ -164,13 +153,13 @@ impl<'de> Deserialize<'de> for BindMounts {
     }
 }
 
-/// What to do when a port is taken.
+/// What to do when a port is in use.
 pub(super) struct Conflict(pub(super) OnConflict);
 
 impl<'de> Deserialize<'de> for Conflict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
-            // `fail` is what an older bridge called it.
+            // `fail` is the name in older versions.
             "error" | "fail" => Ok(Self(OnConflict::Error)),
             "increment" => Ok(Self(OnConflict::Increment)),
             other => Err(D::Error::custom(format!("{other:?} is neither `error` nor `increment`"))),
@@ -178,7 +167,7 @@ impl<'de> Deserialize<'de> for Conflict {
     }
 }
 
-/// Which ports are meant.
+/// Rules that select ports.
 pub(super) struct PortRules(pub(super) Vec<Rule>);
 
 impl<'de> Deserialize<'de> for PortRules {
@@ -212,7 +201,7 @@ impl<'de> Deserialize<'de> for PortRules {
     }
 }
 
-/// A name that a snapshot can have.
+/// A valid name of a snapshot.
 pub(super) struct ImageName(pub(super) image::Name);
 
 impl<'de> Deserialize<'de> for ImageName {
@@ -232,7 +221,7 @@ impl<'de> Deserialize<'de> for TalosVersion {
     }
 }
 
-/// An amount in the project's currency, kept in millionths, or `none`.
+/// An amount in the project's currency, in millionths, or `none`.
 pub(super) struct Money(pub(super) Option<u64>);
 
 impl<'de> Deserialize<'de> for Money {
@@ -251,38 +240,26 @@ impl<'de> Deserialize<'de> for Money {
                     amount => amount
                         .parse()
                         .map_err(|_| {
-                            E::custom(format!(
-                                "{text:?} is no amount: write it as 20 or \
-                            12.50"
-                            ))
+                            E::custom(format!("{text:?} is not an amount: write it as 20 or 12.50"))
                         })
                         .and_then(|n| self.visit_f64(n)),
                 }
             }
 
             fn visit_u64<E: serde::de::Error>(self, amount: u64) -> Result<Money, E> {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "what would be imprecise is \
-                    refused"
-                )]
+                #[expect(clippy::cast_precision_loss, reason = "imprecise values are refused")]
                 self.visit_f64(amount as f64)
             }
 
             fn visit_i64<E: serde::de::Error>(self, amount: i64) -> Result<Money, E> {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "what would be imprecise is \
-                    refused"
-                )]
+                #[expect(clippy::cast_precision_loss, reason = "imprecise values are refused")]
                 self.visit_f64(amount as f64)
             }
 
             fn visit_f64<E: serde::de::Error>(self, amount: f64) -> Result<Money, E> {
                 if !(0.01..=1e6).contains(&amount) {
                     return Err(E::custom(format!(
-                        "{amount} is no budget: choose 0.01 to 1000000, \
-                        or none"
+                        "{amount} is not a budget: choose 0.01 to 1000000, or none"
                     )));
                 }
                 #[expect(
@@ -304,8 +281,7 @@ impl<'de> Deserialize<'de> for LockAction {
             "shorten" => Ok(LockAction::Shorten),
             "ignore" => Ok(LockAction::Ignore),
             other => Err(D::Error::custom(format!(
-                "{other:?} is none of `shutdown`, `shorten` and \
-                `ignore`"
+                "{other:?} is none of `shutdown`, `shorten` and `ignore`"
             ))),
         }
     }
@@ -318,8 +294,7 @@ impl<'de> Deserialize<'de> for Containers {
             "keep" => Ok(Containers::Keep),
             "ignore" => Ok(Containers::Ignore),
             other => Err(D::Error::custom(format!(
-                "{other:?} is none of `timeout`, `keep` and \
-                `ignore`"
+                "{other:?} is none of `timeout`, `keep` and `ignore`"
             ))),
         }
     }

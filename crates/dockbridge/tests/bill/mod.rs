@@ -7,8 +7,7 @@ pub fn servers(bill: &Value, price: &str) -> Vec<(u64, u64, u64)> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "prices are small \
-        and positive"
+        reason = "prices are small and positive"
     )]
     let micros = |price: &Value| (price.as_f64().unwrap() * 1e6).round() as u64;
     let each = bill["servers"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! Arguments that mean nothing, and commands on a host that cannot carry them.
+//! Invalid arguments, and commands on a host that cannot run them.
 
 use crate::rig::Desk;
 
@@ -14,24 +14,16 @@ async fn nonsense_is_refused_with_a_usage() {
         (&["local-cloud", "--listen", "here"], &["invalid value 'here'", "<ADDRESS:PORT>"]),
         (
             &["ports", "add", "8080:web"],
-            &[
-                "\"8080:web\" is no forward: it has three \
-            parts",
-                "such as 8080:web:80",
-            ],
+            &["\"8080:web\" is no forward: it has three parts", "such as 8080:web:80"],
         ),
         (
             &["ports", "remove", "web"],
-            &[
-                "\"web\" is no forward: a port is a number from 1 to \
-            65535",
-                "such as 8080,",
-            ],
+            &["\"web\" is no forward: a port is a number from 1 to 65535", "such as 8080,"],
         ),
         (&["statsu"], &["some similar subcommands exist: 'start', 'status'"]),
     ];
-    for (arguments, told) in cases {
-        desk.dockbridge(arguments).await.failed(2, told);
+    for (arguments, expected) in cases {
+        desk.dockbridge(arguments).await.failed(2, expected);
     }
     desk.dockbridge(&["--profile", "My_Profile", "start"])
         .await
@@ -46,10 +38,7 @@ async fn a_host_of_ones_own_is_written_as_for_ssh() {
         desk.dockbridge(&["start", "--provider", "ssh", &format!("--host={host}")]).await.failed(
             1,
             &[
-                &format!(
-                    "Error: {host:?} is no \
-                host"
-                ),
+                &format!("Error: {host:?} is not a host"),
                 "Hint: write it as user@address, user@address:port",
             ],
         );
@@ -60,30 +49,25 @@ async fn a_host_of_ones_own_is_written_as_for_ssh() {
 #[tokio::test]
 async fn real_machines_without_root_are_refused_at_once() {
     let desk = Desk::new().await;
-    desk.dockbridge_as_nobody(&["try"]).await.failed(
+    desk.dockbridge_without_root(&["try"]).await.failed(
         1,
-        &[
-            "Error: the local cloud runs real machines and needs \
-            root",
-            "Hint: run it with sudo",
-        ],
+        &["Error: the local cloud runs real machines and needs root", "Hint: run it with sudo"],
     );
-    let told = [
-        "Error: real machines need \
-        root",
-        "Hint: run it as root, or the API alone with --machines none",
+    let expected = [
+        "Error: real machines need root",
+        "Hint: run it as root, or only the API with --machines none",
     ];
     for arguments in
         [&["local-cloud"][..], &["local-cloud", "--clean"], &["local-cloud", "--prepare"]]
     {
-        desk.dockbridge_as_nobody(arguments).await.failed(1, &told);
+        desk.dockbridge_without_root(arguments).await.failed(1, &expected);
     }
 }
 
 #[tokio::test]
 async fn the_story_needs_a_docker_client() {
     if !rustix::process::geteuid().is_root() {
-        return eprintln!("passed over: without root it is not asked for");
+        return testkit::passed_over!("without root it is not asked for");
     }
     let mut desk = Desk::new().await;
     let empty = desk.path("empty");
@@ -92,8 +76,7 @@ async fn the_story_needs_a_docker_client() {
     desk.dockbridge(&["try"]).await.failed(
         1,
         &[
-            "Error: there is no docker \
-            client",
+            "Error: no docker client is installed",
             "Hint: install one (Debian: docker-cli); no engine is needed",
         ],
     );

@@ -11,7 +11,7 @@ use crate::rig::{Desk, run};
 /// `cost` and the cloud's own bill name the same servers with the same prices.
 async fn equals_the_clouds_bill(desk: &Desk, count: usize) {
     let own = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
-    let theirs = desk.poke("bill", None).await["default"].clone();
+    let theirs = desk.control().get("bill").await["default"].clone();
     assert_eq!(servers(&own, "cost"), servers(&theirs, "net"), "{own}\n{theirs}");
     assert_eq!(servers(&own, "cost").len(), count, "{own}");
 }
@@ -98,7 +98,7 @@ async fn new_volume_that_no_server_used_is_deleted() {
     limit(&desk, r#"{"servers": 0}"#).await;
     desk.dockbridge(&["wake"]).await.failed(1, &["limit"]);
     let volumes = desk.api.volumes().list(&Query::default()).await.unwrap();
-    assert_eq!(volumes, [], "it bills for nothing: {}", daemon.said());
+    assert_eq!(volumes, [], "it bills for nothing: {}", daemon.output());
     desk.dockbridge(&["status"]).await.succeeded().said(&["Bills     nothing"]);
 
     // A volume that existed before, and may hold data, stays.
@@ -154,14 +154,8 @@ async fn failed_query_shows_the_last_result_with_its_age() {
     let identity = desk.identity("default");
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
     desk.dockbridge(&["sweep"]).await.succeeded();
-    desk.poke(
-        "faults",
-        Some(
-            &json!({"kind": "server_error", "times": 999, "match": {"path": "/v1/volumes"}})
-                .to_string(),
-        ),
-    )
-    .await;
+    let fault = json!({"kind": "server_error", "times": 999, "match": {"path": "/v1/volumes"}});
+    desk.control().post("faults", &fault.to_string()).await;
     let looked = desk.path("home/state/default/bills.json");
     let mut last: Value = serde_json::from_slice(&std::fs::read(&looked).unwrap()).unwrap();
     last["at"] = json!(last["at"].as_i64().unwrap() - 3_600);

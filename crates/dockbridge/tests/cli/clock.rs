@@ -18,7 +18,7 @@ fn faketime() -> Option<String> {
     };
     let found = std::fs::read_dir("/usr/lib").unwrap().flatten().find_map(library);
     if found.is_none() {
-        eprintln!("passed over: no libfaketime");
+        testkit::passed_over!("no libfaketime");
     }
     found
 }
@@ -44,7 +44,7 @@ async fn start_status_and_cost_warn_of_a_clock_that_is_far_off() {
         let note = format!("Note      {warning}");
         desk.dockbridge(&["status"]).await.failed(3, &[]).said(&[&note]);
         let daemon = desk.start().await;
-        assert!(daemon.said().contains(&format!("Note: {warning}")), "{}", daemon.said());
+        assert!(daemon.output().contains(&format!("Note: {warning}")), "{}", daemon.output());
         desk.dockbridge(&["status"]).await.succeeded().said(&[&note]);
         desk.dockbridge(&["cost"]).await.succeeded().said(&[&format!("Note: {warning}")]);
         let cost = desk.dockbridge(&["cost", "--json"]).await.succeeded().json();
@@ -62,7 +62,7 @@ async fn right_clock_is_not_mentioned() {
     let daemon = desk.start().await;
     let status = desk.dockbridge(&["status"]).await;
     let cost = desk.dockbridge(&["cost"]).await;
-    for said in [&status.succeeded().stdout, &cost.succeeded().stdout, &daemon.said()] {
+    for said in [&status.succeeded().stdout, &cost.succeeded().stdout, &daemon.output()] {
         assert!(!said.contains("clock"), "{said}");
     }
     daemon.stop().await;

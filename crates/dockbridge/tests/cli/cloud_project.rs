@@ -1,5 +1,5 @@
-//! Looking at the cloud project and tidying it up: what is ours, what is left over, and nothing of
-//! anybody else's.
+//! Lists and cleanup of the cloud project: the owner's resources, orphans, and nothing of other
+//! owners.
 
 use hetzner::{Labels, Query};
 
@@ -9,29 +9,19 @@ use crate::rig::Desk;
 async fn servers_and_volumes_are_listed_for_people_and_for_programs() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
-    desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
-    desk.dockbridge(&["volume", "list"]).await.succeeded().said(&["There is no volume."]);
+    desk.dockbridge(&["server", "list"]).await.succeeded().said(&["No server exists."]);
+    desk.dockbridge(&["volume", "list"]).await.succeeded().said(&["No volume exists."]);
     assert_eq!(
         desk.dockbridge(&["server", "list", "--json"]).await.succeeded().json(),
         serde_json::json!([])
     );
-    desk.dockbridge(&["server", "status"]).await.failed(
-        3,
-        &[
-            "Error: there is no \
-        machine",
-            "Hint: the next docker command creates one",
-        ],
-    );
-    desk.dockbridge(&["server", "ssh", "true"]).await.failed(
-        3,
-        &[
-            "Error: there is no \
-        machine",
-            "Hint: `dockbridge wake` creates one",
-        ],
-    );
-    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["There is no server."]);
+    desk.dockbridge(&["server", "status"])
+        .await
+        .failed(3, &["Error: no machine exists", "Hint: the next docker command creates one"]);
+    desk.dockbridge(&["server", "ssh", "true"])
+        .await
+        .failed(3, &["Error: no machine exists", "Hint: `dockbridge wake` creates one"]);
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["No server exists."]);
 
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
     let server =
@@ -57,11 +47,10 @@ async fn servers_and_volumes_are_listed_for_people_and_for_programs() {
     let line =
         format!("{} ({}, 10 GB in fsn1), attached to server {}", volume.name, volume.id, server.id);
     desk.dockbridge(&["volume", "list"]).await.succeeded().said(&[&line, "EUR net a month"]);
-    desk.dockbridge(&["server", "list"]).await.succeeded().said(&[&format!(
-        "{} ({}, cx23 in fsn1), \
-        running",
-        server.name, server.id
-    )]);
+    desk.dockbridge(&["server", "list"])
+        .await
+        .succeeded()
+        .said(&[&format!("{} ({}, cx23 in fsn1), running", server.name, server.id)]);
     let others = desk
         .dockbridge(&["--profile", "other", "volume", "list", "--json"])
         .await
@@ -76,7 +65,7 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
     let identity = desk.identity("default");
     desk.dockbridge(&["volume", "delete", "mine", "--yes"])
         .await
-        .failed(1, &["Error: there is no volume \"mine\"", "Hint: this profile has none"]);
+        .failed(1, &["Error: no volume is called \"mine\"", "Hint: this profile has none"]);
     let volume = desk.make_volume(&identity.name(), identity.labels("data")).await;
     let strange = desk.make_volume("strange", Labels::new()).await;
     let name = volume.name.as_str();
@@ -84,10 +73,7 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
         desk.dockbridge(&["volume", "delete", wanted, "--yes"]).await.failed(
             1,
             &[
-                &format!(
-                    "Error: there is no volume \
-                {wanted:?}"
-                ),
+                &format!("Error: no volume is called {wanted:?}"),
                 &format!("Hint: this profile has {name}"),
             ],
         );
@@ -95,9 +81,8 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
     desk.dockbridge(&["volume", "delete", name]).await.failed(
         1,
         &[
-            "Error: nobody is there to \
-            confirm",
-            "Hint: add --yes to delete without being asked",
+            "Error: no terminal to ask for confirmation on",
+            "Hint: add --yes to delete without confirmation",
         ],
     );
 
@@ -107,26 +92,26 @@ async fn a_volume_is_deleted_only_by_name_unattached_and_confirmed() {
         1,
         &[
             &format!("Error: volume {name} is attached to server {}", server.id),
-            "Hint: `dockbridge server destroy` first",
+            "Hint: run `dockbridge server destroy` first",
         ],
     );
     assert_eq!(desk.inventory().await.iter().filter(|name| name.starts_with("volume ")).count(), 2);
 
-    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone; the \
-        volume stays."]);
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["Deleted the server. The \
+     volume stays."]);
     desk.dockbridge(&["volume", "delete", name, "--yes"])
         .await
         .succeeded()
-        .said(&[&format!("Volume {name} is gone.")]);
+        .said(&[&format!("Deleted volume {name}.")]);
     assert_eq!(desk.inventory().await, ["volume strange"]);
 }
 
 #[tokio::test]
-async fn a_sweep_removes_what_is_left_over_and_nothing_else() {
+async fn a_sweep_removes_orphans_and_nothing_else() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
     let other = desk.identity("other");
-    desk.dockbridge(&["sweep"]).await.succeeded().said(&["Nothing is left over."]);
+    desk.dockbridge(&["sweep"]).await.succeeded().said(&["No orphans found."]);
 
     let volume = desk.make_volume(&other.name(), other.labels("data")).await;
     let off =
@@ -145,7 +130,7 @@ async fn a_sweep_removes_what_is_left_over_and_nothing_else() {
         format!("server {} ({}): it is off and still billed", off.name, off.id),
         format!("server {} ({}): it has no volume", empty.name, empty.id),
         format!("primary IP primary_ip-{kept} ({kept}): no server has it, and it is billed"),
-        "`dockbridge sweep --yes` removes it.".to_owned(),
+        "`dockbridge sweep --yes` removes them.".to_owned(),
     ];
     desk.dockbridge(&["sweep"]).await.succeeded().said(&lines.each_ref().map(String::as_str));
     let listed = desk.dockbridge(&["sweep", "--json"]).await.succeeded().json();
@@ -173,5 +158,5 @@ async fn a_sweep_removes_what_is_left_over_and_nothing_else() {
         .map(|found| found.id)
         .collect();
     assert!(!addresses.contains(&kept) && addresses.contains(&used), "{addresses:?}");
-    desk.dockbridge(&["sweep"]).await.succeeded().said(&["Nothing is left over."]);
+    desk.dockbridge(&["sweep"]).await.succeeded().said(&["No orphans found."]);
 }

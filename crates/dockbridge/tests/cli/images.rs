@@ -1,12 +1,11 @@
-//! `dockbridge image` without machines: strict settings and arguments, and the snapshots that there
-//! are.
+//! `dockbridge image` without machines: strict settings and arguments, and existing snapshots.
 
 use hetzner::{ImageType, Labels, NewFirewall, NewServer, Query};
 
 use crate::rig::{Desk, READ_ONLY};
 use crate::web::{Manner, Web};
 
-/// A snapshot in the project, with labels.
+/// Creates a snapshot in the project, with labels.
 async fn make_snapshot(desk: &Desk, name: &str, labels: &Labels) -> u64 {
     let new = NewServer {
         name: name.to_owned(),
@@ -46,87 +45,68 @@ async fn snapshots(desk: &Desk) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_cannot_be_is_told_before_anything_is_made() {
+async fn missing_and_invalid_arguments_are_reported_before_anything_is_created() {
     let mut desk = Desk::new().await;
     let raw = |more: &[&'static str]| [&["image", "build", "raw"], more].concat();
     let short = "abc";
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (raw(&[]), &["--url <URL>", "--file <FILE>"][..]),
         (raw(&["--url", "https://a/x", "--file", "x"]), &["cannot be used with"]),
-        (raw(&["--url", "/tmp/x"]), &["is no web address", "--file"]),
+        (raw(&["--url", "/tmp/x"]), &["is not a web address", "--file"]),
         (raw(&["--url", "https://a/x", "--name", "a b"]), &["is no name for an image"]),
-        (raw(&["--url", "https://a/x", "--sha256", short]), &["it has 64 hex digits"]),
+        (raw(&["--url", "https://a/x", "--sha256", short]), &["it must have 64 hex digits"]),
         (raw(&["--url", "https://a/x", "--compression", "rar"]), &["invalid value 'rar'", "zstd"]),
         (vec!["image", "build", "docker", "--arch", "mips"], &["invalid value 'mips'", "arm64"]),
         (raw(&["--url", "https://a/x", "--arch", "both"]), &["one image is for one architecture"]),
         (
             vec!["image", "build", "talos", "--version", "1.12.0"],
-            &["is no version of Talos: write \
-            it as v1.12.0"],
+            &["is no version of Talos: write it as v1.12.0"],
         ),
         (vec!["image", "prune", "--keep", "3"], &["--older-than <AGE>"]),
         (
             vec!["image", "prune", "--keep", "3", "--older-than", "soon"],
-            &["write it as 90s, 5m or \
-            1h 30m, or 30d"],
+            &["write it as 90s, 5m or 1h 30m, or 30d"],
         ),
     ] {
-        desk.dockbridge(&arguments).await.failed(2, told);
+        desk.dockbridge(&arguments).await.failed(2, expected);
     }
-    desk.dockbridge(&raw(&["--url", "https://a/x"])).await.failed(
-        1,
-        &[
-            "Error: the image has no \
-        name",
-            "Hint: give it one with `--name`",
-        ],
-    );
-    desk.dockbridge(&["image", "build", "talos"]).await.failed(
-        1,
-        &[
-            "Error: the version of Talos \
-        is missing",
-            "`image.talos_version`",
-        ],
-    );
+    desk.dockbridge(&raw(&["--url", "https://a/x"]))
+        .await
+        .failed(1, &["Error: the image has no name", "Hint: set one with `--name`"]);
+    desk.dockbridge(&["image", "build", "talos"])
+        .await
+        .failed(1, &["Error: no version of Talos is given", "`image.talos_version`"]);
     desk.dockbridge(&raw(&["--file", "/no/such", "--name", "n"]))
         .await
         .failed(4, &["Error: /no/such cannot be read"]);
     desk.dockbridge(&raw(&["--url", "https://a/x", "--name", "n"]))
         .await
         .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
-    desk.dockbridge(&["image", "build", "docker"]).await.failed(
-        1,
-        &[
-            "holds no dockbridge-agent \
-        for",
-            "DOCKBRIDGE_AGENT_DIR",
-        ],
-    );
+    desk.dockbridge(&["image", "build", "docker"])
+        .await
+        .failed(1, &["holds no dockbridge-agent for", "DOCKBRIDGE_AGENT_DIR"]);
 
-    for (settings, told) in [
+    for (settings, expected) in [
         ("image: {talos_version: '1.12'}\n", "\"1.12\" is no version of Talos"),
         ("image: {name: 'a b'}\n", "is no name for an image"),
-        ("image: {factory: 'nowhere'}\n", "\"nowhere\" is no address"),
+        ("image: {factory: 'nowhere'}\n", "\"nowhere\" is not an address"),
         ("image: {talos_verson: v1.12.0}\n", "did you mean `talos_version`?"),
         ("image: {stall_timeout: 5}\n", "line 1"),
     ] {
         desk.settings(settings);
-        desk.dockbridge(&["image", "list"]).await.failed(1, &["config.yaml: ", told]);
+        desk.dockbridge(&["image", "list"]).await.failed(1, &["config.yaml: ", expected]);
     }
     desk.settings("");
     desk.unset("HCLOUD_TOKEN");
-    desk.dockbridge(&["image", "list"]).await.failed(1, &["Error: there is no Hetzner API token"]);
-    desk.dockbridge(&["image", "list", "--token", "-"]).await.failed(
-        1,
-        &["Error: there is no \
-        token on standard input"],
-    );
-    desk.dockbridge(&["image", "list", "--token", "wrong"]).await.failed(
-        1,
-        &["the API token is \
-        not valid"],
-    );
+    desk.dockbridge(&["image", "list"])
+        .await
+        .failed(1, &["Error: no Hetzner API token is configured"]);
+    desk.dockbridge(&["image", "list", "--token", "-"])
+        .await
+        .failed(1, &["Error: standard input contains no token"]);
+    desk.dockbridge(&["image", "list", "--token", "wrong"])
+        .await
+        .failed(1, &["the API token is not valid"]);
     desk.nothing_was_created().await;
 }
 
@@ -137,8 +117,8 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
     desk.unset("HCLOUD_TOKEN");
     let token = crate::rig::TOKEN;
     let list = ["image", "list", "--token", "-"];
-    desk.dockbridge_with_input(&list, token).await.succeeded().said(&["There is no image."]);
-    let ours = make_snapshot(&desk, "ours", &labels(&owner, "image", "a")).await;
+    desk.dockbridge_with_input(&list, token).await.succeeded().said(&["This owner has no images."]);
+    let own = make_snapshot(&desk, "own", &labels(&owner, "image", "a")).await;
     let old = make_snapshot(&desk, "old", &labels(&owner, "image", "a")).await;
     let theirs = make_snapshot(&desk, "theirs", &labels("abcdefghjkmn", "image", "a")).await;
     let plain = make_snapshot(&desk, "plain", &Labels::new()).await;
@@ -152,44 +132,33 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
     assert!(shown[0]["price_monthly"].as_f64().is_some_and(|price| price > 0.0), "{shown}");
     desk.dockbridge_with_input(&list, token).await.succeeded().said(&[
         "a (",
-        "noise for \
-        x86",
+        "noise for x86",
         "2 images",
         "EUR net a month",
     ]);
 
     desk.set("HCLOUD_TOKEN", token);
     for other in [theirs, plain] {
-        desk.dockbridge(&["image", "delete", &other.to_string()]).await.failed(
-            1,
-            &[
-                "there is no \
-            image",
-                "`dockbridge image list`",
-            ],
-        );
+        desk.dockbridge(&["image", "delete", &other.to_string()])
+            .await
+            .failed(1, &["no image of dockbridge is called", "`dockbridge image list`"]);
     }
-    desk.dockbridge(&["image", "delete", "a"]).await.failed(
-        1,
-        &[
-            "several images are called \
-        \"a\"",
-            "name one by its id",
-        ],
-    );
+    desk.dockbridge(&["image", "delete", "a"])
+        .await
+        .failed(1, &["several images are called \"a\"", "use one of these ids"]);
     let prune = |more: &[&'static str]| {
         [&["image", "prune", "--keep", "1", "--older-than", "0s"], more].concat()
     };
-    desk.dockbridge(&prune(&["--dry-run"])).await.succeeded().said(&["would go"]);
+    desk.dockbridge(&prune(&["--dry-run"])).await.succeeded().said(&["would be deleted"]);
     assert_eq!(snapshots(&desk).await.len(), 4);
     let one_second = std::time::Duration::from_secs(1);
-    // Times of the API are whole seconds: what is not older than nothing is not old.
+    // The API's times are whole seconds, so a snapshot of the same second is not older than 0 s.
     while desk.dockbridge(&prune(&[])).await.succeeded().stdout.contains("No image is old enough") {
         tokio::time::sleep(one_second / 10).await;
     }
     let mut left = snapshots(&desk).await;
     left.sort_unstable();
-    let newest = ours.max(old);
+    let newest = own.max(old);
     assert_eq!(left, {
         let mut all = [newest, theirs, plain];
         all.sort_unstable();
@@ -198,12 +167,13 @@ async fn snapshots_of_others_are_neither_shown_nor_deleted() {
     desk.dockbridge(&["image", "delete", &newest.to_string()])
         .await
         .succeeded()
-        .said(&["is gone."]);
+        .said(&["Deleted image"]);
     desk.set("HCLOUD_TOKEN", READ_ONLY);
     desk.dockbridge(&["image", "list"]).await.succeeded();
 }
 
-/// Nothing answers on this cloud's machines: what they are made from is all that is looked at.
+/// Nothing answers on this cloud's machines; the test only checks which image they are created
+/// from.
 #[tokio::test]
 async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() {
     let desk = Desk::new().await;
@@ -221,7 +191,7 @@ async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() 
 
     let id = make_snapshot(&desk, "older", &for_machines(labels(&owner, "image", "docker"))).await;
     let newest =
-        make_snapshot(&desk, "ours", &for_machines(labels(&owner, "image", "docker"))).await;
+        make_snapshot(&desk, "own", &for_machines(labels(&owner, "image", "docker"))).await;
     assert_eq!(image_of_a_new_machine(&desk).await.id, newest);
     desk.settings(&format!("hetzner: {{image: {id}}}\n"));
     assert_eq!(image_of_a_new_machine(&desk).await.id, id);
@@ -233,18 +203,13 @@ async fn machines_are_made_from_snapshots_of_our_own_only_and_from_the_newest() 
     );
     desk.settings("hetzner: {image: 123456789}\n");
     let daemon = desk.start().await;
-    desk.dockbridge(&["wake"]).await.failed(
-        1,
-        &[
-            "there is no image \"123456789\" for \
-        cx23",
-            "change `hetzner.image`",
-        ],
-    );
+    desk.dockbridge(&["wake"])
+        .await
+        .failed(1, &["there is no image \"123456789\" for cx23", "change `hetzner.image`"]);
     daemon.stop().await;
 }
 
-/// Somebody wants a machine, and gives it up as soon as there is one.
+/// Starts a wake, and cancels it as soon as a machine exists.
 async fn image_of_a_new_machine(desk: &Desk) -> hetzner::Image {
     let daemon = desk.start().await;
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
@@ -264,7 +229,7 @@ async fn image_of_a_new_machine(desk: &Desk) -> hetzner::Image {
         assert!(
             begun.elapsed() < std::time::Duration::from_secs(20),
             "no server is made: {}",
-            daemon.said()
+            daemon.output()
         );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
@@ -275,7 +240,7 @@ async fn image_of_a_new_machine(desk: &Desk) -> hetzner::Image {
 }
 
 #[tokio::test]
-async fn what_a_killed_build_left_is_swept_and_not_taken_for_a_machine() {
+async fn remains_of_a_killed_build_are_swept_and_not_taken_for_a_machine() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
     desk.make_server(
@@ -288,13 +253,13 @@ async fn what_a_killed_build_left_is_swept_and_not_taken_for_a_machine() {
     let labels = labels(&identity.owner.to_string(), "image-builder", "a");
     let firewall = NewFirewall { name: "wall".to_owned(), labels, ..NewFirewall::default() };
     desk.api.firewalls().create(&firewall).await.unwrap();
-    // Of another computer, and young: they may be needed.
-    desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["Nothing is left over."]);
+    // They belong to another computer and are young: it may need them.
+    desk.dockbridge(&["sweep", "--yes"]).await.succeeded().said(&["No orphans found."]);
     assert_eq!(desk.inventory().await, ["server builder", "firewall wall"]);
 }
 
-/// No machine is here that could run it: only its head is looked at (e_machine at 18: 62 for
-/// x86-64).
+/// Writes a stand-in for the agent; no machine runs it, and only its ELF header is read (e_machine
+/// at 18: 62 for x86-64).
 fn put_a_writer(desk: &Desk) {
     let mut elf = b"\x7fELF\x02\x01".to_vec();
     elf.resize(18, 0);
@@ -303,7 +268,7 @@ fn put_a_writer(desk: &Desk) {
 }
 
 #[tokio::test]
-async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
+async fn a_build_that_fails_before_it_created_anything_reports_only_that() {
     let mut desk = Desk::new().await;
     put_a_writer(&desk);
     std::fs::write(desk.path("image.raw"), vec![7; 2 << 20]).unwrap();
@@ -312,22 +277,14 @@ async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
     let refused = desk.dockbridge(&[&build[..], &["--server-type", "huge,cax11"]].concat()).await;
     refused.failed(
         5,
-        &[
-            "Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, \
-        hel1",
-            "`--server-type`",
-        ],
+        &["Error: none of huge, cax11 for x86 is sold in fsn1, nbg1, hel1", "`--server-type`"],
     );
     desk.nothing_was_created().await;
     desk.set("HCLOUD_TOKEN", "wrong");
     let refused = desk.dockbridge(&build).await;
     refused.failed(
         1,
-        &[
-            "Error: the cloud could not list the \
-        images: ",
-            "Hint: the API token is not valid",
-        ],
+        &["Error: the cloud could not list the images: ", "Hint: the API token is not valid"],
     );
     assert!(
         !refused.stderr.contains("in addition") && !refused.stderr.contains("removing"),
@@ -335,24 +292,23 @@ async fn a_build_that_fails_before_it_made_anything_tells_that_alone() {
     );
 }
 
-/// What is no disk image is refused before anything is made, whatever its name promises; `--format
-/// raw` takes it as it is.
+/// A file that is no disk image is refused before anything is created, whatever its name says;
+/// `--format raw` accepts it.
 #[tokio::test]
-async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
+async fn a_file_that_is_no_disk_image_is_refused_before_a_server_is_created() {
     let desk = Desk::new().await;
     let web = Web::start(std::net::IpAddr::from([127, 0, 0, 1]));
     let mut vmdk = b"KDMV\x01\0\0\0".to_vec();
     vmdk.resize(2 << 20, 7);
     let page = b"<!DOCTYPE html><html><title>404</title>".to_vec();
     let json = b"{\"error\": \"no such version\"}".to_vec();
-    for (name, content, told) in [
+    for (name, content, expected) in [
         ("disk.raw", &vmdk, "is a VMDK disk of VMware, and no disk image"),
         ("download", &page, "is a web page, and no disk image"),
         (
             "metal-amd64.raw.xz",
             &json,
-            "is called .xz and is not compressed by xz: it is a JSON \
-            answer",
+            "is called .xz and is not compressed by xz: it is a JSON answer",
         ),
         ("tiny.img", &vec![0; 512], "has 512 bytes, and no disk image is so small"),
     ] {
@@ -361,11 +317,11 @@ async fn what_is_no_disk_image_is_refused_before_a_server_is_made() {
         let url = web.serve(name, &path, Manner::Good);
         for source in [["--file", path.to_str().unwrap()], ["--url", &url]] {
             let arguments = ["image", "build", "raw", "--name", "x", source[0], source[1]];
-            desk.dockbridge(&arguments).await.failed(4, &[told, "--format raw"]);
+            desk.dockbridge(&arguments).await.failed(4, &[expected, "--format raw"]);
         }
         desk.nothing_was_created().await;
     }
-    // With `--format raw` it goes on to what is missing here: an agent that could write it.
+    // With `--format raw` the next error is the missing agent.
     let path = desk.path("disk.raw");
     let arguments = [
         "image",

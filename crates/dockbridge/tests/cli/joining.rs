@@ -3,8 +3,8 @@
 use crate::rig::{Desk, TOKEN};
 
 /// The text that `init` printed.
-fn text_of(told: &str) -> String {
-    told.split_once("--join ").expect("a text to join").1.split('`').next().unwrap().to_owned()
+fn text_of(expected: &str) -> String {
+    expected.split_once("--join ").expect("a text to join").1.split('`').next().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn a_second_computer_joins_an_owner_and_has_a_login_key_of_its_own() {
     let text = text_of(&first.succeeded().stdout);
     desk.nothing_was_created().await;
 
-    // The text has the address of the API as well.
+    // The text also contains the API's address.
     let second = desk.path("second");
     desk.unset("HCLOUD_ENDPOINT").set("DOCKBRIDGE_HOME", second.to_str().unwrap());
     let join = ["init", "--token-stdin", "--no-context", "--join", &text];
@@ -30,7 +30,7 @@ async fn a_second_computer_joins_an_owner_and_has_a_login_key_of_its_own() {
     let name = format!("SSH key dockbridge-{}-", read("second", "owner").trim());
     assert!(keys.len() == 1 && keys[0].starts_with(&name), "{keys:?}");
 
-    // Once more is no harm, and another owner is not forgotten for it.
+    // A repeated join does no harm, and another owner does not replace it.
     desk.dockbridge_with_input(&join, TOKEN).await.succeeded();
     assert_eq!(desk.inventory().await, keys);
     let third = desk.path("third");
@@ -38,11 +38,11 @@ async fn a_second_computer_joins_an_owner_and_has_a_login_key_of_its_own() {
     desk.set("DOCKBRIDGE_HOME", third.to_str().unwrap()).set("HCLOUD_ENDPOINT", &endpoint);
     desk.dockbridge_with_input(&["init", "--token-stdin", "--no-context"], TOKEN).await.succeeded();
     let own = std::fs::read_to_string(third.join("config/owner")).unwrap();
-    let told = format!(
-        "Error: this computer has the owner id {}, and what it made carries it",
+    let expected = format!(
+        "Error: this computer has its own owner id {}, and its machines and volumes carry it",
         own.trim()
     );
-    desk.dockbridge_with_input(&join, TOKEN).await.failed(1, &[&told]);
+    desk.dockbridge_with_input(&join, TOKEN).await.failed(1, &[&expected]);
     assert_eq!(std::fs::read_to_string(third.join("config/owner")).unwrap(), own);
 }
 
@@ -55,6 +55,6 @@ async fn a_text_with_a_typing_error_is_refused() {
     let turned: String = owner.chars().rev().collect();
     for wrong in [owner.to_owned(), format!("{turned}-{rest}"), String::from("x")] {
         let ran = desk.dockbridge(&["init", "--yes", "--join", &wrong]).await;
-        ran.failed(2, &["is no text of `init --join`"]);
+        ran.failed(2, &["is not a text from `dockbridge init`"]);
     }
 }

@@ -14,7 +14,7 @@ use crate::rig::{Desk, mode, signal};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A local cloud that runs as a process.
+/// A local cloud in a process of its own.
 struct Running {
     child: Child,
     endpoint: String,
@@ -30,10 +30,7 @@ async fn start(desk: &Desk, arguments: &[&str]) -> Running {
     while endpoint.is_none() {
         let line = timeout(PATIENCE, lines.next_line())
             .await
-            .expect(
-                "it tells its \
-            endpoint",
-            )
+            .expect("it prints its endpoint")
             .unwrap()
             .expect("it goes on");
         endpoint = line.strip_prefix("export HCLOUD_ENDPOINT=").map(str::to_owned);
@@ -54,7 +51,7 @@ impl Running {
         while let Some(line) = self.lines.next_line().await.unwrap() {
             said.push_str(&line);
         }
-        assert!(said.contains("Ending: "), "{said}");
+        assert!(said.contains("Stopping: "), "{said}");
     }
 }
 
@@ -176,18 +173,11 @@ async fn a_read_only_token_and_limits_are_given_by_options() {
         missing.to_str().unwrap(),
     ])
     .await
-    .failed(
-        1,
-        &[
-            "Error: cannot read the token \
-            in ",
-            "Hint: write a token of your choice into the file",
-        ],
-    );
+    .failed(1, &["Error: cannot read the token in ", "Hint: write any token into the file"]);
 }
 
 #[tokio::test]
-async fn what_it_cannot_have_is_told_with_a_way_out() {
+async fn conflicts_are_reported_with_a_hint() {
     let desk = Desk::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -198,10 +188,7 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
         .failed(
             1,
             &[
-                &format!(
-                    "Error: cannot listen on \
-            {address}"
-                ),
+                &format!("Error: cannot listen on {address}"),
                 "Hint: choose another address with --listen ADDRESS:PORT",
             ],
         );
@@ -220,11 +207,8 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
     .failed(
         1,
         &[
-            &format!(
-                "Error: another local cloud uses \
-            {used}"
-            ),
-            "Hint: end that one, or choose another folder with --state DIR",
+            &format!("Error: another local cloud uses {used}"),
+            "Hint: stop that one, or choose another directory with --state DIR",
         ],
     );
     std::fs::create_dir(desk.path("closed")).unwrap();
@@ -235,7 +219,7 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
     .unwrap();
     let closed = desk.path("closed/cloud");
     let closed = closed.to_str().unwrap();
-    desk.dockbridge_as_nobody(&[
+    desk.dockbridge_without_root(&[
         "local-cloud",
         "--machines",
         "none",
@@ -248,11 +232,8 @@ async fn what_it_cannot_have_is_told_with_a_way_out() {
     .failed(
         1,
         &[
-            &format!(
-                "Error: cannot use the state folder \
-            {closed}"
-            ),
-            "Hint: choose a folder that you may write to with --state DIR",
+            &format!("Error: cannot use the state directory {closed}"),
+            "Hint: choose a writable directory with --state DIR",
         ],
     );
 }

@@ -1,5 +1,5 @@
-//! The command without machines: what it says and how it ends, over a local cloud that is only the
-//! API. What needs root or a docker client passes over with its reason where they are missing.
+//! The command without machines: its output and exit codes, over a local cloud that is only the
+//! API. Tests that need root or a docker client pass over with a reason.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
@@ -7,21 +7,21 @@ mod arguments;
 #[path = "../bill/mod.rs"]
 mod bill;
 mod books;
-mod brakes;
 mod clock;
 mod cloud_project;
 mod daemon_start;
 mod docker_errors;
+mod emergencies;
 mod forwards;
 mod images;
+mod invalid_settings;
 mod joining;
-mod kept_apart;
 mod local_cloud_command;
-mod looking;
 mod no_api;
 mod own_host;
+mod profiles;
+mod read_only_commands;
 mod rig;
-mod senseless;
 mod settings;
 mod tokens;
 mod waiting;

@@ -1,5 +1,4 @@
-//! Tokens as they are found: with line ends, from several sources at once, and without the rights
-//! that are needed.
+//! Tokens as found: with line ends, from several sources at once, and with insufficient rights.
 
 use crate::rig::{Desk, READ_ONLY, TOKEN};
 
@@ -12,10 +11,7 @@ async fn a_line_end_is_no_part_of_a_token_whatever_its_source() {
         desk.unset(name);
     }
     for settings in [
-        format!(
-            "hetzner:\n  api_token: |\n    \
-            {TOKEN}\n"
-        ),
+        format!("hetzner:\n  api_token: |\n    {TOKEN}\n"),
         format!("hetzner: {{token_command: \"printf '{TOKEN}\\\\n\\\\n'\"}}\n"),
     ] {
         desk.settings(&settings);
@@ -29,20 +25,20 @@ async fn a_line_end_is_no_part_of_a_token_whatever_its_source() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_sent_is_told_with_its_source_and_the_character() {
+async fn a_token_that_cannot_be_sent_is_reported_with_its_source_and_character() {
     let mut desk = Desk::new().await;
     let bad = "abc def";
     desk.set("HCLOUD_TOKEN", bad);
-    let told = "has characters that no token has: a blank (U+0020) at position 4";
+    let expected = "contains an invalid character: a blank (U+0020) at position 4";
     let list = desk.dockbridge(&["server", "list"]).await;
-    list.failed(1, &[&format!("Error: the API token in HCLOUD_TOKEN {told}")]);
+    list.failed(1, &[&format!("Error: the API token in HCLOUD_TOKEN {expected}")]);
     assert!(!list.stderr.contains(bad), "{list}");
     desk.unset("HCLOUD_TOKEN").settings(&format!("hetzner: {{api_token: {bad}}}\n"));
-    desk.dockbridge(&["sweep"]).await.failed(1, &["`hetzner.api_token`", told]);
+    desk.dockbridge(&["sweep"]).await.failed(1, &["`hetzner.api_token`", expected]);
     desk.settings("");
     desk.dockbridge_with_input(&["init", "--token-stdin"], bad)
         .await
-        .failed(1, &[&format!("the API token in standard input {told}")]);
+        .failed(1, &[&format!("the API token in standard input {expected}")]);
 }
 
 #[tokio::test]
@@ -53,7 +49,7 @@ async fn a_variable_that_wins_over_the_kept_token_is_named() {
     desk.set("HCLOUD_TOKEN", "old");
     let kept = desk.path("home/config/token");
     let hint = format!(
-        "Hint: the token comes from HCLOUD_TOKEN, which wins over the one that `init` keeps in {}: \
+        "Hint: the token comes from HCLOUD_TOKEN, which overrides the one that `init` saved in {}: \
          unset HCLOUD_TOKEN, or set it to a valid token",
         kept.display()
     );
@@ -62,23 +58,23 @@ async fn a_variable_that_wins_over_the_kept_token_is_named() {
         ran.failed(1, &[&hint]);
         assert!(!ran.stderr.contains("run `dockbridge init`"), "it cannot help: {ran}");
     }
-    // Whoever gives another one is told that it is not going to be used.
+    // `init` warns that the new token will not be used.
     let init = ["init", "--token-stdin", "--no-context"];
     let ran = desk.dockbridge_with_input(&init, TOKEN).await;
-    ran.succeeded().said(&["Note: HCLOUD_TOKEN is set and wins over it"]);
+    ran.succeeded().said(&["Note: HCLOUD_TOKEN is set and overrides the saved token"]);
 }
 
 #[tokio::test]
 async fn a_token_that_may_only_read_is_refused_at_init() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN");
-    let told = [
-        "Error: this token may only read, and machines are made and deleted",
-        "Hint: make one with Read & Write in the Hetzner Cloud console",
+    let expected = [
+        "Error: this token can only read, but dockbridge creates and deletes machines",
+        "Hint: create one with Read & Write in the Hetzner Cloud console",
     ];
-    desk.dockbridge_with_input(&["init", "--token-stdin"], READ_ONLY).await.failed(1, &told);
+    desk.dockbridge_with_input(&["init", "--token-stdin"], READ_ONLY).await.failed(1, &expected);
     assert!(!desk.path("home/config/token").exists(), "it was kept");
     desk.set("HCLOUD_TOKEN", READ_ONLY);
-    desk.dockbridge(&["init", "--yes"]).await.failed(1, &told[..1]);
+    desk.dockbridge(&["init", "--yes"]).await.failed(1, &expected[..1]);
     desk.nothing_was_created().await;
 }

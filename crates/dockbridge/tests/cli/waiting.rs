@@ -1,4 +1,4 @@
-//! Waiting is visible: the running stage of a wake, with the time that it usually takes.
+//! Waiting is visible: the current stage of a wake, with its usual duration.
 
 use std::time::Duration;
 
@@ -11,11 +11,22 @@ use crate::rig::Desk;
 async fn status_and_wake_show_the_running_stage_with_its_usual_time() {
     let desk = Desk::new().await;
     let stages = json!([{"phase": "connect", "took_ms": 18_000}]);
-    let past = json!({"wakes": [{"image": 1, "server_type": "cx23", "location": "fsn1", "at": 1, "took_ms": 18_000, "stages": stages}]});
+    let past = json!({
+        "wakes": [
+            {
+                "image": 1,
+                "server_type": "cx23",
+                "location": "fsn1",
+                "at": 1,
+                "took_ms": 18_000,
+                "stages": stages,
+            },
+        ],
+    });
     std::fs::create_dir_all(desk.path("home/state/default")).unwrap();
     std::fs::write(desk.path("home/state/default/wakes.json"), past.to_string()).unwrap();
     let daemon = desk.start().await;
-    // Nothing is behind the servers here: one that is made never lets anybody in.
+    // Nothing is behind the servers here: a new server never admits a login.
     let output = desk.path("wake.out");
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
     let mut wake =
@@ -31,19 +42,16 @@ async fn status_and_wake_show_the_running_stage_with_its_usual_time() {
             begun.elapsed() < Duration::from_secs(60),
             "status: {status}\nwake: {}\nlog: {}",
             said(),
-            daemon.said()
+            daemon.output()
         );
         sleep(Duration::from_millis(200)).await;
         status = desk.dockbridge(&["status"]).await.stdout;
     }
     wake.kill().await.unwrap();
-    // In the log as in `status`: words, not structures.
-    let log = daemon.said();
+    // The log contains words, not structures, like `status`.
+    let log = daemon.output();
     assert!(
-        log.contains(
-            "creating the server: cx23 \
-        in "
-        ) && log.contains("the machine is waking"),
+        log.contains("creating the server: cx23 in ") && log.contains("the machine is waking"),
         "{log}"
     );
     assert!(!log.contains("Some(") && !log.contains("Stage {"), "{log}");

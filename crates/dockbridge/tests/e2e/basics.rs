@@ -20,12 +20,9 @@ async fn the_first_command_creates_one_server_and_idleness_destroys_it() {
     assert_eq!(stage.counts().await, (1, 1));
 
     stage
-        .eventually(
-            "the idle machine is \
-        gone",
-            Duration::from_secs(60),
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("the idle machine is gone", Duration::from_secs(60), async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     stage.docker(&["ps"]).await.succeeded();
     assert_eq!(stage.counts().await, (1, 1), "the volume is used again");

@@ -1,5 +1,5 @@
-//! The books of this computer equal the cloud's bill, whatever became of a server: a wake that was
-//! called off, an image that was built, a build that was killed.
+//! This computer's books equal the cloud's bill, whatever happened to a server: a canceled wake, a
+//! built image, a killed build.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -13,13 +13,13 @@ use crate::bill::servers;
 use crate::rig::{LONGEST_COMMAND, Stage, pass_over};
 
 async fn equal_the_clouds_bill(stage: &Stage, count: usize) {
-    let ours: Value =
+    let own: Value =
         serde_json::from_str(&stage.dockbridge(&["cost", "--json"]).await.succeeded().stdout)
             .unwrap();
-    let theirs = stage.told_by_the_cloud("bill").await;
+    let theirs = stage.control().get("bill").await;
     let theirs = theirs.as_object().unwrap().values().next().unwrap();
-    assert_eq!(servers(&ours, "cost"), servers(theirs, "net"), "{ours}\n{theirs}");
-    assert_eq!(servers(&ours, "cost").len(), count, "{ours}");
+    assert_eq!(servers(&own, "cost"), servers(theirs, "net"), "{own}\n{theirs}");
+    assert_eq!(servers(&own, "cost").len(), count, "{own}");
 }
 
 #[tokio::test]
@@ -34,12 +34,9 @@ async fn a_wake_that_is_called_off_is_in_the_books() {
         .stderr(Stdio::null());
     let mut waiting = waiting.spawn().unwrap();
     stage
-        .eventually(
-            "a server is being \
-        made",
-            Duration::from_secs(60),
-            async || stage.counts().await.0 == 1,
-        )
+        .eventually("a server is being made", Duration::from_secs(60), async || {
+            stage.counts().await.0 == 1
+        })
         .await;
     waiting.kill().await.unwrap();
     let gone = async || {
@@ -55,7 +52,7 @@ async fn a_wake_that_is_called_off_is_in_the_books() {
 #[tokio::test]
 async fn servers_on_which_images_are_built_are_in_the_books() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let image = stage.folder.path().join("image.raw");
+    let image = stage.directory.path().join("image.raw");
     let mut file = std::fs::File::create(&image).unwrap();
     for number in 0..(2_u32 << 20) {
         file.write_all(&number.wrapping_mul(2_654_435_761).to_le_bytes()).unwrap();
@@ -64,11 +61,11 @@ async fn servers_on_which_images_are_built_are_in_the_books() {
         ["image", "build", "raw", "--file", image.to_str().unwrap(), "--name", "booked"];
     stage.dockbridge(&arguments).await.succeeded();
     equal_the_clouds_bill(&stage, 1).await;
-    let told = stage.dockbridge(&["cost"]).await;
-    assert!(told.succeeded().stdout.contains("an image was built on it"), "{told}");
+    let output = stage.dockbridge(&["cost"]).await;
+    assert!(output.succeeded().stdout.contains("an image was built on it"), "{output}");
 
-    // Killed as soon as its server is asked for, and swept: the build itself has entered nothing,
-    // or little.
+    // Killed as soon as its server is requested, and swept: the build itself has recorded little
+    // or nothing.
     stage.dockbridge(&["image", "delete", "booked"]).await.succeeded();
     let mut build = stage.command(env!("CARGO_BIN_EXE_dockbridge"));
     let mut build = build
@@ -79,37 +76,26 @@ async fn servers_on_which_images_are_built_are_in_the_books() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(build.stdout.take().unwrap()).lines();
-    let mut told = Vec::new();
-    while let Some(line) = timeout(LONGEST_COMMAND, lines.next_line())
-        .await
-        .expect(
-            "the build \
-        goes on",
-        )
-        .unwrap()
+    let mut output = Vec::new();
+    while let Some(line) =
+        timeout(LONGEST_COMMAND, lines.next_line()).await.expect("the build goes on").unwrap()
     {
         let is_server = line.contains("\"create\"");
-        told.push(line);
+        output.push(line);
         if is_server {
             break;
         }
     }
     stage
-        .eventually(
-            "the server is \
-        there",
-            Duration::from_secs(60),
-            async || stage.counts().await.0 == 1,
-        )
+        .eventually("the server is there", Duration::from_secs(60), async || {
+            stage.counts().await.0 == 1
+        })
         .await;
     build.kill().await.unwrap();
     let status = stage.dockbridge(&["status"]).await;
     assert!(
-        status.stdout.contains(
-            "Bills     image \
-        builder "
-        ),
-        "what bills is shown: {status}\n{told:?}"
+        status.stdout.contains("Bills     image builder "),
+        "what bills is shown: {status}\n{output:?}"
     );
     stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
     assert_eq!(stage.counts().await.0, 0);

@@ -6,19 +6,19 @@ use std::path::PathBuf;
 
 use crate::rig::{Daemon, Ran, Stage, run};
 
-/// One of them.
+/// One of the computers.
 pub struct Computer<'a> {
     stage: &'a Stage,
     home: PathBuf,
 }
 
 impl<'a> Computer<'a> {
-    /// The one that the stage has, and one that joins its owner.
+    /// The stage's computer, and one that joins its owner.
     pub async fn pair(stage: &'a Stage) -> [Self; 2] {
         let [first, second] =
-            ["home", "second"].map(|name| Self { stage, home: stage.folder.path().join(name) });
-        let told = first.dockbridge(&["init", "--yes", "--no-context"]).await;
-        let text = told.succeeded().stdout.split_once("--join ").expect("a text to join").1;
+            ["home", "second"].map(|name| Self { stage, home: stage.directory.path().join(name) });
+        let output = first.dockbridge(&["init", "--yes", "--no-context"]).await;
+        let text = output.succeeded().stdout.split_once("--join ").expect("a text to join").1;
         let text = text.split('`').next().unwrap().to_owned();
         second.dockbridge(&["init", "--yes", "--no-context", "--join", &text]).await.succeeded();
         let read = |computer: &Self, name: &str| {

@@ -1,6 +1,5 @@
 //! The real docker command through the whole product, compared with the same command on the
-//! machine's engine itself: output, errors and exit codes. Both ways lead to one engine. Knows
-//! nothing of how machines come and go.
+//! machine's engine itself: output, errors and exit codes. Both paths reach one engine.
 
 mod builds;
 mod compose;
@@ -19,7 +18,7 @@ use crate::rig::{Daemon, Ran, Stage, foreign_agent, pass_over, run_within};
 /// Some scripts are long, and computers may be busy.
 const LONGEST_SCRIPT: Duration = Duration::from_secs(400);
 
-/// What scripts may use: `await TEXT FILE` waits until a file holds a text.
+/// Helper for scripts: `await TEXT FILE` waits until a file contains a text.
 const PRELUDE: &str = r#"
 await() {
     for i in $(seq 400); do grep -qF -- "$1" "$2" 2>/dev/null && return; sleep 0.05; done
@@ -27,45 +26,44 @@ await() {
 }
 "#;
 
-/// A name, a script, and what must be in its output, so that two equal failures are not taken for
-/// success.
+/// A name, a script, and a text that its output must contain, so that two equal failures do not
+/// count as success.
 pub type Script<'a> = (&'a str, &'a str, &'a str);
 
-/// A machine with two ways to its engine.
+/// A machine with two paths to its engine.
 pub struct Comparison {
     pub stage: Stage,
     daemon: Daemon,
-    /// A socket that leads to the engine without us.
+    /// A socket that reaches the engine without dockbridge.
     pub direct: PathBuf,
     forward: Child,
     blob: PathBuf,
 }
 
 impl Comparison {
-    /// A woken machine with the image `tiny`, or `None` where there cannot be one.
+    /// A woken machine with the image `tiny`; `None` if this host cannot run one.
     pub async fn new() -> Option<Self> {
         Some(Self::on(Stage::new().await?).await)
     }
 
     pub async fn on(stage: Stage) -> Self {
-        // The daemon sees nothing of what goes straight to the engine, and would take the machine
-        // for idle.
+        // The daemon does not see requests that go straight to the engine, and would take the
+        // machine for idle.
         let daemon = stage.start(&[("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "3h")]).await;
         stage.make_image("tiny").await;
-        let direct = stage.folder.path().join("engine.sock");
+        let direct = stage.directory.path().join("engine.sock");
         let forward = forward(&stage, &direct).await;
         Self::of(stage, daemon, direct, forward)
     }
 
-    /// Of two sockets that lead to one engine: the daemon's, and one that something else brings
-    /// here.
+    /// Two sockets of one engine: the daemon's, and one that something else forwards.
     pub fn of(stage: Stage, daemon: Daemon, direct: PathBuf, forward: Child) -> Self {
-        let blob = stage.folder.path().join("blob");
+        let blob = stage.directory.path().join("blob");
         fs::write(&blob, noise(8 << 20)).unwrap();
         Self { stage, daemon, direct, forward, blob }
     }
 
-    /// Runs each script on the engine and through dockbridge, and tells all that differs.
+    /// Runs each script on the engine and through dockbridge, and reports all differences.
     async fn compare(&self, scripts: &[Script<'_>]) {
         let differences = self.differences(scripts).await;
         assert!(
@@ -77,44 +75,41 @@ impl Comparison {
         );
     }
 
-    /// Runs each script on the engine and through dockbridge; returns what differs, or is missing
-    /// on the engine itself.
+    /// Runs each script on the engine and through dockbridge; returns the differences, and the
+    /// texts that are missing on the engine itself.
     pub async fn differences(&self, scripts: &[Script<'_>]) -> Vec<String> {
         let only = std::env::var("ONLY").ok();
         let mut differences = Vec::new();
-        for (name, script, told) in scripts
+        for (name, script, expected) in scripts
             .iter()
             .filter(|(name, ..)| only.as_deref().is_none_or(|only| name.contains(only)))
         {
             let directly = self.run(&self.direct, script).await;
             let through = self.run(&self.stage.socket(), script).await;
             eprintln!(
-                "{:.1} s, {:.1} s: \
-                {name}",
+                "{:.1} s, {:.1} s: {name}",
                 directly.took.as_secs_f64(),
                 through.took.as_secs_f64()
             );
             if only.is_some() {
                 eprintln!("{name}: {directly}\n{through}");
             }
-            if !directly.stdout.contains(told) {
+            if !directly.stdout.contains(expected) {
                 differences.push(format!(
-                    "{name}: {told:?} is missing on the engine itself: \
-                    {directly}"
+                    "{name}: {expected:?} is missing on the engine itself: {directly}"
                 ));
             } else if seen(&directly) != seen(&through) {
                 differences.push(format!(
-                    "{name}\non the engine {directly}\nthrough dockbridge \
-                    {through}"
+                    "{name}\non the engine {directly}\nthrough dockbridge {through}"
                 ));
             }
         }
         differences
     }
 
-    /// Runs a shell script in an empty folder of its own.
+    /// Runs a shell script in an empty directory of its own.
     pub async fn run(&self, socket: &Path, script: &str) -> Ran {
-        let work = tempfile::tempdir_in(self.stage.folder.path()).unwrap();
+        let work = tempfile::tempdir_in(self.stage.directory.path()).unwrap();
         let mut command = self.stage.command("sh");
         command.args(["-c", &format!("{PRELUDE}{script}")]).current_dir(work.path());
         command
@@ -132,7 +127,7 @@ impl Comparison {
     }
 
     pub async fn close(mut self) {
-        // The machine has another host key since its first login, and big transfers make
+        // The machine's host key has changed since its first login, and big transfers open
         // connections later than that.
         let log = self.stage.daemon_log();
         assert!(!log.contains("presented the host key"), "a connection was refused:\n{log}");
@@ -142,18 +137,15 @@ impl Comparison {
     }
 }
 
-/// The engine's own socket, brought here by the system's ssh.
+/// The engine's own socket, forwarded by the system's ssh.
 async fn forward(stage: &Stage, local: &Path) -> Child {
-    let home = stage.folder.path().join("home");
+    let home = stage.directory.path().join("home");
     let known_hosts = home.join("state/default/known_hosts");
-    // The first login is followed by a new host key: until that is in place, ssh is refused.
+    // After the first login the host key is replaced; until then ssh is refused.
     stage
-        .eventually(
-            "a login by \
-        ssh",
-            Duration::from_secs(20),
-            async || stage.on_machine("true").await.status.success(),
-        )
+        .eventually("a login by ssh", Duration::from_secs(20), async || {
+            stage.on_machine("true").await.status.success()
+        })
         .await;
     let known = fs::read_to_string(&known_hosts).unwrap();
     let address = known.split_whitespace().next().unwrap();
@@ -178,22 +170,18 @@ async fn forward(stage: &Stage, local: &Path) -> Child {
     forward
 }
 
-/// What a person sees, without what is chance.
+/// What a user sees, without random parts.
 fn seen(ran: &Ran) -> (Option<i32>, String, String) {
     (ran.status.code(), mask(&ran.stdout), mask(&ran.stderr))
 }
 
-/// Ids differ from run to run: hexadecimal words of at least twelve digits become `<id>`. And
-/// whether the client's own archiver is still packing when a refusal comes, and complains, is a
-/// matter of pace.
+/// Ids differ from run to run: hexadecimal words of at least twelve digits become `<id>`. The
+/// complaint of the client's own archiver is removed as well: it depends on timing whether it is
+/// still packing when a refusal arrives.
 fn mask(text: &str) -> String {
     let separator = |c: char| !c.is_ascii_alphanumeric();
-    let lines = text.split_inclusive('\n').filter(|line| {
-        !line.contains(
-            "io: read/write on closed \
-        pipe",
-        )
-    });
+    let lines =
+        text.split_inclusive('\n').filter(|line| !line.contains("io: read/write on closed pipe"));
     let masked = |piece: &str| {
         let word = piece.trim_end_matches(separator);
         let is_id =
@@ -215,23 +203,24 @@ pub fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Gives the docker client a plugin, if the folder that `DOCKBRIDGE_TEST_PLUGINS` names holds it.
+/// Gives the docker client a plugin, if the directory named by `DOCKBRIDGE_TEST_PLUGINS` contains
+/// it.
 pub fn plug_in(stage: &Stage, name: &str) -> bool {
     let Some(plugin) = std::env::var_os("DOCKBRIDGE_TEST_PLUGINS")
-        .map(|folder| Path::new(&folder).join(name))
+        .map(|directory| Path::new(&directory).join(name))
         .filter(|path| path.exists())
     else {
-        eprintln!("passed over: DOCKBRIDGE_TEST_PLUGINS names no folder with {name}");
+        testkit::passed_over!("DOCKBRIDGE_TEST_PLUGINS names no directory with {name}");
         return false;
     };
-    let plugins = stage.folder.path().join("docker/cli-plugins");
+    let plugins = stage.directory.path().join("docker/cli-plugins");
     fs::create_dir_all(&plugins).unwrap();
     symlink(plugin, plugins.join(name)).unwrap();
     true
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_docker_command_cannot_tell_dockbridge_from_the_engine() {
+async fn the_docker_command_sees_no_difference_from_the_engine() {
     let Some(comparison) = Comparison::new().await else { return pass_over() };
     comparison.compare(scripts::CORE).await;
     comparison.close().await;

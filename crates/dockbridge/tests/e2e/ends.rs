@@ -1,5 +1,5 @@
-//! Ends and their reasons: what a server that cannot be reached is taken for, and that an order of
-//! the user ends whatever is under way.
+//! Ends of machines and their reasons: how an unreachable server is classified, and that an order
+//! of the user stops whatever is in progress.
 
 mod audit;
 mod blocked;
@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::rig::Stage;
 
-/// The ids of all servers that the project was ever billed for, by the cloud's own account.
+/// The ids of all servers that the project was ever billed for, according to the cloud.
 async fn billed(stage: &Stage) -> Vec<u64> {
-    let bill = stage.told_by_the_cloud("bill").await;
+    let bill = stage.control().get("bill").await;
     let servers = bill
         .as_object()
         .and_then(|projects| projects.values().next())

@@ -1,6 +1,7 @@
-//! Mixed load on one machine for as long as is asked for, while the network to it is cut every
-//! minute. Each failure must be told in Docker's way and fall into a cut, and nothing may be left
-//! at the end: two minutes of it belong to the tests, `scripts/endure MINUTES` runs it longer.
+//! Mixed load on one machine for as long as requested, while the network to it is cut every
+//! minute. Each failure must be reported in Docker's format and happen during a cut, and nothing
+//! may be left at the end. The tests run two minutes of it, `scripts/endure MINUTES` runs it
+//! longer.
 
 mod figures;
 mod load;
@@ -19,7 +20,7 @@ use crate::rig::{Daemon, Stage, pass_over, set_link};
 /// The first cut comes early, the others each a minute later.
 const FIRST_CUT: Duration = Duration::from_secs(15);
 const EVERY: Duration = Duration::from_secs(60);
-/// How long the network is cut, in turn: shorter and longer than what the watchdog waits for.
+/// Lengths of the cuts, in turn: shorter and longer than the watchdog's timeout.
 const CUTS: &[Duration] = &[
     Duration::from_secs(12),
     Duration::from_secs(20),
@@ -29,18 +30,18 @@ const CUTS: &[Duration] = &[
 /// A command works again this long after a cut: the longest wait between two attempts, and a login
 /// on a busy computer.
 const BACK_WITHIN: Duration = Duration::from_secs(45);
-/// What ended with the load is gone this long after it: a sshd of before the last cut finds out by
-/// its own pings.
+/// Connections that ended with the load are gone this long after it: a sshd from before the last
+/// cut needs its own pings to notice.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothing_leaks() {
+async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_reported_and_nothing_leaks() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let minutes: u64 = std::env::var("DOCKBRIDGE_ENDURE_MINUTES")
         .map_or(2, |minutes| minutes.parse().expect("a number of minutes"));
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
-    std::fs::write(stage.folder.path().join("blob"), noise(4 << 20)).unwrap();
+    std::fs::write(stage.directory.path().join("blob"), noise(4 << 20)).unwrap();
     let count = "i=0; while :; do echo $((i=i+1)); sleep 0.1; done";
     stage
         .docker(&[
@@ -62,7 +63,7 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
     let outages = Arc::new(Outages::default());
     let jobs: Vec<&'static Job> = LOAD.iter().filter(|job| job.can_run(&stage)).collect();
 
-    // Once without a cut: what is kept warm is warm, and each job is known to work.
+    // Once without a cut: warms up the pools, and shows that each job works.
     let mut tally = Tally::default();
     for job in &jobs {
         tally.note(job.once(&stage, &outages).await);
@@ -83,22 +84,20 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
     clean.note(load::CLEAN.once(&stage, &outages).await);
     clean.nothing_failed();
 
-    let after = settled(&stage, &daemon, |now| now.left_over(&before).is_empty()).await;
+    let after = settled(&stage, &daemon, |now| now.remains(&before).is_empty()).await;
     eprintln!("after: {after}");
     assert_eq!(
-        after.left_over(&before),
+        after.remains(&before),
         Vec::<String>::new(),
-        "left over; before {before}; after \
-        {after}"
+        "remains; before {before}; after {after}"
     );
     figures::flat(&samples);
-    let wrong = tally.told_wrongly();
+    let wrong = tally.wrongly_reported();
     if !wrong.is_empty() {
         let log = std::env::temp_dir().join("dockbridge-endurance.log");
         std::fs::write(&log, stage.daemon_log()).unwrap();
         panic!(
-            "{} failures are wrong; the daemon's log is kept as \
-            {}:\n{}",
+            "{} failures are wrong; the daemon's log is kept as {}:\n{}",
             wrong.len(),
             log.display(),
             wrong.join("\n")
@@ -109,14 +108,14 @@ async fn under_mixed_load_and_a_cut_every_minute_every_failure_is_told_and_nothi
     Arc::into_inner(stage).unwrap().close().await;
 }
 
-/// Cuts the network again and again, waits for commands to work again, and samples the daemon in
+/// Cuts the network again and again, waits until commands work again, and samples the daemon in
 /// between.
 async fn cuts(stage: &Stage, daemon: &Daemon, outages: &Outages, end: Instant) -> Vec<Figures> {
     let (begun, link) = (Instant::now(), stage.link());
     let mut samples = Vec::new();
     for (turn, length) in (0..).zip(CUTS.iter().cycle()) {
         let at = begun + FIRST_CUT + EVERY * turn;
-        // The last one is followed by time to work again.
+        // The last cut is followed by time to recover.
         if at + *length + BACK_WITHIN.min(EVERY / 3) > end {
             break;
         }
@@ -133,8 +132,7 @@ async fn cuts(stage: &Stage, daemon: &Daemon, outages: &Outages, end: Instant) -
         let back = timeout(BACK_WITHIN, works).await;
         assert!(
             back.is_ok(),
-            "no command works {} s after a \
-            cut:\n{}",
+            "no command works {} s after a cut:\n{}",
             BACK_WITHIN.as_secs(),
             stage.daemon_log()
         );
@@ -150,7 +148,7 @@ async fn cuts(stage: &Stage, daemon: &Daemon, outages: &Outages, end: Instant) -
     samples
 }
 
-/// Figures of an idle daemon and machine that have become as they should, or the last ones.
+/// Figures of an idle daemon and machine once they are as expected, or the last ones.
 async fn settled(stage: &Stage, daemon: &Daemon, good: impl Fn(&Figures) -> bool) -> Figures {
     let begun = Instant::now();
     let mut last = Figures::of(stage, daemon).await;
@@ -163,10 +161,9 @@ async fn settled(stage: &Stage, daemon: &Daemon, good: impl Fn(&Figures) -> bool
             {
                 return now;
             }
-            (_, Err(said)) if begun.elapsed() > GONE_WITHIN => panic!(
-                "no login to look at the \
-                machine: {said}"
-            ),
+            (_, Err(said)) if begun.elapsed() > GONE_WITHIN => {
+                panic!("no login to look at the machine: {said}")
+            }
             (_, now) => last = now,
         }
     }

@@ -1,5 +1,5 @@
-//! More than one engine and more than one client: a volume that engines of several versions open in
-//! turn, and old and new docker commands before old and new engines.
+//! Several engines and clients: a volume that engines of several versions open in turn, and old
+//! and new docker commands with old and new engines.
 
 mod clients;
 
@@ -9,15 +9,13 @@ use local_cloud::ContainerEngine;
 
 use crate::rig::{Daemon, Stage, has_engine, pass_over};
 
-/// Turns containerd's image store on for an empty volume, as engine 29 does by itself.
+/// Enables containerd's image store for an empty volume, like engine 29 by default.
 const BEGIN_AS_29: &str = "systemctl stop docker.socket docker containerd && rm -rf \
-    /var/lib/docker/* /var/lib/containerd/* && mkdir -p /etc/docker && \
-                           echo '{\"features\": {\"containerd-snapshotter\": true}}' \
-    >/etc/docker/daemon.json && \
-                           systemctl start docker.socket docker && docker info --format \
-    '{{.Driver}}'";
+ /var/lib/docker/* /var/lib/containerd/* && mkdir -p /etc/docker && echo '{\"features\": \
+ {\"containerd-snapshotter\": true}}' >/etc/docker/daemon.json && systemctl start docker.socket \
+ docker && docker info --format '{{.Driver}}'";
 
-/// A profile whose machines come and go with one volume.
+/// A profile with one volume and a sequence of machines.
 struct Profile {
     stage: Stage,
     daemon: Daemon,
@@ -30,7 +28,7 @@ impl Profile {
         Some(Self { stage, daemon })
     }
 
-    /// What docker prints; it has to succeed.
+    /// The output of docker, which must succeed.
     async fn docker(&self, arguments: &[&str]) -> String {
         self.stage.docker(arguments).await.succeeded().stdout.clone()
     }
@@ -39,15 +37,14 @@ impl Profile {
     async fn goes_on_with(&self, engine: &str) {
         self.stage.dockbridge(&["server", "destroy"]).await.succeeded();
         assert_eq!(self.stage.counts().await, (0, 1), "only the volume is left");
-        self.stage.poke("engine", &format!("{{\"engine\": \"{engine}\"}}")).await;
-        // The client chooses its API version by what the last engine said, and the next one may be
-        // older.
+        self.stage.control().post("engine", &format!("{{\"engine\": \"{engine}\"}}")).await;
+        // The client chose its API version for the last engine, and the next one may be older.
         self.docker(&["run", "--rm", "tiny", "true"]).await;
         let version = self.docker(&["info", "--format", "{{.ServerVersion}}"]).await;
         assert!(version.starts_with(&format!("{engine}.")), "{version}");
     }
 
-    /// An image of its own, a volume with a file, a container that runs and one that has ended.
+    /// Creates an image, a volume with a file, a running container and one that has exited.
     async fn leaves(&self, mark: &str) {
         let ended = format!("ended-{mark}");
         let write = format!("echo {mark} >/made; exit 3");
@@ -75,7 +72,7 @@ impl Profile {
         .await;
     }
 
-    /// All that [`Profile::leaves`] left for each mark is there, works, and runs again.
+    /// Checks that everything from [`Profile::leaves`] still exists, works, and runs again.
     async fn finds(&self, marks: &[&str]) {
         let names = async |arguments: &[&str]| {
             let printed = self.docker(arguments).await;
@@ -136,14 +133,11 @@ async fn a_volume_begun_with_containerds_image_store_hides_nothing_from_other_en
     let Some(profile) = Profile::new(ContainerEngine::Docker28).await else { return pass_over() };
     let stage = &profile.stage;
     profile.docker(&["version"]).await;
-    // The first login is followed by a new host key: until that is in place, ssh is refused.
+    // After the first login the host key is replaced; until then ssh is refused.
     stage
-        .eventually(
-            "a login by \
-        ssh",
-            Duration::from_secs(20),
-            async || stage.on_machine("true").await.status.success(),
-        )
+        .eventually("a login by ssh", Duration::from_secs(20), async || {
+            stage.on_machine("true").await.status.success()
+        })
         .await;
     let driver = stage.on_machine(BEGIN_AS_29).await;
     assert_eq!(driver.succeeded().stdout, "overlayfs\n", "{driver}");

@@ -25,10 +25,10 @@ use crate::rig::{LONGEST_COMMAND, Ran, Stage, run, run_within};
 use crate::web::Web;
 
 const MIB: usize = 1 << 20;
-/// bzip2 takes minutes for 2 GiB, on one core.
+/// bzip2 takes minutes for 2 GiB on one core.
 const LONGEST_PACKING: Duration = Duration::from_secs(15 * 60);
 
-/// Bytes of the images here: `DOCKBRIDGE_TEST_IMAGE_MIB=2048` for the full measure.
+/// Size of the images in bytes; `DOCKBRIDGE_TEST_IMAGE_MIB=2048` for the full size.
 fn image_bytes() -> usize {
     std::env::var("DOCKBRIDGE_TEST_IMAGE_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(128)
         * MIB
@@ -52,10 +52,10 @@ impl Site {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.stage.folder.path().join(name)
+        self.stage.directory.path().join(name)
     }
 
-    /// An image of noise and zeros by turns.
+    /// An image of alternating noise and zeros.
     fn make_image(&self, bytes: usize) -> PathBuf {
         let path = self.path("image.raw");
         let mut file = std::fs::File::create(&path).unwrap();
@@ -75,7 +75,7 @@ impl Site {
         path
     }
 
-    /// The image in another form: a suffix as files have it.
+    /// The image in another format, named by a file suffix.
     async fn packed(&self, image: &Path, suffix: &str) -> PathBuf {
         let path = image.with_extension(format!("raw.{suffix}"));
         let (from, to) = (image.display(), path.display());
@@ -99,7 +99,7 @@ impl Site {
         self.stage.dockbridge(&[&["image", "build", "raw"], arguments].concat()).await
     }
 
-    /// A build that tells JSON lines, while it goes on.
+    /// A running build that prints JSON lines.
     fn begin(&self, arguments: &[&str]) -> Building {
         self.begin_of("raw", arguments)
     }
@@ -117,7 +117,7 @@ impl Site {
         self.stage.api.images().list(&query).await.unwrap()
     }
 
-    /// Servers, firewalls and keys: what a build makes on its way.
+    /// Temporary resources of a build: servers, firewalls and keys.
     async fn left(&self) -> Vec<String> {
         let all = Query::default();
         let servers = self.stage.api.servers().list(&all).await.unwrap();
@@ -131,13 +131,13 @@ impl Site {
             .collect()
     }
 
-    /// The bytes of a snapshot, where the local cloud keeps them.
+    /// The bytes of a snapshot in the local cloud's directory.
     fn snapshot_file(&self, id: u64) -> PathBuf {
         self.path(&format!("cloud/images/{id}/disk.img"))
     }
 }
 
-/// A build under way.
+/// A running build.
 struct Building {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -153,19 +153,19 @@ impl Building {
         Some(serde_json::from_str(&line).unwrap())
     }
 
-    /// Goes on to a phase; everything that was told until then is in the panic if it does not come.
+    /// Waits for a phase; panics with all events so far if the build ends before.
     async fn reaches(&mut self, phase: &str) {
-        let mut told = Vec::new();
+        let mut output = Vec::new();
         while let Some(event) = self.event().await {
             if event["event"] == "phase" && event["phase"] == phase {
                 return;
             }
-            told.push(event.to_string());
+            output.push(event.to_string());
         }
-        panic!("the build ended before {phase}: {told:#?}");
+        panic!("the build ended before {phase}: {output:#?}");
     }
 
-    /// Its last event, when it has ended well.
+    /// Its last event, once it has succeeded.
     async fn built(mut self) -> Value {
         let mut last = Value::Null;
         while let Some(event) = self.event().await {
@@ -180,8 +180,7 @@ impl Building {
     }
 }
 
-/// Whether a file begins with another one and has nothing but zeros behind it, without reading
-/// holes.
+/// Whether a file begins with another one and has only zeros after it, without reading holes.
 async fn holds(disk: &Path, image: &Path) -> bool {
     let bytes = std::fs::metadata(image).unwrap().len();
     let mut same = Command::new("cmp");

@@ -1,6 +1,5 @@
-//! What a real machine has and a container has not by itself: a `/run` from which nothing runs, an
-//! sshd that its socket starts, a volume that comes late, a cloud-init that judges what it was
-//! given.
+//! What a real machine has and a container lacks: a `/run` without execution, an sshd that its
+//! socket starts, a volume that appears late, a cloud-init that validates its input.
 
 mod cloud_init;
 mod host_key;
@@ -20,14 +19,14 @@ const BOOT: Duration = Duration::from_secs(90);
 const HOST_KEY: &str = "dockbridge-host-key";
 const NEXT_HOST_KEY: &str = "dockbridge-next-host-key";
 
-/// Wakes the machine and waits for its second host key: while it is replaced, a login of that
-/// moment may break off, or see the key that it does not expect.
+/// Wakes the machine and waits for its second host key: during the replacement a login may break
+/// off, or see the unexpected key.
 async fn settled(stage: &Stage) {
     stage.docker(&["version"]).await.succeeded();
     let replaced = async || {
         let labels = stage.api.servers().list(&Query::default()).await.unwrap().remove(0).labels;
         let marked = "test -e /etc/dockbridge/host-key-replaced && ! test -e \
-            /etc/ssh/dockbridge_next_key";
+         /etc/ssh/dockbridge_next_key";
         labels.contains_key(HOST_KEY)
             && !labels.contains_key(NEXT_HOST_KEY)
             && stage.on_machine(marked).await.status.success()

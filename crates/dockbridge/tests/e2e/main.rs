@@ -1,6 +1,6 @@
-//! End to end: the commands a person types, with the real docker client, on a local cloud with real
-//! machines. Needs root and a docker client; each test passes over with its reason where they are
-//! missing.
+//! End to end: the commands that a user types, with the real docker client, on a local cloud with
+//! real machines. Needs root and a docker client; without them each test passes over with a
+//! reason.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 

@@ -1,7 +1,7 @@
-//! Ports of containers on this computer, as if the containers were here: what people do with them,
-//! over the real docker client.
+//! Ports of containers on this computer, as if the containers were here, over the real docker
+//! client.
 
-mod behaviour;
+mod behavior;
 mod crowd;
 mod cuts;
 mod families;
@@ -21,7 +21,7 @@ use crate::rig::Stage;
 
 /// A web server in a container.
 const WEB: [&str; 6] = ["httpd", "-f", "-p", "80", "-h", "/bin"];
-/// A program in a container may need this long until it listens on a busy computer.
+/// On a busy computer a program in a container may need this long until it listens.
 const AWAKE: Duration = Duration::from_secs(20);
 
 fn local(port: u16) -> SocketAddr {
@@ -50,7 +50,7 @@ fn is_free(at: SocketAddr) -> bool {
 }
 
 /// The port must accept at the first try. The program behind it may need a moment more to listen,
-/// as with Docker's own proxy, which accepts and then has nobody to pass the connection to.
+/// as with Docker's own proxy, which accepts before there is a connection to pass on to.
 fn fetch(port: u16) -> String {
     let begun = Instant::now();
     loop {
@@ -80,8 +80,8 @@ async fn fetched(port: u16) {
     assert!(answer.starts_with("HTTP/1."), "{answer}");
 }
 
-/// A datagram is given back. One may be lost while the program behind the port is not there yet;
-/// that nobody listens here is a failure at any time.
+/// A datagram comes back. One may be lost before the program behind the port listens; a port
+/// without a listener on this computer is always a failure.
 fn send_and_answer(at: SocketAddr) {
     let from: SocketAddr = if at.is_ipv4() { local(0) } else { local_v6(0) };
     let socket = UdpSocket::bind(from).unwrap();
@@ -104,7 +104,7 @@ async fn sent_and_answered(at: SocketAddr) {
     tokio::task::spawn_blocking(move || send_and_answer(at)).await.unwrap();
 }
 
-/// What is written to a connection comes back; the port accepts at the first try.
+/// Data written to a connection comes back; the port accepts at the first try.
 fn echo(at: SocketAddr) -> TcpStream {
     let begun = Instant::now();
     loop {
@@ -133,7 +133,7 @@ async fn echoed(at: SocketAddr) {
 
 /// The image `peer`: see `ports/peer/main.rs`.
 async fn make_peer(stage: &Stage) {
-    let context = stage.folder.path().join("context-peer");
+    let context = stage.directory.path().join("context-peer");
     std::fs::create_dir_all(&context).unwrap();
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/ports/peer/main.rs");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -146,19 +146,19 @@ async fn make_peer(stage: &Stage) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
     let dockerfile = "FROM scratch\nCOPY busybox peer /bin/\nEXPOSE 7/tcp 7/udp\nCMD \
-        [\"/bin/peer\"]\n";
+     [\"/bin/peer\"]\n";
     std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     stage.docker(&["build", "--quiet", "-t", "peer", context.to_str().unwrap()]).await.succeeded();
 }
 
-/// The forwards as `dockbridge ports --json` tells them.
+/// The forwards of `dockbridge ports --json`.
 async fn listed(stage: &Stage) -> Vec<serde_json::Value> {
-    let told = stage.dockbridge(&["ports", "--json"]).await;
-    serde_json::from_str(&told.succeeded().stdout).unwrap()
+    let output = stage.dockbridge(&["ports", "--json"]).await;
+    serde_json::from_str(&output.succeeded().stdout).unwrap()
 }
 
-/// Starts a container whose ports' numbers the engine chooses. Another stage's machine may have the
-/// same window of numbers, since it knows nothing of this one: then `run` says so, and the next
+/// Starts a container whose port numbers the engine chooses. Another stage's machine may have the
+/// same window of numbers, because it does not know this one: then `run` says so, and the next
 /// container gets the next numbers.
 async fn run_any(stage: &Stage, arguments: &[&str], name: &str) {
     for _ in 0..50 {

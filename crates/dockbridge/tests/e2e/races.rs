@@ -1,4 +1,4 @@
-//! Many at once, and ends that come at the wrong moment: of the daemon, of the machine, of the
+//! Concurrent commands, and ends at the wrong moment: of the daemon, of the machine, of the
 //! network between them.
 
 #[path = "../../../platform/tests/session/rig.rs"]
@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::rig::{Daemon, Ran, Stage, run};
 
-/// Ids of everything that the cloud project holds.
+/// Ids of everything in the cloud project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Holdings {
     servers: BTreeSet<u64>,
@@ -83,8 +83,8 @@ impl Holdings {
     }
 }
 
-/// Runs all at once while looking at the cloud again and again; what they said, and everything that
-/// existed at any moment.
+/// Runs all at once while polling the cloud; returns their output, and everything that existed at
+/// any moment.
 async fn at_once(stage: &Stage, commands: Vec<Command>) -> (Vec<Ran>, Holdings) {
     let mut running: JoinSet<Ran> = commands.into_iter().map(|command| run(command, "")).collect();
     let mut ended = Vec::new();
@@ -92,7 +92,9 @@ async fn at_once(stage: &Stage, commands: Vec<Command>) -> (Vec<Ran>, Holdings) 
     while !running.is_empty() {
         tokio::select! {
             ran = running.join_next() => ended.extend(ran.map(Result::unwrap)),
-            () = tokio::time::sleep(Duration::from_millis(100)) => seen.add(Holdings::of(stage).await),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {
+                seen.add(Holdings::of(stage).await);
+            }
         }
     }
     seen.add(Holdings::of(stage).await);
@@ -106,7 +108,7 @@ fn docker(stage: &Stage, socket: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The daemon's state in one word.
+/// The daemon's state.
 async fn state(daemon: &Daemon) -> String {
     daemon.client().status().await.map_or_else(|error| error.to_string(), |status| status.state)
 }

@@ -34,7 +34,7 @@ impl Connection {
         let body = body.map(Value::to_string).unwrap_or_default();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: d\r\nContent-Type: \
-                application/json\r\nContent-Length: {}\r\n\r\n",
+             application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
@@ -81,12 +81,12 @@ impl Connection {
     }
 }
 
-/// Runs what blocks beside the test's own work.
+/// Runs blocking code next to the test's own work.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-/// Sends bytes, and reads all that comes until the other side ends.
+/// Sends bytes, and reads until the other side closes.
 fn said_until_the_end(socket: PathBuf, request: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

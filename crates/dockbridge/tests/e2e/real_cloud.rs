@@ -1,7 +1,7 @@
-//! The first runs in a cloud project that costs money, where `HCLOUD_TOKEN_E2E` is set: an image,
-//! and the main job. Each is done by the commands, verified by a client of its own that only reads,
-//! undone by the commands, and whatever happens nothing is left. Without the variable the same code
-//! runs on the local cloud: endpoint and token are all that differs.
+//! The first runs in a cloud project that costs money, if `HCLOUD_TOKEN_E2E` is set: an image, and
+//! the main job. Each is done by the commands, verified by an independent client that only reads,
+//! undone by the commands, and leaves nothing whatever happens. Without the variable the same code
+//! runs on the local cloud: only endpoint and token differ.
 
 mod budget;
 mod main_job;
@@ -19,11 +19,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{Ran, Stage, agent_folder, pass_over, run, run_within};
+use crate::rig::{Ran, Stage, agent_directory, pass_over, run, run_within};
 use reader::{Reader, id};
 
-/// The owner of all that these tests make, wherever they run: so what a killed run left is known by
-/// the next one.
+/// The owner of everything that these tests create, wherever they run, so that the next run finds
+/// the remains of a killed one.
 pub const OWNER: &str = "e2e0e2e0e2e0";
 const REAL: &str = "https://api.hetzner.cloud/v1";
 /// Rescue system, writing and the snapshot of a disk take minutes on real hardware.
@@ -31,21 +31,21 @@ const LONGEST_BUILD: Duration = Duration::from_secs(40 * 60);
 const LONGEST_EMPTYING: Duration = Duration::from_secs(10 * 60);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const IMAGE_BYTES: usize = 16 << 20;
-/// Kinds of resources, those that bill first.
+/// Kinds of resources, those that cost money first.
 const KINDS: [&str; 6] = ["servers", "images", "volumes", "primary_ips", "firewalls", "ssh_keys"];
 
-/// A cloud project, and a person whose settings name it.
+/// A cloud project, and a user whose settings name it.
 struct Project {
     endpoint: String,
     token: String,
-    folder: TempDir,
-    /// Where there is no real one.
+    directory: TempDir,
+    /// In place of a real one.
     local: Option<Stage>,
 }
 
 impl Project {
-    /// The real one where its token is set, else one of the local cloud; `None` where neither can
-    /// be had.
+    /// The real one if its token is set, else one of the local cloud; `None` if this host can run
+    /// neither.
     async fn open() -> Option<Self> {
         match std::env::var("HCLOUD_TOKEN_E2E").ok().filter(|token| !token.is_empty()) {
             Some(token) => {
@@ -56,8 +56,8 @@ impl Project {
             }
             None => {
                 eprintln!(
-                    "HCLOUD_TOKEN_E2E is not set: this runs against the local cloud and \
-                    shows nothing of the real one"
+                    "HCLOUD_TOKEN_E2E is not set: this runs against the local cloud and shows \
+                     nothing of the real one"
                 );
                 Self::open_local().await
             }
@@ -74,11 +74,11 @@ impl Project {
     }
 
     fn of(endpoint: String, token: String, local: Option<Stage>) -> Self {
-        let folder =
+        let directory =
             tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
-        std::fs::create_dir_all(folder.path().join("home/config")).unwrap();
-        std::fs::write(folder.path().join("home/config/owner"), OWNER).unwrap();
-        Self { endpoint, token, folder, local }
+        std::fs::create_dir_all(directory.path().join("home/config")).unwrap();
+        std::fs::write(directory.path().join("home/config/owner"), OWNER).unwrap();
+        Self { endpoint, token, directory, local }
     }
 
     fn reader(&self) -> Reader<'_> {
@@ -91,8 +91,8 @@ impl Project {
             command.env_remove(name);
         }
         command
-            .env("DOCKBRIDGE_HOME", self.folder.path().join("home"))
-            .env("DOCKBRIDGE_AGENT_DIR", agent_folder());
+            .env("DOCKBRIDGE_HOME", self.directory.path().join("home"))
+            .env("DOCKBRIDGE_AGENT_DIR", agent_directory());
         command
             .env("DOCKBRIDGE_HETZNER_ENDPOINT", &self.endpoint)
             .env("DOCKBRIDGE_HETZNER_API_TOKEN", &self.token);
@@ -106,7 +106,7 @@ impl Project {
 
     /// An image of noise and its SHA-256.
     async fn image(&self) -> (PathBuf, String) {
-        let path = self.folder.path().join("image.raw");
+        let path = self.directory.path().join("image.raw");
         let noise: Vec<u8> = (0..IMAGE_BYTES as u64 / 8)
             .flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).to_le_bytes())
             .collect();
@@ -117,40 +117,39 @@ impl Project {
         (path, sum)
     }
 
-    /// What these tests have in the project, as `kind/id`.
-    async fn ours(&self) -> Vec<String> {
-        let mut ours = Vec::new();
+    /// These tests' resources in the project, as `kind/id`.
+    async fn own(&self) -> Vec<String> {
+        let mut own = Vec::new();
         for kind in KINDS {
-            ours.extend(
-                self.reader().ours(kind).await.iter().map(|one| format!("{kind}/{}", id(one))),
+            own.extend(
+                self.reader().own(kind).await.iter().map(|one| format!("{kind}/{}", id(one))),
             );
         }
-        ours
+        own
     }
 
-    /// Removes all that these tests have in the project, whatever its state, with nothing of the
+    /// Removes all of these tests' resources in the project, whatever their state, without the
     /// product.
     async fn empty(&self) {
         let begun = Instant::now();
         loop {
-            let ours = self.ours().await;
-            if ours.is_empty() {
+            let own = self.own().await;
+            if own.is_empty() {
                 return;
             }
             assert!(
                 begun.elapsed() < LONGEST_EMPTYING,
-                "delete it by hand, it may be billed: \
-                {ours:?}"
+                "delete it by hand, it may be billed: {own:?}"
             );
-            for one in &ours {
+            for one in &own {
                 self.reader().delete(one).await;
             }
             sleep(LOOK_AGAIN).await;
         }
     }
 
-    /// Refuses what could hurt somebody or cost more than is said; removes what a killed run left.
-    /// Returns the server types that may be used.
+    /// Refuses a project with other resources and runs that would cost too much; removes the
+    /// remains of a killed run. Returns the server types that may be used.
     async fn prepare(&self) -> Vec<String> {
         let reader = self.reader();
         let (servers, types) =
@@ -161,7 +160,7 @@ impl Project {
         budget::affordable(&types).unwrap_or_else(|why| panic!("not begun: {why}"))
     }
 
-    /// Does something in the project and leaves nothing there, however it ends.
+    /// Runs a test in the project and leaves nothing there, however it ends.
     async fn visit(&self, doing: impl AsyncFn(&Self, &str)) {
         let types = self.prepare().await.join(",");
         let outcome = AssertUnwindSafe(doing(self, &types)).catch_unwind().await;
@@ -206,7 +205,7 @@ async fn an_image_is_built_verified_by_another_client_and_deleted() {
                 "{built}"
             );
 
-            let images = project.reader().ours("images").await;
+            let images = project.reader().own("images").await;
             let [image] = images.as_slice() else { panic!("one image: {images:?}") };
             assert_eq!(
                 (id(image), image["type"].as_str()),
@@ -226,10 +225,9 @@ async fn an_image_is_built_verified_by_another_client_and_deleted() {
             }
             assert_eq!(labels["image-sha256"].as_str(), Some(base32(&sha256).as_str()), "{labels}");
             assert_eq!(
-                project.ours().await,
+                project.own().await,
                 [format!("images/{}", id(image))],
-                "server, firewall \
-                and key are gone"
+                "server, firewall and key are gone"
             );
 
             let again = last_event(&project.run(&arguments).await);
@@ -241,13 +239,13 @@ async fn an_image_is_built_verified_by_another_client_and_deleted() {
                 "{listed}"
             );
             project.run(&["image", "delete", "e2e"]).await.succeeded();
-            assert_eq!(project.ours().await, Vec::<String>::new());
+            assert_eq!(project.own().await, Vec::<String>::new());
         })
         .await;
     project.close().await;
 }
 
-/// On the local cloud alone: it would cost an hour to fail elsewhere.
+/// Only on the local cloud: a failure elsewhere would cost an hour.
 #[tokio::test]
 async fn a_run_that_panics_in_the_middle_leaves_nothing() {
     let Some(project) = Project::open_local().await else { return pass_over() };
@@ -268,14 +266,14 @@ async fn a_run_that_panics_in_the_middle_leaves_nothing() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
             if line.contains("\"rescue\"") {
-                assert_eq!(project.ours().await.len(), 3, "server, firewall and key");
+                assert_eq!(project.own().await.len(), 3, "server, firewall and key");
                 panic!("in the middle");
             }
         }
     });
     let panicked = AssertUnwindSafe(panicking).catch_unwind().await.unwrap_err();
     assert_eq!(panicked.downcast_ref::<&str>(), Some(&"in the middle"));
-    assert_eq!(project.ours().await, Vec::<String>::new());
+    assert_eq!(project.own().await, Vec::<String>::new());
     project.close().await;
 }
 
@@ -283,7 +281,7 @@ fn last_event(ran: &Ran) -> Value {
     serde_json::from_str(ran.succeeded().stdout.lines().last().unwrap()).unwrap()
 }
 
-/// As labels have a hash: hex digits would be one too many.
+/// A hash that fits into a label: all hex digits would be too many.
 fn base32(hex: &str) -> String {
     let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
     data_encoding::BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()

@@ -1,7 +1,6 @@
-//! What must never happen: data formatted, a secret told, a door left open, something left on this
-//! host.
+//! What must never happen: formatted data, a leaked secret, an open port, remains on this host.
 
 mod exposure;
-mod left_overs;
+mod orphans;
 mod secrets;
 mod volumes;

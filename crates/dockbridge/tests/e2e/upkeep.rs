@@ -1,5 +1,5 @@
-//! What a person does not want to think of: containers that come back with the machine, a volume
-//! that fills up, a bill that is true.
+//! Unattended upkeep: containers that restart with the machine, a volume that fills up, a correct
+//! bill.
 
 mod after_a_wake;
 mod asleep;

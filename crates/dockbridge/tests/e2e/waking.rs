@@ -1,5 +1,5 @@
-//! The way to a machine where the cloud does not do what it was asked for, or not at once: what is
-//! created, what it costs in requests and in money.
+//! A wake where the cloud does not do what it was asked, or not at once: what is created, and its
+//! cost in requests and money.
 
 mod books;
 mod host_key;
@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::rig::Stage;
 
-/// The ids of all servers that the project was ever billed for, by the cloud's own account.
+/// The ids of all servers that the project was ever billed for, according to the cloud.
 async fn billed(stage: &Stage) -> Vec<u64> {
-    let bill = stage.told_by_the_cloud("bill").await;
+    let bill = stage.control().get("bill").await;
     let servers = bill
         .as_object()
         .and_then(|projects| projects.values().next())
@@ -23,7 +23,7 @@ async fn billed(stage: &Stage) -> Vec<u64> {
     servers.iter().map(|server| server["id"].as_u64().unwrap()).collect()
 }
 
-/// Where the only server is, and of which type.
+/// Location and type of the only server.
 async fn only_server(stage: &Stage) -> (String, String) {
     let mut servers = stage.api.servers().list(&hetzner::Query::default()).await.unwrap();
     assert_eq!(servers.len(), 1, "{servers:?}");

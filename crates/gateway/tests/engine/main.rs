@@ -34,7 +34,7 @@ fn missing() -> Option<String> {
 /// A started engine. If there can be none, prints why.
 async fn engine() -> Option<dockerd::Dockerd> {
     if let Some(why) = missing() {
-        eprintln!("passed over: {why}");
+        testkit::passed_over!("{why}");
         return None;
     }
     Some(dockerd::Dockerd::start().await)

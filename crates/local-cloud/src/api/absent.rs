@@ -1,13 +1,14 @@
-//! Operations of the original that the local cloud does not have. All of them answer one error,
-//! which no client takes for the absence of a resource (404) nor repeats (5xx, 429). Lists of what
-//! it does not have are there and empty, so that clients which look for it go on.
+//! Hetzner's operations that the local cloud does not have. All of them answer one error, which no
+//! client takes for a missing resource (404) or repeats (5xx, 429). Lists of missing resources
+//! exist and are empty, so that clients which look there continue.
 
 use http::Method;
 
 use super::error::ApiError;
 use super::list::Listing;
-use super::routes::{Route, routes};
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::route::{Route, routes};
+use super::scope::Scope;
 
 pub(super) fn operation(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Err(ApiError::unsupported("the local cloud does not have this operation"))
@@ -16,7 +17,14 @@ pub(super) fn operation(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
 macro_rules! empty {
     ($($plural:ident),* $(,)?) => {$(
         pub(super) fn $plural(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-            scope.list(&Listing { plural: stringify!($plural), sort: &["id", "name", "created"], equal: &[] }, Vec::new())
+            scope.list(
+                &Listing {
+                    plural: stringify!($plural),
+                    sort: &["id", "name", "created"],
+                    equal: &[],
+                },
+                Vec::new(),
+            )
         }
     )*};
 }

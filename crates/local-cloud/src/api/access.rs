@@ -1,4 +1,4 @@
-//! Tokens: whose project a request reaches and what it may do there. Only digests are kept.
+//! Tokens: which project a request reaches and what it may do there. Only digests are kept.
 
 use sha2::{Digest, Sha256};
 
@@ -7,7 +7,7 @@ use crate::options::{Access, Token};
 
 pub(super) struct Tokens(Vec<([u8; 32], Caller)>);
 
-/// Who asks.
+/// The caller.
 pub(super) struct Caller {
     pub(super) project: String,
     pub(super) access: Access,
@@ -32,12 +32,9 @@ impl Tokens {
             .iter()
             .find(|(known, _)| *known == digest)
             .filter(|_| scheme.eq_ignore_ascii_case("bearer"));
-        found.map(|(_, caller)| caller).ok_or_else(|| {
-            ApiError::unauthorized(
-                "the token you have \
-            provided is invalid",
-            )
-        })
+        found
+            .map(|(_, caller)| caller)
+            .ok_or_else(|| ApiError::unauthorized("the token you have provided is invalid"))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Looking at actions: one, some by their ids, all of a kind of resource, all of one resource.
+//! Queries of actions: one, some by id, all of a kind of resource, all of one resource.
 
 use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::{Action, Resource};
 
@@ -14,7 +15,7 @@ const ACTIONS: Listing = Listing {
     equal: &["id", "status"],
 };
 
-/// `GET /actions?id=1&id=2`. Without ids it was removed in January 2025. It has no pages.
+/// `GET /actions?id=1&id=2`. The form without ids was removed in January 2025. It has no pages.
 pub(super) fn by_ids(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let asked: Vec<&str> = scope.call.query.all("id").collect();
     if asked.is_empty() {
@@ -23,15 +24,8 @@ pub(super) fn by_ids(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let ids: Vec<u64> = asked
         .iter()
         .map(|id| {
-            id.parse().map_err(|_| {
-                ApiError::invalid_field(
-                    "id",
-                    format!(
-                        "Not a valid \
-            integer: {id}"
-                    ),
-                )
-            })
+            id.parse()
+                .map_err(|_| ApiError::invalid_field("id", format!("Not a valid integer: {id}")))
         })
         .collect::<Result<_, _>>()?;
     let mut reply = scope

@@ -1,7 +1,7 @@
-//! What a project's servers and volumes cost by the catalogue's prices, as the original bills them:
-//! each started hour of a server from its creation with its address, and the share of the month for
-//! each started hour of a volume. For tests of who keeps books of their own; the original has no
-//! request for it.
+//! The cost of a project's servers and volumes at the catalogue's prices, as Hetzner bills them:
+//! each started hour of a server from its creation, with its address, and the share of the month
+//! for each started hour of a volume. For tests of programs that keep their own books; Hetzner has
+//! no such request.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::state::{Id, Progress, Project, Resource, Server, Volume};
 
 const HOUR: i64 = 3_600;
 
-/// All of one project, what is gone included. Prices are net, in the catalogue's currency.
+/// The bill of one project, deleted resources included. Prices are net, in the catalogue's
+/// currency.
 pub(super) fn of(project: &Project, catalogue: &Catalogue, now: Timestamp) -> Value {
     let servers: Vec<Value> = project
         .past_servers
@@ -32,15 +33,22 @@ fn server(project: &Project, catalogue: &Catalogue, server: &Server, now: Timest
         .map_or(0.0, |kind| net(&kind.json["prices"], location));
     let address =
         server.ipv4.as_ref().map_or(0.0, |_| net(&catalogue.address_prices("ipv4"), location));
-    json!({ "id": server.id, "name": server.name, "hours": hours, "hourly": hourly + address, "net": (hourly + address) * hours as f64 })
+    json!({
+        "id": server.id,
+        "name": server.name,
+        "hours": hours,
+        "hourly": hourly + address,
+        "net": (hourly + address) * hours as f64,
+    })
 }
 
 fn volume(catalogue: &Catalogue, volume: &Volume, now: Timestamp) -> Value {
     let monthly = catalogue.volume_price() * volume.size as f64;
-    json!({ "id": volume.id, "size": volume.size, "hours": started_hours(volume.created, now), "monthly": monthly })
+    let hours = started_hours(volume.created, now);
+    json!({ "id": volume.id, "size": volume.size, "hours": hours, "monthly": monthly })
 }
 
-/// When its deletion was done; what is there has no end.
+/// When its deletion finished; an existing server has no end.
 fn end(project: &Project, server: Id) -> Option<Timestamp> {
     let deletions = project
         .actions

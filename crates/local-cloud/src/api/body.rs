@@ -1,5 +1,5 @@
-//! Request bodies, read field by field: what is missing, of the wrong type, out of range or unknown
-//! is collected and refused together, each field by its name.
+//! Request bodies, read field by field. Missing, mistyped, unknown and out-of-range fields are
+//! collected and refused together, each by its name.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::error::ApiError;
 use crate::state::labels::{self, Labels};
 
-/// Reads the JSON; no body at all is an empty object, because many actions have nothing to say.
+/// Parses the JSON. No body counts as an empty object, because many actions take no fields.
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
     if bytes.trim_ascii().is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -21,13 +21,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
         _ => Err(ApiError::new(
             http::StatusCode::BAD_REQUEST,
             "json_error",
-            "cannot parse the \
-            request body as a JSON object",
+            "cannot parse the request body as a JSON object",
         )),
     }
 }
 
-/// The fields of a body that nobody has read yet, and what was wrong with those that were.
+/// The fields of a body that are not read yet, and the problems of those that are.
 pub(super) struct Fields {
     unread: Map<String, Value>,
     problems: BTreeMap<String, Vec<String>>,
@@ -80,8 +79,8 @@ impl Fields {
         }
     }
 
-    /// A field that has to be there. The default stands in until [`Fields::finish`] refuses the
-    /// request.
+    /// A required field. If it is missing, the default stands in until [`Fields::finish`] refuses
+    /// the request.
     pub(super) fn required<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
         if self.unread.get(name).is_none_or(Value::is_null) {
             self.unread.remove(name);
@@ -91,7 +90,7 @@ impl Fields {
         self.optional(name).unwrap_or_default()
     }
 
-    /// `labels`, checked.
+    /// `labels`, validated.
     pub(super) fn labels(&mut self) -> Option<Labels> {
         let labels: Option<Labels> = self.optional("labels");
         for (key, value) in labels.iter().flatten() {
@@ -112,7 +111,7 @@ impl Fields {
         }
     }
 
-    /// Refuses the request if anything was wrong or is left over.
+    /// Refuses the request if it has problems or unknown fields.
     pub(super) fn finish(mut self) -> Result<(), ApiError> {
         for name in std::mem::take(&mut self.unread).keys() {
             self.refuse(name, "Unknown field.");
@@ -128,17 +127,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_is_wrong_is_told_together() {
+    fn all_problems_are_reported_together() {
         let mut fields =
-            Fields::of(&json!({"size": "ten", "name": null, "colour": 1, "labels": {"-": "v"}}));
+            Fields::of(&json!({"size": "ten", "name": null, "color": 1, "labels": {"-": "v"}}));
         let _: u64 = fields.required("size");
         let _: String = fields.required("name");
         fields.labels();
         let error = fields.finish().unwrap_err();
-        assert_eq!(error.message, "invalid input in field(s) 'colour', 'labels', 'name', 'size'");
+        assert_eq!(error.message, "invalid input in field(s) 'color', 'labels', 'name', 'size'");
         assert_eq!(
             error.details["fields"][0],
-            json!({"name": "colour", "messages": ["Unknown field."]})
+            json!({"name": "color", "messages": ["Unknown field."]})
         );
     }
 

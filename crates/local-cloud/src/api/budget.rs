@@ -1,5 +1,5 @@
-//! How many requests a project may still make: a bucket that refills by one each second. Asking for
-//! actions has a bucket of its own, as at the original.
+//! How many requests a project may still make: a bucket that refills by one request a second. As
+//! at Hetzner, queries of actions have a bucket of their own.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use jiff::Timestamp;
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Purse {
+pub(super) enum Quota {
     Actions,
     Everything,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Budgets(BTreeMap<(String, Purse), Bucket>);
+pub(super) struct Budgets(BTreeMap<(String, Quota), Bucket>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -23,7 +23,7 @@ struct Bucket {
     at: Timestamp,
 }
 
-/// What a request may know of its budget.
+/// The state of a bucket after a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) is_spent: bool,
@@ -34,19 +34,19 @@ pub(super) struct Allowance {
 }
 
 impl Budgets {
-    /// Takes one request out of a project's bucket, if there is one left. The bucket holds `limit`
+    /// Takes one request out of a project's bucket, if one is left. The bucket holds `limit`
     /// requests and refills within an hour.
     pub(super) fn spend(
         &mut self,
         project: &str,
-        purse: Purse,
+        quota: Quota,
         limit: u32,
         now: Timestamp,
     ) -> Allowance {
         let full = f64::from(limit);
         let refill = full / SECONDS_PER_HOUR;
         let bucket =
-            self.0.entry((project.to_owned(), purse)).or_insert(Bucket { level: full, at: now });
+            self.0.entry((project.to_owned(), quota)).or_insert(Bucket { level: full, at: now });
         let passed = now.duration_since(bucket.at).as_secs_f64().max(0.0);
         bucket.level = (bucket.level + passed * refill).min(full);
         bucket.at = now;
@@ -54,7 +54,7 @@ impl Budgets {
         if !is_spent {
             bucket.level -= 1.0;
         }
-        // Without any limit left to refill, it is never full.
+        // With a limit of zero it never refills.
         let until_full =
             if refill > 0.0 { ((full - bucket.level) / refill).ceil() as i64 } else { 0 };
         Allowance {
@@ -86,9 +86,9 @@ mod tests {
         let mut budgets = Budgets::default();
         let now: Timestamp = "2026-10-01T00:00:00Z".parse().unwrap();
         for _ in 0..LIMIT {
-            assert!(!budgets.spend("p", Purse::Everything, LIMIT, now).is_spent);
+            assert!(!budgets.spend("p", Quota::Everything, LIMIT, now).is_spent);
         }
-        let empty = budgets.spend("p", Purse::Everything, LIMIT, now);
+        let empty = budgets.spend("p", Quota::Everything, LIMIT, now);
         assert_eq!(
             empty,
             Allowance {
@@ -99,32 +99,30 @@ mod tests {
             }
         );
         assert!(
-            !budgets.spend("p", Purse::Actions, LIMIT, now).is_spent,
-            "actions have their own \
-            bucket"
+            !budgets.spend("p", Quota::Actions, LIMIT, now).is_spent,
+            "actions have their own bucket"
         );
         assert!(
-            !budgets.spend("q", Purse::Everything, LIMIT, now).is_spent,
-            "another project has \
-            its own bucket"
+            !budgets.spend("q", Quota::Everything, LIMIT, now).is_spent,
+            "another project has its own bucket"
         );
         let later = now + Duration::from_secs(1);
-        assert!(!budgets.spend("p", Purse::Everything, LIMIT, later).is_spent);
-        assert!(budgets.spend("p", Purse::Everything, LIMIT, later).is_spent);
+        assert!(!budgets.spend("p", Quota::Everything, LIMIT, later).is_spent);
+        assert!(budgets.spend("p", Quota::Everything, LIMIT, later).is_spent);
     }
 
     #[test]
     fn a_limit_that_changes_holds_at_once() {
         let mut budgets = Budgets::default();
         let now: Timestamp = "2026-10-01T00:00:00Z".parse().unwrap();
-        budgets.spend("p", Purse::Everything, 3600, now);
+        budgets.spend("p", Quota::Everything, 3600, now);
         for left in [1, 0] {
-            assert_eq!(budgets.spend("p", Purse::Everything, 2, now).remaining, left);
+            assert_eq!(budgets.spend("p", Quota::Everything, 2, now).remaining, left);
         }
-        assert!(budgets.spend("p", Purse::Everything, 2, now).is_spent);
-        assert!(budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1799)).is_spent);
+        assert!(budgets.spend("p", Quota::Everything, 2, now).is_spent);
+        assert!(budgets.spend("p", Quota::Everything, 2, now + Duration::from_secs(1799)).is_spent);
         assert!(
-            !budgets.spend("p", Purse::Everything, 2, now + Duration::from_secs(1801)).is_spent
+            !budgets.spend("p", Quota::Everything, 2, now + Duration::from_secs(1801)).is_spent
         );
     }
 }

@@ -1,6 +1,5 @@
-//! How many requests each project made, by method and route pattern. It counts what the rate limit
-//! counts: requests with a valid token for a known route, refused ones included. It knows neither
-//! buckets nor faults.
+//! Counts each project's requests by method and route pattern. It counts what the rate limit
+//! counts: requests with a valid token for a known route, refused ones included.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +16,12 @@ impl Counter {
         *routes.entry(format!("{method} {pattern}")).or_default() += 1;
     }
 
-    /// As `GET /_local/state` shows it: by project, `{total, by_route: {"GET servers": 12}}`.
+    /// As in `GET /_local/state`: by project, `{total, by_route: {"GET servers": 12}}`.
     pub(super) fn json(&self) -> Value {
-        let of = |routes: &BTreeMap<String, u64>| json!({"total": routes.values().sum::<u64>(), "by_route": routes});
+        let of = |routes: &BTreeMap<String, u64>| {
+            let total: u64 = routes.values().sum();
+            json!({"total": total, "by_route": routes})
+        };
         Value::Object(
             self.0
                 .iter()
@@ -28,7 +30,7 @@ impl Counter {
         )
     }
 
-    /// Begins at zero again. Returns what was counted so far.
+    /// Restarts at zero. Returns the previous counts.
     pub(super) fn reset(&mut self) -> Value {
         let counted = self.json();
         self.0.clear();

@@ -1,5 +1,5 @@
-//! The error envelope, and the errors that more than one route answers. Messages that were seen
-//! live are kept as they were.
+//! The error envelope, and errors that several routes share. Messages that were recorded from
+//! Hetzner are verbatim.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -8,10 +8,10 @@ use http_body_util::Full;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{json_response, json_text};
+use super::response::{Answer, json_response, json_text};
 use crate::options::Limits;
 
-/// A refusal.
+/// An error answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -33,13 +33,13 @@ impl ApiError {
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    /// 401 by the documentation of errors; a client must not take the token for an invalid one.
+    /// 401 according to Hetzner's list of errors. A client must not take the token for an invalid
+    /// one.
     pub(crate) fn token_readonly() -> ApiError {
         ApiError::new(
             StatusCode::UNAUTHORIZED,
             "token_readonly",
-            "token is only allowed to \
-            perform GET requests",
+            "token is only allowed to perform GET requests",
         )
     }
 
@@ -54,7 +54,7 @@ impl ApiError {
         error
     }
 
-    /// An endpoint that was removed, with the entry of the changelog that announced it.
+    /// An endpoint that was removed, with the changelog entry that announced it.
     pub(crate) fn removed(announcement: &str) -> ApiError {
         let mut error = ApiError::new(
             StatusCode::GONE,
@@ -70,10 +70,7 @@ impl ApiError {
         ApiError::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            format!(
-                "{what} with ID '{id}' not \
-            found"
-            ),
+            format!("{what} with ID '{id}' not found"),
         )
     }
 
@@ -96,7 +93,11 @@ impl ApiError {
         let names: Vec<String> = fields.iter().map(|(name, _)| format!("'{name}'")).collect();
         let word = if names.len() == 1 { "field" } else { "field(s)" };
         let mut error = ApiError::invalid(format!("invalid input in {word} {}", names.join(", ")));
-        error.details = json!({"fields": fields.into_iter().map(|(name, messages)| json!({"name": name, "messages": messages})).collect::<Vec<_>>()});
+        let fields: Vec<Value> = fields
+            .into_iter()
+            .map(|(name, messages)| json!({"name": name, "messages": messages}))
+            .collect();
+        error.details = json!({"fields": fields});
         error
     }
 
@@ -110,10 +111,7 @@ impl ApiError {
         ApiError::new(
             StatusCode::LOCKED,
             "locked",
-            format!(
-                "cannot perform operation because \
-            {what} is locked"
-            ),
+            format!("cannot perform operation because {what} is locked"),
         )
     }
 
@@ -121,7 +119,7 @@ impl ApiError {
         ApiError::new(StatusCode::LOCKED, "protected", format!("{what} is protected"))
     }
 
-    /// Seen from December 2025 to March 2026, with `details` of this form.
+    /// Recorded from December 2025 to March 2026, with `details` in this form.
     pub(crate) fn location_disabled() -> ApiError {
         let mut error = ApiError::new(
             StatusCode::PRECONDITION_FAILED,
@@ -136,13 +134,12 @@ impl ApiError {
         ApiError::unprocessable("unsupported_error", message)
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        // What stands in front of the API writes its refusals of tokens on one line.
+    pub(crate) fn into_response(self) -> Answer {
+        // Hetzner's front end writes its token errors on one line.
         if self.code == "unauthorized" {
-            return json_response(
-                self.status,
-                &json!({"error": {"code": self.code, "message": self.message, "details": self.details}}),
-            );
+            let content =
+                json!({"code": self.code, "message": self.message, "details": self.details});
+            return json_response(self.status, &json!({"error": content}));
         }
         let envelope = Envelope {
             error: Content { message: &self.message, code: self.code, details: &self.details },
@@ -152,7 +149,7 @@ impl ApiError {
     }
 }
 
-/// In the order, and to the byte of the length, that was recorded.
+/// Field order and body length as recorded.
 #[derive(Serialize)]
 struct Envelope<'a> {
     error: Content<'a>,
@@ -165,17 +162,14 @@ struct Content<'a> {
     details: &'a Value,
 }
 
-/// Written by the layer in front of the API, with a content type of its own.
-pub(super) fn no_such_route() -> Response<Full<Bytes>> {
-    const BODY: &str = "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";
+/// Hetzner's front end writes this one, with a content type of its own.
+pub(super) fn no_such_route() -> Answer {
+    const BODY: &str = "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \
+     \"code\": \"not_found\",\n    \"details\": null\n  }\n}\n";
     let mut answer = Response::new(Full::new(Bytes::from_static(BODY.as_bytes())));
     *answer.status_mut() = StatusCode::NOT_FOUND;
-    answer.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static(
-            "application/json; \
-        charset=UTF-8",
-        ),
-    );
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
     answer
 }

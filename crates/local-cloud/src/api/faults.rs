@@ -1,4 +1,4 @@
-//! Faults on order: which requests meet which misfortune, and how often.
+//! Fault injection: which requests get which fault, and how often.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What can go wrong.
+/// Kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -32,28 +32,28 @@ pub(crate) enum Kind {
     NoSpaceLeft,
 }
 
-/// An order for a fault.
+/// A fault to inject.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fault {
     kind: Kind,
     #[serde(default, rename = "match")]
     matching: Matching,
-    /// How many requests meet it.
+    /// How many requests get it.
     #[serde(default = "once")]
     times: u64,
     #[serde(default)]
     delay_ms: u64,
 }
 
-/// Which requests; what is not said matches all.
+/// Which requests; a missing field matches all.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Matching {
     method: Option<String>,
-    /// A prefix of the path; `*` stands for one segment.
+    /// A prefix of the path; `*` matches one segment.
     path: Option<String>,
-    /// Fields of the body that have to be equal, such as `{"location": "fsn1"}`.
+    /// Fields of the body that must be equal, such as `{"location": "fsn1"}`.
     #[serde(default)]
     body: Map<String, Value>,
 }
@@ -62,7 +62,7 @@ fn once() -> u64 {
     1
 }
 
-/// A fault that a request met.
+/// A fault that applies to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Met {
     pub(super) kind: Kind,
@@ -73,10 +73,10 @@ pub(super) struct Met {
 pub(super) struct Faults(pub(super) Vec<Fault>);
 
 impl Faults {
-    /// The oldest ordered fault that this request meets, if any; it counts as met.
+    /// The oldest fault that applies to this request, if any; it is counted.
     pub(super) fn meet(&mut self, method: &Method, path: &str, body: &Value) -> Option<Met> {
         let at = self.0.iter().position(|f| {
-            f.kind.can_befall(method, path) && f.matching.matches(method, path, body)
+            f.kind.applies_to(method, path) && f.matching.matches(method, path, body)
         })?;
         let fault = &mut self.0[at];
         let met = Met { kind: fault.kind, delay: Duration::from_millis(fault.delay_ms) };
@@ -89,13 +89,13 @@ impl Faults {
 }
 
 impl Kind {
-    /// Its delay is that of what the request begins, not that of the answer.
+    /// Whether `delay_ms` delays the work that the request starts, instead of the answer.
     pub(super) fn delays_the_work(self) -> bool {
         matches!(self, Kind::SlowAttach | Kind::WrongDevice | Kind::ActionHang | Kind::StartsLate)
     }
 
-    /// Some can only happen to certain requests; counting others would spend them for nothing.
-    fn can_befall(self, method: &Method, path: &str) -> bool {
+    /// Some faults apply to certain requests only; counting others would use them up.
+    fn applies_to(self, method: &Method, path: &str) -> bool {
         let is_post = method == Method::POST;
         match self {
             Kind::StockOut
@@ -147,10 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_met_as_often_as_it_was_ordered() {
-        let mut it = faults(
-            json!({"kind": "unavailable_503", "match": {"method": "get", "path": "/v1/servers/*/actions"}, "times": 2}),
-        );
+    fn a_fault_applies_as_often_as_requested() {
+        let mut it = faults(json!({
+            "kind": "unavailable_503",
+            "match": {"method": "get", "path": "/v1/servers/*/actions"},
+            "times": 2,
+        }));
         let mut meets = |method: &Method, path: &str| it.meet(method, path, &Value::Null).is_some();
         assert!(!meets(&Method::GET, "/v1/servers/5"));
         assert!(!meets(&Method::POST, "/v1/servers/5/actions/poweron"));
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_or_a_hanging_action_befalls_changes_only() {
+    fn a_lock_or_a_hanging_action_applies_to_changes_only() {
         for kind in ["locked", "action_hang", "action_error"] {
             let mut it = faults(json!({"kind": kind}));
             assert!(it.meet(&Method::GET, "/v1/servers", &Value::Null).is_none(), "{kind}");

@@ -1,4 +1,4 @@
-//! Firewalls: their rules and what they are applied to.
+//! Firewalls: their rules and the resources that they apply to.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -6,7 +6,8 @@ use serde_json::json;
 use super::body::Fields;
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::firewall::{Direction, Rule, Target, parse_ports};
 use crate::state::labels::Selector;
@@ -16,13 +17,13 @@ use crate::work::Work;
 const FIREWALLS: Listing =
     Listing { plural: "firewalls", sort: &["id", "name", "created"], equal: &["name"] };
 
-/// Rules of a firewall, at most.
-const MOST_RULES: usize = 50;
+/// Maximum number of rules in a firewall.
+const MAX_RULES: usize = 50;
 
-/// Networks in a rule, at most.
-const MOST_NETWORKS: usize = 100;
+/// Maximum number of networks in a rule.
+const MAX_NETWORKS: usize = 100;
 
-/// A resource in a request: exactly the part that its type names.
+/// A resource in a request: only the part that its type names.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TargetBody {
@@ -98,8 +99,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         name.as_deref().is_none_or(is_name),
         "name",
-        "Length must be between 1 \
-        and 128.",
+        "Length must be between 1 and 128.",
     );
     fields.finish()?;
     if let Some(name) = &name {
@@ -119,10 +119,7 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if !firewall.targets.is_empty() || is_on_a_server {
         return Err(ApiError::unprocessable(
             "resource_in_use",
-            format!(
-                "firewall with ID '{id}' is \
-            still in use"
-            ),
+            format!("firewall with ID '{id}' is still in use"),
         ));
     }
     scope.project.firewalls.remove(&id);
@@ -179,7 +176,7 @@ fn change_targets(
     Ok(Reply::created(json!({"actions": scope.actions_json(&actions)})))
 }
 
-/// The rules are in force on each server after an action of its own.
+/// The rules take effect on each server after an action of its own.
 fn note_rules(scope: &mut Scope<'_>, firewall: Id) -> Id {
     let action = scope.action("set_firewall_rules", &[Resource::Firewall(firewall)]);
     scope.start(vec![(action, Work::Nothing)], Vec::new());
@@ -193,11 +190,7 @@ fn targets(scope: &Scope<'_>, bodies: Vec<TargetBody>) -> Result<Vec<Target>, Ap
         }
         ("server", Some(server), None) => Err(ApiError::unprocessable(
             "firewall_resource_not_found",
-            format!(
-                "server with ID \
-                '{}' not found",
-                server.id
-            ),
+            format!("server with ID '{}' not found", server.id),
         )),
         ("label_selector", None, Some(SelectorRef { selector })) => {
             match Selector::parse(&selector) {
@@ -209,8 +202,7 @@ fn targets(scope: &Scope<'_>, bodies: Vec<TargetBody>) -> Result<Vec<Target>, Ap
         }
         _ => Err(ApiError::invalid_field(
             "type",
-            "Must be one of: server, label_selector, with the \
-            part that it names.",
+            "Must be one of: server, label_selector, with the part that it names.",
         )),
     };
     bodies.into_iter().map(target).collect()
@@ -225,7 +217,7 @@ fn ensure_targets_unlocked(scope: &Scope<'_>, targets: &[Target]) -> Result<(), 
 }
 
 fn check_rules(fields: &mut Fields, rules: &[Rule]) {
-    if rules.len() > MOST_RULES {
+    if rules.len() > MAX_RULES {
         fields.refuse("rules", "At most 50 rules are allowed.");
     }
     for (at, rule) in rules.iter().enumerate() {
@@ -241,7 +233,7 @@ fn check_rule(rule: &Rule) -> Result<(), &'static str> {
     if networks.is_empty() {
         return Err("inbound rules need source_ips, outbound rules destination_ips");
     }
-    if networks.len() > MOST_NETWORKS {
+    if networks.len() > MAX_NETWORKS {
         return Err("at most 100 networks are allowed");
     }
     if !rule.source_ips.iter().chain(&rule.destination_ips).all(|n| is_network(n)) {

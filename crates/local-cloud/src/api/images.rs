@@ -1,11 +1,12 @@
-//! Images: those of the catalogue, and the snapshots that the project made.
+//! Images: those of the catalogue, and the project's snapshots.
 
 use serde_json::{Value, json};
 
 use super::body::{Fields, IdOrName};
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::catalogue::Entry;
 use crate::state::{Id, Resource};
@@ -35,8 +36,8 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     }
 }
 
-/// The image that a server of this type can be made from. A name is looked for among the images of
-/// the type's architecture.
+/// The image for a server of this type. Names are looked up among the images of the type's
+/// architecture.
 pub(super) fn find_for(
     scope: &Scope<'_>,
     wanted: &IdOrName,
@@ -56,21 +57,14 @@ pub(super) fn find_for(
         (None, None) => {
             return Err(ApiError::invalid_field(
                 "image",
-                format!(
-                    "image {} not \
-            found",
-                    wanted.text()
-                ),
+                format!("image {} not found", wanted.text()),
             ));
         }
     };
     if made_for != architecture {
         return Err(ApiError::invalid_field(
             "image",
-            format!(
-                "image is not for the architecture \
-            {architecture}"
-            ),
+            format!("image is not for the architecture {architecture}"),
         ));
     }
     if disk > server_type.number("disk") {
@@ -79,7 +73,7 @@ pub(super) fn find_for(
     Ok(id)
 }
 
-/// What a snapshot inherits from the image that its server was made from.
+/// What a snapshot inherits from its server's image.
 pub(super) struct Origin {
     pub(super) os_flavor: String,
     pub(super) os_version: Option<String>,
@@ -114,8 +108,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         matches!(kind.as_deref(), None | Some("snapshot")),
         "type",
-        "Must be one \
-        of: snapshot.",
+        "Must be one of: snapshot.",
     );
     fields.finish()?;
     if let Some(snapshot) = scope.project.snapshots.get_mut(&scope.id()) {

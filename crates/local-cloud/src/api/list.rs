@@ -1,104 +1,22 @@
-//! Lists: filters, label selectors, order and pages, over the objects as they are shown.
+//! Lists: filters, label selectors, order and pages, over the JSON objects.
 
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
-use url::form_urlencoded;
 
 use super::error::ApiError;
-use super::scope::Reply;
+use super::page::{Page, Query};
+use super::reply::Reply;
 use crate::state::labels::Selector;
 
-const DEFAULT_PER_PAGE: usize = 25;
-
-/// More is not refused but cut to this.
-const MOST_PER_PAGE: usize = 50;
-
-/// The query part of a request, decoded, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
-
-impl Query {
-    pub(crate) fn parse(text: &str) -> Query {
-        Query(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
-    }
-
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(k, _)| k == name).map(|(_, v)| v.as_str())
-    }
-
-    pub(crate) fn first<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        self.all(name).next()
-    }
-}
-
-/// What a list can be asked for.
+/// The parameters of a list.
 pub(super) struct Listing {
-    /// The name of the list in the answer.
+    /// Name of the list in the answer.
     pub(super) plural: &'static str,
-    /// Fields that it can be ordered by.
+    /// Fields that it can be sorted by.
     pub(super) sort: &'static [&'static str],
-    /// Parameters that have to be equal to the field of the same name; several values mean any of
-    /// them.
+    /// Parameters that must equal the field of the same name; several values match any of them.
     pub(super) equal: &'static [&'static str],
-}
-
-/// Where in a list an answer stands.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Page {
-    page: usize,
-    per_page: usize,
-    last: usize,
-}
-
-impl Page {
-    fn of(query: &Query, entries: usize) -> Result<Page, ApiError> {
-        let number = |name: &str, default: usize| match query.first(name).filter(|v| !v.is_empty())
-        {
-            None => Ok(default),
-            Some(text) => text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| {
-                ApiError::invalid_field(name, "Must be greater than or equal to 1.")
-            }),
-        };
-        let page = number("page", 1)?;
-        let per_page = number("per_page", DEFAULT_PER_PAGE)?.min(MOST_PER_PAGE);
-        Ok(Page { page, per_page, last: entries.div_ceil(per_page).max(1) })
-    }
-
-    fn next(self) -> Option<usize> {
-        (self.page < self.last).then(|| self.page + 1)
-    }
-
-    fn previous(self) -> Option<usize> {
-        (self.page > 1).then(|| self.page - 1)
-    }
-
-    /// The `Link` header; none when everything is on one page.
-    pub(super) fn link(self, host: &str, path: &str, query: &str) -> Option<String> {
-        if self.last <= 1 && self.page == 1 {
-            return None;
-        }
-        let others: String = query
-            .split('&')
-            .filter(|p| !p.is_empty() && !p.starts_with("page=") && !p.starts_with("per_page="))
-            .fold(String::new(), |mut text, part| {
-                text.push('&');
-                text.push_str(part);
-                text
-            });
-        let to = |page: usize, rel: &str| {
-            format!(
-                "<http://{host}{path}?page={page}&per_page={}{others}>; rel={rel}",
-                self.per_page
-            )
-        };
-        let links = [
-            self.previous().map(|p| to(p, "prev")),
-            self.next().map(|p| to(p, "next")),
-            Some(to(self.last, "last")),
-        ];
-        Some(links.into_iter().flatten().collect::<Vec<_>>().join(", "))
-    }
 }
 
 /// Answers a list request.
@@ -134,20 +52,8 @@ pub(super) fn list(
         order.iter().map(by).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     });
     let page = Page::of(query, items.len())?;
-    let total = items.len();
-    let shown: Vec<Value> = items
-        .into_iter()
-        .skip((page.page - 1).saturating_mul(page.per_page))
-        .take(page.per_page)
-        .collect();
-    let pagination = json!({
-        "page": page.page,
-        "per_page": page.per_page,
-        "previous_page": page.previous(),
-        "next_page": page.next(),
-        "last_page": page.last,
-        "total_entries": total,
-    });
+    let pagination = page.json(items.len());
+    let shown = page.select(items);
     let mut reply = Reply::ok(json!({listing.plural: shown, "meta": {"pagination": pagination}}));
     reply.page = Some(page);
     Ok(reply)
@@ -185,7 +91,11 @@ mod tests {
     const NUMBERS: Listing = Listing { plural: "numbers", sort: &["id", "name"], equal: &["name"] };
 
     fn numbers(query: &str) -> Result<Reply, ApiError> {
-        let items = (1..=60).map(|n| json!({"id": n, "name": format!("n{}", n % 2), "labels": {"third": (n % 3).to_string()}})).collect();
+        let number = |n: u64| {
+            let labels = json!({"third": (n % 3).to_string()});
+            json!({"id": n, "name": format!("n{}", n % 2), "labels": labels})
+        };
+        let items = (1..=60).map(number).collect();
         list(&Query::parse(query), &NUMBERS, items)
     }
 
@@ -202,7 +112,14 @@ mod tests {
         let meta = numbers("page=9").unwrap().body.unwrap()["meta"]["pagination"].clone();
         assert_eq!(
             meta,
-            json!({"page": 9, "per_page": 25, "previous_page": 8, "next_page": null, "last_page": 3, "total_entries": 60})
+            json!({
+                "page": 9,
+                "per_page": 25,
+                "previous_page": 8,
+                "next_page": null,
+                "last_page": 3,
+                "total_entries": 60,
+            })
         );
         assert!(numbers("page=0").is_err());
         assert!(numbers("page=18446744073709551615&per_page=50").is_ok());
@@ -216,7 +133,7 @@ mod tests {
             [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]
         );
         assert_eq!(ids("label_selector=third+in+(1,2),!x&per_page=1"), [1]);
-        assert_eq!(numbers("sort=colour").err().map(|e| e.code), Some("invalid_input"));
+        assert_eq!(numbers("sort=color").err().map(|e| e.code), Some("invalid_input"));
         assert!(
             numbers("label_selector=a,,b")
                 .err()
@@ -231,7 +148,7 @@ mod tests {
         assert!(
             link.starts_with(
                 "<http://h:1/v1/numbers?page=1&per_page=10&name=n0>; rel=prev, \
-            <http://h:1/v1/numbers?page=3&"
+                 <http://h:1/v1/numbers?page=3&"
             ),
             "{link}"
         );

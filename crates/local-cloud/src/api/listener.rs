@@ -12,17 +12,17 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Api, Request};
 
-/// The longest body that is read. User data has at most 32 KiB.
-const LONGEST_BODY: usize = 1 << 20;
+/// Maximum size of a body in bytes. User data has at most 32 KiB.
+const MAX_BODY: usize = 1 << 20;
 
-/// The request was carried out and its answer thrown away.
+/// The request was carried out and its answer discarded.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was lost on purpose")]
 struct LostReply;
 
 /// Accepts until the cloud closes. `bridge` is this host's address on the machines' network.
 pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<IpAddr>) {
-    let stop = api.engine.stop.clone();
+    let stop = api.engine().stop.clone();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -30,11 +30,11 @@ pub(crate) async fn serve(listener: TcpListener, api: Arc<Api>, bridge: Option<I
         };
         match accepted {
             Ok((stream, _)) => {
-                drop(api.engine.tasks.spawn(Box::pin(connection(stream, api.clone(), bridge))))
+                drop(api.engine().tasks.spawn(Box::pin(connection(stream, api.clone(), bridge))))
             }
             Err(error) => {
-                // Out of file descriptors, or the peer was gone already.
-                tracing::warn!(%error, "a connection was not accepted");
+                // No file descriptor is left, or the peer has disconnected.
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         }
@@ -45,9 +45,9 @@ async fn connection(stream: TcpStream, api: Arc<Api>, bridge: Option<IpAddr>) {
     let is_local =
         stream.local_addr().is_ok_and(|a| a.ip().is_loopback() || Some(a.ip()) == bridge);
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let stop = api.engine.stop.clone();
+    let stop = api.engine().stop.clone();
     let service = service_fn(move |request| {
         let api = api.clone();
         async move { answer(&api, request, is_local).await }
@@ -73,8 +73,8 @@ async fn answer(
     is_local: bool,
 ) -> Result<http::Response<Full<Bytes>>, LostReply> {
     let (head, body) = request.into_parts();
-    // A body that is too long or breaks off is refused like one that is not JSON.
-    let body = Limited::new(body, LONGEST_BODY)
+    // A body that is too long or cut off is refused like invalid JSON.
+    let body = Limited::new(body, MAX_BODY)
         .collect()
         .await
         .map(|b| b.to_bytes())

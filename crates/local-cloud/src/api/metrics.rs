@@ -1,4 +1,4 @@
-//! `GET /servers/{id}/metrics`: what a server did over a stretch of time, as series of points.
+//! `GET /servers/{id}/metrics`: what a server did over a period, as time series.
 
 use std::time::Duration;
 
@@ -6,17 +6,18 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::{servers, view};
 use crate::work::samples::Rates;
 
-/// Points in a series, at most.
-const MOST_POINTS: i64 = 500;
+/// Maximum number of points in a series.
+const MAX_POINTS: i64 = 500;
 
-/// The bytes that one operation on a disk is taken for: nobody counts operations here.
+/// Assumed bytes of one disk operation, because operations are not counted.
 const OPERATION: f64 = 4096.0;
 
-/// One series: its name, and which figure it shows.
+/// One series: its name and its figure.
 type Series = (&'static str, fn(&Rates) -> f64);
 
 const CPU: &[Series] = &[("cpu", |r| r.cpu)];
@@ -40,13 +41,8 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let query = &scope.call.query;
     let time = |name: &str| {
         let text = query.first(name).unwrap_or_default();
-        text.parse::<Timestamp>().map_err(|_| {
-            ApiError::invalid_field(
-                name,
-                "Not a valid \
-            datetime.",
-            )
-        })
+        text.parse::<Timestamp>()
+            .map_err(|_| ApiError::invalid_field(name, "Not a valid datetime."))
     };
     let (start, end) = (time("start")?, time("end")?);
     let span = end.as_second() - start.as_second();
@@ -69,7 +65,7 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         .first("step")
         .and_then(|s| s.parse::<i64>().ok())
         .unwrap_or(0)
-        .max(span / MOST_POINTS + 1);
+        .max(span / MAX_POINTS + 1);
     let points = points(scope, id, start, span, step);
     let values = |of: fn(&Rates) -> f64| -> Value {
         points
@@ -82,12 +78,12 @@ pub(super) fn get(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         .iter()
         .map(|(name, of)| ((*name).to_owned(), json!({"values": values(*of)})))
         .collect();
-    Ok(Reply::ok(
-        json!({"metrics": {"start": view::time(start), "end": view::time(end), "step": step, "time_series": series}}),
-    ))
+    let (start, end) = (view::time(start), view::time(end));
+    let metrics = json!({"start": start, "end": end, "step": step, "time_series": series});
+    Ok(Reply::ok(json!({"metrics": metrics})))
 }
 
-/// Unix seconds, and what the server did in the step before.
+/// Unix seconds, and the server's rates in the step before.
 fn points(scope: &Scope<'_>, id: u64, start: Timestamp, span: i64, step: i64) -> Vec<(i64, Rates)> {
     let width = Duration::from_secs(step.unsigned_abs());
     (0..=span / step)

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use crate::catalogue::Entry;
 
 const SERVER_TYPES: Listing =
@@ -43,7 +44,7 @@ pub(super) fn pricing(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Ok(Reply::ok(json!({"pricing": scope.catalogue.pricing_json()})))
 }
 
-/// Gone since October 2026.
+/// Removed in October 2026.
 pub(super) fn datacenters(_: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Err(ApiError::removed("2026-06-02-datacenters-deprecated"))
 }

@@ -1,11 +1,13 @@
-//! The addresses that came with servers. They go with their server, unless they were told to stay.
+//! The addresses that come with servers. They are deleted with their server, unless they are set
+//! to stay.
 
 use serde_json::{Value, json};
 
 use super::body::Fields;
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::{AddressFacts, Id, Server};
 
@@ -42,7 +44,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     get(scope)
 }
 
-/// No action here works on a primary IP.
+/// No action of the local cloud works on a primary IP.
 pub(super) fn actions(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     find(scope)?;
     super::actions::none(scope)
@@ -55,8 +57,7 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
         Some(_) => Ok(Reply::nothing()),
         None => Err(ApiError::unprocessable(
             "must_be_unassigned",
-            "the primary IP is assigned to a \
-            server",
+            "the primary IP is assigned to a server",
         )),
     }
 }

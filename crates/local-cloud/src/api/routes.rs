@@ -1,35 +1,19 @@
-//! The table of all routes; those that the local cloud does not have stand in `absent`. `{id}`
-//! stands for digits, `{name}` for anything; the first pattern that fits is taken.
+//! The table of all routes; `absent` has those that the local cloud does not implement. `{id}`
+//! matches digits, `{name}` anything; the first matching pattern wins.
 
 use http::Method;
 
-use super::budget::Purse;
-use super::error::ApiError;
-use super::scope::{Reply, Scope};
+use super::budget::Quota;
+use super::route::{Route, routes};
 use super::{
-    absent, actions, firewalls, images, metrics, ordering, primary_ips, server_actions, servers,
-    ssh_keys, volumes,
+    absent, actions, firewalls, images, metrics, new_server, ordering, primary_ips, server_actions,
+    servers, ssh_keys, volumes,
 };
-
-pub(super) type Handler = fn(&mut Scope<'_>) -> Result<Reply, ApiError>;
-
-pub(super) struct Route {
-    pub(super) pattern: &'static str,
-    pub(super) methods: &'static [(Method, Handler)],
-}
-
-macro_rules! routes {
-    ($($pattern:literal { $($method:ident $handler:expr),* $(,)? })*) => {
-        &[$(Route { pattern: $pattern, methods: &[$((Method::$method, $handler)),*] }),*]
-    };
-}
-
-pub(super) use routes;
 
 static ROUTES: &[Route] = routes! {
     "actions" { GET actions::by_ids }
     "actions/{id}" { GET actions::get }
-    "servers" { GET servers::list, POST servers::create }
+    "servers" { GET servers::list, POST new_server::create }
     "servers/actions" { GET actions::list_of_servers }
     "servers/actions/{id}" { GET actions::get }
     "servers/{id}" { GET servers::get, PUT servers::update, DELETE servers::delete }
@@ -91,7 +75,7 @@ static ROUTES: &[Route] = routes! {
     "primary_ips/{id}" { GET primary_ips::get, PUT primary_ips::update, DELETE primary_ips::delete }
 };
 
-/// The route of a path and the ids in it.
+/// The route of a path and the ids in the path.
 pub(super) fn find(path: &str) -> Option<(&'static Route, Vec<u64>)> {
     let path = path.strip_prefix("/v1/")?;
     ROUTES.iter().chain(absent::ROUTES).find_map(|route| Some((route, fits(route.pattern, path)?)))
@@ -111,9 +95,9 @@ fn fits(pattern: &str, path: &str) -> Option<Vec<u64>> {
     }
 }
 
-/// Which bucket a route is paid from.
-pub(super) fn budget(pattern: &str) -> Purse {
-    if pattern.starts_with("actions") { Purse::Actions } else { Purse::Everything }
+/// The bucket that pays for a route.
+pub(super) fn budget(pattern: &str) -> Quota {
+    if pattern.starts_with("actions") { Quota::Actions } else { Quota::Everything }
 }
 
 #[cfg(test)]

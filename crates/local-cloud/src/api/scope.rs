@@ -1,16 +1,16 @@
-//! What a route's function works with: one project, locked for the moment, and the means to start
+//! What a route's function works with: one project, locked for the request, and functions to start
 //! actions in it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::call::Call;
 use super::error::ApiError;
-use super::list::{Listing, Page, list};
+use super::list::{Listing, list};
+use super::reply::Reply;
 use super::view;
 use crate::catalogue::Catalogue;
 use crate::hypervisor::Hypervisor;
@@ -33,28 +33,6 @@ pub(crate) struct Scope<'a> {
     samples: &'a Mutex<Samples>,
     chains: Vec<Chain>,
     effects: Vec<Effect>,
-}
-
-/// An answer before it is written out.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) body: Option<Value>,
-    pub(super) page: Option<Page>,
-}
-
-impl Reply {
-    pub(super) fn ok(body: Value) -> Reply {
-        Reply { status: StatusCode::OK, body: Some(body), page: None }
-    }
-
-    pub(super) fn created(body: Value) -> Reply {
-        Reply { status: StatusCode::CREATED, body: Some(body), page: None }
-    }
-
-    pub(super) fn nothing() -> Reply {
-        Reply { status: StatusCode::NO_CONTENT, body: None, page: None }
-    }
 }
 
 impl<'a> Scope<'a> {
@@ -111,14 +89,14 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Writes down an action; it runs once it is part of a [`Scope::start`].
+    /// Records an action; it runs once it is part of a [`Scope::start`].
     pub(super) fn action(&mut self, command: &'static str, resources: &[Resource]) -> Id {
         let id = self.ids.take();
         self.project.record(id, command, resources, self.now);
         id
     }
 
-    /// Locks what the actions work on and lets them run, one after the other, once the request is
+    /// Locks the actions' resources and runs the actions one after the other once the request is
     /// answered.
     pub(super) fn start(&mut self, steps: Vec<(Id, Work)>, holds: Vec<Resource>) {
         let Some((first, _)) = steps.first() else { return };
@@ -130,11 +108,11 @@ impl<'a> Scope<'a> {
             project: self.name.to_owned(),
             steps,
             holds,
-            mishap: self.call.mishap,
+            chain_fault: self.call.chain_fault,
         });
     }
 
-    /// One action on resources that it locks meanwhile.
+    /// Starts one action on resources that it locks.
     pub(super) fn start_one(
         &mut self,
         command: &'static str,
@@ -149,7 +127,7 @@ impl<'a> Scope<'a> {
         Ok(self.action_json(id))
     }
 
-    /// Applies and removes firewalls where the targets say so; tells the actions.
+    /// Applies and removes firewalls as their targets require; returns the actions.
     pub(super) fn settle_firewalls(&mut self) -> Vec<Id> {
         let (ids, now) = (&mut *self.ids, self.now);
         let chains = settle_firewalls(self.name, self.project, |project, command, resources| {
@@ -162,7 +140,7 @@ impl<'a> Scope<'a> {
         actions
     }
 
-    /// An effect outside of any action.
+    /// Runs an effect outside of any action.
     pub(super) fn afterwards(&mut self, effect: Effect) {
         self.effects.push(effect);
     }

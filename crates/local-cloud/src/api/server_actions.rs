@@ -1,4 +1,4 @@
-//! What can be done to a server that exists.
+//! Actions on an existing server.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,13 +7,14 @@ use serde_json::json;
 
 use super::body::{Fields, IdOrName};
 use super::error::ApiError;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::{images, servers, view};
 use crate::hypervisor::Rescue;
 use crate::state::{Resource, ServerStatus, Snapshot};
 use crate::work::Work;
 
-/// The rescue system is forgotten when nobody boots it by then.
+/// The rescue system is dropped if the server does not boot within this time.
 const RESCUE_WAITS: Duration = Duration::from_secs(60 * 60);
 
 fn simple(
@@ -50,7 +51,7 @@ pub(super) fn reset(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     simple(scope, "reset_server", Work::Reset)
 }
 
-/// The password in the answer is not set, as everywhere in the local cloud: keys let in.
+/// The password in the answer is not set: the local cloud's servers only accept keys.
 pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let id = servers::find(scope)?.id;
     let mut fields = Fields::of(&scope.call.body);
@@ -59,8 +60,7 @@ pub(super) fn enable_rescue(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         matches!(kind.as_deref(), None | Some("linux64")),
         "type",
-        "Must be one \
-        of: linux64.",
+        "Must be one of: linux64.",
     );
     fields.finish()?;
     let keys: Vec<IdOrName> = keys.into_iter().map(IdOrName::Id).collect();
@@ -86,7 +86,7 @@ pub(super) fn rebuild(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     let mut fields = Fields::of(&scope.call.body);
     let image: IdOrName = fields.required("image");
     let user_data: Option<String> = fields.optional("user_data");
-    let fits = user_data.as_ref().is_none_or(|d| d.len() <= servers::MOST_USER_DATA);
+    let fits = user_data.as_ref().is_none_or(|d| d.len() <= servers::MAX_USER_DATA);
     fields.refuse_unless(fits, "user_data", "Longer than maximum length 32768.");
     fields.finish()?;
     if is_protected {
@@ -120,22 +120,19 @@ pub(super) fn change_type(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if to.id == from.id {
         return Err(ApiError::unprocessable(
             "invalid_server_type",
-            "server already has this server \
-            type",
+            "server already has this server type",
         ));
     }
     if to.text("architecture") != from.text("architecture") {
         return Err(ApiError::unprocessable(
             "invalid_server_type",
-            "server types have different \
-            architectures",
+            "server types have different architectures",
         ));
     }
     if to.number("disk") < server.disk {
         return Err(ApiError::unprocessable(
             "invalid_server_type",
-            "the disk of the server type is \
-            too small",
+            "the disk of the server type is too small",
         ));
     }
     if server.status != ServerStatus::Off {

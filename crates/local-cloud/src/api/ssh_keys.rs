@@ -8,7 +8,8 @@ use serde_json::json;
 use super::body::Fields;
 use super::error::ApiError;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
 use crate::state::SshKey;
 
@@ -53,8 +54,7 @@ pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if scope.project.ssh_keys.values().any(|k| k.fingerprint == fingerprint) {
         return Err(ApiError::taken(
             "public_key",
-            "SSH key with the same fingerprint already \
-            exists",
+            "SSH key with the same fingerprint already exists",
         ));
     }
     ensure_name_is_free(scope, &name, None)?;
@@ -81,8 +81,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         name.as_deref().is_none_or(|n| !n.trim().is_empty()),
         "name",
-        "Name must \
-        not be empty.",
+        "Name must not be empty.",
     );
     fields.finish()?;
     if let Some(name) = &name {
@@ -110,7 +109,7 @@ fn ensure_name_is_free(scope: &Scope<'_>, name: &str, except: Option<u64>) -> Re
     if taken { Err(ApiError::taken("name", "SSH key name is already used")) } else { Ok(()) }
 }
 
-/// The MD5 of the key's blob, colon separated; none when it is not one line of a public key.
+/// MD5 of the key's blob, colon separated; `None` if it is not one line of a public key.
 fn fingerprint(public_key: &str) -> Option<String> {
     if public_key.trim().lines().count() != 1 {
         return None;
@@ -131,11 +130,11 @@ mod tests {
     use super::*;
 
     const KEY: &str = "ssh-ed25519 \
-        AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl name@host";
+     AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl name@host";
 
     #[test]
     fn the_fingerprint_is_that_of_ssh_keygen() {
-        // `ssh-keygen -E md5 -lf`
+        // From `ssh-keygen -E md5 -lf`.
         assert_eq!(
             fingerprint(KEY).as_deref(),
             Some("65:96:2d:fc:e8:d5:a9:11:64:0c:0f:ea:00:6e:5b:bd")
@@ -147,8 +146,7 @@ mod tests {
         for bad in [
             "",
             "ssh-ed25519",
-            "ssh-ed25519 \
-                AAAA",
+            "ssh-ed25519 AAAA",
             "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
             "x y z",
         ] {

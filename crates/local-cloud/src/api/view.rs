@@ -1,4 +1,4 @@
-//! How things are shown: the JSON objects of the API, each in one function.
+//! The JSON objects of the API, one function each.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,7 +26,11 @@ pub(super) fn action(action: &Action, now: Timestamp) -> Value {
         "progress": action.percent(now),
         "started": time(action.started),
         "finished": action.finished.map(time),
-        "resources": action.resources.iter().map(|r| json!({"id": r.id(), "type": r.kind()})).collect::<Vec<_>>(),
+        "resources": action
+            .resources
+            .iter()
+            .map(|r| json!({"id": r.id(), "type": r.kind()}))
+            .collect::<Vec<_>>(),
         "error": error,
     })
 }
@@ -52,12 +56,21 @@ pub(super) fn server(
         "status": server.status.name(),
         "created": time(server.created),
         "public_net": {
-            "ipv4": server.ipv4.as_ref().map(|a| json!({"id": a.id, "ip": a.ip, "blocked": false, "dns_ptr": a.reverse_name()})),
+            "ipv4": server.ipv4.as_ref().map(|a| json!({
+                "id": a.id,
+                "ip": a.ip,
+                "blocked": false,
+                "dns_ptr": a.reverse_name(),
+            })),
             "ipv6": server.ipv6.as_ref().map(|a| json!({
                 "id": a.id,
                 "ip": format!("{}/64", a.network),
                 "blocked": false,
-                "dns_ptr": a.dns_ptr.iter().map(|(ip, name)| json!({"ip": ip, "dns_ptr": name})).collect::<Vec<_>>(),
+                "dns_ptr": a
+                    .dns_ptr
+                    .iter()
+                    .map(|(ip, name)| json!({"ip": ip, "dns_ptr": name}))
+                    .collect::<Vec<_>>(),
             })),
             "floating_ips": [],
             "firewalls": firewalls.collect::<Vec<_>>(),
@@ -102,7 +115,7 @@ pub(super) fn snapshot(catalogue: &Catalogue, snapshot: &Snapshot) -> Value {
         "status": if snapshot.available { "available" } else { "creating" },
         "name": null,
         "description": snapshot.description,
-        // In GB, as it is billed.
+        // In GB, as billed.
         "image_size": snapshot.size.map(|bytes| (bytes as f64 / 1e7).round() / 100.0),
         "disk_size": snapshot.disk,
         "created": time(snapshot.created),
@@ -183,7 +196,11 @@ fn target(project: &Project, target: &Target) -> Value {
                 .values()
                 .filter(matches)
                 .map(|s| json!({"type": "server", "server": {"id": s.id}}));
-            json!({"type": "label_selector", "label_selector": {"selector": text}, "applied_to_resources": servers.collect::<Vec<_>>()})
+            json!({
+                "type": "label_selector",
+                "label_selector": {"selector": text},
+                "applied_to_resources": servers.collect::<Vec<_>>(),
+            })
         }
     }
 }

@@ -6,8 +6,10 @@ use super::body::{Fields, IdOrName};
 use super::error::ApiError;
 use super::faults::Kind;
 use super::list::Listing;
-use super::scope::{Reply, Scope};
+use super::reply::Reply;
+use super::scope::Scope;
 use super::view;
+use crate::state::labels::Labels;
 use crate::state::{Id, Resource, Server, Volume};
 use crate::work::Work;
 use crate::work::effect::Effect;
@@ -15,7 +17,7 @@ use crate::work::effect::Effect;
 const VOLUMES: Listing =
     Listing { plural: "volumes", sort: &["id", "name", "created"], equal: &["name", "status"] };
 
-/// Sizes that are sold, in GB.
+/// Sizes for sale, in GB.
 const SIZES: std::ops::RangeInclusive<u64> = 10..=10240;
 
 pub(super) fn list(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
@@ -41,77 +43,90 @@ fn find_server<'s>(scope: &'s Scope<'_>, id: Id) -> Result<&'s Server, ApiError>
 pub(super) fn already_attached() -> ApiError {
     ApiError::unprocessable(
         "volume_already_attached",
-        "volume is already attached to a server, \
-        please detach it first",
+        "volume is already attached to a server, please detach it first",
     )
 }
 
+/// A request to create a volume, with valid fields.
+struct Order {
+    size: u64,
+    name: String,
+    labels: Labels,
+    format: Option<String>,
+    location: Option<IdOrName>,
+    server: Option<Id>,
+    automount: bool,
+}
+
+impl Order {
+    fn read(scope: &Scope<'_>) -> Result<Order, ApiError> {
+        let mut fields = Fields::of(&scope.call.body);
+        let order = Order {
+            size: fields.required("size"),
+            name: fields.required("name"),
+            labels: fields.labels().unwrap_or_default(),
+            format: fields.optional("format"),
+            location: fields.optional("location"),
+            server: fields.optional("server"),
+            automount: fields.optional("automount").unwrap_or_default(),
+        };
+        let Order { size, name, format, location, server, automount, .. } = &order;
+        fields.refuse_unless(SIZES.contains(size), "size", "Must be between 10 and 10240.");
+        fields.refuse_unless(is_name(name), "name", "Length must be between 1 and 64.");
+        fields.refuse_unless(
+            matches!(format.as_deref(), None | Some("ext4" | "xfs")),
+            "format",
+            "Must be one of: xfs, ext4.",
+        );
+        fields.refuse_unless(
+            location.is_some() != server.is_some(),
+            "location",
+            "Exactly one of location and server is required.",
+        );
+        fields.refuse_unless(
+            !automount || server.is_some(),
+            "automount",
+            "automount is only possible with a server.",
+        );
+        fields.finish()?;
+        Ok(order)
+    }
+
+    /// Id of the volume's location: the requested one, or the server's.
+    fn location(&self, scope: &Scope<'_>) -> Result<u64, ApiError> {
+        match (&self.location, self.server) {
+            (_, Some(server)) => {
+                let location = find_server(scope, server)?.location;
+                scope.ensure_unlocked(Resource::Server(server))?;
+                Ok(location)
+            }
+            (Some(wanted), None) => {
+                let found = scope.catalogue.locations.iter().find(|l| wanted.is(l.id, &l.name));
+                let missing = || format!("location {} not found", wanted.text());
+                found.map(|l| l.id).ok_or_else(|| ApiError::invalid_field("location", missing()))
+            }
+            (None, None) => Err(ApiError::invalid("no location")),
+        }
+    }
+}
+
 pub(super) fn create(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
-    let mut fields = Fields::of(&scope.call.body);
-    let size: u64 = fields.required("size");
-    let name: String = fields.required("name");
-    let labels = fields.labels().unwrap_or_default();
-    let format: Option<String> = fields.optional("format");
-    let location: Option<IdOrName> = fields.optional("location");
-    let server: Option<Id> = fields.optional("server");
-    let automount: bool = fields.optional("automount").unwrap_or_default();
-    fields.refuse_unless(SIZES.contains(&size), "size", "Must be between 10 and 10240.");
-    fields.refuse_unless(is_name(&name), "name", "Length must be between 1 and 64.");
-    fields.refuse_unless(
-        matches!(format.as_deref(), None | Some("ext4" | "xfs")),
-        "format",
-        "Must be one of: xfs, ext4.",
-    );
-    fields.refuse_unless(
-        location.is_some() != server.is_some(),
-        "location",
-        "Exactly one of \
-        location and server is required.",
-    );
-    fields.refuse_unless(
-        !automount || server.is_some(),
-        "automount",
-        "automount is only possible \
-        with a server.",
-    );
-    fields.finish()?;
-    let location = match (&location, server) {
-        (_, Some(server)) => {
-            let location = find_server(scope, server)?.location;
-            scope.ensure_unlocked(Resource::Server(server))?;
-            location
-        }
-        (Some(wanted), None) => {
-            let found = scope.catalogue.locations.iter().find(|l| wanted.is(l.id, &l.name));
-            found
-                .ok_or_else(|| {
-                    ApiError::invalid_field(
-                        "location",
-                        format!(
-                            "location {} not \
-                found",
-                            wanted.text()
-                        ),
-                    )
-                })?
-                .id
-        }
-        (None, None) => return Err(ApiError::invalid("no location")),
-    };
-    ensure_name_is_free(scope, &name, None)?;
+    let order = Order::read(scope)?;
+    let location = order.location(scope)?;
+    ensure_name_is_free(scope, &order.name, None)?;
     match scope.call.fault {
-        // The documentation has the code; nobody recorded the message.
+        // Hetzner's documentation has the code; the message is not recorded.
         Some(Kind::NoSpaceLeft) => {
             return Err(ApiError::unprocessable(
                 "no_space_left_in_location",
-                "no space left in \
-                location",
+                "no space left in location",
             ));
         }
         Some(Kind::LocationDisabled) => return Err(ApiError::location_disabled()),
         _ => {}
     }
     let (id, created) = (scope.new_id(), scope.now);
+    let Order { size, name, labels, format, server, automount, .. } = order;
     let volume = Volume {
         id,
         name,
@@ -152,8 +167,7 @@ pub(super) fn update(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     fields.refuse_unless(
         name.as_deref().is_none_or(is_name),
         "name",
-        "Length must be between 1 \
-        and 64.",
+        "Length must be between 1 and 64.",
     );
     fields.finish()?;
     if let Some(name) = &name {
@@ -175,8 +189,7 @@ pub(super) fn delete(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if volume.server.is_some() {
         return Err(ApiError::unprocessable(
             "service_error",
-            "volume is attached to a server, \
-            please detach it first",
+            "volume is attached to a server, please detach it first",
         ));
     }
     scope.ensure_unlocked(Resource::Volume(id))?;
@@ -198,8 +211,7 @@ pub(super) fn attach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     if to.location != volume.location {
         return Err(ApiError::invalid_field(
             "server",
-            "server and volume are in different \
-            locations",
+            "server and volume are in different locations",
         ));
     }
     let work = Work::Attach { volume: volume.id, server, late: scope.call.late, automount };
@@ -215,11 +227,7 @@ pub(super) fn detach(scope: &mut Scope<'_>) -> Result<Reply, ApiError> {
     Fields::of(&scope.call.body).finish()?;
     scope.ensure_unlocked(Resource::Volume(volume.id))?;
     let server = volume.server.ok_or_else(|| {
-        ApiError::unprocessable(
-            "service_error",
-            "volume is \
-        not attached to a server",
-        )
+        ApiError::unprocessable("service_error", "volume is not attached to a server")
     })?;
     scope.answer_action(
         "detach_volume",

@@ -1,6 +1,6 @@
-//! A control group of its own for each machine. Without one, nspawn would put all machines into the
-//! same group below ours, where each one's systemd finds the others' services. Groups are empty
-//! when a machine is dead, but do not go by themselves.
+//! A control group for each machine. Without one, nspawn would put all machines into one group
+//! below this process's, where each systemd would find the others' services. A dead machine's
+//! groups are empty but must be removed.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,15 @@ use tokio::time::{Instant, sleep};
 use super::tool::{During, failure};
 use crate::hypervisor::Failure;
 
-/// The kernel lets go of a group shortly after the last process is reaped.
+/// The kernel releases a group shortly after its last process is reaped.
 const EMPTY_LIMIT: Duration = Duration::from_secs(2);
 
-/// Makes a machine's groups; a process enters one by writing to its `cgroup.procs`.
+/// Creates a machine's groups; a process enters one by writing to its `cgroup.procs`.
 pub(super) fn make(name: &str) -> Result<Vec<PathBuf>, Failure> {
     let roots = roots();
     if roots.is_empty() {
         return Err(failure(
-            "make a control \
-            group",
+            "make a control group",
             "no cgroup2 file system is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup)",
         ));
     }
@@ -52,14 +51,14 @@ pub(super) async fn remove(name: &str) -> Result<(), Failure> {
 /// The processes in a machine's groups.
 pub(super) fn processes(name: &str) -> Vec<i32> {
     let mut found = Vec::new();
-    // Every hierarchy has all of them.
-    let mut folders: Vec<PathBuf> =
+    // Every hierarchy contains all of them.
+    let mut directories: Vec<PathBuf> =
         roots().into_iter().take(1).map(|root| root.join(name)).collect();
-    while let Some(folder) = folders.pop() {
-        let listed = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    while let Some(directory) = directories.pop() {
+        let listed = std::fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
         found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        folders.extend(
+        let entries = std::fs::read_dir(&directory).into_iter().flatten().flatten();
+        directories.extend(
             entries
                 .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
                 .map(|entry| entry.path()),
@@ -68,12 +67,12 @@ pub(super) fn processes(name: &str) -> Vec<i32> {
     found
 }
 
-/// Names of groups that begin like this.
+/// Groups whose names have this prefix.
 pub(super) fn named(prefix: &str) -> Vec<String> {
-    let folders =
+    let directories =
         roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok()).flatten().flatten();
-    let mut names: Vec<String> = folders
-        .filter_map(|folder| folder.file_name().into_string().ok())
+    let mut names: Vec<String> = directories
+        .filter_map(|directory| directory.file_name().into_string().ok())
         .filter(|name| name.starts_with(prefix))
         .collect();
     names.sort();
@@ -81,8 +80,8 @@ pub(super) fn named(prefix: &str) -> Vec<String> {
     names
 }
 
-/// Where hierarchies without controllers, which only tell processes apart, are mounted: version 2,
-/// and systemd's own of version 1.
+/// Mount points of the hierarchies without controllers, which only group processes: version 2, and
+/// systemd's own of version 1.
 fn roots() -> Vec<PathBuf> {
     roots_in(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
 }
@@ -102,7 +101,7 @@ fn roots_in(mountinfo: &str) -> Vec<PathBuf> {
     roots
 }
 
-/// Groups are folders whose files cannot be removed and need not be.
+/// The files in a group's directory cannot be removed and need not be.
 fn remove_tree(group: &Path) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(group) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -133,7 +132,7 @@ mod tests {
             [PathBuf::from("/sys/fs/cgroup/systemd"), PathBuf::from("/sys/fs/cgroup/unified")]
         );
         let unified = "3 0 0:3 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 \
-            rw,nsdelegate\n";
+         rw,nsdelegate\n";
         assert_eq!(roots_in(unified), [PathBuf::from("/sys/fs/cgroup")]);
     }
 }

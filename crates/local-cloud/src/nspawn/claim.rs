@@ -1,6 +1,6 @@
-//! Which of the host's numbered places this local cloud has. Everything that a local cloud leaves
-//! in the host's own view carries its number, so that what a dead one left can be told from what a
-//! live one uses: the live one holds a lock. Knows nothing of machines.
+//! Numbered slots of the host, one for each local cloud. Everything that a local cloud leaves on
+//! the host carries its slot's number. The owner of a slot holds a lock, which distinguishes a
+//! running local cloud from the remains of a dead one. Knows nothing of machines.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use super::tool::{During, failure};
 use crate::hypervisor::Failure;
 
-const FOLDER: &str = "/run/dockbridge/local-cloud";
+const DIRECTORY: &str = "/run/dockbridge/local-cloud";
 
-/// One third octet of an IPv4 address each.
-const PLACES: u8 = 250;
+/// Number of slots; each is the third octet of an IPv4 network.
+const SLOTS: u8 = 250;
 
-/// A number and the names that follow from it.
+/// A slot's number and the names derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(pub(super) u8);
+pub(super) struct Slot(pub(super) u8);
 
-impl Place {
-    /// The bridge that the machines hang on.
+impl Slot {
+    /// The machines' bridge.
     pub(super) fn bridge(self) -> String {
         format!("dbcloud{}", self.0)
     }
@@ -32,7 +32,7 @@ impl Place {
         format!("dockbridge_{}", self.0)
     }
 
-    /// What the names of its machines begin with.
+    /// Prefix of the machines' names.
     pub(super) fn machine_prefix(self) -> String {
         format!("dbc{}-", self.0)
     }
@@ -42,91 +42,94 @@ impl Place {
         self.address(1)
     }
 
-    /// An address of this place.
+    /// An address in this slot's network.
     pub(super) fn address(self, host: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 213, self.0, host)
     }
 
-    /// The place that a name such as `dbcloud7` or `dockbridge_7` belongs to.
-    pub(super) fn of(name: &str, prefix: &str) -> Option<Place> {
-        name.strip_prefix(prefix)?.parse().ok().filter(|number| *number < PLACES).map(Place)
+    /// The slot that a name such as `dbcloud7` or `dockbridge_7` belongs to.
+    pub(super) fn of(name: &str, prefix: &str) -> Option<Slot> {
+        name.strip_prefix(prefix)?.parse().ok().filter(|number| *number < SLOTS).map(Slot)
     }
 
     fn lock_file(self) -> PathBuf {
-        Path::new(FOLDER).join(format!("{}.lock", self.0))
+        Path::new(DIRECTORY).join(format!("{}.lock", self.0))
     }
 
     fn record_file(self) -> PathBuf {
-        Path::new(FOLDER).join(format!("{}.json", self.0))
+        Path::new(DIRECTORY).join(format!("{}.json", self.0))
     }
 
-    /// What the last holder wrote down.
+    /// The record of its last owner.
     pub(super) fn record(self) -> Option<Record> {
         serde_json::from_slice(&std::fs::read(self.record_file()).ok()?).ok()
     }
 }
 
-/// What a local cloud writes down so that another can clear up behind it.
+/// What a local cloud records so that another one can clean up after it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Its state folder: loop devices over files below it are its own.
+    /// Its state directory: loop devices on files in it are its own.
     pub(super) state: PathBuf,
     pub(super) process: u32,
     pub(super) api_port: u16,
 }
 
-/// A place that nobody else has while this lives.
+/// A slot that is locked while this value lives.
 #[derive(Debug)]
 pub(super) struct Claim {
-    pub(super) place: Place,
+    pub(super) slot: Slot,
     _lock: File,
 }
 
 impl Claim {
-    /// Takes the first free place.
+    /// Claims the first free slot.
     pub(super) fn any() -> Result<Claim, Failure> {
-        for number in 0..PLACES {
-            if let Some(claim) = Claim::try_take(Place(number))? {
+        for number in 0..SLOTS {
+            if let Some(claim) = Claim::try_take(Slot(number))? {
                 return Ok(claim);
             }
         }
-        Err(failure("take a place on this host", format!("{PLACES} local clouds run already")))
+        Err(failure(
+            "claim a slot on this host",
+            format!("{SLOTS} local clouds are running already"),
+        ))
     }
 
-    /// Takes this one, unless a live local cloud has it.
-    pub(super) fn try_take(place: Place) -> Result<Option<Claim>, Failure> {
-        std::fs::create_dir_all(FOLDER).during(format!("make {FOLDER}"))?;
+    /// Claims this slot, unless a running local cloud has it.
+    pub(super) fn try_take(slot: Slot) -> Result<Option<Claim>, Failure> {
+        std::fs::create_dir_all(DIRECTORY).during(format!("make {DIRECTORY}"))?;
         // Opened close-on-exec, so that no machine inherits the lock.
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(place.lock_file())
-            .during("open the lock of a place")?;
+            .open(slot.lock_file())
+            .during("open the lock of a slot")?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Claim { place, _lock: lock })),
+            Ok(()) => Ok(Some(Claim { slot, _lock: lock })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(failure("lock a place", error)),
+            Err(error) => Err(failure("lock a slot", error)),
         }
     }
 
-    /// Writes down who has it.
+    /// Records the owner.
     pub(super) fn write(&self, record: &Record) -> Result<(), Failure> {
-        let text = serde_json::to_vec(record).during("write down the place")?;
-        std::fs::write(self.place.record_file(), text).during("write down the place")
+        let text = serde_json::to_vec(record).during("record the slot's owner")?;
+        std::fs::write(self.slot.record_file(), text).during("record the slot's owner")
     }
 
-    /// Nothing is left of it on the host.
+    /// Removes the record, once nothing is left of the slot on the host.
     pub(super) fn forget(&self) {
-        let _ = std::fs::remove_file(self.place.record_file());
+        let _ = std::fs::remove_file(self.slot.record_file());
     }
 }
 
-/// Places that ever had a holder since the host started.
-pub(super) fn known() -> Vec<Place> {
-    let entries = std::fs::read_dir(FOLDER).into_iter().flatten().flatten();
+/// Slots that had an owner since the host booted.
+pub(super) fn known() -> Vec<Slot> {
+    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
     entries
-        .filter_map(|entry| Place::of(entry.file_name().to_str()?.strip_suffix(".lock")?, ""))
+        .filter_map(|entry| Slot::of(entry.file_name().to_str()?.strip_suffix(".lock")?, ""))
         .collect()
 }
 
@@ -136,17 +139,16 @@ mod tests {
 
     #[test]
     fn a_name_leads_back_to_its_place_only() {
-        let place = Place(17);
-        assert_eq!(Place::of(&place.bridge(), "dbcloud"), Some(place));
-        assert_eq!(Place::of(&place.table(), "dockbridge_"), Some(place));
-        assert_eq!(Place::of("dbcloud", "dbcloud"), None);
-        assert_eq!(Place::of("dbcloud999", "dbcloud"), None);
-        assert_eq!(Place::of("docker0", "dbcloud"), None);
-        assert!(!Place(1).machine_prefix().starts_with(&place.machine_prefix()));
+        let slot = Slot(17);
+        assert_eq!(Slot::of(&slot.bridge(), "dbcloud"), Some(slot));
+        assert_eq!(Slot::of(&slot.table(), "dockbridge_"), Some(slot));
+        assert_eq!(Slot::of("dbcloud", "dbcloud"), None);
+        assert_eq!(Slot::of("dbcloud999", "dbcloud"), None);
+        assert_eq!(Slot::of("docker0", "dbcloud"), None);
+        assert!(!Slot(1).machine_prefix().starts_with(&slot.machine_prefix()));
         assert!(
-            !place.machine_prefix().starts_with(&Place(1).machine_prefix()),
-            "dbc1- is no \
-            prefix of dbc17-"
+            !slot.machine_prefix().starts_with(&Slot(1).machine_prefix()),
+            "dbc1- is no prefix of dbc17-"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! Removes what local clouds left on this host that ended without saying good-bye. Touches nothing
-//! of those that live: their places are locked.
+//! Removes what killed local clouds left on this host. It does not touch running ones: their slots
+//! are locked.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::claim::{self, Claim, Place};
-use super::tool::{check_host, failure, run};
+use super::claim::{self, Claim, Slot};
+use super::programs::check_host;
+use super::tool::{failure, run};
 use super::{cgroup, firewall, network};
 use crate::hypervisor::Failure;
 
-/// A killed process that is not gone by then hangs in the kernel.
+/// A killed process that still exists after this time hangs in the kernel.
 const DEATH_LIMIT: Duration = Duration::from_secs(10);
 
 /// What was removed.
@@ -33,7 +34,7 @@ pub struct CleanReport {
 }
 
 impl CleanReport {
-    /// There was nothing to remove.
+    /// Whether nothing was removed.
     pub fn is_empty(&self) -> bool {
         *self == CleanReport::default()
     }
@@ -42,7 +43,7 @@ impl CleanReport {
 impl fmt::Display for CleanReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
-            return f.write_str("nothing was left");
+            return f.write_str("nothing to remove");
         }
         let groups = [
             ("machines", &self.machines),
@@ -51,58 +52,58 @@ impl fmt::Display for CleanReport {
             ("links", &self.links),
             ("tables", &self.tables),
         ];
-        let told = groups
+        let parts = groups
             .iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(kind, names)| format!("{kind}: {}", names.join(", ")));
-        f.write_str(&told.collect::<Vec<_>>().join("; "))
+        f.write_str(&parts.collect::<Vec<_>>().join("; "))
     }
 }
 
 /// Removes what dead local clouds left.
 pub async fn clean() -> Result<CleanReport, Failure> {
     check_host()?;
-    let mut places: BTreeSet<Place> = claim::known().into_iter().collect();
-    places.extend(network::places());
-    places.extend(firewall::places().await);
+    let mut slots: BTreeSet<Slot> = claim::known().into_iter().collect();
+    slots.extend(network::slots());
+    slots.extend(firewall::slots().await);
     let mut report = CleanReport::default();
-    for place in places {
-        if let Some(claim) = Claim::try_take(place)? {
+    for slot in slots {
+        if let Some(claim) = Claim::try_take(slot)? {
             sweep(&claim, &mut report).await?;
         }
     }
     Ok(report)
 }
 
-/// Empties a place that is ours.
+/// Empties a claimed slot.
 pub(super) async fn sweep(claim: &Claim, report: &mut CleanReport) -> Result<(), Failure> {
-    let place = claim.place;
-    kill_machines(place, report).await?;
-    if let Some(record) = place.record() {
+    let slot = claim.slot;
+    kill_machines(slot, report).await?;
+    if let Some(record) = slot.record() {
         detach_loops(&record.state, report).await?;
     }
-    for group in cgroup::named(&place.machine_prefix()) {
+    for group in cgroup::named(&slot.machine_prefix()) {
         cgroup::remove(&group).await?;
         report.control_groups.push(group);
     }
-    if network::exists(place) {
-        report.links.push(place.bridge());
+    if network::exists(slot) {
+        report.links.push(slot.bridge());
     }
-    network::remove(place).await?;
-    if firewall::places().await.contains(&place) {
-        firewall::remove(place).await?;
-        report.tables.push(place.table());
+    network::remove(slot).await?;
+    if firewall::slots().await.contains(&slot) {
+        firewall::remove(slot).await?;
+        report.tables.push(slot.table());
     }
     claim.forget();
     Ok(())
 }
 
-/// nspawn is the first process of the machine's process namespace: with it everything in there
-/// dies, and its mounts go with the last of them.
-async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Failure> {
-    let mark = format!("--machine={}", place.machine_prefix());
-    // In a machine on this host another local cloud may run, whose places have the same numbers.
-    // Its processes are seen from here, but stand on that machine's network, where its bridge is.
+/// nspawn is the first process of the machine's process namespace: when it dies, every process in
+/// there dies, and the mounts go with the last of them.
+async fn kill_machines(slot: Slot, report: &mut CleanReport) -> Result<(), Failure> {
+    let mark = format!("--machine={}", slot.machine_prefix());
+    // A machine on this host may itself run a local cloud with the same slot numbers. Its
+    // processes are visible here, but they are in that machine's network namespace.
     let network = std::fs::read_link("/proc/self/ns/net").ok();
     let mut dying = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -114,11 +115,11 @@ async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Fai
         let Ok(arguments) = std::fs::read(entry.path().join("cmdline")) else { continue };
         let mut arguments = arguments.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         let program = arguments.next().unwrap_or_default();
-        let ours = ["systemd-nspawn", "unshare", "setpriv", "sh"]
+        let is_machine = ["systemd-nspawn", "unshare", "setpriv", "sh"]
             .contains(&program.rsplit('/').next().unwrap_or_default());
         let Some(name) = arguments
             .find_map(|argument| Some(argument.strip_prefix(&mark)?.to_owned()))
-            .filter(|_| ours)
+            .filter(|_| is_machine)
         else {
             continue;
         };
@@ -129,7 +130,7 @@ async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Fai
         if pidfd_send_signal(&process, Signal::KILL).is_ok() {
             dying.push(process);
         }
-        let name = format!("{}{name}", place.machine_prefix());
+        let name = format!("{}{name}", slot.machine_prefix());
         if !report.machines.contains(&name) {
             report.machines.push(name);
         }
@@ -143,19 +144,16 @@ async fn kill_machines(place: Place, report: &mut CleanReport) -> Result<(), Fai
     });
     match gone.await {
         Ok(true) => Ok(()),
-        _ => Err(failure(
-            "end the machines of a dead local \
-            cloud",
-            "a killed process does not go away",
-        )),
+        _ => {
+            Err(failure("stop the machines of a dead local cloud", "a killed process still exists"))
+        }
     }
 }
 
-/// They go by themselves with the last user; this is for one that was just being made.
+/// Loop devices go with their last user; this is for one that was not mounted yet.
 async fn detach_loops(state: &Path, report: &mut CleanReport) -> Result<(), Failure> {
     let said = run(
-        "look for loop \
-        devices",
+        "look for loop devices",
         "losetup",
         &["--list", "--noheadings", "--raw", "--output", "NAME,BACK-FILE"],
     )
@@ -163,7 +161,7 @@ async fn detach_loops(state: &Path, report: &mut CleanReport) -> Result<(), Fail
     for line in said.lines() {
         let Some((device, file)) = line.split_once(' ') else { continue };
         if Path::new(file.trim()).starts_with(state) {
-            // Gone in the meantime is as good.
+            // A device that has gone in the meantime is fine.
             if run("detach a loop device", "losetup", &["--detach", device]).await.is_ok() {
                 report.loop_devices.push(device.to_owned());
             }

@@ -1,6 +1,6 @@
 //! Base systems with another container engine: a copy of the first base system with packages added
-//! or replaced by apt, some of them from Debian unstable. A copy and an installation take a quarter
-//! of the time of a whole system. Does not know where base systems are kept, nor who uses them.
+//! or replaced by apt, some of them from Debian unstable. Copying and installing takes a quarter
+//! of the time of a whole build.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::base::{SUITE, host_apt_options, mirror, stamp};
+use super::apt::{host_apt_options, mirror};
+use super::debian::{SUITE, stamp};
 use super::tool::{During, command, failure, finish, run};
 use crate::hypervisor::Failure;
 use crate::options::ContainerEngine;
@@ -16,19 +17,19 @@ use crate::options::ContainerEngine;
 /// The suite that `PACKAGE/sid` names.
 const UNSTABLE: &str = "sid";
 
-/// What is different from the first base system.
+/// Differences from the first base system.
 #[derive(Debug)]
 pub(super) struct Recipe {
-    /// Begins the name of the folder.
+    /// Prefix of the directory's name.
     name: &'static str,
-    /// As apt takes them; `/sid` behind a name takes the package from Debian unstable.
+    /// In apt's notation; `PACKAGE/sid` takes the package from Debian unstable.
     packages: &'static [&'static str],
-    /// A package and how its version has to begin: unstable moves on, and tests name the engine
-    /// that they mean.
+    /// A package and the required prefix of its version: unstable moves on, but tests name an
+    /// engine.
     expected: Option<(&'static str, &'static str)>,
     enabled: &'static [&'static str],
     masked: &'static [&'static str],
-    /// Run inside, behind everything else.
+    /// Runs inside, after everything else.
     script: &'static str,
 }
 
@@ -41,7 +42,7 @@ const DOCKER_28: Recipe = Recipe {
     script: "",
 };
 
-/// Docker of the system is off where another engine is the host's.
+/// Disables docker where another engine is the host's.
 const NO_DOCKER: &[&str] = &["docker.service", "docker.socket", "containerd.service"];
 
 const PODMAN: Recipe = Recipe {
@@ -73,7 +74,7 @@ impl Recipe {
         }
     }
 
-    /// The recipe in short, with the name of what it is derived from.
+    /// Hash of the recipe, with the name of the system that it is derived from.
     pub(super) fn name(&self, first: &str) -> String {
         let mut hash = Sha256::new();
         for part in [first, self.script, INSTALL]
@@ -89,8 +90,8 @@ impl Recipe {
         format!("{}-{}", self.name, &digest[..12])
     }
 
-    /// Makes it at `root`. Whoever holds `lock` keeps others from making it, even after this
-    /// process was killed.
+    /// Builds it at `root`. `lock` keeps others from building it, even after this process was
+    /// killed.
     pub(super) async fn make(
         &self,
         root: &Path,
@@ -112,10 +113,8 @@ impl Recipe {
             ];
             let found = run(&what, "dpkg-query", &args).await?;
             if !found.starts_with(version) {
-                let cause = format!(
-                    "Debian {UNSTABLE} has {package} {found}, and {version}x is \
-                    wanted"
-                );
+                let cause =
+                    format!("Debian {UNSTABLE} has {package} {found}, but {version}x is needed");
                 return Err(failure(what, cause));
             }
         }
@@ -139,30 +138,23 @@ impl Recipe {
         let write = |name: &str, text: &str| std::fs::write(settings.join(name), text).during(what);
         let (mirror, keys) =
             (mirror()?, root.join("usr/share/keyrings/debian-archive-keyring.gpg"));
-        let source = |suite: &str| {
-            format!(
-                "deb [signed-by={}] {mirror} {suite} \
-            main\n",
-                keys.display()
-            )
-        };
+        let source =
+            |suite: &str| format!("deb [signed-by={}] {mirror} {suite} main\n", keys.display());
         write("sources", &format!("{}{}", source(SUITE), source(UNSTABLE)))?;
         write(
             "preferences",
-            &format!(
-                "Package: *\nPin: release n={UNSTABLE}\nPin-Priority: \
-            100\n"
-            ),
+            &format!("Package: *\nPin: release n={UNSTABLE}\nPin-Priority: 100\n"),
         )?;
         write(
             "conf",
             &format!("{}{}", host_apt_options().await?, own_apt_options(root, &settings)),
         )?;
-        // As Debian's policy for a chroot: no package starts its services.
+        // Debian's policy for a chroot: no package starts its services.
         let policy = root.join("usr/sbin/policy-rc.d");
         std::fs::write(&policy, "#!/bin/sh\nexit 101\n").during(what)?;
         std::fs::set_permissions(&policy, Permissions::from_mode(0o755)).during(what)?;
-        // The lock as its standard input (an empty file), as for the first base system.
+        // Holds the lock as its standard input (an empty file), like the first base system's
+        // build.
         let installed = command("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-ec", INSTALL, "sh"])
             .arg(root)
@@ -180,7 +172,8 @@ impl Recipe {
     }
 }
 
-/// Arguments: the root, what to run inside at the end, packages. The mount goes with the namespace.
+/// Arguments: the root, a script to run inside at the end, packages. The mount goes with the
+/// namespace.
 const INSTALL: &str = r#"
 root=$1 script=$2
 shift 2
@@ -192,18 +185,18 @@ rm -rf "$root/var/lib/apt/lists" "$root/var/cache/apt"/*.bin
 [ -z "$script" ] || chroot "$root" sh -ec "$script"
 "#;
 
-/// This host's apt and dpkg work on the root, the packages' scripts inside of it.
+/// This host's apt and dpkg work on the root; the packages' scripts run inside it.
 fn own_apt_options(root: &Path, settings: &Path) -> String {
     let (root, settings) = (root.display(), settings.display());
     format!(
         "Dir \"{root}\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\nDPkg::Chroot-Directory \
-            \"{root}\";\nDPkg::Use-Pty \"false\";\n\
+         \"{root}\";\nDPkg::Use-Pty \"false\";\n\
          Dir::Etc::SourceList \"{settings}/sources\";\nDir::Etc::SourceParts \"/dev/null\";\n\
          Dir::Etc::Preferences \"{settings}/preferences\";\nDir::Etc::PreferencesParts \
-            \"/dev/null\";\n\
+         \"/dev/null\";\n\
          Dir::Etc::Main \"/dev/null\";\nDir::Etc::Parts \"/dev/null\";\n\
          APT::Sandbox::User \"root\";\nAPT::Install-Recommends \"false\";\nAcquire::Languages \
-            \"none\";\n"
+         \"none\";\n"
     )
 }
 

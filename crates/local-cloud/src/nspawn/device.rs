@@ -1,6 +1,6 @@
-//! How a volume looks inside a running machine: a disk node `/dev/sdX`, its link by id, and the
-//! SCSI serial in sysfs, as in the real cloud. All of it stands in the machine's own mount
-//! namespace. Knows nothing of the bytes.
+//! How a volume looks inside a running machine: a device node `/dev/sdX`, its link by id, and the
+//! SCSI serial in sysfs, as at Hetzner. All of it is in the machine's own mount namespace. Knows
+//! nothing of the data.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -10,16 +10,18 @@ use super::tool::{During, run};
 use super::volume::Loop;
 use crate::hypervisor::Failure;
 
-/// Arguments: node, loop number, serial, volume under whose name it is found. The loop device's
-/// folder in sysfs is overlaid with `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then
-/// the serial), which a loop device has not, and everything else in it stays live.
+/// Arguments: node, loop number, serial, volume whose name it gets. An overlay adds
+/// `device/vpd_pg80` (SCSI page 0x80: four bytes of header, then the serial), which a loop device
+/// lacks, to the loop device's directory in sysfs; everything else in it stays live.
 const PLUG: &str = r#"
 set -eu
-node=/dev/$1; loop=$2; volume=$3; name=$4; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
+node=/dev/$1; loop=$2; volume=$3; name=$4
+sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
 rm -f "$node"
 mkdir -p "$own/upper/device" "$own/work" /dev/disk/by-id
 printf "\\000\\200\\000\\$(printf %03o ${#volume})%s" "$volume" > "$own/upper/device/vpd_pg80"
-mountpoint -q "$sys" || mount -t overlay -o "lowerdir=$sys,upperdir=$own/upper,workdir=$own/work" volume "$sys"
+layers="lowerdir=$sys,upperdir=$own/upper,workdir=$own/work"
+mountpoint -q "$sys" || mount -t overlay -o "$layers" volume "$sys"
 mknod -m 660 "$node" b 7 "$loop"
 chgrp disk "$node"
 ln -sfn "../../$1" "/dev/disk/by-id/scsi-0HC_Volume_$name"
@@ -33,16 +35,17 @@ mknod -m 660 /dev/sda b 7 "$1"
 chgrp disk /dev/sda
 "#;
 
-/// The same arguments. Every mount goes lazily: what still has files open there must not hold up
-/// the cloud.
+/// The same arguments. All unmounts are lazy: a process with open files must not block the cloud.
 const UNPLUG: &str = r#"
 node=/dev/$1; loop=$2; volume=$3; sys=/sys/devices/virtual/block/loop$loop; own=/dev/.volume-$volume
-while target=$(awk -v dev="7:$loop" '$3 == dev { last = $5 } END { print last }' /proc/self/mountinfo) && [ -n "$target" ]; do
+last='$3 == dev { last = $5 } END { print last }'
+while target=$(awk -v dev="7:$loop" "$last" /proc/self/mountinfo) && [ -n "$target" ]; do
   umount -l "$(printf %b "$target")" || break
 done
 umount -l "$sys" 2>/dev/null
 rm -rf "$own" "$node"
-[ "$(readlink "/dev/disk/by-id/scsi-0HC_Volume_$volume")" = "../../$1" ] && rm -f "/dev/disk/by-id/scsi-0HC_Volume_$volume"
+link=/dev/disk/by-id/scsi-0HC_Volume_$volume
+[ "$(readlink "$link")" = "../../$1" ] && rm -f "$link"
 exit 0
 "#;
 
@@ -52,7 +55,8 @@ set -eu
 device=/dev/disk/by-id/scsi-0HC_Volume_$1; target=/mnt/HC_Volume_$1
 kind=$(blkid -p -s TYPE -o value "$device") && [ -n "$kind" ] || exit 0
 mkdir -p "$target"
-grep -q "^$device " /etc/fstab || printf '%s %s %s discard,nofail,defaults 0 0\n' "$device" "$target" "$kind" >>/etc/fstab
+grep -q "^$device " /etc/fstab ||
+  printf '%s %s %s discard,nofail,defaults 0 0\n' "$device" "$target" "$kind" >>/etc/fstab
 mountpoint -q "$target" || mount "$target"
 "#;
 
@@ -61,7 +65,7 @@ pub(super) async fn plug(init: i32, node: char, device: &Loop, volume: u64) -> R
     inside(init, PLUG, node, device, (volume, volume)).await
 }
 
-/// Makes a disk appear whose serial is not that of the volume under whose name it is found.
+/// Makes a disk appear under a volume's name with another serial.
 pub(super) async fn plug_as(
     init: i32,
     node: char,
@@ -72,8 +76,8 @@ pub(super) async fn plug_as(
     inside(init, PLUG, node, device, (serial, volume)).await
 }
 
-/// Takes it out, mounted or not. A mounted file system is cut off first, so that what still has it
-/// open gets errors and writes nothing more.
+/// Removes it, mounted or not. A mounted file system is shut down first, so that processes with
+/// open files get errors and write nothing more.
 pub(super) async fn unplug(
     init: i32,
     node: char,
@@ -84,7 +88,7 @@ pub(super) async fn unplug(
     inside(init, UNPLUG, node, device, (volume, volume)).await
 }
 
-/// Writes a volume with a file system into `/etc/fstab` and mounts it.
+/// Adds a volume with a file system to `/etc/fstab` and mounts it.
 pub(super) async fn automount(init: i32, volume: u64) -> Result<(), Failure> {
     let (target, volume) = (format!("--target={init}"), volume.to_string());
     run(
@@ -120,8 +124,8 @@ async fn inside(
     run("show the volume to the machine", "nsenter", &args).await.map(drop)
 }
 
-/// Holds a folder of every file system that a machine has mounted from these loop devices, so that
-/// it can be cut off even after the machine is dead.
+/// Opens a directory of every file system that a machine has mounted from these loop devices, so
+/// that it can be shut down even after the machine is dead.
 pub(super) fn hold_mounts(init: i32, loops: &[u32]) -> Vec<File> {
     let mounts = std::fs::read_to_string(format!("/proc/{init}/mountinfo")).unwrap_or_default();
     let mut held: Vec<(u32, File)> = Vec::new();
@@ -129,35 +133,30 @@ pub(super) fn hold_mounts(init: i32, loops: &[u32]) -> Vec<File> {
         let Some((number, point)) = loop_mount(line) else { continue };
         if loops.contains(&number)
             && !held.iter().any(|(other, _)| *other == number)
-            && let Ok(folder) = File::open(format!("/proc/{init}/root{}", point.display()))
+            && let Ok(directory) = File::open(format!("/proc/{init}/root{}", point.display()))
                 .during("open a mount point")
         {
-            held.push((number, folder));
+            held.push((number, directory));
         }
     }
-    held.into_iter().map(|(_, folder)| folder).collect()
+    held.into_iter().map(|(_, directory)| directory).collect()
 }
 
-/// Stops file systems at once without writing back what is not on the disk yet: what a power cut
-/// does. A clean unmount, which the kernel does when the last process of a machine dies, would show
-/// nobody what a missing `sync` costs.
+/// Shuts file systems down at once without writing back cached data, like a power cut. A clean
+/// unmount, which the kernel does when the last process of a machine dies, would hide the effect
+/// of a missing `sync`.
 pub(super) async fn cut_off(mounts: Vec<File>) {
-    for folder in mounts {
-        let path = format!("/proc/{}/fd/{}", std::process::id(), folder.as_raw_fd());
-        if let Err(failure) = run(
-            "cut off a file \
-            system",
-            "xfs_io",
-            &["-r", "-x", "-c", "shutdown", &path],
-        )
-        .await
+    for directory in mounts {
+        let path = format!("/proc/{}/fd/{}", std::process::id(), directory.as_raw_fd());
+        if let Err(failure) =
+            run("cut off a file system", "xfs_io", &["-r", "-x", "-c", "shutdown", &path]).await
         {
-            tracing::debug!(%failure, "file system is not cut off");
+            tracing::debug!(%failure, "the file system was not shut down");
         }
     }
 }
 
-/// Loop number and mount point of a line of mountinfo that is a mount from a loop device (major
+/// Loop number and mount point in a line of mountinfo, if it is a mount from a loop device (major
 /// number 7, fixed in the kernel).
 fn loop_mount(line: &str) -> Option<(u32, PathBuf)> {
     let mut fields = line.split(' ');

@@ -1,7 +1,6 @@
-//! The DHCP server of the machines' network. Each machine gets the one address that it was made
-//! with, as a single address behind a gateway, for a day; it asks for it again and again, sooner
-//! than in the real cloud, so that what stands in the way of a renewal is met. Knows nothing of how
-//! a machine is found.
+//! The DHCP server of the machines' network. It gives each machine its fixed address, as a single
+//! address behind a gateway, for a day. Machines renew it more often than at Hetzner, so that
+//! tests meet whatever blocks a renewal.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -12,32 +11,32 @@ use edge_dhcp::{DhcpOption, Ipv4Addrs, MessageType, Options, Packet};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::claim::Place;
+use super::claim::Slot;
 use super::tool::During;
 use crate::hypervisor::Failure;
 
-/// What a machine gets in the real cloud. One that is cut off keeps its address for as long.
+/// Hetzner's lease time. A machine that is cut off keeps its address for as long.
 const LEASE: Duration = Duration::from_secs(24 * 60 * 60);
-/// After this long a machine asks for its address again; half of the lease in the real cloud.
+/// When a machine renews its address; half of the lease at Hetzner.
 const RENEWAL: Duration = Duration::from_secs(15);
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
 /// RFC 2132, section 9.11.
 const RENEWAL_TIME: u8 = 58;
-/// Whatever has no address yet shares a link of Ethernet's size.
-const LONGEST_MESSAGE: usize = 1500;
+/// A client without an address shares a link of Ethernet's size.
+const MAX_MESSAGE: usize = 1500;
 
-/// Finds the address of the machine that has a hardware address.
+/// Finds a machine's address by its hardware address.
 pub(super) type Lookup = Arc<dyn Fn([u8; 6]) -> Option<Ipv4Addr> + Send + Sync>;
 
-/// Opens the server's socket, on the bridge alone.
-pub(super) fn listen(place: Place) -> Result<UdpSocket, Failure> {
+/// Opens the server's socket, on the bridge only.
+pub(super) fn listen(slot: Slot) -> Result<UdpSocket, Failure> {
     let what = "open the DHCP server";
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).during(what)?;
     socket.set_reuse_address(true).during(what)?;
     socket.set_broadcast(true).during(what)?;
-    socket.bind_device(Some(place.bridge().as_bytes())).during(what)?;
+    socket.bind_device(Some(slot.bridge().as_bytes())).during(what)?;
     socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT).into()).during(what)?;
     socket.set_nonblocking(true).during(what)?;
     UdpSocket::from_std(socket.into()).during(what)
@@ -45,23 +44,23 @@ pub(super) fn listen(place: Place) -> Result<UdpSocket, Failure> {
 
 /// Answers until it is dropped.
 pub(super) async fn serve(socket: UdpSocket, gateway: Ipv4Addr, lookup: Lookup) {
-    let mut message = [0; LONGEST_MESSAGE];
+    let mut message = [0; MAX_MESSAGE];
     loop {
         let length = match socket.recv_from(&mut message).await {
             Ok((length, _)) => length,
             Err(error) => {
-                tracing::warn!(%error, "the DHCP server ended");
+                tracing::warn!(%error, "the DHCP server stopped");
                 return;
             }
         };
         let Some((reply, to)) = answer(&message[..length], gateway, &lookup) else { continue };
         if let Err(error) = socket.send_to(&reply, SocketAddrV4::new(to, CLIENT_PORT)).await {
-            tracing::debug!(%error, "a DHCP answer is lost");
+            tracing::debug!(%error, "cannot send a DHCP answer");
         }
     }
 }
 
-/// What is answered to a message, and where to. `None` for what is no business of ours.
+/// The answer to a message, and its destination. `None` for a message to ignore.
 fn answer(message: &[u8], gateway: Ipv4Addr, lookup: &Lookup) -> Option<(Vec<u8>, Ipv4Addr)> {
     let request = Packet::decode(message).ok()?;
     let [a, b, c, d, e, f, ..] = request.chaddr;
@@ -84,9 +83,9 @@ fn answer(message: &[u8], gateway: Ipv4Addr, lookup: &Lookup) -> Option<(Vec<u8>
     ];
     let options = if given.is_some() { &options[..] } else { &options[..2] };
     let reply = request.new_reply(given, Options::new(options));
-    let mut buffer = [0; LONGEST_MESSAGE];
+    let mut buffer = [0; MAX_MESSAGE];
     let bytes = reply.encode(&mut buffer).ok()?.to_vec();
-    // Who has no address yet is reached by nothing else.
+    // A client without an address is reached by broadcast only.
     let to = if request.ciaddr.is_unspecified() || given.is_none() {
         Ipv4Addr::BROADCAST
     } else {
@@ -113,7 +112,7 @@ mod tests {
         options: &[DhcpOption<'_>],
     ) -> Option<(Vec<u8>, Ipv4Addr)> {
         let lookup: Lookup = Arc::new(|mac| (mac == MAC).then_some(ADDRESS));
-        let mut buffer = [0; LONGEST_MESSAGE];
+        let mut buffer = [0; MAX_MESSAGE];
         let message = Packet::new_request(mac, 7, 0, has, false, Options::new(options));
         answer(message.encode(&mut buffer).unwrap(), GATEWAY, &lookup)
     }

@@ -1,7 +1,7 @@
-//! The disk of a server: a writable layer in the state folder over the base system, so that it
-//! takes milliseconds to make and survives power off. Also what is remembered of the server beside
-//! it, and copies of disks (snapshots). Does not mount anything: a running machine does, in its own
-//! mount namespace, so that nothing is left when it dies.
+//! The disk of a server: a writable layer in the state directory over the base system, which takes
+//! milliseconds to create and survives power off. Also the server's record, and copies of disks
+//! (snapshots). Mounts nothing: a running machine mounts its disk in its own mount namespace, so
+//! that nothing is left when it dies.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::raw_disk::RawDisk;
 use super::tool::{During, failure, run};
 use crate::hypervisor::{Failure, ImageSource, InboundRule};
 
-/// What is remembered of a server.
+/// The saved record of a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) id: u64,
@@ -22,7 +22,7 @@ pub(super) struct Record {
     pub(super) region: String,
     /// Last octet.
     pub(super) host: u8,
-    /// Size of the disk, in GB.
+    /// Size of the disk in GB.
     #[serde(default = "smallest_disk")]
     pub(super) disk: u64,
     /// The root below the writable layer.
@@ -31,12 +31,12 @@ pub(super) struct Record {
     pub(super) firewall: Option<Vec<Rule>>,
 }
 
-/// What the smallest server types have; records of older versions do not tell.
+/// Disk size of the smallest server types; records of older versions lack it.
 fn smallest_disk() -> u64 {
     40
 }
 
-/// [`InboundRule`], written down.
+/// [`InboundRule`] in serialized form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Rule {
     pub(super) protocol: String,
@@ -50,58 +50,59 @@ impl From<InboundRule> for Rule {
     }
 }
 
-/// The folder of one server.
+/// The directory of one server.
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Disk {
     pub(super) fn of(state: &Path, server: u64) -> Disk {
-        Disk { folder: state.join("servers").join(server.to_string()) }
+        Disk { directory: state.join("servers").join(server.to_string()) }
     }
 
     /// What the machine writes.
     pub(super) fn upper(&self) -> PathBuf {
-        self.folder.join("upper")
+        self.directory.join("upper")
     }
 
-    /// The kernel's own, of the overlay.
+    /// The overlay's working directory.
     pub(super) fn work(&self) -> PathBuf {
-        self.folder.join("work")
+        self.directory.join("work")
     }
 
-    /// Where the machine sees the whole disk, in its own mount namespace; empty for everybody else.
+    /// Where the machine sees the whole disk, in its own mount namespace; empty for all other
+    /// processes.
     pub(super) fn root(&self) -> PathBuf {
-        self.folder.join("root")
+        self.directory.join("root")
     }
 
     /// The disk as a block device: written by a rescue system, or copied from such a snapshot.
     pub(super) fn raw(&self) -> RawDisk {
-        RawDisk::at(self.folder.join("disk.img"))
+        RawDisk::at(self.directory.join("disk.img"))
     }
 
-    /// The folder of the rescue system while it runs.
+    /// The directory of the rescue system while it runs.
     pub(super) fn rescue(&self) -> PathBuf {
-        self.folder.join("rescue")
+        self.directory.join("rescue")
     }
 
     /// The data for cloud-init.
     pub(super) fn seed(&self) -> PathBuf {
-        self.folder.join("seed")
+        self.directory.join("seed")
     }
 
-    /// What the machine printed since it was last started.
+    /// Console output since the machine was last started.
     pub(super) fn console(&self) -> PathBuf {
-        self.folder.join("console.log")
+        self.directory.join("console.log")
     }
 
     pub(super) fn write(&self, record: &Record) -> Result<(), Failure> {
-        let text = serde_json::to_vec_pretty(record).during("write down the server")?;
-        std::fs::write(self.folder.join("server.json"), text).during("write down the server")
+        let text = serde_json::to_vec_pretty(record).during("save the server's record")?;
+        std::fs::write(self.directory.join("server.json"), text).during("save the server's record")
     }
 
-    /// Makes the disk, from the base or from a copy; returns the root that it lies over.
+    /// Creates the disk, from the base or from a copy; returns the root below it.
     pub(super) async fn make(
         &self,
         state: &Path,
@@ -109,8 +110,8 @@ impl Disk {
         image: &ImageSource,
     ) -> Result<PathBuf, Failure> {
         self.remove().await?;
-        for folder in [self.work(), self.root(), self.seed()] {
-            std::fs::create_dir_all(&folder).during(format!("make {}", folder.display()))?;
+        for directory in [self.work(), self.root(), self.seed()] {
+            std::fs::create_dir_all(&directory).during(format!("make {}", directory.display()))?;
         }
         match image {
             ImageSource::Base => {
@@ -118,21 +119,18 @@ impl Disk {
                 Ok(base.to_owned())
             }
             ImageSource::Snapshot(image) => {
-                let folder = image_folder(state, *image);
-                RawDisk::at(folder.join("disk.img")).copy_to(&self.raw()).await?;
-                let below = std::fs::read_to_string(folder.join("base"))
+                let directory = image_directory(state, *image);
+                RawDisk::at(directory.join("disk.img")).copy_to(&self.raw()).await?;
+                let below = std::fs::read_to_string(directory.join("base"))
                     .during(format!("read image {image}"))?;
                 let below = PathBuf::from(below.trim());
                 if !below.is_dir() {
                     return Err(failure(
                         format!("make a disk from image {image}"),
-                        format!(
-                            "the base system that it was taken from is gone: {}",
-                            below.display()
-                        ),
+                        format!("its base system does not exist any more: {}", below.display()),
                     ));
                 }
-                copy(&folder.join("upper"), &self.upper()).await?;
+                copy(&directory.join("upper"), &self.upper()).await?;
                 Ok(below)
             }
         }
@@ -140,49 +138,50 @@ impl Disk {
 
     /// Removes disk and data.
     pub(super) async fn remove(&self) -> Result<(), Failure> {
-        remove_tree(&self.folder).await
+        remove_tree(&self.directory).await
     }
 }
 
-/// The servers that the state folder holds.
+/// The servers in the state directory.
 pub(super) fn records(state: &Path) -> Vec<Record> {
-    let folders = std::fs::read_dir(state.join("servers")).into_iter().flatten().flatten();
-    folders
-        .filter_map(|folder| {
-            serde_json::from_slice(&std::fs::read(folder.path().join("server.json")).ok()?).ok()
+    let directories = std::fs::read_dir(state.join("servers")).into_iter().flatten().flatten();
+    directories
+        .filter_map(|directory| {
+            serde_json::from_slice(&std::fs::read(directory.path().join("server.json")).ok()?).ok()
         })
         .collect()
 }
 
-/// Copies the disk of a server to an image; returns how much it weighs, with the base system below.
+/// Copies the disk of a server to an image; returns its size in bytes, including the base system
+/// below.
 pub(super) async fn snapshot(
     state: &Path,
     server: u64,
     base: &Path,
     image: u64,
 ) -> Result<u64, Failure> {
-    let folder = image_folder(state, image);
-    remove_tree(&folder).await?;
-    std::fs::create_dir_all(&folder).during("make an image")?;
+    let directory = image_directory(state, image);
+    remove_tree(&directory).await?;
+    std::fs::create_dir_all(&directory).during("make an image")?;
     let disk = Disk::of(state, server);
-    std::fs::write(folder.join("base"), base.display().to_string())
-        .during("write down the image")?;
+    std::fs::write(directory.join("base"), base.display().to_string())
+        .during("save the image's record")?;
     if disk.raw().is_written() {
-        std::fs::create_dir(folder.join("upper")).during("make an image")?;
-        let copy = RawDisk::at(folder.join("disk.img"));
+        std::fs::create_dir(directory.join("upper")).during("make an image")?;
+        let copy = RawDisk::at(directory.join("disk.img"));
         disk.raw().copy_to(&copy).await?;
         return Ok(copy.weight());
     }
-    copy(&disk.upper(), &folder.join("upper")).await?;
-    Ok(weight(&folder).await? + weight(base).await?)
+    copy(&disk.upper(), &directory.join("upper")).await?;
+    Ok(weight(&directory).await? + weight(base).await?)
 }
 
-/// Removes such a copy.
+/// Deletes such a copy.
 pub(super) async fn delete_snapshot(state: &Path, image: u64) -> Result<(), Failure> {
-    remove_tree(&image_folder(state, image)).await
+    remove_tree(&image_directory(state, image)).await
 }
 
-fn image_folder(state: &Path, image: u64) -> PathBuf {
+fn image_directory(state: &Path, image: u64) -> PathBuf {
     state.join("images").join(image.to_string())
 }
 
@@ -199,13 +198,13 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
     run("copy a disk", "cp", &args).await.map(drop)
 }
 
-async fn weight(folder: &Path) -> Result<u64, Failure> {
-    let args = [Path::new("-s"), Path::new("-x"), Path::new("--block-size=1"), folder];
-    let said = run("weigh a disk", "du", &args).await?;
+async fn weight(directory: &Path) -> Result<u64, Failure> {
+    let args = [Path::new("-s"), Path::new("-x"), Path::new("--block-size=1"), directory];
+    let said = run("measure a disk", "du", &args).await?;
     said.split_whitespace()
         .next()
         .and_then(|word| word.parse().ok())
-        .ok_or_else(|| failure("weigh a disk", "du told no number"))
+        .ok_or_else(|| failure("measure a disk", "du printed no number"))
 }
 
 async fn remove_tree(path: &Path) -> Result<(), Failure> {

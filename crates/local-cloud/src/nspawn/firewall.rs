@@ -1,60 +1,57 @@
-//! The servers' firewalls, outside the machines: one nft table per local cloud, on the host's way
-//! to them. It sees what comes from the host itself (output) and what the host passes on, from a
-//! neighbour or from elsewhere (forward). Replies to what a machine began are admitted.
+//! The servers' firewalls, outside the machines: one nft table per local cloud, on the path from
+//! the host to them. It filters packets from the host itself (output) and forwarded packets, from
+//! a neighbor or from elsewhere (forward). Replies to a machine's own connections are admitted.
 //!
 //! Not covered: outbound rules, and IPv6 (machines have link-local addresses only, and the bridge
-//! keeps them apart). Where the host's own firewall drops forwarded packets, machines do not reach
-//! each other whatever the rules here say.
+//! isolates them). If the host's own firewall drops forwarded packets, machines cannot reach each
+//! other whatever the rules here say.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use super::claim::Place;
+use super::claim::Slot;
 use super::disk::Rule;
 use super::network;
 use super::tool::{failure, feed, run};
 use crate::hypervisor::Failure;
 
 /// Replaces the table in one transaction: no packet meets half of it.
-pub(super) async fn apply(place: Place, servers: &[(Ipv4Addr, Vec<Rule>)]) -> Result<(), Failure> {
-    let script = script(place, servers, network::host_routes())?;
+pub(super) async fn apply(slot: Slot, servers: &[(Ipv4Addr, Vec<Rule>)]) -> Result<(), Failure> {
+    let script = script(slot, servers, network::host_routes())?;
     feed("set the firewall", "nft", &["-f", "-"], &script).await.map(drop)
 }
 
 /// Removes the table.
-pub(super) async fn remove(place: Place) -> Result<(), Failure> {
-    // Adding first makes deletion succeed whether it was there or not.
-    let table = place.table();
+pub(super) async fn remove(slot: Slot) -> Result<(), Failure> {
+    // Adding first makes the deletion succeed whether the table existed or not.
+    let table = slot.table();
     feed(
         "remove the firewall",
         "nft",
         &["-f", "-"],
-        &format!(
-            "table inet {table}\ndelete table \
-        inet {table}\n"
-        ),
+        &format!("table inet {table}\ndelete table inet {table}\n"),
     )
     .await
     .map(drop)
 }
 
-/// Places whose table is there.
-pub(super) async fn places() -> Vec<Place> {
+/// Slots whose table exists.
+pub(super) async fn slots() -> Vec<Slot> {
     let tables =
         run("look for firewalls", "nft", &["list", "tables", "inet"]).await.unwrap_or_default();
     tables
         .lines()
-        .filter_map(|line| Place::of(line.strip_prefix("table inet ")?.trim(), "dockbridge_"))
+        .filter_map(|line| Slot::of(line.strip_prefix("table inet ")?.trim(), "dockbridge_"))
         .collect()
 }
 
 fn script(
-    place: Place,
+    slot: Slot,
     servers: &[(Ipv4Addr, Vec<Rule>)],
     host_routes: bool,
 ) -> Result<String, Failure> {
-    let (table, bridge) = (place.table(), place.bridge());
-    let network = format!("{}/24", place.address(0));
+    let (table, bridge) = (slot.table(), slot.bridge());
+    let network = format!("{}/24", slot.address(0));
     let mut chains = String::new();
     let mut guarded = Vec::new();
     for (address, rules) in servers {
@@ -71,17 +68,14 @@ fn script(
     let dispatch = if guarded.is_empty() {
         String::new()
     } else {
-        format!(
-            "    ip daddr vmap \
-        {{ {} }}\n",
-            guarded.join(", ")
-        )
+        format!("    ip daddr vmap {{ {} }}\n", guarded.join(", "))
     };
-    // Where the host is a router, machines reach what it reaches, under its name; elsewhere they
-    // are told at once instead of waiting for an answer.
+    // If the host is a router, machines reach what it reaches, with its address; otherwise they
+    // get an error at once instead of a timeout.
     let outside = if host_routes {
         format!(
-            "  chain outside {{\n    type nat hook postrouting priority srcnat;\n    ip saddr {network} oifname != \"{bridge}\" masquerade\n  }}\n"
+            "  chain outside {{\n    type nat hook postrouting priority srcnat;\n    ip saddr \
+             {network} oifname != \"{bridge}\" masquerade\n  }}\n"
         )
     } else {
         String::new()
@@ -90,22 +84,20 @@ fn script(
         String::new()
     } else {
         format!(
-            "    iifname \"{bridge}\" oifname != \"{bridge}\" reject with icmp \
-            net-unreachable\n"
+            "    iifname \"{bridge}\" oifname != \"{bridge}\" reject with icmp net-unreachable\n"
         )
     };
     Ok(format!(
-        "table inet {table}\ndelete table inet {table}\ntable inet {table} \
-            {{\n  chain output {{\n    type filter hook output priority filter;\n    \
-         oifname \"{bridge}\" jump inbound\n  }}\n  chain forward {{\n    type filter hook forward \
-            priority filter;\n{refuse}    \
-         oifname \"{bridge}\" jump inbound\n  }}\n  chain inbound {{\n    ct state \
-            established,related accept\n{dispatch}  }}\n{chains}{outside}}}\n"
+        "table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n  chain output {{\n \
+         type filter hook output priority filter;\n    oifname \"{bridge}\" jump inbound\n  }}\n  \
+         chain forward {{\n    type filter hook forward priority filter;\n{refuse}    oifname \
+         \"{bridge}\" jump inbound\n  }}\n  chain inbound {{\n    ct state established,related \
+         accept\n{dispatch}  }}\n{chains}{outside}}}\n"
     ))
 }
 
-/// The nft matches of a rule; one per source, none when all sources are IPv6. Everything is read
-/// and written again, so that nothing of the client's text reaches nft.
+/// The nft matches of a rule; one per source, none when all sources are IPv6. Everything is parsed
+/// and formatted again, so that none of the client's text reaches nft.
 fn matches(rule: &Rule) -> Result<Vec<String>, Failure> {
     let ports = match rule.ports {
         Some((first, last)) if first == last => format!(" th dport {first}"),
@@ -158,13 +150,10 @@ mod tests {
     #[test]
     fn what_no_rule_admits_is_dropped() {
         let ssh = rule("tcp", Some((22, 22)), &["0.0.0.0/0", "::/0"]);
-        let text = script(Place(3), &[(Ipv4Addr::new(10, 213, 3, 9), vec![ssh])], false).unwrap();
+        let text = script(Slot(3), &[(Ipv4Addr::new(10, 213, 3, 9), vec![ssh])], false).unwrap();
         assert!(text.contains("ip daddr vmap { 10.213.3.9 : jump server_9 }"), "{text}");
         assert!(
-            text.contains(
-                "    ip saddr 0.0.0.0/0 meta l4proto tcp th dport 22 accept\n    \
-            drop\n"
-            ),
+            text.contains("    ip saddr 0.0.0.0/0 meta l4proto tcp th dport 22 accept\n    drop\n"),
             "{text}"
         );
         assert!(!text.contains("masquerade"), "{text}");
@@ -172,7 +161,7 @@ mod tests {
 
     #[test]
     fn without_firewalls_nothing_is_dropped() {
-        let text = script(Place(3), &[], true).unwrap();
+        let text = script(Slot(3), &[], true).unwrap();
         assert!(
             !text.contains("drop") && !text.contains("vmap") && text.contains("masquerade"),
             "{text}"
@@ -186,8 +175,7 @@ mod tests {
         assert!(matches(&rule("udp", Some((1, 2)), &["10.0.0.0/33"])).is_err());
         assert_eq!(
             matches(&rule("icmp", None, &["10.0.0.1"])).unwrap(),
-            ["ip saddr 10.0.0.1/32 \
-            meta l4proto icmp"]
+            ["ip saddr 10.0.0.1/32 meta l4proto icmp"]
         );
         assert_eq!(
             matches(&rule("udp", Some((1, 2)), &["fe80::/10"])).unwrap(),

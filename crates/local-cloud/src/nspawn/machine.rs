@@ -1,6 +1,6 @@
-//! One machine as processes on this host. It is built so that nothing outlives us: `setpriv` binds
-//! it to the thread that started it, `unshare` gives it a process namespace that the kernel empties
-//! when its first process dies, and a mount namespace that holds its disk and goes with it. Knows
+//! One machine as processes on this host. Nothing of it outlives this process: `setpriv` binds it
+//! to the thread that started it, `unshare` gives it a process namespace that the kernel empties
+//! when its first process dies, and a mount namespace with its disk that ends with it. Knows
 //! nothing of servers, volumes or firewalls.
 
 use std::ffi::OsString;
@@ -21,20 +21,21 @@ use super::rescue::Layers;
 use super::tool::{During, command, failure};
 use crate::hypervisor::Failure;
 
-/// How nspawn says, when it does not restart it by itself, that the system inside wants to come up
-/// again (`EXIT_FORCE_RESTART` of systemd).
+/// Exit code of nspawn when the system inside wants to reboot and nspawn does not restart it
+/// itself (`EXIT_FORCE_RESTART` of systemd).
 pub(super) const REBOOT: i32 = 133;
 
-/// An nspawn that has not come to the system's own init by then never will; seen are 0.1 s, and 1 s
+/// An nspawn that has not started the system's init by then never will; measured: 0.1 s, and 1 s
 /// on a busy host.
 const INIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// How the launch says that a disk holds no system that could boot here.
+/// Exit code of the launch script for a disk without a bootable system.
 const NOTHING_TO_BOOT: i32 = 64;
 
 /// Arguments: control groups, `--`, what to mount (`disk` or `rescue`: lower, upper and work;
-/// `device`: its path and two empty words), root, then nspawn's. Run in the machine's own mount
-/// namespace, where nspawn also keeps its notes. A rescue system makes its host key as it boots.
+/// `device`: its path and two empty words), root, then nspawn's. Runs in the machine's own mount
+/// namespace, where nspawn also keeps its files. A rescue system creates its host key when it
+/// boots.
 const LAUNCH: &str = r#"
 while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done
 shift
@@ -53,18 +54,18 @@ shift 5
 exec systemd-nspawn --directory="$root" "$@"
 "#;
 
-/// What a machine is started from.
+/// How to start a machine.
 #[derive(Debug)]
 pub(super) struct Boot {
     pub(super) name: String,
     pub(super) root: Root,
     pub(super) disk: Disk,
     pub(super) bridge: String,
-    /// The names servers of the host are of use to the machine.
+    /// Whether the host's name servers are reachable from the machine.
     pub(super) resolver: bool,
 }
 
-/// What a machine's root is mounted from.
+/// Source of a machine's root.
 #[derive(Debug)]
 pub(super) enum Root {
     /// The server's own layer over a base.
@@ -75,12 +76,12 @@ pub(super) enum Root {
     Device(PathBuf),
 }
 
-/// What became of a start.
+/// Result of a start.
 #[derive(Debug)]
 pub(super) enum Booted {
     /// Its init runs.
     Runs(Machine, Child),
-    /// There is nothing on its disk that could.
+    /// Its disk has no bootable system.
     Nothing,
 }
 
@@ -96,26 +97,24 @@ impl Machine {
     /// Asks the system inside to power off (nspawn passes it on as its `--kill-signal`).
     pub(super) fn press_power_button(&self) -> Result<(), Failure> {
         match pidfd_send_signal(&self.nspawn, Signal::TERM) {
-            Err(error) if error != rustix::io::Errno::SRCH => Err(failure(
-                "press the power \
-                button",
-                error,
-            )),
+            Err(error) if error != rustix::io::Errno::SRCH => {
+                Err(failure("press the power button", error))
+            }
             _ => Ok(()),
         }
     }
 
     /// Kills everything in it. Its child process ends when all of it is gone.
-    pub(super) fn pull_plug(&self) -> Result<(), Failure> {
+    pub(super) fn cut_power(&self) -> Result<(), Failure> {
         match pidfd_send_signal(&self.nspawn, Signal::KILL) {
-            Err(error) if error != rustix::io::Errno::SRCH => Err(failure("pull the plug", error)),
+            Err(error) if error != rustix::io::Errno::SRCH => Err(failure("cut the power", error)),
             _ => Ok(()),
         }
     }
 }
 
-/// Starts machines from one thread that lives as long as this, because the kernel takes the death
-/// of the starting *thread* for the death of the parent.
+/// Starts machines from one thread that lives as long as this value, because the kernel treats the
+/// death of the starting *thread* as the death of the parent.
 #[derive(Debug)]
 pub(super) struct Starter {
     orders: mpsc::UnboundedSender<Order>,
@@ -125,7 +124,7 @@ type Order = (tokio::process::Command, oneshot::Sender<std::io::Result<Child>>);
 
 impl Starter {
     pub(super) fn new() -> Result<Starter, Failure> {
-        // Unbounded: an order is small, and each asker waits for its own.
+        // Unbounded: an order is small, and each caller waits for its own.
         let (orders, mut received) = mpsc::unbounded_channel::<Order>();
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
@@ -165,7 +164,7 @@ impl Starter {
             if Instant::now() > deadline {
                 return Err(failure(
                     what,
-                    format!("its init does not come up: {}", last_words(&boot.disk.console())),
+                    format!("its init does not start: {}", last_words(&boot.disk.console())),
                 ));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -226,7 +225,7 @@ fn launch(
         .arg(format!("--machine={}", boot.name))
         .arg(format!("--network-bridge={}", boot.bridge))
         .arg(format!("--bind-ro={}:/var/lib/cloud/seed/nocloud", disk.seed().display()))
-        // systemd 257 insists on cgroup v2, whatever the host has.
+        // systemd 257 requires cgroup v2, whatever the host has.
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .stderr(Stdio::from(console.try_clone()?))
         .stdout(Stdio::from(console));
@@ -248,7 +247,7 @@ fn children(pid: i32) -> Vec<i32> {
     list.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-/// Before that the process is nspawn itself, still at work on the machine's mounts.
+/// Before that the process is nspawn itself, still working on the machine's mounts.
 fn runs_init(pid: i32) -> bool {
     std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("systemd/systemd"))
 }
@@ -258,7 +257,7 @@ fn last_words(console: &Path) -> String {
     let lines: Vec<&str> =
         text.lines().rev().filter(|line| !line.trim().is_empty()).take(5).collect();
     if lines.is_empty() {
-        "it said nothing".to_owned()
+        "it printed nothing".to_owned()
     } else {
         lines.into_iter().rev().collect::<Vec<_>>().join("; ")
     }

@@ -1,6 +1,6 @@
-//! The metadata service, as a server in the real cloud sees it at 169.254.169.254 and at
-//! fe80::a9fe:a9fe. It listens on the bridge's device only, so that several local clouds and a real
-//! cloud's own service do not meet; who asks is told by the address that the request comes from.
+//! The metadata service, at 169.254.169.254 and fe80::a9fe:a9fe like at Hetzner. It listens on the
+//! bridge only, so that several local clouds and a real cloud's own service do not collide. A
+//! request's source address identifies the server.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use super::claim::Place;
+use super::claim::Slot;
 use super::network::{self, METADATA, METADATA_V6};
 use super::tool::During;
 use crate::hypervisor::Failure;
 
-/// What a server may know of itself.
+/// What a server can learn about itself.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) id: u64,
@@ -34,19 +34,19 @@ pub(super) struct Facts {
 /// Finds the server that has an address.
 pub(super) type Lookup = Arc<dyn Fn(IpAddr) -> Option<Facts> + Send + Sync>;
 
-/// Opens the service's sockets: one for IPv4, and one for IPv6 where this host has it.
-pub(super) fn listen(place: Place) -> Result<Vec<TcpListener>, Failure> {
+/// Opens the service's sockets: one for IPv4, and one for IPv6 if this host has it.
+pub(super) fn listen(slot: Slot) -> Result<Vec<TcpListener>, Failure> {
     let v4: SocketAddr = format!("{METADATA}:80").parse().during("open the metadata service")?;
-    let v6 = network::scope(place).map(|scope| SocketAddrV6::new(METADATA_V6, 80, 0, scope).into());
-    [Some(v4), v6].into_iter().flatten().map(|address| open(place, address)).collect()
+    let v6 = network::scope(slot).map(|scope| SocketAddrV6::new(METADATA_V6, 80, 0, scope).into());
+    [Some(v4), v6].into_iter().flatten().map(|address| open(slot, address)).collect()
 }
 
-fn open(place: Place, address: SocketAddr) -> Result<TcpListener, Failure> {
+fn open(slot: Slot, address: SocketAddr) -> Result<TcpListener, Failure> {
     let what = "open the metadata service";
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
         .during(what)?;
     socket.set_reuse_address(true).during(what)?;
-    socket.bind_device(Some(place.bridge().as_bytes())).during(what)?;
+    socket.bind_device(Some(slot.bridge().as_bytes())).during(what)?;
     socket.bind(&address.into()).during(what)?;
     socket.listen(128).during(what)?;
     socket.set_nonblocking(true).during(what)?;
@@ -65,7 +65,7 @@ pub(super) async fn serve(listeners: Vec<TcpListener>, lookup: Lookup) {
             .into_future()
     });
     if let Err(error) = futures::future::try_join_all(served).await {
-        tracing::warn!(%error, "the metadata service ended");
+        tracing::warn!(%error, "the metadata service stopped");
     }
 }
 
@@ -101,7 +101,7 @@ fn asked_by(lookup: &Lookup, peer: SocketAddr) -> Option<Facts> {
     lookup(peer.ip())
 }
 
-/// One key per line; every value is JSON, which is YAML.
+/// One key per line; every value is JSON, which is valid YAML.
 fn yaml(facts: &Facts) -> String {
     let fields = [
         ("availability-zone", json!(facts.availability_zone)),

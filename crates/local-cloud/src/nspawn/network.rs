@@ -1,18 +1,18 @@
 //! The link between this host and its machines: one bridge per local cloud, with the gateway's
-//! address and the metadata service's. Machines cannot talk to each other across the bridge; their
-//! traffic is routed by the host, where the firewall stands (the kernel tracks no connections on a
-//! bridge everywhere).
+//! address and the metadata service's. The bridge isolates the machines from each other; the host
+//! routes their traffic, where the firewall filters it (not every kernel tracks connections on a
+//! bridge).
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
-use super::claim::Place;
+use super::claim::Slot;
 use super::tool::{During, failure, run};
 use crate::hypervisor::Failure;
 
-/// Where the metadata service is, in every machine's view.
+/// Address of the metadata service in every machine.
 pub(super) const METADATA: &str = "169.254.169.254";
-/// The same by IPv6, where cloud-init asks first from 26.1 on.
+/// The same for IPv6, which cloud-init asks first since 26.1.
 pub(super) const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe);
 
 /// A machine's connection to the bridge.
@@ -25,18 +25,18 @@ pub(super) struct Link {
 }
 
 /// Makes the bridge.
-pub(super) async fn make(place: Place) -> Result<(), Failure> {
-    let (bridge, gateway) = (place.bridge(), format!("{}/24", place.gateway()));
+pub(super) async fn make(slot: Slot) -> Result<(), Failure> {
+    let (bridge, gateway) = (slot.bridge(), format!("{}/24", slot.gateway()));
     let metadata = format!("{METADATA}/32");
     let what = "make the machines' network";
     run(what, "ip", &["link", "add", &bridge, "type", "bridge"]).await?;
     for address in [&gateway, &metadata] {
         run(what, "ip", &["address", "add", address, "dev", &bridge]).await?;
     }
-    // Only for packets that come from the machines; the host itself does not become a router.
+    // Only for packets from the machines; the host itself does not become a router.
     std::fs::write(format!("/proc/sys/net/ipv4/conf/{bridge}/forwarding"), "1").during(what)?;
     run(what, "ip", &["link", "set", &bridge, "up"]).await?;
-    if let Some(switch) = ipv6_switch(place) {
+    if let Some(switch) = ipv6_switch(slot) {
         std::fs::write(switch, "0").during(what)?;
         run(what, "ip", &["address", "add", &format!("{METADATA_V6}/64"), "dev", &bridge, "nodad"])
             .await?;
@@ -44,45 +44,44 @@ pub(super) async fn make(place: Place) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The file that turns IPv6 on and off on the bridge, where the kernel has IPv6.
-fn ipv6_switch(place: Place) -> Option<PathBuf> {
-    let switch = PathBuf::from(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", place.bridge()));
+/// The file that switches IPv6 on the bridge, if the kernel has IPv6.
+fn ipv6_switch(slot: Slot) -> Option<PathBuf> {
+    let switch = PathBuf::from(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", slot.bridge()));
     switch.exists().then_some(switch)
 }
 
-/// The number by which addresses that are only valid on the bridge name it; none where the kernel
-/// has no IPv6.
-pub(super) fn scope(place: Place) -> Option<u32> {
-    ipv6_switch(place)?;
+/// The interface number for link-local addresses on the bridge; `None` if the kernel has no IPv6.
+pub(super) fn scope(slot: Slot) -> Option<u32> {
+    ipv6_switch(slot)?;
     let index =
-        std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", place.bridge())).ok()?;
+        std::fs::read_to_string(format!("/sys/class/net/{}/ifindex", slot.bridge())).ok()?;
     index.trim().parse().ok()
 }
 
-/// Removes the bridge, and links of dead machines that the kernel has not come to yet.
-pub(super) async fn remove(place: Place) -> Result<(), Failure> {
+/// Removes the bridge, and links of dead machines that the kernel has not removed yet.
+pub(super) async fn remove(slot: Slot) -> Result<(), Failure> {
     for link in links() {
-        if link.starts_with(&format!("vb-{}", place.machine_prefix())) {
+        if link.starts_with(&format!("vb-{}", slot.machine_prefix())) {
             unlink(&link).await;
         }
     }
-    if !exists(place) {
+    if !exists(slot) {
         return Ok(());
     }
-    run("remove the machines' network", "ip", &["link", "delete", &place.bridge()]).await.map(drop)
+    run("remove the machines' network", "ip", &["link", "delete", &slot.bridge()]).await.map(drop)
 }
 
-/// The bridge is there.
-pub(super) fn exists(place: Place) -> bool {
-    Path::new("/sys/class/net").join(place.bridge()).exists()
+/// Whether the bridge exists.
+pub(super) fn exists(slot: Slot) -> bool {
+    Path::new("/sys/class/net").join(slot.bridge()).exists()
 }
 
-/// Places whose bridge is there.
-pub(super) fn places() -> Vec<Place> {
-    links().iter().filter_map(|link| Place::of(link, "dbcloud")).collect()
+/// Slots whose bridge exists.
+pub(super) fn slots() -> Vec<Slot> {
+    links().iter().filter_map(|link| Slot::of(link, "dbcloud")).collect()
 }
 
-/// Keeps a machine from talking to its neighbours behind the host's back.
+/// Keeps a machine from talking to its neighbors without the host.
 pub(super) async fn isolate(init: i32) -> Result<Link, Failure> {
     let what = "connect the machine";
     // The machine's own sysfs: its end of the pair names the other end by index.
@@ -92,15 +91,8 @@ pub(super) async fn isolate(init: i32) -> Result<Link, Failure> {
     };
     let peer = own("iflink")?;
     let mac = own("address")?;
-    let mac = parse_mac(mac.trim()).ok_or_else(|| {
-        failure(
-            what,
-            format!(
-                "not a hardware address: \
-        {mac}"
-            ),
-        )
-    })?;
+    let mac = parse_mac(mac.trim())
+        .ok_or_else(|| failure(what, format!("not a hardware address: {mac}")))?;
     let index = |link: &str| {
         std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex")).unwrap_or_default()
     };
@@ -125,10 +117,10 @@ pub(super) fn link_local(mac: [u8; 6]) -> Ipv6Addr {
     Ipv6Addr::from((0xfe80_u128 << 112) | u128::from(id))
 }
 
-/// Removes a machine's link. The kernel does so with the last process, but takes its time, and a
+/// Removes a machine's link. The kernel does so after the last process, but with a delay, and a
 /// machine of the same name may be about to start.
 pub(super) async fn unlink(link: &str) {
-    // It fails when the kernel was first.
+    // It fails if the kernel was first.
     let _ = run("remove the machine's link", "ip", &["link", "delete", link]).await;
 }
 
@@ -137,7 +129,8 @@ fn links() -> Vec<String> {
     links.filter_map(|link| link.file_name().into_string().ok()).collect()
 }
 
-/// This host passes other machines' packets on, so that ours can reach what the host reaches.
+/// Whether this host forwards other machines' packets, so that local machines reach what the host
+/// reaches.
 pub(super) fn host_routes() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
 }

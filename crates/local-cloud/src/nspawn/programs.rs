@@ -1,21 +1,20 @@
-//! The programs of the host that machines call, and the Debian packages that provide them. The list
-//! is the one that the scripts install from, so that no program is checked for here and forgotten
-//! there. Runs nothing.
+//! The host's programs that machines need, and the Debian packages that provide them. The scripts
+//! install from the same list, so that the check and the installation agree. Runs nothing.
 
 use std::path::Path;
 
-use super::tool::{FOLDERS, failure};
+use super::tool::{DIRECTORIES, failure};
 use crate::hypervisor::Failure;
 
 /// One program a line: program or file, Debian package, uses.
 const LIST: &str = include_str!("../../../../scripts/lib/programs.txt");
 
-/// What a host has to have.
+/// What the host needs the programs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// The programs that run machines.
+    /// To run machines.
     Machines,
-    /// Those that `dockbridge try` needs besides.
+    /// Besides, for `dockbridge try`.
     Story,
 }
 
@@ -40,12 +39,23 @@ impl Program {
         if self.name.starts_with('/') {
             return Path::new(self.name).exists();
         }
-        FOLDERS.iter().any(|folder| Path::new(folder).join(self.name).exists())
+        DIRECTORIES.iter().any(|directory| Path::new(directory).join(self.name).exists())
     }
 }
 
-/// Refuses a host on which programs are missing, and names them with the packages that bring them.
-/// It takes a few milliseconds, so that it can come before anything is made.
+/// Refuses a host that cannot run machines, and says what to do.
+pub fn check_host() -> Result<(), Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(failure(
+            "real machines",
+            "they need root; run this as root, or use only the API (--machines none)",
+        ));
+    }
+    check(&[Use::Machines])
+}
+
+/// Refuses a host that lacks programs, and names them with their packages. It takes a few
+/// milliseconds, so it can run before anything is created.
 pub fn check(uses: &[Use]) -> Result<(), Failure> {
     let missing: Vec<Program> =
         programs(LIST, uses).filter(|program| !program.is_there()).collect();
@@ -82,7 +92,7 @@ mod tests {
     #[test]
     fn machines_need_what_the_list_says_and_no_more() {
         let list = "# a comment\n\nnft nftables machines,test\n/srv/busybox busybox-static \
-            try\nhcloud hcloud-cli test\n";
+         try\nhcloud hcloud-cli test\n";
         let names = |uses| programs(list, uses).map(|program| program.name).collect::<Vec<_>>();
         assert_eq!(names(&[Use::Machines]), ["nft"]);
         assert_eq!(names(&[Use::Machines, Use::Story]), ["nft", "/srv/busybox"]);
@@ -97,12 +107,12 @@ mod tests {
         );
         assert!(
             all.iter().all(|program| !program.name.contains('*')),
-            "patterns are read by the \
-            scripts only: {all:?}"
+            "patterns are read by the scripts only: {all:?}"
         );
     }
 
-    /// The script also says of each package by which program its absence is seen.
+    /// The script also names a program of each package whose absence shows that the package is
+    /// missing.
     #[test]
     fn the_list_has_what_the_sources_call_and_no_package_can_be_left_out() {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/lib/check-programs");
@@ -115,15 +125,14 @@ mod tests {
     #[test]
     fn a_refusal_names_each_program_and_each_package_once() {
         let program = |name| Program { name, package: "xfsprogs" };
-        let told = refusal(&[
+        let message = refusal(&[
             program("mkfs.xfs"),
             program("xfs_io"),
             Program { name: "sfdisk", package: "fdisk" },
         ]);
         assert_eq!(
-            told,
-            "mkfs.xfs, xfs_io, sfdisk not found; install with: apt-get install \
-            xfsprogs fdisk"
+            message,
+            "mkfs.xfs, xfs_io, sfdisk not found; install with: apt-get install xfsprogs fdisk"
         );
     }
 

@@ -1,7 +1,6 @@
-//! A server's disk as a block device: a sparse file, with a loop device over it where one is
-//! needed. Most servers have none, for their disk is a folder; one appears when the rescue system
-//! boots, and is the server's disk from the moment that something is written to it. Knows nothing
-//! of machines.
+//! A server's disk as a block device: a sparse file, with a loop device on it where one is needed.
+//! Most servers have none, because their disk is a directory. It is created when the rescue system
+//! boots, and is the server's disk once something is written to it. Knows nothing of machines.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,10 +16,10 @@ use crate::hypervisor::Failure;
 const ROOT_TYPES: &[&str] =
     &["4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709", "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"];
 
-/// File systems that a Linux root is looked for in.
+/// File systems that may contain a Linux root.
 const ROOT_FILE_SYSTEMS: &[&str] = &["ext4", "xfs", "btrfs"];
 
-/// What `stat` counts blocks in, in bytes.
+/// Unit of `stat`'s block count, in bytes.
 const STAT_BLOCK: u64 = 512;
 
 #[derive(Debug, Clone)]
@@ -33,7 +32,7 @@ impl RawDisk {
         RawDisk { path }
     }
 
-    /// Something was written to it.
+    /// Whether something was written to it.
     pub(super) fn is_written(&self) -> bool {
         self.weight() > 0
     }
@@ -43,7 +42,7 @@ impl RawDisk {
         std::fs::metadata(&self.path).map_or(0, |metadata| metadata.blocks() * STAT_BLOCK)
     }
 
-    /// Makes it, or lengthens it, to a size in GB.
+    /// Creates it, or lengthens it, to a size in GB.
     pub(super) fn provide(&self, size: u64) -> Result<(), Failure> {
         let file = File::options()
             .create(true)
@@ -58,7 +57,7 @@ impl RawDisk {
         Ok(())
     }
 
-    /// Copies it, holes as holes; nothing happens where there is none.
+    /// Copies it, holes as holes; does nothing if it does not exist.
     pub(super) async fn copy_to(&self, to: &RawDisk) -> Result<(), Failure> {
         if !self.path.exists() {
             return Ok(());
@@ -73,13 +72,13 @@ impl RawDisk {
         run("copy a disk", "cp", &args).await.map(drop)
     }
 
-    /// A loop device over all of it.
+    /// A loop device on all of it.
     pub(super) async fn open(&self) -> Result<Loop, Failure> {
         Loop::over(&self.path, None).await
     }
 
-    /// A loop device over the file system that a Linux could be in, if there is one: the whole
-    /// disk, a root partition, or the largest one that fits.
+    /// A loop device on the file system that may contain a Linux, if there is one: the whole disk,
+    /// a root partition, or the largest suitable one.
     pub(super) async fn open_root(&self) -> Result<Option<Loop>, Failure> {
         for part in self.parts().await {
             if self.has_root_file_system(part).await {
@@ -89,10 +88,10 @@ impl RawDisk {
         Ok(None)
     }
 
-    /// Where to look, best first. Without a partition table it is the whole disk.
+    /// Candidates, best first. Without a partition table it is the whole disk.
     async fn parts(&self) -> Vec<Option<(u64, u64)>> {
         #[derive(Deserialize)]
-        struct Told {
+        struct Output {
             partitiontable: Table,
         }
         #[derive(Deserialize)]
@@ -112,16 +111,11 @@ impl RawDisk {
         fn usual_sector() -> u64 {
             512
         }
-        let told = run(
-            "read the partition \
-            table",
-            "sfdisk",
-            &[Path::new("--json"), &self.path],
-        )
-        .await
-        .ok();
-        let Some(Told { partitiontable: table }) =
-            told.and_then(|told| serde_json::from_str(&told).ok())
+        let json = run("read the partition table", "sfdisk", &[Path::new("--json"), &self.path])
+            .await
+            .ok();
+        let Some(Output { partitiontable: table }) =
+            json.and_then(|json| serde_json::from_str(&json).ok())
         else {
             return vec![None];
         };
@@ -142,7 +136,7 @@ impl RawDisk {
             arguments.extend([format!("--offset={offset}"), format!("--size={length}")]);
         }
         arguments.push(self.path.display().to_string());
-        // It ends with an error where it finds nothing.
+        // blkid fails if it finds nothing.
         let found = run("look for a file system", "blkid", &arguments).await.unwrap_or_default();
         ROOT_FILE_SYSTEMS.contains(&found.trim())
     }
@@ -163,8 +157,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_root_is_found_on_the_whole_disk_and_in_the_right_partition() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("disk.img");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk.img");
         let disk = RawDisk::at(path.clone());
         assert!(!disk.is_written());
         disk.provide(1).unwrap();
@@ -177,14 +171,13 @@ mod tests {
 
         run("truncate", &["-s", "0", name]);
         disk.provide(1).unwrap();
-        let table = folder.path().join("table");
+        let table = directory.path().join("table");
         let root = "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709";
         std::fs::write(
             &table,
             format!(
                 "label: gpt\nsize=1MiB, \
-                type=21686148-6449-6E6F-744E-656564454649\nsize=600MiB\nsize=200MiB, \
-                type={root}\n"
+                 type=21686148-6449-6E6F-744E-656564454649\nsize=600MiB\nsize=200MiB, type={root}\n"
             ),
         )
         .unwrap();

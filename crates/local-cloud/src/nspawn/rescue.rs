@@ -1,5 +1,5 @@
-//! The rescue system: the base system with a fresh layer over it, which lets in who holds the given
-//! keys and is thrown away at the next boot. No cloud-init and no docker run in it.
+//! The rescue system: the base system below a fresh layer, which admits the given keys and is
+//! discarded at the next boot. It runs neither cloud-init nor docker.
 
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -8,35 +8,36 @@ use super::sshd;
 use super::tool::During;
 use crate::hypervisor::Failure;
 
-/// What a machine of the base system runs and a rescue system does not.
+/// Units that a machine runs and a rescue system does not.
 const MASKED: &[&str] = &["docker.service", "docker.socket", "containerd.service"];
 
-/// The layers of one.
+/// Its layers.
 #[derive(Debug, Clone)]
 pub(super) struct Layers {
     pub(super) upper: PathBuf,
     pub(super) work: PathBuf,
 }
 
-/// Makes a fresh one.
-pub(super) fn make(folder: &Path, keys: &[String]) -> Result<Layers, Failure> {
+/// Creates it.
+pub(super) fn make(directory: &Path, keys: &[String]) -> Result<Layers, Failure> {
     let what = "make the rescue system";
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).during(what)?;
+    if directory.exists() {
+        std::fs::remove_dir_all(directory).during(what)?;
     }
-    let layers = Layers { upper: folder.join("upper"), work: folder.join("work") };
+    let layers = Layers { upper: directory.join("upper"), work: directory.join("work") };
     std::fs::create_dir_all(&layers.work).during(what)?;
     let mut private = std::fs::DirBuilder::new();
-    // The mode of a folder in the upper layer is the one that counts.
+    // The mode of a directory in the upper layer is the effective one.
     private.recursive(true).mode(0o700).create(layers.upper.join("root/.ssh")).during(what)?;
     for open in ["", "etc", "etc/cloud", "etc/systemd", "etc/systemd/network", "etc/systemd/system"]
     {
-        let folder = layers.upper.join(open);
-        std::fs::create_dir_all(&folder).during(what)?;
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).during(what)?;
+        let directory = layers.upper.join(open);
+        std::fs::create_dir_all(&directory).during(what)?;
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755))
+            .during(what)?;
     }
     let keys: String = keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-    // As cloud-init would set it.
+    // As cloud-init would configure it.
     let network = "[Match]\nName=host0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n";
     for (path, content) in [
         ("root/.ssh/authorized_keys", keys.as_str()),

@@ -1,5 +1,5 @@
-//! What cloud-init finds in a server: the NoCloud seed. Keys for root come by the metadata, as from
-//! the cloud's own data source, so that the user-data stays what the client sent.
+//! What cloud-init finds in a server: the NoCloud seed. Root's keys are in the metadata, as with
+//! Hetzner's data source, so that the user data stays what the client sent.
 
 use base64::Engine;
 use serde_json::json;
@@ -8,10 +8,16 @@ use super::disk::{Disk, Record};
 use super::tool::During;
 use crate::hypervisor::Failure;
 
-/// Writes the seed of a server. JSON is YAML.
+/// Writes the seed of a server. JSON is valid YAML.
 pub(super) fn write(disk: &Disk, record: &Record) -> Result<(), Failure> {
-    let meta_data = json!({ "instance-id": record.id.to_string(), "local-hostname": record.name, "public-keys": record.ssh_keys });
-    let network = json!({ "version": 1, "config": [{ "type": "physical", "name": "host0", "subnets": [{ "type": "dhcp4" }] }] });
+    let meta_data = json!({
+        "instance-id": record.id.to_string(),
+        "local-hostname": record.name,
+        "public-keys": record.ssh_keys,
+    });
+    let interface =
+        json!({ "type": "physical", "name": "host0", "subnets": [{ "type": "dhcp4" }] });
+    let network = json!({ "version": 1, "config": [interface] });
     let user_data = record.user_data.as_deref().map(decoded).unwrap_or_default();
     let files = [
         ("meta-data", meta_data.to_string().into_bytes()),
@@ -19,16 +25,14 @@ pub(super) fn write(disk: &Disk, record: &Record) -> Result<(), Failure> {
         ("user-data", user_data),
     ];
     for (name, bytes) in files {
-        std::fs::write(disk.seed().join(name), bytes).during(format!(
-            "write the {name} of the \
-            server"
-        ))?;
+        std::fs::write(disk.seed().join(name), bytes)
+            .during(format!("write the {name} of the server"))?;
     }
     Ok(())
 }
 
-/// The cloud's data source in cloud-init takes base64 off by itself; it is how clients send
-/// compressed user-data.
+/// cloud-init's data source for Hetzner decodes base64 itself; clients send compressed user data
+/// in it.
 fn decoded(user_data: &str) -> Vec<u8> {
     let compact: String = user_data.split_whitespace().collect();
     match base64::engine::general_purpose::STANDARD.decode(&compact) {

@@ -1,93 +1,53 @@
-//! One server over its life: powered on and off, rebooting by itself, with volumes coming and
-//! going. Everything that changes its power or its volumes goes through one lock here, because a
-//! machine also acts by itself while the API's locks are open.
+//! One server over its life: powered on and off, rebooting by itself, with volumes attached and
+//! detached. All changes of its power or its volumes take one lock here, because a machine also
+//! acts by itself while the API's locks are open.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 
-use super::claim::Place;
+use super::claim::Slot;
 use super::disk::{self, Disk};
-use super::machine::{self, Boot, Booted, Machine, Root, Starter};
+use super::machine::{self, Boot, Booted, Root, Starter};
+use super::power::{Attached, Power, Running};
 use super::tool::failure;
 use super::volume::{Loop, Volume};
-use super::{cgroup, device, initramfs, network, rescue, seed, usage};
+use super::{device, initramfs, network, rescue, seed, usage};
 use crate::hypervisor::{Event, Failure, Rescue, Usage};
 
-/// A killed machine that is not gone by then hangs in the kernel; seen are 0.1 s.
-const DEATH_LIMIT: Duration = Duration::from_secs(15);
-
-/// `/dev/sda` is the disk itself in the real cloud, which takes 16 volumes.
+/// At Hetzner `/dev/sda` is the disk itself, and a server takes 16 volumes.
 const NODES: std::ops::RangeInclusive<char> = 'b'..='q';
 
-/// The disk that is shown in place of another; its serial is nobody's id.
-const STRANGER: (char, u64) = ('z', 1);
+/// Node and serial of the disk that is shown in place of a volume; the serial belongs to no
+/// volume.
+const WRONG_DISK: (char, u64) = ('z', 1);
 
 /// What all servers of a local cloud share.
 #[derive(Debug)]
 pub(super) struct Site {
-    pub(super) place: Place,
+    pub(super) slot: Slot,
     pub(super) state: PathBuf,
     pub(super) starter: Starter,
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
-/// A server.
 #[derive(Debug)]
 pub(super) struct Server {
     record: Mutex<disk::Record>,
     pub(super) disk: Disk,
     site: Arc<Site>,
-    /// What boots next instead of the disk.
+    /// The rescue system that boots next instead of the disk.
     rescue: Mutex<Option<Rescue>>,
     /// Hardware address of its network interface, since its first start.
     mac: Mutex<Option<[u8; 6]>>,
     power: tokio::sync::Mutex<Power>,
 }
 
-#[derive(Debug, Default)]
-struct Power {
-    running: Option<Running>,
-    volumes: BTreeMap<u64, Attached>,
-    stranger: Option<Loop>,
-    boots: u64,
-}
-
-#[derive(Debug)]
-struct Running {
-    /// None where the disk holds nothing that boots: it is on, and does nothing.
-    machine: Option<Machine>,
-    boot: u64,
-    gone: watch::Receiver<bool>,
-    name: String,
-    /// The host's end of its network link.
-    link: Option<network::Link>,
-    /// The server's own disk where it is a block device: as the rescue system sees it, or what the
-    /// root is mounted from.
-    disk: Option<Loop>,
-}
-
-impl Running {
-    fn init(&self) -> Option<i32> {
-        self.machine.as_ref().map(|machine| machine.init)
-    }
-}
-
-#[derive(Debug)]
-struct Attached {
-    node: char,
-    /// There while the machine runs.
-    device: Option<Loop>,
-}
-
 impl Server {
-    /// A server that is off, with the volumes that it had.
+    /// A server that is off, with its volumes.
     pub(super) fn new(site: Arc<Site>, record: disk::Record, volumes: &[u64]) -> Server {
         let disk = Disk::of(&site.state, record.id);
         let volumes = volumes
@@ -106,12 +66,12 @@ impl Server {
         }
     }
 
-    /// What is remembered of it.
+    /// Its saved record.
     pub(super) fn record(&self) -> disk::Record {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes what is remembered of it.
+    /// Changes its saved record.
     pub(super) fn remember(&self, change: impl FnOnce(&mut disk::Record)) -> Result<(), Failure> {
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut record);
@@ -123,7 +83,7 @@ impl Server {
         *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What boots next instead of the disk, once.
+    /// The rescue system to boot next instead of the disk, once.
     pub(super) fn set_rescue(&self, rescue: Option<Rescue>) {
         *self.rescue.lock().unwrap_or_else(PoisonError::into_inner) = rescue;
     }
@@ -137,14 +97,14 @@ impl Server {
         self.boot(&mut power).await
     }
 
-    /// What it has used; nothing is known while it is off, or goes on or off.
+    /// What it has used; `None` while it is off or changing power.
     pub(super) fn usage(&self) -> Option<Usage> {
         let power = self.power.try_lock().ok()?;
         let running = power.running.as_ref().filter(|running| running.machine.is_some())?;
         Some(usage::of(&running.name, running.link.as_ref().map(|link| link.name.as_str())))
     }
 
-    /// Asks its system to end.
+    /// Asks its system to power off.
     pub(super) async fn shutdown(&self) -> Result<(), Failure> {
         match &self.power.lock().await.running {
             Some(Running { machine: Some(machine), .. }) => machine.press_power_button(),
@@ -152,7 +112,7 @@ impl Server {
         }
     }
 
-    /// Pulls the plug: what it had not written to its volumes is lost.
+    /// Cuts the power: data that it had not written to its volumes is lost.
     pub(super) async fn power_off(&self) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
         let loops: Vec<u32> = power
@@ -172,13 +132,13 @@ impl Server {
         off
     }
 
-    /// Ends it at once, but nothing that it wrote is lost: for the end of the local cloud, which is
-    /// no accident in the machine's life.
+    /// Stops it at once without losing data: for the end of the local cloud, which is no power
+    /// cut.
     pub(super) async fn end(&self) -> Result<(), Failure> {
         self.power.lock().await.off().await
     }
 
-    /// Gives it a volume.
+    /// Attaches a volume.
     pub(super) async fn attach(&self, volume: &Volume) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
         let taken: Vec<char> = power.volumes.values().map(|volume| volume.node).collect();
@@ -189,7 +149,12 @@ impl Server {
             (std::collections::btree_map::Entry::Vacant(entry), Some(node)) => {
                 entry.insert(Attached { node, device: None })
             }
-            _ => return Err(failure("attach the volume", "the server has as many as it can have")),
+            _ => {
+                return Err(failure(
+                    "attach the volume",
+                    "the server has the maximum number of volumes",
+                ));
+            }
         };
         let plugged = match init {
             Some(init) if attached.device.is_none() => attached.plug(init, volume).await,
@@ -209,20 +174,20 @@ impl Server {
         }
     }
 
-    /// Shows it a blank disk under the name of a volume.
-    pub(super) async fn show_stranger(&self, volume: u64) -> Result<(), Failure> {
+    /// Shows a blank disk under the name of a volume.
+    pub(super) async fn show_wrong_disk(&self, volume: u64) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
         let Some(init) = power.running.as_ref().and_then(Running::init) else { return Ok(()) };
-        let (node, serial) = STRANGER;
+        let (node, serial) = WRONG_DISK;
         let bytes = Volume::of(&self.site.state.join("strangers"), self.record().id);
         bytes.make(1, None).await?;
         let device = bytes.open().await?;
         device::plug_as(init, node, &device, serial, volume).await?;
-        power.stranger = Some(device);
+        power.wrong_disk = Some(device);
         Ok(())
     }
 
-    /// Takes a volume away.
+    /// Detaches a volume.
     pub(super) async fn detach(&self, volume: u64) -> Result<(), Failure> {
         let mut power = self.power.lock().await;
         let init = power.running.as_ref().and_then(Running::init);
@@ -233,7 +198,7 @@ impl Server {
         }
     }
 
-    /// Shows it the new size of a volume.
+    /// Shows the new size of a volume.
     pub(super) async fn refresh(&self, volume: u64) -> Result<(), Failure> {
         match self
             .power
@@ -249,12 +214,12 @@ impl Server {
     }
 
     async fn boot(self: &Arc<Self>, power: &mut Power) -> Result<(), Failure> {
-        let (record, place) = (self.record(), self.site.place);
+        let (record, slot) = (self.record(), self.site.slot);
         seed::write(&self.disk, &record)?;
         let (root, disk) = self.root(&record).await?;
         power.boots += 1;
         let (number, (ended, gone)) = (power.boots, watch::channel(false));
-        let name = format!("{}{}", place.machine_prefix(), record.id);
+        let name = format!("{}{}", slot.machine_prefix(), record.id);
         let mut running =
             Running { machine: None, boot: number, gone, name: name.clone(), link: None, disk };
         let Some(root) = root else {
@@ -266,7 +231,7 @@ impl Server {
             name,
             root,
             disk: self.disk.clone(),
-            bridge: place.bridge(),
+            bridge: slot.bridge(),
             resolver: network::host_routes(),
         };
         let (machine, child) = match self.site.starter.boot(&boot).await? {
@@ -288,7 +253,7 @@ impl Server {
         furnished
     }
 
-    /// What a machine gets from outside as soon as its init runs.
+    /// Connects the network and the disks as soon as the machine's init runs.
     async fn furnish(&self, power: &mut Power, init: i32, shows_disk: bool) -> Result<(), Failure> {
         let link = network::isolate(init).await?;
         // Before it asks for an address.
@@ -298,7 +263,7 @@ impl Server {
             running.link = Some(link);
             match &running.disk {
                 Some(disk) if shows_disk => device::plug_disk(init, disk).await?,
-                // The mount holds the device from here.
+                // The mount keeps the device from here.
                 _ => running.disk = None,
             }
         }
@@ -308,8 +273,7 @@ impl Server {
         Ok(())
     }
 
-    /// What boots next, with the device that it needs: nothing, if the disk holds nothing that
-    /// could.
+    /// What boots next, with the device that it needs; `None` if the disk has no bootable system.
     async fn root(&self, record: &disk::Record) -> Result<(Option<Root>, Option<Loop>), Failure> {
         let rescue = self.rescue.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (raw, base) = (self.disk.raw(), record.base.clone());
@@ -326,8 +290,8 @@ impl Server {
         Ok((device.as_ref().map(|device| Root::Device(device.path.clone())), device))
     }
 
-    /// What follows when a machine ended without having been powered off: it comes up again if its
-    /// system asked for that.
+    /// Handles the end of a machine that was not powered off: it starts again if its system asked
+    /// for a reboot.
     fn ended(self: Arc<Self>, boot: u64, code: Option<i32>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let mut power = self.power.lock().await;
@@ -345,62 +309,14 @@ impl Server {
                         }
                         return;
                     }
-                    Err(failure) => tracing::warn!(server = id, %failure, "the server does not \
-                        come up again"),
+                    Err(failure) => {
+                        tracing::warn!(server = id, %failure, "the server does not reboot")
+                    }
                 }
             }
-            // Nobody listens any more when the local cloud ends.
+            // The receiver is gone when the local cloud closes.
             let _ = self.site.events.send(Event::Stopped(id));
         })
-    }
-}
-
-impl Power {
-    async fn off(&mut self) -> Result<(), Failure> {
-        if let Some(running) = &self.running
-            && let Some(machine) = &running.machine
-        {
-            machine.pull_plug()?;
-            let mut gone = running.gone.clone();
-            timeout(DEATH_LIMIT, gone.wait_for(|gone| *gone))
-                .await
-                .map_err(|_| {
-                    failure(
-                        "pull the plug",
-                        format!(
-                            "the machine is not gone after \
-                    {DEATH_LIMIT:?}"
-                        ),
-                    )
-                })?
-                .ok();
-        }
-        self.forget_machine().await;
-        Ok(())
-    }
-
-    async fn forget_machine(&mut self) {
-        if let Some(running) = self.running.take() {
-            if let Some(link) = running.link {
-                network::unlink(&link.name).await;
-            }
-            if let Err(failure) = cgroup::remove(&running.name).await {
-                tracing::warn!(%failure, "something is left of a machine");
-            }
-        }
-        self.stranger = None;
-        for volume in self.volumes.values_mut() {
-            volume.device = None;
-        }
-    }
-}
-
-impl Attached {
-    async fn plug(&mut self, init: i32, volume: &Volume) -> Result<(), Failure> {
-        let device = volume.open().await?;
-        device::plug(init, self.node, &device, volume.id).await?;
-        self.device = Some(device);
-        Ok(())
     }
 }
 

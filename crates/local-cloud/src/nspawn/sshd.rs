@@ -1,5 +1,5 @@
-//! What starts sshd on a machine. The base system starts it by its socket; this makes the
-//! difference in a layer over the base. Knows nothing of servers.
+//! What starts sshd on a machine. The base system uses a socket; this layer over the base changes
+//! that. Knows nothing of servers.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::tool::During;
 use crate::hypervisor::Failure;
 
-/// Links below `/etc/systemd/system`. The one below `ssh.service.requires` takes back what the
+/// Links below `/etc/systemd/system`. The one below `ssh.service.requires` cancels what the
 /// socket's unit has put there.
 const BY_SERVICE: &[(&str, &str)] = &[
     ("ssh.socket", "/dev/null"),
@@ -15,17 +15,17 @@ const BY_SERVICE: &[(&str, &str)] = &[
     ("multi-user.target.wants/ssh.service", "/usr/lib/systemd/system/ssh.service"),
 ];
 
-/// Lets sshd start at boot on what has this layer.
+/// Starts sshd at boot on a system with this layer.
 pub(super) fn start_at_boot(upper: &Path) -> Result<(), Failure> {
     let what = "let sshd start at boot";
     for (link, target) in BY_SERVICE {
-        let mut folder = upper.to_owned();
+        let mut directory = upper.to_owned();
         for name in Path::new("etc/systemd/system").join(link).parent().into_iter().flatten() {
-            folder.push(name);
-            if !folder.is_dir() {
-                std::fs::create_dir(&folder).during(what)?;
-                // The mode of a folder in the upper layer is the one that counts.
-                std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))
+            directory.push(name);
+            if !directory.is_dir() {
+                std::fs::create_dir(&directory).during(what)?;
+                // The mode of a directory in the upper layer is the effective one.
+                std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755))
                     .during(what)?;
             }
         }

@@ -1,5 +1,4 @@
-//! Calls to the host's own tools. Knows how to run one and to tell what it said; not what any of
-//! them is for.
+//! Calls the host's own tools and reports their output. Does not know what any of them is for.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -7,33 +6,20 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::programs::{self, Use};
 use crate::hypervisor::Failure;
 
-/// Administration tools stand in the sbin folders, which a login shell of a desktop may lack.
-pub(super) const FOLDERS: &[&str] =
+/// Administration tools are in the sbin directories, which a desktop's search path may lack.
+pub(super) const DIRECTORIES: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Refuses a host that cannot carry machines, with what to do about it.
-pub fn check_host() -> Result<(), Failure> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(failure(
-            "real machines",
-            "they need root; run this as root, or use the API \
-            alone (--machines none)",
-        ));
-    }
-    programs::check(&[Use::Machines])
-}
-
-/// A failure in words.
+/// A failure with its cause.
 pub(super) fn failure(what: impl Into<String>, cause: impl ToString) -> Failure {
     Failure { what: what.into(), cause: cause.to_string() }
 }
 
-/// Turns any error into a [`Failure`] that says what was tried.
+/// Turns any error into a [`Failure`] that says what was attempted.
 pub(super) trait During<T> {
-    /// Says what was tried.
+    /// Says what was attempted.
     fn during(self, what: impl Into<String>) -> Result<T, Failure>;
 }
 
@@ -43,19 +29,19 @@ impl<T, E: std::fmt::Display> During<T> for Result<T, E> {
     }
 }
 
-/// A command with a search path that holds the administration tools, and without our standard
+/// A command with the administration tools in its search path, and without this process's standard
 /// input.
 pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command
-        .env("PATH", FOLDERS.join(":"))
+        .env("PATH", DIRECTORIES.join(":"))
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
 }
 
-/// Runs a tool to its end and returns what it printed.
+/// Runs a tool to its end and returns its output.
 pub(super) async fn run<S: AsRef<OsStr>>(
     what: &str,
     program: &str,
@@ -64,7 +50,7 @@ pub(super) async fn run<S: AsRef<OsStr>>(
     finish(what, program, command(program).args(args).output().await)
 }
 
-/// Like [`run`], with something on its standard input.
+/// Like [`run`], with input.
 pub(super) async fn feed<S: AsRef<OsStr>>(
     what: &str,
     program: &str,
@@ -79,14 +65,14 @@ pub(super) async fn feed<S: AsRef<OsStr>>(
         .spawn()
         .during(format!("{what}: {program}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A tool that dies before it has read all says why on stderr; that is worth more than the
-        // broken pipe.
+        // A tool that dies before it has read all input says why on stderr, which is more useful
+        // than the broken pipe.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
     finish(what, program, child.wait_with_output().await)
 }
 
-/// What a tool printed, or a failure with its last words.
+/// A tool's output, or a failure with its last lines.
 pub(super) fn finish(
     what: &str,
     program: &str,

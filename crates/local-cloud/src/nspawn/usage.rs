@@ -1,6 +1,6 @@
-//! What a machine has used, from the files of the kernel: times and disk traffic of the processes
-//! in its control group, and the counters of its network link. Processes that ended count through
-//! the parent that waited for them.
+//! What a machine has used, from kernel files: CPU time and disk traffic of the processes in its
+//! control group, and the counters of its network link. Processes that ended count through the
+//! parent that waited for them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::cgroup;
 use crate::hypervisor::Usage;
 
-/// Of the machine of this name, with the host's end of its network link.
+/// Usage of the machine of this name, with the host's end of its network link.
 pub(super) fn of(name: &str, link: Option<&str>) -> Usage {
     let mut usage = Usage::default();
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     for process in cgroup::processes(name) {
-        let folder = Path::new("/proc").join(process.to_string());
-        // A process may end between the two looks.
-        let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        let directory = Path::new("/proc").join(process.to_string());
+        // A process may end between two reads.
+        let read = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap_or_default();
         usage.cpu += Duration::from_millis(ticks(&read("stat")) * 1000 / per_second);
         let io = read("io");
         usage.disk_read += field(&io, "read_bytes: ");
@@ -37,8 +37,8 @@ pub(super) fn of(name: &str, link: Option<&str>) -> Usage {
     usage
 }
 
-/// User and system time of a process and of the children that it waited for: fields 14 to 17 of its
-/// `stat`. The second field is its name in parentheses, which may have spaces.
+/// User and system time of a process and of the children that it waited for: fields 14 to 17 of
+/// its `stat`. The second field is its name in parentheses, which may contain spaces.
 fn ticks(stat: &str) -> u64 {
     let Some((_, fields)) = stat.rsplit_once(')') else { return 0 };
     fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()

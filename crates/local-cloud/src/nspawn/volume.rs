@@ -1,5 +1,5 @@
-//! The bytes of a volume: a sparse file in the state folder, and the loop device that gives it to a
-//! machine. Knows nothing of how a machine sees it.
+//! The data of a volume: a sparse file in the state directory, and the loop device that connects
+//! it to a machine. Does not know how a machine sees it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::tool::{During, failure, run};
 use crate::hypervisor::{Failure, Format};
 
-/// What is remembered of a volume beside its bytes.
+/// The saved record of a volume.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct Record {
     /// Where it is attached.
@@ -20,30 +20,31 @@ pub(super) struct Record {
 #[derive(Debug, Clone)]
 pub(super) struct Volume {
     pub(super) id: u64,
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Volume {
     pub(super) fn of(state: &Path, id: u64) -> Volume {
-        Volume { id, folder: state.join("volumes") }
+        Volume { id, directory: state.join("volumes") }
     }
 
     fn image(&self) -> PathBuf {
-        self.folder.join(format!("{}.img", self.id))
+        self.directory.join(format!("{}.img", self.id))
     }
 
     fn note(&self) -> PathBuf {
-        self.folder.join(format!("{}.json", self.id))
+        self.directory.join(format!("{}.json", self.id))
     }
 
-    /// Makes it; one that is there already is left as it is. The bytes appear under their name only
-    /// when the file system is complete.
+    /// Creates it; an existing one stays as it is. The file gets its name only when the file
+    /// system is complete.
     pub(super) async fn make(&self, size: u64, format: Option<Format>) -> Result<(), Failure> {
         if self.image().exists() {
             return Ok(());
         }
-        std::fs::create_dir_all(&self.folder).during(format!("make {}", self.folder.display()))?;
-        let raw = self.folder.join(format!("{}.new", self.id));
+        std::fs::create_dir_all(&self.directory)
+            .during(format!("make {}", self.directory.display()))?;
+        let raw = self.directory.join(format!("{}.new", self.id));
         let file = File::create(&raw).during("make a volume")?;
         file.set_len(bytes(size)).during("make a volume")?;
         drop(file);
@@ -65,7 +66,7 @@ impl Volume {
         std::fs::rename(&raw, self.image()).during("make a volume")
     }
 
-    /// Lengthens the file; a loop device over it has to be told.
+    /// Lengthens the file; a loop device on it must be refreshed.
     pub(super) fn grow(&self, size: u64) -> Result<(), Failure> {
         let file = File::options().write(true).open(self.image()).during("open the volume")?;
         let now = file.metadata().during("look at the volume")?.len();
@@ -76,7 +77,7 @@ impl Volume {
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {
-        for path in [self.image(), self.note(), self.folder.join(format!("{}.new", self.id))] {
+        for path in [self.image(), self.note(), self.directory.join(format!("{}.new", self.id))] {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(failure("remove the volume", error));
@@ -88,17 +89,17 @@ impl Volume {
     }
 
     pub(super) fn write(&self, record: &Record) -> Result<(), Failure> {
-        let text = serde_json::to_vec(record).during("write down the volume")?;
-        std::fs::write(self.note(), text).during("write down the volume")
+        let text = serde_json::to_vec(record).during("save the volume's record")?;
+        std::fs::write(self.note(), text).during("save the volume's record")
     }
 
-    /// Puts a loop device over it.
+    /// Attaches a loop device to it.
     pub(super) async fn open(&self) -> Result<Loop, Failure> {
         Loop::over(&self.image(), None).await
     }
 }
 
-/// The volumes that the state folder holds.
+/// The volumes in the state directory.
 pub(super) fn records(state: &Path) -> Vec<(u64, Record)> {
     let files = std::fs::read_dir(state.join("volumes")).into_iter().flatten().flatten();
     let volume = |id: u64| {
@@ -112,7 +113,7 @@ pub(super) fn records(state: &Path) -> Vec<(u64, Record)> {
         .collect()
 }
 
-/// A loop device that lives as long as this, or as long as a machine has it mounted.
+/// A loop device that lives as long as this value, or while a machine has it mounted.
 #[derive(Debug)]
 pub(super) struct Loop {
     pub(super) number: u32,
@@ -121,7 +122,7 @@ pub(super) struct Loop {
 }
 
 impl Loop {
-    /// Puts one over a file, or over a part of it: offset and length in bytes.
+    /// Attaches one to a file, or to a part of it: offset and length in bytes.
     pub(super) async fn over(image: &Path, part: Option<(u64, u64)>) -> Result<Loop, Failure> {
         let mut arguments = vec!["--find".to_owned(), "--show".to_owned()];
         if let Some((offset, length)) = part {
@@ -131,15 +132,10 @@ impl Loop {
         let said = run("open a loop device", "losetup", &arguments).await?;
         let path = PathBuf::from(said.trim());
         let device = File::open(&path).during(format!("open {}", path.display()))?;
-        // From here the kernel takes the device down by itself when nobody has it open any more,
-        // whatever becomes of this process.
-        run(
-            "hand the loop device to the \
-            kernel",
-            "losetup",
-            &[Path::new("--detach"), &path],
-        )
-        .await?;
+        // From here the kernel removes the device when it is no longer open, whatever happens to
+        // this process.
+        run("hand the loop device to the kernel", "losetup", &[Path::new("--detach"), &path])
+            .await?;
         let number = path
             .to_string_lossy()
             .trim_start_matches("/dev/loop")
@@ -148,11 +144,10 @@ impl Loop {
         Ok(Loop { number, path, _device: device })
     }
 
-    /// Makes it see the new length of its file.
+    /// Updates it to the new length of its file.
     pub(super) async fn refresh(&self) -> Result<(), Failure> {
         run(
-            "tell the loop device its \
-            size",
+            "update the size of the loop device",
             "losetup",
             &[Path::new("--set-capacity"), &self.path],
         )

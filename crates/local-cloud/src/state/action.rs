@@ -1,28 +1,28 @@
-//! Actions: what was asked for, how far it is, what came of it.
+//! Actions: their command, progress and result.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Id, Resource};
+use super::ids::{Id, Resource};
 
-/// One action as the API tells it.
+/// One action as the API reports it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Action {
     pub(crate) id: Id,
     pub(crate) command: String,
     pub(crate) resources: Vec<Resource>,
     pub(crate) progress: Progress,
-    /// When it was asked for.
+    /// When it was requested.
     pub(crate) started: Timestamp,
     pub(crate) finished: Option<Timestamp>,
-    /// When its own turn came, and how long it is expected to take.
+    /// When it began to run, and its expected duration.
     #[serde(skip)]
     pub(crate) begun: Option<(Timestamp, Duration)>,
 }
 
-/// Where an action stands.
+/// The progress of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Progress {
@@ -31,7 +31,7 @@ pub(crate) enum Progress {
     Error(ActionError),
 }
 
-/// Why an action ended without success.
+/// Why an action failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ActionError {
     pub(crate) code: String,
@@ -43,7 +43,7 @@ impl ActionError {
         ActionError { code: code.to_owned(), message: message.into() }
     }
 
-    /// The code for everything that has no better one.
+    /// For failures without a better code.
     pub(crate) fn failed(message: impl Into<String>) -> ActionError {
         ActionError::new("action_failed", message)
     }
@@ -70,7 +70,7 @@ impl Action {
         };
     }
 
-    /// 0 until its turn, then as much of the expected time as has passed, 100 when it ended.
+    /// 0 until it runs, then the share of the expected time that has passed, 100 at the end.
     pub(crate) fn percent(&self, now: Timestamp) -> u8 {
         match (&self.progress, self.begun) {
             (Progress::Running, None) => 0,

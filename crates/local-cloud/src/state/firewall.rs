@@ -1,13 +1,12 @@
-//! Firewalls: their rules, what they are applied to, and which rules that makes for one server.
+//! Firewalls: their rules and their targets. `firewall_targets` derives the rules of one server.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::labels::{Labels, Selector};
-use super::{Id, Project};
-use crate::hypervisor::InboundRule;
+use super::ids::Id;
+use super::labels::Labels;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Firewall {
@@ -21,7 +20,7 @@ pub(crate) struct Firewall {
     pub(crate) targets: BTreeSet<Target>,
 }
 
-/// A rule as it was given.
+/// A rule as the client sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
@@ -54,12 +53,12 @@ pub(crate) enum Protocol {
     Gre,
 }
 
-/// What a firewall is applied to.
+/// What a firewall applies to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
     Server(Id),
-    /// All servers whose labels match, now and later.
+    /// All servers with matching labels, now and later.
     Selector(String),
 }
 
@@ -84,50 +83,6 @@ pub(crate) fn parse_ports(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.parse().ok()?, last.parse().ok()?);
     (first >= 1 && first <= last).then_some((first, last))
-}
-
-impl Project {
-    /// The firewalls that should be on a server.
-    pub(crate) fn wanted_firewalls(&self, server: Id) -> BTreeSet<Id> {
-        let Some(server) = self.servers.get(&server) else { return BTreeSet::new() };
-        let reaches = |target: &Target| match target {
-            Target::Server(id) => *id == server.id,
-            Target::Selector(text) => {
-                Selector::parse(text).is_ok_and(|s| s.matches(&server.labels))
-            }
-        };
-        self.firewalls.values().filter(|f| f.targets.iter().any(reaches)).map(|f| f.id).collect()
-    }
-
-    /// What the machine has to admit under these firewalls; `None` when there is no firewall at
-    /// all.
-    pub(crate) fn inbound_rules(&self, firewalls: &BTreeSet<Id>) -> Option<Vec<InboundRule>> {
-        if firewalls.is_empty() {
-            return None;
-        }
-        let rules = firewalls.iter().filter_map(|id| self.firewalls.get(id)).flat_map(|f| &f.rules);
-        let inbound = rules.filter(|r| r.direction == Direction::In);
-        let admitted = inbound.map(|r| InboundRule {
-            protocol: r.protocol.name().to_owned(),
-            ports: r.port.as_deref().and_then(parse_ports),
-            sources: r.source_ips.clone(),
-        });
-        Some(admitted.collect())
-    }
-
-    /// Which of the wanted firewalls are not in force as they are now, and which are but should not
-    /// be.
-    pub(crate) fn firewall_differences(&self, server: Id) -> (Vec<Id>, Vec<Id>) {
-        let Some(record) = self.servers.get(&server) else { return (Vec::new(), Vec::new()) };
-        let wanted = self.wanted_firewalls(server);
-        let in_force = |id: &Id| {
-            record.firewalls.get(id).copied().flatten()
-                == self.firewalls.get(id).map(|f| f.revision)
-        };
-        let missing = wanted.iter().copied().filter(|id| !in_force(id)).collect();
-        let surplus = record.firewalls.keys().copied().filter(|id| !wanted.contains(id)).collect();
-        (missing, surplus)
-    }
 }
 
 #[cfg(test)]

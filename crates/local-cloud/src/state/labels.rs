@@ -1,19 +1,19 @@
-//! Labels and label selectors, by the grammar of the API's documentation.
+//! Labels and label selectors, in the grammar of the API's documentation.
 
 use std::collections::BTreeMap;
 
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// The longest name or value.
-const LONGEST: usize = 63;
+/// Maximum length of a name or value.
+const MAX_LENGTH: usize = 63;
 
-/// The longest prefix of a key.
-const LONGEST_PREFIX: usize = 253;
+/// Maximum length of a key's prefix.
+const MAX_PREFIX: usize = 253;
 
-/// Keys under this prefix belong to the cloud itself.
+/// Keys with this prefix belong to the cloud itself.
 const RESERVED: &str = "hetzner.cloud";
 
-/// Tells what is wrong with a label, if anything is.
+/// The problem of a label, if it has one.
 pub(crate) fn check(key: &str, value: &str) -> Result<(), String> {
     check_key(key)?;
     if key
@@ -40,7 +40,7 @@ fn check_key(key: &str) -> Result<(), String> {
 /// Letters and digits at both ends, `-`, `_` and `.` inside.
 fn is_name(text: &str) -> bool {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= LONGEST
+    text.len() <= MAX_LENGTH
         && ends(text.chars().next())
         && ends(text.chars().last())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
@@ -50,15 +50,15 @@ fn is_name(text: &str) -> bool {
 fn is_prefix(text: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
-            && part.len() <= LONGEST
+            && part.len() <= MAX_LENGTH
             && !part.starts_with('-')
             && !part.ends_with('-')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
-    text.len() <= LONGEST_PREFIX && text.split('.').all(is_part)
+    text.len() <= MAX_PREFIX && text.split('.').all(is_part)
 }
 
-/// Terms that all have to hold.
+/// Terms that must all hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selector(Vec<Term>);
 
@@ -71,7 +71,8 @@ enum Term {
 }
 
 impl Selector {
-    /// Reads `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)` and `k notin (a,b)`, joined by commas.
+    /// Parses `k`, `!k`, `k=v`, `k==v`, `k!=v`, `k in (a,b)` and `k notin (a,b)`, joined by
+    /// commas.
     pub(crate) fn parse(text: &str) -> Result<Selector, String> {
         split_terms(text)?.into_iter().map(parse_term).collect::<Result<_, _>>().map(Selector)
     }
@@ -201,7 +202,7 @@ mod tests {
             "-a",
             "a/b/c",
         ] {
-            assert!(Selector::parse(text).is_err(), "{text:?} was taken");
+            assert!(Selector::parse(text).is_err(), "{text:?} was accepted");
         }
     }
 
@@ -220,16 +221,24 @@ mod tests {
             ("a", &"x".repeat(64)),
             ("a/b/c", ""),
         ] {
-            assert!(check(key, value).is_err(), "{key}={value} was taken");
+            assert!(check(key, value).is_err(), "{key}={value} was accepted");
         }
     }
 
     proptest! {
         #[test]
-        fn what_a_label_may_be_a_selector_finds(key in "[a-y][a-z0-9]{0,5}(\\.[a-z]{1,3}/[a-z]{1,4})?", value in "[A-Za-z0-9]([a-z_.-]{0,5}[a-z])?") {
+        fn a_selector_finds_every_valid_label(
+            key in "[a-y][a-z0-9]{0,5}(\\.[a-z]{1,3}/[a-z]{1,4})?",
+            value in "[A-Za-z0-9]([a-z_.-]{0,5}[a-z])?",
+        ) {
             prop_assert_eq!(check(&key, &value), Ok(()));
             let it = labels(&[(&key, &value)]);
-            for text in [key.clone(), format!("{key}={value}"), format!("{key} in (x,{value})"), format!("!zz,{key}!=other.value")] {
+            for text in [
+                key.clone(),
+                format!("{key}={value}"),
+                format!("{key} in (x,{value})"),
+                format!("!zz,{key}!=other.value"),
+            ] {
                 prop_assert!(Selector::parse(&text).unwrap().matches(&it), "{}", text);
             }
         }

@@ -1,4 +1,4 @@
-//! What is kept of servers, volumes, keys and snapshots.
+//! Records of servers, volumes, keys and snapshots.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Id;
+use super::ids::Id;
 use super::labels::Labels;
 use crate::hypervisor::Rescue;
 
@@ -24,18 +24,18 @@ pub(crate) struct Server {
     pub(crate) labels: Labels,
     /// Against deletion and rebuilding; the API has only both or none.
     pub(crate) protected: bool,
-    /// In GB. Grows with the type if wanted, never shrinks.
+    /// In GB. Grows with the type on request, never shrinks.
     pub(crate) disk: u64,
-    /// Whether its disk was made.
+    /// Whether its disk was created.
     pub(crate) made: bool,
-    /// Given at creation, used again by a rebuild.
+    /// From the creation; a rebuild uses it again.
     pub(crate) user_data: Option<String>,
     /// The public keys themselves: deleting a key resource changes no server.
     pub(crate) ssh_keys: Vec<String>,
-    /// Firewalls on it, with the revision of the rules that is in force; none while the first
+    /// Its firewalls, each with the revision of its rules that is in force; `None` while the first
     /// application is pending.
     pub(crate) firewalls: BTreeMap<Id, Option<u64>>,
-    /// What boots next instead of the disk.
+    /// The rescue system that boots next instead of the disk.
     #[serde(default)]
     pub(crate) rescue: Option<Rescue>,
 }
@@ -68,24 +68,24 @@ impl ServerStatus {
     }
 }
 
-/// What its owner said of an address.
+/// User-defined properties of an address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AddressFacts {
-    /// Without one it is called after its id.
+    /// Without a name it is called after its id.
     pub(crate) name: Option<String>,
     pub(crate) labels: Labels,
-    /// It goes with its server.
+    /// Whether it is deleted with its server.
     pub(crate) auto_delete: bool,
 }
 
 impl Default for AddressFacts {
-    /// As it comes with a server.
+    /// The properties of an address that comes with a server.
     fn default() -> AddressFacts {
         AddressFacts { name: None, labels: Labels::new(), auto_delete: true }
     }
 }
 
-/// An address that stayed when its server went.
+/// An address that outlived its server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FreeAddress {
     /// `ipv4` or `ipv6`.
@@ -96,12 +96,12 @@ pub(crate) struct FreeAddress {
     pub(crate) facts: AddressFacts,
 }
 
-/// The address that came with a server.
+/// The IPv4 address that came with a server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ipv4 {
     pub(crate) id: Id,
     pub(crate) ip: Ipv4Addr,
-    /// Set by hand; otherwise the name is derived from the address.
+    /// The user's value; by default the name is derived from the address.
     pub(crate) dns_ptr: Option<String>,
     #[serde(default)]
     pub(crate) facts: AddressFacts,
@@ -138,7 +138,7 @@ pub(crate) struct Volume {
     pub(crate) format: Option<String>,
     pub(crate) labels: Labels,
     pub(crate) protected: bool,
-    /// False while it is being made.
+    /// False while it is being created.
     pub(crate) available: bool,
 }
 
@@ -162,11 +162,11 @@ pub(crate) struct Snapshot {
     pub(crate) created_from: (Id, String),
     /// A backup is bound to its server, a plain snapshot is not.
     pub(crate) backup_of: Option<Id>,
-    /// False while it is being made.
+    /// False while it is being created.
     pub(crate) available: bool,
     /// In bytes, once known.
     pub(crate) size: Option<u64>,
-    /// The least disk that it fits on, in GB.
+    /// Minimum disk size in GB.
     pub(crate) disk: u64,
     pub(crate) os_flavor: String,
     pub(crate) os_version: Option<String>,

@@ -1,5 +1,5 @@
-//! One thing that the hypervisor is asked to do, as data, and the rule that one server or volume is
-//! worked on by one effect at a time.
+//! One order to the hypervisor, as data, and the rule that only one effect works on a server or
+//! volume at a time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ pub(crate) enum Effect {
     Start(Id),
     SetRescue(Id, Option<Rescue>),
     Shutdown(Id),
-    /// Waits until the server went off by itself, or long enough.
+    /// Waits until the server is off by itself, or for the maximum time.
     AwaitOff(Id),
     PowerOff(Id),
     Delete(Id),
@@ -40,7 +40,7 @@ pub(crate) enum Effect {
         server: Id,
     },
     /// Another disk under the name of the volume.
-    ShowStranger {
+    ShowWrongDisk {
         volume: Id,
         server: Id,
     },
@@ -56,7 +56,7 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
-    /// Carries it out. A snapshot tells its size in bytes.
+    /// Carries it out. A snapshot returns its size in bytes.
     pub(crate) async fn perform(self, hypervisor: &dyn Hypervisor) -> Result<Option<u64>, Failure> {
         match self {
             Effect::Create(server) => hypervisor.create(*server).await?,
@@ -74,19 +74,19 @@ impl Effect {
             Effect::DeleteVolume(volume) => hypervisor.delete_volume(volume).await?,
             Effect::Attach { volume, server } => hypervisor.attach(volume, server).await?,
             Effect::Mount { volume, server } => {
-                // The machine's own affair: the action has done its part.
+                // A failed mount does not fail the action, which has done its part.
                 if let Err(failure) = hypervisor.mount(volume, server).await {
                     tracing::warn!(
                         volume,
                         server,
                         what = failure.what,
                         cause = failure.cause,
-                        "a volume is not mounted"
+                        "cannot mount a volume"
                     );
                 }
             }
-            Effect::ShowStranger { volume, server } => {
-                hypervisor.show_stranger(volume, server).await?
+            Effect::ShowWrongDisk { volume, server } => {
+                hypervisor.show_wrong_disk(volume, server).await?
             }
             Effect::Detach { volume, .. } => hypervisor.detach(volume).await?,
             Effect::Snapshot { server, image } => {
@@ -97,7 +97,7 @@ impl Effect {
         Ok(None)
     }
 
-    /// What nothing else may work on meanwhile, in ascending order.
+    /// The resources that it needs exclusively, in ascending order.
     fn subjects(&self) -> Vec<Resource> {
         match *self {
             Effect::Create(ref server) => vec![Resource::Server(server.id)],
@@ -115,7 +115,7 @@ impl Effect {
             }
             Effect::Attach { volume, server }
             | Effect::Mount { volume, server }
-            | Effect::ShowStranger { volume, server }
+            | Effect::ShowWrongDisk { volume, server }
             | Effect::Detach { volume, server } => {
                 vec![Resource::Server(server), Resource::Volume(volume)]
             }
@@ -127,13 +127,13 @@ impl Effect {
     }
 }
 
-/// Who may work on what. The API's locks keep actions apart; this keeps effects apart that belong
-/// to no action, such as a late device.
+/// Locks of resources. The API's locks keep actions apart; these also keep effects apart that
+/// belong to no action, such as a late device.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Mutex<BTreeMap<Resource, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Turns {
-    /// Waits for everything that the effect touches. Taken in one order by all, so two can never
+    /// Waits for all resources of the effect. All callers lock in the same order, so two can never
     /// wait for each other.
     pub(crate) async fn take(&self, effect: &Effect) -> Vec<OwnedMutexGuard<()>> {
         let mut held = Vec::new();

@@ -1,6 +1,9 @@
-//! Runs chains of actions: each waits for its turn, does its work through the hypervisor, takes its
-//! least time and ends; the locks fall with the last one. Every task it starts is counted, so that
-//! closing leaves none behind.
+//! Runs chains of actions: each waits for its turn, works through the hypervisor, takes its
+//! minimum time and ends; the last one releases the locks. Every task is tracked, so that closing
+//! leaves none behind.
+
+mod events;
+mod resumption;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,21 +15,20 @@ use tokio_util::task::TaskTracker;
 
 use super::effect::{Effect, Turns};
 use super::pace::Durations;
-use super::samples::{self, Samples};
-use super::{Chain, Fate, Mishap, Step, Work, settle_firewalls};
+use super::samples::Samples;
+use super::{Chain, ChainFault, Step, StepOutcome, Work, settle_firewalls};
 use crate::catalogue::Catalogue;
-use crate::hypervisor::{Event, Hypervisor};
+use crate::hypervisor::Hypervisor;
 use crate::state::action::ActionError;
-use crate::state::{Id, Project, Resource, ServerStatus, World};
+use crate::state::{Id, Project, ServerStatus, World};
 
-/// How long a system may take to obey the power button when it is rebooted, before the plug is
-/// pulled.
+/// How long a system may take to obey the power button at a reboot before the power is cut.
 const OBEYS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often a wait looks again.
+/// Interval of polling.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The state, and what makes it move.
+/// The state, and the tasks that change it.
 pub(crate) struct Engine {
     world: Mutex<World>,
     pub(crate) catalogue: Catalogue,
@@ -36,7 +38,7 @@ pub(crate) struct Engine {
     pub(crate) samples: Mutex<Samples>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// Told after every change; the saver waits for it.
+    /// Notified after every change; the saver waits for it.
     pub(crate) changed: Notify,
 }
 
@@ -65,7 +67,7 @@ impl Engine {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets chains run whose locks are already set.
+    /// Runs chains whose locks are already set.
     pub(crate) fn spawn(self: &Arc<Self>, chains: Vec<Chain>) {
         self.changed.notify_one();
         for chain in chains {
@@ -80,7 +82,7 @@ impl Engine {
         }
     }
 
-    /// An effect of no action, such as the bytes of a deleted volume.
+    /// Runs an effect that belongs to no action, such as the removal of a deleted volume's data.
     pub(crate) fn spawn_effect(self: &Arc<Self>, effect: Effect) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -95,14 +97,14 @@ impl Engine {
     pub(crate) async fn run(self: Arc<Self>, chain: Chain) {
         let mut failed: Option<ActionError> = None;
         for (at, step) in chain.steps.iter().enumerate() {
-            self.wait_before(at, step, chain.mishap).await;
-            let fate = chain.mishap.fate(at, &step.work);
+            self.wait_before(at, step, chain.chain_fault).await;
+            let step_outcome = chain.chain_fault.step_outcome(at, &step.work);
             let result = match &failed {
                 Some(error) => Err(error.clone()),
-                None => self.carry_out(&chain, step, &fate).await,
+                None => self.carry_out(&chain, step, &step_outcome).await,
             };
             let follow_up = self.finish(&chain, step, &result, chain.steps.get(at + 1));
-            failed = result.err().filter(|_| !matches!(fate, Fate::FailsAlone(_)));
+            failed = result.err().filter(|_| !matches!(step_outcome, StepOutcome::FailsAlone(_)));
             self.spawn(follow_up);
             if let (Work::Attach { volume, server, late: Some(late), .. }, None) =
                 (&step.work, &failed)
@@ -112,30 +114,30 @@ impl Engine {
         }
     }
 
-    async fn wait_before(&self, at: usize, step: &Step, mishap: Mishap) {
-        match (mishap, &step.work) {
-            (Mishap::Hangs(time), _) if at == 0 => tokio::time::sleep(time).await,
-            (Mishap::StartsLate(time), Work::Start(_)) => tokio::time::sleep(time / 2).await,
+    async fn wait_before(&self, at: usize, step: &Step, chain_fault: ChainFault) {
+        match (chain_fault, &step.work) {
+            (ChainFault::Hangs(time), _) if at == 0 => tokio::time::sleep(time).await,
+            (ChainFault::StartsLate(time), Work::Start(_)) => tokio::time::sleep(time / 2).await,
             _ => {}
         }
     }
 
-    /// The effects of one step, for at least the time that its action takes.
+    /// Runs the effects of one step, for at least the duration of its action.
     async fn carry_out(
         &self,
         chain: &Chain,
         step: &Step,
-        fate: &Fate,
+        step_outcome: &StepOutcome,
     ) -> Result<Option<u64>, ActionError> {
         let least = self.durations.least(&step.work);
-        let begun = self.begin(chain, step, least, fate);
+        let begun = self.begin(chain, step, least, step_outcome);
         let work = async {
             let mut size = None;
             for effect in begun? {
                 size = self.perform(effect).await?.or(size);
             }
-            if let (Mishap::StartsLate(time), &Work::CreateServer { server, .. }) =
-                (chain.mishap, &step.work)
+            if let (ChainFault::StartsLate(time), &Work::CreateServer { server, .. }) =
+                (chain.chain_fault, &step.work)
             {
                 self.with_server(server, |s| s.status = ServerStatus::Off);
                 tokio::time::sleep(time / 2).await;
@@ -151,22 +153,22 @@ impl Engine {
         chain: &Chain,
         step: &Step,
         least: Duration,
-        fate: &Fate,
+        step_outcome: &StepOutcome,
     ) -> Result<Vec<Effect>, ActionError> {
         let mut world = self.world();
         let project = world.projects.entry(chain.project.clone()).or_default();
         if let Some(action) = step.action.and_then(|id| project.actions.get_mut(&id)) {
             action.begun = Some((Timestamp::now(), least));
         }
-        match fate {
-            Fate::Fails(error) | Fate::FailsAlone(error) => Err(error.clone()),
-            Fate::IsSkipped => Ok(Vec::new()),
-            Fate::IsDone => step.work.begin(project, &self.catalogue),
+        match step_outcome {
+            StepOutcome::Fails(error) | StepOutcome::FailsAlone(error) => Err(error.clone()),
+            StepOutcome::IsSkipped => Ok(Vec::new()),
+            StepOutcome::IsDone => step.work.begin(project, &self.catalogue),
         }
     }
 
-    /// Writes down the end of an action. The locks pass to the next one, or fall with the last one,
-    /// in the same moment: a client that saw it end would still meet them.
+    /// Records the end of an action. In the same moment the locks pass to the next one, or are
+    /// released after the last one: a client that saw the end must not meet them any more.
     fn finish(
         &self,
         chain: &Chain,
@@ -206,7 +208,7 @@ impl Engine {
         for held in &chain.holds {
             project.locks.remove(held);
         }
-        // After a failure the difference is still there: trying again at once would never end.
+        // After a failure the difference remains: retrying at once would never end.
         if result.is_err() {
             return Vec::new();
         }
@@ -217,20 +219,25 @@ impl Engine {
         })
     }
 
-    /// A machine that was made anew, or in another run of this host, may have another address.
+    /// A machine that was created again, or in another run of this host, may have another address.
     fn refresh_address(&self, project: &mut Project, server: Id) {
         let Some(address) = project.servers.get_mut(&server).and_then(|s| s.ipv4.as_mut()) else {
             return;
         };
         match self.hypervisor.reserve_address(server) {
             Ok(ip) => address.ip = ip,
-            Err(failure) => tracing::warn!(
-                server,
-                cause = failure.cause,
-                "the server's address is \
-                not to be had"
-            ),
+            Err(failure) => {
+                tracing::warn!(server, cause = failure.cause, "cannot reserve the server's address")
+            }
         }
+    }
+
+    fn with_server<T>(
+        &self,
+        server: Id,
+        look: impl FnOnce(&mut crate::state::Server) -> T,
+    ) -> Option<T> {
+        self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
     }
 
     pub(crate) async fn perform(&self, effect: Effect) -> Result<Option<u64>, ActionError> {
@@ -240,7 +247,7 @@ impl Engine {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
             };
-            // A system that does not obey is powered off by the next effect.
+            // The next effect powers off a system that does not obey.
             let _ = tokio::time::timeout(OBEYS_WITHIN, obeyed).await;
             return Ok(None);
         }
@@ -272,7 +279,7 @@ impl Engine {
                     .and_then(|p| p.volumes.get(&volume))
                     .is_some_and(|v| v.server == Some(server));
                 if still_there {
-                    // Said to the log by `perform`; there is no action left to fail.
+                    // `perform` logs the error; no action is left to fail.
                     let _ = engine.perform(Effect::Attach { volume, server }).await;
                 }
             };
@@ -281,147 +288,6 @@ impl Engine {
                 () = appear => {}
             }
         });
-    }
-
-    /// Takes note of what machines do by themselves, until the cloud closes.
-    pub(crate) fn spawn_listener(self: &Arc<Self>) {
-        let Some(mut events) = self.hypervisor.events() else { return };
-        let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let stop = engine.stop.clone();
-            loop {
-                let event = tokio::select! {
-                    () = stop.cancelled() => return,
-                    event = events.recv() => event,
-                };
-                match event {
-                    Some(Event::Stopped(server)) => {
-                        tracing::info!(server, "a server went off by itself");
-                        engine.mark_off(server);
-                    }
-                    Some(Event::Rescued(server)) => {
-                        engine.with_server(server, |s| s.rescue = None);
-                        engine.changed.notify_one();
-                    }
-                    None => return,
-                }
-            }
-        });
-    }
-
-    /// Looks at what the running servers use, until the cloud closes.
-    pub(crate) fn spawn_sampler(self: &Arc<Self>) {
-        let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let stop = engine.stop.clone();
-            while stop.run_until_cancelled(tokio::time::sleep(samples::EVERY)).await.is_some() {
-                let running: Vec<Id> = {
-                    let world = engine.world();
-                    let servers = world.projects.values().flat_map(|p| p.servers.values());
-                    servers.filter(|s| s.status == ServerStatus::Running).map(|s| s.id).collect()
-                };
-                let hypervisor = engine.hypervisor.clone();
-                let look = move || {
-                    running.into_iter().filter_map(|id| Some((id, hypervisor.usage(id)?))).collect()
-                };
-                if let Ok(used) = tokio::task::spawn_blocking(look).await {
-                    engine
-                        .samples
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .take(Timestamp::now(), used);
-                }
-            }
-        });
-    }
-
-    fn mark_off(&self, server: Id) {
-        self.with_server(server, |s| {
-            if matches!(
-                s.status,
-                ServerStatus::Running | ServerStatus::Starting | ServerStatus::Stopping
-            ) {
-                s.status = ServerStatus::Off;
-            }
-        });
-        self.changed.notify_one();
-    }
-
-    /// Pulls the plug without an action. False when there is no such server.
-    pub(crate) async fn power_cut(&self, server: Id) -> Result<bool, ActionError> {
-        if self.with_server(server, |_| ()).is_none() {
-            return Ok(false);
-        }
-        self.perform(Effect::PowerOff(server)).await?;
-        self.mark_off(server);
-        Ok(true)
-    }
-
-    fn with_server<T>(
-        &self,
-        server: Id,
-        look: impl FnOnce(&mut crate::state::Server) -> T,
-    ) -> Option<T> {
-        self.world().projects.values_mut().find_map(|p| p.servers.get_mut(&server)).map(look)
-    }
-
-    /// Carries on after the state was loaded: addresses and attachments are told to the hypervisor
-    /// again, what was being made or removed is ended.
-    pub(crate) async fn resume(self: &Arc<Self>) {
-        let names: Vec<String> = self.world().projects.keys().cloned().collect();
-        for name in names {
-            let (attachments, chains) = self.unfinished(&name);
-            for effect in attachments {
-                // Said to the log by `perform`. The rest of the cloud is usable without this
-                // volume.
-                let _ = self.perform(effect).await;
-            }
-            for chain in chains {
-                Box::pin(Arc::clone(self).run(chain)).await;
-            }
-        }
-    }
-
-    fn unfinished(&self, name: &str) -> (Vec<Effect>, Vec<Chain>) {
-        let mut world = self.world();
-        let World { ids, projects } = &mut *world;
-        let project = projects.entry(name.to_owned()).or_default();
-        let servers: Vec<Id> = project.servers.keys().copied().collect();
-        for server in servers {
-            self.refresh_address(project, server);
-        }
-        let attached = project.volumes.values().filter(|v| v.available);
-        let attachments = attached
-            .filter_map(|v| v.server.map(|server| Effect::Attach { volume: v.id, server }))
-            .collect();
-        let alone = |work: Work| Chain {
-            project: name.to_owned(),
-            steps: vec![Step { action: None, work }],
-            holds: Vec::new(),
-            mishap: Mishap::None,
-        };
-        let doomed = project
-            .servers
-            .values()
-            .filter(|s| s.status == ServerStatus::Deleting)
-            .map(|s| alone(Work::DeleteServer(s.id)));
-        let unmade = project
-            .volumes
-            .values()
-            .filter(|v| !v.available)
-            .map(|v| alone(Work::CreateVolume(v.id)));
-        let mut chains: Vec<Chain> = doomed.chain(unmade).collect();
-        let now = Timestamp::now();
-        chains.extend(settle_firewalls(
-            name,
-            project,
-            |project: &mut Project, command, resources: &[Resource]| {
-                let id = ids.take();
-                project.record(id, command, resources, now);
-                id
-            },
-        ));
-        (attachments, chains)
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long actions take: at least long enough to be seen running, or a duration from the spread
-//! that was observed at Hetzner. Which duration is a function of a seed, the kind of work, and how
-//! many of that kind came before, so that a run can be repeated.
+//! observed at Hetzner. The duration is a function of a seed, the kind of work, and the number of
+//! previous works of that kind, so that a run can be repeated.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,12 +15,12 @@ use crate::options::Pace;
 /// Long enough for a poll to find the action running.
 const SEEN: Duration = Duration::from_millis(20);
 
-/// Draws the durations of actions.
+/// Generates the durations of actions.
 #[derive(Debug)]
 pub(crate) struct Durations {
     pace: Pace,
     seed: u64,
-    /// How many of each kind were drawn, by the place of the kind in [`spread`].
+    /// Number of draws of each kind, by the kind's position in [`spread`].
     drawn: Mutex<BTreeMap<u64, u64>>,
 }
 
@@ -42,7 +42,7 @@ impl Durations {
         self.seed
     }
 
-    /// The least time that this work takes; each call is another draw.
+    /// The minimum duration of this work; each call draws again.
     pub(crate) fn least(&self, work: &Work) -> Duration {
         if self.pace == Pace::Fast {
             return SEEN;
@@ -57,7 +57,7 @@ impl Durations {
 }
 
 impl Spread {
-    /// The duration that a share of `share` of all draws stays under: a triangular distribution.
+    /// The duration below which a share of `share` of all draws lies: a triangular distribution.
     fn at(self, share: f64) -> Duration {
         let [shortest, likely, longest] = [self.shortest, self.likely, self.longest].map(f64::from);
         let width = longest - shortest;
@@ -71,9 +71,9 @@ impl Spread {
     }
 }
 
-/// Reports of the live service, 2022 to 2026: creation with start 20 to 40 s, mostly 28 s; creation
-/// without start 2.2 s; volumes 2 to 5 s; deletion about 11 s; a small snapshot 69 to 131 s. What
-/// nobody reported is set like its nearest relative.
+/// Reports of the live service, 2022 to 2026: creation with start 20 to 40 s, mostly 28 s;
+/// creation without start 2.2 s; volumes 2 to 5 s; deletion about 11 s; a small snapshot 69 to 131
+/// s. Works without a report use the figures of the most similar one.
 fn spread(work: &Work) -> Spread {
     let (kind, shortest, likely, longest) = match work {
         Work::CreateServer { start_follows: true, .. } => (0, 10_000, 13_000, 22_000),

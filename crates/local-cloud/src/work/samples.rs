@@ -1,6 +1,5 @@
-//! What servers used over the last hour, from samples of what they have used since they booted.
-//! Where there is no sample it makes figures up: those of an idle server, a function of server and
-//! time.
+//! What servers used over the last hour, from samples of their usage since boot. Without a sample
+//! it invents figures of an idle server, as a function of server and time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,13 +9,13 @@ use jiff::Timestamp;
 use crate::hypervisor::Usage;
 use crate::state::Id;
 
-/// How often a running server is looked at.
+/// Interval of samples of a running server.
 pub(crate) const EVERY: Duration = Duration::from_secs(5);
 
 /// Samples of an hour.
 const KEPT: usize = 720;
 
-/// How old a sample may be to tell of a moment.
+/// Maximum age of a sample that describes a moment.
 const FRESH: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Default)]
@@ -37,7 +36,7 @@ pub(crate) struct Rates {
 }
 
 impl Samples {
-    /// Takes one look at the running servers; what is known of others is forgotten.
+    /// Samples the running servers; drops the samples of all others.
     pub(crate) fn take(&mut self, now: Timestamp, used: Vec<(Id, Usage)>) {
         self.0.retain(|id, _| used.iter().any(|(server, _)| server == id));
         for (server, usage) in used {
@@ -71,7 +70,7 @@ impl Samples {
     }
 }
 
-/// Figures that fell, as after a boot, count as nothing.
+/// A decrease, as after a boot, counts as zero.
 fn between(from: Usage, to: Usage, seconds: f64) -> Rates {
     let rate = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds.max(0.001);
     Rates {
@@ -148,7 +147,7 @@ mod tests {
         samples.take(at(5), vec![(2, used(2))]);
         assert_eq!(samples.0.keys().collect::<Vec<_>>(), [&2]);
         samples.take(at(10), vec![(2, used(0))]);
-        assert_eq!(samples.rates(2, at(10), STEP).cpu, 0.0, "it has booted again");
+        assert_eq!(samples.rates(2, at(10), STEP).cpu, 0.0, "it has rebooted");
     }
 
     #[test]

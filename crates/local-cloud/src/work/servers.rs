@@ -1,6 +1,6 @@
-//! The work on servers and the images made of them.
+//! The work on servers and on their images.
 
-use super::Work;
+use super::chain::Work;
 use super::effect::Effect;
 use crate::catalogue::Catalogue;
 use crate::hypervisor::{ImageSource, NewServer};
@@ -97,7 +97,7 @@ pub(super) fn finish(
         server.rescue.clone_from(rescue);
     }
     let after = server.status;
-    // Once it has booted it is used up.
+    // The rescue system boots only once.
     let boots = match work {
         Work::Start(_) => after == ServerStatus::Starting,
         Work::Reboot(_) | Work::Reset(_) | Work::Rebuild { .. } => true,
@@ -112,7 +112,7 @@ pub(super) fn finish(
             let goes_on = done && start_follows && after == ServerStatus::Initializing;
             server.status = if goes_on { ServerStatus::Initializing } else { ServerStatus::Off };
         }
-        // A start that failed before its turn, or was left out.
+        // A start that failed before its turn, or was skipped.
         Work::Start(_) if after == ServerStatus::Initializing => server.status = ServerStatus::Off,
         Work::Start(_) if after == ServerStatus::Starting => {
             server.made |= done;
@@ -138,8 +138,8 @@ pub(super) fn finish(
     }
 }
 
-/// The server is gone: its addresses with it if they go by themselves, its volumes are free, no
-/// firewall names it.
+/// Removes the server: deletes its addresses if they are set to, detaches its volumes, and removes
+/// it from firewalls.
 fn forget(project: &mut Project, id: Id) {
     if let Some(server) = project.servers.remove(&id) {
         let ipv4 = server
@@ -171,7 +171,7 @@ fn forget(project: &mut Project, id: Id) {
     }
 }
 
-/// Boots it; a disk that was never made (its making failed) is made first.
+/// Boots it; a disk whose creation failed is created first.
 fn start(project: &Project, catalogue: &Catalogue, id: Id) -> Vec<Effect> {
     let mut effects = if project.servers.get(&id).is_some_and(|s| s.made) {
         Vec::new()
@@ -182,8 +182,7 @@ fn start(project: &Project, catalogue: &Catalogue, id: Id) -> Vec<Effect> {
     effects
 }
 
-/// A fresh disk behind the firewalls that the server is meant to have, so that it is never seen
-/// without them.
+/// A fresh disk after the server's firewalls, so that it is never seen without them.
 fn made(project: &Project, catalogue: &Catalogue, id: Id) -> Vec<Effect> {
     let Some(server) = project.servers.get(&id) else { return Vec::new() };
     let firewalls = project.wanted_firewalls(id);

@@ -1,13 +1,13 @@
 //! The work on volumes.
 
+use super::chain::{Late, Work};
 use super::effect::Effect;
-use super::{Late, Work};
 use crate::hypervisor::Format;
 use crate::state::Project;
 use crate::state::action::ActionError;
 
-/// As many volumes as one server takes; the next attachment ends in an action error.
-const MOST_PER_SERVER: usize = 16;
+/// Maximum number of volumes of a server; the next attachment ends in an action error.
+const MAX_PER_SERVER: usize = 16;
 
 pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, ActionError> {
     let gone = || ActionError::failed("volume is gone");
@@ -22,7 +22,7 @@ pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, A
             Ok(vec![Effect::CreateVolume { volume, size: record.size, format }])
         }
         Work::Attach { volume, server, late, automount } => {
-            if project.volumes_of(server).len() >= MOST_PER_SERVER {
+            if project.volumes_of(server).len() >= MAX_PER_SERVER {
                 return Err(ActionError::new("limit_exceeded_error", "too many volumes"));
             }
             Ok(match late {
@@ -30,7 +30,9 @@ pub(super) fn begin(work: &Work, project: &mut Project) -> Result<Vec<Effect>, A
                     vec![Effect::Attach { volume, server }, Effect::Mount { volume, server }]
                 }
                 None => vec![Effect::Attach { volume, server }],
-                Some(Late { stranger: true, .. }) => vec![Effect::ShowStranger { volume, server }],
+                Some(Late { wrong_disk: true, .. }) => {
+                    vec![Effect::ShowWrongDisk { volume, server }]
+                }
                 Some(_) => Vec::new(),
             })
         }

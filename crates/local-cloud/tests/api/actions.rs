@@ -1,4 +1,4 @@
-//! Looking at actions.
+//! Queries of actions.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,15 +10,14 @@ use crate::rig::{Answer, Rig, options};
 fn removed(answer: &Answer) {
     assert_eq!(
         answer.refused(410, "deprecated_api_endpoint").message(),
-        "API functionality was \
-        removed"
+        "API functionality was removed"
     );
     let announcement = answer.body["error"]["details"]["announcement"].as_str().unwrap();
     assert!(announcement.starts_with("https://docs.hetzner.cloud/changelog#20"), "{announcement}");
 }
 
 #[tokio::test]
-async fn actions_are_asked_for_by_id_or_by_resource() {
+async fn actions_are_found_by_id_or_by_resource() {
     let rig = Rig::start().await;
     let volume = rig.volume("v").await;
     let server = rig.server("s").await;
@@ -55,10 +54,10 @@ async fn actions_are_asked_for_by_id_or_by_resource() {
 }
 
 #[tokio::test]
-async fn at_the_real_pace_an_action_takes_its_time_and_shows_its_progress() {
-    let folder = tempfile::tempdir().unwrap();
-    let slow = Options { pace: Pace::Real, pace_seed: Some(1), ..options(&folder) };
-    let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
+async fn at_the_real_pace_an_action_takes_time_and_shows_progress() {
+    let directory = tempfile::tempdir().unwrap();
+    let slow = Options { pace: Pace::Real, pace_seed: Some(1), ..options(&directory) };
+    let rig = Rig::around(Cloud::start(slow).await.unwrap(), directory);
     let before = SystemTime::now();
     let made = rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1"})).await;
     let path = format!("/actions/{}", made.id("action"));

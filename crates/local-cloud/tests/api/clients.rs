@@ -1,20 +1,23 @@
-//! Clients that other people wrote, doing what their users do. Each passes over, with a reason,
-//! where it is not installed.
+//! Third-party clients, used like their users do. Each test passes over, with a reason, where the
+//! client is not installed.
 
 use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
 use reqwest::Method;
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::rig::{Rig, TOKEN};
 use crate::ssh_keys::KEY;
 
-/// Far more than either client needs for all of its steps.
+/// Ceiling for all steps of a client.
 const CEILING: Duration = Duration::from_secs(90);
 
-const RULES: &str = r#"[{"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]}]"#;
+const RULES: &str = r#"[
+    {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]}
+]"#;
 
 async fn run(mut command: Command) -> std::io::Result<Output> {
     let ended = tokio::time::timeout(CEILING, command.kill_on_drop(true).output()).await;
@@ -41,7 +44,7 @@ impl Cli<'_> {
             .args(arguments.split_whitespace())
             .env("HCLOUD_ENDPOINT", self.rig.cloud.endpoint())
             .env("HCLOUD_TOKEN", TOKEN);
-        command.env("HOME", self.rig.folder.path()).current_dir(self.rig.folder.path());
+        command.env("HOME", self.rig.directory.path()).current_dir(self.rig.directory.path());
         command
     }
 
@@ -53,28 +56,24 @@ impl Cli<'_> {
 
     async fn refuses(&self, arguments: &str, because: &str) {
         let output = run(self.command(arguments)).await.unwrap();
-        assert!(!output.status.success(), "hcloud {arguments} went well: {}", text(&output));
+        assert!(!output.status.success(), "hcloud {arguments}  succeeded: {}", text(&output));
         assert!(text(&output).contains(because), "hcloud {arguments}: {}", text(&output));
     }
 
-    /// A list without its head, one line per entry.
+    /// A list without its header, one line per entry.
     async fn lists(&self, what: &str, columns: &str) -> Vec<String> {
         let (what, filter) = what.split_once(' ').unwrap_or((what, ""));
-        let list = self
-            .does(&format!(
-                "{what} list {filter} -o noheader -o \
-            columns={columns}"
-            ))
-            .await;
+        let list =
+            self.does(&format!("{what} list {filter} -o noheader -o columns={columns}")).await;
         list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
     }
 }
 
 #[tokio::test]
-async fn the_hcloud_command_line_finds_what_it_needs() {
+async fn the_hcloud_command_line_works() {
     let found = Command::new("hcloud").arg("version").output().await;
     if found.is_err() {
-        println!("passed over: no `hcloud` in PATH");
+        testkit::passed_over!("no `hcloud` in PATH");
         return;
     }
     let rig = Rig::start().await;
@@ -82,29 +81,53 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     for (name, content) in
         [("key.pub", KEY), ("rules.json", RULES), ("user-data", "#cloud-config\n")]
     {
-        std::fs::write(rig.folder.path().join(name), content).unwrap();
+        std::fs::write(rig.directory.path().join(name), content).unwrap();
     }
 
+    creates(&cli).await;
+    changes_servers(&cli).await;
+    changes_firewalls(&cli).await;
+    lists(&cli).await;
+    let state = rig.control(Method::GET, "/state", json!({})).await;
+    let requests = state.body["requests"]["one"]["by_route"].clone();
+    assert_eq!(
+        (&requests["POST servers/{id}/actions/enable_backup"], &requests["GET networks/{id}"]),
+        (&1.into(), &2.into()),
+        "neither taken for a missing resource nor repeated"
+    );
+    cli.does("server delete t").await;
+    // This client does not wait for the action.
+    rig.until("/servers", |body| body["servers"] == json!([])).await;
+    cli.does("volume delete v").await;
+    cli.does("firewall delete f").await;
+    cli.does("ssh-key delete k").await;
+    for what in ["server", "volume", "firewall", "ssh-key"] {
+        assert_eq!(cli.lists(what, "name").await, Vec::<String>::new(), "{what}");
+    }
+}
+
+async fn creates(cli: &Cli<'_>) {
     cli.does("ssh-key create --name k --public-key-from-file key.pub --label a=b").await;
     cli.does("firewall create --name f --rules-file rules.json").await;
     cli.does("volume create --name v --size 10 --location fsn1 --format ext4").await;
     cli.does(
-        "server create --name s --type cx23 --image docker-ce --location fsn1 --ssh-key k \
-        --volume v --firewall f --user-data-from-file user-data --label role=web",
+        "server create --name s --type cx23 --image docker-ce --location fsn1 --ssh-key k --volume \
+         v --firewall f --user-data-from-file user-data --label role=web",
     )
     .await;
-    // Its column for the location reads `datacenter`, which today's answers do not have.
+    // Its column for the location reads `datacenter`, which current answers lack.
     assert_eq!(cli.lists("server", "name,status,location").await, ["s running"]);
     assert_eq!(cli.lists("volume", "name,size,server").await, ["v 10 GB s"]);
     assert!(
         cli.does("server list").await.contains("running"),
-        "the default columns hold the data \
-        centre"
+        "the default columns contain the data center"
     );
     let described = cli.does("server describe s").await;
     assert!(described.contains("cx23") && described.contains("docker-ce"), "{described}");
     assert_eq!(cli.lists("server -l role==web", "name").await, ["s"]);
+}
 
+async fn changes_servers(cli: &Cli<'_>) {
     cli.does("volume detach v").await;
     cli.does("volume resize --size 12 v").await;
     cli.does("volume attach --server s v").await;
@@ -130,15 +153,17 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
     cli.does("server create-image --type snapshot --description golden t").await;
     assert_eq!(cli.lists("image -t snapshot", "type,description").await, ["snapshot golden"]);
     assert_eq!(cli.lists("server", "name,type,status").await.len(), 1);
+}
 
+async fn changes_firewalls(cli: &Cli<'_>) {
     cli.does("firewall add-rule f --direction in --protocol icmp --source-ips 10.0.0.0/8").await;
     cli.does("firewall remove-from-resource f --type server --server t").await;
     cli.does("firewall apply-to-resource f --type label_selector --label-selector role=web").await;
-    cli.does(
-        "firewall remove-from-resource f --type label_selector --label-selector \
-        role=web",
-    )
-    .await;
+    cli.does("firewall remove-from-resource f --type label_selector --label-selector role=web")
+        .await;
+}
+
+async fn lists(cli: &Cli<'_>) {
     for what in [
         "server-type",
         "location",
@@ -156,28 +181,12 @@ async fn the_hcloud_command_line_finds_what_it_needs() {
         cli.does(&format!("{what} list")).await;
     }
     cli.does("server-type describe cx23").await;
-    // Neither taken for an absence nor repeated.
     cli.refuses("network describe 1", "unsupported_error").await;
     cli.refuses("network delete 1", "unsupported_error").await;
     cli.refuses("server enable-backup t", "unsupported_error").await;
-    let requests = rig.poke(Method::GET, "/state", serde_json::json!({})).await.body["requests"]["one"]["by_route"].clone();
-    assert_eq!(
-        (&requests["POST servers/{id}/actions/enable_backup"], &requests["GET networks/{id}"]),
-        (&1.into(), &2.into())
-    );
-
-    cli.does("server delete t").await;
-    // This client does not wait for the action.
-    rig.until("/servers", |body| body["servers"] == serde_json::json!([])).await;
-    cli.does("volume delete v").await;
-    cli.does("firewall delete f").await;
-    cli.does("ssh-key delete k").await;
-    for what in ["server", "volume", "firewall", "ssh-key"] {
-        assert_eq!(cli.lists(what, "name").await, Vec::<String>::new(), "{what}");
-    }
 }
 
-/// A Python that can import `hcloud`: the one named for tests, else the system's.
+/// A Python that can import `hcloud`: the one that tests name, else the system's.
 async fn python() -> Option<PathBuf> {
     let named = std::env::var_os("DOCKBRIDGE_TEST_PYTHON")
         .map_or_else(|| PathBuf::from("python3"), PathBuf::from);
@@ -186,9 +195,9 @@ async fn python() -> Option<PathBuf> {
 }
 
 #[tokio::test]
-async fn the_python_client_finds_what_it_needs() {
+async fn the_python_client_works() {
     let Some(python) = python().await else {
-        println!("passed over: no Python that can import hcloud; DOCKBRIDGE_TEST_PYTHON names one");
+        testkit::passed_over!("no Python that can import hcloud; DOCKBRIDGE_TEST_PYTHON names one");
         return;
     };
     let rig = Rig::start().await;
@@ -200,7 +209,9 @@ async fn the_python_client_finds_what_it_needs() {
     let output = run(command).await.unwrap();
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("all done"), "{}", text(&output));
-    let requests = rig.poke(Method::GET, "/state", serde_json::json!({})).await.body["requests"]["one"]["by_route"].clone();
+    let requests = rig.control(Method::GET, "/state", serde_json::json!({})).await.body["requests"]
+        ["one"]["by_route"]
+        .clone();
     for route in [
         "POST servers/{id}/actions/enable_backup",
         "POST primary_ips/{id}/actions/unassign",

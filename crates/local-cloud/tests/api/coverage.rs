@@ -1,5 +1,5 @@
-//! Which operations of the official file exist here. What does not exist answers one error, and
-//! stands in the documentation.
+//! Which operations of the official file exist here. Missing ones answer one error and are listed
+//! in the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ const DOCUMENTATION: &str = "../../docs/local-cloud.md";
 const BEGIN: &str = "<!-- operations that are missing: written by a test -->\n";
 const END: &str = "<!-- end of the operations that are missing -->\n";
 
-/// Writes the list into the documentation instead of comparing it.
+/// Updates the list in the documentation instead of comparing it.
 const UPDATE: &str = "DOCKBRIDGE_UPDATE_DOCS";
 
-/// One of each kind that exists here, by the first segment of its path.
+/// One existing resource of each kind, by the first segment of its path.
 async fn resources(rig: &Rig) -> BTreeMap<&'static str, u64> {
     let server = rig.server("s").await;
     let image = rig
@@ -44,7 +44,7 @@ async fn resources(rig: &Rig) -> BTreeMap<&'static str, u64> {
     ])
 }
 
-/// The path with ids of what exists. An action is one of that resource, if it has any.
+/// The path with ids of existing resources. An action is one of that resource, if it has any.
 async fn filled(rig: &Rig, path: &str, resources: &BTreeMap<&'static str, u64>) -> String {
     let kind = path.split('/').nth(1).unwrap();
     let id = resources.get(kind).copied().unwrap_or(1);
@@ -65,7 +65,7 @@ async fn filled(rig: &Rig, path: &str, resources: &BTreeMap<&'static str, u64>) 
             filled = path.replace("{id}", &action);
         }
     }
-    assert!(!filled.contains('{'), "a parameter that this test does not know: {filled}");
+    assert!(!filled.contains('{'), "an unknown parameter: {filled}");
     filled
 }
 
@@ -74,18 +74,14 @@ fn is_missing(answer: &Answer) -> bool {
     if is_unsupported {
         assert_eq!(
             (answer.status, answer.message()),
-            (
-                422,
-                "the local cloud does not have this \
-            operation"
-            )
+            (422, "the local cloud does not have this operation")
         );
     }
     is_unsupported
 }
 
-/// Whether an answer is one of an operation that exists. A 404 is only that where there is nothing
-/// that could be found: no action works on a primary IP, a key or an image that was not changed.
+/// Whether an answer comes from an existing operation. A 404 counts only if there is nothing to
+/// find: no action works on a primary IP, a key or an unchanged image.
 fn exists(answer: &Answer, path: &str) -> bool {
     let is_action = path.contains("actions/{");
     match answer.status {
@@ -98,15 +94,15 @@ fn exists(answer: &Answer, path: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_operation_of_the_official_file_exists_or_answers_that_it_does_not() {
+async fn every_operation_of_the_official_file_exists_or_answers_unsupported() {
     let Some(spec) = spec() else {
-        return println!("passed over: no OpenAPI file at {}", location().display());
+        return testkit::passed_over!("no OpenAPI file at {}", location().display());
     };
     let rig = Rig::start().await;
     let resources = resources(&rig).await;
     let mut operations = spec.operations();
     assert!(operations.len() >= 189, "{} operations", operations.len());
-    // What is deleted is asked for last.
+    // Deletions come last.
     operations.sort_by_key(|(method, path)| (method == "DELETE", path.clone(), method.clone()));
     let mut missing = BTreeSet::new();
     for (method, path) in operations {
@@ -120,8 +116,7 @@ async fn every_operation_of_the_official_file_exists_or_answers_that_it_does_not
         } else {
             assert!(
                 exists(&answer, &path),
-                "{method} {path} answered {}: \
-                {:#}",
+                "{method} {path} answered {}: {:#}",
                 answer.status,
                 answer.body
             );
@@ -130,7 +125,7 @@ async fn every_operation_of_the_official_file_exists_or_answers_that_it_does_not
     compare_with_documentation(&listed(&missing));
 }
 
-/// The list as the documentation has it: a line for each kind, with the actions of a resource
+/// The list in the documentation's form: a line for each kind, with the actions of a resource
 /// together.
 fn listed(missing: &BTreeSet<(String, String)>) -> String {
     let mut kinds: BTreeMap<&str, BTreeMap<(&str, &str), BTreeSet<&str>>> = BTreeMap::new();
@@ -153,11 +148,7 @@ fn listed(missing: &BTreeSet<(String, String)>) -> String {
         }
     };
     let line = |(kind, places): (&&str, &BTreeMap<_, _>)| {
-        format!(
-            "- {kind}: \
-        {}\n",
-            places.iter().map(of).collect::<Vec<_>>().join("; ")
-        )
+        format!("- {kind}: {}\n", places.iter().map(of).collect::<Vec<_>>().join("; "))
     };
     kinds.iter().map(line).collect()
 }
@@ -165,11 +156,8 @@ fn listed(missing: &BTreeSet<(String, String)>) -> String {
 fn compare_with_documentation(list: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(DOCUMENTATION);
     let text = std::fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect(
-        "the documentation has a place for the \
-        list",
-    );
-    let (written, after) = rest.split_once(END).expect("the list has an end");
+    let (before, rest) = text.split_once(BEGIN).expect("the documentation marks the list's begin");
+    let (written, after) = rest.split_once(END).expect("the documentation marks the list's end");
     if std::env::var_os(UPDATE).is_some() {
         return std::fs::write(&file, format!("{before}{BEGIN}{list}{END}{after}")).unwrap();
     }

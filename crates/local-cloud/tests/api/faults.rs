@@ -1,4 +1,4 @@
-//! Faults on order.
+//! Fault injection.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ fn order(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn stock_runs_out_as_often_as_ordered() {
+async fn stock_runs_out_as_often_as_requested() {
     let rig = Rig::start().await;
     rig.order_fault(
         json!({"kind": "stock_out", "match": {"body": {"server_type": "cx23"}}, "times": 1}),
@@ -24,8 +24,7 @@ async fn stock_runs_out_as_often_as_ordered() {
     let not_here = rig.post("/servers", order("s")).await;
     assert_eq!(
         not_here.refused(422, "invalid_input").message(),
-        "unsupported location for server \
-        type"
+        "unsupported location for server type"
     );
     rig.order_fault(json!({"kind": "image_gone"})).await;
     rig.post("/servers", order("s")).await.refused(422, "invalid_input");
@@ -36,7 +35,7 @@ async fn stock_runs_out_as_often_as_ordered() {
 }
 
 #[tokio::test]
-async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
+async fn a_location_can_refuse_volumes_or_everything() {
     let rig = Rig::start().await;
     let volume = |location: &str| json!({"name": location, "size": 10, "location": location});
     rig.order_fault(
@@ -46,7 +45,7 @@ async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
     rig.post("/servers", order("s")).await.expect(201);
     rig.post("/volumes", volume("nbg1")).await.expect(201);
     rig.post("/volumes", volume("fsn1")).await.refused(422, "no_space_left_in_location");
-    rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
+    rig.control(Method::DELETE, "/faults", json!({})).await.expect(200);
     rig.order_fault(
         json!({"kind": "location_disabled", "match": {"body": {"location": "fsn1"}}, "times": 2}),
     )
@@ -56,8 +55,7 @@ async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
         let disabled = rig.post(path, body).await;
         assert_eq!(
             disabled.refused(412, "resource_unavailable").message(),
-            "server location \
-            disabled"
+            "server location disabled"
         );
         assert_eq!(disabled.body["error"]["details"], json!({}));
     }
@@ -65,20 +63,25 @@ async fn a_location_takes_no_volumes_or_nothing_at_all_on_order() {
 }
 
 #[tokio::test]
-async fn requests_meet_refusals_on_order_until_they_are_called_off() {
+async fn requests_are_refused_until_the_faults_are_removed() {
     let rig = Rig::start().await;
-    rig.order_fault(json!({"kind": "unavailable_503", "match": {"method": "GET", "path": "/v1/volumes"}, "times": 9})).await;
+    rig.order_fault(json!({
+        "kind": "unavailable_503",
+        "match": {"method": "GET", "path": "/v1/volumes"},
+        "times": 9,
+    }))
+    .await;
     rig.get("/volumes").await.refused(503, "unavailable");
     rig.get("/servers").await.expect(200);
-    rig.poke(Method::DELETE, "/faults", json!({})).await.expect(200);
+    rig.control(Method::DELETE, "/faults", json!({})).await.expect(200);
     rig.get("/volumes").await.expect(200);
     rig.order_fault(json!({"kind": "rate_limit"})).await;
     rig.get("/volumes").await.refused(429, "rate_limit_exceeded").header("ratelimit-reset");
-    rig.poke(Method::POST, "/faults", json!({"kind": "earthquake"})).await.expect(422);
+    rig.control(Method::POST, "/faults", json!({"kind": "earthquake"})).await.expect(422);
 }
 
 #[tokio::test]
-async fn a_lost_reply_leaves_what_was_asked_for() {
+async fn a_request_with_a_lost_reply_is_carried_out() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "lost_reply", "match": {"method": "POST"}})).await;
     let lost =
@@ -89,7 +92,7 @@ async fn a_lost_reply_leaves_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn an_action_that_is_doomed_fails_with_those_behind_it() {
+async fn an_action_with_a_fault_fails_with_those_after_it() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "action_error", "match": {"path": "/v1/servers"}})).await;
     let made = rig.post("/servers", order("s")).await;
@@ -111,7 +114,7 @@ async fn server(rig: &Rig, id: u64) -> Value {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_started_is_made_and_stays_off_with_its_volume() {
+async fn a_server_that_does_not_start_is_created_and_stays_off_with_its_volume() {
     let rig = Rig::start().await;
     let volume = rig.volume("v").await;
     rig.order_fault(json!({"kind": "not_started"})).await;
@@ -141,7 +144,7 @@ async fn a_server_that_is_not_started_is_made_and_stays_off_with_its_volume() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_left_off_has_no_action_that_failed() {
+async fn a_server_that_is_left_off_has_no_failed_action() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "left_off"})).await;
     let id = rig.server("s").await;
@@ -163,7 +166,7 @@ async fn a_server_that_starts_late_is_shown_off_while_its_actions_run() {
 }
 
 #[tokio::test]
-async fn a_delay_holds_the_answer_back() {
+async fn a_delay_delays_the_answer() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "unavailable_503", "delay_ms": 200})).await;
     let before = SystemTime::now();
@@ -176,7 +179,7 @@ async fn the_summary_counts_what_exists() {
     let rig = Rig::start().await;
     rig.server("s").await;
     rig.order_fault(json!({"kind": "rate_limit", "match": {"path": "/v1/nothing"}})).await;
-    let state = rig.poke(Method::GET, "/state", json!({})).await.body;
+    let state = rig.control(Method::GET, "/state", json!({})).await.body;
     assert_eq!(
         (&state["servers"], &state["volumes"], &state["locks"]),
         (&json!(1), &json!(0), &json!(0))
@@ -188,7 +191,7 @@ async fn the_summary_counts_what_exists() {
 async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
     let rig = Rig::start().await;
     let counted =
-        async || rig.poke(Method::GET, "/state", json!({})).await.body["requests"].clone();
+        async || rig.control(Method::GET, "/state", json!({})).await.body["requests"].clone();
     rig.post("/servers", order("s")).await.expect(201);
     for _ in 0..3 {
         rig.get("/servers/1").await.refused(404, "not_found");
@@ -201,7 +204,7 @@ async fn requests_are_counted_by_project_and_route_until_the_count_is_reset() {
         "two": {"total": 1, "by_route": {"GET volumes": 1}},
     });
     assert_eq!(counted().await, expected);
-    let reset = rig.poke(Method::DELETE, "/requests", json!({})).await;
+    let reset = rig.control(Method::DELETE, "/requests", json!({})).await;
     assert_eq!((&reset.expect(200).body["requests"], counted().await), (&expected, json!({})));
     rig.order_fault(json!({"kind": "rate_limit"})).await;
     rig.get("/servers").await.refused(429, "rate_limit_exceeded");

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::rig::Rig;
 
 fn ssh() -> Value {
-    json!([{"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]}])
+    json!([
+        {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["0.0.0.0/0", "::/0"]},
+    ])
 }
 
 async fn on(rig: &Rig, server: u64) -> Value {
@@ -16,8 +18,16 @@ async fn on(rig: &Rig, server: u64) -> Value {
 async fn a_firewall_is_applied_and_removed_by_actions_on_its_servers() {
     let rig = Rig::start().await;
     let server = rig.server("s").await;
-    let made =
-        rig.post("/firewalls", json!({"name": "f", "rules": ssh(), "apply_to": [{"type": "server", "server": {"id": server}}]})).await;
+    let made = rig
+        .post(
+            "/firewalls",
+            json!({
+                "name": "f",
+                "rules": ssh(),
+                "apply_to": [{"type": "server", "server": {"id": server}}],
+            }),
+        )
+        .await;
     let commands: Vec<&Value> = made.expect(201).body["actions"]
         .as_array()
         .unwrap()
@@ -57,25 +67,26 @@ async fn a_label_selector_reaches_servers_that_get_their_labels_later() {
         .id("firewall");
     let born = rig.server_with("born", json!({"labels": {"role": "web"}})).await;
     assert_eq!(on(&rig, born).await, json!([{"id": id, "status": "applied"}]));
-    let labelled = rig.server("labelled").await;
-    assert_eq!(on(&rig, labelled).await, json!([]));
-    rig.put(&format!("/servers/{labelled}"), json!({"labels": {"role": "web"}})).await.expect(200);
+    let labeled = rig.server("labeled").await;
+    assert_eq!(on(&rig, labeled).await, json!([]));
+    rig.put(&format!("/servers/{labeled}"), json!({"labels": {"role": "web"}})).await.expect(200);
     let applied = |body: &Value| {
         body["server"]["public_net"]["firewalls"][0]["status"] == "applied"
             && body["server"]["locked"] == false
     };
-    rig.until(&format!("/servers/{labelled}"), applied).await;
-    let shown = rig.get(&format!("/firewalls/{id}")).await.body["firewall"]["applied_to"][0]["applied_to_resources"].clone();
+    rig.until(&format!("/servers/{labeled}"), applied).await;
+    let shown = rig.get(&format!("/firewalls/{id}")).await;
+    let shown = &shown.body["firewall"]["applied_to"][0]["applied_to_resources"];
     assert_eq!(shown.as_array().unwrap().len(), 2);
-    rig.put(&format!("/servers/{labelled}"), json!({"labels": {}})).await.expect(200);
-    rig.until(&format!("/servers/{labelled}"), |body| {
+    rig.put(&format!("/servers/{labeled}"), json!({"labels": {}})).await.expect(200);
+    rig.until(&format!("/servers/{labeled}"), |body| {
         body["server"]["public_net"]["firewalls"] == json!([])
     })
     .await;
 }
 
 #[tokio::test]
-async fn rules_that_make_no_sense_are_refused() {
+async fn invalid_rules_are_refused() {
     let rig = Rig::start().await;
     let any = json!(["0.0.0.0/0"]);
     for rule in [
@@ -86,7 +97,7 @@ async fn rules_that_make_no_sense_are_refused() {
         json!({"direction": "out", "protocol": "tcp", "port": "22", "source_ips": any}),
         json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": ["10.0.0.1"]}),
         json!({"direction": "up", "protocol": "tcp", "port": "22", "source_ips": any}),
-        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": any, "colour": 1}),
+        json!({"direction": "in", "protocol": "tcp", "port": "22", "source_ips": any, "color": 1}),
     ] {
         let answer = rig.post("/firewalls", json!({"name": "f", "rules": [rule]})).await;
         assert_eq!(answer.refused(422, "invalid_input").fields(), ["rules"], "{rule}");

@@ -26,7 +26,7 @@ async fn an_image_name_exists_once_per_architecture() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_made_used_and_deleted() {
+async fn a_snapshot_is_created_used_and_deleted() {
     let rig = Rig::start().await;
     let server = rig.server_with("s", json!({"server_type": "cx33"})).await;
     let made = rig
@@ -53,11 +53,17 @@ async fn a_snapshot_is_made_used_and_deleted() {
         image
     );
 
-    let order = |name: &str, kind: &str| json!({"name": name, "server_type": kind, "image": image, "location": "fsn1"});
+    let order = |name: &str, kind: &str| {
+        json!({
+            "name": name,
+            "server_type": kind,
+            "image": image,
+            "location": "fsn1",
+        })
+    };
     assert_eq!(
         rig.post("/servers", order("t", "cx23")).await.message(),
-        "image disk is bigger \
-        than server type disk"
+        "image disk is bigger than server type disk"
     );
     assert_eq!(
         rig.post("/servers", order("t", "cax21")).await.refused(422, "invalid_input").fields(),

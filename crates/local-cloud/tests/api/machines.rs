@@ -1,4 +1,4 @@
-//! The API with real machines behind it, once from order to deletion. Passed over when not root.
+//! The API with real machines behind it, once from order to deletion. Needs root.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::rig::{Rig, TOKEN, options};
 
-/// Much more than a boot takes; a ceiling for what never comes.
+/// Ceiling; a boot takes much less.
 const CEILING: Duration = Duration::from_secs(60);
 
 async fn ended_well(rig: &Rig, answer: crate::rig::Answer) -> crate::rig::Answer {
@@ -35,16 +35,25 @@ async fn answers(ip: &str, port: u16) -> bool {
     matches!(tried, Ok(Ok(_)))
 }
 
+async fn reached(ip: &str) {
+    let reached = async {
+        while !answers(ip, 22).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(CEILING, reached).await.expect("sshd never answered");
+}
+
 #[tokio::test]
-async fn a_server_of_the_api_is_a_machine_that_can_be_reached() {
+async fn a_server_of_the_api_is_a_reachable_machine() {
     if !rustix::process::geteuid().is_root() {
-        println!("passed over: real machines need root");
+        testkit::passed_over!("real machines need root");
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let mut real = options(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let mut real = options(&directory);
     real.machines = Machines::Nspawn;
-    let rig = Rig::around(Cloud::start(real).await.unwrap(), folder);
+    let rig = Rig::around(Cloud::start(real).await.unwrap(), directory);
     let beside = rig.cloud.machine_endpoint().unwrap();
     let seen = rig.http.get(format!("{beside}/servers")).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(seen.status(), 200, "the API answers on the machines' bridge");
@@ -61,20 +70,21 @@ async fn a_server_of_the_api_is_a_machine_that_can_be_reached() {
         ended_well(&rig, rig.post("/firewalls", json!({"name": "f", "rules": rules})).await)
             .await
             .id("firewall");
-    let order = json!({"name": "s", "server_type": "cx23", "image": "docker-ce", "location": "fsn1", "volumes": [volume],
-        "firewalls": [{"firewall": firewall}]});
+    let order = json!({
+        "name": "s",
+        "server_type": "cx23",
+        "image": "docker-ce",
+        "location": "fsn1",
+        "volumes": [volume],
+        "firewalls": [{"firewall": firewall}],
+    });
     let made = ended_well(&rig, rig.post("/servers", order).await).await;
     let server = made.id("server");
     let ip = made.body["server"]["public_net"]["ipv4"]["ip"].as_str().unwrap().to_owned();
-    let reached = async {
-        while !answers(&ip, 22).await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(CEILING, reached).await.expect("sshd never answered");
+    reached(&ip).await;
 
-    rig.poke(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
-    assert!(!answers(&ip, 22).await, "the plug is pulled");
+    rig.control(Method::POST, &format!("/servers/{server}/power_cut"), json!({})).await.expect(200);
+    assert!(!answers(&ip, 22).await, "the power is cut");
     let status =
         async || rig.get(&format!("/servers/{server}")).await.body["server"]["status"].clone();
     assert_eq!(status().await, "off");
@@ -107,22 +117,16 @@ async fn a_server_of_the_api_is_a_machine_that_can_be_reached() {
     rig.delete(&format!("/volumes/{volume}")).await.expect(204);
     let gateway = rig.cloud.machine_endpoint().unwrap();
     let gateway = reqwest::Url::parse(&gateway).unwrap().host_str().unwrap().to_owned();
-    std::net::TcpListener::bind((gateway.as_str(), 0)).expect(
-        "the bridge's address is this \
-        host's",
-    );
+    std::net::TcpListener::bind((gateway.as_str(), 0))
+        .expect("the bridge's address is this host's");
     rig.cloud.close().await;
-    assert!(
-        std::net::TcpListener::bind((gateway.as_str(), 0)).is_err(),
-        "the bridge was not given \
-        back"
-    );
+    assert!(std::net::TcpListener::bind((gateway.as_str(), 0)).is_err(), "the bridge still exists");
 }
 
 async fn restarted(rig: Rig) -> Rig {
-    let Rig { cloud, folder, .. } = rig;
+    let Rig { cloud, directory, .. } = rig;
     cloud.close().await;
-    let mut real = options(&folder);
+    let mut real = options(&directory);
     real.machines = Machines::Nspawn;
-    Rig::around(Cloud::start(real).await.unwrap(), folder)
+    Rig::around(Cloud::start(real).await.unwrap(), directory)
 }

@@ -1,7 +1,7 @@
-//! The API as a client sees it: contract tests over HTTP against a cloud without machines. Where
-//! Hetzner's published OpenAPI file is at hand, every answer of every test is validated against it.
+//! The API as a client sees it: contract tests over HTTP against a cloud without machines. If
+//! Hetzner's published OpenAPI file is available, it validates every answer of every test.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 mod actions;
 mod clients;
@@ -11,6 +11,7 @@ mod faults;
 mod firewalls;
 mod images;
 mod machines;
+mod new_servers;
 mod openapi;
 mod options;
 mod recordings;
@@ -20,3 +21,4 @@ mod servers;
 mod ssh_keys;
 mod transport;
 mod volumes;
+mod walk;

@@ -1,4 +1,4 @@
-//! What the options change.
+//! Effects of the options.
 
 use dockbridge_local_cloud::{Cloud, Limits, Options, Stock};
 use reqwest::Method;
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::rig::{READ_ONLY, Rig, TOKEN, options};
 
 async fn rig_with(change: impl FnOnce(Options) -> Options) -> Rig {
-    let folder = tempfile::tempdir().unwrap();
-    Rig::around(Cloud::start(change(options(&folder))).await.unwrap(), folder)
+    let directory = tempfile::tempdir().unwrap();
+    Rig::around(Cloud::start(change(options(&directory))).await.unwrap(), directory)
 }
 
 fn order(name: &str) -> Value {
@@ -27,10 +27,8 @@ async fn the_captured_stock_shows_cheap_types_as_unavailable_and_sells_them() {
             assert_eq!(places.len(), 3);
             assert!(places.iter().all(|place| place["available"] == shown), "{stock:?}: {found:#}");
         }
-        assert_eq!(
-            rig.get("/server_types?name=cpx22").await.body["server_types"][0]["locations"][0]["available"],
-            true
-        );
+        let found = rig.get("/server_types?name=cpx22").await;
+        assert_eq!(found.body["server_types"][0]["locations"][0]["available"], true);
         rig.post("/servers", order("s")).await.expect(201);
     }
 }
@@ -49,13 +47,13 @@ async fn a_project_has_no_more_servers_than_its_limit() {
     refused.header("ratelimit-remaining");
     rig.done(rig.delete(&format!("/servers/{server}")).await).await;
     rig.post("/servers", order("t")).await.expect(201);
-    let raised = rig.poke(Method::PUT, "/limits", json!({"servers": null})).await;
+    let raised = rig.control(Method::PUT, "/limits", json!({"servers": null})).await;
     assert_eq!(raised.expect(200).body, json!({"requests_per_hour": 3600, "servers": null}));
     rig.post("/servers", order("u")).await.expect(201);
 }
 
 #[tokio::test]
-async fn the_budget_of_requests_is_as_large_as_wanted() {
+async fn the_budget_of_requests_is_configurable() {
     let rig = rig_with(|options| Options {
         limits: Limits { requests_per_hour: 2, ..options.limits },
         ..options
@@ -71,16 +69,15 @@ async fn the_budget_of_requests_is_as_large_as_wanted() {
     let spent = rig.get("/servers").await;
     assert_eq!(
         spent.refused(429, "rate_limit_exceeded").message(),
-        "limit of 2 requests per hour \
-        reached"
+        "limit of 2 requests per hour reached"
     );
-    rig.poke(Method::PUT, "/limits", json!({"requests_per_hour": 7_200_000})).await.expect(200);
+    rig.control(Method::PUT, "/limits", json!({"requests_per_hour": 7_200_000})).await.expect(200);
     rig.until("/servers", |body| body["servers"].is_array()).await;
-    rig.poke(Method::PUT, "/limits", json!({"volumes": 1})).await.expect(422);
+    rig.control(Method::PUT, "/limits", json!({"volumes": 1})).await.expect(422);
 }
 
 #[tokio::test]
-async fn properties_that_were_removed_come_back_for_clients_from_before() {
+async fn removed_properties_come_back_for_older_clients() {
     let rig = rig_with(|options| Options { removed_properties: true, ..options }).await;
     let server = rig.server_with("s", json!({"location": null, "datacenter": "nbg1-dc3"})).await;
     let shown = rig.get(&format!("/servers/{server}")).await.body["server"].clone();
@@ -100,7 +97,7 @@ async fn properties_that_were_removed_come_back_for_clients_from_before() {
 }
 
 #[tokio::test]
-async fn without_a_token_that_may_write_one_is_made_beside_the_others() {
+async fn without_a_write_token_one_is_created() {
     let rig = rig_with(|mut options| {
         options.tokens.retain(|token| token.secret == READ_ONLY);
         options

@@ -1,5 +1,5 @@
-//! Answers of the original that were recorded and published, as facts: the same request here gets
-//! the same fields and values. Ids, names and times are those of this cloud.
+//! Recorded and published answers of Hetzner, as facts: the same request here gets the same fields
+//! and values. Ids, names and times are those of this cloud.
 
 use dockbridge_local_cloud::{Cloud, Limits, Options};
 use serde_json::{Value, json};
@@ -10,8 +10,7 @@ fn order(name: &str) -> Value {
     json!({"name": name, "server_type": "cx23", "image": "docker-ce", "location": "fsn1"})
 }
 
-/// 2018-03-02 and 2020-07-01: a server right after it was ordered. 2023-01-27: the actions that
-/// follow.
+/// 2018-03-02 and 2020-07-01: a server right after its order. 2023-01-27: the actions that follow.
 #[tokio::test]
 async fn a_server_that_was_just_ordered() {
     let rig = Rig::start().await;
@@ -20,9 +19,19 @@ async fn a_server_that_was_just_ordered() {
     wanted["volumes"] = json!([volume]);
     let made = rig.post("/servers", wanted).await;
     let (server, id) = (&made.expect(201).body["server"], made.id("server"));
-    let recorded = json!({"status": "initializing", "locked": false, "rescue_enabled": false, "iso": null, "backup_window": null,
-        "outgoing_traffic": 0, "ingoing_traffic": 0, "included_traffic": 21_990_232_555_520_u64, "labels": {},
-        "protection": {"delete": false, "rebuild": false}, "volumes": []});
+    let recorded = json!({
+        "status": "initializing",
+        "locked": false,
+        "rescue_enabled": false,
+        "iso": null,
+        "backup_window": null,
+        "outgoing_traffic": 0,
+        "ingoing_traffic": 0,
+        "included_traffic": 21_990_232_555_520_u64,
+        "labels": {},
+        "protection": {"delete": false, "rebuild": false},
+        "volumes": [],
+    });
     for (field, value) in recorded.as_object().unwrap() {
         assert_eq!(server[field], *value, "{field}");
     }
@@ -35,8 +44,16 @@ async fn a_server_that_was_just_ordered() {
     let action = |action: &Value, command: &str, resources: Value| {
         let started = action["started"].as_str().unwrap();
         assert_eq!(started, server["created"]);
-        let expected = json!({"id": action["id"], "command": command, "status": "running", "progress": 0, "started": started,
-            "finished": null, "resources": resources, "error": null});
+        let expected = json!({
+            "id": action["id"],
+            "command": command,
+            "status": "running",
+            "progress": 0,
+            "started": started,
+            "finished": null,
+            "resources": resources,
+            "error": null,
+        });
         assert_eq!(*action, expected);
         action["id"].as_u64().unwrap()
     };
@@ -76,8 +93,11 @@ async fn no_stock() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "stock_out"})).await;
     let refused = rig.post("/servers", order("s")).await;
-    let error = json!({"message": "error during \
-        placement", "code": "resource_unavailable", "details": null});
+    let error = json!({
+        "message": "error during placement",
+        "code": "resource_unavailable",
+        "details": null,
+    });
     assert_eq!(
         (
             refused.refused(412, "resource_unavailable").header("content-length"),
@@ -94,24 +114,27 @@ async fn a_disabled_location() {
     let rig = Rig::start().await;
     rig.order_fault(json!({"kind": "location_disabled"})).await;
     let refused = rig.post("/servers", order("s")).await;
-    let error = json!({"message": "server location \
-        disabled", "code": "resource_unavailable", "details": {}});
+    let error = json!({
+        "message": "server location disabled",
+        "code": "resource_unavailable",
+        "details": {},
+    });
     assert_eq!(refused.refused(412, "resource_unavailable").body["error"], error);
 }
 
 /// 2022-02-17; the message is that of later reports, and of the recorded length.
 #[tokio::test]
 async fn too_many_servers() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let none =
-        Options { limits: Limits { servers: Some(0), ..Limits::default() }, ..options(&folder) };
-    let rig = Rig::around(Cloud::start(none).await.unwrap(), folder);
+        Options { limits: Limits { servers: Some(0), ..Limits::default() }, ..options(&directory) };
+    let rig = Rig::around(Cloud::start(none).await.unwrap(), directory);
     let refused = rig.post("/servers", order("s")).await;
     assert_eq!(refused.refused(403, "resource_limit_exceeded").header("content-length"), "202");
     headers_are_as_recorded(&refused);
 }
 
-/// 2026-09-13: refusals of what stands in front of the API.
+/// 2026-09-13: refusals by Hetzner's front end.
 #[tokio::test]
 async fn refused_tokens_are_answered_on_one_line() {
     let rig = Rig::start().await;

@@ -1,4 +1,4 @@
-//! A cloud that was put down and taken up again.
+//! A cloud that was closed and started again.
 
 use dockbridge_local_cloud::{Access, Cloud, Options, Pace, StartError};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::rig::{Rig, TOKEN, options};
 
 #[tokio::test]
-async fn everything_is_there_again_and_all_servers_are_off() {
+async fn a_restart_keeps_everything_and_all_servers_are_off() {
     let rig = Rig::start().await;
     let volume = rig.volume("v").await;
     let server = rig.server_with("s", json!({"volumes": [volume], "labels": {"a": "b"}})).await;
@@ -19,26 +19,26 @@ async fn everything_is_there_again_and_all_servers_are_off() {
     }
     rig.done(rig.post(&format!("/servers/{server}/actions/poweron"), json!({})).await).await;
     let other = rig.server("t").await;
-    assert!(other > server, "ids are never given twice");
+    assert!(other > server, "ids are never reused");
 }
 
 #[tokio::test]
-async fn what_ran_has_failed_and_what_was_to_go_is_gone() {
-    let Rig { cloud, folder, .. } = {
+async fn a_restart_fails_running_actions_and_finishes_deletions() {
+    let Rig { cloud, directory, .. } = {
         let rig = Rig::start().await;
         rig.server("doomed").await;
         rig
     };
     cloud.close().await;
-    // At the real pace the deletion lasts for seconds.
-    let slow = Options { pace: Pace::Real, ..options(&folder) };
-    let rig = Rig::around(Cloud::start(slow).await.unwrap(), folder);
+    // At the real pace the deletion takes seconds.
+    let slow = Options { pace: Pace::Real, ..options(&directory) };
+    let rig = Rig::around(Cloud::start(slow).await.unwrap(), directory);
     let doomed = rig.get("/servers?name=doomed").await.body["servers"][0]["id"].as_u64().unwrap();
     let made = rig
         .post("/servers", json!({"name": "s", "server_type": "cx23", "image": "debian-12"}))
         .await;
     let deletion = rig.delete(&format!("/servers/{doomed}")).await;
-    // Until the deletion's turn has come there is nothing to carry on with.
+    // Before the deletion's turn there is nothing to resume.
     rig.until(&format!("/servers/{doomed}"), |body| body["server"]["status"] == "deleting").await;
     let rig = rig.restart().await;
     let action = rig.ended(made.id("action")).await;
@@ -53,25 +53,25 @@ async fn what_ran_has_failed_and_what_was_to_go_is_gone() {
 }
 
 #[tokio::test]
-async fn a_folder_belongs_to_one_cloud() {
+async fn a_directory_belongs_to_one_cloud() {
     let rig = Rig::start().await;
-    let second = Cloud::start(options(&rig.folder)).await;
+    let second = Cloud::start(options(&rig.directory)).await;
     assert!(matches!(second, Err(StartError::InUse { .. })));
-    let folder = rig.folder;
+    let directory = rig.directory;
     rig.cloud.close().await;
-    Cloud::start(options(&folder)).await.unwrap().close().await;
+    Cloud::start(options(&directory)).await.unwrap().close().await;
 }
 
 #[tokio::test]
-async fn a_dropped_cloud_gives_its_port_and_folder_back() {
+async fn a_dropped_cloud_releases_its_port_and_directory() {
     let rig = Rig::start().await;
     let address =
         rig.url("").trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap();
-    let folder = rig.folder;
+    let directory = rig.directory;
     drop(rig.cloud);
     let again = async {
         loop {
-            let mut options = options(&folder);
+            let mut options = options(&directory);
             options.listen = address;
             if let Ok(cloud) = Cloud::start(options).await {
                 return cloud;
@@ -81,19 +81,16 @@ async fn a_dropped_cloud_gives_its_port_and_folder_back() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(10), again)
         .await
-        .expect(
-            "port and folder \
-        stay taken",
-        )
+        .expect("port and directory are still in use")
         .close()
         .await;
 }
 
 #[tokio::test]
-async fn without_tokens_one_is_made_and_kept_private() {
+async fn without_tokens_one_is_created_and_kept_private() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let mut bare = options(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let mut bare = options(&directory);
     bare.tokens.clear();
     let cloud = Cloud::start(bare.clone()).await.unwrap();
     let token = cloud.token().to_owned();
@@ -107,7 +104,7 @@ async fn without_tokens_one_is_made_and_kept_private() {
     assert_eq!(listed.status(), 200);
     cloud.close().await;
     assert_eq!(
-        std::fs::metadata(folder.path().join("token")).unwrap().permissions().mode() & 0o777,
+        std::fs::metadata(directory.path().join("token")).unwrap().permissions().mode() & 0o777,
         0o600
     );
     let cloud = Cloud::start(bare).await.unwrap();
@@ -117,8 +114,8 @@ async fn without_tokens_one_is_made_and_kept_private() {
 
 #[test]
 fn debug_output_of_the_options_shows_no_token() {
-    let folder = tempfile::tempdir().unwrap();
-    let shown = format!("{:?}", options(&folder));
+    let directory = tempfile::tempdir().unwrap();
+    let shown = format!("{:?}", options(&directory));
     assert!(!shown.contains(TOKEN), "{shown}");
     assert!(shown.contains(&format!("{:?}", Access::ReadOnly)), "{shown}");
 }

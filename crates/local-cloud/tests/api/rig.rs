@@ -1,4 +1,4 @@
-//! A cloud without machines on a free port, and the words to talk with it.
+//! A cloud without machines on a free port, and functions to talk to it.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -16,12 +16,12 @@ pub const TOKEN: &str = "token-that-may-write";
 pub const READ_ONLY: &str = "token-that-may-look";
 pub const OTHER: &str = "token-of-another-project";
 
-/// Nothing in a cloud without machines takes longer.
+/// Ceiling; a cloud without machines is always faster.
 const CEILING: Duration = Duration::from_secs(10);
 
 pub struct Rig {
     pub cloud: Cloud,
-    pub folder: TempDir,
+    pub directory: TempDir,
     pub http: reqwest::Client,
     judged: Mutex<BTreeSet<String>>,
 }
@@ -33,7 +33,7 @@ pub struct Answer {
     what: String,
 }
 
-pub fn options(folder: &TempDir) -> Options {
+pub fn options(directory: &TempDir) -> Options {
     let token = |secret, project, access| Token::new(secret, project, access);
     Options {
         tokens: vec![
@@ -41,7 +41,7 @@ pub fn options(folder: &TempDir) -> Options {
             token(READ_ONLY, "one", Access::ReadOnly),
             token(OTHER, "two", Access::ReadWrite),
         ],
-        ..Options::new(folder.path())
+        ..Options::new(directory.path())
     }
 }
 
@@ -50,19 +50,19 @@ impl Rig {
         Rig::on(tempfile::tempdir().unwrap()).await
     }
 
-    pub async fn on(folder: TempDir) -> Rig {
-        let cloud = Cloud::start(options(&folder)).await.unwrap();
-        Rig::around(cloud, folder)
+    pub async fn on(directory: TempDir) -> Rig {
+        let cloud = Cloud::start(options(&directory)).await.unwrap();
+        Rig::around(cloud, directory)
     }
 
-    pub fn around(cloud: Cloud, folder: TempDir) -> Rig {
-        Rig { cloud, folder, http: reqwest::Client::new(), judged: Mutex::default() }
+    pub fn around(cloud: Cloud, directory: TempDir) -> Rig {
+        Rig { cloud, directory, http: reqwest::Client::new(), judged: Mutex::default() }
     }
 
-    /// Closes the cloud and starts another on the same folder.
+    /// Closes the cloud and starts another on the same directory.
     pub async fn restart(self) -> Rig {
         self.cloud.close().await;
-        Rig::on(self.folder).await
+        Rig::on(self.directory).await
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -89,7 +89,7 @@ impl Rig {
         Answer { status, headers, body, what: format!("{method} {path}") }
     }
 
-    /// Routes whose answers the OpenAPI file has approved.
+    /// Routes whose answers the OpenAPI file has validated.
     pub fn judged(&self) -> BTreeSet<String> {
         self.judged.lock().unwrap().clone()
     }
@@ -119,7 +119,7 @@ impl Rig {
         self.call(Method::DELETE, path, None).await
     }
 
-    /// Waits until all actions of an answer ended well.
+    /// Waits until all actions of an answer have succeeded.
     pub async fn done(&self, answer: Answer) -> Answer {
         for id in answer.actions() {
             let action = self.ended(id).await;
@@ -128,12 +128,13 @@ impl Rig {
         answer
     }
 
-    /// Waits until an action ended, well or not.
+    /// Waits until an action has ended, successfully or not.
     pub async fn ended(&self, id: u64) -> Value {
-        self.until(&format!("/actions/{id}"), |body| body["action"]["status"] != "running").await["action"].clone()
+        let has_ended = |body: &Value| body["action"]["status"] != "running";
+        self.until(&format!("/actions/{id}"), has_ended).await["action"].clone()
     }
 
-    /// Waits until no action works on anything.
+    /// Waits until no action is running.
     pub async fn idle(&self) {
         self.until("/servers?per_page=50", |body| {
             body["servers"].as_array().unwrap().iter().all(|s| s["locked"] == false)
@@ -141,7 +142,7 @@ impl Rig {
         .await;
     }
 
-    /// Asks until the answer is as wanted.
+    /// Polls until the answer is as wanted.
     pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let asking = async {
@@ -154,19 +155,19 @@ impl Rig {
             }
         };
         if tokio::time::timeout(CEILING, asking).await.is_err() {
-            panic!("{path} did not become as wanted; the last answer was {last:#}");
+            panic!("{path} does not change as wanted; the last answer was {last:#}");
         }
         last
     }
 
-    /// Does something to the cloud that the original has no request for.
-    pub async fn poke(&self, method: Method, path: &str, body: Value) -> Answer {
+    /// Sends a control request.
+    pub async fn control(&self, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("{}/_local{path}", self.cloud.endpoint().trim_end_matches("/v1"));
         self.send(self.http.request(method, url).json(&body).timeout(CEILING)).await
     }
 
     pub async fn order_fault(&self, fault: Value) {
-        self.poke(Method::POST, "/faults", fault).await.expect(201);
+        self.control(Method::POST, "/faults", fault).await.expect(201);
     }
 
     /// A running server, and its id.
@@ -175,7 +176,12 @@ impl Rig {
     }
 
     pub async fn server_with(&self, name: &str, more: Value) -> u64 {
-        let mut order = json!({"name": name, "server_type": "cx23", "image": "ubuntu-24.04", "location": "fsn1"});
+        let mut order = json!({
+            "name": name,
+            "server_type": "cx23",
+            "image": "ubuntu-24.04",
+            "location": "fsn1",
+        });
         order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.done(self.post("/servers", order).await).await.id("server")
     }
@@ -243,13 +249,7 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
-            .unwrap_or_else(|| {
-                panic!(
-                    "{} has no \
-            {name}",
-                    self.what
-                )
-            })
+            .unwrap_or_else(|| panic!("{} has no {name}", self.what))
             .to_str()
             .unwrap()
     }

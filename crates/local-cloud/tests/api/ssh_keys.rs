@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::rig::Rig;
 
 pub const KEY: &str = "ssh-ed25519 \
-    AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@here";
+ AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@here";
 const OTHER_KEY: &str = "ssh-ed25519 \
-    AAAAC3NzaC1lZDI1NTE5AAAAINv3Vzq7eoTJSpVNqjI1tVyqKz3KtBY8lPcTZ7UTxxqB";
+ AAAAC3NzaC1lZDI1NTE5AAAAINv3Vzq7eoTJSpVNqjI1tVyqKz3KtBY8lPcTZ7UTxxqB";
 
 #[tokio::test]
 async fn keys_are_unique_by_material_and_by_name() {
@@ -22,8 +22,7 @@ async fn keys_are_unique_by_material_and_by_name() {
     );
     assert_eq!(
         create("two", KEY).await.refused(409, "uniqueness_error").message(),
-        "SSH key with \
-        the same fingerprint already exists"
+        "SSH key with the same fingerprint already exists"
     );
     assert_eq!(
         create("one", OTHER_KEY).await.refused(409, "uniqueness_error").message(),
@@ -47,8 +46,7 @@ async fn what_is_not_a_public_key_is_refused() {
     for key in [
         "",
         "hello",
-        "ssh-ed25519 \
-        AAAA",
+        "ssh-ed25519 AAAA",
         "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
     ] {
         let answer = rig.post("/ssh_keys", json!({"name": "k", "public_key": key})).await;

@@ -1,4 +1,4 @@
-//! What holds for every route.
+//! Rules for every route.
 
 use reqwest::Method;
 use serde_json::json;
@@ -6,25 +6,30 @@ use serde_json::json;
 use crate::rig::{OTHER, READ_ONLY, Rig, TOKEN};
 
 #[tokio::test]
-async fn an_unknown_route_is_told_before_the_token_is_looked_at() {
+async fn an_unknown_route_is_refused_before_the_token_is_checked() {
     let rig = Rig::start().await;
     let reply = rig.request(Method::GET, "/nothing").send().await.unwrap();
     assert_eq!(reply.status(), 404);
     assert_eq!(reply.headers()["content-type"], "application/json; charset=UTF-8");
     let text = reply.text().await.unwrap();
-    assert!(text.starts_with("{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \"code\": \"not_found\""), "{text}");
+    assert!(
+        text.starts_with(
+            "{\n  \"error\": {\n    \"message\": \"api route not found\",\n    \
+     \"code\": \"not_found\""
+        ),
+        "{text}"
+    );
 }
 
 #[tokio::test]
-async fn tokens_are_asked_for_and_checked() {
+async fn tokens_are_required_and_checked() {
     let rig = Rig::start().await;
     let none = rig.send(rig.request(Method::GET, "/servers")).await;
     assert_eq!(none.refused(401, "unauthorized").message(), "token is required");
     let wrong = rig.send(rig.request(Method::GET, "/servers").bearer_auth("wrong")).await;
     assert_eq!(
         wrong.refused(401, "unauthorized").message(),
-        "the token you have provided is \
-        invalid"
+        "the token you have provided is invalid"
     );
     rig.send(rig.request(Method::PATCH, "/servers")).await.refused(401, "unauthorized");
     rig.send(rig.request(Method::PATCH, "/servers").bearer_auth(TOKEN))
@@ -33,7 +38,7 @@ async fn tokens_are_asked_for_and_checked() {
 }
 
 #[tokio::test]
-async fn a_read_only_token_looks_but_does_not_write() {
+async fn a_read_only_token_reads_but_does_not_write() {
     let rig = Rig::start().await;
     rig.send(rig.request(Method::GET, "/servers").bearer_auth(READ_ONLY)).await.expect(200);
     let order = json!({"name": "s", "server_type": "cx23", "image": "debian-12"});
@@ -57,7 +62,7 @@ async fn projects_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_the_budget_and_a_correlation_id() {
+async fn every_answer_has_the_budget_and_a_correlation_id() {
     let rig = Rig::start().await;
     let first = rig.get("/servers").await;
     let second = rig.get("/servers").await;
@@ -71,7 +76,7 @@ async fn every_answer_tells_the_budget_and_a_correlation_id() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_json_or_not_as_described_are_refused() {
+async fn bodies_with_invalid_json_or_fields_are_refused() {
     let rig = Rig::start().await;
     for body in ["{", "[]", "'", "\"text\""] {
         rig.send(rig.request(Method::POST, "/servers").bearer_auth(TOKEN).body(body))
@@ -79,10 +84,19 @@ async fn bodies_that_are_not_json_or_not_as_described_are_refused() {
             .refused(400, "json_error");
     }
     let wrong = rig
-        .post("/servers", json!({"name": 5, "server_type": "cx23", "image": "debian-12", "colour": "red", "labels": {"a/b/c": ""}}))
+        .post(
+            "/servers",
+            json!({
+                "name": 5,
+                "server_type": "cx23",
+                "image": "debian-12",
+                "color": "red",
+                "labels": {"a/b/c": ""},
+            }),
+        )
         .await;
-    assert_eq!(wrong.refused(422, "invalid_input").fields(), ["colour", "labels", "name"]);
-    assert_eq!(wrong.message(), "invalid input in field(s) 'colour', 'labels', 'name'");
+    assert_eq!(wrong.refused(422, "invalid_input").fields(), ["color", "labels", "name"]);
+    assert_eq!(wrong.message(), "invalid input in field(s) 'color', 'labels', 'name'");
     let missing = rig.post("/servers", json!({})).await;
     assert_eq!(missing.refused(422, "invalid_input").fields(), ["image", "name", "server_type"]);
     rig.post("/volumes", json!({"name": "v", "size": 10, "location": "fsn1", "speed": 1}))
@@ -98,7 +112,14 @@ async fn lists_have_pages_and_links() {
     }
     let page = rig.get("/volumes?per_page=2&sort=name:desc").await;
     assert_eq!(page.names("volumes"), ["v2", "v1"]);
-    let expected = json!({"page": 1, "per_page": 2, "previous_page": null, "next_page": 2, "last_page": 2, "total_entries": 3});
+    let expected = json!({
+        "page": 1,
+        "per_page": 2,
+        "previous_page": null,
+        "next_page": 2,
+        "last_page": 2,
+        "total_entries": 3,
+    });
     assert_eq!(page.body["meta"]["pagination"], expected);
     let next = page.header("link").split(';').next().unwrap().trim_matches(['<', '>']).to_owned();
     let second = rig.send(rig.http.get(next).bearer_auth(TOKEN)).await;

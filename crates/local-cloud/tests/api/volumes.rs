@@ -11,7 +11,18 @@ async fn volume(rig: &Rig, id: u64) -> Value {
 #[tokio::test]
 async fn a_volume_is_creating_and_then_available() {
     let rig = Rig::start().await;
-    let made = rig.post("/volumes", json!({"name": "v", "size": 42, "location": "nbg1", "format": "xfs", "labels": {"a": "b"}})).await;
+    let made = rig
+        .post(
+            "/volumes",
+            json!({
+                "name": "v",
+                "size": 42,
+                "location": "nbg1",
+                "format": "xfs",
+                "labels": {"a": "b"},
+            }),
+        )
+        .await;
     assert_eq!(made.expect(201).body["volume"]["status"], "creating");
     assert_eq!(made.body["next_actions"], json!([]));
     let id = rig.done(made).await.id("volume");
@@ -24,7 +35,7 @@ async fn a_volume_is_creating_and_then_available() {
 }
 
 #[tokio::test]
-async fn orders_that_make_no_sense_are_refused() {
+async fn invalid_orders_are_refused() {
     let rig = Rig::start().await;
     for (order, field) in [
         (json!({"name": "v", "size": 9, "location": "fsn1"}), "size"),

@@ -1,4 +1,4 @@
-//! A local cloud's machines without its API, and what a person would type at them.
+//! A local cloud's machines without its API, and commands to run on them.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -13,54 +13,57 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Much more than any step takes; a ceiling for what never comes.
+/// A volume's device link, without the id.
+pub const LINK: &str = "/dev/disk/by-id/scsi-0HC_Volume_";
+
+/// Ceiling; every step takes much less.
 pub const CEILING: Duration = Duration::from_secs(60);
 
-/// Says why a test is passed over, if it is.
+/// Passes the test over if this host cannot run machines.
 pub fn passed_over() -> bool {
     let not_root = !rustix::process::geteuid().is_root();
     if not_root {
-        println!("passed over: real machines need root");
+        testkit::passed_over!("real machines need root");
     }
     not_root
 }
 
-/// The machines of one local cloud, in a folder that goes with it.
+/// The machines of one local cloud, in a temporary directory.
 pub struct Rig {
     pub cloud: Nspawn,
-    folder: PathBuf,
+    directory: PathBuf,
     _goes_with_it: Option<TempDir>,
     pub events: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Rig {
     pub async fn start() -> Rig {
-        let folder = tempfile::tempdir().unwrap();
-        let rig = Rig::start_in(folder.path()).await;
-        Rig { _goes_with_it: Some(folder), ..rig }
+        let directory = tempfile::tempdir().unwrap();
+        let rig = Rig::start_in(directory.path()).await;
+        Rig { _goes_with_it: Some(directory), ..rig }
     }
 
-    pub async fn start_in(folder: &Path) -> Rig {
-        Rig::start_with(folder, Sshd::Socket).await
+    pub async fn start_in(directory: &Path) -> Rig {
+        Rig::start_with(directory, Sshd::Socket).await
     }
 
-    pub async fn start_with(folder: &Path, sshd: Sshd) -> Rig {
+    pub async fn start_with(directory: &Path, sshd: Sshd) -> Rig {
         let keygen = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-            .arg(folder.join("key"))
+            .arg(directory.join("key"))
             .status()
             .await;
         assert!(keygen.unwrap().success());
-        let cloud = Nspawn::start(&folder.join("state"), 0, sshd).await.unwrap();
+        let cloud = Nspawn::start(&directory.join("state"), 0, sshd).await.unwrap();
         let events = cloud.events().expect("events are taken once");
-        Rig { cloud, folder: folder.to_owned(), _goes_with_it: None, events }
+        Rig { cloud, directory: directory.to_owned(), _goes_with_it: None, events }
     }
 
-    /// Ends the local cloud and starts another one on the same folder.
+    /// Stops the local cloud and starts another one on the same directory.
     pub async fn again(&mut self) {
         self.cloud.close().await.unwrap();
-        // The folder is locked until the old one is dropped; a free place for a moment is a cheap
-        // way to have one to put in its stead.
+        // The directory is locked until the old one is dropped. A local cloud on another directory
+        // takes the place of its field meanwhile.
         let elsewhere = tempfile::tempdir().unwrap();
         drop(std::mem::replace(
             &mut self.cloud,
@@ -73,19 +76,19 @@ impl Rig {
     }
 
     pub fn key(&self) -> PathBuf {
-        self.folder.join("key")
+        self.directory.join("key")
     }
 
     pub fn public_key(&self) -> String {
-        std::fs::read_to_string(self.folder.join("key.pub")).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.directory.join("key.pub")).unwrap().trim().to_owned()
     }
 
     pub fn state(&self) -> PathBuf {
-        self.folder.join("state").canonicalize().unwrap()
+        self.directory.join("state").canonicalize().unwrap()
     }
 
-    /// The number in everything that this local cloud leaves on the host.
-    pub fn place(&self) -> u8 {
+    /// The slot number in everything that this local cloud leaves on the host.
+    pub fn slot(&self) -> u8 {
         self.cloud.gateway().octets()[2]
     }
 
@@ -116,7 +119,7 @@ impl Rig {
         machine
     }
 
-    /// A server that is there.
+    /// An existing server.
     pub fn machine(&self, id: u64) -> Machine {
         let address = self.cloud.reserve_address(id).unwrap();
         Machine {
@@ -127,9 +130,9 @@ impl Rig {
         }
     }
 
-    /// Kills a machine's nspawn, as an accident would.
+    /// Kills a machine's nspawn, like an accident.
     pub fn kill(&self, id: u64) {
-        let mark = format!("--machine=dbc{}-{id}", self.place());
+        let mark = format!("--machine=dbc{}-{id}", self.slot());
         for process in std::fs::read_dir("/proc").unwrap().flatten() {
             let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
             let arguments = String::from_utf8_lossy(&arguments).into_owned();
@@ -162,16 +165,16 @@ impl Rig {
         assert_eq!(event, Event::Stopped(id));
     }
 
-    /// Ends it and checks that the host is as before.
+    /// Stops it and checks that the host is as before.
     pub async fn end(self) {
         self.cloud.close().await.unwrap();
-        let (place, state) = (self.place(), self.state());
+        let (slot, state) = (self.slot(), self.state());
         drop(self.cloud);
-        assert_eq!(left_on_host(place, &state), Vec::<String>::new());
+        assert_eq!(left_on_host(slot, &state), Vec::<String>::new());
     }
 }
 
-/// Polls until something holds.
+/// Polls until the condition holds.
 pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !holds().await {
@@ -208,7 +211,7 @@ impl Machine {
         }
     }
 
-    /// Runs a command that has to succeed and returns what it printed.
+    /// Runs a command that must succeed and returns its output.
     pub async fn run(&self, command: &str) -> String {
         let output = self.ssh(command).await;
         assert!(output.status.success(), "{command}: {output:?}");
@@ -247,8 +250,8 @@ pub async fn ssh(key: &Path, address: Ipv4Addr, command: &str) -> Output {
     ssh.stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap()
 }
 
-/// Everything on this host that carries the number of a local cloud or lies in its folder.
-pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
+/// Everything on this host that carries the slot number of a local cloud or lies in its directory.
+pub fn left_on_host(slot: u8, state: &Path) -> Vec<String> {
     let state = state.display().to_string();
     let text = |program: &str, args: &[&str]| {
         let output = std::process::Command::new(program).args(args).output().unwrap();
@@ -261,8 +264,8 @@ pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     let (bridge, link, table) =
-        (format!(": dbcloud{place}:"), format!(": vb-dbc{place}-"), format!("dockbridge_{place}"));
-    let machine = format!("--machine=dbc{place}-");
+        (format!(": dbcloud{slot}:"), format!(": vb-dbc{slot}-"), format!("dockbridge_{slot}"));
+    let machine = format!("--machine=dbc{slot}-");
     let loops = text("losetup", &["--list", "--raw", "--output", "NAME,BACK-FILE"]);
     let mut left = found("loop", &loops, &|line| line.contains(&state));
     left.extend(found("link", &text("ip", &["-oneline", "link"]), &|line| {
@@ -270,7 +273,7 @@ pub fn left_on_host(place: u8, state: &Path) -> Vec<String> {
     }));
     left.extend(found("table", &text("nft", &["list", "tables"]), &|line| line.ends_with(&table)));
     let groups = text("find", &["/sys/fs/cgroup", "-maxdepth", "2", "-type", "d"]);
-    left.extend(found("control group", &groups, &|line| line.contains(&format!("/dbc{place}-"))));
+    left.extend(found("control group", &groups, &|line| line.contains(&format!("/dbc{slot}-"))));
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");

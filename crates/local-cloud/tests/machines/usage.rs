@@ -1,4 +1,4 @@
-//! What the kernel tells of a machine's work.
+//! Kernel figures of a machine's usage.
 
 use dockbridge_local_cloud::hypervisor::{Hypervisor, Usage};
 
@@ -16,8 +16,8 @@ async fn what_a_machine_uses_grows_with_its_work_and_is_unknown_when_it_is_off()
     assert!(before.cpu.as_millis() > 0 && before.received > 0 && before.sent > 0, "{before:?}");
     machine
         .run(
-            "dd if=/dev/zero of=/root/zeros bs=1M count=32 conv=fsync; timeout 1 sh -c 'while \
-        :; do :; done' || true",
+            "dd if=/dev/zero of=/root/zeros bs=1M count=32 conv=fsync; timeout 1 sh -c 'while :; \
+             do :; done' || true",
         )
         .await;
     let has = |wanted: &str, holds: fn(&Usage, &Usage) -> bool| {
@@ -33,6 +33,6 @@ async fn what_a_machine_uses_grows_with_its_work_and_is_unknown_when_it_is_off()
         after.packets_received > before.packets_received && after.packets_sent > before.packets_sent
     });
     rig.cloud.power_off(1).await.unwrap();
-    until("nothing is known of it", async || rig.cloud.usage(1).is_none()).await;
+    until("its usage is unknown", async || rig.cloud.usage(1).is_none()).await;
     rig.end().await;
 }

@@ -25,7 +25,7 @@ impl Rig {
     /// `None` without root.
     pub fn new(size: u64) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("passed over: loop devices need root");
+            testkit::passed_over!("loop devices need root");
             return None;
         }
         let directory =

@@ -22,8 +22,8 @@ pub struct Bus {
     mock: Option<Child>,
 }
 
-fn skip<T>(why: &str) -> Option<T> {
-    eprintln!("passed over: needs {why}");
+fn pass_over<T>(why: &str) -> Option<T> {
+    testkit::passed_over!("needs {why}");
     None
 }
 
@@ -31,7 +31,7 @@ impl Bus {
     /// `None` where there is no dbus-daemon.
     pub async fn start() -> Option<Self> {
         if !["/usr/bin/dbus-daemon", "/usr/bin/gdbus"].iter().all(|tool| Path::new(tool).exists()) {
-            return skip("dbus-daemon and gdbus");
+            return pass_over("dbus-daemon and gdbus");
         }
         let mut command = Command::new("dbus-daemon");
         command
@@ -58,7 +58,7 @@ impl Bus {
             .stderr(Stdio::null())
             .status();
         if !has_mock.is_ok_and(|status| status.success()) {
-            return skip("python3-dbusmock");
+            return pass_over("python3-dbusmock");
         }
         let mut command = Command::new(PYTHON);
         command

@@ -42,7 +42,10 @@ async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
 #[tokio::test]
 async fn a_port_that_is_taken_on_the_other_loopback_alone_is_a_conflict_too() {
     let Ok(taken) = TcpListener::bind(v6(0)) else {
-        return eprintln!("passed over: there is no IPv6 here");
+        return testkit::passed_over!(
+            "there is no \
+        IPv6 here"
+        );
     };
     let (engine, ports, ..) = rig();
     let port = taken.local_addr().unwrap().port();
@@ -178,12 +181,15 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
 async fn a_port_that_only_root_may_have_is_told_with_what_to_do() {
     // Of this thread alone, on which everything here runs.
     let Ok(mut own) = capabilities(None) else {
-        return eprintln!("passed over: this kernel tells no capabilities");
+        return testkit::passed_over!(
+            "this kernel tells \
+        no capabilities"
+        );
     };
     own.effective.remove(CapabilitySet::NET_BIND_SERVICE);
     set_capabilities(None, own).unwrap();
     if TcpListener::bind(local(81)).is_ok() {
-        return eprintln!("passed over: this computer lets everybody listen on low ports");
+        return testkit::passed_over!("this computer lets everybody listen on low ports");
     }
     let (engine, ports, ..) =
         rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });

@@ -32,7 +32,7 @@ fn at(ports: &Ports, address: SocketAddr) -> Option<String> {
 #[tokio::test]
 async fn one_number_of_both_families_belongs_to_two_containers_and_a_lent_one_comes_back() {
     if TcpListener::bind(v6(0)).is_err() {
-        return eprintln!("passed over: there is no IPv6 here");
+        return testkit::passed_over!("there is no IPv6 here");
     }
     for (first, second) in [("0.0.0.0", "::"), ("::", "0.0.0.0")] {
         let (engine, ports, _, mut far_ends) = rig();
@@ -71,7 +71,7 @@ async fn one_number_of_both_families_belongs_to_two_containers_and_a_lent_one_co
 #[tokio::test]
 async fn a_lent_address_is_given_up_for_a_start_and_comes_back_when_that_fails() {
     if TcpListener::bind(v6(0)).is_err() {
-        return eprintln!("passed over: there is no IPv6 here");
+        return testkit::passed_over!("there is no IPv6 here");
     }
     let (engine, ports, ..) = rig();
     let port = free_port();
@@ -128,7 +128,7 @@ async fn an_address_of_this_computer_answers_only_where_ports_may_be_reached_fro
     // Any address of this computer that is no loopback address.
     let route = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     if route.connect("192.0.2.1:9").is_err() || route.local_addr().unwrap().ip().is_loopback() {
-        return eprintln!("passed over: this computer has no address but {ours}");
+        return testkit::passed_over!("this computer has no address but {ours}");
     }
     let address = route.local_addr().unwrap().ip();
     let port = free_port();

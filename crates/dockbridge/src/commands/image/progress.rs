@@ -1,5 +1,5 @@
-//! How a build is shown: lines for a person, with one that changes where that is a terminal, or
-//! JSON lines for a program.
+//! Prints the progress of a build: lines for users, of which a terminal shows the current one in
+//! place, or JSON lines for programs.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -11,47 +11,52 @@ use tokio::time::Instant;
 
 use crate::output::{complain, say};
 
-/// Between two lines of progress where they do not replace each other, in seconds.
+/// Seconds between two progress lines where they do not replace each other.
 const BETWEEN_LINES: u64 = 10;
 
-/// Shows what builds tell.
+/// Prints the events of builds.
 pub struct Progress {
     json: bool,
-    /// Several builds at once: each line says whose it is, and none replaces another.
+    /// Several builds run at once: each line names its architecture, and no line replaces another.
     several: bool,
     shown: Mutex<Shown>,
 }
 
 struct Shown {
-    /// A line stands on the terminal that the next one replaces.
+    /// The terminal's current line will be replaced by the next one.
     open: bool,
     last: Instant,
 }
 
 impl Progress {
-    /// For people, or for programs.
     pub fn new(json: bool, several: bool) -> Self {
         Self { json, several, shown: Mutex::new(Shown { open: false, last: Instant::now() }) }
     }
 
-    /// Shows what one build tells.
+    /// Prints one build's event.
     pub fn show(&self, architecture: &str, event: &Event) {
         if self.json {
             return self.line(architecture, event);
         }
-        let whose = if self.several { format!("[{architecture}] ") } else { String::new() };
+        let prefix = if self.several { format!("[{architecture}] ") } else { String::new() };
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Phase { phase, detail } => {
                 shown.last = Instant::now();
                 let detail =
                     detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-                self.whole(&mut shown, &format!("  {whose}{}{detail}", phase.words()));
+                self.whole(&mut shown, &format!("  {prefix}{}{detail}", phase.words()));
             }
-            Event::Note { message } => self.whole(&mut shown, &format!("  {whose}note: {message}")),
+            Event::Note { message } => self.whole(
+                &mut shown,
+                &format!(
+                    "  {prefix}note: \
+             {message}"
+                ),
+            ),
             Event::Progress { phase, bytes, total, bytes_per_second, seconds_left } => {
                 let text = format!(
-                    "  {whose}{}",
+                    "  {prefix}{}",
                     figures(*phase, *bytes, *total, *bytes_per_second, *seconds_left)
                 );
                 if !self.several && std::io::stderr().is_terminal() {
@@ -65,7 +70,7 @@ impl Progress {
         }
     }
 
-    /// For a program: what came of a build, too.
+    /// Prints an event, or a build's result, as JSON.
     pub fn line(&self, architecture: &str, event: &impl Serialize) {
         let mut object = Map::from_iter([("architecture".to_owned(), Value::from(architecture))]);
         if let Ok(Value::Object(fields)) = serde_json::to_value(event) {
@@ -88,9 +93,9 @@ fn figures(phase: Phase, bytes: u64, total: Option<u64>, speed: u64, left: Optio
     format!("{}: {}{of}, {}/s{left}", phase.words(), size(bytes), size(speed))
 }
 
-/// `1.50 GB`, in powers of ten, as disks are sold.
+/// `1.50 GB`, in powers of ten.
 pub fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    #[expect(clippy::cast_precision_loss, reason = "for display only")]
     let bytes = bytes as f64;
     match bytes {
         _ if bytes >= 1e9 => format!("{:.2} GB", bytes / 1e9),
@@ -104,15 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_tell_speed_and_what_is_left() {
+    fn progress_shows_speed_and_time_left() {
         assert_eq!(
             figures(Phase::Write, 1_500_000_000, Some(2_000_000_000), 250_000_000, Some(2)),
             "writing the image: 1.50 GB of 2.00 GB, 250.0 MB/s, 2 s left"
         );
         assert_eq!(
             figures(Phase::Write, 2_000, None, 1_000, None),
-            "writing the image: 2 kB, 1 \
-            kB/s"
+            "writing the image: 2 kB, 1 kB/s"
         );
     }
 }

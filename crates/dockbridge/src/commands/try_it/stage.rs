@@ -1,5 +1,5 @@
-//! Where the story plays: a profile of its own over a local cloud, and the tools to act and to
-//! look.
+//! Where the story runs: a profile of its own over a local cloud, with functions to act and to
+//! check.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -22,15 +22,15 @@ pub const BUSYBOX: &str = "/bin/busybox";
 
 /// A profile over a local cloud.
 pub struct Stage {
-    folder: PathBuf,
+    directory: PathBuf,
     environment: Vec<(&'static str, String)>,
-    /// The same cloud, seen from outside.
+    /// The same cloud, through a client of its own.
     pub cloud: Client,
     /// The daemon's Docker socket.
     pub socket: PathBuf,
 }
 
-/// How much there is in the cloud project.
+/// Number of items in the cloud project.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Counts {
     pub servers: usize,
@@ -39,14 +39,11 @@ pub struct Counts {
     pub firewalls: usize,
 }
 
-/// What has to be on the host.
+/// Checks what the story needs from the host.
 pub fn check_host() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(
-            "the local cloud runs real machines and needs \
-                root",
-        )
-        .hint("run it with sudo, or as root in a throwaway machine"));
+        return Err(Failure::new("the local cloud runs real machines and needs root")
+            .hint("run it with sudo, or as root in a throwaway machine"));
     }
     if std::process::Command::new("docker")
         .arg("--version")
@@ -55,18 +52,15 @@ pub fn check_host() -> Outcome {
         .status()
         .is_err()
     {
-        return Err(Failure::new(
-            "there is no docker \
-            client",
-        )
-        .hint("install one (Debian: docker-cli); no engine is needed"));
+        return Err(Failure::new("no docker client is installed")
+            .hint("install one (Debian: docker-cli); no engine is needed"));
     }
     programs::check(&[Use::Machines, Use::Story])
         .map_err(|failure| Failure::new(failure.to_string()))
 }
 
-/// Real disks are made in it, so it is not where a small memory file system may be.
-pub fn temporary_folder() -> Outcome<TempDir> {
+/// Machines have real disks in it, so it must not be on a small memory file system.
+pub fn temporary_directory() -> Outcome<TempDir> {
     let parent = if Path::new("/var/tmp").is_dir() {
         PathBuf::from("/var/tmp")
     } else {
@@ -76,19 +70,16 @@ pub fn temporary_folder() -> Outcome<TempDir> {
 }
 
 impl Stage {
-    pub fn new(folder: &Path, cloud: &Cloud, idle_timeout: Duration) -> Outcome<Self> {
+    pub fn new(directory: &Path, cloud: &Cloud, idle_timeout: Duration) -> Outcome<Self> {
         let endpoint = cloud.machine_endpoint().unwrap_or_else(|| cloud.endpoint());
-        let url = endpoint.parse().map_err(|_| {
-            Failure::new(format!(
-                "{endpoint:?} is no \
-            address"
-            ))
-        })?;
+        let url = endpoint
+            .parse()
+            .map_err(|_| Failure::new(format!("{endpoint:?} is not an address")))?;
         let client = Client::new(url, SecretString::from(cloud.token().to_owned()))
             .map_err(|error| Failure::new(with_causes(&error)))?;
-        let socket = folder.join("home/run/default/docker.sock");
+        let socket = directory.join("home/run/default/docker.sock");
         let environment = vec![
-            ("DOCKBRIDGE_HOME", folder.join("home").display().to_string()),
+            ("DOCKBRIDGE_HOME", directory.join("home").display().to_string()),
             ("DOCKBRIDGE_PROFILE", "default".to_owned()),
             ("DOCKBRIDGE_HETZNER_ENDPOINT", endpoint),
             ("DOCKBRIDGE_HETZNER_API_TOKEN", cloud.token().to_owned()),
@@ -96,25 +87,25 @@ impl Stage {
             ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", duration::format(idle_timeout)),
             ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", duration::format(idle_timeout)),
             ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "2s".to_owned()),
-            // Nobody is to wait for the end of an hour.
+            // The story does not wait for the end of a paid hour.
             ("DOCKBRIDGE_ACTIVITY_KEEP_PAID_HOUR", "false".to_owned()),
             ("DOCKBRIDGE_AGENT_DIR", crate::resolved::agent_binaries().display().to_string()),
             ("DOCKER_HOST", format!("unix://{}", socket.display())),
-            ("DOCKER_CONFIG", folder.join("docker").display().to_string()),
+            ("DOCKER_CONFIG", directory.join("docker").display().to_string()),
         ];
-        Ok(Self { folder: folder.to_owned(), environment, cloud: client, socket })
+        Ok(Self { directory: directory.to_owned(), environment, cloud: client, socket })
     }
 
-    /// A folder for the story's own files.
-    pub fn folder(&self, name: &str) -> Outcome<PathBuf> {
-        let folder = self.folder.join(name);
-        std::fs::create_dir_all(&folder)?;
-        Ok(folder)
+    /// Creates a directory for the story's own files.
+    pub fn directory(&self, name: &str) -> Outcome<PathBuf> {
+        let directory = self.directory.join(name);
+        std::fs::create_dir_all(&directory)?;
+        Ok(directory)
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        // Whatever profile, project or engine the person uses otherwise stays out of this.
+        // Keeps the user's own profiles, projects and engines out of this.
         for name in [
             "HCLOUD_TOKEN",
             "HCLOUD_ENDPOINT",
@@ -128,7 +119,7 @@ impl Stage {
         command
     }
 
-    /// Runs docker as a person would; its output is checked by the caller.
+    /// Runs docker as a user would. The caller checks the output.
     pub async fn docker(&self, arguments: &[&str], input: &str) -> Outcome<String> {
         let mut child = self
             .command("docker")
@@ -154,12 +145,11 @@ impl Stage {
         text_of("dockbridge", arguments, output)
     }
 
-    /// The daemon.
     pub fn daemon(&self) -> daemon::client::Client {
         daemon::client::Client::of(&self.socket)
     }
 
-    /// Ends a daemon that the story left behind; there may be none.
+    /// Stops a daemon that the story left running, if any.
     pub async fn end_daemon(&self) {
         let daemon = self.daemon();
         let _ = daemon.stop().await;
@@ -168,15 +158,15 @@ impl Stage {
         }
     }
 
-    /// The end of the daemon's log.
+    /// The last lines of the daemon's log.
     pub fn daemon_log(&self, lines: usize) -> Vec<String> {
-        let text = std::fs::read_to_string(self.folder.join("home/state/default/daemon.log"))
+        let text = std::fs::read_to_string(self.directory.join("home/state/default/daemon.log"))
             .unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
     }
 
-    /// What there is, asked of the cloud itself.
+    /// Counts what exists, according to the cloud itself.
     pub async fn counts(&self) -> Outcome<Counts> {
         let all = Query::default();
         let asked = |error| Failure::new(with_causes(&error));
@@ -193,11 +183,11 @@ fn text_of(program: &str, arguments: &[&str], output: Output) -> Outcome<String>
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let told = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     Err(Failure::new(format!(
         "`{program} {}` ended with {}: {}",
         arguments.join(" "),
         output.status,
-        told.trim()
+        stderr.trim()
     )))
 }

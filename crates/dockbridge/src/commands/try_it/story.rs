@@ -1,4 +1,4 @@
-//! The story, step by step: what a person would type, what they would see, and whether it is true.
+//! The story, step by step: what a user types and sees, and whether it is true.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -18,8 +18,7 @@ const LONGEST_FETCH: Duration = Duration::from_secs(10);
 const NOTHING: Counts = Counts { servers: 0, volumes: 0, keys: 0, firewalls: 0 };
 const PAGE: &str = "hello from the machine\n";
 
-/// All of it.
-pub async fn tell(stage: &Stage) -> Outcome {
+pub async fn run(stage: &Stage) -> Outcome {
     start(stage).await?;
     first_command(stage).await?;
     build(stage).await?;
@@ -55,11 +54,7 @@ async fn start(stage: &Stage) -> Outcome {
     shown(&stage.dockbridge(&["start", "--detach"]).await?);
     let took = begun.elapsed();
     check(took < READY_WITHIN, || {
-        format!(
-            "it took {} until it was \
-        ready",
-            seconds(took.as_secs_f64())
-        )
+        format!("it took {} until it was ready", seconds(took.as_secs_f64()))
     })?;
     let counts = stage.counts().await?;
     check(counts == NOTHING, || format!("start created something: {counts:?}"))
@@ -74,8 +69,7 @@ async fn first_command(stage: &Stage) -> Outcome {
             &[
                 "version",
                 "--format",
-                "client {{.Client.Version}}, engine \
-            {{.Server.Version}} on the machine"
+                "client {{.Client.Version}}, engine {{.Server.Version}} on the machine"
             ],
             ""
         ),
@@ -85,16 +79,12 @@ async fn first_command(stage: &Stage) -> Outcome {
     shown(&version?);
     say(&format!(
         "  {:<40} {:>7}",
-        "from nothing to the \
-        answer",
+        "from nothing to the answer",
         seconds(begun.elapsed().as_secs_f64())
     ));
     let counts = stage.counts().await?;
     check(counts.servers == 1 && counts.volumes == 1, || {
-        format!(
-            "there should be one server and \
-        one volume: {counts:?}"
-        )
+        format!("there should be one server and one volume: {counts:?}")
     })
 }
 
@@ -106,30 +96,21 @@ async fn wait_for_wake(stage: &Stage) -> Outcome {
 }
 
 async fn build(stage: &Stage) -> Outcome {
-    scene("An image is built there, from a folder here");
-    let context = stage.folder("context")?;
+    scene("An image is built there, from a directory here");
+    let context = stage.directory("context")?;
     std::fs::copy(BUSYBOX, context.join("busybox"))?;
     std::fs::write(context.join("index.html"), PAGE)?;
     std::fs::write(
         context.join("Dockerfile"),
         "FROM scratch\nCOPY busybox /bin/busybox\nCOPY index.html /www/index.html\nRUN \
-            [\"/bin/busybox\", \"--install\", \"/bin\"]\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \
-            \"-f\", \"-h\", \"/www\"]\n",
+         [\"/bin/busybox\", \"--install\", \"/bin\"]\nSTOPSIGNAL SIGKILL\nCMD [\"httpd\", \"-f\", \
+         \"-h\", \"/www\"]\n",
     )?;
     typed("docker build -t hello .");
     let begun = Instant::now();
     stage.docker(&["build", "--quiet", "-t", "hello", &context.display().to_string()], "").await?;
-    let images = stage
-        .docker(
-            &[
-                "images",
-                "--format",
-                "{{.Repository}}:{{.Tag}}  \
-        {{.Size}}",
-            ],
-            "",
-        )
-        .await?;
+    let images =
+        stage.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}  {{.Size}}"], "").await?;
     shown(&format!("{}  built in {}", images.trim(), seconds(begun.elapsed().as_secs_f64())));
     check(images.contains("hello:latest"), || format!("the image is not listed: {images}"))
 }
@@ -147,8 +128,8 @@ async fn publish(stage: &Stage) -> Outcome<u16> {
     Ok(port)
 }
 
-/// The container's own server may take a moment to listen; the port itself is open before `docker
-/// run` returns.
+/// The container's server may take a moment to listen; the port itself is open before `docker run`
+/// returns.
 async fn fetch(port: u16) -> Outcome<String> {
     let begun = Instant::now();
     loop {
@@ -193,10 +174,7 @@ async fn streams(stage: &Stage) -> Outcome {
     shown(&name);
     let id = stage.docker(&["inspect", "--format", "{{.Config.Hostname}}", "web"], "").await?;
     check(name == id, || {
-        format!(
-            "the container calls itself {name:?}, the engine calls it \
-        {id:?}"
-        )
+        format!("the container calls itself {name:?}, the engine calls it {id:?}")
     })?;
     typed("echo from here | docker run --rm -i hello tr a-z A-Z");
     let loud =
@@ -210,7 +188,7 @@ async fn show_status(stage: &Stage) -> Outcome {
     typed("dockbridge status");
     shown(&stage.dockbridge(&["status"]).await?);
     let status = stage.daemon().status().await?;
-    let cost = status.cost.ok_or_else(|| Failure::new("the status does not tell the cost"))?;
+    let cost = status.cost.ok_or_else(|| Failure::new("the status contains no cost"))?;
     check(
         cost.hours == 1
             && cost.hourly > 0.0
@@ -220,7 +198,7 @@ async fn show_status(stage: &Stage) -> Outcome {
 }
 
 async fn idle(stage: &Stage, port: u16) -> Outcome {
-    scene("Nobody uses it: the machine goes, the volume stays");
+    scene("Idle: the machine is deleted, the volume stays");
     let begun = Instant::now();
     let mut grace = false;
     let status = loop {
@@ -247,16 +225,13 @@ async fn idle(stage: &Stage, port: u16) -> Outcome {
     ));
     let counts = stage.counts().await?;
     check(counts.servers == 0 && counts.volumes == 1, || {
-        format!(
-            "there should be no server and \
-        one volume: {counts:?}"
-        )
+        format!("there should be no server and one volume: {counts:?}")
     })?;
     typed(&format!("curl localhost:{port}"));
     let answer = fetch_once(port).await?;
-    let (head, told) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    shown(told);
-    check(head.starts_with("HTTP/1.1 503") && told.contains("asleep"), || {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    shown(body);
+    check(head.starts_with("HTTP/1.1 503") && body.contains("asleep"), || {
         format!("localhost:{port} answers {answer:?}")
     })
 }
@@ -266,15 +241,7 @@ async fn again(stage: &Stage) -> Outcome {
     typed("docker images");
     let begun = Instant::now();
     let (images, woken) = tokio::join!(
-        stage.docker(
-            &[
-                "images",
-                "--format",
-                "{{.Repository}}:{{.Tag}}  \
-            {{.Size}}"
-            ],
-            ""
-        ),
+        stage.docker(&["images", "--format", "{{.Repository}}:{{.Tag}}  {{.Size}}"], ""),
         wait_for_wake(stage)
     );
     woken?;
@@ -282,8 +249,7 @@ async fn again(stage: &Stage) -> Outcome {
     shown(&images);
     say(&format!(
         "  {:<40} {:>7}",
-        "from nothing to the \
-        answer",
+        "from nothing to the answer",
         seconds(begun.elapsed().as_secs_f64())
     ));
     check(images.contains("hello:latest"), || format!("the image is gone: {images:?}"))?;
@@ -298,12 +264,8 @@ async fn remove(stage: &Stage) -> Outcome {
     let volumes: serde_json::Value =
         serde_json::from_str(&stage.dockbridge(&["volume", "list", "--json"]).await?)
             .map_err(|error| Failure::new(error.to_string()))?;
-    let name = volumes[0]["name"].as_str().ok_or_else(|| {
-        Failure::new(
-            "there is no volume to \
-        delete",
-        )
-    })?;
+    let name =
+        volumes[0]["name"].as_str().ok_or_else(|| Failure::new("there is no volume to delete"))?;
     typed(&format!("dockbridge volume delete {name} --yes"));
     shown(&stage.dockbridge(&["volume", "delete", name, "--yes"]).await?);
     typed("dockbridge sweep --yes");

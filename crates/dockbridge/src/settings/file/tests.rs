@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use machine::ImageSetting;
 
-use super::super::{BindMounts, Containers, LockAction, Provider};
+use super::super::types::{BindMounts, Containers, LockAction, Provider};
 use super::*;
 
 fn load_for(profile: &str, text: &str, variables: &[(&str, &str)]) -> Loaded {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yaml");
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -95,10 +95,7 @@ fn an_unknown_key_is_refused_with_line_and_nearest_name() {
 fn a_wrong_value_is_refused_with_how_to_write_it() {
     let message = refusal("activity:\n  idle_timeout: soon\n", &[]);
     assert!(
-        message.contains(
-            "write it as 90s, 5m or 1h \
-        30m"
-        ) && message.contains("line 2"),
+        message.contains("write it as 90s, 5m or 1h 30m") && message.contains("line 2"),
         "{message}"
     );
     let message = refusal("", &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
@@ -106,13 +103,9 @@ fn a_wrong_value_is_refused_with_how_to_write_it() {
 }
 
 #[test]
-fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
-    let settings = load_text(
-        "docker: {proxy_port: 2375}\ngateway: \
-        {bind_mounts: remote}\n",
-        &[],
-    )
-    .unwrap();
+fn docker_endpoint_can_be_a_port_and_bind_mounts_remote() {
+    let settings =
+        load_text("docker: {proxy_port: 2375}\ngateway: {bind_mounts: remote}\n", &[]).unwrap();
     assert_eq!(settings.docker.proxy_port, NonZeroU16::new(2375));
     assert_eq!(settings.gateway.bind_mounts, BindMounts::Remote);
     let settings = load_text(
@@ -123,9 +116,9 @@ fn the_endpoint_can_be_a_port_as_well_and_folders_the_machines() {
     assert_eq!(settings.docker.proxy_port, NonZeroU16::new(80));
     assert_eq!(settings.gateway.bind_mounts, BindMounts::Refuse);
     for (text, words) in [
-        ("docker: {proxy_port: 0}\n", "0 is no port: choose 1 to 65535"),
-        ("docker: {proxy_port: 65536}\n", "65536 is no port"),
-        ("docker: {proxy_port: http}\n", "http is no port"),
+        ("docker: {proxy_port: 0}\n", "\"0\" is not a port: choose 1 to 65535"),
+        ("docker: {proxy_port: 65536}\n", "\"65536\" is not a port"),
+        ("docker: {proxy_port: http}\n", "\"http\" is not a port"),
         ("gateway: {bind_mounts: local}\n", "\"local\" is neither `refuse` nor `remote`"),
     ] {
         let message = refusal(text, &[]);
@@ -139,8 +132,8 @@ fn what_keeps_a_machine_is_set_in_words_and_checked() {
     let kept =
         (settings.containers, settings.keep_paid_hour, settings.resume, settings.max_lifetime);
     assert_eq!(kept, (Containers::Timeout, true, true, None));
-    let text = "activity: \
-        {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: false}\n";
+    let text = "activity: {containers: ignore, keep_paid_hour: false, max_lifetime: 12h, resume: \
+     false}\n";
     let settings = load_text(text, &[("DOCKBRIDGE_ACTIVITY_CONTAINERS", "keep")]).unwrap().activity;
     assert_eq!(
         (settings.containers, settings.keep_paid_hour, settings.resume),
@@ -156,16 +149,7 @@ fn what_keeps_a_machine_is_set_in_words_and_checked() {
     );
     for (text, budget) in [("20", Some(20_000_000)), ("12.50", Some(12_500_000)), ("none", None)] {
         assert_eq!(
-            load_text(
-                &format!(
-                    "activity: \
-            {{budget: {text}}}\n"
-                ),
-                &[]
-            )
-            .unwrap()
-            .activity
-            .budget,
+            load_text(&format!("activity: {{budget: {text}}}\n"), &[]).unwrap().activity.budget,
             budget,
             "{text}"
         );
@@ -185,8 +169,8 @@ fn what_keeps_a_machine_is_set_in_words_and_checked() {
         ("lock: {action: suspend}\n", "\"suspend\" is none of `shutdown`, `shorten` and `ignore`"),
         ("activity: {containers: stay}\n", "\"stay\" is none of `timeout`, `keep` and `ignore`"),
         ("activity: {max_lifetime: 5m}\n", "\"5m\" is too short for a machine: choose 10m or more"),
-        ("activity: {budget: much}\n", "\"much\" is no amount: write it as 20 or 12.50"),
-        ("activity: {budget: 0}\n", "0 is no budget: choose 0.01 to 1000000, or none"),
+        ("activity: {budget: much}\n", "\"much\" is not an amount: write it as 20 or 12.50"),
+        ("activity: {budget: 0}\n", "0 is not a budget: choose 0.01 to 1000000, or none"),
         ("activity: {keep_paid_hour: often}\n", "\"often\" is neither `true` nor `false`"),
     ] {
         let message = refusal(text, &[]);
@@ -203,27 +187,24 @@ fn a_token_is_never_printed() {
 #[test]
 fn all_that_is_wrong_is_said_at_once_and_the_rest_holds() {
     let text = "activity: {idle_timeout: 0s, budget: 7, containers: stay}\nhetzner:\n  endpoint: \
-                api.example/v1\n  volume_size: 40\n  locaton: fsn1\nkeepalive: {interval: 10m, \
-                timeout: 5m}\nlogging: {level: verbose}\n";
+     api.example/v1\n  volume_size: 40\n  locaton: fsn1\nkeepalive: {interval: 10m, timeout: \
+     5m}\nlogging: {level: verbose}\n";
     let Loaded { settings, problems } =
         load_for("default", text, &[("DOCKBRIDGE_PORTS_ENABLED", "perhaps")]);
-    let told = lines(&problems);
+    let found = lines(&problems);
     for (line, words) in [
         ("line 1: `activity.idle_timeout`: ", "or none to switch it off"),
         ("line 1: `activity.containers`: ", "\"stay\" is none of"),
         ("line 3: `hetzner.endpoint`: ", "such as https://api.example/v1"),
         ("line 5: ", "did you mean `location`?"),
-        ("line 6: `keepalive.interval`: ", "renews no lease of 5m"),
-        ("line 7: `logging.level` is not understood", "\"verbose\""),
+        ("line 6: `keepalive.interval`: ", "does not renew a lease of 5m"),
+        ("line 7: `logging.level` is invalid", "\"verbose\""),
         ("environment variable DOCKBRIDGE_PORTS_ENABLED: `ports.enabled`: ", "\"perhaps\""),
     ] {
-        assert!(
-            told.iter().any(|told| told.starts_with(line) && told.contains(words)),
-            "{told:#?}"
-        );
+        assert!(found.iter().any(|one| one.starts_with(line) && one.contains(words)), "{found:#?}");
     }
-    assert_eq!(problems.len(), 7, "{told:#?}");
-    assert!(problems.iter().all(|problem| problem.severity == Severity::Refused), "{told:#?}");
+    assert_eq!(problems.len(), 7, "{found:#?}");
+    assert!(problems.iter().all(|problem| problem.severity == Severity::Refused), "{found:#?}");
     assert_eq!(settings.activity.budget, Some(7_000_000), "what is right holds");
     assert_eq!(settings.hetzner.volume_size, 40);
     assert_eq!(settings.activity.idle_timeout, Some(Duration::from_secs(300)));
@@ -235,32 +216,32 @@ fn each_senseless_value_is_refused_by_name() {
         ("activity: {idle_timeout: 0s}", "activity.idle_timeout", "write 1s or more, or none"),
         ("activity: {connection_timeout: 0m}", "activity.connection_timeout", "or none"),
         ("activity: {idle_timeout: 9000h}", "activity.idle_timeout", "longer than a year"),
-        ("activity: {grace_period: -5s}", "activity.grace_period", "is no duration that can pass"),
+        ("activity: {grace_period: -5s}", "activity.grace_period", "is not a positive duration"),
         ("keepalive: {interval: 0s}", "keepalive.interval", "too short: write 1s or more"),
         ("keepalive: {timeout: 0s}", "keepalive.timeout", "too short: write 1s or more"),
         ("image: {stall_timeout: 0s}", "image.stall_timeout", "too short"),
         ("image: {rescue_timeout: 0s}", "image.rescue_timeout", "too short"),
-        ("docker: {socket_path: ~/x.sock}", "docker.socket_path", "`~` is only known to shells"),
+        ("docker: {socket_path: ~/x.sock}", "docker.socket_path", "only shells expand `~`"),
         ("docker: {socket_path: x.sock}", "docker.socket_path", "is relative"),
         ("docker: {socket_path: ''}", "docker.socket_path", "it is empty"),
-        ("ssh: {private_key_path: ~/.ssh/id}", "ssh.private_key_path", "only known to shells"),
+        ("ssh: {private_key_path: ~/.ssh/id}", "ssh.private_key_path", "only shells expand"),
         ("hetzner: {endpoint: 'localhost:80/v1'}", "hetzner.endpoint", "http://localhost:80/v1"),
         ("hetzner: {token_command: ' '}", "hetzner.token_command", "it is empty"),
         ("hetzner: {location: fsn1, locations: [nbg1]}", "hetzner.locations", "the same setting"),
         ("hetzner: {server_types: [a], server_type: b}", "hetzner.server_type", "the same setting"),
-        ("hetzner: {volume_size: big}", "hetzner.volume_size", "\"big\" is no size"),
-        ("keepalive: {interval: 5m}", "keepalive.interval", "renews no lease of 5m"),
+        ("hetzner: {volume_size: big}", "hetzner.volume_size", "\"big\" is not a size"),
+        ("keepalive: {interval: 5m}", "keepalive.interval", "does not renew a lease of 5m"),
         ("machine: {provider: azure}", "machine.provider", "neither `hetzner` nor `ssh`"),
-        ("{machine: {provider: hetzner}, ssh: {host: a@b}}", "ssh.host", "would not use this host"),
-        ("logging: {level: quiet}", "logging.level", "is not understood"),
+        ("{machine: {provider: hetzner}, ssh: {host: a@b}}", "ssh.host", "does not use this host"),
+        ("logging: {level: quiet}", "logging.level", "is invalid"),
         ("logging: {json: perhaps}", "logging.json", "neither `true` nor `false`"),
     ] {
         let loaded = load_for("default", &format!("{text}\n"), &[]);
-        let told = lines(&loaded.problems);
+        let found = lines(&loaded.problems);
         let one = loaded.problems.first().unwrap_or_else(|| panic!("{text} passes"));
-        assert_eq!((told.len(), one.severity), (1, Severity::Refused), "{text}: {told:#?}");
+        assert_eq!((found.len(), one.severity), (1, Severity::Refused), "{text}: {found:#?}");
         assert_eq!(one.setting.as_deref(), Some(setting), "{text}");
-        assert!(told[0].contains(words), "{text}: {told:#?}");
+        assert!(found[0].contains(words), "{text}: {found:#?}");
     }
 }
 
@@ -269,15 +250,15 @@ fn what_works_and_is_hardly_meant_is_a_warning() {
     for (text, words) in [
         ("keepalive: {interval: 4m}", "one lost heartbeat"),
         ("activity: {idle_timeout: 1h, connection_timeout: 5m}", "it has no effect"),
-        ("hetzner: {api_token: a, token_command: b}", "it is not run"),
+        ("hetzner: {api_token: a, token_command: b}", "it is not used"),
         ("ports: {bind: 0.0.0.0}", "other computers can connect"),
         ("machine: {provider: ssh}", "no host is set"),
     ] {
         let loaded = load_for("default", &format!("{text}\n"), &[]);
-        let told = lines(&loaded.problems);
-        assert_eq!(told.len(), 1, "{text}: {told:#?}");
+        let found = lines(&loaded.problems);
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
         assert_eq!(loaded.problems[0].severity, Severity::Warned, "{text}");
-        assert!(told[0].contains(words), "{text}: {told:#?}");
+        assert!(found[0].contains(words), "{text}: {found:#?}");
     }
     let loaded = load_for("default", "", &[("DOCKBRIDGE_ACTIVTY_IDLE_TIMEOUT", "1h")]);
     assert!(lines(&loaded.problems)[0].contains("did you mean DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT?"));
@@ -294,23 +275,23 @@ fn none_switches_idleness_off() {
 }
 
 #[test]
-fn a_token_that_others_can_read_is_told_with_the_cure() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.yaml");
+fn token_readable_by_others_is_reported_with_chmod() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yaml");
     std::fs::write(&path, "hetzner: {api_token: s3cret}\n").unwrap();
     for (mode, count) in [(0o644, 1), (0o640, 1), (0o600, 0)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let told = lines(&load(&path, "default", std::iter::empty()).problems);
-        assert_eq!(told.len(), count, "{mode:o}: {told:#?}");
-        assert!(told.iter().all(|told| told.contains("chmod 600 ")), "{told:#?}");
+        let found = lines(&load(&path, "default", std::iter::empty()).problems);
+        assert_eq!(found.len(), count, "{mode:o}: {found:#?}");
+        assert!(found.iter().all(|one| one.contains("chmod 600 ")), "{found:#?}");
     }
 }
 
 #[test]
 fn a_section_of_a_profile_is_over_the_rest_and_holds_for_no_other_profile() {
     let text = "hetzner: {endpoint: 'http://a/v1', volume_size: 30}\nprofiles:\n  m:\n    hetzner: \
-                {endpoint: 'http://b/v1', api_token: t}\n    machine: {provider: ssh}\n    ssh: \
-                {host: root@x}\n";
+     {endpoint: 'http://b/v1', api_token: t}\n    machine: {provider: ssh}\n    ssh: {host: \
+     root@x}\n";
     let of = |profile: &str, variables: &[(&str, &str)]| load_for(profile, text, variables);
     let endpoint = |loaded: &Loaded| {
         let endpoint = loaded.settings.hetzner.endpoint.clone().unwrap();
@@ -329,9 +310,9 @@ fn a_section_of_a_profile_is_over_the_rest_and_holds_for_no_other_profile() {
     assert!(default.settings.hetzner.api_token.is_none() && default.settings.ssh.host.is_none());
 
     let wrong = "profiles:\n  Bad_Name: {}\n  m:\n    activity: {idle_timeout: 0s}\n";
-    let told = lines(&load_for("default", wrong, &[]).problems);
-    assert!(told[0].contains("\"Bad_Name\" is no profile name"), "{told:#?}");
-    assert!(told[1].starts_with("line 4: `profiles.m.activity.idle_timeout`: "), "{told:#?}");
+    let found = lines(&load_for("default", wrong, &[]).problems);
+    assert!(found[0].contains("\"Bad_Name\" is no profile name"), "{found:#?}");
+    assert!(found[1].starts_with("line 4: `profiles.m.activity.idle_timeout`: "), "{found:#?}");
 }
 
 #[test]

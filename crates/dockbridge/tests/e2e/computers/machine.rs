@@ -1,5 +1,5 @@
-//! One machine for two computers: one after the other, at once, and never ended by the other's
-//! ignorance.
+//! One machine for two computers: one after the other, at once, and neither ends it while the
+//! other uses it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use hetzner::{Query, Server};
 use super::Computer;
 use crate::rig::{Stage, pass_over};
 
-/// A machine that runs is told of a new key within 75 s.
+/// A running machine learns of a new key within 75 s.
 const LONGEST_ADMISSION: Duration = Duration::from_secs(120);
 
 async fn only_server(stage: &Stage) -> Server {
@@ -49,7 +49,8 @@ async fn a_new_machine_serves_both_computers_at_once() {
 async fn a_machine_that_runs_refuses_an_unknown_computer_at_once_and_admits_it_soon() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let [first, second] = Computer::pair(&stage).await;
-    // As if the second had come only now: its key is not in the project when the machine is made.
+    // As if the second computer had just joined: its key is not in the project when the machine is
+    // created.
     for key in stage.api.ssh_keys().list(&Query::default()).await.unwrap() {
         stage.api.ssh_keys().delete(key.id).await.unwrap();
     }
@@ -76,7 +77,7 @@ async fn a_machine_that_runs_refuses_an_unknown_computer_at_once_and_admits_it_s
     assert_eq!(volumes.succeeded().stdout, "kept\n");
     assert_eq!(only_server(&stage).await.id, server.id);
 
-    // The first leaves; the second goes on with it, and is the one that ends it.
+    // The first stops; the second keeps using the machine and ends it.
     daemon.stop().await;
     second.docker(&["ps"]).await.succeeded();
     second.dockbridge(&["server", "destroy"]).await.succeeded();

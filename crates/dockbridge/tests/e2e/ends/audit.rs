@@ -1,5 +1,5 @@
-//! The audit log over a machine's life: each server that was made and deleted is in it, with who
-//! and why, and no secret.
+//! The audit log over a machine's life: it contains each server that was created and deleted, with
+//! actor and reason, and no secret.
 
 use serde_json::Value;
 
@@ -26,10 +26,7 @@ async fn what_changed_the_cloud_is_in_the_audit_log_with_who_and_why() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let words = stage.dockbridge(&["audit"]).await;
     assert!(
-        words.succeeded().stdout.contains(
-            "No call of this profile has changed the \
-        cloud."
-        ),
+        words.succeeded().stdout.contains("No call of this profile has changed the cloud."),
         "{words}"
     );
     let idle = [
@@ -67,7 +64,7 @@ async fn what_changed_the_cloud_is_in_the_audit_log_with_who_and_why() {
     let (actor, reason) = of(&entries, "DELETE", &format!("/servers/{second}"));
     assert_eq!((actor.as_str(), reason.as_str()), ("user", "it was asked for"));
     let written =
-        std::fs::read_to_string(stage.folder.path().join("home/state/default/audit.jsonl"));
+        std::fs::read_to_string(stage.directory.path().join("home/state/default/audit.jsonl"));
     let written = written.unwrap_or_else(|_| entries.iter().map(Value::to_string).collect());
     for secret in ["PRIVATE KEY", "#cloud-config", stage.cloud.token()] {
         assert!(!written.contains(secret), "{secret:?} is in the log");
@@ -75,8 +72,8 @@ async fn what_changed_the_cloud_is_in_the_audit_log_with_who_and_why() {
     let words = stage.dockbridge(&["audit"]).await;
     assert!(
         words.succeeded().stdout.contains(&format!(
-            "DELETE /servers/{second} ({second})  accepted  by an order of the \
-                user: it was asked for"
+            "DELETE /servers/{second} ({second})  accepted  by an order of the user: it was asked \
+             for"
         )),
         "{words}"
     );

@@ -1,4 +1,4 @@
-//! A network that lets no TCP 22 out while the cloud's API answers.
+//! A network that blocks TCP 22 while the cloud's API answers.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ async fn stage() -> Option<(Stage, Network)> {
 }
 
 /// A docker command that fails with the cause, in time.
-async fn is_told(stage: &Stage, how: &str) -> Ran {
-    let told = stage.docker(&["ps"]).await;
-    told.failed_with(CAUSE);
-    assert!(told.took < SAID_WITHIN, "{how}: {told}\n{}", stage.daemon_log());
-    eprintln!("{how}: said after {:.1} s", told.took.as_secs_f64());
-    told
+async fn is_reported(stage: &Stage, how: &str) -> Ran {
+    let output = stage.docker(&["ps"]).await;
+    output.failed_with(CAUSE);
+    assert!(output.took < SAID_WITHIN, "{how}: {output}\n{}", stage.daemon_log());
+    eprintln!("{how}: said after {:.1} s", output.took.as_secs_f64());
+    output
 }
 
 #[tokio::test]
@@ -43,19 +43,16 @@ async fn a_pinned_machine_and_its_job_outlive_a_network_that_blocks_port_22() {
         network.block(how).await;
         let lost = async || daemon.client().status().await.is_ok_and(|status| status.state != "up");
         stage.eventually("the loss is noticed", SAID_WITHIN, lost).await;
-        let told = is_told(&stage, &format!("{how:?}")).await;
-        told.failed_with("the server runs and is kept");
+        let output = is_reported(&stage, &format!("{how:?}")).await;
+        output.failed_with("the server runs and is kept");
         let status = daemon.client().status().await.unwrap();
         assert!(status.reason.as_ref().is_some_and(|reason| reason.contains(CAUSE)), "{status:?}");
         assert_eq!(only_server(&stage).await, server, "{how:?}: the machine is kept");
         network.open().await;
         stage
-            .eventually(
-                "the machine is found \
-            again",
-                Duration::from_secs(60),
-                async || stage.docker(&job).await.stdout == started,
-            )
+            .eventually("the machine is found again", Duration::from_secs(60), async || {
+                stage.docker(&job).await.stdout == started
+            })
             .await;
     }
     assert_eq!(
@@ -72,12 +69,12 @@ async fn nothing_is_bought_in_a_network_that_blocks_port_22() {
     let Some((stage, network)) = stage().await else { return pass_over() };
     let daemon = network.start(&stage, &[]).await;
     network.block(Block::Drop).await;
-    let told = is_told(&stage, "no machine").await;
-    told.failed_with("no server was created, and nothing was spent");
-    told.failed_with("use another network or a VPN");
+    let output = is_reported(&stage, "no machine").await;
+    output.failed_with("no server was created, and nothing was spent");
+    output.failed_with("use another network or a VPN");
     assert_eq!(billed(&stage).await, Vec::<u64>::new());
     network.open().await;
-    // The verdict is the answer for a moment, since one docker command makes several requests.
+    // The verdict is reused for a moment, because one docker command makes several requests.
     stage.dockbridge(&["wake"]).await.succeeded();
     stage.docker(&["ps"]).await.succeeded();
     assert_eq!(billed(&stage).await.len(), 1);
@@ -98,21 +95,16 @@ async fn a_server_that_becomes_unreachable_while_it_boots_is_the_only_one_and_is
         "",
     ));
     stage
-        .eventually(
-            "a server is \
-        created",
-            SAID_WITHIN,
-            async || billed(&stage).await.len() == 1,
-        )
+        .eventually("a server is created", SAID_WITHIN, async || billed(&stage).await.len() == 1)
         .await;
     network.block(Block::Drop).await;
     let blocked = tokio::time::Instant::now();
-    let told = waiting.await.unwrap();
-    told.failed_with(CAUSE);
-    told.failed_with("the server was created and is billed for its started hour (");
+    let output = waiting.await.unwrap();
+    output.failed_with(CAUSE);
+    output.failed_with("the server was created and is billed for its started hour (");
     let said = blocked.elapsed();
     eprintln!("said {:.1} s after the port was blocked", said.as_secs_f64());
-    assert!(said < SAID_WITHIN, "{told}\n{}", stage.daemon_log());
+    assert!(said < SAID_WITHIN, "{output}\n{}", stage.daemon_log());
     let server = only_server(&stage).await;
     network.open().await;
     stage.dockbridge(&["wake"]).await.succeeded();

@@ -1,11 +1,9 @@
-//! A network of the client's own: a namespace with a link to the local cloud's bridge, in which TCP
-//! 22 can be blocked while the API answers.
+//! A network of the client's own: a namespace with a link to the local cloud's bridge, in which
+//! TCP 22 can be blocked while the API answers.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use tokio::process::Command;
-use tokio::time::{Instant, sleep};
 
 use crate::rig::{Daemon, Stage, run};
 
@@ -30,7 +28,7 @@ impl Block {
     }
 }
 
-/// The number of the stage's local cloud on this host.
+/// The slot number of the stage's local cloud on this host.
 pub fn place(stage: &Stage) -> String {
     let endpoint = stage.cloud.machine_endpoint().unwrap();
     endpoint.trim_start_matches("http://").split('.').nth(2).unwrap().to_owned()
@@ -42,8 +40,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// A computer beside the machines: the bridge keeps those apart from each other, and lets this
-    /// one reach each of them without this host between.
+    /// A computer next to the machines: the bridge isolates machines from each other, but this
+    /// computer reaches each of them without the host.
     pub async fn new(stage: &Stage) -> Self {
         let place = place(stage);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
@@ -58,11 +56,7 @@ impl Network {
         network.ip(&format!("{inside} link set lo up")).await;
         // Machines have 10 and above.
         network
-            .ip(&format!(
-                "{inside} address add 10.213.{place}.{}/24 dev \
-            {inner}",
-                5 + number
-            ))
+            .ip(&format!("{inside} address add 10.213.{place}.{}/24 dev {inner}", 5 + number))
             .await;
         network.ip(&format!("{inside} link set {inner} up")).await;
         network
@@ -80,12 +74,12 @@ impl Network {
         run(command, script).await.succeeded();
     }
 
-    /// No packet to TCP 22 leaves the network from here on, also of connections that exist.
+    /// From here on no packet to TCP 22 leaves the network, existing connections included.
     pub async fn block(&self, how: Block) {
         let verdict = how.verdict();
         let chain = format!(
-            "chain output \
-            {{ type filter hook output priority 0; meta nfproto ipv4 tcp dport 22 {verdict}; }}"
+            "chain output {{ type filter hook output priority 0; meta nfproto ipv4 tcp dport 22 \
+             {verdict}; }}"
         );
         self.nft(&format!("table inet blocked {{\n{chain}\n}}\n")).await;
     }
@@ -96,11 +90,6 @@ impl Network {
 
     /// A daemon in this network on the stage's default socket, ready.
     pub async fn start(&self, stage: &Stage, settings: &[(&str, &str)]) -> Daemon {
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(stage.folder.path().join("daemon.log"))
-            .unwrap();
         let mut command = stage.command("ip");
         command.args([
             "netns",
@@ -110,26 +99,8 @@ impl Network {
             "start",
             "--socket",
         ]);
-        command
-            .arg(stage.socket())
-            .envs(settings.iter().copied())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
-        let mut daemon = Daemon { child: command.spawn().unwrap(), socket: stage.socket() };
-        let begun = Instant::now();
-        while daemon.client().status().await.is_err() {
-            if let Some(status) = daemon.child.try_wait().unwrap() {
-                panic!("the daemon ended with {status}:\n{}", stage.daemon_log());
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(20),
-                "the daemon does not \
-                answer:\n{}",
-                stage.daemon_log()
-            );
-            sleep(Duration::from_millis(20)).await;
-        }
-        daemon
+        command.arg(stage.socket()).envs(settings.iter().copied());
+        stage.serve(command, &stage.socket()).await
     }
 }
 

@@ -1,5 +1,5 @@
-//! An order of the user that comes while a machine is being made: it wins over the requests that
-//! wait, the wake ends in order, and nothing bills afterwards but what is named.
+//! An order of the user while a machine is being created: it wins over waiting requests, the wake
+//! ends cleanly, and afterwards nothing costs money except what is named.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ enum Order {
 
 const LOOKING_UP: &str = "looking up what there is";
 const STAGES: [&str; 4] = [LOOKING_UP, "creating the server", "booting", "starting docker"];
-/// A wake takes a minute at most where all goes well.
+/// Ceiling of a successful wake.
 const SOON: Duration = Duration::from_secs(90);
 /// Waiting requests are answered at once.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Requests that wait for a machine, as another terminal has them.
+/// Requests that wait for a machine, as from another terminal.
 struct Waiting {
     docker: JoinHandle<Ran>,
     wake: JoinHandle<Ran>,
@@ -49,13 +49,7 @@ impl Waiting {
         for (name, waiting) in [("docker", self.docker), ("wake", self.wake)] {
             let ran = timeout(ANSWERED_WITHIN, waiting).await;
             let ran = ran
-                .unwrap_or_else(|_| {
-                    panic!(
-                        "{what}: {name} still \
-                waits\n{}",
-                        stage.daemon_log()
-                    )
-                })
+                .unwrap_or_else(|_| panic!("{what}: {name} still waits\n{}", stage.daemon_log()))
                 .unwrap();
             assert!(!ran.status.success(), "{what}: {ran}");
             eprintln!("    {name}: {}", ran.stderr.trim());
@@ -63,30 +57,35 @@ impl Waiting {
     }
 }
 
-/// Gives the order, and waits until it is carried out. What the user reads.
+/// Gives the order, and waits until it is carried out. Returns its output.
 async fn give(order: Order, stage: &Stage, daemon: &mut Daemon) -> String {
     let arguments: &[&str] = match order {
         Order::ServerDestroy => &["server", "destroy"],
         Order::StopDestroy => &["stop", "--destroy"],
         Order::Stop => &["stop"],
         Order::Interrupt => {
-            let pid = Pid::from_raw(i32::try_from(daemon.child.id().unwrap()).unwrap()).unwrap();
+            let pid = Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
             kill_process(pid, Signal::INT).unwrap();
-            timeout(SOON, daemon.child.wait()).await.expect("the daemon ends").unwrap();
+            timeout(SOON, daemon.child().wait()).await.expect("the daemon ends").unwrap();
             return String::new();
         }
     };
     stage.dockbridge(arguments).await.succeeded().stdout.clone()
 }
 
-/// Orders while the wake is at a stage, then looks at what bills.
+/// Gives the order while the wake is at a stage, then checks what costs money.
 async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     let what = format!("{order:?} while {at}");
     let mut daemon = stage.start(&[]).await;
     if at == LOOKING_UP {
-        // It takes no time otherwise.
-        let slow = r#"{"kind": "unavailable_503", "times": 1, "delay_ms": 3000, "match": {"path": "/v1/server_types"}}"#;
-        stage.poke("faults", slow).await;
+        // Otherwise this stage takes no time.
+        let slow = r#"{
+            "kind": "unavailable_503",
+            "times": 1,
+            "delay_ms": 3000,
+            "match": {"path": "/v1/server_types"}
+        }"#;
+        stage.control().post("faults", slow).await;
     }
     let waiting = Waiting::begin(stage);
     let is_there = async || {
@@ -97,16 +96,15 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     };
     stage.eventually(&what, SOON, is_there).await;
     let client = daemon.client();
-    let (told, ()) =
+    let (output, ()) =
         tokio::join!(give(order, stage, &mut daemon), waiting.are_refused(&what, stage));
     let (servers, volumes) = stage.counts().await;
     let ever = billed(stage).await.len();
-    eprintln!("{what}: {ever} servers so far, {volumes} volumes; {told}");
+    eprintln!("{what}: {ever} servers so far, {volumes} volumes; {output}");
     assert_eq!(servers, 0, "{what}: nothing bills\n{}", stage.daemon_log());
     assert!(
         ever <= before + 1,
-        "{what}: no second server was bought: \
-        {ever}\n{}",
+        "{what}: no second server was bought: {ever}\n{}",
         stage.daemon_log()
     );
     let is_running = client.status().await.is_ok();
@@ -114,12 +112,12 @@ async fn wins(stage: &Stage, order: Order, at: &str, before: usize) -> usize {
     if is_running {
         daemon.stop().await;
     }
-    // No request that waited makes a machine afterwards.
+    // No waiting request creates a machine afterwards.
     assert_eq!(billed(stage).await.len(), ever, "{what}");
     ever
 }
 
-/// At two stages, or at all of them where `DOCKBRIDGE_TEST_ORDERS` is `all`.
+/// At two stages, or at all of them with `DOCKBRIDGE_TEST_ORDERS=all`.
 async fn at_stages(order: Order, two: [usize; 2]) {
     let Some(stage) =
         Stage::with(|options| (options.pace, options.pace_seed) = (Pace::Real, Some(1))).await

@@ -1,40 +1,40 @@
-//! What the daemon and the machine hold at one moment.
+//! Figures of the daemon and the machine at one moment.
 
 use std::fmt;
 use std::fs;
 
 use crate::rig::{Daemon, Ran, Stage};
 
-/// What the load used goes back once clients rest, but for connections that are kept and pages that
-/// are free only in part: a debug build held 12 MiB more after two minutes, and 23 MiB more at most
-/// while an hour of load went on.
+/// Memory used by the load is released once clients rest, except for pooled connections and pages
+/// that are free only in part: a debug build held 12 MiB more after two minutes, and at most 23
+/// MiB more during an hour of load.
 const KEPT_KIB: u64 = 24 << 10;
 /// Connections for big transfers are kept for the next one, each with two processes of sshd.
 const KEPT_LOGINS: u64 = 8;
-/// Samples under load fall into different moments of it.
+/// Samples under load vary with their moment.
 const SLACK_KIB: u64 = 8 << 10;
 
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// Memory of its own, without the program's code, in KiB.
+    /// Private memory, without the program's code, in KiB.
     memory: u64,
     threads: usize,
     files: usize,
-    /// Open streams, as `status` tells.
+    /// Open streams, as `status` reports.
     streams: u64,
-    /// What goes on, as `status` tells.
+    /// Activities in progress, as `status` reports.
     going_on: Vec<String>,
     machine: Option<OnMachine>,
 }
 
-/// What runs for us on the machine.
+/// dockbridge's processes on the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct OnMachine {
     agents: u64,
     logins: u64,
     /// Connections to dockerd's socket.
     to_dockerd: u64,
-    /// Processes in the container that all commands go to.
+    /// Processes in the container that all commands use.
     in_web: u64,
     /// Containers, volumes and networks.
     made: u64,
@@ -42,20 +42,18 @@ struct OnMachine {
     memory: u64,
 }
 
-/// Prints one number for each field of [`OnMachine`]. Sockets that are connected to a path are
-/// listed on its side.
+/// Prints one number for each field of [`OnMachine`]. A socket that is connected to a path is
+/// listed on its server's side.
 const ASK: &str = "pgrep -fc '^[^ ]*dockbridge-agent|/run/dockbridge/agent'; pgrep -c sshd; ss -xH \
-    state connected | grep -c '/docker.sock'; \
-    docker top web -o pid | wc -l; (docker ps -aq; docker volume ls -q; docker network ls -q) | wc \
-    -l; \
-    cat $(pgrep -f '^[^ ]*dockbridge-agent|/run/dockbridge/agent' | sed \
-    's|.*|/proc/&/smaps_rollup|') 2>/dev/null | awk '/^Pss_Anon:/ { sum += $2 } END \
-    { print sum + 0 }'";
+ state connected | grep -c '/docker.sock'; docker top web -o pid | wc -l; (docker ps -aq; docker \
+ volume ls -q; docker network ls -q) | wc -l; cat $(pgrep -f '^[^ \
+ ]*dockbridge-agent|/run/dockbridge/agent' | sed 's|.*|/proc/&/smaps_rollup|') 2>/dev/null | awk \
+ '/^Pss_Anon:/ { sum += $2 } END { print sum + 0 }'";
 
 impl Figures {
     /// The daemon's own.
     pub async fn of_daemon(stage: &Stage, daemon: &Daemon) -> Self {
-        let process = daemon.child.id().unwrap();
+        let process = daemon.id();
         let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
         let memory = rollup
             .lines()
@@ -85,7 +83,7 @@ impl Figures {
         }
     }
 
-    /// The daemon's and the machine's; `Err` with what was said while there is no login.
+    /// The daemon's and the machine's; `Err` with the output while no login succeeds.
     pub async fn of(stage: &Stage, daemon: &Daemon) -> Result<Self, Ran> {
         let asked = stage.on_machine(ASK).await;
         let numbers: Vec<u64> =
@@ -109,8 +107,8 @@ impl Figures {
         counts(self) == counts(other)
     }
 
-    /// What there is now and was not before.
-    pub fn left_over(&self, before: &Self) -> Vec<String> {
+    /// Names of figures that have grown.
+    pub fn remains(&self, before: &Self) -> Vec<String> {
         let (now, then) = (self.machine.clone().unwrap(), before.machine.clone().unwrap());
         let pairs = [
             ("open files", self.files as u64, before.files as u64),
@@ -147,13 +145,14 @@ impl fmt::Display for Figures {
         write!(
             f,
             "; on the machine {agents} agents with {memory} KiB, {logins} sshd, {to_dockerd} \
-                connections to dockerd, {in_web} lines of processes, {made} things made"
+             connections to dockerd, {in_web} lines of processes, {made} things made"
         )
     }
 }
 
 /// Memory under the same load, sampled each minute, does not grow: the last third of the samples
-/// needs no more than the second one. In the first third the arenas find their size.
+/// is no higher than the second one. During the first third the allocator's arenas reach their
+/// size.
 pub fn flat(samples: &[Figures]) {
     let memory: Vec<u64> = samples.iter().map(|sample| sample.memory).collect();
     let third = memory.len() / 3;
@@ -167,8 +166,7 @@ pub fn flat(samples: &[Figures]) {
             (median(&memory[third..memory.len() - third]), median(&memory[memory.len() - third..]));
         assert!(
             after <= before + SLACK_KIB,
-            "memory grows from {before} KiB to {after} KiB: \
-            {memory:?}"
+            "memory grows from {before} KiB to {after} KiB: {memory:?}"
         );
     }
 }

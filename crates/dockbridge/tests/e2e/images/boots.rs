@@ -1,5 +1,5 @@
-//! An operating system's image becomes a snapshot; clients that other people wrote see it with its
-//! labels and make servers from it, which boot.
+//! An operating system's image becomes a snapshot; third-party clients see it with its labels and
+//! create servers from it, which boot.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use super::{LONGEST_PACKING, Site};
 use crate::rig::{Ran, pass_over, run, run_within};
 use crate::web::Manner;
 
-/// What is written into the system that is built, and read on the servers that are made from it.
+/// A mark that is written into the built system, and read on the servers created from it.
 const MARK: &str = "built here";
 /// Bytes of the image: the base system's and some room.
 const IMAGE_BYTES: u64 = 2_000_000_000;
@@ -23,7 +23,7 @@ async fn a_built_system_is_seen_with_its_labels_and_boots_for_clients_of_others(
     let image = system_image(&site).await;
     let packed = site.packed(&image, "zst").await;
     let url = site.web.serve("system", &packed, Manner::Good);
-    site.build(&["--url", &url, "--name", "ours", "--os", "debian", "--version", "13"])
+    site.build(&["--url", &url, "--name", "own", "--os", "debian", "--version", "13"])
         .await
         .succeeded();
     let snapshots = site.snapshots().await;
@@ -38,25 +38,21 @@ async fn a_built_system_is_seen_with_its_labels_and_boots_for_clients_of_others(
         ("Python", by_python(&site, snapshot.id, &key).await),
     ] {
         let Some(address) = address else { continue };
-        let told = async || {
+        let output = async || {
             login(
                 &key,
                 &address,
-                "cat /etc/mark; hostname; findmnt -no FSTYPE /; \
-            systemctl is-active docker",
+                "cat /etc/mark; hostname; findmnt -no FSTYPE /; systemctl is-active docker",
             )
             .await
         };
         site.stage
-            .eventually(
-                "the server boots what was \
-            built",
-                Duration::from_secs(60),
-                async || told().await.status.success(),
-            )
+            .eventually("the server boots what was built", Duration::from_secs(60), async || {
+                output().await.status.success()
+            })
             .await;
         assert_eq!(
-            told().await.stdout,
+            output().await.stdout,
             format!("{MARK}\nby-{}\next4\nactive\n", client.to_lowercase()),
             "{client}"
         );
@@ -77,8 +73,8 @@ async fn system_image(site: &Site) -> PathBuf {
     std::fs::File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
     let (image_text, root, mark) = (image.display(), base.root.display(), mark.display());
     let line = format!(
-        "mkfs.ext4 -q -F -d {root} {image_text} && debugfs -w -R 'write {mark} \
-        /etc/mark' {image_text}"
+        "mkfs.ext4 -q -F -d {root} {image_text} && debugfs -w -R 'write {mark} /etc/mark' \
+         {image_text}"
     );
     let mut command = Command::new("sh");
     command.args(["-c", &line]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -86,16 +82,16 @@ async fn system_image(site: &Site) -> PathBuf {
     image
 }
 
-/// The address of a server that Debian's `hcloud-cli` makes.
+/// The address of a server that Debian's `hcloud-cli` creates.
 async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
     if Command::new("hcloud").arg("version").stdout(Stdio::null()).status().await.is_err() {
-        eprintln!("passed over: no `hcloud` in PATH");
+        testkit::passed_over!("no `hcloud` in PATH");
         return None;
     }
     let hcloud = async |line: &str| run(foreign(site, "hcloud", line.split(' ')), "").await;
     let seen = hcloud(
-        "image list -l dockbridge-image=ours,os=debian,version=13,arch=x86 -o \
-        noheader -o columns=id",
+        "image list -l dockbridge-image=own,os=debian,version=13,arch=x86 -o noheader -o \
+         columns=id",
     )
     .await;
     assert_eq!(seen.succeeded().stdout.trim(), image.to_string());
@@ -106,8 +102,7 @@ async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
     .await
     .succeeded();
     hcloud(&format!(
-        "server create --name by-hcloud --type cx23 --location fsn1 --image {image} \
-        --ssh-key cli"
+        "server create --name by-hcloud --type cx23 --location fsn1 --image {image} --ssh-key cli"
     ))
     .await
     .succeeded();
@@ -115,7 +110,7 @@ async fn by_cli(site: &Site, image: u64, key: &Path) -> Option<String> {
     Some(address.succeeded().stdout.trim().to_owned())
 }
 
-/// The address of a server that the official Python client makes.
+/// The address of a server that the official Python client creates.
 async fn by_python(site: &Site, image: u64, key: &Path) -> Option<String> {
     let python = std::env::var("DOCKBRIDGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     if Command::new(&python)
@@ -124,23 +119,23 @@ async fn by_python(site: &Site, image: u64, key: &Path) -> Option<String> {
         .await
         .is_ok_and(|output| !output.status.success())
     {
-        eprintln!("passed over: no Python that can import hcloud");
+        testkit::passed_over!("no Python that can import hcloud");
         return None;
     }
     let key = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let script = format!(
         "import os\nfrom hcloud import Client\nfrom hcloud.server_types import ServerType\nfrom \
-            hcloud.locations import Location\n\
+         hcloud.locations import Location\n\
          c = Client(token=os.environ['HCLOUD_TOKEN'], api_endpoint=os.environ['HCLOUD_ENDPOINT'], \
-            poll_interval=0.1)\n\
-         [image] = c.images.get_all(label_selector='dockbridge-image=ours')\n\
+         poll_interval=0.1)\n\
+         [image] = c.images.get_all(label_selector='dockbridge-image=own')\n\
          assert image.id == {image} and image.type == 'snapshot' and image.architecture == 'x86', \
-            image.id\n\
+         image.id\n\
          wanted = {{'managed-by': 'dockbridge', 'os': 'debian', 'version': '13', 'arch': 'x86'}}\n\
          assert wanted.items() <= image.labels.items(), image.labels\n\
          keys = c.ssh_keys.get_all() or [c.ssh_keys.create('python', '{}')]\n\
          made = c.servers.create('by-python', ServerType('cx23'), image, \
-            location=Location('fsn1'), ssh_keys=keys)\n\
+         location=Location('fsn1'), ssh_keys=keys)\n\
          for action in [made.action, *made.next_actions]: action.wait_until_finished()\n\
          print(made.server.public_net.ipv4.ip)\n",
         key.trim()
@@ -149,14 +144,14 @@ async fn by_python(site: &Site, image: u64, key: &Path) -> Option<String> {
     Some(made.succeeded().stdout.trim().to_owned())
 }
 
-/// A program of others, which knows of the cloud what every hcloud tool does.
+/// A third-party program with the usual configuration of hcloud tools.
 fn foreign<'a>(
     site: &Site,
     program: &str,
     arguments: impl IntoIterator<Item = &'a str>,
 ) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).env("HOME", site.stage.folder.path());
+    command.args(arguments).env("HOME", site.stage.directory.path());
     command
         .env("HCLOUD_ENDPOINT", site.stage.cloud.endpoint())
         .env("HCLOUD_TOKEN", site.stage.cloud.token());

@@ -1,5 +1,5 @@
-//! Both architectures at once: two servers side by side, and a failure of one is no matter of the
-//! other's.
+//! Both architectures at once: two servers side by side, and a failure of one does not affect the
+//! other.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{Site, holds};
 use crate::rig::{LONGEST_COMMAND, pass_over, run};
 use crate::web::{Manner, Web};
 
-/// What stands for Talos' factory, and knows one version.
+/// A stand-in for Talos' factory that knows one version.
 pub struct Factory {
     pub address: String,
     pub schematic: String,
@@ -20,7 +20,7 @@ pub struct Factory {
 impl Factory {
     pub const VERSION: &str = "v1.12.0";
 
-    /// Answers as the factory does; images are served by who calls.
+    /// Answers like the factory; the caller serves the images.
     pub fn on(web: &Web, any_file: &Path) -> Self {
         let schematic = "c".repeat(64);
         let reply: &'static str = Box::leak(format!("{{\"id\":\"{schematic}\"}}").into_boxed_str());
@@ -38,26 +38,26 @@ impl Factory {
     }
 }
 
-/// The agents of this host, and beside them a program of the other architecture: only a head
-/// (e_machine 183), for nothing here runs it anyway.
+/// The agents of this host, and next to them a stand-in for the other architecture: only an ELF
+/// header (e_machine 183), because nothing here runs it.
 fn agents_for_both(site: &Site) -> PathBuf {
-    let folder = site.path("agents");
-    std::fs::create_dir(&folder).unwrap();
+    let directory = site.path("agents");
+    std::fs::create_dir(&directory).unwrap();
     let (_, own) =
         site.stage.environment.iter().find(|(name, _)| name == "DOCKBRIDGE_AGENT_DIR").unwrap();
     for file in std::fs::read_dir(own).unwrap().flatten() {
-        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        std::fs::copy(file.path(), directory.join(file.file_name())).unwrap();
     }
     let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
     elf.resize(16, 0);
     elf.extend_from_slice(&[2, 0, 183, 0]);
     elf.resize(64, 0);
-    std::fs::write(folder.join("dockbridge-agent-aarch64"), elf).unwrap();
-    folder
+    std::fs::write(directory.join("dockbridge-agent-aarch64"), elf).unwrap();
+    directory
 }
 
-/// Machines of the local cloud are of this host's architecture, whatever their type says: so the
-/// other build comes as far as its writer, and fails there.
+/// Machines of the local cloud have this host's architecture, whatever their type says, so the
+/// other build proceeds up to its writer and fails there.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 async fn two_architectures_are_built_side_by_side_and_one_that_fails_does_not_spoil_the_other() {
@@ -104,7 +104,7 @@ async fn two_architectures_are_built_side_by_side_and_one_that_fails_does_not_sp
     site.stage.close().await;
 }
 
-/// Whether there was a moment with a server for each architecture, both labelled as builders.
+/// Whether there was a moment with a server for each architecture, both labeled as builders.
 async fn both_at_once(site: &Site, over: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     let builders = Query::labels("dockbridge-role=image-builder");

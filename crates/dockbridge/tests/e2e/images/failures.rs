@@ -31,16 +31,15 @@ impl Site {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
+async fn a_bad_source_is_reported_and_nothing_is_left() {
     let Some(site) = Site::new().await else { return pass_over() };
     let image = site.make_image(16 << 20);
     let file = image.display().to_string();
     let zeros = "0".repeat(64);
-    // Before anything is made.
+    // Before anything is created.
     let ran = site
         .fails(
-            "a file with a wrong \
-        checksum",
+            "a file with a wrong checksum",
             &["--file", &file, "--sha256", &zeros],
             BAD_SOURCE,
             "has the checksum",
@@ -51,8 +50,7 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
         "no such file",
         &["--file", "/no/such/file"],
         BAD_SOURCE,
-        "/no/such/file cannot be \
-        read",
+        "/no/such/file cannot be read",
     )
     .await;
 
@@ -61,44 +59,24 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
     let url = at("good", Manner::Good);
     site.fails("a wrong checksum", &["--url", &url, "--sha256", &zeros], BAD_SOURCE, &zeros).await;
     site.fails(
-        "a missing \
-        file",
+        "a missing file",
         &["--url", &at("missing", Manner::Status(404))],
         BAD_SOURCE,
         "404",
     )
     .await;
     let cut = at("cut", Manner::CutWithoutRanges(1 << 20));
-    site.fails(
-        "a truncated \
-        download",
-        &["--url", &cut],
-        BAD_SOURCE,
-        "cannot be resumed",
-    )
-    .await;
+    site.fails("a truncated download", &["--url", &cut], BAD_SOURCE, "cannot be resumed").await;
     let stalls = at("stalls", Manner::StalledAt(1 << 20));
-    site.fails(
-        "a source that \
-        stalls",
-        &["--url", &stalls],
-        BAD_SOURCE,
-        "sent nothing for 2 s",
-    )
-    .await;
+    site.fails("a source that stalls", &["--url", &stalls], BAD_SOURCE, "sent nothing for 2 s")
+        .await;
     let mut bytes = std::fs::read(&packed).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x55;
     std::fs::write(site.path("damaged.zst"), bytes).unwrap();
     let damaged = site.path("damaged.zst").display().to_string();
-    site.fails(
-        "a corrupt \
-        archive",
-        &["--file", &damaged],
-        BAD_SOURCE,
-        "cannot be decompressed",
-    )
-    .await;
+    site.fails("a corrupt archive", &["--file", &damaged], BAD_SOURCE, "cannot be decompressed")
+        .await;
     let huge = site.path("huge.qcow2");
     let made = tokio::process::Command::new("qemu-img")
         .args(["create", "-q", "-f", "qcow2"])
@@ -108,25 +86,24 @@ async fn what_is_wrong_with_the_source_is_told_and_nothing_is_left() {
         .await;
     if made.is_ok_and(|made| made.status.success()) {
         site.fails(
-            "a disk that is too \
-            small",
+            "a disk that is too small",
             &["--file", huge.to_str().unwrap()],
             BAD_SOURCE,
             "the disk 40000000000",
         )
         .await;
     } else {
-        eprintln!("passed over: no qemu-img");
+        testkit::passed_over!("no qemu-img");
     }
     site.stage.close().await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
+async fn a_failing_cloud_is_reported_and_nothing_is_left() {
     let Some(mut site) = Site::new().await else { return pass_over() };
     let image = site.make_image(64 << 20);
     let url = site.web.serve("image", &image, Manner::Good);
-    site.stage.poke("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
+    site.stage.control().post("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
     site.fails("no stock", &["--url", &url], NO_STOCK, "is in stock").await;
     let mut command = tokio::process::Command::new("curl");
     let faults = format!("{}/_local/faults", site.stage.cloud.endpoint().trim_end_matches("/v1"));
@@ -134,14 +111,14 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     crate::rig::run(command, "").await.succeeded();
 
     site.stage
-        .poke(
+        .control()
+        .post(
             "faults",
             r#"{"kind": "action_error", "match": {"path": "/v1/servers/*/actions/create_image"}}"#,
         )
         .await;
     site.fails(
-        "a snapshot that \
-        fails",
+        "a snapshot that fails",
         &["--url", &url],
         1,
         "the cloud could not make the snapshot",
@@ -154,7 +131,7 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
         build.reaches("write").await;
         let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
         if power_cut {
-            site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
+            site.stage.control().post(&format!("servers/{}/power_cut", server.id), "").await;
         } else {
             let action = site.stage.api.servers().delete(server.id).await.unwrap();
             site.stage.api.wait(action.into_iter().collect()).await.unwrap();
@@ -182,8 +159,8 @@ async fn what_is_wrong_with_the_cloud_is_told_and_nothing_is_left() {
     );
     site.nothing_is_left("Ctrl-C").await;
 
-    // A rescue system that nobody can reach: somebody closes the firewall, and no packet is let
-    // through to the server.
+    // A rescue system that is unreachable: the firewall is closed, and no packet reaches the
+    // server.
     site.stage.environment.push(("DOCKBRIDGE_IMAGE_RESCUE_TIMEOUT".to_owned(), "6s".to_owned()));
     let mut build = site.begin(&["--url", &url, "--name", "doomed"]);
     build.reaches("create").await;
@@ -215,16 +192,17 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
         [("action_error", "/v1/servers"), ("action_error", "/v1/servers/*/actions/create_image")]
     {
         site.stage
-            .poke("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#))
+            .control()
+            .post("faults", &format!(r#"{{"kind": "{kind}", "match": {{"path": "{path}"}}}}"#))
             .await;
         let ran = build(&[]).await;
         assert_eq!(ran.status.code(), Some(1), "{ran}");
         site.nothing_is_left(path).await;
     }
-    site.stage.poke("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
+    site.stage.control().post("faults", r#"{"kind": "stock_out", "times": 1000}"#).await;
     assert_eq!(build(&[]).await.status.code(), Some(NO_STOCK));
     site.nothing_is_left("no stock").await;
-    site.stage.end_faults().await;
+    site.stage.control().delete("faults").await;
 
     for phase in ["boot", "prepare", "strip"] {
         let mut begun = site.begin_of("docker", &[]);
@@ -246,7 +224,7 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
     let mut begun = site.begin_of("docker", &[]);
     begun.reaches("prepare").await;
     let server = site.stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
-    site.stage.poke(&format!("servers/{}/power_cut", server.id), "").await;
+    site.stage.control().post(&format!("servers/{}/power_cut", server.id), "").await;
     let output =
         timeout(LONGEST_COMMAND, begun.child.wait_with_output()).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -255,7 +233,7 @@ async fn a_build_of_our_own_image_that_cannot_end_leaves_nothing() {
     site.stage.close().await;
 }
 
-/// What a killed build leaves is listed by `sweep`, unless the build lives.
+/// `sweep` lists the remains of a killed build, but not those of a running one.
 #[tokio::test]
 async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     let Some(site) = Site::new().await else { return pass_over() };
@@ -266,7 +244,7 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     let again = site.build(&["--url", &slow, "--name", "doomed"]).await;
     again.failed_with("is being built already");
     let nothing = site.stage.dockbridge(&["sweep", "--yes"]).await;
-    assert!(nothing.succeeded().stdout.contains("Nothing is left over"), "{nothing}");
+    assert!(nothing.succeeded().stdout.contains("No orphans found"), "{nothing}");
     let servers = site.stage.api.servers().list(&Query::default()).await.unwrap();
     assert_eq!(servers[0].status, ServerStatus::Running);
     only_ssh_is_let_in(&site, &servers[0]).await;
@@ -277,25 +255,18 @@ async fn a_build_that_lives_is_left_alone_and_one_that_was_killed_is_swept() {
     assert_eq!(site.left().await.len(), 3, "listing removes nothing");
     site.stage.dockbridge(&["sweep", "--yes"]).await.succeeded();
     site.stage
-        .eventually(
-            "nothing is \
-        left",
-            Duration::from_secs(30),
-            async || site.left().await.is_empty(),
-        )
+        .eventually("nothing is left", Duration::from_secs(30), async || {
+            site.left().await.is_empty()
+        })
         .await;
     site.stage.close().await;
 }
 
-/// A rescue system listens on little, so that a port where nobody listens tells: it would answer
-/// with a refusal if it were asked.
+/// A rescue system has few listeners, so a port without one shows whether the firewall filters it:
+/// if not, it would refuse the connection.
 async fn only_ssh_is_let_in(site: &Site, server: &Server) {
     let [firewall] = server.public_net.firewalls.as_slice() else {
-        panic!(
-            "one firewall: \
-        {:?}",
-            server.public_net
-        )
+        panic!("one firewall: {:?}", server.public_net)
     };
     let rules = site.stage.api.firewalls().get(firewall.id).await.unwrap().unwrap().rules;
     assert!(rules.len() == 1 && rules[0].port.as_deref() == Some("22"), "{rules:?}");

@@ -1,4 +1,4 @@
-//! Builds that are killed without warning: the next one goes on from what there is.
+//! Builds that are killed without warning: the next one continues from what exists.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Building, Site, holds};
 use crate::rig::{LONGEST_COMMAND, pass_over, run};
 use crate::web::Manner;
 
-/// Where a build is killed: behind the announcement of a phase, or in the middle of its bytes.
+/// Where a build is killed: after the announcement of a phase, or in the middle of its bytes.
 const POINTS: [(&str, bool); 10] = [
     ("look_up", false),
     ("create", false),
@@ -46,13 +46,13 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
                 break true;
             }
         };
-        // Behind a snapshot that a killed build began there is nothing more to write.
+        // After a snapshot that a killed build began there is nothing more to write.
         assert!(reached || phase == "clean_up", "{phase} was not reached");
         kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::KILL).ok();
         build.child.wait().await.unwrap();
     }
     let last = site.build(&arguments).await;
-    assert!(last.succeeded().stdout.contains("was there already"), "{last}");
+    assert!(last.succeeded().stdout.contains("existed already"), "{last}");
     let snapshots = site.snapshots().await;
     let [snapshot] = snapshots.as_slice() else { panic!("one snapshot: {snapshots:?}") };
     assert!(holds(&site.snapshot_file(snapshot.id), &image).await);
@@ -60,30 +60,28 @@ async fn a_build_killed_at_ten_points_ends_with_one_snapshot_one_server_paid_and
     assert_eq!(
         actions(&site, "create_server").await,
         1,
-        "each server that is made is paid for an \
-        hour"
+        "each server that is made is paid for an hour"
     );
     assert_eq!(actions(&site, "create_image").await, 1);
-    let bill = site.stage.told_by_the_cloud("bill").await;
+    let bill = site.stage.control().get("bill").await;
     let projects = bill.as_object().unwrap().values();
     let billed: Vec<&Value> =
         projects.flat_map(|project| project["servers"].as_array().unwrap()).collect();
     assert!(
         billed.len() == 1 && billed[0]["hours"] == 1,
-        "one server for one hour is on the \
-        cloud's own bill: {bill}"
+        "one server for one hour is on the cloud's own bill: {bill}"
     );
     site.stage.close().await;
 }
 
-/// As above; what is prepared is on a server that runs, and begins anew on the same one.
-const POINTS_OF_OURS: [&str; 7] =
+/// As above; the preparation runs on a running server, and starts over on the same one.
+const POINTS_OF_OWN_IMAGE: [&str; 7] =
     ["look_up", "create", "boot", "prepare", "strip", "snapshot", "clean_up"];
 
 #[tokio::test]
 async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_been() {
     let Some(site) = Site::new().await else { return pass_over() };
-    for phase in POINTS_OF_OURS {
+    for phase in POINTS_OF_OWN_IMAGE {
         let mut build = site.begin_of("docker", &[]);
         let reached = loop {
             match build.event().await {
@@ -97,7 +95,7 @@ async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_bee
         build.child.wait().await.unwrap();
     }
     let last = site.stage.dockbridge(&["image", "build", "docker"]).await;
-    assert!(last.succeeded().stdout.contains("was there already"), "{last}");
+    assert!(last.succeeded().stdout.contains("existed already"), "{last}");
     let snapshots = site.snapshots().await;
     assert!(
         snapshots.len() == 1 && snapshots[0].labels.contains_key("dockbridge-machine-image"),
@@ -107,15 +105,14 @@ async fn a_build_of_our_own_image_killed_at_each_point_ends_as_if_it_had_not_bee
     assert_eq!(
         actions(&site, "create_server").await,
         1,
-        "each server that is made is paid for an \
-        hour"
+        "each server that is made is paid for an hour"
     );
     assert_eq!(actions(&site, "create_image").await, 1);
     assert!(actions(&site, "rebuild_server").await >= 3, "what was begun is not gone on with");
     site.stage.close().await;
 }
 
-/// A snapshot takes minutes in the cloud; here it is told to take some seconds.
+/// A snapshot takes minutes in the cloud; here it takes some seconds.
 #[tokio::test]
 async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_after_ctrl_c() {
     let Some(site) = Site::new().await else { return pass_over() };
@@ -126,7 +123,7 @@ async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_af
     kill_process(Pid::from_raw(build.pid()).unwrap(), Signal::KILL).unwrap();
     build.child.wait().await.unwrap();
     let next = site.build(&arguments).await;
-    assert!(next.succeeded().stdout.contains("was there already"), "{next}");
+    assert!(next.succeeded().stdout.contains("existed already"), "{next}");
     assert!(next.stderr.contains("which an earlier build began"), "it was waited for: {next}");
     assert_eq!((site.snapshots().await.len(), site.left().await), (1, Vec::new()));
     assert_eq!(actions(&site, "create_image").await, 1);
@@ -140,31 +137,29 @@ async fn a_snapshot_that_is_being_made_is_waited_for_after_a_kill_and_removed_af
     assert_eq!(
         (site.snapshots().await.len(), site.left().await),
         (0, Vec::new()),
-        "a snapshot \
-        that nobody wants bills"
+        "a snapshot that nobody wants bills"
     );
     site.stage.close().await;
 }
 
-/// A build whose snapshot is there and not whole yet.
+/// A build with an incomplete snapshot.
 async fn begun_snapshot(site: &Site, arguments: &[&str]) -> Building {
-    let slow = r#"{"kind": "action_hang", "delay_ms": 5000, "match": {"path": "/v1/servers/*/actions/create_image"}}"#;
-    site.stage.poke("faults", slow).await;
+    let slow = r#"{
+        "kind": "action_hang",
+        "delay_ms": 5000,
+        "match": {"path": "/v1/servers/*/actions/create_image"}
+    }"#;
+    site.stage.control().post("faults", slow).await;
     let mut build = site.begin(arguments);
     build.reaches("snapshot").await;
     let begun = Duration::from_secs(10);
     site.stage
-        .eventually(
-            "the snapshot is \
-        begun",
-            begun,
-            async || !site.snapshots().await.is_empty(),
-        )
+        .eventually("the snapshot is begun", begun, async || !site.snapshots().await.is_empty())
         .await;
     build
 }
 
-/// How often something was done to servers of this project, whether they still exist or not.
+/// How often an action was done to servers of this project, whether they still exist or not.
 async fn actions(site: &Site, command: &str) -> usize {
     let url = format!("{}/servers/actions?per_page=50&page=", site.stage.cloud.endpoint());
     let mut found = 0;
@@ -177,14 +172,14 @@ async fn actions(site: &Site, command: &str) -> usize {
             &format!("Authorization: Bearer {}", site.stage.cloud.token()),
             &format!("{url}{page}"),
         ]);
-        let told: Value = serde_json::from_str(&run(curl, "").await.succeeded().stdout).unwrap();
-        found += told["actions"]
+        let output: Value = serde_json::from_str(&run(curl, "").await.succeeded().stdout).unwrap();
+        found += output["actions"]
             .as_array()
             .unwrap()
             .iter()
             .filter(|action| action["command"] == command)
             .count();
-        if told["meta"]["pagination"]["next_page"].is_null() {
+        if output["meta"]["pagination"]["next_page"].is_null() {
             break;
         }
     }

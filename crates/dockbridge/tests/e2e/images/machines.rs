@@ -1,5 +1,5 @@
-//! Machines from the image of our own: they do what others do, and what the image holds is not sent
-//! to them again.
+//! Machines from dockbridge's own image: they work like others, and what the image contains is not
+//! sent to them again.
 
 use hetzner::Query;
 use serde_json::Value;
@@ -10,13 +10,13 @@ use crate::rig::{Daemon, pass_over, run};
 const AUTO: [(&str, &str); 1] = [("DOCKBRIDGE_HETZNER_IMAGE", "auto")];
 
 impl Site {
-    async fn build_ours(&self) -> u64 {
+    async fn build_own(&self) -> u64 {
         let built = self.begin_of("docker", &[]).built().await;
         assert_eq!(built["existed"], false);
         built["id"].as_u64().unwrap()
     }
 
-    /// A machine, and what `status` tells of its image: id, and why.
+    /// A machine, and the id and reason of its image from `status`.
     async fn wake(&self) -> (u64, String) {
         self.stage.dockbridge(&["wake"]).await.succeeded();
         let status: Value = serde_json::from_str(
@@ -36,8 +36,7 @@ impl Site {
         let ran = self
             .stage
             .on_machine(
-                "readlink /proc/$(systemctl show --property=MainPID \
-            --value dockbridge-agent)/exe",
+                "readlink /proc/$(systemctl show --property=MainPID --value dockbridge-agent)/exe",
             )
             .await;
         ran.succeeded().stdout.trim().to_owned()
@@ -48,7 +47,7 @@ impl Site {
         self.stage.start(&AUTO).await
     }
 
-    /// What was measured so far: image, and milliseconds from the request to docker's answer.
+    /// The measurements so far: image, and milliseconds from the request to docker's answer.
     fn measured(&self) -> Vec<(u64, u64)> {
         let kept: Value = serde_json::from_slice(
             &std::fs::read(self.path("home/state/default/wakes.json")).unwrap(),
@@ -65,7 +64,7 @@ impl Site {
 #[tokio::test]
 async fn our_own_image_is_built_once_and_others_see_it() {
     let Some(site) = Site::new().await else { return pass_over() };
-    let id = site.build_ours().await;
+    let id = site.build_own().await;
     assert_eq!(site.left().await, Vec::<String>::new());
     let snapshots = site.snapshots().await;
     let [snapshot] = snapshots.as_slice() else { panic!("one snapshot: {snapshots:?}") };
@@ -88,7 +87,7 @@ async fn our_own_image_is_built_once_and_others_see_it() {
     let again = site.stage.dockbridge(&["image", "build", "docker"]).await;
     assert!(
         again.succeeded().stdout.contains(&format!("({id})"))
-            && again.stdout.contains("was there already"),
+            && again.stdout.contains("existed already"),
         "{again}"
     );
     let other_name = site.begin_of("docker", &["--name", "other"]).built().await;
@@ -111,7 +110,7 @@ async fn our_own_image_is_built_once_and_others_see_it() {
             .env("HCLOUD_TOKEN", site.stage.cloud.token());
         assert_eq!(run(list, "").await.succeeded().stdout.trim(), id.to_string());
     } else {
-        eprintln!("passed over: no `hcloud` in PATH");
+        testkit::passed_over!("no `hcloud` in PATH");
     }
     site.stage.close().await;
 }
@@ -123,24 +122,14 @@ async fn a_machine_from_our_own_image_is_like_any_other_and_is_sent_no_agent() {
     site.stage.make_image("tiny").await;
     site.stage.docker(&["volume", "create", "kept"]).await.succeeded();
     site.stage
-        .docker(&[
-            "run",
-            "--rm",
-            "-v",
-            "kept:/v",
-            "tiny",
-            "sh",
-            "-c",
-            "echo data \
-        >/v/file",
-        ])
+        .docker(&["run", "--rm", "-v", "kept:/v", "tiny", "sh", "-c", "echo data >/v/file"])
         .await
         .succeeded();
     assert!(site.agent_runs().await.starts_with("/run/dockbridge/agent-"), "it was sent");
     site.destroy().await;
     plain.stop().await;
 
-    let id = site.build_ours().await;
+    let id = site.build_own().await;
     let setting = id.to_string();
     for image in ["auto", &setting] {
         let daemon = site.stage.start(&[("DOCKBRIDGE_HETZNER_IMAGE", image)]).await;
@@ -161,71 +150,61 @@ async fn a_machine_from_our_own_image_is_like_any_other_and_is_sent_no_agent() {
 }
 
 impl Site {
-    /// What the user-data brings to each machine.
+    /// What the user data contains for each machine.
     async fn is_as_safe_as_any_other(&self) {
-        let told = |command: &'static str| async move {
+        let output = |command: &'static str| async move {
             self.stage.on_machine(command).await.succeeded().stdout.trim().to_owned()
         };
         assert_eq!(
-            told(
-                "ls /run/dockbridge | grep -c ^agent-; \
-            true"
-            )
-            .await,
+            output("ls /run/dockbridge | grep -c ^agent-; true").await,
             "0",
             "nothing was sent"
         );
         assert_eq!(
-            told(
-                "systemctl is-active dockbridge-dead-man dockbridge-volume docker \
-            containerd | sort -u"
+            output(
+                "systemctl is-active dockbridge-dead-man dockbridge-volume docker containerd | \
+                 sort -u"
             )
             .await,
             "active"
         );
         assert_eq!(
-            told("systemctl is-enabled dockbridge-dead-man dockbridge-volume | sort -u").await,
+            output("systemctl is-enabled dockbridge-dead-man dockbridge-volume | sort -u").await,
             "enabled"
         );
-        assert_eq!(told("systemctl --failed --no-legend").await, "");
-        for folder in ["docker", "containerd"] {
-            let mount = format!("/mnt/dockbridge on /var/lib/{folder}");
+        assert_eq!(output("systemctl --failed --no-legend").await, "");
+        for directory in ["docker", "containerd"] {
+            let mount = format!("/mnt/dockbridge on /var/lib/{directory}");
             let found = self
                 .stage
-                .on_machine(&format!(
-                    "findmnt --noheadings --output SOURCE \
-                /var/lib/{folder}"
-                ))
+                .on_machine(&format!("findmnt --noheadings --output SOURCE /var/lib/{directory}"))
                 .await;
-            assert!(found.succeeded().stdout.contains(&format!("[/{folder}]")), "{mount}: {found}");
+            assert!(
+                found.succeeded().stdout.contains(&format!("[/{directory}]")),
+                "{mount}: {found}"
+            );
         }
         for unit in ["docker.service", "docker.socket", "containerd.service"] {
             let needs = self
                 .stage
-                .on_machine(&format!(
-                    "systemctl show --property=Requires --value \
-                {unit}"
-                ))
+                .on_machine(&format!("systemctl show --property=Requires --value {unit}"))
                 .await;
             assert!(
                 needs.succeeded().stdout.contains("dockbridge-volume.service"),
                 "{unit}: {needs}"
             );
         }
-        let metadata = self
-            .stage
-            .on_machine(
-                "curl -sS -m 3 \
-            http://169.254.169.254/hetzner/v1/userdata",
-            )
-            .await;
+        let metadata =
+            self.stage.on_machine("curl -sS -m 3 http://169.254.169.254/hetzner/v1/userdata").await;
         assert!(!metadata.status.success(), "{metadata}");
         assert_eq!(
-            told("sshd -T | grep -E '^(passwordauthentication|maxsessions)' | sort | tr '\\n' ' '")
-                .await,
+            output(
+                "sshd -T | grep -E '^(passwordauthentication|maxsessions)' | sort | tr '\\n' ' '"
+            )
+            .await,
             "maxsessions 100 passwordauthentication no"
         );
-        assert_ne!(told("cat /etc/machine-id").await, "", "an id of its own");
+        assert_ne!(output("cat /etc/machine-id").await, "", "an id of its own");
         let (label, ceiling) = ("dockbridge-next-host-key", std::time::Duration::from_secs(30));
         self.stage
             .eventually("the host key of the user-data is replaced", ceiling, async || {
@@ -240,22 +219,21 @@ impl Site {
 }
 
 #[tokio::test]
-async fn what_is_measured_decides_and_survives_the_daemon() {
+async fn measurements_decide_and_survive_the_daemon() {
     let Some(site) = Site::new().await else { return pass_over() };
-    let ours = site.build_ours().await;
+    let own = site.build_own().await;
     let mut daemon = site.stage.start(&AUTO).await;
     let (image, because) = site.wake().await;
-    assert!(image == ours && because.contains("0 of 2 wakes are known"), "{because}");
+    assert!(image == own && because.contains("0 of 2 wakes are known"), "{because}");
     let why = site.stage.dockbridge(&["why"]).await;
     assert!(
-        why.succeeded().stdout.contains(&format!(
-            "Made from snapshot {ours} ({ours}), since it \
-        is being measured"
-        )),
+        why.succeeded()
+            .stdout
+            .contains(&format!("Made from snapshot {own} ({own}), because it is being measured")),
         "{why}"
     );
     site.destroy().await;
-    // That one had its volume to format: it is no measurement.
+    // That one had to format its volume, so it is no measurement.
     let mut seen = Vec::new();
     for wake in 0..4 {
         if wake == 2 {
@@ -264,10 +242,7 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
         seen.push(site.wake().await.0);
         site.destroy().await;
     }
-    assert!(
-        seen[0] == ours && seen[1] != ours && seen[2] == ours && seen[3] == seen[1],
-        "{seen:?}"
-    );
+    assert!(seen[0] == own && seen[1] != own && seen[2] == own && seen[3] == seen[1], "{seen:?}");
 
     let median = |image: u64| {
         let mut times: Vec<u64> = site
@@ -280,21 +255,19 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
         times.sort_unstable();
         u64::midpoint(times[0], times[1])
     };
-    let (of_ours, of_plain) = (median(ours), median(seen[1]));
+    let (of_own, of_plain) = (median(own), median(seen[1]));
     eprintln!(
-        "from the request for a server to docker's answer, medians of two: our own image \
-        {of_ours} ms, plain {of_plain} ms"
+        "from the request for a server to docker's answer, medians of two: our own image {of_own} \
+         ms, plain {of_plain} ms"
     );
     let (image, because) = site.wake().await;
-    assert_eq!(image == ours, of_ours <= of_plain, "{because}");
+    assert_eq!(image == own, of_own <= of_plain, "{because}");
     assert!(because.starts_with("its median wake in fsn1 took"), "{because}");
     let log = site.stage.daemon_log();
     assert!(
-        log.contains(
-            "the machine is made from this \
-        image"
-        ) && log.contains("its median wake in fsn1 took"),
-        "the log tells it, too"
+        log.contains("the machine is made from this image")
+            && log.contains("its median wake in fsn1 took"),
+        "the log contains it, too"
     );
     daemon = site.restart(daemon).await;
     site.stage.docker(&["ps"]).await.succeeded();
@@ -307,20 +280,22 @@ async fn what_is_measured_decides_and_survives_the_daemon() {
 async fn a_snapshot_that_does_not_come_up_is_passed_over_at_once_and_later() {
     let Some(site) = Site::new().await else { return pass_over() };
     for fault in [r#""kind": "action_error""#, r#""kind": "image_gone""#] {
-        let ours = site.begin_of("docker", &[]).built().await["id"].as_u64().unwrap();
+        let own = site.begin_of("docker", &[]).built().await["id"].as_u64().unwrap();
         let daemon = site.stage.start(&AUTO).await;
-        site.stage.poke("faults", &format!(r#"{{{fault}, "match": {{"path": "/v1/servers", "body": {{"image": "{ours}"}}}}}}"#)).await;
+        let matching = format!(r#"{{"path": "/v1/servers", "body": {{"image": "{own}"}}}}"#);
+        let order = format!(r#"{{{fault}, "match": {matching}}}"#);
+        site.stage.control().post("faults", &order).await;
         for _ in 0..2 {
             let (image, because) = site.wake().await;
-            assert_ne!(image, ours, "{fault}");
+            assert_ne!(image, own, "{fault}");
             assert!(
-                because.contains(&format!("a machine from snapshot {ours} did not come up")),
+                because.contains(&format!("a machine from snapshot {own} did not come up")),
                 "{because}"
             );
             site.destroy().await;
         }
         daemon.stop().await;
-        // The next round begins with nothing known.
+        // The next round starts without measurements.
         std::fs::remove_file(site.path("home/state/default/wakes.json")).unwrap();
     }
     site.stage.close().await;

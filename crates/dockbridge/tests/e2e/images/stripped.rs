@@ -1,5 +1,5 @@
-//! What is kept of the server that our own image was prepared on: nothing that is its own, or
-//! anybody's secret.
+//! What remains of the server that dockbridge's own image was prepared on: nothing of its own, and
+//! no secret.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,23 +10,22 @@ use serde_json::Value;
 use super::Site;
 use crate::rig::{pass_over, run};
 
-/// The builder's own: what its disk holds while it is prepared, and the snapshot must not.
+/// The builder's own data: its disk contains it during the preparation, but the snapshot must not.
 struct Traces {
-    /// Text that no file may hold.
+    /// Text that no file may contain.
     texts: Vec<String>,
 }
 
 impl Traces {
-    /// Of the build that goes on.
+    /// Of the running build.
     async fn of_builder(site: &Site) -> Self {
         let key =
             site.stage.api.ssh_keys().list(&hetzner::Query::default()).await.unwrap().remove(0);
         let state: Value =
             serde_json::from_slice(&std::fs::read(site.path("cloud/cloud.json")).unwrap()).unwrap();
-        let user_data = find(&state, "user_data").and_then(Value::as_str).expect(
-            "the cloud keeps \
-            the user-data",
-        );
+        let user_data = find(&state, "user_data")
+            .and_then(Value::as_str)
+            .expect("the cloud keeps the user-data");
         let config: Value =
             serde_json::from_str(user_data.strip_prefix("#cloud-config\n").unwrap()).unwrap();
         let private = config["ssh_keys"]["ed25519_private"].as_str().unwrap();
@@ -42,7 +41,7 @@ impl Traces {
         Self { texts: private.chain(public.map(str::to_owned)).chain([name, token]).collect() }
     }
 
-    /// Files of a disk that hold one of them, from its root.
+    /// Files of a disk that contain one of these texts, from its root.
     async fn in_files(&self, disk: &Path) -> BTreeSet<PathBuf> {
         let mut grep = tokio::process::Command::new("grep");
         grep.args(["-rlaFs", "--devices=skip", "-f", "-"]).arg(disk);
@@ -54,7 +53,7 @@ impl Traces {
     }
 }
 
-/// What tells one machine from another, or tells of its life, and is there.
+/// Existing files that identify a machine or its history.
 fn of_its_own(disk: &Path) -> BTreeSet<&'static str> {
     let size = |path: &str| std::fs::metadata(disk.join(path)).map_or(0, |found| found.len());
     let names = |path: &str| -> Vec<String> {
@@ -103,7 +102,7 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
     let Some(site) = Site::new().await else { return pass_over() };
     let mut build = site.begin_of("docker", &[]);
     build.reaches("prepare").await;
-    // The same looks at the same disk, before it is stripped: they can find what they look for.
+    // The same search on the same disk before it is stripped, as proof that it can find something.
     let server = site.stage.api.servers().list(&hetzner::Query::default()).await.unwrap().remove(0);
     let disk = site.path(&format!("cloud/servers/{}/upper", server.id));
     let traces = Traces::of_builder(&site).await;
@@ -112,14 +111,13 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
         assert!(held.contains(Path::new(file)), "{file} is not among {held:?}");
     }
     assert!(held.iter().any(|file| file.starts_with("/var/lib/cloud")), "{held:?}");
-    // Docker comes up while it is prepared.
+    // Docker starts during the preparation.
     let mut own = BTreeSet::new();
     let expected = [
         "an authorized key",
         "a host key",
         "a machine id",
-        "cloud-init's \
-            notes",
+        "cloud-init's notes",
         "a log",
         "data of docker",
         "data of containerd",
@@ -135,8 +133,7 @@ async fn the_snapshot_of_our_own_image_holds_nothing_of_the_server_that_it_was_p
     let snapshot = site.path(&format!("cloud/images/{id}/upper"));
     assert!(
         snapshot.join("usr/local/lib/dockbridge/furnished").exists(),
-        "it is the snapshot's \
-        disk"
+        "it is the snapshot's disk"
     );
     assert_eq!(traces.in_files(&snapshot).await, BTreeSet::new());
     assert_eq!(of_its_own(&snapshot), BTreeSet::new());

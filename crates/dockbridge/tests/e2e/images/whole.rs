@@ -11,11 +11,11 @@ use super::{Site, holds, image_bytes};
 use crate::rig::{pass_over, run};
 use crate::web::Manner;
 
-/// KiB, whatever the size of an image: no part of a build keeps it in memory.
+/// In KiB, whatever the size of an image: no part of a build keeps it in memory.
 const MOST_MEMORY: u64 = 64 * 1024;
-/// Raw or compressed; and from the web, from a file, or both by turns.
+/// Raw or compressed; from a URL, from a file, or both in turn.
 type Form = (&'static str, &'static [bool]);
-/// Each form, and each way; the writer's own tests have all pairs.
+/// Each format, and each source; the writer's own tests cover all pairs.
 const FORMS: [Form; 6] = [
     ("raw", &[true]),
     ("xz", &[false]),
@@ -25,27 +25,29 @@ const FORMS: [Form; 6] = [
     ("qcow2", &[false]),
 ];
 
-/// The forms to build: all, or what `DOCKBRIDGE_TEST_IMAGE_FORMS=xz,gz` names, for packing big
-/// images takes its time. With a big image each form comes both ways.
+/// The formats to build: all, or those that `DOCKBRIDGE_TEST_IMAGE_FORMS=xz,gz` names, because
+/// packing big images takes time. A big image comes from both sources in each format.
 fn forms() -> Vec<Form> {
     let named = std::env::var("DOCKBRIDGE_TEST_IMAGE_FORMS").ok();
     let is_named =
         |form: &str| named.as_deref().is_none_or(|named| named.split(',').any(|name| name == form));
     let forms = FORMS.into_iter().filter(|(form, _)| is_named(form));
     forms
-        .map(|(form, ways)| (form, if image_bytes() > 1 << 30 { &[true, false] } else { ways }))
+        .map(|(form, sources)| {
+            (form, if image_bytes() > 1 << 30 { &[true, false] } else { sources })
+        })
         .collect()
 }
 
 #[tokio::test]
-async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot() {
+async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labeled_snapshot() {
     let Some(site) = Site::new().await else { return pass_over() };
     let image = site.make_image(image_bytes());
     let forms = forms();
-    for (suffix, ways) in &forms {
+    for (suffix, sources) in &forms {
         let source = site.packed(&image, suffix).await;
         let sum = sha256(&source).await;
-        for from_web in *ways {
+        for from_web in *sources {
             let name = format!("{suffix}-{}", if *from_web { "url" } else { "file" });
             let url = site.web.serve(&name, &source, Manner::Good);
             let file = source.display().to_string();
@@ -66,21 +68,15 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
             let output = build.child.wait_with_output().await.unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && last["event"] == "built", "{name}: {last}: {said}");
-            for (who, peak) in [
-                ("the client", client),
-                (
-                    "writer, curl and decompressor \
-                together",
-                    writing,
-                ),
-            ] {
+            for (who, peak) in
+                [("the client", client), ("writer, curl and decompressor together", writing)]
+            {
                 assert!(peak > 0 && peak < MOST_MEMORY, "{name}: {who} had {peak} KiB in memory");
             }
             let id = last["id"].as_u64().unwrap();
             assert!(
                 holds(&site.snapshot_file(id), &image).await,
-                "{name}: the snapshot is not the \
-                image"
+                "{name}: the snapshot is not the image"
             );
             assert_eq!(site.left().await, Vec::<String>::new(), "{name}");
             let snapshots = site.snapshots().await;
@@ -93,8 +89,8 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
             assert_eq!(label("source-sha256").map(str::len), Some(52));
             assert_eq!(snapshot.description, format!("{name}: noise 1.0 for x86"));
             eprintln!(
-                "{name}: at most {client} KiB in the client, {writing} KiB in all that \
-                writes; {last}"
+                "{name}: at most {client} KiB in the client, {writing} KiB in all that writes; \
+                 {last}"
             );
             if forms.len() < FORMS.len() || image_bytes() > 1 << 30 {
                 site.stage.api.images().delete(id).await.unwrap();
@@ -108,7 +104,7 @@ async fn an_image_arrives_byte_for_byte_in_each_form_and_is_a_labelled_snapshot(
     site.stage.close().await;
 }
 
-/// On the snapshots of the test above: machines are dear.
+/// Uses the snapshots of the test above, because machines are expensive.
 async fn equal_builds_list_and_prune(site: &Site) {
     let source = site.path("image.raw");
     let url = site.web.serve("elsewhere", &source, Manner::Good);
@@ -128,10 +124,8 @@ async fn equal_builds_list_and_prune(site: &Site) {
         ])
         .await;
     assert!(
-        again.succeeded().stdout.contains(
-            "was there \
-        already"
-        ) && again.took < Duration::from_secs(10),
+        again.succeeded().stdout.contains("existed already")
+            && again.took < Duration::from_secs(10),
         "{again}"
     );
     assert_eq!(site.snapshots().await.len(), 6);
@@ -148,7 +142,7 @@ async fn equal_builds_list_and_prune(site: &Site) {
     );
     let ids: Vec<u64> = listed.iter().map(|image| image["id"].as_u64().unwrap()).collect();
 
-    // A server from it is there and runs; noise has no boot loader.
+    // A server from it exists and runs; noise has no boot loader.
     let new = NewServer {
         name: "from-image".to_owned(),
         server_type: "cx23".to_owned(),
@@ -197,7 +191,7 @@ async fn talos_comes_from_its_factory() {
         site.stage.dockbridge(&[&["image", "build", "talos"], arguments].concat()).await
     };
 
-    talos(&[]).await.failed_with("the version of Talos is missing");
+    talos(&[]).await.failed_with("no version of Talos is given");
     talos(&["--version", "1.12"]).await.failed_with("is no version of Talos");
     talos(&["--version", "v1.12.9"]).await.failed_with("the newest are v1.12.0, v1.11.3");
     talos(&["--version", "v1.12.0", "--schematic", "no-such-file"])
@@ -205,8 +199,8 @@ async fn talos_comes_from_its_factory() {
         .failed_with("no-such-file cannot be read");
     assert_eq!(site.left().await, Vec::<String>::new());
 
-    // No agent for the other architecture is here: that half fails and says so, this half is built
-    // beside it.
+    // There is no agent for the other architecture: that half fails with a message, and this half
+    // is built next to it.
     let both = talos(&[
         "--version",
         "v1.12.0",
@@ -243,14 +237,14 @@ async fn sha256(file: &std::path::Path) -> String {
     run(command, "").await.succeeded().stdout.split(' ').next().unwrap().to_owned()
 }
 
-/// What a process had in memory at most, in KiB.
+/// Peak memory of a process, in KiB.
 fn peak_of(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// What all that writes in a rescue system had at most, together: the writer, curl, the
+/// Peak memory of all writing processes of a rescue system together: the writer, curl, the
 /// decompressor. They are processes of this host.
 fn peak_of_writing() -> u64 {
     let mut most = 0;

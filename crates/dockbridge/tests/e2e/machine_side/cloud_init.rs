@@ -1,4 +1,4 @@
-//! cloud-init finds no fault with what it is given, on machines and on the servers of image builds.
+//! cloud-init accepts its input, on machines and on the servers of image builds.
 
 use hetzner::{Labels, NewServer};
 use machine::{HostKey, builder_user_data, generate_key};
@@ -8,9 +8,9 @@ use tokio::process::Command;
 use super::{BOOT, settled};
 use crate::rig::{Ran, Stage, pass_over, run};
 
-/// Its verdict is its exit code: 2 where something was not as it should be.
+/// Its verdict is its exit code: 2 for recoverable errors.
 const JUDGE: &str = "cloud-init status --wait --format json; echo \"status $?\"; cloud-init schema \
-    --system; echo \"schema $?\"";
+ --system; echo \"schema $?\"";
 
 #[tokio::test]
 async fn cloud_init_accepts_the_user_data_of_a_machine() {
@@ -39,15 +39,11 @@ async fn cloud_init_accepts_the_user_data_of_an_image_build() {
     stage.api.wait(created.actions()).await.unwrap();
     let address = created.server.public_net.ipv4.unwrap().ip.to_string();
     let (identity, known) =
-        (stage.folder.path().join("login"), stage.folder.path().join("known_hosts"));
+        (stage.directory.path().join("login"), stage.directory.path().join("known_hosts"));
     login.write_openssh_file(&identity, LineEnding::LF).unwrap();
     std::fs::write(
         &known,
-        format!(
-            "{address} \
-        {}\n",
-            host_key.private.public_key().to_openssh().unwrap()
-        ),
+        format!("{address} {}\n", host_key.private.public_key().to_openssh().unwrap()),
     )
     .unwrap();
     let on_builder = async |command: &str| {

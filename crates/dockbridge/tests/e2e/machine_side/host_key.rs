@@ -1,4 +1,4 @@
-//! The host key is replaced however sshd is started, and sshd lives through it.
+//! The host key is replaced however sshd is started, and sshd survives it.
 
 use local_cloud::Sshd;
 
@@ -19,18 +19,18 @@ async fn the_host_key_is_replaced_where_sshd_starts_at_boot() {
     stage.close().await;
 }
 
-/// On a machine whose `ssh.socket` is in this state.
+/// On a machine with `ssh.socket` in this state.
 async fn is_replaced(stage: &Stage, socket: &str) {
     let daemon = stage.start(&[]).await;
     settled(stage).await;
     let state = stage.on_machine("systemctl is-active ssh.socket").await;
     assert_eq!(state.stdout.trim(), socket, "the machine is not as it was ordered: {state}");
     let presents = "ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null | grep -F \"$(cut -d ' ' -f 2 \
-        /etc/ssh/ssh_host_ed25519_key.pub)\"";
+     /etc/ssh/ssh_host_ed25519_key.pub)\"";
     stage.on_machine(presents).await.succeeded();
     let journal = stage.on_machine("journalctl --no-pager --output cat --unit ssh").await;
     assert!(!journal.succeeded().stdout.contains("Cannot bind"), "sshd died of it: {journal}");
-    // The connection that was there before is used still.
+    // The earlier connection is still in use.
     stage.docker(&["version"]).await.succeeded();
     let log = stage.daemon_log();
     assert!(!log.contains("is not settled yet") && !log.contains("is lost"), "{log}");

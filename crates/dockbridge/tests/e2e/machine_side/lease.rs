@@ -1,4 +1,4 @@
-//! The address is leased, and renewed although the metadata service is closed to the machine.
+//! The address is leased, and renewed although the machine cannot reach the metadata service.
 
 use super::{BOOT, settled};
 use crate::rig::{Stage, pass_over};
@@ -12,29 +12,19 @@ async fn the_lease_of_the_address_is_renewed() {
     assert!(
         first.is_some(),
         "no lease: {}",
-        stage
-            .on_machine(
-                "networkctl --json=pretty status \
-        host0"
-            )
-            .await
+        stage.on_machine("networkctl --json=pretty status host0").await
     );
     let closed = "ip route show type blackhole | grep -q 169.254.169.254 && ip -6 rule show to \
-        fe80::a9fe:a9fe | grep -q prohibit";
+     fe80::a9fe:a9fe | grep -q prohibit";
     stage.on_machine(closed).await.succeeded();
     stage
-        .eventually(
-            "the lease is \
-        renewed",
-            BOOT,
-            async || acknowledged(&stage).await > first,
-        )
+        .eventually("the lease is renewed", BOOT, async || acknowledged(&stage).await > first)
         .await;
     daemon.stop().await;
     stage.close().await;
 }
 
-/// When the machine got its lease last, in microseconds since boot.
+/// When the machine last got its lease, in microseconds since boot.
 async fn acknowledged(stage: &Stage) -> Option<u64> {
     let status = stage.on_machine("networkctl --json=short status host0").await;
     let status: serde_json::Value = serde_json::from_str(&status.stdout).ok()?;

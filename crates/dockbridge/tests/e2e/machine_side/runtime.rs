@@ -1,4 +1,4 @@
-//! The agent runs although nothing below `/run` may, at every boot.
+//! The agent runs at every boot although nothing below `/run` may execute.
 
 use super::{BOOT, settled};
 use crate::rig::{Stage, pass_over};
@@ -11,45 +11,36 @@ async fn the_agent_runs_where_nothing_else_below_run_may() {
     agent_runs(&stage).await;
 
     let boot = stage.on_machine("cat /run/dockbridge/first-lease").await.succeeded().stdout.clone();
-    // What it printed does not count: the connection ends with the machine.
+    // Its output does not count: the connection ends with the machine.
     stage.on_machine("systemctl reboot").await;
     let again = async || {
         stage.on_machine("cat /run/dockbridge/first-lease").await.stdout.trim() > boot.trim()
     };
     stage.eventually("the machine has booted again", BOOT, again).await;
     stage
-        .eventually(
-            "docker answers \
-        again",
-            BOOT,
-            async || stage.docker(&["version"]).await.status.success(),
-        )
+        .eventually("docker answers again", BOOT, async || {
+            stage.docker(&["version"]).await.status.success()
+        })
         .await;
     agent_runs(&stage).await;
 
-    // The script of the user-data may come again on the same boot.
+    // The user data's script may run again on the same boot.
     let again = "cloud-init single --name bootcmd --frequency always >/dev/null && findmnt \
-        --noheadings /run/dockbridge | wc -l";
+     --noheadings /run/dockbridge | wc -l";
     assert_eq!(stage.on_machine(again).await.succeeded().stdout.trim(), "1");
     stage
-        .eventually(
-            "docker answers \
-        still",
-            BOOT,
-            async || stage.docker(&["version"]).await.status.success(),
-        )
+        .eventually("docker answers still", BOOT, async || {
+            stage.docker(&["version"]).await.status.success()
+        })
         .await;
     daemon.stop().await;
     stage.close().await;
 }
 
 async fn agent_runs(stage: &Stage) {
-    let options = async |folder: &str| {
+    let options = async |directory: &str| {
         let asked = stage
-            .on_machine(&format!(
-                "findmnt --noheadings --output OPTIONS --mountpoint \
-            {folder}"
-            ))
+            .on_machine(&format!("findmnt --noheadings --output OPTIONS --mountpoint {directory}"))
             .await;
         let options: Vec<String> = asked.stdout.trim().split(',').map(str::to_owned).collect();
         options
@@ -62,11 +53,7 @@ async fn agent_runs(stage: &Stage) {
     let own = options("/run/dockbridge").await;
     assert!(has(&own, "nosuid") && has(&own, "nodev") && has(&own, "mode=755"), "{own:?}");
     assert!(has(&own, "size=65536k") && !has(&own, "noexec"), "{own:?}");
-    let agents = stage
-        .on_machine(
-            "readlink /proc/[0-9]*/exe | grep -c \
-        ^/run/dockbridge/agent-",
-        )
-        .await;
+    let agents =
+        stage.on_machine("readlink /proc/[0-9]*/exe | grep -c ^/run/dockbridge/agent-").await;
     assert!(agents.succeeded().stdout.trim().parse::<u32>().unwrap() > 0, "{agents}");
 }

@@ -8,19 +8,18 @@ use crate::rig::{Daemon, Stage, pass_over};
 
 const CONNECTIONS: usize = 300;
 const STALLED: usize = 20;
-/// For all streams of these connections with what is under way in them, in MiB: a stalled one holds
-/// 256 KiB of credit and what two buffers hold, the daemon itself 30 to 40 in a debug build.
+/// In MiB, for all streams of these connections with their data in transit: a stalled one holds
+/// 256 KiB of credit and two buffers, the daemon itself 30 to 40 MiB in a debug build.
 const MEMORY: u64 = 160;
 
 /// In MiB.
 fn memory(daemon: &Daemon) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id().unwrap())).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 
-/// The middle one of all connections' round trips.
+/// The median of all connections' round trips.
 fn median(connections: &[TcpStream]) -> Duration {
     let mut times: Vec<Duration> =
         connections.iter().map(|connection| round_trip(connection).unwrap()).collect();
@@ -33,8 +32,7 @@ async fn three_hundred_connections_are_not_slowed_by_twenty_that_are_stalled() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     make_peer(&stage).await;
-    // One port for both kinds: the stalled ones are those that nobody reads what they get back
-    // from.
+    // One port for both kinds; the stalled ones are never read by their client.
     let port = free_port();
     stage
         .docker(&["run", "-d", "--name", "crowd", "-p", &format!("{port}:7"), "peer"])
@@ -60,13 +58,12 @@ async fn three_hundred_connections_are_not_slowed_by_twenty_that_are_stalled() {
     .unwrap();
     let memory = memory(&daemon);
     eprintln!(
-        "median round trip {before:?} before, {after:?} beside {STALLED} stalled; the daemon \
-        holds {memory} MiB"
+        "median round trip {before:?} before, {after:?} beside {STALLED} stalled; the daemon holds \
+         {memory} MiB"
     );
     assert!(
         after < before * 4 + Duration::from_millis(50),
-        "{before:?} before, {after:?} beside \
-        stalled connections"
+        "{before:?} before, {after:?} beside stalled connections"
     );
     assert!(memory < MEMORY, "{memory} MiB");
     let ports = super::listed(&stage).await;
@@ -77,7 +74,7 @@ async fn three_hundred_connections_are_not_slowed_by_twenty_that_are_stalled() {
     stage.close().await;
 }
 
-/// Writes, without ever reading what comes back, until nothing more is taken.
+/// Writes without ever reading, until nothing more is accepted.
 fn fill(mut connection: &TcpStream) {
     use std::io::Write as _;
     connection.set_write_timeout(Some(Duration::from_millis(500))).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{echo, echoed, free_port, is_free, local, make_peer, sent_and_answered};
 use crate::rig::{Stage, pass_over, set_link};
 
-/// A dead path is noticed within this time; the tests of the path itself say so more closely.
+/// A dead path is noticed within this time; the path's own tests measure it more closely.
 const NOTICED: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +34,7 @@ async fn a_cut_network_resets_connections_and_takes_no_listener_away() {
     assert_ne!(daemon.client().status().await.unwrap().state, "absent");
     assert!(!is_free(local(port)));
 
-    // Somebody comes meanwhile: reset, or served when the network is back, but not refused.
+    // A connection during the cut: reset, or served when the network is back, but not refused.
     let early = std::net::TcpStream::connect_timeout(&local(port), Duration::from_secs(5)).unwrap();
     set_link(&link, "up").await;
     drop(early);
@@ -42,7 +42,7 @@ async fn a_cut_network_resets_connections_and_takes_no_listener_away() {
     sent_and_answered(local(port)).await;
     assert!(
         stage.dockbridge(&["ports"]).await.succeeded().stdout.contains("ago from 127.0.0.1:"),
-        "the failed connection is told"
+        "the failed connection is shown"
     );
     stage.docker(&["rm", "-f", "web"]).await.succeeded();
     assert!(is_free(local(port)));

@@ -1,5 +1,5 @@
-//! Publications of both address families before the engine itself: each number of each family leads
-//! to the container that the engine says has it.
+//! Publications of both address families, compared with the engine itself: each number of each
+//! family forwards to the container that the engine reports.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -27,8 +27,8 @@ pub async fn run_named(stage: &Stage, name: &str, publish: &[&str]) -> crate::ri
     stage.docker(&arguments).await
 }
 
-/// Who answers there; `None` where nobody listens. The port must accept at the first try, and
-/// another's name is an answer.
+/// Name of the container that answers there; `None` without a listener. The port must accept at
+/// the first try, and another container's name is an answer.
 pub async fn who_answers(at: SocketAddr) -> Option<String> {
     tokio::task::spawn_blocking(move || {
         let begun = Instant::now();
@@ -38,11 +38,9 @@ pub async fn who_answers(at: SocketAddr) -> Option<String> {
                 Ok(answer) if answer.starts_with("HTTP/1.") => {
                     return Some(answer.lines().last().unwrap_or_default().to_owned());
                 }
-                other => assert!(
-                    begun.elapsed() < AWAKE,
-                    "{at} accepts and does not answer: \
-                    {other:?}"
-                ),
+                other => {
+                    assert!(begun.elapsed() < AWAKE, "{at} accepts and does not answer: {other:?}")
+                }
             }
         }
     })
@@ -54,7 +52,7 @@ pub async fn who_answers(at: SocketAddr) -> Option<String> {
 async fn each_number_of_each_family_leads_to_the_container_that_has_it_on_the_engine() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     if !has_ipv6() {
-        eprintln!("passed over: there is no IPv6 here");
+        testkit::passed_over!("there is no IPv6 here");
         return stage.close().await;
     }
     let daemon = stage.start(&[]).await;
@@ -72,7 +70,7 @@ async fn each_number_of_each_family_leads_to_the_container_that_has_it_on_the_en
     stage.close().await;
 }
 
-/// The IPv6 number of the one is the IPv4 number of the next.
+/// The IPv6 number of one is the IPv4 number of the next.
 async fn numbers_that_the_engine_counts_apart(stage: &Stage) {
     run_named(stage, "bb", &["[::]::80"]).await.succeeded();
     run_named(stage, "cc", &["80"]).await.succeeded();
@@ -102,7 +100,7 @@ async fn one_number_of_two_containers(stage: &Stage) {
     }
 }
 
-/// Six containers at once with numbers of all kinds; then half of them are restarted at once, and
+/// Six containers at once with all kinds of numbers; then half of them are restarted at once, and
 /// the numbers that the engine chooses change.
 async fn side_by_side(stage: &Stage, draw: &mut StdRng) {
     let fixed: [u16; 3] = std::array::from_fn(|_| free_port());
@@ -146,18 +144,16 @@ async fn side_by_side(stage: &Stage, draw: &mut StdRng) {
     stage.docker(&[&["rm", "-f"], &running[..]].concat()).await.succeeded();
 }
 
-/// What the engine says of each container, against who answers here.
+/// Compares the engine's report of each container with the answers here.
 async fn as_on_the_engine(stage: &Stage, containers: &[&str]) {
     let mut owners: BTreeMap<SocketAddr, &str> = BTreeMap::new();
     for name in containers {
         let ports = stage.docker(&["inspect", "-f", "{{json .NetworkSettings.Ports}}", name]).await;
         let ports: serde_json::Value = serde_json::from_str(&ports.succeeded().stdout).unwrap();
-        for binding in ports["80/tcp"].as_array().unwrap_or_else(|| {
-            panic!(
-                "{name} publishes \
-            nothing: {ports}"
-            )
-        }) {
+        for binding in ports["80/tcp"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{name} publishes nothing: {ports}"))
+        {
             let host: IpAddr = binding["HostIp"].as_str().unwrap().parse().unwrap();
             let at = SocketAddr::new(host, binding["HostPort"].as_str().unwrap().parse().unwrap());
             assert_eq!(owners.insert(at, name), None, "{at} has two owners on the engine");
@@ -174,8 +170,7 @@ async fn as_on_the_engine(stage: &Stage, containers: &[&str]) {
         assert_eq!(
             who_answers(at).await.as_deref(),
             expected,
-            "{at} with \
-            {owners:#?}\n{:#?}",
+            "{at} with {owners:#?}\n{:#?}",
             super::listed(stage).await
         );
     }

@@ -12,7 +12,7 @@ use crate::rig::{Ran, Stage, pass_over};
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_machine_does_otherwise_is_done_here_or_said() {
+async fn differences_of_the_machine_are_bridged_or_reported() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
@@ -33,10 +33,9 @@ async fn what_the_machine_does_otherwise_is_done_here_or_said() {
             an_address_of_this_computer(&stage, address).await;
             daemon.stop().await;
         }
-        None => eprintln!(
-            "passed over: this computer has no address of its own but loopback \
-            addresses"
-        ),
+        None => {
+            testkit::passed_over!("this computer has no address of its own but loopback addresses")
+        }
     }
     stage.close().await;
 }
@@ -46,23 +45,17 @@ async fn ports_of_the_machine(stage: &Stage) {
         let refused = run_named(stage, "low", &[publish]).await;
         assert_eq!(refused.status.code(), Some(125), "{refused}");
         refused
-            .failed_with(
-                "address already in \
-            use",
-            )
+            .failed_with("address already in use")
             .failed_with("The machine itself uses port 22");
         let advice = refused
             .stderr
-            .split(
-                "`dockbridge ports \
-            add ",
-            )
+            .split("`dockbridge ports add ")
             .nth(1)
             .and_then(|rest| rest.split('`').next())
             .unwrap()
             .to_owned();
         stage.docker(&["rm", "-f", "low"]).await.succeeded();
-        // What it advises works.
+        // Its advice works.
         run_named(stage, "low", &[]).await.succeeded();
         stage.dockbridge(&["ports", "add", &advice]).await.succeeded();
         assert_eq!(who_answers(local(22)).await.as_deref(), Some("low"));
@@ -93,10 +86,8 @@ async fn the_machines_network(stage: &Stage) {
     ran.succeeded();
     let advice = format!("ports add {port}:host:{port}");
     assert!(
-        ran.stderr.contains(
-            "WARNING: The container uses the machine's own \
-        network"
-        ) && ran.stderr.contains(&advice),
+        ran.stderr.contains("WARNING: The container uses the machine's own network")
+            && ran.stderr.contains(&advice),
         "{ran}"
     );
     stage.dockbridge(&advice.split(' ').collect::<Vec<_>>()).await.succeeded();
@@ -127,7 +118,7 @@ async fn a_swarm(stage: &Stage) {
         serve,
     ];
     stage.docker(&service).await.succeeded();
-    let told = async || {
+    let output = async || {
         let ports = listed(stage).await;
         ports.iter().any(|one| {
             one["container"] == "web"
@@ -135,7 +126,7 @@ async fn a_swarm(stage: &Stage) {
                 && one["state"]["state"] == "open"
         })
     };
-    stage.eventually("the service's port is followed", SOON, told).await;
+    stage.eventually("the service's port is followed", SOON, output).await;
     let tasks = async || {
         stage
             .docker(&["ps", "--filter", "name=web.1.", "--format", "{{.Names}}"])
@@ -164,9 +155,9 @@ async fn a_swarm(stage: &Stage) {
     }
     let task = tasks().await;
     if task.is_empty() {
-        // An ingress network takes VXLAN and IPVS, which are the host's kernel's here.
-        eprintln!(
-            "passed over: no task of a service with an ingress port runs on this kernel: {}",
+        // An ingress network needs VXLAN and IPVS, which are in the host's kernel here.
+        testkit::passed_over!(
+            "no task of a service with an ingress port runs on this kernel: {}",
             state().await
         );
     } else {
@@ -176,25 +167,20 @@ async fn a_swarm(stage: &Stage) {
         stage.dockbridge(&["ports", "remove", &by_hand.to_string()]).await.succeeded();
         match Path::new("/proc/net/ip_vs").exists() {
             true => assert_eq!(who_answers(local(port)).await.as_deref(), Some("task")),
-            false => eprintln!(
-                "passed over: this kernel has no IPVS, so that an ingress port \
-                leads nowhere on the machine itself"
+            false => testkit::passed_over!(
+                "this kernel has no IPVS, so an ingress port reaches nothing on \
+                 the machine itself"
             ),
         }
     }
     stage.docker(&["service", "rm", "web"]).await.succeeded();
     stage
-        .eventually(
-            "the port goes with the \
-        service",
-            SOON,
-            async || listed(stage).await.is_empty(),
-        )
+        .eventually("the port goes with the service", SOON, async || listed(stage).await.is_empty())
         .await;
     stage.docker(&["swarm", "leave", "--force"]).await.succeeded();
 }
 
-/// An address that other computers reach this one by. Nothing is sent.
+/// An address at which other computers reach this one. Nothing is sent.
 fn own_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -221,11 +207,11 @@ async fn an_address_of_this_computer(stage: &Stage, address: IpAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn engines_of_two_profiles_never_choose_the_same_number() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    let other = stage.folder.path().join("home/run/other/docker.sock");
+    let other = stage.directory.path().join("home/run/other/docker.sock");
     let daemon = stage.start(&[]).await;
     let second = stage.start_with(&other, &["--profile", "other"], &[]).await;
     stage.make_image("tiny").await;
-    let image = stage.folder.path().join("tiny.tar").display().to_string();
+    let image = stage.directory.path().join("tiny.tar").display().to_string();
     stage.docker(&["save", "-o", &image, "tiny"]).await.succeeded();
     stage.docker_at(&other, &["load", "-q", "-i", &image], "").await.succeeded();
     let run = |socket: &Path, name: &str| {
@@ -264,11 +250,10 @@ async fn engines_of_two_profiles_never_choose_the_same_number() {
         assert_eq!(who_answers(local(there)).await.as_deref(), Some(second_name.as_str()));
         assert!(
             here >= 62_000 && there >= 62_000,
-            "an engine here begins at 32768: {here}, \
-            {there}"
+            "an engine here begins at 32768: {here}, {there}"
         );
     }
-    // The window holds for dockerd alone, also when that is started again.
+    // The window applies to dockerd only, also after its restart.
     stage.on_machine("systemctl restart docker").await.succeeded();
     let range = stage.on_machine("cat /proc/sys/net/ipv4/ip_local_port_range").await;
     assert_eq!(range.succeeded().stdout.split_whitespace().collect::<Vec<_>>(), ["32768", "60999"]);
@@ -286,7 +271,7 @@ async fn shown_window(stage: &Stage) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_is_chosen_there_and_taken_here_is_told_by_run() {
+async fn a_number_chosen_by_the_engine_and_taken_here_is_reported_by_run() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;

@@ -8,33 +8,25 @@ use super::{
 };
 use crate::rig::{Stage, pass_over};
 
-/// How often in all, for each protocol. The full measure is 500.
+/// Number of rounds for each protocol. The full measure is 500.
 fn rounds() -> u32 {
-    std::env::var("DOCKBRIDGE_PORT_ROUNDS").map_or(30, |rounds| {
-        rounds.parse().expect(
-            "a number of \
-        rounds",
-        )
-    })
+    std::env::var("DOCKBRIDGE_PORT_ROUNDS")
+        .map_or(30, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 async fn run_web(stage: &Stage, name: &str, publish: &str) -> crate::rig::Ran {
     stage.docker(&[&["run", "-d", "--name", name, "-p", publish, "tiny"], &WEB[..]].concat()).await
 }
 
-/// The same port again and again, in two lanes that get in each other's way.
+/// The same port again and again, in two concurrent series.
 async fn connections(stage: &Stage, name: &str) {
     let port = free_port();
     for round in 0..rounds() / 2 {
         run_web(stage, name, &format!("{port}:80")).await.succeeded();
         fetched(port).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
-        TcpListener::bind(local(port)).unwrap_or_else(|error| {
-            panic!(
-                "{name}, round {round}: \
-            {error}"
-            )
-        });
+        TcpListener::bind(local(port))
+            .unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
     }
 }
 
@@ -45,12 +37,8 @@ async fn datagrams(stage: &Stage, name: &str) {
         stage.docker(&["run", "-d", "--name", name, "-p", &publish, "peer"]).await.succeeded();
         sent_and_answered(local(port)).await;
         stage.docker(&["rm", "-f", name]).await.succeeded();
-        UdpSocket::bind(local(port)).unwrap_or_else(|error| {
-            panic!(
-                "{name}, round {round}: \
-            {error}"
-            )
-        });
+        UdpSocket::bind(local(port))
+            .unwrap_or_else(|error| panic!("{name}, round {round}: {error}"));
     }
 }
 
@@ -75,7 +63,7 @@ async fn so_does_one_for_datagrams() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_docker_tells() {
+async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_shown_by_docker() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
@@ -86,13 +74,13 @@ async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_dock
     let refused = run_web(&stage, "web", &publish).await;
     assert_eq!(refused.status.code(), Some(125), "{refused}");
     refused.failed_with(
-        "docker: Error response from daemon: driver failed programming external \
-        connectivity on endpoint web (",
+        "docker: Error response from daemon: driver failed programming external connectivity on \
+         endpoint web (",
     );
     refused.failed_with("failed: port is already allocated");
     stage.docker(&["inspect", "-f", "{{.State.Status}}", "web"]).await.succeeded();
 
-    // Free again: the same container starts. A second one is refused by the engine itself.
+    // Free again: the same container starts. The engine itself refuses a second one.
     drop(taken);
     stage.docker(&["start", "web"]).await.succeeded();
     fetched(port).await;
@@ -113,7 +101,7 @@ async fn a_taken_port_is_dockers_own_error_and_a_chosen_one_is_the_one_that_dock
 
 /// `tiny` with a port that `-P` publishes.
 fn stage_context(stage: &Stage) -> String {
-    let context = stage.folder.path().join("exposed");
+    let context = stage.directory.path().join("exposed");
     std::fs::create_dir_all(&context).unwrap();
     std::fs::write(context.join("Dockerfile"), "FROM tiny\nEXPOSE 80\n").unwrap();
     context.display().to_string()

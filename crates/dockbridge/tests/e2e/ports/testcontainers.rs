@@ -1,6 +1,6 @@
-//! Testcontainers of npm and PyPI, six of each in parallel behind publications of one family alone:
-//! each answers as itself. Their number is the IPv4 one, so that `[::1]` is asked for nothing: with
-//! an engine here, too, the same IPv6 number may be another's.
+//! Testcontainers of npm and PyPI, six of each in parallel, next to publications of one family
+//! only: each answers as itself. Their numbers are IPv4 ones, so `[::1]` is not used: with a local
+//! engine, too, the same IPv6 number may belong to another container.
 
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,14 @@ fn rounds() -> u32 {
         .map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
-/// Prints one line for each container: its name, an address, and who answers there.
+/// Prints one line for each container: its name, an address, and the name that answers there.
 const NPM: &str = r#"
 const { GenericContainer, Wait } = require("testcontainers");
 const one = async (name) => {
   const command = ["sh", "-c", `mkdir -p /w && echo ${name} >/w/name && exec httpd -f -p 80 -h /w`];
   const strategy = Wait.forHttp("/name", 80);
-  const container = await new GenericContainer("tiny").withExposedPorts(80).withCommand(command).withWaitStrategy(strategy).start();
+  const container = await new GenericContainer("tiny")
+    .withExposedPorts(80).withCommand(command).withWaitStrategy(strategy).start();
   for (const host of [container.getHost()]) {
     const answer = await fetch(`http://${host}:${container.getMappedPort(80)}/name`);
     console.log(name, `${host}:${container.getMappedPort(80)}`, (await answer.text()).trim());
@@ -46,7 +47,8 @@ def one(name):
         ceiling = time.monotonic() + 20
         while True:
             try:
-                answer = urllib.request.urlopen(f"http://{host}:{port}/name", timeout=10).read().decode().strip()
+                reply = urllib.request.urlopen(f"http://{host}:{port}/name", timeout=10)
+                answer = reply.read().decode().strip()
                 break
             except OSError:
                 # The program in the container may not listen yet.
@@ -69,7 +71,7 @@ fn clients() -> Option<PathBuf> {
         directory.join("node_modules").is_dir() && directory.join("python/bin/python").exists()
     });
     if found.is_none() {
-        eprintln!("passed over: DOCKBRIDGE_TEST_SUITES names no directory with testcontainers");
+        testkit::passed_over!("DOCKBRIDGE_TEST_SUITES names no directory with testcontainers");
     }
     found
 }
@@ -78,17 +80,17 @@ async fn through(stage: &Stage, directory: &Path, program: &Path, arguments: &[&
     let mut command = stage.command(program);
     command.args(arguments).current_dir(directory);
     command.env("DOCKER_HOST", format!("unix://{}", stage.socket().display()));
-    // Its image is not here; what it removes is removed by the test.
+    // Its image is not available here; the test removes what it would remove.
     command.env("TESTCONTAINERS_RYUK_DISABLED", "true");
-    // Where the tests run in a container, both clients would take its gateway for the engine's
-    // computer. `localhost` may be `::1`, and the number is the IPv4 one.
+    // If the tests run in a container, both clients would take its gateway for the engine's
+    // computer. `localhost` may be `::1`, but the number is an IPv4 one.
     command
         .env("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
         .env("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1");
     run(command, "").await
 }
 
-/// Each line's container is the one that answered.
+/// Checks that each line's container is the one that answered.
 fn answered_as_themselves(ran: &Ran) {
     let lines: Vec<Vec<&str>> =
         ran.succeeded().stdout.lines().map(|line| line.split(' ').collect()).collect();
@@ -101,7 +103,7 @@ async fn six_testcontainers_in_parallel_answer_as_themselves_after_publications_
     let Some(directory) = clients() else { return };
     let Some(stage) = Stage::new().await else { return pass_over() };
     if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        eprintln!("passed over: there is no IPv6 here");
+        testkit::passed_over!("there is no IPv6 here");
         return stage.close().await;
     }
     let daemon = stage.start(&[]).await;
@@ -124,15 +126,8 @@ async fn six_testcontainers_in_parallel_answer_as_themselves_after_publications_
             pypi.took.as_secs_f64()
         );
         if !npm.status.success() || !pypi.status.success() {
-            let ps = stage
-                .docker(&[
-                    "ps",
-                    "-a",
-                    "--format",
-                    "{{.Names}} {{.Status}} \
-                {{.Ports}}",
-                ])
-                .await;
+            let ps =
+                stage.docker(&["ps", "-a", "--format", "{{.Names}} {{.Status}} {{.Ports}}"]).await;
             eprintln!("{ps}\n{}", stage.dockbridge(&["ports"]).await);
         }
         answered_as_themselves(&npm);

@@ -1,4 +1,4 @@
-//! The machine or the way to it breaks off under a command.
+//! The machine or the path to it breaks under a command.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 use super::{Holdings, docker, state};
 use crate::rig::{Daemon, Stage, pass_over, run, set_link};
 
-/// A client is told of a dead path within this time.
-pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(15);
+/// A client learns of a dead path within this time.
+pub(super) const REPORTED_WITHIN: Duration = Duration::from_secs(15);
 
 /// A command in the foreground that never ends by itself.
 pub(super) const FOREVER: &[&str] = &[
@@ -28,7 +28,7 @@ pub(super) const FOREVER: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn a_power_cut_under_a_command_is_told_and_the_next_command_finds_its_data() {
+async fn a_power_cut_under_a_command_is_reported_and_the_next_command_finds_its_data() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
@@ -41,16 +41,18 @@ async fn a_power_cut_under_a_command_is_told_and_the_next_command_finds_its_data
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file; sync",
+            "echo of before >/keep/file; sync",
         ])
         .await
         .succeeded();
-    // What was not written out is lost in a power cut, as on every computer.
+    // A power cut loses data that was not written out, as on every computer.
     stage.on_machine("sync").await.succeeded();
     let (server, volume) = Holdings::of(&stage).await.only();
 
-    broken_off(&stage, async || stage.poke(&format!("servers/{server}/power_cut"), "").await).await;
+    broken_off(&stage, async || {
+        stage.control().post(&format!("servers/{server}/power_cut"), "").await;
+    })
+    .await;
 
     let read =
         stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "cat", "/keep/file"]).await;
@@ -94,14 +96,14 @@ async fn a_network_that_was_cut_or_a_login_service_that_hung_costs_no_machine() 
     broken_off(&stage, async || signal_all(&services, Signal::STOP)).await;
     goes_on(&stage, &daemon, async || signal_all(&services, Signal::CONT)).await;
 
-    assert_eq!(Holdings::of(&stage).await, before, "nothing was made anew");
+    assert_eq!(Holdings::of(&stage).await, before, "nothing was created again");
     assert_eq!(self::started(&stage).await, started, "the container never stopped");
     daemon.stop().await;
     stage.close().await;
 }
 
-/// Runs a command that does not end by itself and cuts it off in the middle of what it prints: its
-/// client is told.
+/// Runs a command that does not end by itself and cuts it off in the middle of its output: its
+/// client gets an error.
 async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
     let mut command = docker(stage, &stage.socket(), FOREVER);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -109,13 +111,7 @@ async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
     let mut printed = BufReader::new(running.stdout.take().unwrap()).lines();
     let first = timeout(Duration::from_secs(20), printed.next_line()).await;
     assert_eq!(
-        first
-            .expect(
-                "the command \
-        prints"
-            )
-            .unwrap()
-            .as_deref(),
+        first.expect("the command prints").unwrap().as_deref(),
         Some("begun"),
         "{}",
         stage.daemon_log()
@@ -123,30 +119,22 @@ async fn broken_off(stage: &Stage, cut: impl AsyncFnOnce()) {
     let cut_at = Instant::now();
     cut().await;
     let ended =
-        timeout(TOLD_WITHIN.saturating_sub(cut_at.elapsed()), running.wait_with_output()).await;
+        timeout(REPORTED_WITHIN.saturating_sub(cut_at.elapsed()), running.wait_with_output()).await;
     let ended = ended
         .unwrap_or_else(|_| {
-            panic!(
-                "not told within {} \
-        s:\n{}",
-                TOLD_WITHIN.as_secs(),
-                stage.daemon_log()
-            )
+            panic!("not reported within {} s:\n{}", REPORTED_WITHIN.as_secs(), stage.daemon_log())
         })
         .unwrap();
     assert!(!ended.status.success(), "{ended:?}");
     assert!(!ended.stderr.is_empty(), "it says why: {ended:?}");
 }
 
-/// A command that is given while the machine cannot be reached succeeds when it can be again.
+/// A command given while the machine is unreachable succeeds once it is reachable again.
 async fn goes_on(stage: &Stage, daemon: &Daemon, mend: impl AsyncFnOnce()) {
     stage
-        .eventually(
-            "the loss is \
-        noticed",
-            Duration::from_secs(15),
-            async || state(daemon).await != "up",
-        )
+        .eventually("the loss is noticed", Duration::from_secs(15), async || {
+            state(daemon).await != "up"
+        })
         .await;
     let waiting =
         tokio::spawn(run(docker(stage, &daemon.socket, &["exec", "web", "echo", "there"]), ""));
@@ -157,28 +145,21 @@ async fn goes_on(stage: &Stage, daemon: &Daemon, mend: impl AsyncFnOnce()) {
 
 pub(super) async fn started(stage: &Stage) -> String {
     stage
-        .docker(&[
-            "inspect",
-            "--format",
-            "{{.State.StartedAt}} \
-        {{.RestartCount}}",
-            "web",
-        ])
+        .docker(&["inspect", "--format", "{{.State.StartedAt}} {{.RestartCount}}", "web"])
         .await
         .succeeded()
         .stdout
         .clone()
 }
 
-/// All processes on a machine whose name begins so, as this host numbers them; there is one at
-/// least.
+/// All processes on a machine with this prefix, by this host's process ids; at least one.
 pub(crate) fn processes_of(server: u64, name: &str) -> Vec<Pid> {
     let found = processes(server, name);
     assert!(!found.is_empty(), "{name} runs on the machine");
     found
 }
 
-/// The same of a machine that may not be there.
+/// The same for a machine that may not exist.
 pub(crate) fn processes(server: u64, name: &str) -> Vec<Pid> {
     let processes = fs::read_dir("/proc")
         .unwrap()

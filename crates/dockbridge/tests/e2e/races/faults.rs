@@ -1,9 +1,8 @@
-//! Bad days by chance: a machine is woken, used and destroyed while the cloud misbehaves and
-//! processes are killed. Whatever was drawn, each run ends without help, but for a service
-//! manager's, with nothing left over and nothing lost.
+//! Random faults: a machine is woken, used and destroyed while the cloud misbehaves and processes
+//! are killed. Each run ends without help except a service manager's restarts,
+//! with no orphans and no lost data.
 //!
-//! `DOCKBRIDGE_FAULTS` says how many faults are to be met, `DOCKBRIDGE_FAULT_SEED` plays one run
-//! again.
+//! `DOCKBRIDGE_FAULTS` sets the number of faults, `DOCKBRIDGE_FAULT_SEED` repeats one run.
 
 mod data;
 mod draw;
@@ -20,7 +19,7 @@ use draw::{Fault, Run};
 use strikes::{Service, carry_out};
 
 const FAULTS: u32 = 12;
-/// A machine that nobody uses goes soon; with a command after the other none is idle for so long.
+/// An idle machine goes soon; with one command after the other it never is idle for this long.
 const SETTINGS: [(&str, &str); 5] = [
     ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "5s"),
     ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", "5s"),
@@ -28,16 +27,16 @@ const SETTINGS: [(&str, &str); 5] = [
     ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s"),
     ("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "60s"),
 ];
-/// Writes while it is struck.
+/// Writes while faults strike.
 const WRITES: u32 = 3;
-/// All that was drawn for the end of a run has come by then.
+/// All faults drawn for the end of a run have struck by then.
 const BAD_END: Duration = Duration::from_secs(15);
-/// When the bad day is over, everything is in order again within this time: the longest pauses of
-/// all who wait for something, one after the other.
+/// After the last fault everything is in order again within this time: the longest pauses of all
+/// waiting parts, one after the other.
 const IN_ORDER_WITHIN: Duration = Duration::from_secs(240);
 
 #[tokio::test]
-async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_lost() {
+async fn under_random_faults_no_orphan_is_left_and_no_data_is_lost() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let number = |name: &str| {
         std::env::var(name)
@@ -53,7 +52,7 @@ async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_los
         let run = Run::drawn(replayed.unwrap_or_else(rand::random));
         runs += 1;
         eprintln!("run {runs}, DOCKBRIDGE_FAULT_SEED={}: {run}", run.seed);
-        let _told = ToldIfItFails(run.seed);
+        let _report = ReportOnFailure(run.seed);
         met += house.play(&run).await;
         eprintln!(
             "  {met} faults in {runs} runs, {} writes kept, after {:.0} s",
@@ -64,24 +63,21 @@ async fn whatever_fails_and_whoever_dies_nothing_is_left_over_and_nothing_is_los
             break;
         }
     }
-    // Its last machine may have ended badly; the next one has it all.
+    // Its last machine may have ended badly; the next one has all data.
     let service = Service::start(&house.stage, &SETTINGS).await;
     house
         .stage
-        .eventually(
-            "all is read on another \
-        machine",
-            IN_ORDER_WITHIN,
-            async || house.written.is_read(&house.stage).await,
-        )
+        .eventually("all is read on another machine", IN_ORDER_WITHIN, async || {
+            house.written.is_read(&house.stage).await
+        })
         .await;
     service.stop().await;
     house.stage.close().await;
 }
 
-struct ToldIfItFails(u64);
+struct ReportOnFailure(u64);
 
-impl Drop for ToldIfItFails {
+impl Drop for ReportOnFailure {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("it failed: DOCKBRIDGE_FAULT_SEED={} plays this run again", self.0);
@@ -96,7 +92,7 @@ struct House {
 }
 
 impl House {
-    /// How many faults were met.
+    /// How many faults have struck.
     async fn play(&mut self, run: &Run) -> u32 {
         if run.is_cold {
             self.clear().await;
@@ -120,15 +116,10 @@ impl House {
         let (ran, hit) = tokio::join!(stage.docker(&first), carry_out(&run.wake, &service));
         eprintln!("  woken: {} in {:.1} s", ran.status.success(), ran.took.as_secs_f64());
         met += hit + ordered_and_met(stage, &run.wake).await;
-        stage.end_faults().await;
+        stage.control().delete("faults").await;
         if !self.has_image {
             stage
-                .eventually(
-                    "an image is \
-                built",
-                    IN_ORDER_WITHIN,
-                    async || build(stage).await,
-                )
+                .eventually("an image is built", IN_ORDER_WITHIN, async || build(stage).await)
                 .await;
             self.has_image = true;
         }
@@ -142,23 +133,20 @@ impl House {
         };
         let (done, hit) = tokio::join!(working, carry_out(&run.work, &service));
         met += hit + ordered_and_met(stage, &run.work).await;
-        stage.end_faults().await;
+        stage.control().delete("faults").await;
         eprintln!("  written: {done} of {WRITES}");
         let begun = Instant::now();
         stage
-            .eventually(
-                "a container reads what was \
-            written",
-                IN_ORDER_WITHIN,
-                async || written.is_read(stage).await,
-            )
+            .eventually("a container reads what was written", IN_ORDER_WITHIN, async || {
+                written.is_read(stage).await
+            })
             .await;
         eprintln!("  read {:.1} s later", begun.elapsed().as_secs_f64());
 
         let ending = async {
             if run.by_command {
-                // It may fail: then whoever is told to end it goes on trying, or nobody uses the
-                // machine any more.
+                // It may fail: then the daemon keeps retrying the destroy, or the machine becomes
+                // idle.
                 let ran = stage.dockbridge(&["server", "destroy"]).await;
                 eprintln!(
                     "  destroyed: {} in {:.1} s",
@@ -173,15 +161,12 @@ impl House {
         };
         let ((), hit) = tokio::join!(ending, carry_out(&run.end, &service));
         met += hit + ordered_and_met(stage, &run.end).await;
-        stage.end_faults().await;
+        stage.control().delete("faults").await;
         let begun = Instant::now();
         stage
-            .eventually(
-                "all is in \
-            order",
-                IN_ORDER_WITHIN,
-                async || is_in_order(&stage.look().await),
-            )
+            .eventually("all is in order", IN_ORDER_WITHIN, async || {
+                is_in_order(&stage.look().await)
+            })
             .await;
         eprintln!("  in order {:.1} s later", begun.elapsed().as_secs_f64());
         service.stop().await;
@@ -189,7 +174,7 @@ impl House {
         met
     }
 
-    /// An image and a first file, on a good day.
+    /// Creates an image and a first file, without faults.
     async fn furnish(&mut self) {
         let service = Service::start(&self.stage, &SETTINGS).await;
         assert!(build(&self.stage).await, "{}", self.stage.daemon_log());
@@ -199,7 +184,7 @@ impl House {
         service.stop().await;
     }
 
-    /// A person deletes the volume, and sweeps.
+    /// Deletes the volume, and sweeps, like a user.
     async fn clear(&mut self) {
         let stage = &self.stage;
         for volume in stage.api.volumes().list(&hetzner::Query::default()).await.unwrap() {
@@ -214,21 +199,21 @@ impl House {
     }
 }
 
-/// An image that outlives a power cut.
+/// An image that survives a power cut.
 async fn build(stage: &Stage) -> bool {
-    let context = stage.folder.path().join("context");
+    let context = stage.directory.path().join("context");
     std::fs::create_dir_all(&context).unwrap();
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
     let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \
-        \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
+     \"--install\", \"/bin\"]\nCMD [\"sh\"]\n";
     std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     let built = stage.docker(&["build", "--quiet", "-t", "tiny", context.to_str().unwrap()]).await;
     built.status.success()
         && stage.docker(&["run", "--rm", "-v", "keep:/keep", "tiny", "sync"]).await.status.success()
 }
 
-/// Servers and what comes with them are gone; what serves the next machine is there once at most,
-/// and free.
+/// Servers and their resources are gone; resources for the next machine exist at most once, and
+/// are free.
 fn is_in_order(held: &Value) -> bool {
     let count = |kind: &str| held[kind].as_u64().unwrap();
     ["servers", "primary_ips", "attached", "locks"].into_iter().all(|kind| count(kind) == 0)
@@ -241,7 +226,7 @@ async fn volume(stage: &Stage) -> u64 {
     found.first().expect("a volume").id
 }
 
-/// Orders of which at least one request has met its fault.
+/// Orders of which at least one request got its fault.
 async fn ordered_and_met(stage: &Stage, faults: &[Fault]) -> u32 {
     let left = stage.look().await["faults"].as_array().cloned().unwrap_or_default();
     let is_unmet = |order: &&Value| {
@@ -256,10 +241,10 @@ async fn ordered_and_met(stage: &Stage, faults: &[Fault]) -> u32 {
     u32::try_from(orders.filter(|order| !is_unmet(order)).count()).unwrap()
 }
 
-/// Looks at the cloud again and again: there are never two servers of one identity.
+/// Polls the cloud: there are never two servers of one identity.
 async fn never_two(endpoint: &str) -> ! {
     loop {
-        let held = crate::rig::look_at(endpoint).await;
+        let held = crate::rig::Control::of(endpoint).get("state").await;
         assert!(held["servers"].as_u64() <= Some(1), "two servers at once: {held}");
         sleep(Duration::from_millis(100)).await;
     }

@@ -1,4 +1,4 @@
-//! What keeps a machine, and that it goes when nothing does.
+//! What keeps a machine, and that it is deleted when nothing does.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{Holdings, docker};
 use crate::rig::{Daemon, Stage, pass_over};
 
-/// Without anything that happens, a machine lives for 3 s; with silent connections or containers
-/// that run, for 6 s.
+/// An unused machine lives for 3 s; with silent connections or running containers for 6 s.
 const SETTINGS: [(&str, &str); 4] = [
     ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "1s"),
     ("DOCKBRIDGE_ACTIVITY_CONNECTION_TIMEOUT", "4s"),
@@ -48,8 +47,7 @@ async fn a_command_a_stream_and_a_forwarded_connection_keep_the_machine_until_th
     ];
     let echo_and_tick = format!("nc -ll -p 7 -e cat & {TICKING}");
     stage.docker(&[listening.as_slice(), &[&echo_and_tick]].concat()).await.succeeded();
-    // The first process of a container does not hear a polite end: this command is under way for 15
-    // s, in silence.
+    // The first process of a container ignores SIGTERM: this command runs for 15 s, in silence.
     stage
         .docker(&["run", "--detach", "--name", "stubborn", "tiny", "sleep", "600"])
         .await
@@ -88,8 +86,7 @@ struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// The command goes on until it is ended here, and the machine with it; it is told as the
-    /// reason.
+    /// The command runs until it is ended here, and keeps the machine; it is shown as the reason.
     async fn beyond(&self, lifetime: Duration, reason: &str, mut command: Command) {
         let mut running = command.stdout(std::process::Stdio::null()).spawn().unwrap();
         self.stays(lifetime, reason, async || {}).await;
@@ -97,27 +94,25 @@ impl Kept<'_> {
         running.kill().await.unwrap();
     }
 
-    /// The same machine is there all the time, for this reason, and well after it would have gone.
+    /// The machine stays the same all the time, for this reason, well beyond the idle timeout.
     async fn stays(&self, lifetime: Duration, reason: &str, mut use_it: impl AsyncFnMut()) {
         let begun = Instant::now();
-        let mut told = Vec::new();
+        let mut output = Vec::new();
         while begun.elapsed() < lifetime + Duration::from_secs(1) {
             use_it().await;
             let status = self.daemon.client().status().await.unwrap();
             assert_eq!(
                 status.state,
                 "up",
-                "kept for {reason} until {:?}: \
-                {status:?}",
+                "kept for {reason} until {:?}: {status:?}",
                 begun.elapsed()
             );
-            told = status.why.reasons.into_iter().map(|reason| reason.what).collect();
+            output = status.why.reasons.into_iter().map(|reason| reason.what).collect();
             sleep(Duration::from_millis(200)).await;
         }
         assert!(
-            told.iter().any(|what| what.contains(reason)),
-            "{reason} is told as a reason: \
-            {told:?}"
+            output.iter().any(|what| what.contains(reason)),
+            "{reason} is shown as a reason: {output:?}"
         );
         assert_eq!(Holdings::of(self.stage).await.only().0, self.server);
     }
@@ -126,12 +121,9 @@ impl Kept<'_> {
 async fn activity_within_the_grace_cancels_the_end(kept: &Kept<'_>) {
     let next = async || kept.daemon.client().status().await.unwrap().why.next;
     kept.stage
-        .eventually(
-            "the grace \
-        begins",
-            WITH_SILENT_CONNECTIONS,
-            async || next().await.starts_with("destroyed in"),
-        )
+        .eventually("the grace begins", WITH_SILENT_CONNECTIONS, async || {
+            next().await.starts_with("destroyed in")
+        })
         .await;
     kept.stage.docker(&["ps"]).await.succeeded();
     let status = kept.daemon.client().status().await.unwrap();

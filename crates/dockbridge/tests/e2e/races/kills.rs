@@ -1,5 +1,5 @@
-//! The daemon is killed at twenty moments on the way to a machine. Whatever stands half-made then,
-//! the next daemon ends with one machine and one volume.
+//! The daemon is killed at twenty moments of a wake. Despite incomplete resources, the next daemon
+//! ends with one machine and one volume.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Holdings, docker};
 use crate::rig::{Daemon, Stage, pass_over, run};
 
-/// What is taken away before a round.
+/// What is removed before a round.
 #[derive(Debug, Clone, Copy)]
 enum Before {
     Everything,
@@ -22,9 +22,9 @@ enum Before {
 /// When a daemon is killed.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
-    /// As soon as the cloud holds one; the daemon may not know yet.
+    /// As soon as the cloud has one; the daemon may not know yet.
     Made(&'static str),
-    /// So many milliseconds after the daemon told this stage, or when it has passed.
+    /// This many milliseconds after the daemon reported this stage, or when it has passed.
     At(&'static str, u64),
 }
 
@@ -40,11 +40,10 @@ const CONNECT: &str = "connecting";
 const DOCKER: &str = "starting docker";
 const RESUME: &str = "starting what ran before";
 const UP: &str = "up";
-const WAY: &[&str] = &[
+const STAGES: &[&str] = &[
     LOOK_UP,
     RELEASING,
-    "removing a machine that cannot be \
-    used",
+    "removing a machine that cannot be used",
     CREATE,
     WAIT,
     BOOT,
@@ -54,8 +53,7 @@ const WAY: &[&str] = &[
     UP,
 ];
 
-/// Two kills each: one while something is made, one while the machine that came of it is taken
-/// over.
+/// Two kills each: one while something is created, one while the resulting machine is taken over.
 const COLD: &[(Before, [Moment; 2])] = &[
     (Everything, [At(LOOK_UP, 0), At(BOOT, 0)]),
     (Everything, [Made("ssh_keys"), At(CONNECT, 0)]),
@@ -90,8 +88,7 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file",
+            "echo of before >/keep/file",
         ])
         .await
         .succeeded();
@@ -108,19 +105,19 @@ async fn a_daemon_killed_at_any_of_twenty_moments_leaves_nothing_that_the_next_o
 
     assert_eq!(struck.values().sum::<u32>(), 20);
     let hits = |stages: &[&str]| stages.iter().filter_map(|stage| struck.get(stage)).sum::<u32>();
-    // Some stages last for milliseconds, such as the creation of a server on a volume that exists:
-    // a neighbor may be hit in their place.
+    // Some stages take milliseconds, such as the creation of a server on an existing volume: the
+    // kill may hit the next one instead.
     for (stages, at_least) in
         [(&[CREATE, WAIT][..], 3), (&[BOOT, CONNECT], 4), (&[DOCKER, RESUME, UP], 4)]
     {
         assert!(hits(stages) >= at_least, "{stages:?} were hit {at_least} times: {struck:?}");
     }
-    assert!(struck.len() >= 6, "the moments are spread over the way: {struck:?}");
+    assert!(struck.len() >= 6, "the moments are spread over the wake: {struck:?}");
     daemon.stop().await;
     stage.close().await;
 }
 
-/// Kills two daemons on the way to one machine; the third is the one that arrives.
+/// Kills two daemons during one wake; the third completes it.
 async fn round(
     stage: &Stage,
     last: Daemon,
@@ -151,7 +148,7 @@ async fn round(
     daemon
 }
 
-/// What became of a kill.
+/// Result of a kill.
 struct Hit {
     stage: &'static str,
     after: Duration,
@@ -171,10 +168,10 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
             Some(phase) if status.state == "waking" => &phase.words,
             _ => &status.state,
         };
-        let at = WAY.iter().position(|stage| stage == word);
+        let at = STAGES.iter().position(|stage| stage == word);
         let due = match moment {
             Made(what) => held[what] > 0,
-            At(wanted, later) => match at.cmp(&WAY.iter().position(|stage| *stage == wanted)) {
+            At(wanted, later) => match at.cmp(&STAGES.iter().position(|stage| *stage == wanted)) {
                 std::cmp::Ordering::Less => false,
                 std::cmp::Ordering::Equal => {
                     reached.get_or_insert_with(Instant::now).elapsed()
@@ -186,31 +183,26 @@ async fn strike(stage: &Stage, daemon: Daemon, moment: Moment, seen: &mut Holdin
         assert!(held["servers"] <= 1 && held["volumes"] <= 1, "{held:?}");
         if due {
             break Hit {
-                stage: at.map_or(
-                    "before the \
-                way",
-                    |at| WAY[at],
-                ),
+                stage: at.map_or("before the wake", |at| STAGES[at]),
                 after: begun.elapsed(),
                 held,
             };
         }
         assert!(
             begun.elapsed() < Duration::from_secs(40),
-            "{moment} does not come: \
-            {status:?}\n{}",
+            "{moment} does not come: {status:?}\n{}",
             stage.daemon_log()
         );
         sleep(Duration::from_millis(2)).await;
     };
     daemon.kill().await;
     seen.add(Holdings::of(stage).await);
-    // Served just before, or told that nobody serves any more.
+    // Served just before, or failed because no daemon serves any more.
     command.await.unwrap();
     hit
 }
 
-/// How many there are of each kind.
+/// Number of resources of each kind.
 async fn held(stage: &Stage) -> BTreeMap<&'static str, u64> {
     let state = stage.look().await;
     ["servers", "volumes", "ssh_keys", "firewalls"]
@@ -222,7 +214,9 @@ async fn clear(stage: &Stage, before: Before) {
     let (api, held) = (&stage.api, Holdings::of(stage).await);
     for server in held.servers {
         match before {
-            Power => stage.poke(&format!("servers/{server}/power_cut"), "").await,
+            Power => {
+                stage.control().post(&format!("servers/{server}/power_cut"), "").await;
+            }
             Everything | Server => api
                 .wait(api.servers().delete(server).await.unwrap().into_iter().collect())
                 .await
@@ -259,8 +253,7 @@ impl fmt::Display for Hit {
         let held = held.join(", ");
         write!(
             f,
-            "while {:?}, {:.2} s after the command, with \
-            {held}",
+            "while {:?}, {:.2} s after the command, with {held}",
             self.stage,
             self.after.as_secs_f64()
         )

@@ -1,5 +1,5 @@
-//! A killed daemon leaves no machine behind: the machine ends itself, in order, when nobody renews
-//! its lease. Containers are asked to stop first, and have the time that each was given.
+//! A killed daemon leaves no machine behind: the machine ends itself cleanly when its lease is not
+//! renewed. Containers are asked to stop first, and have their own stop timeouts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::Holdings;
 use crate::rig::{Stage, pass_over, run};
 
 const LEASE: Duration = Duration::from_secs(10);
-/// Over the lease: stopping the containers and docker, and the cloud's own time.
+/// Beyond the lease: stopping the containers and docker, and the cloud's own time.
 const MARGIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -19,12 +19,9 @@ async fn the_machine_of_a_killed_daemon_deletes_itself_and_its_volume_is_clean()
     let volume = killed_at_work(&stage, "token").await;
     let begun = Instant::now();
     stage
-        .eventually(
-            "the machine has deleted \
-        itself",
-            LEASE + MARGIN,
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("the machine has deleted itself", LEASE + MARGIN, async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     eprintln!(
         "gone {:.1} s after the daemon, with a lease of {} s",
@@ -45,12 +42,9 @@ async fn a_machine_without_a_token_powers_itself_off_and_the_next_start_removes_
     let status =
         async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
     stage
-        .eventually(
-            "the machine is \
-        off",
-            LEASE + MARGIN,
-            async || status().await == Some(ServerStatus::Off),
-        )
+        .eventually("the machine is off", LEASE + MARGIN, async || {
+            status().await == Some(ServerStatus::Off)
+        })
         .await;
     assert_clean_file_system(&stage, volume).await;
 
@@ -66,7 +60,7 @@ async fn a_machine_without_a_token_powers_itself_off_and_the_next_start_removes_
     stage.close().await;
 }
 
-/// A daemon with a short lease is killed while a container writes; returns the volume's id.
+/// Kills a daemon with a short lease while a container writes; returns the volume's id.
 async fn killed_at_work(stage: &Stage, self_destruct: &str) -> u64 {
     let lease = format!("{}s", LEASE.as_secs());
     let settings = [
@@ -80,9 +74,9 @@ async fn killed_at_work(stage: &Stage, self_destruct: &str) -> u64 {
     let arguments =
         ["run", "--detach", "--stop-timeout", "1", "-v", "keep:/keep", "tiny", "sh", "-c", writing];
     stage.docker(&arguments).await.succeeded();
-    // Longer than docker's own ten seconds, and than the other container has.
+    // Longer than docker's own ten seconds, and than the other container's timeout.
     let last_words = "trap 'sleep 12; echo farewell >/keep/farewell; exit' TERM; echo \
-        >/keep/heeds; while :; do sleep 0.1; done";
+     >/keep/heeds; while :; do sleep 0.1; done";
     let arguments = [
         "run",
         "--detach",
@@ -120,9 +114,9 @@ async fn assert_clean_file_system(stage: &Stage, volume: u64) {
     run(check, "").await.succeeded();
     let mut superblock = stage.command("dumpe2fs");
     superblock.arg("-h").arg(&image);
-    let told = run(superblock, "").await;
+    let output = run(superblock, "").await;
     // Unmounted: the journal is empty.
-    assert!(!told.succeeded().stdout.contains("needs_recovery"), "{told}");
+    assert!(!output.succeeded().stdout.contains("needs_recovery"), "{output}");
 }
 
 async fn assert_kept(stage: &Stage, volume: u64) {
@@ -133,8 +127,7 @@ async fn assert_kept(stage: &Stage, volume: u64) {
     assert_eq!(
         read.succeeded().stdout,
         "of before\nfarewell\n",
-        "what a container wrote when it \
-        was told to stop is there"
+        "what a container wrote when it was asked to stop is there"
     );
     assert_eq!(Holdings::of(stage).await.only().1, volume);
     daemon.stop().await;

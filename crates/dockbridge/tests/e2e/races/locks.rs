@@ -1,4 +1,4 @@
-//! A locked screen, told by logind's interface on a real message bus.
+//! A locked screen, reported by logind's interface on a real message bus.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::rig::{Stage, pass_over};
 const GRACE: Duration = Duration::from_secs(6);
 
 async fn lock_ending(stage: &Stage) -> Option<Value> {
-    let told: Value =
+    let output: Value =
         serde_json::from_str(&stage.dockbridge(&["why", "--json"]).await.succeeded().stdout)
             .unwrap();
-    told["endings"].as_array().unwrap().iter().find(|ending| ending["cause"] == "lock").cloned()
+    output["endings"].as_array().unwrap().iter().find(|ending| ending["cause"] == "lock").cloned()
 }
 
 #[tokio::test]
@@ -36,29 +36,18 @@ async fn a_lock_ends_the_machine_after_the_grace_and_unlocking_within_it_cancels
 
     lock("true").await;
     stage
-        .eventually(
-            "the lock is \
-        heard",
-            GRACE,
-            async || lock_ending(&stage).await.is_some(),
-        )
+        .eventually("the lock is heard", GRACE, async || lock_ending(&stage).await.is_some())
         .await;
     lock("false").await;
     stage
-        .eventually(
-            "the unlock is \
-        heard",
-            GRACE,
-            async || lock_ending(&stage).await.is_none(),
-        )
+        .eventually("the unlock is heard", GRACE, async || lock_ending(&stage).await.is_none())
         .await;
     let unlocked = tokio::time::Instant::now();
     while unlocked.elapsed() < GRACE + Duration::from_secs(2) {
         assert_eq!(
             daemon.client().status().await.unwrap().state,
             "up",
-            "it is kept after the \
-            unlock"
+            "it is kept after the unlock"
         );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -66,12 +55,9 @@ async fn a_lock_ends_the_machine_after_the_grace_and_unlocking_within_it_cancels
     lock("true").await;
     let locked = tokio::time::Instant::now();
     stage
-        .eventually(
-            "the machine is \
-        gone",
-            Duration::from_secs(60),
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("the machine is gone", Duration::from_secs(60), async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     assert!(locked.elapsed() >= GRACE, "not before the grace is over: {:?}", locked.elapsed());
     let reason = daemon.client().status().await.unwrap().reason.unwrap_or_default();

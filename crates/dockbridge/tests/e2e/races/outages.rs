@@ -1,6 +1,6 @@
-//! The cloud's API goes away while a machine runs. What was known is told with its age, a wanted
-//! destroy waits for the cloud, over a new start of the daemon, too, and the cloud is not stormed
-//! meanwhile.
+//! The cloud's API fails while a machine runs. The last known state is shown with its age, a
+//! requested destroy waits for the cloud, also over a restart of the daemon, and the cloud is not
+//! flooded meanwhile.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use tokio::time::sleep;
 use super::{Holdings, state};
 use crate::rig::{Stage, pass_over};
 
-/// No more than these are met.
+/// At most this many faults are used.
 const AWAY: u64 = 1_000_000;
-/// How long the daemon is watched while the cloud is away, and how often it may ask in this time
-/// once it has understood.
+/// How long the daemon is watched during the outage, and how many requests it may make in this
+/// time once it has noticed.
 const WATCHED: Duration = Duration::from_secs(20);
 const MOST_ASKED: u64 = 8;
-/// The longest pauses of the daemon and of its client of the cloud, and what they wait for.
+/// The longest pauses of the daemon and of its cloud client, and what they wait for.
 const SOON: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -27,7 +27,8 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
     assert!(daemon.client().status().await.unwrap().last_known.is_none(), "it is known now");
 
     stage
-        .poke(
+        .control()
+        .post(
             "faults",
             &format!(
                 r#"{{"kind": "unavailable_503", "times": {AWAY}, "match": {{"path": "/v1/"}}}}"#
@@ -40,7 +41,7 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
     assert_eq!(state(&daemon).await, "releasing");
     daemon.kill().await;
     let status = stage.dockbridge(&["status"]).await;
-    status.failed_with("the cloud does not tell");
+    status.failed_with("the cloud does not answer");
     status.failed_with(&format!("({server}, cx23 in fsn1), running"));
 
     let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s")]).await;
@@ -53,7 +54,7 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
         .await;
     let status = daemon.client().status().await.unwrap();
     assert_eq!(status.state, "releasing", "{status:?}");
-    let last = status.last_known.as_ref().expect("the last known machine is told");
+    let last = status.last_known.as_ref().expect("the last known machine is shown");
     assert_eq!(last.machine.id, Some(server));
     let words = stage.dockbridge(&["status"]).await;
     assert!(words.succeeded().stdout.contains("Last seen dockbridge-default-"), "{words}");
@@ -68,14 +69,11 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
         "it ages"
     );
 
-    stage.end_faults().await;
+    stage.control().delete("faults").await;
     stage
-        .eventually(
-            "it is gone without being asked for \
-        again",
-            SOON,
-            async || state(&daemon).await == "absent",
-        )
+        .eventually("it is gone without being asked for again", SOON, async || {
+            state(&daemon).await == "absent"
+        })
         .await;
     let left = Holdings::of(&stage).await;
     assert!(left.servers.is_empty() && left.volumes.contains(&volume), "{left:?}");
@@ -87,7 +85,7 @@ async fn a_destroy_that_is_wanted_while_the_cloud_is_away_waits_for_it_over_a_ne
     );
     daemon.kill().await;
 
-    // Done once, it is not done again to the next machine.
+    // Done once, it does not affect the next machine.
     let daemon = stage.start(&[]).await;
     stage.docker(&["ps"]).await.succeeded();
     daemon.kill().await;
@@ -107,7 +105,8 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
     let daemon = stage.start(&idle).await;
     stage.make_image("tiny").await;
     stage
-        .poke(
+        .control()
+        .post(
             "faults",
             &format!(
                 r#"{{"kind": "unavailable_503", "times": {AWAY}, "match": {{"method": "DELETE"}}}}"#
@@ -123,8 +122,7 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file",
+            "echo of before >/keep/file",
         ])
         .await
         .succeeded();
@@ -132,18 +130,13 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
     stage
         .eventually("docker is stopped there, and the cloud does not delete it", SOON, async || {
             daemon.client().status().await.is_ok_and(|status| {
-                status.reason.is_some_and(|reason| {
-                    reason.contains(
-                        "could not \
-                    delete the server",
-                    )
-                })
+                status.reason.is_some_and(|reason| reason.contains("could not delete the server"))
             })
         })
         .await;
-    // Nobody has asked for its end, so that the next daemon knows nothing of it.
+    // Its end was not requested, so the next daemon knows nothing of it.
     daemon.kill().await;
-    stage.end_faults().await;
+    stage.control().delete("faults").await;
 
     let daemon = stage.start(&[]).await;
     let read =
@@ -155,7 +148,7 @@ async fn a_machine_that_was_given_up_halfway_is_replaced_and_not_waited_for() {
     stage.close().await;
 }
 
-/// Requests that are still to be met by the outage.
+/// Remaining requests of the outage.
 async fn still_away(stage: &Stage) -> u64 {
     stage.look().await["faults"][0]["times"].as_u64().expect("the cloud is away")
 }

@@ -1,4 +1,4 @@
-//! What a person is told about a machine that stays, and the pin by which it does.
+//! What the user sees about a machine that stays, and the pin that keeps it.
 
 use std::time::Duration;
 
@@ -44,48 +44,43 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
 
     stage
         .eventually("nothing but pin and label keep it", Duration::from_secs(30), async || {
-            let told = why(&stage).await;
-            reason(&told, "recent").is_none() && reason(&told, "command").is_none()
+            let output = why(&stage).await;
+            reason(&output, "recent").is_none() && reason(&output, "command").is_none()
         })
         .await;
-    let told = why(&stage).await;
-    assert_eq!(reason(&told, "pin"), Some("pinned by the user"), "{told}");
+    let output = why(&stage).await;
+    assert_eq!(reason(&output, "pin"), Some("pinned by the user"), "{output}");
     assert_eq!(
-        reason(&told, "container"),
-        Some(
-            "container train has the label \
-        dockbridge.keep"
-        ),
-        "{told}"
+        reason(&output, "container"),
+        Some("container train has the label dockbridge.keep"),
+        "{output}"
     );
     assert_eq!(
-        (told["state"].as_str(), told["endings"].as_array().map(Vec::len)),
+        (output["state"].as_str(), output["endings"].as_array().map(Vec::len)),
         (Some("up"), Some(0)),
-        "{told}"
+        "{output}"
     );
     let lease =
         daemon.client().status().await.unwrap().report.and_then(|report| report.lease_seconds);
     assert!(
         lease.is_some_and(|seconds| (540..=600).contains(&seconds)),
-        "the machine is promised \
-        as long: {lease:?}"
+        "the machine is promised as long: {lease:?}"
     );
     let words = stage.dockbridge(&["why"]).await;
     assert!(
-        words.succeeded().stdout.contains(
-            "container train has the label dockbridge.keep, as \
-        long as it goes on"
-        ),
+        words
+            .succeeded()
+            .stdout
+            .contains("container train has the label dockbridge.keep, as long as it goes on"),
         "{words}"
     );
 
     stage.dockbridge(&["unpin"]).await.succeeded();
-    let told = why(&stage).await;
+    let output = why(&stage).await;
     assert_eq!(
-        (reason(&told, "pin"), told["state"].as_str()),
+        (reason(&output, "pin"), output["state"].as_str()),
         (None, Some("up")),
-        "the label \
-        alone: {told}"
+        "the label alone: {output}"
     );
     stage.docker(&["rm", "--force", "train"]).await.succeeded();
     let gone = async || daemon.client().status().await.is_ok_and(|status| status.state == "absent");
@@ -98,18 +93,18 @@ async fn a_pin_and_a_label_keep_an_idle_machine_and_why_names_them() {
 }
 
 #[tokio::test]
-async fn a_machine_without_an_agent_is_told_and_what_that_means() {
+async fn a_machine_without_an_agent_is_reported_with_the_consequences() {
     let Some(mut stage) = Stage::new().await else { return pass_over() };
     foreign_agent(&mut stage);
     let daemon = stage.start(&SETTINGS).await;
     stage.docker(&["ps"]).await.succeeded();
     for command in ["status", "why"] {
         let words = stage.dockbridge(&[command]).await;
-        let told = words.succeeded().stdout.contains("no agent runs on dockbridge-default-");
-        assert!(told && words.stdout.contains("it cannot delete itself"), "{words}");
+        let output = words.succeeded().stdout.contains("no agent runs on dockbridge-default-");
+        assert!(output && words.stdout.contains("it cannot delete itself"), "{words}");
     }
-    let told = why(&stage).await;
-    assert_eq!(told["warnings"].as_array().map(Vec::len), Some(1), "{told}");
+    let output = why(&stage).await;
+    assert_eq!(output["warnings"].as_array().map(Vec::len), Some(1), "{output}");
     daemon.stop().await;
     stage.close().await;
 }

@@ -1,6 +1,6 @@
-//! Every way to lose the path to a machine, one after the other on one machine: a running command
-//! is told, an idle client's connection serves its next request, nothing is made anew, and the
-//! container never hears of it.
+//! All losses of the path to a machine, one after the other on one machine: a running command gets
+//! an error, an idle client's connection serves its next request, nothing is created again, and
+//! the container does not notice.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::cuts::{FOREVER, TOLD_WITHIN, processes_of, signal_all, started};
+use super::cuts::{FOREVER, REPORTED_WITHIN, processes_of, signal_all, started};
 use super::{Holdings, docker};
 use crate::rig::{Daemon, Stage, pass_over, run, set_link};
 
@@ -23,7 +23,7 @@ const SLEEP: Duration = Duration::from_secs(25);
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn every_loss_of_the_path_is_told_to_who_waits_and_to_nobody_else() {
+async fn every_loss_of_the_path_is_reported_only_to_waiting_clients() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[("DOCKBRIDGE_KEEPALIVE_INTERVAL", "1s")]).await;
     stage.make_image("tiny").await;
@@ -74,39 +74,27 @@ async fn every_loss_of_the_path_is_told_to_who_waits_and_to_nobody_else() {
             async || set_link(&cut, "up").await,
         )
         .await;
-    let asleep = async || {
+    let suspended = async || {
         daemon_hears(&daemon, Signal::STOP);
         set_link(&cut, "down").await;
         sleep(SLEEP).await;
         daemon_hears(&daemon, Signal::CONT);
     };
     story
-        .of(
-            "slept while the network \
-        went",
-            &mut idle,
-            asleep,
-            async || set_link(&cut, "up").await,
-        )
+        .of("suspended without a network", &mut idle, suspended, async || {
+            set_link(&cut, "up").await;
+        })
         .await;
-    {
-        let stranded = Stranded::default();
-        story
-            .of(
-                "address changed",
-                &mut idle,
-                async || stranded.strike(&stage, server).await,
-                async || {},
-            )
-            .await;
-    }
-    a_sleep_that_the_network_outlives_is_noticed_by_nobody(&stage, &daemon).await;
+    let stranded = Stranded::default();
+    let strike = async || stranded.strike(&stage, server).await;
+    story.of("address changed", &mut idle, strike, async || {}).await;
+    drop(stranded);
+    a_suspend_that_the_network_survives_goes_unnoticed(&stage, &daemon).await;
 
     assert_eq!(
         (Holdings::of(&stage).await, started(&stage).await),
         before,
-        "nothing was made \
-        anew, and the container never stopped"
+        "nothing was created again, and the container never stopped"
     );
     daemon.stop().await;
     stage.close().await;
@@ -118,8 +106,8 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    /// Strikes under a running command, mends what has to be mended once that was told, and asks
-    /// again. Figures count from the end of the strike.
+    /// Strikes under a running command, repairs what must be repaired once the client knows, and
+    /// runs a command again. Figures count from the end of the strike.
     async fn of(
         &self,
         what: &str,
@@ -146,17 +134,13 @@ impl Story<'_> {
             }
             struck.elapsed()
         };
-        let told = async {
+        let output = async {
             while let Ok(Some(_)) = lines.next_line().await {}
             struck.elapsed()
         };
-        let both = timeout(TOLD_WITHIN, async { tokio::join!(noticed, told) }).await;
-        let (noticed, told) = both.unwrap_or_else(|_| {
-            panic!(
-                "{what}: not told within \
-            {TOLD_WITHIN:?}:\n{}",
-                self.stage.daemon_log()
-            )
+        let both = timeout(REPORTED_WITHIN, async { tokio::join!(noticed, output) }).await;
+        let (noticed, output) = both.unwrap_or_else(|_| {
+            panic!("{what}: not reported within {REPORTED_WITHIN:?}:\n{}", self.stage.daemon_log())
         });
         running.failed(what).await;
         mend().await;
@@ -166,16 +150,16 @@ impl Story<'_> {
         let ran = self.stage.docker(&["exec", "web", "echo", "there"]).await;
         assert_eq!(ran.succeeded().stdout, "there\n", "{what}");
         eprintln!(
-            "{what}: noticed after {:.2} s, the client told after {:.2} s; asked again, answered \
-                in {:.2} s",
+            "{what}: noticed after {:.2} s, the client output after {:.2} s; asked again, answered \
+             in {:.2} s",
             noticed.as_secs_f64(),
-            told.as_secs_f64(),
+            output.as_secs_f64(),
             answered.as_secs_f64()
         );
     }
 }
 
-/// The machine would end with its lease under the hands of its client.
+/// The machine would end with its lease while its client uses it.
 async fn a_killed_resident_is_replaced_under_a_running_command(
     stage: &Stage,
     daemon: &Daemon,
@@ -183,14 +167,7 @@ async fn a_killed_resident_is_replaced_under_a_running_command(
 ) {
     let (running, mut lines) = Running::begin(
         stage,
-        &[
-            "exec",
-            "web",
-            "sh",
-            "-c",
-            "while :; do \
-        echo tick; sleep 0.2; done",
-        ],
+        &["exec", "web", "sh", "-c", "while :; do echo tick; sleep 0.2; done"],
     )
     .await;
     let residents: Vec<Pid> =
@@ -219,24 +196,16 @@ async fn a_killed_resident_is_replaced_under_a_running_command(
     let status = daemon.client().status().await.unwrap();
     assert!(
         status.state == "up" && status.since_seconds >= since,
-        "nothing was connected again: \
-        {status:?}"
+        "nothing was connected again: {status:?}"
     );
     drop(running);
 }
 
-/// This computer sleeps and the network does not mind: streams go on where they were.
-async fn a_sleep_that_the_network_outlives_is_noticed_by_nobody(stage: &Stage, daemon: &Daemon) {
+/// This computer suspends but the network survives: streams continue where they were.
+async fn a_suspend_that_the_network_survives_goes_unnoticed(stage: &Stage, daemon: &Daemon) {
     let (running, mut lines) = Running::begin(
         stage,
-        &[
-            "exec",
-            "web",
-            "sh",
-            "-c",
-            "while :; do \
-        echo tick; sleep 0.2; done",
-        ],
+        &["exec", "web", "sh", "-c", "while :; do echo tick; sleep 0.2; done"],
     )
     .await;
     let since = daemon.client().status().await.unwrap().since_seconds;
@@ -254,8 +223,7 @@ async fn a_sleep_that_the_network_outlives_is_noticed_by_nobody(stage: &Stage, d
     let status = daemon.client().status().await.unwrap();
     assert!(
         status.state == "up" && status.since_seconds >= since,
-        "nothing was connected again: \
-        {status:?}\n{}",
+        "nothing was connected again: {status:?}\n{}",
         stage.daemon_log()
     );
     drop(running);
@@ -283,13 +251,12 @@ impl Running {
         let ended = timeout(SOON, self.0.wait_with_output()).await.expect("it ends").unwrap();
         assert!(
             !ended.status.success() && !ended.stderr.is_empty(),
-            "{what}: it fails and says \
-            why: {ended:?}"
+            "{what}: it fails and says why: {ended:?}"
         );
     }
 }
 
-/// A client that keeps its connection and asks now and then, as a library with a pool does.
+/// A client that keeps its connection and uses it now and then, like a library with a pool.
 struct Idle(UnixStream);
 
 impl Idle {
@@ -299,10 +266,10 @@ impl Idle {
         idle
     }
 
-    /// A change: a request that is never sent a second time behind the client's back.
+    /// A change: a request that is never repeated without the client's knowledge.
     async fn ask(&mut self, what: &str) {
         let request = b"POST /v1.41/images/prune HTTP/1.1\r\nHost: docker\r\nContent-Length: \
-            0\r\n\r\n";
+         0\r\n\r\n";
         let exchange = async {
             self.0.write_all(request).await?;
             let mut answer = Vec::new();
@@ -313,12 +280,9 @@ impl Idle {
             }
             Ok::<_, std::io::Error>(String::from_utf8_lossy(&answer).into_owned())
         };
-        let answer = timeout(SOON, exchange).await.unwrap_or_else(|_| {
-            panic!(
-                "{what}: the idle \
-            client is not answered"
-            )
-        });
+        let answer = timeout(SOON, exchange)
+            .await
+            .unwrap_or_else(|_| panic!("{what}: the idle client is not answered"));
         assert!(
             answer.as_ref().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")),
             "{what}: the idle client's connection serves on: {answer:?}"
@@ -338,7 +302,7 @@ fn is_whole(answer: &[u8]) -> bool {
     }
 }
 
-/// All processes of sshd but the one that listens.
+/// All processes of sshd but the listener.
 fn logins(server: u64) -> Vec<Pid> {
     let listens = |pid: &Pid| words(*pid).contains("listener");
     processes_of(server, "sshd").into_iter().filter(|pid| !listens(pid)).collect()
@@ -359,12 +323,12 @@ async fn resident(stage: &Stage) -> String {
 }
 
 fn daemon_hears(daemon: &Daemon, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(daemon.child.id().unwrap()).unwrap()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }
 
-/// Connections that exist lead nowhere any more, while new ones do: so it looks when either end got
-/// another address. Given back when dropped.
+/// Existing connections are dead, while new ones work, as when either end gets another address.
+/// Undone when dropped.
 struct Stranded(String);
 
 impl Default for Stranded {
@@ -390,7 +354,8 @@ impl Stranded {
         assert!(!ports.is_empty(), "{listed}");
         let rule = |direction: &str, hook: &str, port: &str, end: &str| {
             format!(
-                "chain {hook} {{ type filter hook {hook} priority -10; ip {direction} {address} tcp {port} {{ {} }} {end}; }}\n",
+                "chain {hook} {{ type filter hook {hook} priority -10; ip {direction} {address} \
+                 tcp {port} {{ {} }} {end}; }}\n",
                 ports.join(", ")
             )
         };

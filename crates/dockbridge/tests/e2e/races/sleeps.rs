@@ -1,6 +1,6 @@
-//! This computer sleeps, for less and for more than the lease: a daemon that is stopped is in no
-//! other position. Whatever came of the machine meanwhile, the daemon finds out by itself when it
-//! goes on, and says so.
+//! This computer suspends, for less and for more than the lease; a stopped daemon is in the same
+//! position. The daemon finds out what happened to the machine meanwhile by itself when it
+//! resumes, and says so.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::rig::{Daemon, Stage, pass_over};
 const LEASE: Duration = Duration::from_secs(20);
 const SETTINGS: [(&str, &str); 2] =
     [("DOCKBRIDGE_KEEPALIVE_TIMEOUT", "20s"), ("DOCKBRIDGE_KEEPALIVE_INTERVAL", "2s")];
-/// Well within the lease, and longer than any look at the clock.
+/// Well within the lease, and longer than any interval of clock checks.
 const NAP: Duration = Duration::from_secs(6);
-/// What is bound by the lease is bound by this over it.
+/// Ceiling beyond the lease for what the lease bounds.
 const MARGIN: Duration = Duration::from_secs(60);
-/// The watchdog gives a path up after six seconds of its own waking life.
+/// The watchdog gives a path up after six seconds awake.
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -35,8 +35,7 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
             "tiny",
             "sh",
             "-c",
-            "echo of before \
-        >/keep/file",
+            "echo of before >/keep/file",
         ])
         .await
         .succeeded();
@@ -46,13 +45,12 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
     sleep(NAP).await;
     hears(&daemon, Signal::CONT);
     let awake = Instant::now();
-    // Longer than what was left of the lease when it woke up: it is renewed again.
+    // Longer than the rest of the lease when it resumed: it is renewed again.
     while awake.elapsed() < LEASE {
         assert_eq!(
             Holdings::of(&stage).await.only(),
             (server, volume),
-            "it goes on with its \
-            machine"
+            "it goes on with its machine"
         );
         sleep(Duration::from_millis(500)).await;
     }
@@ -63,22 +61,14 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
     hears(&daemon, Signal::STOP);
     let asleep = Instant::now();
     stage
-        .eventually(
-            "the machine has ended \
-        itself",
-            LEASE + MARGIN,
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("the machine has ended itself", LEASE + MARGIN, async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     let ended = asleep.elapsed();
     hears(&daemon, Signal::CONT);
     stage
-        .eventually(
-            "the daemon has found \
-        out",
-            SOON,
-            async || state(&daemon).await == "absent",
-        )
+        .eventually("the daemon has found out", SOON, async || state(&daemon).await == "absent")
         .await;
     knows_what_happened(&stage, &daemon, ended).await;
 
@@ -108,26 +98,21 @@ async fn knows_what_happened(stage: &Stage, daemon: &Daemon, ended: Duration) {
         serde_json::from_str(&stage.dockbridge(&["cost", "--json"]).await.succeeded().stdout)
             .unwrap();
     let [server] = cost["servers"].as_array().unwrap().as_slice() else {
-        panic!(
-            "one server: \
-        {cost}"
-        )
+        panic!("one server: {cost}")
     };
     assert!(
         server["until"].is_string() && server["estimated"] == true,
-        "its entry is closed: \
-        {cost}"
+        "its entry is closed: {cost}"
     );
     let time = |field: &str| server[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let billed = time("until").duration_since(time("from"));
     eprintln!(
-        "the machine went {:.1} s after the computer fell asleep; {billed:#} are \
-        booked",
+        "the machine went {:.1} s after the computer fell asleep; {billed:#} are booked",
         ended.as_secs_f64()
     );
 }
 
 fn hears(daemon: &Daemon, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(daemon.child.id().unwrap()).unwrap()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }

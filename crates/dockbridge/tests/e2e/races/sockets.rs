@@ -1,4 +1,4 @@
-//! Whose socket it is.
+//! Ownership of a socket.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -9,17 +9,16 @@ async fn a_second_start_on_one_socket_says_so_and_the_first_goes_on_undisturbed(
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     let inode = || std::fs::metadata(&daemon.socket).unwrap().ino();
-    let (process, before) = (daemon.child.id().unwrap(), inode());
+    let (process, before) = (daemon.id(), inode());
     for detach in [None, Some("--detach")] {
         let arguments: Vec<&str> = ["start"].into_iter().chain(detach).collect();
         let second = stage.dockbridge(&arguments).await;
         second.succeeded();
-        let told = format!(
-            "already running (process {process}). Docker socket: \
-            unix://{}",
+        let output = format!(
+            "already running (process {process}). Docker socket: unix://{}",
             daemon.socket.display()
         );
-        assert!(second.stdout.contains(&told), "{second}");
+        assert!(second.stdout.contains(&output), "{second}");
     }
     assert_eq!(inode(), before, "the socket is the one that it was");
     assert_eq!(daemon.client().status().await.unwrap().process, process);

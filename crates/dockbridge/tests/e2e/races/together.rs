@@ -33,8 +33,9 @@ async fn two_daemons_of_one_profile_share_one_machine_until_neither_needs_it() {
         ("DOCKBRIDGE_ACTIVITY_GRACE_PERIOD", "1s"),
     ];
     let first = stage.start(&settings).await;
-    let second =
-        stage.start_at(&stage.folder.path().join("home/run/second/docker.sock"), &settings).await;
+    let second = stage
+        .start_at(&stage.directory.path().join("home/run/second/docker.sock"), &settings)
+        .await;
     let sockets = [&first.socket, &second.socket];
     let commands = (0..10).map(|at| docker(&stage, sockets[at % 2], &["ps", "--quiet"])).collect();
     let (ran, seen) = at_once(&stage, commands).await;
@@ -50,19 +51,16 @@ async fn two_daemons_of_one_profile_share_one_machine_until_neither_needs_it() {
     assert_eq!(
         Holdings::of(&stage).await.only().0,
         server,
-        "a command of the second keeps the \
-        machine although the first is idle"
+        "a command of the second keeps the machine although the first is idle"
     );
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(6) {
-        // The same question again and again would be taken for a program that polls, which keeps
-        // nothing.
+        // A repeated identical request would count as polling, which keeps no machine.
         stage.docker_at(&second.socket, &["run", "--rm", "tiny", "true"], "").await.succeeded();
         assert_eq!(
             Holdings::of(&stage).await.only().0,
             server,
-            "short commands of the second keep \
-            the machine although the first is idle"
+            "short commands of the second keep the machine although the first is idle"
         );
         sleep(Duration::from_millis(1_500)).await;
     }
@@ -74,16 +72,12 @@ async fn two_daemons_of_one_profile_share_one_machine_until_neither_needs_it() {
     assert_eq!(
         Holdings::of(&stage).await.only().0,
         server,
-        "the first goes on when the second is \
-        killed"
+        "the first goes on when the second is killed"
     );
     stage
-        .eventually(
-            "a machine that nobody uses \
-        goes",
-            Duration::from_secs(60),
-            async || stage.counts().await == (0, 1),
-        )
+        .eventually("a machine that nobody uses goes", Duration::from_secs(60), async || {
+            stage.counts().await == (0, 1)
+        })
         .await;
     first.stop().await;
     stage.close().await;

@@ -1,5 +1,5 @@
-//! What is refused here, and how it ends: with words that say what works instead, and nothing left
-//! on the engine.
+//! Refusals, and how they end: with a message that says what works instead, and nothing left on
+//! the engine.
 
 use std::fs;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ async fn nothing_is_left(stage: &Stage, of: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_self_removing_container_whose_port_is_taken_is_gone_with_dockers_words() {
+async fn a_self_removing_container_with_a_taken_port_is_removed_with_dockers_message() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[IDLE]).await;
     stage.make_image("tiny").await;
@@ -36,7 +36,7 @@ async fn a_self_removing_container_whose_port_is_taken_is_gone_with_dockers_word
         assert!(refused.stderr.contains("port is already allocated"), "{refused}");
         nothing_is_left(&stage, &format!("{mode:?}")).await;
     }
-    // As the engine: one that does not remove itself stays, and starts when the port is free.
+    // Like the engine: one that does not remove itself stays, and starts when the port is free.
     let kept = stage
         .docker(&[
             "run", "-d", "--name", "kept", "-p", &published, "tiny", "httpd", "-f", "-p", "80",
@@ -78,30 +78,29 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     stage.make_image("tiny").await;
     let watch = "docker compose watch";
     let socket = stage.socket();
-    // A volume that is a bind mount, by the three ways to one.
+    // A volume that is a bind mount, in all three notations.
     let options = ["-o", "type=none", "-o", "o=bind", "-o", "device=/etc"];
-    stage
-        .docker(&[&["volume", "create"], &options as &[_], &["bound"]].concat())
-        .await
-        .failed_with("`o: bind` is a bind mount");
-    let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=/etc";
-    stage.docker(&["run", "--rm", "--mount", mount, "tiny", "true"]).await.failed_with(
-        "`o: bind` \
-        is a bind mount",
-    );
+    let create = [&["volume", "create"], &options as &[_], &["bound"]].concat();
+    stage.docker(&create).await.failed_with("`o: bind` is a bind mount");
+    let mount = "type=volume,src=mounted,dst=/x,volume-opt=type=none,volume-opt=o=bind,\
+                 volume-opt=device=/etc";
+    let mounted = stage.docker(&["run", "--rm", "--mount", mount, "tiny", "true"]).await;
+    mounted.failed_with("`o: bind` is a bind mount");
     let raw = blocking(move || {
-        let body = json!({ "Name": "layered", "DriverOpts": { "type": "none", "o": "rbind,ro", "device": "data" } });
+        let body = json!({
+            "Name": "layered",
+            "DriverOpts": { "type": "none", "o": "rbind,ro", "device": "data" },
+        });
         Connection::to(&socket).ask("POST", "/volumes/create", Some(&body))
     });
     assert_eq!(raw.await.status, 400);
     assert_eq!(
         stage.docker(&["volume", "ls", "-q"]).await.succeeded().stdout,
         "",
-        "volumes are \
-        left"
+        "volumes are left"
     );
     // The home directory of this test's daemon is not above this one.
-    let project = stage.folder.path().join("project");
+    let project = stage.directory.path().join("project");
     fs::create_dir(&project).unwrap();
     for path in ["missing", "a/b/missing"] {
         let path = project.join(path);
@@ -115,8 +114,8 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
     }
     let service = |more: &str| {
         format!(
-            "services:\n  job:\n    image: tiny\n    command: [sh, -c, 'cat \
-            /run/secrets/s /settings; true']\n{more}"
+            "services:\n  job:\n    image: tiny\n    command: [sh, -c, 'cat /run/secrets/s \
+             /settings; true']\n{more}"
         )
     };
     let up = ["up", "--no-color", "--no-log-prefix", "--exit-code-from", "job"];
@@ -124,15 +123,14 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         ("    volumes: ['./data:/data']\n", "does not exist yet"),
         ("    volumes: ['../beside:/data']\n", "does not exist yet"),
         (
-            "    volumes: ['files:/data']\nvolumes: \
-                {files: {driver_opts: {type: none, o: bind, device: \"${PWD}/data\"}}}\n",
+            "    volumes: ['files:/data']\nvolumes: {files: {driver_opts: {type: none, o: bind, \
+             device: \"${PWD}/data\"}}}\n",
             "`o: bind` is a bind mount",
         ),
         ("    volumes: ['./compose.yaml:/data']\n", watch),
         ("    secrets: [s]\nsecrets: {s: {file: ./compose.yaml}}\n", "`environment: NAME`"),
         (
-            "    configs: [{source: c, target: /settings}]\nconfigs: \
-            {c: {file: ./compose.yaml}}\n",
+            "    configs: [{source: c, target: /settings}]\nconfigs: {c: {file: ./compose.yaml}}\n",
             "`content:`",
         ),
         ("    volumes: ['./agent.sock:/agent']\n", "docker build --ssh default"),
@@ -144,9 +142,9 @@ async fn paths_of_a_project_here_are_refused_however_they_are_written() {
         assert!(!project.join("data").exists());
         compose(&stage, &project, &service(more), &["down", "-v"], &[]).await.succeeded();
     }
-    // What the messages advise works.
-    let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: \
-        {s: {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
+    // The messages' advice works.
+    let advised = "    secrets: [s]\n    configs: [{source: c, target: /settings}]\nsecrets: {s: \
+     {environment: NAME}}\nconfigs: {c: {content: configured}}\n";
     let ran = compose(&stage, &project, &service(advised), &up, &[("NAME", "secret ")]).await;
     assert!(ran.succeeded().stdout.contains("secret configured"), "{ran}");
     compose(&stage, &project, &service(advised), &["down", "-v"], &[]).await.succeeded();

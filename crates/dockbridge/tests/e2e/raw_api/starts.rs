@@ -1,5 +1,5 @@
-//! Containers that remove themselves, started and waited for over one connection: the wait must not
-//! come too late.
+//! Containers that remove themselves, started and waited for over one connection: the wait must
+//! not come too late.
 
 use std::path::Path;
 
@@ -9,22 +9,17 @@ use super::{Connection, blocking};
 use crate::docker_cli::Comparison;
 use crate::rig::pass_over;
 
-/// How many of each kind are started.
+/// Number of containers of each kind.
 const ROUNDS: &str = "DOCKBRIDGE_TEST_WAITS";
 const SHORT: usize = 12;
 /// Connections at once.
 const AT_ONCE: usize = 4;
 
 /// What a container publishes: nothing, a number of the engine's choice, or one of its own.
-const KINDS: [&str; 4] = [
-    "nothing",
-    "nothing, by \
-    name",
-    "a number of the engine's choice",
-    "a number",
-];
+const KINDS: [&str; 4] =
+    ["nothing", "nothing, by name", "a number of the engine's choice", "a number"];
 
-/// Creates, starts and waits; the answer to the wait.
+/// Creates, starts and waits; returns the answer to the wait.
 fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     let port = match kind {
         "a number of the engine's choice" => json!({ "80/tcp": [{ "HostPort": "" }] }),
@@ -33,7 +28,11 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     };
     let name = format!("round{number}");
     let query = if kind.ends_with("by name") { format!("?name={name}") } else { String::new() };
-    let body = json!({ "Image": "tiny", "Cmd": ["true"], "HostConfig": { "AutoRemove": true, "PortBindings": port } });
+    let body = json!({
+        "Image": "tiny",
+        "Cmd": ["true"],
+        "HostConfig": { "AutoRemove": true, "PortBindings": port },
+    });
     let mut connection = Connection::to(socket);
     let created = connection.ask("POST", &format!("/containers/create{query}"), Some(&body));
     assert_eq!(created.status, 201, "{created:?}");
@@ -45,7 +44,7 @@ fn round(socket: &Path, kind: &str, number: usize) -> (u16, Value) {
     (waited.status, waited.body["StatusCode"].clone())
 }
 
-/// How many of so many waits were answered, and the first that was not.
+/// How many of the waits were answered, and the first that was not.
 fn waits(socket: &Path, kind: &str, rounds: usize) -> (usize, Option<(u16, Value)>) {
     let of = |worker: usize| {
         (worker..rounds)
@@ -76,7 +75,7 @@ async fn a_self_removing_container_is_waited_for_as_on_the_engine() {
         let here = blocking(move || waits(&through, kind, rounds)).await;
         eprintln!(
             "publishes {kind}: {} of {rounds} waits on the engine, {} of {rounds} through \
-            dockbridge",
+             dockbridge",
             on_the_engine.0, here.0
         );
         if here.0 < on_the_engine.0 {

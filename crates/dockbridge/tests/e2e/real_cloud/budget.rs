@@ -1,41 +1,40 @@
-//! What a run may cost and touch, decided before anything is made. Pure.
+//! What a run may cost and touch, decided before anything is created. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::reader::is_ours;
+use super::reader::is_own;
 
-/// For a person.
+/// For users.
 pub const COST: &str = "three started hours of servers of at most 0.015 EUR net each (one for the \
-    image, two for the main job), \
-     their addresses, an hour of a volume of 10 GB, and minutes of a snapshot below 0.1 GB: at \
-    most 0.05 EUR net in all";
+ image, two for the main job), their addresses, an hour of a volume of 10 GB, and minutes of a \
+ snapshot below 0.1 GB: at most 0.05 EUR net in all";
 /// EUR net an hour.
 const MOST_HOURLY: f64 = 0.015;
-/// So many of the smallest types are named: one may be out of stock.
+/// Number of the smallest types to name: one may be out of stock.
 const MOST_TYPES: usize = 3;
-/// Servers that killed runs left; more of them mean that something is wrong with these tests.
+/// Maximum number of servers that killed runs may have left; more indicate a bug in these tests.
 const MOST_LEFT: usize = 2;
-/// What is younger may belong to a run elsewhere.
+/// Younger ones may belong to a run elsewhere.
 const YOUNG_SECONDS: i64 = 60 * 60;
-/// As the settings have them.
+/// As in the settings.
 const LOCATIONS: [&str; 3] = ["fsn1", "nbg1", "hel1"];
 
-/// Whether a run may begin in a project with these servers: it deletes by label, and wants a
-/// project in which nobody could miss anything.
+/// Whether a run may begin in a project with these servers: it deletes by label, so it requires a
+/// project without anything of value.
 pub fn may_begin(servers: &[Value], now: Timestamp) -> Result<(), String> {
     let name = |server: &Value| server["name"].as_str().unwrap_or_default().to_owned();
-    if let Some(other) = servers.iter().find(|server| !is_ours(server)) {
+    if let Some(other) = servers.iter().find(|server| !is_own(server)) {
         return Err(format!(
-            "the project holds server {}, which is not of these tests; give them a \
-            project of their own",
+            "the project holds server {}, which is not of these tests; give them a project of \
+             their own",
             name(other)
         ));
     }
     if servers.len() > MOST_LEFT {
         return Err(format!(
             "the project holds {} servers that earlier runs left; look what is wrong and delete \
-                them by hand",
+             them by hand",
             servers.len()
         ));
     }
@@ -48,14 +47,14 @@ pub fn may_begin(servers: &[Value], now: Timestamp) -> Result<(), String> {
     match servers.iter().find(|server| age(server) < YOUNG_SECONDS) {
         Some(young) => Err(format!(
             "server {} of another run is younger than an hour; wait until that run has ended, or \
-                delete the server by hand",
+             delete the server by hand",
             name(young)
         )),
         None => Ok(()),
     }
 }
 
-/// The smallest types that may be paid for: by disk, then by price.
+/// The smallest affordable types: by disk, then by price.
 pub fn affordable(types: &[Value]) -> Result<Vec<String>, String> {
     let mut found: Vec<(u64, f64, &str)> = Vec::new();
     for kind in types.iter().filter(|kind| kind["architecture"] == "x86") {
@@ -87,21 +86,24 @@ mod tests {
     use super::*;
 
     fn server(owner: &str, created: &str) -> Value {
-        json!({"name": "s", "created": created, "labels": {"managed-by": "dockbridge", "dockbridge-owner": owner}})
+        json!({
+            "name": "s",
+            "created": created,
+            "labels": {"managed-by": "dockbridge", "dockbridge-owner": owner},
+        })
     }
 
     #[test]
-    fn a_run_begins_only_where_nobody_could_miss_anything() {
+    fn a_run_begins_only_in_a_project_without_anything_of_value() {
         let now: Timestamp = "2026-01-02T12:00:00Z".parse().unwrap();
         let (old, young) = ("2026-01-02T09:00:00Z", "2026-01-02T11:30:00Z");
         assert_eq!(may_begin(&[], now), Ok(()));
         assert_eq!(
             may_begin(&[server(OWNER, old)], now),
             Ok(()),
-            "what a killed run left is \
-            removed"
+            "what a killed run left is removed"
         );
-        for (servers, told) in [
+        for (servers, expected) in [
             (vec![server("abcdefghjkmn", old)], "not of these tests"),
             (vec![json!({"name": "s", "created": old, "labels": {}})], "not of these tests"),
             (vec![server(OWNER, old); 3], "3 servers that earlier runs left"),
@@ -109,7 +111,7 @@ mod tests {
             (vec![server(OWNER, "never")], "of another run"),
         ] {
             let why = may_begin(&servers, now).unwrap_err();
-            assert!(why.contains(told), "{why}");
+            assert!(why.contains(expected), "{why}");
         }
     }
 

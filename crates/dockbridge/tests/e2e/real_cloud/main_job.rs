@@ -1,6 +1,6 @@
-//! The main job, in the words of the README: `init`, `start`, a docker command that wakes a
-//! machine, a published port, idleness that ends it, a second wake with everything there, `server
-//! destroy`, `volume delete`, `sweep`.
+//! The main job of the README: `init`, `start`, a docker command that wakes a machine, a published
+//! port, idleness that ends it, a second wake with all data, `server destroy`, `volume delete`,
+//! `sweep`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tokio::time::{Instant, sleep};
 use super::{LOOK_AGAIN, Project};
 use crate::rig::{Ran, pass_over, run_within};
 
-/// A first wake on real hardware takes a minute; all rungs of the ladder and a slow boot are in
-/// this.
+/// A first wake on real hardware takes a minute; this includes all rungs of the ladder and a slow
+/// boot.
 const LONGEST_WAKE: Duration = Duration::from_secs(12 * 60);
-/// Idle time, grace, and an orderly end.
+/// Idle time, grace, and a clean end.
 const LONGEST_END: Duration = Duration::from_secs(5 * 60);
 
-/// A machine that goes half a minute after the last command, so that the run does not pay for
+/// The machine goes half a minute after the last command, so that the run does not pay for
 /// waiting.
 const SETTINGS: [(&str, &str); 5] = [
     ("DOCKBRIDGE_ACTIVITY_KEEP_PAID_HOUR", "false"),
@@ -38,15 +38,12 @@ struct Desk<'a> {
 impl<'a> Desk<'a> {
     async fn start(project: &'a Project, types: &'a str) -> Self {
         let mut command = Self::with_settings(project, types, &["start"]);
-        let log = std::fs::File::create(project.folder.path().join("daemon.log")).unwrap();
+        let log = std::fs::File::create(project.directory.path().join("daemon.log")).unwrap();
         let daemon = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let desk = Self { project, types, _daemon: daemon };
-        desk.eventually(
-            "the daemon serves its \
-            socket",
-            LONGEST_END,
-            async |desk| desk.socket().exists(),
-        )
+        desk.eventually("the daemon serves its socket", LONGEST_END, async |desk| {
+            desk.socket().exists()
+        })
         .await;
         desk
     }
@@ -54,12 +51,12 @@ impl<'a> Desk<'a> {
     fn with_settings(project: &Project, types: &str, arguments: &[&str]) -> Command {
         let mut command = project.dockbridge(arguments);
         command.envs(SETTINGS).env("DOCKBRIDGE_HETZNER_SERVER_TYPES", types);
-        command.env("DOCKER_CONFIG", project.folder.path().join("docker"));
+        command.env("DOCKER_CONFIG", project.directory.path().join("docker"));
         command
     }
 
     fn socket(&self) -> PathBuf {
-        self.project.folder.path().join("home/run/default/docker.sock")
+        self.project.directory.path().join("home/run/default/docker.sock")
     }
 
     async fn dockbridge(&self, arguments: &[&str]) -> Ran {
@@ -72,7 +69,7 @@ impl<'a> Desk<'a> {
             .env("DOCKER_HOST", format!("unix://{}", self.socket().display()))
             .env_remove("DOCKER_CONTEXT");
         command
-            .env("DOCKER_CONFIG", self.project.folder.path().join("docker"))
+            .env("DOCKER_CONFIG", self.project.directory.path().join("docker"))
             .args(arguments)
             .kill_on_drop(true);
         let ran = run_within(LONGEST_WAKE, command, "").await;
@@ -80,14 +77,14 @@ impl<'a> Desk<'a> {
         ran
     }
 
-    /// An image of a static busybox, whose web server answers with `hello`.
+    /// An image of a static busybox with a web server that answers `hello`.
     async fn import_image(&self) {
-        let tree = self.project.folder.path().join("image");
+        let tree = self.project.directory.path().join("image");
         std::fs::create_dir_all(tree.join("bin")).unwrap();
         std::fs::create_dir_all(tree.join("www")).unwrap();
         std::fs::copy("/bin/busybox", tree.join("bin/busybox")).unwrap();
         std::fs::write(tree.join("www/index.html"), "hello\n").unwrap();
-        let archive = self.project.folder.path().join("image.tar");
+        let archive = self.project.directory.path().join("image.tar");
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&tree).arg("-c").arg("-f").arg(&archive).arg(".");
         run_within(LONGEST_END, tar, "").await.succeeded();
@@ -105,8 +102,7 @@ impl<'a> Desk<'a> {
             let seconds = ceiling.as_secs();
             assert!(
                 begun.elapsed() < ceiling,
-                "not within {seconds} s: {what}; log of the \
-                daemon:\n{}",
+                "not within {seconds} s: {what}; log of the daemon:\n{}",
                 self.log()
             );
             sleep(LOOK_AGAIN).await;
@@ -114,14 +110,15 @@ impl<'a> Desk<'a> {
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.project.folder.path().join("daemon.log")).unwrap_or_default()
+        std::fs::read_to_string(self.project.directory.path().join("daemon.log"))
+            .unwrap_or_default()
     }
 
-    /// Servers and volumes of these tests, by the other client.
+    /// Servers and volumes of these tests, according to the other client.
     async fn counts(&self) -> (usize, usize) {
         (
-            self.project.reader().ours("servers").await.len(),
-            self.project.reader().ours("volumes").await.len(),
+            self.project.reader().own("servers").await.len(),
+            self.project.reader().own("volumes").await.len(),
         )
     }
 }
@@ -130,8 +127,7 @@ fn say(what: &str, took: Instant) {
     eprintln!("{what}: {:.1} s", took.elapsed().as_secs_f64());
 }
 
-/// What has to be true of a machine that a user may leave alone: it can end itself, and nothing of
-/// it is open but SSH.
+/// What must hold for an unattended machine: it can end itself, and only SSH is open.
 async fn is_as_promised(desk: &Desk<'_>) {
     let status: Value =
         serde_json::from_str(&desk.dockbridge(&["status", "--json"]).await.succeeded().stdout)
@@ -143,22 +139,84 @@ async fn is_as_promised(desk: &Desk<'_>) {
     );
     assert!(
         status["report"]["lease_seconds"].is_u64(),
-        "the agent runs and holds the lease: \
-        {status}"
+        "the agent runs and holds the lease: {status}"
     );
     assert!(status["cost"]["hourly"].as_f64().is_some_and(|hourly| hourly > 0.0), "{status}");
-    let servers = desk.project.reader().ours("servers").await;
+    let servers = desk.project.reader().own("servers").await;
     let firewalls = servers[0]["public_net"]["firewalls"].as_array().map(Vec::len);
     assert_eq!(firewalls, Some(1), "{}", servers[0]);
     let replaced = desk
         .dockbridge(&[
             "server",
             "ssh",
-            "test -e /etc/dockbridge/host-key-replaced \
-        && cloud-init status",
+            "test -e /etc/dockbridge/host-key-replaced && cloud-init status",
         ])
         .await;
     assert!(replaced.succeeded().stdout.contains("done"), "{replaced}");
+}
+
+async fn wakes_and_works(desk: &Desk<'_>) {
+    let begun = Instant::now();
+    desk.docker(&["version"]).await;
+    say("from nothing to docker's answer", begun);
+    assert_eq!(desk.counts().await, (1, 1));
+    desk.import_image().await;
+    let answer = desk.docker(&[
+        "run",
+        "--rm",
+        "-v",
+        "kept:/kept",
+        "hello",
+        "/bin/busybox",
+        "sh",
+        "-c",
+        "echo of before >/kept/file",
+    ]);
+    answer.await;
+    desk.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "-p",
+        "127.0.0.1::80",
+        "hello",
+        "/bin/busybox",
+        "httpd",
+        "-f",
+        "-h",
+        "/www",
+    ])
+    .await;
+    let published = desk.docker(&["port", "web", "80"]).await.stdout;
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--retry", "5", "--retry-connrefused"])
+        .arg(format!("http://{}/", published.trim()));
+    assert_eq!(run_within(LONGEST_END, curl, "").await.succeeded().stdout, "hello\n");
+    let settled = async |desk: &Desk<'_>| {
+        let ran =
+            desk.dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced"]).await;
+        ran.status.success()
+    };
+    desk.eventually("the first host key is replaced", LONGEST_END, settled).await;
+    is_as_promised(desk).await;
+    desk.docker(&["rm", "-f", "web"]).await;
+}
+
+async fn goes_idle_and_wakes_again(desk: &Desk<'_>) {
+    let begun = Instant::now();
+    desk.eventually("the idle machine is gone, its volume is there", LONGEST_END, async |desk| {
+        desk.counts().await == (0, 1)
+    })
+    .await;
+    say("from the last command to the end", begun);
+
+    let begun = Instant::now();
+    let read = desk
+        .docker(&["run", "--rm", "-v", "kept:/kept", "hello", "/bin/busybox", "cat", "/kept/file"])
+        .await;
+    say("from nothing to the output of a container on the old volume", begun);
+    assert_eq!(read.stdout, "of before\n");
 }
 
 #[tokio::test]
@@ -171,78 +229,8 @@ async fn the_main_job_is_done_and_nothing_is_left() {
             let desk = Desk::start(project, types).await;
             assert_eq!(desk.counts().await, (0, 0), "start creates nothing");
 
-            let begun = Instant::now();
-            desk.docker(&["version"]).await;
-            say("from nothing to docker's answer", begun);
-            assert_eq!(desk.counts().await, (1, 1));
-            desk.import_image().await;
-            let answer = desk.docker(&[
-                "run",
-                "--rm",
-                "-v",
-                "kept:/kept",
-                "hello",
-                "/bin/busybox",
-                "sh",
-                "-c",
-                "echo of before >/kept/file",
-            ]);
-            answer.await;
-            desk.docker(&[
-                "run",
-                "-d",
-                "--name",
-                "web",
-                "-p",
-                "127.0.0.1::80",
-                "hello",
-                "/bin/busybox",
-                "httpd",
-                "-f",
-                "-h",
-                "/www",
-            ])
-            .await;
-            let published = desk.docker(&["port", "web", "80"]).await.stdout;
-            let mut curl = Command::new("curl");
-            curl.args(["-sS", "--retry", "5", "--retry-connrefused"])
-                .arg(format!("http://{}/", published.trim()));
-            assert_eq!(run_within(LONGEST_END, curl, "").await.succeeded().stdout, "hello\n");
-            let settled = async |desk: &Desk<'_>| {
-                let ran = desk
-                    .dockbridge(&["server", "ssh", "test -e /etc/dockbridge/host-key-replaced"])
-                    .await;
-                ran.status.success()
-            };
-            desk.eventually("the first host key is replaced", LONGEST_END, settled).await;
-            is_as_promised(&desk).await;
-            desk.docker(&["rm", "-f", "web"]).await;
-
-            let begun = Instant::now();
-            desk.eventually(
-                "the idle machine is gone, its volume is \
-                there",
-                LONGEST_END,
-                async |desk| desk.counts().await == (0, 1),
-            )
-            .await;
-            say("from the last command to the end", begun);
-
-            let begun = Instant::now();
-            let read = desk
-                .docker(&[
-                    "run",
-                    "--rm",
-                    "-v",
-                    "kept:/kept",
-                    "hello",
-                    "/bin/busybox",
-                    "cat",
-                    "/kept/file",
-                ])
-                .await;
-            say("from nothing to the output of a container on the old volume", begun);
-            assert_eq!(read.stdout, "of before\n");
+            wakes_and_works(&desk).await;
+            goes_idle_and_wakes_again(&desk).await;
 
             let begun = Instant::now();
             desk.dockbridge(&["server", "destroy"]).await.succeeded();
@@ -252,11 +240,11 @@ async fn the_main_job_is_done_and_nothing_is_left() {
             eprintln!("{}", bill.succeeded().stdout);
             desk.dockbridge(&["stop"]).await.succeeded();
 
-            let volumes = project.reader().ours("volumes").await;
+            let volumes = project.reader().own("volumes").await;
             let volume = volumes[0]["name"].as_str().unwrap();
             desk.dockbridge(&["volume", "delete", volume, "--yes"]).await.succeeded();
             desk.dockbridge(&["sweep", "--yes"]).await.succeeded();
-            assert_eq!(project.ours().await, Vec::<String>::new());
+            assert_eq!(project.own().await, Vec::<String>::new());
         })
         .await;
     project.close().await;

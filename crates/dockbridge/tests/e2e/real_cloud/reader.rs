@@ -1,5 +1,5 @@
-//! The other client: `curl`, with nothing of ours. It reads, and deletes by id what carries the
-//! tests' own labels.
+//! The other client: `curl`, independent of dockbridge. It reads, and deletes by id resources with
+//! the tests' own labels.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::rig::run_within;
 
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 
-/// A project as its API tells it.
+/// A project as its API reports it.
 pub struct Reader<'a> {
     pub endpoint: &'a str,
     pub token: &'a str,
@@ -25,26 +25,25 @@ impl Reader<'_> {
         while !page.is_null() {
             let text =
                 self.curl("GET", &format!("{kind}?per_page=50&page={page}{query}"), true).await;
-            let mut told: Value = serde_json::from_str(&text).unwrap();
-            all.append(told[kind].as_array_mut().unwrap());
-            page = told["meta"]["pagination"]["next_page"].take();
+            let mut output: Value = serde_json::from_str(&text).unwrap();
+            all.append(output[kind].as_array_mut().unwrap());
+            page = output["meta"]["pagination"]["next_page"].take();
         }
         all
     }
 
-    /// What carries the tests' labels. Others' are dropped, whatever the selector let through.
-    pub async fn ours(&self, kind: &str) -> Vec<Value> {
+    /// Resources with the tests' labels. Others are dropped, whatever the selector lets through.
+    pub async fn own(&self, kind: &str) -> Vec<Value> {
         let of_snapshots = if kind == "images" { "&type=snapshot" } else { "" };
         let selector = format!(
             "&label_selector=managed-by%3Ddockbridge%2Cdockbridge-owner%3D{OWNER}{of_snapshots}"
         );
         let mut found = self.list(kind, &selector).await;
-        found.retain(is_ours);
+        found.retain(is_own);
         found
     }
 
-    /// Asks for the deletion of `kind/id`. One that is locked, in use or gone is looked at again by
-    /// who calls.
+    /// Requests the deletion of `kind/id`. The caller retries one that is locked, in use or gone.
     pub async fn delete(&self, one: &str) {
         self.curl("DELETE", one, false).await;
     }
@@ -54,15 +53,11 @@ impl Reader<'_> {
         command
             .args(["-sS", "--fail-with-body", "--retry", "5", "-X", method, "-H", "@-"])
             .arg(format!("{}/{path}", self.endpoint));
-        // Arguments are seen by every process.
+        // Every process can see arguments.
         let ran = run_within(
             LONGEST_REQUEST,
             command,
-            &format!(
-                "Authorization: Bearer \
-            {}\n",
-                self.token
-            ),
+            &format!("Authorization: Bearer {}\n", self.token),
         )
         .await;
         if must {
@@ -72,8 +67,8 @@ impl Reader<'_> {
     }
 }
 
-/// Made by these tests, in this run or another.
-pub fn is_ours(one: &Value) -> bool {
+/// Created by these tests, in this run or another.
+pub fn is_own(one: &Value) -> bool {
     one["labels"]["managed-by"] == "dockbridge" && one["labels"]["dockbridge-owner"] == OWNER
 }
 

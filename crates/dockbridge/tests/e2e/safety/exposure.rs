@@ -1,4 +1,4 @@
-//! Doors: what answers on a machine, and to whom.
+//! Exposure: what answers on a machine, and to whom.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::rig::{Ran, Stage, pass_over};
 
-/// A packet that is dropped is never answered; on this host one that is not takes a millisecond.
+/// A dropped packet is never answered; on this host an answer takes a millisecond.
 const SILENCE: Duration = Duration::from_secs(1);
 
 const USER_DATA_V6: &str = "fe80::a9fe:a9fe%host0";
@@ -21,31 +21,23 @@ async fn containers_cannot_read_the_machines_user_data() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
-    // As a new network or a lease does it.
+    // Like a new network or a lease does.
     stage.on_machine("networkctl reconfigure host0").await.succeeded();
     for network in ["bridge", "host"] {
         let read = ask(&stage, network, "169.254.169.254").await;
         assert!(
             read.stdout.is_empty() && read.status.code() == Some(1),
-            "on the {network} \
-            network: {read}"
+            "on the {network} network: {read}"
         );
         read.failed_with("nc: ");
     }
     assert!(
-        !stage
-            .on_machine(&format!(
-                "curl -sS -m 3 \
-        {USER_DATA}"
-            ))
-            .await
-            .status
-            .success(),
+        !stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await.status.success(),
         "it is closed to the whole machine"
     );
 
-    // It is the machine that is closed, not the service: the same requests are answered as soon as
-    // its route is gone.
+    // The machine is what blocks it, not the service: the same requests succeed as soon as its
+    // route is removed.
     stage.on_machine("ip route delete blackhole 169.254.169.254/32").await.succeeded();
     let read = stage.on_machine(&format!("curl -sS -m 3 {USER_DATA}")).await;
     assert!(read.succeeded().stdout.starts_with("#cloud-config\n"), "{read}");
@@ -57,7 +49,7 @@ async fn containers_cannot_read_the_machines_user_data() {
     stage.close().await;
 }
 
-/// Where the network of the host reaches: a container of a network of its own has no link to the
+/// Reachable from the host's network; a container in a network of its own has no link to the
 /// service.
 async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     let read = ask(stage, "host", USER_DATA_V6).await;
@@ -65,21 +57,17 @@ async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     assert!(read.stdout.is_empty(), "{read}");
     stage.on_machine("networkctl reconfigure host0 && networkctl reload").await.succeeded();
     let asked = stage
-        .on_machine(&format!(
-            "curl -sS -m 3 -g \
-        'http://[{USER_DATA_V6}]/hetzner/v1/userdata'"
-        ))
+        .on_machine(&format!("curl -sS -m 3 -g 'http://[{USER_DATA_V6}]/hetzner/v1/userdata'"))
         .await;
     asked.failed_with("Could not connect");
     let sockets = stage.on_machine("systemctl is-enabled cloud-init-hotplugd.socket").await;
     assert_eq!(
         sockets.stdout.trim(),
         "masked",
-        "it would ask the service for each container: \
-        {sockets}"
+        "it would ask the service for each container: {sockets}"
     );
 
-    // As above: the same request is answered as soon as the rule is gone.
+    // As above: the same request succeeds as soon as the rule is removed.
     stage
         .on_machine(&format!("ip -6 rule delete to {}", USER_DATA_V6.trim_end_matches("%host0")))
         .await
@@ -87,17 +75,14 @@ async fn containers_cannot_read_it_by_ipv6(stage: &Stage) {
     is_answered(stage, "host", USER_DATA_V6).await;
 }
 
-/// The service may hang up on who has sent all that it has to say, before it answers: then it is
-/// asked again.
+/// The service may close the connection of a client that has sent everything, before it answers:
+/// then the client retries.
 async fn is_answered(stage: &Stage, network: &str, address: &str) {
     let read =
         async || ask(stage, network, address).await.stdout.contains("\r\n\r\n#cloud-config\n");
     stage
         .eventually(
-            &format!(
-                "{address} answers on the {network} \
-        network"
-            ),
+            &format!("{address} answers on the {network} network"),
             Duration::from_secs(20),
             read,
         )
@@ -105,14 +90,14 @@ async fn is_answered(stage: &Stage, network: &str, address: &str) {
 }
 
 async fn ask(stage: &Stage, network: &str, address: &str) -> Ran {
-    // The static busybox cannot resolve names, with which its wget begins even where there is none.
+    // The static busybox cannot resolve names, which its wget does first even without a name.
     let ask =
         format!("printf 'GET /hetzner/v1/userdata HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {address} 80");
     stage.docker(&["run", "--rm", "--network", network, "tiny", "sh", "-c", &ask]).await
 }
 
 #[tokio::test]
-async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() {
+async fn a_machine_answers_on_the_ssh_port_only_and_here_only_localhost_does() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage.make_image("tiny").await;
@@ -128,20 +113,16 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         "tiny",
         "sh",
         "-c",
-        "echo hello \
-        >/index.html; httpd -f -h /",
+        "echo hello >/index.html; httpd -f -h /",
     ];
     stage.docker(&serve).await.succeeded();
     let server = stage.api.servers().list(&Query::default()).await.unwrap().remove(0);
     let machine = IpAddr::V4(server.public_net.ipv4.as_ref().unwrap().ip);
 
     stage
-        .eventually(
-            "localhost \
-        answers",
-            Duration::from_secs(10),
-            async || fetch(Ipv4Addr::LOCALHOST.into(), port).await,
-        )
+        .eventually("localhost answers", Duration::from_secs(10), async || {
+            fetch(Ipv4Addr::LOCALHOST.into(), port).await
+        })
         .await;
     assert!(answers(machine, 22).await, "sshd is admitted");
     for closed in [2375, 2376, port] {
@@ -159,11 +140,27 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
         .unwrap();
     assert!(
         !answers(here, port).await,
-        "the published port answers on {here}, not only on \
-        localhost"
+        "the published port answers on {here}, not only on localhost"
     );
 
-    // A port that is taken here keeps a container from running at all.
+    a_taken_port_keeps_a_container_from_running(&stage).await;
+    only_ssh_and_the_port_are_open_on_the_machine(&stage, port).await;
+
+    // The firewall is what closes it.
+    let firewall = server.public_net.firewalls[0].id;
+    let taken =
+        stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
+    stage.api.wait(taken).await.unwrap();
+    assert!(fetch(machine, port).await, "the container is reached without it");
+    assert!(
+        !answers(machine, 2375).await && !answers(machine, 2376).await,
+        "dockerd is not, even so"
+    );
+    daemon.stop().await;
+    stage.close().await;
+}
+
+async fn a_taken_port_keeps_a_container_from_running(stage: &Stage) {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = taken.local_addr().unwrap();
     let refused = stage
@@ -182,9 +179,11 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
     assert_eq!(refused.status.code(), Some(125), "{refused}");
     refused.failed_with(&format!("Bind for {local} failed: port is already allocated"));
     assert_eq!(stage.docker(&["ps", "--format", "{{.Names}}"]).await.succeeded().stdout, "web\n");
+}
 
-    // Inside, the container's port is open to all, as it was asked for, and dockerd listens
-    // nowhere.
+async fn only_ssh_and_the_port_are_open_on_the_machine(stage: &Stage, port: u16) {
+    // On the machine, the container's port is open to all, as requested, and dockerd has no
+    // listener.
     let sockets = stage.on_machine("ss --no-header --listening --tcp --numeric --processes").await;
     let open: Vec<&str> = sockets.succeeded().stdout.lines().collect();
     assert!(open.iter().any(|line| line.contains(&format!("0.0.0.0:{port} "))), "{sockets}");
@@ -194,23 +193,9 @@ async fn a_machine_answers_on_the_ssh_port_alone_and_here_only_localhost_does() 
     for line in open.iter().filter(|line| !line.contains("127.0.0.")).filter(for_all) {
         assert!(
             line.contains(":22 ") || line.contains(&format!(":{port} ")),
-            "{line} is open to \
-            all: {sockets}"
+            "{line} is open to all: {sockets}"
         );
     }
-
-    // It is the firewall that closes it.
-    let firewall = server.public_net.firewalls[0].id;
-    let taken =
-        stage.api.firewalls().remove(firewall, &[FirewallTarget::server(server.id)]).await.unwrap();
-    stage.api.wait(taken).await.unwrap();
-    assert!(fetch(machine, port).await, "the container is reached without it");
-    assert!(
-        !answers(machine, 2375).await && !answers(machine, 2376).await,
-        "dockerd is not, even so"
-    );
-    daemon.stop().await;
-    stage.close().await;
 }
 
 async fn free_port() -> u16 {

@@ -1,5 +1,5 @@
-//! The token and the login key stand in the person's own files and nowhere else, whatever is
-//! logged, shown, run or handed over.
+//! The token and the login key are only in the user's own files, whatever is logged, shown, run or
+//! handed over.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,10 +18,10 @@ use crate::rig::{Ran, Stage, pass_over, run};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
+async fn token_and_login_key_are_in_the_users_own_files_only() {
     let Some(mut stage) = Stage::new().await else { return pass_over() };
     let token = stage.cloud.token().to_owned();
-    // Neither the environment nor an argument tells it: the person pasted it once.
+    // Neither the environment nor an argument contains it: the user pasted it once.
     stage.environment.retain(|(name, _)| name != "DOCKBRIDGE_HETZNER_API_TOKEN");
     let mut command = stage.command(env!("CARGO_BIN_EXE_dockbridge"));
     command.args(["init", "--token-stdin", "--no-context"]);
@@ -33,7 +33,7 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
     };
     let watched = Watched::over(secrets.all());
 
-    // A whole life, with all that is said on the way.
+    // A whole life, with all output.
     let daemon = stage
         .start(&[
             ("DOCKBRIDGE_LOGGING_LEVEL", "trace"),
@@ -42,7 +42,7 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
         ])
         .await;
     stage.make_image("tiny").await;
-    let told = [
+    let output = [
         init,
         stage.docker(&["info"]).await,
         stage.docker(&["version"]).await,
@@ -54,10 +54,10 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
         stage.on_machine("systemctl show '*'").await,
         stage.on_machine("ps axwwe").await,
     ];
-    for ran in &told {
+    for ran in &output {
         assert!(
             secrets.found_in(&format!("{}{}", ran.succeeded().stdout, ran.stderr)).is_empty(),
-            "told by {}",
+            "printed by {}",
             ran.line
         );
     }
@@ -66,23 +66,19 @@ async fn token_and_login_key_stand_in_the_persons_own_files_and_nowhere_else() {
 
     stage.dockbridge(&["server", "destroy"]).await.succeeded();
     assert_eq!(stage.counts().await, (0, 1));
-    // The last act of a machine that nobody looks after is the one that needs the token.
+    // The last act of an unattended machine is the one that needs the token.
     stage.docker(&["ps"]).await.succeeded();
     daemon.kill().await;
     stage
-        .eventually(
-            "the machine has deleted \
-        itself",
-            PATIENCE,
-            async || stage.counts().await.0 == 0,
-        )
+        .eventually("the machine has deleted itself", PATIENCE, async || {
+            stage.counts().await.0 == 0
+        })
         .await;
 
     let (seen, found) = watched.end();
     assert!(
         seen.iter().any(|line| line.contains("docker\0info")),
-        "the watch over arguments sees \
-        nothing"
+        "the watch over arguments sees nothing"
     );
     assert_eq!(found, BTreeSet::new(), "arguments or environments that hold a secret");
     let log = stage.daemon_log();
@@ -113,7 +109,7 @@ impl Secrets {
             .collect()
     }
 
-    /// Neither in the files of the machine.
+    /// Checks the files of the machine.
     async fn are_not_on(&self, stage: &Stage) {
         let public = std::fs::read_to_string(own(stage, "ssh_ed25519")).unwrap();
         let public = russh::keys::PrivateKey::from_openssh(&public)
@@ -125,30 +121,29 @@ impl Secrets {
         let known = search_machine(stage, &[public]).await;
         assert!(
             known.stdout.lines().any(|line| line == "/root/.ssh/authorized_keys"),
-            "the search \
-            finds nothing: {known}"
+            "the search finds nothing: {known}"
         );
         let found = search_machine(stage, &self.all()).await;
         assert_eq!(found.stdout, "", "files of the machine that hold a secret");
     }
 
-    /// Nor anywhere in the stage but where they belong; the cloud knows the tokens that it admits.
+    /// Checks everything in the stage except the proper files; the cloud knows the tokens that it
+    /// admits.
     fn are_in_their_files_only(&self, stage: &Stage) {
-        let folder = stage.folder.path();
+        let directory = stage.directory.path();
         let patterns = |secrets: &[String]| secrets.join("\n");
         for (patterns, expected) in [
             (
                 patterns(std::slice::from_ref(&self.token)),
-                vec![folder.join("cloud/token"), own(stage, "token")],
+                vec![directory.join("cloud/token"), own(stage, "token")],
             ),
             (patterns(&self.login_key), vec![own(stage, "ssh_ed25519")]),
         ] {
             let list = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(list.path(), patterns).unwrap();
-            // The volume is empty space for the most part; what is on it was looked through on the
-            // machine.
+            // The volume is mostly empty; its files were searched on the machine.
             let mut grep = std::process::Command::new("grep");
-            grep.args(["-rlaF", "--exclude=*.img", "-f"]).arg(list.path()).arg(folder);
+            grep.args(["-rlaF", "--exclude=*.img", "-f"]).arg(list.path()).arg(directory);
             let found: BTreeSet<PathBuf> = String::from_utf8(grep.output().unwrap().stdout)
                 .unwrap()
                 .lines()
@@ -166,13 +161,13 @@ impl Secrets {
     }
 }
 
-/// One of the person's own files.
+/// One of the user's own files.
 fn own(stage: &Stage, name: &str) -> PathBuf {
-    stage.folder.path().join("home/config").join(name)
+    stage.directory.path().join("home/config").join(name)
 }
 
-/// The lines of a private key in OpenSSH's form that hold its secret part: the first is the same
-/// for all keys, the second is public.
+/// The lines of a private key in OpenSSH's format that contain its secret part: the first is the
+/// same for all keys, the second is public.
 fn private_lines(key: &str) -> Vec<String> {
     let lines: Vec<String> =
         key.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned).collect();
@@ -185,19 +180,17 @@ async fn search_machine(stage: &Stage, texts: &[String]) -> Ran {
     command.args([
         "server",
         "ssh",
-        "grep -rlaFs --devices=skip -f - /etc /root /home /run /tmp \
-        /usr/local /var /mnt /dev/shm",
+        "grep -rlaFs --devices=skip -f - /etc /root /home /run /tmp /usr/local /var /mnt /dev/shm",
     ]);
     let ran = run(command, &texts.join("\n")).await;
     assert!(ran.stderr.is_empty(), "{ran}");
     ran
 }
 
-/// The key that came with the user-data is no longer the machine's: everything that ran there could
-/// have read it.
+/// The key from the user data is no longer the machine's: every process there could have read it.
 async fn host_key_is_replaced(stage: &Stage) {
     let state: serde_json::Value = serde_json::from_slice(
-        &std::fs::read(stage.folder.path().join("cloud/cloud.json")).unwrap(),
+        &std::fs::read(stage.directory.path().join("cloud/cloud.json")).unwrap(),
     )
     .unwrap();
     let user_data = find(&state, "user_data")
@@ -222,7 +215,7 @@ async fn host_key_is_replaced(stage: &Stage) {
         known != Fingerprint::of(&first).to_label()
             && !labels.contains_key("dockbridge-next-host-key")
     };
-    stage.eventually("the label tells another key", PATIENCE, settled).await;
+    stage.eventually("the label names another key", PATIENCE, settled).await;
     let labels = stage.api.servers().get(server.id).await.unwrap().unwrap().labels;
     let keys = presented().await;
     let keys: Vec<&str> =
@@ -248,8 +241,8 @@ fn find<'a>(value: &'a serde_json::Value, key: &str) -> Option<&'a serde_json::V
     }
 }
 
-/// A look at the arguments and environments of all processes of this host, which those of its
-/// machines are among, over and over.
+/// Watches the arguments and environments of all processes of this host, which include its
+/// machines', over and over.
 struct Watched {
     end: Sender<()>,
     thread: JoinHandle<(BTreeSet<String>, BTreeSet<String>)>,

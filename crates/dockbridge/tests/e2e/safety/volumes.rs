@@ -1,5 +1,5 @@
-//! A volume with anything on it is never formatted: the machine is refused, goes, and not a byte
-//! has changed.
+//! A volume with any content is never formatted: the machine is refused and deleted, and not a
+//! byte has changed.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -23,19 +23,14 @@ const SIZE: u64 = 10 * GIB;
 async fn a_volume_with_a_foreign_file_system_is_refused_and_left_as_it_is() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let foreign = "a file system of type ext4 that dockbridge did not make";
-    is_refused(&stage, "labelled", foreign, |image| {
+    is_refused(&stage, "labeled", foreign, |image| {
         tool("mkfs.ext4", &["-q", "-F", "-L", "theirs"], image)
     })
     .await;
-    is_refused(&stage, "unlabelled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image))
-        .await;
-    is_refused(
-        &stage,
-        "xfs",
-        "a file system of type \
-        xfs",
-        |image| tool("mkfs.xfs", &["-q"], image),
-    )
+    is_refused(&stage, "unlabeled", foreign, |image| tool("mkfs.ext4", &["-q", "-F"], image)).await;
+    is_refused(&stage, "xfs", "a file system of type xfs", |image| {
+        tool("mkfs.xfs", &["-q"], image)
+    })
     .await;
     stage.close().await;
 }
@@ -43,24 +38,13 @@ async fn a_volume_with_a_foreign_file_system_is_refused_and_left_as_it_is() {
 #[tokio::test]
 async fn a_volume_with_a_partition_table_is_refused_and_left_as_it_is() {
     let Some(stage) = Stage::new().await else { return pass_over() };
-    for (label, found) in [
-        (
-            "gpt",
-            "a partition table of type \
-        gpt",
-        ),
-        ("dos", "a partition table of type dos"),
-    ] {
+    for (label, found) in
+        [("gpt", "a partition table of type gpt"), ("dos", "a partition table of type dos")]
+    {
         is_refused(&stage, label, found, |image| {
             tool(
                 "sh",
-                &[
-                    "-c",
-                    &format!(
-                        "printf 'label: {label}\\n,1G\\n' | sfdisk -q \
-                \"$0\""
-                    ),
-                ],
+                &["-c", &format!("printf 'label: {label}\\n,1G\\n' | sfdisk -q \"$0\"")],
                 image,
             )
         })
@@ -81,53 +65,51 @@ async fn a_volume_with_bytes_of_no_known_kind_is_refused_and_left_as_it_is() {
     stage.close().await;
 }
 
-/// A profile whose volume was filled with something before its first machine.
+/// A profile whose volume was filled before its first machine.
 async fn is_refused(stage: &Stage, profile: &str, found: &str, fill: impl FnOnce(&Path)) {
     let volume = volume_of(stage, profile).await;
-    let image = stage.folder.path().join(format!("cloud/volumes/{}.img", volume.id));
+    let image = stage.directory.path().join(format!("cloud/volumes/{}.img", volume.id));
     assert_eq!(image.metadata().unwrap().len(), SIZE);
     fill(&image);
     let before = content(&image);
     assert!(!before.is_empty(), "the test wrote nothing");
 
-    let socket = stage.folder.path().join(format!("{profile}.sock"));
+    let socket = stage.directory.path().join(format!("{profile}.sock"));
     let daemon = stage.start_at(&socket, &[("DOCKBRIDGE_PROFILE", profile)]).await;
     let ran = stage.docker_at(&socket, &["ps"], "").await;
     assert_eq!(ran.status.code(), Some(1), "{ran}");
-    for told in [
+    for expected in [
         "Error response from daemon: docker does not start on dockbridge-",
         &format!("volume {} carries ", volume.id),
         found,
         "it was not formatted. Use another volume, or delete this one if nobody needs it",
     ] {
-        assert!(ran.stderr.contains(told), "{profile}: {told:?} is missing: {ran}");
+        assert!(ran.stderr.contains(expected), "{profile}: {expected:?} is missing: {ran}");
     }
     let servers = stage.api.servers().list(&Query::default()).await.unwrap();
     assert!(
         servers.is_empty(),
-        "{profile}: a server bills on: \
-        {:?}",
+        "{profile}: a server bills on: {:?}",
         servers.iter().map(|server| &server.name).collect::<Vec<_>>()
     );
     assert_eq!(stage.api.volumes().get(volume.id).await.unwrap().unwrap().server, None);
     assert!(content(&image) == before, "{profile}: the volume's bytes changed");
 
-    // A second command does not make a server for the same answer.
+    // A second command does not create a server for the same answer.
     let again = stage.docker_at(&socket, &["ps"], "").await;
     again.failed_with(found);
     assert!(
         again.took < Duration::from_secs(2),
-        "{profile}: another server was tried at once: \
-        {again}"
+        "{profile}: another server was tried at once: {again}"
     );
     daemon.stop().await;
 }
 
-/// The volume that this person's profile is going to find.
+/// The volume that this user's profile will find.
 async fn volume_of(stage: &Stage, profile: &str) -> Volume {
-    let owner = stage.folder.path().join("home/config/owner");
+    let owner = stage.directory.path().join("home/config/owner");
     if !owner.exists() {
-        // As `init` makes it; no command that looks does.
+        // As `init` creates it; no command that only looks does.
         DirBuilder::new().recursive(true).mode(0o700).create(owner.parent().unwrap()).unwrap();
         std::fs::write(&owner, format!("{}\n", Owner::random())).unwrap();
     }
@@ -157,7 +139,7 @@ fn noise() -> Vec<u8> {
         .collect()
 }
 
-/// All blocks that are not zero, by their place. Holes are not read.
+/// All non-zero blocks, by position. Holes are not read.
 fn content(image: &PathBuf) -> BTreeMap<u64, Vec<u8>> {
     const BLOCK: usize = 4096;
     const STEP: u64 = 4096;

@@ -1,6 +1,6 @@
-//! The images that the suites ask for, all of them a busybox, in a registry on the machine at
-//! `localhost:5000`, which its engine takes for Docker Hub's mirror. No name can be resolved, and
-//! that is told at once: nothing waits for a Docker Hub that is not there.
+//! The images that the suites use, all of them a busybox, in a registry on the machine at
+//! `localhost:5000`, which its engine uses as Docker Hub's mirror. No name can be resolved, which
+//! is reported at once: nothing waits for an unreachable Docker Hub.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::docker_cli::Comparison;
 use crate::rig::run;
 
-/// What the suites call images, and what each runs by itself.
+/// Image names of the suites, and what each image runs by default.
 const IMAGES: &[(&str, &str)] = &[
     ("alpine:3.10", "/bin/sh"),
     ("alpine:latest", "/bin/sh"),
@@ -20,34 +20,40 @@ const IMAGES: &[(&str, &str)] = &[
     ("fussybeaver/uhttpd:latest", "/usr/sbin/run_uhttpd"),
 ];
 
-/// Takes all that a suite may have left.
+/// Removes all remains of a suite.
 const CLEAN: &str = "docker swarm leave --force 2>/dev/null; docker ps -aq | xargs -r docker rm -f \
-    -v; docker plugin ls -q | xargs -r docker plugin rm -f; \
-    docker system prune -af --volumes; docker volume ls -q | xargs -r docker volume rm";
+ -v; docker plugin ls -q | xargs -r docker plugin rm -f; docker system prune -af --volumes; docker \
+ volume ls -q | xargs -r docker volume rm";
 
 pub struct Images {
-    /// A root folder as a tar file.
+    /// A root directory as a tar file.
     root: PathBuf,
 }
 
 impl Images {
-    /// Starts the registry and fills it; `None`, with the reason printed, where there is none.
+    /// Starts the registry and fills it; `None`, with the reason printed, if there is none.
     pub async fn serve(comparison: &Comparison, suites: &Path) -> Option<Self> {
         let program = suites.join("registry/usr/bin/docker-registry");
         if !program.exists() {
-            eprintln!("passed over: DOCKBRIDGE_TEST_SUITES names no folder with a registry");
+            testkit::passed_over!("DOCKBRIDGE_TEST_SUITES names no directory with a registry");
             return None;
         }
-        let images = Self { root: root(comparison.stage.folder.path()).await };
+        let images = Self { root: root(comparison.stage.directory.path()).await };
         comparison.stage.send(&program, "/usr/local/bin/docker-registry").await;
         let script = r#"
             chmod +x /usr/local/bin/docker-registry
-            printf 'version: 0.1\nstorage:\n  filesystem: {rootdirectory: /var/lib/registry}\nhttp: {addr: ":5000"}\n' >/etc/registry.yml
-            systemd-run --quiet --unit registry /usr/local/bin/docker-registry serve /etc/registry.yml
+            {
+                echo 'version: 0.1'
+                echo 'storage: {filesystem: {rootdirectory: /var/lib/registry}}'
+                echo 'http: {addr: ":5000"}'
+            } >/etc/registry.yml
+            systemd-run --quiet --unit registry \
+                /usr/local/bin/docker-registry serve /etc/registry.yml
             rm -f /etc/resolv.conf; echo 'nameserver 127.0.0.1' >/etc/resolv.conf
-            [ -s /etc/docker/daemon.json ] || { mkdir -p /etc/docker; echo '{}' >/etc/docker/daemon.json; }
-            jq '. + {"registry-mirrors": ["http://127.0.0.1:5000"]}' /etc/docker/daemon.json >/etc/docker/new
-            mv /etc/docker/new /etc/docker/daemon.json
+            mkdir -p /etc/docker; cd /etc/docker
+            [ -s daemon.json ] || echo '{}' >daemon.json
+            jq '. + {"registry-mirrors": ["http://127.0.0.1:5000"]}' daemon.json >new
+            mv new daemon.json
             systemctl kill --kill-whom main --signal HUP docker
         "#;
         comparison.stage.on_machine(script).await.succeeded();
@@ -62,7 +68,7 @@ impl Images {
                 let names = [name.to_owned(), as_hub].map(|name| format!("localhost:5000/{name}"));
                 format!(
                     "docker tag {name} {0} && docker push -q {0} && docker tag {name} {1} && \
-                    docker push -q {1}",
+                     docker push -q {1}",
                     names[0], names[1]
                 )
             })
@@ -70,7 +76,7 @@ impl Images {
         Some(images)
     }
 
-    /// The same beginning for each run: these images, and nothing else.
+    /// The same start for each run: these images, and nothing else.
     pub async fn renew(&self, comparison: &Comparison) {
         comparison.run(&comparison.direct, CLEAN).await;
         self.fill(comparison, |_| "true".to_owned()).await;
@@ -79,20 +85,16 @@ impl Images {
     async fn fill(&self, comparison: &Comparison, then: impl Fn(&str) -> String) {
         let root = self.root.display();
         let each = IMAGES.iter().map(|(name, command)| {
-            format!(
-                "docker import -c 'CMD \
-            [\"{command}\"]' {root} {name} && {}",
-                then(name)
-            )
+            format!("docker import -c 'CMD [\"{command}\"]' {root} {name} && {}", then(name))
         });
         let script = each.collect::<Vec<_>>().join(" && ");
         comparison.run(&comparison.direct, &script).await.succeeded();
     }
 }
 
-/// A busybox that can pass for the distributions that the suites ask for.
-async fn root(folder: &Path) -> PathBuf {
-    let root = folder.join("root");
+/// A busybox that passes for the distributions that the suites use.
+async fn root(directory: &Path) -> PathBuf {
+    let root = directory.join("root");
     for name in
         ["bin", "usr/bin", "usr/sbin", "etc", "tmp", "www", "root", "var", "dev", "proc", "sys"]
     {
@@ -114,17 +116,13 @@ async fn root(folder: &Path) -> PathBuf {
     .unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\ndaemon:x:1:\nnobody:x:65534:\n").unwrap();
     for (name, text) in [
-        (
-            "hello",
-            "#!/bin/sh\necho; echo Hello from \
-        Docker!\n",
-        ),
+        ("hello", "#!/bin/sh\necho; echo Hello from Docker!\n"),
         ("usr/sbin/run_uhttpd", "#!/bin/sh\nexec httpd \"$@\"\n"),
     ] {
         fs::write(root.join(name), text).unwrap();
         fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let tar = folder.join("root.tar");
+    let tar = directory.join("root.tar");
     let mut command = tokio::process::Command::new("tar");
     command.arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".");
     run(command, "").await.succeeded();

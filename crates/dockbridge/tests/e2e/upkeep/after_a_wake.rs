@@ -1,5 +1,5 @@
 //! Containers that ran on the last machine run on the next one: by their restart policy, or all of
-//! them, unless the person wants it otherwise. What a person stopped stays down.
+//! them, unless the user disables it. A container that the user stopped stays down.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::rig::{Daemon, Stage, pass_over};
 const SETTINGS: (&str, &str) = ("DOCKBRIDGE_ACTIVITY_IDLE_TIMEOUT", "10m");
 const BY_POLICY: (&str, &str) = ("DOCKBRIDGE_ACTIVITY_RESUME", "false");
 
-/// It hears the polite end, and ends well: `on-failure` alone would not start it again.
+/// It obeys SIGTERM and exits with 0: `on-failure` alone would not restart it.
 const POLITE: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
 const SERVING: &str = "nc -ll -p 7 -e echo at your service";
 
 const WITH_POLICY: [&str; 3] = ["always", "unless", "polite"];
 
 #[tokio::test]
-async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() {
+async fn running_containers_run_after_a_wake_and_stopped_ones_do_not() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[SETTINGS, BY_POLICY]).await;
     stage.make_image("tiny").await;
@@ -33,13 +33,13 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     stage.docker(&["stop", "stopped"]).await.succeeded();
 
     goes(&stage, &daemon).await;
-    // The first command after the wake sees them as if they had never been away.
+    // The first command after the wake sees them as if they had never stopped.
     assert_eq!(running(&stage).await, names(&WITH_POLICY));
     let seen = "{{.State.Status}} {{.State.Running}} {{.State.Restarting}} {{.State.ExitCode}} \
-        {{.RestartCount}}";
+     {{.RestartCount}}";
     for name in WITH_POLICY {
-        let told = stage.docker(&["inspect", "--format", seen, name]).await;
-        assert_eq!(told.succeeded().stdout, "running true false 0 0\n", "{name}");
+        let output = stage.docker(&["inspect", "--format", seen, name]).await;
+        assert_eq!(output.succeeded().stdout, "running true false 0 0\n", "{name}");
     }
     stage
         .eventually("its port answers", Duration::from_secs(20), async || answers(28417).await)
@@ -56,27 +56,21 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     goes(&stage, &daemon).await;
     assert_eq!(running(&stage).await, everything);
 
-    // A machine that has lost its power gave nothing up: what ran stands in the engine's own books.
+    // A machine that has lost its power released nothing: the engine's own state says what ran.
     let server = stage.api.servers().list(&hetzner::Query::default()).await.unwrap().remove(0).id;
     // A login may fall into the moment in which the host key is replaced.
     stage
-        .eventually(
-            "the engine's books are on the \
-            disk",
-            Duration::from_secs(20),
-            async || stage.on_machine("sync").await.status.success(),
-        )
+        .eventually("the engine's books are on the disk", Duration::from_secs(20), async || {
+            stage.on_machine("sync").await.status.success()
+        })
         .await;
-    stage.poke(&format!("servers/{server}/power_cut"), "").await;
+    stage.control().post(&format!("servers/{server}/power_cut"), "").await;
     let status =
         async || stage.api.servers().get(server).await.unwrap().map(|server| server.status);
     stage
-        .eventually(
-            "it is off or \
-        gone",
-            Duration::from_secs(20),
-            async || !matches!(status().await, Some(ServerStatus::Running)),
-        )
+        .eventually("it is off or gone", Duration::from_secs(20), async || {
+            !matches!(status().await, Some(ServerStatus::Running))
+        })
         .await;
     stage
         .eventually("the machine is asked for again", Duration::from_secs(60), async || {
@@ -87,8 +81,7 @@ async fn what_ran_before_runs_after_a_wake_and_what_a_person_stopped_does_not() 
     assert_eq!(
         servers.first().map(|server| server.id),
         Some(server),
-        "a young machine is started: \
-        its hour is paid"
+        "a young machine is started: its hour is paid"
     );
     assert_eq!(running(&stage).await, everything);
     daemon.stop().await;
@@ -100,7 +93,7 @@ async fn runs(stage: &Stage, name: &str, options: &[&str], script: &str) {
     stage.docker(&[&begin, options, &["tiny", "sh", "-c", script]].concat()).await.succeeded();
 }
 
-/// In order, as idleness would have it.
+/// Cleanly, as after idleness.
 async fn goes(stage: &Stage, daemon: &Daemon) {
     daemon.client().destroy().await.unwrap();
     assert_eq!(stage.counts().await, (0, 1));

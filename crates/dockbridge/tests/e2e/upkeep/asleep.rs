@@ -1,4 +1,4 @@
-//! What idleness takes down is asleep: its ports say so, and the next command brings all of it
+//! After idleness a project is asleep: its ports say so, and the next command brings all of it
 //! back.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SETTINGS: [(&str, &str); 3] = [
 ];
 const PORT: u16 = 28_419;
 
-/// What a port answers to a request, or why not.
+/// A port's answer to a request, or the error.
 async fn fetched() -> String {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", PORT)).await?;
@@ -43,12 +43,9 @@ async fn a_project_that_idleness_took_down_says_so_and_comes_back_whole() {
     let answers = async || fetched().await.contains(" 404 ");
     stage.eventually("the port answers", Duration::from_secs(20), answers).await;
     stage
-        .eventually(
-            "the machine goes by \
-        itself",
-            Duration::from_secs(60),
-            async || stage.counts().await.0 == 0,
-        )
+        .eventually("the machine is deleted", Duration::from_secs(60), async || {
+            stage.counts().await.0 == 0
+        })
         .await;
     let asleep = fetched().await;
     assert!(
@@ -70,7 +67,7 @@ async fn a_project_that_idleness_took_down_says_so_and_comes_back_whole() {
     assert_eq!(running, ["plain", "web"]);
     stage.eventually("the port answers again", Duration::from_secs(20), answers).await;
     daemon.stop().await;
-    let told = fetched().await;
-    assert!(told.contains("ConnectionRefused"), "somebody listens without a daemon: {told}");
+    let output = fetched().await;
+    assert!(output.contains("ConnectionRefused"), "somebody listens without a daemon: {output}");
     stage.close().await;
 }

@@ -10,13 +10,13 @@ use crate::rig::{Daemon, Stage, pass_over};
 
 /// No new server starts, even when the cloud is asked again.
 async fn no_server_starts(stage: &Stage) {
-    stage.poke("faults", r#"{"kind": "not_started", "times": 9}"#).await;
+    stage.control().post("faults", r#"{"kind": "not_started", "times": 9}"#).await;
     let never = json!({
         "kind": "action_error",
         "times": 99,
         "match": {"path": "/v1/servers/*/actions/poweron"},
     });
-    stage.poke("faults", &never.to_string()).await;
+    stage.control().post("faults", &never.to_string()).await;
 }
 
 async fn cost(stage: &Stage) -> Value {
@@ -42,7 +42,7 @@ fn servers(bill: &Value, price: &str) -> Vec<(u64, u64, i64)> {
 }
 
 async fn equal_to_the_clouds(stage: &Stage, count: usize) {
-    let (own, theirs) = (cost(stage).await, stage.told_by_the_cloud("bill").await);
+    let (own, theirs) = (cost(stage).await, stage.control().get("bill").await);
     let theirs = theirs.as_object().unwrap().values().next().unwrap();
     assert_eq!(servers(&own, "cost"), servers(theirs, "net"), "{own}\n{theirs}");
     assert_eq!(servers(&own, "cost").len(), count, "{own}");
@@ -82,7 +82,8 @@ async fn a_price_that_could_not_be_read_is_read_again() {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     stage
-        .poke(
+        .control()
+        .post(
             "faults",
             r#"{"kind": "server_error", "times": 999, "match": {"path": "/v1/pricing"}}"#,
         )
@@ -90,7 +91,7 @@ async fn a_price_that_could_not_be_read_is_read_again() {
     stage.docker(&["ps"]).await.succeeded();
     let hourly = async || daemon.client().status().await.unwrap().machine.unwrap();
     assert_eq!(hourly().await.currency, None, "the price list cannot be read");
-    stage.end_faults().await;
+    stage.control().delete("faults").await;
     stage
         .eventually("it is read again", Duration::from_secs(60), async || {
             hourly().await.currency.is_some()

@@ -28,7 +28,7 @@ async fn pull_build_and_load_report_the_wait_for_the_machine() {
     destroy(&stage).await;
 
     // The classic builder, whose context is uploaded once the machine is there.
-    let context = stage.folder.path().join("context");
+    let context = stage.directory.path().join("context");
     std::fs::create_dir(&context).unwrap();
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
     std::fs::write(context.join("Dockerfile"), "FROM scratch\nCOPY busybox /busybox\n").unwrap();
@@ -40,7 +40,7 @@ async fn pull_build_and_load_report_the_wait_for_the_machine() {
     assert!(built.stdout.contains(WAITING), "{built}");
     assert!(built.stdout.contains(", usually "), "the usual time is known by now: {built}");
     assert!(built.stdout.contains("Successfully tagged tiny:latest"), "{built}");
-    let archive = stage.folder.path().join("tiny.tar").display().to_string();
+    let archive = stage.directory.path().join("tiny.tar").display().to_string();
     stage.docker(&["save", "-o", &archive, "tiny"]).await.succeeded();
     stage.docker(&["rmi", "tiny"]).await.succeeded();
     destroy(&stage).await;

@@ -1,5 +1,5 @@
-//! How many requests of the project's allowance a machine takes, by the cloud's own count and with
-//! actions that take as long as they really do: a project has 3,600 in an hour, for all who use it.
+//! How many requests of the project's limit a machine takes, counted by the cloud and with actions
+//! of realistic duration: a project has 3,600 in an hour, for all its clients.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::rig::{Stage, pass_over};
 
 const MOST_FOR_A_WAKE: u64 = 25;
 const MOST_FOR_A_DESTROY: u64 = 12;
-/// Heartbeats and looks that are watched while nothing happens.
+/// Heartbeats and queries are watched while nothing happens.
 const QUIET: u64 = 12;
 
 /// All requests since the start, and by route.
@@ -47,20 +47,14 @@ async fn a_wake_a_quiet_machine_and_a_destroy_cost_few_requests() {
         stage.docker(&["ps"]).await.succeeded();
         let settled = || stage.daemon_log().matches("the machine is settled").count() == wake;
         stage
-            .eventually(
-                "the host key is \
-            replaced",
-                Duration::from_secs(30),
-                async || settled(),
-            )
+            .eventually("the host key is replaced", Duration::from_secs(30), async || settled())
             .await;
         let woken = at_most(&stage, before, MOST_FOR_A_WAKE, what).await;
 
         let seen = daemon.client().status().await.unwrap();
         stage
             .eventually(
-                "the machine is told often that we \
-                live",
+                "the machine gets frequent heartbeats",
                 Duration::from_secs(60),
                 async || {
                     let report = daemon.client().status().await.unwrap();

@@ -1,4 +1,4 @@
-//! A server that is not started with its creation, or is seen off on its way up, is started or
+//! A server that is not started with its creation, or is seen off during its start, is started or
 //! waited for. It is paid for: another one would cost another hour.
 
 use super::billed;
@@ -7,7 +7,7 @@ use crate::rig::{Stage, pass_over};
 async fn wakes_with_one_server(fault: &str) {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
-    stage.poke("faults", &format!(r#"{{"kind": {fault}, "times": 1}}"#)).await;
+    stage.control().post("faults", &format!(r#"{{"kind": {fault}, "times": 1}}"#)).await;
     stage.docker(&["ps"]).await.succeeded();
     let log = stage.daemon_log();
     assert_eq!(billed(&stage).await.len(), 1, "{fault}: one server was made\n{log}");
@@ -17,16 +17,16 @@ async fn wakes_with_one_server(fault: &str) {
 }
 
 #[tokio::test]
-async fn a_server_whose_start_fails_in_the_cloud_is_started_by_us() {
+async fn a_server_that_the_cloud_fails_to_start_is_started_by_dockbridge() {
     wakes_with_one_server(r#""not_started""#).await;
 }
 
 #[tokio::test]
-async fn a_server_that_the_cloud_leaves_off_is_started_by_us() {
+async fn a_server_that_the_cloud_leaves_off_is_started_by_dockbridge() {
     wakes_with_one_server(r#""left_off""#).await;
 }
 
 #[tokio::test]
-async fn a_server_that_is_off_for_a_while_on_its_way_up_is_waited_for() {
+async fn a_server_that_is_off_for_a_while_during_its_start_is_waited_for() {
     wakes_with_one_server(r#""starts_late", "delay_ms": 4000"#).await;
 }

@@ -1,5 +1,5 @@
-//! What the cloud refuses to create: the ladder goes on to the next type or location, and nothing
-//! stays behind that was made for a refused one.
+//! Orders that the cloud refuses: the ladder continues with the next type or location, and nothing
+//! remains that was created for a refused one.
 
 use super::{billed, only_server};
 use crate::rig::{Stage, pass_over};
@@ -8,7 +8,7 @@ async fn wakes_after(faults: &[&str], expected: (&str, &str)) {
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
     for fault in faults {
-        stage.poke("faults", fault).await;
+        stage.control().post("faults", fault).await;
     }
     stage.docker(&["ps"]).await.succeeded();
     let (server_type, location) = only_server(&stage).await;
@@ -38,16 +38,16 @@ async fn a_type_that_was_withdrawn_is_passed_over() {
         r#"{"kind": "type_deprecated", "times": 9, "match": {"body": {"server_type": "cx23"}}}"#;
     let Some(stage) = Stage::new().await else { return pass_over() };
     let daemon = stage.start(&[]).await;
-    stage.poke("faults", withdrawn).await;
+    stage.control().post("faults", withdrawn).await;
     stage.docker(&["ps"]).await.succeeded();
     let (server_type, _) = only_server(&stage).await;
     assert_ne!(server_type, "cx23");
     let stages = daemon.client().status().await.unwrap().phases;
     let details: Vec<&str> = stages.iter().filter_map(|stage| stage.detail.as_deref()).collect();
-    let told = details.iter().any(|detail| {
+    let output = details.iter().any(|detail| {
         detail.contains(&server_type) && detail.contains("since cx23 is out of stock")
     });
-    assert!(told, "the user hears of the far dearer type: {details:?}");
+    assert!(output, "the user hears of the far dearer type: {details:?}");
     daemon.stop().await;
     stage.close().await;
 }

@@ -1,4 +1,4 @@
-//! What the engine asks of a hypervisor, seen by one that writes everything down.
+//! What the engine orders from a hypervisor, as a recording one sees it.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -8,12 +8,12 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::hypervisor::{self, Failure, Format, InboundRule, NewServer};
+use crate::hypervisor::{self, Event, Failure, Format, InboundRule, NewServer};
 use crate::options::{ContainerEngine, Pace};
-use crate::state::{Progress, Server, Volume};
+use crate::state::{Progress, Resource, Server, Volume};
 use crate::work::Late;
 
-/// Takes a moment for everything, fails what it is told to, and notices when two effects meet.
+/// Takes a moment for everything, fails on request, and panics when two effects overlap.
 #[derive(Default)]
 struct Recorder {
     done: Mutex<Vec<String>>,
@@ -25,12 +25,12 @@ impl Recorder {
     fn effect(&self, what: &'static str, subject: u64) -> hypervisor::Effect<'_> {
         async move {
             let other = self.busy.lock().unwrap().insert(subject, what);
-            assert_eq!(other, None, "{what} meets another effect on {subject}");
+            assert_eq!(other, None, "{what} overlaps another effect on {subject}");
             tokio::time::sleep(Duration::from_millis(5)).await;
             self.busy.lock().unwrap().remove(&subject);
             self.done.lock().unwrap().push(format!("{what} {subject}"));
             match self.fails.lock().unwrap().contains(&what) {
-                true => Err(Failure { what: what.to_owned(), cause: "told to".to_owned() }),
+                true => Err(Failure { what: what.to_owned(), cause: "by request".to_owned() }),
                 false => Ok(()),
             }
         }
@@ -99,8 +99,8 @@ impl Hypervisor for Recorder {
         self.effect("mount", volume)
     }
 
-    fn show_stranger(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
-        self.effect("show stranger", volume)
+    fn show_wrong_disk(&self, volume: u64, _: u64) -> hypervisor::Effect<'_> {
+        self.effect("show wrong disk", volume)
     }
 
     fn detach(&self, volume: u64) -> hypervisor::Effect<'_> {
@@ -127,19 +127,24 @@ impl Hypervisor for Recorder {
 const SERVER: Id = 10;
 const VOLUME: Id = 20;
 
-/// An engine with one made server that is off and one free volume.
+/// An engine with one created server that is off, and one free volume.
 fn engine() -> (Arc<Engine>, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let mut world = World::new(100);
     let project = world.projects.entry("p".to_owned()).or_default();
-    let server: Server = serde_json::from_value(json!({"id": SERVER, "name": "s", "status": "off", "created": "2026-10-01T00:00:00Z",
-        "server_type": 114, "location": 1, "image": 161_547_269, "ipv4": null, "ipv6": null, "labels": {}, "protected": false, "disk": 40,
-        "made": true, "user_data": null, "ssh_keys": [], "firewalls": {}}))
+    let server: Server = serde_json::from_value(json!({
+        "id": SERVER, "name": "s", "status": "off", "created": "2026-10-01T00:00:00Z",
+        "server_type": 114, "location": 1, "image": 161_547_269,
+        "ipv4": null, "ipv6": null, "labels": {}, "ssh_keys": [], "firewalls": {},
+        "disk": 40, "made": true, "protected": false, "user_data": null,
+    }))
     .unwrap();
-    let volume: Volume =
-        serde_json::from_value(json!({"id": VOLUME, "name": "v", "created": "2026-10-01T00:00:00Z", "location": 1, "size": 10,
-        "server": null, "format": null, "labels": {}, "protected": false, "available": true}))
-        .unwrap();
+    let volume: Volume = serde_json::from_value(json!({
+        "id": VOLUME, "name": "v", "created": "2026-10-01T00:00:00Z",
+        "location": 1, "size": 10, "server": null, "format": null,
+        "labels": {}, "protected": false, "available": true,
+    }))
+    .unwrap();
     project.servers.insert(SERVER, server);
     project.volumes.insert(VOLUME, volume);
     (
@@ -167,7 +172,7 @@ fn chain(engine: &Engine, works: Vec<Work>) -> Chain {
         project: "p".to_owned(),
         steps,
         holds: vec![Resource::Server(SERVER)],
-        mishap: Mishap::None,
+        chain_fault: ChainFault::None,
     }
 }
 
@@ -178,7 +183,7 @@ fn status(engine: &Engine) -> ServerStatus {
 #[tokio::test(start_paused = true)]
 async fn a_late_device_appears_after_the_action_has_succeeded() {
     let (engine, recorder) = engine();
-    let late = Some(Late { by: Duration::from_secs(5), stranger: false });
+    let late = Some(Late { by: Duration::from_secs(5), wrong_disk: false });
     let attach = chain(
         &engine,
         vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }],
@@ -193,7 +198,7 @@ async fn a_late_device_appears_after_the_action_has_succeeded() {
 #[tokio::test(start_paused = true)]
 async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
     let (engine, recorder) = engine();
-    let late = Some(Late { by: Duration::from_secs(5), stranger: false });
+    let late = Some(Late { by: Duration::from_secs(5), wrong_disk: false });
     let works = vec![
         Work::Attach { volume: VOLUME, server: SERVER, late, automount: false },
         Work::Detach(VOLUME),
@@ -206,7 +211,7 @@ async fn a_late_device_never_appears_on_a_server_that_lost_the_volume() {
 #[tokio::test(start_paused = true)]
 async fn another_disk_stands_under_the_name_until_the_device_comes() {
     let (engine, recorder) = engine();
-    let late = Some(Late { by: Duration::from_secs(5), stranger: true });
+    let late = Some(Late { by: Duration::from_secs(5), wrong_disk: true });
     engine
         .clone()
         .run(chain(
@@ -214,9 +219,9 @@ async fn another_disk_stands_under_the_name_until_the_device_comes() {
             vec![Work::Attach { volume: VOLUME, server: SERVER, late, automount: false }],
         ))
         .await;
-    assert_eq!(recorder.done(), ["show stranger 20"]);
+    assert_eq!(recorder.done(), ["show wrong disk 20"]);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert_eq!(recorder.done(), ["show stranger 20", "attach 20"]);
+    assert_eq!(recorder.done(), ["show wrong disk 20", "attach 20"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,7 +248,10 @@ async fn an_attachment_that_is_to_fail_leaves_the_server_running() {
         Work::Start(SERVER),
         Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false },
     ];
-    engine.clone().run(Chain { mishap: Mishap::Attachments, ..chain(&engine, works) }).await;
+    engine
+        .clone()
+        .run(Chain { chain_fault: ChainFault::Attachments, ..chain(&engine, works) })
+        .await;
     assert_eq!(
         (recorder.done(), status(&engine)),
         (vec!["start 10".to_owned()], ServerStatus::Running)
@@ -255,7 +263,7 @@ async fn an_attachment_that_is_to_fail_leaves_the_server_running() {
 async fn an_action_that_hangs_is_done_in_the_end() {
     let (engine, recorder) = engine();
     let chain = Chain {
-        mishap: Mishap::Hangs(Duration::from_secs(60)),
+        chain_fault: ChainFault::Hangs(Duration::from_secs(60)),
         ..chain(&engine, vec![Work::Start(SERVER)])
     };
     let action = chain.steps[0].action.unwrap();
@@ -267,15 +275,15 @@ async fn an_action_that_hangs_is_done_in_the_end() {
     assert_eq!((progress(), recorder.done()), (Progress::Success, vec!["start 10".to_owned()]));
 }
 
-/// What becomes of a creation with this mishap: how its actions ended, what was done, the status.
-async fn created(mishap: Mishap) -> (Vec<Progress>, Vec<String>, ServerStatus) {
+/// Result of a creation with this fault: how its actions ended, what was done, the status.
+async fn created(chain_fault: ChainFault) -> (Vec<Progress>, Vec<String>, ServerStatus) {
     let (engine, recorder) = engine();
     let works = vec![
         Work::CreateServer { server: SERVER, start_follows: true },
         Work::Start(SERVER),
         Work::Attach { volume: VOLUME, server: SERVER, late: None, automount: false },
     ];
-    let chain = Chain { mishap, ..chain(&engine, works) };
+    let chain = Chain { chain_fault, ..chain(&engine, works) };
     let actions: Vec<Id> = chain.steps.iter().filter_map(|s| s.action).collect();
     engine.clone().run(chain).await;
     let ends = actions
@@ -286,11 +294,13 @@ async fn created(mishap: Mishap) -> (Vec<Progress>, Vec<String>, ServerStatus) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_whose_start_fails_or_is_left_out_stays_off_with_its_volume() {
+async fn a_server_that_does_not_start_stays_off_with_its_volume() {
     let unknown = Progress::Error(ActionError::new("unknown_error", "Unknown Error"));
-    for (mishap, start) in [(Mishap::NotStarted, unknown), (Mishap::LeftOff, Progress::Success)] {
-        let (ends, done, status) = created(mishap).await;
-        assert_eq!(ends, [Progress::Success, start, Progress::Success], "{mishap:?}");
+    for (chain_fault, start) in
+        [(ChainFault::NotStarted, unknown), (ChainFault::LeftOff, Progress::Success)]
+    {
+        let (ends, done, status) = created(chain_fault).await;
+        assert_eq!(ends, [Progress::Success, start, Progress::Success], "{chain_fault:?}");
         assert_eq!(
             (done, status),
             (
@@ -306,8 +316,10 @@ async fn a_server_that_starts_late_is_off_before_its_creation_ends_and_before_it
     let (engine, _) = engine();
     let works =
         vec![Work::CreateServer { server: SERVER, start_follows: true }, Work::Start(SERVER)];
-    let chain =
-        Chain { mishap: Mishap::StartsLate(Duration::from_secs(20)), ..chain(&engine, works) };
+    let chain = Chain {
+        chain_fault: ChainFault::StartsLate(Duration::from_secs(20)),
+        ..chain(&engine, works)
+    };
     let (create, start) = (chain.steps[0].action.unwrap(), chain.steps[1].action.unwrap());
     engine.with_server(SERVER, |s| s.status = ServerStatus::Initializing);
     let seen = || {
@@ -354,7 +366,7 @@ async fn a_failed_effect_fails_its_action_and_those_behind_it() {
     engine.clone().run(works).await;
     assert_eq!(recorder.done(), ["start 10"]);
     assert_eq!(status(&engine), ServerStatus::Off);
-    let failed = ActionError::failed("start: told to");
+    let failed = ActionError::failed("start: by request");
     for id in actions {
         assert_eq!(
             engine.world().projects["p"].actions[&id].progress,
@@ -372,7 +384,7 @@ async fn a_system_that_ignores_the_power_button_is_rebooted_by_the_plug() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_whose_disk_was_never_made_gets_it_at_its_start() {
+async fn a_server_without_a_disk_gets_it_at_its_start() {
     let (engine, recorder) = engine();
     recorder.fails.lock().unwrap().push("create");
     engine

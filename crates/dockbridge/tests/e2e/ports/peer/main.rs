@@ -1,18 +1,25 @@
-//! What runs in the containers of these tests, made by them with `rustc`: on port 7 it gives back
-//! what it gets, connection or datagram; on port 9 it sends without end; on port 13 it greets and
-//! ends.
+//! Runs in the containers of these tests, which build it with `rustc`: on port 7 it echoes
+//! connections and datagrams; on port 9 it sends forever; on port 13 it greets and closes.
 
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
 
 fn serve(port: u16, work: fn(TcpStream)) {
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).or_else(|_| TcpListener::bind(("0.0.0.0", port))).unwrap();
-    thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || work(stream)))));
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))
+        .or_else(|_| TcpListener::bind(("0.0.0.0", port)))
+        .unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || work(stream));
+        }
+    });
 }
 
 fn main() {
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 7)).or_else(|_| UdpSocket::bind(("0.0.0.0", 7))).unwrap();
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 7))
+        .or_else(|_| UdpSocket::bind(("0.0.0.0", 7)))
+        .unwrap();
     serve(7, |mut stream| {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = stream.read(&mut buffer) {

@@ -1,5 +1,5 @@
-//! What was acknowledged as written, and whether it is there: as a container reads it, and as it
-//! stands on the volume when no machine is there any more.
+//! Data that was acknowledged as written, and whether it is there: as a container reads it, and on
+//! the volume when no machine exists any more.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,8 +8,8 @@ use tokio::process::Command;
 
 use crate::rig::{Stage, run};
 
-/// Where docker keeps the named volume on the disk.
-const FOLDER: &str = "/docker/volumes/keep/_data";
+/// Path of docker's named volume on the disk.
+const DIRECTORY: &str = "/docker/volumes/keep/_data";
 
 /// Numbered files, each with a line of its own.
 #[derive(Debug, Default)]
@@ -19,8 +19,8 @@ pub struct Written {
 }
 
 impl Written {
-    /// Has a container write the next file and bring it to the disk. What docker reports as done is
-    /// done.
+    /// Makes a container write the next file and sync it. Once docker reports success, the data
+    /// must survive.
     pub async fn write(&mut self, stage: &Stage, seed: u64) -> bool {
         self.tried += 1;
         let (number, line) = (self.tried, format!("{} of {seed}", self.tried));
@@ -33,7 +33,7 @@ impl Written {
         ran.status.success()
     }
 
-    /// Fails if something is missing in what a container reads; false if none can read now.
+    /// Fails if a container cannot see all data; false if none can read now.
     pub async fn is_read(&self, stage: &Stage) -> bool {
         let script = "for file in /keep/*; do [ -f \"$file\" ] && cat \"$file\"; done; true";
         let ran =
@@ -45,7 +45,7 @@ impl Written {
         true
     }
 
-    /// Looks into a copy of the disk, repaired as a machine would repair it at its start.
+    /// Examines a copy of the disk, repaired like a machine does at its start.
     pub async fn is_on(&self, image: &Path) {
         let copy = image.with_extension("copy");
         tool("cp", &["--sparse=always", "--reflink=auto", path(image), path(&copy)]).await;
@@ -54,15 +54,14 @@ impl Written {
         let repaired = run(repair, "").await;
         assert!(
             repaired.status.code().is_some_and(|code| code <= 1),
-            "the file system cannot be \
-            repaired by itself: {repaired}"
+            "the file system cannot be repaired by itself: {repaired}"
         );
         let questions: String =
-            self.acknowledged.keys().map(|number| format!("cat {FOLDER}/{number}\n")).collect();
+            self.acknowledged.keys().map(|number| format!("cat {DIRECTORY}/{number}\n")).collect();
         let mut look = Command::new("debugfs");
         look.args(["-f", "-", path(&copy)]);
-        let told = run(look, &questions).await;
-        self.is_all_in(&told.succeeded().stdout, "on the volume");
+        let output = run(look, &questions).await;
+        self.is_all_in(&output.succeeded().stdout, "on the volume");
         std::fs::remove_file(&copy).unwrap();
     }
 

@@ -1,4 +1,4 @@
-//! What a seed draws: the faults of one run, and when they come.
+//! What a seed draws: the faults of one run, and their moments.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,28 +12,28 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub struct Run {
     pub seed: u64,
-    /// There is nothing in the project when it begins, not even a volume.
+    /// The project is empty at its begin, without even a volume.
     pub is_cold: bool,
     pub wake: Vec<Fault>,
     pub work: Vec<Fault>,
     pub end: Vec<Fault>,
-    /// The machine is destroyed by a person, or else because nobody uses it.
+    /// Whether the user destroys the machine; otherwise idleness does.
     pub by_command: bool,
 }
 
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// An order to the local cloud.
+    /// A fault to inject into the local cloud.
     Order(Value),
-    /// Something is struck so long after a phase has begun.
+    /// A strike this long after a phase has begun.
     Strike(Duration, Strike),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strike {
-    /// Killed, and started anew as a service manager would.
+    /// Killed, and restarted like a service manager does.
     Daemon,
-    /// All of the agent on the machine.
+    /// All agent processes on the machine.
     Agent,
     /// The process that holds the lease.
     Resident,
@@ -41,15 +41,15 @@ pub enum Strike {
     Containerd,
     /// The service and all logins.
     Sshd,
-    /// The machine's power, with all that was not written to the volume.
+    /// The machine's power, with all data that was not written to the volume.
     Power,
-    /// The whole machine, as a hypervisor that dies.
+    /// The whole machine, as when a hypervisor dies.
     Machine,
     /// The server, in the cloud's console.
     Server,
     /// The login key, in the console.
     LoginKey,
-    /// The network for so long.
+    /// The network for this long.
     Network(Duration),
 }
 
@@ -76,24 +76,43 @@ fn waking(rng: &mut StdRng) -> Fault {
         1 => json!({"kind": "unavailable_503", "times": rng.random_range(1..=30)}),
         2 => json!({"kind": "server_error", "times": rng.random_range(1..=2)}),
         3 => {
-            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}})
+            json!({
+                "kind": "lost_reply",
+                "times": rng.random_range(1..=3),
+                "match": {"method": "POST"},
+            })
         }
         4 => json!({"kind": "lost_reply", "times": rng.random_range(1..=4)}),
         5 => json!({"kind": "locked", "times": rng.random_range(1..=3)}),
         6 => json!({"kind": "stock_out", "times": rng.random_range(1..=4)}),
         7 => json!({"kind": "unsupported_location", "times": rng.random_range(1..=2)}),
         8 => {
-            json!({"kind": "action_error", "match": {"path": *["/v1/servers", "/v1/volumes"].choose(rng).unwrap()}})
+            json!({
+                "kind": "action_error",
+                "match": {"path": *["/v1/servers", "/v1/volumes"].choose(rng).unwrap()},
+            })
         }
         9 => json!({"kind": "attach_error", "times": rng.random_range(1..=2)}),
         10 => {
-            json!({"kind": "action_hang", "delay_ms": slow(rng, 12_000), "match": {"method": "POST", "path": "/v1/servers"}})
+            json!({
+                "kind": "action_hang",
+                "delay_ms": slow(rng, 12_000),
+                "match": {"method": "POST", "path": "/v1/servers"},
+            })
         }
         11 => {
-            json!({"kind": "slow_attach", "delay_ms": slow(rng, 12_000), "match": {"path": "/v1/servers"}})
+            json!({
+                "kind": "slow_attach",
+                "delay_ms": slow(rng, 12_000),
+                "match": {"path": "/v1/servers"},
+            })
         }
         _ => {
-            json!({"kind": "wrong_device", "delay_ms": slow(rng, 8_000), "match": {"path": "/v1/servers"}})
+            json!({
+                "kind": "wrong_device",
+                "delay_ms": slow(rng, 8_000),
+                "match": {"path": "/v1/servers"},
+            })
         }
     };
     Fault::Order(order)
@@ -103,7 +122,7 @@ fn working(rng: &mut StdRng) -> Fault {
     if rng.random_ratio(4, 5) {
         return strike(rng, 4_000);
     }
-    // Nobody needs the cloud while a machine works; what comes back from a strike does.
+    // A running machine does not need the cloud; its recovery from a strike does.
     Fault::Order(json!({"kind": "unavailable_503", "times": rng.random_range(4..=40)}))
 }
 
@@ -115,18 +134,34 @@ fn ending(rng: &mut StdRng) -> Fault {
         0 => json!({"kind": "rate_limit", "times": rng.random_range(1..=6)}),
         1 => json!({"kind": "unavailable_503", "times": rng.random_range(1..=40)}),
         2 => {
-            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "DELETE"}})
+            json!({
+                "kind": "lost_reply",
+                "times": rng.random_range(1..=3),
+                "match": {"method": "DELETE"},
+            })
         }
         3 => {
-            json!({"kind": "lost_reply", "times": rng.random_range(1..=3), "match": {"method": "POST"}})
+            json!({
+                "kind": "lost_reply",
+                "times": rng.random_range(1..=3),
+                "match": {"method": "POST"},
+            })
         }
         4 => json!({"kind": "locked", "times": rng.random_range(1..=3)}),
         5 => json!({"kind": "action_error", "match": {"path": "/v1/volumes"}}),
         6 => {
-            json!({"kind": "action_error", "times": rng.random_range(1..=2), "match": {"method": "DELETE", "path": "/v1/servers"}})
+            json!({
+                "kind": "action_error",
+                "times": rng.random_range(1..=2),
+                "match": {"method": "DELETE", "path": "/v1/servers"},
+            })
         }
         _ => {
-            json!({"kind": "action_hang", "delay_ms": rng.random_range(500..=8_000), "match": {"method": "DELETE", "path": "/v1/servers"}})
+            json!({
+                "kind": "action_hang",
+                "delay_ms": rng.random_range(500..=8_000),
+                "match": {"method": "DELETE", "path": "/v1/servers"},
+            })
         }
     };
     Fault::Order(order)
@@ -138,7 +173,7 @@ fn strike(rng: &mut StdRng, within_ms: u64) -> Fault {
         Sshd,
     };
     let cut = Network(Duration::from_millis(rng.random_range(500..=9_000)));
-    // The daemon, which has the most to lose, is struck more often than others.
+    // The daemon, which has the most to lose, is struck more often.
     let targets = [
         Daemon, Daemon, Daemon, Agent, Resident, Dockerd, Containerd, Sshd, Power, Machine, Server,
         LoginKey, cut,
@@ -151,19 +186,19 @@ fn strike(rng: &mut StdRng, within_ms: u64) -> Fault {
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |faults: &[Fault]| {
+        let output = |faults: &[Fault]| {
             faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
         let (begins, ends) = (
             if self.is_cold { "from nothing" } else { "with data" },
-            if self.by_command { "by a person" } else { "idle" },
+            if self.by_command { "by the user" } else { "idle" },
         );
         write!(
             f,
             "{begins}; waking: {}; working: {}; ending ({ends}): {}",
-            told(&self.wake),
-            told(&self.work),
-            told(&self.end)
+            output(&self.wake),
+            output(&self.work),
+            output(&self.end)
         )
     }
 }
@@ -187,9 +222,9 @@ impl fmt::Display for Fault {
 
 #[test]
 fn a_seed_draws_the_same_run_each_time_and_all_kinds_of_faults_are_drawn() {
-    let told = |seed| Run::drawn(seed).to_string();
-    assert!((0..50).all(|seed| told(seed) == told(seed)));
-    let all: String = (0..400).map(told).collect();
+    let output = |seed| Run::drawn(seed).to_string();
+    assert!((0..50).all(|seed| output(seed) == output(seed)));
+    let all: String = (0..400).map(output).collect();
     for kind in [
         "rate_limit",
         "unavailable_503",
@@ -216,7 +251,7 @@ fn a_seed_draws_the_same_run_each_time_and_all_kinds_of_faults_are_drawn() {
         "Network",
         "from nothing",
         "with data",
-        "by a person",
+        "by the user",
         "idle",
     ] {
         assert!(all.contains(kind), "{kind}");

@@ -1,4 +1,4 @@
-//! Carries out what was drawn. What is not there at its moment is missed.
+//! Carries out what was drawn. A strike whose target does not exist at its moment misses.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use super::super::recovery::is_resident;
 use super::draw::{Fault, Strike};
 use crate::rig::{Daemon, Stage, run};
 
-/// A service manager does not start a service anew at once (systemd.service(5), `RestartSec=`, is
-/// 100 ms; people set more).
+/// A service manager does not restart a service at once (systemd.service(5): `RestartSec=` is 100
+/// ms; users set more).
 const RESTART_AFTER: Duration = Duration::from_millis(500);
-/// What is done by hand is not done again for longer.
+/// A manual action is not repeated for longer.
 const BY_HAND: Duration = Duration::from_secs(4);
 
-/// The daemon with the settings by which it is started anew.
+/// The daemon, with the settings for its restarts.
 pub struct Service<'a> {
     pub stage: &'a Stage,
     pub settings: &'a [(&'a str, &'a str)],
@@ -48,13 +48,15 @@ impl<'a> Service<'a> {
     }
 }
 
-/// Orders what the cloud is to do, and strikes when it is time. How many hit something.
+/// Injects the cloud's faults, and strikes in time. Returns how many hit something.
 pub async fn carry_out(faults: &[Fault], service: &Service<'_>) -> u32 {
     let begun = Instant::now();
     let mut strikes = Vec::new();
     for fault in faults {
         match fault {
-            Fault::Order(order) => service.stage.poke("faults", &order.to_string()).await,
+            Fault::Order(order) => {
+                service.stage.control().post("faults", &order.to_string()).await;
+            }
             Fault::Strike(after, what) => strikes.push((*after, *what)),
         }
     }
@@ -64,8 +66,7 @@ pub async fn carry_out(faults: &[Fault], service: &Service<'_>) -> u32 {
         sleep_until(begun + after).await;
         let has_hit = strike(what, service).await;
         eprintln!(
-            "    {:5.1} s: \
-            {what:?}{}",
+            "    {:5.1} s: {what:?}{}",
             begun.elapsed().as_secs_f64(),
             if has_hit { "" } else { " is not there" }
         );
@@ -125,7 +126,7 @@ fn killed(processes: &[Pid]) -> bool {
     !processes.is_empty()
 }
 
-/// It may be gone by now.
+/// It may not exist any more.
 async fn power_cut(stage: &Stage, server: u64) -> bool {
     let endpoint = stage.cloud.endpoint();
     let mut command = Command::new("curl");
@@ -137,7 +138,7 @@ async fn power_cut(stage: &Stage, server: u64) -> bool {
     run(command, "").await.status.success()
 }
 
-/// The process of this host that a machine is.
+/// The machine's process on this host.
 fn hypervisors(server: u64) -> Vec<Pid> {
     let name = format!("-{server}");
     let is_it = |process: &i32| {

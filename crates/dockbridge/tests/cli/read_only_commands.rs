@@ -1,8 +1,8 @@
-//! A command that looks makes nothing: neither files of ours nor anything in the cloud project.
+//! A command that only looks creates nothing: neither files nor resources in the cloud project.
 
 use crate::rig::Desk;
 
-/// Every command that shows something or takes something away.
+/// Every command that shows or removes something.
 const COMMANDS: &[&[&str]] = &[
     &["status"],
     &["status", "--json"],
@@ -48,9 +48,9 @@ async fn who_looks_from_a_fresh_home_sees_nothing_of_others() {
     let others =
         machine::Identity { profile: machine::Profile::default(), owner: machine::Owner::random() };
     desk.make_server(&others.name(), others.labels("machine"), Vec::new(), true).await;
-    desk.dockbridge(&["server", "list"]).await.succeeded().said(&["There is no server."]);
-    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["There is no server."]);
-    desk.dockbridge(&["sweep"]).await.succeeded().said(&["Nothing is left over."]);
+    desk.dockbridge(&["server", "list"]).await.succeeded().said(&["No server exists."]);
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["No server exists."]);
+    desk.dockbridge(&["sweep"]).await.succeeded().said(&["No orphans found."]);
     let left = desk.inventory().await;
     assert!(left.iter().any(|name| name.starts_with("server ")), "{left:?}");
 }

@@ -1,4 +1,5 @@
-//! Profiles and homes do not change each other: token, endpoint and docker context belong to one.
+//! Profiles and homes do not change each other: each has its own token, endpoint and docker
+//! context.
 
 use local_cloud::{Access, Cloud, Options, Token};
 
@@ -6,7 +7,7 @@ use crate::rig::{Desk, TOKEN, has_docker, mode};
 
 const OTHER: &str = "other-0123456789abcdef0123456789abcdef0123456789abcdef0123456789";
 
-/// A file in the configuration folder.
+/// A file in the configuration directory.
 fn kept(desk: &Desk, name: &str) -> String {
     std::fs::read_to_string(desk.path("home/config").join(name)).unwrap()
 }
@@ -52,16 +53,16 @@ async fn a_profile_s_token_goes_to_its_own_cloud_and_leaves_the_other_profiles_a
     );
     assert_eq!(mode(&desk.path("home/config/profiles/m/token")), 0o600);
 
-    // From now on nothing in the environment says where a token belongs.
+    // From now on the environment does not say where a token belongs.
     desk.unset("HCLOUD_ENDPOINT");
-    let shown = |told: String| format!("endpoint: {told}");
+    let shown = |expected: String| format!("endpoint: {expected}");
     for (profile, endpoint) in [("default", first), ("m", other.endpoint())] {
         let list = desk.dockbridge(&["--profile", profile, "server", "list"]).await;
-        list.succeeded().said(&["There is no server."]);
+        list.succeeded().said(&["No server exists."]);
         let config = desk.dockbridge(&["--profile", profile, "config", "show"]).await;
-        config.succeeded().said(&[&shown(endpoint), "# api_token: kept by init, not shown"]);
+        config.succeeded().said(&[&shown(endpoint), "# api_token: saved by init, not shown"]);
     }
-    // Once more, for the one: the other stays as it is.
+    // The same again for one profile: the other stays unchanged.
     let again = ["--profile", "m", "init", "--token-stdin", "--no-context"];
     desk.dockbridge_with_input(&again, OTHER).await.succeeded();
     assert_eq!(kept(&desk, "profiles/m/endpoint").trim(), other.endpoint());
@@ -75,7 +76,7 @@ async fn a_profile_without_a_token_of_its_own_uses_the_default_one_s_with_its_en
     desk.dockbridge_with_input(&["init", "--token-stdin", "--no-context"], TOKEN).await.succeeded();
     desk.unset("HCLOUD_ENDPOINT");
     let list = ["--profile", "m", "server", "list"];
-    desk.dockbridge(&list).await.succeeded().said(&["There is no server."]);
+    desk.dockbridge(&list).await.succeeded().said(&["No server exists."]);
 }
 
 #[tokio::test]
@@ -87,14 +88,14 @@ async fn an_endpoint_that_the_token_was_not_checked_with_is_not_used_and_said() 
     desk.unset("HCLOUD_ENDPOINT").settings("hetzner: {endpoint: 'http://127.0.0.1:1/v1'}\n");
     let ran = desk.dockbridge(&["init", "--yes", "--no-context"]).await;
     ran.succeeded();
-    let told = format!("checked with {endpoint}; `dockbridge init` again changes both");
-    assert!(ran.stderr.contains(&told), "{ran}");
+    let expected = format!("checked with {endpoint}; run `dockbridge init` again to change both");
+    assert!(ran.stderr.contains(&expected), "{ran}");
 }
 
 #[tokio::test]
 async fn a_docker_context_of_another_home_is_left_alone() {
     if !has_docker() {
-        return eprintln!("passed over: no docker client");
+        return testkit::passed_over!("no docker client");
     }
     let mut desk = Desk::new().await;
     let [first, second] = ["home", "second"]
@@ -103,11 +104,12 @@ async fn a_docker_context_of_another_home_is_left_alone() {
     let second_home = desk.path("second").display().to_string();
     desk.set("DOCKBRIDGE_HOME", &second_home);
     let ran = desk.dockbridge(&["init", "--yes"]).await;
-    let told = format!(
-        "Docker context \"dockbridge\" leads to {first}, which is not this profile: \
-        it stays"
+    let expected = format!(
+        "Docker context \"dockbridge\" points to {first}, which is not this profile's socket; it \
+         stays"
     );
-    ran.succeeded().said(&[&told, "`dockbridge init --yes --context dockbridge-2` makes another"]);
+    ran.succeeded()
+        .said(&[&expected, "`dockbridge init --yes --context dockbridge-2` creates another"]);
     ran.said(&[&format!("export DOCKER_HOST={second}")]);
     desk.dockbridge(&["init", "--yes", "--context", "dockbridge-2"]).await.succeeded();
     for (name, host) in [("dockbridge", &first), ("dockbridge-2", &second)] {
@@ -118,7 +120,7 @@ async fn a_docker_context_of_another_home_is_left_alone() {
     // This home's own context follows its socket.
     let moved = desk.path("moved.sock");
     let init = ["--socket", moved.to_str().unwrap(), "init", "--yes", "--context", "dockbridge-2"];
-    desk.dockbridge(&init).await.succeeded().said(&["leads here"]);
+    desk.dockbridge(&init).await.succeeded().said(&["points to this profile"]);
     let format = ["context", "inspect", "dockbridge-2", "--format", "{{.Endpoints.docker.Host}}"];
     let ran = desk.docker(&format).await.unwrap();
     assert_eq!(ran.stdout.trim(), format!("unix://{}", moved.display()));

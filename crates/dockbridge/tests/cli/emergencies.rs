@@ -1,4 +1,5 @@
-//! What stops or shows works whatever else is broken: settings, a full disk, no daemon.
+//! Commands that stop or show something work whatever else is broken: settings, a full disk, no
+//! daemon.
 
 use std::process::{Command, Stdio};
 
@@ -27,15 +28,15 @@ async fn the_brakes_work_with_broken_settings() {
         for command in [&["why"][..], &["unpin"], &["cost"], &["sweep"], &["server", "list"]] {
             desk.dockbridge(command).await.succeeded();
         }
-        desk.dockbridge(&["stop"]).await.succeeded().said(&["The daemon has ended."]);
+        desk.dockbridge(&["stop"]).await.succeeded().said(&["Stopped the daemon."]);
         drop(daemon);
 
-        // Without a daemon, the cloud is asked.
+        // Without a daemon, the command asks the cloud.
         let identity = desk.identity("default");
         desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
-        desk.dockbridge(&["status"]).await.failed(3, &["there is a machine all the same"]);
+        desk.dockbridge(&["status"]).await.failed(3, &["a machine exists all the same"]);
         let destroyed = desk.dockbridge(&["server", "destroy"]).await;
-        destroyed.succeeded().said(&["The server is gone"]);
+        destroyed.succeeded().said(&["Deleted the server"]);
         desk.nothing_was_created().await;
     }
 }
@@ -46,7 +47,7 @@ async fn a_machine_can_be_destroyed_though_its_login_key_is_unusable() {
     let identity = desk.identity("default");
     std::fs::write(desk.path("home/config/ssh_ed25519"), "not a key").unwrap();
     desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
-    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone"]);
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["Deleted the server"]);
     desk.nothing_was_created().await;
 }
 
@@ -55,7 +56,7 @@ async fn a_machine_is_destroyed_without_a_daemon_whichever_brake_is_pulled() {
     let desk = Desk::new().await;
     let identity = desk.identity("default");
     for brake in [&["stop", "--destroy"][..], &["server", "destroy"], &["sweep", "--yes"]] {
-        // It has no volume, which makes it an orphan for `sweep` as well.
+        // It has no volume, so it is an orphan for `sweep` as well.
         desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
         desk.dockbridge(brake).await.succeeded();
         desk.nothing_was_created().await;
@@ -66,9 +67,9 @@ async fn a_machine_is_destroyed_without_a_daemon_whichever_brake_is_pulled() {
 async fn docker_s_errors_name_commands_for_their_profile() {
     let mut desk = Desk::new().await;
     if !crate::rig::has_docker() {
-        return eprintln!("passed over: no docker client");
+        return testkit::passed_over!("no docker client");
     }
-    // A daemon starts with it, and learns that it may only read when it makes something.
+    // A daemon starts with it, and learns that it can only read when it creates something.
     desk.set("HCLOUD_TOKEN", crate::rig::READ_ONLY).set("DOCKBRIDGE_PROFILE", "m");
     let socket = desk.socket();
     let mut command = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
@@ -93,7 +94,7 @@ async fn the_end_of_the_terminal_ends_the_daemon_in_order() {
     signal(&daemon.child, rustix::process::Signal::HUP);
     let limit = std::time::Duration::from_secs(20);
     let ended = tokio::time::timeout(limit, daemon.child.wait()).await.expect("it ends").unwrap();
-    assert!(ended.success(), "{ended}: {}", daemon.said());
+    assert!(ended.success(), "{ended}: {}", daemon.output());
     for name in ["docker.sock", "docker.sock.control"] {
         let path = desk.path("home/run/default").join(name);
         assert!(!path.exists(), "{} was left behind", path.display());
@@ -112,14 +113,11 @@ async fn output_that_cannot_be_written_is_a_failure() {
         // `output` would replace the full device.
         command.args(arguments).stdout(full).stderr(Stdio::piped());
         let output = command.spawn().unwrap().wait_with_output().await.unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        let expected = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {expected}");
         assert!(
-            told.contains(
-                "standard output cannot be written: No space left on \
-            device"
-            ),
-            "{told}"
+            expected.contains("cannot write standard output: No space left on device"),
+            "{expected}"
         );
     }
     daemon.stop().await;
@@ -129,7 +127,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
 struct FullDisk(std::path::PathBuf);
 
 impl FullDisk {
-    /// `None`, with the reason said, where none can be mounted.
+    /// `None` if it cannot be mounted; the test then passes over.
     fn at(path: std::path::PathBuf) -> Option<Self> {
         std::fs::create_dir_all(&path).unwrap();
         let mut mount = Command::new("mount");
@@ -137,7 +135,7 @@ impl FullDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(path)),
             other => {
-                eprintln!("passed over: no file system can be mounted here: {other:?}");
+                testkit::passed_over!("no file system can be mounted here: {other:?}");
                 None
             }
         }
@@ -162,45 +160,45 @@ async fn a_full_disk_is_named_at_the_start_and_keeps_no_machine_alive() {
     desk.dockbridge(&["init", "--yes", "--no-context"]).await.succeeded();
     let Some(disk) = FullDisk::at(desk.path("home/state")) else { return };
     disk.fill();
-    let told = ["state/default", "cannot be written", "Hint: the disk is full: free some space"];
-    desk.dockbridge(&["start", "--detach"]).await.failed(1, &told);
+    let expected = ["state/default", "cannot write", "Hint: the disk is full: free some space"];
+    desk.dockbridge(&["start", "--detach"]).await.failed(1, &expected);
     let identity = desk.identity("default");
     desk.make_server(&identity.name(), identity.labels("machine"), Vec::new(), true).await;
-    desk.dockbridge(&["status"]).await.failed(3, &["there is a machine all the same"]);
+    desk.dockbridge(&["status"]).await.failed(3, &["a machine exists all the same"]);
     desk.dockbridge(&["sweep"]).await.succeeded();
-    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["The server is gone"]);
+    desk.dockbridge(&["server", "destroy"]).await.succeeded().said(&["Deleted the server"]);
     desk.nothing_was_created().await;
 }
 
 #[tokio::test]
 async fn hints_are_commands_that_mean_the_profile_that_was_typed() {
     let mut desk = Desk::new().await;
-    let told = ["Hint: start it with `dockbridge --profile m start`"];
-    desk.dockbridge(&["--profile", "m", "status"]).await.failed(3, &told);
+    let expected = ["Hint: start it with `dockbridge --profile m start`"];
+    desk.dockbridge(&["--profile", "m", "status"]).await.failed(3, &expected);
     let config = desk.path("my settings.yaml");
     std::fs::write(&config, "").unwrap();
     let config = config.to_str().unwrap();
-    let told = format!("Hint: start it with `dockbridge --config '{config}' start`");
-    desk.dockbridge(&["--config", config, "stop"]).await.failed(3, &[&told]);
+    let expected = format!("Hint: start it with `dockbridge --config '{config}' start`");
+    desk.dockbridge(&["--config", config, "stop"]).await.failed(3, &[&expected]);
     desk.set("DOCKBRIDGE_PROFILE", "m");
-    let told = ["Hint: start it with `dockbridge start`"];
-    desk.dockbridge(&["status"]).await.failed(3, &told);
+    let expected = ["Hint: start it with `dockbridge start`"];
+    desk.dockbridge(&["status"]).await.failed(3, &expected);
     desk.unset("DOCKBRIDGE_PROFILE");
     let ran = desk.dockbridge(&["--profile", "m", "init", "--yes", "--no-context"]).await;
     ran.succeeded().said(&["Next: `dockbridge --profile m start`"]);
 }
 
 #[tokio::test]
-async fn a_socket_path_that_is_too_long_is_told_in_numbers() {
+async fn a_socket_path_that_is_too_long_is_reported_with_its_length() {
     let desk = Desk::new().await;
     let base = desk.path("").as_os_str().len();
     for length in [100, 107, 108, 200] {
         let path = desk.path(&"s".repeat(length - base));
-        let told = [
+        let expected = [
             &format!("has {length} bytes, and 99 are the most: the system allows 107")[..],
             "Hint: choose a shorter path with `--socket PATH` or `docker.socket_path`",
         ];
-        desk.dockbridge(&["start", "--socket", path.to_str().unwrap()]).await.failed(1, &told);
+        desk.dockbridge(&["start", "--socket", path.to_str().unwrap()]).await.failed(1, &expected);
     }
     desk.nothing_was_created().await;
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::rig::{Desk, TOKEN};
 
 #[tokio::test]
-async fn all_senseless_settings_are_named_at_once() {
+async fn all_invalid_settings_are_named_at_once() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_ENDPOINT");
     desk.settings(
@@ -13,18 +13,18 @@ async fn all_senseless_settings_are_named_at_once() {
          docker: {socket_path: ~/x.sock}\nactivity: {idle_timeout: 0s}\n\
          keepalive: {interval: 10m}\nlogging: {level: loud}\n",
     );
-    let told = [
-        "Error: 6 settings cannot be used:",
-        "line 2: `hetzner.endpoint`: \"api.hetzner.cloud/v1\" is no API address: write it with its \
-            scheme",
+    let expected = [
+        "Error: 6 settings are invalid:",
+        "line 2: `hetzner.endpoint`: \"api.hetzner.cloud/v1\" is not an API address: write it with \
+         its scheme",
         "line 4: `hetzner.locations`: `location` and `locations` are the same setting",
-        "line 5: `docker.socket_path`: \"~/x.sock\": `~` is only known to shells",
-        "line 6: `activity.idle_timeout`: \"0s\" would end each machine at once",
-        "line 7: `keepalive.interval`: a heartbeat every 10m renews no lease of 5m",
-        "line 8: `logging.level` is not understood: \"loud\"",
+        "line 5: `docker.socket_path`: \"~/x.sock\": only shells expand `~`",
+        "line 6: `activity.idle_timeout`: \"0s\" would delete each machine at once",
+        "line 7: `keepalive.interval`: a heartbeat every 10m does not renew a lease of 5m",
+        "line 8: `logging.level` is invalid: \"loud\"",
     ];
     for command in [&["config", "validate"][..], &["start"], &["start", "--detach"]] {
-        desk.dockbridge(command).await.failed(1, &told);
+        desk.dockbridge(command).await.failed(1, &expected);
     }
     desk.settings("docker: {socket_path: x.sock}\n");
     desk.dockbridge(&["start"]).await.failed(1, &["`docker.socket_path`: \"x.sock\" is relative"]);
@@ -32,12 +32,12 @@ async fn all_senseless_settings_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_in_a_file_that_others_read_is_a_warning_with_the_cure() {
+async fn a_token_in_a_file_that_others_read_is_a_warning_with_a_fix() {
     let mut desk = Desk::new().await;
     desk.unset("HCLOUD_TOKEN");
     desk.settings(&format!("hetzner: {{api_token: {TOKEN}}}\n"));
     let path = desk.path("home/config/config.yaml");
-    let warned = format!("can be read by others (mode 0644): chmod 600 {}", path.display());
+    let warned = format!("(mode 0644): run chmod 600 {}", path.display());
     for (mode, is_warned) in [(0o644, true), (0o600, false)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let ran = desk.dockbridge(&["config", "validate"]).await;

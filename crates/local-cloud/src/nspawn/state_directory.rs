@@ -1,5 +1,5 @@
-//! The state folder as a whole: whether it can carry disks, who uses it, and what it holds from
-//! before. What lies in it is the matter of `disk` and `volume`.
+//! The state directory as a whole: whether it can hold disks, who uses it, and what it contains
+//! from earlier runs. `disk` and `volume` know its contents.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,21 +8,18 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::claim::{Claim, Place};
+use super::claim::{Claim, Slot};
 use super::server::{Server, Site};
 use super::tool::{During, failure};
 use super::{disk, volume};
 use crate::hypervisor::Failure;
 
-/// Refuses a state folder that cannot carry the writable layers.
+/// Refuses a state directory that cannot hold the writable layers.
 pub(super) fn check(state: &Path) -> Result<(), Failure> {
     let text = state.display().to_string();
     if text.contains([',', ':', '\\', '"']) || state.to_str().is_none() {
         return Err(failure(
-            format!(
-                "use {text} for \
-            disks"
-            ),
+            format!("use {text} for disks"),
             "mount options cannot carry a path with such characters; choose a plain one",
         ));
     }
@@ -33,53 +30,52 @@ pub(super) fn check(state: &Path) -> Result<(), Failure> {
     if kind as i64 == OVERLAYFS {
         return Err(failure(
             format!("use {} for disks", state.display()),
-            "it lies on an overlay file system, as in a container, and those cannot be stacked; \
-                choose a state folder on a disk, a volume or a tmpfs",
+            "it is on an overlay file system, as in a container, and those cannot be stacked; \
+             choose a state directory on a disk, a volume or a tmpfs",
         ));
     }
     Ok(())
 }
 
-/// Takes the folder for as long as the file is open.
+/// Locks the directory for as long as the file is open.
 pub(super) fn lock(state: &Path) -> Result<File, Failure> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(state.join("machines.lock"))
-        .during("open the lock of the state folder")?;
+        .during("open the lock of the state directory")?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(failure(
             format!("use {}", state.display()),
-            "another local cloud uses it; choose \
-                another state folder",
+            "another local cloud uses it; choose another state directory",
         )),
-        Err(error) => Err(failure("lock the state folder", error)),
+        Err(error) => Err(failure("lock the state directory", error)),
     }
 }
 
-/// The place that the disks of this folder had before if it is free, so that servers keep their
+/// Claims the slot that this directory had before if it is free, so that servers keep their
 /// addresses; else any.
-pub(super) fn claim_place(state: &Path) -> Result<Claim, Failure> {
+pub(super) fn claim_slot(state: &Path) -> Result<Claim, Failure> {
     let note = state.join("place");
-    let before = std::fs::read_to_string(&note).ok().and_then(|text| Place::of(text.trim(), ""));
+    let before = std::fs::read_to_string(&note).ok().and_then(|text| Slot::of(text.trim(), ""));
     let again = match before {
-        Some(place) => Claim::try_take(place)?,
+        Some(slot) => Claim::try_take(slot)?,
         None => None,
     };
     let claim = match again {
         Some(claim) => claim,
         None => Claim::any()?,
     };
-    std::fs::write(note, claim.place.0.to_string()).during("write down the place")?;
+    std::fs::write(note, claim.slot.0.to_string()).during("save the slot's number")?;
     Ok(claim)
 }
 
-/// Servers, their last octets, and where volumes are attached, by id.
+/// Servers, their last octets, and the attachments of volumes, by id.
 type Found = (BTreeMap<u64, Arc<Server>>, BTreeMap<u64, u8>, BTreeMap<u64, Option<u64>>);
 
-/// What the state folder holds from before; all of it is off.
+/// Servers and volumes from earlier runs; all servers are off.
 pub(super) fn found(site: &Arc<Site>) -> Found {
     let records = disk::records(&site.state);
     let hosts = records.iter().map(|record| (record.id, record.host)).collect();

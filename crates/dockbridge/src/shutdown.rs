@@ -1,9 +1,10 @@
-//! The wish that this process may end: an interrupt from the terminal, its end, or a polite kill.
+//! Requests to stop this process: SIGINT, SIGHUP and SIGTERM.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Cancelled with the first of these signals; from now on none of them ends the process by itself.
+/// A token that the first of these signals cancels. From now on none of them ends the process by
+/// itself.
 pub fn end_of_process() -> std::io::Result<CancellationToken> {
     let ending = CancellationToken::new();
     let hangup = heeds_hangup().then(SignalKind::hangup);
@@ -19,8 +20,8 @@ pub fn end_of_process() -> std::io::Result<CancellationToken> {
     Ok(ending)
 }
 
-/// Whether the end of the terminal is to end this process. `nohup` has it ignored, and a handler of
-/// ours would undo that. Where the system does not say, the signal is left as it is.
+/// Whether SIGHUP stops this process. `nohup` ignores it, and a handler would undo that. Where the
+/// system does not say, the signal stays as it is.
 fn heeds_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     is_ignored(&status, SignalKind::hangup().as_raw_value()) == Some(false)

@@ -1,5 +1,5 @@
-//! `dockbridge local-cloud` with real machines: everything that it takes of this host is given
-//! back, also after it was killed.
+//! `dockbridge local-cloud` with real machines: everything that it uses on this host is released,
+//! also after it was killed.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,35 +16,35 @@ use crate::rig::{Ran, pass_over, run};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_local_cloud_gives_all_back_when_it_ends_and_cleans_up_what_a_killed_one_left() {
+async fn a_local_cloud_releases_everything_at_its_end_and_cleans_up_after_a_killed_one() {
     if !rustix::process::geteuid().is_root() {
         return pass_over();
     }
-    let folder = tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
-    let mut cloud = Running::start(folder.path()).await;
+    let directory =
+        tempfile::Builder::new().prefix("dockbridge-e2e-").tempdir_in("/var/tmp").unwrap();
+    let mut cloud = Running::start(directory.path()).await;
     cloud.make_server().await;
     assert_eq!(
-        left(&cloud, folder.path()).await.len(),
+        left(&cloud, directory.path()).await.len(),
         4,
-        "a machine, its disk, a link and a \
-        firewall"
+        "a machine, its disk, a link and a firewall"
     );
     cloud.signal(Signal::TERM);
     assert!(timeout(PATIENCE, cloud.child.wait()).await.unwrap().unwrap().success());
-    assert_eq!(left(&cloud, folder.path()).await, Vec::<String>::new(), "after SIGTERM");
+    assert_eq!(left(&cloud, directory.path()).await, Vec::<String>::new(), "after SIGTERM");
 
-    let mut cloud = Running::start(folder.path()).await;
+    let mut cloud = Running::start(directory.path()).await;
     let server = cloud.api.servers().list(&Query::default()).await.unwrap().remove(0);
     let on = cloud.api.servers().power_on(server.id).await.unwrap();
     cloud.api.wait(vec![on]).await.unwrap();
-    assert_eq!(left(&cloud, folder.path()).await.len(), 4, "it knows its server again");
+    assert_eq!(left(&cloud, directory.path()).await.len(), 4, "it knows its server again");
     cloud.signal(Signal::KILL);
     cloud.child.wait().await.unwrap();
     let begun = Instant::now();
     loop {
         let cleaned = dockbridge(&["local-cloud", "--clean"]).await;
         assert!(cleaned.succeeded().stdout.starts_with("Removed: "), "{cleaned}");
-        let left = left(&cloud, folder.path()).await;
+        let left = left(&cloud, directory.path()).await;
         if left.is_empty() {
             break;
         }
@@ -56,7 +56,7 @@ async fn a_local_cloud_gives_all_back_when_it_ends_and_cleans_up_what_a_killed_o
 struct Running {
     child: Child,
     api: Client,
-    /// Which of the host's places it has, as in `dbcloud7`.
+    /// Its slot on the host, as in `dbcloud7`.
     place: String,
 }
 
@@ -72,17 +72,14 @@ impl Running {
         let endpoint = loop {
             let line = timeout(PATIENCE, lines.next_line())
                 .await
-                .expect(
-                    "it tells its \
-                endpoint",
-                )
+                .expect("it prints its endpoint")
                 .unwrap()
                 .expect("it goes on");
             if let Some(endpoint) = line.strip_prefix("export HCLOUD_ENDPOINT=") {
                 break endpoint.to_owned();
             }
         };
-        // Its last words have a reader, as on a terminal.
+        // Its last lines have a reader, as on a terminal.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let token = std::fs::read_to_string(state.join("cloud/token")).unwrap();
         let place = endpoint.split('.').nth(2).unwrap().to_owned();
@@ -124,8 +121,8 @@ impl Running {
     }
 }
 
-/// What there is of this cloud on the host, by kind.
-async fn left(cloud: &Running, folder: &Path) -> Vec<String> {
+/// This cloud's remains on the host, by kind.
+async fn left(cloud: &Running, directory: &Path) -> Vec<String> {
     let place = &cloud.place;
     let mark = format!("--machine=dbc{place}-");
     let has_machine = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -134,17 +131,17 @@ async fn left(cloud: &Running, folder: &Path) -> Vec<String> {
         arguments.next().is_some_and(|program| program.ends_with(b"systemd-nspawn"))
             && arguments.any(|argument| argument.starts_with(mark.as_bytes()))
     });
-    let told = |program: &'static str, arguments: &'static [&'static str]| async move {
+    let output = |program: &'static str, arguments: &'static [&'static str]| async move {
         let mut command = Command::new(program);
         command.args(arguments);
         run(command, "").await.succeeded().stdout.clone()
     };
-    let loops = told("losetup", &["--list", "--noheadings", "--output", "BACK-FILE"]).await;
-    let links = told("ip", &["-brief", "link"]).await;
-    let tables = told("nft", &["list", "tables"]).await;
+    let loops = output("losetup", &["--list", "--noheadings", "--output", "BACK-FILE"]).await;
+    let links = output("ip", &["-brief", "link"]).await;
+    let tables = output("nft", &["list", "tables"]).await;
     let found = [
         ("machine", has_machine),
-        ("loop device", loops.contains(folder.to_str().unwrap())),
+        ("loop device", loops.contains(directory.to_str().unwrap())),
         ("link", links.lines().any(|line| line.starts_with(&format!("dbcloud{place} ")))),
         ("firewall", tables.lines().any(|line| line.ends_with(&format!(" dockbridge_{place}")))),
     ];

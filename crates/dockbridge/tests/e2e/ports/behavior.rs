@@ -1,4 +1,4 @@
-//! Everything that a published port does between its container's start and end, on one machine.
+//! All behavior of a published port between its container's start and end, on one machine.
 
 use std::io::Read as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -20,7 +20,7 @@ async fn remove(stage: &Stage, names: &[&str]) {
     stage.docker(&[&["rm", "-f"], names].concat()).await.succeeded();
 }
 
-/// Whether something listens; nothing is said to it.
+/// Whether something listens, without sending anything.
 fn listens(at: SocketAddr) -> bool {
     TcpStream::connect_timeout(&at, Duration::from_secs(5)).is_ok()
 }
@@ -33,11 +33,11 @@ async fn ports_behave_as_if_the_container_were_here() {
     both_protocols_and_both_families(&stage).await;
     numbers_that_the_engine_chooses(&stage).await;
     an_address_of_its_own(&stage).await;
-    ends_are_told_as_they_are(&stage).await;
+    ends_are_passed_on_unchanged(&stage).await;
     pauses_and_restart_policies(&stage).await;
     forwards_made_by_hand(&stage).await;
 
-    // From before the daemon came.
+    // From before the daemon started.
     let port = free_port();
     run_peer(&stage, "early", &["-p", &format!("{port}:7")]).await;
     daemon.stop().await;
@@ -50,16 +50,11 @@ async fn ports_behave_as_if_the_container_were_here() {
     ];
     let daemon = stage.start(&settings).await;
     stage
-        .eventually(
-            "the port of a container that ran \
-        before",
-            SOON,
-            async || listens(local(port)),
-        )
+        .eventually("the port of a container that ran before", SOON, async || listens(local(port)))
         .await;
     echoed(local(port)).await;
     another_port_where_it_is_taken(&stage, conflict).await;
-    what_is_excluded_does_not_appear(&stage).await;
+    excluded_ports_do_not_appear(&stage).await;
     daemon.stop().await;
     stage.close().await;
 }
@@ -76,19 +71,21 @@ async fn both_protocols_and_both_families(stage: &Stage) {
     let ports = listed(stage).await;
     let of = |protocol: &str| ports.iter().find(|port| port["protocol"] == protocol).unwrap();
     for protocol in ["tcp", "udp"] {
-        let told = of(protocol);
+        let output = of(protocol);
         assert_eq!(
-            (&told["container"], &told["container_port"], &told["state"]["state"]),
+            (&output["container"], &output["container_port"], &output["state"]["state"]),
             (&"both".into(), &7.into(), &"open".into()),
-            "{told}"
+            "{output}"
         );
         assert!(
-            told["connections_total"].as_u64() >= Some(1) && told["bytes_in"].as_u64() >= Some(4),
-            "{told}"
+            output["connections_total"].as_u64() >= Some(1)
+                && output["bytes_in"].as_u64() >= Some(4),
+            "{output}"
         );
         assert!(
-            told["bytes_out"].as_u64() >= Some(4) && told["last_used_seconds"].as_f64().is_some(),
-            "{told}"
+            output["bytes_out"].as_u64() >= Some(4)
+                && output["last_used_seconds"].as_f64().is_some(),
+            "{output}"
         );
     }
     assert!(of("tcp")["recent"][0]["client"].as_str().is_some(), "{ports:?}");
@@ -104,7 +101,7 @@ async fn both_protocols_and_both_families(stage: &Stage) {
 }
 
 async fn numbers_that_the_engine_chooses(stage: &Stage) {
-    // Below what computers choose for their own connections.
+    // Below the numbers that computers choose for their own connections.
     let from = 20_000 + free_port() % 10_000;
     run_any(stage, &["peer"], "any").await;
     run_peer(stage, "range", &["-p", &format!("{from}-{}:7", from + 20)]).await;
@@ -113,13 +110,13 @@ async fn numbers_that_the_engine_chooses(stage: &Stage) {
     let chosen = shown(stage, "range", "7/tcp").await;
     assert!((from..=from + 20).contains(&chosen));
     echoed(local(chosen)).await;
-    // A new number after a restart is the one that is listened on then, or told to be taken.
+    // A new number after a restart is either listened on or reported as taken.
     stage.docker(&["restart", "-t", "0", "any"]).await.succeeded();
     let (number, ports) = (shown(stage, "any", "7/tcp").await, listed(stage).await);
-    let told =
+    let output =
         ports.iter().find(|port| port["container"] == "any" && port["protocol"] == "tcp").unwrap();
-    assert_eq!(told["local"], local(number).to_string());
-    if told["state"]["state"] == "open" {
+    assert_eq!(output["local"], local(number).to_string());
+    if output["state"]["state"] == "open" {
         echoed(local(number)).await;
     }
     remove(stage, &["any", "range"]).await;
@@ -130,30 +127,27 @@ async fn an_address_of_its_own(stage: &Stage) {
     run_peer(stage, "second", &["-p", &format!("127.0.0.2:{port}:7")]).await;
     echoed(SocketAddr::from(([127, 0, 0, 2], port))).await;
     assert!(is_free(local(port)));
-    // The other container may have the same number at another address, as with an engine here.
+    // The other container may have the same number at another address, as with a local engine.
     run_peer(stage, "first", &["-p", &format!("127.0.0.1:{port}:7")]).await;
     echoed(local(port)).await;
     remove(stage, &["first", "second"]).await;
 }
 
-async fn ends_are_told_as_they_are(stage: &Stage) {
+async fn ends_are_passed_on_unchanged(stage: &Stage) {
     let (port, nobody) = (free_port(), free_port());
     run_peer(stage, "ends", &["-p", &format!("{port}:13"), "-p", &format!("{nobody}:99")]).await;
     stage
-        .eventually(
-            "the program \
-        listens",
-            SOON,
-            async || greeting(port).is_ok_and(|text| text == "greeting"),
-        )
+        .eventually("the program listens", SOON, async || {
+            greeting(port).is_ok_and(|text| text == "greeting")
+        })
         .await;
-    // Nobody listens in the container: an error or nothing, never a connection that stays.
+    // No listener in the container: an error or a close, never a connection that stays.
     let answer = greeting(nobody);
     assert!(answer.as_ref().map_or(true, String::is_empty), "{answer:?}");
     remove(stage, &["ends"]).await;
 }
 
-/// What a server says to a client that says nothing and has told so.
+/// The answer of a server to a client that sends nothing and has closed its half.
 fn greeting(port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&local(port), Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -179,16 +173,7 @@ async fn pauses_and_restart_policies(stage: &Stage) {
 
     stage.on_machine("kill -9 $(docker inspect -f '{{.State.Pid}}' web)").await.succeeded();
     let restarted = async || {
-        stage
-            .docker(&[
-                "inspect",
-                "-f",
-                "{{.RestartCount}} \
-        {{.State.Running}}",
-                "web",
-            ])
-            .await
-            .stdout
+        stage.docker(&["inspect", "-f", "{{.RestartCount}} {{.State.Running}}", "web"]).await.stdout
             == "1 true\n"
     };
     stage.eventually("the engine starts it again", SOON, restarted).await;
@@ -207,7 +192,7 @@ async fn forwards_made_by_hand(stage: &Stage) {
     run_peer(stage, "public", &["-p", &format!("{port}:7")]).await;
     let add = |forward: String| async move { stage.dockbridge(&["ports", "add", &forward]).await };
     let added = add(format!("{other}:hidden:7")).await;
-    assert_eq!(added.succeeded().stdout, format!("127.0.0.1:{other} leads to hidden:7.\n"));
+    assert_eq!(added.succeeded().stdout, format!("127.0.0.1:{other} forwards to hidden:7.\n"));
     echoed(local(other)).await;
     add(format!("{other}:hidden:7/udp")).await.succeeded();
     sent_and_answered(local(other)).await;
@@ -215,7 +200,7 @@ async fn forwards_made_by_hand(stage: &Stage) {
         .await
         .failed_with("a forward made by hand listens on")
         .failed_with("ports remove");
-    // It wins over a published port, which gets the address back.
+    // It wins over a published port, which later gets the address back.
     add(format!("{port}:hidden:7")).await.succeeded();
     let winner = |ports: &[serde_json::Value]| -> Vec<String> {
         let here = ports.iter().filter(|one| {
@@ -232,10 +217,10 @@ async fn forwards_made_by_hand(stage: &Stage) {
     stage.dockbridge(&["ports", "remove", &port.to_string()]).await.succeeded();
     assert_eq!(winner(&listed(stage).await), ["public"]);
     echoed(local(port)).await;
-    stage.dockbridge(&["ports", "remove", &port.to_string()]).await.failed_with(
-        "no forward made \
-        by hand listens on",
-    );
+    stage
+        .dockbridge(&["ports", "remove", &port.to_string()])
+        .await
+        .failed_with("no forward made by hand listens on");
     for local in [other.to_string(), format!("{other}/udp")] {
         stage.dockbridge(&["ports", "remove", &local]).await.succeeded();
     }
@@ -254,13 +239,13 @@ async fn another_port_where_it_is_taken(stage: &Stage, conflict: u16) {
     assert_eq!(moved["asked_for"], local(conflict).to_string());
     assert!(chosen.port() >= conflict + 1000, "{moved}");
     echoed(chosen).await;
-    let told = format!("since {} is taken here", local(conflict));
-    assert!(stage.dockbridge(&["status"]).await.succeeded().stdout.contains(&told));
-    assert!(stage.daemon_log().contains("a port is taken here, another was chosen"));
+    let output = format!("because {} is in use here", local(conflict));
+    assert!(stage.dockbridge(&["status"]).await.succeeded().stdout.contains(&output));
+    assert!(stage.daemon_log().contains("a port is in use here, another was chosen"));
     remove(stage, &["moved"]).await;
 }
 
-async fn what_is_excluded_does_not_appear(stage: &Stage) {
+async fn excluded_ports_do_not_appear(stage: &Stage) {
     let port = free_port();
     run_peer(stage, "hidden-1", &["-p", &format!("{port}:7"), "-p", &format!("{port}:7/udp")])
         .await;

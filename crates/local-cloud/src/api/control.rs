@@ -1,53 +1,54 @@
-//! What can be done to the local cloud but not to the original: faults, power cuts, a look inside.
-//! See the crate's head for the requests.
+//! Control requests, which only the local cloud has: faults, power cuts, a view of its state. The
+//! crate's documentation lists them.
 
-use http::{Method, Response, StatusCode};
-use http_body_util::Full;
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::bill;
 use super::faults::Fault;
-use super::{Api, Request, bill, json_response};
+use super::response::{Answer, json_response};
+use super::shared::Shared;
 use crate::options::ContainerEngine;
+use crate::state::{Project, Server};
 
 pub(super) const PREFIX: &str = "/_local/";
 
-pub(super) async fn answer(api: &Api, request: &Request) -> Response<Full<bytes::Bytes>> {
-    let segments: Vec<&str> = request.path[PREFIX.len()..].split('/').collect();
-    match (&request.method, segments.as_slice()) {
-        (&Method::POST, ["faults"]) => order_fault(api, &request.body),
+pub(super) async fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Answer {
+    let segments: Vec<&str> = path[PREFIX.len()..].split('/').collect();
+    match (method, segments.as_slice()) {
+        (&Method::POST, ["faults"]) => order_fault(shared, body),
         (&Method::DELETE, ["faults"]) => {
-            api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0.clear();
+            shared.faults().0.clear();
             json_response(StatusCode::OK, &json!({}))
         }
-        (&Method::POST, ["engine"]) => set_engine(api, &request.body).await,
-        (&Method::POST, ["servers", id, "power_cut"]) => power_cut(api, id).await,
-        (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(api)),
-        (&Method::PUT, ["limits"]) => set_limits(api, &request.body),
+        (&Method::POST, ["engine"]) => set_engine(shared, body).await,
+        (&Method::POST, ["servers", id, "power_cut"]) => power_cut(shared, id).await,
+        (&Method::GET, ["state"]) => json_response(StatusCode::OK, &summary(shared)),
+        (&Method::PUT, ["limits"]) => set_limits(shared, body),
         (&Method::DELETE, ["requests"]) => {
-            let counted =
-                api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).reset();
+            let counted = shared.counter().reset();
             json_response(StatusCode::OK, &json!({"requests": counted}))
         }
-        (&Method::GET, ["bill"]) => json_response(StatusCode::OK, &bill(api)),
-        _ => refusal(StatusCode::NOT_FOUND, "no such poke"),
+        (&Method::GET, ["bill"]) => json_response(StatusCode::OK, &bill(shared)),
+        _ => refusal(StatusCode::NOT_FOUND, "no such control request"),
     }
 }
 
-fn order_fault(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
+fn order_fault(shared: &Shared, body: &[u8]) -> Answer {
     match serde_json::from_slice::<Fault>(body) {
         Ok(fault) => {
-            api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0.push(fault);
+            shared.faults().0.push(fault);
             json_response(StatusCode::CREATED, &json!({}))
         }
         Err(error) => refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
 }
 
-/// Changes the limits that are named; `null` for servers is without a limit.
-fn set_limits(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
-    let mut limits = api.limits.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+/// Changes the named limits; `null` for servers means no limit.
+fn set_limits(shared: &Shared, body: &[u8]) -> Answer {
+    let mut limits = shared.limits_mut();
     match serde_json::from_slice::<NewLimits>(body) {
         Ok(new) => {
             limits.requests_per_hour = new.requests_per_hour.unwrap_or(limits.requests_per_hour);
@@ -65,7 +66,7 @@ fn set_limits(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
 #[serde(deny_unknown_fields)]
 struct NewLimits {
     requests_per_hour: Option<u32>,
-    /// The outer option is whether it is named.
+    /// The outer option says whether the field is present.
     #[serde(default, deserialize_with = "named")]
     servers: Option<Option<u32>>,
 }
@@ -74,8 +75,8 @@ fn named<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<u32
     Option::<u32>::deserialize(value).map(Some)
 }
 
-/// As when the original's app image is made again with a newer docker.
-async fn set_engine(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
+/// Simulates that Hetzner rebuilds its app image with a newer docker.
+async fn set_engine(shared: &Shared, body: &[u8]) -> Answer {
     #[derive(Deserialize)]
     struct Change {
         engine: ContainerEngine,
@@ -84,30 +85,27 @@ async fn set_engine(api: &Api, body: &[u8]) -> Response<Full<bytes::Bytes>> {
         Ok(change) => change.engine,
         Err(error) => return refusal(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     };
-    match api.engine.hypervisor.set_engine(engine).await {
+    match shared.engine.hypervisor.set_engine(engine).await {
         Ok(()) => json_response(StatusCode::OK, &json!({})),
         Err(failure) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string()),
     }
 }
 
-async fn power_cut(api: &Api, id: &str) -> Response<Full<bytes::Bytes>> {
+async fn power_cut(shared: &Shared, id: &str) -> Answer {
     let Ok(id) = id.parse() else { return refusal(StatusCode::NOT_FOUND, "no such server") };
-    match api.engine.power_cut(id).await {
+    match shared.engine.power_cut(id).await {
         Ok(true) => json_response(StatusCode::OK, &json!({})),
         Ok(false) => refusal(StatusCode::NOT_FOUND, "no such server"),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.message),
     }
 }
 
-/// Counts over all projects, the requests of each project, and the faults that are still to be met.
-fn summary(api: &Api) -> Value {
-    let faults = serde_json::to_value(
-        &api.faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).0,
-    );
-    let requests = api.counter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).json();
-    let world = api.engine.world();
-    let count =
-        |of: fn(&crate::state::Project) -> usize| world.projects.values().map(of).sum::<usize>();
+/// Counts over all projects, the requests of each project, and the faults that are left.
+fn summary(shared: &Shared) -> Value {
+    let faults = serde_json::to_value(&shared.faults().0);
+    let requests = shared.counter().json();
+    let world = shared.engine.world();
+    let count = |of: fn(&Project) -> usize| world.projects.values().map(of).sum::<usize>();
     json!({
         "servers": count(|p| p.servers.len()),
         "server_ids": world.projects.values().flat_map(|p| p.servers.keys()).collect::<Vec<_>>(),
@@ -116,7 +114,10 @@ fn summary(api: &Api) -> Value {
         "ssh_keys": count(|p| p.ssh_keys.len()),
         "firewalls": count(|p| p.firewalls.len()),
         "primary_ips": count(|p| {
-            p.addresses.len() + p.servers.values().map(|s| usize::from(s.ipv4.is_some()) + usize::from(s.ipv6.is_some())).sum::<usize>()
+            let of_server = |s: &Server| {
+                usize::from(s.ipv4.is_some()) + usize::from(s.ipv6.is_some())
+            };
+            p.addresses.len() + p.servers.values().map(of_server).sum::<usize>()
         }),
         "snapshots": count(|p| p.snapshots.len()),
         "actions": count(|p| p.actions.len()),
@@ -126,15 +127,15 @@ fn summary(api: &Api) -> Value {
     })
 }
 
-/// Of each project, by its name.
-fn bill(api: &Api) -> Value {
-    let world = api.engine.world();
+/// The bill of each project, by its name.
+fn bill(shared: &Shared) -> Value {
+    let world = shared.engine.world();
     let bills = world.projects.iter().map(|(name, project)| {
-        (name.clone(), bill::of(project, &api.engine.catalogue, Timestamp::now()))
+        (name.clone(), bill::of(project, &shared.engine.catalogue, Timestamp::now()))
     });
     Value::Object(bills.collect())
 }
 
-fn refusal(status: StatusCode, message: &str) -> Response<Full<bytes::Bytes>> {
+fn refusal(status: StatusCode, message: &str) -> Answer {
     json_response(status, &json!({"error": {"message": message}}))
 }

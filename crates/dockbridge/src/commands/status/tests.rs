@@ -1,0 +1,112 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn shown(fields: Value) -> String {
+    let mut status = json!({
+        "profile": "default",
+        "socket": "/run/user/1000/dockbridge/default/docker.sock",
+        "process": 1,
+        "state": "absent",
+        "reason": null,
+        "since_seconds": 90.0,
+        "machine": null,
+        "phases": [],
+        "report": null,
+        "tunnel": null,
+        "ports": [],
+        "cost": null,
+        "next": "the next docker command creates a machine",
+        "reasons": [],
+    });
+    status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    lines(&serde_json::from_value(status).unwrap()).join("\n")
+}
+
+fn machine() -> Value {
+    json!({
+        "id": 7,
+        "name": "dockbridge-default",
+        "address": "203.0.113.7",
+        "status": "running",
+        "server_type": "cx23",
+        "location": "fsn1",
+        "price_hourly": 0.0068,
+        "volume": {
+            "id": 8,
+            "name": "dockbridge-default",
+            "size": 20,
+            "location": "fsn1",
+            "price_monthly": 0.88,
+            "server": 7,
+        },
+        "image": {"id": 9, "name": "docker-ce", "because": null},
+    })
+}
+
+#[test]
+fn without_a_machine() {
+    insta::assert_snapshot!(shown(json!({"proxy_port": 2375})), @"");
+}
+
+#[test]
+fn with_a_machine_in_use() {
+    let port = |local: &str, asked_for: Value, state: Value| {
+        json!({
+            "local": local,
+            "protocol": "tcp",
+            "container": "web",
+            "container_port": 80,
+            "asked_for": asked_for,
+            "state": state,
+        })
+    };
+    let why = "port 8080 of 127.0.0.1 is in use";
+    let shown = shown(json!({
+        "state": "up",
+        "machine": machine(),
+        "report": {
+            "protocol": 1,
+            "docker": "ready",
+            "containers": {"running": 2, "total": 3},
+            "disk": {"used": 5_000_000_000_u64, "total": 20_000_000_000_u64},
+            "lease_seconds": 290,
+            "others": [],
+            "uptime_seconds": 100,
+        },
+        "tunnel": {"up": 1200, "down": 34_000, "streams": 2, "round_trip_ms": 12.34},
+        "ports": [
+            port("127.0.0.1:80", Value::Null, json!({"state": "open"})),
+            port("127.0.0.1:8081", json!("127.0.0.1:8080"), json!({"state": "open"})),
+            port("127.0.0.1:8080", Value::Null, json!({"state": "unavailable", "why": why})),
+        ],
+        "cost": {"hourly": 0.0068, "hours": 2, "so_far": 0.0136, "volume_monthly": 0.88},
+        "budget": {"limit": 20.0, "spent": 1.5},
+        "reasons": [{
+            "kind": "command",
+            "what": "GET /containers/json",
+            "client": "Docker-Client/28.2.2 (linux)",
+            "age_seconds": 3,
+            "seconds": null,
+        }],
+        "next": "kept: one activity in progress",
+    }));
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn after_an_end_with_warnings_and_a_pin() {
+    let shown = shown(json!({
+        "reason": "nothing has used it for 5 min",
+        "last_known": {"machine": machine(), "age_seconds": 300},
+        "last_end": {
+            "server": 7,
+            "actor": "policy",
+            "because": "nothing has used it for 5 min",
+            "age_seconds": 90,
+        },
+        "pin": {"age_seconds": 10, "seconds": null},
+        "warnings": ["the volume is 91 % full"],
+    }));
+    insta::assert_snapshot!(shown, @"");
+}

@@ -1,0 +1,99 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn shown(fields: Value) -> String {
+    let mut status = json!({
+        "profile": "default",
+        "socket": "/x",
+        "process": 1,
+        "state": "up",
+        "reason": null,
+        "since_seconds": 61.5,
+        "machine": null,
+        "phases": [],
+        "report": null,
+        "tunnel": null,
+        "ports": [],
+        "cost": null,
+        "next": "",
+        "reasons": [],
+    });
+    status.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    lines(&serde_json::from_value(status).unwrap()).join("\n")
+}
+
+#[test]
+fn each_reason_has_its_age_its_client_and_its_end() {
+    let shown = shown(json!({
+        "next": "kept: one activity in progress",
+        "warnings": ["84 % of this month's budget are spent"],
+        "reasons": [
+            {
+                "kind": "build",
+                "what": "POST /build",
+                "client": "Docker-Client/28.2.2 (linux)",
+                "age_seconds": 200,
+                "silent_seconds": 90,
+                "seconds": null,
+            },
+            {
+                "kind": "port",
+                "what": "web:8080",
+                "client": null,
+                "age_seconds": 1300,
+                "silent_seconds": 400,
+                "seconds": 1400,
+            },
+            {"kind": "paid_hour", "what": "the hour is paid for another 50 min", "seconds": 2880},
+        ],
+        "endings": [{
+            "cause": "max_lifetime",
+            "because": "it is old",
+            "seconds": 10800,
+            "grace_seconds": 10770,
+            "cancelled_by": "nothing",
+        }],
+    }));
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn an_idle_machine_shows_what_cancels_its_end() {
+    let shown = shown(json!({
+        "next": "deleted in 20 s unless something uses it",
+        "endings": [
+            {
+                "cause": "idle",
+                "because": "nothing has used it for 5 min",
+                "seconds": 20,
+                "grace_seconds": 0,
+                "cancelled_by": "activity",
+            },
+            {
+                "cause": "lock",
+                "because": "the screen is locked",
+                "seconds": 290,
+                "grace_seconds": 260,
+                "cancelled_by": "unlock",
+            },
+        ],
+        "machine": {
+            "id": 7,
+            "name": "dockbridge-default",
+            "status": "running",
+            "image": {"id": 9, "name": "docker-ce", "because": "no snapshot boots faster"},
+        },
+    }));
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn without_a_machine_the_reason_is_shown() {
+    let shown = shown(json!({
+        "state": "absent",
+        "reason": "nothing has used it for 5 min",
+        "next": "the next docker command creates a machine",
+    }));
+    insta::assert_snapshot!(shown, @"");
+}
