@@ -69,7 +69,7 @@ fn local(text: &str, protocol: Protocol) -> Result<Local, &'static str> {
         return Ok(Local { address: Some(at.ip()), port: port(&at.port().to_string())?, protocol });
     }
     match text.rsplit_once(':') {
-        Some(_) => Err("the address is no IP address (an IPv6 address stands in brackets)"),
+        Some(_) => Err("the address is not an IP address (write an IPv6 address in brackets)"),
         None => Ok(Local { address: None, port: port(text)?, protocol }),
     }
 }

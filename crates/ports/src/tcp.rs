@@ -100,7 +100,7 @@ async fn connection(mut local: TcpStream, peer: SocketAddr, target: Arc<Target>,
     used.failed(if rootless { format!("{why}; {ROOTLESS}") } else { why });
 }
 
-/// Whether the engine says so in time.
+/// Whether the engine answers in time that it is rootless.
 async fn is_rootless(target: &Target) -> bool {
     let asked = tokio::time::timeout(QUERY_TIMEOUT, Engine(&*target.connector).is_rootless());
     matches!(asked.await, Ok(Ok(true)))
