@@ -78,7 +78,7 @@ fn pair<S>(
     let twin = twin.map(|twin| (SocketAddr::new(twin.ip, at.port()), twin));
     let wanted = match (bind(at), twin) {
         (Ok(socket), _) => Ok(socket),
-        // This computer has not this address family: the other address is all there is.
+        // This computer lacks the address family; only the other address remains.
         (Err(error), Some(_)) if is_missing(&error) => Err(error),
         (Err(error), _) => return Err(NotPlaced { at, error }),
     };
