@@ -4,15 +4,15 @@
 //! Sessions forward calls to its socket, one per connection. The order for the end, which contains
 //! an API token, stays in memory.
 
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_proto::io::{receive, send};
 use agent_proto::{Call, EndOfLease, Reply};
 use platform::clock::since_boot;
+use platform::local_socket;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -62,10 +62,8 @@ async fn hold(paths: Paths) -> io::Result<()> {
         Err(TryLockError::WouldBlock) => return Ok(()),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // A killed resident left it; the lock shows that it is not in use.
-    let _ = std::fs::remove_file(&paths.socket);
-    let listener = UnixListener::bind(&paths.socket)?;
-    std::fs::set_permissions(&paths.socket, Permissions::from_mode(0o600))?;
+    // Replaces the socket of a killed resident; the lock shows that it is not in use.
+    let listener = local_socket::bind(&paths.socket, &paths.socket.with_extension("new"))?;
     let machine = Machine::new(paths);
     serve(listener, Arc::new(Resident::new(machine))).await
 }

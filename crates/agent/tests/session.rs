@@ -92,6 +92,13 @@ async fn receive<T: serde::de::DeserializeOwned>(stream: &mut yamux::Stream) -> 
     agent_proto::decode(&bytes).unwrap().unwrap().0
 }
 
+fn lease_seconds(reply: Reply) -> Option<u32> {
+    match reply {
+        Reply::Report(report) => report.lease_seconds,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn heartbeat(lease_seconds: u32) -> Call {
     Call::Heartbeat(Heartbeat {
         client: "a".into(),
@@ -106,9 +113,7 @@ async fn a_session_without_a_resident_answers_some_calls_and_ends_with_its_input
     let root = tempfile::tempdir().unwrap();
     let mut session = Session::start(root.path(), &[]).await;
     assert_eq!(session.call(Call::Ping).await, Reply::Done);
-    assert!(
-        matches!(session.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_none())
-    );
+    assert_eq!(lease_seconds(session.call(Call::Report).await), None);
     assert!(matches!(session.call(heartbeat(300)).await, Reply::Failed { .. }));
     let (_, opened) = session.open(&Opening::Docker).await;
     assert!(
@@ -119,7 +124,10 @@ async fn a_session_without_a_resident_answers_some_calls_and_ends_with_its_input
         tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let (_, opened) = session.open(&Opening::Tcp { host: "127.0.0.1".into(), port: free }).await;
     assert!(
-        matches!(&opened, Opened::Refused(refusal) if refusal.kind == RefusalKind::ConnectionRefused),
+        matches!(
+            &opened,
+            Opened::Refused(refusal) if refusal.kind == RefusalKind::ConnectionRefused
+        ),
         "{opened:?}"
     );
     session.multiplexer.abort();
@@ -196,15 +204,11 @@ async fn the_resident_outlives_its_session_and_self_destructs_without_renewal() 
         token: "s3cret".into(),
     };
     assert_eq!(first.call(Call::EndOfLease(order)).await, Reply::Done);
-    assert!(
-        matches!(first.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some())
-    );
+    assert!(lease_seconds(first.call(heartbeat(600)).await).is_some());
     drop(first);
 
     let second = Session::start(root.path(), &["--resident"]).await;
-    assert!(
-        matches!(second.call(Call::Report).await, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500))
-    );
+    assert!(lease_seconds(second.call(Call::Report).await).is_some_and(|left| left > 500));
     let written: u64 =
         std::fs::read_to_string(path("run/dockbridge/lease")).unwrap().trim().parse().unwrap();
     assert!(written > 500, "{written}");
@@ -235,9 +239,7 @@ async fn a_killed_resident_is_restarted_by_the_next_call_and_gets_the_order_agai
         token: "s3cret".into(),
     };
     assert_eq!(session.call(Call::EndOfLease(order)).await, Reply::Done);
-    assert!(
-        matches!(session.call(heartbeat(600)).await, Reply::Report(report) if report.lease_seconds.is_some())
-    );
+    assert!(lease_seconds(session.call(heartbeat(600)).await).is_some());
     let before = residents(root.path());
     assert_eq!(before.len(), 1, "{before:?}");
     for _ in 0..2 {
@@ -249,11 +251,8 @@ async fn a_killed_resident_is_restarted_by_the_next_call_and_gets_the_order_agai
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         // Its lease is forgotten; this heartbeat begins a new one.
-        let reply = session.call(heartbeat(600)).await;
-        assert!(
-            matches!(&reply, Reply::Report(report) if report.lease_seconds.is_some_and(|left| left > 500)),
-            "{reply:?}"
-        );
+        let left = lease_seconds(session.call(heartbeat(600)).await);
+        assert!(left.is_some_and(|left| left > 500), "{left:?}");
     }
     let now = residents(root.path());
     assert!(now.len() == 1 && now != before, "{now:?} after {before:?}");

@@ -7,10 +7,11 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use platform::local_socket;
 use tokio::net::UnixListener;
 
 /// Bytes in the address of a Unix socket, without the zero at its end (`sun_path`, unix(7)).
-const SYSTEM_LIMIT: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
+const SYSTEM_LIMIT: usize = local_socket::MAX_PATH;
 /// What follows the name of a Docker socket in the name of its control socket.
 const CONTROL: &str = ".control";
 /// The longest path of a Docker socket, in bytes.
@@ -114,18 +115,14 @@ impl Ownership {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(OwnershipError::NoSocket { path: path.to_owned() });
             }
-            Ok(_) if is_dead(path) => fs::remove_file(path).map_err(fail)?,
+            Ok(_) if local_socket::is_abandoned(path) => fs::remove_file(path).map_err(fail)?,
             Ok(_) => return Err(OwnershipError::Foreign { socket: path.to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(fail(source)),
         }
         // Bound under another name first: between bind and chmod no other user may connect.
         // That name is no longer than the path, whose length is near its limit.
-        let temporary = beside(path);
-        let _ = fs::remove_file(&temporary);
-        let listener = UnixListener::bind(&temporary).map_err(fail)?;
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600)).map_err(fail)?;
-        fs::rename(&temporary, path).map_err(fail)?;
+        let listener = local_socket::bind(path, &beside(path)).map_err(fail)?;
         self.made.push(path.to_owned());
         Ok(listener)
     }
@@ -139,12 +136,6 @@ impl Drop for Ownership {
         // The lock file stays: removing it would let two later daemons lock two different files of
         // that name.
     }
-}
-
-/// Whether no program listens there any more. One that refuses this user is alive.
-fn is_dead(socket: &Path) -> bool {
-    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    std::os::unix::net::UnixStream::connect(socket).is_err_and(refused)
 }
 
 /// The control socket of the daemon that serves a Docker socket.

@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod detach;
+#[cfg(all(unix, feature = "local-socket"))]
+pub mod local_socket;
 pub mod memory;
 pub mod private_file;
 #[cfg(feature = "session")]

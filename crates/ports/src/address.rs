@@ -1,4 +1,4 @@
-//! Where something listens: a protocol, an address and a port.
+//! A local address: a protocol, an IP address and a port.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What a port speaks.
+/// The protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -17,7 +17,7 @@ pub enum Protocol {
     Udp,
 }
 
-/// A word that is neither `tcp` nor `udp`.
+/// A protocol other than `tcp` and `udp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the protocol is neither tcp nor udp")]
 pub struct UnknownProtocol;
@@ -43,17 +43,17 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A place to listen at.
+/// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Where.
+    /// IP address and port.
     pub at: SocketAddr,
 }
 
 impl Address {
-    /// Whether only one of both can be listened at.
+    /// Whether only one of the two can be listened on.
     pub fn overlaps(self, other: Self) -> bool {
         let (one, two) = (self.at.ip(), other.at.ip());
         let all = one.is_unspecified() || two.is_unspecified();

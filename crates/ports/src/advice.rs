@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use crate::docker::Inspected;
 use crate::publication::{Here, PortBinding, PortMap, Publication, publications};
 
-/// What a container asks for, which is fixed when it is created.
+/// The ports that a container publishes, which are fixed when it is created.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// Those with a number.
+    /// The publications with a fixed number.
     pub(crate) publications: Vec<Publication>,
-    /// As the engine was told.
+    /// The bindings as sent to the engine.
     pub(crate) exposes: PortMap,
-    /// The engine chooses numbers when the container starts.
+    /// Whether the engine chooses numbers when the container starts.
     pub(crate) chooses: bool,
     pub(crate) removes_itself: bool,
 }
@@ -38,7 +38,7 @@ impl Asked {
 }
 
 impl Asked {
-    /// What a person can do about an engine's refusal, if it is about an address of the machine.
+    /// What the user can do about an engine's refusal, if it concerns an address of the machine.
     pub fn advice(&self, refusal: &str) -> Option<String> {
         let is_taken = refusal.contains("address already in use");
         if !is_taken && !refusal.contains("cannot assign requested address") {
@@ -47,8 +47,8 @@ impl Asked {
         let bindings = self.exposes.iter().flat_map(|(inside, bindings)| {
             bindings.iter().flatten().map(move |binding| (inside, binding))
         });
-        let mut named = bindings.filter(|(_, binding)| names(refusal, &binding.host_port));
-        let (inside, PortBinding { host_ip, host_port }) = named.next()?;
+        let mut matching = bindings.filter(|(_, binding)| names(refusal, &binding.host_port));
+        let (inside, PortBinding { host_ip, host_port }) = matching.next()?;
         let (inside, protocol) = inside.split_once('/').unwrap_or((inside, "tcp"));
         let suffix = if protocol == "udp" { "/udp" } else { "" };
         let host = match host_ip.parse::<IpAddr>() {
@@ -73,7 +73,7 @@ impl Asked {
     }
 }
 
-/// Whether an engine's words name this port of the host: `0.0.0.0:22: bind: …` or
+/// Whether an engine's message names this port of the host: `0.0.0.0:22: bind: …` or
 /// `0.0.0.0:22:172.17.0.2:80/tcp: …`.
 fn names(refusal: &str, port: &str) -> bool {
     let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
@@ -87,9 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_of_the_machine_itself_is_told_from_others_by_the_engines_words() {
+    fn a_port_that_the_machine_uses_is_recognized_in_the_engines_message() {
         let ports: PortMap = serde_json::from_str(
-            r#"{"53/udp":[{"HostIp":"127.0.0.1","HostPort":"53"}],"80/tcp":[{"HostIp":"","HostPort":"22"}],"81/tcp":[{"HostIp":"192.0.2.9","HostPort":"8080"}]}"#,
+            r#"{"53/udp":[{"HostIp":"127.0.0.1","HostPort":"53"}],
+                "80/tcp":[{"HostIp":"","HostPort":"22"}],
+                "81/tcp":[{"HostIp":"192.0.2.9","HostPort":"8080"}]}"#,
         )
         .unwrap();
         let asked = Asked {

@@ -1,5 +1,4 @@
-//! What passed through a forward: numbers, the last use, and the last connections with how they
-//! ended.
+//! Traffic of a forward: counters, the last use, and the last connections with their end.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,21 +9,21 @@ use std::time::{Duration, SystemTime};
 use lifecycle::Guard;
 use serde::Serialize;
 
-/// Ended connections that are remembered for each forward.
-const REMEMBERED: usize = 16;
+/// How many ended connections are kept for each forward.
+const KEPT: usize = 16;
 
-/// A connection that carried this much was a big transfer, in bytes.
+/// A connection that carried at least this many bytes was a big transfer.
 const BIG: u64 = 4 << 20;
 
-/// What passed through a forward.
+/// The counters of a forward.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     now: AtomicUsize,
     total: AtomicU64,
     failed: AtomicU64,
-    /// From this computer to the container.
+    /// Bytes from this computer to the container.
     bytes_in: AtomicU64,
-    /// From the container to this computer.
+    /// Bytes from the container to this computer.
     bytes_out: AtomicU64,
     dropped: AtomicU64,
     expects_bulk: AtomicBool,
@@ -47,20 +46,20 @@ struct Ended {
     error: Option<String>,
 }
 
-/// The numbers at one moment.
+/// The counters at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Traffic {
-    /// Connections (UDP: clients) now.
+    /// Open connections (UDP: clients).
     pub connections_now: usize,
     /// Connections since the port was opened.
     pub connections_total: u64,
-    /// Of these, how many ended with an error.
+    /// Connections that ended with an error.
     pub connections_failed: u64,
     /// Bytes to the container.
     pub bytes_in: u64,
     /// Bytes from the container.
     pub bytes_out: u64,
-    /// Datagrams that were given up because the path could not take them.
+    /// Datagrams that were dropped because the path could not take them.
     pub datagrams_dropped: u64,
     /// Seconds since bytes last passed or a connection began; `None` before the first.
     pub last_used_seconds: Option<f64>,
@@ -71,7 +70,7 @@ pub struct Traffic {
 /// A connection that has ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndedConnection {
-    /// Where it came from.
+    /// The client's address.
     pub client: SocketAddr,
     /// Seconds since it ended.
     pub seconds_ago: f64,
@@ -81,12 +80,12 @@ pub struct EndedConnection {
     pub bytes_in: u64,
     /// Bytes from the container.
     pub bytes_out: u64,
-    /// Why it broke off, if it did, in words for a person.
+    /// Why it broke off, human-readable; `None` if it ended orderly.
     pub error: Option<String>,
 }
 
 impl Counters {
-    /// A connection begins; it ends when the returned value is dropped. `guard` is its activity.
+    /// Counts a new connection, until the returned value is dropped. `guard` is its activity.
     pub(crate) fn begin(self: &Arc<Self>, client: SocketAddr, guard: Guard) -> Use {
         self.now.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
@@ -103,8 +102,7 @@ impl Counters {
         }
     }
 
-    /// Whether the connection that ended last, or one that goes on, is a big transfer: the next one
-    /// may be, too.
+    /// Whether the last connection, or a present one, is a big transfer: the next one may be, too.
     pub(crate) fn expects_bulk(&self) -> bool {
         self.expects_bulk.load(Ordering::Relaxed)
     }
@@ -156,28 +154,28 @@ pub(crate) struct Use {
 }
 
 impl Use {
-    /// Bytes went to the container.
+    /// Counts bytes to the container.
     pub(crate) fn passed_in(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         self.counters.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         self.used();
     }
 
-    /// Bytes came from the container.
+    /// Counts bytes from the container.
     pub(crate) fn passed_out(&self, bytes: usize) {
         self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
         self.counters.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
         self.used();
     }
 
-    /// It is over, and not well.
+    /// Notes the error that ended the connection.
     pub(crate) fn failed(&mut self, error: String) {
         self.error = Some(error);
     }
 
     fn used(&self) {
         self.guard.traffic();
-        // The next one may come before this one is seen to end.
+        // The next connection may begin before this one ends.
         if self.bytes_in.load(Ordering::Relaxed) + self.bytes_out.load(Ordering::Relaxed) >= BIG {
             self.counters.expects_bulk.store(true, Ordering::Relaxed);
         }
@@ -193,7 +191,7 @@ impl Drop for Use {
         let (bytes_in, bytes_out) = (*self.bytes_in.get_mut(), *self.bytes_out.get_mut());
         self.counters.expects_bulk.store(bytes_in + bytes_out >= BIG, Ordering::Relaxed);
         let mut past = self.counters.past();
-        past.recent.truncate(REMEMBERED - 1);
+        past.recent.truncate(KEPT - 1);
         past.recent.push_front(Ended {
             client: self.client,
             at,

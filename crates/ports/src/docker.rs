@@ -1,7 +1,7 @@
-//! The few questions that published ports ask the engine: one container, the running ones, and what
-//! happens to them.
+//! The queries of published ports to the engine: one container, the running ones, and events.
 //!
-//! Each question travels on a stream of its own and is no activity: nobody asked for it.
+//! Each query uses a stream of its own and does not count as activity, because no user asked for
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,13 +21,13 @@ use crate::events::{EVENTS, Events};
 use crate::publication::{PortBinding, PortMap};
 use crate::swarm::Service;
 
-/// An answer larger than this is not about containers. 10,000 containers in a list are about 10 MB.
+/// The largest response, in bytes. 10,000 containers in a list are about 10 MB.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// An error of the engine is a sentence.
+/// The largest error response, in bytes; it is a sentence.
 const MAX_REFUSAL: usize = 1 << 20;
 
-/// `GET /containers/{id}/json`, as far as ports are concerned.
+/// The parts of `GET /containers/{id}/json` that concern ports.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Inspected {
@@ -79,20 +79,21 @@ struct Network {
 }
 
 impl HostConfig {
-    /// Without a network of its own, a container publishes nothing, whatever it asks for.
+    /// Whether the container publishes ports: without a network of its own it does not, whatever it
+    /// requests.
     pub(crate) fn publishes(&self) -> bool {
         !(matches!(self.network_mode.as_str(), "host" | "none")
             || self.network_mode.starts_with("container:"))
     }
 }
 
-/// Where a container's own ports answer, as seen from the machine.
+/// The container's own address, as seen from the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OwnAddress {
-    /// Here; `None` without a network.
+    /// This address; `None` without a network.
     At(Option<IpAddr>),
-    /// None of its networks has a gateway, as overlay networks have none: the machine may reach it
-    /// through a bridge that `inspect` does not show. Else this one is tried.
+    /// None of its networks has a gateway, as with overlay networks: the machine may reach it
+    /// through a bridge that `inspect` does not show. Without one this address is tried.
     Overlay(IpAddr),
 }
 
@@ -116,7 +117,7 @@ impl OwnAddress {
         }
     }
 
-    /// With what [`Engine::gateway_bridge`] knows of this container.
+    /// Combines it with the container's address from [`Engine::gateway_bridge`].
     pub(crate) fn with(self, bridged: Option<&IpAddr>) -> Option<IpAddr> {
         match self {
             Self::At(address) => address,
@@ -159,7 +160,7 @@ struct ListedPort {
 }
 
 impl Listed {
-    /// Links of the old kind add names of the form `/other/alias`; its own has one slash.
+    /// Legacy links add names of the form `/other/alias`; the container's own name has one slash.
     pub(crate) fn name(&self) -> &str {
         self.names
             .iter()
@@ -187,7 +188,7 @@ impl Listed {
     }
 }
 
-/// `GET /info`, as far as it says how the engine runs.
+/// The part of `GET /info` that says how the engine runs.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Info {
@@ -195,7 +196,7 @@ struct Info {
     security_options: Option<Vec<String>>,
 }
 
-/// One entry of `GET /networks`, as far as the machine's own addresses are concerned.
+/// The part of an entry of `GET /networks` that has the machine's own addresses.
 #[derive(Debug, Deserialize)]
 struct ListedNetwork {
     #[serde(default, rename = "IPAM")]
@@ -235,7 +236,7 @@ struct BridgeEnd {
 pub(crate) struct Engine<'a>(pub(crate) &'a dyn Connector);
 
 impl Engine<'_> {
-    /// `None` when there is no such container.
+    /// Returns `None` if there is no such container.
     pub(crate) async fn inspect(self, reference: &str) -> Result<Option<Inspected>, EngineError> {
         match self.get(&format!("/containers/{reference}/json")).await {
             Ok(inspected) => Ok(Some(inspected)),
@@ -254,7 +255,7 @@ impl Engine<'_> {
         self.send(Method::POST, &format!("/containers/{id}/kill")).await.map(drop)
     }
 
-    /// The services of a swarm; none where the engine manages no swarm.
+    /// The services of a swarm; none if the engine manages no swarm.
     pub(crate) async fn services(self) -> Result<Vec<Service>, EngineError> {
         match self.get("/services").await {
             Err(EngineError::Refused { .. }) => Ok(Vec::new()),
@@ -262,8 +263,8 @@ impl Engine<'_> {
         }
     }
 
-    /// By which address the machine reaches a container whose networks are all overlays: by the
-    /// bridge that is each such container's way out.
+    /// The addresses at which the machine reaches containers whose networks are all overlays: those
+    /// on the bridge that connects each such container to the outside.
     pub(crate) async fn gateway_bridge(self) -> Result<BTreeMap<String, IpAddr>, EngineError> {
         let bridge: GatewayBridge = match self.get("/networks/docker_gwbridge").await {
             Err(EngineError::Refused { .. }) => return Ok(BTreeMap::new()),
@@ -275,7 +276,7 @@ impl Engine<'_> {
         Ok(bridge.containers.into_iter().filter_map(address).collect())
     }
 
-    /// The addresses that the machine itself has in networks of containers.
+    /// The machine's own addresses in networks of containers.
     pub(crate) async fn gateways(self) -> Result<BTreeSet<IpAddr>, EngineError> {
         let networks: Vec<ListedNetwork> = self.get("/networks").await?;
         let configs =
@@ -283,8 +284,8 @@ impl Engine<'_> {
         Ok(configs.filter_map(|config| config.gateway.parse().ok()).collect())
     }
 
-    /// Whether it runs without root, so that its containers' networks are in a namespace of their
-    /// own.
+    /// Whether it runs rootless, so that its containers' networks are in a network namespace of
+    /// their own.
     pub(crate) async fn is_rootless(self) -> Result<bool, EngineError> {
         let info: Info = self.get("/info").await?;
         Ok(info
@@ -294,7 +295,7 @@ impl Engine<'_> {
             .any(|option| option.split(',').any(|part| part == "name=rootless")))
     }
 
-    /// Containers that start, end, change their name or their networks, from now on.
+    /// Subscribes to events of containers that start, end, or change their name or networks.
     pub(crate) async fn events(self) -> Result<Events, EngineError> {
         let (body, connection) =
             self.send(Method::GET, &format!("/events?filters={EVENTS}")).await?;
@@ -322,14 +323,14 @@ impl Engine<'_> {
             .await
             .map_err(EngineError::Exchange)?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-            // Its failure is seen by whoever reads the answer.
+            // The reader of the response gets its error.
             let _ = connection.await;
         }));
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().map_err(|_| EngineError::Refused {
             status: StatusCode::BAD_REQUEST,
-            message: format!("{path:?} is no path of the Docker API"),
+            message: format!("{path:?} is not a path of the Docker API"),
         })?;
         request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("docker"));
         let response =

@@ -1,30 +1,30 @@
-//! Why the engine did not answer.
+//! Errors of queries to the engine.
 
 use http::StatusCode;
 use thiserror::Error;
 use tunnel::OpenError;
 
-/// Why the engine did not say.
+/// Why a query to the engine failed.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// No stream to it.
+    /// No stream could be opened.
     #[error("the engine cannot be reached")]
     Open(#[source] OpenError),
-    /// The stream broke.
+    /// The stream broke off.
     #[error("the engine broke off its answer")]
     Exchange(#[source] hyper::Error),
-    /// The answer broke off or is endless.
+    /// The response broke off or is too long.
     #[error("the engine's answer could not be read")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It refused.
+    /// The engine refused.
     #[error("the engine answered {status}: {message}")]
     Refused {
         /// HTTP status.
         status: StatusCode,
-        /// Its own words.
+        /// The engine's message.
         message: String,
     },
-    /// It said something that the Engine API does not know.
-    #[error("the engine's answer was not understood")]
+    /// The response does not match the Engine API.
+    #[error("the engine's answer could not be decoded")]
     Decode(#[source] serde_json::Error),
 }

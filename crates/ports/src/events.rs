@@ -1,4 +1,4 @@
-//! The engine's events: of which containers there is news, and whether there is of services.
+//! The engine's events: which containers changed, and whether services did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -11,20 +11,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine_error::EngineError;
 
-/// One event is about 1 KB; labels make it longer.
+/// The largest event, in bytes: about 1 KB is usual, labels make it longer.
 const MAX_EVENT: usize = 1 << 20;
 
-/// `{"type":["container","network","service"],"event":["start","die","destroy","rename","connect","disconnect","create","update","remove"]}`.
-/// A pause is not among it: a paused container keeps its ports. The last three are the services'
-/// alone, and those of others are passed over.
-pub(crate) const EVENTS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%2C%22service%22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy%22%2C%22\
-                      \
-    rename%22%2C%22connect%22%2C%22disconnect%22%2C%22create%22%2C%22update%22%2C%22remove%22%5D%7D";
+/// `{"type":["container","network","service"],"event":["start","die","destroy","rename","connect",
+/// "disconnect","create","update","remove"]}`, percent-encoded. A pause is not included: a paused
+/// container keeps its ports. The last three are needed for services; those of other objects are
+/// ignored.
+pub(crate) const EVENTS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%2C%22service\
+                                 %22%5D%2C%22event%22%3A%5B%22start%22%2C%22die%22%2C%22destroy\
+                                 %22%2C%22rename%22%2C%22connect%22%2C%22disconnect%22%2C%22create\
+                                 %22%2C%22update%22%2C%22remove%22%5D%7D";
 
-/// Of what there is news.
+/// What has changed.
 #[derive(Debug, Default)]
-pub(crate) struct News {
-    /// Ids.
+pub(crate) struct Changes {
+    /// Ids of containers.
     pub(crate) containers: BTreeSet<String>,
     /// Services of a swarm have changed.
     pub(crate) services: bool,
@@ -57,13 +59,13 @@ struct Actor {
 }
 
 impl Event {
-    fn tell(mut self, news: &mut News) {
+    fn add_to(mut self, changes: &mut Changes) {
         match self.kind.as_str() {
-            "service" => news.services = true,
+            "service" => changes.services = true,
             _ if matches!(self.action.as_str(), "create" | "update" | "remove") => {}
-            // It names the network, and its container beside it.
-            "network" => news.containers.extend(self.actor.attributes.remove("container")),
-            _ => drop(news.containers.insert(self.actor.id)),
+            // The event names the network, and the container in its attributes.
+            "network" => changes.containers.extend(self.actor.attributes.remove("container")),
+            _ => drop(changes.containers.insert(self.actor.id)),
         }
     }
 }
@@ -73,13 +75,13 @@ impl Events {
         Self { body, buffer: BytesMut::new(), _connection: connection }
     }
 
-    /// Waits for news; what has come meanwhile comes together. `None` when the engine ends the
-    /// stream. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<News>, EngineError> {
+    /// Waits for changes; changes that arrived meanwhile are merged. `None` when the engine ends
+    /// the stream. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Changes>, EngineError> {
         loop {
-            let news = self.parse()?;
-            if news.services || !news.containers.is_empty() {
-                return Ok(Some(news));
+            let changes = self.parse()?;
+            if changes.services || !changes.containers.is_empty() {
+                return Ok(Some(changes));
             }
             if self.buffer.len() > MAX_EVENT {
                 return Err(EngineError::Body("an event of more than 1 MiB".into()));
@@ -96,15 +98,16 @@ impl Events {
         }
     }
 
-    /// Takes whole events out of the buffer; a half one stays. Chunks need not end where events do.
-    fn parse(&mut self) -> Result<News, EngineError> {
-        let mut news = News::default();
+    /// Takes complete events out of the buffer and leaves a partial one. Chunks need not end where
+    /// events do.
+    fn parse(&mut self) -> Result<Changes, EngineError> {
+        let mut changes = Changes::default();
         let mut events = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Event>();
         let mut read = 0;
         loop {
             match events.next() {
                 Some(Ok(event)) => {
-                    event.tell(&mut news);
+                    event.add_to(&mut changes);
                     read = events.byte_offset();
                 }
                 Some(Err(error)) if error.is_eof() => break,
@@ -116,6 +119,6 @@ impl Events {
             }
         }
         drop(self.buffer.split_to(read));
-        Ok(news)
+        Ok(changes)
     }
 }

@@ -1,7 +1,7 @@
-//! One address of an open port: its socket, what it leads to, and its end. How bytes get there is
-//! the business of `tcp` and `udp`.
+//! A forward: one address of an open port, with its socket and its end. `tcp` and `udp` carry the
+//! bytes.
 //!
-//! Knows nothing of Docker and not why the port is open.
+//! It knows neither Docker nor why the port is open.
 
 use std::io;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::listen::Socket;
 use crate::target::{Ending, Target};
 use crate::{tcp, udp};
 
-/// One address of an open port. Dropping it closes the address; its connections have a moment to
-/// end by themselves.
+/// One address of an open port. Dropping it closes the address; its connections get a moment to end
+/// by themselves.
 pub(crate) struct Forward {
     close: Box<dyn Fn() + Send + Sync>,
     ending: Ending,
 }
 
 impl Forward {
-    /// `tasks` owns what runs from here on.
+    /// Starts to serve the socket in tasks of `tasks`.
     pub(crate) fn open(
         socket: Socket,
         target: Arc<Target>,
@@ -30,25 +30,25 @@ impl Forward {
         let ending = Ending::default();
         let close: Box<dyn Fn() + Send + Sync> = match socket {
             Socket::Tcp(listener) => {
-                let door = Arc::new(Closable::new(tokio::net::TcpListener::from_std(listener)?));
-                tasks.spawn(tcp::accept(door.clone(), target, ending.clone()));
-                Box::new(move || door.close())
+                let socket = Arc::new(Closable::new(tokio::net::TcpListener::from_std(listener)?));
+                tasks.spawn(tcp::accept(socket.clone(), target, ending.clone()));
+                Box::new(move || socket.close())
             }
             Socket::Udp(socket) => {
-                let door = Arc::new(Closable::new(tokio::net::UdpSocket::from_std(socket)?));
-                tasks.spawn(udp::receive(door.clone(), target, ending.clone()));
-                Box::new(move || door.close())
+                let socket = Arc::new(Closable::new(tokio::net::UdpSocket::from_std(socket)?));
+                tasks.spawn(udp::receive(socket.clone(), target, ending.clone()));
+                Box::new(move || socket.close())
             }
         };
         Ok(Self { close, ending })
     }
 
-    /// Nobody new comes; the connections go on.
+    /// Accepts no further connection; the present ones continue.
     pub(crate) fn close(&self) {
         (self.close)();
     }
 
-    /// Closes the port and resets its connections: the machine is gone, nothing is going to come.
+    /// Closes the port and resets its connections: the machine is gone, so no more bytes will come.
     pub(crate) fn cut(self) {
         self.ending.cut.cancel();
     }

@@ -1,13 +1,13 @@
 //! Published container ports on localhost.
 //!
-//! The local port is taken before the container is started, so that a conflict is Docker's own
-//! error and nothing runs; it answers before `start` does, and it is closed when the container
-//! dies. The engine's events and a full list after every reconnect keep that true for containers
-//! that were not started through us.
+//! The local port is taken before the container starts, so that a conflict is Docker's own error
+//! and nothing runs. It answers before `start` does, and is closed when the container ends. The
+//! engine's events, and a full list after every reconnect, keep this true for containers that other
+//! clients started.
 //!
 //! `table` decides which listeners there should be and does no IO; `forward` is one listener, `tcp`
-//! and `udp` what passes through it; `docker` asks the engine. Nothing here knows how a machine is
-//! reached, nor when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
+//! and `udp` carry its bytes; `docker` queries the engine. Nothing here knows how a machine is
+//! reached, or when it comes and goes: the daemon calls [`Ports::run`] and [`Ports::detach`].
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,6 @@
-//! What the table asks for is done to sockets here: listeners are opened and closed, lent addresses
-//! added and given up.
+//! Carries out the table's actions: opens and closes listeners, adds and gives up lent addresses.
 //!
-//! Decides nothing: which addresses a listener may have is the table's word.
+//! It decides nothing: the table says which addresses a listener may have.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +28,7 @@ use crate::target::Target;
 pub(crate) struct Opened {
     target: Arc<Target>,
     forwards: BTreeMap<SocketAddr, Forward>,
-    /// Of addresses that were given up: their connections go on as long as the port is open.
+    /// Forwards of addresses that were given up: their connections continue while the port is open.
     given_up: Vec<Forward>,
 }
 
@@ -79,7 +78,7 @@ impl State {
         self.lend(environment);
     }
 
-    /// Without lending: what was given up is wanted by somebody who is not in the table yet.
+    /// Does not lend: an address that was given up is for a container that is not in the table yet.
     pub(crate) fn carry_out_now(&mut self, environment: &Environment, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -88,8 +87,8 @@ impl State {
                     self.forwards.remove(&slot);
                 }
                 Action::Yield(slot, at) => {
-                    tracing::debug!(local = %slot.wanted, lent = %at, "a lent address goes to the \
-                        container that owns it");
+                    tracing::debug!(local = %slot.wanted, lent = %at, "a lent address returns \
+                        to its owner");
                     if let Some(opened) = self.forwards.get_mut(&slot)
                         && let Some(forward) = opened.forwards.remove(&at)
                     {
@@ -102,13 +101,13 @@ impl State {
         }
     }
 
-    /// What could not be had before.
+    /// Retries listeners that could not be opened before.
     pub(crate) fn retry(&mut self, environment: &Environment) {
         let actions = self.table.again();
         self.carry_out(environment, actions);
     }
 
-    /// Addresses that nobody owns answer, too. One that is not to be had is left alone.
+    /// Also listens on addresses without an owner. A failure is ignored.
     fn lend(&mut self, environment: &Environment) {
         for (slot, at) in self.table.lendable() {
             let Some(opened) = self.forwards.get_mut(&slot) else { continue };
@@ -135,7 +134,9 @@ impl State {
             Ok(at) => {
                 match at.first().filter(|first| first.port() != wanted.at.port()) {
                     Some(chosen) => {
-                        tracing::warn!(asked_for = %wanted, %chosen, container = %listening.name, "a port is taken here, another was chosen")
+                        let container = &listening.name;
+                        tracing::warn!(asked_for = %wanted, %chosen, %container, "a port is in \
+                            use here, another was chosen")
                     }
                     None => {
                         tracing::debug!(local = %wanted, container = %listening.name, "port open")
@@ -144,10 +145,10 @@ impl State {
                 self.table.opened(listening, at);
             }
             Err(why) => {
-                let (container, told) = (listening.name.clone(), why.clone());
-                // It is tried again and again; that is told once.
+                let (container, reason) = (listening.name.clone(), why.clone());
+                // It is retried; the same reason is logged once.
                 if self.table.blocked(listening, why) {
-                    tracing::warn!(local = %wanted, %container, why = %told, "a port cannot be \
+                    tracing::warn!(local = %wanted, %container, why = %reason, "a port cannot be \
                         opened here");
                 }
             }
@@ -190,8 +191,8 @@ impl State {
         Ok(at)
     }
 
-    /// Sockets for what is wanted, or for another port where it is taken and the person wants that.
-    /// What a person asks for by hand is had or not.
+    /// Opens sockets for the wanted address, or for another port if it is in use and the settings
+    /// say so. A manual forward never gets another port.
     pub(crate) fn place(
         &self,
         environment: &Environment,

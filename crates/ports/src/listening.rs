@@ -5,18 +5,18 @@ use std::net::SocketAddr;
 use crate::address::Address;
 use crate::publication::{Claim, Remote, Twin};
 
-/// What a listener is known by: who wants it, and where. Two containers may want one address; then
-/// one of them has it, or both have another.
+/// The key of a listener: its container and the wanted address. Two containers may want one
+/// address; then one of them has it, or both have another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {
     pub(crate) wanted: Address,
     /// Full id of the container.
     pub(crate) container: String,
-    /// A person wants it, not the container.
+    /// The user wants it, not the container.
     pub(crate) by_hand: bool,
 }
 
-/// One listener, as wanted or as it is.
+/// A listener, wanted or open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listening {
     pub(crate) slot: Slot,
@@ -24,15 +24,14 @@ pub(crate) struct Listening {
     pub(crate) twin: Option<Twin>,
     /// Name of the container without the slash.
     pub(crate) name: String,
-    /// Where it leads there.
+    /// Its destination on the machine.
     pub(crate) remote: Remote,
     /// Port of the container.
     pub(crate) inside: u16,
 }
 
 impl Listening {
-    /// Its addresses under this number, the one that is wanted first, and by which right it has
-    /// each.
+    /// Its addresses with this port, the wanted one first, each with its claim.
     pub(crate) fn places(&self, port: u16) -> impl Iterator<Item = (SocketAddr, Claim)> + use<> {
         let wanted = (self.slot.wanted.at.ip(), self.claim);
         let twin = self.twin.map(|twin| (twin.ip, twin.claim));
@@ -47,10 +46,18 @@ impl Listening {
     }
 }
 
-/// A listener with the addresses that it has.
+/// An open listener with its addresses.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) listening: Listening,
-    /// What stands for the wanted address first.
+    /// The wanted address, or its replacement, first.
     pub(crate) at: Vec<SocketAddr>,
+}
+
+/// A manual forward: it listens while its container runs, and no published port gets its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manual {
+    pub(crate) container: String,
+    pub(crate) inside: u16,
+    pub(crate) twin: Option<Twin>,
 }

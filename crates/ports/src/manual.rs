@@ -1,4 +1,4 @@
-//! Forwards that a person makes: how one is written.
+//! Manual forwards: their notation, and adding and removing them while the daemon runs.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,27 +9,27 @@ use thiserror::Error;
 
 use crate::address::{Address, Protocol};
 use crate::listen::{listen, reason};
+use crate::listening::Manual;
 use crate::ports::Ports;
 use crate::publication::{Claim, Twin, twin};
 use crate::status::{PortState, PortStatus};
-use crate::table::Manual;
 
-/// Where a forward made by hand listens: written `[ADDRESS:]PORT[/udp]`. Without an address it is
-/// where published ports appear.
+/// The local address of a manual forward, written `[ADDRESS:]PORT[/udp]`. The default address is
+/// that of published ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Local {
     /// Address of this computer.
     pub address: Option<IpAddr>,
     /// Port of this computer.
     pub port: u16,
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: Protocol,
 }
 
-/// A forward made by hand, written `LOCAL:CONTAINER:PORT[/udp]`.
+/// A manual forward, written `LOCAL:CONTAINER:PORT[/udp]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByHand {
-    /// Where it listens.
+    /// The local address.
     pub local: Local,
     /// Name or id of the container.
     pub container: String,
@@ -37,7 +37,7 @@ pub struct ByHand {
     pub port: u16,
 }
 
-/// A forward that is not understood.
+/// Invalid notation of a manual forward.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is no forward: {why}; write {form}")]
 pub struct NotAForward {
@@ -69,7 +69,7 @@ fn local(text: &str, protocol: Protocol) -> Result<Local, &'static str> {
         return Ok(Local { address: Some(at.ip()), port: port(&at.port().to_string())?, protocol });
     }
     match text.rsplit_once(':') {
-        Some(_) => Err("the address is no IP address (an IPv6 address stands in brackets)"),
+        Some(_) => Err("the address is not an IP address (write an IPv6 address in brackets)"),
         None => Ok(Local { address: None, port: port(text)?, protocol }),
     }
 }
@@ -126,7 +126,7 @@ impl fmt::Display for Local {
     }
 }
 
-/// Why a forward was not made.
+/// Why a manual forward was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AddError {
     /// There is one at this address.
@@ -138,18 +138,18 @@ pub enum AddError {
         /// The address.
         local: Address,
     },
-    /// The address is not to be had.
+    /// The address is not available.
     #[error("{local} cannot be listened on: {why}")]
     Taken {
         /// The address.
         local: Address,
-        /// In words for a person.
+        /// The reason, human-readable.
         why: String,
     },
-    /// It could be reached from elsewhere.
+    /// It could be reached from other computers.
     #[error(
-        "{local} could be reached from other computers: set `ports.bind` to an address that is no \
-            loopback address if that is what you want"
+        "{local} could be reached from other computers: set `ports.bind` to an address that is \
+         not a loopback address if that is what you want"
     )]
     Exposed {
         /// The address.
@@ -159,11 +159,11 @@ pub enum AddError {
 
 impl Ports {
     /// Makes a forward to a port of a container, published or not. It wins over published ports:
-    /// one that has this address gives it up. It listens while its container runs, and holds until
+    /// one that has this address gives it up. It listens while its container runs, and lasts until
     /// it is removed or the daemon ends.
     ///
     /// # Errors
-    /// When the address is not to be had, or could be reached from elsewhere without `bind`
+    /// If the address is not available, or could be reached from other computers without `bind`
     /// allowing that.
     pub fn add(&self, forward: ByHand) -> Result<Vec<PortStatus>, AddError> {
         let bind = self.environment().options.bind;
@@ -204,7 +204,7 @@ impl Ports {
         Ok(made)
     }
 
-    /// Removes a forward that was made by hand; `false` when there is none there.
+    /// Removes a manual forward; `false` if there is none at this address.
     pub fn remove(&self, local: Local) -> bool {
         let mut state = self.state();
         let Some(actions) = state.table.remove(local.at(self.environment().options.bind)) else {
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forward_is_written_as_for_ssh() {
+    fn a_forward_is_written_as_in_ssh() {
         let read = |text: &str| {
             let ByHand { local, container, port } = text.parse().unwrap();
             format!("{local} {container} {port}")
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_the_form() {
+    fn invalid_notation_is_refused_with_the_right_form() {
         for bad in [
             "",
             "8080",

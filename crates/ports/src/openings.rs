@@ -1,6 +1,6 @@
-//! Ports that are still being opened behind the answer to a start.
+//! Ports that are still being opened after the answer to a start.
 //!
-//! The gateway passes the answer to a start on at once. An inspect in between would wait for a
+//! The gateway forwards the answer to a start at once. An inspect in between would wait for a
 //! container that is just ending, and the client's own wait for a self-removing container would
 //! come too late. Requests that need the ports of a started container wait here instead.
 
@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// One inspect takes a round trip, and seconds where a container is just ending. A request waits
-/// no longer for an engine that is silent.
+/// The longest wait of a request. One inspect takes a round trip, and seconds if a container is
+/// just ending.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// The openings under way.
+/// The openings in progress.
 #[derive(Debug, Default)]
 pub(crate) struct Openings(Mutex<Vec<Arc<Opening>>>);
 
@@ -22,7 +22,7 @@ pub(crate) struct Openings(Mutex<Vec<Arc<Opening>>>);
 pub(crate) struct Opening {
     id: String,
     name: String,
-    /// The machine is gone.
+    /// Cancelled when the machine is gone.
     pub(crate) cancelled: CancellationToken,
     done: CancellationToken,
 }
@@ -51,7 +51,7 @@ impl Openings {
         opening.done.cancel();
     }
 
-    /// The machine is gone.
+    /// Cancels all openings, because the machine is gone.
     pub(crate) fn cancel(&self) {
         self.in_progress().iter().for_each(|opening| opening.cancelled.cancel());
     }

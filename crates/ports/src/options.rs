@@ -4,15 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::rules::{OnConflict, Rules};
 
-/// What a person sets.
+/// The user's settings.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where ports without an address of their own appear. Only where this is no loopback address
-    /// may a forward listen on one that is none.
+    /// The address of ports that name none. A forward may listen on a non-loopback address only if
+    /// this is one.
     pub bind: IpAddr,
-    /// What to do when a port is taken here.
+    /// What to do when a port is in use here.
     pub on_conflict: OnConflict,
-    /// Which ports appear.
+    /// Which published ports appear.
     pub rules: Rules,
 }
 

@@ -1,8 +1,7 @@
-//! Which of several addresses a port gets: the one that was asked for, or another where that is
-//! taken and the person wants one.
+//! Decides which address a port gets: the wanted one, or another if it is in use and the settings
+//! say so.
 //!
-//! How an address is had is the caller's affair, so that the model of the tests places ports as the
-//! sockets do.
+//! The caller binds addresses, so that the tests' model places ports as real sockets do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,16 +11,16 @@ use crate::listening::Listening;
 use crate::publication::{Claim, Twin};
 use crate::rules::OnConflict;
 
-/// Where the search for another port begins, above the one that is taken, or below it where there
-/// is none above.
+/// The distance at which the search for another port begins, above the one in use, or below it if
+/// there is none above.
 const STEP: u16 = 1000;
-/// How many are tried.
+/// How many ports are tried.
 const TRIES: u16 = 1000;
 
-/// What was had.
+/// The sockets of a placed listener.
 #[derive(Debug)]
 pub(crate) struct Placed<S> {
-    /// With their addresses, the one that was asked for (or what stands for it) first.
+    /// Sockets with their addresses, the wanted one or its replacement first.
     pub(crate) sockets: Vec<(SocketAddr, S)>,
 }
 
@@ -31,7 +30,7 @@ impl<S> Placed<S> {
     }
 }
 
-/// What was not to be had.
+/// An address that is not available.
 #[derive(Debug)]
 pub(crate) struct NotPlaced {
     pub(crate) at: SocketAddr,
@@ -39,15 +38,15 @@ pub(crate) struct NotPlaced {
 }
 
 impl NotPlaced {
-    /// Whether it is no fault: all that is missing here is an address family, which a listener with
-    /// two addresses may do without.
-    pub(crate) fn is_for_want_of_a_family(&self, listening: &Listening) -> bool {
+    /// Whether this is acceptable: only an address family is missing here, and a listener with two
+    /// addresses can do without it.
+    pub(crate) fn is_missing_family(&self, listening: &Listening) -> bool {
         listening.twin.is_some() && is_missing(&self.error)
     }
 }
 
-/// Takes the address that is wanted, and its twin if the container owns it; where one is taken and
-/// `on_conflict` says so, both with another number. What is lent is added later, by
+/// Binds the wanted address, and its twin if the container owns it. If one is in use and
+/// `on_conflict` says so, binds both with another port. Lent addresses are added later, by
 /// `Table::lendable`.
 pub(crate) fn place<S>(
     wanted: Address,
@@ -79,7 +78,7 @@ fn pair<S>(
     let twin = twin.map(|twin| (SocketAddr::new(twin.ip, at.port()), twin));
     let wanted = match (bind(at), twin) {
         (Ok(socket), _) => Ok(socket),
-        // This computer has not this address family: the other address is all there is.
+        // This computer lacks the address family; only the other address remains.
         (Err(error), Some(_)) if is_missing(&error) => Err(error),
         (Err(error), _) => return Err(NotPlaced { at, error }),
     };
@@ -102,7 +101,7 @@ fn pair<S>(
     }
 }
 
-/// The address is none of this computer's.
+/// This computer does not have the address.
 fn is_missing(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }

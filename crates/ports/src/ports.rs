@@ -24,11 +24,12 @@ use crate::publication::{Container, Here, publications};
 use crate::status::PortStatus;
 use crate::table::Ticket;
 
-/// Questions under way at once while a burst of events is worked off, as after `compose up`.
-const QUESTIONS_AT_ONCE: usize = 8;
-/// How often a port that could not be had is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// Streams of all forwards together, below the tunnel's 1024: docker commands need some, too.
+/// Concurrent queries during a burst of events, such as after `compose up`.
+const CONCURRENT_QUERIES: usize = 8;
+/// How often a port that is not available is retried.
+const RETRY: Duration = Duration::from_secs(1);
+/// Streams of all forwards together, below the tunnel's 1024, so that docker commands find some
+/// free.
 const MAX_STREAMS: usize = 896;
 
 /// The published ports of one profile's machine. Cheap to clone; clones share the listeners.
@@ -42,7 +43,7 @@ struct Inner {
 }
 
 impl Ports {
-    /// Nothing is listened on yet.
+    /// Creates it without listeners.
     pub fn new(connector: Arc<dyn Connector>, activity: Activity, options: Options) -> Self {
         let state = Mutex::new(State::new(options.rules.clone()));
         let environment = Environment {
@@ -55,51 +56,51 @@ impl Ports {
         Self(Arc::new(Inner { environment, openings: Openings::default(), state }))
     }
 
-    /// Follows the machine's engine until its event stream ends, the path is lost or `shutdown`
-    /// comes. To be called each time a path to the engine is there. Listeners stay when it returns:
-    /// only [`Ports::detach`] and the death of a container close them.
+    /// Follows the machine's engine until its event stream ends, the path is lost, or `shutdown` is
+    /// cancelled. The daemon calls it for each new path to the engine. Listeners stay when it
+    /// returns: only [`Ports::detach`] and the end of a container close them.
     ///
     /// # Errors
-    /// When the engine cannot be asked; the caller decides when to call again.
+    /// If the engine cannot be queried; the caller decides when to retry.
     pub async fn run(&self, shutdown: CancellationToken) -> Result<(), EngineError> {
         shutdown.run_until_cancelled(self.follow()).await.unwrap_or(Ok(()))
     }
 
     async fn follow(&self) -> Result<(), EngineError> {
-        // Events first: what happens while the list is on its way is not lost.
+        // Events first, so that changes during the list are not lost.
         let mut events = self.engine().events().await?;
         self.resync().await?;
-        let mut again = interval(TRY_AGAIN);
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut retry = interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let news = tokio::select! {
-                news = events.next() => news?,
-                _ = again.tick() => {
+            let changes = tokio::select! {
+                changes = events.next() => changes?,
+                _ = retry.tick() => {
                     let mut state = self.state();
                     state.retry(self.environment());
                     continue;
                 }
             };
-            let Some(news) = news else { return Ok(()) };
-            if news.services {
+            let Some(changes) = changes else { return Ok(()) };
+            if changes.services {
                 self.resync().await?;
             }
-            stream::iter(news.containers.into_iter().map(Ok))
-                .try_for_each_concurrent(QUESTIONS_AT_ONCE, |id: String| async move {
+            stream::iter(changes.containers.into_iter().map(Ok))
+                .try_for_each_concurrent(CONCURRENT_QUERIES, |id: String| async move {
                     self.refresh(&id).await.map(drop)
                 })
                 .await?;
         }
     }
 
-    /// The machine is gone on purpose, and its containers with it: closes every port and resets its
-    /// connections. What was published is listed as asleep.
+    /// The machine was taken down, and its containers with it: closes every port and resets its
+    /// connections. Published ports are listed as asleep.
     pub fn detach(&self) {
         self.end_all(None);
     }
 
-    /// The same where the machine goes by itself: published TCP ports go on listening, to tell who
-    /// asks by HTTP that their container is asleep.
+    /// The machine ended by itself: does the same as [`Ports::detach`], but published TCP ports
+    /// keep listening to answer HTTP clients that their container is asleep.
     pub fn fall_asleep(&self) {
         self.end_all(Some(&self.environment().tasks));
     }
@@ -122,7 +123,7 @@ impl Ports {
         }
     }
 
-    /// Closes everything, and returns when nothing of it runs any more.
+    /// Closes everything. Returns when no task is left.
     pub async fn close(&self) {
         self.detach();
         self.state().sleepers.clear();
@@ -130,24 +131,23 @@ impl Ports {
         self.environment().tasks.wait().await;
     }
 
-    /// A container was asked to end through us: closes its ports before the answer is passed on.
-    /// Costs nothing for one without open ports. Failures are left to the events.
+    /// A client asked a container to end: closes its ports before the answer is forwarded. Costs
+    /// nothing for a container without open ports. Failures are left to the events.
     pub async fn settle(&self, reference: &str) {
         self.opened(Some(reference)).await;
         let id = {
             let state = self.state();
             let holds = |id: &&str| state.forwards.keys().any(|slot| slot.container == *id);
-            state.table.called(reference).filter(holds).map(str::to_owned)
+            state.table.id_of(reference).filter(holds).map(str::to_owned)
         };
         if let Some(id) = id
             && let Err(error) = self.refresh(&id).await
         {
-            tracing::debug!(%id, %error, "the state of a container that was asked to end is not \
-                known yet");
+            tracing::debug!(%id, %error, "the state of an ending container is not known yet");
         }
     }
 
-    /// What is open, and what should be and is not, in order of the local address.
+    /// The open ports, and those that should be open and are not, in order of the local address.
     pub fn list(&self) -> Vec<PortStatus> {
         let state = self.state();
         let open = state.table.open().map(|open| {
@@ -171,7 +171,7 @@ impl Ports {
         match self.running().await {
             Ok(running) => {
                 let mut state = self.state();
-                // Whoever runs again has its port again, and nobody else has one.
+                // A container that runs again has its port again; other ports are not published.
                 state.sleepers.clear();
                 let actions = state.table.resync(ticket, running);
                 state.carry_out(self.environment(), actions);
@@ -184,10 +184,9 @@ impl Ports {
         }
     }
 
-    /// Asks about one container and does what follows from it. Returns its full id, where there is
-    /// one.
+    /// Inspects one container and updates its listeners. Returns its full id if it exists.
     pub(crate) async fn refresh(&self, reference: &str) -> Result<String, EngineError> {
-        let question = Question::new(self);
+        let query = Query::new(self);
         let inspected = self.engine().inspect(reference).await?;
         let id = inspected.as_ref().map_or(reference, |inspected| inspected.id.as_str()).to_owned();
         let bridged = match &inspected {
@@ -199,7 +198,7 @@ impl Ports {
             }
             _ => None,
         };
-        question.answered(&id, inspected, bridged.as_ref());
+        query.answered(&id, inspected, bridged.as_ref());
         Ok(id)
     }
 
@@ -207,7 +206,7 @@ impl Ports {
         Here { bind: self.environment().options.bind, has: listen::is_here }
     }
 
-    /// A container was started, and this is what it asked for.
+    /// Updates the listeners of a container that was started with these publications.
     pub(crate) fn observe_started(&self, container: Container) {
         let mut state = self.state();
         let ticket = state.table.ask();
@@ -219,7 +218,7 @@ impl Ports {
         Engine(&*self.environment().connector)
     }
 
-    /// All that publishes ports, or may be forwarded to by hand.
+    /// All containers and services that publish ports or may have manual forwards.
     async fn running(&self) -> Result<Vec<Container>, EngineError> {
         let (listed, services) =
             futures::try_join!(self.engine().list(), self.engine().services())?;
@@ -239,8 +238,8 @@ impl Ports {
         Container { id: listed.id.clone(), name: listed.name().to_owned(), publications, address }
     }
 
-    /// Waits for the openings in progress, 10 s at most: those of one container (by id, the beginning
-    /// of its id, or name), or all of them. Returns at once if there are none.
+    /// Waits for the openings in progress, 10 s at most: those of one container (by id, the
+    /// beginning of its id, or name), or all of them. Returns at once if there are none.
     pub async fn opened(&self, reference: Option<&str>) {
         self.0.openings.wait(reference).await;
     }
@@ -260,13 +259,13 @@ impl Ports {
     }
 }
 
-/// A question to the engine about one container; without an answer its ticket is given back.
-struct Question<'a> {
+/// A query to the engine about one container. Without an answer it abandons its ticket.
+struct Query<'a> {
     ports: &'a Ports,
     ticket: Option<Ticket>,
 }
 
-impl<'a> Question<'a> {
+impl<'a> Query<'a> {
     fn new(ports: &'a Ports) -> Self {
         Self { ports, ticket: Some(ports.state().table.ask()) }
     }
@@ -289,7 +288,7 @@ impl<'a> Question<'a> {
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for Query<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.ports.state().table.abandon(ticket);

@@ -1,7 +1,7 @@
-//! From Docker's words for published ports to local addresses: what to listen on here and where
-//! that leads on the machine.
+//! Translates Docker's port bindings to local addresses: where to listen here, and the destination
+//! on the machine.
 //!
-//! Knows Docker's JSON for port bindings and the person's bind address; opens nothing.
+//! It knows Docker's JSON and the bind address; it opens nothing.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,11 +32,11 @@ pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) publications: Vec<Publication>,
-    /// Where its own ports answer, published or not, as seen from the machine.
+    /// The address of its own ports, published or not, as seen from the machine.
     pub(crate) address: Option<IpAddr>,
 }
 
-/// One published port: where it is to answer here, and where it leads.
+/// One published port: where it should answer here, and its destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Publication {
     pub(crate) wanted: Address,
@@ -47,27 +47,27 @@ pub(crate) struct Publication {
     pub(crate) inside: u16,
 }
 
-/// The same port on the loopback address of the other family: `localhost` is `::1` first for many
-/// programs.
+/// The same port on the loopback address of the other family: many programs resolve `localhost` to
+/// `::1` first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Twin {
     pub(crate) ip: IpAddr,
-    /// What is owned and taken by another is a conflict, as it would be for an engine here. Not
-    /// having the family at all is never a fault.
+    /// An owned address that is in use is a conflict, as with a local engine. A missing address
+    /// family is never an error.
     pub(crate) claim: Claim,
 }
 
-/// By which right a container has a local address.
+/// A container's claim to a local address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Claim {
     /// The engine gave the container this number in this address family.
     Own,
-    /// The engine gave the number to nobody in this family, as far as is known. A container that
-    /// owns the address gets it.
+    /// As far as is known, the engine gave the number to no container in this family. A container
+    /// that owns the address gets it.
     Spare,
 }
 
-/// Where a port leads, as seen from the machine.
+/// The destination of a port, as seen from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Remote {
     /// Address on the machine.
@@ -86,15 +86,15 @@ impl fmt::Display for Remote {
     }
 }
 
-/// What a port map publishes. Bindings without a fixed number (any free port, a range) are left
-/// out: the engine chooses those, and its choice is read after the start.
+/// The publications of a port map. Bindings without a fixed number (any free port, a range) are
+/// left out: the engine chooses those, and its choice is read after the start.
 ///
-/// The engine counts each address family by itself: `0.0.0.0:8080` and `[::]:8080` may belong to
+/// The engine counts each address family separately: `0.0.0.0:8080` and `[::]:8080` may belong to
 /// two containers, or to two ports of one. Each is owned on the loopback address of its family, and
 /// lent on the other one.
 ///
-/// `own` is the container's own address, as seen from the machine: what is bound to an address of
-/// this computer is reached there, since the machine has no such address.
+/// `own` is the container's own address, as seen from the machine: a port that is bound to an
+/// address of this computer is reached there, because the machine does not have that address.
 pub(crate) fn publications(ports: &PortMap, here: Here, own: Option<IpAddr>) -> Vec<Publication> {
     let mut groups: BTreeMap<(Protocol, u16, u16), BTreeSet<Host>> = BTreeMap::new();
     for (key, of_port) in ports {
@@ -133,15 +133,15 @@ pub(crate) fn publications(ports: &PortMap, here: Here, own: Option<IpAddr>) -> 
 /// The addresses of this computer that published ports may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Here {
-    /// Where ports without an address of their own appear.
+    /// The address of ports that name none.
     pub(crate) bind: IpAddr,
     /// Whether this computer has an address.
     pub(crate) has: fn(IpAddr) -> bool,
 }
 
 impl Here {
-    /// Addresses of this computer that can be reached from others, and that are asked for although
-    /// `bind` keeps ports to this computer.
+    /// Addresses of this computer that other computers can reach and that bindings name although
+    /// `bind` keeps ports local.
     pub(crate) fn exposed(self, ports: &PortMap) -> BTreeSet<IpAddr> {
         let bindings = ports.values().flatten().flatten();
         let exposed = bindings.filter_map(|binding| match Host::of(&binding.host_ip)? {
@@ -160,11 +160,11 @@ struct Place {
     remote: Behind,
 }
 
-/// Where a place leads.
+/// The destination of a place.
 enum Behind {
-    /// To this address of the machine, under the same number.
+    /// This address of the machine, with the same number.
     Machine(IpAddr),
-    /// To the container itself: the address is this computer's, and the machine has it not.
+    /// The container itself: the address is this computer's, and the machine does not have it.
     Container(IpAddr),
 }
 
@@ -187,7 +187,7 @@ fn places(hosts: &BTreeSet<Host>, here: Here) -> Vec<Place> {
     places
 }
 
-/// A number of one family: its own address here is the one of that family, where there is one.
+/// A number of one family. It owns the address of that family here, if there is one.
 fn one_family(bind: IpAddr, is_v6: bool, remote: Behind) -> Place {
     let lent = |ip| Twin { ip, claim: Claim::Spare };
     match twin(bind) {
@@ -215,7 +215,7 @@ pub(crate) fn twin(bind: IpAddr) -> Option<IpAddr> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Host {
-    /// No address was named: both families.
+    /// No address: both families.
     All,
     /// `0.0.0.0`
     AllV4,
@@ -240,7 +240,8 @@ impl Host {
         })
     }
 
-    /// Where a binding to one address answers here; `None` for those to all addresses of a family.
+    /// Where a binding to one address answers here; `None` for bindings to all addresses of a
+    /// family.
     fn place(self, here: Here) -> Option<Place> {
         let place = |at, claim, remote| Some(Place { at, claim, twin: None, remote });
         match self {
@@ -249,8 +250,8 @@ impl Host {
                 true => place(here.bind, Claim::Spare, Behind::Container(address)),
                 false => place(address, Claim::Own, Behind::Container(address)),
             },
-            // It stands in for an address that this computer has not, so it gives way to a
-            // container that asked for this one.
+            // It replaces an address that this computer does not have, so it yields to a container
+            // that names this one.
             Self::Other(address) => place(here.bind, Claim::Spare, Behind::Machine(address)),
             Self::All | Self::AllV4 | Self::AllV6 => None,
         }

@@ -1,5 +1,5 @@
-//! Bytes between a local connection and its stream to the container: each direction ends on its
-//! own, and an end is told as what it was.
+//! Carries bytes between a local connection and its stream to the container. Each direction ends on
+//! its own (half-close), and a break stays a break.
 
 use std::io;
 
@@ -7,27 +7,28 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::counters::Use;
 
-/// A direction begins with this much, so that many idle connections cost little, in bytes.
-const FIRST: usize = 8 * 1024;
-/// What it grows to while it is filled, in bytes: what the tunnel gives at once.
-const MOST: usize = 128 * 1024;
+/// The initial buffer of a direction, in bytes, so that many idle connections cost little.
+const INITIAL: usize = 8 * 1024;
+/// The size to which the buffer grows while reads fill it, in bytes: what the tunnel returns at
+/// once.
+const MAX: usize = 128 * 1024;
 
 /// Why a connection broke off.
 pub(crate) enum Broken {
-    /// The client reset it, or is gone.
+    /// The client reset it, or has gone.
     ByClient(io::Error),
-    /// The container did, or the path to it.
+    /// The container reset it, or the path to it was lost.
     ByContainer(io::Error),
 }
 
 enum End {
-    /// To the end, and the end was passed on.
+    /// The source ended, and the end was passed on.
     Whole,
     Source(io::Error),
     Sink(io::Error),
 }
 
-/// Returns when both directions have ended, or one has failed in a way that ends the other.
+/// Returns when both directions have ended, or one has failed such that the other ends.
 pub(crate) async fn relay(
     client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
     container: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
@@ -38,7 +39,7 @@ pub(crate) async fn relay(
     let (up, down) = tokio::select! {
         end = &mut up => match end {
             End::Source(error) => return Err(Broken::ByClient(error)),
-            // What the container said before it took no more is still to be delivered.
+            // What the container sent before it stopped reading still has to be delivered.
             end @ (End::Whole | End::Sink(_)) => (end, down.await),
         },
         end = &mut down => match end {
@@ -60,11 +61,11 @@ async fn copy(
     passed: impl Fn(usize),
 ) -> End {
     // Zeroed once, not for each read.
-    let mut buffer = vec![0; FIRST];
+    let mut buffer = vec![0; INITIAL];
     loop {
         let length = match source.read(&mut buffer).await {
             Ok(0) => {
-                // The end of one side after the other is already gone is still an end.
+                // If the other side has gone already, this is still an orderly end.
                 let _ = sink.shutdown().await;
                 return End::Whole;
             }
@@ -79,8 +80,8 @@ async fn copy(
         if let Err(error) = written.await {
             return End::Sink(error);
         }
-        if length == buffer.len() && length < MOST {
-            buffer = vec![0; MOST];
+        if length == buffer.len() && length < MAX {
+            buffer = vec![0; MAX];
         }
     }
 }

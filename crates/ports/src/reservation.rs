@@ -1,6 +1,6 @@
-//! Local ports taken for a container that is about to start.
+//! Reserves local ports for a container that is about to start.
 //!
-//! A start that cannot have its ports must fail as Docker's own start fails, and before anything
+//! A start whose ports are not available has to fail as Docker's own start fails, before anything
 //! runs.
 
 use std::collections::BTreeSet;
@@ -19,12 +19,12 @@ use crate::placement::NotPlaced;
 use crate::ports::Ports;
 use crate::publication::{Claim, Container, PortMap, Publication};
 
-/// Behind dockerd's words, where a number that was free on the machine is taken here.
+/// Appended to dockerd's message if a number that was free on the machine is in use here.
 const CHOSEN: &str = "The engine chose this number, which is free on the machine and taken on this \
-    computer, so the container was killed. Start it again: the engine \
-                      chooses another number";
+                      computer, so the container was killed. Start it again: the engine chooses \
+                      another number";
 
-/// A local port that a container asks for is taken. Displays as dockerd words it.
+/// A local port that a container needs is in use. Displays dockerd's message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "driver failed programming external connectivity on endpoint {name} ({id}): Bind for \
@@ -35,15 +35,15 @@ pub struct Conflict {
     pub name: String,
     /// Its full id.
     pub id: String,
-    /// The address that is not to be had.
+    /// The address that is not available.
     pub local: SocketAddr,
-    /// `port is already allocated`, or the operating system's own words.
+    /// `port is already allocated`, or the operating system's message.
     pub why: String,
 }
 
-/// Holds local ports for one container. They are given back when it is dropped, unless the
-/// container runs by then.
-#[must_use = "dropping it gives the ports back"]
+/// Holds local ports for one container. They are released when it is dropped, unless the container
+/// runs by then.
+#[must_use = "dropping it releases the ports"]
 pub struct Reservation {
     ports: Ports,
     reference: String,
@@ -52,18 +52,18 @@ pub struct Reservation {
 }
 
 impl Ports {
-    /// Whether a start matters here although its container publishes nothing: a forward made by
-    /// hand may wait for it.
+    /// Whether every start matters here, even of a container that publishes nothing: a manual
+    /// forward may wait for it.
     pub fn minds_every_start(&self) -> bool {
-        self.state().table.has_any_by_hand()
+        self.state().table.has_any_manual()
     }
 
-    /// Takes the local ports that a container asks for by number, before it is started. `reference`
-    /// is its id or name as in the request. Connections that come early wait.
+    /// Reserves the local ports that a container requests by number, before it is started.
+    /// `reference` is its id or name as in the request. Connections that arrive early wait.
     ///
     /// # Errors
-    /// When one of them is taken. An engine that does not know the container, or does not answer,
-    /// is no error here: the start itself is going to tell.
+    /// If one of them is in use. An engine that does not know the container, or does not answer, is
+    /// no error here: the start itself will report it.
     pub async fn reserve(&self, reference: &str) -> Result<Reservation, Conflict> {
         let mut reservation = Reservation {
             ports: self.clone(),
@@ -75,8 +75,8 @@ impl Ports {
             Ok(Some(inspected)) => reservation.take_all(inspected).await?,
             Ok(None) => {}
             Err(error) => {
-                tracing::debug!(%reference, %error, "the ports of a container that is to \
-                be started are not known")
+                tracing::debug!(%reference, %error, "the ports of a starting container are not \
+                    known");
             }
         }
         Ok(reservation)
@@ -84,8 +84,8 @@ impl Ports {
 }
 
 impl Ports {
-    /// An address that a container owns and another has here. What is only reserved is not had yet:
-    /// of two that ask for one number the engine refuses one.
+    /// An address that a container owns and another has here. A reserved address does not count
+    /// yet: of two containers that request one number the engine refuses one.
     fn taken_by_others(&self, id: &str) -> Option<(String, SocketAddr)> {
         let state = self.state();
         let reserved = |address: Address| {
@@ -101,24 +101,25 @@ impl Ports {
 }
 
 impl Reservation {
-    /// The container was started. Ports with a number answer when this returns, without a question
-    /// to the engine; numbers that the engine chose for a container that removes itself are asked
-    /// for behind it ([`Ports::opened`] waits for them), for it may be ending. Any other's are open
-    /// when this returns, and so is a forward made by hand that waits for the container.
+    /// The container was started. Ports with a number answer when this returns, without a query to
+    /// the engine. Numbers that the engine chose for a self-removing container are queried in the
+    /// background ([`Ports::opened`] waits for them), because it may be ending. Those of any other
+    /// container are open when this returns, and so is a manual forward that waits for the
+    /// container.
     ///
     /// # Errors
     /// Those of [`Reservation::open`].
     pub async fn started(mut self) -> Result<(), Conflict> {
         let Some(asked) = &self.asked else { return self.open().await };
         let Asked { id, name, publications, chooses, removes_itself, .. } = asked;
-        if (*chooses && !removes_itself) || self.ports.state().table.has_by_hand(id, name) {
+        if (*chooses && !removes_itself) || self.ports.state().table.has_manual(id, name) {
             return self.open().await;
         }
         if publications.is_empty() && !chooses {
             return Ok(());
         }
         let (id, name) = (id.clone(), name.clone());
-        // Where the container has ended meanwhile, the question behind it closes them again.
+        // If the container has ended meanwhile, the query in the background closes them again.
         self.ports.observe_started(Container {
             id: id.clone(),
             name: name.clone(),
@@ -130,24 +131,25 @@ impl Reservation {
         Ok(())
     }
 
-    /// The container was started: opens its ports, those whose number the engine chose included.
+    /// The container was started: opens its ports, including those whose number the engine chose.
     /// Returns when they answer.
     ///
     /// # Errors
-    /// When another has a number here that the engine has chosen. The container is killed: as with
-    /// an engine here, nothing runs whose ports are not to be had.
+    /// If a number that the engine chose is in use here. The container is killed: as with a local
+    /// engine, nothing runs without its ports.
     pub async fn open(self) -> Result<(), Conflict> {
         let id = match self.ports.refresh(&self.reference).await {
             Ok(id) => id,
             Err(error) => {
-                // The events tell it too, as soon as the engine can be asked again.
-                tracing::warn!(container = %self.reference, %error, "the ports of a started \
-                    container are not known yet");
+                // The events report it, too, once the engine can be queried again.
+                let container = &self.reference;
+                tracing::warn!(%container, %error, "the ports of a started container are not \
+                    known yet");
                 return Ok(());
             }
         };
-        // Who had it may have ended or changed its number a moment ago, as when several are
-        // restarted at once.
+        // The present holder may have ended or changed its number a moment ago, as when several
+        // containers are restarted at once.
         let holders = self.ports.state().table.holders_against(&id);
         for holder in holders {
             self.ports.settle(&holder).await;
@@ -183,23 +185,23 @@ impl Reservation {
         });
     }
 
-    /// The engine refused the start: gives the ports back.
+    /// The engine refused the start: releases the ports.
     pub fn refused(mut self) -> Option<Asked> {
         self.asked.take()
     }
 
     async fn take_all(&mut self, inspected: Inspected) -> Result<(), Conflict> {
         let asked = Asked::of(&inspected, self.ports.here());
-        let (id, name, asked_for) =
+        let (id, name, requested) =
             (asked.id.clone(), asked.name.clone(), asked.publications.clone());
         let exposes = asked.exposes.clone();
         self.asked = Some(asked);
-        self.keep_to_this_computer(&name, &id, &exposes).await?;
+        self.refuse_exposed(&name, &id, &exposes).await?;
         let carries_datagrams = self.ports.environment().connector.without_datagrams().is_none();
-        for publication in asked_for {
+        for publication in requested {
             let Address { protocol, at } = publication.wanted;
-            // What cannot be carried is told when the container runs, and is no reason not to run
-            // it.
+            // A port that cannot be carried is reported when the container runs, and does not
+            // prevent its start.
             let carried = protocol == Protocol::Tcp || carries_datagrams;
             if carried && self.ports.state().table.admits(&name, publication.wanted) {
                 self.take(&name, &id, publication).await.map_err(|refused| {
@@ -216,9 +218,9 @@ impl Reservation {
         Ok(())
     }
 
-    /// An address of this computer that others can reach is a conflict with `bind`, unless it is an
-    /// address of the machine, too, as that of a bridge is.
-    async fn keep_to_this_computer(
+    /// A port on an address that other computers can reach conflicts with `bind`, unless the
+    /// machine has this address, too, such as that of a bridge.
+    async fn refuse_exposed(
         &self,
         name: &str,
         id: &str,
@@ -241,7 +243,7 @@ impl Reservation {
         let port = port.and_then(|binding| binding.host_port.parse().ok()).unwrap_or(0);
         let why = format!(
             "it could be reached from other computers: set `ports.bind` to {address} or to 0.0.0.0 \
-                if that is what you want, or publish on 127.0.0.1"
+             if that is what you want, or publish on 127.0.0.1"
         );
         Err(Conflict {
             name: name.to_owned(),
@@ -267,14 +269,14 @@ impl Reservation {
             .collect();
         let holders: BTreeSet<String> = {
             let state = self.ports.state();
-            // A restart: the port stays open.
+            // After a restart the port stays open.
             if state.table.is_open(&slot) {
                 return Ok(());
             }
             own.iter().filter_map(|own| state.table.holder(*own)).map(str::to_owned).collect()
         };
         for holder in holders {
-            // It may have died a moment ago, with the news still on its way.
+            // It may have ended a moment ago, with the event still on its path.
             self.ports.settle(&holder).await;
         }
         let mut state = self.ports.state();
@@ -283,17 +285,17 @@ impl Reservation {
         }
         state.sleepers.give_up(wanted.at.port());
         for own in own {
-            let actions = state.table.make_way(&slot, own);
+            let actions = state.table.yield_for(&slot, own);
             state.carry_out_now(self.ports.environment(), actions);
         }
         let mut placed = match state.place(self.ports.environment(), &listening) {
             Ok(placed) => placed,
-            // This computer has not the family, and the other one's address belongs to another:
-            // `dockbridge ports` tells.
-            Err(refused) if refused.is_for_want_of_a_family(&listening) => return Ok(()),
+            // This computer lacks the family, and the other family's address is in use: `dockbridge
+            // ports` shows that.
+            Err(refused) if refused.is_missing_family(&listening) => return Ok(()),
             Err(refused) => return Err(refused),
         };
-        // A lent address is not kept from a container that owns it and starts at the same time.
+        // A lent address is not withheld from a container that owns it and starts at the same time.
         placed.sockets.retain(|(at, _)| !listening.is_lent(*at));
         if !placed.sockets.is_empty() {
             state.reserved.insert(slot.clone(), placed);

@@ -1,4 +1,4 @@
-//! Which published ports appear here at all: the rules of `ports.include` and `ports.exclude`.
+//! The rules of `ports.include` and `ports.exclude`: which published ports appear here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,13 @@ use thiserror::Error;
 
 use crate::address::Protocol;
 
-/// What to do when a local port is taken.
+/// What to do when a local port is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
     /// The container does not start, as with a local engine.
     #[default]
     Error,
-    /// The next port from 1000 above it that can be had is used instead.
+    /// The next available port, from 1000 above it, is used instead.
     Increment,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for OnConflict {
     }
 }
 
-/// One rule, written `[CONTAINER:]PORT[-PORT][/tcp|/udp]`. The port is the published one; in the
+/// A rule, written `[CONTAINER:]PORT[-PORT][/tcp|/udp]`. The port is the published one; in the
 /// container's name `*` stands for any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -36,7 +36,7 @@ pub struct Rule {
     protocol: Option<Protocol>,
 }
 
-/// A rule that is not understood.
+/// Invalid notation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{rule:?} is no rule for ports: {why}; write [CONTAINER:]PORT[-PORT][/tcp|/udp], such as \
@@ -100,19 +100,19 @@ impl Rule {
     }
 }
 
-/// Whether a name has the form of a pattern in which `*` stands for any text.
+/// Whether a name matches a pattern in which `*` stands for any text.
 fn like(name: &str, pattern: &str) -> bool {
     let Some((before, after)) = pattern.split_once('*') else { return name == pattern };
     let Some(rest) = name.strip_prefix(before) else { return false };
     (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| like(&rest[at..], after))
 }
 
-/// All rules. Without any, every published port appears.
+/// All rules. Without rules every published port appears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
-    /// Where there are any, only ports that one of them names appear.
+    /// If not empty, only ports that match one of these appear.
     pub include: Vec<Rule>,
-    /// Ports that one of these names do not appear, whatever `include` says.
+    /// Ports that match one of these do not appear, whatever `include` says.
     pub exclude: Vec<Rule>,
 }
 
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn exclusion_goes_before_inclusion_and_no_inclusion_means_all() {
+    fn exclude_wins_over_include_and_an_empty_include_means_all() {
         let all =
             Rules { include: Vec::new(), exclude: rules(&["5432", "db*:6000-6999", "53/udp"]) };
         assert!(
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_written_as_it_is_read_and_nonsense_is_refused_with_the_form() {
+    fn a_rule_displays_its_notation_and_invalid_ones_are_refused_with_the_form() {
         for text in ["8080", "web:80-90/tcp", "*:53/udp"] {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }

@@ -1,4 +1,4 @@
-//! What a person is told about a forward.
+//! The status of forwards, for users.
 
 use std::net::SocketAddr;
 
@@ -6,30 +6,29 @@ use serde::Serialize;
 
 use crate::address::{Address, Protocol};
 use crate::counters::{Counters, Traffic};
-use crate::listening::{Listening, Open};
+use crate::listening::{Listening, Manual, Open};
 use crate::publication::Remote;
-use crate::table::Manual;
 
-/// One forward: a published port, or one that a person made.
+/// A forward: a published port or a manual one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PortStatus {
     /// Name of the container.
     pub container: String,
-    /// What it speaks.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Where it answers on this computer (or should).
+    /// Where it answers (or should) on this computer.
     pub local: SocketAddr,
-    /// All addresses where it answers.
+    /// All addresses on which it answers.
     pub addresses: Vec<SocketAddr>,
-    /// Where it was to answer, if that was taken and another port was chosen.
+    /// The wanted address, if it was in use and another port was chosen.
     pub asked_for: Option<SocketAddr>,
     /// Port of the container.
     pub container_port: u16,
-    /// Where it leads, as seen from the machine.
+    /// The destination, as seen from the machine.
     pub remote: Option<Remote>,
-    /// Made by a person, not published by the container.
+    /// Made by the user, not published by the container.
     pub by_hand: bool,
-    /// What passed.
+    /// Its traffic.
     #[serde(flatten)]
     pub traffic: Traffic,
     /// Whether it answers.
@@ -40,22 +39,22 @@ pub struct PortStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum PortState {
-    /// It does.
+    /// It answers.
     Open,
-    /// It does not: the container was started by others, or its number was chosen by the engine,
-    /// and the port is not to be had here.
+    /// It does not answer: another client started the container, or the engine chose its number,
+    /// and the port is not available here.
     Unavailable {
-        /// In words for a person.
+        /// The reason, human-readable.
         why: String,
     },
-    /// It does not: dockbridge has taken its machine down, and the container with it.
+    /// It does not answer: dockbridge has taken its machine down, and the container with it.
     Asleep {
-        /// In words for a person.
+        /// The reason, human-readable.
         why: String,
     },
-    /// It does not yet: it was made by hand, and its container does not run.
+    /// It does not answer yet: it is a manual forward whose container does not run.
     Waiting {
-        /// In words for a person.
+        /// The reason, human-readable.
         why: String,
     },
 }

@@ -1,14 +1,14 @@
-//! Services of a swarm: what they publish belongs to no container, since the machine's ingress
-//! network takes it to one of the tasks.
+//! Services of a swarm: their ports belong to no container, because the machine's ingress network
+//! forwards them to one of the tasks.
 //!
-//! A service stands in the table as a container of its own. Ports that a service publishes in host
+//! The table treats a service as a container of its own. Ports that a service publishes in host
 //! mode are those of its tasks' containers.
 
 use serde::Deserialize;
 
 use crate::publication::{Container, Here, PortBinding, PortMap, publications};
 
-/// One entry of `GET /services`, as far as ports are concerned.
+/// The parts of an entry of `GET /services` that concern ports.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Service {
     #[serde(rename = "ID")]
@@ -44,7 +44,7 @@ struct Port {
 }
 
 impl Service {
-    /// As the table has it. The ingress network has each number in both families.
+    /// The service as the table's container. The ingress network has each number in both families.
     pub(crate) fn as_container(&self, here: Here) -> Container {
         let mut ports = PortMap::new();
         for port in self.endpoint.ports.iter().flatten().filter(|port| port.publish_mode != "host")
@@ -59,7 +59,8 @@ impl Service {
                 host_port: host_port.clone(),
             }));
         }
-        // Behind all ids of containers, which are hexadecimal: a container's name comes first.
+        // It sorts after all container ids, which are hexadecimal, so that a container's name comes
+        // first.
         let id = format!("service {}", self.id);
         Container {
             id,
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_service_publishes_by_ingress_answers_here_and_what_its_tasks_publish_is_theirs() {
+    fn ingress_ports_of_a_service_answer_here_and_host_mode_ports_belong_to_its_tasks() {
         let service = r#"{"ID":"q1","Spec":{"Name":"web"},"Endpoint":{"Ports":[
             {"Protocol":"tcp","TargetPort":80,"PublishedPort":18203,"PublishMode":"ingress"},
             {"Protocol":"tcp","TargetPort":81,"PublishedPort":18204,"PublishMode":"host"},
@@ -83,12 +84,12 @@ mod tests {
         let service: Service = serde_json::from_str(service).unwrap();
         let here = Here { bind: std::net::Ipv4Addr::LOCALHOST.into(), has: |_| false };
         let container = service.as_container(here);
-        let told = container
+        let described = container
             .publications
             .iter()
             .map(|one| format!("{} -> {} ({})", one.wanted, one.remote, one.inside));
         assert_eq!(
-            told.collect::<Vec<_>>(),
+            described.collect::<Vec<_>>(),
             [
                 "127.0.0.1:18203 -> 127.0.0.1:18203 (80)",
                 "127.0.0.1:30000/udp -> 127.0.0.1:30000 (53)"

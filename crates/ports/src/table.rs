@@ -1,9 +1,9 @@
-//! Which listeners there should be: a plain table of what containers publish, what a person
-//! forwards by hand and what is open, and the difference as actions.
+//! The table of listeners: what containers publish, what the user forwards and what is open; it
+//! returns the difference as actions.
 //!
-//! It answers for: listeners equal what running containers publish, whatever order news arrives in.
-//! It knows no sockets and no Docker: observations come in with the ticket that was drawn before
-//! the question was asked, actions go out.
+//! It guarantees that listeners equal what running containers publish, whatever the order in which
+//! observations arrive. It knows neither sockets nor Docker: an observation carries the ticket that
+//! was drawn before the engine was queried.
 
 mod owners;
 #[cfg(test)]
@@ -14,55 +14,46 @@ use std::net::SocketAddr;
 
 use crate::address::Address;
 use crate::listen::TAKEN;
-use crate::listening::{Listening, Open, Slot};
-use crate::publication::{Claim, Container, Remote, Twin};
+use crate::listening::{Listening, Manual, Open, Slot};
+use crate::publication::{Claim, Container, Remote};
 use crate::rules::Rules;
 
 use owners::Owners;
 
-/// Drawn before the engine is asked. Of two answers about one container the one with the later
-/// ticket holds: its question was asked after the news that caused the earlier one.
+/// Drawn before a query to the engine. Of two answers about one container the one with the later
+/// ticket counts: its query was sent after the event that caused the earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
-/// What has to be done to the listeners.
+/// A change of the listeners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Listen for this. The outcome is told by [`Table::opened`] or [`Table::blocked`].
+    /// Open this listener. The outcome is reported by [`Table::opened`] or [`Table::blocked`].
     Open(Listening),
-    /// Stop listening.
+    /// Close this listener.
     Close(Slot),
-    /// Stop listening at one lent address of several: a container that owns it wants it.
+    /// Close one lent address of several: a container that owns it needs it.
     Yield(Slot, SocketAddr),
-}
-
-/// A forward that a person made: it holds while its container runs, and its address is never given
-/// to a published port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Manual {
-    pub(crate) container: String,
-    pub(crate) inside: u16,
-    pub(crate) twin: Option<Twin>,
 }
 
 #[derive(Debug)]
 struct Entry {
     asked: Ticket,
-    /// `None` once it runs no longer; kept while older questions are under way, so that a late
-    /// answer cannot bring it back.
+    /// `None` once it has ended. The entry is kept while older queries are in progress, so that a
+    /// late answer cannot restore it.
     running: Option<Container>,
 }
 
-/// What containers publish and what is open.
+/// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rules: Rules,
     next_ticket: u64,
     asking: BTreeSet<Ticket>,
-    /// Answers to questions older than the last full list are void.
+    /// Answers to queries older than the last full list are void.
     floor: Option<Ticket>,
     containers: BTreeMap<String, Entry>,
-    by_hand: BTreeMap<Address, Manual>,
+    manual: BTreeMap<Address, Manual>,
     owners: Owners,
     open: BTreeMap<Slot, Open>,
     blocked: BTreeMap<Slot, (Listening, String)>,
@@ -73,8 +64,8 @@ impl Table {
         Self { rules, ..Self::default() }
     }
 
-    /// To be called before the engine is asked; the ticket goes to exactly one of `observe`,
-    /// `resync` and `abandon`.
+    /// Draws a ticket before the engine is queried. It goes to exactly one of `observe`, `resync`
+    /// and `abandon`.
     pub(crate) fn ask(&mut self) -> Ticket {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
@@ -82,13 +73,13 @@ impl Table {
         ticket
     }
 
-    /// The question got no answer.
+    /// The query got no answer.
     pub(crate) fn abandon(&mut self, ticket: Ticket) {
         self.asking.remove(&ticket);
         self.prune();
     }
 
-    /// What the engine said of one container: `None` when it does not run or is gone.
+    /// The engine's answer about one container: `None` if it does not run or does not exist.
     pub(crate) fn observe(
         &mut self,
         ticket: Ticket,
@@ -105,7 +96,7 @@ impl Table {
         self.difference()
     }
 
-    /// The full list of running containers. What was observed by a later question stays.
+    /// The full list of running containers. Observations of later queries stay.
     pub(crate) fn resync(&mut self, ticket: Ticket, running: Vec<Container>) -> Vec<Action> {
         self.asking.remove(&ticket);
         if self.floor.is_none_or(|floor| ticket > floor) {
@@ -122,35 +113,35 @@ impl Table {
         self.difference()
     }
 
-    /// There is no machine any more, so nothing is published. Answers still under way are void.
+    /// There is no machine, so nothing is published. Answers still in progress are void.
     pub(crate) fn clear(&mut self) -> Vec<Action> {
         let now = self.ask();
         self.resync(now, Vec::new())
     }
 
-    /// A person wants a forward. `false` when there is one at this address.
+    /// Adds a manual forward. `None` if there is one at this address.
     pub(crate) fn add(&mut self, address: Address, forward: Manual) -> Option<Vec<Action>> {
         if self.is_claimed(address) {
             return None;
         }
-        self.by_hand.insert(address, forward);
+        self.manual.insert(address, forward);
         Some(self.difference())
     }
 
-    /// A person wants a forward no longer. `None` when there is none at this address.
+    /// Removes a manual forward. `None` if there is none at this address.
     pub(crate) fn remove(&mut self, address: Address) -> Option<Vec<Action>> {
-        self.by_hand.remove(&address)?;
+        self.manual.remove(&address)?;
         Some(self.difference())
     }
 
-    /// What could not be opened before.
+    /// Retries listeners that could not be opened.
     pub(crate) fn again(&mut self) -> Vec<Action> {
         if self.blocked.is_empty() { Vec::new() } else { self.difference() }
     }
 
-    /// Addresses of open listeners that are not listened at and that no container owns: to be tried
-    /// after actions were carried out, and now and then. A listener that had to take another number
-    /// is tried under that one. Whoever gets one tells it by [`Table::lent`].
+    /// Addresses that open listeners could also have, because no container owns them. The caller
+    /// tries them after actions were carried out, and now and then, and reports success with
+    /// [`Table::lent`]. A listener that had to take another port is tried with that one.
     pub(crate) fn lendable(&self) -> Vec<(Slot, SocketAddr)> {
         let mut lendable = Vec::new();
         for (slot, open) in &self.open {
@@ -162,7 +153,7 @@ impl Table {
         lendable
     }
 
-    /// An open listener listens at this address, too.
+    /// An open listener now has this address, too.
     pub(crate) fn lent(&mut self, slot: &Slot, at: SocketAddr) {
         if let Some(open) = self.open.get_mut(slot) {
             open.at.push(at);
@@ -172,14 +163,14 @@ impl Table {
         }
     }
 
-    /// A container that is about to start owns this address: whoever has it as a lent one gives it
-    /// up.
-    pub(crate) fn make_way(&mut self, slot: &Slot, address: Address) -> Vec<Action> {
+    /// A container that is about to start owns this address: a listener that has it as a lent one
+    /// gives it up.
+    pub(crate) fn yield_for(&mut self, slot: &Slot, address: Address) -> Vec<Action> {
         self.give_up(|other, at| other != slot && Address { at, ..other.wanted }.overlaps(address))
     }
 
-    /// Whether a listener may have this address: a person has given it to nobody else, and if it is
-    /// lent, no other owns it.
+    /// Whether a listener may have this address: no other manual forward has it, and if it would be
+    /// lent, no other listener owns it.
     pub(crate) fn may_have(&self, listening: &Listening, at: SocketAddr) -> bool {
         let Listening { slot, .. } = listening;
         let address = Address { at, ..slot.wanted };
@@ -194,17 +185,16 @@ impl Table {
         self.open.insert(listening.slot.clone(), Open { listening, at });
     }
 
-    /// An `Open` could not be carried out; it is asked for again with the next news, and by
-    /// [`Table::again`]. Tells whether the reason is new.
+    /// An `Open` failed. It is requested again with the next observation, and by [`Table::again`].
+    /// Returns whether the reason is new.
     pub(crate) fn blocked(&mut self, listening: Listening, why: String) -> bool {
         let before = self.blocked.insert(listening.slot.clone(), (listening, why.clone()));
         before.is_none_or(|(_, before)| before != why)
     }
 
-    /// Whether a published port may not have this address, because a person has given it to
-    /// another.
+    /// Whether a manual forward has this address, so that a published port may not.
     pub(crate) fn is_claimed(&self, address: Address) -> bool {
-        self.by_hand.keys().any(|claimed| claimed.overlaps(address))
+        self.manual.keys().any(|claimed| claimed.overlaps(address))
     }
 
     /// Whether published ports of a container appear here.
@@ -212,12 +202,12 @@ impl Table {
         self.rules.admit(name, wanted.protocol, wanted.at.port())
     }
 
-    /// Whether this is open.
+    /// Whether the listener is open.
     pub(crate) fn is_open(&self, slot: &Slot) -> bool {
         self.open.contains_key(slot)
     }
 
-    /// The container that holds this local address, and not as a lent one.
+    /// The container that has this local address, and not as a lent one.
     pub(crate) fn holder(&self, address: Address) -> Option<&str> {
         let has = |slot: &Slot, open: &Open| {
             let overlaps = |at: &SocketAddr| Address { at: *at, ..slot.wanted }.overlaps(address);
@@ -229,9 +219,9 @@ impl Table {
             .map(|(slot, _)| slot.container.as_str())
     }
 
-    /// The running container that is called so: by full id, by name, or by the beginning of the id
-    /// as Docker accepts it.
-    pub(crate) fn called(&self, reference: &str) -> Option<&str> {
+    /// The id of a running container, by full id, name, or the beginning of the id as Docker
+    /// accepts it.
+    pub(crate) fn id_of(&self, reference: &str) -> Option<&str> {
         self.running(reference).map(|container| container.id.as_str())
     }
 
@@ -246,19 +236,19 @@ impl Table {
             })
     }
 
-    /// Whether a forward made by hand waits for this container.
-    pub(crate) fn has_by_hand(&self, id: &str, name: &str) -> bool {
-        self.by_hand
+    /// Whether a manual forward waits for this container.
+    pub(crate) fn has_manual(&self, id: &str, name: &str) -> bool {
+        self.manual
             .values()
             .any(|forward| forward.container == name || id.starts_with(&forward.container))
     }
 
-    /// Whether any forward was made by hand.
-    pub(crate) fn has_any_by_hand(&self) -> bool {
-        !self.by_hand.is_empty()
+    /// Whether there are manual forwards.
+    pub(crate) fn has_any_manual(&self) -> bool {
+        !self.manual.is_empty()
     }
 
-    /// Open listeners, in order of the address that was asked for.
+    /// Open listeners, in order of the wanted address.
     pub(crate) fn open(&self) -> impl Iterator<Item = &Open> {
         self.open.values()
     }
@@ -283,14 +273,14 @@ impl Table {
         taken.filter(|holder| *holder != container).map(str::to_owned).collect()
     }
 
-    /// Forwards made by hand whose container does not run, or has no address.
+    /// Manual forwards whose container does not run or has no address.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (Address, &Manual)> {
-        let led = |forward: &Manual| {
+        let connected = |forward: &Manual| {
             self.running(&forward.container).is_some_and(|container| container.address.is_some())
         };
-        self.by_hand
+        self.manual
             .iter()
-            .filter(move |(_, forward)| !led(forward))
+            .filter(move |(_, forward)| !connected(forward))
             .map(|(address, forward)| (*address, forward))
     }
 
@@ -300,10 +290,10 @@ impl Table {
         }
     }
 
-    /// Closing comes first, so that an address can pass from one container to another.
+    /// Closes come first, so that an address can pass from one container to another.
     fn difference(&mut self) -> Vec<Action> {
         let desired = self.desired();
-        // Where it leads makes a listener; a new name does not.
+        // The destination identifies a listener; a new name does not change it.
         let wanted = |slot: &Slot, listening: &Listening| {
             desired.get(slot).is_some_and(|desired| desired.remote == listening.remote)
         };
@@ -326,7 +316,7 @@ impl Table {
                 open.listening.clone_from(desired);
             }
         }
-        let claimed: Vec<Address> = self.by_hand.keys().copied().collect();
+        let claimed: Vec<Address> = self.manual.keys().copied().collect();
         self.owners = Owners::of(desired.values(), &claimed);
         let owners = self.owners.clone();
         let given_up = self.give_up(|slot, at| {
@@ -347,8 +337,8 @@ impl Table {
             .collect()
     }
 
-    /// Takes lent addresses away. A listener that has no other is closed, and asked for again with
-    /// the next news.
+    /// Takes lent addresses away. A listener without another address is closed, and requested again
+    /// with the next observation.
     fn give_up(&mut self, wanted: impl Fn(&Slot, SocketAddr) -> bool) -> Vec<Action> {
         let mut actions = Vec::new();
         for (slot, open) in &mut self.open {
@@ -388,7 +378,7 @@ impl Table {
                     })
                 },
             );
-        let by_hand = self.by_hand.iter().filter_map(|(address, forward)| {
+        let by_hand = self.manual.iter().filter_map(|(address, forward)| {
             let container = self.running(&forward.container)?;
             Some(Listening {
                 slot: Slot { wanted: *address, container: container.id.clone(), by_hand: true },

@@ -10,16 +10,17 @@ use tunnel::Connector;
 use crate::counters::Counters;
 use crate::publication::Remote;
 
-/// What a port leads to, and with whose help.
+/// The destination of a port, and what carries bytes to it.
 pub(crate) struct Target {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) activity: Activity,
-    /// Streams of all forwards together.
+    /// One permit for each stream of all forwards.
     pub(crate) places: Arc<Semaphore>,
-    /// For the person: `web:8080`.
+    /// The port's name for users: `web:8080`.
     pub(crate) source: String,
     pub(crate) remote: Remote,
-    /// A container's own address, rather than a published port of the machine.
+    /// Whether the destination is a container's own address, rather than a published port of the
+    /// machine.
     pub(crate) is_containers: bool,
     pub(crate) counters: Arc<Counters>,
 }
@@ -30,11 +31,11 @@ impl Target {
     }
 }
 
-/// Ends what runs behind an open port.
+/// Ends the tasks of an open port.
 #[derive(Clone, Default)]
 pub(crate) struct Ending {
-    /// Nobody new comes.
+    /// No further connection is accepted.
     pub(crate) closed: CancellationToken,
-    /// Whoever is there is cut off.
+    /// Present connections are reset.
     pub(crate) cut: CancellationToken,
 }

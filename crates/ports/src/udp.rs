@@ -1,7 +1,7 @@
-//! Datagrams of an open port: each client has a stream of its own to the container's port, for as
-//! long as something passes.
+//! Carries the datagrams of an open port: each client has a stream of its own to the container's
+//! port while datagrams flow.
 //!
-//! As everywhere with UDP, what cannot be carried is dropped and not told.
+//! As usual with UDP, a datagram that cannot be carried is dropped without an error.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -23,17 +23,16 @@ use crate::closable::Closable;
 use crate::counters::Use;
 use crate::target::{Ending, Target};
 
-/// A client that is silent for this long in both directions is forgotten: what Docker's own proxy
-/// does.
+/// A client that is silent for this long in both directions is forgotten, as by Docker's own proxy.
 const IDLE: Duration = Duration::from_secs(90);
-/// Clients at once through one port. One more takes the place of the one that has been silent for
-/// the longest: a program that asks from a new port each time leaves one behind with each question.
+/// Concurrent clients of one port. A further one replaces the one that has been silent for the
+/// longest: a program that uses a new port for each query leaves one client behind each time.
 const MAX_CLIENTS: usize = 256;
-/// What waits for the path to take it, for each client, in datagrams and in bytes.
+/// The queue of each client, in datagrams and in bytes.
 const WAITING: usize = 256;
 const WAITING_BYTES: usize = 512 * 1024;
-/// Datagrams that leave together, in bytes: one piece of the tunnel.
-const TOGETHER: usize = 32 * 1024;
+/// Datagrams up to this many bytes are sent batch: one piece of the tunnel.
+const BATCH: usize = 32 * 1024;
 
 struct Client {
     queue: mpsc::Sender<Bytes>,
@@ -42,7 +41,7 @@ struct Client {
 }
 
 struct Shared {
-    /// Milliseconds from when the port was opened to the last datagram.
+    /// Milliseconds from the opening of the port to the last datagram.
     last: AtomicU64,
     opened: Instant,
     waiting: AtomicUsize,
@@ -61,7 +60,7 @@ impl Shared {
     }
 }
 
-pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>, ending: Ending) {
+pub(crate) async fn receive(socket: Arc<Closable<UdpSocket>>, target: Arc<Target>, ending: Ending) {
     let opened = Instant::now();
     let mut clients: HashMap<SocketAddr, Client> = HashMap::new();
     let mut names: HashMap<Id, SocketAddr> = HashMap::new();
@@ -69,7 +68,7 @@ pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>,
     let mut buffer = vec![0; datagram::MAX];
     loop {
         let received = poll_fn(|cx| {
-            door.poll(|socket| {
+            socket.poll(|socket| {
                 let mut buf = ReadBuf::new(&mut buffer);
                 socket.poll_recv_from(cx, &mut buf).map_ok(|peer| (buf.filled().len(), peer))
             })
@@ -78,7 +77,9 @@ pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>,
             () = ending.closed.cancelled() => break,
             Some(ended) = tasks.join_next_with_id() => {
                 let id = match ended { Ok((id, ())) => id, Err(error) => error.id() };
-                if let Some(name) = names.remove(&id) && clients.get(&name).is_some_and(|client| client.task.id() == id) {
+                if let Some(name) = names.remove(&id)
+                    && clients.get(&name).is_some_and(|client| client.task.id() == id)
+                {
                     clients.remove(&name);
                 }
                 continue;
@@ -86,9 +87,8 @@ pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>,
             received = received => match received {
                 Ok(received) => received,
                 Err(error) => {
-                    // An earlier answer reached nobody.
-                    tracing::trace!(port = %target.source, %error, "a datagram could not be \
-                        received");
+                    // The error of an earlier answer that was not delivered.
+                    tracing::trace!(port = %target.source, %error, "receiving a datagram failed");
                     continue;
                 }
             },
@@ -107,8 +107,8 @@ pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>,
             let shared =
                 Arc::new(Shared { last: AtomicU64::new(0), opened, waiting: AtomicUsize::new(0) });
             shared.touch();
-            let back = Back { door: door.clone(), peer: name };
-            let task = tasks.spawn(serve(back, target.clone(), waiting, shared.clone()));
+            let client = Peer { socket: socket.clone(), address: name };
+            let task = tasks.spawn(serve(client, target.clone(), waiting, shared.clone()));
             names.insert(task.id(), name);
             clients.insert(name, Client { queue, shared, task });
         }
@@ -122,33 +122,33 @@ pub(crate) async fn receive(door: Arc<Closable<UdpSocket>>, target: Arc<Target>,
             }
         }
     }
-    // No answer can be delivered any more.
+    // Answers can no longer be delivered.
     tasks.shutdown().await;
 }
 
-/// The way back to a client.
-struct Back {
-    door: Arc<Closable<UdpSocket>>,
-    peer: SocketAddr,
+/// A client, for answers.
+struct Peer {
+    socket: Arc<Closable<UdpSocket>>,
+    address: SocketAddr,
 }
 
 async fn serve(
-    back: Back,
+    peer: Peer,
     target: Arc<Target>,
     waiting: mpsc::Receiver<Bytes>,
     shared: Arc<Shared>,
 ) {
-    let mut used = target.counters.begin(back.peer, target.activity());
-    if let Err(error) = carry(&back, &target, waiting, &shared, &used).await {
+    let mut used = target.counters.begin(peer.address, target.activity());
+    if let Err(error) = carry(&peer, &target, waiting, &shared, &used).await {
         let why = OpenError::of(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        tracing::debug!(port = %target.source, peer = %back.peer, %why, "datagrams are not carried \
-            any more");
+        let (port, peer) = (&target.source, peer.address);
+        tracing::debug!(%port, %peer, %why, "datagrams are no longer carried");
         used.failed(why);
     }
 }
 
 async fn carry(
-    back: &Back,
+    peer: &Peer,
     target: &Target,
     waiting: mpsc::Receiver<Bytes>,
     shared: &Shared,
@@ -161,7 +161,7 @@ async fn carry(
     let (reader, writer) = tokio::io::split(stream);
     tokio::select! {
         ended = up(waiting, writer, shared, used) => ended,
-        ended = down(reader, back, target, shared, used) => ended,
+        ended = down(reader, peer, target, shared, used) => ended,
         () = silence(shared) => Ok(()),
     }
 }
@@ -172,18 +172,18 @@ async fn up(
     shared: &Shared,
     used: &Use,
 ) -> io::Result<()> {
-    let mut together = BytesMut::new();
+    let mut batch = BytesMut::new();
     while let Some(first) = waiting.recv().await {
-        together.clear();
+        batch.clear();
         let mut next = Some(first);
         while let Some(one) = next {
             shared.waiting.fetch_sub(one.len(), Ordering::Relaxed);
             used.passed_in(one.len());
-            together.extend_from_slice(&datagram::header(one.len()));
-            together.extend_from_slice(&one);
-            next = if together.len() < TOGETHER { waiting.try_recv().ok() } else { None };
+            batch.extend_from_slice(&datagram::header(one.len()));
+            batch.extend_from_slice(&one);
+            next = if batch.len() < BATCH { waiting.try_recv().ok() } else { None };
         }
-        writer.write_all(&together).await?;
+        writer.write_all(&batch).await?;
         writer.flush().await?;
     }
     Ok(())
@@ -191,23 +191,23 @@ async fn up(
 
 async fn down(
     mut reader: tokio::io::ReadHalf<Stream>,
-    back: &Back,
+    peer: &Peer,
     target: &Target,
     shared: &Shared,
     used: &Use,
 ) -> io::Result<()> {
-    let mut heard = BytesMut::with_capacity(TOGETHER);
+    let mut received = BytesMut::with_capacity(BATCH);
     loop {
-        while let Some((one, length)) = datagram::split(&heard) {
+        while let Some((one, length)) = datagram::split(&received) {
             shared.touch();
             used.passed_out(one.len());
-            let sent = back.door.with(|socket| socket.try_send_to(one, back.peer));
+            let sent = peer.socket.with(|socket| socket.try_send_to(one, peer.address));
             if sent.is_none_or(|sent| sent.is_err()) {
                 target.counters.dropped();
             }
-            let _ = heard.split_to(length);
+            let _ = received.split_to(length);
         }
-        if reader.read_buf(&mut heard).await? == 0 {
+        if reader.read_buf(&mut received).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the machine ended the stream",
@@ -216,7 +216,7 @@ async fn down(
     }
 }
 
-/// Returns when nothing has passed for a while.
+/// Returns when no datagram has passed for a while.
 async fn silence(shared: &Shared) {
     while shared.last().elapsed() < IDLE {
         tokio::time::sleep_until(shared.last() + IDLE).await;

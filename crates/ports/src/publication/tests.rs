@@ -4,7 +4,7 @@ const BIND: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn read_at(bind: IpAddr, json: &str) -> Vec<String> {
     let ports: PortMap = serde_json::from_str(json).unwrap();
-    let told = |publication: Publication| {
+    let described = |publication: Publication| {
         let lent = |claim| if claim == Claim::Spare { " lent" } else { "" };
         let twin = match publication.twin {
             Some(Twin { ip, claim }) => format!(" and {ip}{}", lent(claim)),
@@ -16,8 +16,18 @@ fn read_at(bind: IpAddr, json: &str) -> Vec<String> {
     let has = |address| address == IpAddr::from([192, 168, 7, 1]);
     publications(&ports, Here { bind, has }, Some("172.17.0.2".parse().unwrap()))
         .into_iter()
-        .map(told)
+        .map(described)
         .collect()
+}
+
+/// `NetworkSettings.Ports` with one binding per entry: container port, host address, host port.
+fn bound(entries: &[(&str, &str, &str)]) -> String {
+    let mut ports = std::collections::BTreeMap::<&str, Vec<serde_json::Value>>::new();
+    for (inside, address, port) in entries {
+        let binding = serde_json::json!({ "HostIp": address, "HostPort": port });
+        ports.entry(inside).or_default().push(binding);
+    }
+    serde_json::json!(ports).to_string()
 }
 
 fn read(json: &str) -> Vec<String> {
@@ -31,19 +41,15 @@ fn a_port_for_all_addresses_answers_on_both_loopbacks() {
         ["127.0.0.1:8080 and ::1 -> 127.0.0.1:8080 (80)"]
     );
     assert_eq!(
-        read(
-            r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}]}"#
-        ),
+        read(&bound(&[("80/tcp", "0.0.0.0", "8080"), ("80/tcp", "::", "8080")])),
         ["127.0.0.1:8080 and ::1 -> 127.0.0.1:8080 (80)"]
     );
 }
 
 #[test]
-fn different_numbers_for_both_address_families_each_lead_to_their_own() {
+fn different_numbers_of_both_families_each_reach_their_own() {
     assert_eq!(
-        read(
-            r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"49153"},{"HostIp":"::","HostPort":"49154"}]}"#
-        ),
+        read(&bound(&[("80/tcp", "0.0.0.0", "49153"), ("80/tcp", "::", "49154")])),
         [
             "127.0.0.1:49153 and ::1 lent -> 127.0.0.1:49153 (80)",
             "[::1]:49154 and 127.0.0.1 lent -> [::1]:49154 (80)",
@@ -52,10 +58,9 @@ fn different_numbers_for_both_address_families_each_lead_to_their_own() {
 }
 
 #[test]
-fn one_number_of_both_families_may_lead_to_two_ports_of_one_container() {
-    let json = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"}],"81/tcp":[{"HostIp":"::","HostPort":"8080"}]}"#;
+fn one_number_of_both_families_may_reach_two_ports_of_one_container() {
     assert_eq!(
-        read(json),
+        read(&bound(&[("80/tcp", "0.0.0.0", "8080"), ("81/tcp", "::", "8080")])),
         [
             "127.0.0.1:8080 and ::1 lent -> 127.0.0.1:8080 (80)",
             "[::1]:8080 and 127.0.0.1 lent -> [::1]:8080 (81)",
@@ -85,9 +90,13 @@ fn a_bind_address_without_a_counterpart_is_lent_to_the_other_family() {
 }
 
 #[test]
-fn a_loopback_address_is_honoured_and_another_becomes_the_bind_address() {
-    let json = r#"{"80/tcp":[{"HostIp":"127.0.0.2","HostPort":"80"}],"81/tcp":[{"HostIp":"10.0.0.5","HostPort":"81"}],
-                   "82/tcp":[{"HostIp":"::1","HostPort":"82"}],"83/udp":[{"HostIp":"","HostPort":"83"}]}"#;
+fn a_loopback_address_is_honored_and_another_becomes_the_bind_address() {
+    let json = &bound(&[
+        ("80/tcp", "127.0.0.2", "80"),
+        ("81/tcp", "10.0.0.5", "81"),
+        ("82/tcp", "::1", "82"),
+        ("83/udp", "", "83"),
+    ]);
     assert_eq!(
         read(json),
         [
@@ -123,7 +132,7 @@ fn an_address_of_this_computer_is_honored_where_ports_may_leave_it() {
 }
 
 #[test]
-fn the_same_number_is_told_apart_by_protocol() {
+fn the_same_number_is_distinguished_by_protocol() {
     assert_eq!(
         read(r#"{"53/tcp":[{"HostPort":"53"}],"53/udp":[{"HostPort":"53"}]}"#),
         [
@@ -134,8 +143,9 @@ fn the_same_number_is_told_apart_by_protocol() {
 }
 
 #[test]
-fn what_has_no_number_yet_or_is_neither_tcp_nor_udp_is_left_out() {
-    let json = r#"{"80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":[{"HostPort":"0"}],"82/tcp":[{"HostPort":"8000-8010"}],
-                   "83/sctp":[{"HostPort":"83"}],"84/tcp":null}"#;
+fn bindings_without_a_number_or_of_other_protocols_are_left_out() {
+    let json = r#"{"80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":[{"HostPort":"0"}],
+                   "82/tcp":[{"HostPort":"8000-8010"}],"83/sctp":[{"HostPort":"83"}],
+                   "84/tcp":null}"#;
     assert!(read(json).is_empty());
 }

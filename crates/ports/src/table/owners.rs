@@ -1,4 +1,4 @@
-//! Who owns which local address, so that a lent one goes to its owner.
+//! The owners of local addresses, so that a lent address goes to its owner.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use crate::listening::{Listening, Slot};
 use crate::publication::Claim;
 
 /// The owners of addresses, by protocol and port. Two containers may own one address for a moment,
-/// while news of one of them is under way.
+/// while an observation of one of them is in progress.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners(BTreeMap<(Protocol, u16), Vec<(Address, Slot)>>);
 
 impl Owners {
-    /// What is wanted, without the published ports that a forward made by hand displaces: they have
+    /// The owners among the wanted listeners. Published ports that a manual forward displaces own
     /// nothing.
     pub(super) fn of<'a>(wanted: impl Iterator<Item = &'a Listening>, claimed: &[Address]) -> Self {
         let mut owners = Self::default();
@@ -33,7 +33,7 @@ impl Owners {
         owners
     }
 
-    /// Whether another than this one owns the address.
+    /// Whether a listener other than this one owns the address.
     pub(super) fn other_than(&self, slot: &Slot, address: Address) -> bool {
         let of_port = self.0.get(&(address.protocol, address.at.port()));
         of_port.into_iter().flatten().any(|(own, owner)| owner != slot && own.overlaps(address))

@@ -1,5 +1,4 @@
-//! What a person sets and asks for: another port where one is taken, rules, addresses, forwards
-//! made by hand.
+//! Settings and manual forwards: another port on conflict, rules, addresses, manual forwards.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -20,7 +19,7 @@ fn v6(port: u16) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
+async fn another_port_is_chosen_for_one_in_use_and_is_listed() {
     let (engine, ports, _, mut far_ends) =
         rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
     let taken = TcpListener::bind(local(0)).unwrap();
@@ -32,7 +31,7 @@ async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
     assert!(status.local.port() >= port.saturating_add(1000), "{status:?}");
     let _connection = TcpStream::connect(status.local).await.unwrap();
     within("the far end", far_ends.recv()).await.unwrap();
-    // A second container with the same wish gets a third port.
+    // A second container with the same port gets a third one.
     engine.create("other", &[port]);
     start(&engine, &ports, "other").await;
     let chosen: Vec<_> = ports.list().iter().map(|status| status.local).collect();
@@ -40,7 +39,7 @@ async fn another_port_is_chosen_where_one_is_taken_and_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_on_the_other_loopback_alone_is_a_conflict_too() {
+async fn a_port_in_use_on_the_other_loopback_only_is_a_conflict_too() {
     let Ok(taken) = TcpListener::bind(v6(0)) else {
         return testkit::passed_over!(
             "there is no \
@@ -53,14 +52,14 @@ async fn a_port_that_is_taken_on_the_other_loopback_alone_is_a_conflict_too() {
     let conflict = ports.reserve("web").await.err().unwrap();
     assert_eq!((conflict.local, conflict.why.as_str()), (v6(port), "port is already allocated"));
     assert!(is_free(port));
-    // Who asks for one address only has no such conflict.
+    // A container that publishes on one address only has no such conflict.
     engine.create_with("four", &[("80/tcp", "0.0.0.0", port)]);
     start(&engine, &ports, "four").await;
     assert_eq!(ports.list()[0].addresses, [local(port)]);
 }
 
 #[tokio::test]
-async fn both_loopbacks_answer_and_an_address_of_its_own_is_honoured() {
+async fn both_loopbacks_answer_and_a_named_address_is_honored() {
     let (engine, ports, _, mut far_ends) = rig();
     let (all, own) = (free_port(), free_port());
     engine.create_with("web", &[("80/tcp", "", all), ("81/tcp", "127.0.0.2", own)]);
@@ -76,7 +75,7 @@ async fn both_loopbacks_answer_and_an_address_of_its_own_is_honoured() {
 }
 
 #[tokio::test]
-async fn what_is_excluded_is_neither_taken_nor_opened() {
+async fn excluded_ports_are_neither_reserved_nor_opened() {
     let rules = Rules {
         include: vec!["1024-65535".parse().unwrap()],
         exclude: vec!["we*:1-65535/tcp".parse().unwrap()],
@@ -93,7 +92,7 @@ async fn what_is_excluded_is_neither_taken_nor_opened() {
 }
 
 #[tokio::test]
-async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_away() {
+async fn a_manual_forward_wins_and_follows_its_container_and_keeps_its_address() {
     let (engine, ports, _, mut far_ends) = rig();
     let port = free_port();
     engine.create("web", &[port]);
@@ -121,7 +120,7 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
         ports.list().iter().find(|status| status.by_hand).unwrap().state,
         PortState::Waiting { .. }
     ));
-    // Its address is kept for it all the same.
+    // Its address stays reserved for it.
     engine.create("late", &[port]);
     assert_eq!(ports.reserve("late").await.err().unwrap().why, "port is already allocated");
     start(&engine, &ports, "tool").await;
@@ -134,7 +133,7 @@ async fn a_forward_made_by_hand_wins_follows_its_container_and_is_never_given_aw
 }
 
 #[tokio::test]
-async fn a_container_of_a_rootless_engine_that_is_not_reached_is_reported_with_the_reason() {
+async fn an_unreachable_container_of_a_rootless_engine_is_listed_with_the_reason() {
     for rootless in [false, true] {
         let (engine, ports, ..) = rig();
         engine.create("web", &[free_port()]);
@@ -159,7 +158,7 @@ async fn a_container_of_a_rootless_engine_that_is_not_reached_is_reported_with_t
 }
 
 #[tokio::test]
-async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
+async fn an_unavailable_manual_forward_is_refused_and_forgotten() {
     let (engine, ports, ..) = rig();
     engine.create("tool", &[]);
     start(&engine, &ports, "tool").await;
@@ -178,18 +177,15 @@ async fn a_forward_by_hand_that_cannot_be_had_is_refused_and_forgotten() {
 }
 
 #[tokio::test]
-async fn a_port_that_only_root_may_have_is_told_with_what_to_do() {
-    // Of this thread alone, on which everything here runs.
+async fn a_privileged_port_is_refused_with_a_hint() {
+    // Capabilities of this thread only, on which everything here runs.
     let Ok(mut own) = capabilities(None) else {
-        return testkit::passed_over!(
-            "this kernel tells \
-        no capabilities"
-        );
+        return testkit::passed_over!("this kernel reports no capabilities");
     };
     own.effective.remove(CapabilitySet::NET_BIND_SERVICE);
     set_capabilities(None, own).unwrap();
     if TcpListener::bind(local(81)).is_ok() {
-        return testkit::passed_over!("this computer lets everybody listen on low ports");
+        return testkit::passed_over!("this computer lets every user listen on low ports");
     }
     let (engine, ports, ..) =
         rig_with(Options { on_conflict: OnConflict::Increment, ..Options::default() });
@@ -197,8 +193,8 @@ async fn a_port_that_only_root_may_have_is_told_with_what_to_do() {
     let conflict = ports.reserve("web").await.err().unwrap().to_string();
     assert!(
         conflict.contains(
-            "Bind for 127.0.0.1:81 failed: permission denied: this computer lets \
-            only root listen on port 81"
+            "Bind for 127.0.0.1:81 failed: permission denied: this computer lets only root \
+             listen on port 81"
         ),
         "{conflict}"
     );

@@ -22,35 +22,33 @@ fn state(ports: &Ports, port: u16) -> Option<PortState> {
     ports.list().into_iter().find(|status| status.local == local(port)).map(|status| status.state)
 }
 
-async fn said(port: u16, request: &str) -> String {
+async fn reply_to(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(local(port)).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut said = String::new();
+    let mut reply = String::new();
     // A reset is an end, too.
-    let _ = within("the end of the connection", stream.read_to_string(&mut said)).await;
-    said
+    let _ = within("the end of the connection", stream.read_to_string(&mut reply)).await;
+    reply
 }
 
 #[tokio::test]
-async fn a_port_of_a_machine_that_went_by_itself_says_that_it_is_asleep() {
+async fn a_port_of_a_machine_that_ended_by_itself_answers_that_it_is_asleep() {
     let (engine, ports, port, _far_ends) = open().await;
     ports.fall_asleep();
-    assert!(
-        matches!(state(&ports, port), Some(PortState::Asleep { why }) if why.contains("dockbridge \
-            wake"))
-    );
-    let answer = said(port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let Some(PortState::Asleep { why }) = state(&ports, port) else { panic!("it is not asleep") };
+    assert!(why.contains("dockbridge wake"), "{why}");
+    let answer = reply_to(port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(
         answer.starts_with("HTTP/1.1 503 ")
             && answer.contains("web is asleep")
             && answer.contains("dockbridge wake"),
         "{answer}"
     );
-    assert_eq!(said(port, "\x16\x03\x01 something else").await, "");
-    // The machine's end is told once more when it is gone.
+    assert_eq!(reply_to(port, "\x16\x03\x01 something else").await, "");
+    // The machine's end is reported again when it has gone.
     ports.detach();
     assert!(!is_free(port) && matches!(state(&ports, port), Some(PortState::Asleep { .. })));
-    // A machine is there again, and the container with it.
+    // A machine runs again, and the container with it.
     let following = CancellationToken::new();
     let run = tokio::spawn({
         let (ports, following) = (ports.clone(), following.clone());
@@ -75,7 +73,7 @@ async fn a_port_of_a_machine_that_went_by_itself_says_that_it_is_asleep() {
 }
 
 #[tokio::test]
-async fn a_port_of_a_machine_that_a_person_ended_is_free_and_listed_as_asleep() {
+async fn a_port_of_a_machine_that_the_user_ended_is_free_and_listed_as_asleep() {
     let (_engine, ports, port, _far_ends) = open().await;
     ports.detach();
     assert!(is_free(port) && matches!(state(&ports, port), Some(PortState::Asleep { .. })));
@@ -84,7 +82,7 @@ async fn a_port_of_a_machine_that_a_person_ended_is_free_and_listed_as_asleep() 
 }
 
 #[tokio::test]
-async fn a_port_that_is_asleep_is_given_to_whoever_is_started_with_it() {
+async fn a_sleeping_port_is_given_to_a_container_that_starts_with_it() {
     let (engine, ports, port, _far_ends) = open().await;
     ports.fall_asleep();
     engine.die_silently("web");

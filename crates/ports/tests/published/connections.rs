@@ -1,4 +1,4 @@
-//! What passes through an open port, and how either side ends.
+//! Bytes through an open port, and how either side ends.
 
 use std::io::ErrorKind;
 
@@ -49,18 +49,16 @@ async fn rest(from: &mut (impl tokio::io::AsyncRead + Unpin)) -> std::io::Result
 }
 
 #[tokio::test]
-async fn bytes_pass_both_ways_and_are_counted_and_are_activity() {
+async fn bytes_pass_in_both_directions_and_are_counted_and_are_activity() {
     let mut open = open().await;
     let (mut near, mut far) = open.connect().await;
     near.write_all(b"question").await.unwrap();
     assert_eq!(read(&mut far, 8).await, "question");
     far.write_all(b"answer").await.unwrap();
     assert_eq!(read(&mut near, 6).await, "answer");
-    let live = open.activity.snapshot().live;
-    assert!(
-        matches!(&live[..], [live] if live.kind == Kind::Forward && live.source == format!("web:{}", open.port)),
-        "{live:?}"
-    );
+    let (live, source) = (open.activity.snapshot().live, format!("web:{}", open.port));
+    let is_forward = |live: &lifecycle::Live| live.kind == Kind::Forward && live.source == source;
+    assert!(live.len() == 1 && live.iter().all(is_forward), "{live:?}");
     let status = &open.ports.list()[0];
     assert_eq!(
         (
@@ -72,7 +70,7 @@ async fn bytes_pass_both_ways_and_are_counted_and_are_activity() {
         (1, 1, 8, 6)
     );
     drop((near, far));
-    eventually("nothing goes on", &open.ports, || {
+    eventually("no activity", &open.ports, || {
         open.activity.snapshot().live.is_empty()
             && open.ports.list()[0].traffic.connections_now == 0
     })
@@ -118,7 +116,7 @@ async fn a_machine_that_is_gone_resets_its_connections() {
 }
 
 #[tokio::test]
-async fn a_container_that_died_is_heard_to_its_last_byte() {
+async fn the_last_bytes_of_an_ended_container_are_delivered() {
     let mut open = open().await;
     let (mut near, mut far) = open.connect().await;
     near.write_all(b"q").await.unwrap();
@@ -135,7 +133,7 @@ async fn a_container_that_died_is_heard_to_its_last_byte() {
 }
 
 #[tokio::test]
-async fn a_stalled_connection_does_not_hold_the_others_up() {
+async fn a_stalled_connection_does_not_delay_the_others() {
     let mut open = open().await;
     let (_stalled, mut far) = open.connect().await;
     let flood = tokio::spawn(async move { while far.write_all(&[0; 64 * 1024]).await.is_ok() {} });
@@ -146,11 +144,11 @@ async fn a_stalled_connection_does_not_hold_the_others_up() {
 }
 
 #[tokio::test]
-async fn how_the_last_connections_ended_is_told() {
+async fn the_ends_of_the_last_connections_are_listed() {
     let mut open = open().await;
     let (mut near, far) = open.connect().await;
     drop(far);
-    // An orderly end there, and then one here.
+    // An orderly end on both sides.
     rest(&mut near).await.unwrap();
     drop(near);
     let recent = |ports: &Ports| ports.list()[0].traffic.recent.clone();
@@ -171,7 +169,7 @@ async fn how_the_last_connections_ended_is_told() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_and_tells_so_still_hears_the_other_side() {
+async fn a_client_that_half_closes_at_once_still_gets_the_answer() {
     let mut open = open().await;
     for _ in 0..20 {
         let mut near = TcpStream::connect(local(open.port)).await.unwrap();
@@ -184,26 +182,26 @@ async fn a_client_that_says_nothing_and_tells_so_still_hears_the_other_side() {
 }
 
 #[tokio::test]
-async fn a_client_that_resets_leaves_no_orderly_end_behind() {
+async fn a_reset_by_the_client_is_not_an_orderly_end() {
     let mut open = open().await;
     let (near, mut far) = open.connect().await;
     near.set_zero_linger().unwrap();
     drop(near);
-    // The stream is dropped, not shut down: that is how the tunnel hears of a reset.
+    // The stream is dropped, not shut down, which the tunnel reports as a reset.
     within("the end", far.read(&mut [0])).await.ok();
-    let told = |ports: &Ports| {
+    let error_of = |ports: &Ports| {
         ports.list()[0].traffic.recent.first().and_then(|ended| ended.error.clone())
     };
-    eventually("it is told", &open.ports, || told(&open.ports).is_some()).await;
+    eventually("it is listed", &open.ports, || error_of(&open.ports).is_some()).await;
     assert!(
-        told(&open.ports).unwrap().starts_with("the client broke off: "),
+        error_of(&open.ports).unwrap().starts_with("the client broke off: "),
         "{:?}",
-        told(&open.ports)
+        error_of(&open.ports)
     );
 }
 
 #[tokio::test]
-async fn while_a_big_transfer_goes_on_the_next_connection_takes_the_way_for_big_ones() {
+async fn during_a_big_transfer_the_next_connection_uses_the_bulk_route() {
     let mut open = open().await;
     let (mut near, mut far) = open.connect().await;
     let length = 5 << 20;
@@ -218,7 +216,7 @@ async fn while_a_big_transfer_goes_on_the_next_connection_takes_the_way_for_big_
 }
 
 #[tokio::test]
-async fn after_a_big_transfer_the_next_connection_takes_the_way_for_big_ones() {
+async fn after_a_big_transfer_the_next_connection_uses_the_bulk_route() {
     let mut open = open().await;
     for length in [5_usize << 20, 1000, 1000] {
         let (mut near, mut far) = open.connect().await;
@@ -235,7 +233,7 @@ async fn after_a_big_transfer_the_next_connection_takes_the_way_for_big_ones() {
 }
 
 #[tokio::test]
-async fn more_connections_than_a_port_takes_wait_and_are_served_when_others_end() {
+async fn connections_beyond_the_limit_wait_until_others_end() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const MOST: usize = 600;
     let limit = getrlimit(Resource::Nofile);

@@ -1,4 +1,4 @@
-//! What passes through an open UDP port.
+//! Datagrams through an open UDP port.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn free_port() -> u16 {
     UdpSocket::bind(local(0)).await.unwrap().local_addr().unwrap().port()
 }
 
-/// A running container `dns` whose port takes datagrams.
+/// A running container `dns` whose port accepts datagrams.
 async fn open() -> Open {
     let (engine, ports, activity, far_ends) = rig();
     let port = free_port().await;
@@ -46,14 +46,14 @@ impl Open {
     }
 }
 
-async fn hear(far: &mut DuplexStream) -> Vec<u8> {
+async fn read_datagram(far: &mut DuplexStream) -> Vec<u8> {
     let length = within("a datagram", far.read_u16()).await.unwrap();
     let mut one = vec![0; length.into()];
     within("a datagram", far.read_exact(&mut one)).await.unwrap();
     one
 }
 
-async fn say(far: &mut DuplexStream, one: &[u8]) {
+async fn write_datagram(far: &mut DuplexStream, one: &[u8]) {
     far.write_all(&[&datagram::header(one.len())[..], one].concat()).await.unwrap();
 }
 
@@ -64,26 +64,26 @@ async fn receive(client: &UdpSocket) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn each_client_has_a_stream_of_its_own_and_hears_only_what_is_for_it() {
+async fn each_client_has_a_stream_of_its_own_and_gets_only_its_answers() {
     let mut open = open().await;
     let (one, two) = (open.client().await, open.client().await);
     one.send(b"from one").await.unwrap();
     let mut far_one = open.far_end().await;
-    assert_eq!(hear(&mut far_one).await, b"from one");
+    assert_eq!(read_datagram(&mut far_one).await, b"from one");
     two.send(b"from two").await.unwrap();
     let mut far_two = open.far_end().await;
-    assert_eq!(hear(&mut far_two).await, b"from two");
-    // Borders are kept, the empty one and the largest too.
+    assert_eq!(read_datagram(&mut far_two).await, b"from two");
+    // Boundaries are kept, those of an empty and of the largest datagram, too.
     for far in [&mut far_two, &mut far_one] {
-        say(far, b"").await;
-        say(far, &[7; 60_000]).await;
+        write_datagram(far, b"").await;
+        write_datagram(far, &[7; 60_000]).await;
     }
     for client in [&one, &two] {
         assert!(receive(client).await.is_empty());
         assert_eq!(receive(client).await, [7; 60_000]);
     }
     one.send(b"again").await.unwrap();
-    assert_eq!(hear(&mut far_one).await, b"again");
+    assert_eq!(read_datagram(&mut far_one).await, b"again");
 
     let status = &open.ports.list()[0];
     assert_eq!(
@@ -106,7 +106,7 @@ async fn the_port_is_free_at_once_when_the_container_is_gone() {
     let client = open.client().await;
     client.send(b"x").await.unwrap();
     let mut far = open.far_end().await;
-    hear(&mut far).await;
+    read_datagram(&mut far).await;
     assert!(UdpSocket::bind(local(open.port)).await.is_err());
     open.engine.die_silently("dns");
     open.ports.settle("dns").await;
@@ -116,20 +116,20 @@ async fn the_port_is_free_at_once_when_the_container_is_gone() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_lost_is_followed_by_another_with_the_next_datagram() {
+async fn after_a_lost_path_the_next_datagram_opens_another() {
     let mut open = open().await;
     let client = open.client().await;
     client.send(b"before").await.unwrap();
     let mut far = open.far_end().await;
-    assert_eq!(hear(&mut far).await, b"before");
+    assert_eq!(read_datagram(&mut far).await, b"before");
     drop(far);
-    eventually("the loss is told", &open.ports, || {
+    eventually("the loss is listed", &open.ports, || {
         open.ports.list()[0].traffic.connections_failed == 1
     })
     .await;
     client.send(b"after").await.unwrap();
     let mut far = open.far_end().await;
-    assert_eq!(hear(&mut far).await, b"after");
+    assert_eq!(read_datagram(&mut far).await, b"after");
     assert_eq!(
         open.ports.list()[0].traffic.recent[0].error.as_deref(),
         Some("the machine ended the stream")
@@ -137,7 +137,7 @@ async fn a_path_that_is_lost_is_followed_by_another_with_the_next_datagram() {
 }
 
 #[tokio::test]
-async fn a_path_that_takes_nothing_costs_bounded_memory_and_others_nothing() {
+async fn a_stalled_path_costs_bounded_memory_and_does_not_affect_others() {
     let mut open = open().await;
     let (flooding, other) = (open.client().await, open.client().await);
     flooding.send(b"first").await.unwrap();
@@ -152,30 +152,30 @@ async fn a_path_that_takes_nothing_costs_bounded_memory_and_others_nothing() {
     .await;
     other.send(b"question").await.unwrap();
     let mut far = open.far_end().await;
-    assert_eq!(hear(&mut far).await, b"question");
+    assert_eq!(read_datagram(&mut far).await, b"question");
     drop(far_stalled);
 }
 
 #[tokio::test]
-async fn a_client_too_many_takes_the_place_of_the_one_that_was_silent_for_the_longest() {
+async fn a_client_beyond_the_limit_replaces_the_one_silent_for_longest() {
     let mut open = open().await;
     let mut kept = Vec::new();
     for number in 0..256_u16 {
         let client = open.client().await;
         client.send(&number.to_be_bytes()).await.unwrap();
         let mut far = open.far_end().await;
-        hear(&mut far).await;
+        read_datagram(&mut far).await;
         kept.push((client, far));
         if number == 0 {
-            // Silence is counted in milliseconds.
+            // Silence is measured in milliseconds.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
     let one_more = open.client().await;
     one_more.send(b"more").await.unwrap();
     let mut far = open.far_end().await;
-    assert_eq!(hear(&mut far).await, b"more");
-    within("the first gives way", kept[0].1.read_u8()).await.unwrap_err();
+    assert_eq!(read_datagram(&mut far).await, b"more");
+    within("the first client is dropped", kept[0].1.read_u8()).await.unwrap_err();
     eventually("no more than before", &open.ports, || {
         open.ports.list()[0].traffic.connections_now == 256
     })
@@ -183,7 +183,7 @@ async fn a_client_too_many_takes_the_place_of_the_one_that_was_silent_for_the_lo
 }
 
 #[tokio::test]
-async fn without_an_agent_the_container_starts_and_its_port_says_why_not() {
+async fn without_an_agent_the_container_starts_and_its_udp_port_lists_the_reason() {
     let (engine, ports, ..) = rig();
     let port = free_port().await;
     engine.carry_no_datagrams(Some("UDP needs the agent"));
@@ -193,7 +193,7 @@ async fn without_an_agent_the_container_starts_and_its_port_says_why_not() {
     reservation.open().await.unwrap();
     assert_eq!(ports.list()[0].state, PortState::Unavailable { why: "UDP needs the agent".into() });
     UdpSocket::bind(local(port)).await.unwrap();
-    // Another path has one.
+    // Another path has an agent.
     engine.carry_no_datagrams(None);
     let following = tokio::spawn({
         let ports = ports.clone();

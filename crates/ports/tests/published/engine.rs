@@ -1,5 +1,4 @@
-//! An engine that knows what the test tells it, and hands the far end of each forwarded connection
-//! to the test.
+//! A scripted engine. It passes the far end of each forwarded connection to the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -31,17 +30,17 @@ type Frames = futures::channel::mpsc::UnboundedSender<Result<Frame<Bytes>, std::
 
 #[derive(Default)]
 struct State {
-    /// Id (and name) to asked-for bindings, bindings as they are, running.
+    /// Id (and name) to requested bindings, actual bindings, and whether it runs.
     containers: BTreeMap<String, (serde_json::Value, serde_json::Value, bool)>,
     followers: Vec<Frames>,
     refuses_connections: bool,
     without_datagrams: Option<String>,
     security_options: Vec<&'static str>,
-    /// Of the connections to containers.
+    /// The classes of the connections to containers.
     classes: Vec<Class>,
-    /// Containers in overlay networks alone.
+    /// Containers in overlay networks only.
     in_overlays: BTreeSet<String>,
-    /// As `GET /services`; null where there is no swarm.
+    /// The answer to `GET /services`; null without a swarm.
     services: serde_json::Value,
 }
 
@@ -56,7 +55,7 @@ pub fn rig() -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>)
     rig_with(Options::default())
 }
 
-/// The same, as a person has set it.
+/// The rig with these settings.
 pub fn rig_with(
     options: Options,
 ) -> (Engine, Ports, Activity, mpsc::UnboundedReceiver<DuplexStream>) {
@@ -68,7 +67,7 @@ pub fn rig_with(
 }
 
 impl Engine {
-    /// A created container that asks for these host ports; 0 stands for any.
+    /// Creates a container that publishes these host ports; 0 means any.
     pub fn create(&self, id: &str, ports: &[u16]) {
         let ports: Vec<_> = ports
             .iter()
@@ -84,7 +83,8 @@ impl Engine {
         );
     }
 
-    /// The same, by container port (`53/udp`), address and port of the host.
+    /// Creates a container that publishes these ports: container port (`53/udp`), address and port
+    /// of the host.
     pub fn create_with(&self, id: &str, ports: &[(&str, &str, u16)]) {
         let number = |port: u16| if port == 0 { String::new() } else { port.to_string() };
         let bindings: serde_json::Map<_, _> = ports
@@ -100,12 +100,12 @@ impl Engine {
             .insert(id.into(), (bindings.clone().into(), bindings.into(), false));
     }
 
-    /// Its networks are overlays, which have no gateway.
+    /// Puts a container in overlay networks only, which have no gateway.
     pub fn put_in_an_overlay(&self, id: &str) {
         self.state.lock().unwrap().in_overlays.insert(id.to_owned());
     }
 
-    /// The services of a swarm are these; it is told.
+    /// Sets the services of a swarm and sends an event.
     pub fn serve(&self, services: serde_json::Value) {
         self.state.lock().unwrap().services = services;
         let event =
@@ -115,12 +115,12 @@ impl Engine {
         }
     }
 
-    /// No agent runs on the machine.
+    /// Simulates a machine without the agent.
     pub fn carry_no_datagrams(&self, why: Option<&str>) {
         self.state.lock().unwrap().without_datagrams = why.map(str::to_owned);
     }
 
-    /// It runs, and what it left open is this port.
+    /// Starts a container without an event. `any` is the number that the engine chooses.
     pub fn start_silently(&self, id: &str, any: u16) {
         let mut state = self.state.lock().unwrap();
         let (_, actual, running) = state.containers.get_mut(id).unwrap();
@@ -134,7 +134,7 @@ impl Engine {
 
     pub fn start(&self, id: &str) {
         self.start_silently(id, 0);
-        self.tell("start", id);
+        self.send_event("start", id);
     }
 
     pub fn runs(&self, id: &str) -> bool {
@@ -147,15 +147,14 @@ impl Engine {
 
     pub fn die(&self, id: &str) {
         self.die_silently(id);
-        self.tell("die", id);
+        self.send_event("die", id);
     }
 
-    pub fn tell(&self, action: &str, id: &str) {
-        let event = format!(
-            "{}\n",
-            json!({"Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": {"name": id}}})
-        );
-        // In two pieces: events need not come whole.
+    pub fn send_event(&self, action: &str, id: &str) {
+        let actor = json!({"ID": id, "Attributes": {"name": id}});
+        let event = json!({"Type": "container", "Action": action, "Actor": actor});
+        let event = format!("{event}\n");
+        // In two pieces: events may arrive in parts.
         let (one, two) = event.split_at(event.len() / 2);
         for piece in [one, two] {
             for follower in &self.state.lock().unwrap().followers {
@@ -168,19 +167,19 @@ impl Engine {
         self.state.lock().unwrap().followers.iter().any(|follower| !follower.is_closed())
     }
 
-    /// The path is lost.
+    /// Simulates a lost path.
     pub fn cut_events(&self) {
         for follower in self.state.lock().unwrap().followers.drain(..) {
             let _ = follower.unbounded_send(Err(std::io::ErrorKind::ConnectionReset.into()));
         }
     }
 
-    /// As what connections to containers were opened.
+    /// The classes of the opened connections to containers.
     pub fn classes(&self) -> Vec<Class> {
         self.state.lock().unwrap().classes.clone()
     }
 
-    /// As `GET /info` of an engine that runs without root.
+    /// Simulates a rootless engine.
     pub fn run_rootless(&self) {
         self.state.lock().unwrap().security_options =
             vec!["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"];
@@ -198,26 +197,8 @@ impl Engine {
                 .boxed();
             Response::builder().status(status).body(body).unwrap()
         };
-        let network = |ports: &serde_json::Value| -> Vec<serde_json::Value> {
-            let ports = ports.as_object().unwrap().iter();
-            ports
-                .map(|(inside, bindings)| {
-                    let number = |text: &str| text.parse::<u16>().unwrap();
-                    let (inside, protocol) = inside.split_once('/').unwrap();
-                    let public = number(bindings[0]["HostPort"].as_str().unwrap());
-                    json!({"IP": "0.0.0.0", "PrivatePort": number(inside), "PublicPort": public, "Type": protocol})
-                })
-                .collect()
-        };
         match request.uri().path() {
-            "/containers/json" => {
-                let running = state.containers.iter().filter(|(_, (_, _, running))| *running);
-                let list = running.map(|(id, (_, actual, _))| {
-                    json!({"Id": id, "Names": [format!("/{id}")], "Ports": network(actual),
-                    "HostConfig": {"NetworkMode": "default"}, "NetworkSettings": {"Networks": own_network(state.in_overlays.contains(id))}})
-                });
-                whole(StatusCode::OK, list.collect())
-            }
+            "/containers/json" => whole(StatusCode::OK, state.list()),
             "/events" => {
                 let (follower, frames) = futures::channel::mpsc::unbounded();
                 state.followers.push(follower);
@@ -236,22 +217,18 @@ impl Engine {
                 StatusCode::OK,
                 json!([{"Name": "none"}, {"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}}]),
             ),
-            "/networks/docker_gwbridge" => whole(
-                StatusCode::OK,
-                json!({"Containers": {"task": {"IPv4Address": "172.18.0.3/16"}, "ingress-sbox": {}}}),
-            ),
+            "/networks/docker_gwbridge" => {
+                let task = json!({"IPv4Address": "172.18.0.3/16"});
+                whole(StatusCode::OK, json!({"Containers": {"task": task, "ingress-sbox": {}}}))
+            }
             "/info" => whole(
                 StatusCode::OK,
                 json!({"ServerVersion": "28.5.2", "SecurityOptions": state.security_options}),
             ),
             path => {
                 let id = path.trim_start_matches("/containers/").trim_end_matches("/json");
-                match state.containers.get(id) {
-                    Some((asked, actual, running)) => whole(
-                        StatusCode::OK,
-                        json!({"Id": id, "Name": format!("/{id}"), "State": {"Running": running}, "HostConfig": {"PortBindings": asked},
-                               "NetworkSettings": {"Ports": if *running { actual.clone() } else { json!({}) }, "Networks": own_network(state.in_overlays.contains(id))}}),
-                    ),
+                match state.inspect(id) {
+                    Some(container) => whole(StatusCode::OK, container),
                     None => whole(
                         StatusCode::NOT_FOUND,
                         json!({"message": format!("No such container: {id}")}),
@@ -262,13 +239,55 @@ impl Engine {
     }
 }
 
-/// Every container has this address.
+impl State {
+    fn list(&self) -> serde_json::Value {
+        let number = |text: &str| text.parse::<u16>().unwrap();
+        let port = |(inside, bindings): (&String, &serde_json::Value)| {
+            let (inside, protocol) = inside.split_once('/').unwrap();
+            json!({
+                "IP": "0.0.0.0",
+                "PrivatePort": number(inside),
+                "PublicPort": number(bindings[0]["HostPort"].as_str().unwrap()),
+                "Type": protocol,
+            })
+        };
+        let running = self.containers.iter().filter(|(_, (_, _, running))| *running);
+        let entry = |(id, (_, actual, _)): (&String, &(_, serde_json::Value, _))| {
+            let ports: Vec<_> = actual.as_object().unwrap().iter().map(port).collect();
+            json!({
+                "Id": id,
+                "Names": [format!("/{id}")],
+                "Ports": ports,
+                "HostConfig": {"NetworkMode": "default"},
+                "NetworkSettings": {"Networks": own_network(self.in_overlays.contains(id))},
+            })
+        };
+        running.map(entry).collect()
+    }
+
+    fn inspect(&self, id: &str) -> Option<serde_json::Value> {
+        let (asked, actual, running) = self.containers.get(id)?;
+        let ports = if *running { actual.clone() } else { json!({}) };
+        let networks = own_network(self.in_overlays.contains(id));
+        Some(json!({
+            "Id": id,
+            "Name": format!("/{id}"),
+            "State": {"Running": running},
+            "HostConfig": {"PortBindings": asked},
+            "NetworkSettings": {"Ports": ports, "Networks": networks},
+        }))
+    }
+}
+
+/// The networks of every container.
 fn own_network(is_overlay: bool) -> serde_json::Value {
     match is_overlay {
         true => json!({"ingress": {"IPAddress": "10.0.0.9", "Gateway": ""}}),
-        false => {
-            json!({"bridge": {"IPAddress": "172.17.0.9", "GlobalIPv6Address": "", "Gateway": "172.17.0.1"}})
-        }
+        false => json!({"bridge": {
+            "IPAddress": "172.17.0.9",
+            "GlobalIPv6Address": "",
+            "Gateway": "172.17.0.1",
+        }}),
     }
 }
 
@@ -295,7 +314,7 @@ impl Connector for Engine {
                     self.state.lock().unwrap().classes.push(class);
                     self.connected.send(there).unwrap();
                 }
-                Destination::Socket(path) => panic!("nobody asks for {path}"),
+                Destination::Socket(path) => panic!("no test opens {path}"),
             }
             Ok(Stream::new(here))
         }
@@ -307,8 +326,8 @@ impl Connector for Engine {
     }
 }
 
-/// A stream that takes bytes, and tells by its first read that it leads nowhere, as the tunnel's
-/// do.
+/// A stream that accepts bytes and reports with its first read that its destination refuses, as the
+/// tunnel's streams do.
 fn refusing() -> Stream {
     let refusal = futures::stream::once(async {
         Err::<bytes::Bytes, _>(io::Error::new(
@@ -331,21 +350,19 @@ pub fn local(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
-/// Whether somebody else could listen there now.
+/// Whether another program could listen there now.
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind(local(port)).is_ok()
 }
 
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(CEILING, future)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+    tokio::time::timeout(CEILING, future).await.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 pub async fn eventually(what: &str, ports: &Ports, mut is: impl FnMut() -> bool) {
     let since = tokio::time::Instant::now();
     while !is() {
-        assert!(since.elapsed() < CEILING, "waited in vain for: {what}; {:#?}", ports.list());
+        assert!(since.elapsed() < CEILING, "timed out: {what}; {:#?}", ports.list());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

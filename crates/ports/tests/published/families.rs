@@ -1,4 +1,4 @@
-//! Which container answers: numbers of one family alone, numbers that another program has,
+//! Which container answers: numbers of one family only, numbers in use by another program,
 //! addresses of this computer, services of a swarm.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,7 +20,7 @@ async fn start(engine: &Engine, ports: &Ports, id: &str) {
     reservation.open().await.unwrap();
 }
 
-/// The container that an address leads to.
+/// The container that answers on an address.
 fn at(ports: &Ports, address: SocketAddr) -> Option<String> {
     let here = ports.list().into_iter().filter(|status| status.addresses.contains(&address));
     let mut containers = here.map(|status| status.container);
@@ -30,7 +30,7 @@ fn at(ports: &Ports, address: SocketAddr) -> Option<String> {
 }
 
 #[tokio::test]
-async fn one_number_of_both_families_belongs_to_two_containers_and_a_lent_one_comes_back() {
+async fn one_number_of_both_families_belongs_to_two_containers_and_is_lent_again() {
     if TcpListener::bind(v6(0)).is_err() {
         return testkit::passed_over!("there is no IPv6 here");
     }
@@ -46,7 +46,7 @@ async fn one_number_of_both_families_belongs_to_two_containers_and_a_lent_one_co
             (Some("one".into()), Some("one".into())),
             "{first} alone"
         );
-        // What was connected to a lent address goes on when that goes to its owner.
+        // A connection to a lent address continues when the address goes to its owner.
         let lent = if first == "::" { local(port) } else { v6(port) };
         let mut kept = TcpStream::connect(lent).await.unwrap();
         let mut far_end = within("the far end", far_ends.recv()).await.unwrap();
@@ -69,7 +69,7 @@ async fn one_number_of_both_families_belongs_to_two_containers_and_a_lent_one_co
 }
 
 #[tokio::test]
-async fn a_lent_address_is_given_up_for_a_start_and_comes_back_when_that_fails() {
+async fn a_lent_address_is_yielded_to_a_start_and_lent_again_when_it_fails() {
     if TcpListener::bind(v6(0)).is_err() {
         return testkit::passed_over!("there is no IPv6 here");
     }
@@ -85,8 +85,7 @@ async fn a_lent_address_is_given_up_for_a_start_and_comes_back_when_that_fails()
 }
 
 #[tokio::test]
-async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_start_and_nothing_runs()
-{
+async fn a_chosen_number_in_use_here_fails_the_start_and_nothing_runs() {
     let (engine, ports, ..) = rig();
     let taken = TcpListener::bind(local(0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -103,8 +102,7 @@ async fn a_number_that_the_engine_chose_and_another_has_here_is_told_by_the_star
 }
 
 #[tokio::test]
-async fn a_number_that_another_container_gave_back_a_moment_ago_is_had_by_the_one_that_the_engine_gave_it_to()
- {
+async fn a_number_released_a_moment_ago_goes_to_its_next_container() {
     let (engine, ports, ..) = rig();
     let port = free_port();
     for id in ["old", "new"] {
@@ -114,7 +112,7 @@ async fn a_number_that_another_container_gave_back_a_moment_ago_is_had_by_the_on
     engine.start_silently("old", port);
     reservation.open().await.unwrap();
     let reservation = ports.reserve("new").await.unwrap();
-    // Of its end nothing is heard before the other has its number.
+    // No event of its end arrives before the other has its number.
     engine.die_silently("old");
     engine.start_silently("new", port);
     reservation.open().await.unwrap();
@@ -123,12 +121,11 @@ async fn a_number_that_another_container_gave_back_a_moment_ago_is_had_by_the_on
 }
 
 #[tokio::test]
-async fn an_address_of_this_computer_answers_only_where_ports_may_be_reached_from_others() {
-    let ours = SocketAddr::from(([127, 0, 0, 1], 0));
-    // Any address of this computer that is no loopback address.
+async fn an_address_of_this_computer_answers_only_if_ports_may_be_exposed() {
+    // Any non-loopback address of this computer.
     let route = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     if route.connect("192.0.2.1:9").is_err() || route.local_addr().unwrap().ip().is_loopback() {
-        return testkit::passed_over!("this computer has no address but {ours}");
+        return testkit::passed_over!("this computer has only loopback addresses");
     }
     let address = route.local_addr().unwrap().ip();
     let port = free_port();
@@ -149,7 +146,7 @@ async fn an_address_of_this_computer_answers_only_where_ports_may_be_reached_fro
 }
 
 #[tokio::test]
-async fn what_a_service_publishes_appears_and_goes_with_it() {
+async fn ports_of_a_service_appear_and_disappear_with_it() {
     let (engine, ports, _, mut far_ends) = rig();
     let following = tokio::spawn({
         let ports = ports.clone();
@@ -157,7 +154,12 @@ async fn what_a_service_publishes_appears_and_goes_with_it() {
     });
     eventually("following", &ports, || engine.is_followed()).await;
     let port = free_port();
-    let published = json!([{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": port, "PublishMode": "ingress"}]);
+    let published = json!([{
+        "Protocol": "tcp",
+        "TargetPort": 80,
+        "PublishedPort": port,
+        "PublishMode": "ingress",
+    }]);
     engine.serve(json!([{"ID": "q1", "Spec": {"Name": "web"}, "Endpoint": {"Ports": published}}]));
     eventually("the service's port", &ports, || at(&ports, local(port)).is_some()).await;
     let _connection = TcpStream::connect(local(port)).await.unwrap();

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{eventually, free_port, is_free, local, rig, within};
 
 #[tokio::test]
-async fn a_port_is_taken_before_the_start_and_given_back_when_that_fails() {
+async fn a_port_is_reserved_before_the_start_and_released_when_it_fails() {
     let (engine, ports, ..) = rig();
     let port = free_port();
     engine.create("web", &[port]);
@@ -21,7 +21,7 @@ async fn a_port_is_taken_before_the_start_and_given_back_when_that_fails() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_a_conflict_in_dockers_words_and_nothing_stays_taken() {
+async fn a_port_in_use_is_a_conflict_with_dockers_message_and_nothing_stays_reserved() {
     let (engine, ports, ..) = rig();
     let taken = TcpListener::bind(local(0)).unwrap();
     let (free, port) = (free_port(), taken.local_addr().unwrap().port());
@@ -31,14 +31,14 @@ async fn a_taken_port_is_a_conflict_in_dockers_words_and_nothing_stays_taken() {
         conflict.to_string(),
         format!(
             "driver failed programming external connectivity on endpoint web (web): Bind for \
-                127.0.0.1:{port} failed: port is already allocated"
+             127.0.0.1:{port} failed: port is already allocated"
         )
     );
     assert!(is_free(free));
 }
 
 #[tokio::test]
-async fn of_two_containers_that_are_started_at_once_one_gets_the_port() {
+async fn one_of_two_concurrent_starts_gets_the_port() {
     let (engine, ports, ..) = rig();
     let port = free_port();
     engine.create("one", &[port]);
@@ -48,7 +48,7 @@ async fn of_two_containers_that_are_started_at_once_one_gets_the_port() {
 }
 
 #[tokio::test]
-async fn a_connection_that_comes_before_the_container_waits_and_is_served() {
+async fn a_connection_before_the_start_waits_and_is_served() {
     let (engine, ports, _, mut far_ends) = rig();
     let port = free_port();
     engine.create("web", &[port]);
@@ -86,7 +86,7 @@ async fn a_restart_keeps_the_port_open() {
 }
 
 #[tokio::test]
-async fn the_port_is_free_at_once_when_the_end_is_settled() {
+async fn the_port_is_free_as_soon_as_the_end_is_settled() {
     let (engine, ports, ..) = rig();
     let port = free_port();
     engine.create("web", &[port]);
@@ -102,7 +102,7 @@ async fn the_port_is_free_at_once_when_the_end_is_settled() {
 }
 
 #[tokio::test]
-async fn events_open_and_close_and_a_lost_path_closes_nothing_until_the_next_list() {
+async fn events_open_and_close_ports_and_a_lost_path_closes_nothing_until_the_next_list() {
     let (engine, ports, ..) = rig();
     let (one, two) = (free_port(), free_port());
     engine.create("one", &[one]);
@@ -126,7 +126,7 @@ async fn events_open_and_close_and_a_lost_path_closes_nothing_until_the_next_lis
     within("the end of following", following).await.unwrap().unwrap_err();
     assert!(!is_free(two));
 
-    // What happens meanwhile is made good.
+    // The next list applies what happened meanwhile.
     engine.die_silently("two");
     engine.start_silently("one", 0);
     follow();
@@ -134,7 +134,7 @@ async fn events_open_and_close_and_a_lost_path_closes_nothing_until_the_next_lis
 }
 
 #[tokio::test]
-async fn old_news_changes_nothing() {
+async fn outdated_events_change_nothing() {
     let (engine, ports, ..) = rig();
     let port = free_port();
     engine.create("web", &[port]);
@@ -148,12 +148,12 @@ async fn old_news_changes_nothing() {
     engine.start_silently("web", 0);
     reservation.open().await.unwrap();
     let _connection = TcpStream::connect(local(port)).await.unwrap();
-    // The end before this start is told only now.
-    engine.tell("die", "web");
-    engine.tell("start", "web");
+    // The event of the end before this start arrives only now.
+    engine.send_event("die", "web");
+    engine.send_event("start", "web");
     engine.create("marker", &[free_port()]);
     engine.start("marker");
-    eventually("the news is through", &ports, || {
+    eventually("the events have arrived", &ports, || {
         ports.list().iter().any(|status| status.container == "marker")
     })
     .await;
@@ -164,7 +164,7 @@ async fn old_news_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_port_that_cannot_be_had_for_a_running_container_is_told_with_its_reason() {
+async fn an_unavailable_port_of_a_running_container_is_listed_with_its_reason() {
     let (engine, ports, ..) = rig();
     let taken = TcpListener::bind(local(0)).unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -186,7 +186,7 @@ async fn a_port_that_cannot_be_had_for_a_running_container_is_told_with_its_reas
         state(&ports) == Some(PortState::Unavailable { why: why.clone() })
     })
     .await;
-    // It is tried again, without any news.
+    // It is retried without an event.
     drop(taken);
     eventually("the port", &ports, || state(&ports) == Some(PortState::Open)).await;
     following.abort();

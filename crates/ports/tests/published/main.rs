@@ -1,7 +1,7 @@
-//! Published ports in process: a scripted engine, far ends of connections in the hands of the test,
-//! real sockets on this side.
+//! Published ports in process: a scripted engine, far ends of connections in the test, real sockets
+//! on this side.
 
-#![allow(clippy::unwrap_used, reason = "a test tells by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 mod asked_for;
 mod asleep;
