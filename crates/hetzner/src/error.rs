@@ -242,7 +242,7 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
         }
         () if says("connection refused") => " (nothing listens there)",
         () if says("certificate") => {
-            " (its certificate is not the API's: something stands between)"
+            " (its certificate is not the API's: a proxy or a firewall intercepts the connection)"
         }
         () if says("invalid http version")
             || says("corrupt message")

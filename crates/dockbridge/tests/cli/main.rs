@@ -12,6 +12,7 @@ mod cloud_project;
 mod daemon_start;
 mod docker_errors;
 mod forwards;
+mod fresh_volume;
 mod images;
 mod joining;
 mod kept_apart;
