@@ -56,11 +56,7 @@ async fn a_machine_whose_port_answers_nobody_is_kept_and_called_silent() {
         &stage,
         &daemon,
         server,
-        &[
-            "the cloud calls \
-        server",
-            "although that of other hosts answers; the server is kept",
-        ],
+        &["the cloud reports server", "although that of other hosts answers; the server is kept"],
     )
     .await;
     set_link(&link, "up").await;
