@@ -265,7 +265,7 @@ fn likely(source: &reqwest::Error, sent: bool) -> &'static str {
             " (by this computer's clock its certificate is expired or not valid yet)"
         }
         () if says("certificate") => {
-            " (its certificate is not the API's: something stands between)"
+            " (its certificate is not the API's: a proxy or a firewall intercepts the connection)"
         }
         () if says("invalid http version")
             || says("corrupt message")

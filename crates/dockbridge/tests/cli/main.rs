@@ -13,6 +13,7 @@ mod daemon_start;
 mod docker_errors;
 mod emergencies;
 mod forwards;
+mod fresh_volume;
 mod images;
 mod invalid_settings;
 mod joining;

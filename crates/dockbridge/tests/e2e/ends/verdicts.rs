@@ -1,4 +1,4 @@
-//! A machine that runs but does not serve this computer: each cause has its own message, is found
+//! A machine that runs and does not serve this computer: each cause has its own words, is found
 //! soon, and costs no machine.
 
 use std::time::Duration;
@@ -20,9 +20,12 @@ async fn up() -> Option<(Stage, Daemon, u64)> {
     stage.docker(&["ps"]).await.succeeded();
     // Later logins see the key that the machine made itself.
     stage
-        .eventually("the machine is settled", SOON, async || {
-            stage.daemon_log().contains("the machine is settled")
-        })
+        .eventually(
+            "the machine is \
+        settled",
+            SOON,
+            async || stage.daemon_log().contains("the machine is settled"),
+        )
         .await;
     let server = only_server(&stage).await;
     Some((stage, daemon, server))
@@ -31,12 +34,12 @@ async fn up() -> Option<(Stage, Daemon, u64)> {
 async fn says(stage: &Stage, daemon: &Daemon, server: u64, words: &[&str]) {
     let lost = async || daemon.client().status().await.is_ok_and(|status| status.state != "up");
     stage.eventually("the loss is noticed", SAID_WITHIN, lost).await;
-    let output = stage.docker(&["ps"]).await;
+    let told = stage.docker(&["ps"]).await;
     for words in words {
-        output.failed_with(words);
+        told.failed_with(words);
     }
-    eprintln!("said after {:.1} s: {}", output.took.as_secs_f64(), output.stderr.trim());
-    assert!(output.took < SAID_WITHIN, "{output}\n{}", stage.daemon_log());
+    eprintln!("said after {:.1} s: {}", told.took.as_secs_f64(), told.stderr.trim());
+    assert!(told.took < SAID_WITHIN, "{told}\n{}", stage.daemon_log());
     assert_eq!(
         (only_server(stage).await, billed(stage).await),
         (server, vec![server]),
@@ -45,7 +48,7 @@ async fn says(stage: &Stage, daemon: &Daemon, server: u64, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_machine_with_a_silent_port_is_kept_and_called_silent() {
+async fn a_machine_whose_port_answers_nobody_is_kept_and_called_silent() {
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
     let link = stage.link();
     set_link(&link, "down").await;
@@ -53,14 +56,17 @@ async fn a_machine_with_a_silent_port_is_kept_and_called_silent() {
         &stage,
         &daemon,
         server,
-        &["the cloud calls server", "although that of other hosts answers; the server is kept"],
+        &["the cloud reports server", "although that of other hosts answers; the server is kept"],
     )
     .await;
     set_link(&link, "up").await;
     stage
-        .eventually("it is found again", SOON, async || {
-            daemon.client().status().await.is_ok_and(|now| now.state == "up")
-        })
+        .eventually(
+            "it is found \
+        again",
+            SOON,
+            async || daemon.client().status().await.is_ok_and(|now| now.state == "up"),
+        )
         .await;
     daemon.stop().await;
     stage.close().await;
@@ -72,7 +78,8 @@ async fn a_refused_login_key_is_named_and_the_machine_kept() {
     stage.on_machine("mv /root/.ssh/authorized_keys /root/.ssh/other").await.succeeded();
     signal_all(&processes_of(server, "sshd-session"), Signal::KILL);
     let words = [
-        "does not accept this computer's login key SHA256:",
+        "does not accept this computer's login key \
+        SHA256:",
         "another computer of this owner created it",
     ];
     says(&stage, &daemon, server, &words).await;
@@ -84,14 +91,18 @@ async fn a_refused_login_key_is_named_and_the_machine_kept() {
 async fn another_machine_at_the_address_is_named_and_the_machine_kept() {
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
     let other_key = "rm /etc/ssh/ssh_host_ed25519_key* && ssh-keygen -q -t ed25519 -N '' -f \
-     /etc/ssh/ssh_host_ed25519_key";
+        /etc/ssh/ssh_host_ed25519_key";
     stage.on_machine(other_key).await.succeeded();
     signal_all(&processes_of(server, "sshd"), Signal::KILL);
     says(
         &stage,
         &daemon,
         server,
-        &["presents the host key SHA256:", "which is not the one it was made with"],
+        &[
+            "presents the host key \
+        SHA256:",
+            "which is not the one it was made with",
+        ],
     )
     .await;
     daemon.stop().await;
@@ -107,14 +118,18 @@ async fn a_machine_that_accepts_and_does_not_answer_is_called_overloaded_and_kep
         &stage,
         &daemon,
         server,
-        &["accepts connections on TCP port 22 and has not answered on them"],
+        &["accepts connections on TCP port 22 and has not answered on \
+        them"],
     )
     .await;
     signal_all(&services, Signal::CONT);
     stage
-        .eventually("it is found again", SOON, async || {
-            daemon.client().status().await.is_ok_and(|now| now.state == "up")
-        })
+        .eventually(
+            "it is found \
+        again",
+            SOON,
+            async || daemon.client().status().await.is_ok_and(|now| now.state == "up"),
+        )
         .await;
     daemon.stop().await;
     stage.close().await;

@@ -1,0 +1,65 @@
+//! A new volume that another client of the profile has taken into use is never deleted.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use hetzner::{Query, Volume};
+use machine::HostKey;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{Desk, run};
+
+/// Polls until the daemon has created its volume and requested a server with it.
+async fn volume_of_a_refused_server(desk: &Desk, selector: &str) -> Volume {
+    let begun = Instant::now();
+    loop {
+        let state = desk.poke("state", None).await;
+        let volumes = desk.api.volumes().list(&Query::labels(selector)).await.unwrap();
+        if let [volume] = volumes.as_slice()
+            && state["faults"][0]["times"].as_u64() < Some(1_000)
+        {
+            return volume.clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "volumes {volumes:?}, state {state}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn clear_faults(desk: &Desk) {
+    let endpoint = desk.cloud.endpoint();
+    let mut command = tokio::process::Command::new("curl");
+    command.args(["-sS", "--fail-with-body", "-X", "DELETE"]);
+    command.arg(format!("{}/_local/faults", endpoint.strip_suffix("/v1").unwrap()));
+    run(command, "").await.succeeded();
+}
+
+#[tokio::test]
+async fn volume_stays_if_another_client_is_faster_with_its_server() {
+    let desk = Desk::new().await;
+    desk.settings("hetzner: {server_types: [cpx22], locations: [fsn1]}\n");
+    let identity = desk.identity("default");
+    // The daemon's requests for a server wait until the other client has created one.
+    let locked = json!({
+        "kind": "locked", "times": 1_000,
+        "match": {"method": "POST", "path": "/v1/servers", "body": {"server_type": "cpx22"}},
+    });
+    desk.poke("faults", Some(&locked.to_string())).await;
+    let daemon = desk.start().await;
+    let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
+    let mut wake = wake.arg("wake").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let volume = volume_of_a_refused_server(&desk, &identity.selector()).await;
+
+    let mut labels = identity.labels("machine");
+    let host_key = HostKey::generate().unwrap().fingerprint().to_label();
+    labels.insert("dockbridge-host-key".to_owned(), host_key);
+    let server = desk.make_server(&identity.name(), labels, vec![volume.id], true).await;
+    clear_faults(&desk).await;
+    desk.dockbridge(&["server", "destroy"]).await.succeeded();
+
+    assert!(!wake.wait().await.unwrap().success(), "the wake was called off");
+    assert_eq!(desk.api.servers().get(server.id).await.unwrap(), None);
+    let left = desk.api.volumes().get(volume.id).await.unwrap();
+    assert_eq!(left.map(|volume| volume.server), Some(None), "the volume is kept");
+    daemon.stop().await;
+}
