@@ -287,9 +287,10 @@ impl Serving {
 
     /// The control socket answers last: the command that ordered the end asks until nothing
     /// answers, and by then nothing of the daemon may be left.
-    async fn end(self, ports: Option<Ports>, ownership: Ownership) {
+    async fn end(mut self, ports: Option<Ports>, ownership: Ownership) {
         self.ending.cancel();
-        self.gateways.join_all().await;
+        // One that panicked must not keep the others from their end.
+        while self.gateways.join_next().await.is_some() {}
         if let Some(ports) = ports {
             ports.close().await;
         }
