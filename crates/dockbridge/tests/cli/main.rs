@@ -12,6 +12,7 @@ mod daemon_start;
 mod docker_errors;
 mod emergencies;
 mod forwards;
+mod help;
 mod images;
 mod invalid_settings;
 mod joining;
