@@ -14,6 +14,7 @@ mod docker_errors;
 mod emergencies;
 mod forwards;
 mod fresh_volume;
+mod help;
 mod images;
 mod invalid_settings;
 mod joining;
