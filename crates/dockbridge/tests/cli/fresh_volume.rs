@@ -14,7 +14,7 @@ use crate::rig::{Desk, run};
 async fn volume_of_a_refused_server(desk: &Desk, selector: &str) -> Volume {
     let begun = Instant::now();
     loop {
-        let state = desk.poke("state", None).await;
+        let state = desk.control().get("state").await;
         let volumes = desk.api.volumes().list(&Query::labels(selector)).await.unwrap();
         if let [volume] = volumes.as_slice()
             && state["faults"][0]["times"].as_u64() < Some(1_000)
@@ -44,7 +44,7 @@ async fn volume_stays_if_another_client_is_faster_with_its_server() {
         "kind": "locked", "times": 1_000,
         "match": {"method": "POST", "path": "/v1/servers", "body": {"server_type": "cpx22"}},
     });
-    desk.poke("faults", Some(&locked.to_string())).await;
+    desk.control().post("faults", &locked.to_string()).await;
     let daemon = desk.start().await;
     let mut wake = desk.command(env!("CARGO_BIN_EXE_dockbridge"));
     let mut wake = wake.arg("wake").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
