@@ -1,9 +1,3 @@
-//! Replays each input of `fuzz/corpus/agent_frames` in the harness of the fuzz target.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness reports by panicking")]
-
-extern crate dockbridge_agent_proto as agent_proto;
-
 // The harness is the fuzz target's as well, which knows the package by this name.
 extern crate dockbridge_agent_proto as agent_proto;
 

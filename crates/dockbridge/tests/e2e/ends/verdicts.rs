@@ -34,12 +34,12 @@ async fn up() -> Option<(Stage, Daemon, u64)> {
 async fn says(stage: &Stage, daemon: &Daemon, server: u64, words: &[&str]) {
     let lost = async || daemon.client().status().await.is_ok_and(|status| status.state != "up");
     stage.eventually("the loss is noticed", SAID_WITHIN, lost).await;
-    let told = stage.docker(&["ps"]).await;
+    let output = stage.docker(&["ps"]).await;
     for words in words {
-        told.failed_with(words);
+        output.failed_with(words);
     }
-    eprintln!("said after {:.1} s: {}", told.took.as_secs_f64(), told.stderr.trim());
-    assert!(told.took < SAID_WITHIN, "{told}\n{}", stage.daemon_log());
+    eprintln!("said after {:.1} s: {}", output.took.as_secs_f64(), output.stderr.trim());
+    assert!(output.took < SAID_WITHIN, "{output}\n{}", stage.daemon_log());
     assert_eq!(
         (only_server(stage).await, billed(stage).await),
         (server, vec![server]),
@@ -48,7 +48,7 @@ async fn says(stage: &Stage, daemon: &Daemon, server: u64, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_machine_whose_port_answers_nobody_is_kept_and_called_silent() {
+async fn a_machine_with_a_silent_port_is_kept_and_reported_as_silent() {
     let Some((stage, daemon, server)) = up().await else { return pass_over() };
     let link = stage.link();
     set_link(&link, "down").await;
