@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::refusal::Refusal;
+
 /// One call. Opening a stream is the permission to call: the SSH login grants both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -13,7 +15,7 @@ pub enum Call {
     /// Answered with [`Reply::Report`].
     Report,
     /// Asks for a bundle of lanes beside this session, for big transfers. Answered with
-    /// [`Reply::Channel`]. When all lanes have connected and sent their [`crate::Direction`], they
+    /// [`Reply::Channel`]. When all lanes have connected and sent their direction, they
     /// carry yamux as one stream, as this session does.
     Lanes {
         /// The number of lanes.
@@ -112,14 +114,14 @@ pub enum Reply {
     Done,
     /// The state of the machine.
     Report(MachineReport),
-    /// A Unix socket that each requested channel connects to, within [`crate::LANES_WAIT_SECONDS`].
+    /// A Unix socket that each requested channel connects to, within `LANES_WAIT_SECONDS`.
     #[serde(rename = "lanes")]
     Channel {
         /// Its path.
         path: String,
     },
     /// The target could not be connected.
-    Refused(crate::Refusal),
+    Refused(Refusal),
     /// The containers that were started, and those that failed, by name.
     Resumed {
         /// Names of the started containers.
@@ -142,7 +144,7 @@ pub enum Reply {
 /// The state of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineReport {
-    /// The agent's [`crate::PROTOCOL`].
+    /// The agent's `PROTOCOL`.
     pub protocol: u32,
     /// Whether dockerd answers.
     pub docker: DockerState,

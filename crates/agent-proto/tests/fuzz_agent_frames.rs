@@ -1,4 +1,7 @@
-// The harness is the fuzz target's as well, which knows the package by this name.
+//! Replays each input of `fuzz/corpus/agent_frames` in the harness of the fuzz target.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness reports by panicking")]
+
 extern crate dockbridge_agent_proto as agent_proto;
 
 #[path = "../../../fuzz/harness/agent_frames.rs"]

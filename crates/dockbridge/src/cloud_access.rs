@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::complain;
-use crate::resolved::{BOOT_LEASE_SECONDS, Resolved, agent_binaries};
+use crate::resolved::{BOOT_LEASE_SECONDS, Resolved, agent_binaries, command_line};
 use crate::settings;
 
 /// Public hosts whose TCP 22 answers everyone. Two of them, so that one that is down or blocked by
@@ -129,12 +129,6 @@ impl Resolved {
         };
         Cloud::new(client, options)
     }
-}
-
-/// The running command without its options, which may name files.
-pub(crate) fn command_line() -> String {
-    let words = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(2);
-    format!("dockbridge {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// A client of the API at this address.

@@ -1,5 +1,5 @@
-//! Turns arguments and settings into the types of the crates below. [`crate::credentials`] has
-//! owner, token and keys, [`crate::cloud_access`] the cloud.
+//! Turns arguments and settings into the types of the crates below. `credentials` has
+//! owner, token and keys, `cloud_access` the cloud.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -129,11 +129,7 @@ impl Resolved {
                 named.and_then(|name| Profile::parse(name).ok()).unwrap_or_else(|| own.clone());
             paths.profile_state(&profile)
         };
-        daemon::books_of(
-            directory,
-            self.settings.keepalive.timeout,
-            crate::cloud_access::command_line(),
-        )
+        daemon::books_of(directory, self.settings.keepalive.timeout, command_line())
     }
 
     /// What this client announces to a machine.
@@ -202,6 +198,12 @@ impl Resolved {
     pub fn daemon(&self) -> daemon::client::Client {
         daemon::client::Client::of(&self.socket)
     }
+}
+
+/// The running command without its options, which may name files.
+pub(crate) fn command_line() -> String {
+    let words = std::env::args().skip(1).take_while(|word| !word.starts_with('-')).take(2);
+    format!("dockbridge {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Where the agent is: next to this executable, or where a package or `scripts/build` puts it.
