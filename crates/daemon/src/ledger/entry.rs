@@ -130,7 +130,7 @@ impl Server {
             location: self.location.clone(),
             from: timestamp(self.created),
             until: (unseen || self.ended.is_some()).then(|| timestamp(until)),
-            estimated: unseen || self.ended.is_some_and(|ended| ended > self.seen),
+            estimated: unseen || (self.ended.is_some() && self.is_open()),
             end: self.end.clone(),
             purpose: self.purpose,
             hours,
