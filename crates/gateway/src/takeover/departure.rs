@@ -35,7 +35,7 @@ impl Departure {
             return Poll::Pending;
         }
         let ended = watch.poll_end(cx).is_ready();
-        if watch.sends_unasked() {
+        if watch.stopped_waiting() {
             in_flight.open_gate();
         }
         let next_check = self.next_check.get_or_insert_with(|| Box::pin(sleep(CHECK_EVERY)));

@@ -85,9 +85,9 @@ impl<S: Socket> Watch<S> {
         lock(&self.0).reader.expects()
     }
 
-    /// The client was to wait for `100 Continue`, and sends its body all the same.
-    pub(crate) fn sends_unasked(&self) -> bool {
-        lock(&self.0).reader.sends_unasked()
+    /// The client was to wait for `100 Continue`, and sends its body all the same, or never will.
+    pub(crate) fn stopped_waiting(&self) -> bool {
+        lock(&self.0).reader.stopped_waiting()
     }
 
     /// Why no more requests are taken from this client.

@@ -80,9 +80,10 @@ impl<S: AsyncRead + Unpin> RequestReader<S> {
         self.expects
     }
 
-    /// The client was to wait for `100 Continue`, and sends its body all the same.
-    pub(crate) fn sends_unasked(&self) -> bool {
-        self.expects && !self.ahead.is_empty()
+    /// The client was to wait for `100 Continue`, and sends its body all the same, or has closed its
+    /// writing side and will never send it: an engine that asks for no body would wait forever.
+    pub(crate) fn stopped_waiting(&self) -> bool {
+        self.expects && (self.ended || !self.ahead.is_empty())
     }
 
     pub(crate) fn refusal(&self) -> Option<Refusal> {
