@@ -129,7 +129,7 @@ enum Next {
     /// Plan by what is known.
     Plan,
     /// The wake is over.
-    Done(Option<Ready>),
+    Done(Option<Box<Ready>>),
 }
 
 impl Reconcile<'_> {
@@ -143,7 +143,7 @@ impl Reconcile<'_> {
                 self.backoff = PollBackoff::new();
             }
             match Box::pin(self.carry_out(step)).await? {
-                Next::Done(ready) => return Ok(ready),
+                Next::Done(ready) => return Ok(ready.map(|ready| *ready)),
                 Next::Plan => continue,
                 Next::Observe => {}
             }
@@ -281,7 +281,7 @@ impl Reconcile<'_> {
             Waited::CalledOff => Ok(Next::Plan),
             Waited::For(Ok(ready)) => {
                 self.cloud.came_up(self.last_made.as_ref(), &ready, self.stopwatch);
-                Ok(Next::Done(Some(ready)))
+                Ok(Next::Done(Some(Box::new(ready))))
             }
             Waited::For(Err(lost)) => self.not_connected(&server, lost).await,
         }
