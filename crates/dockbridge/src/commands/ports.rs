@@ -68,10 +68,15 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
 /// For users: one line for each forward, followed by its notes.
 fn lines(ports: &[Value], has_machine: bool) -> Vec<String> {
     if ports.is_empty() {
-        let asleep = "No machine is up: its containers start again with the next docker command \
-                      or `dockbridge wake`.";
-        let none = "No container publishes a port.";
-        return vec![if has_machine { none.to_owned() } else { format!("{none} {asleep}") }];
+        let mut lines = vec!["No container publishes a port.".to_owned()];
+        if !has_machine {
+            lines.push(
+                "No machine is up: the next docker command or `dockbridge wake` starts its"
+                    .to_owned(),
+            );
+            lines.push("containers again.".to_owned());
+        }
+        return lines;
     }
     let head =
         ["LOCAL", "CONTAINER", "STATE", "NOW", "ALL", "IN", "OUT", "LAST USED"].map(str::to_owned);

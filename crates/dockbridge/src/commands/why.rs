@@ -57,7 +57,7 @@ fn lines(status: &Status) -> Vec<String> {
     }
     if !why.endings.is_empty() {
         lines.push("It would end:".to_owned());
-        lines.extend(why.endings.iter().map(|ending| format!("  {}", end(ending))));
+        lines.extend(why.endings.iter().flat_map(end));
     }
     if let Some(image) = status.machine.as_ref().and_then(super::server::image) {
         lines.push(format!("Made from {image}."));
@@ -107,7 +107,7 @@ pub fn describe(reason: &ReasonStatus) -> String {
     line
 }
 
-fn end(ending: &EndingStatus) -> String {
+fn end(ending: &EndingStatus) -> [String; 2] {
     let cancel = match ending.cancelled_by.as_str() {
         "activity" => "any activity cancels it",
         "unlock" => "unlocking the screen cancels it",
@@ -117,12 +117,11 @@ fn end(ending: &EndingStatus) -> String {
         0 => "in its grace period".to_owned(),
         later => format!("grace period begins in {}", seconds(later)),
     };
-    format!(
-        "{:<9} in {} ({grace}), because {}; {cancel}",
-        ending.cause.replace('_', " "),
-        seconds(ending.seconds),
-        ending.because
-    )
+    let cause = ending.cause.replace('_', " ");
+    [
+        format!("  {cause:<9} in {}, because {}", seconds(ending.seconds), ending.because),
+        format!("            {grace}; {cancel}"),
+    ]
 }
 
 fn seconds(seconds: u64) -> String {

@@ -18,10 +18,11 @@ fn help(command: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    for line in text.lines() {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    for line in &lines {
         assert!(line.chars().count() <= 80, "{command:?} has a line of over 80 columns: {line}");
     }
-    text
+    lines.join("\n")
 }
 
 /// All commands, by the lists of subcommands in their help.

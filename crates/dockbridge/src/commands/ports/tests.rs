@@ -36,7 +36,14 @@ fn open_ports_show_traffic_and_notes() {
     udp["protocol"] = json!("udp");
     udp["last_used_seconds"] = Value::Null;
     let web = port("127.0.0.1:8080", "web", json!({"state": "open"}));
-    insta::assert_snapshot!(shown(&json!([web, chosen, udp]), true), @"");
+    insta::assert_snapshot!(shown(&json!([web, chosen, udp]), true), @"
+    LOCAL             CONTAINER  STATE  NOW  ALL  IN     OUT     LAST USED
+    127.0.0.1:8080    web:80     open   1    12   512 B  2.5 MB  42 s ago
+    127.0.0.1:8081    api:80     open   1    12   512 B  2.5 MB  42 s ago
+      127.0.0.1:8080 is in use on this computer; 127.0.0.1:8081 was chosen instead
+      3.0 s ago from 127.0.0.1:50000: the container refused it
+    127.0.0.1:53/udp  dns:80     open   1    12   512 B  2.5 MB  never
+    ");
 }
 
 #[test]
@@ -46,11 +53,22 @@ fn a_closed_port_shows_why() {
     let why = "container \"db\" does not run";
     let mut waiting = port("127.0.0.1:5432", "db", json!({"state": "waiting", "why": why}));
     waiting["by_hand"] = json!(true);
-    insta::assert_snapshot!(shown(&json!([unavailable, waiting]), true), @"");
+    insta::assert_snapshot!(shown(&json!([unavailable, waiting]), true), @r#"
+    LOCAL           CONTAINER  STATE        NOW  ALL  IN     OUT     LAST USED
+    127.0.0.1:8080  web:80     unavailable  1    12   512 B  2.5 MB  42 s ago
+      port 8080 of 127.0.0.1 is in use
+    127.0.0.1:5432  db:80      waiting      1    12   512 B  2.5 MB  42 s ago
+      container "db" does not run
+      added with `ports add`
+    "#);
 }
 
 #[test]
 fn without_ports_one_line_says_so() {
-    insta::assert_snapshot!(shown(&json!([]), true), @"");
-    insta::assert_snapshot!(shown(&json!([]), false), @"");
+    insta::assert_snapshot!(shown(&json!([]), true), @"No container publishes a port.");
+    insta::assert_snapshot!(shown(&json!([]), false), @"
+    No container publishes a port.
+    No machine is up: the next docker command or `dockbridge wake` starts its
+    containers again.
+    ");
 }

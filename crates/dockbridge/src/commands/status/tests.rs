@@ -26,7 +26,7 @@ fn shown(fields: Value) -> String {
 fn machine() -> Value {
     json!({
         "id": 7,
-        "name": "dockbridge-default",
+        "name": "db-default",
         "address": "203.0.113.7",
         "status": "running",
         "server_type": "cx23",
@@ -46,7 +46,13 @@ fn machine() -> Value {
 
 #[test]
 fn without_a_machine() {
-    insta::assert_snapshot!(shown(json!({"proxy_port": 2375})), @"");
+    insta::assert_snapshot!(shown(json!({"proxy_port": 2375})), @"
+    Profile   default
+    Socket    unix:///run/user/1000/dockbridge/default/docker.sock
+    Port      tcp://127.0.0.1:2375 (same engine)
+    State     absent for 90 s
+    Next      the next docker command creates a machine
+    ");
 }
 
 #[test]
@@ -85,20 +91,38 @@ fn with_a_machine_in_use() {
         "reasons": [{
             "kind": "command",
             "what": "GET /containers/json",
-            "client": "Docker-Client/28.2.2 (linux)",
+            "client": "docker",
             "age_seconds": 3,
             "seconds": null,
         }],
         "next": "kept: one activity in progress",
     }));
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @"
+    Profile   default
+    Socket    unix:///run/user/1000/dockbridge/default/docker.sock
+    State     up for 90 s
+    Machine   db-default (7, cx23 in fsn1), running, 203.0.113.7, 0.0068 EUR net a started hour
+    Image     docker-ce (9)
+    Volume    dockbridge-default (8, 20 GB in fsn1)
+    Docker    2 of 3 containers run, volume 25.0 % full, lease 290 s
+    Tunnel    2 streams, 1200 bytes up, 34000 down, round trip 12.3 ms
+    Port      127.0.0.1:80 forwards to web:80
+    Port      127.0.0.1:8081 forwards to web:80, because 127.0.0.1:8080 is in use here
+    Port      127.0.0.1:8080 does not forward to web:80: port 8080 of 127.0.0.1 is in use
+    Cost      0.0136 EUR so far (2 started h at 0.0068); the volume 0.88 EUR a month; all net
+    Budget    1.50 of 20.00 EUR spent this month; net
+    Kept by   command   GET /containers/json, for 3s, by docker, while it continues
+    Next      kept: one activity in progress
+    ");
 }
 
 #[test]
 fn after_an_end_with_warnings_and_a_pin() {
+    let mut last = machine();
+    last["price_hourly"] = Value::Null;
     let shown = shown(json!({
         "reason": "nothing has used it for 5 min",
-        "last_known": {"machine": machine(), "age_seconds": 300},
+        "last_known": {"machine": last, "age_seconds": 300},
         "last_end": {
             "server": 7,
             "actor": "policy",
@@ -108,5 +132,14 @@ fn after_an_end_with_warnings_and_a_pin() {
         "pin": {"age_seconds": 10, "seconds": null},
         "warnings": ["the volume is 91 % full"],
     }));
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @"
+    Profile   default
+    Socket    unix:///run/user/1000/dockbridge/default/docker.sock
+    State     absent for 90 s: nothing has used it for 5 min
+    Last seen db-default (7, cx23 in fsn1), running, 203.0.113.7, as seen 5m ago
+    Last end  Server 7, deleted by the policy 1m 30s ago: nothing has used it for 5 min
+    Note      the volume is 91 % full
+    Pinned    until `dockbridge unpin`, applies once a machine exists
+    Next      the next docker command creates a machine
+    ");
 }
