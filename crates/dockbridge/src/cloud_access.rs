@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daemon::AuditLog;
 use hetzner::Client;
-use machine::{Cloud, CloudOptions, Identity, Owner, PortCheck, PortWindows, SelfDestruct, Spec};
+use machine::{ApiAccess, Cloud, CloudOptions, Identity, Owner, PortCheck, PortWindows, Spec};
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
 use tunnel::AgentPlan;
@@ -16,7 +16,6 @@ use url::Url;
 use crate::failure::{Failure, Outcome, with_causes};
 use crate::output::complain;
 use crate::resolved::{BOOT_LEASE_SECONDS, Resolved, agent_binaries, command_line};
-use crate::settings;
 
 /// Public hosts whose TCP 22 answers everyone. Two of them, so that one that is down or blocked by
 /// name does not look like a blocked port.
@@ -95,12 +94,6 @@ impl Resolved {
         login: Arc<PrivateKey>,
     ) -> Cloud {
         let hetzner = &self.settings.hetzner;
-        let self_destruct = match self.settings.keepalive.self_destruct {
-            settings::SelfDestruct::PowerOff => SelfDestruct::PowerOff,
-            settings::SelfDestruct::Token => {
-                SelfDestruct::Delete { endpoint: self.endpoint(), token }
-            }
-        };
         let spec = Spec {
             server_types: hetzner.server_types.clone(),
             locations: hetzner.locations.clone(),
@@ -120,7 +113,8 @@ impl Resolved {
             login,
             agent: plan,
             lease: self.lease(),
-            self_destruct,
+            self_destruct: self.settings.keepalive.self_destruct,
+            api: ApiAccess { endpoint: self.endpoint(), token },
             resume: self.settings.activity.resume,
             boot_history: daemon::boot_history_of(&self.paths.profile_state(&self.profile)),
             port_windows: PortWindows::new(self.paths.port_windows()),

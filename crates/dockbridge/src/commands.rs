@@ -11,6 +11,8 @@ mod init;
 mod local_cloud;
 mod pin;
 mod ports;
+#[cfg(all(test, feature = "local-cloud", target_os = "linux"))]
+mod reference;
 mod server;
 mod start;
 mod status;

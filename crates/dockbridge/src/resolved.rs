@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use lifecycle::{Containers, Lock, LockAction, Policy};
+use lifecycle::{Lock, Policy};
 use machine::{Lease, Profile};
 
 use crate::failure::{Failure, Outcome, with_causes};
@@ -152,31 +152,17 @@ impl Resolved {
             idle_timeout: activity.idle_timeout.unwrap_or(Policy::UNLIMITED),
             connection_timeout: activity.connection_timeout.unwrap_or(Policy::UNLIMITED),
             grace_period: activity.grace_period,
-            containers: match activity.containers {
-                settings::Containers::Timeout => Containers::Timeout,
-                settings::Containers::Keep => Containers::Keep,
-                settings::Containers::Ignore => Containers::Ignore,
-            },
+            containers: activity.containers,
             keep_paid_hour: activity.keep_paid_hour,
             max_lifetime: activity.max_lifetime,
-            lock: Lock {
-                action: match self.settings.lock.action {
-                    settings::LockAction::Shutdown => LockAction::Shutdown,
-                    settings::LockAction::Shorten => LockAction::Shorten,
-                    settings::LockAction::Ignore => LockAction::Ignore,
-                },
-                grace: self.settings.lock.grace,
-            },
+            lock: Lock { action: self.settings.lock.action, grace: self.settings.lock.grace },
         }
     }
 
     /// What the daemon needs to know about this computer's directories.
     pub fn directories(&self) -> daemon::LocalPaths {
         daemon::LocalPaths {
-            bind_mounts: match self.settings.gateway.bind_mounts {
-                settings::BindMounts::Refuse => daemon::BindMounts::Refuse,
-                settings::BindMounts::Remote => daemon::BindMounts::Remote,
-            },
+            bind_mounts: self.settings.gateway.bind_mounts,
             socket: Some(self.socket.clone()),
             home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         }

@@ -4,11 +4,16 @@
 
 mod addresses;
 mod check;
+mod choice;
+mod declare;
 pub mod duration;
 mod file;
-mod layer;
+mod kind;
 mod place;
+#[cfg(test)]
+mod reference;
 mod spans;
+mod table;
 pub mod token;
 mod tree;
 mod types;
@@ -17,4 +22,5 @@ mod values;
 pub use addresses::api_address;
 pub use file::{Loaded, load};
 pub use place::{Problem, Severity};
-pub use types::{BindMounts, Containers, LockAction, Origin, Provider, SelfDestruct, Settings};
+pub use table::{SETTINGS, Setting, Settings};
+pub use types::{Key, Origin, Provider};

@@ -33,7 +33,8 @@ impl Policy {
 }
 
 /// Whether running containers keep a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Containers {
     /// As silent connections do: for `connection_timeout` after the last activity.
     #[default]
@@ -54,7 +55,8 @@ pub struct Lock {
 }
 
 /// The effect of a lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LockAction {
     /// The machine ends after the grace period, unless work goes on or it is pinned.
     Shutdown,

@@ -40,7 +40,7 @@ use observers::Joining;
 pub use orphans::{Orphan, OrphanKind};
 pub use prerequisites::only_ssh;
 pub use probe::PortCheck;
-pub use project::{Cloud, CloudOptions, SelfDestruct};
+pub use project::{ApiAccess, Cloud, CloudOptions, SelfDestruct};
 pub use resize::{FileSystem, Resized};
 pub use standing::{Owned, Standing, Stored, standing};
 

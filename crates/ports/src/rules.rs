@@ -3,27 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::address::Protocol;
 
 /// What to do when a local port is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnConflict {
-    /// The container does not start, as with a local engine.
+    /// The container does not start, as with a local engine. `fail` is the name in older versions.
     #[default]
+    #[serde(alias = "fail")]
     Error,
     /// The next available port, from 1000 above it, is used instead.
     Increment,
-}
-
-impl fmt::Display for OnConflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Increment => "increment",
-        })
-    }
 }
 
 /// A rule, written `[CONTAINER:]PORT[-PORT][/tcp|/udp]`. The port is the published one; in the

@@ -1,17 +1,19 @@
 //! What the tests of several crates share: commands that ran, daemons, polling with a ceiling,
-//! control requests to a local cloud, and the record of tests that were passed over. A dependency
-//! of tests only; it knows no other crate of dockbridge.
+//! control requests to a local cloud, generated parts of documents, and the record of tests that
+//! were passed over. A dependency of tests only; it knows no other crate of dockbridge.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "for tests")]
 
 mod command;
 mod control;
 mod daemon;
+mod document;
 mod passed_over;
 mod polling;
 
 pub use command::{LONGEST_COMMAND, Ran, run, run_within};
 pub use control::Control;
 pub use daemon::{Daemon, signal};
+pub use document::compare_generated;
 pub use passed_over::pass_over;
 pub use polling::eventually;

@@ -1,41 +1,81 @@
-//! Addresses, paths and filters in the settings, checked without network access.
+//! Addresses, paths, tokens and filters in the settings, checked without network access.
 
 use std::path::{Path, PathBuf};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use super::kind::{Given, Invalid, Kind};
+use super::place::Place;
+use super::token::{Source, Token};
+use super::types::{Endpoint, Origin};
+
 /// A URL to download from.
-pub(super) struct WebAddress(pub(super) Url);
+pub struct WebAddress;
 
-impl Default for WebAddress {
-    #[expect(clippy::expect_used, reason = "a constant, covered by the test of the defaults")]
-    fn default() -> Self {
-        Self(image::DEFAULT_FACTORY.parse().expect("a valid address"))
+impl Kind for WebAddress {
+    type Value = Url;
+
+    fn values() -> String {
+        "URL".to_owned()
     }
-}
 
-impl<'de> Deserialize<'de> for WebAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+    fn read(given: Given) -> Result<Url, Invalid> {
+        let text = given.single()?;
         match text.parse::<Url>() {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self(url)),
-            _ => Err(D::Error::custom(format!(
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+            _ => Err(Invalid::new(format!(
                 "{text:?} is not an address: write it as https://factory.example"
             ))),
         }
     }
+
+    fn show(url: &Url) -> Option<String> {
+        Some(url.to_string())
+    }
 }
 
 /// The address of a cloud's API.
-pub(super) struct ApiAddress(pub(super) String);
+pub struct ApiAddress;
 
-impl<'de> Deserialize<'de> for ApiAddress {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?.trim().to_owned();
-        api_address(&text).map_err(D::Error::custom)?;
-        Ok(Self(text))
+impl Kind for ApiAddress {
+    type Value = Endpoint;
+
+    fn values() -> String {
+        "URL".to_owned()
+    }
+
+    fn read(given: Given) -> Result<Endpoint, Invalid> {
+        let origin = given.from.as_ref().map_or(Origin::File, |(_, origin)| *origin);
+        let url = given.single()?.trim().to_owned();
+        api_address(&url).map_err(Invalid::new)?;
+        Ok(Endpoint { url, origin })
+    }
+
+    fn show(endpoint: &Endpoint) -> Option<String> {
+        Some(endpoint.url.clone())
+    }
+}
+
+/// An API token. It is never shown.
+pub struct Secret;
+
+impl Kind for Secret {
+    type Value = Token;
+
+    fn values() -> String {
+        "text".to_owned()
+    }
+
+    fn read(given: Given) -> Result<Token, Invalid> {
+        let source = match &given.from {
+            Some((Place::Variable(name), _)) => Source::Variable(name.clone()),
+            _ => Source::Setting,
+        };
+        Ok(Token::new(&given.single()?, source))
+    }
+
+    fn show(_: &Token) -> Option<String> {
+        None
     }
 }
 
@@ -64,14 +104,24 @@ pub fn api_address(text: &str) -> Result<(), String> {
 }
 
 /// A path of this computer that does not depend on the current directory.
-pub(super) struct LocalPath(pub(super) PathBuf);
+pub struct LocalPath;
 
-impl<'de> Deserialize<'de> for LocalPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl Kind for LocalPath {
+    type Value = PathBuf;
+
+    fn values() -> String {
+        "absolute path".to_owned()
+    }
+
+    fn read(given: Given) -> Result<PathBuf, Invalid> {
+        let text = given.single()?;
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        local_path(&text, home.as_deref()).map_err(D::Error::custom)?;
-        Ok(Self(text.into()))
+        local_path(&text, home.as_deref()).map_err(Invalid::new)?;
+        Ok(text.into())
+    }
+
+    fn show(path: &PathBuf) -> Option<String> {
+        Some(path.display().to_string())
     }
 }
 
@@ -102,18 +152,29 @@ fn local_path(text: &str, home: Option<&Path>) -> Result<(), String> {
 }
 
 /// A filter of log events.
-pub(super) struct LogFilter(pub(super) String);
+pub struct LogFilter;
 
-impl<'de> Deserialize<'de> for LogFilter {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl Kind for LogFilter {
+    type Value = String;
+
+    fn values() -> String {
+        "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a list such as `info,tunnel=debug`"
+            .to_owned()
+    }
+
+    fn read(given: Given) -> Result<String, Invalid> {
+        let text = given.single()?;
         match is_filter(&text) {
-            true => Ok(Self(text)),
-            false => Err(D::Error::custom(format!(
+            true => Ok(text),
+            false => Err(Invalid::new(format!(
                 "`logging.level` is invalid: {text:?} is none of error, warn, info, debug, trace \
                  and off, nor a list such as info,tunnel=debug"
             ))),
         }
+    }
+
+    fn show(filter: &String) -> Option<String> {
+        Some(filter.clone())
     }
 }
 

@@ -1,9 +1,9 @@
 //! Settings that are valid one by one but not together. Pure.
 
 use super::duration;
-use super::layer::Places;
-use super::place::{Problem, Severity};
-use super::types::{Provider, Settings};
+use super::place::{Places, Problem, Severity};
+use super::table::Settings;
+use super::types::Provider;
 
 /// Finds contradictions.
 pub(super) fn check(settings: &Settings, places: &Places) -> Vec<Problem> {

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::check::check;
-use super::layer::{Key, Layer, Places, SECTIONS, find, names};
-use super::place::{Place, Problem, Severity};
+use super::kind::{Given, Written};
+use super::place::{Place, Places, Problem, Severity};
+use super::table::{OTHERS, SHARED, Settings, find, names, sections, variable};
 use super::tree::{Node, Syntax, parse, salvage};
-use super::types::{Origin, Settings};
+use super::types::{Key, Origin};
 
 /// The settings and their problems.
 #[derive(Debug)]
@@ -46,25 +46,14 @@ pub fn load(
     };
     reading.file(path, profile, root);
     reading.environment(environment);
-    let settings = reading.layer.with_defaults(&reading.places);
-    let together = check(&settings, &reading.places);
+    let together = check(&reading.settings, &reading.places);
     reading.problems.extend(together);
-    Loaded { settings, problems: reading.problems }
+    Loaded { settings: reading.settings, problems: reading.problems }
 }
-
-/// Variables of other tools, weakest first, and the settings that they stand for.
-const SHARED: &[(&str, Key)] = &[
-    ("HETZNER_API_TOKEN", ("hetzner", "api_token")),
-    (hetzner::TOKEN_VARIABLE, ("hetzner", "api_token")),
-    (hetzner::ENDPOINT_VARIABLE, ("hetzner", "endpoint")),
-];
-
-/// dockbridge's variables that are no settings.
-const OTHERS: &[&str] = &["HOME", "PROFILE", "CONFIG", "AGENT_DIR", "DETACHED", "CACHE"];
 
 #[derive(Default)]
 struct Reading {
-    layer: Layer,
+    settings: Settings,
     places: Places,
     problems: Vec<Problem>,
     has_token: bool,
@@ -151,7 +140,7 @@ impl Reading {
     ) {
         let at = |line: u64| Place::File { path: path.to_owned(), line: Some(line) };
         let section = name.value.as_str();
-        let known: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).chain(["profiles"]).collect();
+        let known: Vec<&str> = sections().into_iter().chain(["profiles"]).collect();
         if !known.contains(&section) {
             let message = format!("`{section}` is not a section{}", meant(section, &known));
             return self.refuse(Some(at(name.referenced.line())), None, message);
@@ -176,10 +165,12 @@ impl Reading {
                 continue;
             }
             self.has_token |= found == ("hetzner", "api_token");
-            match json(value.value) {
+            match written(value.value) {
                 Ok(None) => {}
                 Ok(Some(value)) => self.set(found, value, place, setting, origin),
-                Err(message) => self.refuse(Some(place), Some(setting), message),
+                Err(message) => {
+                    self.refuse(Some(place), Some(setting), message.to_owned());
+                }
             }
         }
         let both = [("hetzner", "api_token"), ("hetzner", "token_command")];
@@ -198,12 +189,13 @@ impl Reading {
         self.refuse(Some(place), Some(setting.to_owned()), message);
     }
 
-    fn set(&mut self, key: Key, value: Value, place: Place, setting: String, origin: Origin) {
-        match self.layer.set(key, value) {
+    fn set(&mut self, key: Key, written: Written, place: Place, setting: String, origin: Origin) {
+        let given = Given { written, from: Some((place.clone(), origin)) };
+        match self.settings.set(key, given) {
             Ok(()) => {
                 self.places.insert(key, (place, origin));
             }
-            Err(message) => self.refuse(Some(place), Some(setting), message),
+            Err(invalid) => self.refuse(Some(place), Some(setting), invalid.to_string()),
         }
     }
 
@@ -231,23 +223,22 @@ impl Reading {
         for (name, value) in variables {
             let place = Place::Variable(name.clone());
             if let Some((_, key)) = SHARED.iter().find(|(shared, _)| *shared == name) {
-                self.set(*key, value.into(), place, setting_of(*key), Origin::Variable);
+                let value = Written::Single(value);
+                self.set(*key, value, place, setting_of(*key), Origin::Variable);
                 continue;
             }
-            let Some(rest) = name.strip_prefix("DOCKBRIDGE_") else { continue };
-            match variable(rest) {
+            match meaning_of(&name) {
                 Named::Setting(key) => {
                     if let Some(other) = seen.insert(key, name.clone()) {
                         self.same(place, &setting_of(key), &other, &name);
                         continue;
                     }
-                    self.set(key, value.into(), place, setting_of(key), Origin::Variable);
+                    let value = Written::Single(value);
+                    self.set(key, value, place, setting_of(key), Origin::Variable);
                 }
                 Named::NoKey { section, key } => {
-                    let near = nearest(&key, &names(section)).map(|near| {
-                        let meant = format!("DOCKBRIDGE_{section}_{near}").to_ascii_uppercase();
-                        format!("; did you mean {meant}?")
-                    });
+                    let near = nearest(&key, &names(section))
+                        .map(|near| format!("; did you mean {}?", variable(section, near)));
                     let near = near.unwrap_or_default();
                     let message = format!("{section}.{key} is not a setting{near}");
                     self.refuse(Some(place), None, message);
@@ -271,7 +262,7 @@ fn setting_of((section, key): Key) -> String {
     format!("{section}.{key}")
 }
 
-/// What a variable's name means, without `DOCKBRIDGE_`.
+/// What a variable's name means.
 enum Named {
     Setting(Key),
     NoKey {
@@ -285,9 +276,10 @@ enum Named {
     Other,
 }
 
-fn variable(rest: &str) -> Named {
+fn meaning_of(name: &str) -> Named {
+    let Some(rest) = name.strip_prefix("DOCKBRIDGE_") else { return Named::Other };
     let lower = rest.to_ascii_lowercase();
-    for (section, _) in SECTIONS {
+    for section in sections() {
         let Some(key) = lower.strip_prefix(section).and_then(|rest| rest.strip_prefix('_')) else {
             continue;
         };
@@ -296,32 +288,30 @@ fn variable(rest: &str) -> Named {
             None => Named::NoKey { section, key: key.to_owned() },
         };
     }
-    if OTHERS.contains(&rest) {
+    if OTHERS.iter().any(|(other, _)| *other == name) {
         return Named::Other;
     }
     let Some((given, key)) = lower.split_once('_') else { return Named::Other };
-    let sections: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
-    match nearest(given, &sections).filter(|section| find(section, key).is_some()) {
-        Some(section) => {
-            Named::Nearly { meant: format!("DOCKBRIDGE_{section}_{key}").to_ascii_uppercase() }
-        }
+    match nearest(given, &sections()).filter(|section| find(section, key).is_some()) {
+        Some(section) => Named::Nearly { meant: variable(section, key) },
         None => Named::Other,
     }
 }
 
-/// A value in the form of the variables: text, or a list of texts.
-fn json(node: Node) -> Result<Option<Value>, String> {
+/// A value in the form of the variables: text, or a list of texts. The error says what cannot be
+/// written.
+fn written(node: Node) -> Result<Option<Written>, &'static str> {
     match node {
         Node::Null => Ok(None),
-        Node::Scalar(text) => Ok(Some(text.into())),
+        Node::Scalar(text) => Ok(Some(Written::Single(text))),
         Node::List(items) => {
             let texts = items.into_iter().map(|item| match item.value {
-                Node::Scalar(text) => Ok(Value::from(text)),
-                _ => Err("write a list of single values".to_owned()),
+                Node::Scalar(text) => Ok(text),
+                _ => Err("write a list of single values"),
             });
-            Ok(Some(Value::Array(texts.collect::<Result<_, _>>()?)))
+            texts.collect::<Result<_, _>>().map(|items| Some(Written::List(items)))
         }
-        Node::Map(_) => Err("it is a single value and cannot contain settings".to_owned()),
+        Node::Map(_) => Err("it is a single value and cannot contain settings"),
     }
 }
 

@@ -1,7 +1,13 @@
 //! Problems of the settings, and where each setting was set.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+
+use super::types::{Key, Origin};
+
+/// Where each setting was set last.
+pub(super) type Places = BTreeMap<Key, (Place, Origin)>;
 
 /// Where a setting was set.
 #[derive(Debug, Clone, PartialEq, Eq)]

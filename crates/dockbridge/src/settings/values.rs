@@ -1,311 +1,294 @@
-//! How each value in the settings is written, with a message for each invalid one.
+//! The kinds of values in the settings that are neither durations, addresses nor words of an enum,
+//! with a message for each invalid one.
 
-use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use daemon::ports::{OnConflict, Rule};
+use daemon::ports::{Rule, RuleError};
 use machine::ImageSetting;
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
-use super::types::{BindMounts, Containers, LockAction, Provider, SelfDestruct};
+use super::kind::{Given, Invalid, Kind};
 
-/// Several names, or one; commas separate them in a variable.
-pub(super) struct List(pub(super) Vec<String>);
+/// A list as YAML.
+fn list(items: &[String]) -> String {
+    format!("[{}]", items.join(", "))
+}
 
-impl<'de> Deserialize<'de> for List {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
-            type Value = List;
+/// One name or several.
+pub struct Names;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name or a list of names")
-            }
+impl Kind for Names {
+    type Value = Vec<String>;
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List, E> {
-                Ok(List(
-                    text.split(',')
-                        .map(|name| name.trim().to_owned())
-                        .filter(|name| !name.is_empty())
-                        .collect(),
-                ))
-            }
+    fn values() -> String {
+        "name or list of names".to_owned()
+    }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<List, A::Error> {
-                let mut list = Vec::new();
-                while let Some(name) = names.next_element()? {
-                    list.push(name);
-                }
-                Ok(List(list))
-            }
+    fn read(given: Given) -> Result<Vec<String>, Invalid> {
+        match given.items() {
+            names if names.is_empty() => Err(Invalid::new("at least one name is needed")),
+            names => Ok(names),
         }
-        let List(names) = deserializer.deserialize_any(Names)?;
-        if names.is_empty() {
-            Err(D::Error::custom("at least one name is needed"))
-        } else {
-            Ok(List(names))
-        }
+    }
+
+    fn show(names: &Vec<String>) -> Option<String> {
+        (!names.is_empty()).then(|| list(names))
     }
 }
 
-/// The image of machines. An id is a number in YAML and text in a variable.
-pub(super) struct MachineImage(pub(super) ImageSetting);
+/// Host names, or `none`.
+pub struct Hosts;
 
-impl<'de> Deserialize<'de> for MachineImage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Image;
-        impl Visitor<'_> for Image {
-            type Value = MachineImage;
+impl Kind for Hosts {
+    type Value = Vec<String>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of an image, the id of one, or `auto`")
-            }
+    fn values() -> String {
+        "name or list of names, or `none`".to_owned()
+    }
 
-            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<MachineImage, E> {
-                Ok(MachineImage(ImageSetting::Id(id)))
-            }
+    fn read(given: Given) -> Result<Vec<String>, Invalid> {
+        let hosts = Names::read(given)?;
+        Ok(hosts.into_iter().filter(|host| host != "none").collect())
+    }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<MachineImage, E> {
-                if text.trim().is_empty() {
-                    Err(E::custom("a name is needed"))
-                } else {
-                    Ok(MachineImage(text.trim().into()))
-                }
-            }
+    fn show(hosts: &Vec<String>) -> Option<String> {
+        Some(if hosts.is_empty() { "none".to_owned() } else { list(hosts) })
+    }
+}
+
+/// The image of machines.
+pub struct MachineImage;
+
+impl Kind for MachineImage {
+    type Value = ImageSetting;
+
+    fn values() -> String {
+        "name or id of an image, or `auto`".to_owned()
+    }
+
+    fn read(given: Given) -> Result<ImageSetting, Invalid> {
+        match given.single()?.trim() {
+            "" => Err(Invalid::new("a name is needed")),
+            text => Ok(text.into()),
         }
-        deserializer.deserialize_any(Image)
+    }
+
+    fn show(image: &ImageSetting) -> Option<String> {
+        Some(image.to_string())
     }
 }
 
 /// `true` or `false`.
-pub(super) struct Switch(pub(super) bool);
+pub struct Switch;
 
-impl<'de> Deserialize<'de> for Switch {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.to_ascii_lowercase().as_str() {
-            "true" => Ok(Self(true)),
-            "false" => Ok(Self(false)),
-            _ => Err(D::Error::custom(format!("{text:?} is neither `true` nor `false`"))),
-        }
+impl Kind for Switch {
+    type Value = bool;
+
+    fn values() -> String {
+        "`true`, `false`".to_owned()
+    }
+
+    fn read(given: Given) -> Result<bool, Invalid> {
+        let text = given.single()?;
+        text.to_ascii_lowercase()
+            .parse()
+            .map_err(|_| Invalid::new(format!("{text:?} is neither `true` nor `false`")))
+    }
+
+    fn show(on: &bool) -> Option<String> {
+        Some(on.to_string())
     }
 }
 
 /// Text that is not empty.
-pub(super) struct Words(pub(super) String);
+pub struct Text;
 
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)? {
+impl Kind for Text {
+    type Value = String;
+
+    fn values() -> String {
+        "text".to_owned()
+    }
+
+    fn read(given: Given) -> Result<String, Invalid> {
+        match given.single()? {
             text if text.trim().is_empty() => {
-                Err(D::Error::custom("it is empty: remove the setting, or write a value"))
+                Err(Invalid::new("it is empty: remove the setting, or write a value"))
             }
-            text => Ok(Self(text)),
+            text => Ok(text),
         }
+    }
+
+    fn show(text: &String) -> Option<String> {
+        Some(format!("{text:?}"))
     }
 }
 
-impl<'de> Deserialize<'de> for Provider {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "hetzner" => Ok(Provider::Hetzner),
-            "ssh" => Ok(Provider::Ssh),
-            other => Err(D::Error::custom(format!("{other:?} is neither `hetzner` nor `ssh`"))),
+/// The size of a volume in GB, within the cloud's limits.
+pub struct Gigabytes;
+
+impl Kind for Gigabytes {
+    type Value = u64;
+
+    fn values() -> String {
+        "`10` to `10240`".to_owned()
+    }
+
+    fn read(given: Given) -> Result<u64, Invalid> {
+        let text = given.single()?;
+        let wrong = |_| Invalid::new(format!("{text:?} is not a size: write it in GB, such as 20"));
+        match text.parse::<u64>().map_err(wrong)? {
+            size @ 10..=10_240 => Ok(size),
+            size => Err(Invalid::new(format!("no volume has {size} GB: choose 10 to 10240"))),
         }
     }
-}
 
-/// The size of a volume, within the cloud's limits.
-pub(super) struct Gigabytes(pub(super) u64);
-
-impl<'de> Deserialize<'de> for Gigabytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong =
-            || D::Error::custom(format!("{text:?} is not a size: write it in GB, such as 20"));
-        match text.parse::<u64>().map_err(|_| wrong())? {
-            size @ 10..=10_240 => Ok(Self(size)),
-            size => Err(D::Error::custom(format!("no volume has {size} GB: choose 10 to 10240"))),
-        }
+    fn show(size: &u64) -> Option<String> {
+        Some(size.to_string())
     }
 }
 
 /// A port to listen on.
-pub(super) struct Port(pub(super) NonZeroU16);
+pub struct Port;
 
-impl<'de> Deserialize<'de> for Port {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = String::deserialize(deserializer)?;
-        let port = number.parse::<u16>().ok().and_then(NonZeroU16::new);
-        port.map(Port)
-            .ok_or_else(|| D::Error::custom(format!("{number:?} is not a port: choose 1 to 65535")))
+impl Kind for Port {
+    type Value = NonZeroU16;
+
+    fn values() -> String {
+        "`1` to `65535`".to_owned()
+    }
+
+    fn read(given: Given) -> Result<NonZeroU16, Invalid> {
+        let number = given.single()?;
+        number
+            .parse()
+            .map_err(|_| Invalid::new(format!("{number:?} is not a port: choose 1 to 65535")))
+    }
+
+    fn show(port: &NonZeroU16) -> Option<String> {
+        Some(port.to_string())
     }
 }
 
-impl<'de> Deserialize<'de> for BindMounts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "refuse" => Ok(BindMounts::Refuse),
-            "remote" => Ok(BindMounts::Remote),
-            other => Err(D::Error::custom(format!("{other:?} is neither `refuse` nor `remote`"))),
-        }
+/// An address to listen on.
+pub struct ListenAddress;
+
+impl Kind for ListenAddress {
+    type Value = IpAddr;
+
+    fn values() -> String {
+        "IP address".to_owned()
+    }
+
+    fn read(given: Given) -> Result<IpAddr, Invalid> {
+        let text = given.single()?;
+        text.parse().map_err(|_| {
+            Invalid::new(format!("{text:?} is not an IP address: write it as 127.0.0.1 or ::1"))
+        })
+    }
+
+    fn show(address: &IpAddr) -> Option<String> {
+        Some(address.to_string())
     }
 }
 
-/// What to do when a port is in use.
-pub(super) struct Conflict(pub(super) OnConflict);
+/// Rules that select ports; none is a valid list.
+pub struct PortRules;
 
-impl<'de> Deserialize<'de> for Conflict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            // `fail` is the name in older versions.
-            "error" | "fail" => Ok(Self(OnConflict::Error)),
-            "increment" => Ok(Self(OnConflict::Increment)),
-            other => Err(D::Error::custom(format!("{other:?} is neither `error` nor `increment`"))),
-        }
+impl Kind for PortRules {
+    type Value = Vec<Rule>;
+
+    fn values() -> String {
+        "rule or list of rules".to_owned()
     }
-}
 
-/// Rules that select ports.
-pub(super) struct PortRules(pub(super) Vec<Rule>);
+    fn read(given: Given) -> Result<Vec<Rule>, Invalid> {
+        let items = given.items();
+        let rules = items.iter().flat_map(|item| item.split(',')).map(str::trim);
+        rules
+            .filter(|rule| !rule.is_empty())
+            .map(|rule| rule.parse().map_err(|error: RuleError| Invalid::new(error.to_string())))
+            .collect()
+    }
 
-impl<'de> Deserialize<'de> for PortRules {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// A single port is a number in YAML.
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum One {
-            Port(u32),
-            Text(String),
-        }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Given {
-            Several(Vec<One>),
-            Single(One),
-        }
-        let given = match Given::deserialize(deserializer)? {
-            Given::Several(several) => several,
-            Given::Single(one) => vec![one],
-        };
-        let texts = given.into_iter().flat_map(|one| match one {
-            One::Port(port) => vec![port.to_string()],
-            One::Text(text) => text
-                .split(',')
-                .map(|rule| rule.trim().to_owned())
-                .filter(|rule| !rule.is_empty())
-                .collect(),
-        });
-        texts.map(|text| text.parse().map_err(D::Error::custom)).collect::<Result<_, _>>().map(Self)
+    fn show(rules: &Vec<Rule>) -> Option<String> {
+        Some(list(&rules.iter().map(|rule| format!("{:?}", rule.to_string())).collect::<Vec<_>>()))
     }
 }
 
 /// A valid name of a snapshot.
-pub(super) struct ImageName(pub(super) image::Name);
+pub struct ImageName;
 
-impl<'de> Deserialize<'de> for ImageName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        image::Name::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+impl Kind for ImageName {
+    type Value = image::Name;
+
+    fn values() -> String {
+        "name".to_owned()
+    }
+
+    fn read(given: Given) -> Result<image::Name, Invalid> {
+        image::Name::parse(&given.single()?).map_err(|error| Invalid::new(error.to_string()))
+    }
+
+    fn show(name: &image::Name) -> Option<String> {
+        Some(name.to_string())
     }
 }
 
 /// A version of Talos.
-pub(super) struct TalosVersion(pub(super) image::Version);
+pub struct TalosVersion;
 
-impl<'de> Deserialize<'de> for TalosVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        image::Version::parse(&String::deserialize(deserializer)?)
-            .map(Self)
-            .map_err(D::Error::custom)
+impl Kind for TalosVersion {
+    type Value = image::Version;
+
+    fn values() -> String {
+        "version".to_owned()
+    }
+
+    fn read(given: Given) -> Result<image::Version, Invalid> {
+        image::Version::parse(&given.single()?).map_err(|error| Invalid::new(error.to_string()))
+    }
+
+    fn show(version: &image::Version) -> Option<String> {
+        Some(version.as_str().to_owned())
     }
 }
 
-/// An amount in the project's currency, in millionths, or `none`.
-pub(super) struct Money(pub(super) Option<u64>);
+/// A month's budget in millionths of the project's currency, or `none`.
+pub struct Money;
 
-impl<'de> Deserialize<'de> for Money {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Amount;
-        impl Visitor<'_> for Amount {
-            type Value = Money;
+impl Kind for Money {
+    type Value = Option<u64>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an amount such as 20 or 12.50, or none")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Money, E> {
-                match text.trim() {
-                    "none" => Ok(Money(None)),
-                    amount => amount
-                        .parse()
-                        .map_err(|_| {
-                            E::custom(format!("{text:?} is not an amount: write it as 20 or 12.50"))
-                        })
-                        .and_then(|n| self.visit_f64(n)),
-                }
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, amount: u64) -> Result<Money, E> {
-                #[expect(clippy::cast_precision_loss, reason = "imprecise values are refused")]
-                self.visit_f64(amount as f64)
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, amount: i64) -> Result<Money, E> {
-                #[expect(clippy::cast_precision_loss, reason = "imprecise values are refused")]
-                self.visit_f64(amount as f64)
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, amount: f64) -> Result<Money, E> {
-                if !(0.01..=1e6).contains(&amount) {
-                    return Err(E::custom(format!(
-                        "{amount} is not a budget: choose 0.01 to 1000000, or none"
-                    )));
-                }
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "within the bounds above"
-                )]
-                Ok(Money(Some((amount * 1e6).round() as u64)))
-            }
-        }
-        deserializer.deserialize_any(Amount)
+    fn values() -> String {
+        "amount, or `none`".to_owned()
     }
-}
 
-impl<'de> Deserialize<'de> for LockAction {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "shutdown" => Ok(LockAction::Shutdown),
-            "shorten" => Ok(LockAction::Shorten),
-            "ignore" => Ok(LockAction::Ignore),
-            other => Err(D::Error::custom(format!(
-                "{other:?} is none of `shutdown`, `shorten` and `ignore`"
-            ))),
+    fn read(given: Given) -> Result<Option<u64>, Invalid> {
+        let text = given.single()?;
+        if text.trim() == "none" {
+            return Ok(None);
         }
+        let amount: f64 = text.trim().parse().map_err(|_| {
+            Invalid::new(format!("{text:?} is not an amount: write it as 20 or 12.50"))
+        })?;
+        if !(0.01..=1e6).contains(&amount) {
+            return Err(Invalid::new(format!(
+                "{amount} is not a budget: choose 0.01 to 1000000, or none"
+            )));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within the bounds above"
+        )]
+        Ok(Some((amount * 1e6).round() as u64))
     }
-}
 
-impl<'de> Deserialize<'de> for Containers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "timeout" => Ok(Containers::Timeout),
-            "keep" => Ok(Containers::Keep),
-            "ignore" => Ok(Containers::Ignore),
-            other => Err(D::Error::custom(format!(
-                "{other:?} is none of `timeout`, `keep` and `ignore`"
-            ))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for SelfDestruct {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "token" => Ok(SelfDestruct::Token),
-            "power-off" => Ok(SelfDestruct::PowerOff),
-            other => Err(D::Error::custom(format!("{other:?} is neither `token` nor `power-off`"))),
-        }
+    fn show(limit: &Option<u64>) -> Option<String> {
+        Some(limit.map_or_else(
+            || "none".to_owned(),
+            |micros| format!("{}.{:02}", micros / 1_000_000, micros % 1_000_000 / 10_000),
+        ))
     }
 }

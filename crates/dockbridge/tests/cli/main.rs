@@ -9,6 +9,7 @@ mod bill;
 mod books;
 mod clock;
 mod cloud_project;
+mod config_show;
 mod daemon_start;
 mod docker_errors;
 mod emergencies;

@@ -40,12 +40,13 @@ impl Cloud {
             let renewed = tunnel.exec(&self.options.lease.renewal(), b"").await;
             return renewed.map(drop).map_err(|error| refused(server, error));
         }
-        let end = match &self.options.self_destruct {
+        let api = &self.options.api;
+        let end = match self.options.self_destruct {
             SelfDestruct::PowerOff => EndOfLease::PowerOff,
-            SelfDestruct::Delete { endpoint, token } => EndOfLease::Delete {
-                endpoint: endpoint.clone(),
+            SelfDestruct::Token => EndOfLease::Delete {
+                endpoint: api.endpoint.clone(),
                 server: server.id,
-                token: token.expose_secret().to_owned(),
+                token: api.token.expose_secret().to_owned(),
             },
         };
         let heartbeat = Call::Heartbeat(self.options.lease.heartbeat(Duration::ZERO));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hetzner::Client;
 use russh::keys::PrivateKey;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use tunnel::AgentPlan;
 
 use super::fresh_volume::FreshVolume;
@@ -22,17 +23,22 @@ use crate::port_window::PortWindows;
 use crate::spec::Spec;
 
 /// What a machine does when its lease ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SelfDestruct {
-    /// It deletes itself through the API, reached from the machine at this address.
-    Delete {
-        /// API base as the machine reaches it.
-        endpoint: String,
-        /// Sent over SSH, kept in the agent's memory.
-        token: SecretString,
-    },
-    /// It powers off.
+    /// It deletes itself through the API, with a token that the agent holds in memory.
+    Token,
+    /// It powers off, and costs money until the user deletes it.
     PowerOff,
+}
+
+/// How a machine reaches the API to delete itself.
+#[derive(Debug, Clone)]
+pub struct ApiAccess {
+    /// API base as the machine reaches it.
+    pub endpoint: String,
+    /// Sent over SSH, kept in the agent's memory.
+    pub token: SecretString,
 }
 
 /// How machines of one identity are made.
@@ -50,6 +56,8 @@ pub struct CloudOptions {
     pub lease: Lease,
     /// What happens at the end of the lease.
     pub self_destruct: SelfDestruct,
+    /// Handed to the machine only where it deletes itself.
+    pub api: ApiAccess,
     /// Whether containers that ran on the last machine are started on the next one even if they
     /// have no restart policy.
     pub resume: bool,

@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod states;
+
 fn shown(fields: Value) -> String {
     let mut status = json!({
         "profile": "default",

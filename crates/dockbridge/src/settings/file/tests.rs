@@ -1,9 +1,12 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use daemon::BindMounts;
+use lifecycle::{Containers, LockAction};
 use machine::ImageSetting;
 
-use super::super::types::{BindMounts, Containers, LockAction, Provider};
+use super::super::table::SETTINGS;
+use super::super::types::Provider;
 use super::*;
 
 fn load_for(profile: &str, text: &str, variables: &[(&str, &str)]) -> Loaded {
@@ -37,6 +40,20 @@ fn an_empty_file_means_the_defaults() {
     let settings = load_text("# nothing\n", &[]).unwrap();
     assert_eq!(settings.hetzner.server_types, ["cx23", "cpx22", "cax11"]);
     assert_eq!(settings.activity.idle_timeout, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn each_default_as_shown_is_read_from_the_variable_of_its_setting() {
+    let defaults = Settings::default();
+    for setting in SETTINGS {
+        let (section, key) = setting.key;
+        let shown = defaults.show(setting.key);
+        let text = shown.as_deref().unwrap_or_default().trim_matches(['[', ']']);
+        let read = load_text("", &[(&variable(section, key), text)]);
+        let read = read.unwrap_or_else(|error| panic!("{section}.{key}: {error}"));
+        assert_eq!(read.show(setting.key), shown, "{section}.{key}");
+        assert_eq!(find(section, key), Some(setting.key));
+    }
 }
 
 #[test]
@@ -229,6 +246,7 @@ fn each_senseless_value_is_refused_by_name() {
         ("hetzner: {token_command: ' '}", "hetzner.token_command", "it is empty"),
         ("hetzner: {location: fsn1, locations: [nbg1]}", "hetzner.locations", "the same setting"),
         ("hetzner: {server_types: [a], server_type: b}", "hetzner.server_type", "the same setting"),
+        ("hetzner: {volume_size: [20]}", "hetzner.volume_size", "cannot be a list"),
         ("hetzner: {volume_size: big}", "hetzner.volume_size", "\"big\" is not a size"),
         ("keepalive: {interval: 5m}", "keepalive.interval", "does not renew a lease of 5m"),
         ("machine: {provider: azure}", "machine.provider", "neither `hetzner` nor `ssh`"),

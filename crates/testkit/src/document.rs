@@ -1,0 +1,58 @@
+//! Parts of documents that are generated from the program: compared by tests, and written by the
+//! same tests where the environment asks for it.
+
+use std::path::Path;
+
+/// Set to write the generated parts instead of comparing them.
+const UPDATE: &str = "DOCKBRIDGE_UPDATE_DOCS";
+
+/// Compares the part of a document between its two markers with what it has to be. `test` are the
+/// arguments of `cargo test` that run only the caller.
+///
+/// # Panics
+///
+/// If the part differs, with the command that updates it; or if the document has no such part.
+#[track_caller]
+pub fn compare_generated(document: &Path, part: &str, generated: &str, test: &str) {
+    let (begin, end) = (format!("<!-- begin: {part} -->\n"), format!("<!-- end: {part} -->\n"));
+    let text = std::fs::read_to_string(document)
+        .unwrap_or_else(|error| panic!("cannot read {}: {error}", document.display()));
+    let parts = text.split_once(&begin).and_then(|(before, rest)| {
+        rest.split_once(&end).map(|(written, after)| (before, written, after))
+    });
+    let Some((before, written, after)) = parts else {
+        panic!("{} has no part between {begin} and {end}", document.display())
+    };
+    if std::env::var_os(UPDATE).is_some() {
+        let updated = format!("{before}{begin}{generated}{end}{after}");
+        std::fs::write(document, updated).unwrap();
+        return;
+    }
+    let first = written.lines().zip(generated.lines()).find(|(one, other)| one != other);
+    assert!(
+        written == generated,
+        "{} is out of date ({}); update it with: {UPDATE}=1 cargo test {test}",
+        document.display(),
+        first.map_or_else(
+            || "one has more lines".to_owned(),
+            |(is, has_to)| format!("it has\n  {is}\nin place of\n  {has_to}\n"),
+        ),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outdated_part_fails_with_the_command_that_updates_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let document = directory.path().join("a.md");
+        std::fs::write(&document, "x\n<!-- begin: p -->\nold\n<!-- end: p -->\ny\n").unwrap();
+        compare_generated(&document, "p", "old\n", "-p it");
+        let failure =
+            std::panic::catch_unwind(|| compare_generated(&document, "p", "new\n", "-p it"));
+        let message = failure.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("DOCKBRIDGE_UPDATE_DOCS=1 cargo test -p it"), "{message}");
+    }
+}
