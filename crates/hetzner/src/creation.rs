@@ -17,7 +17,7 @@ use crate::query::Labels;
 use crate::resource::{Resource, Resources};
 
 /// A resource that is created with a unique name and labels.
-pub(crate) trait Labelled: Resource {
+pub(crate) trait Labeled: Resource {
     fn labels(&self) -> &Labels;
     /// Whether it is being deleted, so it cannot be the one that was just created.
     fn is_leaving(&self) -> bool {
@@ -42,7 +42,7 @@ impl<T: Resource> Resources<T> {
         body: &impl Serialize,
     ) -> Result<Creation<T>>
     where
-        T: Labelled,
+        T: Labeled,
     {
         let config = &self.client.config;
         let request = Request::new(Method::POST, format!("/{}", T::MANY)).body(body)?;
@@ -98,7 +98,7 @@ impl<T: Resource> Resources<T> {
 }
 
 /// Without labels no resource can be recognized.
-fn is_own<T: Labelled>(found: &T, labels: &Labels) -> bool {
+fn is_own<T: Labeled>(found: &T, labels: &Labels) -> bool {
     !found.is_leaving()
         && !labels.is_empty()
         && labels.iter().all(|(key, value)| found.labels().get(key) == Some(value))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::action::Action;
-use crate::creation::{Creation, Labelled};
+use crate::creation::{Creation, Labeled};
 use crate::error::{Error, Result};
 use crate::query::Labels;
 use crate::resource::{Resource, Resources};
@@ -156,7 +156,7 @@ impl Resource for Firewall {
     const MANY: &'static str = "firewalls";
 }
 
-impl Labelled for Firewall {
+impl Labeled for Firewall {
     fn labels(&self) -> &Labels {
         &self.labels
     }

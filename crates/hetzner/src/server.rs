@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::action::Action;
-use crate::creation::{Creation, Labelled};
+use crate::creation::{Creation, Labeled};
 use crate::error::{Error, Result};
 use crate::exchange::Request;
 use crate::image::Image;
@@ -251,7 +251,7 @@ impl Resource for Server {
     const MANY: &'static str = "servers";
 }
 
-impl Labelled for Server {
+impl Labeled for Server {
     fn labels(&self) -> &Labels {
         &self.labels
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::creation::{Creation, Labelled};
+use crate::creation::{Creation, Labeled};
 use crate::error::Result;
 use crate::exchange::take;
 use crate::query::Labels;
@@ -35,7 +35,7 @@ impl Resource for SshKey {
     const MANY: &'static str = "ssh_keys";
 }
 
-impl Labelled for SshKey {
+impl Labeled for SshKey {
     fn labels(&self) -> &Labels {
         &self.labels
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::action::Action;
-use crate::creation::{Creation, Labelled};
+use crate::creation::{Creation, Labeled};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::query::Labels;
@@ -107,7 +107,7 @@ impl Resource for Volume {
     const MANY: &'static str = "volumes";
 }
 
-impl Labelled for Volume {
+impl Labeled for Volume {
     fn labels(&self) -> &Labels {
         &self.labels
     }

@@ -1,4 +1,4 @@
-//! Builds a disk image of any operating system into a labelled snapshot of a cloud project.
+//! Builds a disk image of any operating system into a labeled snapshot of a cloud project.
 //!
 //! The cloud accepts no images. So a build creates a server, boots its rescue system, writes the
 //! image to its disk with dockbridge's own writer (the agent's `write-image`), reads the disk back,

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn image_address_is_that_of_the_factorys_readme() {
+    fn image_address_is_that_of_the_image_factory_readme() {
         let version = Version::parse("v1.12.0").unwrap();
         let at = |base: &str| {
             Factory::new(base.parse().unwrap())

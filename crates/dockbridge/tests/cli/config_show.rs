@@ -80,8 +80,9 @@ async fn all_settings_set() {
     desk.unset("HCLOUD_TOKEN").unset("HCLOUD_ENDPOINT");
     desk.settings(
         "machine: {provider: ssh}\n\
-         hetzner: {token_command: 'pass show cloud', server_type: cx33, locations: [hel1, fsn1],\n  \
-         image: 4711, volume_size: 40, endpoint: 'https://api.example/v1'}\n\
+         hetzner: {token_command: 'pass show cloud', server_type: cx33,\n  \
+         locations: [hel1, fsn1], image: 4711, volume_size: 40,\n  \
+         endpoint: 'https://api.example/v1'}\n\
          docker: {socket_path: /run/x.sock, proxy_port: 2375}\n\
          activity: {idle_timeout: none, connection_timeout: 1h 30m, grace_period: 0s,\n  \
          containers: keep, keep_paid_hour: false, resume: false, max_lifetime: 12h,\n  \

@@ -80,8 +80,8 @@ impl<S: AsyncRead + Unpin> RequestReader<S> {
         self.expects
     }
 
-    /// The client was to wait for `100 Continue`, and sends its body all the same, or has closed its
-    /// writing side and will never send it: an engine that asks for no body would wait forever.
+    /// The client was to wait for `100 Continue`, and sends its body all the same, or has closed
+    /// its writing side and will never send it: an engine that asks for no body would wait forever.
     pub(crate) fn stopped_waiting(&self) -> bool {
         self.expects && (self.ended || !self.ahead.is_empty())
     }

@@ -148,8 +148,8 @@ impl Cloud {
         let Some(mut server) = server else { return Ok(()) };
         let (label, value) = login_label(&login.fingerprint());
         server.labels.insert(label, value);
-        let labelled = servers.update(id, None, Some(&server.labels)).await;
-        labelled.map_err(MachineError::cloud(Operation::LabelServer))?;
+        let labeled = servers.update(id, None, Some(&server.labels)).await;
+        labeled.map_err(MachineError::cloud(Operation::LabelServer))?;
         let login = login.fingerprint();
         tracing::info!(%login, "another computer of this owner may log in now");
         Ok(())
