@@ -49,14 +49,14 @@ pub enum Opening {
         port: u16,
     },
     /// A UDP port as seen from the machine. The stream carries datagrams in both directions
-    /// ([`datagram`]) until the client ends it. Only datagrams from that port are received.
+    /// (module `datagram`) until the client ends it. Only datagrams from that port are received.
     Udp {
         /// Host name or address.
         host: String,
         /// Port.
         port: u16,
     },
-    /// A call to the agent itself. The reply is one [`Reply`] frame, then the stream ends.
+    /// A call to the agent itself. The reply is one `Reply` frame, then the stream ends.
     Call(Call),
     /// The sender has closed its side of a stream and now drops the rest of it; what still arrives
     /// from the other side is lost. yamux has no reset after a FIN, so the other side would write

@@ -44,7 +44,7 @@ pub(crate) struct End {
     pub(crate) at: Timestamp,
 }
 
-/// An [`End`] for clients of the control socket.
+/// The end of a server, for clients of the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndStatus {
     /// The cloud's id, where it is known.
