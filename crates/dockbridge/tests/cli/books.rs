@@ -162,8 +162,8 @@ async fn failed_query_shows_the_last_result_with_its_age() {
     std::fs::write(&looked, last.to_string()).unwrap();
     let line = format!("Bills     volume {} ({}", volume.name, volume.id);
     desk.dockbridge(&["status"]).await.failed(3, &[]).said(&[
-        "Bills     not known (",
-        "as it was 1h",
+        "Bills     unknown (",
+        "; 1h",
         &line,
     ]);
 }
