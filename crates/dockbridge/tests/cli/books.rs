@@ -163,7 +163,7 @@ async fn failed_query_shows_the_last_result_with_its_age() {
     let line = format!("Bills     volume {} ({}", volume.name, volume.id);
     desk.dockbridge(&["status"]).await.failed(3, &[]).said(&[
         "Bills     unknown (",
-        "1h ago it was:",
+        "; 1h",
         &line,
     ]);
 }
