@@ -9,7 +9,9 @@ from hcloud.locations import Location
 from hcloud.server_types import ServerType
 from hcloud.servers import Server
 
-client = Client(token=os.environ["HCLOUD_TOKEN"], api_endpoint=os.environ["HCLOUD_ENDPOINT"], poll_interval=0.02)
+client = Client(
+    token=os.environ["HCLOUD_TOKEN"], api_endpoint=os.environ["HCLOUD_ENDPOINT"], poll_interval=0.02
+)
 fsn1 = Location(name="fsn1")
 
 
@@ -33,16 +35,26 @@ assert client.locations.get_by_name("fsn1").network_zone == "eu-central"
 assert client.images.get_by_name_and_architecture("docker-ce", "arm").type == "app"
 assert len(client.server_types.get_all()) > 25, "more than one page"
 assert client.isos.get_all() == client.networks.get_all() == client.floating_ips.get_all() == []
-assert client.load_balancers.get_all() == client.certificates.get_all() == client.placement_groups.get_all() == []
+assert (
+    client.load_balancers.get_all()
+    == client.certificates.get_all()
+    == client.placement_groups.get_all()
+    == []
+)
 
 # Keys
 key = client.ssh_keys.create(name="k", public_key=os.environ["PUBLIC_KEY"], labels={"a": "b"})
 assert client.ssh_keys.get_by_fingerprint(key.fingerprint).id == key.id
-refused("uniqueness_error", lambda: client.ssh_keys.create(name="l", public_key=os.environ["PUBLIC_KEY"]))
+refused(
+    "uniqueness_error",
+    lambda: client.ssh_keys.create(name="l", public_key=os.environ["PUBLIC_KEY"]),
+)
 assert key.update(name="k2").name == "k2"
 
 # Firewalls
-ssh = FirewallRule(direction="in", protocol="tcp", port="22", source_ips=["0.0.0.0/0", "::/0"], description="ssh")
+ssh = FirewallRule(
+    direction="in", protocol="tcp", port="22", source_ips=["0.0.0.0/0", "::/0"], description="ssh"
+)
 firewall = client.firewalls.create(name="f", rules=[ssh]).firewall
 assert firewall.rules[0].port == "22"
 
@@ -70,11 +82,29 @@ server = client.servers.get_by_name("s")
 assert server.status == Server.STATUS_RUNNING, server.status
 assert [v.id for v in server.volumes] == [volume.id]
 assert server.public_net.firewalls[0].status == "applied"
-assert server.public_net.primary_ipv4.assignee_id == server.id if server.public_net.primary_ipv4 else True
-assert [s.id for s in client.servers.get_all(label_selector="role==web", status=["running"])] == [server.id]
-refused("uniqueness_error", lambda: client.servers.create(name="s", server_type=ServerType(name="cx23"), image=Image(name="debian-12")))
-refused("invalid_input", lambda: client.servers.create(name="t", server_type=ServerType(name="cx99"), image=Image(name="debian-12")))
-assert server.get_metrics(["cpu", "disk"], "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z").metrics.time_series["cpu"]
+assert (
+    server.public_net.primary_ipv4.assignee_id == server.id
+    if server.public_net.primary_ipv4
+    else True
+)
+assert [s.id for s in client.servers.get_all(label_selector="role==web", status=["running"])] == [
+    server.id
+]
+refused(
+    "uniqueness_error",
+    lambda: client.servers.create(
+        name="s", server_type=ServerType(name="cx23"), image=Image(name="debian-12")
+    ),
+)
+refused(
+    "invalid_input",
+    lambda: client.servers.create(
+        name="t", server_type=ServerType(name="cx99"), image=Image(name="debian-12")
+    ),
+)
+assert server.get_metrics(
+    ["cpu", "disk"], "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
+).metrics.time_series["cpu"]
 
 volume.detach().wait_until_finished()
 volume.resize(size=12).wait_until_finished()
@@ -107,14 +137,21 @@ for action in firewall.set_rules([]):
     action.wait_until_finished()
 for action in firewall.remove_from_resources([FirewallResource(type="server", server=server)]):
     action.wait_until_finished()
-selector = FirewallResource(type="label_selector", label_selector=FirewallResourceLabelSelector(selector="role=db"))
+selector = FirewallResource(
+    type="label_selector", label_selector=FirewallResourceLabelSelector(selector="role=db")
+)
 for action in firewall.apply_to_resources([selector]):
     action.wait_until_finished()
 refused("resource_in_use", firewall.delete)
 for action in firewall.remove_from_resources([selector]):
     action.wait_until_finished()
 
-assert {a.command for a in server.get_actions()} >= {"create_server", "start_server", "rebuild_server", "change_server_type"}
+assert {a.command for a in server.get_actions()} >= {
+    "create_server",
+    "start_server",
+    "rebuild_server",
+    "change_server_type",
+}
 rescue = server.enable_rescue(ssh_keys=[key.id])
 rescue.action.wait_until_finished()
 assert rescue.root_password
@@ -138,5 +175,11 @@ assert volume.server is None
 volume.delete()
 firewall.delete()
 key.delete()
-assert client.servers.get_all() == client.volumes.get_all() == client.firewalls.get_all() == client.ssh_keys.get_all() == []
+assert (
+    client.servers.get_all()
+    == client.volumes.get_all()
+    == client.firewalls.get_all()
+    == client.ssh_keys.get_all()
+    == []
+)
 print("all done")

@@ -82,8 +82,8 @@ async fn after_a_sleep_the_daemon_goes_on_or_knows_that_its_machine_has_ended_it
 }
 
 async fn knows_what_happened(stage: &Stage, daemon: &Daemon, ended: Duration) {
-    let happened = "it ended itself with its lease: it received no heartbeat of this computer, which \
-                    slept or was cut off, for ";
+    let happened = "it ended itself with its lease: it received no heartbeat of this computer, \
+                    which slept or was cut off, for ";
     let status = daemon.client().status().await.unwrap();
     assert!(
         status.reason.as_ref().is_some_and(|reason| reason.starts_with(happened)),
