@@ -1,5 +1,6 @@
 #!/bin/sh
-# Mounts what /etc/fstab names by a device, as soon as the device is there: systemd ignores such entries in a container. As with `nofail`, no boot waits for it.
+# Mounts what /etc/fstab names by a device, as soon as the device is there: systemd ignores such
+# entries in a container. As with `nofail`, no boot waits for it.
 set -u
 
 # As long as systemd waits for a device.
