@@ -19,7 +19,7 @@ use crate::resolved::{BOOT_LEASE_SECONDS, Resolved, agent_binaries, command_line
 
 /// Public hosts whose TCP 22 answers everyone. Two of them, so that one that is down or blocked by
 /// name does not look like a blocked port.
-const PORT_CHECK: [&str; 2] = ["github.com", "gitlab.com"];
+pub(crate) const PORT_CHECK: [&str; 2] = ["github.com", "gitlab.com"];
 
 impl Resolved {
     /// The API of the cloud project.

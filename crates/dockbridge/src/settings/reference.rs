@@ -76,3 +76,18 @@ fn reference_of_settings_is_up_to_date() {
 fn reference_of_other_variables_is_up_to_date() {
     testkit::compare_generated(&document(), "other variables", &other_variables(), TEST);
 }
+
+/// A setting without a default describes in words what applies. Those words name constants of the
+/// program.
+#[test]
+fn words_in_place_of_a_default_name_what_applies() {
+    let cases = [
+        (("hetzner", "endpoint"), hetzner::DEFAULT_ENDPOINT.to_owned()),
+        (("ssh", "remote_socket"), tunnel::Options::DOCKER_SOCKET.to_owned()),
+        (("ssh", "port_check"), format!("[{}]", crate::cloud_access::PORT_CHECK.join(", "))),
+    ];
+    for (key, applies) in cases {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
+        assert!(setting.unset.contains(&format!("`{applies}`")), "{key:?}: {}", setting.unset);
+    }
+}
