@@ -161,11 +161,7 @@ async fn failed_query_shows_the_last_result_with_its_age() {
     last["at"] = json!(last["at"].as_i64().unwrap() - 3_600);
     std::fs::write(&looked, last.to_string()).unwrap();
     let line = format!("Bills     volume {} ({}", volume.name, volume.id);
-    desk.dockbridge(&["status"]).await.failed(3, &[]).said(&[
-        "Bills     unknown (",
-        "; 1h",
-        &line,
-    ]);
+    desk.dockbridge(&["status"]).await.failed(3, &[]).said(&["Bills     unknown (", "; 1h", &line]);
 }
 
 #[tokio::test]
