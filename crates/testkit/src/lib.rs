@@ -15,5 +15,5 @@ pub use command::{LONGEST_COMMAND, Ran, run, run_within};
 pub use control::Control;
 pub use daemon::{Daemon, signal};
 pub use document::compare_generated;
-pub use passed_over::pass_over;
+pub use passed_over::{pass_over, pass_over_in_part};
 pub use polling::eventually;

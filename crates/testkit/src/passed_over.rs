@@ -22,6 +22,26 @@ macro_rules! passed_over {
     };
 }
 
+/// Records that a test runs without one of its parts, with the reason. It never fails: the rest of
+/// the test has something to say.
+#[macro_export]
+macro_rules! passed_over_in_part {
+    ($($reason:tt)*) => {
+        $crate::pass_over_in_part(
+            concat!(env!("CARGO_PKG_NAME"), "::", env!("CARGO_CRATE_NAME")),
+            &format!($($reason)*),
+        )
+    };
+}
+
+/// [`passed_over_in_part!`] for a test binary.
+pub fn pass_over_in_part(binary: &str, reason: &str) {
+    eprintln!("passed over in part: {reason}");
+    if let Some(file) = std::env::var_os("DOCKBRIDGE_TEST_PASSED_OVER") {
+        record(Path::new(&file), &test_name(binary), &format!("in part: {reason}"));
+    }
+}
+
 /// [`passed_over!`] for a test binary, such as `dockbridge::e2e`.
 pub fn pass_over(binary: &str, reason: &str) {
     let name = test_name(binary);

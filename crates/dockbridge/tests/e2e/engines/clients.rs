@@ -123,7 +123,7 @@ async fn clients_work_as_on_the_engine_itself(
     let mut failures = Vec::new();
     for version in versions {
         let Some(directory) = client(version) else {
-            testkit::passed_over!(
+            testkit::passed_over_in_part!(
                 "DOCKBRIDGE_TEST_CLIENTS names no directory with docker {version}"
             );
             continue;
@@ -138,7 +138,7 @@ async fn clients_work_as_on_the_engine_itself(
         let is_wanted = |(name, ..): &&Script<'_>| {
             let is_chance = *version == OLD_CLIENT.0 && OLD_CLIENT.1.contains(name);
             if is_chance && (wants_all() || OF_CORE.contains(name)) {
-                testkit::passed_over!(
+                testkit::passed_over_in_part!(
                     "with client {version} it ends by chance, or cannot be said: \
                      {name}"
                 );

@@ -110,7 +110,7 @@ async fn our_own_image_is_built_once_and_others_see_it() {
             .env("HCLOUD_TOKEN", site.stage.cloud.token());
         assert_eq!(run(list, "").await.succeeded().stdout.trim(), id.to_string());
     } else {
-        testkit::passed_over!("no `hcloud` in PATH");
+        testkit::passed_over_in_part!("no `hcloud` in PATH");
     }
     site.stage.close().await;
 }
