@@ -196,7 +196,7 @@ async fn talos_comes_from_its_factory() {
     talos(&["--version", "v1.12.9"]).await.failed_with("the newest are v1.12.0, v1.11.3");
     talos(&["--version", "v1.12.0", "--schematic", "no-such-file"])
         .await
-        .failed_with("no-such-file cannot be read");
+        .failed_with("cannot read the schematic no-such-file");
     assert_eq!(site.left().await, Vec::<String>::new());
 
     // There is no agent for the other architecture: that half fails with a message, and this half

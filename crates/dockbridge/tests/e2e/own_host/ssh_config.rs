@@ -87,7 +87,7 @@ async fn aliases_jump_hosts_agents_and_urls_are_read_as_by_ssh() {
     }
     let refused = engine_of(&host, "nobody", config).await;
     refused
-        .failed_with("lets none of the keys of this computer in")
+        .failed_with("accepts none of the keys of this computer")
         .failed_with("stranger is not accepted")
         .failed_with("--identity");
     let lost = engine_of(&host, "lost", config).await;

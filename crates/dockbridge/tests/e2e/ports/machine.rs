@@ -167,9 +167,8 @@ async fn a_swarm(stage: &Stage) {
         stage.dockbridge(&["ports", "remove", &by_hand.to_string()]).await.succeeded();
         match Path::new("/proc/net/ip_vs").exists() {
             true => assert_eq!(who_answers(local(port)).await.as_deref(), Some("task")),
-            false => testkit::passed_over!(
-                "this kernel has no IPVS, so an ingress port reaches nothing on \
-                 the machine itself"
+            false => testkit::passed_over_in_part!(
+                "this kernel has no IPVS, so an ingress port reaches nothing on the machine itself"
             ),
         }
     }
