@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
+use api::{Answer, ByHand, DestroyQuery, Local, PinQuery, Status, VolumeSummary};
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -14,9 +15,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use lifecycle::{Activity, Clock, Policy, decide};
-use machine::{Provider, VolumeSummary};
-use ports::{AddError, ByHand, Local, Ports};
-use serde::{Deserialize, Serialize};
+use machine::Provider;
+use ports::{AddError, Ports};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ use crate::containers;
 use crate::metrics;
 use crate::pin::PinFile;
 use crate::state::{DaemonState, MachineState};
-use crate::status::{Status, clock_warning};
+use crate::status::{clock_warning, status_of};
 use crate::supervisor::{Command, DestroyOrder};
 
 /// The longest wait for the machine's own report.
@@ -43,13 +43,6 @@ pub(crate) struct Control {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) pin: PinFile,
     pub(crate) provider: Arc<dyn Provider>,
-}
-
-/// The answer to a command.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Answer {
-    /// A sentence for the user, or the reason of a refusal.
-    pub message: Option<String>,
 }
 
 pub(crate) fn router(control: Control) -> Router {
@@ -88,11 +81,11 @@ async fn status(Shared(control): Shared<Arc<Control>>) -> Json<Status> {
         ports.opened(None).await;
     }
     let ports = control.ports.as_ref().map(Ports::list).unwrap_or_default();
-    let ports = serde_json::to_value(ports).unwrap_or_default();
     let socket = (control.socket.clone(), control.proxy_port);
-    let status =
-        Status::of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
-    Json(status.with_warning(control.provider.clock_offset().and_then(clock_warning)))
+    let mut status =
+        status_of(&control.profile, socket, &now, (&verdict, snapshot.pin), moment, ports);
+    status.why.warnings.extend(control.provider.clock_offset().and_then(clock_warning));
+    Json(status)
 }
 
 async fn metrics(Shared(control): Shared<Arc<Control>>) -> Response {
@@ -119,14 +112,6 @@ async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
     }
     // If no wake was called off, the answer is dropped.
     (StatusCode::ACCEPTED, Json(Answer { message: answered.await.ok() }))
-}
-
-/// How long to pin.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PinQuery {
-    /// `None` for a pin without an end.
-    seconds: Option<u64>,
 }
 
 async fn pin(
@@ -161,15 +146,6 @@ async fn report_pin(
             (StatusCode::INTERNAL_SERVER_ERROR, Json(Answer { message }))
         }
     }
-}
-
-/// What follows a destroy.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DestroyQuery {
-    /// The daemon ends with the machine, so that no request that waits makes another.
-    #[serde(default)]
-    stop: bool,
 }
 
 async fn destroy(

@@ -53,15 +53,15 @@ pub(crate) enum MachineState {
 }
 
 impl MachineState {
-    /// A word for programs.
-    pub(crate) fn word(&self) -> &'static str {
+    /// The state without what belongs to it.
+    pub(crate) fn kind(&self) -> api::MachineState {
         match self {
-            MachineState::Absent { .. } => "absent",
-            MachineState::Waking => "waking",
-            MachineState::Up(_) => "up",
-            MachineState::Lost { .. } => "lost",
-            MachineState::Releasing { .. } => "releasing",
-            MachineState::Failed { .. } => "failed",
+            MachineState::Absent { .. } => api::MachineState::Absent,
+            MachineState::Waking => api::MachineState::Waking,
+            MachineState::Up(_) => api::MachineState::Up,
+            MachineState::Lost { .. } => api::MachineState::Lost,
+            MachineState::Releasing { .. } => api::MachineState::Releasing,
+            MachineState::Failed { .. } => api::MachineState::Failed,
         }
     }
 

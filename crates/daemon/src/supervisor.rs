@@ -206,8 +206,8 @@ impl Supervisor {
 
     fn enter(&self, machine: MachineState) {
         match machine.detail() {
-            Some(detail) => tracing::info!("the machine is {}: {detail}", machine.word()),
-            None => tracing::info!("the machine is {}", machine.word()),
+            Some(detail) => tracing::info!("the machine is {}: {detail}", machine.kind()),
+            None => tracing::info!("the machine is {}", machine.kind()),
         }
         let now = self.now();
         self.state.send_modify(|state| state.enter(machine, now));

@@ -324,15 +324,16 @@ impl From<image::FactoryError> for Failure {
     }
 }
 
-impl From<daemon::client::ClientError> for Failure {
-    fn from(error: daemon::client::ClientError) -> Self {
+impl From<api::client::ClientError> for Failure {
+    fn from(error: api::client::ClientError) -> Self {
         let failure = Self::new(with_causes(&error));
         match error {
-            daemon::client::ClientError::NotRunning { .. } => {
+            api::client::ClientError::NotRunning { .. } => {
                 failure.hint("start it with `dockbridge start`").code(NOT_RUNNING)
             }
-            daemon::client::ClientError::Refused { .. }
-            | daemon::client::ClientError::Broken(_) => failure,
+            api::client::ClientError::Refused { .. } | api::client::ClientError::Broken(_) => {
+                failure
+            }
         }
     }
 }

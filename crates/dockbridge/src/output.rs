@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use daemon::Status;
-use daemon::client::Client;
+use api::client::{Client, ClientError};
+use api::{MachineState, Status};
 use machine::History;
 
 /// Arguments to insert after `dockbridge` in hints, so that they apply to the same profile.
@@ -151,7 +151,7 @@ pub async fn follow_wake(
     daemon: &Client,
     limit: Duration,
     wakes: &History,
-) -> Result<Status, daemon::client::ClientError> {
+) -> Result<Status, ClientError> {
     let begun = tokio::time::Instant::now();
     let mut running = Running { is_terminal: std::io::stdout().is_terminal(), shown: None };
     let (mut printed, mut has_begun) = (0, false);
@@ -170,13 +170,15 @@ pub async fn follow_wake(
             ));
             printed += 1;
         }
-        has_begun |= matches!(status.state.as_str(), "waking" | "lost");
-        let is_waking = match status.state.as_str() {
-            "waking" | "lost" => true,
+        has_begun |= matches!(status.state, MachineState::Waking | MachineState::Lost);
+        let is_waking = match status.state {
+            MachineState::Waking | MachineState::Lost => true,
             // A wake that has begun gets here only if it was canceled. Before that, the request
             // may not have reached the daemon yet.
-            "absent" | "releasing" => !has_begun && begun.elapsed() < BEGINS_WITHIN,
-            _ => false,
+            MachineState::Absent | MachineState::Releasing => {
+                !has_begun && begun.elapsed() < BEGINS_WITHIN
+            }
+            MachineState::Up | MachineState::Failed => false,
         };
         if !is_waking || begun.elapsed() > limit {
             running.clear();

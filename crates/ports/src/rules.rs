@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::address::Protocol;
+use api::Protocol;
 
 /// What to do when a local port is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use daemon::client::ClientError;
-use daemon::{LastKnown, Status};
-use machine::{Provider as _, Summary};
+use api::client::ClientError;
+use api::{MachineState, PortState, PortStatus, Status, Summary};
+use daemon::LastKnown;
+use machine::Provider as _;
 
 use super::{bills, ports};
 use crate::failure::{Failure, NOT_RUNNING, Outcome};
@@ -112,7 +113,7 @@ fn lines(status: &Status) -> Vec<String> {
     lines.push(format!("State     {} for {}{reason}", status.state, seconds(status.since_seconds)));
     machine(status, &mut lines);
     engine(status, &mut lines);
-    lines.extend(status.ports.as_array().into_iter().flatten().map(port));
+    lines.extend(status.ports.iter().map(port));
     money(status, &mut lines);
     prospects(status, &mut lines);
     lines
@@ -172,15 +173,16 @@ fn engine(status: &Status, lines: &mut Vec<String>) {
     }
 }
 
-fn port(port: &serde_json::Value) -> String {
+fn port(port: &PortStatus) -> String {
     let (local, target) = (ports::local(port), ports::target(port));
-    match (ports::state(port), port["asked_for"].as_str(), port["state"]["why"].as_str()) {
-        ("open", None, _) => format!("Port      {local} forwards to {target}"),
-        ("open", Some(asked_for), _) => {
+    match (&port.state, port.asked_for) {
+        (PortState::Open, None) => format!("Port      {local} forwards to {target}"),
+        (PortState::Open, Some(asked_for)) => {
             format!("Port      {local} forwards to {target}, because {asked_for} is in use here")
         }
-        (_, _, why) => {
-            format!("Port      {local} does not forward to {target}: {}", why.unwrap_or_default())
+        (state, _) => {
+            let why = state.why().unwrap_or_default();
+            format!("Port      {local} does not forward to {target}: {why}")
         }
     }
 }
@@ -212,7 +214,7 @@ fn prospects(status: &Status, lines: &mut Vec<String>) {
     for warning in &status.why.warnings {
         lines.push(format!("Note      {warning}"));
     }
-    if let Some(pin) = status.pin.as_ref().filter(|_| status.state != "up") {
+    if let Some(pin) = status.pin.as_ref().filter(|_| status.state != MachineState::Up) {
         let left = pin.seconds.map_or_else(
             || "until `dockbridge unpin`".to_owned(),
             |left| format!("for another {left} s"),

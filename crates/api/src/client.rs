@@ -7,14 +7,14 @@ use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use machine::VolumeSummary;
-use ports::{ByHand, Local};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-pub use crate::control::Answer;
-use crate::ownership::control_socket;
+use crate::control::{Answer, control_socket};
+use crate::forward::{ByHand, Local};
+use crate::machine::VolumeSummary;
+use crate::port::PortStatus;
 use crate::status::Status;
 
 /// A daemon answers at once; destroying a machine takes as long as its containers take to stop.
@@ -95,8 +95,8 @@ impl Client {
         self.ask(Method::POST, "/stop").await
     }
 
-    /// Adds a manual forward; answered with its entry in `status`.
-    pub async fn add_forward(&self, forward: &ByHand) -> Result<serde_json::Value, ClientError> {
+    /// Adds a manual forward; answered with its entry in `status`, if it has one already.
+    pub async fn add_forward(&self, forward: &ByHand) -> Result<Option<PortStatus>, ClientError> {
         self.send(Method::POST, "/ports", Some(forward)).await
     }
 
