@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::code::Code;
 use crate::control::{Answer, control_socket};
+use crate::error::Error;
 use crate::forward::{ByHand, Local};
 use crate::machine::VolumeSummary;
 use crate::port::PortStatus;
@@ -36,14 +38,22 @@ pub enum ClientError {
         socket: PathBuf,
     },
     /// The daemon refused.
-    #[error("{message}")]
-    Refused {
-        /// Human-readable.
-        message: String,
-    },
+    #[error("{}", .0.message)]
+    Refused(Box<Error>),
     /// The connection broke, or the answer cannot be read.
     #[error("the daemon does not answer")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ClientError {
+    /// The code of this error.
+    pub fn code(&self) -> Code {
+        match self {
+            ClientError::NotRunning { .. } => Code::DaemonNotRunning,
+            ClientError::Refused(error) => error.code,
+            ClientError::Broken(_) => Code::DaemonSilent,
+        }
+    }
 }
 
 impl Client {
@@ -144,11 +154,11 @@ async fn exchange<T: DeserializeOwned>(
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(broken);
         }
-        let message =
-            serde_json::from_slice::<Answer>(&body).ok().and_then(|answer| answer.message);
-        Err(ClientError::Refused {
-            message: message.unwrap_or_else(|| format!("the daemon answered {status}")),
-        })
+        let answer = serde_json::from_slice::<Answer>(&body).unwrap_or_default();
+        Err(ClientError::Refused(answer.error.unwrap_or_else(|| {
+            let message = answer.message.unwrap_or_else(|| format!("the daemon answered {status}"));
+            Box::new(Error::new(Code::DaemonRefused, message))
+        })))
     };
     // If the connection ends first, the request has the error, or the answer came with the last
     // bytes.

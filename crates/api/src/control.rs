@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+
 /// What follows the name of a Docker socket in the name of its control socket.
 pub const CONTROL_SUFFIX: &str = ".control";
 
@@ -20,6 +22,22 @@ pub fn control_socket(docker_socket: &Path) -> PathBuf {
 pub struct Answer {
     /// A sentence for the user, or the reason of a refusal.
     pub message: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<Error>>,
+}
+
+impl Answer {
+    /// It was done, with a sentence for the user.
+    pub fn done(message: Option<String>) -> Self {
+        Self { message, error: None }
+    }
+}
+
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        Self { message: Some(error.to_string()), error: Some(Box::new(error)) }
+    }
 }
 
 /// The query of `POST /pin`.

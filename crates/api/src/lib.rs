@@ -11,7 +11,9 @@ mod words;
 
 #[cfg(feature = "client")]
 pub mod client;
+mod code;
 mod control;
+mod error;
 mod forward;
 mod machine;
 mod port;
@@ -20,7 +22,9 @@ mod report;
 mod status;
 mod why;
 
+pub use code::{Category, Code, Entry};
 pub use control::{Answer, CONTROL_SUFFIX, DestroyQuery, PinQuery, control_socket};
+pub use error::{Error, Failed};
 pub use forward::{ByHand, Local, NotAForward};
 pub use machine::{Actor, Phase, ServerStatus, Summary, UsedImage, VolumeSummary};
 pub use port::{EndedConnection, PortState, PortStatus, Remote, Traffic};

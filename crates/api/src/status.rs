@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::machine::{Actor, Phase, Summary};
 use crate::port::PortStatus;
 use crate::report::MachineReport;
@@ -44,6 +45,9 @@ pub struct Status {
     pub state: MachineState,
     /// Why, if there is something to say.
     pub reason: Option<String>,
+    /// Why there is none, in the state `failed`.
+    #[serde(default)]
+    pub error: Option<Error>,
     /// Seconds since it entered this state.
     pub since_seconds: f64,
     /// The machine, while there is one.

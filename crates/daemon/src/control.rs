@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_proto::{Call, Reply};
-use api::{Answer, ByHand, DestroyQuery, Local, PinQuery, Status, VolumeSummary};
+use api::{Answer, ByHand, Code, DestroyQuery, Error, Local, PinQuery, Status, VolumeSummary};
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -111,7 +111,7 @@ async fn stop(Shared(control): Shared<Arc<Control>>) -> (StatusCode, Json<Answer
         return stopping();
     }
     // If no wake was called off, the answer is dropped.
-    (StatusCode::ACCEPTED, Json(Answer { message: answered.await.ok() }))
+    (StatusCode::ACCEPTED, Json(Answer::done(answered.await.ok())))
 }
 
 async fn pin(
@@ -139,11 +139,12 @@ async fn report_pin(
     match done {
         Ok(message) => {
             let (status, _) = send(control, Command::Heartbeat(None)).await;
-            (status, Json(Answer { message }))
+            (status, Json(Answer::done(message)))
         }
         Err(error) => {
-            let message = Some(format!("the pin cannot be written: {error}"));
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(Answer { message }))
+            let message = format!("the pin cannot be written: {error}");
+            let error = Error::new(Code::PinNotWritten, message);
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(error.into()))
         }
     }
 }
@@ -158,8 +159,8 @@ async fn destroy(
         return stopping();
     }
     match answered.await {
-        Ok(Ok(message)) => (StatusCode::OK, Json(Answer { message })),
-        Ok(Err(message)) => (StatusCode::CONFLICT, Json(Answer { message: Some(message) })),
+        Ok(Ok(message)) => (StatusCode::OK, Json(Answer::done(message))),
+        Ok(Err(error)) => (StatusCode::CONFLICT, Json((*error).into())),
         Err(_) => stopping(),
     }
 }
@@ -181,12 +182,14 @@ async fn add_forward(
     let container = forward.container.clone();
     match ports.add(forward) {
         Ok(made) => (StatusCode::OK, Json(made.first().cloned())).into_response(),
-        Err(
-            error @ (AddError::Exists { .. } | AddError::Taken { .. } | AddError::Exposed { .. }),
-        ) => {
+        Err(error) => {
             tracing::debug!(%container, %error, "a forward was not made");
-            (StatusCode::CONFLICT, Json(Answer { message: Some(error.to_string()) }))
-                .into_response()
+            let code = match error {
+                AddError::Exists { .. } => Code::ForwardExists,
+                AddError::Taken { .. } => Code::ForwardTaken,
+                AddError::Exposed { .. } => Code::ForwardExposed,
+            };
+            refused(StatusCode::CONFLICT, Error::new(code, error.to_string()))
         }
     }
 }
@@ -197,30 +200,31 @@ async fn remove_forward(
 ) -> Response {
     let Some(ports) = &control.ports else { return no_ports() };
     if ports.remove(local) {
-        return (StatusCode::OK, Json(Answer { message: None })).into_response();
+        return (StatusCode::OK, Json(Answer::default())).into_response();
     }
     let message =
         format!("no forward made by hand listens on {local}; `dockbridge ports` lists them");
-    (StatusCode::NOT_FOUND, Json(Answer { message: Some(message) })).into_response()
+    refused(StatusCode::NOT_FOUND, Error::new(Code::ForwardUnknown, message))
 }
 
 fn no_ports() -> Response {
     let message =
-        "published ports are switched off: set `ports.enabled` to true and restart the daemon"
-            .to_owned();
-    (StatusCode::CONFLICT, Json(Answer { message: Some(message) })).into_response()
+        "published ports are switched off: set `ports.enabled` to true and restart the daemon";
+    refused(StatusCode::CONFLICT, Error::new(Code::PortsDisabled, message))
+}
+
+fn refused(status: StatusCode, error: Error) -> Response {
+    (status, Json(Answer::from(error))).into_response()
 }
 
 async fn send(control: &Control, command: Command) -> (StatusCode, Json<Answer>) {
     match control.commands.send(command).await {
-        Ok(()) => (StatusCode::ACCEPTED, Json(Answer { message: None })),
+        Ok(()) => (StatusCode::ACCEPTED, Json(Answer::default())),
         Err(_) => stopping(),
     }
 }
 
 fn stopping() -> (StatusCode, Json<Answer>) {
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        Json(Answer { message: Some("the daemon is stopping".to_owned()) }),
-    )
+    let error = Error::new(Code::DaemonStopping, "the daemon is stopping");
+    (StatusCode::SERVICE_UNAVAILABLE, Json(error.into()))
 }

@@ -1,5 +1,6 @@
 //! The daemon's state as the status that users and programs get.
 
+use std::borrow::Cow;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
@@ -35,6 +36,10 @@ pub(crate) fn status_of(
         process: std::process::id(),
         state: now.machine.kind(),
         reason: reason(&now.machine),
+        error: match &now.machine {
+            MachineState::Failed { error, .. } => Some((**error).clone()),
+            _ => None,
+        },
         since_seconds: moment.since(now.since).as_secs_f64(),
         cost: machine.as_ref().and_then(cost),
         budget: now
@@ -128,7 +133,7 @@ pub fn clock_warning(offset: i64) -> Option<String> {
 fn reason(machine: &MachineState) -> Option<String> {
     match (machine.detail(), machine.trouble()) {
         (Some(detail), Some(trouble)) => Some(format!("{detail}; {trouble}")),
-        (detail, _) => detail.map(str::to_owned),
+        (detail, _) => detail.map(Cow::into_owned),
     }
 }
 

@@ -93,6 +93,11 @@ pub fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{}", with_arguments(line));
 }
 
+/// Prints a line for programs on standard error.
+pub fn complain_as_is(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// `1.2 s`, `75 s`.
 pub fn seconds(seconds: f64) -> String {
     if seconds < 10.0 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") }

@@ -12,6 +12,7 @@ mod boot_history;
 mod bootstrap;
 mod causes;
 mod cloud;
+mod code;
 mod convert;
 mod error;
 mod host;
@@ -43,6 +44,7 @@ pub use cloud::{
     Access, Cloud, CloudOptions, FileSystem, Orphan, OrphanKind, Owned, PortCheck, Resized,
     SelfDestruct, Standing, Stored, only_ssh, standing,
 };
+pub use code::cloud_code;
 pub use error::{AfterCallOff, MachineError};
 pub use hetzner::{Change, ChangeResult};
 pub use host::Host;

@@ -219,7 +219,10 @@ fn twelve_no_machine_answers() {
             "dockbridge keeps trying until the machine is gone; its volume stays",
         ),
         (
-            MachineState::Failed { message: String::new(), again: None },
+            MachineState::Failed {
+                error: Box::new(api::Error::new(api::Code::NoMachine, "")),
+                again: None,
+            },
             "the next docker command wakes a machine",
         ),
     ] {

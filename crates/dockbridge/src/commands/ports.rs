@@ -14,7 +14,7 @@ pub struct Args {
     command: Option<Command>,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]

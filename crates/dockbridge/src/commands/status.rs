@@ -8,7 +8,7 @@ use daemon::LastKnown;
 use machine::Provider as _;
 
 use super::{bills, ports};
-use crate::failure::{Failure, NOT_RUNNING, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::output::{running_stage, say, seconds};
 use crate::resolved::{GlobalArgs, Resolved};
 use crate::settings::duration;
@@ -18,7 +18,7 @@ use crate::settings::duration;
 pub struct Args {
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
@@ -26,7 +26,7 @@ pub async fn run(arguments: Args, global: &GlobalArgs) -> Outcome {
     let status = match resolved.daemon().status().await {
         Ok(status) => status,
         Err(error @ ClientError::NotRunning { .. }) => {
-            return without_daemon(&resolved, error).await;
+            return without_daemon(&resolved, arguments.json, error).await;
         }
         Err(error) => return Err(error.into()),
     };
@@ -58,12 +58,14 @@ fn say_bills(resolved: &Resolved, bills: Option<&bills::Bills>) {
 }
 
 /// Without a daemon a machine may still exist and cost money.
-async fn without_daemon(resolved: &Resolved, error: ClientError) -> Outcome {
-    let failure = Failure::from(error).code(NOT_RUNNING);
-    say_bills(resolved, bills::look(resolved, false).await.as_ref());
+async fn without_daemon(resolved: &Resolved, json: bool, error: ClientError) -> Outcome {
+    let failure = Failure::from(error);
+    if !json {
+        say_bills(resolved, bills::look(resolved, false).await.as_ref());
+    }
     let Ok(cloud) = resolved.looking() else { return Err(failure) };
     let servers = cloud.servers().await;
-    if let Some(warning) = cloud.clock_offset().and_then(daemon::clock_warning) {
+    if let Some(warning) = cloud.clock_offset().and_then(daemon::clock_warning).filter(|_| !json) {
         say(&format!("Note      {warning}"));
     }
     match servers {

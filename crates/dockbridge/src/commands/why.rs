@@ -13,7 +13,7 @@ use crate::settings::duration;
 pub struct Args {
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Serialize)]
